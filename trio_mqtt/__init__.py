@@ -1,0 +1,1 @@
+"""An MQTT broker and clients on structured concurrency."""

@@ -1,0 +1,1 @@
+"""The broker: one Trio nursery for each client connection."""

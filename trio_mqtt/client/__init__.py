@@ -1,0 +1,1 @@
+"""The client: one code on AnyIO for Trio and asyncio."""

@@ -1,0 +1,63 @@
+"""One tree of exceptions: whatever this library raises on purpose is an `MqttError`."""
+
+from __future__ import annotations
+
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+
+class MqttError(Exception):
+    """The base of all errors that trio-mqtt raises on purpose. Its text is a sentence."""
+
+
+class LocalProtocolError(MqttError):
+    """This end was asked to do what MQTT forbids; nothing was sent."""
+
+
+class RemoteProtocolError(MqttError):
+    """The peer broke the rules of MQTT.
+
+    `reason_code` is the code to answer with where the protocol version has one (MQTT 5.0 §4.13).
+    """
+
+    def __init__(self, message: str, reason_code: ReasonCode = ReasonCode.PROTOCOL_ERROR) -> None:
+        super().__init__(message)
+        self.reason_code = reason_code
+
+
+class MalformedPacketError(RemoteProtocolError):
+    """Bytes that no MQTT packet may consist of (MQTT 5.0 §1.2, Malformed Packet)."""
+
+    def __init__(self, message: str, reason_code: ReasonCode = ReasonCode.MALFORMED_PACKET) -> None:
+        super().__init__(message, reason_code)
+
+
+class InvalidUrlError(MqttError, ValueError):
+    """An address that is not one; the text says what is wrong and shows a right one."""
+
+
+class ListenError(MqttError):
+    """The broker cannot listen at an address; the text says which and why."""
+
+
+class ConnectionFailedError(MqttError):
+    """No connection to the broker could be made: unknown host, refused, timed out."""
+
+
+class ConnectionRefusedByBrokerError(MqttError):
+    """The broker answered CONNECT with a refusal; `reason_code` says why (MQTT 5.0 §3.2.2.2)."""
+
+    def __init__(self, message: str, reason_code: ReasonCode) -> None:
+        super().__init__(message)
+        self.reason_code = reason_code
+
+
+class ConnectionLostError(MqttError):
+    """The connection to the broker ended before the operation was complete."""
+
+
+class RefusedError(MqttError):
+    """The broker refused a publish or a subscription; `reason_code` says why."""
+
+    def __init__(self, message: str, reason_code: ReasonCode) -> None:
+        super().__init__(message)
+        self.reason_code = reason_code

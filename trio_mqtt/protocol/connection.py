@@ -1,0 +1,320 @@
+"""What one end of a connection may receive and send now, and what each end told the other.
+
+Bytes in, packets out; packets in, bytes out. No socket, no clock. `ServerConnection` is a broker's
+end, `ClientConnection` a client's.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
+from trio_mqtt.protocol.decoding import PacketDecoder
+from trio_mqtt.protocol.encoding import encode
+from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
+from trio_mqtt.protocol.packets import (
+    Auth,
+    ConnAck,
+    Connect,
+    Disconnect,
+    Packet,
+    PingReq,
+    PingResp,
+    PubAck,
+    PubComp,
+    Publish,
+    PubRec,
+    PubRel,
+    SubAck,
+    Subscribe,
+    UnsubAck,
+    Unsubscribe,
+)
+from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER
+
+MAX_PACKET_SIZE = MAX_VARIABLE_BYTE_INTEGER + 5
+
+
+class State(Enum):
+    """How far a connection has come."""
+
+    OPENED = "opened"  # nothing sent or received
+    CONNECTING = "connecting"  # CONNECT is on its way or received, CONNACK is not
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"  # DISCONNECT or a refusal was sent or received
+
+
+_ACKS: frozenset[type[Packet]] = frozenset({PubAck, PubRec, PubRel, PubComp})
+_FROM_CLIENT: frozenset[type[Packet]] = _ACKS | {
+    Publish,
+    Subscribe,
+    Unsubscribe,
+    PingReq,
+    Disconnect,
+}
+_FROM_SERVER: frozenset[type[Packet]] = _ACKS | {Publish, SubAck, UnsubAck, PingResp, Disconnect}
+
+# The transitions: what each side may send in each state (MQTT 5.0 §3.1 to §3.15, "direction").
+# A client may send on before CONNACK (§3.1.4), unless it authenticates by method (§3.1.2.11.9).
+CLIENT_MAY_SEND: dict[State, frozenset[type[Packet]]] = {
+    State.OPENED: frozenset({Connect}),
+    State.CONNECTING: _FROM_CLIENT,
+    State.CONNECTED: _FROM_CLIENT,
+    State.DISCONNECTED: frozenset(),
+}
+SERVER_MAY_SEND: dict[State, frozenset[type[Packet]]] = {
+    State.OPENED: frozenset(),
+    State.CONNECTING: frozenset({ConnAck}),
+    State.CONNECTED: _FROM_SERVER,
+    State.DISCONNECTED: frozenset(),
+}
+
+
+class _Connection:
+    """What both ends have in common."""
+
+    def __init__(
+        self,
+        decoder: PacketDecoder,
+        *,
+        receive_maximum: int = 65_535,
+        topic_alias_maximum: int = 0,
+    ) -> None:
+        self.state = State.OPENED
+        self.violation: RemoteProtocolError | None = None
+        # What this end told, and holds the peer to.
+        self.receive_maximum = receive_maximum
+        self.topic_alias_maximum = topic_alias_maximum
+        # QoS 1 and 2 messages received and not yet acknowledged; whoever acknowledges subtracts.
+        self.unacknowledged = 0
+        # What the peer told, and this end keeps to.
+        self.peer_receive_maximum = 65_535
+        self.peer_maximum_packet_size = MAX_PACKET_SIZE
+        self.peer_topic_alias_maximum = 0
+        self._decoder = decoder
+        self._aliases: dict[int, str] = {}
+        self._authenticating = False
+
+    @property
+    def version(self) -> ProtocolVersion:
+        """The protocol version in use; MQTT 5 until CONNECT says otherwise."""
+        return self._decoder.version or ProtocolVersion.V5
+
+    def receive(self, data: bytes) -> list[Packet]:
+        """The packets that `data` completes and that the rules allow, in order.
+
+        Where the peer breaks the rules, the packets before that are returned and `violation` is
+        the error that says what it did, with the reason code to answer.
+        """
+        if self.violation is not None:
+            return []
+        packets = self._decoder.feed(data)
+        if self._decoder.plain and self.state is State.CONNECTED:
+            return packets
+        self.violation = self._decoder.violation
+        for index, packet in enumerate(packets):
+            if type(packet) is not Publish:
+                error = self._check(packet)
+            elif packet.properties or self.state is not State.CONNECTED:
+                error = self._check_publish(packet)
+            elif packet.qos:
+                error = self._count_unacknowledged()
+            else:
+                continue
+            if error is not None:
+                self.violation = error
+                del packets[index:]
+                break
+        return packets
+
+    def _check(self, packet: Packet) -> RemoteProtocolError | None:
+        raise AssertionError("each end checks what it receives")
+
+    def _check_publish(self, packet: Publish) -> RemoteProtocolError | None:
+        alias = packet.properties.get("topic_alias")
+        error = self._resolve_alias(packet, alias) if alias is not None else None
+        return error or (self._count_unacknowledged() if packet.qos else None)
+
+    def _count_unacknowledged(self) -> RemoteProtocolError | None:
+        self.unacknowledged += 1
+        if self.unacknowledged <= self.receive_maximum or self.version != 5:
+            return None
+        return RemoteProtocolError(
+            f"more than {self.receive_maximum} messages are unacknowledged",
+            ReasonCode.RECEIVE_MAXIMUM_EXCEEDED,
+        )
+
+    def _resolve_alias(self, packet: Publish, alias: int) -> RemoteProtocolError | None:
+        """Replace the alias by what it stands for (§3.3.2.3.4): aliases end at this connection."""
+        if alias > self.topic_alias_maximum:
+            return RemoteProtocolError(
+                f"topic alias {alias} is above the maximum of {self.topic_alias_maximum}",
+                ReasonCode.TOPIC_ALIAS_INVALID,
+            )
+        if packet.topic:
+            self._aliases[alias] = packet.topic
+        elif alias in self._aliases:
+            packet.topic = self._aliases[alias]
+        else:
+            return RemoteProtocolError(
+                f"topic alias {alias} was never set", ReasonCode.TOPIC_ALIAS_INVALID
+            )
+        properties = packet.properties.copy()
+        del properties["topic_alias"]
+        packet.properties = properties
+        packet.frame = None
+        return None
+
+    def _encode(self, packet: Packet) -> bytes:
+        data = encode(packet, self.version)
+        if len(data) > self.peer_maximum_packet_size:
+            raise LocalProtocolError(
+                f"a {type(packet).__name__} of {len(data)} bytes is larger than the"
+                f" {self.peer_maximum_packet_size} that the peer accepts"
+            )
+        return data
+
+    def _learn(self, properties: Properties) -> None:
+        """Keep what CONNECT or CONNACK says about the peer's limits (§3.1.2.11, §3.2.2.3)."""
+        self.peer_receive_maximum = properties.get("receive_maximum", 65_535)
+        self.peer_maximum_packet_size = properties.get("maximum_packet_size", MAX_PACKET_SIZE)
+        self.peer_topic_alias_maximum = properties.get("topic_alias_maximum", 0)
+
+
+class ServerConnection(_Connection):
+    """A broker's end of one connection.
+
+    `maximum_packet_size` bounds what is held before CONNECT is accepted, in bytes; raise it with
+    `accept_packets_of` afterwards.
+    """
+
+    def __init__(
+        self, *, maximum_packet_size: int, receive_maximum: int, topic_alias_maximum: int
+    ) -> None:
+        super().__init__(
+            PacketDecoder(PacketType.CONNECT, None, maximum_packet_size),
+            receive_maximum=receive_maximum,
+            topic_alias_maximum=topic_alias_maximum,
+        )
+
+    def accept_packets_of(self, maximum_packet_size: int) -> None:
+        """From now on, packets of up to so many bytes are received."""
+        self._decoder.maximum_packet_size = maximum_packet_size
+
+    def send(self, packet: Packet) -> bytes:
+        """The bytes of a packet that the server may send now.
+
+        Raises LocalProtocolError if it may not, or if the client does not accept its size. Refusing
+        CONNACK and DISCONNECT end the connection. A message is sent by its shared encoding instead.
+        """
+        kind = type(packet)
+        if kind not in SERVER_MAY_SEND[self.state]:
+            raise LocalProtocolError(
+                f"a server must not send {kind.__name__} while {self.state.value}"
+            )
+        data = self._encode(packet)
+        if isinstance(packet, ConnAck):
+            refused = packet.reason_code.is_failure
+            self.state = State.DISCONNECTED if refused else State.CONNECTED
+        elif kind is Disconnect:
+            if self.version != 5:
+                raise LocalProtocolError("an MQTT 3 server says nothing when it disconnects")
+            self.state = State.DISCONNECTED
+        return data
+
+    def _check(self, packet: Packet) -> RemoteProtocolError | None:
+        if isinstance(packet, Auth):
+            return RemoteProtocolError("AUTH was not asked for")
+        if type(packet) not in CLIENT_MAY_SEND[self.state]:
+            return RemoteProtocolError(
+                f"a client must not send {type(packet).__name__.upper()} now"
+            )
+        if self._authenticating and not isinstance(packet, Disconnect):
+            return RemoteProtocolError("a client that authenticates sends nothing else meanwhile")
+        if isinstance(packet, Connect):
+            self.state = State.CONNECTING
+            self._authenticating = "authentication_method" in packet.properties
+            self._learn(packet.properties)
+        elif isinstance(packet, Disconnect):
+            self.state = State.DISCONNECTED
+        return None
+
+    def _check_publish(self, packet: Publish) -> RemoteProtocolError | None:
+        if self._authenticating or self.state not in (State.CONNECTING, State.CONNECTED):
+            return RemoteProtocolError("a client must not send PUBLISH now")
+        if "subscription_identifier" in packet.properties:
+            return RemoteProtocolError("a client must not send a subscription identifier")
+        return super()._check_publish(packet)
+
+
+class ClientConnection(_Connection):
+    """A client's end of one connection, in the protocol version of its CONNECT."""
+
+    def __init__(
+        self, version: ProtocolVersion, maximum_packet_size: int = MAX_PACKET_SIZE
+    ) -> None:
+        super().__init__(PacketDecoder(PacketType.CONNACK, version, maximum_packet_size))
+        self.maximum_qos = 2
+        self.retain_available = True
+        self._clean_start = True
+
+    def send(self, packet: Packet) -> bytes:
+        """The bytes of a packet that the client may send now.
+
+        Raises LocalProtocolError if it may not, or if the server said that it does not accept it
+        (§3.2.2.3: maximum QoS, retain available, maximum packet size, topic alias maximum).
+        """
+        kind = type(packet)
+        if kind not in CLIENT_MAY_SEND[self.state]:
+            raise LocalProtocolError(
+                f"a client must not send {kind.__name__} while {self.state.value}"
+            )
+        if isinstance(packet, Publish):
+            if packet.qos > self.maximum_qos:
+                raise LocalProtocolError(f"The broker accepts no QoS above {self.maximum_qos}.")
+            if packet.retain and not self.retain_available:
+                raise LocalProtocolError("The broker does not keep retained messages.")
+            if packet.properties.get("topic_alias", 0) > self.peer_topic_alias_maximum:
+                raise LocalProtocolError(
+                    f"The broker accepts topic aliases up to {self.peer_topic_alias_maximum}."
+                )
+        data = self._encode(packet)
+        if isinstance(packet, Connect):
+            if packet.protocol_version != self.version:
+                raise LocalProtocolError("CONNECT is of another protocol version")
+            self.state = State.CONNECTING
+            self._clean_start = packet.clean_start
+            self._authenticating = "authentication_method" in packet.properties
+            self.receive_maximum = packet.properties.get("receive_maximum", 65_535)
+            self.topic_alias_maximum = packet.properties.get("topic_alias_maximum", 0)
+        elif kind is Disconnect:
+            self.state = State.DISCONNECTED
+        return data
+
+    def _check(self, packet: Packet) -> RemoteProtocolError | None:
+        if isinstance(packet, Auth):
+            return RemoteProtocolError("AUTH was not asked for")
+        if type(packet) not in SERVER_MAY_SEND[self.state]:
+            return RemoteProtocolError(
+                f"a server must not send {type(packet).__name__.upper()} now"
+            )
+        if isinstance(packet, ConnAck):
+            if packet.session_present and self._clean_start:
+                return RemoteProtocolError("CONNACK says session present after a clean start")
+            refused = packet.reason_code.is_failure
+            self.state = State.DISCONNECTED if refused else State.CONNECTED
+            self._learn(packet.properties)
+            self.maximum_qos = packet.properties.get("maximum_qos", 2)
+            self.retain_available = bool(packet.properties.get("retain_available", 1))
+        elif isinstance(packet, Disconnect):
+            if self.version != 5:
+                return RemoteProtocolError("an MQTT 3 server must not send DISCONNECT")
+            self.state = State.DISCONNECTED
+        return None
+
+    def _check_publish(self, packet: Publish) -> RemoteProtocolError | None:
+        if self.state is not State.CONNECTED:
+            return RemoteProtocolError("a server must not send PUBLISH now")
+        return super()._check_publish(packet)

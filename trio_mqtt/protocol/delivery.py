@@ -1,0 +1,133 @@
+"""QoS 1 and 2 (MQTT 5.0 §4.3, §4.4): what is in flight, at both ends of a delivery.
+
+A session owns one `Sender` and one `Receiver` for each direction that messages take; they outlive
+connections as the session does. Client and broker share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+T = TypeVar("T")
+MAX_PACKET_IDENTIFIER = 65_535
+
+
+class Sender(Generic[T]):
+    """The sending end: gives packet identifiers and remembers what is not acknowledged.
+
+    `quota` is how many more QoS 1 and 2 messages may be sent now (MQTT 5.0 §4.9).
+    """
+
+    __slots__ = ("_last", "in_flight", "quota", "receive_maximum", "released")
+
+    def __init__(self, receive_maximum: int = MAX_PACKET_IDENTIFIER) -> None:
+        self.receive_maximum = receive_maximum
+        self.quota = receive_maximum
+        # Both in the order of sending: PUBLISH to be acknowledged, and PUBREL to be answered.
+        self.in_flight: dict[int, tuple[int, T]] = {}
+        self.released: dict[int, T] = {}
+        self._last = 0
+
+    def __len__(self) -> int:
+        return len(self.in_flight) + len(self.released)
+
+    def connected(self, receive_maximum: int) -> None:
+        """A new connection begins: its peer accepts `receive_maximum` unacknowledged messages."""
+        self.receive_maximum = receive_maximum
+        self.quota = receive_maximum - len(self)
+
+    def begin(self, qos: int, item: T) -> int:
+        """Take a free packet identifier for `item`, to be sent at `qos` (1 or 2).
+
+        Raises LocalProtocolError if the quota is used up.
+        """
+        if self.quota <= 0:
+            raise LocalProtocolError("the receive maximum is reached")
+        self.quota -= 1
+        packet_id = self.free_identifier()
+        self.in_flight[packet_id] = (qos, item)
+        return packet_id
+
+    def free_identifier(self) -> int:
+        """An identifier that is not in use, the next in turn (MQTT 5.0 §2.2.1)."""
+        packet_id = self._last
+        while True:
+            packet_id = packet_id + 1 if packet_id < MAX_PACKET_IDENTIFIER else 1
+            if packet_id not in self.in_flight and packet_id not in self.released:
+                self._last = packet_id
+                return packet_id
+            if packet_id == self._last:
+                raise LocalProtocolError("every packet identifier is in use")
+
+    def on_puback(self, packet_id: int) -> T | None:
+        """PUBACK came: the item is done. None for an identifier that is not in flight."""
+        entry = self.in_flight.get(packet_id)
+        if entry is None:
+            return None
+        if entry[0] != 1:
+            raise RemoteProtocolError("PUBACK answers a message of QoS 2")
+        del self.in_flight[packet_id]
+        self.quota += 1
+        return entry[1]
+
+    def on_pubrec(self, packet_id: int, reason_code: ReasonCode) -> tuple[T | None, bool]:
+        """PUBREC came: the item, and whether PUBREL is to be sent for it.
+
+        A failure ends the delivery (§4.3.3). A PUBREC for an identifier that is not in flight
+        gives (None, False): the answer is PUBREL with PACKET_IDENTIFIER_NOT_FOUND.
+        """
+        entry = self.in_flight.get(packet_id)
+        if entry is None:
+            # The peer repeats PUBREC when it never saw PUBREL: it gets it again.
+            return self.released.get(packet_id), packet_id in self.released
+        if entry[0] != 2:
+            raise RemoteProtocolError("PUBREC answers a message of QoS 1")
+        del self.in_flight[packet_id]
+        if reason_code >= 0x80:
+            self.quota += 1
+            return entry[1], False
+        self.released[packet_id] = entry[1]
+        return entry[1], True
+
+    def on_pubcomp(self, packet_id: int) -> T | None:
+        """PUBCOMP came: the item is done. None for an identifier that was not released."""
+        item = self.released.pop(packet_id, None)
+        if item is not None:
+            self.quota += 1
+        return item
+
+    def to_resend(self) -> Iterator[tuple[int, int, T]]:
+        """Packet identifier, QoS and item of each PUBLISH to send again, with DUP (§4.4)."""
+        for packet_id, (qos, item) in self.in_flight.items():
+            yield packet_id, qos, item
+
+
+class Receiver:
+    """The receiving end of QoS 2: which packet identifiers have been accepted and not released."""
+
+    __slots__ = ("accepted",)
+
+    def __init__(self) -> None:
+        self.accepted: set[int] = set()
+
+    def on_publish(self, packet_id: int) -> bool:
+        """Whether a QoS 2 PUBLISH is new; otherwise it is a repetition, to be acknowledged only."""
+        if packet_id in self.accepted:
+            return False
+        self.accepted.add(packet_id)
+        return True
+
+    def refused(self, packet_id: int) -> None:
+        """PUBREC was sent with a failure: the identifier is free again (§4.3.3)."""
+        self.accepted.discard(packet_id)
+
+    def on_pubrel(self, packet_id: int) -> ReasonCode:
+        """PUBREL came: the reason code for PUBCOMP."""
+        if packet_id in self.accepted:
+            self.accepted.remove(packet_id)
+            return ReasonCode.SUCCESS
+        return ReasonCode.PACKET_IDENTIFIER_NOT_FOUND

@@ -1,0 +1,255 @@
+"""One class for each control packet (MQTT 5.0 §3), with the standard's field names.
+
+The classes hold values and nothing else; `decoding` and `encoding` turn bytes into them and back.
+They serve all protocol versions: what a version does not have keeps its default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+
+def _no_properties() -> Properties:
+    return NO_PROPERTIES
+
+
+@dataclass(slots=True)
+class Will:
+    """The message that the server publishes when the connection ends unexpectedly (§3.1.2.5)."""
+
+    topic: str
+    payload: bytes = b""
+    qos: int = 0
+    retain: bool = False
+    properties: Properties = field(default_factory=_no_properties)
+
+
+@dataclass(slots=True)
+class Connect:
+    """Connection request (§3.1). `keep_alive` is in seconds, 0 turns it off."""
+
+    client_id: str = ""
+    clean_start: bool = True
+    keep_alive: int = 60
+    protocol_version: ProtocolVersion = ProtocolVersion.V5
+    will: Will | None = None
+    username: str | None = None
+    password: bytes | None = None
+    properties: Properties = field(default_factory=_no_properties)
+
+
+@dataclass(slots=True)
+class ConnAck:
+    """Connect acknowledgement (§3.2). MQTT 3 return codes are given as reason codes."""
+
+    session_present: bool = False
+    reason_code: ReasonCode = ReasonCode.SUCCESS
+    properties: Properties = field(default_factory=_no_properties)
+
+
+class Publish:
+    """An application message (§3.3). `packet_id` is 0 at QoS 0.
+
+    A PUBLISH that was received keeps its `frame`, which may travel on unchanged: `packet_id_at` is
+    where its packet identifier starts in it (at QoS 0: where it would), `payload_at` where its
+    payload starts. The payload is cut out of the frame only when somebody asks for it: most
+    messages that a broker forwards are never looked into.
+    """
+
+    __slots__ = (
+        "_payload",
+        "dup",
+        "frame",
+        "packet_id",
+        "packet_id_at",
+        "payload_at",
+        "properties",
+        "qos",
+        "retain",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        topic: str,
+        payload: bytes | None = b"",
+        qos: int = 0,
+        retain: bool = False,
+        dup: bool = False,
+        packet_id: int = 0,
+        properties: Properties = NO_PROPERTIES,
+        frame: bytes | None = None,
+        packet_id_at: int = 0,
+        payload_at: int = 0,
+    ) -> None:
+        self.topic = topic
+        self._payload = payload
+        self.qos = qos
+        self.retain = retain
+        self.dup = dup
+        self.packet_id = packet_id
+        self.properties = properties
+        self.frame = frame
+        self.packet_id_at = packet_id_at
+        self.payload_at = payload_at
+
+    @property
+    def payload(self) -> bytes:
+        payload = self._payload
+        if payload is None:
+            payload = self.frame[self.payload_at :] if self.frame is not None else b""
+            self._payload = payload
+        return payload
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Publish) and self._fields() == other._fields()
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, like the other packets
+
+    def __repr__(self) -> str:
+        return "Publish({!r}, {!r}, qos={}, retain={}, dup={}, packet_id={}, {!r})".format(
+            *self._fields()
+        )
+
+    def _fields(self) -> tuple[object, ...]:
+        return (
+            self.topic,
+            self.payload,
+            self.qos,
+            self.retain,
+            self.dup,
+            self.packet_id,
+            self.properties,
+        )
+
+
+@dataclass(slots=True)
+class PubAck:
+    """QoS 1 acknowledgement (§3.4)."""
+
+    packet_id: int
+    reason_code: ReasonCode = ReasonCode.SUCCESS
+    properties: Properties = field(default_factory=_no_properties)
+
+
+@dataclass(slots=True)
+class PubRec:
+    """QoS 2, first answer: received (§3.5)."""
+
+    packet_id: int
+    reason_code: ReasonCode = ReasonCode.SUCCESS
+    properties: Properties = field(default_factory=_no_properties)
+
+
+@dataclass(slots=True)
+class PubRel:
+    """QoS 2, the sender releases the packet identifier (§3.6)."""
+
+    packet_id: int
+    reason_code: ReasonCode = ReasonCode.SUCCESS
+    properties: Properties = field(default_factory=_no_properties)
+
+
+@dataclass(slots=True)
+class PubComp:
+    """QoS 2, complete (§3.7)."""
+
+    packet_id: int
+    reason_code: ReasonCode = ReasonCode.SUCCESS
+    properties: Properties = field(default_factory=_no_properties)
+
+
+@dataclass(slots=True)
+class Subscription:
+    """A topic filter and its subscription options (§3.8.3)."""
+
+    topic_filter: str
+    qos: int = 0
+    no_local: bool = False
+    retain_as_published: bool = False
+    retain_handling: int = 0
+
+
+@dataclass(slots=True)
+class Subscribe:
+    """Subscribe request (§3.8)."""
+
+    packet_id: int
+    subscriptions: list[Subscription]
+    properties: Properties = field(default_factory=_no_properties)
+
+
+@dataclass(slots=True)
+class SubAck:
+    """Subscribe acknowledgement (§3.9): one reason code for each subscription, in order."""
+
+    packet_id: int
+    reason_codes: list[ReasonCode]
+    properties: Properties = field(default_factory=_no_properties)
+
+
+@dataclass(slots=True)
+class Unsubscribe:
+    """Unsubscribe request (§3.10)."""
+
+    packet_id: int
+    topic_filters: list[str]
+    properties: Properties = field(default_factory=_no_properties)
+
+
+@dataclass(slots=True)
+class UnsubAck:
+    """Unsubscribe acknowledgement (§3.11). MQTT 3 has no reason codes here: the list is empty."""
+
+    packet_id: int
+    reason_codes: list[ReasonCode] = field(default_factory=list)
+    properties: Properties = field(default_factory=_no_properties)
+
+
+@dataclass(slots=True)
+class PingReq:
+    """PING request (§3.12)."""
+
+
+@dataclass(slots=True)
+class PingResp:
+    """PING response (§3.13)."""
+
+
+@dataclass(slots=True)
+class Disconnect:
+    """Disconnect notification (§3.14)."""
+
+    reason_code: ReasonCode = ReasonCode.SUCCESS
+    properties: Properties = field(default_factory=_no_properties)
+
+
+@dataclass(slots=True)
+class Auth:
+    """Authentication exchange, MQTT 5.0 only (§3.15)."""
+
+    reason_code: ReasonCode = ReasonCode.SUCCESS
+    properties: Properties = field(default_factory=_no_properties)
+
+
+Packet = (
+    Connect
+    | ConnAck
+    | Publish
+    | PubAck
+    | PubRec
+    | PubRel
+    | PubComp
+    | Subscribe
+    | SubAck
+    | Unsubscribe
+    | UnsubAck
+    | PingReq
+    | PingResp
+    | Disconnect
+    | Auth
+)

@@ -1,0 +1,155 @@
+"""The data types that packets are made of (MQTT 5.0 §1.5): to bytes, and strictly back."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from trio_mqtt.errors import LocalProtocolError, MalformedPacketError
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+MAX_VARIABLE_BYTE_INTEGER = 268_435_455
+MAX_STRING = 65_535
+
+
+def encode_variable_byte_integer(value: int) -> bytes:
+    """The shortest encoding of `value`, one to four bytes (MQTT 5.0 §1.5.5).
+
+    Raises LocalProtocolError if it does not fit.
+    """
+    if 0 <= value < 128:
+        return bytes((value,))
+    if not 0 <= value <= MAX_VARIABLE_BYTE_INTEGER:
+        raise LocalProtocolError(f"{value} does not fit a variable byte integer")
+    encoded = bytearray()
+    while value >= 128:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def encode_utf8(text: str) -> bytes:
+    """A UTF-8 encoded string with its length (MQTT 5.0 §1.5.4).
+
+    Raises LocalProtocolError for U+0000, lone surrogates and more than 65,535 bytes.
+    """
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError("a string holds a character that UTF-8 cannot carry") from error
+    if len(raw) > MAX_STRING:
+        raise LocalProtocolError(f"a string of {len(raw)} bytes is longer than {MAX_STRING}")
+    if b"\0" in raw:
+        raise LocalProtocolError("a string must not hold the null character")
+    return len(raw).to_bytes(2, "big") + raw
+
+
+def encode_binary(data: bytes) -> bytes:
+    """Binary data with its length (MQTT 5.0 §1.5.6).
+
+    Raises LocalProtocolError past 65,535 bytes.
+    """
+    if len(data) > MAX_STRING:
+        raise LocalProtocolError(f"binary data of {len(data)} bytes is longer than {MAX_STRING}")
+    return len(data).to_bytes(2, "big") + data
+
+
+def decode_utf8(raw: bytes) -> str:
+    """The text of a UTF-8 encoded string without its length (MQTT 5.0 §1.5.4).
+
+    Raises MalformedPacketError for what is not well-formed UTF-8, and for U+0000.
+    """
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedPacketError("a string is not valid UTF-8") from error
+    if "\0" in text:
+        raise MalformedPacketError("a string holds the null character")
+    return text
+
+
+def decode_topic_name(raw: bytes) -> str:
+    """The topic name of a PUBLISH: a UTF-8 string without wildcards (MQTT 5.0 §3.3.2.1).
+
+    Decoding a topic costs more than everything else in a small PUBLISH, and topics repeat, so short
+    ones are remembered.
+    """
+    return _remembered_topic_name(raw) if len(raw) <= 256 else _topic_name(raw)
+
+
+def _topic_name(raw: bytes) -> str:
+    topic = decode_utf8(raw)
+    if "+" in topic or "#" in topic:
+        raise MalformedPacketError(
+            "a topic name holds a wildcard character", ReasonCode.TOPIC_NAME_INVALID
+        )
+    return topic
+
+
+_remembered_topic_name = lru_cache(maxsize=16_384)(_topic_name)
+
+
+class Reader:
+    """Takes values off the front of a packet's body; running past its end is malformed."""
+
+    __slots__ = ("data", "end", "position")
+
+    def __init__(self, data: bytes, position: int = 0, end: int | None = None) -> None:
+        self.data = data
+        self.position = position
+        self.end = len(data) if end is None else end
+
+    def exhausted(self) -> bool:
+        return self.position >= self.end
+
+    def take(self, count: int) -> bytes:
+        start = self.position
+        stop = start + count
+        if stop > self.end:
+            raise MalformedPacketError("a packet ends in the middle of a field")
+        self.position = stop
+        return self.data[start:stop]
+
+    def rest(self) -> bytes:
+        return self.take(self.end - self.position)
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def two_byte_integer(self) -> int:
+        return int.from_bytes(self.take(2), "big")
+
+    def four_byte_integer(self) -> int:
+        return int.from_bytes(self.take(4), "big")
+
+    def variable_byte_integer(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                if byte == 0 and shift:
+                    raise MalformedPacketError("a variable byte integer is longer than it need be")
+                return value
+            shift += 7
+            if shift > 21:
+                raise MalformedPacketError("a variable byte integer has more than four bytes")
+
+    def utf8(self) -> str:
+        return decode_utf8(self.binary())
+
+    def binary(self) -> bytes:
+        return self.take(self.two_byte_integer())
+
+    def utf8_pair(self) -> tuple[str, str]:
+        return self.utf8(), self.utf8()
+
+    def packet_identifier(self) -> int:
+        identifier = self.two_byte_integer()
+        if identifier == 0:
+            raise MalformedPacketError("a packet identifier is zero")
+        return identifier
+
+    def expect_end(self) -> None:
+        if self.position != self.end:
+            raise MalformedPacketError("a packet goes on after its last field")

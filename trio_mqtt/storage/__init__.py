@@ -1,0 +1,1 @@
+"""What must outlive a connection, and, with a durable storage, the process."""

@@ -1,0 +1,1 @@
+"""Bytes in and out: addresses, the broker's listeners and streams, the client's connectors."""
