@@ -102,6 +102,11 @@ class _Connection:
         """The protocol version in use; MQTT 5 until CONNECT says otherwise."""
         return self._decoder.version or ProtocolVersion.V5
 
+    @property
+    def received_plain(self) -> bool:
+        """Whether the last `receive` gave only PUBLISH of QoS 0 without RETAIN and properties."""
+        return self._decoder.plain
+
     def receive(self, data: bytes) -> list[Packet]:
         """The packets that `data` completes and that the rules allow, in order.
 

@@ -53,8 +53,8 @@ class PacketDecoder:
         self.version = version
         self.maximum_packet_size = maximum_packet_size
         self.violation: RemoteProtocolError | None = None
-        # Whether the last feed gave nothing but PUBLISH of QoS 0 without properties, which are
-        # allowed whenever a connection stands and need no further look.
+        # Whether the last feed gave nothing but PUBLISH of QoS 0 without RETAIN and properties,
+        # which are allowed whenever a connection stands and need no further look.
         self.plain = False
         self._first: PacketType | None = first
         self._chunks: list[bytes] = []
@@ -170,12 +170,15 @@ class PacketDecoder:
                         at += 1
                 if not topic and "topic_alias" not in properties:
                     raise RemoteProtocolError("a PUBLISH has neither topic nor topic alias")
+                retain = first & 1 == 1
+                if retain:
+                    plain = False
                 append(
                     Publish(
                         topic,
                         None,
                         qos,
-                        first & 1 == 1,
+                        retain,
                         first & 8 == 8,
                         packet_id,
                         properties,
