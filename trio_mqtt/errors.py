@@ -31,6 +31,16 @@ class MalformedPacketError(RemoteProtocolError):
         super().__init__(message, reason_code)
 
 
+class UnsupportedVersionError(RemoteProtocolError):
+    """CONNECT asks for a protocol level that is not known (MQTT 5.0 §3.1.2.2)."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(
+            f"protocol level {level} is not supported", ReasonCode.UNSUPPORTED_PROTOCOL_VERSION
+        )
+        self.level = level
+
+
 class InvalidUrlError(MqttError, ValueError):
     """An address that is not one; the text says what is wrong and shows a right one."""
 

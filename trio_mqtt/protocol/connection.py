@@ -203,6 +203,9 @@ class ServerConnection(_Connection):
             receive_maximum=receive_maximum,
             topic_alias_maximum=topic_alias_maximum,
         )
+        # Whether CONNECT gave a session expiry interval, which DISCONNECT may then change
+        # (§3.14.2.2.2).
+        self._session_expires = False
 
     def accept_packets_of(self, maximum_packet_size: int) -> None:
         """From now on, packets of up to so many bytes are received."""
@@ -242,7 +245,10 @@ class ServerConnection(_Connection):
             self.state = State.CONNECTING
             self._authenticating = "authentication_method" in packet.properties
             self._learn(packet.properties)
+            self._session_expires = packet.properties.get("session_expiry_interval", 0) > 0
         elif isinstance(packet, Disconnect):
+            if packet.properties.get("session_expiry_interval", 0) and not self._session_expires:
+                return RemoteProtocolError("a session that ends with its connection must do so")
             self.state = State.DISCONNECTED
         return None
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trio_mqtt.errors import MalformedPacketError, RemoteProtocolError
+from trio_mqtt.errors import (
+    MalformedPacketError,
+    RemoteProtocolError,
+    UnsupportedVersionError,
+)
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
     Auth,
@@ -259,9 +263,7 @@ def _decode_connect(reader: Reader, _version: ProtocolVersion) -> Connect:
     elif name == b"MQTT" and level in (4, 5):
         version = ProtocolVersion(level)
     elif name == b"MQTT" or (name == b"MQIsdp" and level != 3):
-        raise RemoteProtocolError(
-            f"protocol level {level} is not supported", ReasonCode.UNSUPPORTED_PROTOCOL_VERSION
-        )
+        raise UnsupportedVersionError(level)
     else:
         raise MalformedPacketError("the protocol name is not MQTT")
     flags = reader.byte()

@@ -36,9 +36,13 @@ class Sender(Generic[T]):
         return len(self.in_flight) + len(self.released)
 
     def connected(self, receive_maximum: int) -> None:
-        """A new connection begins: its peer accepts `receive_maximum` unacknowledged messages."""
+        """A new connection begins: its peer accepts `receive_maximum` unacknowledged messages.
+
+        What is in flight is sent again and takes from the quota as it is (§4.9); what was released
+        is not, but counts until it is answered.
+        """
         self.receive_maximum = receive_maximum
-        self.quota = receive_maximum - len(self)
+        self.quota = receive_maximum - len(self.released)
 
     def begin(self, qos: int, item: T) -> int:
         """Take a free packet identifier for `item`, to be sent at `qos` (1 or 2).

@@ -1,0 +1,159 @@
+"""The messages of one read, and their shared encodings.
+
+A batch travels as one thing from the connection that received it to each subscription. Whatever
+subscribers have in common is encoded once: the frames that came in are passed on where nothing
+changes, and at QoS 1 and 2 everything but the packet identifier is shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from trio_mqtt.protocol.encoding import publish_parts
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.protocol.properties import Properties
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.session import Session
+
+# A message ready to be sent: a whole packet of QoS 0, or what stands before and after the packet
+# identifier. None is a message that expired or is too large for this client.
+Encoded = bytes | tuple[bytes, bytes, int] | None
+
+# One entry a message, and, if all are of QoS 0, the packets joined.
+Encodings = tuple[list[Encoded], bytes | None]
+
+
+class Batch:
+    """Messages that arrived together, in order.
+
+    `sender` is the session that published them (None for the broker itself); `is_v5` the version of
+    their frames; `received_at` the broker's clock, in seconds; `retained` whether they come from
+    the retained messages and keep their RETAIN flag. `size` is their bytes.
+    """
+
+    __slots__ = ("_encodings", "_expires", "is_v5", "messages", "received_at", "retained",
+                 "sender", "size")  # fmt: skip
+
+    def __init__(
+        self,
+        messages: Sequence[Publish],
+        size: int,
+        *,
+        sender: Session | None = None,
+        is_v5: bool = True,
+        received_at: float = 0.0,
+        retained: bool = False,
+    ) -> None:
+        self.messages = messages
+        self.size = size
+        self.sender = sender
+        self.is_v5 = is_v5
+        self.received_at = received_at
+        self.retained = retained
+        self._encodings: dict[tuple[object, ...], Encodings] = {}
+        self._expires: bool | None = None
+
+    def part(self, messages: Sequence[Publish]) -> Batch:
+        """A batch of some of these messages."""
+        return Batch(
+            messages,
+            sum(size_of(message) for message in messages),
+            sender=self.sender,
+            is_v5=self.is_v5,
+            received_at=self.received_at,
+            retained=self.retained,
+        )
+
+    @property
+    def expires(self) -> bool:
+        """Whether any message has an expiry interval."""
+        if self._expires is None:
+            self._expires = any(
+                message.properties and "message_expiry_interval" in message.properties
+                for message in self.messages
+            )
+        return self._expires
+
+    def encoded(
+        self,
+        is_v5: bool,
+        qos: int,
+        retain_as_published: bool,
+        identifiers: tuple[int, ...],
+        now: float,
+    ) -> Encodings:
+        """The messages for a subscription, shared with all that ask for the same."""
+        elapsed = int(now - self.received_at) if self.expires else 0
+        key = (is_v5, qos, retain_as_published, identifiers, elapsed)
+        found = self._encodings.get(key)
+        if found is None:
+            entries = [
+                self._encode(message, is_v5, qos, retain_as_published, identifiers, elapsed)
+                for message in self.messages
+            ]
+            packets = [entry for entry in entries if type(entry) is bytes]
+            joined = b"".join(packets) if len(packets) == len(entries) else None
+            found = self._encodings[key] = (entries, joined)
+        return found
+
+    def _encode(
+        self,
+        message: Publish,
+        is_v5: bool,
+        maximum_qos: int,
+        retain_as_published: bool,
+        identifiers: tuple[int, ...],
+        elapsed: int,
+    ) -> Encoded:
+        qos = message.qos
+        frame = message.frame
+        properties = message.properties
+        if (
+            frame is not None
+            and qos <= maximum_qos
+            and is_v5 is self.is_v5
+            and not identifiers
+            and not message.dup
+            and (not message.retain or retain_as_published)
+            and (not properties or "message_expiry_interval" not in properties)
+        ):
+            if qos == 0:
+                return frame
+            at = message.packet_id_at
+            return frame[:at], frame[at + 2 :], qos
+        remaining = remaining_properties(properties, elapsed)
+        if remaining is None:
+            return None
+        if identifiers:
+            remaining = remaining.copy()
+            remaining["subscription_identifier"] = list(identifiers)
+        qos = min(qos, maximum_qos)
+        before, after = publish_parts(
+            message.topic,
+            message.payload,
+            qos,
+            message.retain and (retain_as_published or self.retained),
+            remaining,
+            ProtocolVersion.V5 if is_v5 else ProtocolVersion.V311,
+        )
+        return before + after if qos == 0 else (before, after, qos)
+
+
+def size_of(message: Publish) -> int:
+    """The bytes that a message occupies, near enough for a bound."""
+    return len(message.frame) if message.frame is not None else 64 + len(message.payload)
+
+
+def remaining_properties(properties: Properties, elapsed: int) -> Properties | None:
+    """The properties after `elapsed` seconds of waiting; None once expired (§3.3.2.3.3)."""
+    interval = properties.get("message_expiry_interval") if properties else None
+    if interval is None or elapsed <= 0:
+        return properties
+    if elapsed >= interval:
+        return None
+    remaining = properties.copy()
+    remaining["message_expiry_interval"] = interval - elapsed
+    return remaining

@@ -1,0 +1,182 @@
+"""The broker itself: what all its connections share, and how a message goes through it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+import trio
+
+from trio_mqtt.broker.batch import Batch, remaining_properties, size_of
+from trio_mqtt.broker.connection import Connection
+from trio_mqtt.broker.events import Watch, Watchers
+from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.retained import RetainedMessages
+from trio_mqtt.broker.router import Router
+from trio_mqtt.broker.sessions import Sessions
+from trio_mqtt.broker.statistics import Statistics
+from trio_mqtt.broker.timers import Timers
+from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, encode_properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.topics import topic_name_problem
+from trio_mqtt.transport.streams import ByteStream, TrioStream
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+_SWEEP = 30.0  # seconds between two looks for retained messages that have expired
+
+
+class Broker:
+    """An MQTT broker. `open_broker` makes one, listens for it and ends it in order."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.statistics = Statistics()
+        self.watchers = Watchers()
+        self.timers = Timers()
+        self.router = Router(limits.maximum_topic_levels)
+        self.retained = RetainedMessages(limits.maximum_retained_messages)
+        self.sessions = Sessions(self)
+        self.urls: tuple[str, ...] = ()
+        self._connections: dict[Connection, None] = {}
+        self._all_gone = trio.Event()
+        self.closing = False
+
+    @property
+    def url(self) -> str:
+        """The first address that the broker listens at, with the port that it got."""
+        return self.urls[0]
+
+    def watch(self, limit: int = 1_000) -> AbstractContextManager[Watch]:
+        """Follow who comes and goes and a sample of the messages.
+
+        Between two calls of `Watch.take`, at most `limit` events are held; what goes beyond is
+        counted.
+        """
+        return self.watchers.watch(limit)
+
+    # -- connections ----------------------------------------------------------------------------
+
+    async def handle(self, stream: trio.abc.Stream, peer: str = "a stream") -> None:
+        """Serve one client on any byte stream, until either side ends it. Closes the stream."""
+        await self.serve_stream(TrioStream(stream, peer))
+
+    async def serve_stream(self, stream: ByteStream) -> None:
+        """Serve one client, as `handle` does, on a stream that may be written to directly."""
+        self.statistics.connections_accepted += 1
+        if self.closing or len(self._connections) >= self.limits.maximum_connections:
+            logger.warning("Turned %s away: no more connections", stream.peer)
+            await stream.aclose()
+            return
+        connection = Connection(self, stream)
+        self._connections[connection] = None
+        try:
+            await connection.run()
+        finally:
+            del self._connections[connection]
+            if not self._connections:
+                self._all_gone.set()
+
+    async def close(self) -> None:
+        """End in order: wills are published, clients told, and what waits for them sent.
+
+        Takes no longer than the limits allow for a goodbye.
+        """
+        self.closing = True
+        for session in self.sessions.all():
+            self.sessions.publish_will(session)
+        with trio.move_on_after(self.limits.goodbye_timeout):
+            # No message pays for telling that it was the last: looking now and then is enough.
+            while self._anything_waits():  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        self._all_gone = trio.Event()
+        for connection in list(self._connections):
+            connection.end(ReasonCode.SERVER_SHUTTING_DOWN, "the broker is shutting down")
+        if self._connections:
+            await self._all_gone.wait()
+
+    def _anything_waits(self) -> bool:
+        """Whether a message is on its way to a client that is connected."""
+        return any(s.connection and s.queued_messages for s in self.sessions.all())
+
+    # -- messages -------------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        topic: str,
+        payload: bytes | str = b"",
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Properties = NO_PROPERTIES,
+    ) -> None:
+        """Publish from within the program (MQTT 5.0 §3.3); `$` topics are allowed.
+
+        Raises LocalProtocolError for what cannot be published.
+        """
+        problem = topic_name_problem(topic)
+        if problem:
+            raise LocalProtocolError(f"The topic {topic!r} {problem}.")
+        if qos not in (0, 1, 2):
+            raise LocalProtocolError(f"there is no QoS {qos}")
+        encode_properties(properties, Carrier.PUBLISH)
+        data = payload.encode() if isinstance(payload, str) else payload
+        message = Publish(topic, data, qos, retain, properties=properties)
+        now = trio.current_time()
+        self.route(Batch([message], size_of(message), received_at=now), [message] * retain)
+        await trio.lowlevel.checkpoint()
+
+    def route(self, batch: Batch, retained: Sequence[Publish] = ()) -> list[Publish]:
+        """Hand messages to all whom they reach; return those that reach nobody.
+
+        `retained` are those of the messages that are to be kept.
+        """
+        self.statistics.messages_received += len(batch.messages)
+        if self.watchers:
+            sender = batch.sender
+            self.watchers.record_messages(
+                None if sender is None else sender.client_id, batch.messages
+            )
+        for message in retained:
+            if batch.sender is None or not self.router.is_reserved(message.topic):
+                self.statistics.messages_dropped += not self.retained.store(
+                    message, batch.received_at
+                )
+        return self.router.publish(batch)
+
+    def reason_for(self, message: Publish) -> ReasonCode:
+        """The reason code for a client's message that reached nobody (§3.4.2.1)."""
+        if self.router.is_reserved(message.topic):
+            return ReasonCode.NOT_AUTHORIZED
+        return ReasonCode.NO_MATCHING_SUBSCRIBERS
+
+    def retained_batch(self, topic_filter: str) -> Batch | None:
+        """The retained messages for a new subscription, with what is left of their expiry."""
+        now = trio.current_time()
+        messages = []
+        for message, stored_at in self.retained.matching(topic_filter):
+            properties = remaining_properties(message.properties, int(now - stored_at))
+            if properties is message.properties:
+                messages.append(message)
+            elif properties is not None:
+                messages.append(
+                    Publish(
+                        message.topic, message.payload, message.qos, True, properties=properties
+                    )
+                )
+        if not messages:
+            return None
+        size = sum(size_of(message) for message in messages)
+        return Batch(messages, size, received_at=now, retained=True)
+
+    async def run_timers(self) -> None:
+        """Do what is due: keep alives, expiries, delayed wills."""
+        self._sweep()
+        await self.timers.run()
+
+    def _sweep(self) -> None:
+        self.retained.expire(trio.current_time())
+        self.timers.after(_SWEEP, self._sweep)

@@ -1,0 +1,398 @@
+"""One client connection: a nursery with a reader, a task for each subscription, and a writer that
+runs only while the socket is full."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.batch import Batch, size_of
+from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
+from trio_mqtt.broker.outgoing import Writer
+from trio_mqtt.broker.requests import Requests
+from trio_mqtt.broker.session import Session
+from trio_mqtt.broker.subscription import Subscription
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
+from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ServerConnection, State
+from trio_mqtt.protocol.encoding import encode, publish_parts
+from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
+from trio_mqtt.protocol.packets import (
+    ConnAck,
+    Connect,
+    Disconnect,
+    Packet,
+    PubAck,
+    Publish,
+    PubRel,
+)
+from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.broker import Broker
+    from trio_mqtt.broker.timers import Timer
+    from trio_mqtt.transport.streams import ByteStream
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+
+class Connection:
+    """What one client and the broker do with each other, from accept to close."""
+
+    def __init__(self, broker: Broker, stream: ByteStream) -> None:
+        limits = broker.limits
+        self.broker = broker
+        self.stream = stream
+        self.protocol = ServerConnection(
+            maximum_packet_size=limits.maximum_connect_size,
+            receive_maximum=limits.receive_maximum,
+            topic_alias_maximum=limits.topic_alias_maximum,
+        )
+        self.writer = Writer(stream, limits, broker.statistics, self.lost)
+        self.session: Session | None = None
+        self.client_id: str | None = None
+        self.is_v5 = False
+        # Bytes in one packet that the client accepts; None if it set no limit.
+        self.maximum_packet_size: int | None = None
+        # Whether the client wants reasons in words (§3.1.2.11.7).
+        self.problem_information = True
+        self.ended = False
+        self.reason = ""
+        self._accepted = False
+        self._resumed = False
+        self._scope = trio.CancelScope()
+        self._nursery: trio.Nursery | None = None
+        self._requests = Requests(self)
+        self._last_received = trio.current_time()
+        self._keep_alive: Timer | None = None
+        self._quota = trio.lowlevel.ParkingLot()
+        # PUBACK and PUBREC to be sent when the packets of one read are done: the four bytes of
+        # each, as a number.
+        self._acks: list[int] = []
+
+    # -- the life of a connection ---------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve the client until either side ends it. Whatever goes wrong ends only this one."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    self.writer.start(nursery)
+                    await self._serve(nursery)
+                    nursery.cancel_scope.cancel()
+        except Exception:
+            # A defect of the broker, met by one client: the others go on.
+            logger.exception("The connection from %s failed", self.stream.peer)
+            self.lost("internal error")
+        finally:
+            self._leave()
+            await self.writer.finish()
+
+    async def _serve(self, nursery: trio.Nursery) -> None:
+        try:
+            session = None
+            with trio.move_on_after(self.broker.limits.connect_timeout) as scope:
+                packets = await self._receive_first()
+                if packets and isinstance(packets[0], Connect):
+                    session = await self._accept(packets[0], nursery)
+            if session is not None:
+                await self._read(packets[1:], session)
+            elif scope.cancelled_caught:
+                self.lost("it did not connect in time")
+        except RemoteProtocolError as error:
+            self.end(error.reason_code, str(error))
+        except trio.BrokenResourceError:
+            self.lost("the connection was lost")
+
+    async def _receive_first(self) -> list[Packet]:
+        """What comes with CONNECT, and CONNECT first; nothing if it does not come."""
+        while True:
+            data = await self.stream.receive()
+            if not data:
+                self.lost("it closed the connection before CONNECT")
+                return []
+            self.broker.statistics.bytes_received += len(data)
+            packets = self.protocol.receive(data)
+            if packets:
+                return packets
+            if self.protocol.violation is not None:
+                self._refuse_violation(self.protocol.violation)
+                return []
+
+    def _refuse_violation(self, error: RemoteProtocolError) -> None:
+        """A first packet that is no CONNECT: closed without a word, unless the words are known."""
+        if isinstance(error, UnsupportedVersionError):
+            # Clients of later versions are answered as MQTT 5 says, others in the words of 3.1.1.
+            version = ProtocolVersion.V5 if error.level > 5 else ProtocolVersion.V311
+            self.writer.write(encode(ConnAck(reason_code=error.reason_code), version))
+        self.lost(str(error))
+
+    async def _accept(self, connect: Connect, nursery: trio.Nursery) -> Session | None:
+        """Answer CONNECT. The client's session, if it was accepted."""
+        self.client_id = connect.client_id or None
+        self.is_v5 = connect.protocol_version == ProtocolVersion.V5
+        if self.is_v5 and self.protocol.peer_maximum_packet_size < MAX_PACKET_SIZE:
+            self.maximum_packet_size = self.protocol.peer_maximum_packet_size
+        self.problem_information = connect.properties.get("request_problem_information", 1) == 1
+        answer = await self.broker.sessions.accept(self, connect)
+        data = self._within_limit(answer)
+        session = self.session
+        if session is None:
+            self.writer.write(data)
+            self.lost(answer.properties.get("reason_string", answer.reason_code.sentence))
+            return None
+        self._accepted = True
+        self.protocol.accept_packets_of(self.broker.limits.maximum_packet_size)
+        self.broker.statistics.clients_connected += 1
+        if self.broker.watchers:
+            self.broker.watchers.record(
+                ClientConnected(
+                    session.client_id,
+                    self.stream.peer,
+                    connect.protocol_version.text,
+                    connect.username,
+                    answer.session_present,
+                )
+            )
+        self.writer.write(data)
+        keep_alive = answer.properties.get("server_keep_alive", connect.keep_alive)
+        if keep_alive:
+            self._last_received = trio.current_time()
+            self._check_keep_alive(keep_alive * 1.5)
+        nursery.start_soon(self._resume, session)
+        return session
+
+    def _within_limit(self, answer: ConnAck) -> bytes:
+        try:
+            return self.protocol.send(answer)
+        except LocalProtocolError:
+            # Too large for this client: without what is only for people (§3.2.2.3.9).
+            answer.properties = answer.properties.copy()
+            answer.properties.pop("reason_string", None)
+        try:
+            return self.protocol.send(answer)
+        except LocalProtocolError as error:
+            raise RemoteProtocolError(
+                "it accepts only packets that are too small for CONNACK",
+                ReasonCode.PACKET_TOO_LARGE,
+            ) from error
+
+    async def _resume(self, session: Session) -> None:
+        """Send again what was in flight (§4.4), then let the subscriptions go on."""
+        sender = session.sender
+        version = ProtocolVersion.V5 if self.is_v5 else ProtocolVersion.V311
+        for packet_id in list(sender.released):
+            self.writer.write(self.protocol.send(PubRel(packet_id)))
+        for packet_id, qos, (message, retain, identifiers) in list(sender.to_resend()):
+            await self.wait_for_quota(session)
+            sender.quota -= 1
+            properties = message.properties
+            if identifiers:
+                properties = properties.copy()
+                properties["subscription_identifier"] = list(identifiers)
+            before, after = publish_parts(
+                message.topic, message.payload, qos, retain, properties, version
+            )
+            again = bytes((before[0] | 8,)) + before[1:]
+            self.writer.write(again + packet_id.to_bytes(2, "big") + after)
+            self.broker.statistics.messages_sent += 1
+            if self.writer.congested:
+                await self.writer.wait_until_written()
+        self._resumed = True
+        for subscription in session.subscriptions.values():
+            self.start_delivery(subscription)
+
+    def start_delivery(self, subscription: Subscription) -> None:
+        """Start the task of a subscription; while the session is being resumed, it waits."""
+        if self._resumed and self._nursery is not None:
+            self._nursery.start_soon(subscription.deliver, self)
+
+    async def _read(self, packets: list[Packet], session: Session) -> None:
+        protocol = self.protocol
+        receive = self.stream.receive
+        statistics = self.broker.statistics
+        writer = self.writer
+        size = 0
+        while True:
+            if packets:
+                if protocol.received_plain:
+                    self._publish(packets, size, session)  # type: ignore[arg-type]  # all Publish
+                else:
+                    self._process(packets, session)
+                if self.ended:
+                    return
+            if protocol.violation is not None:
+                raise protocol.violation
+            if writer.congested:
+                await writer.wait_until_written()
+            data = await receive()
+            self._last_received = trio.current_time()
+            size = len(data)
+            if not size:
+                self.lost("the connection was lost")
+                return
+            statistics.bytes_received += size
+            packets = protocol.receive(data)
+
+    def _process(self, packets: Sequence[Packet], session: Session) -> None:
+        """Do what the packets ask for, in order; acknowledgements of one read leave together."""
+        acks = self._acks
+        messages: list[Publish] = []
+        retained: list[Publish] = []
+        for packet in packets:
+            if isinstance(packet, Publish):
+                qos = packet.qos
+                if qos == 1:
+                    acks.append(0x4002_0000 | packet.packet_id)
+                elif qos == 2:
+                    acks.append(0x5002_0000 | packet.packet_id)
+                    if not session.receiver.on_publish(packet.packet_id):
+                        self.protocol.unacknowledged -= 1
+                        continue
+                messages.append(packet)
+                if packet.retain:
+                    retained.append(packet)
+            elif isinstance(packet, PubAck):
+                session.sender.on_puback(packet.packet_id)
+            else:
+                if messages:
+                    self._publish(messages, 0, session, retained)
+                    messages, retained = [], []
+                self._write_acks(session)
+                self._requests.handle(packet, session)
+                if self.ended:
+                    return
+        if messages:
+            self._publish(messages, 0, session, retained)
+        self._write_acks(session)
+        if self._quota and session.sender.quota > 0:
+            self._quota.unpark_all()
+
+    def _publish(
+        self,
+        messages: Sequence[Publish],
+        size: int,
+        session: Session,
+        retained: Sequence[Publish] = (),
+    ) -> None:
+        """Route what the client published, and say by acknowledgement what reached nobody."""
+        batch = Batch(
+            messages,
+            size or sum(size_of(message) for message in messages),
+            sender=session,
+            is_v5=self.is_v5,
+            received_at=trio.current_time(),
+        )
+        missed = self.broker.route(batch, retained)
+        if missed and self.is_v5 and self._acks:
+            codes = {m.packet_id: self.broker.reason_for(m) for m in missed if m.qos}
+            if codes:
+                self._write_acks(session, codes)
+
+    def _write_acks(self, session: Session, codes: dict[int, ReasonCode] | None = None) -> None:
+        """PUBACK and PUBREC for what was received, in the order of arrival (§4.6).
+
+        `codes` are those that say more than success, by packet identifier.
+        """
+        acks = self._acks
+        if not acks:
+            return
+        if codes is None:
+            data = struct.pack(f">{len(acks)}I", *acks)
+        else:
+            data = b"".join(
+                struct.pack(">IB", ack + 0x1_0000, code)
+                if (code := codes.get(ack & 0xFFFF)) is not None
+                else ack.to_bytes(4, "big")
+                for ack in acks
+            )
+        # What is acknowledged by PUBACK, or refused, no longer counts; QoS 2 counts to PUBCOMP.
+        done = sum(1 for ack in acks if ack >> 28 == 4)
+        for packet_id, code in (codes or {}).items():
+            if code.is_failure and packet_id in session.receiver.accepted:
+                session.receiver.refused(packet_id)
+                done += 1
+        self.protocol.unacknowledged -= done
+        acks.clear()
+        self.writer.write(data)
+
+    def _check_keep_alive(self, timeout: float) -> None:
+        """End the connection when nothing came for `timeout` seconds (§3.1.2.10)."""
+        left = self._last_received + timeout - trio.current_time()
+        if left > 0:
+            self._keep_alive = self.broker.timers.after(
+                left, lambda: self._check_keep_alive(timeout)
+            )
+        else:
+            self.end(ReasonCode.KEEP_ALIVE_TIMEOUT, f"nothing came for {timeout:g} s")
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def end(self, reason_code: ReasonCode, reason: str = "") -> None:
+        """End the connection, telling an MQTT 5 client why."""
+        if self.ended:
+            return
+        state = self.protocol.state
+        if self.is_v5 and state is State.CONNECTED:
+            self._say(Disconnect(_allowed(reason_code, PacketType.DISCONNECT)), reason)
+        elif self.is_v5 and state is State.CONNECTING:
+            self._say(ConnAck(reason_code=_allowed(reason_code, PacketType.CONNACK)), reason)
+        self.lost(reason or reason_code.sentence)
+
+    def _say(self, packet: Disconnect | ConnAck, reason: str) -> None:
+        """Send a last packet, with the reason in words where the client takes them (§4.13)."""
+        if reason and (isinstance(packet, ConnAck) or self.problem_information):
+            packet.properties = {"reason_string": reason}
+        try:
+            self.writer.write(self.protocol.send(packet))
+        except LocalProtocolError:
+            # Larger than the client accepts: the code alone is four bytes.
+            packet.properties = {}
+            try:
+                self.writer.write(self.protocol.send(packet))
+            except LocalProtocolError:
+                logger.debug("%s accepts no packet that says why it is ended", self.stream.peer)
+
+    def lost(self, reason: str) -> None:
+        """The connection is over, for a reason that the client is not told or knows."""
+        if not self.ended:
+            self.ended = True
+            self.reason = reason
+        self._scope.cancel()
+
+    def _leave(self) -> None:
+        """Let go of the session; tell who watches."""
+        self._nursery = None
+        if self._keep_alive is not None:
+            self._keep_alive.cancel()
+        session = self.session
+        watchers = self.broker.watchers
+        if session is not None:
+            self.broker.sessions.release(self, session)
+        if self._accepted and session is not None:
+            self.broker.statistics.clients_connected -= 1
+            if watchers:
+                watchers.record(ClientDisconnected(session.client_id, self.reason))
+        elif watchers:
+            watchers.record(ClientRefused(self.client_id, self.stream.peer, self.reason))
+        logger.info("%s (%s): %s", self.client_id, self.stream.peer, self.reason)
+
+    # -- the client's receive maximum -----------------------------------------------------------
+
+    async def wait_for_quota(self, session: Session) -> None:
+        """Wait until the client's receive maximum allows another message (§4.9)."""
+        while session.sender.quota <= 0:
+            await self._quota.park()
+
+
+def _allowed(code: ReasonCode, kind: PacketType) -> ReasonCode:
+    """The nearest reason code that a packet of this kind may carry (§3.2.2.2, §3.14.2.1)."""
+    if code in ALLOWED[kind]:
+        return code
+    if code in (ReasonCode.SESSION_TAKEN_OVER, ReasonCode.SERVER_SHUTTING_DOWN):
+        return ReasonCode.SERVER_UNAVAILABLE
+    return ReasonCode.PROTOCOL_ERROR

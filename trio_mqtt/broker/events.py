@@ -1,0 +1,161 @@
+"""What a program that embeds the broker can follow: who comes and goes, and a sample of messages.
+
+Events are recorded only while somebody watches, into a bounded sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+SAMPLE_BYTES = 1024 * 1024  # of payloads that a sample holds between two looks
+SAMPLE_OF_ONE_READ = 10  # messages: one busy client must not fill the sample alone
+
+
+class PublishedMessage(Protocol):
+    """An application message as a watcher sees it."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def qos(self) -> int: ...
+    @property
+    def retain(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConnected:
+    """A client was accepted. `protocol_version` is "3.1", "3.1.1" or "5"."""
+
+    client_id: str
+    address: str
+    protocol_version: str
+    username: str | None
+    session_present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRefused:
+    """A connection ended before its client was accepted."""
+
+    client_id: str | None
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDisconnected:
+    """The connection of an accepted client ended."""
+
+    client_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """A client subscribed; `qos` is what it was granted."""
+
+    client_id: str
+    topic_filter: str
+    qos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribed:
+    """A client gave up a subscription."""
+
+    client_id: str
+    topic_filter: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesPublished:
+    """Messages of one client, in the order of arrival; None is the broker itself."""
+
+    client_id: str | None
+    messages: Sequence[PublishedMessage]
+
+
+Event = (
+    ClientConnected
+    | ClientRefused
+    | ClientDisconnected
+    | Subscribed
+    | Unsubscribed
+    | MessagesPublished
+)
+
+
+class Watch:
+    """A bounded sample of what happens, taken off when the watcher likes.
+
+    Between two looks it holds at most `limit` events, of which messages may fill half and
+    `SAMPLE_BYTES`: the rest is only counted, so that watching costs the same at any rate.
+    """
+
+    __slots__ = ("_bytes", "_events", "_limit", "_messages", "missed_events", "missed_messages")
+
+    def __init__(self, limit: int) -> None:
+        self._events: list[Event] = []
+        self._limit = limit
+        self._messages = 0
+        self._bytes = 0
+        self.missed_events = 0
+        self.missed_messages = 0
+
+    def record(self, event: Event) -> None:
+        if len(self._events) < self._limit:
+            self._events.append(event)
+        else:
+            self.missed_events += 1
+
+    def record_messages(self, client_id: str | None, messages: Sequence[PublishedMessage]) -> None:
+        room = min(self._limit // 2 - self._messages, self._limit - len(self._events))
+        if room <= 0 or self._bytes >= SAMPLE_BYTES:
+            self.missed_messages += len(messages)
+            return
+        sample = messages[: min(room, SAMPLE_OF_ONE_READ)]
+        self._messages += len(sample)
+        self._bytes += sum(len(message.payload) for message in sample)
+        self.missed_messages += len(messages) - len(sample)
+        self._events.append(MessagesPublished(client_id, sample))
+
+    def take(self) -> list[Event]:
+        """The events recorded since the last call, oldest first."""
+        events = self._events
+        self._events = []
+        self._messages = self._bytes = 0
+        return events
+
+
+class Watchers:
+    """All who watch one broker. It is false while nobody does."""
+
+    __slots__ = ("_watches",)
+
+    def __init__(self) -> None:
+        self._watches: list[Watch] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._watches)
+
+    def record(self, event: Event) -> None:
+        for watch in self._watches:
+            watch.record(event)
+
+    def record_messages(self, client_id: str | None, messages: Sequence[PublishedMessage]) -> None:
+        for watch in self._watches:
+            watch.record_messages(client_id, messages)
+
+    @contextmanager
+    def watch(self, limit: int) -> Iterator[Watch]:
+        watch = Watch(limit)
+        self._watches.append(watch)
+        try:
+            yield watch
+        finally:
+            self._watches.remove(watch)

@@ -1,0 +1,128 @@
+"""What leaves for one client: at once what the socket takes, the rest by a task that waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.statistics import Statistics
+    from trio_mqtt.transport.streams import ByteStream
+
+_AT_ONCE = 64 * 1024  # the bytes that must leave within the write timeout
+
+
+class Writer:
+    """Writes to a stream without waiting; `congested` says when to prepare nothing more.
+
+    `on_lost` is called with the reason when the client can no longer be written to.
+    """
+
+    __slots__ = (
+        "_broken",
+        "_limits",
+        "_nursery",
+        "_on_lost",
+        "_pending",
+        "_pending_bytes",
+        "_statistics",
+        "_stream",
+        "_writing",
+        "_written",
+    )
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        limits: Limits,
+        statistics: Statistics,
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._stream = stream
+        self._limits = limits
+        self._statistics = statistics
+        self._on_lost = on_lost
+        self._nursery: trio.Nursery | None = None
+        # What the socket did not take yet.
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._writing = False
+        # A packet was cut off, or the stream is: nothing may follow.
+        self._broken = False
+        self._written = trio.lowlevel.ParkingLot()
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """From now on, what the socket does not take is sent by a task in `nursery`."""
+        self._nursery = nursery
+
+    @property
+    def congested(self) -> bool:
+        """Whether the client takes less than is written: prepare nothing more for it."""
+        return self._pending_bytes > self._limits.write_buffer
+
+    def write(self, data: bytes) -> None:
+        """Send at once what the socket takes; the rest follows by the writer task."""
+        if self._broken:
+            return
+        self._statistics.bytes_sent += len(data)
+        if not self._pending and not self._writing:
+            try:
+                sent = self._stream.send_nowait(data)
+            except trio.BrokenResourceError:
+                self._broken = True
+                self._on_lost("the connection was lost")
+                return
+            if sent == len(data):
+                return
+            if sent:
+                data = data[sent:]
+            if self._nursery is not None:
+                self._writing = True
+                self._nursery.start_soon(self._write_pending)
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+
+    async def _write_pending(self) -> None:
+        while self._pending:
+            data = memoryview(b"".join(self._pending))
+            self._pending.clear()
+            for start in range(0, len(data), _AT_ONCE):
+                # Set until this piece is sent: if it is cut off, nothing may follow it.
+                self._broken = True
+                piece = bytes(data[start : start + _AT_ONCE])
+                with trio.move_on_after(self._limits.write_timeout) as scope:
+                    try:
+                        await self._stream.send_all(piece)
+                    except trio.BrokenResourceError:
+                        self._on_lost("the connection was lost")
+                        return
+                if scope.cancelled_caught:
+                    self._on_lost("it stopped reading")
+                    return
+                self._broken = False
+                self._pending_bytes -= len(piece)
+                if not self.congested:
+                    self._written.unpark_all()
+        self._writing = False
+
+    async def wait_until_written(self) -> None:
+        """Wait until the client has taken most of what is written."""
+        while self.congested:
+            await self._written.park()
+
+    async def finish(self) -> None:
+        """Send what is left, as far as the client takes it in time; then close the stream."""
+        with (
+            trio.CancelScope(shield=True),
+            trio.move_on_after(self._limits.goodbye_timeout),
+        ):
+            try:
+                if self._pending and not self._broken:
+                    await self._stream.send_all(b"".join(self._pending))
+            except trio.BrokenResourceError:
+                pass  # the peer has gone already, and hears nothing more
+            finally:
+                await self._stream.aclose()

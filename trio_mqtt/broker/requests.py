@@ -1,0 +1,133 @@
+"""What a client asks for besides publishing: subscriptions, QoS 2 handshakes, PING, goodbye."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trio_mqtt.broker.events import Subscribed, Unsubscribed
+from trio_mqtt.protocol.packets import (
+    Disconnect,
+    Packet,
+    PingReq,
+    PingResp,
+    PubComp,
+    PubRec,
+    PubRel,
+    SubAck,
+    Subscribe,
+    Subscription,
+    UnsubAck,
+    Unsubscribe,
+)
+from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.topics import parse_shared
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.session import Session
+
+
+class Requests:
+    """Answers the requests of one connection, each at once."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def handle(self, packet: Packet, session: Session) -> None:
+        """Do what `packet` asks for and answer it."""
+        if isinstance(packet, PubRec):
+            self._pubrec(packet, session)
+        elif isinstance(packet, PubRel):
+            reason = session.receiver.on_pubrel(packet.packet_id)
+            if reason == ReasonCode.SUCCESS:
+                protocol = self._connection.protocol
+                # A message accepted on an earlier connection was not counted on this one.
+                protocol.unacknowledged = max(0, protocol.unacknowledged - 1)
+            self._answer(PubComp(packet.packet_id, reason))
+        elif isinstance(packet, PubComp):
+            session.sender.on_pubcomp(packet.packet_id)
+        elif isinstance(packet, Subscribe):
+            self._subscribe(packet, session)
+        elif isinstance(packet, Unsubscribe):
+            self._unsubscribe(packet, session)
+        elif isinstance(packet, PingReq):
+            self._answer(PingResp())
+        elif isinstance(packet, Disconnect):
+            self._disconnect(packet, session)
+
+    def _answer(self, packet: Packet) -> None:
+        connection = self._connection
+        connection.writer.write(connection.protocol.send(packet))
+
+    def _pubrec(self, packet: PubRec, session: Session) -> None:
+        item, release = session.sender.on_pubrec(packet.packet_id, packet.reason_code)
+        if release:
+            self._answer(PubRel(packet.packet_id))
+        elif item is None and not packet.reason_code.is_failure:
+            self._answer(PubRel(packet.packet_id, ReasonCode.PACKET_IDENTIFIER_NOT_FOUND))
+
+    def _subscribe(self, packet: Subscribe, session: Session) -> None:
+        """SUBSCRIBE: one reason code for each filter, then its retained messages (§3.8.4)."""
+        identifiers = packet.properties.get("subscription_identifier")
+        identifier = identifiers[0] if identifiers else None
+        codes: list[ReasonCode] = []
+        for options in packet.subscriptions:
+            code = self._problem(options, session)
+            if code is None:
+                self._grant(options, identifier, session)
+                code = ReasonCode(options.qos)
+            codes.append(code)
+        # The tasks that send retained messages run only after this, so SUBACK comes first.
+        self._answer(SubAck(packet.packet_id, codes))
+
+    def _grant(self, options: Subscription, identifier: int | None, session: Session) -> None:
+        broker = self._connection.broker
+        subscription, new = broker.sessions.subscribe(session, options, identifier)
+        wanted = options.retain_handling == 0 or (options.retain_handling == 1 and new)
+        if wanted and parse_shared(options.topic_filter) is None:
+            batch = broker.retained_batch(options.topic_filter)
+            if batch is not None:
+                subscription.offer_retained(batch)
+        if new:
+            self._connection.start_delivery(subscription)
+        if broker.watchers:
+            broker.watchers.record(Subscribed(session.client_id, options.topic_filter, options.qos))
+
+    def _problem(self, options: Subscription, session: Session) -> ReasonCode | None:
+        """The reason code that refuses a subscription (§3.9.3), if one must."""
+        limits = self._connection.broker.limits
+        if options.topic_filter.count("/") >= limits.maximum_topic_levels:
+            return ReasonCode.TOPIC_FILTER_INVALID
+        if session.retained_waiting > limits.maximum_queued_messages:
+            return ReasonCode.QUOTA_EXCEEDED
+        if (
+            len(session.subscriptions) >= limits.maximum_subscriptions
+            and options.topic_filter not in session.subscriptions
+        ):
+            return ReasonCode.QUOTA_EXCEEDED
+        return None
+
+    def _unsubscribe(self, packet: Unsubscribe, session: Session) -> None:
+        broker = self._connection.broker
+        codes = []
+        for topic_filter in packet.topic_filters:
+            existed = broker.sessions.unsubscribe(session, topic_filter)
+            codes.append(ReasonCode.SUCCESS if existed else ReasonCode.NO_SUBSCRIPTION_EXISTED)
+            if existed and broker.watchers:
+                broker.watchers.record(Unsubscribed(session.client_id, topic_filter))
+        self._answer(UnsubAck(packet.packet_id, codes))
+
+    def _disconnect(self, packet: Disconnect, session: Session) -> None:
+        """DISCONNECT: the will is forgotten unless asked for; expiry may change (§3.14.2)."""
+        connection = self._connection
+        interval = packet.properties.get("session_expiry_interval")
+        if interval is not None:
+            limit = connection.broker.limits.maximum_session_expiry
+            session.expiry_interval = min(interval, limit)
+        if packet.reason_code == ReasonCode.SUCCESS:
+            session.will = None
+            connection.lost("it disconnected")
+        else:
+            connection.lost(f"it disconnected: {packet.reason_code.sentence}")

@@ -1,0 +1,288 @@
+"""Topic → subscriptions: a tree of filters, and the matches that it remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from trio_mqtt.broker.batch import Batch
+from trio_mqtt.broker.subscription import Subscription, Target
+from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.protocol.topics import has_wildcard, parse_shared
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.session import Session
+
+REMEMBERED = 100_000  # topics whose match is remembered; beyond that all are forgotten at once
+
+
+class SharedGroup:
+    """The members of one `$share/NAME/FILTER` (MQTT 5.0 §4.8.2); each message goes to one."""
+
+    __slots__ = ("_next", "members")
+
+    def __init__(self) -> None:
+        self.members: dict[Subscription, None] = {}
+        self._next = 0
+
+    def choose(self) -> Target:
+        """The next member in turn, of those that are connected if any is."""
+        members = list(self.members)
+        for _ in members:
+            self._next = (self._next + 1) % len(members)
+            if members[self._next].session.connection is not None:
+                break
+        else:
+            self._next = (self._next + 1) % len(members)
+        return members[self._next].target
+
+
+class Match:
+    """Whom the messages of a topic reach. Topics that reach the same share one match."""
+
+    __slots__ = ("groups", "has_no_local", "reserved", "targets")
+
+    def __init__(
+        self,
+        targets: tuple[Target, ...],
+        groups: tuple[SharedGroup, ...],
+        *,
+        reserved: bool = False,
+    ) -> None:
+        self.targets = targets
+        # Topics that only the broker itself may publish to.
+        self.reserved = reserved
+        self.groups = groups
+        self.has_no_local = any(target.no_local for target in targets)
+
+    def __bool__(self) -> bool:
+        return bool(self.targets or self.groups)
+
+
+class _Node:
+    __slots__ = ("children", "groups", "subscriptions")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.subscriptions: dict[Subscription, None] = {}
+        self.groups: dict[str, SharedGroup] = {}
+
+
+class Router:
+    """All subscriptions of a broker."""
+
+    def __init__(self, maximum_levels: int) -> None:
+        self._maximum_levels = maximum_levels
+        self._root = _Node()
+        self._remembered: dict[str, Match] = {}
+        self._matches: dict[tuple[object, ...], Match] = {}
+
+    def add(self, subscription: Subscription) -> None:
+        """From now on messages reach `subscription`. Adding it again takes its new options."""
+        shared = parse_shared(subscription.topic_filter)
+        plain = shared[1] if shared else subscription.topic_filter
+        node = self._root
+        for level in plain.split("/"):
+            child = node.children.get(level)
+            if child is None:
+                child = node.children[level] = _Node()
+            node = child
+        if shared:
+            node.groups.setdefault(shared[0], SharedGroup()).members[subscription] = None
+        else:
+            node.subscriptions[subscription] = None
+        self._forget(plain)
+
+    def remove(self, subscription: Subscription) -> None:
+        """No message reaches `subscription` from now on."""
+        shared = parse_shared(subscription.topic_filter)
+        plain = shared[1] if shared else subscription.topic_filter
+        levels = plain.split("/")
+        path = [self._root]
+        for level in levels:
+            child = path[-1].children.get(level)
+            if child is None:
+                return
+            path.append(child)
+        node = path[-1]
+        if shared:
+            group = node.groups.get(shared[0])
+            if group is not None:
+                group.members.pop(subscription, None)
+                if not group.members:
+                    del node.groups[shared[0]]
+        else:
+            node.subscriptions.pop(subscription, None)
+        for level, leaf, parent in zip(
+            reversed(levels), reversed(path[1:]), reversed(path[:-1]), strict=True
+        ):
+            if leaf.children or leaf.subscriptions or leaf.groups:
+                break
+            del parent.children[level]
+        self._forget(plain)
+
+    def _forget(self, plain_filter: str) -> None:
+        """A change of subscriptions to this filter: forget the matches that it may concern."""
+        if has_wildcard(plain_filter):
+            self._remembered.clear()
+        else:
+            self._remembered.pop(plain_filter, None)
+        # Matches are shared by topics that reach the same subscriptions; rebuilding them is cheap.
+        self._matches.clear()
+
+    def match(self, topic: str) -> Match:
+        """Whom a message of `topic` reaches."""
+        found = self._remembered.get(topic)
+        if found is None:
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.clear()
+                self._matches.clear()
+            found = self._remembered[topic] = self._find(topic)
+        return found
+
+    def is_reserved(self, topic: str) -> bool:
+        """Whether clients may not publish to a topic: `$…` (§4.7.2), and more levels than fit."""
+        return topic[0] == "$" or topic.count("/") >= self._maximum_levels
+
+    def _find(self, topic: str) -> Match:
+        by_session: dict[Session, list[Target]] = {}
+        groups: list[SharedGroup] = []
+        for node in self._nodes(topic):
+            for subscription in node.subscriptions:
+                by_session.setdefault(subscription.session, []).append(subscription.target)
+            groups += node.groups.values()
+        targets = tuple(_carrier(found) for found in by_session.values())
+        if self.is_reserved(topic):
+            return Match(targets, tuple(groups), reserved=True)
+        if any(len(found) > 1 for found in by_session.values()):
+            return Match(targets, tuple(groups))  # has targets of its own
+        return self._matches.setdefault((targets, *groups), Match(targets, tuple(groups)))
+
+    def _nodes(self, topic: str) -> Iterable[_Node]:
+        """The nodes of the filters that match, without recursion (§4.7)."""
+        levels = topic.split("/")
+        nodes = [self._root]
+        for depth, level in enumerate(levels):
+            wildcards = depth > 0 or not level.startswith("$")
+            following = []
+            for node in nodes:
+                children = node.children
+                if wildcards:
+                    if "#" in children:
+                        yield children["#"]
+                    if "+" in children:
+                        following.append(children["+"])
+                if level in children:
+                    following.append(children[level])
+            if not following:
+                return
+            nodes = following
+        for node in nodes:
+            yield node
+            if "#" in node.children:
+                yield node.children["#"]  # "a/#" matches "a" too
+
+    def publish(self, batch: Batch) -> list[Publish]:
+        """Hand a batch to all subscriptions that it reaches; return the messages that reach none.
+
+        What a client publishes to a reserved topic reaches none.
+        """
+        messages = batch.messages
+        remembered = self._remembered
+        topic = messages[0].topic
+        first = remembered.get(topic) or self.match(topic)
+        for message in messages:
+            if (
+                message.topic is not topic
+                and (remembered.get(message.topic) or self.match(message.topic)) is not first
+            ):
+                return self._publish_mixed(batch)
+        if not first or (first.reserved and batch.sender is not None):
+            return list(messages)
+        self._deliver(first, batch)
+        return []
+
+    def _deliver(self, match: Match, batch: Batch) -> None:
+        if match.has_no_local and batch.sender is not None:
+            sender = batch.sender
+            for target in match.targets:
+                if target.subscription.session is not sender:
+                    target.subscription.offer(target, batch)
+                    continue
+                for message in batch.messages:
+                    own = self._target_of_sender(message.topic, sender)
+                    if own is not None:
+                        own.subscription.offer(own, batch.part([message]))
+        else:
+            for target in match.targets:
+                target.subscription.offer(target, batch)
+        for group in match.groups:
+            shares: dict[Target, list[Publish]] = {}
+            for message in batch.messages:
+                shares.setdefault(group.choose(), []).append(message)
+            for target, share in shares.items():
+                target.subscription.offer(target, batch.part(share))
+
+    def _target_of_sender(self, topic: str, sender: Session) -> Target | None:
+        """How a message reaches its own sender, who has some no local (§3.8.3.1)."""
+        found = [
+            subscription.target
+            for node in self._nodes(topic)
+            for subscription in node.subscriptions
+            if subscription.session is sender and not subscription.target.no_local
+        ]
+        return _carrier(found) if found else None
+
+    def _publish_mixed(self, batch: Batch) -> list[Publish]:
+        """A batch whose topics reach different subscriptions.
+
+        Each subscription gets its messages in one piece, in the order of arrival; those that get
+        the same share one batch, and so its encodings.
+        """
+        nobody = Match((), ())
+        matched = []
+        for message in batch.messages:
+            match = self.match(message.topic)
+            refused = match.reserved and batch.sender is not None
+            matched.append((message, nobody if refused else match))
+        reached_by: dict[Target, dict[Match, None]] = {}
+        simple: dict[Match, None] = {}
+        for _message, match in matched:
+            if match in simple:
+                continue
+            simple[match] = None
+            if not match.has_no_local:
+                for target in match.targets:
+                    reached_by.setdefault(target, {})[match] = None
+        parts: dict[tuple[Match, ...], Batch] = {}
+        for target, matches in reached_by.items():
+            key = tuple(matches)
+            part = parts.get(key)
+            if part is None:
+                part = parts[key] = batch.part(_of(matched, matches))
+            target.subscription.offer(target, part)
+        for match in simple:
+            if match.has_no_local:
+                self._deliver(match, batch.part(_of(matched, (match,))))
+            elif match.groups:
+                self._deliver(Match((), match.groups), batch.part(_of(matched, (match,))))
+        return [message for message, match in matched if not match]
+
+
+def _of(matched: Sequence[tuple[Publish, Match]], matches: Iterable[Match]) -> list[Publish]:
+    wanted = set(matches)
+    return [message for message, match in matched if match in wanted]
+
+
+def _carrier(targets: list[Target]) -> Target:
+    """The one target for all of a session's subscriptions that match a topic."""
+    best = max(targets, key=lambda target: target.qos)
+    if len(targets) == 1:
+        return best
+    return Target(
+        best.subscription,
+        best.qos,
+        any(target.retain_as_published for target in targets),
+        tuple(identifier for target in targets for identifier in target.identifiers),
+        any(target.no_local for target in targets),
+    )

@@ -1,0 +1,93 @@
+"""Opening a broker: its listeners, its tasks, and their orderly end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.limits import Limits
+from trio_mqtt.transport.listening import Listener, open_listener
+from trio_mqtt.transport.urls import parse_url
+
+DEFAULT_URL = "mqtt://127.0.0.1:1883"
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+
+@asynccontextmanager
+async def open_broker(*urls: str, limits: Limits | None = None) -> AsyncIterator[Broker]:
+    """Run an MQTT broker for as long as the context lasts.
+
+    It listens at all `urls` (none: mqtt://127.0.0.1:1883; port 0 takes a free one, and `url` of
+    the broker says which). At the end wills are published and clients told (MQTT 5.0 §4.13).
+
+        async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
+            print(broker.url)
+
+    Raises InvalidUrlError for an address that is not one, and ListenError where the broker cannot
+    listen.
+    """
+    addresses = [parse_url(url) for url in urls or (DEFAULT_URL,)]
+    broker = Broker(limits or Limits())
+    listeners: list[Listener] = []
+    try:
+        for address in addresses:
+            listeners.append(await open_listener(address))
+        broker.urls = tuple(listener.url for listener in listeners)
+        async with _serving(broker, listeners):
+            yield broker
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+@asynccontextmanager
+async def _serving(broker: Broker, listeners: list[Listener]) -> AsyncIterator[None]:
+    """The broker's tasks: they end only after the clients were told."""
+    raised: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(broker.run_timers)
+            for listener in listeners:
+                nursery.start_soon(listener.serve, broker.serve_stream)
+                logger.info("Listening at %s", listener.url)
+            try:
+                yield
+            except BaseException as error:
+                raised = error
+                raise
+            finally:
+                for listener in listeners:
+                    listener.close()
+                with trio.CancelScope(shield=True):
+                    await broker.close()
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        # What the caller's own code raised reaches the caller as it is.
+        if raised is not None and group.exceptions == (raised,):
+            raise raised from raised.__cause__
+        raise
+
+
+async def serve(
+    *urls: str,
+    limits: Limits | None = None,
+    task_status: trio.TaskStatus[Broker] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Be a broker until the process is told to stop: by Ctrl-C, SIGTERM or cancellation.
+
+    `trio.run(trio_mqtt.serve)` is a whole program. Arguments and errors are those of `open_broker`.
+    """
+    async with open_broker(*urls, limits=limits) as broker:
+        task_status.started(broker)
+        if threading.current_thread() is not threading.main_thread():
+            await trio.sleep_forever()  # signals reach the main thread only
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                break

@@ -1,0 +1,101 @@
+"""What outlives a connection (MQTT 5.0 §4.1): subscriptions, what is in flight, what waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.protocol.delivery import Receiver, Sender
+from trio_mqtt.protocol.packets import Publish, Will
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.subscription import Subscription
+    from trio_mqtt.broker.timers import Timer
+
+# What is in flight: the message, the RETAIN flag it was sent with, and its subscription
+# identifiers, as they are needed to send it again.
+InFlight = tuple[Publish, bool, tuple[int, ...]]
+
+NEVER = 0xFFFF_FFFF  # a session expiry interval that does not end (§3.1.2.11.2)
+
+
+class Session:
+    """One client's state. The tasks of at most one connection work on it at a time."""
+
+    __slots__ = (
+        "_claimant",
+        "_released",
+        "_timer",
+        "client_id",
+        "connection",
+        "expiry_interval",
+        "queued_bytes",
+        "queued_messages",
+        "receiver",
+        "retained_waiting",
+        "sender",
+        "subscriptions",
+        "will",
+    )
+
+    def __init__(self, client_id: str) -> None:
+        self.client_id = client_id
+        self.subscriptions: dict[str, Subscription] = {}
+        self.sender: Sender[InFlight] = Sender()
+        self.receiver = Receiver()
+        self.expiry_interval = 0
+        self.will: Will | None = None
+        # Messages and bytes that wait in the channels of all subscriptions.
+        self.queued_messages = 0
+        self.queued_bytes = 0
+        # Retained messages that wait there on top of them.
+        self.retained_waiting = 0
+        # Whose tasks work on this session now, and who will be next.
+        self.connection: Connection | None = None
+        self._claimant: Connection | None = None
+        self._released = trio.Event()
+        # What happens next while no connection has the session: its will is due, or it expires.
+        self._timer: Timer | None = None
+
+    async def attach(self, connection: Connection) -> None:
+        """Make `connection` the session's own, once the one before has let go of it.
+
+        That one is told that its session was taken over (MQTT 5.0 §3.1.4). If yet another
+        connection claims the session meanwhile, this one is ended in the same way.
+        """
+        self.disown()
+        self._claimant = connection
+        # Whoever was superseded has been cancelled, so that waiting ends here for it.
+        while self.connection is not None or self._claimant is not connection:
+            await self._released.wait()
+        self.connection = connection
+        self._released = trio.Event()
+
+    def detach(self, connection: Connection) -> bool:
+        """The tasks of `connection` have ended; whether the session was its own."""
+        if self._claimant is connection:
+            self._claimant = None
+        if self.connection is not connection:
+            return False
+        self.connection = None
+        self._released.set()
+        return True
+
+    def disown(self) -> None:
+        """End whatever connection has the session or waits for it: another one takes its place."""
+        if self._claimant is not None:
+            self._claimant.end(ReasonCode.SESSION_TAKEN_OVER, "another connection took the session")
+
+    def set_timer(self, timer: Timer) -> None:
+        """Let `timer` decide what happens next, and no earlier one."""
+        self.cancel_timer()
+        self._timer = timer
+
+    def cancel_timer(self) -> None:
+        """The client came back, or the session has ended: what was to happen will not."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

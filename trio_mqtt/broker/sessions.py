@@ -1,0 +1,208 @@
+"""Who has which session: CONNECT, takeover, expiry, wills, and the subscriptions of each."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.batch import Batch, size_of
+from trio_mqtt.broker.session import NEVER, Session
+from trio_mqtt.broker.subscription import Subscription
+from trio_mqtt.protocol import packets
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import ConnAck, Connect, Publish
+from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.broker import Broker
+    from trio_mqtt.broker.connection import Connection
+
+
+class Sessions:
+    """All sessions of a broker, by client identifier."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._sessions: dict[str, Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def all(self) -> list[Session]:
+        """The sessions that there are now."""
+        return list(self._sessions.values())
+
+    # -- CONNECT --------------------------------------------------------------------------------
+
+    async def accept(self, connection: Connection, connect: Connect) -> ConnAck:
+        """Give a connection its session (MQTT 5.0 §3.1.4); the answer to its CONNECT.
+
+        Waits until a connection that has the session has let go of it.
+        """
+        refusal = self._refusal(connect)
+        if refusal is not None:
+            return refusal
+        broker = self._broker
+        limits = broker.limits
+        properties: Properties = {}
+        client_id = connect.client_id
+        if not client_id:
+            client_id = f"auto-{uuid.uuid4().hex}"
+            properties["assigned_client_identifier"] = client_id
+        session = self._sessions.get(client_id)
+        if session is not None and (connect.clean_start or session.expiry_interval == 0):
+            # A session that ends with its connection ends when another takes its place.
+            self._discard(session)
+            session = None
+        present = session is not None
+        if session is None:
+            session = self._sessions[client_id] = Session(client_id)
+            broker.statistics.sessions += 1
+        connection.client_id = client_id
+        connection.session = session
+        await session.attach(connection)
+        session.cancel_timer()
+        session.will = connect.will
+        session.expiry_interval = self._expiry_interval(connect, properties)
+        session.sender.connected(
+            min(connection.protocol.peer_receive_maximum, limits.maximum_in_flight)
+        )
+        if connect.protocol_version == ProtocolVersion.V5:
+            self._tell_limits(connect, properties)
+        return ConnAck(present, ReasonCode.SUCCESS, properties)
+
+    def _refusal(self, connect: Connect) -> ConnAck | None:
+        limits = self._broker.limits
+        version = connect.protocol_version
+        client_id = connect.client_id
+        problem = None
+        code = ReasonCode.CLIENT_IDENTIFIER_NOT_VALID
+        if "authentication_method" in connect.properties:
+            code = ReasonCode.BAD_AUTHENTICATION_METHOD
+            problem = "this broker offers no authentication method"
+        elif version == ProtocolVersion.V31 and not 1 <= len(client_id) <= 23:
+            problem = "a client identifier of MQTT 3.1 has 1 to 23 characters"
+        elif not client_id and not connect.clean_start and version != ProtocolVersion.V5:
+            problem = "a session that is to be kept needs a client identifier"
+        elif len(client_id) > limits.maximum_client_identifier:
+            problem = (
+                f"the client identifier has more than {limits.maximum_client_identifier} characters"
+            )
+        elif self._is_full(client_id):
+            code = ReasonCode.QUOTA_EXCEEDED
+            problem = "this broker keeps no more sessions"
+        if problem is None:
+            return None
+        return ConnAck(reason_code=code, properties={"reason_string": problem})
+
+    def _is_full(self, client_id: str) -> bool:
+        limit = self._broker.limits.maximum_sessions
+        return len(self._sessions) >= limit and client_id not in self._sessions
+
+    def _expiry_interval(self, connect: Connect, properties: Properties) -> int:
+        """How long the session is kept (§3.1.2.11.2), told where it is not what was asked for."""
+        limit = self._broker.limits.maximum_session_expiry
+        if connect.protocol_version != ProtocolVersion.V5:
+            return 0 if connect.clean_start else limit
+        asked = connect.properties.get("session_expiry_interval", 0)
+        if asked > limit:
+            properties["session_expiry_interval"] = limit
+        return min(asked, limit)
+
+    def _tell_limits(self, connect: Connect, properties: Properties) -> None:
+        """The server's limits in CONNACK (§3.2.2.3), where they are not what MQTT 5 supposes."""
+        limits = self._broker.limits
+        properties["receive_maximum"] = limits.receive_maximum
+        properties["maximum_packet_size"] = limits.maximum_packet_size
+        if limits.topic_alias_maximum:
+            properties["topic_alias_maximum"] = limits.topic_alias_maximum
+        keep_alive = connect.keep_alive
+        if keep_alive == 0 or keep_alive > limits.maximum_keep_alive:
+            properties["server_keep_alive"] = limits.maximum_keep_alive
+
+    # -- the end of a connection and of a session -----------------------------------------------
+
+    def release(self, connection: Connection, session: Session) -> None:
+        """The tasks of `connection` have ended: its will is due, its session begins to expire."""
+        if not session.detach(connection):
+            return
+        will = session.will
+        expiry = session.expiry_interval
+        ended = self._sessions.get(session.client_id) is not session
+        delay = 0 if will is None else will.properties.get("will_delay_interval", 0)
+        if will is not None and (ended or expiry == 0 or delay == 0):
+            self.publish_will(session)
+        if ended:
+            return
+        if expiry == 0:
+            self._discard(session)
+        elif session.will is not None and delay < expiry:
+            session.set_timer(
+                self._broker.timers.after(delay, lambda: self._will_due(session, expiry - delay))
+            )
+        elif expiry < NEVER:
+            session.set_timer(self._broker.timers.after(expiry, lambda: self._discard(session)))
+
+    def _will_due(self, session: Session, expiry: float) -> None:
+        """The will delay interval has passed without the client coming back (§3.1.3.2.2)."""
+        self.publish_will(session)
+        if session.expiry_interval < NEVER:
+            session.set_timer(self._broker.timers.after(expiry, lambda: self._discard(session)))
+
+    def publish_will(self, session: Session) -> None:
+        """Publish the session's will, if it has one, once."""
+        will = session.will
+        session.will = None
+        if will is None:
+            return
+        properties = will.properties
+        if "will_delay_interval" in properties:
+            properties = properties.copy()
+            del properties["will_delay_interval"]
+        message = Publish(will.topic, will.payload, will.qos, will.retain, properties=properties)
+        now = trio.current_time()
+        batch = Batch([message], size_of(message), sender=session, received_at=now)
+        self._broker.route(batch, [message] * will.retain)
+
+    def _discard(self, session: Session) -> None:
+        """The session ends: nothing of it is left but a connection that is being ended."""
+        del self._sessions[session.client_id]
+        self._broker.statistics.sessions -= 1
+        session.cancel_timer()
+        for topic_filter in list(session.subscriptions):
+            self.unsubscribe(session, topic_filter)
+        if session.connection is None:
+            self.publish_will(session)
+        session.disown()
+
+    # -- subscriptions --------------------------------------------------------------------------
+
+    def subscribe(
+        self, session: Session, options: packets.Subscription, identifier: int | None
+    ) -> tuple[Subscription, bool]:
+        """Add a subscription, or give it new options (§3.8.4); and whether it is new."""
+        broker = self._broker
+        subscription = session.subscriptions.get(options.topic_filter)
+        new = subscription is None
+        if subscription is None:
+            subscription = Subscription(
+                session, options.topic_filter, broker.limits, broker.statistics
+            )
+            session.subscriptions[options.topic_filter] = subscription
+            broker.statistics.subscriptions += 1
+        subscription.set_options(options, identifier)
+        broker.router.add(subscription)
+        return subscription, new
+
+    def unsubscribe(self, session: Session, topic_filter: str) -> bool:
+        """End a subscription; whether there was one (§3.10.4)."""
+        subscription = session.subscriptions.pop(topic_filter, None)
+        if subscription is None:
+            return False
+        self._broker.statistics.subscriptions -= 1
+        self._broker.router.remove(subscription)
+        subscription.close()
+        return True

@@ -1,0 +1,251 @@
+"""One subscription: a bounded channel of batches that belongs to the session, and its task.
+
+While the client is away the channel is the offline queue; the task of the next connection goes on
+where the last one stopped.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.batch import Batch, size_of
+from trio_mqtt.protocol import packets
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.session import Session
+    from trio_mqtt.broker.statistics import Statistics
+
+JOIN = 256 * 1024  # bytes of several batches that are written together
+
+
+class Target:
+    """How messages of a topic reach a session: through which subscription, and as what.
+
+    A subscription has one for the topics that only it matches. Where several of a session match,
+    one carries the message at the highest QoS granted, with the identifiers of all (§3.3.4).
+    """
+
+    __slots__ = ("identifiers", "no_local", "qos", "retain_as_published", "subscription")
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        qos: int,
+        retain_as_published: bool,
+        identifiers: tuple[int, ...],
+        no_local: bool,
+    ) -> None:
+        self.subscription = subscription
+        self.qos = qos
+        self.retain_as_published = retain_as_published
+        self.identifiers = identifiers
+        self.no_local = no_local
+
+
+class Subscription:
+    """A topic filter of a session, the messages that wait for it, and the task that sends them."""
+
+    __slots__ = ("_at", "_current", "_incoming", "_limits", "_outgoing", "_statistics", "closed",
+                 "session", "target", "topic_filter")  # fmt: skip
+
+    def __init__(
+        self, session: Session, topic_filter: str, limits: Limits, statistics: Statistics
+    ) -> None:
+        self.session = session
+        self.topic_filter = topic_filter
+        self.closed = False
+        self._limits = limits
+        self._statistics = statistics
+        # Every batch holds at least one message, so the bounds on queued messages and on retained
+        # messages that wait bound the channel too.
+        self._incoming, self._outgoing = trio.open_memory_channel[tuple[Target, Batch]](
+            2 * limits.maximum_queued_messages + 1
+        )
+        # What was taken off the channel and is not sent yet, and how far it is.
+        self._current: tuple[Target, Batch] | None = None
+        self._at = 0
+        self.target = Target(self, 0, False, (), False)
+
+    def set_options(self, options: packets.Subscription, identifier: int | None) -> None:
+        """Take over the options of a SUBSCRIBE (§3.8.3.1) and its subscription identifier."""
+        self.target = Target(
+            self,
+            options.qos,
+            options.retain_as_published,
+            () if identifier is None else (identifier,),
+            options.no_local,
+        )
+
+    def offer(self, target: Target, batch: Batch) -> None:
+        """Queue a batch. Never waits: what goes beyond the session's bounds is dropped, counted."""
+        session = self.session
+        limits = self._limits
+        messages = session.queued_messages + len(batch.messages)
+        size = session.queued_bytes + batch.size
+        if (
+            session.connection is None
+            or messages * 2 > limits.maximum_queued_messages
+            or size * 2 > limits.maximum_queued_bytes
+        ):
+            fitting = self._fitting(target, batch)
+            if fitting is None:
+                return
+            batch = fitting
+            messages = session.queued_messages + len(batch.messages)
+            size = session.queued_bytes + batch.size
+        session.queued_messages = messages
+        session.queued_bytes = size
+        self._incoming.send_nowait((target, batch))
+
+    def _fitting(self, target: Target, batch: Batch) -> Batch | None:
+        """The part of a batch that may wait here: no QoS 0 for who is away, all within bounds."""
+        session = self.session
+        limits = self._limits
+        away = session.connection is None
+        count, size = session.queued_messages, session.queued_bytes
+        fitting = []
+        for message in batch.messages:
+            qos = min(message.qos, target.qos)
+            share = 1 if qos else 2  # QoS 0 may fill half of the queue
+            if (
+                (qos == 0 and away)
+                or (count + 1) * share > limits.maximum_queued_messages
+                or (size + size_of(message)) * share > limits.maximum_queued_bytes
+            ):
+                self._statistics.messages_dropped += not (qos == 0 and away)
+                continue
+            fitting.append(message)
+            count += 1
+            size += size_of(message)
+        if not fitting:
+            return None
+        return batch if len(fitting) == len(batch.messages) else batch.part(fitting)
+
+    def offer_retained(self, batch: Batch) -> None:
+        """Queue the retained messages that a SUBSCRIBE asks for; they come on top of the bounds.
+
+        They are in memory anyway, and whoever subscribes has a bound on how many may wait.
+        """
+        self.session.retained_waiting += len(batch.messages)
+        self._incoming.send_nowait((self.target, batch))
+
+    def close(self) -> list[tuple[Target, Batch]]:
+        """End the subscription and its task; return what waited and was not sent."""
+        self.closed = True
+        self._incoming.close()
+        waiting = []
+        if self._current is not None:
+            target, batch = self._current
+            self._forget(batch)
+            waiting.append((target, batch.part(batch.messages[self._at :])))
+            self._current = None
+        try:
+            while True:
+                target, batch = self._outgoing.receive_nowait()
+                self._forget(batch)
+                waiting.append((target, batch))
+        except (trio.WouldBlock, trio.EndOfChannel):
+            return waiting
+
+    def _forget(self, batch: Batch) -> None:
+        if batch.retained:
+            self.session.retained_waiting -= len(batch.messages)
+        else:
+            self.session.queued_messages -= len(batch.messages)
+            self.session.queued_bytes -= batch.size
+
+    async def deliver(self, connection: Connection) -> None:
+        """Send what arrives to `connection`, for as long as it and the subscription last."""
+        outgoing = self._outgoing
+        receive_nowait = outgoing.receive_nowait
+        writer = connection.writer
+        while True:
+            current = self._current
+            if current is None:
+                try:
+                    current = self._current = await outgoing.receive()
+                except trio.EndOfChannel:
+                    return
+            if connection.ended or self.closed:
+                return  # what is left goes with the next connection, or with the subscription
+            ready: list[bytes] = []
+            size = self._prepare(connection, current, ready)
+            while self._current is None and size < JOIN:
+                try:
+                    current = self._current = receive_nowait()
+                except (trio.WouldBlock, trio.EndOfChannel):
+                    break
+                size += self._prepare(connection, current, ready)
+            if ready:
+                writer.write(ready[0] if len(ready) == 1 else b"".join(ready))
+            if self._current is not None:
+                await connection.wait_for_quota(self.session)
+            if writer.congested:
+                await writer.wait_until_written()
+
+    def _prepare(
+        self, connection: Connection, current: tuple[Target, Batch], ready: list[bytes]
+    ) -> int:
+        """Append the packets of the current batch; return their size.
+
+        It stops where the receive maximum does: then the batch stays the current one, and `_at`
+        says where to go on.
+        """
+        target, batch = current
+        statistics = self._statistics
+        encoded, joined = batch.encoded(
+            connection.is_v5,
+            target.qos,
+            target.retain_as_published,
+            target.identifiers,
+            trio.current_time() if batch.expires else 0.0,
+        )
+        maximum = connection.maximum_packet_size
+        if joined is not None and maximum is None:
+            ready.append(joined)
+            statistics.messages_sent += len(batch.messages)
+            self._current = None
+            self._forget(batch)
+            return len(joined)
+        sender = self.session.sender
+        begin = sender.begin
+        size = sent = 0
+        at = self._at
+        messages = batch.messages
+        keep_retain = target.retain_as_published or batch.retained
+        append = ready.append
+        for index in range(at, len(messages)):
+            entry = encoded[index]
+            if entry is None:
+                statistics.messages_dropped += 1
+                continue
+            if isinstance(entry, bytes):
+                if maximum is not None and len(entry) > maximum:
+                    statistics.messages_dropped += 1
+                    continue
+                append(entry)
+                size += len(entry)
+                sent += 1
+                continue
+            before, after, qos = entry
+            if maximum is not None and len(before) + 2 + len(after) > maximum:
+                statistics.messages_dropped += 1
+                continue
+            if sender.quota <= 0:
+                self._at = index
+                statistics.messages_sent += sent
+                return size
+            message = messages[index]
+            packet_id = begin(qos, (message, message.retain and keep_retain, target.identifiers))
+            ready += before, packet_id.to_bytes(2, "big"), after
+            size += len(before) + len(after)
+            sent += 1
+        statistics.messages_sent += sent
+        self._at = 0
+        self._current = None
+        self._forget(batch)
+        return size

@@ -1,0 +1,138 @@
+"""The broker's listeners: sockets at an address, and the clients that they accept."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from trio_mqtt.errors import ListenError
+from trio_mqtt.transport.streams import SocketStream
+from trio_mqtt.transport.urls import Address
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+_BACKLOG = 4_096
+# The process or the machine has no file descriptor or memory left for another client.
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_RETRY = 0.1  # seconds until accepting is tried again then
+
+
+class Listener:
+    """What listens at one URL: a socket for each address that its host has."""
+
+    def __init__(self, url: str, sockets: list[socket.socket]) -> None:
+        self.url = url
+        self._sockets = sockets
+
+    async def serve(self, handle: Callable[[SocketStream], Awaitable[None]]) -> None:
+        """Accept clients for ever, each handled in a task of its own."""
+        async with trio.open_nursery() as nursery:
+            for listening in self._sockets:
+                nursery.start_soon(_accept, listening, handle, nursery)
+
+    def close(self) -> None:
+        """Stop listening."""
+        for listening in self._sockets:
+            trio.lowlevel.notify_closing(listening)
+            listening.close()
+        self._sockets = []
+
+
+async def open_listener(address: Address) -> Listener:
+    """Listen at `address`; port 0 takes a free one.
+
+    Raises ListenError, whose text says what is wrong and what to do.
+    """
+    try:
+        found = await trio.socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (OSError, UnicodeError) as error:
+        raise ListenError(
+            f"There is no address for the host {address.host!r} of {address.url}."
+            " Give a name or an address of this machine, or 0.0.0.0 for all of them."
+        ) from error
+    port = address.port
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, target in dict.fromkeys(found):
+            listening = socket.socket(family, kind, protocol)
+            sockets.append(listening)
+            if os.name == "posix":
+                # Else a broker that was just stopped would keep its port busy for minutes.
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                # [::] is for IPv6, as 0.0.0.0 is for IPv4: both can be listened at together.
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # A name with several addresses gets one port on all of them.
+            listening.bind((target[0], port, *target[2:]))
+            listening.listen(_BACKLOG)
+            listening.setblocking(False)
+            port = listening.getsockname()[1]
+    except OSError as error:
+        for listening in sockets:
+            listening.close()
+        raise ListenError(_sentence(address, error)) from error
+    return Listener(Address(address.scheme, address.host, port).url, sockets)
+
+
+def _sentence(address: Address, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Port {address.port} of {address.host} is in use: another broker may be running."
+            f" Stop it, or choose another port, for example"
+            f" {Address(address.scheme, address.host, address.port + 1 & 0xFFFF).url}."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return (
+            f"Listening at {address.url} is not allowed to this user."
+            " Choose a port above 1023, such as 1883."
+        )
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        return (
+            f"This machine has no address {address.host}."
+            " Listen at one that it has, or at 0.0.0.0 for all of them."
+        )
+    return f"Listening at {address.url} failed: {os.strerror(error.errno or 0)}."
+
+
+async def _accept(
+    listening: socket.socket,
+    handle: Callable[[SocketStream], Awaitable[None]],
+    nursery: trio.Nursery,
+) -> None:
+    exhausted = False
+    while True:
+        try:
+            await trio.lowlevel.wait_readable(listening)
+            connected, peer = listening.accept()
+            stream = _stream(connected, peer)
+        except (BlockingIOError, ConnectionError):
+            continue  # the client was gone before it was accepted
+        except trio.ClosedResourceError:
+            return
+        except OSError as error:
+            if error.errno not in _EXHAUSTED:
+                logger.info("A client could not be accepted: %s", error)
+                continue
+            if not exhausted:
+                logger.warning("No more clients can be accepted for now: %s", error)
+            exhausted = True
+            await trio.sleep(_RETRY)
+            continue
+        exhausted = False
+        nursery.start_soon(handle, stream)
+
+
+def _stream(connected: socket.socket, peer: tuple[object, ...]) -> SocketStream:
+    host, port = peer[:2]
+    try:
+        return SocketStream(connected, f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}")
+    except OSError:
+        connected.close()
+        raise

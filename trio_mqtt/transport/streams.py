@@ -1,0 +1,106 @@
+"""The broker's end of a byte stream: written to directly where the operating system allows it."""
+
+from __future__ import annotations
+
+import socket
+from typing import Protocol
+
+import trio
+
+READ_SIZE = 256 * 1024
+
+# Reading is never interrupted between receiving and copying out, so all streams share one buffer:
+# a fresh one of this size for each read would cost more than the read itself.
+_buffer = bytearray(READ_SIZE)
+_view = memoryview(_buffer)
+
+
+class ByteStream(Protocol):
+    """What a connection of the broker stands on. All methods raise trio.BrokenResourceError."""
+
+    peer: str
+
+    async def receive(self) -> bytes:
+        """Wait for bytes; none means that the peer has ended the stream."""
+
+    def send_nowait(self, data: bytes) -> int:
+        """Send what can be sent without waiting; return how many bytes that was."""
+
+    async def send_all(self, data: bytes) -> None:
+        """Send everything, waiting as long as it takes."""
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+
+
+class SocketStream:
+    """A connected TCP socket."""
+
+    def __init__(self, connected: socket.socket, peer: str) -> None:
+        connected.setblocking(False)
+        # A small acknowledgement must not wait for the one before it to be acknowledged.
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Finds peers that vanished without a word, even where no keep alive was agreed.
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._socket = connected
+        self.peer = peer
+
+    async def receive(self) -> bytes:
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(self._socket)
+                try:
+                    size = self._socket.recv_into(_view)
+                except BlockingIOError:
+                    continue
+                return bytes(_view[:size])
+        except OSError as error:
+            raise trio.BrokenResourceError(str(error)) from error
+
+    def send_nowait(self, data: bytes) -> int:
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise trio.BrokenResourceError(str(error)) from error
+
+    async def send_all(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                await trio.lowlevel.wait_writable(self._socket)
+                rest = rest[self.send_nowait(rest) :]  # type: ignore[arg-type]  # bytes-like
+        except OSError as error:
+            raise trio.BrokenResourceError(str(error)) from error
+
+    async def aclose(self) -> None:
+        trio.lowlevel.notify_closing(self._socket)
+        self._socket.close()
+        await trio.lowlevel.checkpoint()
+
+
+class TrioStream:
+    """Any Trio stream: in memory, through a Unix socket, within TLS."""
+
+    def __init__(self, stream: trio.abc.Stream, peer: str) -> None:
+        self._stream = stream
+        self.peer = peer
+
+    async def receive(self) -> bytes:
+        try:
+            return bytes(await self._stream.receive_some(READ_SIZE))
+        except trio.ClosedResourceError as error:
+            raise trio.BrokenResourceError("the stream is closed") from error
+
+    def send_nowait(self, _data: bytes) -> int:
+        return 0  # a Trio stream has no way to send without waiting
+
+    async def send_all(self, data: bytes) -> None:
+        try:
+            await self._stream.send_all(data)
+        except trio.ClosedResourceError as error:
+            raise trio.BrokenResourceError("the stream is closed") from error
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
