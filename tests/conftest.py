@@ -1,0 +1,19 @@
+"""Which tests run under Trio, decided by folder, and under which backends the others run."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+# Everything in these folders that is a coroutine runs under pytest-trio. `trio_mode` would take
+# over the AnyIO tests too, and run their asyncio case on Trio without a word.
+TRIO_FOLDERS = (Path(__file__).parent / "broker", Path(__file__).parent / "transport")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            is_trio = any(folder in item.path.parents for folder in TRIO_FOLDERS)
+            item.add_marker(pytest.mark.trio if is_trio else pytest.mark.anyio)
