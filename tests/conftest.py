@@ -1,4 +1,4 @@
-"""Which tests run under Trio, decided by folder, and under which backends the others run."""
+"""Which tests run under Trio, decided by folder; those under AnyIO say so themselves."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ TRIO_FOLDERS = (Path(__file__).parent / "broker", Path(__file__).parent / "trans
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
-            is_trio = any(folder in item.path.parents for folder in TRIO_FOLDERS)
-            item.add_marker(pytest.mark.trio if is_trio else pytest.mark.anyio)
+        if (
+            isinstance(item, pytest.Function)
+            and inspect.iscoroutinefunction(item.obj)
+            and any(folder in item.path.parents for folder in TRIO_FOLDERS)
+        ):
+            item.add_marker(pytest.mark.trio)
