@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.protocol.encoding import publish_parts
 from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.protocol.packets import Publish, PublishRun
 from trio_mqtt.protocol.properties import Properties
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.session import Session
+    from trio_mqtt.broker.subscription import Target
 
 # A message ready to be sent: a whole packet of QoS 0, or what stands before and after the packet
 # identifier. None is a message that expired or is too large for this client.
@@ -27,40 +28,68 @@ Encodings = tuple[list[Encoded], bytes | None]
 
 
 class Batch:
-    """Messages that arrived together, in order.
+    """Messages that arrived together, in order: a sequence of them, or a run as it came in.
 
     `sender` is the session that published them (None for the broker itself); `is_v5` the version of
     their frames; `received_at` the broker's clock, in seconds; `retained` whether they come from
     the retained messages and keep their RETAIN flag. `size` is their bytes.
     """
 
-    __slots__ = ("_encodings", "_expires", "is_v5", "messages", "received_at", "retained",
-                 "sender", "size")  # fmt: skip
+    __slots__ = ("_encodings", "_expires", "_messages", "_run", "count", "is_v5", "received_at",
+                 "retained", "sender", "size")  # fmt: skip
 
     def __init__(
         self,
-        messages: Sequence[Publish],
-        size: int,
+        messages: Sequence[Publish] | PublishRun,
         *,
         sender: Session | None = None,
         is_v5: bool = True,
         received_at: float = 0.0,
         retained: bool = False,
     ) -> None:
-        self.messages = messages
-        self.size = size
+        self._run: PublishRun | None = None
+        self._messages: Sequence[Publish] = ()
+        self.count = len(messages)
+        if isinstance(messages, PublishRun):
+            self._run = messages
+            self.size = len(messages.frames)
+        else:
+            self._messages = messages
+            self.size = 0
+            for message in messages:
+                self.size += size_of(message)
         self.sender = sender
         self.is_v5 = is_v5
         self.received_at = received_at
         self.retained = retained
         self._encodings: dict[tuple[object, ...], Encodings] = {}
-        self._expires: bool | None = None
+        self._expires: bool | None = False if self._run is not None else None
+
+    @property
+    def messages(self) -> Sequence[Publish]:
+        """The messages one by one."""
+        return self._messages if self._run is None else self._run.messages
+
+    @property
+    def topic(self) -> str | None:
+        """The topic of all messages, if it is known without a look at each."""
+        return None if self._run is None else self._run.topic
+
+    def sample(self, count: int) -> Sequence[Publish]:
+        """The first `count` messages."""
+        return self._messages[:count] if self._run is None else self._run.first(count)
+
+    def unchanged(self, target: Target, is_v5: bool) -> bytes | None:
+        """The bytes that came in, if they may go to `target` as they are."""
+        run = self._run
+        if run is None or is_v5 is not self.is_v5 or target.identifiers:
+            return None
+        return run.frames
 
     def part(self, messages: Sequence[Publish]) -> Batch:
         """A batch of some of these messages."""
         return Batch(
             messages,
-            sum(size_of(message) for message in messages),
             sender=self.sender,
             is_v5=self.is_v5,
             received_at=self.received_at,
@@ -77,16 +106,11 @@ class Batch:
             )
         return self._expires
 
-    def encoded(
-        self,
-        is_v5: bool,
-        qos: int,
-        retain_as_published: bool,
-        identifiers: tuple[int, ...],
-        now: float,
-    ) -> Encodings:
+    def encoded(self, target: Target, is_v5: bool, now: float) -> Encodings:
         """The messages for a subscription, shared with all that ask for the same."""
         elapsed = int(now - self.received_at) if self.expires else 0
+        qos, retain_as_published = target.qos, target.retain_as_published
+        identifiers = target.identifiers
         key = (is_v5, qos, retain_as_published, identifiers, elapsed)
         found = self._encodings.get(key)
         if found is None:

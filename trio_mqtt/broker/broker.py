@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 import trio
 
-from trio_mqtt.broker.batch import Batch, remaining_properties, size_of
+from trio_mqtt.broker.batch import Batch, remaining_properties
 from trio_mqtt.broker.connection import Connection
 from trio_mqtt.broker.events import Watch, Watchers
 from trio_mqtt.broker.limits import Limits
@@ -126,7 +126,7 @@ class Broker:
         data = payload.encode() if isinstance(payload, str) else payload
         message = Publish(topic, data, qos, retain, properties=properties)
         now = trio.current_time()
-        self.route(Batch([message], size_of(message), received_at=now), [message] * retain)
+        self.route(Batch([message], received_at=now), [message] * retain)
         await trio.lowlevel.checkpoint()
 
     def route(self, batch: Batch, retained: Sequence[Publish] = ()) -> list[Publish]:
@@ -134,12 +134,9 @@ class Broker:
 
         `retained` are those of the messages that are to be kept.
         """
-        self.statistics.messages_received += len(batch.messages)
+        self.statistics.messages_received += batch.count
         if self.watchers:
-            sender = batch.sender
-            self.watchers.record_messages(
-                None if sender is None else sender.client_id, batch.messages
-            )
+            self.watchers.record_messages(batch)
         for message in retained:
             if batch.sender is None or not self.router.is_reserved(message.topic):
                 self.statistics.messages_dropped += not self.retained.store(
@@ -169,8 +166,7 @@ class Broker:
                 )
         if not messages:
             return None
-        size = sum(size_of(message) for message in messages)
-        return Batch(messages, size, received_at=now, retained=True)
+        return Batch(messages, received_at=now, retained=True)
 
     async def run_timers(self) -> None:
         """Do what is due: keep alives, expiries, delayed wills."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.batch import Batch, size_of
+from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.requests import Requests
@@ -27,6 +27,7 @@ from trio_mqtt.protocol.packets import (
     Packet,
     PubAck,
     Publish,
+    PublishRun,
     PubRel,
 )
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
@@ -50,6 +51,7 @@ class Connection:
             maximum_packet_size=limits.maximum_connect_size,
             receive_maximum=limits.receive_maximum,
             topic_alias_maximum=limits.topic_alias_maximum,
+            runs=True,
         )
         self.writer = Writer(stream, limits, broker.statistics, self.lost)
         self.session: Session | None = None
@@ -63,11 +65,12 @@ class Connection:
         self.reason = ""
         self._accepted = False
         self._resumed = False
-        self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
+        self._reader: trio.lowlevel.Task | None = None
         self._requests = Requests(self)
         self._last_received = trio.current_time()
-        self._keep_alive: Timer | None = None
+        # When CONNECT must have come, then when the client must have been heard of again.
+        self._deadline: Timer | None = None
         self._quota = trio.lowlevel.ParkingLot()
         # PUBACK and PUBREC to be sent when the packets of one read are done: the four bytes of
         # each, as a number.
@@ -77,12 +80,13 @@ class Connection:
 
     async def run(self) -> None:
         """Serve the client until either side ends it. Whatever goes wrong ends only this one."""
+        self._reader = trio.lowlevel.current_task()
         try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    self._nursery = nursery
-                    self.writer.start(nursery)
-                    await self._serve(nursery)
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                self.writer.start(nursery)
+                await self._serve(nursery)
+                if nursery.child_tasks:
                     nursery.cancel_scope.cancel()
         except Exception:
             # A defect of the broker, met by one client: the others go on.
@@ -93,16 +97,16 @@ class Connection:
             await self.writer.finish()
 
     async def _serve(self, nursery: trio.Nursery) -> None:
+        # A timer instead of a cancel scope: most connections never come near it.
+        self._deadline = self.broker.timers.after(
+            self.broker.limits.connect_timeout, lambda: self.lost("it did not connect in time")
+        )
         try:
-            session = None
-            with trio.move_on_after(self.broker.limits.connect_timeout) as scope:
-                packets = await self._receive_first()
-                if packets and isinstance(packets[0], Connect):
-                    session = await self._accept(packets[0], nursery)
-            if session is not None:
-                await self._read(packets[1:], session)
-            elif scope.cancelled_caught:
-                self.lost("it did not connect in time")
+            packets = await self._receive_first()
+            if packets and isinstance(packets[0], Connect):
+                session = await self._accept(packets[0], nursery)
+                if session is not None:
+                    await self._read(packets[1:], session)
         except RemoteProtocolError as error:
             self.end(error.reason_code, str(error))
         except trio.BrokenResourceError:
@@ -160,10 +164,14 @@ class Connection:
             )
         self.writer.write(data)
         keep_alive = answer.properties.get("server_keep_alive", connect.keep_alive)
+        self._cancel_deadline()
         if keep_alive:
             self._last_received = trio.current_time()
             self._check_keep_alive(keep_alive * 1.5)
-        nursery.start_soon(self._resume, session)
+        if session.sender:
+            nursery.start_soon(self._resume, session)
+        else:
+            self._deliver(session)
         return session
 
     def _within_limit(self, answer: ConnAck) -> bytes:
@@ -202,6 +210,10 @@ class Connection:
             self.broker.statistics.messages_sent += 1
             if self.writer.congested:
                 await self.writer.wait_until_written()
+        self._deliver(session)
+
+    def _deliver(self, session: Session) -> None:
+        """Let the tasks of all subscriptions begin."""
         self._resumed = True
         for subscription in session.subscriptions.values():
             self.start_delivery(subscription)
@@ -216,11 +228,11 @@ class Connection:
         receive = self.stream.receive
         statistics = self.broker.statistics
         writer = self.writer
-        size = 0
         while True:
             if packets:
-                if protocol.received_plain:
-                    self._publish(packets, size, session)  # type: ignore[arg-type]  # all Publish
+                first = packets[0]
+                if len(packets) == 1 and isinstance(first, PublishRun):
+                    self._publish(first, session)
                 else:
                     self._process(packets, session)
                 if self.ended:
@@ -231,11 +243,10 @@ class Connection:
                 await writer.wait_until_written()
             data = await receive()
             self._last_received = trio.current_time()
-            size = len(data)
-            if not size:
+            if not data:
                 self.lost("the connection was lost")
                 return
-            statistics.bytes_received += size
+            statistics.bytes_received += len(data)
             packets = protocol.receive(data)
 
     def _process(self, packets: Sequence[Packet], session: Session) -> None:
@@ -258,31 +269,31 @@ class Connection:
                     retained.append(packet)
             elif isinstance(packet, PubAck):
                 session.sender.on_puback(packet.packet_id)
+            elif isinstance(packet, PublishRun):
+                messages += packet.messages
             else:
                 if messages:
-                    self._publish(messages, 0, session, retained)
+                    self._publish(messages, session, retained)
                     messages, retained = [], []
                 self._write_acks(session)
                 self._requests.handle(packet, session)
                 if self.ended:
                     return
         if messages:
-            self._publish(messages, 0, session, retained)
+            self._publish(messages, session, retained)
         self._write_acks(session)
         if self._quota and session.sender.quota > 0:
             self._quota.unpark_all()
 
     def _publish(
         self,
-        messages: Sequence[Publish],
-        size: int,
+        messages: Sequence[Publish] | PublishRun,
         session: Session,
         retained: Sequence[Publish] = (),
     ) -> None:
         """Route what the client published, and say by acknowledgement what reached nobody."""
         batch = Batch(
             messages,
-            size or sum(size_of(message) for message in messages),
             sender=session,
             is_v5=self.is_v5,
             received_at=trio.current_time(),
@@ -324,11 +335,14 @@ class Connection:
         """End the connection when nothing came for `timeout` seconds (§3.1.2.10)."""
         left = self._last_received + timeout - trio.current_time()
         if left > 0:
-            self._keep_alive = self.broker.timers.after(
-                left, lambda: self._check_keep_alive(timeout)
-            )
+            self._deadline = self.broker.timers.after(left, lambda: self._check_keep_alive(timeout))
         else:
             self.end(ReasonCode.KEEP_ALIVE_TIMEOUT, f"nothing came for {timeout:g} s")
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -362,13 +376,14 @@ class Connection:
         if not self.ended:
             self.ended = True
             self.reason = reason
-        self._scope.cancel()
+        # The reader looks for itself; anybody else has to interrupt it.
+        if self._nursery is not None and trio.lowlevel.current_task() is not self._reader:
+            self._nursery.cancel_scope.cancel()
 
     def _leave(self) -> None:
         """Let go of the session; tell who watches."""
         self._nursery = None
-        if self._keep_alive is not None:
-            self._keep_alive.cancel()
+        self._cancel_deadline()
         session = self.session
         watchers = self.broker.watchers
         if session is not None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.batch import Batch
 
 SAMPLE_BYTES = 1024 * 1024  # of payloads that a sample holds between two looks
 SAMPLE_OF_ONE_READ = 10  # messages: one busy client must not fill the sample alone
@@ -113,15 +116,16 @@ class Watch:
         else:
             self.missed_events += 1
 
-    def record_messages(self, client_id: str | None, messages: Sequence[PublishedMessage]) -> None:
+    def record_messages(self, batch: Batch) -> None:
         room = min(self._limit // 2 - self._messages, self._limit - len(self._events))
         if room <= 0 or self._bytes >= SAMPLE_BYTES:
-            self.missed_messages += len(messages)
+            self.missed_messages += batch.count
             return
-        sample = messages[: min(room, SAMPLE_OF_ONE_READ)]
+        sample = batch.sample(min(room, SAMPLE_OF_ONE_READ))
         self._messages += len(sample)
         self._bytes += sum(len(message.payload) for message in sample)
-        self.missed_messages += len(messages) - len(sample)
+        self.missed_messages += batch.count - len(sample)
+        client_id = None if batch.sender is None else batch.sender.client_id
         self._events.append(MessagesPublished(client_id, sample))
 
     def take(self) -> list[Event]:
@@ -147,9 +151,9 @@ class Watchers:
         for watch in self._watches:
             watch.record(event)
 
-    def record_messages(self, client_id: str | None, messages: Sequence[PublishedMessage]) -> None:
+    def record_messages(self, batch: Batch) -> None:
         for watch in self._watches:
-            watch.record_messages(client_id, messages)
+            watch.record_messages(batch)
 
     @contextmanager
     def watch(self, limit: int) -> Iterator[Watch]:

@@ -115,13 +115,13 @@ class Writer:
 
     async def finish(self) -> None:
         """Send what is left, as far as the client takes it in time; then close the stream."""
-        with (
-            trio.CancelScope(shield=True),
-            trio.move_on_after(self._limits.goodbye_timeout),
-        ):
+        if not self._pending or self._broken:
+            await self._stream.aclose()
+            return
+        deadline = trio.current_time() + self._limits.goodbye_timeout
+        with trio.CancelScope(shield=True, deadline=deadline):
             try:
-                if self._pending and not self._broken:
-                    await self._stream.send_all(b"".join(self._pending))
+                await self._stream.send_all(b"".join(self._pending))
             except trio.BrokenResourceError:
                 pass  # the peer has gone already, and hears nothing more
             finally:

@@ -185,17 +185,20 @@ class Router:
     def publish(self, batch: Batch) -> list[Publish]:
         """Hand a batch to all subscriptions that it reaches; return the messages that reach none.
 
-        What a client publishes to a reserved topic reaches none.
+        What a client publishes to a reserved topic reaches none. Messages of a run, all of QoS 0,
+        are not returned: nobody is told what becomes of them.
         """
+        topic = batch.topic
+        if topic is not None:
+            match = self.match(topic)
+            if not match.reserved or batch.sender is None:
+                self._deliver(match, batch)
+            return []
         messages = batch.messages
-        remembered = self._remembered
         topic = messages[0].topic
-        first = remembered.get(topic) or self.match(topic)
+        first = self.match(topic)
         for message in messages:
-            if (
-                message.topic is not topic
-                and (remembered.get(message.topic) or self.match(message.topic)) is not first
-            ):
+            if message.topic is not topic and self.match(message.topic) is not first:
                 return self._publish_mixed(batch)
         if not first or (first.reserved and batch.sender is not None):
             return list(messages)

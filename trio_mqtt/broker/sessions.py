@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.batch import Batch, size_of
+from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.session import NEVER, Session
 from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.protocol import packets
@@ -164,7 +164,7 @@ class Sessions:
             del properties["will_delay_interval"]
         message = Publish(will.topic, will.payload, will.qos, will.retain, properties=properties)
         now = trio.current_time()
-        batch = Batch([message], size_of(message), sender=session, received_at=now)
+        batch = Batch([message], sender=session, received_at=now)
         self._broker.route(batch, [message] * will.retain)
 
     def _discard(self, session: Session) -> None:

@@ -84,7 +84,7 @@ class Subscription:
         """Queue a batch. Never waits: what goes beyond the session's bounds is dropped, counted."""
         session = self.session
         limits = self._limits
-        messages = session.queued_messages + len(batch.messages)
+        messages = session.queued_messages + batch.count
         size = session.queued_bytes + batch.size
         if (
             session.connection is None
@@ -95,7 +95,7 @@ class Subscription:
             if fitting is None:
                 return
             batch = fitting
-            messages = session.queued_messages + len(batch.messages)
+            messages = session.queued_messages + batch.count
             size = session.queued_bytes + batch.size
         session.queued_messages = messages
         session.queued_bytes = size
@@ -123,14 +123,14 @@ class Subscription:
             size += size_of(message)
         if not fitting:
             return None
-        return batch if len(fitting) == len(batch.messages) else batch.part(fitting)
+        return batch if len(fitting) == batch.count else batch.part(fitting)
 
     def offer_retained(self, batch: Batch) -> None:
         """Queue the retained messages that a SUBSCRIBE asks for; they come on top of the bounds.
 
         They are in memory anyway, and whoever subscribes has a bound on how many may wait.
         """
-        self.session.retained_waiting += len(batch.messages)
+        self.session.retained_waiting += batch.count
         self._incoming.send_nowait((self.target, batch))
 
     def close(self) -> list[tuple[Target, Batch]]:
@@ -153,9 +153,9 @@ class Subscription:
 
     def _forget(self, batch: Batch) -> None:
         if batch.retained:
-            self.session.retained_waiting -= len(batch.messages)
+            self.session.retained_waiting -= batch.count
         else:
-            self.session.queued_messages -= len(batch.messages)
+            self.session.queued_messages -= batch.count
             self.session.queued_bytes -= batch.size
 
     async def deliver(self, connection: Connection) -> None:
@@ -197,17 +197,14 @@ class Subscription:
         """
         target, batch = current
         statistics = self._statistics
-        encoded, joined = batch.encoded(
-            connection.is_v5,
-            target.qos,
-            target.retain_as_published,
-            target.identifiers,
-            trio.current_time() if batch.expires else 0.0,
-        )
         maximum = connection.maximum_packet_size
-        if joined is not None and maximum is None:
+        joined = batch.unchanged(target, connection.is_v5)
+        if joined is None or maximum is not None:
+            now = trio.current_time() if batch.expires else 0.0
+            encoded, joined = batch.encoded(target, connection.is_v5, now)
+        if joined is not None and (maximum is None or len(joined) <= maximum):
             ready.append(joined)
-            statistics.messages_sent += len(batch.messages)
+            statistics.messages_sent += batch.count
             self._current = None
             self._forget(batch)
             return len(joined)

@@ -23,6 +23,7 @@ from trio_mqtt.protocol.packets import (
     PubAck,
     PubComp,
     Publish,
+    PublishRun,
     PubRec,
     PubRel,
     SubAck,
@@ -49,6 +50,7 @@ class State(Enum):
 _ACKS: frozenset[type[Packet]] = frozenset({PubAck, PubRec, PubRel, PubComp})
 _FROM_CLIENT: frozenset[type[Packet]] = _ACKS | {
     Publish,
+    PublishRun,
     Subscribe,
     Unsubscribe,
     PingReq,
@@ -102,11 +104,6 @@ class _Connection:
         """The protocol version in use; MQTT 5 until CONNECT says otherwise."""
         return self._decoder.version or ProtocolVersion.V5
 
-    @property
-    def received_plain(self) -> bool:
-        """Whether the last `receive` gave only PUBLISH of QoS 0 without RETAIN and properties."""
-        return self._decoder.plain
-
     def receive(self, data: bytes) -> list[Packet]:
         """The packets that `data` completes and that the rules allow, in order.
 
@@ -116,11 +113,12 @@ class _Connection:
         if self.violation is not None:
             return []
         packets = self._decoder.feed(data)
-        if self._decoder.plain and self.state is State.CONNECTED:
-            return packets
         self.violation = self._decoder.violation
         for index, packet in enumerate(packets):
-            if type(packet) is not Publish:
+            kind = type(packet)
+            if self.state is State.CONNECTED and (kind is PublishRun or kind is PubAck):
+                continue  # may come at any time, and as often as the peer likes
+            if not isinstance(packet, Publish):
                 error = self._check(packet)
             elif packet.properties or self.state is not State.CONNECTED:
                 error = self._check_publish(packet)
@@ -192,14 +190,19 @@ class ServerConnection(_Connection):
     """A broker's end of one connection.
 
     `maximum_packet_size` bounds what is held before CONNECT is accepted, in bytes; raise it with
-    `accept_packets_of` afterwards.
+    `accept_packets_of` afterwards. `runs` is the decoder's.
     """
 
     def __init__(
-        self, *, maximum_packet_size: int, receive_maximum: int, topic_alias_maximum: int
+        self,
+        *,
+        maximum_packet_size: int,
+        receive_maximum: int,
+        topic_alias_maximum: int,
+        runs: bool = False,
     ) -> None:
         super().__init__(
-            PacketDecoder(PacketType.CONNECT, None, maximum_packet_size),
+            PacketDecoder(PacketType.CONNECT, None, maximum_packet_size, runs=runs),
             receive_maximum=receive_maximum,
             topic_alias_maximum=topic_alias_maximum,
         )

@@ -21,6 +21,7 @@ from trio_mqtt.protocol.packets import (
     PubAck,
     PubComp,
     Publish,
+    PublishRun,
     PubRec,
     PubRel,
     SubAck,
@@ -45,7 +46,8 @@ class PacketDecoder:
     `first` is the only packet type that may come first on the stream (CONNECT at a server, CONNACK
     at a client); anything else is refused at its first byte, whatever length it claims.
     `maximum_packet_size` bounds, in bytes, what is ever held for one packet.
-    `version` may be None at a server: the CONNECT packet sets it.
+    `version` may be None at a server: the CONNECT packet sets it. With `runs`, consecutive PUBLISH
+    packets that may travel on as they are come as one `PublishRun`.
     """
 
     def __init__(
@@ -53,14 +55,18 @@ class PacketDecoder:
         first: PacketType,
         version: ProtocolVersion | None = None,
         maximum_packet_size: int = MAX_VARIABLE_BYTE_INTEGER + 5,
+        *,
+        runs: bool = False,
     ) -> None:
         self.version = version
         self.maximum_packet_size = maximum_packet_size
         self.violation: RemoteProtocolError | None = None
-        # Whether the last feed gave nothing but PUBLISH of QoS 0 without RETAIN and properties,
-        # which are allowed whenever a connection stands and need no further look.
-        self.plain = False
         self._first: PacketType | None = first
+        self._runs = runs
+        # The topic of the last PUBLISH, with its length as bytes, and decoded: most messages have
+        # the topic of the one before, and one comparison tells.
+        self._known = b""
+        self._topic = ""
         self._chunks: list[bytes] = []
         self._held = 0  # bytes in the chunks
         self._wanted = 0  # bytes without which no further packet is complete
@@ -73,7 +79,6 @@ class PacketDecoder:
         """
         if self.violation is not None:
             return []
-        self.plain = False
         if self._held:
             # Chunks are joined only once the packet that they belong to is whole, so that a large
             # packet is copied once however many reads it takes.
@@ -104,9 +109,7 @@ class PacketDecoder:
         is_v5 = version == 5
         end = len(data)
         position = 0
-        known = b"\0\0"
-        topic = ""
-        plain = True
+        runs = self._runs
         if self._first is not None and end and data[0] >> 4 != self._first:
             raise RemoteProtocolError(f"the first packet is not {self._first.name}")
         while True:
@@ -130,26 +133,20 @@ class PacketDecoder:
             if stop > end:
                 self._wanted = stop - position
                 break
+            if first == 0x30 and runs:
+                run = self._run(data, position, end)
+                if run is not None:
+                    append(run)
+                    position += len(run.frames)
+                    continue
             if first & 0xF0 == 0x30:
-                # PUBLISH, in line: this is the path that every message takes.
-                if data.startswith(known, body):
-                    # The topic of the message before, with its length: one comparison instead of
-                    # cutting, decoding and checking it again.
-                    at = body + len(known)
-                else:
-                    at = body + 2
-                    at += data[body] << 8 | data[body + 1] if length >= 2 else length
-                    if at > stop:
-                        raise MalformedPacketError("the topic name is longer than its packet")
-                    topic = decode_topic_name(data[body + 2 : at])
-                    known = data[body:at]
-                if at > stop:
-                    raise MalformedPacketError("the topic name is longer than its packet")
+                # PUBLISH, in line: this is a path that many messages take.
+                at = self._after_topic(data, body, stop)
+                topic = self._topic
                 packet_id_at = at - position
                 packet_id = 0
                 qos = first >> 1 & 3
                 if qos:
-                    plain = False
                     if qos == 3:
                         raise MalformedPacketError("a PUBLISH has QoS 3")
                     at += 2
@@ -165,7 +162,6 @@ class PacketDecoder:
                     if at >= stop:
                         raise MalformedPacketError("a PUBLISH ends before its properties")
                     if data[at]:
-                        plain = False
                         reader = Reader(data, at, stop)
                         properties = decode_properties(reader, Carrier.PUBLISH)
                         at = reader.position
@@ -174,15 +170,12 @@ class PacketDecoder:
                         at += 1
                 if not topic and "topic_alias" not in properties:
                     raise RemoteProtocolError("a PUBLISH has neither topic nor topic alias")
-                retain = first & 1 == 1
-                if retain:
-                    plain = False
                 append(
                     Publish(
                         topic,
                         None,
                         qos,
-                        retain,
+                        first & 1 == 1,
                         first & 8 == 8,
                         packet_id,
                         properties,
@@ -195,10 +188,8 @@ class PacketDecoder:
                 packet_id = data[body] << 8 | data[body + 1]
                 if packet_id == 0:
                     raise MalformedPacketError("a packet identifier is zero")
-                plain = False
                 append(PubAck(packet_id))
             else:
-                plain = False
                 packet = decode_packet(first, data[body:stop], version)
                 append(packet)
                 if self._first is not None:
@@ -207,8 +198,61 @@ class PacketDecoder:
                         version = self.version = packet.protocol_version
                         is_v5 = version == 5
             position = stop
-        self.plain = plain
         return position
+
+    def _after_topic(self, data: bytes, body: int, stop: int) -> int:
+        """Where the topic of the PUBLISH at `body` ends; what it is, is kept in `_topic`."""
+        known = self._known
+        if known and data.startswith(known, body):
+            at = body + len(known)
+        else:
+            at = body + 2
+            if at <= stop:
+                at += data[body] << 8 | data[body + 1]
+            if at <= stop:
+                self._topic = decode_topic_name(data[body + 2 : at])
+                self._known = data[body:at]
+        if at > stop:
+            raise MalformedPacketError("the topic name is longer than its packet")
+        return at
+
+    def _run(self, data: bytes, start: int, end: int) -> PublishRun | None:
+        """The run that begins at `start`; None if what is there is no part of one.
+
+        It ends before the first packet that is in any way unlike the one before it, which then
+        gets a look of its own: nothing is refused here but a topic name.
+        """
+        maximum = self.maximum_packet_size
+        is_v5 = self.version == 5
+        starts: list[int] = []
+        known = b""
+        size = 0
+        position = start
+        while end - position > 4 and data[position] == 0x30:
+            length = data[position + 1]
+            body = position + 2
+            if length > 127:
+                length, body = _long_remaining_length(data, position, end)
+                if body == 0:
+                    break
+            stop = body + length
+            if stop > end or stop - position > maximum:
+                break
+            if not known:
+                size = self._after_topic(data, body, stop) - body
+                known = self._known
+                if size == 2:
+                    break  # no topic: it needs an alias, which it cannot have here
+            elif not data.startswith(known, body):
+                break
+            at = body + size
+            if at > stop or (is_v5 and (at == stop or data[at])):
+                break
+            starts.append(position - start)
+            position = stop
+        if not starts:
+            return None
+        return PublishRun(self._topic, size + is_v5, data[start:position], starts)
 
 
 def _long_remaining_length(data: bytes, position: int, end: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from trio_mqtt.protocol.packets import (
     PubAck,
     PubComp,
     Publish,
+    PublishRun,
     PubRec,
     PubRel,
     SubAck,
@@ -79,6 +80,10 @@ def _encode_publish(packet: Publish, version: ProtocolVersion) -> bytes:
     if packet.dup:
         before = bytes((before[0] | 8,)) + before[1:]
     return before + _packet_identifier(packet.packet_id) + after
+
+
+def _encode_publish_run(packet: PublishRun, version: ProtocolVersion) -> bytes:
+    return b"".join(_encode_publish(message, version) for message in packet.messages)
 
 
 def _encode_connect(packet: Connect, version: ProtocolVersion) -> bytes:
@@ -255,6 +260,7 @@ _ENCODERS: dict[type[Packet], Callable[[Any, ProtocolVersion], bytes]] = {
     Connect: _encode_connect,
     ConnAck: _encode_connack,
     Publish: _encode_publish,
+    PublishRun: _encode_publish_run,
     PubAck: _ack_encoder(0x40, PacketType.PUBACK),
     PubRec: _ack_encoder(0x50, PacketType.PUBREC),
     PubRel: _ack_encoder(0x62, PacketType.PUBREL),

@@ -127,6 +127,49 @@ class Publish:
         )
 
 
+class PublishRun:
+    """Consecutive PUBLISH packets on one topic, at QoS 0 without RETAIN, DUP and properties.
+
+    A server that asks its decoder for runs gets these as the bytes that they came in, `frames`,
+    with the places where each starts: most of them travel on unchanged, and are taken apart only
+    when somebody asks for `messages`.
+    """
+
+    __slots__ = ("_messages", "frames", "starts", "topic", "topic_size")
+
+    def __init__(self, topic: str, topic_size: int, frames: bytes, starts: list[int]) -> None:
+        self.topic = topic
+        # Bytes between the remaining length and the payload.
+        self.topic_size = topic_size
+        self.frames = frames
+        self.starts = starts
+        self._messages: list[Publish] | None = None
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def messages(self) -> list[Publish]:
+        """The packets one by one."""
+        if self._messages is None:
+            self._messages = self.first(len(self.starts))
+        return self._messages
+
+    def first(self, count: int) -> list[Publish]:
+        """The first `count` packets, without taking all apart."""
+        starts = self.starts
+        ends = [*starts[1 : count + 1], len(self.frames)]
+        return [self._message(start, end) for start, end in zip(starts[:count], ends, strict=False)]
+
+    def _message(self, start: int, end: int) -> Publish:
+        frame = self.frames[start:end]
+        at = 1
+        while frame[at] & 0x80:
+            at += 1
+        at += 1 + self.topic_size
+        return Publish(self.topic, None, frame=frame, payload_at=at)
+
+
 @dataclass(slots=True)
 class PubAck:
     """QoS 1 acknowledgement (§3.4)."""
@@ -240,6 +283,7 @@ Packet = (
     Connect
     | ConnAck
     | Publish
+    | PublishRun
     | PubAck
     | PubRec
     | PubRel
