@@ -32,11 +32,12 @@ class Batch:
 
     `sender` is the session that published them (None for the broker itself); `is_v5` the version of
     their frames; `received_at` the broker's clock, in seconds; `retained` whether they come from
-    the retained messages and keep their RETAIN flag. `size` is their bytes.
+    the retained messages and keep their RETAIN flag. `size` is their bytes; `expires` tells whether
+    any of them has an expiry interval.
     """
 
-    __slots__ = ("_encodings", "_expires", "_messages", "_run", "count", "is_v5", "received_at",
-                 "retained", "sender", "size")  # fmt: skip
+    __slots__ = ("_encodings", "_highest_qos", "_messages", "_run", "count", "expires", "is_v5",
+                 "received_at", "retained", "sender", "size")  # fmt: skip
 
     def __init__(
         self,
@@ -47,23 +48,30 @@ class Batch:
         received_at: float = 0.0,
         retained: bool = False,
     ) -> None:
-        self._run: PublishRun | None = None
-        self._messages: Sequence[Publish] = ()
         self.count = len(messages)
+        self.expires = False
+        self._highest_qos = 0
         if isinstance(messages, PublishRun):
-            self._run = messages
+            self._run: PublishRun | None = messages
+            self._messages: Sequence[Publish] = ()
             self.size = len(messages.frames)
         else:
+            self._run = None
             self._messages = messages
-            self.size = 0
+            size = 0
             for message in messages:
-                self.size += size_of(message)
+                frame = message.frame
+                size += size_of(message) if frame is None else len(frame)
+                if message.qos > self._highest_qos:
+                    self._highest_qos = message.qos
+                if message.properties and "message_expiry_interval" in message.properties:
+                    self.expires = True
+            self.size = size
         self.sender = sender
         self.is_v5 = is_v5
         self.received_at = received_at
         self.retained = retained
         self._encodings: dict[tuple[object, ...], Encodings] = {}
-        self._expires: bool | None = False if self._run is not None else None
 
     @property
     def messages(self) -> Sequence[Publish]:
@@ -96,16 +104,6 @@ class Batch:
             retained=self.retained,
         )
 
-    @property
-    def expires(self) -> bool:
-        """Whether any message has an expiry interval."""
-        if self._expires is None:
-            self._expires = any(
-                message.properties and "message_expiry_interval" in message.properties
-                for message in self.messages
-            )
-        return self._expires
-
     def encoded(self, target: Target, is_v5: bool, now: float) -> Encodings:
         """The messages for a subscription, shared with all that ask for the same."""
         elapsed = int(now - self.received_at) if self.expires else 0
@@ -118,8 +116,10 @@ class Batch:
                 self._encode(message, is_v5, qos, retain_as_published, identifiers, elapsed)
                 for message in self.messages
             ]
-            packets = [entry for entry in entries if type(entry) is bytes]
-            joined = b"".join(packets) if len(packets) == len(entries) else None
+            joined = None
+            if self._highest_qos == 0 or qos == 0:
+                packets = [entry for entry in entries if isinstance(entry, bytes)]
+                joined = b"".join(packets) if len(packets) == len(entries) else None
             found = self._encodings[key] = (entries, joined)
         return found
 

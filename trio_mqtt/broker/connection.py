@@ -228,6 +228,7 @@ class Connection:
         receive = self.stream.receive
         statistics = self.broker.statistics
         writer = self.writer
+        current_time = trio.current_time
         while True:
             if packets:
                 first = packets[0]
@@ -242,7 +243,7 @@ class Connection:
             if writer.congested:
                 await writer.wait_until_written()
             data = await receive()
-            self._last_received = trio.current_time()
+            self._last_received = current_time()
             if not data:
                 self.lost("the connection was lost")
                 return
@@ -281,8 +282,9 @@ class Connection:
                     return
         if messages:
             self._publish(messages, session, retained)
-        self._write_acks(session)
-        if self._quota and session.sender.quota > 0:
+        if acks:
+            self._write_acks(session)
+        if session.sender.quota > 0 and self._quota:
             self._quota.unpark_all()
 
     def _publish(
@@ -296,7 +298,7 @@ class Connection:
             messages,
             sender=session,
             is_v5=self.is_v5,
-            received_at=trio.current_time(),
+            received_at=self._last_received,
         )
         missed = self.broker.route(batch, retained)
         if missed and self.is_v5 and self._acks:
@@ -312,7 +314,13 @@ class Connection:
         acks = self._acks
         if not acks:
             return
-        if codes is None:
+        done = 0
+        for ack in acks:
+            if ack < 0x5000_0000:
+                done += 1  # PUBACK: the message no longer counts; QoS 2 counts to PUBCOMP
+        if len(acks) == 1 and codes is None:
+            data = acks[0].to_bytes(4, "big")
+        elif codes is None:
             data = struct.pack(f">{len(acks)}I", *acks)
         else:
             data = b"".join(
@@ -321,8 +329,6 @@ class Connection:
                 else ack.to_bytes(4, "big")
                 for ack in acks
             )
-        # What is acknowledged by PUBACK, or refused, no longer counts; QoS 2 counts to PUBCOMP.
-        done = sum(1 for ack in acks if ack >> 28 == 4)
         for packet_id, code in (codes or {}).items():
             if code.is_failure and packet_id in session.receiver.accepted:
                 session.receiver.refused(packet_id)

@@ -32,6 +32,7 @@ class Writer:
         "_stream",
         "_writing",
         "_written",
+        "congested",
     )
 
     def __init__(
@@ -49,6 +50,8 @@ class Writer:
         # What the socket did not take yet.
         self._pending: list[bytes] = []
         self._pending_bytes = 0
+        # Whether the client takes less than is written: prepare nothing more for it.
+        self.congested = False
         self._writing = False
         # A packet was cut off, or the stream is: nothing may follow.
         self._broken = False
@@ -57,11 +60,6 @@ class Writer:
     def start(self, nursery: trio.Nursery) -> None:
         """From now on, what the socket does not take is sent by a task in `nursery`."""
         self._nursery = nursery
-
-    @property
-    def congested(self) -> bool:
-        """Whether the client takes less than is written: prepare nothing more for it."""
-        return self._pending_bytes > self._limits.write_buffer
 
     def write(self, data: bytes) -> None:
         """Send at once what the socket takes; the rest follows by the writer task."""
@@ -84,6 +82,7 @@ class Writer:
                 self._nursery.start_soon(self._write_pending)
         self._pending.append(data)
         self._pending_bytes += len(data)
+        self.congested = self._pending_bytes > self._limits.write_buffer
 
     async def _write_pending(self) -> None:
         while self._pending:
@@ -104,6 +103,7 @@ class Writer:
                     return
                 self._broken = False
                 self._pending_bytes -= len(piece)
+                self.congested = self._pending_bytes > self._limits.write_buffer
                 if not self.congested:
                     self._written.unpark_all()
         self._writing = False

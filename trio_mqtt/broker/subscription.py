@@ -49,8 +49,8 @@ class Target:
 class Subscription:
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
-    __slots__ = ("_at", "_current", "_incoming", "_limits", "_outgoing", "_statistics", "closed",
-                 "session", "target", "topic_filter")  # fmt: skip
+    __slots__ = ("_at", "_current", "_incoming", "_limits", "_outgoing", "_statistics",
+                 "_waiting", "closed", "session", "target", "topic_filter")  # fmt: skip
 
     def __init__(
         self, session: Session, topic_filter: str, limits: Limits, statistics: Statistics
@@ -65,6 +65,8 @@ class Subscription:
         self._incoming, self._outgoing = trio.open_memory_channel[tuple[Target, Batch]](
             2 * limits.maximum_queued_messages + 1
         )
+        # Batches in the channel: asking the channel would cost an exception when it is empty.
+        self._waiting = 0
         # What was taken off the channel and is not sent yet, and how far it is.
         self._current: tuple[Target, Batch] | None = None
         self._at = 0
@@ -99,6 +101,7 @@ class Subscription:
             size = session.queued_bytes + batch.size
         session.queued_messages = messages
         session.queued_bytes = size
+        self._waiting += 1
         self._incoming.send_nowait((target, batch))
 
     def _fitting(self, target: Target, batch: Batch) -> Batch | None:
@@ -131,6 +134,7 @@ class Subscription:
         They are in memory anyway, and whoever subscribes has a bound on how many may wait.
         """
         self.session.retained_waiting += batch.count
+        self._waiting += 1
         self._incoming.send_nowait((self.target, batch))
 
     def close(self) -> list[tuple[Target, Batch]]:
@@ -145,11 +149,16 @@ class Subscription:
             self._current = None
         try:
             while True:
-                target, batch = self._outgoing.receive_nowait()
+                target, batch = self._take()
                 self._forget(batch)
                 waiting.append((target, batch))
-        except (trio.WouldBlock, trio.EndOfChannel):
-            return waiting
+        except trio.EndOfChannel:
+            return waiting  # one more may be on its way to the task, which forgets it then
+
+    def _take(self) -> tuple[Target, Batch]:
+        """The next batch of the channel, which must hold one."""
+        self._waiting -= 1
+        return self._outgoing.receive_nowait()
 
     def _forget(self, batch: Batch) -> None:
         if batch.retained:
@@ -160,25 +169,24 @@ class Subscription:
 
     async def deliver(self, connection: Connection) -> None:
         """Send what arrives to `connection`, for as long as it and the subscription last."""
-        outgoing = self._outgoing
-        receive_nowait = outgoing.receive_nowait
         writer = connection.writer
         while True:
             current = self._current
             if current is None:
                 try:
-                    current = self._current = await outgoing.receive()
+                    current = self._current = await self._outgoing.receive()
                 except trio.EndOfChannel:
                     return
-            if connection.ended or self.closed:
-                return  # what is left goes with the next connection, or with the subscription
+                self._waiting -= 1
+            if self.closed:
+                self._forget(current[1])
+                return
+            if connection.ended:
+                return  # what is left goes with the next connection
             ready: list[bytes] = []
             size = self._prepare(connection, current, ready)
-            while self._current is None and size < JOIN:
-                try:
-                    current = self._current = receive_nowait()
-                except (trio.WouldBlock, trio.EndOfChannel):
-                    break
+            while self._waiting and self._current is None and size < JOIN:
+                current = self._current = self._take()
                 size += self._prepare(connection, current, ready)
             if ready:
                 writer.write(ready[0] if len(ready) == 1 else b"".join(ready))

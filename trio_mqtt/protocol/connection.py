@@ -48,6 +48,8 @@ class State(Enum):
 
 
 _ACKS: frozenset[type[Packet]] = frozenset({PubAck, PubRec, PubRel, PubComp})
+# What may come at any time while connected, and as often as the peer likes.
+_UNCHECKED: frozenset[type[Packet]] = frozenset({PublishRun, PubAck, PubComp})
 _FROM_CLIENT: frozenset[type[Packet]] = _ACKS | {
     Publish,
     PublishRun,
@@ -114,10 +116,9 @@ class _Connection:
             return []
         packets = self._decoder.feed(data)
         self.violation = self._decoder.violation
+        if len(packets) == 1 and type(packets[0]) in _UNCHECKED and self.state is State.CONNECTED:
+            return packets
         for index, packet in enumerate(packets):
-            kind = type(packet)
-            if self.state is State.CONNECTED and (kind is PublishRun or kind is PubAck):
-                continue  # may come at any time, and as often as the peer likes
             if not isinstance(packet, Publish):
                 error = self._check(packet)
             elif packet.properties or self.state is not State.CONNECTED:

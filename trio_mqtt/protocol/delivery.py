@@ -52,7 +52,15 @@ class Sender(Generic[T]):
         if self.quota <= 0:
             raise LocalProtocolError("the receive maximum is reached")
         self.quota -= 1
-        packet_id = self.free_identifier()
+        packet_id = self._last + 1
+        if (
+            packet_id > MAX_PACKET_IDENTIFIER
+            or packet_id in self.in_flight
+            or packet_id in self.released
+        ):
+            packet_id = self.free_identifier()
+        else:
+            self._last = packet_id
         self.in_flight[packet_id] = (qos, item)
         return packet_id
 

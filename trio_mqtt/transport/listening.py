@@ -19,6 +19,7 @@ logger = logging.getLogger("trio_mqtt.broker")
 _BACKLOG = 4_096
 # The process or the machine has no file descriptor or memory left for another client.
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_AT_ONCE = 64  # clients accepted before others get their turn
 _RETRY = 0.1  # seconds until accepting is tried again then
 
 
@@ -107,12 +108,19 @@ async def _accept(
     nursery: trio.Nursery,
 ) -> None:
     exhausted = False
+    at_once = 0
     while True:
         try:
-            await trio.lowlevel.wait_readable(listening)
+            if at_once == 0:
+                await trio.lowlevel.wait_readable(listening)
+                at_once = _AT_ONCE
+            at_once -= 1
             connected, peer = listening.accept()
             stream = _stream(connected, peer)
-        except (BlockingIOError, ConnectionError):
+        except BlockingIOError:
+            at_once = 0  # that was all for now
+            continue
+        except ConnectionError:
             continue  # the client was gone before it was accepted
         except trio.ClosedResourceError:
             return

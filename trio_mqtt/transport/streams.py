@@ -14,6 +14,8 @@ READ_SIZE = 256 * 1024
 _buffer = bytearray(READ_SIZE)
 _view = memoryview(_buffer)
 
+_wait_readable = trio.lowlevel.wait_readable
+
 
 class ByteStream(Protocol):
     """What a connection of the broker stands on. All methods raise trio.BrokenResourceError."""
@@ -43,12 +45,13 @@ class SocketStream:
         # Finds peers that vanished without a word, even where no keep alive was agreed.
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._socket = connected
+        self._fd = connected.fileno()
         self.peer = peer
 
     async def receive(self) -> bytes:
         try:
             while True:
-                await trio.lowlevel.wait_readable(self._socket)
+                await _wait_readable(self._fd)
                 try:
                     size = self._socket.recv_into(_view)
                 except BlockingIOError:
