@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -40,7 +40,7 @@ async def open_broker(*urls: str, limits: Limits | None = None) -> AsyncIterator
         for address in addresses:
             listeners.append(await open_listener(address))
         broker.urls = tuple(listener.url for listener in listeners)
-        async with _serving(broker, listeners):
+        async with running(broker, listeners):
             yield broker
     finally:
         for listener in listeners:
@@ -48,8 +48,13 @@ async def open_broker(*urls: str, limits: Limits | None = None) -> AsyncIterator
 
 
 @asynccontextmanager
-async def _serving(broker: Broker, listeners: list[Listener]) -> AsyncIterator[None]:
-    """The broker's tasks: they end only after the clients were told."""
+async def running(
+    broker: Broker, listeners: Sequence[Listener] = ()
+) -> AsyncIterator[trio.Nursery]:
+    """The broker's tasks, and the nursery for them: they end only after the clients were told.
+
+    Without listeners, clients come only by `Broker.handle`.
+    """
     raised: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
@@ -58,7 +63,7 @@ async def _serving(broker: Broker, listeners: list[Listener]) -> AsyncIterator[N
                 nursery.start_soon(listener.serve, broker.serve_stream)
                 logger.info("Listening at %s", listener.url)
             try:
-                yield
+                yield nursery
             except BaseException as error:
                 raised = error
                 raise

@@ -1,0 +1,51 @@
+"""A broker over memory streams, for tests of programs that use one: no port, no real time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+import trio.testing
+
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.server import running
+
+ClientStream = trio.StapledStream[Any, Any]
+
+
+class MemoryBroker:
+    """A broker that listens nowhere; clients reach it by `connect`."""
+
+    def __init__(self, broker: Broker, nursery: trio.Nursery) -> None:
+        self.broker = broker
+        self._nursery = nursery
+
+    def connect(self, *, lockstep: bool = False, peer: str = "memory") -> ClientStream:
+        """A new connection's client end: any Trio stream, on which to speak MQTT.
+
+        What is sent waits in memory without bound; with `lockstep` it waits until the other side
+        reads, as if nothing lay between the two: a client that reads nothing is one that froze.
+        """
+        pair = (
+            trio.testing.lockstep_stream_pair() if lockstep else trio.testing.memory_stream_pair()
+        )
+        ours, theirs = pair
+        self._nursery.start_soon(self.broker.handle, theirs, peer)
+        return ours
+
+
+@asynccontextmanager
+async def open_memory_broker(*, limits: Limits | None = None) -> AsyncIterator[MemoryBroker]:
+    """Run a broker without any port for as long as the context lasts.
+
+    With Trio's `autojump_clock` its timeouts pass in no time.
+
+        async with trio_mqtt.testing.open_memory_broker() as memory:
+            stream = memory.connect()
+    """
+    broker = Broker(limits or Limits())
+    async with running(broker) as nursery:
+        yield MemoryBroker(broker, nursery)
