@@ -44,6 +44,8 @@ class Broker:
         self._connections: dict[Connection, None] = {}
         self._all_gone = trio.Event()
         self.closing = False
+        # For tasks that outlive the connection they serve, while the broker runs.
+        self.tasks: trio.Nursery | None = None
 
     @property
     def url(self) -> str:

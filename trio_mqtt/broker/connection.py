@@ -84,17 +84,24 @@ class Connection:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                self.writer.start(nursery)
+                self.writer.start(self.broker.tasks)
                 await self._serve(nursery)
                 if nursery.child_tasks:
                     nursery.cancel_scope.cancel()
         except Exception:
-            # A defect of the broker, met by one client: the others go on.
-            logger.exception("The connection from %s failed", self.stream.peer)
-            self.lost("internal error")
+            self._failed()
         finally:
-            self._leave()
+            # The session is free before the last bytes have left.
+            try:
+                self._leave()
+            except Exception:
+                self._failed()
             await self.writer.finish()
+
+    def _failed(self) -> None:
+        """A defect of the broker, met by one client: the others go on."""
+        logger.exception("The connection from %s failed", self.stream.peer)
+        self.lost("internal error")
 
     async def _serve(self, nursery: trio.Nursery) -> None:
         # A timer instead of a cancel scope: most connections never come near it.
@@ -389,6 +396,7 @@ class Connection:
     def _leave(self) -> None:
         """Let go of the session; tell who watches."""
         self._nursery = None
+        self.lost("it is no longer served")
         self._cancel_deadline()
         session = self.session
         watchers = self.broker.watchers

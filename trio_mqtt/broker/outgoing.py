@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.transport.streams import ByteStream
+
+logger = logging.getLogger("trio_mqtt.broker")
 
 _AT_ONCE = 64 * 1024  # the bytes that must leave within the write timeout
 
@@ -22,12 +26,15 @@ class Writer:
     """
 
     __slots__ = (
+        "_all_written",
         "_broken",
+        "_give_up_at",
         "_limits",
         "_nursery",
         "_on_lost",
         "_pending",
         "_pending_bytes",
+        "_sending",
         "_statistics",
         "_stream",
         "_writing",
@@ -56,9 +63,15 @@ class Writer:
         # A packet was cut off, or the stream is: nothing may follow.
         self._broken = False
         self._written = trio.lowlevel.ParkingLot()
+        self._all_written = trio.lowlevel.ParkingLot()
+        self._sending: trio.CancelScope | None = None
+        self._give_up_at = math.inf
 
-    def start(self, nursery: trio.Nursery) -> None:
-        """From now on, what the socket does not take is sent by a task in `nursery`."""
+    def start(self, nursery: trio.Nursery | None) -> None:
+        """From now on, what the socket does not take is sent by a task in `nursery`.
+
+        It is to outlive the connection's other tasks: `finish` waits for it.
+        """
         self._nursery = nursery
 
     def write(self, data: bytes) -> None:
@@ -85,28 +98,36 @@ class Writer:
         self.congested = self._pending_bytes > self._limits.write_buffer
 
     async def _write_pending(self) -> None:
-        while self._pending:
-            data = memoryview(b"".join(self._pending))
-            self._pending.clear()
-            for start in range(0, len(data), _AT_ONCE):
-                # Set until this piece is sent: if it is cut off, nothing may follow it.
-                self._broken = True
-                piece = bytes(data[start : start + _AT_ONCE])
-                with trio.move_on_after(self._limits.write_timeout) as scope:
-                    try:
+        complete = False
+        try:
+            with trio.CancelScope() as sending:
+                self._sending = sending
+                while self._pending:
+                    data = memoryview(b"".join(self._pending))
+                    self._pending.clear()
+                    for start in range(0, len(data), _AT_ONCE):
+                        piece = bytes(data[start : start + _AT_ONCE])
+                        sending.deadline = min(
+                            trio.current_time() + self._limits.write_timeout, self._give_up_at
+                        )
                         await self._stream.send_all(piece)
-                    except trio.BrokenResourceError:
-                        self._on_lost("the connection was lost")
-                        return
-                if scope.cancelled_caught:
-                    self._on_lost("it stopped reading")
-                    return
-                self._broken = False
-                self._pending_bytes -= len(piece)
-                self.congested = self._pending_bytes > self._limits.write_buffer
-                if not self.congested:
-                    self._written.unpark_all()
-        self._writing = False
+                        self._pending_bytes -= len(piece)
+                        self.congested = self._pending_bytes > self._limits.write_buffer
+                        if not self.congested:
+                            self._written.unpark_all()
+                complete = True
+            if not complete:
+                self._on_lost("it stopped reading")
+        except trio.BrokenResourceError:
+            self._on_lost("the connection was lost")
+        except Exception:
+            logger.exception("Writing to %s failed", self._stream.peer)
+            self._on_lost("internal error")
+        finally:
+            # A packet that was cut off is the last: nothing may follow it.
+            self._broken = self._broken or not complete
+            self._writing = False
+            self._all_written.unpark_all()
 
     async def wait_until_written(self) -> None:
         """Wait until the client has taken most of what is written."""
@@ -115,14 +136,11 @@ class Writer:
 
     async def finish(self) -> None:
         """Send what is left, as far as the client takes it in time; then close the stream."""
-        if not self._pending or self._broken:
-            await self._stream.aclose()
-            return
-        deadline = trio.current_time() + self._limits.goodbye_timeout
-        with trio.CancelScope(shield=True, deadline=deadline):
-            try:
-                await self._stream.send_all(b"".join(self._pending))
-            except trio.BrokenResourceError:
-                pass  # the peer has gone already, and hears nothing more
-            finally:
-                await self._stream.aclose()
+        if self._writing:
+            self._give_up_at = trio.current_time() + self._limits.goodbye_timeout
+            if self._sending is not None:
+                self._sending.deadline = min(self._sending.deadline, self._give_up_at)
+            with trio.CancelScope(shield=True):
+                while self._writing:
+                    await self._all_written.park()
+        await self._stream.aclose()

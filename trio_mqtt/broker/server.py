@@ -57,13 +57,10 @@ async def running(
     """
     raised: BaseException | None = None
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(broker.run_timers)
-            for listener in listeners:
-                nursery.start_soon(listener.serve, broker.serve_stream)
-                logger.info("Listening at %s", listener.url)
+        async with trio.open_nursery() as owner:
+            tasks: trio.Nursery = await owner.start(_run_tasks, broker, listeners)
             try:
-                yield nursery
+                yield tasks
             except BaseException as error:
                 raised = error
                 raise
@@ -72,12 +69,26 @@ async def running(
                     listener.close()
                 with trio.CancelScope(shield=True):
                     await broker.close()
-                nursery.cancel_scope.cancel()
+                tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         # What the caller's own code raised reaches the caller as it is.
         if raised is not None and group.exceptions == (raised,):
             raise raised from raised.__cause__
         raise
+
+
+async def _run_tasks(
+    broker: Broker, listeners: Sequence[Listener], task_status: trio.TaskStatus[trio.Nursery]
+) -> None:
+    # Whoever cancels the broker cancels its user; these serve on until the clients were told.
+    with trio.CancelScope(shield=True):
+        async with trio.open_nursery() as nursery:
+            broker.tasks = nursery
+            nursery.start_soon(broker.run_timers)
+            for listener in listeners:
+                nursery.start_soon(listener.serve, broker.serve_stream)
+                logger.info("Listening at %s", listener.url)
+            task_status.started(nursery)
 
 
 async def serve(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Protocol
 
 import trio
 
 READ_SIZE = 256 * 1024
+CLOSE_TIMEOUT = 1.0  # seconds for the goodbye of a stream that says one
 
 # Reading is never interrupted between receiving and copying out, so all streams share one buffer:
 # a fresh one of this size for each read would cost more than the read itself.
@@ -106,4 +108,9 @@ class TrioStream:
             raise trio.BrokenResourceError("the stream is closed") from error
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        # TLS says goodbye before it closes, and fails where the peer has gone: closed it is.
+        with (
+            suppress(trio.BrokenResourceError),
+            trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_TIMEOUT),
+        ):
+            await self._stream.aclose()
