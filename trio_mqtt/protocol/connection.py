@@ -168,7 +168,7 @@ class _Connection:
         properties = packet.properties.copy()
         del properties["topic_alias"]
         packet.properties = properties
-        packet.frame = None
+        packet.forget_frame()
         return None
 
     def _encode(self, packet: Packet) -> bytes:

@@ -105,6 +105,11 @@ class Publish:
             self._payload = payload
         return payload
 
+    def forget_frame(self) -> None:
+        """The frame no longer says what the packet says. The payload, which lies in it, stays."""
+        self._payload = self.payload
+        self.frame = None
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Publish) and self._fields() == other._fields()
 
