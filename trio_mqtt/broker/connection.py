@@ -250,6 +250,8 @@ class Connection:
             if writer.congested:
                 await writer.wait_until_written()
             data = await receive()
+            if self.ended:
+                return  # the session is another's, or gone: nothing may be done for it any more
             self._last_received = current_time()
             if not data:
                 self.lost("the connection was lost")
