@@ -546,3 +546,174 @@ def test_plain_reads_are_told_apart() -> None:
     for packets, plain in reads:
         assert ends.up(*packets) == packets
         assert ends.server.received_plain is plain
+
+
+# -- what CONNECT, CONNACK and DISCONNECT hold later packets to ---------------------------------
+
+
+@pytest.mark.normative("MQTT-3.2.2-2")
+@pytest.mark.normative_v311("MQTT-3.2.2-1")
+@pytest.mark.parametrize("version", [V311, V5], ids=lambda v: v.text)
+def test_a_server_says_no_session_after_a_clean_start(version: ProtocolVersion) -> None:
+    ends = Ends(version)
+    ends.up(ends.connect)
+    with pytest.raises(LocalProtocolError, match="clean start"):
+        ends.server.send(ConnAck(True))
+    assert ends.server.state is State.CONNECTING
+
+
+@pytest.mark.normative("MQTT-3.14.2-2")
+def test_a_server_changes_no_session_expiry_when_it_disconnects() -> None:
+    farewell = Disconnect(properties={"session_expiry_interval": 5})
+    ends = Ends(connect={"session_expiry_interval": 5}).open()
+    with pytest.raises(LocalProtocolError, match="session expiry"):
+        ends.server.send(farewell)
+    assert ends.server.state is State.CONNECTED
+    assert ends.client.receive(encode(farewell, V5)) == []
+    assert ends.client.violation is not None
+    assert ends.client.violation.reason_code == Code.PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize("connect", [{}, {"session_expiry_interval": 0}], ids=["absent", "zero"])
+def test_disconnect_does_not_prolong_a_session_that_ends_at_once(connect: Properties) -> None:
+    """MQTT 5.0 §3.14.2.2.2: it is not even a valid DISCONNECT, and the will is published."""
+    farewell = Disconnect(properties={"session_expiry_interval": 5})
+    ends = Ends(connect=connect).open()
+    with pytest.raises(LocalProtocolError, match="prolong"):
+        ends.client.send(farewell)
+    assert ends.client.state is State.CONNECTED
+    assert ends.server.receive(encode(farewell, V5)) == []
+    assert ends.server.state is State.CONNECTED
+    assert ends.server.violation is not None
+    assert ends.server.violation.reason_code == Code.PROTOCOL_ERROR
+    assert ends.down(Disconnect(Code.PROTOCOL_ERROR)) == [Disconnect(Code.PROTOCOL_ERROR)]
+
+
+@pytest.mark.parametrize(("asked", "then"), [(0, 0), (5, 0), (5, 0xFFFF_FFFF)])
+def test_disconnect_may_change_the_expiry_of_other_sessions(asked: int, then: int) -> None:
+    ends = Ends(connect={"session_expiry_interval": asked}).open()
+    farewell = Disconnect(properties={"session_expiry_interval": then})
+    assert ends.up(farewell) == [farewell]
+
+
+@pytest.mark.normative("MQTT-3.1.2-24")
+def test_a_client_holds_the_server_to_its_maximum_packet_size() -> None:
+    ends = Ends(connect={"maximum_packet_size": 50}).open()
+    assert ends.client.receive(encode(PingResp(), V5) + b"\x30\x31") == [PingResp()]
+    assert ends.client.violation is not None
+    assert ends.client.violation.reason_code == Code.PACKET_TOO_LARGE
+
+
+@pytest.mark.normative("MQTT-3.1.2-26", "MQTT-3.1.2-27", "MQTT-3.3.2-11")
+@pytest.mark.parametrize("maximum", [0, 1, 4])
+def test_a_server_sends_no_alias_above_the_maximum(maximum: int) -> None:
+    ends = Ends(connect={"topic_alias_maximum": maximum}).open()
+    with pytest.raises(LocalProtocolError, match="alias"):
+        ends.server.send(aliased("t", maximum + 1))
+    assert ends.client.receive(encode(aliased("t", maximum + 1), V5)) == []
+    assert ends.client.violation is not None
+    assert ends.client.violation.reason_code == Code.TOPIC_ALIAS_INVALID
+
+
+def test_an_alias_that_was_never_set_is_not_sent() -> None:
+    limit: Properties = {"topic_alias_maximum": 2}
+    ends = Ends(connect=limit, connack=limit).open()
+    with pytest.raises(LocalProtocolError, match="never set"):
+        ends.client.send(aliased("", 1))
+    with pytest.raises(LocalProtocolError, match="never set"):
+        ends.server.send(aliased("", 1))
+    # One that the client could not send sets nothing.
+    ends.client.peer_maximum_packet_size = 10
+    with pytest.raises(LocalProtocolError, match="larger"):
+        ends.client.send(aliased("a long topic", 1))
+    ends.client.peer_maximum_packet_size = 100
+    with pytest.raises(LocalProtocolError, match="never set"):
+        ends.client.send(aliased("", 1))
+
+
+@pytest.mark.normative("MQTT-3.3.4-6")
+def test_a_client_does_not_send_a_subscription_identifier_with_a_message() -> None:
+    ends = Ends().open()
+    with pytest.raises(LocalProtocolError, match="subscription identifier"):
+        ends.client.send(Publish("t", properties={"subscription_identifier": [1]}))
+
+
+@pytest.mark.normative("MQTT-3.2.2-21")
+@pytest.mark.parametrize(
+    ("lacking", "topic_filter"),
+    [
+        ("wildcard_subscription_available", "a/+"),
+        ("wildcard_subscription_available", "#"),
+        ("wildcard_subscription_available", "$share/g/#"),
+        ("shared_subscription_available", "$share/g/t"),
+    ],
+)
+def test_a_subscription_that_the_server_cannot_serve_is_not_sent(
+    lacking: str, topic_filter: str
+) -> None:
+    packet = Subscribe(1, [Subscription("t"), Subscription(topic_filter)])
+    connack: Properties = {lacking: 0}  # type: ignore[misc]  # the name is a parameter
+    ends = Ends(connack=connack).open()
+    with pytest.raises(LocalProtocolError, match="broker accepts no"):
+        ends.client.send(packet)
+    plain = Subscribe(1, [Subscription("t")])
+    assert ends.up(plain) == [plain]
+    ends = Ends().open()
+    assert ends.up(packet) == [packet]
+
+
+def test_a_subscription_identifier_is_not_sent_where_there_are_none() -> None:
+    packet = Subscribe(1, [Subscription("t")], {"subscription_identifier": [1]})
+    ends = Ends(connack={"subscription_identifier_available": 0}).open()
+    with pytest.raises(LocalProtocolError, match="subscription identifiers"):
+        ends.client.send(packet)
+    assert Ends().open().up(packet) == [packet]
+
+
+@pytest.mark.normative("MQTT-3.1.2-30")
+def test_a_client_that_authenticates_may_only_leave_before_connack() -> None:
+    ends = Ends(connect={"authentication_method": "m"})
+    ends.up(ends.connect)
+    for packet in (Publish("t"), PingReq(), PubAck(1), Subscribe(1, [Subscription("t")])):
+        with pytest.raises(LocalProtocolError, match="authentication"):
+            ends.client.send(packet)
+    assert ends.up(Disconnect()) == [Disconnect()]
+
+
+@pytest.mark.normative("MQTT-4.12.0-5")
+def test_a_method_that_is_accepted_at_once_is_named_in_connack() -> None:
+    method: Properties = {"authentication_method": "m"}
+    ends = Ends(connect=method, connack=method).open()
+    assert ends.up(PingReq()) == [PingReq()]
+    assert ends.server.violation is None
+
+
+@pytest.mark.normative("MQTT-4.12.0-5", "MQTT-4.12.0-6")
+@pytest.mark.parametrize(("asked", "named"), [(None, "m"), ("m", None), ("m", "M")])
+def test_connack_names_the_method_of_connect_and_no_other(
+    asked: str | None, named: str | None
+) -> None:
+    connect: Properties = {"authentication_method": asked} if asked else {}
+    answer = ConnAck(properties={"authentication_method": named} if named else {})
+    ends = Ends(connect=connect)
+    ends.up(ends.connect)
+    with pytest.raises(LocalProtocolError, match="authentication method"):
+        ends.server.send(answer)
+    assert ends.server.state is State.CONNECTING
+    assert ends.client.receive(encode(answer, V5)) == []
+    assert ends.client.violation is not None
+    assert ends.client.state is State.CONNECTING
+
+
+def test_version_3_has_no_properties_that_bind() -> None:
+    properties: Properties = {
+        "authentication_method": "m", "receive_maximum": 1, "topic_alias_maximum": 9,
+        "maximum_packet_size": 10,
+    }  # fmt: skip
+    ends = Ends(V311, connect=properties)
+    assert ends.up(ends.connect, PingReq()) == [Connect("c", protocol_version=V311), PingReq()]
+    assert ends.down(ends.connack) == [ends.connack]
+    assert ends.client.receive_maximum == 65_535
+    assert ends.client.topic_alias_maximum == 0
+    large = Publish("t", bytes(100))
+    assert ends.down(large) == [large]

@@ -31,8 +31,9 @@ from trio_mqtt.protocol.packets import (
     UnsubAck,
     Unsubscribe,
 )
-from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.topics import has_wildcard, parse_shared
 from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER
 
 MAX_PACKET_SIZE = MAX_VARIABLE_BYTE_INTEGER + 5
@@ -99,7 +100,12 @@ class _Connection:
         self.peer_topic_alias_maximum = 0
         self._decoder = decoder
         self._aliases: dict[int, str] = {}
-        self._authenticating = False
+        self._sent_aliases: set[int] = set()
+        # What CONNECT said and later packets are held to.
+        self._clean_start = True
+        self._expires_at_once = True
+        self._method: str | None = None
+        self._authenticating = False  # a method was named, and CONNACK is still to come
 
     @property
     def version(self) -> ProtocolVersion:
@@ -180,6 +186,39 @@ class _Connection:
             )
         return data
 
+    def _check_alias_to_send(self, packet: Publish) -> None:
+        """Raise LocalProtocolError for an alias that the peer cannot resolve (§3.3.2.3.4)."""
+        alias = packet.properties.get("topic_alias", 0)
+        if alias > self.peer_topic_alias_maximum:
+            raise LocalProtocolError(
+                f"The peer accepts topic aliases up to {self.peer_topic_alias_maximum}."
+            )
+        if alias and not packet.topic and alias not in self._sent_aliases:
+            raise LocalProtocolError(f"topic alias {alias} was never set")
+
+    def _opened(self, packet: Connect) -> None:
+        """CONNECT was sent or received."""
+        self.state = State.CONNECTING
+        self._clean_start = packet.clean_start
+        properties = packet.properties if self.version == 5 else NO_PROPERTIES
+        self._expires_at_once = properties.get("session_expiry_interval", 0) == 0
+        self._method = properties.get("authentication_method")
+        self._authenticating = self._method is not None
+
+    def _connack_problem(self, packet: ConnAck) -> str | None:
+        """What keeps CONNACK from answering the CONNECT before it, or None."""
+        if packet.session_present and self._clean_start and self.version != 3:
+            return "CONNACK says session present after a clean start"
+        method = packet.properties.get("authentication_method")
+        if method != self._method and not (method is None and packet.reason_code.is_failure):
+            return "CONNACK does not name the authentication method of CONNECT"
+        return None
+
+    def _closed_or_connected(self, packet: ConnAck) -> None:
+        """CONNACK was sent or received."""
+        self.state = State.DISCONNECTED if packet.reason_code.is_failure else State.CONNECTED
+        self._authenticating = False
+
     def _learn(self, properties: Properties) -> None:
         """Keep what CONNECT or CONNACK says about the peer's limits (§3.1.2.11, §3.2.2.3)."""
         self.peer_receive_maximum = properties.get("receive_maximum", 65_535)
@@ -207,9 +246,6 @@ class ServerConnection(_Connection):
             receive_maximum=receive_maximum,
             topic_alias_maximum=topic_alias_maximum,
         )
-        # Whether CONNECT gave a session expiry interval, which DISCONNECT may then change
-        # (§3.14.2.2.2).
-        self._session_expires = False
 
     def accept_packets_of(self, maximum_packet_size: int) -> None:
         """From now on, packets of up to so many bytes are received."""
@@ -226,14 +262,25 @@ class ServerConnection(_Connection):
             raise LocalProtocolError(
                 f"a server must not send {kind.__name__} while {self.state.value}"
             )
-        data = self._encode(packet)
         if isinstance(packet, ConnAck):
-            refused = packet.reason_code.is_failure
-            self.state = State.DISCONNECTED if refused else State.CONNECTED
-        elif kind is Disconnect:
+            problem = self._connack_problem(packet)
+            if problem is not None:
+                raise LocalProtocolError(problem)
+            data = self._encode(packet)
+            self._closed_or_connected(packet)
+        elif isinstance(packet, Disconnect):
             if self.version != 5:
                 raise LocalProtocolError("an MQTT 3 server says nothing when it disconnects")
+            if "session_expiry_interval" in packet.properties:
+                raise LocalProtocolError("a server must not send a session expiry interval now")
+            data = self._encode(packet)
             self.state = State.DISCONNECTED
+        elif isinstance(packet, Publish) and "topic_alias" in packet.properties:
+            self._check_alias_to_send(packet)
+            data = self._encode(packet)
+            self._sent_aliases.add(packet.properties["topic_alias"])
+        else:
+            data = self._encode(packet)
         return data
 
     def _check(self, packet: Packet) -> RemoteProtocolError | None:
@@ -246,13 +293,14 @@ class ServerConnection(_Connection):
         if self._authenticating and not isinstance(packet, Disconnect):
             return RemoteProtocolError("a client that authenticates sends nothing else meanwhile")
         if isinstance(packet, Connect):
-            self.state = State.CONNECTING
-            self._authenticating = "authentication_method" in packet.properties
+            self._opened(packet)
             self._learn(packet.properties)
-            self._session_expires = packet.properties.get("session_expiry_interval", 0) > 0
         elif isinstance(packet, Disconnect):
-            if packet.properties.get("session_expiry_interval", 0) and not self._session_expires:
-                return RemoteProtocolError("a session that ends with its connection must do so")
+            if self._expires_at_once and packet.properties.get("session_expiry_interval"):
+                # Not a valid DISCONNECT: the will stays (§3.14.2.2.2).
+                return RemoteProtocolError(
+                    "DISCONNECT must not prolong a session that ends with its connection"
+                )
             self.state = State.DISCONNECTED
         return None
 
@@ -273,40 +321,77 @@ class ClientConnection(_Connection):
         super().__init__(PacketDecoder(PacketType.CONNACK, version, maximum_packet_size))
         self.maximum_qos = 2
         self.retain_available = True
-        self._clean_start = True
+        self.wildcard_subscription_available = True
+        self.subscription_identifier_available = True
+        self.shared_subscription_available = True
 
     def send(self, packet: Packet) -> bytes:
         """The bytes of a packet that the client may send now.
 
         Raises LocalProtocolError if it may not, or if the server said that it does not accept it
-        (§3.2.2.3: maximum QoS, retain available, maximum packet size, topic alias maximum).
+        (§3.2.2.3: maximum QoS, retain available, maximum packet size, topic alias maximum, and what
+        is available for subscriptions).
         """
         kind = type(packet)
         if kind not in CLIENT_MAY_SEND[self.state]:
             raise LocalProtocolError(
                 f"a client must not send {kind.__name__} while {self.state.value}"
             )
+        if self._authenticating and not isinstance(packet, Disconnect):
+            raise LocalProtocolError(
+                "a client must not send this until CONNACK ends authentication"
+            )
         if isinstance(packet, Publish):
-            if packet.qos > self.maximum_qos:
-                raise LocalProtocolError(f"The broker accepts no QoS above {self.maximum_qos}.")
-            if packet.retain and not self.retain_available:
-                raise LocalProtocolError("The broker does not keep retained messages.")
-            if packet.properties.get("topic_alias", 0) > self.peer_topic_alias_maximum:
-                raise LocalProtocolError(
-                    f"The broker accepts topic aliases up to {self.peer_topic_alias_maximum}."
-                )
-        data = self._encode(packet)
-        if isinstance(packet, Connect):
+            self._check_to_send(packet)
+            data = self._encode(packet)
+            if "topic_alias" in packet.properties:
+                self._sent_aliases.add(packet.properties["topic_alias"])
+        elif isinstance(packet, Connect):
             if packet.protocol_version != self.version:
                 raise LocalProtocolError("CONNECT is of another protocol version")
-            self.state = State.CONNECTING
-            self._clean_start = packet.clean_start
-            self._authenticating = "authentication_method" in packet.properties
-            self.receive_maximum = packet.properties.get("receive_maximum", 65_535)
-            self.topic_alias_maximum = packet.properties.get("topic_alias_maximum", 0)
-        elif kind is Disconnect:
+            data = self._encode(packet)
+            self._opened(packet)
+            properties = packet.properties if self.version == 5 else NO_PROPERTIES
+            self.receive_maximum = properties.get("receive_maximum", 65_535)
+            self.topic_alias_maximum = properties.get("topic_alias_maximum", 0)
+            self._decoder.maximum_packet_size = min(
+                self._decoder.maximum_packet_size,
+                properties.get("maximum_packet_size", MAX_PACKET_SIZE),
+            )
+        elif isinstance(packet, Disconnect):
+            if self._expires_at_once and packet.properties.get("session_expiry_interval"):
+                raise LocalProtocolError(
+                    "DISCONNECT must not prolong a session that ends with its connection"
+                )
+            data = self._encode(packet)
             self.state = State.DISCONNECTED
+        else:
+            if isinstance(packet, Subscribe):
+                self._check_available(packet)
+            data = self._encode(packet)
         return data
+
+    def _check_to_send(self, packet: Publish) -> None:
+        if packet.qos > self.maximum_qos:
+            raise LocalProtocolError(f"The broker accepts no QoS above {self.maximum_qos}.")
+        if packet.retain and not self.retain_available:
+            raise LocalProtocolError("The broker does not keep retained messages.")
+        if packet.properties:
+            if "subscription_identifier" in packet.properties:
+                raise LocalProtocolError("a client must not send a subscription identifier")
+            self._check_alias_to_send(packet)
+
+    def _check_available(self, packet: Subscribe) -> None:
+        if packet.properties.get("subscription_identifier") and (
+            not self.subscription_identifier_available
+        ):
+            raise LocalProtocolError("The broker accepts no subscription identifiers.")
+        for subscription in packet.subscriptions:
+            topic_filter = subscription.topic_filter
+            if not self.wildcard_subscription_available and has_wildcard(topic_filter):
+                raise LocalProtocolError("The broker accepts no wildcards in topic filters.")
+            if not self.shared_subscription_available and parse_shared(topic_filter):
+                raise LocalProtocolError("The broker accepts no shared subscriptions.")
 
     def _check(self, packet: Packet) -> RemoteProtocolError | None:
         if isinstance(packet, Auth):
@@ -316,16 +401,26 @@ class ClientConnection(_Connection):
                 f"a server must not send {type(packet).__name__.upper()} now"
             )
         if isinstance(packet, ConnAck):
-            if packet.session_present and self._clean_start:
-                return RemoteProtocolError("CONNACK says session present after a clean start")
-            refused = packet.reason_code.is_failure
-            self.state = State.DISCONNECTED if refused else State.CONNECTED
+            problem = self._connack_problem(packet)
+            if problem is not None:
+                return RemoteProtocolError(problem)
+            self._closed_or_connected(packet)
             self._learn(packet.properties)
-            self.maximum_qos = packet.properties.get("maximum_qos", 2)
-            self.retain_available = bool(packet.properties.get("retain_available", 1))
+            told = packet.properties
+            self.maximum_qos = told.get("maximum_qos", 2)
+            self.retain_available = told.get("retain_available", 1) == 1
+            self.wildcard_subscription_available = (
+                told.get("wildcard_subscription_available", 1) == 1
+            )
+            self.subscription_identifier_available = (
+                told.get("subscription_identifier_available", 1) == 1
+            )
+            self.shared_subscription_available = told.get("shared_subscription_available", 1) == 1
         elif isinstance(packet, Disconnect):
             if self.version != 5:
                 return RemoteProtocolError("an MQTT 3 server must not send DISCONNECT")
+            if "session_expiry_interval" in packet.properties:
+                return RemoteProtocolError("a server must not send a session expiry interval now")
             self.state = State.DISCONNECTED
         return None
 
