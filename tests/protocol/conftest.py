@@ -159,7 +159,7 @@ def _samples() -> Iterator[Sample]:
     yield "disconnect-properties", moved, V5, frozenset({0, 1})
     auth = every_property(c.AUTH)
     yield "auth-success", Auth(), V5, NONE
-    yield "auth-continue", Auth(Code.CONTINUE_AUTHENTICATION, auth), V5, frozenset({0, 1})
+    yield "auth-continue", Auth(Code.CONTINUE_AUTHENTICATION, auth), V5, frozenset({0})
 
 
 SAMPLES = list(_samples())

@@ -220,6 +220,29 @@ def test_the_strings_of_connect_are_utf8(
 def test_authentication_data_need_a_method(decode: Decode) -> None:
     body = b"\0\4MQTT\x05\x02\0\x3c" + b"\x04\x16\0\1x" + b"\0\0"
     assert refusal(frame(0x10, body), V5, decode).reason_code == ReasonCode.PROTOCOL_ERROR
+    with pytest.raises(LocalProtocolError, match="without a method"):
+        encode(Connect("c", properties={"authentication_data": b"x"}), V5)
+
+
+@pytest.mark.normative_v311("MQTT-3.1.3-7")
+@pytest.mark.parametrize("version", [V31, V311], ids=lambda v: v.text)
+def test_mqtt_3_keeps_no_session_without_a_client_identifier(version: ProtocolVersion) -> None:
+    with pytest.raises(LocalProtocolError, match="client identifier"):
+        encode(Connect("", False, protocol_version=version), version)
+    assert encode(Connect("", True, protocol_version=version), version)
+    assert encode(Connect("", False), V5)
+
+
+@pytest.mark.normative("MQTT-4.12.0-5")
+def test_auth_names_its_method(decode: Decode) -> None:
+    """MQTT 5.0 §3.15.2.2.2; only a success may leave all out (§3.15.2.1)."""
+    assert decode(b"\xf0\x00", V5) == Auth()
+    for data in (b"\xf0\x02\x18\x00", b"\xf0\x02\x00\x00", b"\xf0\x06\x18\x04\x1f\0\1x"):
+        assert refusal(data, V5, decode).reason_code == ReasonCode.PROTOCOL_ERROR
+    assert isinstance(refusal(b"\xf0\x01\x18", V5, decode), MalformedPacketError)
+    for packet in (Auth(ReasonCode.RE_AUTHENTICATE), Auth(properties={"reason_string": "x"})):
+        with pytest.raises(LocalProtocolError, match="authentication method"):
+            encode(packet, V5)
 
 
 @pytest.mark.parametrize("seconds", [-1, 65_536])
@@ -367,6 +390,16 @@ def test_topic_alias_0_is_invalid(topic: str, decode: Decode) -> None:
     assert error.reason_code == ReasonCode.TOPIC_ALIAS_INVALID
     with pytest.raises(LocalProtocolError, match="topic_alias"):
         encode(Publish(topic, properties={"topic_alias": 0}), V5)
+
+
+@pytest.mark.normative("MQTT-3.3.2-13", "MQTT-3.3.2-14")
+@pytest.mark.parametrize("topic", ["", "a\0", *BAD_TOPICS])
+def test_a_response_topic_that_is_no_topic_name_is_not_written(topic: str) -> None:
+    properties: Properties = {"response_topic": topic}
+    with pytest.raises(LocalProtocolError, match="response topic"):
+        encode(Publish("t", properties=properties), V5)
+    with pytest.raises(LocalProtocolError, match="response topic"):
+        encode(Connect("c", will=Will("w", properties=properties)), V5)
 
 
 @pytest.mark.normative("MQTT-3.3.2-14")

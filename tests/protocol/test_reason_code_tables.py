@@ -186,3 +186,6 @@ def test_suback_of_mqtt_3_has_four_return_codes(version: ProtocolVersion, decode
 def test_suback_of_mqtt_3_says_every_failure_as_0x80() -> None:
     codes = [ReasonCode.GRANTED_QOS_1, ReasonCode.NOT_AUTHORIZED, ReasonCode.QUOTA_EXCEEDED]
     assert encode(SubAck(1, codes), V311) == b"\x90\x05\x00\x01\x01\x80\x80"
+    for code in (ReasonCode.NO_SUBSCRIPTION_EXISTED, ReasonCode.DISCONNECT_WITH_WILL_MESSAGE):
+        with pytest.raises(LocalProtocolError, match="reason code"):
+            encode(SubAck(1, [code]), V311)

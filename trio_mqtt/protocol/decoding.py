@@ -486,10 +486,12 @@ def _decode_disconnect(reader: Reader, version: ProtocolVersion) -> Disconnect:
 def _decode_auth(reader: Reader, _version: ProtocolVersion) -> Auth:
     if reader.exhausted():
         return Auth()
+    # Unlike in DISCONNECT, a reason code does not stand alone (§3.15.2.1): AUTH names its method.
     reason = _reason(reader.byte(), PacketType.AUTH)
-    if reader.exhausted():
-        return Auth(reason)
-    return Auth(reason, decode_properties(reader, Carrier.AUTH))
+    properties = decode_properties(reader, Carrier.AUTH)
+    if "authentication_method" not in properties:
+        raise RemoteProtocolError("AUTH names no authentication method")
+    return Auth(reason, properties)
 
 
 def _properties(reader: Reader, version: ProtocolVersion, carrier: Carrier) -> Properties:
@@ -503,8 +505,8 @@ def _reason(code: int, kind: PacketType) -> ReasonCode:
 
 
 def _topic_filter(reader: Reader) -> str:
-    # Whether the filter means anything is for the receiver to answer, filter by filter (§3.9.3).
-    # An empty one is not a filter at all (§4.7.3).
+    # Whether a client may have a filter is for the receiver to answer, filter by filter (§3.9.3).
+    # What breaks the rules of §4.7 and §4.8.2 is no filter at all.
     topic_filter = reader.utf8()
     problem = topic_filter_problem(topic_filter)
     if problem:

@@ -70,6 +70,7 @@ def _encode_publish(packet: Publish, version: ProtocolVersion) -> bytes:
         problem = topic_name_problem(packet.topic)
         if problem:
             raise LocalProtocolError(f"The topic {packet.topic!r} {problem}.")
+    _check_response_topic(packet.properties)
     before, after = publish_parts(
         packet.topic, packet.payload, packet.qos, packet.retain, packet.properties, version
     )
@@ -89,6 +90,13 @@ def _encode_publish_run(packet: PublishRun, version: ProtocolVersion) -> bytes:
 def _encode_connect(packet: Connect, version: ProtocolVersion) -> bytes:
     name = b"\0\6MQIsdp" if version == ProtocolVersion.V31 else b"\0\4MQTT"
     flags = 0x02 if packet.clean_start else 0
+    if not (packet.client_id or packet.clean_start or version == V5):
+        raise LocalProtocolError("MQTT 3 has no session without a client identifier")
+    if version == V5 and (
+        "authentication_data" in packet.properties
+        and "authentication_method" not in packet.properties
+    ):
+        raise LocalProtocolError("authentication data are given without a method")
     payload = [encode_utf8(packet.client_id)]
     will = packet.will
     if will is not None:
@@ -99,6 +107,7 @@ def _encode_connect(packet: Connect, version: ProtocolVersion) -> bytes:
             raise LocalProtocolError(f"there is no QoS {will.qos}")
         flags |= 0x04 | will.qos << 3 | will.retain << 5
         if version == V5:
+            _check_response_topic(will.properties)
             payload.append(encode_properties(will.properties, Carrier.WILL))
         payload += encode_utf8(will.topic), encode_binary(will.payload)
     if packet.username is not None:
@@ -171,12 +180,12 @@ def _encode_suback(packet: SubAck, version: ProtocolVersion) -> bytes:
     if not packet.reason_codes:
         raise LocalProtocolError("a SUBACK needs at least one reason code")
     identifier = _packet_identifier(packet.packet_id)
+    for code in packet.reason_codes:
+        _check_reason(code, PacketType.SUBACK)
     if version != V5:
         # MQTT 3.1.1 §3.9.3 knows one failure.
         codes = bytes(code if code < 0x80 else 0x80 for code in packet.reason_codes)
         return _frame(0x90, identifier + codes)
-    for code in packet.reason_codes:
-        _check_reason(code, PacketType.SUBACK)
     properties = encode_properties(packet.properties, Carrier.SUBACK)
     return _frame(0x90, identifier + properties + bytes(packet.reason_codes))
 
@@ -216,23 +225,25 @@ def _encode_pingresp(_packet: PingResp, _version: ProtocolVersion) -> bytes:
 def _encode_disconnect(packet: Disconnect, version: ProtocolVersion) -> bytes:
     if version != V5:
         return b"\xe0\0"
-    return _reason_and_properties(0xE0, packet, PacketType.DISCONNECT)
+    _check_reason(packet.reason_code, PacketType.DISCONNECT)
+    if packet.properties:
+        properties = encode_properties(packet.properties, Carrier.DISCONNECT)
+        return _frame(0xE0, bytes((packet.reason_code,)) + properties)
+    if packet.reason_code:
+        return bytes((0xE0, 1, packet.reason_code))
+    return b"\xe0\0"
 
 
 def _encode_auth(packet: Auth, version: ProtocolVersion) -> bytes:
     if version != V5:
         raise LocalProtocolError("MQTT 3 has no AUTH packet")
-    return _reason_and_properties(0xF0, packet, PacketType.AUTH)
-
-
-def _reason_and_properties(first: int, packet: Disconnect | Auth, kind: PacketType) -> bytes:
-    _check_reason(packet.reason_code, kind)
-    if packet.properties:
-        body = bytes((packet.reason_code,))
-        return _frame(first, body + encode_properties(packet.properties, Carrier(kind)))
-    if packet.reason_code:
-        return bytes((first, 1, packet.reason_code))
-    return bytes((first, 0))
+    _check_reason(packet.reason_code, PacketType.AUTH)
+    if not (packet.reason_code or packet.properties):
+        return b"\xf0\0"
+    if "authentication_method" not in packet.properties:
+        raise LocalProtocolError("AUTH needs an authentication method")
+    properties = encode_properties(packet.properties, Carrier.AUTH)
+    return _frame(0xF0, bytes((packet.reason_code,)) + properties)
 
 
 def _frame(first: int, body: bytes) -> bytes:
@@ -248,6 +259,14 @@ def _packet_identifier(identifier: int) -> bytes:
 def _check_reason(code: ReasonCode, kind: PacketType) -> None:
     if code not in ALLOWED[kind]:
         raise LocalProtocolError(f"{kind.name} must not carry reason code 0x{code:02X}")
+
+
+def _check_response_topic(properties: Properties) -> None:
+    topic = properties.get("response_topic")
+    if topic is not None:
+        problem = topic_name_problem(topic)
+        if problem:
+            raise LocalProtocolError(f"The response topic {topic!r} {problem}.")
 
 
 def _check_filter(topic_filter: str) -> None:
