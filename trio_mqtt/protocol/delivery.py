@@ -19,10 +19,12 @@ MAX_PACKET_IDENTIFIER = 65_535
 class Sender(Generic[T]):
     """The sending end: gives packet identifiers and remembers what is not acknowledged.
 
-    `quota` is how many more QoS 1 and 2 messages may be sent now (MQTT 5.0 §4.9).
+    `quota` is how many more QoS 1 and 2 messages may be sent now (MQTT 5.0 §4.9). `reserved` are
+    the packet identifiers of SUBSCRIBE and UNSUBSCRIBE that wait for their answer: they come from
+    the same numbers (§2.2.1) and take no quota.
     """
 
-    __slots__ = ("_last", "in_flight", "quota", "receive_maximum", "released")
+    __slots__ = ("_last", "in_flight", "quota", "receive_maximum", "released", "reserved")
 
     def __init__(self, receive_maximum: int = MAX_PACKET_IDENTIFIER) -> None:
         self.receive_maximum = receive_maximum
@@ -30,6 +32,7 @@ class Sender(Generic[T]):
         # Both in the order of sending: PUBLISH to be acknowledged, and PUBREL to be answered.
         self.in_flight: dict[int, tuple[int, T]] = {}
         self.released: dict[int, T] = {}
+        self.reserved: set[int] = set()
         self._last = 0
 
     def __len__(self) -> int:
@@ -38,11 +41,12 @@ class Sender(Generic[T]):
     def connected(self, receive_maximum: int) -> None:
         """A new connection begins: its peer accepts `receive_maximum` unacknowledged messages.
 
-        What is in flight is sent again and takes from the quota as it is (§4.9); what was released
-        is not, but counts until it is answered.
+        What was only released counts until PUBCOMP. What is to be sent again counts when it is:
+        take one off `quota` for each, and none while there is no quota (§4.9).
         """
         self.receive_maximum = receive_maximum
         self.quota = receive_maximum - len(self.released)
+        self.reserved.clear()
 
     def begin(self, qos: int, item: T) -> int:
         """Take a free packet identifier for `item`, to be sent at `qos` (1 or 2).
@@ -51,29 +55,33 @@ class Sender(Generic[T]):
         """
         if self.quota <= 0:
             raise LocalProtocolError("the receive maximum is reached")
+        packet_id = self.free_identifier()
         self.quota -= 1
-        packet_id = self._last + 1
-        if (
-            packet_id > MAX_PACKET_IDENTIFIER
-            or packet_id in self.in_flight
-            or packet_id in self.released
-        ):
-            packet_id = self.free_identifier()
-        else:
-            self._last = packet_id
         self.in_flight[packet_id] = (qos, item)
         return packet_id
 
     def free_identifier(self) -> int:
-        """An identifier that is not in use, the next in turn (MQTT 5.0 §2.2.1)."""
+        """An identifier that is not in use, the next in turn (MQTT 5.0 §2.2.1).
+
+        Raises LocalProtocolError if all are in use.
+        """
         packet_id = self._last
-        while True:
+        for _ in range(MAX_PACKET_IDENTIFIER):
             packet_id = packet_id + 1 if packet_id < MAX_PACKET_IDENTIFIER else 1
-            if packet_id not in self.in_flight and packet_id not in self.released:
+            if (
+                packet_id not in self.in_flight
+                and packet_id not in self.released
+                and packet_id not in self.reserved
+            ):
                 self._last = packet_id
                 return packet_id
-            if packet_id == self._last:
-                raise LocalProtocolError("every packet identifier is in use")
+        raise LocalProtocolError("every packet identifier is in use")
+
+    def reserve_identifier(self) -> int:
+        """An identifier for SUBSCRIBE or UNSUBSCRIBE; give it back by taking it off `reserved`."""
+        packet_id = self.free_identifier()
+        self.reserved.add(packet_id)
+        return packet_id
 
     def on_puback(self, packet_id: int) -> T | None:
         """PUBACK came: the item is done. None for an identifier that is not in flight."""
@@ -107,13 +115,16 @@ class Sender(Generic[T]):
 
     def on_pubcomp(self, packet_id: int) -> T | None:
         """PUBCOMP came: the item is done. None for an identifier that was not released."""
-        item = self.released.pop(packet_id, None)
-        if item is not None:
-            self.quota += 1
-        return item
+        if packet_id not in self.released:
+            return None
+        self.quota += 1
+        return self.released.pop(packet_id)
 
     def to_resend(self) -> Iterator[tuple[int, int, T]]:
-        """Packet identifier, QoS and item of each PUBLISH to send again, with DUP (§4.4)."""
+        """Packet identifier, QoS and item of each PUBLISH to send again, with DUP (§4.4).
+
+        They are in the order in which they were first sent (§4.6); `connected` says how they count.
+        """
         for packet_id, (qos, item) in self.in_flight.items():
             yield packet_id, qos, item
 
