@@ -10,7 +10,7 @@ from trio_mqtt.errors import MalformedPacketError, RemoteProtocolError
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
-from trio_mqtt.protocol.packets import ConnAck, Connect, Packet, PingReq, PubAck, Publish
+from trio_mqtt.protocol.packets import ConnAck, Connect, Packet, PingReq, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.wire import encode_variable_byte_integer
 
@@ -186,58 +186,6 @@ def test_after_a_violation_nothing_is_decoded() -> None:
     assert violation is not None
     assert decoder.feed(b"\xc0\x00") == []
     assert decoder.violation is violation
-    assert not decoder.plain
-
-
-# -- plain reads ------------------------------------------------------------------------------
-
-QOS_0 = Publish("t", b"x")
-
-
-@pytest.mark.parametrize(
-    ("packets", "plain"),
-    [
-        ([QOS_0], True),
-        ([QOS_0, Publish("u"), QOS_0], True),
-        ([Publish("t", retain=True)], False),
-        ([Publish("t", qos=1, packet_id=1)], False),
-        ([Publish("t", qos=2, packet_id=1)], False),
-        ([Publish("t", properties={"content_type": "x"})], False),
-        ([PingReq()], False),
-        ([PubAck(1)], False),
-        ([PubAck(1, ReasonCode.NOT_AUTHORIZED)], False),
-    ],
-)
-def test_plain_says_that_a_read_needs_no_second_look(packets: list[Packet], plain: bool) -> None:
-    def feed_alone(data: bytes) -> bool:
-        decoder = connected()
-        assert decoder.feed(data) != []
-        return decoder.plain
-
-    data = b"".join(encode(p, V5) for p in packets)
-    easy = encode(QOS_0, V5)
-    assert feed_alone(data) is plain
-    assert feed_alone(easy + data) is plain
-    assert feed_alone(data + easy) is plain
-    assert feed_alone(easy + data + easy + easy[:3]) is plain
-
-
-def test_plain_is_about_the_last_read_only() -> None:
-    decoder = connected()
-    easy, hard = encode(QOS_0, V5), encode(PingReq(), V5)
-    for data, plain in ((easy, True), (hard, False), (easy, True), (easy + hard, False)):
-        decoder.feed(data)
-        assert decoder.plain is plain
-    decoder.feed(easy[:3])
-    assert decoder.feed(easy[3:]) == [QOS_0]
-    assert decoder.plain
-
-
-def test_a_violation_is_never_plain() -> None:
-    decoder = connected()
-    assert decoder.feed(encode(QOS_0, V5) + b"\x00\x00") == [QOS_0]
-    assert decoder.violation is not None
-    assert not decoder.plain
 
 
 # -- large packets ----------------------------------------------------------------------------

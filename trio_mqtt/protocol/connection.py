@@ -53,7 +53,6 @@ _ACKS: frozenset[type[Packet]] = frozenset({PubAck, PubRec, PubRel, PubComp})
 _UNCHECKED: frozenset[type[Packet]] = frozenset({PublishRun, PubAck, PubComp})
 _FROM_CLIENT: frozenset[type[Packet]] = _ACKS | {
     Publish,
-    PublishRun,
     Subscribe,
     Unsubscribe,
     PingReq,
@@ -286,10 +285,9 @@ class ServerConnection(_Connection):
     def _check(self, packet: Packet) -> RemoteProtocolError | None:
         if isinstance(packet, Auth):
             return RemoteProtocolError("AUTH was not asked for")
-        if type(packet) not in CLIENT_MAY_SEND[self.state]:
-            return RemoteProtocolError(
-                f"a client must not send {type(packet).__name__.upper()} now"
-            )
+        kind = Publish if isinstance(packet, PublishRun) else type(packet)
+        if kind not in CLIENT_MAY_SEND[self.state]:
+            return RemoteProtocolError(f"a client must not send {kind.__name__.upper()} now")
         if self._authenticating and not isinstance(packet, Disconnect):
             return RemoteProtocolError("a client that authenticates sends nothing else meanwhile")
         if isinstance(packet, Connect):

@@ -232,7 +232,10 @@ class PacketDecoder:
             length = data[position + 1]
             body = position + 2
             if length > 127:
-                length, body = _long_remaining_length(data, position, end)
+                try:
+                    length, body = _long_remaining_length(data, position, end)
+                except MalformedPacketError:
+                    break
                 if body == 0:
                     break
             stop = body + length

@@ -1,0 +1,179 @@
+"""Runs: consecutive messages that a server may pass on as the bytes they came in."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_mqtt.protocol.connection import ServerConnection
+from trio_mqtt.protocol.decoding import PacketDecoder
+from trio_mqtt.protocol.encoding import encode
+from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
+from trio_mqtt.protocol.packets import (
+    ConnAck,
+    Connect,
+    Packet,
+    PingReq,
+    PubAck,
+    Publish,
+    PublishRun,
+    Subscribe,
+    Subscription,
+)
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+V31, V311, V5 = ProtocolVersion.V31, ProtocolVersion.V311, ProtocolVersion.V5
+VERSIONS = pytest.mark.parametrize("version", [V31, V311, V5], ids=lambda v: v.text)
+
+
+def decoder_of(version: ProtocolVersion, *, runs: bool, maximum: int = 100_000) -> PacketDecoder:
+    decoder = PacketDecoder(PacketType.CONNECT, None, maximum, runs=runs)
+    decoder.feed(encode(Connect("c", protocol_version=version), version))
+    return decoder
+
+
+def taken_apart(packets: list[Packet]) -> list[Packet]:
+    apart: list[Packet] = []
+    for packet in packets:
+        apart += packet.messages if isinstance(packet, PublishRun) else [packet]
+    return apart
+
+
+def joined(packets: list[Packet], version: ProtocolVersion) -> bytes:
+    return b"".join(encode(packet, version) for packet in packets)
+
+
+@VERSIONS
+def test_messages_on_one_topic_are_one_run_of_the_same_bytes(version: ProtocolVersion) -> None:
+    messages: list[Packet] = [Publish("t", b""), Publish("t", b"x" * 300), Publish("t", b"y")]
+    data = joined(messages, version)
+    (run,) = decoder_of(version, runs=True).feed(data)
+    assert isinstance(run, PublishRun)
+    assert (run.topic, len(run), run.frames) == ("t", 3, data)
+    assert run.messages == messages
+    assert run.first(2) == messages[:2]
+
+
+@VERSIONS
+@pytest.mark.parametrize(
+    "unlike",
+    [
+        Publish("t", b"1", retain=True),
+        Publish("t", b"1", qos=1, packet_id=1),
+        Publish("t", b"1", qos=2, dup=True, packet_id=2),
+        Publish("other", b"1"),
+        PingReq(),
+        PubAck(3),
+        Subscribe(4, [Subscription("t")]),
+    ],
+    ids=str,
+)
+def test_a_packet_that_is_unlike_the_others_ends_the_run(
+    version: ProtocolVersion, unlike: Packet
+) -> None:
+    like = Publish("t", b"0")
+    packets: list[Packet] = [like, like, unlike, like]
+    received = decoder_of(version, runs=True).feed(joined(packets, version))
+    assert len(received) == 3
+    assert taken_apart(received) == packets
+
+
+def test_a_message_with_properties_is_in_no_run() -> None:
+    packets: list[Packet] = [Publish("t", properties={"content_type": "x"}), Publish("t")]
+    received = decoder_of(V5, runs=True).feed(joined(packets, V5))
+    assert [type(packet) for packet in received] == [Publish, PublishRun]
+    assert taken_apart(received) == packets
+
+
+def test_a_run_ends_where_the_read_does() -> None:
+    one = encode(Publish("t", b"0123456789"), V311)
+    decoder = decoder_of(V311, runs=True)
+    (first,) = decoder.feed(one * 2 + one[:5])
+    (second,) = decoder.feed(one[5:] + one)
+    assert isinstance(first, PublishRun)
+    assert isinstance(second, PublishRun)
+    assert (first.frames, second.frames) == (one * 2, one * 2)
+
+
+def test_a_message_that_is_too_large_is_refused_after_the_run_before_it() -> None:
+    small, large = (encode(Publish("t", b"x" * size), V311) for size in (10, 200))
+    decoder = decoder_of(V311, runs=True, maximum=100)
+    (run,) = decoder.feed(small * 3 + large)
+    assert isinstance(run, PublishRun)
+    assert len(run) == 3
+    assert decoder.violation is not None
+    assert decoder.violation.reason_code == ReasonCode.PACKET_TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"\x30\x03\x00\x05t",  # the topic is longer than the packet
+        b"\x30\x04\x00\x02a+",  # a wildcard
+        b"\x30\x02\x00\x00",  # no topic
+        b"\x30\x00",
+        b"\x30\x80\x00",  # a length that is longer than it need be
+        b"\x38\x03\x00\x01t",  # DUP at QoS 0
+    ],
+)
+def test_a_malformed_message_in_a_run_is_refused_as_it_is_alone(bad: bytes) -> None:
+    good = encode(Publish("t", b"0"), V311)
+    decoder = decoder_of(V311, runs=True)
+    assert taken_apart(decoder.feed(good + good + bad + b"\0" * 300)) == [Publish("t", b"0")] * 2
+    alone = decoder_of(V311, runs=False)
+    assert alone.feed(bad + b"\0" * 300) == []
+    assert decoder.violation is not None
+    assert alone.violation is not None
+    assert decoder.violation.reason_code == alone.violation.reason_code
+
+
+MESSAGES = st.builds(
+    Publish, st.sampled_from(["a", "b", "a/b"]), st.binary(max_size=200), retain=st.booleans()
+) | st.builds(
+    Publish,
+    st.sampled_from(["a", "b"]),
+    st.binary(max_size=20),
+    qos=st.just(1),
+    packet_id=st.integers(1, 9),
+)
+
+
+@given(
+    packets=st.lists(MESSAGES | st.just(PingReq()), max_size=12),
+    cuts=st.lists(st.integers(1, 60), max_size=40),
+    version=st.sampled_from([V31, V311, V5]),
+)
+def test_runs_change_nothing_but_the_form(
+    packets: list[Packet], cuts: list[int], version: ProtocolVersion
+) -> None:
+    data = joined(packets, version)
+    with_runs, without = decoder_of(version, runs=True), decoder_of(version, runs=False)
+    received: list[Packet] = []
+    expected: list[Packet] = []
+    for cut in [*cuts, len(data)]:
+        piece, data = data[:cut], data[cut:]
+        received += taken_apart(with_runs.feed(piece))
+        expected += without.feed(piece)
+    assert received == expected == packets
+
+
+def test_a_run_is_allowed_when_a_publish_is() -> None:
+    def server() -> ServerConnection:
+        return ServerConnection(
+            maximum_packet_size=1_000, receive_maximum=10, topic_alias_maximum=0, runs=True
+        )
+
+    message = encode(Publish("t", b"x"), V5)
+    connect = encode(Connect("c"), V5)
+    early = server()
+    assert early.receive(message) == []
+    assert early.violation is not None
+    in_order = server()
+    assert [type(packet) for packet in in_order.receive(connect + message)] == [Connect, PublishRun]
+    in_order.send(ConnAck())
+    assert [type(packet) for packet in in_order.receive(message)] == [PublishRun]
+    authenticating = server()
+    connect = encode(Connect("c", properties={"authentication_method": "m"}), V5)
+    assert [type(packet) for packet in authenticating.receive(connect + message)] == [Connect]
+    assert authenticating.violation is not None
