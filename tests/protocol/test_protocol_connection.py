@@ -704,3 +704,20 @@ def test_version_3_has_no_properties_that_bind() -> None:
     assert ends.client.topic_alias_maximum == 0
     large = Publish("t", bytes(100))
     assert ends.down(large) == [large]
+
+
+@pytest.mark.normative("MQTT-3.14.4-1", "MQTT-3.1.2-30", "MQTT-3.2.2-7")
+def test_plain_reads_are_refused_outside_a_connection() -> None:
+    """The short way past the checks is open only while the connection stands."""
+    plain = encode(Publish("t", b"x"), V5)
+    left = Ends().open()
+    left.up(Disconnect())
+    refused = Ends()
+    refused.up(refused.connect)
+    refused.down(ConnAck(False, Code.NOT_AUTHORIZED))
+    authenticating = Ends(connect={"authentication_method": "m"})
+    authenticating.up(authenticating.connect)
+    for end in (left.server, refused.server, refused.client, authenticating.server):
+        assert end.receive(plain) == []
+        assert end.violation is not None
+        assert end.violation.reason_code == Code.PROTOCOL_ERROR
