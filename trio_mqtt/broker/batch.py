@@ -25,6 +25,7 @@ Encoded = bytes | tuple[bytes, bytes, int] | None
 
 # One entry a message, and, if all are of QoS 0, the packets joined.
 Encodings = tuple[list[Encoded], bytes | None]
+_NO_ENTRIES: list[Encoded] = []
 
 
 class Batch:
@@ -37,7 +38,7 @@ class Batch:
     """
 
     __slots__ = ("_encodings", "_highest_qos", "_messages", "_run", "count", "expires", "is_v5",
-                 "received_at", "retained", "sender", "size")  # fmt: skip
+                 "received_at", "retained", "sender", "size", "topic")  # fmt: skip
 
     def __init__(
         self,
@@ -48,13 +49,16 @@ class Batch:
         received_at: float = 0.0,
         retained: bool = False,
     ) -> None:
-        self.count = len(messages)
+        self.count = count = len(messages)
+        # The topic of all messages, if it is known without a look at each.
+        self.topic: str | None = None
         self.expires = False
         self._highest_qos = 0
         if isinstance(messages, PublishRun):
             self._run: PublishRun | None = messages
             self._messages: Sequence[Publish] = ()
             self.size = len(messages.frames)
+            self.topic = messages.topic
         else:
             self._run = None
             self._messages = messages
@@ -67,6 +71,8 @@ class Batch:
                 if message.properties and "message_expiry_interval" in message.properties:
                     self.expires = True
             self.size = size
+            if count == 1:
+                self.topic = messages[0].topic
         self.sender = sender
         self.is_v5 = is_v5
         self.received_at = received_at
@@ -78,21 +84,14 @@ class Batch:
         """The messages one by one."""
         return self._messages if self._run is None else self._run.messages
 
-    @property
-    def topic(self) -> str | None:
-        """The topic of all messages, if it is known without a look at each."""
-        return None if self._run is None else self._run.topic
-
     def sample(self, count: int) -> Sequence[Publish]:
         """The first `count` messages."""
         return self._messages[:count] if self._run is None else self._run.first(count)
 
-    def unchanged(self, target: Target, is_v5: bool) -> bytes | None:
-        """The bytes that came in, if they may go to `target` as they are."""
-        run = self._run
-        if run is None or is_v5 is not self.is_v5 or target.identifiers:
-            return None
-        return run.frames
+    @property
+    def is_run(self) -> bool:
+        """Whether these are messages of QoS 0 that nobody is told about."""
+        return self._run is not None
 
     def part(self, messages: Sequence[Publish]) -> Batch:
         """A batch of some of these messages."""
@@ -104,8 +103,20 @@ class Batch:
             retained=self.retained,
         )
 
-    def encoded(self, target: Target, is_v5: bool, now: float) -> Encodings:
-        """The messages for a subscription, shared with all that ask for the same."""
+    def encoded(self, target: Target, is_v5: bool, maximum: int | None, now: float) -> Encodings:
+        """The messages for a subscription, shared with all that ask for the same.
+
+        A run that may go on as it is comes joined only, without the list of its messages; not so
+        if any of them may be larger than `maximum`, the bytes in one packet that a client accepts.
+        """
+        run = self._run
+        if (
+            run is not None
+            and is_v5 is self.is_v5
+            and not target.identifiers
+            and (maximum is None or len(run.frames) <= maximum)
+        ):
+            return _NO_ENTRIES, run.frames
         elapsed = int(now - self.received_at) if self.expires else 0
         qos, retain_as_published = target.qos, target.retain_as_published
         identifiers = target.identifiers

@@ -131,7 +131,7 @@ class Broker:
         self.route(Batch([message], received_at=now), [message] * retain)
         await trio.lowlevel.checkpoint()
 
-    def route(self, batch: Batch, retained: Sequence[Publish] = ()) -> list[Publish]:
+    def route(self, batch: Batch, retained: Sequence[Publish] = ()) -> Sequence[Publish]:
         """Hand messages to all whom they reach; return those that reach nobody.
 
         `retained` are those of the messages that are to be kept.

@@ -323,10 +323,10 @@ class Connection:
         acks = self._acks
         if not acks:
             return
-        done = 0
+        done = 0  # what is acknowledged by PUBACK no longer counts; QoS 2 counts to PUBCOMP
         for ack in acks:
             if ack < 0x5000_0000:
-                done += 1  # PUBACK: the message no longer counts; QoS 2 counts to PUBCOMP
+                done += 1
         if len(acks) == 1 and codes is None:
             data = acks[0].to_bytes(4, "big")
         elif codes is None:

@@ -34,6 +34,7 @@ class Writer:
         "_on_lost",
         "_pending",
         "_pending_bytes",
+        "_send_nowait",
         "_sending",
         "_statistics",
         "_stream",
@@ -50,6 +51,7 @@ class Writer:
         on_lost: Callable[[str], None],
     ) -> None:
         self._stream = stream
+        self._send_nowait = stream.send_nowait
         self._limits = limits
         self._statistics = statistics
         self._on_lost = on_lost
@@ -81,7 +83,7 @@ class Writer:
         self._statistics.bytes_sent += len(data)
         if not self._pending and not self._writing:
             try:
-                sent = self._stream.send_nowait(data)
+                sent = self._send_nowait(data)
             except trio.BrokenResourceError:
                 self._broken = True
                 self._on_lost("the connection was lost")

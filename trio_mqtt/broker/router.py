@@ -40,7 +40,7 @@ class SharedGroup:
 class Match:
     """Whom the messages of a topic reach. Topics that reach the same share one match."""
 
-    __slots__ = ("groups", "has_no_local", "reserved", "targets")
+    __slots__ = ("groups", "has_no_local", "is_simple", "reserved", "targets")
 
     def __init__(
         self,
@@ -54,6 +54,8 @@ class Match:
         self.reserved = reserved
         self.groups = groups
         self.has_no_local = any(target.no_local for target in targets)
+        # Whether every target gets every message.
+        self.is_simple = not groups and not self.has_no_local
 
     def __bool__(self) -> bool:
         return bool(self.targets or self.groups)
@@ -182,7 +184,7 @@ class Router:
             if "#" in node.children:
                 yield node.children["#"]  # "a/#" matches "a" too
 
-    def publish(self, batch: Batch) -> list[Publish]:
+    def publish(self, batch: Batch) -> Sequence[Publish]:
         """Hand a batch to all subscriptions that it reaches; return the messages that reach none.
 
         What a client publishes to a reserved topic reaches none. Messages of a run, all of QoS 0,
@@ -190,20 +192,22 @@ class Router:
         """
         topic = batch.topic
         if topic is not None:
-            match = self.match(topic)
-            if not match.reserved or batch.sender is None:
-                self._deliver(match, batch)
-            return []
-        messages = batch.messages
-        topic = messages[0].topic
-        first = self.match(topic)
-        for message in messages:
-            if message.topic is not topic and self.match(message.topic) is not first:
-                return self._publish_mixed(batch)
+            first = self._remembered.get(topic) or self.match(topic)
+        else:
+            messages = batch.messages
+            topic = messages[0].topic
+            first = self.match(topic)
+            for message in messages:
+                if message.topic is not topic and self.match(message.topic) is not first:
+                    return self._publish_mixed(batch)
         if not first or (first.reserved and batch.sender is not None):
-            return list(messages)
-        self._deliver(first, batch)
-        return []
+            return () if batch.is_run else batch.messages
+        if first.is_simple:
+            for target in first.targets:
+                target.subscription.offer(target, batch)
+        else:
+            self._deliver(first, batch)
+        return ()
 
     def _deliver(self, match: Match, batch: Batch) -> None:
         if match.has_no_local and batch.sender is not None:

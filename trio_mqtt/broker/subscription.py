@@ -206,10 +206,8 @@ class Subscription:
         target, batch = current
         statistics = self._statistics
         maximum = connection.maximum_packet_size
-        joined = batch.unchanged(target, connection.is_v5)
-        if joined is None or maximum is not None:
-            now = trio.current_time() if batch.expires else 0.0
-            encoded, joined = batch.encoded(target, connection.is_v5, now)
+        now = trio.current_time() if batch.expires else 0.0
+        encoded, joined = batch.encoded(target, connection.is_v5, maximum, now)
         if joined is not None and (maximum is None or len(joined) <= maximum):
             ready.append(joined)
             statistics.messages_sent += batch.count
