@@ -14,7 +14,7 @@ from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.requests import Requests
-from trio_mqtt.broker.session import Session
+from trio_mqtt.broker.session import InFlight, Session
 from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
 from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ServerConnection, State
@@ -199,25 +199,60 @@ class Connection:
     async def _resume(self, session: Session) -> None:
         """Send again what was in flight (§4.4), then let the subscriptions go on."""
         sender = session.sender
-        version = ProtocolVersion.V5 if self.is_v5 else ProtocolVersion.V311
         for packet_id in list(sender.released):
             self.writer.write(self.protocol.send(PubRel(packet_id)))
-        for packet_id, qos, (message, retain, identifiers) in list(sender.to_resend()):
-            await self.wait_for_quota(session)
+        pending = {packet_id: (qos, item) for packet_id, qos, item in sender.to_resend()}
+        while True:
+            # What was answered meanwhile, before it was sent again, gave quota back that it had
+            # not taken, or will by PUBCOMP; and after PUBREL no PUBLISH may follow (§4.3.3).
+            for packet_id in [known for known in pending if known not in sender.in_flight]:
+                del pending[packet_id]
+                sender.quota -= 1
+            if not pending:
+                break
+            if sender.quota <= 0:
+                await self._quota.park()
+                continue
+            packet_id = next(iter(pending))
+            qos, item = pending.pop(packet_id)
             sender.quota -= 1
-            properties = message.properties
-            if identifiers:
-                properties = properties.copy()
-                properties["subscription_identifier"] = list(identifiers)
-            before, after = publish_parts(
-                message.topic, message.payload, qos, retain, properties, version
-            )
-            again = bytes((before[0] | 8,)) + before[1:]
-            self.writer.write(again + packet_id.to_bytes(2, "big") + after)
+            before, after = self._again(item, qos)
+            if len(before) + 2 + len(after) > (self.maximum_packet_size or MAX_PACKET_SIZE):
+                # As if it had been delivered (§3.1.2.11.4).
+                del sender.in_flight[packet_id]
+                sender.quota += 1
+                self.broker.statistics.messages_dropped += 1
+                continue
+            self.writer.write(before + packet_id.to_bytes(2, "big") + after)
             self.broker.statistics.messages_sent += 1
             if self.writer.congested:
                 await self.writer.wait_until_written()
+            if self.ended:
+                return
         self._deliver(session)
+
+    def _again(self, item: InFlight, qos: int) -> tuple[bytes, bytes]:
+        """A PUBLISH that was sent before, with DUP set, before and after its packet identifier."""
+        message, retain, identifiers, received_at = item
+        properties = message.properties
+        interval = properties.get("message_expiry_interval") if properties else None
+        if identifiers or interval is not None:
+            properties = properties.copy()
+        if identifiers:
+            properties["subscription_identifier"] = list(identifiers)
+        if interval is not None:
+            # It does not expire once it was sent (§4.3.3), but its time goes on.
+            elapsed = int(trio.current_time() - received_at)
+            properties["message_expiry_interval"] = max(0, interval - elapsed)
+        before, after = publish_parts(
+            message.topic,
+            message.payload,
+            qos,
+            retain,
+            properties,
+            ProtocolVersion.V5 if self.is_v5 else ProtocolVersion.V311,
+        )
+        return bytes((before[0] | 8,)) + before[1:], after
 
     def _deliver(self, session: Session) -> None:
         """Let the tasks of all subscriptions begin."""

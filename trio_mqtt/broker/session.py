@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.subscription import Subscription
     from trio_mqtt.broker.timers import Timer
 
-# What is in flight: the message, the RETAIN flag it was sent with, and its subscription
-# identifiers, as they are needed to send it again.
-InFlight = tuple[Publish, bool, tuple[int, ...]]
+# What is in flight: the message, the RETAIN flag it was sent with, its subscription identifiers,
+# and when it was received, as they are needed to send it again.
+InFlight = tuple[Publish, bool, tuple[int, ...], float]
 
 NEVER = 0xFFFF_FFFF  # a session expiry interval that does not end (§3.1.2.11.2)
 

@@ -243,7 +243,10 @@ class Subscription:
                 statistics.messages_sent += sent
                 return size
             message = messages[index]
-            packet_id = begin(qos, (message, message.retain and keep_retain, target.identifiers))
+            packet_id = begin(
+                qos,
+                (message, message.retain and keep_retain, target.identifiers, batch.received_at),
+            )
             ready += before, packet_id.to_bytes(2, "big"), after
             size += len(before) + len(after)
             sent += 1

@@ -1,0 +1,154 @@
+"""What was not acknowledged is sent again when the client comes back, and only then (§4.4)."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from tests.broker.conftest import Join
+from tests.broker.raw import V5, V311
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel
+
+
+@pytest.mark.normative("MQTT-3.3.1-1", "MQTT-4.4.0-1", "MQTT-4.3.2-3", "MQTT-3.1.2-5")
+@pytest.mark.normative_v311("MQTT-3.3.1-1", "MQTT-4.4.0-1", "MQTT-3.1.2-4")
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_what_was_not_acknowledged_is_sent_again_with_dup_and_its_identifier(
+    join: Join, broker: Broker, version: ProtocolVersion, qos: int
+) -> None:
+    client = await join("c", version, clean_start=False, expiry=100)
+    await client.subscribe("t", qos=qos)
+    for number in range(3):
+        await broker.publish("t", str(number), qos=qos)
+    first = await client.messages(seconds=40)
+    assert [m.payload for m in first] == [b"0", b"1", b"2"]
+    assert not any(m.dup for m in first)
+    await client.drop()
+    client = await join("c", version, clean_start=False, expiry=100)
+    again = await client.messages(seconds=40)
+    assert [(m.payload, m.packet_id) for m in again] == [(m.payload, m.packet_id) for m in first]
+    assert all(m.dup and m.qos == qos for m in again)
+
+
+@pytest.mark.normative("MQTT-4.3.3-6", "MQTT-4.3.3-5")
+@pytest.mark.normative_v311("MQTT-4.4.0-1")
+async def test_after_pubrec_only_pubrel_is_sent_again(
+    join: Join, broker: Broker, version: ProtocolVersion
+) -> None:
+    client = await join("c", version, clean_start=False, expiry=100)
+    await client.subscribe("t", qos=2)
+    await broker.publish("t", "x", qos=2)
+    message = await client.expect_message("t", b"x", 2)
+    await client.send(PubRec(message.packet_id))
+    assert (await client.expect(PubRel)).packet_id == message.packet_id
+    await client.drop()
+    client = await join("c", version, clean_start=False, expiry=100)
+    assert await client.drain() == [PubRel(message.packet_id)]
+    await client.send(PubComp(message.packet_id))
+    await client.drop()
+    client = await join("c", version, clean_start=False, expiry=100)
+    await client.expect_nothing()
+
+
+@pytest.mark.normative("MQTT-4.9.0-2", "MQTT-3.3.4-7")
+async def test_a_smaller_receive_maximum_holds_for_what_is_sent_again(
+    join: Join, broker: Broker
+) -> None:
+    client = await join("c", expiry=100)
+    await client.subscribe("t", qos=2)
+    for number in range(10):
+        await broker.publish("t", str(number), qos=1 + number % 2)
+    assert len(await client.messages()) == 10
+    await client.drop()
+    client = await join("c", clean_start=False, expiry=100, properties={"receive_maximum": 3})
+    await broker.publish("t", "new", qos=1)
+    waiting = await client.messages()
+    seen = list(waiting)
+    while waiting:
+        assert len(waiting) <= 3
+        message = waiting.pop(0)
+        if message.qos == 1:
+            await client.send(PubAck(message.packet_id))
+        else:
+            await client.send(PubRec(message.packet_id))
+            assert await client.drain() == [PubRel(message.packet_id)]
+            await client.send(PubComp(message.packet_id))
+        more = await client.messages()
+        waiting += more
+        seen += more
+    assert [m.payload for m in seen] == [str(n).encode() for n in range(10)] + [b"new"]
+    assert [m.dup for m in seen] == [True] * 10 + [False]
+
+
+@pytest.mark.normative("MQTT-4.3.3-6")
+async def test_an_answer_that_overtakes_sending_again_makes_it_needless(
+    join: Join, broker: Broker
+) -> None:
+    client = await join("c", expiry=100)
+    await client.subscribe("t", qos=2)
+    for number in range(4):
+        await broker.publish("t", str(number), qos=2)
+    first = await client.messages()
+    await client.drop()
+    client = await join("c", clean_start=False, expiry=100, properties={"receive_maximum": 1})
+    assert [m.payload for m in await client.messages()] == [b"0"]
+    last = first[-1].packet_id
+    await client.send(PubRec(last))
+    assert await client.drain() == [PubRel(last)]
+    await client.send(PubComp(last))
+    assert await client.drain() == []  # one is in flight, and one is the limit
+    await client.send(PubRec(first[0].packet_id))
+    assert await client.drain() == [PubRel(first[0].packet_id)]
+    await client.send(PubComp(first[0].packet_id))
+    rest = await client.take()
+    assert [m.payload for m in rest] == [b"1", b"2"]
+    session = broker.sessions.all()[0]
+    assert len(session.sender) == 0
+    assert session.sender.quota == 1
+
+
+@pytest.mark.normative("MQTT-3.1.2-24", "MQTT-3.1.2-25")
+async def test_what_the_new_connection_cannot_take_is_not_sent_again(
+    join: Join, broker: Broker
+) -> None:
+    client = await join("c", expiry=100)
+    await client.subscribe("t", qos=1)
+    await broker.publish("t", b"x" * 500, qos=1)
+    await broker.publish("t", b"small", qos=1)
+    assert len(await client.messages()) == 2
+    await client.drop()
+    client = await join("c", clean_start=False, expiry=100, properties={"maximum_packet_size": 400})
+    assert [m.payload for m in await client.take()] == [b"small"]
+    assert len(broker.sessions.all()[0].sender) == 0
+    assert broker.statistics.messages_dropped == 1
+
+
+@pytest.mark.normative("MQTT-4.3.3-7", "MQTT-3.3.2-6")
+@pytest.mark.parametrize(("away", "left"), [(4, 6), (30, 0)])
+async def test_a_message_that_was_sent_does_not_expire_but_its_time_goes_on(
+    join: Join, broker: Broker, away: int, left: int
+) -> None:
+    client = await join("c", expiry=100)
+    await client.subscribe("t", qos=1)
+    await broker.publish("t", b"x", qos=1, properties={"message_expiry_interval": 10})
+    await client.expect_message("t", b"x", 1)
+    await client.drop()
+    await trio.sleep(away + 0.1)
+    client = await join("c", clean_start=False, expiry=100)
+    again = await client.expect_message("t", b"x", 1)
+    assert again.properties == {"message_expiry_interval": left}
+
+
+async def test_what_version_3_received_is_sent_again_in_the_words_of_version_5(
+    join: Join, broker: Broker
+) -> None:
+    client = await join("c", V311, clean_start=False)
+    await client.subscribe("t", qos=1)
+    await broker.publish("t", b"x", qos=1, properties={"content_type": "text"})
+    await client.expect_message("t", b"x", 1)
+    await client.drop()
+    client = await join("c", V5, clean_start=False, expiry=100)
+    again = await client.expect(Publish)
+    assert (again.dup, again.properties) == (True, {"content_type": "text"})
