@@ -150,8 +150,13 @@ class Connection:
             self.maximum_packet_size = self.protocol.peer_maximum_packet_size
         self.problem_information = connect.properties.get("request_problem_information", 1) == 1
         answer = await self.broker.sessions.accept(self, connect)
-        data = self._within_limit(answer)
         session = self.session
+        try:
+            data = self._within_limit(answer)
+        except RemoteProtocolError:
+            if session is not None:
+                session.will = None  # it was never accepted
+            raise
         if session is None:
             self.writer.write(data)
             self.lost(answer.properties.get("reason_string", answer.reason_code.sentence))
@@ -313,7 +318,12 @@ class Connection:
                 if packet.retain:
                     retained.append(packet)
             elif isinstance(packet, PubAck):
-                session.sender.on_puback(packet.packet_id)
+                try:
+                    session.sender.on_puback(packet.packet_id)
+                except RemoteProtocolError as error:
+                    # What came before it still counts, as QoS 2 has been noted as received.
+                    self.protocol.violation = error
+                    break
             elif isinstance(packet, PublishRun):
                 messages += packet.messages
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.events import Subscribed, Unsubscribed
+from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import (
     Disconnect,
     Packet,
@@ -59,7 +60,15 @@ class Requests:
 
     def _answer(self, packet: Packet) -> None:
         connection = self._connection
-        connection.writer.write(connection.protocol.send(packet))
+        try:
+            data = connection.protocol.send(packet)
+        except LocalProtocolError:
+            connection.end(
+                ReasonCode.PACKET_TOO_LARGE,
+                f"it accepts no {type(packet).__name__.upper()} as large as it asked for",
+            )
+            return
+        connection.writer.write(data)
 
     def _pubrec(self, packet: PubRec, session: Session) -> None:
         item, release = session.sender.on_pubrec(packet.packet_id, packet.reason_code)
