@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trio_mqtt.broker")
 
 
+SIGN_OF_LIFE = 1_000  # bytes in one read that keep a client alive though they end no packet
+
+
 class Connection:
     """What one client and the broker do with each other, from accept to close."""
 
@@ -69,6 +72,8 @@ class Connection:
         self._reader: trio.lowlevel.Task | None = None
         self._requests = Requests(self)
         self._last_received = trio.current_time()
+        # Whether the client is not read from, as it does not read.
+        self._held_back = False
         # When CONNECT must have come, then when the client must have been heard of again.
         self._deadline: Timer | None = None
         self._quota = trio.lowlevel.ParkingLot()
@@ -177,8 +182,8 @@ class Connection:
         self.writer.write(data)
         keep_alive = answer.properties.get("server_keep_alive", connect.keep_alive)
         self._cancel_deadline()
+        self._last_received = trio.current_time()
         if keep_alive:
-            self._last_received = trio.current_time()
             self._check_keep_alive(keep_alive * 1.5)
         if session.sender:
             nursery.start_soon(self._resume, session)
@@ -288,16 +293,23 @@ class Connection:
             if protocol.violation is not None:
                 raise protocol.violation
             if writer.congested:
-                await writer.wait_until_written()
+                # Once, not until all is written: those who deliver wait for the same, and none of
+                # them must keep the client from being heard.
+                self._held_back = True
+                await writer.wait_for_progress()
+                self._held_back = False
+                self._last_received = current_time()
             data = await receive()
             if self.ended:
                 return  # the session is another's, or gone: nothing may be done for it any more
-            self._last_received = current_time()
             if not data:
                 self.lost("the connection was lost")
                 return
             statistics.bytes_received += len(data)
             packets = protocol.receive(data)
+            # Bytes of a packet that does not end are no sign of life; yet a large one takes long.
+            if packets or len(data) >= SIGN_OF_LIFE:
+                self._last_received = current_time()
 
     def _process(self, packets: Sequence[Packet], session: Session) -> None:
         """Do what the packets ask for, in order; acknowledgements of one read leave together."""
@@ -394,6 +406,8 @@ class Connection:
     def _check_keep_alive(self, timeout: float) -> None:
         """End the connection when nothing came for `timeout` seconds (§3.1.2.10)."""
         left = self._last_received + timeout - trio.current_time()
+        if self._held_back:
+            left = timeout  # what it says is not read now; that it reads is for the writer to see
         if left > 0:
             self._deadline = self.broker.timers.after(left, lambda: self._check_keep_alive(timeout))
         else:

@@ -136,6 +136,11 @@ class Writer:
         while self.congested:
             await self._written.park()
 
+    async def wait_for_progress(self) -> None:
+        """Wait, if the writer is congested, until the client has taken something of it."""
+        if self.congested:
+            await self._written.park()
+
     async def finish(self) -> None:
         """Send what is left, as far as the client takes it in time; then close the stream."""
         if self._writing:
