@@ -26,13 +26,19 @@ class MemoryBroker:
     def connect(self, *, lockstep: bool = False, peer: str = "memory") -> ClientStream:
         """A new connection's client end: any Trio stream, on which to speak MQTT.
 
-        What is sent waits in memory without bound; with `lockstep` it waits until the other side
-        reads, as if nothing lay between the two: a client that reads nothing is one that froze.
+        What is sent waits in memory without bound. With `lockstep` the broker's writing waits until
+        the client reads, as if nothing lay between the two: a client that reads nothing is one
+        that froze.
         """
-        pair = (
-            trio.testing.lockstep_stream_pair() if lockstep else trio.testing.memory_stream_pair()
-        )
-        ours, theirs = pair
+        ours: ClientStream
+        theirs: ClientStream
+        if lockstep:
+            to_broker, from_client = trio.testing.memory_stream_one_way_pair()
+            to_client, from_broker = trio.testing.lockstep_stream_one_way_pair()
+            ours = trio.StapledStream(to_broker, from_broker)
+            theirs = trio.StapledStream(to_client, from_client)
+        else:
+            ours, theirs = trio.testing.memory_stream_pair()
         self._nursery.start_soon(self.broker.handle, theirs, peer)
         return ours
 

@@ -28,6 +28,11 @@ Encodings = tuple[list[Encoded], bytes | None]
 _NO_ENTRIES: list[Encoded] = []
 
 
+# A batch may wait for thousands of clients, each with its own identifiers or at its own second of
+# the expiry interval: remembering the encodings for all of them would cost a copy for each.
+KEPT_ENCODINGS = 8
+
+
 class Batch:
     """Messages that arrived together, in order: a sequence of them, or a run as it came in.
 
@@ -131,6 +136,8 @@ class Batch:
             if self._highest_qos == 0 or qos == 0:
                 packets = [entry for entry in entries if isinstance(entry, bytes)]
                 joined = b"".join(packets) if len(packets) == len(entries) else None
+            if len(self._encodings) >= KEPT_ENCODINGS:
+                self._encodings.clear()
             found = self._encodings[key] = (entries, joined)
         return found
 

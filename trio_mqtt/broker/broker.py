@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import trio
 
-from trio_mqtt.broker.batch import Batch, remaining_properties
+from trio_mqtt.broker.batch import Batch, remaining_properties, size_of
 from trio_mqtt.broker.connection import Connection
 from trio_mqtt.broker.events import Watch, Watchers
 from trio_mqtt.broker.limits import Limits
@@ -16,6 +16,7 @@ from trio_mqtt.broker.retained import RetainedMessages
 from trio_mqtt.broker.router import Router
 from trio_mqtt.broker.sessions import Sessions
 from trio_mqtt.broker.statistics import Statistics
+from trio_mqtt.broker.subscription import JOIN
 from trio_mqtt.broker.timers import Timers
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import Publish
@@ -152,23 +153,29 @@ class Broker:
             return ReasonCode.NOT_AUTHORIZED
         return ReasonCode.NO_MATCHING_SUBSCRIBERS
 
-    def retained_batch(self, topic_filter: str) -> Batch | None:
-        """The retained messages for a new subscription, with what is left of their expiry."""
+    def retained_batches(self, topic_filter: str) -> Iterator[Batch]:
+        """The retained messages for a new subscription, with what is left of their expiry.
+
+        They come in batches that are small enough to be written one after the other.
+        """
         now = trio.current_time()
-        messages = []
+        messages: list[Publish] = []
+        size = 0
         for message, stored_at in self.retained.matching(topic_filter):
             properties = remaining_properties(message.properties, int(now - stored_at))
-            if properties is message.properties:
-                messages.append(message)
-            elif properties is not None:
-                messages.append(
-                    Publish(
-                        message.topic, message.payload, message.qos, True, properties=properties
-                    )
+            if properties is None:
+                continue
+            if properties is not message.properties:
+                message = Publish(
+                    message.topic, message.payload, message.qos, True, properties=properties
                 )
-        if not messages:
-            return None
-        return Batch(messages, received_at=now, retained=True)
+            messages.append(message)
+            size += size_of(message)
+            if size >= JOIN:
+                yield Batch(messages, received_at=now, retained=True)
+                messages, size = [], 0
+        if messages:
+            yield Batch(messages, received_at=now, retained=True)
 
     async def run_timers(self) -> None:
         """Do what is due: keep alives, expiries, delayed wills."""

@@ -96,8 +96,7 @@ class Requests:
         subscription, new = broker.sessions.subscribe(session, options, identifier)
         wanted = options.retain_handling == 0 or (options.retain_handling == 1 and new)
         if wanted and parse_shared(options.topic_filter) is None:
-            batch = broker.retained_batch(options.topic_filter)
-            if batch is not None:
+            for batch in broker.retained_batches(options.topic_filter):
                 subscription.offer_retained(batch)
         if new:
             self._connection.start_delivery(subscription)

@@ -178,11 +178,15 @@ class Subscription:
                 except trio.EndOfChannel:
                     return
                 self._waiting -= 1
-            if self.closed:
-                self._forget(current[1])
-                return
-            if connection.ended:
-                return  # what is left goes with the next connection
+                if self.closed:
+                    self._current = None
+                    self._forget(current[1])
+                    return
+            if writer.congested:
+                # Before preparing, not after: else each of many subscriptions would add its part.
+                await writer.wait_until_written()
+            if connection.ended or self.closed:
+                return  # what is left goes with the next connection, or with the subscription
             ready: list[bytes] = []
             size = self._prepare(connection, current, ready)
             while self._waiting and self._current is None and size < JOIN:
@@ -192,8 +196,6 @@ class Subscription:
                 writer.write(ready[0] if len(ready) == 1 else b"".join(ready))
             if self._current is not None:
                 await connection.wait_for_quota(self.session)
-            if writer.congested:
-                await writer.wait_until_written()
 
     def _prepare(
         self, connection: Connection, current: tuple[Target, Batch], ready: list[bytes]
