@@ -1,0 +1,188 @@
+"""The command line of the comparison, `python -m benchmarks`."""
+
+import argparse
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import brokers, load, processes, report
+from benchmarks.compare import Bench, Result, compare
+from benchmarks.scenarios import SCENARIOS, Scenario
+
+_NAMES = (brokers.MOSQUITTO, brokers.AEDES, brokers.OURS, brokers.OURS_WITH_SCREEN)
+_USAGE_ERROR = 2
+
+
+def main() -> int:
+    """Measure what the command line asks for; the status says whether requirements were met."""
+    options = _parse()
+    console = Console()
+    cores = processes.choose_cores()
+    if cores is None:
+        print("Two cores are needed: one for the broker, one for the load.", file=sys.stderr)
+        return _USAGE_ERROR
+    _raise_open_files_limit()
+    cache = options.cache.resolve()
+    try:
+        program = load.build(cache)
+    except load.LoadError as error:
+        print(error, file=sys.stderr)
+        return _USAGE_ERROR
+    contenders = []
+    for name in options.brokers:
+        try:
+            contenders.append(brokers.find(name, cache))
+        except brokers.Unavailable as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+    if not contenders:
+        return _USAGE_ERROR
+    # What draws the screen's far end, and this program, stay away from the broker's core.
+    os.sched_setaffinity(0, {cores[1]})
+    bench = Bench(program, *cores, rounds=options.rounds, seconds=options.seconds)
+    about = _about(bench, contenders)
+    console.print(_introduction(about), highlight=False, soft_wrap=True)
+    strangers = processes.Strangers(cores)
+    results = []
+    for result in compare(bench, options.only, contenders):
+        report.show(console, result)
+        results.append(result)
+        if options.json:
+            report.write(options.json, about, results)
+    share = strangers.share()
+    console.print(f"Meanwhile other programs took {share:.0%} of these two cores.", highlight=False)
+    return _verdict(options.only, results) if options.require else 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks", description="Compare MQTT brokers side by side on this machine."
+    )
+    parser.add_argument(
+        "--only",
+        type=_scenarios,
+        default=SCENARIOS,
+        metavar="SCENARIO,...",
+        help="measure these: " + ", ".join(scenario.name for scenario in SCENARIOS),
+    )
+    parser.add_argument(
+        "--brokers",
+        type=_broker_names,
+        default=_NAMES,
+        metavar="BROKER,...",
+        help="measure these: " + ", ".join(_NAMES),
+    )
+    parser.add_argument("--rounds", type=_positive(int), default=5, metavar="N", help="default: 5")
+    parser.add_argument(
+        "--seconds",
+        type=_positive(float),
+        default=2.0,
+        metavar="S",
+        help="of traffic in each round (default: 2)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument(
+        "--require", action="store_true", help="end with status 1 if a requirement is missed"
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=_default_cache(),
+        metavar="FOLDER",
+        help="where the load generator and aedes are kept (default: %(default)s)",
+    )
+    return parser.parse_args()
+
+
+def _scenarios(text: str) -> list[Scenario]:
+    known = {scenario.name: scenario for scenario in SCENARIOS}
+    return [known[name] for name in _chosen(text, list(known))]
+
+
+def _broker_names(text: str) -> list[str]:
+    return _chosen(text, _NAMES)
+
+
+def _chosen(text: str, known: Sequence[str]) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"there is no {name!r}; there are {', '.join(known)}")
+    return names
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        value = kind(text)
+        if value <= 0:
+            raise ValueError
+        return value
+
+    return number
+
+
+def _default_cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "trio-mqtt-benchmarks"
+
+
+def _raise_open_files_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _about(bench: Bench, contenders: Sequence[brokers.Broker]) -> dict[str, Any]:
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "broker_core": bench.broker_core,
+        "load_core": bench.load_core,
+        "rounds": bench.rounds,
+        "seconds": bench.seconds,
+        "versions": {broker.name: broker.version for broker in contenders},
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _introduction(about: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return (
+        f"{versions}\n"
+        f"{about['processor']}, {about['cores']} cores, Linux {about['kernel']}; brokers pinned to "
+        f"core {about['broker_core']}, load to core {about['load_core']}; "
+        f"medians of {about['rounds']} rounds of {about['seconds']:g} s each"
+    )
+
+
+def _verdict(scenarios: Sequence[Scenario], results: Sequence[Result]) -> int:
+    rows = {(result.scenario.name, row.broker): row for result in results for row in result.rows}
+    missed = []
+    for scenario in scenarios:
+        demanded = [brokers.OURS] if scenario.cpu_ratio is not None else []
+        demanded += [brokers.OURS_WITH_SCREEN] if scenario.screen else []
+        for name in demanded:
+            row = rows.get((scenario.name, name))
+            if row is None or not row.passed:
+                missed.append(f"{name} in {scenario.name}")
+    if missed:
+        print(f"Requirements missed, or not shown to be met: {', '.join(missed)}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

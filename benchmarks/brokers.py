@@ -1,0 +1,261 @@
+"""The brokers that are compared: how each is found, started on a free port, and ended."""
+
+import importlib.metadata
+import os
+import pty
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import processes
+
+MOSQUITTO = "mosquitto"
+AEDES = "aedes"
+OURS = "trio-mqtt"
+OURS_WITH_SCREEN = "trio-mqtt+screen"
+
+AEDES_VERSION = "1.2.0"
+
+_START_LIMIT = 30.0  # seconds a broker has to accept connections
+_END_LIMIT = 10.0  # seconds a broker has to end when asked to
+_SCREEN_SIZE = (50, 160)  # lines and columns of the terminal a screen is drawn on
+
+_MOSQUITTO_CONFIGURATION = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+persistence false
+log_dest stderr
+log_type error
+log_type warning
+# Without a bound, so that it never drops what a benchmark then would count as lost.
+max_queued_messages 0
+# Answers leave at once: it is the faster setting for windows and latencies.
+set_tcp_nodelay true
+"""
+
+
+class Unavailable(Exception):  # noqa: N818 - a state of the machine, not a fault
+    """A broker cannot be measured here: the message says why, and how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A broker that can be started. `command` is made from a port and a folder for its files."""
+
+    name: str
+    version: str
+    command: Callable[[int, Path], list[str]]
+    in_terminal: bool = False
+
+
+@dataclass(slots=True)
+class Running:
+    """A broker that accepts connections."""
+
+    broker: Broker
+    pid: int
+    port: int
+    screen: "Screen | None" = None
+
+    def pause(self) -> None:
+        """Stop the broker's processes where they are, so that another is measured undisturbed."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in list(processes.tree(self.pid)):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+
+
+@dataclass(slots=True)
+class Screen:
+    """The far end of a pseudo-terminal: reads what is drawn, as a terminal would."""
+
+    master: int
+    drawn: int = 0
+    tail: bytes = b""
+
+    def drain(self) -> None:
+        while True:
+            try:
+                data = os.read(self.master, 65536)
+            except OSError:  # the last process on the terminal has gone
+                return
+            self.drawn += len(data)
+            self.tail = (self.tail + data)[-4096:]
+
+
+def find(name: str, cache: Path) -> Broker:
+    """The broker of that name, installed into `cache` if need be; raises Unavailable."""
+    if name == MOSQUITTO:
+        return _find_mosquitto()
+    if name == AEDES:
+        return _find_aedes(cache)
+    return _find_ours(name)
+
+
+def _find_mosquitto() -> Broker:
+    # Debian keeps it where only root's PATH looks.
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+    program = shutil.which("mosquitto", path=path)
+    if program is None:
+        raise Unavailable("Mosquitto is not installed (Debian: apt install mosquitto).")
+    shown = subprocess.run([program, "-h"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"version (\S+)", shown)
+
+    def command(port: int, folder: Path) -> list[str]:
+        configuration = folder / "mosquitto.conf"
+        configuration.write_text(_MOSQUITTO_CONFIGURATION.format(port=port))
+        return [program, "-c", str(configuration)]
+
+    return Broker(MOSQUITTO, version[1] if version else "unknown", command)
+
+
+def _find_aedes(cache: Path) -> Broker:
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        raise Unavailable("aedes needs Node.js and npm (Debian: apt install nodejs npm).")
+    project = cache / f"aedes-{AEDES_VERSION}"
+    if not (project / "node_modules" / "aedes" / "package.json").exists():
+        project.mkdir(parents=True, exist_ok=True)
+        (project / "package.json").write_text('{"private": true}\n')
+        install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts"]
+        done = subprocess.run(
+            [*install, f"aedes@{AEDES_VERSION}"],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise Unavailable(f"npm could not install aedes {AEDES_VERSION}: {reason}")
+    # Beside node_modules, because that is where Node looks for what a module imports.
+    script = project / "server.mjs"
+    shutil.copyfile(Path(__file__).with_name("aedes_server.mjs"), script)
+    shown = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    return Broker(
+        AEDES,
+        f"{AEDES_VERSION} on Node.js {shown.strip().removeprefix('v')}",
+        lambda port, _folder: [node, str(script), str(port)],
+    )
+
+
+def _find_ours(name: str) -> Broker:
+    try:
+        version = importlib.metadata.version("trio-mqtt")
+    except importlib.metadata.PackageNotFoundError:
+        raise Unavailable("trio-mqtt is not installed (pip install -e . in its folder).") from None
+    return Broker(
+        name,
+        f"{version} on Python {sys.version.split()[0]}",
+        lambda port, _: [sys.executable, "-m", "tmqtt", "broker", f"mqtt://127.0.0.1:{port}"],
+        in_terminal=name == OURS_WITH_SCREEN,
+    )
+
+
+@contextmanager
+def running(broker: Broker, core: int) -> Iterator[Running]:
+    """The broker pinned to `core`, accepting connections; ended on leaving. Raises Unavailable."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="benchmark-")))
+        # A broker that gives up root, as Mosquitto does, must still be able to read its files.
+        folder.chmod(0o755)
+        port = _free_port()
+        command = ["taskset", "-c", str(core), *broker.command(port, folder)]
+        output = folder / "output"
+        screen = None
+        if broker.in_terminal:
+            process, screen = _start_in_terminal(command, folder, stack)
+        else:
+            process = _start(command, folder, output, stack)
+        instance = Running(broker, process.pid, port, screen)
+        stack.callback(_end, process, instance)
+        try:
+            _wait_until_accepting(process, port)
+        except TimeoutError as error:
+            said = screen.tail if screen else output.read_bytes()
+            lines = said.decode(errors="replace").strip().splitlines()
+            because = f"; it said: {lines[-1].strip()}" if lines else ""
+            raise Unavailable(f"{broker.name} {error}{because}") from None
+        yield instance
+
+
+def _start(
+    command: list[str], folder: Path, output: Path, stack: ExitStack
+) -> subprocess.Popen[bytes]:
+    written = stack.enter_context(output.open("wb"))
+    return subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=written, stderr=written
+    )
+
+
+def _start_in_terminal(
+    command: list[str], folder: Path, stack: ExitStack
+) -> tuple[subprocess.Popen[bytes], Screen]:
+    master, slave = pty.openpty()
+    stack.callback(os.close, master)
+    termios.tcsetwinsize(slave, _SCREEN_SIZE)
+    # setsid makes the terminal the controlling one of the broker, as a login does, and becomes the
+    # broker itself: the process identifier stays.
+    process = subprocess.Popen(
+        ["setsid", "--ctty", *command],
+        cwd=folder,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=os.environ | {"TERM": "xterm-256color"},
+    )
+    os.close(slave)
+    screen = Screen(master)
+    thread = threading.Thread(target=screen.drain, name="screen", daemon=True)
+    thread.start()
+    stack.callback(thread.join, _END_LIMIT)
+    return process, screen
+
+
+def _end(process: subprocess.Popen[bytes], instance: Running) -> None:
+    instance.resume()
+    process.terminate()
+    try:
+        process.wait(_END_LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_accepting(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + _START_LIMIT
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise TimeoutError(f"ended at once with status {process.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise TimeoutError(f"did not accept connections within {_START_LIMIT:.0f} seconds")

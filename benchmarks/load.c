@@ -1,0 +1,676 @@
+/* An MQTT 3.1.1 load generator for comparing brokers: one thread, epoll, no dependency but libc.
+ *
+ *   load traffic port=PORT [key=value ...]     publishers and subscribers
+ *   load idle    port=PORT connections=N       connections that are opened and say nothing
+ *
+ * It is spoken to over standard input and output, so that whoever measures the broker can read
+ * the broker's clock exactly before and after the traffic:
+ *
+ *   once all connections stand, it prints one JSON line (how many, in how many seconds);
+ *   each line it then reads is a number of seconds to publish for; it publishes that long,
+ *   waits until everything has arrived, and prints one JSON line of figures;
+ *   at the end of its input it leaves.
+ *
+ * Publisher i publishes to topic i % topics and subscriber j subscribes to topic j % topics, or
+ * all of them to `filter`. Each payload carries its time of departure, its publisher and a sequence
+ * number, by which losses, repetitions and disorder are found.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum packet_type {
+    CONNECT = 1, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK,
+};
+enum role { PUBLISHER, SUBSCRIBER, IDLER };
+
+enum {
+    SETUP_TIMEOUT = 60,      /* seconds until all connections must stand */
+    QUIET = 3,               /* seconds without any progress after which the rest counts as lost */
+    SETUP_BATCH = 64,        /* connections opened before the answers are read */
+    MAX_EVENTS = 512,
+    MAX_UNSENT = 64 * 1024,  /* bytes: a publisher with this much unsent waits for its socket */
+};
+
+struct stamp {               /* the first bytes of each payload */
+    uint64_t departed;       /* nanoseconds */
+    uint32_t publisher;
+    uint32_t sequence;
+};
+
+struct buffer {
+    uint8_t *data;
+    size_t start, end, capacity;
+};
+
+struct connection {
+    int fd;
+    enum role role;
+    int index;
+    int waits_for_socket;    /* registered for EPOLLOUT */
+    struct buffer in, out;
+    char topic[128];
+
+    /* of a publisher */
+    uint8_t *frame;          /* a whole PUBLISH: identifier and stamp are filled in for each message */
+    size_t frame_length, identifier_at, stamp_at;
+    uint16_t identifier;
+    int unacknowledged;
+    uint32_t sequence;       /* of the next message */
+    uint32_t first_sequence; /* of this run: anything older is a straggler of the run before */
+
+    /* of a subscriber: the next sequence number due, by publisher */
+    uint32_t *due;
+};
+
+static struct {
+    const char *host, *filter, *topic;
+    long port, publishers, subscribers, topics, qos, size, window, rate, ahead, connections;
+} options = {
+    .host = "127.0.0.1", .filter = "", .topic = "bench/%d",
+    .port = 1883, .publishers = 1, .subscribers = 1, .topics = 1, .qos = 0, .size = 64,
+    .window = 64,     /* QoS 0: messages a write; QoS 1 and 2: unacknowledged messages, per publisher */
+    .rate = 0,        /* messages a second, of all publishers together; 0: as fast as it goes */
+    .ahead = 20000,   /* messages published beyond those delivered */
+    .connections = 1000,
+};
+
+static struct {
+    long published, acknowledged, delivered, released;
+    long skipped;     /* deliveries known to be lost, because a later one came */
+    long wrong;       /* deliveries repeated, out of order or altered */
+    double per_publish;  /* deliveries that one published message makes, on average */
+} count;
+
+static int poller, timer = -1, ready;
+static long due_now;  /* messages that the timer says are due, when there is a rate */
+static struct connection **publishers, **subscribers;
+
+/* ---- small things --------------------------------------------------------------------------- */
+
+static void fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("load: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(3);
+}
+
+static void *allocate(size_t size)
+{
+    void *memory = calloc(1, size);
+    if (!memory)
+        fail("out of memory");
+    return memory;
+}
+
+static uint64_t nanoseconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static double seconds_since(uint64_t start)
+{
+    return (double)(nanoseconds() - start) * 1e-9;
+}
+
+/* ---- latencies: a histogram with steps of less than one percent ------------------------------- */
+
+enum { STEP_BITS = 7, STEPS = 1 << STEP_BITS };
+static uint64_t latencies[64 * STEPS], latency_count;
+
+static void note_latency(uint64_t value)
+{
+    int shift = value < STEPS ? 0 : 63 - __builtin_clzll(value) - STEP_BITS + 1;
+    latencies[(size_t)shift * STEPS + (value >> shift)]++;
+    latency_count++;
+}
+
+static double latency_microseconds(double share)
+{
+    uint64_t wanted = (uint64_t)((double)latency_count * share), seen = 0;
+    for (size_t i = 0; i < sizeof latencies / sizeof *latencies; i++) {
+        seen += latencies[i];
+        if (latencies[i] && seen >= wanted)
+            return (double)((uint64_t)(i % STEPS) << (i / STEPS)) / 1000;
+    }
+    return 0;
+}
+
+/* ---- bytes to and from a socket --------------------------------------------------------------- */
+
+static uint8_t *reserve(struct buffer *b, size_t length)
+{
+    if (b->end + length > b->capacity && b->start) {
+        memmove(b->data, b->data + b->start, b->end - b->start);
+        b->end -= b->start;
+        b->start = 0;
+    }
+    if (b->end + length > b->capacity) {
+        b->capacity = (b->end + length) * 2;
+        b->data = realloc(b->data, b->capacity);
+        if (!b->data)
+            fail("out of memory");
+    }
+    uint8_t *place = b->data + b->end;
+    b->end += length;
+    return place;
+}
+
+static size_t unsent(const struct connection *c)
+{
+    return c->out.end - c->out.start;
+}
+
+static void wait_for_socket(struct connection *c, int wanted)
+{
+    if (c->waits_for_socket == wanted)
+        return;
+    c->waits_for_socket = wanted;
+    struct epoll_event event = {.events = EPOLLIN | (wanted ? EPOLLOUT : 0), .data.ptr = c};
+    epoll_ctl(poller, EPOLL_CTL_MOD, c->fd, &event);
+}
+
+static void send_unsent(struct connection *c)
+{
+    while (c->out.start < c->out.end) {
+        ssize_t sent = send(c->fd, c->out.data + c->out.start, unsent(c), MSG_NOSIGNAL);
+        if (sent < 0) {
+            if (errno != EAGAIN)
+                fail("sending failed: %s", strerror(errno));
+            wait_for_socket(c, 1);
+            return;
+        }
+        c->out.start += (size_t)sent;
+    }
+    c->out.start = c->out.end = 0;
+    wait_for_socket(c, 0);
+}
+
+/* ---- packets out ------------------------------------------------------------------------------ */
+
+static size_t put_string(uint8_t *at, const char *text)
+{
+    size_t length = strlen(text);
+    at[0] = (uint8_t)(length >> 8);
+    at[1] = (uint8_t)length;
+    memcpy(at + 2, text, length);
+    return length + 2;
+}
+
+static size_t put_remaining_length(uint8_t *at, size_t length)
+{
+    size_t n = 0;
+    do {
+        at[n] = length & 127;
+        length >>= 7;
+        if (length)
+            at[n] |= 128;
+        n++;
+    } while (length);
+    return n;
+}
+
+static void put_connect(struct connection *c)
+{
+    char client_id[24];
+    snprintf(client_id, sizeof client_id, "load-%c%d", "psi"[c->role], c->index);
+    uint8_t body[64] = {0, 4, 'M', 'Q', 'T', 'T', 4, /* clean session */ 2, /* keep alive */ 0, 0};
+    size_t length = 10 + put_string(body + 10, client_id);
+    uint8_t *at = reserve(&c->out, 2 + length);
+    at[0] = CONNECT << 4;
+    at[1] = (uint8_t)length;
+    memcpy(at + 2, body, length);
+}
+
+static void put_subscribe(struct connection *c)
+{
+    uint8_t body[160] = {0, 1};
+    size_t length = 2 + put_string(body + 2, *options.filter ? options.filter : c->topic);
+    body[length++] = (uint8_t)options.qos;
+    uint8_t header[5] = {SUBSCRIBE << 4 | 2};
+    size_t header_length = 1 + put_remaining_length(header + 1, length);
+    memcpy(reserve(&c->out, header_length), header, header_length);
+    memcpy(reserve(&c->out, length), body, length);
+}
+
+static void put_answer(struct connection *c, enum packet_type type, const uint8_t *identifier)
+{
+    uint8_t *at = reserve(&c->out, 4);
+    at[0] = (uint8_t)(type << 4 | (type == PUBREL ? 2 : 0));
+    at[1] = 2;
+    at[2] = identifier[0];
+    at[3] = identifier[1];
+}
+
+/* All messages of a publisher are alike but for identifier and stamp: make the bytes once. */
+static void make_frame(struct connection *c)
+{
+    size_t size = (size_t)options.size, length = 2 + strlen(c->topic) + (options.qos ? 2 : 0) + size;
+    uint8_t *at = c->frame = allocate(length + 5);
+    *at++ = (uint8_t)(PUBLISH << 4 | options.qos << 1);
+    at += put_remaining_length(at, length);
+    at += put_string(at, c->topic);
+    c->identifier_at = (size_t)(at - c->frame);
+    at += options.qos ? 2 : 0;
+    c->stamp_at = (size_t)(at - c->frame);
+    memset(at, 'x', size);
+    c->frame_length = c->stamp_at + size;
+}
+
+static void put_publish(struct connection *c)
+{
+    uint8_t *at = reserve(&c->out, c->frame_length);
+    memcpy(at, c->frame, c->frame_length);
+    if (options.qos) {
+        if (!++c->identifier)
+            c->identifier = 1;
+        at[c->identifier_at] = (uint8_t)(c->identifier >> 8);
+        at[c->identifier_at + 1] = (uint8_t)c->identifier;
+        c->unacknowledged++;
+    }
+    struct stamp stamp = {nanoseconds(), (uint32_t)c->index, c->sequence++};
+    memcpy(at + c->stamp_at, &stamp, sizeof stamp);
+    count.published++;
+}
+
+/* ---- packets in ------------------------------------------------------------------------------- */
+
+static void on_publish(struct connection *c, int qos, const uint8_t *body, size_t length, uint64_t now)
+{
+    const uint8_t *at = body + 2 + (body[0] << 8 | body[1]);
+    if (qos) {
+        put_answer(c, qos == 1 ? PUBACK : PUBREC, at);
+        at += 2;
+    }
+    struct stamp stamp;
+    if (at + options.size != body + length || (memcpy(&stamp, at, sizeof stamp),
+                                               stamp.publisher >= (uint32_t)options.publishers)) {
+        count.wrong++;
+        return;
+    }
+    if (stamp.sequence < publishers[stamp.publisher]->first_sequence)
+        return;
+    uint32_t *due = &c->due[stamp.publisher];
+    if (stamp.sequence < *due) {
+        count.wrong++;
+        return;
+    }
+    count.skipped += stamp.sequence - *due;
+    *due = stamp.sequence + 1;
+    count.delivered++;
+    note_latency(now - stamp.departed);
+}
+
+static void on_packet(struct connection *c, uint8_t first, const uint8_t *body, size_t length, uint64_t now)
+{
+    switch ((enum packet_type)(first >> 4)) {
+    case CONNACK:
+        if (length < 2 || body[1])
+            fail("the broker refused a connection with code %d", length < 2 ? -1 : body[1]);
+        if (c->role == SUBSCRIBER)
+            put_subscribe(c);
+        else
+            ready++;
+        break;
+    case SUBACK:
+        if (length < 3 || body[2] != options.qos)
+            fail("the broker did not grant QoS %ld", options.qos);
+        ready++;
+        break;
+    case PUBLISH:
+        on_publish(c, first >> 1 & 3, body, length, now);
+        break;
+    case PUBREC:
+        put_answer(c, PUBREL, body);
+        break;
+    case PUBREL:
+        put_answer(c, PUBCOMP, body);
+        count.released++;
+        break;
+    case PUBACK:
+    case PUBCOMP:
+        c->unacknowledged--;
+        count.acknowledged++;
+        break;
+    default:
+        fail("the broker sent a packet of type %d", first >> 4);
+    }
+}
+
+/* The length of the packet that begins at `at`, header included, or 0 if it has not come whole. */
+static size_t whole_packet(const uint8_t *at, size_t available, size_t *header)
+{
+    size_t length = 0;
+    for (size_t i = 1; i < available && i < 5; i++) {
+        length |= (size_t)(at[i] & 127) << 7 * (i - 1);
+        if (!(at[i] & 128)) {
+            *header = i + 1;
+            return available < *header + length ? 0 : *header + length;
+        }
+    }
+    return 0;
+}
+
+static void read_packets(struct connection *c)
+{
+    struct buffer *in = &c->in;
+    if (in->end == in->capacity)
+        in->end = (size_t)(reserve(in, in->capacity) - in->data);
+    ssize_t received = recv(c->fd, in->data + in->end, in->capacity - in->end, 0);
+    if (received == 0)
+        fail("the broker closed the connection of %s %d",
+             c->role == SUBSCRIBER ? "subscriber" : c->role == PUBLISHER ? "publisher" : "idler",
+             c->index);
+    if (received < 0) {
+        if (errno == EAGAIN)
+            return;
+        fail("receiving failed: %s", strerror(errno));
+    }
+    in->end += (size_t)received;
+    uint64_t now = nanoseconds();
+    size_t length, header = 0;
+    while ((length = whole_packet(in->data + in->start, in->end - in->start, &header))) {
+        const uint8_t *at = in->data + in->start;
+        on_packet(c, at[0], at + header, length - header, now);
+        in->start += length;
+    }
+    memmove(in->data, in->data + in->start, in->end - in->start);
+    in->end -= in->start;
+    in->start = 0;
+    if (unsent(c) && !c->waits_for_socket)
+        send_unsent(c);
+}
+
+static void handle_events(int milliseconds)
+{
+    struct epoll_event events[MAX_EVENTS];
+    int n = epoll_wait(poller, events, MAX_EVENTS, milliseconds);
+    for (int i = 0; i < n; i++) {
+        struct connection *c = events[i].data.ptr;
+        if (!c) {
+            uint64_t expirations;
+            if (read(timer, &expirations, sizeof expirations) == sizeof expirations)
+                due_now += (long)expirations;
+            continue;
+        }
+        if (events[i].events & EPOLLOUT)
+            send_unsent(c);
+        if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+            read_packets(c);
+    }
+}
+
+/* ---- set-up ----------------------------------------------------------------------------------- */
+
+static struct connection *open_connection(enum role role, int index)
+{
+    struct connection *c = allocate(sizeof *c);
+    c->role = role;
+    c->index = index;
+    c->fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (c->fd < 0)
+        fail("no socket: %s", strerror(errno));
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
+    if (inet_pton(AF_INET, options.host, &address.sin_addr) != 1)
+        fail("%s is not an IPv4 address", options.host);
+    if (connect(c->fd, (struct sockaddr *)&address, sizeof address))
+        fail("connecting to port %ld failed: %s", options.port, strerror(errno));
+    int on = 1;
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    fcntl(c->fd, F_SETFL, O_NONBLOCK);
+    c->in.capacity = role == IDLER ? 64 : (size_t)(options.size > 16384 ? 4 * options.size : 65536);
+    c->in.data = allocate(c->in.capacity);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event);
+    put_connect(c);
+    send_unsent(c);
+    return c;
+}
+
+/* Opens `n` connections of a role, `prepare`d each, and returns when the broker has answered all. */
+static struct connection **open_connections(enum role role, long n, void (*prepare)(struct connection *))
+{
+    struct connection **all = allocate((size_t)(n + 1) * sizeof *all);
+    uint64_t start = nanoseconds();
+    int target = ready;
+    for (int i = 0; i < n; i++) {
+        all[i] = open_connection(role, i);
+        if (prepare)
+            prepare(all[i]);
+        target++;
+        while (ready < target && ((i + 1) % SETUP_BATCH == 0 || i + 1 == n)) {
+            if (seconds_since(start) > SETUP_TIMEOUT)
+                fail("set-up timed out: %d of %ld connections", ready, n);
+            handle_events(10);
+        }
+    }
+    return all;
+}
+
+static void prepare_subscriber(struct connection *c)
+{
+    snprintf(c->topic, sizeof c->topic, options.topic, (int)(c->index % options.topics));
+    c->due = allocate((size_t)options.publishers * sizeof *c->due);
+}
+
+static void prepare_publisher(struct connection *c)
+{
+    snprintf(c->topic, sizeof c->topic, options.topic, (int)(c->index % options.topics));
+    make_frame(c);
+}
+
+/* ---- traffic ---------------------------------------------------------------------------------- */
+
+static int subscribes(int subscriber, int publisher)
+{
+    return *options.filter || subscriber % options.topics == publisher % options.topics;
+}
+
+static void start_timer(long rate)
+{
+    long period = rate ? 1000000000L / rate : 0;
+    struct timespec every = {period / 1000000000L, period % 1000000000L};
+    struct itimerspec spec = {.it_interval = every, .it_value = every};
+    if (timer < 0) {
+        timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+        epoll_ctl(poller, EPOLL_CTL_ADD, timer, &event);
+    }
+    timerfd_settime(timer, 0, &spec, NULL);
+}
+
+static int far_ahead(void)
+{
+    double arrived = (double)(count.delivered + count.skipped);
+    return options.ahead && count.per_publish > 0
+        && (double)count.published - arrived / count.per_publish >= (double)options.ahead;
+}
+
+static int may_publish(const struct connection *c)
+{
+    return unsent(c) < MAX_UNSENT && !(options.qos && c->unacknowledged >= options.window);
+}
+
+/* Lets every publisher write one batch. Returns whether one of them could go on at once. */
+static int publish_batches(void)
+{
+    int more = 0;
+    for (long i = 0; i < options.publishers; i++) {
+        struct connection *c = publishers[i];
+        long batch = 0;
+        while (batch < options.window && may_publish(c) && !far_ahead()) {
+            put_publish(c);
+            batch++;
+        }
+        if (batch && !c->waits_for_socket)
+            send_unsent(c);
+        more |= may_publish(c) && !c->waits_for_socket && !far_ahead();
+    }
+    return more;
+}
+
+/* Publishes what the timer says is due, by the publishers in turn. */
+static void publish_due(void)
+{
+    static long turn;
+    for (; due_now > 0; due_now--) {
+        struct connection *c = publishers[turn++ % options.publishers];
+        if (!may_publish(c) || far_ahead())
+            continue;
+        put_publish(c);
+        if (!c->waits_for_socket)
+            send_unsent(c);
+    }
+}
+
+static void begin_run(void)
+{
+    memset(latencies, 0, sizeof latencies);
+    latency_count = 0;
+    memset(&count, 0, sizeof count);
+    long pairs = 0;
+    for (int i = 0; i < options.publishers; i++) {
+        publishers[i]->unacknowledged = 0;
+        publishers[i]->first_sequence = publishers[i]->sequence;
+        for (int j = 0; j < options.subscribers; j++) {
+            subscribers[j]->due[i] = publishers[i]->sequence;
+            pairs += subscribes(j, i);
+        }
+    }
+    count.per_publish = (double)pairs / (double)options.publishers;
+    due_now = 0;
+}
+
+static long expected_deliveries(void)
+{
+    long expected = 0;
+    for (int i = 0; i < options.publishers; i++)
+        for (int j = 0; j < options.subscribers; j++)
+            if (subscribes(j, i))
+                expected += publishers[i]->sequence - publishers[i]->first_sequence;
+    return expected;
+}
+
+static int settled(long expected)
+{
+    return count.delivered + count.skipped >= expected
+        && (!options.qos || count.acknowledged >= count.published)
+        && (options.qos < 2 || count.released >= count.delivered);
+}
+
+static void report_run(long expected, double seconds)
+{
+    printf("{\"published\": %ld, \"delivered\": %ld, \"expected\": %ld, \"wrong\": %ld, "
+           "\"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f}\n",
+           count.published, count.delivered, expected, count.wrong, seconds,
+           latency_microseconds(.5), latency_microseconds(.99), latency_microseconds(.999));
+    fflush(stdout);
+}
+
+static void run_traffic(double seconds)
+{
+    begin_run();
+    start_timer(options.rate);
+    uint64_t start = nanoseconds(), progress_at = start;
+    long progress = 0, expected = 0;
+    int publishing = 1;
+    while (publishing || !settled(expected)) {
+        int more = 0;
+        if (publishing && options.rate)
+            publish_due();
+        else if (publishing)
+            more = publish_batches();
+        handle_events(more ? 0 : 5);
+        if (publishing && seconds_since(start) >= seconds) {
+            publishing = 0;
+            expected = expected_deliveries();
+        }
+        long now = count.delivered + count.acknowledged + count.released;
+        if (now != progress || publishing) {
+            progress_at = now != progress ? nanoseconds() : progress_at;
+            progress = now;
+        } else if (seconds_since(progress_at) > QUIET && seconds_since(start) > seconds + QUIET) {
+            break;
+        }
+    }
+    start_timer(0);
+    report_run(expected, (double)(progress_at - start) * 1e-9);
+}
+
+/* ---- the program ------------------------------------------------------------------------------ */
+
+static void set_option(const char *key, char *value)
+{
+    static const struct { const char *key; long *number; } numbers[] = {
+        {"port", &options.port}, {"publishers", &options.publishers},
+        {"subscribers", &options.subscribers}, {"topics", &options.topics}, {"qos", &options.qos},
+        {"size", &options.size}, {"window", &options.window}, {"rate", &options.rate},
+        {"ahead", &options.ahead}, {"connections", &options.connections},
+    };
+    static const struct { const char *key; const char **text; } texts[] = {
+        {"host", &options.host}, {"filter", &options.filter}, {"topic", &options.topic},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (!strcmp(key, numbers[i].key)) {
+            *numbers[i].number = atol(value);
+            return;
+        }
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (!strcmp(key, texts[i].key)) {
+            *texts[i].text = value;
+            return;
+        }
+    fail("there is no option %s", key);
+}
+
+int main(int argc, char **argv)
+{
+    int traffic = argc > 1 && !strcmp(argv[1], "traffic");
+    if (!traffic && !(argc > 1 && !strcmp(argv[1], "idle")))
+        fail("say traffic or idle, then key=value");
+    for (int i = 2; i < argc; i++) {
+        char *equals = strchr(argv[i], '=');
+        if (!equals)
+            fail("%s is not key=value", argv[i]);
+        *equals = 0;
+        set_option(argv[i], equals + 1);
+    }
+    if (options.size < (long)sizeof(struct stamp))
+        fail("a payload has at least %zu bytes", sizeof(struct stamp));
+
+    poller = epoll_create1(0);
+    uint64_t start = nanoseconds();
+    if (traffic) {
+        subscribers = open_connections(SUBSCRIBER, options.subscribers, prepare_subscriber);
+        publishers = open_connections(PUBLISHER, options.publishers, prepare_publisher);
+    } else {
+        open_connections(IDLER, options.connections, NULL);
+    }
+    printf("{\"connections\": %d, \"seconds\": %.6f}\n", ready, seconds_since(start));
+    fflush(stdout);
+
+    char line[64];
+    while (fgets(line, sizeof line, stdin))
+        if (traffic)
+            run_traffic(atof(line));
+    return 0;
+}

@@ -1,0 +1,141 @@
+"""Showing results: tables in a terminal, plain lines in a pipe, JSON in a file."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.compare import Figures, Result, Row
+
+_TRAFFIC_COLUMNS = (
+    "broker",
+    "cpu µs",
+    "±",
+    "rate /s",
+    "p50 µs",
+    "p99 µs",
+    "lost",
+    "cpu ratio",
+    "rate ratio",
+    "required",
+)
+_IDLE_COLUMNS = (
+    "broker",
+    "KiB each",
+    "cpu µs",
+    "±",
+    "opened /s",
+    "memory ratio",
+    "cpu ratio",
+    "rate ratio",
+)
+
+
+def show(console: Console, result: Result) -> None:
+    """Show one scenario's result: a table in a terminal, a line for each broker elsewhere."""
+    idle = result.scenario.kind == "idle"
+    columns = _IDLE_COLUMNS if idle else _TRAFFIC_COLUMNS
+    cells = {row.broker: _idle_cells(row) if idle else _traffic_cells(row) for row in result.rows}
+    if console.is_terminal:
+        _show_table(console, result, columns, cells)
+        return
+    for row in result.rows:
+        said = [f"{result.scenario.name:19}", f"{row.broker:17}"]
+        if row.error:
+            said.append(f"error: {row.error}")
+        else:
+            pairs = zip(columns[1:], cells[row.broker], strict=True)
+            said.extend(f"{name}: {cell:>9}" for name, cell in pairs if cell)
+        print("  ".join(said), flush=True)
+
+
+def _show_table(
+    console: Console, result: Result, columns: Sequence[str], cells: dict[str, list[str]]
+) -> None:
+    title = Text.assemble((result.scenario.name, "bold"), "  ", (result.scenario.title, "dim"))
+    table = Table(title=title, title_justify="left", expand=False)
+    table.add_column(columns[0])
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    for row in result.rows:
+        if row.error:
+            table.add_row(row.broker, "error", style="red")
+            continue
+        colour = {True: "green", False: "red", None: ""}[row.passed]
+        table.add_row(Text(row.broker, style=colour or "default"), *cells[row.broker])
+    console.print(table)
+    for row in result.rows:
+        if row.error:
+            console.print(Text(f"{row.broker}: {row.error}", style="red"))
+
+
+def _traffic_cells(row: Row) -> list[str]:
+    median = row.median
+    if median is None:
+        return [""] * (len(_TRAFFIC_COLUMNS) - 1)
+    return [
+        f"{median.cpu_us:.2f}",
+        _percent(row.spread),
+        f"{median.rate:,.0f}",
+        f"{median.p50_us:,.0f}",
+        f"{median.p99_us:,.0f}",
+        _lost(median),
+        _ratio(row.cpu_ratio),
+        _ratio(row.rate_ratio),
+        _verdict(row),
+    ]
+
+
+def _idle_cells(row: Row) -> list[str]:
+    median = row.median
+    if median is None or median.bytes_per_connection is None:
+        return [""] * (len(_IDLE_COLUMNS) - 1)
+    return [
+        f"{median.bytes_per_connection / 1024:.2f}",
+        f"{median.cpu_us:.2f}",
+        _percent(row.spread),
+        f"{median.rate:,.0f}",
+        _ratio(row.memory_ratio),
+        _ratio(row.cpu_ratio),
+        _ratio(row.rate_ratio),
+    ]
+
+
+def _lost(figures: Figures) -> str:
+    return f"{figures.lost:,.0f}" + (f" and {figures.wrong:,.0f} wrong" if figures.wrong else "")
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"x{value:.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
+
+
+def _verdict(row: Row) -> str:
+    return f"{row.required}: {'pass' if row.passed else 'FAIL'}" if row.required else ""
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """A scenario's result with the figures of every round."""
+    return {
+        "title": result.scenario.title,
+        "options": result.scenario.options,
+        "brokers": {
+            row.broker: asdict(row)
+            | {"median": asdict(row.median) if row.median else None, "spread": row.spread}
+            for row in result.rows
+        },
+    }
+
+
+def write(path: Path, about: dict[str, Any], results: Sequence[Result]) -> None:
+    """Write all results, and what they were measured on, to a file."""
+    scenarios = {result.scenario.name: as_json(result) for result in results}
+    path.write_text(json.dumps(about | {"scenarios": scenarios}, indent=1) + "\n")

@@ -1,0 +1,109 @@
+"""What is measured: the table of scenarios, and what trio-mqtt must reach in them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One kind of load.
+
+    `options` are those of load.c. `cpu_ratio` is how many times less CPU per delivered message than
+    Mosquitto trio-mqtt must take in the same run, or None where nothing is required. `screen` says
+    whether trio-mqtt is also measured with its screen on.
+    """
+
+    name: str
+    title: str
+    options: str
+    kind: Literal["traffic", "idle"] = "traffic"
+    cpu_ratio: float | None = None
+    screen: bool = False
+
+
+# With the screen on, a broker must keep this share of its CPU figure and of its rate.
+SCREEN_SHARE = 0.9
+
+SCENARIOS = (
+    Scenario(
+        "one-to-one-qos0",
+        "1 publisher to 1 subscriber, QoS 0, 64 bytes",
+        "publishers=1 subscribers=1",
+        cpu_ratio=6.0,
+        screen=True,
+    ),
+    Scenario(
+        "one-to-one-qos1",
+        "1 publisher to 1 subscriber, QoS 1, window 64, 64 bytes",
+        "publishers=1 subscribers=1 qos=1 window=64",
+        cpu_ratio=2.5,
+        screen=True,
+    ),
+    Scenario(
+        "one-to-one-qos2",
+        "1 publisher to 1 subscriber, QoS 2, window 64, 64 bytes",
+        "publishers=1 subscribers=1 qos=2 window=64",
+    ),
+    Scenario(
+        "fan-out-10",
+        "1 publisher to 10 subscribers, QoS 0, 64 bytes",
+        "publishers=1 subscribers=10",
+        cpu_ratio=10.0,
+        screen=True,
+    ),
+    Scenario(
+        "fan-out-100-qos1",
+        "1 publisher to 100 subscribers, QoS 1, window 16, 64 bytes",
+        "publishers=1 subscribers=100 qos=1 window=16",
+    ),
+    Scenario(
+        "fan-out-1000",
+        "1 publisher to 1000 subscribers, QoS 0, 64 bytes",
+        "publishers=1 subscribers=1000 window=16 ahead=300",
+    ),
+    Scenario(
+        "fan-out-1000-paced",
+        "1 publisher to 1000 subscribers, QoS 0, 64 bytes, 30 messages a second",
+        "publishers=1 subscribers=1000 rate=30",
+    ),
+    Scenario(
+        "fan-in-10",
+        "10 publishers to 1 subscriber, QoS 0, 64 bytes",
+        "publishers=10 subscribers=1",
+    ),
+    Scenario(
+        "wildcard-fan-in",
+        "100 publishers on 100 topics to 1 subscriber of bench/#, QoS 0, 64 bytes",
+        "publishers=100 subscribers=1 topics=100 filter=bench/#",
+    ),
+    Scenario(
+        "pairs-200",
+        "200 publishers to 200 subscribers in pairs, QoS 0, 64 bytes",
+        "publishers=200 subscribers=200 topics=200",
+        cpu_ratio=3.0,
+        screen=True,
+    ),
+    Scenario(
+        "pairs-200-qos1",
+        "200 publishers to 200 subscribers in pairs, QoS 1, window 1, 64 bytes",
+        "publishers=200 subscribers=200 topics=200 qos=1 window=1",
+        cpu_ratio=0.3,
+        screen=True,
+    ),
+    Scenario(
+        "payload-64k",
+        "1 publisher to 1 subscriber, QoS 0, 64 KiB",
+        "publishers=1 subscribers=1 size=65536 window=4 ahead=200",
+    ),
+    Scenario(
+        "latency-1000",
+        "10 publishers to 10 subscribers in pairs, QoS 0, 64 bytes, 1000 messages a second",
+        "publishers=10 subscribers=10 topics=10 rate=1000",
+    ),
+    Scenario(
+        "idle-10000",
+        "10000 connections that are open and say nothing",
+        "connections=10000",
+        kind="idle",
+    ),
+)
