@@ -17,6 +17,7 @@ from benchmarks.compare import Bench, Result, compare
 from benchmarks.scenarios import SCENARIOS, Scenario
 
 _NAMES = (brokers.MOSQUITTO, brokers.AEDES, brokers.OURS, brokers.OURS_WITH_SCREEN)
+_ON_REQUEST = (brokers.MOSQUITTO_WITHOUT_DELAY,)
 _USAGE_ERROR = 2
 
 
@@ -76,7 +77,7 @@ def _parse() -> argparse.Namespace:
         type=_broker_names,
         default=_NAMES,
         metavar="BROKER,...",
-        help="measure these: " + ", ".join(_NAMES),
+        help=f"measure these: {', '.join(_NAMES)}; on request only: {', '.join(_ON_REQUEST)}",
     )
     parser.add_argument("--rounds", type=_positive(int), default=5, metavar="N", help="default: 5")
     parser.add_argument(
@@ -106,7 +107,7 @@ def _scenarios(text: str) -> list[Scenario]:
 
 
 def _broker_names(text: str) -> list[str]:
-    return _chosen(text, _NAMES)
+    return _chosen(text, _NAMES + _ON_REQUEST)
 
 
 def _chosen(text: str, known: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from benchmarks import processes
 
 MOSQUITTO = "mosquitto"
+MOSQUITTO_WITHOUT_DELAY = "mosquitto+nodelay"
 AEDES = "aedes"
 OURS = "trio-mqtt"
 OURS_WITH_SCREEN = "trio-mqtt+screen"
@@ -40,8 +41,6 @@ log_type error
 log_type warning
 # Without a bound, so that it never drops what a benchmark then would count as lost.
 max_queued_messages 0
-# Answers leave at once: it is the faster setting for windows and latencies.
-set_tcp_nodelay true
 """
 
 
@@ -103,14 +102,14 @@ class Screen:
 
 def find(name: str, cache: Path) -> Broker:
     """The broker of that name, installed into `cache` if need be; raises Unavailable."""
-    if name == MOSQUITTO:
-        return _find_mosquitto()
+    if name in (MOSQUITTO, MOSQUITTO_WITHOUT_DELAY):
+        return _find_mosquitto(name)
     if name == AEDES:
         return _find_aedes(cache)
     return _find_ours(name)
 
 
-def _find_mosquitto() -> Broker:
+def _find_mosquitto(name: str) -> Broker:
     # Debian keeps it where only root's PATH looks.
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
     program = shutil.which("mosquitto", path=path)
@@ -121,10 +120,13 @@ def _find_mosquitto() -> Broker:
 
     def command(port: int, folder: Path) -> list[str]:
         configuration = folder / "mosquitto.conf"
-        configuration.write_text(_MOSQUITTO_CONFIGURATION.format(port=port))
+        text = _MOSQUITTO_CONFIGURATION.format(port=port)
+        if name == MOSQUITTO_WITHOUT_DELAY:
+            text += "set_tcp_nodelay true\n"
+        configuration.write_text(text)
         return [program, "-c", str(configuration)]
 
-    return Broker(MOSQUITTO, version[1] if version else "unknown", command)
+    return Broker(name, version[1] if version else "unknown", command)
 
 
 def _find_aedes(cache: Path) -> Broker:
