@@ -35,3 +35,11 @@ def tests(session: nox.Session) -> None:
     """The tests, as the README runs them."""
     session.install("-e", ".[test]")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Compare the broker with Mosquitto and aedes on this machine: `nox -s bench -- --help`."""
+    session.install(".")
+    cache = session.cache_dir / "benchmarks"
+    session.run("python", "-m", "benchmarks", "--cache", str(cache), *session.posargs)

@@ -63,9 +63,26 @@ class Running:
     """A broker that accepts connections."""
 
     broker: Broker
-    pid: int
+    process: subprocess.Popen[bytes]
     port: int
+    output: Path
     screen: "Screen | None" = None
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def end(self) -> str | None:
+        """How the broker ended, if it did by itself, with the last line it said."""
+        status = self.process.poll()
+        if status is None:
+            return None
+        return f"the broker ended with status {status}{self.last_words()}"
+
+    def last_words(self) -> str:
+        said = self.screen.tail if self.screen else self.output.read_bytes()
+        lines = said.decode(errors="replace").strip().splitlines()
+        return f"; it said: {lines[-1].strip()}" if lines else ""
 
     def pause(self) -> None:
         """Stop the broker's processes where they are, so that another is measured undisturbed."""
@@ -187,15 +204,9 @@ def running(broker: Broker, core: int) -> Iterator[Running]:
             process, screen = _start_in_terminal(command, folder, stack)
         else:
             process = _start(command, folder, output, stack)
-        instance = Running(broker, process.pid, port, screen)
-        stack.callback(_end, process, instance)
-        try:
-            _wait_until_accepting(process, port)
-        except TimeoutError as error:
-            said = screen.tail if screen else output.read_bytes()
-            lines = said.decode(errors="replace").strip().splitlines()
-            because = f"; it said: {lines[-1].strip()}" if lines else ""
-            raise Unavailable(f"{broker.name} {error}{because}") from None
+        instance = Running(broker, process, port, output, screen)
+        stack.callback(_end, instance)
+        _wait_until_accepting(instance)
         yield instance
 
 
@@ -232,14 +243,14 @@ def _start_in_terminal(
     return process, screen
 
 
-def _end(process: subprocess.Popen[bytes], instance: Running) -> None:
+def _end(instance: Running) -> None:
     instance.resume()
-    process.terminate()
+    instance.process.terminate()
     try:
-        process.wait(_END_LIMIT)
+        instance.process.wait(_END_LIMIT)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        instance.process.kill()
+        instance.process.wait()
 
 
 def _free_port() -> int:
@@ -249,15 +260,19 @@ def _free_port() -> int:
         return port
 
 
-def _wait_until_accepting(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_accepting(instance: Running) -> None:
     deadline = time.monotonic() + _START_LIMIT
     while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise TimeoutError(f"ended at once with status {process.returncode}")
+        ended = instance.end()
+        if ended:
+            raise Unavailable(ended)
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection(("127.0.0.1", instance.port), 1).close()
         except OSError:
             time.sleep(0.02)
         else:
             return
-    raise TimeoutError(f"did not accept connections within {_START_LIMIT:.0f} seconds")
+    raise Unavailable(
+        f"the broker did not accept connections within {_START_LIMIT:.0f} seconds"
+        f"{instance.last_words()}"
+    )

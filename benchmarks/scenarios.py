@@ -41,8 +41,9 @@ SCENARIOS = (
     ),
     Scenario(
         "one-to-one-qos2",
-        "1 publisher to 1 subscriber, QoS 2, window 64, 64 bytes",
-        "publishers=1 subscribers=1 qos=2 window=64",
+        # Mosquitto cuts off an MQTT 3.1.1 client that has more than 20 of QoS 2 under way.
+        "1 publisher to 1 subscriber, QoS 2, window 16, 64 bytes",
+        "publishers=1 subscribers=1 qos=2 window=16",
     ),
     Scenario(
         "fan-out-10",
