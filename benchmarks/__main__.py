@@ -19,6 +19,7 @@ from benchmarks.scenarios import SCENARIOS, Scenario
 _NAMES = (brokers.MOSQUITTO, brokers.AEDES, brokers.OURS, brokers.OURS_WITH_SCREEN)
 _ON_REQUEST = (brokers.MOSQUITTO_WITHOUT_DELAY,)
 _USAGE_ERROR = 2
+_INTERRUPTED = 130
 
 
 def main() -> int:
@@ -50,12 +51,16 @@ def main() -> int:
     about = _about(bench, contenders)
     console.print(_introduction(about), highlight=False, soft_wrap=True)
     strangers = processes.Strangers(cores)
-    results = []
-    for result in compare(bench, options.only, contenders):
-        report.show(console, result)
-        results.append(result)
-        if options.json:
-            report.write(options.json, about, results)
+    results: list[Result] = []
+    try:
+        for result in compare(bench, options.only, contenders):
+            report.show(console, result)
+            results.append(result)
+            if options.json:
+                report.write(options.json, about, results)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return _INTERRUPTED
     share = strangers.share()
     console.print(f"Meanwhile other programs took {share:.0%} of these two cores.", highlight=False)
     return _verdict(options.only, results) if options.require else 0

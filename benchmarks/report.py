@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,12 +18,11 @@ _TRAFFIC_COLUMNS = (
     "cpu µs",
     "±",
     "rate /s",
-    "p50 µs",
-    "p99 µs",
+    "p50",
+    "p99",
     "lost",
-    "cpu ratio",
-    "rate ratio",
-    "required",
+    "cpu",
+    "rate",
 )
 _IDLE_COLUMNS = (
     "broker",
@@ -30,9 +30,9 @@ _IDLE_COLUMNS = (
     "cpu µs",
     "±",
     "opened /s",
-    "memory ratio",
-    "cpu ratio",
-    "rate ratio",
+    "memory",
+    "cpu",
+    "rate",
 )
 
 
@@ -51,6 +51,7 @@ def show(console: Console, result: Result) -> None:
         else:
             pairs = zip(columns[1:], cells[row.broker], strict=True)
             said.extend(f"{name}: {cell:>9}" for name, cell in pairs if cell)
+            said.extend(filter(None, [_verdict(row)]))
         print("  ".join(said), flush=True)
 
 
@@ -58,20 +59,24 @@ def _show_table(
     console: Console, result: Result, columns: Sequence[str], cells: dict[str, list[str]]
 ) -> None:
     title = Text.assemble((result.scenario.name, "bold"), "  ", (result.scenario.title, "dim"))
-    table = Table(title=title, title_justify="left", expand=False)
-    table.add_column(columns[0])
+    table = Table(
+        title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column(columns[0], no_wrap=True)
     for column in columns[1:]:
         table.add_column(column, justify="right")
     for row in result.rows:
         if row.error:
             table.add_row(row.broker, "error", style="red")
-            continue
-        colour = {True: "green", False: "red", None: ""}[row.passed]
-        table.add_row(Text(row.broker, style=colour or "default"), *cells[row.broker])
+        else:
+            table.add_row(row.broker, *cells[row.broker])
     console.print(table)
     for row in result.rows:
-        if row.error:
-            console.print(Text(f"{row.broker}: {row.error}", style="red"))
+        said = row.error or _verdict(row)
+        if said:
+            colour = "green" if row.passed and not row.error else "red"
+            console.print(Text(f"{row.broker}: {said}", style=colour))
+    console.print()
 
 
 def _traffic_cells(row: Row) -> list[str]:
@@ -82,12 +87,11 @@ def _traffic_cells(row: Row) -> list[str]:
         f"{median.cpu_us:.2f}",
         _percent(row.spread),
         f"{median.rate:,.0f}",
-        f"{median.p50_us:,.0f}",
-        f"{median.p99_us:,.0f}",
+        _time(median.p50_us),
+        _time(median.p99_us),
         _lost(median),
         _ratio(row.cpu_ratio),
         _ratio(row.rate_ratio),
-        _verdict(row),
     ]
 
 
@@ -110,6 +114,15 @@ def _lost(figures: Figures) -> str:
     return f"{figures.lost:,.0f}" + (f" and {figures.wrong:,.0f} wrong" if figures.wrong else "")
 
 
+def _time(microseconds: float | None) -> str:
+    if microseconds is None:
+        return ""
+    if microseconds < 1000:
+        return f"{microseconds:.0f} µs"
+    milliseconds = microseconds / 1000
+    return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:,.0f} ms"
+
+
 def _ratio(value: float | None) -> str:
     return "" if value is None else f"x{value:.2f}"
 
@@ -119,7 +132,7 @@ def _percent(value: float | None) -> str:
 
 
 def _verdict(row: Row) -> str:
-    return f"{row.required}: {'pass' if row.passed else 'FAIL'}" if row.required else ""
+    return f"required {row.required}: {'pass' if row.passed else 'FAIL'}" if row.required else ""
 
 
 def as_json(result: Result) -> dict[str, Any]:
