@@ -60,11 +60,16 @@ def _show_table(
 ) -> None:
     title = Text.assemble((result.scenario.name, "bold"), "  ", (result.scenario.title, "dim"))
     table = Table(
-        title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False
+        title=title,
+        title_justify="left",
+        title_style="",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
     table.add_column(columns[0], no_wrap=True)
     for column in columns[1:]:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for row in result.rows:
         if row.error:
             table.add_row(row.broker, "error", style="red")
@@ -120,7 +125,7 @@ def _time(microseconds: float | None) -> str:
     if microseconds < 1000:
         return f"{microseconds:.0f} µs"
     milliseconds = microseconds / 1000
-    return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:,.0f} ms"
+    return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"
 
 
 def _ratio(value: float | None) -> str:
