@@ -4,6 +4,7 @@ import argparse
 import os
 import platform
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -50,6 +51,8 @@ def main() -> int:
     bench = Bench(program, *cores, rounds=options.rounds, seconds=options.seconds)
     about = _about(bench, contenders)
     console.print(_introduction(about), highlight=False, soft_wrap=True)
+    # Ending as by Ctrl-C ends the brokers too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     strangers = processes.Strangers(cores)
     results: list[Result] = []
     try:
