@@ -65,6 +65,14 @@ class ConnectionLostError(MqttError):
     """The connection to the broker ended before the operation was complete."""
 
 
+class DisconnectedByBrokerError(ConnectionLostError):
+    """The broker ended the connection by DISCONNECT; `reason_code` says why (MQTT 5.0 §3.14)."""
+
+    def __init__(self, message: str, reason_code: ReasonCode) -> None:
+        super().__init__(message)
+        self.reason_code = reason_code
+
+
 class RefusedError(MqttError):
     """The broker refused a publish or a subscription; `reason_code` says why."""
 

@@ -1,0 +1,506 @@
+"""`open_client` and the `Client` it yields: publish, subscribe, and staying connected."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+
+import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
+
+from trio_mqtt.client.backoff import Backoff
+from trio_mqtt.client.connection import CLOSE_TIMEOUT, Connection
+from trio_mqtt.client.events import (
+    Connected,
+    ConnectionEvent,
+    ConnectionEvents,
+    ConnectionLost,
+    Reconnecting,
+)
+from trio_mqtt.client.handshake import Settings, connect, is_lasting
+from trio_mqtt.client.messages import Messages
+from trio_mqtt.client.session import Session, refusal
+from trio_mqtt.client.subscriptions import Options
+from trio_mqtt.errors import ConnectionLostError, LocalProtocolError, MqttError, RefusedError
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import Disconnect, Publish, Will
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.topics import has_wildcard, topic_filter_problem
+from trio_mqtt.transport.connecting import Connector, connect_tcp
+from trio_mqtt.transport.urls import parse_url
+
+logger = logging.getLogger("trio_mqtt.client")
+
+# Seconds that leaving a subscription waits for the broker to confirm it.
+UNSUBSCRIBE_TIMEOUT = 2.0
+
+
+@asynccontextmanager
+async def open_client(
+    url: str = "mqtt://localhost:1883",
+    *,
+    client_id: str = "",
+    username: str | None = None,
+    password: str | bytes | None = None,
+    protocol_version: ProtocolVersion | int | None = None,
+    clean_start: bool = True,
+    session_expiry_interval: int = 0,
+    keep_alive: int = 60,
+    will: Will | None = None,
+    connect_timeout: float = 10.0,
+    reconnect: bool = True,
+    wait_for_broker: bool = False,
+    properties: Properties | None = None,
+    on_event: Callable[[ConnectionEvent], None] | None = None,
+    connector: Connector = connect_tcp,
+) -> AsyncIterator[Client]:
+    """Connect to a broker; yields a `Client` once it has accepted the connection.
+
+        async with open_client("mqtt://localhost:1883") as client:
+            await client.publish("test", "Hello")
+
+    `url` may carry the user name and the password; `username` and `password` come before it.
+    `protocol_version` is 3 (MQTT 3.1), 4 (3.1.1) or 5; None means 5, or 3.1.1 where the broker
+    does not know 5. An empty `client_id` lets the broker choose one, which is then kept.
+    `clean_start` and `session_expiry_interval` (seconds) say what the broker remembers
+    (MQTT 5.0 §3.1.2.4, §3.1.2.11.2); MQTT 3 has one flag for both: with `clean_start=False` the
+    session outlives the connection. `keep_alive` is in seconds; 0 turns it off, and then a broker
+    that vanishes without a word is not noticed. `connect_timeout`, in seconds, bounds each attempt.
+    `properties` are further properties of CONNECT.
+
+    With `reconnect`, a connection that is lost is made again, after 0.1 s and then doubling up to
+    30 s, less a random half; the session goes on, and what was subscribed is subscribed again.
+    With `wait_for_broker`, so is the first. `on_event` is called with each `Connected`,
+    `ConnectionLost` and `Reconnecting`; it must not block. `connector` opens the byte stream.
+
+    Raises ConnectionFailedError or ConnectionRefusedByBrokerError where no connection is made, and,
+    while the block runs, whatever ends the client for good: a refusal that will not go away,
+    another client that took over the session, or, without `reconnect`, ConnectionLostError. The
+    block is cancelled then. Leaving the block sends DISCONNECT and takes at most 2 seconds.
+    """
+    address = parse_url(url)
+    if isinstance(password, str):
+        password = password.encode()
+    if password is None and address.password is not None:
+        password = address.password.encode()
+    version = None if protocol_version is None else _version(protocol_version)
+    if not client_id and (version == ProtocolVersion.V31 or not clean_start):
+        # MQTT 3.1 requires one; a session needs one to be found by.
+        client_id = f"tmqtt-{secrets.token_hex(8)}"
+    properties = properties or NO_PROPERTIES
+    if "authentication_method" in properties:
+        raise LocalProtocolError("Extended authentication (AUTH) is not available in this client.")
+    settings = Settings(
+        address,
+        client_id,
+        address.username if username is None else username,
+        password,
+        clean_start,
+        session_expiry_interval,
+        keep_alive,
+        will,
+        connect_timeout,
+        properties,
+        connector,
+    )
+    client = Client(settings, version, reconnect=reconnect, on_event=on_event)
+    raised: BaseException | None = None
+    try:
+        async with anyio.create_task_group() as tasks:
+            try:
+                connection = await client._connect_first(wait_for_broker)  # noqa: SLF001
+                tasks.start_soon(client._stay_connected, connection, tasks.cancel_scope)  # noqa: SLF001
+                yield client
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as error:  # raised again, outside of the group
+                raised = error
+            finally:
+                with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
+                    await client._close()  # noqa: SLF001
+                tasks.cancel_scope.cancel()
+    finally:
+        if raised is None:
+            raised = client.failure
+        if raised is not None:
+            raise raised
+
+
+class Client:
+    """A connection to a broker that is kept up; `open_client` makes one.
+
+    All methods may be called by many tasks at once.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        version: ProtocolVersion | None,
+        *,
+        reconnect: bool,
+        on_event: Callable[[ConnectionEvent], None] | None,
+    ) -> None:
+        self.failure: Exception | None = None
+        self._settings = settings
+        self._version = version
+        self._reconnect = reconnect
+        self._on_event = on_event
+        self._events: set[ConnectionEvents] = set()
+        self._session = Session()
+        self._backoff = Backoff()
+        self._clean_start = settings.clean_start
+        self._closing = False
+
+    # What can be seen.
+
+    @property
+    def url(self) -> str:
+        """The broker's address, without credentials."""
+        return self._settings.address.url
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._session.connection is not None
+
+    @property
+    def client_id(self) -> str:
+        """The client identifier, the broker's choice included."""
+        return self._settings.client_id
+
+    @property
+    def protocol_version(self) -> ProtocolVersion:
+        """The protocol version in use."""
+        return self._version or ProtocolVersion.V5
+
+    @property
+    def server_properties(self) -> Properties:
+        """What the broker said in CONNACK (MQTT 5.0 §3.2.2.3); empty while not connected."""
+        connection = self._session.connection
+        return connection.connack.properties if connection is not None else NO_PROPERTIES
+
+    async def wait_connected(self) -> None:
+        """Wait until there is a connection. Raises the error that ended the client."""
+        await self._session.connected()
+
+    @contextmanager
+    def events(self) -> Iterator[ConnectionEvents]:
+        """Follow the connection: yields an async iterator of events from now on (bounded).
+
+        with client.events() as events:
+            async for event in events: ...
+        """
+        events = ConnectionEvents()
+        self._events.add(events)
+        try:
+            yield events
+        finally:
+            self._events.discard(events)
+
+    # Publishing.
+
+    async def publish(
+        self,
+        topic: str,
+        payload: bytes | str = b"",
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Properties | None = None,
+    ) -> ReasonCode:
+        """Publish a message; returns when the broker has taken responsibility for it.
+
+        At QoS 0 that is when the message is handed to the connection, which sends what has been
+        gathered at its next turn (at most 64 KiB or 256 packets wait); at QoS 1 when PUBACK has
+        come, at QoS 2 PUBCOMP. While there is no connection, it waits for one. What was begun at
+        QoS 1 and 2 is sent again on the next connection: with DUP where the broker has kept the
+        session, anew where it has not.
+
+        Cancelling is safe. Either nothing has been sent, or the delivery goes on without its
+        caller until the broker has answered; only if the broker loses the session it is given up.
+
+        Returns the broker's reason code, such as NO_MATCHING_SUBSCRIBERS. Raises RefusedError where
+        that is a refusal, LocalProtocolError for what MQTT or this broker does not allow (topic,
+        QoS, RETAIN, size), ConnectionLostError where the connection will not come back, or where a
+        broker lost the session when a message of QoS 2 was half delivered.
+        """
+        session = self._session
+        if isinstance(payload, str):
+            payload = payload.encode()
+        if properties is None:
+            properties = NO_PROPERTIES
+        elif properties:
+            self._check_properties(properties)
+        await checkpoint_if_cancelled()
+        if qos == 0:
+            connection = session.connection
+            while connection is None or connection.full:
+                connection = await self._writable()
+            message = Publish(topic, payload, 0, retain, False, 0, properties)
+            connection.write(connection.protocol.send(message))
+            return ReasonCode.SUCCESS
+        message = Publish(topic, payload, qos, retain, False, 1, properties)
+        session.begin_to_wait()
+        try:
+            connection = await session.turn()
+            item = session.begin(connection, message)
+            await item.wait()
+        finally:
+            session.end_to_wait()
+        if item.error is not None:
+            raise item.error
+        if item.reason.is_failure:
+            raise RefusedError(
+                f"The broker at {self.url} refused the message on {topic!r}:"
+                f" {item.reason.sentence}{item.reason_text}.",
+                item.reason,
+            )
+        return item.reason
+
+    async def _writable(self) -> Connection | None:
+        """Wait for a connection, or for room in its buffer; then look again."""
+        session = self._session
+        session.begin_to_wait()
+        try:
+            connection = await session.connected()
+            if connection.full:
+                await connection.room()
+        finally:
+            session.end_to_wait()
+        return session.connection
+
+    def _check_properties(self, properties: Properties) -> None:
+        if self._version != ProtocolVersion.V5:
+            raise LocalProtocolError(
+                f"MQTT {self.protocol_version.text}, which the broker at {self.url} speaks,"
+                " has no properties."
+            )
+        if "topic_alias" in properties or "subscription_identifier" in properties:
+            raise LocalProtocolError(
+                "Topic aliases and subscription identifiers are not for programs to set."
+            )
+
+    # Subscribing.
+
+    @asynccontextmanager
+    async def subscribe(
+        self,
+        *filters: str,
+        qos: int = 0,
+        no_local: bool = False,
+        retain_as_published: bool = False,
+        retain_handling: int = 0,
+        buffer: int = 1_000,
+        unsubscribe: bool = True,
+    ) -> AsyncIterator[Messages]:
+        """Subscribe to topic filters; yields their messages, once the broker has granted them.
+
+            async with client.subscribe("sensors/#", qos=1) as messages:
+                async for message in messages:
+                    print(message.topic, message.text)
+
+        Leaving the block unsubscribes from filters that no other subscription of this client uses;
+        `unsubscribe=False` leaves that to the end of the session, for sessions that are to collect
+        messages while the program is away. `buffer` bounds the messages that wait here; what
+        happens at the bound, `Messages` says. A message is acknowledged when it stands in the
+        buffer of each subscription that it goes to.
+
+        Subscriptions that overlap get each their own copy. (MQTT 3 cannot tell for which of them a
+        copy was sent: where its broker sends several, each of them goes to all.)
+
+        Raises RefusedError where the broker refuses a filter: it says which and why, and the
+        others are given back. Raises LocalProtocolError for what is not a topic filter, and for
+        what the broker said it does not have. While disconnected it waits.
+        """
+        self._check_filters(filters)
+        session = self._session
+        options = Options(qos, no_local, retain_as_published, retain_handling)
+        messages = Messages(filters, buffer, lambda: session.relieved(messages))
+        session.opened(messages)
+        try:
+            await self._subscribe(messages, options)
+            yield messages
+        finally:
+            unused = [entry.topic_filter for entry in session.subscriptions.remove(messages)]
+            session.closed(messages)
+            if unused and unsubscribe and session.error is None:
+                await self._unsubscribe(unused)
+
+    def _check_filters(self, filters: tuple[str, ...]) -> None:
+        if not filters:
+            raise LocalProtocolError("A subscription needs at least one topic filter.")
+        known = self.server_properties
+        for topic_filter in filters:
+            problem = topic_filter_problem(topic_filter)
+            if problem is not None:
+                raise LocalProtocolError(f"The topic filter {topic_filter!r} {problem}.")
+            if has_wildcard(topic_filter) and not known.get("wildcard_subscription_available", 1):
+                raise LocalProtocolError(
+                    f"The broker at {self.url} has no wildcard subscriptions: {topic_filter!r}."
+                )
+            if topic_filter.startswith("$share/") and not known.get(
+                "shared_subscription_available", 1
+            ):
+                raise LocalProtocolError(
+                    f"The broker at {self.url} has no shared subscriptions: {topic_filter!r}."
+                )
+
+    async def _subscribe(self, messages: Messages, options: Options) -> None:
+        """Have every filter granted, on one connection or, if it breaks, on the next."""
+        session = self._session
+        subscriptions = session.subscriptions
+        session.begin_to_wait()
+        try:
+            while True:
+                connection = await session.connected()
+                requests = []
+                for topic_filter in dict.fromkeys(messages.filters):
+                    session.subscribed_again(topic_filter)
+                    requests += subscriptions.add(
+                        messages, topic_filter, options, session.identifiers_available
+                    )
+                session.claim()
+                asked = [session.subscribe(connection, request) for request in requests]
+                refused: list[tuple[str, ReasonCode]] = []
+                try:
+                    for request, pending in zip(requests, asked, strict=True):
+                        answer = await pending.wait()
+                        for entry, code in zip(request.filters, answer.reason_codes, strict=True):
+                            if not code.is_failure:
+                                entry.granted = True
+                            elif messages in entry.users:
+                                refused.append((entry.topic_filter, code))
+                                last_refusal = answer
+                except MqttError:
+                    if session.error is not None:
+                        raise
+                    continue  # that connection has ended: once more on the next
+                if refused:
+                    raise refusal(connection.url, refused, last_refusal)
+                return
+        finally:
+            session.end_to_wait()
+
+    async def _unsubscribe(self, filters: list[str]) -> None:
+        session = self._session
+        connection = session.connection
+        if connection is None:
+            session.unsubscribe_later(filters)
+            return
+        pending = session.unsubscribe(connection, filters)
+        session.begin_to_wait()
+        try:
+            with anyio.move_on_after(UNSUBSCRIBE_TIMEOUT, shield=True):
+                await pending.wait()
+        except MqttError:
+            session.unsubscribe_later(filters)
+        finally:
+            session.end_to_wait()
+
+    # Staying connected.
+
+    async def _connect_first(self, wait_for_broker: bool) -> Connection:
+        if wait_for_broker:
+            return await self._connect_again(at_once=True)
+        return await self._connect()
+
+    async def _connect(self) -> Connection:
+        connection = await connect(self._settings, self._version, clean_start=self._clean_start)
+        self._version = connection.protocol.version
+        assigned = connection.connack.properties.get("assigned_client_identifier")
+        if assigned:
+            self._settings = replace(self._settings, client_id=assigned)
+        if self._version == ProtocolVersion.V5:
+            # From now on the session is to be found again. In MQTT 3 the flag also says that
+            # the session ends with the connection, and has to go on saying it.
+            self._clean_start = False
+        return connection
+
+    async def _connect_again(self, *, at_once: bool = False) -> Connection:
+        while True:
+            if not at_once:
+                delay = self._backoff.next_delay()
+                self._tell(Reconnecting(delay, self._backoff.attempt))
+                await anyio.sleep(delay)
+            at_once = False
+            try:
+                return await self._connect()
+            except LocalProtocolError:
+                raise
+            except MqttError as error:
+                if is_lasting(error):
+                    raise
+                self._tell(ConnectionLost(error))
+
+    async def _stay_connected(self, connection: Connection, everything: anyio.CancelScope) -> None:
+        """Serve one connection after the other until the client is closed or cannot go on."""
+        session = self._session
+        first = True
+        try:
+            while True:
+                present = connection.connack.session_present
+                if first and present:
+                    session.keep_unclaimed()
+                first = False
+                session.attach(connection)
+                self._tell(Connected(self.url, self.client_id, present, self.protocol_version))
+                since = anyio.current_time()
+                reason = await connection.run(session)
+                if reason is None or self._closing:
+                    return
+                self._backoff.connection_ended(anyio.current_time() - since)
+                self._tell(ConnectionLost(reason))
+                if not self._reconnect or is_lasting(reason):
+                    raise reason
+                connection = await self._connect_again()
+        except Exception as error:  # `open_client` raises it
+            self.failure = error
+            session.end(
+                error
+                if isinstance(error, MqttError)
+                else ConnectionLostError(f"The client has failed: {error!r}.")
+            )
+            everything.cancel()
+
+    async def _close(self) -> None:
+        """Leave in order: DISCONNECT, and all that was written before it."""
+        self._closing = True
+        session = self._session
+        connection = session.connection
+        session.end(ConnectionLostError(f"The client of {self.url} is closed."), in_order=True)
+        for events in self._events:
+            events.close()
+        if connection is not None and connection.lost is None:
+            await connection.close(Disconnect())
+
+    def _tell(self, event: ConnectionEvent) -> None:
+        match event:
+            case Connected():
+                logger.info(
+                    "Connected to %s as %r (MQTT %s, session %s).",
+                    event.url,
+                    event.client_id,
+                    event.protocol_version.text,
+                    "resumed" if event.session_present else "new",
+                )
+            case ConnectionLost():
+                logger.warning("%s", event.reason)
+            case Reconnecting():
+                logger.info("Connecting to %s again in %.1f s.", self.url, event.delay)
+        for events in self._events:
+            events.push(event)
+        if self._on_event is not None:
+            self._on_event(event)
+
+
+def _version(number: int) -> ProtocolVersion:
+    try:
+        return ProtocolVersion(number)
+    except ValueError:
+        raise LocalProtocolError(
+            f"There is no protocol version {number}: it is 3 (MQTT 3.1), 4 (3.1.1) or 5."
+        ) from None

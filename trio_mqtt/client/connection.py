@@ -1,0 +1,313 @@
+"""One connection to a broker: its reader, its writer, its keep alive, and how it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import anyio
+from anyio.abc import ByteStream
+
+from trio_mqtt.errors import (
+    ConnectionLostError,
+    DisconnectedByBrokerError,
+    MqttError,
+    RemoteProtocolError,
+)
+from trio_mqtt.protocol.connection import ClientConnection
+from trio_mqtt.protocol.packet_types import PacketType
+from trio_mqtt.protocol.packets import ConnAck, Disconnect, Packet, PingReq
+from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
+
+READ_SIZE = 262_144  # bytes
+# What may wait to be written before those who publish wait: in bytes, and in packets, so that
+# a task that publishes without end lets others run.
+MAX_UNWRITTEN_BYTES = 65_536
+MAX_UNWRITTEN_PACKETS = 256
+# A connection that ends in order has so many seconds to write what is left and see it end.
+CLOSE_TIMEOUT = 2.0
+
+
+class PacketHandler(Protocol):
+    """What a connection hands its packets to (the session)."""
+
+    def on_packets(self, connection: Connection, packets: list[Packet], plain: bool) -> None:
+        """Take a batch; raises RemoteProtocolError where it breaks the rules."""
+
+    def must_pause(self) -> bool:
+        """Whether no more should be read until `Connection.resume`."""
+
+    def detach(self, error: MqttError) -> None:
+        """The connection has ended; called once, at once."""
+
+
+class Connection:
+    """A connection that the broker has accepted.
+
+    Packets to send are gathered (`write`) and leave in one piece when the writer gets its turn, or
+    at once by `flush`. The writer is the only one that waits for the socket.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        stream: ByteStream,
+        protocol: ClientConnection,
+        connack: ConnAck,
+        early: list[Packet],
+        keep_alive: int,
+    ) -> None:
+        self.url = url
+        self.protocol = protocol
+        self.connack = connack
+        self.keep_alive = connack.properties.get("server_keep_alive", keep_alive)
+        self.lost: MqttError | None = None
+        self.closing = False
+        self._stream = stream
+        self._early = early
+        self._send_now: Callable[[bytes], int] | None = getattr(stream, "send_now", None)
+        self._unwritten: list[bytes] = []
+        self._unwritten_size = 0
+        self._writing = False
+        self._to_write = anyio.Event()
+        self._room: anyio.Event | None = None
+        self._resumed: anyio.Event | None = None
+        self._read_ended = anyio.Event()
+        self._has_sent = self._has_received = True
+        self._ping_ticks = 0  # since PINGREQ was sent; 0: none is unanswered
+        self._scope: anyio.CancelScope | None = None
+        self._handler: PacketHandler | None = None
+
+    # Writing.
+
+    @property
+    def full(self) -> bool:
+        """Whether to wait for `room` before writing more messages."""
+        return (
+            self._unwritten_size >= MAX_UNWRITTEN_BYTES
+            or len(self._unwritten) >= MAX_UNWRITTEN_PACKETS
+        )
+
+    def write(self, data: bytes) -> None:
+        """Have bytes sent at the writer's next turn."""
+        self._unwritten.append(data)
+        self._unwritten_size += len(data)
+        self._to_write.set()
+
+    def gather(self, data: bytes) -> None:
+        """Have bytes sent by the next `flush`, which the caller promises."""
+        self._unwritten.append(data)
+        self._unwritten_size += len(data)
+
+    def flush_soon(self) -> None:
+        """Have what is gathered sent at the writer's next turn."""
+        if self._unwritten:
+            self._to_write.set()
+
+    def flush(self) -> None:
+        """Send what is gathered, as far as the socket takes it without waiting."""
+        if not self._unwritten:
+            return
+        if self._writing or self._send_now is None:
+            self._to_write.set()
+            return
+        data = b"".join(self._unwritten)
+        try:
+            sent = self._send_now(data)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            sent = 0  # the writer will meet the same error and end the connection
+        self._unwritten.clear()
+        self._unwritten_size = len(data) - sent
+        self._has_sent = True
+        if sent < len(data):
+            self._unwritten.append(data[sent:])
+            self._to_write.set()
+
+    async def room(self) -> None:
+        """Wait until the writer has written something, or the connection has ended."""
+        if self.lost is None:
+            if self._room is None:
+                self._room = anyio.Event()
+            await self._room.wait()
+
+    # Reading.
+
+    def resume(self) -> None:
+        """Look again whether to go on reading."""
+        if self._resumed is not None:
+            self._resumed.set()
+            self._resumed = None
+
+    # Its life.
+
+    async def run(self, handler: PacketHandler) -> MqttError | None:
+        """Serve the connection until it ends; return why, None where this end closed it."""
+        self._handler = handler
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._scope = tasks.cancel_scope
+                tasks.start_soon(self._guard, self._write)
+                tasks.start_soon(self._guard, self._keep_alive)
+                await self._guard(self._read, handler)
+                tasks.cancel_scope.cancel()
+        finally:
+            self.lose(ConnectionLostError(f"The connection to {self.url} is closed."))
+            self._read_ended.set()
+            self._wake_writers()
+            await anyio.aclose_forcefully(self._stream)
+        return None if self.closing else self.lost
+
+    async def close(self, packet: Disconnect) -> None:
+        """End the connection in order: DISCONNECT is the last packet, then the broker closes.
+
+        The caller bounds the time; `run` returns soon after.
+        """
+        self.closing = True
+        self.resume()
+        self.write(self.protocol.send(packet))
+        await self._unwritten_all_written()
+        try:
+            await self._stream.send_eof()
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, NotImplementedError):
+            return
+        # Closing a socket that holds unread bytes resets the connection, and a reset may overtake
+        # what was sent last. So wait until the broker has read it and closed its end.
+        await self._read_ended.wait()
+
+    async def discard(self) -> None:
+        """Close a connection that `run` does not serve."""
+        await anyio.aclose_forcefully(self._stream)
+
+    def lose(self, error: MqttError) -> None:
+        """The connection is of no use any more: end it, for this reason."""
+        if self.lost is None:
+            self.lost = error
+            if self._handler is not None:
+                self._handler.detach(error)
+        if self._scope is not None:
+            self._scope.cancel()
+
+    async def _guard(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Run one of the tasks; whatever ends a connection ends all of them."""
+        try:
+            await task(*args)
+        except anyio.EndOfStream:
+            if not self.closing:
+                self.lose(ConnectionLostError(f"The broker at {self.url} closed the connection."))
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            reason = str(error.__cause__ or "it is broken").lower()
+            self.lose(ConnectionLostError(f"The connection to {self.url} was lost ({reason})."))
+        except MqttError as error:
+            self.lose(error)
+
+    async def _read(self, handler: PacketHandler) -> None:
+        packets = self._early
+        plain = False
+        protocol = self.protocol
+        receive = self._stream.receive
+        while True:
+            try:
+                if packets:
+                    handler.on_packets(self, packets, plain)
+                    self.flush()
+                violation = protocol.violation
+                if violation is not None:
+                    raise violation
+            except RemoteProtocolError as error:
+                self._answer_violation(error)
+                raise RemoteProtocolError(
+                    f"The broker at {self.url} broke the rules of MQTT: {error}.", error.reason_code
+                ) from error
+            while handler.must_pause() and not self.closing:
+                self._resumed = anyio.Event()
+                await self._resumed.wait()
+            data = await receive(READ_SIZE)
+            self._has_received = True
+            packets = protocol.receive(data)
+            plain = protocol.received_plain
+
+    def on_disconnect(self, packet: Disconnect) -> None:
+        """DISCONNECT came: raise what it says."""
+        sentence = f"The broker at {self.url} ended the connection: {packet.reason_code.sentence}"
+        raise DisconnectedByBrokerError(
+            sentence + explanation(packet.properties) + ".", packet.reason_code
+        )
+
+    def _answer_violation(self, error: RemoteProtocolError) -> None:
+        """Tell the broker what it did, where the version has a word for it (§4.13)."""
+        code = error.reason_code
+        if code not in ALLOWED[PacketType.DISCONNECT]:
+            code = ReasonCode.PROTOCOL_ERROR
+        try:
+            self.gather(self.protocol.send(Disconnect(code)))
+        except MqttError:
+            return
+        self.flush()
+
+    async def _write(self) -> None:
+        while True:
+            if not self._unwritten:
+                self._to_write = anyio.Event()
+                await self._to_write.wait()
+                if not self._unwritten:
+                    continue
+            data = b"".join(self._unwritten)
+            self._unwritten.clear()
+            self._unwritten_size = 0
+            self._writing = True
+            await self._stream.send(data)
+            self._writing = False
+            self._has_sent = True
+            self._wake_writers()
+
+    async def _unwritten_all_written(self) -> None:
+        while self.lost is None and (self._unwritten or self._writing):
+            await self.room()
+
+    def _wake_writers(self) -> None:
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+
+    async def _keep_alive(self) -> None:
+        """Send PINGREQ where nothing else passes, and notice that the broker is gone (§3.1.2.10).
+
+        Time is counted in quarters of the keep alive, so that reading and writing need no clock.
+        After two quarters of silence in either direction PINGREQ is sent; when nothing at all
+        has come two quarters later, the connection is lost. While this end itself does not read
+        (backpressure), silence proves nothing.
+        """
+        if not self.keep_alive:
+            return
+        tick = self.keep_alive / 4
+        silent_out = silent_in = 0
+        while True:
+            await anyio.sleep(tick)
+            paused = self._resumed is not None
+            silent_out = 0 if self._has_sent else silent_out + 1
+            silent_in = 0 if self._has_received or paused else silent_in + 1
+            self._has_sent = self._has_received = False
+            if silent_in == 0:
+                self._ping_ticks = 0
+            elif self._ping_ticks:
+                self._ping_ticks += 1
+                if self._ping_ticks > 2:
+                    raise ConnectionLostError(
+                        f"The broker at {self.url} did not answer for "
+                        f"{math.ceil(silent_in * tick)} s (keep alive: {self.keep_alive} s)."
+                    )
+            if self._ping_ticks == 0 and (silent_out >= 2 or silent_in >= 2):
+                self._ping_ticks = 1
+                self.write(self.protocol.send(PingReq()))
+
+
+def explanation(properties: Properties) -> str:
+    """What a broker adds to a reason code, as it reads in a sentence."""
+    text = ""
+    if "reason_string" in properties:
+        text += f" ({properties['reason_string']})"
+    if "server_reference" in properties:
+        text += f"; it refers to {properties['server_reference']}"
+    return text

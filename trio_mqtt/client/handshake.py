@@ -1,0 +1,174 @@
+"""Opening a connection: CONNECT, CONNACK, and what a refusal means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import anyio
+
+from trio_mqtt.client.connection import READ_SIZE, Connection, explanation
+from trio_mqtt.errors import (
+    ConnectionFailedError,
+    ConnectionRefusedByBrokerError,
+    DisconnectedByBrokerError,
+    MqttError,
+    RemoteProtocolError,
+)
+from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ClientConnection
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import ConnAck, Connect, Packet, Will
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.transport.connecting import Connector, connect_tcp
+from trio_mqtt.transport.urls import Address
+
+# QoS 1 and 2 messages that a broker may have unacknowledged here, unless the program says more.
+RECEIVE_MAXIMUM = 1_000
+
+# Refusals of CONNECT that the same CONNECT will meet again.
+_LASTING_REFUSALS = frozenset({
+    ReasonCode.MALFORMED_PACKET, ReasonCode.PROTOCOL_ERROR,
+    ReasonCode.UNSUPPORTED_PROTOCOL_VERSION, ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
+    ReasonCode.BAD_USER_NAME_OR_PASSWORD, ReasonCode.NOT_AUTHORIZED, ReasonCode.BANNED,
+    ReasonCode.BAD_AUTHENTICATION_METHOD, ReasonCode.TOPIC_NAME_INVALID,
+    ReasonCode.PACKET_TOO_LARGE, ReasonCode.PAYLOAD_FORMAT_INVALID,
+    ReasonCode.RETAIN_NOT_SUPPORTED, ReasonCode.QOS_NOT_SUPPORTED, ReasonCode.USE_ANOTHER_SERVER,
+    ReasonCode.SERVER_MOVED,
+})  # fmt: skip
+# DISCONNECT reasons after which coming back would be wrong: another client has taken over, or the
+# broker does not want this one.
+_LASTING_DISCONNECTS = frozenset({
+    ReasonCode.SESSION_TAKEN_OVER, ReasonCode.NOT_AUTHORIZED, ReasonCode.USE_ANOTHER_SERVER,
+    ReasonCode.SERVER_MOVED,
+})  # fmt: skip
+
+_ADVICE = {
+    ReasonCode.BAD_USER_NAME_OR_PASSWORD: " Check the user name and the password.",
+    ReasonCode.NOT_AUTHORIZED: " Check the user name, the password and what they allow.",
+    ReasonCode.CLIENT_IDENTIFIER_NOT_VALID: " Choose another client identifier.",
+    ReasonCode.UNSUPPORTED_PROTOCOL_VERSION: " Ask for another protocol version.",
+}
+
+
+@dataclass(slots=True)
+class Settings:
+    """What every connection of a client is opened with."""
+
+    address: Address
+    client_id: str
+    username: str | None
+    password: bytes | None
+    clean_start: bool
+    session_expiry_interval: int
+    keep_alive: int
+    will: Will | None
+    connect_timeout: float
+    properties: Properties = field(default_factory=lambda: NO_PROPERTIES)
+    connector: Connector = connect_tcp
+
+
+def is_lasting(error: MqttError) -> bool:
+    """Whether trying again cannot help."""
+    if isinstance(error, ConnectionRefusedByBrokerError):
+        return error.reason_code in _LASTING_REFUSALS
+    if isinstance(error, DisconnectedByBrokerError):
+        return error.reason_code in _LASTING_DISCONNECTS
+    return False
+
+
+class _ClosedUnansweredError(ConnectionFailedError):
+    """The broker closed the connection on CONNECT, as some of MQTT 3 do on version 5."""
+
+
+async def connect(
+    settings: Settings, version: ProtocolVersion | None, *, clean_start: bool
+) -> Connection:
+    """A connection that the broker has accepted.
+
+    Where no version is asked for, MQTT 5 is tried first, and 3.1.1 if the broker does not know it.
+    Raises ConnectionFailedError, ConnectionRefusedByBrokerError, RemoteProtocolError, and
+    LocalProtocolError for settings that MQTT does not allow.
+    """
+    if version is not None:
+        return await _connect(settings, version, clean_start=clean_start)
+    try:
+        return await _connect(settings, ProtocolVersion.V5, clean_start=clean_start)
+    except ConnectionRefusedByBrokerError as error:
+        if error.reason_code != ReasonCode.UNSUPPORTED_PROTOCOL_VERSION:
+            raise
+    except _ClosedUnansweredError:
+        pass
+    return await _connect(settings, ProtocolVersion.V311, clean_start=clean_start)
+
+
+async def _connect(
+    settings: Settings, version: ProtocolVersion, *, clean_start: bool
+) -> Connection:
+    url = settings.address.url
+    protocol = ClientConnection(
+        version, settings.properties.get("maximum_packet_size", MAX_PACKET_SIZE)
+    )
+    request = protocol.send(_connect_packet(settings, version, clean_start))
+    connection: Connection | None = None
+    with anyio.move_on_after(settings.connect_timeout):
+        connection = await _exchange(settings, protocol, request)
+    if connection is None:
+        raise ConnectionFailedError(
+            f"{url} did not answer within {settings.connect_timeout:g} s. "
+            "Check the address, the network, and that an MQTT broker is there."
+        )
+    code = connection.connack.reason_code
+    if code.is_failure:
+        await connection.discard()
+        raise ConnectionRefusedByBrokerError(
+            f"The broker at {url} refused the connection: {code.sentence}"
+            f"{explanation(connection.connack.properties)}.{_ADVICE.get(code, '')}",
+            code,
+        )
+    return connection
+
+
+def _connect_packet(settings: Settings, version: ProtocolVersion, clean_start: bool) -> Connect:
+    properties = NO_PROPERTIES
+    if version == ProtocolVersion.V5:
+        properties = {"receive_maximum": RECEIVE_MAXIMUM, **settings.properties}
+        if settings.session_expiry_interval:
+            properties["session_expiry_interval"] = settings.session_expiry_interval
+    return Connect(
+        settings.client_id,
+        clean_start,
+        settings.keep_alive,
+        version,
+        settings.will,
+        settings.username,
+        settings.password,
+        properties,
+    )
+
+
+async def _exchange(settings: Settings, protocol: ClientConnection, request: bytes) -> Connection:
+    url = settings.address.url
+    stream = await settings.connector(settings.address)
+    try:
+        try:
+            await stream.send(request)
+            packets: list[Packet] = []
+            while not packets and protocol.violation is None:
+                packets = protocol.receive(await stream.receive(READ_SIZE))
+        except (anyio.EndOfStream, anyio.BrokenResourceError) as error:
+            raise _ClosedUnansweredError(
+                f"The broker at {url} closed the connection without answering CONNECT"
+                f" (MQTT {protocol.version.text}). Is it an MQTT broker of that version?"
+            ) from error
+        violation = protocol.violation
+        if not packets and violation is not None:
+            raise RemoteProtocolError(
+                f"What answers at {url} does not speak MQTT {protocol.version.text}: {violation}.",
+                violation.reason_code,
+            ) from violation
+        connack = cast(ConnAck, packets[0])  # nothing else may come first
+        return Connection(url, stream, protocol, connack, packets[1:], settings.keep_alive)
+    except BaseException:
+        await anyio.aclose_forcefully(stream)
+        raise

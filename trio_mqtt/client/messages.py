@@ -1,0 +1,169 @@
+"""What a subscription yields: messages, and the bounded queue that they wait in."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from trio_mqtt.errors import MqttError
+from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.protocol.properties import Properties
+
+# While something else that the client waits for is behind in the stream, a queue may grow to so
+# many times its buffer before messages of QoS 0 are dropped.
+OVERFLOW = 10
+# Messages taken in a row without waiting, after which other tasks get their turn.
+_FAIR_SHARE = 64
+
+
+@dataclass(slots=True)
+class Message:
+    """An application message as a subscription receives it (MQTT 5.0 §3.3)."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    dup: bool
+    properties: Properties
+
+    @property
+    def text(self) -> str:
+        """The payload as UTF-8 text; what is not UTF-8 shows as U+FFFD."""
+        return self.payload.decode(errors="replace")
+
+
+class Settling(Protocol):
+    """An acknowledgement that is owed to the broker until a queue has room for its message."""
+
+    def settle(self) -> None:
+        """One of the queues that the message waits in has come to have room for it."""
+
+
+class Messages:
+    """The messages of one `subscribe`, in the order of their arrival: iterate over it.
+
+    Several tasks may iterate; each message goes to one of them. A message is taken only when the
+    iteration hands it over: cancelling loses none. Iteration ends when the subscription is closed
+    and raises the client's error where the connection has failed for good.
+
+    `buffer` bounds what waits here. While so many messages wait, the client stops reading from its
+    connection, and TCP slows the broker down; what the last read brought along (up to 256 KiB) may
+    stand above the bound. While this client awaits an answer (an acknowledgement, SUBACK) it reads
+    on, since the answer comes behind messages in the same stream: then messages of QoS 1 and 2
+    above the bound are held unacknowledged, of which the broker sends no more than the receive
+    maximum, and those of QoS 0 are kept up to ten times `buffer`, then dropped and counted in
+    `dropped`.
+    """
+
+    def __init__(self, filters: tuple[str, ...], buffer: int, relieved: Callable[[], None]) -> None:
+        self.filters = filters
+        self.buffer = buffer
+        self.dropped = 0
+        self._low = buffer // 2
+        self._limit = buffer * OVERFLOW
+        self._relieved = relieved
+        self._queue: deque[Publish] = deque()
+        # Acknowledgements that wait for room, each with the count of messages taken that makes it.
+        self._owed: deque[tuple[int, Settling]] = deque()
+        self._taken = 0
+        self._yielded = False  # other tasks have had their turn since the last fair share
+        self._full = False
+        self._waiting: anyio.Event | None = None
+        self._closed = False
+        self._error: MqttError | None = None
+
+    def __len__(self) -> int:
+        """How many messages wait to be taken."""
+        return len(self._queue)
+
+    def __aiter__(self) -> Messages:
+        return self
+
+    async def __anext__(self) -> Message:
+        queue = self._queue
+        while True:
+            if queue:
+                if self._taken % _FAIR_SHARE or self._yielded:
+                    break
+                self._yielded = True
+                await checkpoint()
+                continue
+            if self._error is not None:
+                raise self._error
+            if self._closed:
+                raise StopAsyncIteration
+            if self._waiting is None:
+                self._waiting = anyio.Event()
+            await self._waiting.wait()
+        self._yielded = False
+        publish = queue.popleft()
+        self._taken += 1
+        if self._full and len(queue) <= self._low:
+            self._full = False
+            self._relieved()
+        while self._owed and self._owed[0][0] <= self._taken:
+            self._owed.popleft()[1].settle()
+        return Message(
+            publish.topic,
+            publish.payload,
+            publish.qos,
+            publish.retain,
+            publish.dup,
+            publish.properties,
+        )
+
+    # What follows is the client's side.
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many messages wait as `buffer` says; it stays so until half are taken."""
+        if not self._full and len(self._queue) >= self.buffer and not self._closed:
+            self._full = True
+        return self._full
+
+    def push(self, publish: Publish) -> None:
+        """Queue a message, whatever the bound; `wake` tells those who wait."""
+        self._queue.append(publish)
+
+    def offer(self, publish: Publish) -> None:
+        """Queue a message of QoS 0 unless the queue has overflowed."""
+        if len(self._queue) < self._limit:
+            self._queue.append(publish)
+        else:
+            self.dropped += 1
+
+    def has_room(self) -> bool:
+        """Whether the next message stands within the bound."""
+        return len(self._queue) < self.buffer
+
+    def owe(self, acknowledgement: Settling) -> None:
+        """Settle `acknowledgement` once the message pushed last stands within the bound."""
+        self._owed.append((self._taken + len(self._queue) - self.buffer, acknowledgement))
+
+    def wake(self) -> None:
+        """Let those who wait look again."""
+        if self._waiting is not None:
+            self._waiting.set()
+            self._waiting = None
+
+    def close(self, error: MqttError | None = None) -> None:
+        """End the iteration: with `error` after what is queued, without one at once."""
+        if self._closed:
+            return
+        self._closed = True
+        self._error = error
+        if error is None:
+            self._queue.clear()
+            # What nobody will take is acknowledged: it did reach this client.
+            while self._owed:
+                self._owed.popleft()[1].settle()
+        if self._full:
+            self._full = False
+            self._relieved()
+        self.wake()

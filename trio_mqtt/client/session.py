@@ -1,0 +1,576 @@
+"""What outlives a connection: messages on their way, subscriptions, and who waits for what."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+import anyio
+
+from trio_mqtt.client.connection import Connection, explanation
+from trio_mqtt.client.messages import Messages
+from trio_mqtt.client.subscriptions import Request, Subscriptions, Targets
+from trio_mqtt.errors import (
+    ConnectionLostError,
+    LocalProtocolError,
+    MqttError,
+    RefusedError,
+    RemoteProtocolError,
+)
+from trio_mqtt.protocol.connection import State
+from trio_mqtt.protocol.delivery import Receiver, Sender
+from trio_mqtt.protocol.packets import (
+    Disconnect,
+    Packet,
+    PubAck,
+    PubComp,
+    Publish,
+    PubRec,
+    PubRel,
+    SubAck,
+    Subscribe,
+    UnsubAck,
+    Unsubscribe,
+)
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+logger = logging.getLogger("trio_mqtt.client")
+
+# Messages of QoS 1 and 2 that a resumed session brings before anybody has subscribed here.
+MAX_UNCLAIMED = 100
+
+
+class Outgoing:
+    """A message of QoS 1 or 2 that is being published, and its outcome."""
+
+    __slots__ = ("_done", "abandoned", "error", "message", "reason", "reason_text")
+
+    def __init__(self, message: Publish) -> None:
+        self.message = message
+        self.reason = ReasonCode.SUCCESS
+        self.reason_text = ""
+        self.error: MqttError | None = None
+        self.abandoned = False  # nobody waits for it any more
+        self._done = anyio.Event()
+
+    def finish(self) -> None:
+        self._done.set()
+
+    def fail(self, error: MqttError) -> None:
+        self.error = error
+        self._done.set()
+
+    async def wait(self) -> None:
+        """Until the broker has taken or refused the message, or never will."""
+        try:
+            await self._done.wait()
+        except BaseException:
+            self.abandoned = True
+            raise
+
+
+class Pending:
+    """A SUBSCRIBE or UNSUBSCRIBE that waits for its answer."""
+
+    __slots__ = ("_done", "answer", "count", "error", "on_answer")
+
+    def __init__(
+        self, count: int, on_answer: Callable[[SubAck | UnsubAck], None] | None = None
+    ) -> None:
+        self.count = count  # topic filters in the request
+        self.on_answer = on_answer
+        self.answer: SubAck | UnsubAck | None = None
+        self.error: MqttError | None = None
+        self._done = anyio.Event()
+
+    def finish(self, answer: SubAck | UnsubAck) -> None:
+        self.answer = answer
+        self._done.set()
+        if self.on_answer is not None:
+            self.on_answer(answer)
+
+    def fail(self, error: MqttError) -> None:
+        self.error = error
+        self._done.set()
+
+    async def wait(self) -> SubAck | UnsubAck:
+        """The answer. Raises the error of the connection that ended before it came."""
+        await self._done.wait()
+        if self.answer is None:
+            raise self.error or AssertionError("done without an answer")
+        return self.answer
+
+
+class _Owed:
+    """An acknowledgement that waits until all queues of its message have room for it."""
+
+    __slots__ = ("_connection", "_left", "_publish", "_session")
+
+    def __init__(
+        self, session: Session, connection: Connection, publish: Publish, left: int
+    ) -> None:
+        self._session = session
+        self._connection = connection
+        self._publish = publish
+        self._left = left
+
+    def settle(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._session.acknowledge(self._connection, self._publish)
+            self._connection.flush_soon()
+
+
+class Session:
+    """The state of a client, and what it does with each packet that comes.
+
+    All methods but the waits are synchronous: nothing is ever seen half done, and cancelling a wait
+    leaves the state as it is.
+    """
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.error: MqttError | None = None  # why there will be no connection any more
+        self.subscriptions = Subscriptions()
+        self.sender: Sender[Outgoing] = Sender()
+        self._receiver = Receiver()
+        self._pending: dict[int, Pending] = {}
+        self._connected = anyio.Event()
+        self._for_quota: deque[anyio.Event] = deque()
+        self._to_resend: deque[int] = deque()  # a resumed session's, beyond the receive maximum
+        self._full: set[Messages] = set()
+        self._awaiting = 0  # tasks that wait for an answer of the broker
+        self._left_subscribed: dict[str, None] = {}  # to unsubscribe from once connected again
+        self._keeps_unclaimed = False
+        self._unclaimed: deque[tuple[Connection, Publish]] = deque()
+        self._all_messages: set[Messages] = set()
+
+    # Connections come and go.
+
+    def attach(self, connection: Connection) -> None:
+        """Go on with a new connection: what was begun is sent again as its session allows."""
+        present = connection.connack.session_present
+        sender = self.sender
+        if not present:
+            self._forget_broken_off(connection)
+        # The unacknowledged count towards the new connection's receive maximum as they are resent.
+        sender.connected(connection.protocol.peer_receive_maximum)
+        self.connection = connection
+        if self.error is None:
+            self._subscribe_again(connection, present)
+        self._send_again(connection, present)
+        connection.flush()
+        self._connected.set()
+        self._wake_for_quota()
+
+    def _forget_broken_off(self, connection: Connection) -> None:
+        """The broker knows nothing of the session: neither may this end (§4.1)."""
+        self._receiver.accepted.clear()
+        sender = self.sender
+        for item in list(sender.released.values()):
+            item.fail(
+                ConnectionLostError(
+                    f"The broker at {connection.url} lost the session after it had received a"
+                    f" message of QoS 2 on {item.message.topic!r}:"
+                    " whether it was delivered is not known."
+                )
+            )
+        sender.released.clear()
+        for packet_id, (_qos, item) in list(sender.in_flight.items()):
+            if item.abandoned:
+                del sender.in_flight[packet_id]
+
+    def _subscribe_again(self, connection: Connection, present: bool) -> None:
+        left, self._left_subscribed = list(self._left_subscribed), {}
+        if present:
+            if left:
+                self.unsubscribe(connection, left)
+            return
+        for request in self.subscriptions.all_again(self.identifiers_available):
+
+            def refused(answer: SubAck | UnsubAck, request: Request = request) -> None:
+                for entry, code in zip(request.filters, answer.reason_codes, strict=True):
+                    if code.is_failure:
+                        error = refusal(connection.url, [(entry.topic_filter, code)], answer)
+                        logger.warning("%s", error)
+                        for messages in entry.users:
+                            messages.close(error)
+
+            self.subscribe(connection, request, refused)
+
+    def _send_again(self, connection: Connection, present: bool) -> None:
+        sender = self.sender
+        for packet_id in sender.released:
+            connection.gather(connection.protocol.send(PubRel(packet_id)))
+        self._to_resend = deque(sender.in_flight)
+        window = connection.protocol.peer_receive_maximum - len(sender.released)
+        for _ in range(min(window, len(self._to_resend))):
+            self._resend_next(connection, dup=present)
+
+    def _resend_next(self, connection: Connection, *, dup: bool) -> None:
+        packet_id = self._to_resend.popleft()
+        entry = self.sender.in_flight.get(packet_id)
+        if entry is None:
+            return
+        item = entry[1]
+        message = item.message
+        message.packet_id = packet_id
+        message.dup = dup
+        try:
+            connection.gather(connection.protocol.send(message))
+        except LocalProtocolError as error:
+            # This broker no longer accepts what the one before did.
+            del self.sender.in_flight[packet_id]
+            self.sender.quota += 1
+            item.fail(error)
+
+    def detach(self, error: MqttError) -> None:
+        """The connection has ended: requests on it will not be answered, messages stay."""
+        self.connection = None
+        if self.error is None:
+            self._connected = anyio.Event()
+        self._to_resend.clear()
+        # QoS 1 comes again. QoS 2 does too, but counts as a repetition then.
+        self._unclaimed = deque(kept for kept in self._unclaimed if kept[1].qos == 2)
+        pending, self._pending = self._pending, {}
+        self.sender.reserved.clear()
+        for request in pending.values():
+            request.fail(error)
+        self._wake_for_quota()
+
+    def end(self, error: MqttError, *, in_order: bool = False) -> None:
+        """There will be no connection any more: everybody who waits is told why.
+
+        `in_order` means that the program wants it so: iterations end without an error.
+        """
+        if self.error is not None:
+            return
+        self.error = error
+        for _qos, item in list(self.sender.in_flight.values()):
+            item.fail(error)
+        for item in list(self.sender.released.values()):
+            item.fail(error)
+        for request in self._pending.values():
+            request.fail(error)
+        for messages in list(self._all_messages):
+            messages.close(None if in_order else error)
+        self._connected.set()
+        self._wake_for_quota()
+
+    async def connected(self) -> Connection:
+        """The connection, once there is one. Raises the error that ended the client."""
+        while self.error is None:
+            if self.connection is not None:
+                return self.connection
+            await self._connected.wait()
+        raise self.error
+
+    # Publishing.
+
+    async def turn(self) -> Connection:
+        """A connection on which one more message of QoS 1 or 2 may be sent now.
+
+        The broker's receive maximum is given out in the order of asking.
+        """
+        waited = False
+        while True:
+            connection = await self.connected()
+            if connection.full:
+                await connection.room()
+                continue
+            if self.sender.quota > 0 and (waited or not self._for_quota):
+                return connection
+            mine = anyio.Event()
+            if waited:
+                self._for_quota.appendleft(mine)
+            else:
+                self._for_quota.append(mine)
+            waited = True
+            try:
+                await mine.wait()
+            except BaseException:
+                if mine in self._for_quota:
+                    self._for_quota.remove(mine)
+                else:
+                    self._wake_for_quota()  # the turn goes to the next
+                raise
+
+    def begin(self, connection: Connection, message: Publish) -> Outgoing:
+        """Send a message of QoS 1 or 2 on the connection of `turn`, without waiting between."""
+        sender = self.sender
+        item = Outgoing(message)
+        message.packet_id = packet_id = sender.begin(message.qos, item)
+        try:
+            data = connection.protocol.send(message)
+        except BaseException:
+            del sender.in_flight[packet_id]
+            sender.quota += 1
+            self._wake_for_quota()
+            raise
+        if len(sender) == 1:
+            # Nothing else is on its way that this could leave together with.
+            connection.gather(data)
+            connection.flush()
+        else:
+            connection.write(data)
+        return item
+
+    def _wake_for_quota(self) -> None:
+        waiting = self._for_quota
+        for _ in range(len(waiting) if self.connection is None else self.sender.quota):
+            if not waiting:
+                return
+            waiting.popleft().set()
+
+    # Asking.
+
+    @property
+    def identifiers_available(self) -> bool:
+        """Whether the broker sends subscription identifiers (MQTT 5.0 §3.2.2.3.12)."""
+        connection = self.connection
+        return (
+            connection is not None
+            and connection.protocol.version == 5
+            and connection.connack.properties.get("subscription_identifier_available", 1) == 1
+        )
+
+    def subscribe(
+        self,
+        connection: Connection,
+        request: Request,
+        on_answer: Callable[[SubAck | UnsubAck], None] | None = None,
+    ) -> Pending:
+        """Send SUBSCRIBE on the present connection."""
+        pending = Pending(len(request.subscriptions), on_answer)
+        packet_id = self.sender.free_identifier()
+        packet = Subscribe(packet_id, request.subscriptions, request.properties)
+        return self._ask(connection, packet, pending)
+
+    def unsubscribe(self, connection: Connection, filters: list[str]) -> Pending:
+        """Send UNSUBSCRIBE on the present connection."""
+        packet_id = self.sender.free_identifier()
+        return self._ask(connection, Unsubscribe(packet_id, filters), Pending(len(filters)))
+
+    def unsubscribe_later(self, filters: list[str]) -> None:
+        """There is no connection: should the session be resumed, unsubscribe then."""
+        self._left_subscribed.update(dict.fromkeys(filters))
+
+    def subscribed_again(self, topic_filter: str) -> None:
+        """A filter that was to be left is used once more."""
+        self._left_subscribed.pop(topic_filter, None)
+
+    def _ask(
+        self, connection: Connection, packet: Subscribe | Unsubscribe, pending: Pending
+    ) -> Pending:
+        connection.write(connection.protocol.send(packet))
+        self.sender.reserved.add(packet.packet_id)
+        self._pending[packet.packet_id] = pending
+        return pending
+
+    # Waiting for answers, and reading no faster than messages are taken.
+
+    def begin_to_wait(self) -> None:
+        """A task comes to wait for the broker: read on, even past full queues."""
+        self._awaiting += 1
+        if self._full and self.connection is not None:
+            self.connection.resume()
+
+    def end_to_wait(self) -> None:
+        self._awaiting -= 1
+
+    def must_pause(self) -> bool:
+        """Whether queues are full and nobody waits for what is behind them."""
+        return bool(self._full) and not self._awaiting
+
+    def relieved(self, messages: Messages) -> None:
+        """A queue that was full has room again."""
+        self._full.discard(messages)
+        if not self._full and self.connection is not None:
+            self.connection.resume()
+
+    def opened(self, messages: Messages) -> None:
+        """A subscription begins: what was kept for it comes first."""
+        self._all_messages.add(messages)
+
+    def closed(self, messages: Messages) -> None:
+        """A subscription has ended."""
+        self._all_messages.discard(messages)
+        messages.close()
+        self._full.discard(messages)
+
+    def keep_unclaimed(self) -> None:
+        """The session is older than this program: keep its messages until they find a user."""
+        self._keeps_unclaimed = True
+
+    def claim(self) -> None:
+        """Hand kept messages to a subscription that has come."""
+        kept, self._unclaimed = self._unclaimed, deque()
+        for connection, publish in kept:
+            for messages in self._deliver_acknowledged(connection, publish):
+                messages.wake()
+        if self.connection is not None:
+            self.connection.flush()
+
+    # Packets.
+
+    def on_packets(self, connection: Connection, packets: list[Packet], plain: bool) -> None:
+        """Do what each packet asks for; acknowledgements are gathered for one write."""
+        if connection.closing:
+            return
+        touched: set[Messages] = set()
+        if plain and not self._full:
+            targets_of = self.subscriptions.targets_of
+            topic: str | None = None
+            targets: Targets = ()
+            for publish in cast("list[Publish]", packets):
+                if publish.topic is not topic:
+                    topic = publish.topic
+                    targets = targets_of(topic)
+                    touched.update(targets)
+                for messages in targets:
+                    messages.push(publish)
+        else:
+            self._on_mixed(connection, packets, touched)
+        for messages in touched:
+            messages.wake()
+            if messages.is_full:
+                self._full.add(messages)
+
+    def _on_mixed(
+        self, connection: Connection, packets: list[Packet], touched: set[Messages]
+    ) -> None:
+        quota = self.sender.quota
+        for packet in packets:
+            if isinstance(packet, Publish):
+                if packet.qos:
+                    touched.update(self._on_acknowledged_publish(connection, packet))
+                else:
+                    targets = self.subscriptions.targets(packet)
+                    touched.update(targets)
+                    for messages in targets:
+                        messages.offer(packet)
+            elif isinstance(packet, PubAck):
+                self._on_puback(packet)
+            elif isinstance(packet, PubRec):
+                self._on_pubrec(connection, packet)
+            elif isinstance(packet, PubRel):
+                self._on_pubrel(connection, packet)
+            elif isinstance(packet, PubComp):
+                item = self.sender.on_pubcomp(packet.packet_id)
+                if item is not None:
+                    item.finish()
+            elif isinstance(packet, SubAck | UnsubAck):
+                self._on_answer(packet)
+            elif isinstance(packet, Disconnect):
+                connection.on_disconnect(packet)
+        if self.sender.quota > quota:
+            while self._to_resend and quota < self.sender.quota:
+                self._resend_next(connection, dup=True)
+                quota += 1
+            self._wake_for_quota()
+
+    def _on_puback(self, packet: PubAck) -> None:
+        item = self.sender.on_puback(packet.packet_id)
+        if item is not None:
+            self._take_reason(item, packet)
+            item.finish()
+
+    def _on_pubrec(self, connection: Connection, packet: PubRec) -> None:
+        item, release = self.sender.on_pubrec(packet.packet_id, packet.reason_code)
+        if item is None:
+            code = ReasonCode.PACKET_IDENTIFIER_NOT_FOUND
+            self._reply(connection, PubRel(packet.packet_id, code))
+            return
+        self._take_reason(item, packet)
+        if release:
+            self._reply(connection, PubRel(packet.packet_id))
+        else:
+            item.finish()
+
+    @staticmethod
+    def _take_reason(item: Outgoing, packet: PubAck | PubRec) -> None:
+        item.reason = packet.reason_code
+        if packet.properties:
+            item.reason_text = explanation(packet.properties)
+
+    def _on_pubrel(self, connection: Connection, packet: PubRel) -> None:
+        code = self._receiver.on_pubrel(packet.packet_id)
+        if code == ReasonCode.SUCCESS and connection.protocol.unacknowledged:
+            connection.protocol.unacknowledged -= 1
+        self._reply(connection, PubComp(packet.packet_id, code))
+
+    def _on_answer(self, packet: SubAck | UnsubAck) -> None:
+        pending = self._pending.get(packet.packet_id)
+        if pending is None:
+            return
+        # MQTT 3 has no codes in UNSUBACK.
+        if packet.reason_codes or type(packet) is SubAck:
+            codes = len(packet.reason_codes)
+            if codes != pending.count:
+                raise RemoteProtocolError(
+                    f"{type(packet).__name__.upper()} has {codes} reason codes"
+                    f" for {pending.count} topic filters"
+                )
+        del self._pending[packet.packet_id]
+        self.sender.reserved.discard(packet.packet_id)
+        pending.finish(packet)
+
+    def _on_acknowledged_publish(self, connection: Connection, publish: Publish) -> Targets:
+        if publish.qos == 2 and not self._receiver.on_publish(publish.packet_id):
+            # It has been delivered: only the answer was lost (§4.3.3).
+            self.acknowledge(connection, publish)
+            return ()
+        return self._deliver_acknowledged(connection, publish)
+
+    def _deliver_acknowledged(self, connection: Connection, publish: Publish) -> Targets:
+        targets = self.subscriptions.targets(publish)
+        if not targets and self._keeps_unclaimed:
+            if len(self._unclaimed) >= MAX_UNCLAIMED:
+                old_connection, oldest = self._unclaimed.popleft()
+                logger.warning(
+                    "A message on %r that no subscription of this client asks for is dropped.",
+                    oldest.topic,
+                )
+                self.acknowledge(old_connection, oldest)
+            self._unclaimed.append((connection, publish))
+            return ()
+        crowded = [messages for messages in targets if not messages.has_room()]
+        for messages in targets:
+            messages.push(publish)
+        if crowded:
+            owed = _Owed(self, connection, publish, len(crowded))
+            for messages in crowded:
+                messages.owe(owed)
+        else:
+            self.acknowledge(connection, publish)
+        return targets
+
+    def acknowledge(self, connection: Connection, publish: Publish) -> None:
+        """Tell the broker that the message has arrived (gathered, not yet sent)."""
+        if connection is not self.connection:
+            return  # it will send the message again
+        if publish.qos == 1:
+            connection.protocol.unacknowledged -= 1
+            self._reply(connection, PubAck(publish.packet_id))
+        else:
+            self._reply(connection, PubRec(publish.packet_id))
+
+    @staticmethod
+    def _reply(connection: Connection, packet: PubAck | PubRec | PubRel | PubComp) -> None:
+        # The batch that is being handled may end with the broker's DISCONNECT.
+        if connection.protocol.state is State.CONNECTED:
+            connection.gather(connection.protocol.send(packet))
+
+
+def refusal(
+    url: str, refused: list[tuple[str, ReasonCode]], answer: SubAck | UnsubAck
+) -> RefusedError:
+    """The error for topic filters that a broker did not grant."""
+    filters = ", ".join(f"{name!r} ({code.sentence})" for name, code in refused)
+    return RefusedError(
+        f"The broker at {url} refused the subscription to {filters}"
+        f"{explanation(answer.properties)}.",
+        refused[0][1],
+    )

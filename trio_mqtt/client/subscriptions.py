@@ -1,0 +1,229 @@
+"""Which subscription gets which message: the client's filters and their users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from trio_mqtt.client.messages import Messages
+from trio_mqtt.protocol.packets import Publish, Subscription
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
+from trio_mqtt.protocol.topics import matches, parse_shared
+
+Targets = tuple[Messages, ...]
+
+# Topics whose subscriptions are remembered; past so many the memory starts anew.
+MAX_REMEMBERED = 10_000
+
+
+@dataclass(slots=True)
+class Options:
+    """The subscription options of MQTT 5.0 §3.8.3.1 that one user of a filter asks for."""
+
+    qos: int = 0
+    no_local: bool = False
+    retain_as_published: bool = False
+    retain_handling: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Filter:
+    """A topic filter at the broker, and who uses it here. The broker holds one subscription."""
+
+    topic_filter: str
+    plain: str  # without $share/NAME/
+    users: dict[Messages, Options] = field(default_factory=dict)
+    identifier: int | None = None
+    granted: bool = False
+
+    def subscription(self, retain_handling: int) -> Subscription:
+        """What to ask the broker for, so that each user gets no less than it asked for."""
+        options = self.users.values()
+        return Subscription(
+            self.topic_filter,
+            max(one.qos for one in options),
+            all(one.no_local for one in options),
+            any(one.retain_as_published for one in options),
+            retain_handling,
+        )
+
+
+@dataclass(slots=True)
+class Request:
+    """The content of one SUBSCRIBE."""
+
+    filters: list[Filter]
+    subscriptions: list[Subscription]
+    properties: Properties = field(default_factory=lambda: NO_PROPERTIES)
+
+
+class Subscriptions:
+    """All filters of a client.
+
+    Messages are assigned by matching their topic. Only where filters overlap does that not tell
+    which subscription a copy was sent for; there, the filters concerned get subscription
+    identifiers (MQTT 5.0 §3.8.2.1.2) if the broker has them. Where they do not overlap there are
+    none, which spares the broker and the client the work on every message.
+    """
+
+    def __init__(self) -> None:
+        self.filters: dict[str, Filter] = {}
+        # Who asked for an identifier: the messages retained before go to it alone.
+        self._owners: dict[int, tuple[Filter, Messages | None]] = {}
+        self._last_identifier = 0
+        self._by_topic: dict[str, Targets] = {}
+        self._by_identifiers: dict[tuple[str, tuple[int, ...], bool], Targets] = {}
+
+    # Subscribing.
+
+    def add(
+        self, messages: Messages, topic_filter: str, options: Options, identifiers: bool
+    ) -> list[Request]:
+        """Let `messages` use a filter; what to send for it, in this order."""
+        shared = parse_shared(topic_filter)
+        plain = shared[1] if shared else topic_filter
+        requests = []
+        entry = self.filters.get(topic_filter)
+        others = [
+            other
+            for other in self.filters.values()
+            if other is not entry and overlap(other.plain, plain)
+        ]
+        fresh = entry is None
+        if entry is None:
+            entry = self.filters[topic_filter] = Filter(topic_filter, plain)
+        entry.users[messages] = options
+        properties = NO_PROPERTIES
+        if identifiers and (others or not fresh):
+            for other in others:
+                if other.identifier is None:
+                    requests.append(self._identified(other, None, other.subscription(2)))
+            requests.append(
+                self._identified(entry, messages, entry.subscription(options.retain_handling))
+            )
+        else:
+            subscription = entry.subscription(options.retain_handling)
+            requests.append(Request([entry], [subscription], properties))
+        self._forget_routes()
+        return requests
+
+    def _identified(
+        self, entry: Filter, owner: Messages | None, subscription: Subscription
+    ) -> Request:
+        self._last_identifier += 1
+        entry.identifier = self._last_identifier
+        self._owners[entry.identifier] = (entry, owner)
+        properties: Properties = {"subscription_identifier": [entry.identifier]}
+        return Request([entry], [subscription], properties)
+
+    def remove(self, messages: Messages) -> list[Filter]:
+        """Forget a user; the filters that nobody uses any more, to unsubscribe from."""
+        unused = []
+        for topic_filter in dict.fromkeys(messages.filters):
+            entry = self.filters.get(topic_filter)
+            if entry is None or messages not in entry.users:
+                continue
+            del entry.users[messages]
+            if not entry.users:
+                del self.filters[topic_filter]
+                unused.append(entry)
+        if unused:
+            gone = set(map(id, unused))
+            self._owners = {
+                number: owner for number, owner in self._owners.items() if id(owner[0]) not in gone
+            }
+        self._forget_routes()
+        return unused
+
+    def all_again(self, identifiers: bool) -> list[Request]:
+        """What to send to a broker that has lost the session (or never had it)."""
+        self._owners.clear()
+        self._forget_routes()
+        requests = []
+        together: list[Filter] = []
+        for entry in self.filters.values():
+            if not entry.granted:
+                continue  # its subscriber is at it
+            if entry.identifier is not None and identifiers:
+                requests.append(self._identified(entry, None, self._renewed(entry)))
+            else:
+                entry.identifier = None
+                together.append(entry)
+        # A SUBSCRIBE of a hundred filters of usual length stays below any maximum packet size.
+        for start in range(0, len(together), 100):
+            some = together[start : start + 100]
+            requests.append(Request(some, [self._renewed(entry) for entry in some]))
+        return requests
+
+    @staticmethod
+    def _renewed(entry: Filter) -> Subscription:
+        return entry.subscription(min(one.retain_handling for one in entry.users.values()))
+
+    # Receiving.
+
+    def targets(self, publish: Publish) -> Targets:
+        """The subscriptions that a message goes to."""
+        identifiers = publish.properties.get("subscription_identifier")
+        if not identifiers:
+            return self.targets_of(publish.topic)
+        key = (publish.topic, tuple(identifiers), publish.retain)
+        found = self._by_identifiers.get(key)
+        if found is None:
+            found = self._identified_targets(*key)
+            if len(self._by_identifiers) >= MAX_REMEMBERED:
+                self._by_identifiers.clear()
+            self._by_identifiers[key] = found
+        return found
+
+    def targets_of(self, topic: str) -> Targets:
+        """The subscriptions whose filters match a topic."""
+        found = self._by_topic.get(topic)
+        if found is None:
+            found = _users(entry for entry in self.filters.values() if matches(entry.plain, topic))
+            if len(self._by_topic) >= MAX_REMEMBERED:
+                self._by_topic.clear()
+            self._by_topic[topic] = found
+        return found
+
+    def _identified_targets(self, topic: str, identifiers: Sequence[int], retain: bool) -> Targets:
+        found: dict[Messages, None] = {}
+        known = False
+        for identifier in identifiers:
+            entry, owner = self._owners.get(identifier, (None, None))
+            # A session from before this program may use the same numbers for other filters.
+            if entry is None or not matches(entry.plain, topic):
+                continue
+            known = True
+            kept_as_published = any(one.retain_as_published for one in entry.users.values())
+            if retain and owner is not None and not kept_as_published:
+                # Sent because `owner` subscribed (§3.3.1.3): the others have had it.
+                if owner in entry.users:
+                    found[owner] = None
+            else:
+                found.update(dict.fromkeys(entry.users))
+        return tuple(found) if known else self.targets_of(topic)
+
+    def _forget_routes(self) -> None:
+        self._by_topic.clear()
+        self._by_identifiers.clear()
+
+
+def _users(entries: Iterable[Filter]) -> Targets:
+    found: dict[Messages, None] = {}
+    for entry in entries:
+        found.update(dict.fromkeys(entry.users))
+    return tuple(found)
+
+
+def overlap(first: str, second: str) -> bool:
+    """Whether some topic matches both plain filters."""
+    a, b = first.split("/"), second.split("/")
+    for x, y in zip(a, b, strict=False):
+        if x == "#" or y == "#":
+            return True
+        if x != y and x != "+" and y != "+":
+            return False
+    # "a/#" matches "a" as well.
+    shorter, longer = (a, b) if len(a) <= len(b) else (b, a)
+    rest = longer[len(shorter) :]
+    return not rest or rest == ["#"]

@@ -1,0 +1,115 @@
+"""The client's connectors: from an address to a byte stream."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import anyio
+from anyio.abc import ByteStream
+
+from trio_mqtt.errors import ConnectionFailedError
+from trio_mqtt.transport.socket_stream import SocketStream
+from trio_mqtt.transport.urls import Address
+
+# How a byte stream to a broker is opened; it raises ConnectionFailedError where it cannot.
+Connector: TypeAlias = Callable[[Address], Awaitable[ByteStream]]
+
+# Seconds that one of a host's addresses gets before the next is tried as well (RFC 8305 §5).
+_HEAD_START = 0.25
+
+
+async def connect_tcp(address: Address) -> ByteStream:
+    """A TCP connection to `address`, without Nagle's delay.
+
+    A host with several addresses is tried at each of them, and the first that answers is taken.
+    Raises ConnectionFailedError. There is no time limit: the caller sets one.
+    """
+    try:
+        targets = await anyio.getaddrinfo(
+            address.host, address.port, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM
+        )
+    except OSError as error:
+        raise ConnectionFailedError(
+            f"The host {address.host!r} of {address.url} cannot be found ({_reason(error)}). "
+            "Check the name and the network."
+        ) from error
+    winners: list[socket.socket] = []
+    failures: list[OSError] = []
+    try:
+        async with anyio.create_task_group() as attempts:
+            for family, kind, protocol, _name, target in targets:
+                ended = anyio.Event()
+                attempts.start_soon(
+                    _attempt,
+                    (int(family), int(kind), protocol, target),
+                    winners,
+                    failures,
+                    attempts.cancel_scope,
+                    ended,
+                )
+                with anyio.move_on_after(_HEAD_START):
+                    await ended.wait()
+    except BaseException:
+        for sock in winners:
+            sock.close()
+        raise
+    for sock in winners[1:]:
+        sock.close()
+    if not winners:
+        raise _failure(address, failures) from failures[0]
+    winners[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return SocketStream(winners[0])
+
+
+async def _attempt(
+    target: tuple[int, int, int, tuple[str, int]],
+    winners: list[socket.socket],
+    failures: list[OSError],
+    others: anyio.CancelScope,
+    ended: anyio.Event,
+) -> None:
+    """Connect to one address; the first to succeed ends the other attempts."""
+    family, kind, protocol, where = target
+    try:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            await _connect(sock, where)
+        except BaseException:
+            sock.close()
+            raise
+        winners.append(sock)
+        others.cancel()
+    except OSError as error:
+        failures.append(error)
+    finally:
+        ended.set()
+
+
+async def _connect(sock: socket.socket, where: tuple[str, int]) -> None:
+    sock.setblocking(False)
+    try:
+        sock.connect(where)
+    except BlockingIOError:
+        await anyio.wait_writable(sock)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code)) from None
+
+
+def _failure(address: Address, failures: list[OSError]) -> ConnectionFailedError:
+    if any(isinstance(error, ConnectionRefusedError) for error in failures):
+        return ConnectionFailedError(
+            f"Nothing answers at {address.url} (connection refused). "
+            "Is the broker running, and is the port right?"
+        )
+    reasons = "; ".join(dict.fromkeys(_reason(error) for error in failures))
+    return ConnectionFailedError(
+        f"{address.url} cannot be reached ({reasons}). Check the address and the network."
+    )
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
