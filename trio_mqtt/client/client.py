@@ -114,6 +114,7 @@ async def open_client(
             try:
                 connection = await client._connect_first(wait_for_broker)  # noqa: SLF001
                 tasks.start_soon(client._stay_connected, connection, tasks.cancel_scope)  # noqa: SLF001
+                client._tell_connected(connection)  # noqa: SLF001
                 yield client
             except anyio.get_cancelled_exc_class():
                 raise
@@ -235,6 +236,8 @@ class Client:
             properties = NO_PROPERTIES
         elif properties:
             self._check_properties(properties)
+        if qos not in (0, 1, 2):
+            raise LocalProtocolError(f"There is no QoS {qos}: it is 0, 1 or 2.")
         await checkpoint_if_cancelled()
         if qos == 0:
             connection = session.connection
@@ -404,9 +407,13 @@ class Client:
     # Staying connected.
 
     async def _connect_first(self, wait_for_broker: bool) -> Connection:
-        if wait_for_broker:
-            return await self._connect_again(at_once=True)
-        return await self._connect()
+        connection = await (
+            self._connect_again(at_once=True) if wait_for_broker else self._connect()
+        )
+        if connection.connack.session_present:
+            self._session.keep_unclaimed()
+        self._session.attach(connection)
+        return connection
 
     async def _connect(self) -> Connection:
         connection = await connect(self._settings, self._version, clean_start=self._clean_start)
@@ -439,15 +446,8 @@ class Client:
     async def _stay_connected(self, connection: Connection, everything: anyio.CancelScope) -> None:
         """Serve one connection after the other until the client is closed or cannot go on."""
         session = self._session
-        first = True
         try:
             while True:
-                present = connection.connack.session_present
-                if first and present:
-                    session.keep_unclaimed()
-                first = False
-                session.attach(connection)
-                self._tell(Connected(self.url, self.client_id, present, self.protocol_version))
                 since = anyio.current_time()
                 reason = await connection.run(session)
                 if reason is None or self._closing:
@@ -457,6 +457,8 @@ class Client:
                 if not self._reconnect or is_lasting(reason):
                     raise reason
                 connection = await self._connect_again()
+                session.attach(connection)
+                self._tell_connected(connection)
         except Exception as error:  # `open_client` raises it
             self.failure = error
             session.end(
@@ -476,6 +478,10 @@ class Client:
             events.close()
         if connection is not None and connection.lost is None:
             await connection.close(Disconnect())
+
+    def _tell_connected(self, connection: Connection) -> None:
+        present = connection.connack.session_present
+        self._tell(Connected(self.url, self.client_id, present, self.protocol_version))
 
     def _tell(self, event: ConnectionEvent) -> None:
         match event:

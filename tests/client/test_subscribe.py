@@ -1,0 +1,420 @@
+"""Subscribing: who gets which message, what is acknowledged when, and full queues."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from tests.client.fake_broker import FakeBroker, Peer
+from trio_mqtt import Client, LocalProtocolError, Messages, ReasonCode, RefusedError
+from trio_mqtt.protocol.packets import (
+    ConnAck,
+    PubAck,
+    PubComp,
+    PubRec,
+    PubRel,
+    SubAck,
+    Subscribe,
+    Unsubscribe,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def payloads(messages: Messages, count: int) -> list[bytes]:
+    return [(await anext(messages)).payload for _ in range(count)]
+
+
+async def test_a_message_shows_all_that_it_carries(broker: FakeBroker) -> None:
+    async with broker.client() as client, client.subscribe("a/#", qos=2) as messages:
+        broker.peer.publish(
+            "a/b", b"gr\xc3\xbc\xc3\x9fe\xff", qos=1, retain=True, dup=True,
+            properties={"content_type": "text"},
+        )  # fmt: skip
+        message = await anext(messages)
+    assert message.topic == "a/b"
+    assert message.payload == b"gr\xc3\xbc\xc3\x9fe\xff"
+    assert message.text == "grüße\ufffd"
+    assert (message.qos, message.retain, message.dup) == (1, True, True)
+    assert message.properties == {"content_type": "text"}
+
+
+async def test_subscribe_sends_its_options_and_leaving_unsubscribes(broker: FakeBroker) -> None:
+    async with broker.client() as client:
+        async with client.subscribe(
+            "a", "b/+", qos=1, no_local=True, retain_as_published=True, retain_handling=2
+        ):
+            sent = [one for packet in broker.peer.all(Subscribe) for one in packet.subscriptions]
+            assert [one.topic_filter for one in sent] == ["a", "b/+"]
+            for one in sent:
+                assert (one.qos, one.no_local, one.retain_as_published) == (1, True, True)
+                assert one.retain_handling == 2
+        left = [name for packet in broker.peer.all(Unsubscribe) for name in packet.topic_filters]
+        assert sorted(left) == ["a", "b/+"]
+        assert client._session.sender.reserved == set()
+
+
+async def test_a_subscription_may_be_left_in_the_session(broker: FakeBroker) -> None:
+    async with (
+        broker.client(client_id="me", clean_start=False) as client,
+        client.subscribe("a", unsubscribe=False),
+    ):
+        pass
+    assert broker.peer.all(Unsubscribe) == []
+
+
+async def test_subscribe_waits_for_suback(broker: FakeBroker) -> None:
+    entered = False
+    async with broker.client() as client, anyio.create_task_group() as tasks:
+        broker.peer.mute = {Subscribe}
+
+        async def subscribe() -> None:
+            nonlocal entered
+            async with client.subscribe("a"):
+                entered = True
+
+        tasks.start_soon(subscribe)
+        packet = await broker.peer.expect(Subscribe)
+        await anyio.wait_all_tasks_blocked()
+        assert not entered
+        broker.peer.send(SubAck(packet.packet_id, [ReasonCode.SUCCESS]))
+    assert entered
+
+
+@pytest.mark.parametrize("version", [4, 5])
+async def test_a_refused_filter_is_told_and_the_others_are_given_back(
+    broker: FakeBroker, version: int
+) -> None:
+    def refuse_secret(peer: Peer, packet: Subscribe) -> None:
+        peer.send(
+            SubAck(
+                packet.packet_id,
+                [
+                    ReasonCode.NOT_AUTHORIZED
+                    if "secret" in one.topic_filter
+                    else ReasonCode.SUCCESS
+                    for one in packet.subscriptions
+                ],
+            )
+        )
+
+    broker.answers[Subscribe] = refuse_secret
+    async with broker.client(protocol_version=version) as client:
+        with pytest.raises(RefusedError, match="'secret/#'") as caught:
+            async with client.subscribe("open", "secret/#"):
+                pytest.fail("a refused subscription was entered")
+        if version == 5:
+            assert caught.value.reason_code is ReasonCode.NOT_AUTHORIZED
+            assert "not authorized" in str(caught.value)
+        assert "'open'" not in str(caught.value)
+        left = [name for packet in broker.peer.all(Unsubscribe) for name in packet.topic_filters]
+        assert "open" in left
+        assert client._session.subscriptions.filters == {}
+
+
+@pytest.mark.parametrize("filters", [(), ("",), ("a/#/b",), ("a+",), ("$share/g",), ("ok", "#x")])
+async def test_what_is_not_a_filter_is_told(broker: FakeBroker, filters: tuple[str, ...]) -> None:
+    async with broker.client() as client:
+        with pytest.raises(LocalProtocolError):
+            async with client.subscribe(*filters):
+                pytest.fail("what is not a filter was subscribed to")
+    assert broker.peer.all(Subscribe) == []
+
+
+async def test_what_the_broker_does_not_have_is_told(broker: FakeBroker) -> None:
+    broker.connack = ConnAck(
+        properties={"wildcard_subscription_available": 0, "shared_subscription_available": 0}
+    )
+    async with broker.client() as client:
+        for topic_filter, what in (("a/#", "wildcard"), ("$share/g/a", "shared")):
+            with pytest.raises(LocalProtocolError, match=what):
+                async with client.subscribe(topic_filter):
+                    pytest.fail("the broker does not have it")
+        async with client.subscribe("a"):
+            pass
+
+
+@pytest.mark.parametrize("number", [0, 2])
+async def test_a_suback_that_does_not_fit_ends_the_connection(
+    broker: FakeBroker, number: int
+) -> None:
+    bad = True
+
+    def answer(peer: Peer, packet: Subscribe) -> None:
+        nonlocal bad
+        if bad:
+            bad = False
+            peer.send_raw(
+                bytes((0x90, 3 + number)) + packet.packet_id.to_bytes(2, "big") + b"\0"
+                + bytes(number)
+            )  # fmt: skip
+        else:
+            peer.send(SubAck(packet.packet_id, [ReasonCode.SUCCESS]))
+
+    broker.answers[Subscribe] = answer
+    async with broker.client() as client, client.subscribe("a") as messages:
+        assert len(broker.peers) == 2
+        broker.peer.publish("a", b"1")
+        assert await payloads(messages, 1) == [b"1"]
+
+
+async def test_filters_that_do_not_overlap_need_no_identifiers(broker: FakeBroker) -> None:
+    async with (
+        broker.client() as client,
+        client.subscribe("a/+") as first,
+        client.subscribe("b/#") as second,
+        client.subscribe("$share/g/c") as third,
+    ):
+        broker.peer.publish("a/1", b"a")
+        broker.peer.publish("b", b"b")
+        broker.peer.publish("c", b"c")
+        for messages, payload in ((first, b"a"), (second, b"b"), (third, b"c")):
+            assert await payloads(messages, 1) == [payload]
+            assert len(messages) == 0
+        assert all(not packet.properties for packet in broker.peer.all(Subscribe))
+
+
+async def test_overlapping_subscriptions_get_each_their_copy(broker: FakeBroker) -> None:
+    async with (
+        broker.client() as client,
+        client.subscribe("a/b") as exact,
+        client.subscribe("a/#") as all_below,
+    ):
+        again, new = broker.peer.all(Subscribe)[1:]
+        assert again.subscriptions[0].topic_filter == "a/b"
+        assert again.subscriptions[0].retain_handling == 2
+        one = again.properties["subscription_identifier"]
+        two = new.properties["subscription_identifier"]
+        # A broker may send a copy for each subscription,
+        broker.peer.publish("a/b", b"1", properties={"subscription_identifier": one})
+        broker.peer.publish("a/b", b"1", properties={"subscription_identifier": two})
+        # or one for all that match.
+        broker.peer.publish("a/b", b"2", properties={"subscription_identifier": one + two})
+        broker.peer.publish("a/c", b"3", properties={"subscription_identifier": two})
+        assert await payloads(exact, 2) == [b"1", b"2"]
+        assert await payloads(all_below, 3) == [b"1", b"2", b"3"]
+        assert len(exact) == len(all_below) == 0
+
+
+async def test_overlapping_subscriptions_match_by_topic_in_mqtt_3(broker: FakeBroker) -> None:
+    async with (
+        broker.client(protocol_version=4) as client,
+        client.subscribe("a/b") as exact,
+        client.subscribe("a/#") as all_below,
+    ):
+        broker.peer.publish("a/b", b"1")
+        broker.peer.publish("a/c", b"2")
+        assert await payloads(exact, 1) == [b"1"]
+        assert await payloads(all_below, 2) == [b"1", b"2"]
+
+
+async def test_retained_messages_of_a_second_subscription_go_to_it_alone(
+    broker: FakeBroker,
+) -> None:
+    async with broker.client() as client, client.subscribe("a") as first:
+        async with client.subscribe("a") as second:
+            number = broker.peer.all(Subscribe)[-1].properties["subscription_identifier"]
+            properties = {"subscription_identifier": number}
+            broker.peer.publish("a", b"old", retain=True, properties=properties)  # type: ignore[arg-type]  # a plain dict
+            broker.peer.publish("a", b"new", properties=properties)  # type: ignore[arg-type]  # likewise
+            assert await payloads(second, 2) == [b"old", b"new"]
+            assert await payloads(first, 1) == [b"new"]
+        assert broker.peer.all(Unsubscribe) == []
+        broker.peer.publish("a", b"newer", properties=properties)  # type: ignore[arg-type]  # likewise
+        assert await payloads(first, 1) == [b"newer"]
+    assert len(broker.peer.all(Unsubscribe)) == 1
+
+
+async def test_the_greatest_qos_of_a_filters_users_is_asked_for(broker: FakeBroker) -> None:
+    async with (
+        broker.client() as client,
+        client.subscribe("a", qos=2),
+        client.subscribe("a", qos=0),
+    ):
+        assert [packet.subscriptions[0].qos for packet in broker.peer.all(Subscribe)] == [2, 2]
+
+
+async def test_each_message_is_acknowledged_once_it_is_in_the_queue(broker: FakeBroker) -> None:
+    async with broker.client() as client, client.subscribe("a", qos=2) as messages:
+        broker.peer.publish("a", b"1", b"2", qos=1)
+        broker.peer.publish("a", b"3", qos=2)
+        assert (await broker.peer.expect(PubAck)).packet_id == 1
+        assert (await broker.peer.expect(PubAck)).packet_id == 2
+        assert (await broker.peer.expect(PubRec)).packet_id == 3
+        assert (await broker.peer.expect(PubComp)).packet_id == 3
+        assert await payloads(messages, 3) == [b"1", b"2", b"3"]
+
+
+async def test_a_repeated_message_of_qos_2_is_delivered_once(broker: FakeBroker) -> None:
+    async with broker.client(protocol_version=4) as client, client.subscribe("a") as messages:
+        peer = broker.peer
+        peer.mute = {PubRec}
+        peer.publish("a", b"1", qos=2, packet_id=7)
+        await peer.expect(PubRec)
+        peer.publish("a", b"1", qos=2, packet_id=7, dup=True)
+        await peer.expect(PubRec)
+        peer.send(PubRel(7))
+        await peer.expect(PubComp)
+        peer.publish("a", b"2", qos=2, packet_id=7)
+        assert await payloads(messages, 2) == [b"1", b"2"]
+
+
+async def test_many_tasks_may_share_a_subscription(broker: FakeBroker) -> None:
+    taken: list[bytes] = []
+    async with broker.client() as client, client.subscribe("a") as messages:
+
+        async def take() -> None:
+            async for message in messages:
+                taken.append(message.payload)
+                if len(taken) == 30:
+                    tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(take)
+            await anyio.wait_all_tasks_blocked()
+            broker.peer.publish("a", *(b"%d" % number for number in range(30)))
+    assert sorted(map(int, taken)) == list(range(30))
+
+
+async def test_iteration_ends_with_its_subscription_and_with_the_client(
+    broker: FakeBroker,
+) -> None:
+    ended: list[str] = []
+
+    async def iterate(messages: Messages, name: str) -> None:
+        async for _ in messages:
+            pytest.fail("nothing was published")
+        ended.append(name)
+
+    async with anyio.create_task_group() as tasks, broker.client() as client:
+        async with client.subscribe("a") as messages:
+            tasks.start_soon(iterate, messages, "subscription")
+            await anyio.wait_all_tasks_blocked()
+        await anyio.wait_all_tasks_blocked()
+        assert ended == ["subscription"]
+    with pytest.raises(StopAsyncIteration):
+        await anext(messages)
+
+
+# Full queues.
+
+
+async def test_a_full_queue_stops_the_reading_and_taking_goes_on(broker: FakeBroker) -> None:
+    async with broker.client() as client, client.subscribe("a", buffer=10) as messages:
+        for number in range(50):
+            broker.peer.publish("a", b"%d" % number)
+            await anyio.wait_all_tasks_blocked()
+        assert len(messages) == 10
+        assert [int(one) for one in await payloads(messages, 50)] == list(range(50))
+        assert messages.dropped == 0
+
+
+async def test_an_answer_is_read_past_a_full_queue(broker: FakeBroker) -> None:
+    async with broker.client() as client, client.subscribe("a", buffer=10) as messages:
+        broker.peer.publish("a", *(b"%d" % number for number in range(10)))
+        await anyio.wait_all_tasks_blocked()
+        # Behind these come PUBACK and SUBACK, for a consumer that awaits them within its loop.
+        broker.peer.publish("a", *(b"%d" % number for number in range(10, 30)))
+        async for message in messages:
+            if int(message.payload) == 0:
+                assert await client.publish("b", qos=1) is ReasonCode.SUCCESS
+                async with client.subscribe("c"):
+                    pass
+            if int(message.payload) == 29:
+                break
+        assert messages.dropped == 0
+
+
+async def test_qos_0_is_dropped_and_counted_only_far_past_the_bound(broker: FakeBroker) -> None:
+    async with broker.client() as client, client.subscribe("a", buffer=10) as messages:
+        broker.peer.publish("a", *(b"%d" % number for number in range(10)))
+        await anyio.wait_all_tasks_blocked()
+        broker.peer.publish("a", *(b"%d" % number for number in range(10, 200)))
+        await client.publish("b", qos=1)
+        assert len(messages) == 100
+        assert messages.dropped == 100
+        assert [int(one) for one in await payloads(messages, 100)] == list(range(100))
+
+
+async def test_what_a_full_queue_cannot_hold_is_not_acknowledged(broker: FakeBroker) -> None:
+    async with broker.client() as client, client.subscribe("a", qos=1, buffer=4) as messages:
+        peer = broker.peer
+        peer.publish("a", *(b"%d" % number for number in range(10)), qos=1)
+        await anyio.wait_all_tasks_blocked()
+        assert [packet.packet_id for packet in peer.all(PubAck)] == [1, 2, 3, 4]
+        await payloads(messages, 3)
+        await anyio.wait_all_tasks_blocked()
+        assert [packet.packet_id for packet in peer.all(PubAck)] == list(range(1, 8))
+        await payloads(messages, 7)
+        await anyio.wait_all_tasks_blocked()
+        assert [packet.packet_id for packet in peer.all(PubAck)] == list(range(1, 11))
+
+
+async def test_a_message_of_two_queues_is_acknowledged_when_both_have_room(
+    broker: FakeBroker,
+) -> None:
+    async with (
+        broker.client(protocol_version=4) as client,
+        client.subscribe("a", qos=1, buffer=1) as small,
+        client.subscribe("+", qos=1, buffer=1) as other,
+    ):
+        peer = broker.peer
+        peer.publish("a", b"1", b"2", qos=1)
+        await anyio.wait_all_tasks_blocked()
+        await payloads(small, 1)
+        await anyio.wait_all_tasks_blocked()
+        assert len(peer.all(PubAck)) == 1
+        await payloads(other, 1)
+        await anyio.wait_all_tasks_blocked()
+        assert len(peer.all(PubAck)) == 2
+
+
+async def test_leaving_a_full_subscription_frees_the_connection(broker: FakeBroker) -> None:
+    async with broker.client() as client, client.subscribe("b") as other:
+        async with client.subscribe("a", qos=1, buffer=1):
+            broker.peer.publish("a", b"1", b"2", qos=1)
+            await anyio.wait_all_tasks_blocked()
+            broker.peer.publish("b", b"3")
+            await anyio.wait_all_tasks_blocked()
+            assert len(other) == 0
+        assert await payloads(other, 1) == [b"3"]
+        await anyio.wait_all_tasks_blocked()
+        assert len(broker.peer.all(PubAck)) == 2
+
+
+async def test_keep_alive_goes_on_while_a_queue_is_full(broker: FakeBroker) -> None:
+    async with (
+        broker.client(keep_alive=10) as client,
+        client.subscribe("a", buffer=1) as messages,
+    ):
+        broker.peer.publish("a", b"1", b"2")
+        await anyio.sleep(1_000)
+        assert len(broker.peers) == 1
+        assert await payloads(messages, 2) == [b"1", b"2"]
+        await anyio.sleep(1_000)
+        assert len(broker.peers) == 1
+
+
+async def test_the_order_of_messages_is_kept_when_queues_fill(broker: FakeBroker) -> None:
+    got: list[int] = []
+
+    async def take(messages: Messages, client: Client) -> None:
+        async for message in messages:
+            got.append(int(message.payload))
+            if len(got) % 7 == 0:
+                await client.publish("echo", message.payload, qos=len(got) % 3)
+            if len(got) == 200:
+                return
+
+    async with (
+        broker.client() as client,
+        client.subscribe("a", qos=2, buffer=5) as messages,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(take, messages, client)
+        for number in range(200):
+            broker.peer.publish("a", b"%d" % number, qos=1 + number % 2)
+            if number % 20 == 0:
+                await anyio.wait_all_tasks_blocked()
+    assert got == list(range(200))
