@@ -305,7 +305,7 @@ async def test_a_full_queue_stops_the_reading_and_taking_goes_on(broker: FakeBro
         for number in range(50):
             broker.peer.publish("a", b"%d" % number)
             await anyio.wait_all_tasks_blocked()
-        assert len(messages) == 10
+        assert len(messages) == 11
         assert [int(one) for one in await payloads(messages, 50)] == list(range(50))
         assert messages.dropped == 0
 
@@ -351,6 +351,18 @@ async def test_what_a_full_queue_cannot_hold_is_not_acknowledged(broker: FakeBro
         assert [packet.packet_id for packet in peer.all(PubAck)] == list(range(1, 11))
 
 
+async def test_what_is_held_unacknowledged_does_not_stop_the_reading(broker: FakeBroker) -> None:
+    async with (
+        broker.client() as client,
+        client.subscribe("a", qos=1, buffer=1),
+        client.subscribe("b") as other,
+    ):
+        broker.peer.publish("a", b"1", b"2", b"3", qos=1)
+        await anyio.wait_all_tasks_blocked()
+        broker.peer.publish("b", b"4")
+        assert await payloads(other, 1) == [b"4"]
+
+
 async def test_a_message_of_two_queues_is_acknowledged_when_both_have_room(
     broker: FakeBroker,
 ) -> None:
@@ -374,7 +386,9 @@ async def test_leaving_a_full_subscription_frees_the_connection(broker: FakeBrok
     async with broker.client() as client, client.subscribe("b") as other:
         async with client.subscribe("a", qos=1, buffer=1):
             broker.peer.publish("a", b"1", b"2", qos=1)
+            broker.peer.publish("a", b"3")
             await anyio.wait_all_tasks_blocked()
+            assert len(broker.peer.all(PubAck)) == 1
             broker.peer.publish("b", b"3")
             await anyio.wait_all_tasks_blocked()
             assert len(other) == 0

@@ -123,7 +123,7 @@ async def open_client(
             finally:
                 with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
                     await client._close()  # noqa: SLF001
-                tasks.cancel_scope.cancel()
+                client._serving.cancel()  # noqa: SLF001
     finally:
         if raised is None:
             raised = client.failure
@@ -155,6 +155,9 @@ class Client:
         self._backoff = Backoff()
         self._clean_start = settings.clean_start
         self._closing = False
+        # Cancelling the block must not cut the connection before DISCONNECT: leaving the block
+        # ends the connection, always and within bounded time.
+        self._serving = anyio.CancelScope(shield=True)
 
     # What can be seen.
 
@@ -447,18 +450,8 @@ class Client:
         """Serve one connection after the other until the client is closed or cannot go on."""
         session = self._session
         try:
-            while True:
-                since = anyio.current_time()
-                reason = await connection.run(session)
-                if reason is None or self._closing:
-                    return
-                self._backoff.connection_ended(anyio.current_time() - since)
-                self._tell(ConnectionLost(reason))
-                if not self._reconnect or is_lasting(reason):
-                    raise reason
-                connection = await self._connect_again()
-                session.attach(connection)
-                self._tell_connected(connection)
+            with self._serving:
+                await self._serve(connection)
         except Exception as error:  # `open_client` raises it
             self.failure = error
             session.end(
@@ -467,6 +460,21 @@ class Client:
                 else ConnectionLostError(f"The client has failed: {error!r}.")
             )
             everything.cancel()
+
+    async def _serve(self, connection: Connection) -> None:
+        session = self._session
+        while True:
+            since = anyio.current_time()
+            reason = await connection.run(session)
+            if reason is None or self._closing:
+                return
+            self._backoff.connection_ended(anyio.current_time() - since)
+            self._tell(ConnectionLost(reason))
+            if not self._reconnect or is_lasting(reason):
+                raise reason
+            connection = await self._connect_again()
+            session.attach(connection)
+            self._tell_connected(connection)
 
     async def _close(self) -> None:
         """Leave in order: DISCONNECT, and all that was written before it."""

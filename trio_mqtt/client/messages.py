@@ -52,13 +52,13 @@ class Messages:
     iteration hands it over: cancelling loses none. Iteration ends when the subscription is closed
     and raises the client's error where the connection has failed for good.
 
-    `buffer` bounds what waits here. While so many messages wait, the client stops reading from its
-    connection, and TCP slows the broker down; what the last read brought along (up to 256 KiB) may
-    stand above the bound. While this client awaits an answer (an acknowledgement, SUBACK) it reads
-    on, since the answer comes behind messages in the same stream: then messages of QoS 1 and 2
-    above the bound are held unacknowledged, of which the broker sends no more than the receive
-    maximum, and those of QoS 0 are kept up to ten times `buffer`, then dropped and counted in
-    `dropped`.
+    `buffer` bounds what waits here. Of QoS 1 and 2, what comes above the bound is held
+    unacknowledged until it has room, and of such messages the broker sends no more than the receive
+    maximum. Messages of QoS 0 cannot be held back so: when one stands above the bound, the client
+    stops reading from its connection, and TCP slows the broker down; what the last read brought
+    along (up to 256 KiB) is kept. While this client awaits an answer (an acknowledgement, SUBACK)
+    it reads on, since the answer comes behind messages in the same stream: then messages of QoS 0
+    are kept up to ten times `buffer`, after that dropped and counted in `dropped`.
     """
 
     def __init__(self, filters: tuple[str, ...], buffer: int, relieved: Callable[[], None]) -> None:
@@ -122,9 +122,12 @@ class Messages:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many messages wait as `buffer` says; it stays so until half are taken."""
-        if not self._full and len(self._queue) >= self.buffer and not self._closed:
-            self._full = True
+        """Whether a message that cannot be held back stands above the bound.
+
+        Once it is, it stays so until half of the buffer is free.
+        """
+        if not self._full and len(self._queue) - len(self._owed) > self.buffer:
+            self._full = not self._closed
         return self._full
 
     def push(self, publish: Publish) -> None:

@@ -420,23 +420,29 @@ class Session:
         if connection.closing:
             return
         touched: set[Messages] = set()
-        if plain and not self._full:
-            targets_of = self.subscriptions.targets_of
-            topic: str | None = None
-            targets: Targets = ()
-            for publish in cast("list[Publish]", packets):
-                if publish.topic is not topic:
-                    topic = publish.topic
-                    targets = targets_of(topic)
-                    touched.update(targets)
-                for messages in targets:
-                    messages.push(publish)
-        else:
-            self._on_mixed(connection, packets, touched)
-        for messages in touched:
-            messages.wake()
-            if messages.is_full:
-                self._full.add(messages)
+        try:
+            if plain and not self._full:
+                self._on_plain(cast("list[Publish]", packets), touched)
+            else:
+                self._on_mixed(connection, packets, touched)
+        finally:
+            for messages in touched:
+                messages.wake()
+                if messages.is_full:
+                    self._full.add(messages)
+
+    def _on_plain(self, packets: list[Publish], touched: set[Messages]) -> None:
+        """A batch of messages of QoS 0, none of which needs a closer look."""
+        targets_of = self.subscriptions.targets_of
+        topic: str | None = None
+        targets: Targets = ()
+        for publish in packets:
+            if publish.topic is not topic:
+                topic = publish.topic
+                targets = targets_of(topic)
+                touched.update(targets)
+            for messages in targets:
+                messages.push(publish)
 
     def _on_mixed(
         self, connection: Connection, packets: list[Packet], touched: set[Messages]
