@@ -124,9 +124,11 @@ class Connection:
         if sent < len(data):
             self._unwritten.append(data[sent:])
             self._to_write.set()
+        else:
+            self._wake_writers()
 
     async def room(self) -> None:
-        """Wait until the writer has written something, or the connection has ended."""
+        """Wait until something has been written, or the connection has ended."""
         if self.lost is None:
             if self._room is None:
                 self._room = anyio.Event()

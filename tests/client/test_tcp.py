@@ -1,0 +1,191 @@
+"""The client over real sockets of this machine, in real time."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute, SocketStream
+
+from trio_mqtt import ConnectionFailedError, ReasonCode, open_client
+from trio_mqtt.protocol.connection import ServerConnection
+from trio_mqtt.protocol.packets import (
+    ConnAck,
+    Connect,
+    Disconnect,
+    Packet,
+    PubAck,
+    Publish,
+    SubAck,
+    Subscribe,
+    UnsubAck,
+    Unsubscribe,
+)
+from trio_mqtt.transport.connecting import connect_tcp
+from trio_mqtt.transport.urls import parse_url
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+class Server:
+    """An echo: what is published comes back to its publisher."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"mqtt://localhost:{port}"
+        self.received: list[Packet] = []
+        self.closed = anyio.Event()
+
+    async def serve(self, stream: SocketStream) -> None:
+        protocol = ServerConnection(
+            maximum_packet_size=100_000_000, receive_maximum=65_535, topic_alias_maximum=0
+        )
+        async with stream:
+            try:
+                while True:
+                    packets = protocol.receive(await stream.receive())
+                    self.received += packets
+                    answer = b"".join(self.answer(protocol, packet) for packet in packets)
+                    if answer:
+                        await stream.send(answer)
+            except anyio.EndOfStream:
+                self.closed.set()
+
+    def answer(self, protocol: ServerConnection, packet: Packet) -> bytes:
+        match packet:
+            case Connect():
+                return protocol.send(ConnAck())
+            case Subscribe():
+                return protocol.send(SubAck(packet.packet_id, [ReasonCode.SUCCESS]))
+            case Unsubscribe():
+                return protocol.send(UnsubAck(packet.packet_id, [ReasonCode.SUCCESS]))
+            case Publish(qos=0):
+                return packet.frame or b""
+            case Publish():
+                return protocol.send(PubAck(packet.packet_id))
+        return b""
+
+
+@asynccontextmanager
+async def running_server() -> AsyncIterator[Server]:
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
+    async with listener, anyio.create_task_group() as tasks:
+        port = listener.extra(SocketAttribute.local_port)  # noqa: S610 # not Django
+        server = Server(port)
+        tasks.start_soon(listener.serve, server.serve)
+        yield server
+        tasks.cancel_scope.cancel()
+
+
+async def test_messages_large_and_small_travel_both_ways() -> None:
+    payloads = [b"", b"x", bytes(range(256)) * 8_000, b"end"]
+    async with (
+        running_server() as server,
+        open_client(server.url) as client,
+        client.subscribe("t") as messages,
+    ):
+        for payload in payloads:
+            await client.publish("t", payload)
+        assert [(await anext(messages)).payload for _ in payloads] == payloads
+        assert await client.publish("t", "acknowledged", qos=1) is ReasonCode.SUCCESS
+
+
+async def test_the_last_words_arrive_although_unread_bytes_wait() -> None:
+    async with running_server() as server:
+        async with open_client(server.url) as client:
+            for number in range(5_000):
+                await client.publish("t", b"%d" % number)
+        await server.closed.wait()
+        assert isinstance(server.received[-1], Disconnect)
+        assert len(server.received) == 5_002
+
+
+async def test_many_tasks_publish_at_once() -> None:
+    async with running_server() as server, open_client(server.url) as client:
+
+        async def publish(number: int) -> None:
+            for count in range(20):
+                await client.publish(f"t/{number}", b"%d" % count, qos=1)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(publish, number)
+        for number in range(20):
+            mine = [
+                int(packet.payload)
+                for packet in server.received
+                if isinstance(packet, Publish) and packet.topic == f"t/{number}"
+            ]
+            assert mine == list(range(20))
+
+
+async def test_nagles_delay_is_off() -> None:
+    async with running_server() as server:
+        stream = await connect_tcp(parse_url(server.url))
+        try:
+            sock = stream._socket  # type: ignore[attr-defined]  # the stream's own
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        finally:
+            await stream.aclose()
+        for use in (stream.receive(), stream.send(b"x"), stream.send_eof()):
+            with pytest.raises(anyio.ClosedResourceError):
+                await use
+
+
+async def test_where_nothing_listens_the_error_says_so() -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        url = f"mqtt://127.0.0.1:{sock.getsockname()[1]}"
+        with pytest.raises(ConnectionFailedError, match=f"Nothing answers at {url}"):
+            async with open_client(url):
+                pytest.fail("nothing listens there")
+
+
+async def test_a_host_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unknown(*_args: object, **_options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr("anyio.getaddrinfo", unknown)
+    with pytest.raises(ConnectionFailedError, match=r"'nowhere' .* cannot be found"):
+        async with open_client("mqtt://nowhere"):
+            pytest.fail("there is no such host")
+
+
+async def test_a_host_with_several_addresses_is_tried_at_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running_server() as server:
+        port = parse_url(server.url).port
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            ports = [unused.getsockname()[1], port, port]
+
+            async def several(*_args: object, **_options: object) -> list[object]:
+                return [
+                    (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", one)) for one in ports
+                ]
+
+            monkeypatch.setattr("anyio.getaddrinfo", several)
+            async with open_client(server.url) as client:
+                assert await client.publish("t", qos=1) is ReasonCode.SUCCESS
+
+
+async def test_an_address_that_does_not_answer_is_given_up() -> None:
+    # A listener whose queue is full leaves connections unanswered.
+    with socket.socket() as listener, socket.socket() as filling, socket.socket() as more:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for sock in (filling, more):
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        url = f"mqtt://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(ConnectionFailedError, match=r"did not answer within 0\.2 s"):
+            async with open_client(url, connect_timeout=0.2):
+                pytest.fail("nothing answers there")
