@@ -26,6 +26,7 @@ READ_SIZE = 262_144  # bytes
 # a task that publishes without end lets others run.
 MAX_UNWRITTEN_BYTES = 65_536
 MAX_UNWRITTEN_PACKETS = 256
+_COPIED_PAYLOAD = 1_024  # bytes up to which joining is cheaper than carrying two pieces
 # A connection that ends in order has so many seconds to write what is left and see it end.
 CLOSE_TIMEOUT = 2.0
 
@@ -71,6 +72,7 @@ class Connection:
         self._unwritten: list[bytes] = []
         self._unwritten_size = 0
         self._writing = False
+        self._waking = False  # the writer is about to look
         self._to_write = anyio.Event()
         self._room: anyio.Event | None = None
         self._resumed: anyio.Event | None = None
@@ -83,6 +85,11 @@ class Connection:
     # Writing.
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be written."""
+        return not self._unwritten
+
+    @property
     def full(self) -> bool:
         """Whether to wait for `room` before writing more messages."""
         return (
@@ -92,9 +99,16 @@ class Connection:
 
     def write(self, data: bytes) -> None:
         """Have bytes sent at the writer's next turn."""
-        self._unwritten.append(data)
-        self._unwritten_size += len(data)
-        self._to_write.set()
+        self.gather(data)
+        self.flush_soon()
+
+    def gather_message(self, head: bytes, payload: bytes) -> None:
+        """`gather` a message whose payload, if it is large, is not to be copied for that."""
+        if len(payload) > _COPIED_PAYLOAD:
+            self._unwritten += (head, payload)
+        else:
+            self._unwritten.append(head + payload)
+        self._unwritten_size += len(head) + len(payload)
 
     def gather(self, data: bytes) -> None:
         """Have bytes sent by the next `flush`, which the caller promises."""
@@ -103,7 +117,8 @@ class Connection:
 
     def flush_soon(self) -> None:
         """Have what is gathered sent at the writer's next turn."""
-        if self._unwritten:
+        if not self._waking:
+            self._waking = True
             self._to_write.set()
 
     def flush(self) -> None:
@@ -111,7 +126,7 @@ class Connection:
         if not self._unwritten:
             return
         if self._writing or self._send_now is None:
-            self._to_write.set()
+            self.flush_soon()
             return
         data = b"".join(self._unwritten)
         try:
@@ -123,7 +138,7 @@ class Connection:
         self._has_sent = True
         if sent < len(data):
             self._unwritten.append(data[sent:])
-            self._to_write.set()
+            self.flush_soon()
         else:
             self._wake_writers()
 
@@ -252,6 +267,7 @@ class Connection:
         while True:
             if not self._unwritten:
                 self._to_write = anyio.Event()
+                self._waking = False
                 await self._to_write.wait()
                 if not self._unwritten:
                     continue

@@ -34,6 +34,7 @@ from trio_mqtt.protocol.packets import (
     UnsubAck,
     Unsubscribe,
 )
+from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 logger = logging.getLogger("trio_mqtt.client")
@@ -45,10 +46,27 @@ MAX_UNCLAIMED = 100
 class Outgoing:
     """A message of QoS 1 or 2 that is being published, and its outcome."""
 
-    __slots__ = ("_done", "abandoned", "error", "message", "reason", "reason_text")
+    __slots__ = (
+        "_done",
+        "abandoned",
+        "error",
+        "payload",
+        "properties",
+        "qos",
+        "reason",
+        "reason_text",
+        "retain",
+        "topic",
+    )
 
-    def __init__(self, message: Publish) -> None:
-        self.message = message
+    def __init__(
+        self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties
+    ) -> None:
+        self.topic = topic
+        self.payload = payload
+        self.qos = qos
+        self.retain = retain
+        self.properties = properties
         self.reason = ReasonCode.SUCCESS
         self.reason_text = ""
         self.error: MqttError | None = None
@@ -173,7 +191,7 @@ class Session:
             item.fail(
                 ConnectionLostError(
                     f"The broker at {connection.url} lost the session after it had received a"
-                    f" message of QoS 2 on {item.message.topic!r}:"
+                    f" message of QoS 2 on {item.topic!r}:"
                     " whether it was delivered is not known."
                 )
             )
@@ -215,11 +233,8 @@ class Session:
         if entry is None:
             return
         item = entry[1]
-        message = item.message
-        message.packet_id = packet_id
-        message.dup = dup
         try:
-            connection.gather(connection.protocol.send(message))
+            self._gather(connection, packet_id, item, dup=dup)
         except LocalProtocolError as error:
             # This broker no longer accepts what the one before did.
             del self.sender.in_flight[packet_id]
@@ -248,6 +263,7 @@ class Session:
         if self.error is not None:
             return
         self.error = error
+        self.connection = None
         for _qos, item in list(self.sender.in_flight.values()):
             item.fail(error)
         for item in list(self.sender.released.values()):
@@ -269,8 +285,8 @@ class Session:
 
     # Publishing.
 
-    async def turn(self) -> Connection:
-        """A connection on which one more message of QoS 1 or 2 may be sent now.
+    async def turn(self) -> None:
+        """Wait until one more message of QoS 1 or 2 may be sent.
 
         The broker's receive maximum is given out in the order of asking.
         """
@@ -281,7 +297,7 @@ class Session:
                 await connection.room()
                 continue
             if self.sender.quota > 0 and (waited or not self._for_quota):
-                return connection
+                return
             mine = anyio.Event()
             if waited:
                 self._for_quota.appendleft(mine)
@@ -297,25 +313,48 @@ class Session:
                     self._wake_for_quota()  # the turn goes to the next
                 raise
 
-    def begin(self, connection: Connection, message: Publish) -> Outgoing:
-        """Send a message of QoS 1 or 2 on the connection of `turn`, without waiting between."""
+    def may_begin(self) -> bool:
+        """Whether it is anybody's turn at once."""
+        connection = self.connection
+        return (
+            connection is not None
+            and self.sender.quota > 0
+            and not self._for_quota
+            and not connection.full
+        )
+
+    def begin(
+        self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties
+    ) -> Outgoing:
+        """Send a message of QoS 1 or 2, after `may_begin` or `turn` and without waiting since."""
+        connection = self.connection
+        if connection is None:
+            raise AssertionError("nobody's turn")
         sender = self.sender
-        item = Outgoing(message)
-        message.packet_id = packet_id = sender.begin(message.qos, item)
+        item = Outgoing(topic, payload, qos, retain, properties)
+        packet_id = sender.begin(qos, item)
         try:
-            data = connection.protocol.send(message)
+            self._gather(connection, packet_id, item, dup=False)
         except BaseException:
             del sender.in_flight[packet_id]
             sender.quota += 1
             self._wake_for_quota()
             raise
-        if len(sender) == 1:
+        if len(sender.in_flight) == 1:
             # Nothing else is on its way that this could leave together with.
-            connection.gather(data)
             connection.flush()
         else:
-            connection.write(data)
+            connection.flush_soon()
         return item
+
+    @staticmethod
+    def _gather(connection: Connection, packet_id: int, item: Outgoing, *, dup: bool) -> None:
+        head, after = connection.protocol.message_head(
+            item.topic, len(item.payload), item.qos, item.retain, item.properties
+        )
+        if dup:
+            head = bytes((head[0] | 8,)) + head[1:]
+        connection.gather_message(head + packet_id.to_bytes(2, "big") + after, item.payload)
 
     def _wake_for_quota(self) -> None:
         waiting = self._for_quota

@@ -10,7 +10,7 @@ from enum import Enum
 
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.decoding import PacketDecoder
-from trio_mqtt.protocol.encoding import encode
+from trio_mqtt.protocol.encoding import encode, encode_topic_name
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
     Auth,
@@ -31,10 +31,15 @@ from trio_mqtt.protocol.packets import (
     UnsubAck,
     Unsubscribe,
 )
-from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
+from trio_mqtt.protocol.properties import (
+    NO_PROPERTIES,
+    Carrier,
+    Properties,
+    encode_properties,
+)
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import has_wildcard, parse_shared
-from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER
+from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER, encode_variable_byte_integer
 
 MAX_PACKET_SIZE = MAX_VARIABLE_BYTE_INTEGER + 5
 
@@ -368,6 +373,46 @@ class ClientConnection(_Connection):
                 self._check_available(packet)
             data = self._encode(packet)
         return data
+
+    def message_head(
+        self, topic: str, size: int, qos: int, retain: bool, properties: Properties
+    ) -> tuple[bytes, bytes]:
+        """What precedes the payload, of `size` bytes, in a PUBLISH that may be sent now.
+
+        It is cut where at QoS 1 and 2 the packet identifier goes (MQTT 5.0 §3.3). Raises
+        LocalProtocolError as `send` does. This is `send` for those who send many messages: the
+        payload is not copied.
+        """
+        if self.state is not State.CONNECTED:
+            raise LocalProtocolError(f"a client must not send PUBLISH while {self.state.value}")
+        if qos > self.maximum_qos:
+            raise LocalProtocolError(
+                f"There is no QoS {qos}: it is 0, 1 or 2."
+                if qos > 2
+                else f"The broker accepts no QoS above {self.maximum_qos}."
+            )
+        if retain and not self.retain_available:
+            raise LocalProtocolError("The broker does not keep retained messages.")
+        name = encode_topic_name(topic)
+        if self._decoder.version != 5:
+            after = b""
+        elif properties:
+            after = encode_properties(properties, Carrier.PUBLISH)
+        else:
+            after = b"\0"
+        length = len(name) + (2 if qos else 0) + len(after) + size
+        first = 0x30 | qos << 1 | retain
+        if length < 128:
+            head = bytes((first, length)) + name
+        else:
+            head = bytes((first,)) + encode_variable_byte_integer(length) + name
+        whole = len(head) - len(name) + length
+        if whole > self.peer_maximum_packet_size:
+            raise LocalProtocolError(
+                f"The message on {topic!r} makes a packet of {whole} bytes, which is larger than"
+                f" the {self.peer_maximum_packet_size} that the broker accepts."
+            )
+        return head, after
 
     def _check_to_send(self, packet: Publish) -> None:
         if packet.qos > self.maximum_qos:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from trio_mqtt.errors import LocalProtocolError
@@ -61,6 +62,26 @@ def publish_parts(
     length = len(name) + (2 if qos else 0) + len(after) + len(payload)
     head = bytes((0x30 | qos << 1 | retain,)) + encode_variable_byte_integer(length)
     return head + name, after + payload
+
+
+def encode_topic_name(topic: str) -> bytes:
+    """A valid topic name with its length. Raises LocalProtocolError for what is none.
+
+    Checking and encoding a topic costs as much as the rest of a small PUBLISH, and topics repeat,
+    so short ones are remembered.
+    """
+    return _remembered_topic_name(topic) if len(topic) <= 256 else _topic_name(topic)
+
+
+def _topic_name(topic: str) -> bytes:
+    problem = topic_name_problem(topic)
+    if problem:
+        shown = topic if len(topic) <= 100 else topic[:100] + "…"
+        raise LocalProtocolError(f"The topic {shown!r} {problem}.")
+    return encode_utf8(topic)
+
+
+_remembered_topic_name = lru_cache(maxsize=4_096)(_topic_name)
 
 
 def _encode_publish(packet: Publish, version: ProtocolVersion) -> bytes:
