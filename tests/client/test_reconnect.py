@@ -285,6 +285,7 @@ async def test_qos_2_received_is_delivered_exactly_once_across_connections(
         peer.publish("a", b"1", qos=2, packet_id=1, dup=True)
         peer.publish("a", b"2", qos=2, packet_id=2, dup=True)
         await anyio.wait_all_tasks_blocked()
+        assert [packet.packet_id for packet in peer.all(PubRec)] == [1]
         assert [(await anext(messages)).payload for _ in range(2)] == [b"1", b"2"]
         for _ in range(2):
             await peer.expect(PubRec)
@@ -302,6 +303,33 @@ async def test_qos_2_received_is_delivered_exactly_once_across_connections(
         await client.wait_connected()
         peer.publish("a", b"4", qos=2, packet_id=1)
         assert (await anext(messages)).payload == b"4"
+
+
+async def test_what_the_program_has_not_acknowledged_comes_again(broker: FakeBroker) -> None:
+    broker.next_connacks += [ConnAck(), RESUMED]
+    broker.prepare = mute(PubRec)
+    async with (
+        broker.client() as client,
+        client.subscribe("a", qos=2, manual_acknowledgement=True) as messages,
+    ):
+        broker.peer.publish("a", b"one", qos=1, packet_id=1)
+        broker.peer.publish("a", b"two", qos=2, packet_id=2)
+        one, two = [await anext(messages) for _ in range(2)]
+        broker.peer.end()
+        peer = await broker.connection(2)
+        await client.wait_connected()
+        peer.publish("a", b"one", qos=1, packet_id=1, dup=True)
+        peer.publish("a", b"two", qos=2, packet_id=2, dup=True)
+        again = await anext(messages)
+        assert (again.payload, again.dup) == (b"one", True)
+        await anyio.wait_all_tasks_blocked()
+        assert len(messages) == 0
+        one.acknowledge()  # of a connection that is no more
+        two.acknowledge()  # exactly once, whichever connection it came by
+        assert (await peer.expect(PubRec)).packet_id == 2
+        assert peer.all(PubAck) == []
+        again.acknowledge()
+        assert (await peer.expect(PubAck)).packet_id == 1
 
 
 @pytest.mark.parametrize("qos", [1, 2])

@@ -382,6 +382,26 @@ async def test_a_message_of_two_queues_is_acknowledged_when_both_have_room(
         assert len(peer.all(PubAck)) == 2
 
 
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_the_program_may_acknowledge_itself(broker: FakeBroker, qos: int) -> None:
+    kind: type[PubAck] | type[PubRec] = PubAck if qos == 1 else PubRec
+    async with (
+        broker.client() as client,
+        client.subscribe("a", qos=qos, manual_acknowledgement=True) as messages,
+    ):
+        peer = broker.peer
+        peer.publish("a", b"0")
+        peer.publish("a", b"1", b"2", b"3", qos=qos)
+        got = [await anext(messages) for _ in range(3)]
+        await anyio.wait_all_tasks_blocked()
+        assert peer.all(kind) == []
+        for message in (got[2], got[1], got[2], got[0]):
+            message.acknowledge()
+        await anyio.wait_all_tasks_blocked()
+        assert [packet.packet_id for packet in peer.all(kind)] == [2, 1]
+    assert [packet.packet_id for packet in peer.all(kind)] == [2, 1]
+
+
 async def test_leaving_a_full_subscription_frees_the_connection(broker: FakeBroker) -> None:
     async with broker.client() as client, client.subscribe("b") as other:
         async with client.subscribe("a", qos=1, buffer=1):

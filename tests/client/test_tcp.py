@@ -158,6 +158,13 @@ async def test_a_host_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> N
             pytest.fail("there is no such host")
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+async def test_a_host_that_cannot_be_a_name_is_told(host: str) -> None:
+    with pytest.raises(ConnectionFailedError, match="cannot be found"):
+        async with open_client(f"mqtt://{host}"):
+            pytest.fail("there is no such host")
+
+
 async def test_a_host_with_several_addresses_is_tried_at_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -309,6 +309,7 @@ class Client:
         retain_handling: int = 0,
         buffer: int = 1_000,
         unsubscribe: bool = True,
+        manual_acknowledgement: bool = False,
     ) -> AsyncIterator[Messages]:
         """Subscribe to topic filters; yields their messages, once the broker has granted them.
 
@@ -320,7 +321,10 @@ class Client:
         `unsubscribe=False` leaves that to the end of the session, for sessions that are to collect
         messages while the program is away. `buffer` bounds the messages that wait here; what
         happens at the bound, `Messages` says. A message is acknowledged when it stands in the
-        buffer of each subscription that it goes to.
+        buffer of each subscription that it goes to, or, with `manual_acknowledgement`, when the
+        program calls its `acknowledge`. What has not been acknowledged when the connection ends
+        comes again if the session is resumed; a program that never acknowledges comes to receive
+        nothing more of QoS 1 and 2 (receive maximum).
 
         Subscriptions that overlap get each their own copy. (MQTT 3 cannot tell for which of them a
         copy was sent: where its broker sends several, each of them goes to all.)
@@ -332,7 +336,9 @@ class Client:
         self._check_filters(filters)
         session = self._session
         options = Options(qos, no_local, retain_as_published, retain_handling)
-        messages = Messages(filters, buffer, lambda: session.relieved(messages))
+        messages = Messages(
+            filters, buffer, lambda: session.relieved(messages), manual=manual_acknowledgement
+        )
         session.opened(messages)
         try:
             await self._subscribe(messages, options)

@@ -214,8 +214,11 @@ class Connection:
             if not self.closing:
                 self.lose(ConnectionLostError(f"The broker at {self.url} closed the connection."))
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-            reason = str(error.__cause__ or "it is broken").lower()
-            self.lose(ConnectionLostError(f"The connection to {self.url} was lost ({reason})."))
+            cause = error.__cause__
+            reason = (cause.strerror if isinstance(cause, OSError) else None) or "it is broken"
+            self.lose(
+                ConnectionLostError(f"The connection to {self.url} was lost ({reason.lower()}).")
+            )
         except MqttError as error:
             self.lose(error)
 

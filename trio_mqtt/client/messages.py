@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import anyio
@@ -21,6 +21,13 @@ OVERFLOW = 10
 _FAIR_SHARE = 64
 
 
+class Settling(Protocol):
+    """An acknowledgement that is owed to the broker until all who got its message agree."""
+
+    def settle(self) -> None:
+        """One of the queues that the message went to agrees."""
+
+
 @dataclass(slots=True)
 class Message:
     """An application message as a subscription receives it (MQTT 5.0 §3.3)."""
@@ -31,18 +38,23 @@ class Message:
     retain: bool
     dup: bool
     properties: Properties
+    _owed: Settling | None = field(default=None, repr=False, compare=False)
+
+    def acknowledge(self) -> None:
+        """Let the broker know that the message has been dealt with.
+
+        For subscriptions with `manual_acknowledgement`; elsewhere, at QoS 0 and the second time,
+        it does nothing. Where the connection has ended since, the broker does not learn of it:
+        it will send a message of QoS 1 again.
+        """
+        owed, self._owed = self._owed, None
+        if owed is not None:
+            owed.settle()
 
     @property
     def text(self) -> str:
         """The payload as UTF-8 text; what is not UTF-8 shows as U+FFFD."""
         return self.payload.decode(errors="replace")
-
-
-class Settling(Protocol):
-    """An acknowledgement that is owed to the broker until a queue has room for its message."""
-
-    def settle(self) -> None:
-        """One of the queues that the message waits in has come to have room for it."""
 
 
 class Messages:
@@ -61,15 +73,24 @@ class Messages:
     are kept up to ten times `buffer`, after that dropped and counted in `dropped`.
     """
 
-    def __init__(self, filters: tuple[str, ...], buffer: int, relieved: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        filters: tuple[str, ...],
+        buffer: int,
+        relieved: Callable[[], None],
+        *,
+        manual: bool = False,
+    ) -> None:
         self.filters = filters
         self.buffer = buffer
+        self._manual = manual
         self.dropped = 0
         self._low = buffer // 2
         self._limit = buffer * OVERFLOW
         self._relieved = relieved
         self._queue: deque[Publish] = deque()
-        # Acknowledgements that wait for room, each with the count of messages taken that makes it.
+        # Acknowledgements that wait for room, each with the count of messages taken that makes it;
+        # or, if they are the program's to give, one for each message of QoS 1 and 2.
         self._owed: deque[tuple[int, Settling]] = deque()
         self._taken = 0
         self._yielded = False  # other tasks have had their turn since the last fair share
@@ -107,8 +128,13 @@ class Messages:
         if self._full and len(queue) <= self._low:
             self._full = False
             self._relieved()
-        while self._owed and self._owed[0][0] <= self._taken:
-            self._owed.popleft()[1].settle()
+        owed = None
+        if self._owed:
+            if not self._manual:
+                while self._owed and self._owed[0][0] <= self._taken:
+                    self._owed.popleft()[1].settle()
+            elif publish.qos:
+                owed = self._owed.popleft()[1]
         return Message(
             publish.topic,
             publish.payload,
@@ -116,6 +142,7 @@ class Messages:
             publish.retain,
             publish.dup,
             publish.properties,
+            owed,
         )
 
     # What follows is the client's side.
@@ -142,11 +169,14 @@ class Messages:
             self.dropped += 1
 
     def has_room(self) -> bool:
-        """Whether the next message stands within the bound."""
-        return len(self._queue) < self.buffer
+        """Whether the next message may be acknowledged at once."""
+        return not self._manual and len(self._queue) < self.buffer
 
     def owe(self, acknowledgement: Settling) -> None:
-        """Settle `acknowledgement` once the message pushed last stands within the bound."""
+        """Settle `acknowledgement` once the message pushed last stands within the bound.
+
+        Or, with manual acknowledgement, once the program says so.
+        """
         self._owed.append((self._taken + len(self._queue) - self.buffer, acknowledgement))
 
     def wake(self) -> None:
@@ -163,9 +193,11 @@ class Messages:
         self._error = error
         if error is None:
             self._queue.clear()
-            # What nobody will take is acknowledged: it did reach this client.
-            while self._owed:
-                self._owed.popleft()[1].settle()
+            if not self._manual:
+                # What nobody will take is acknowledged: it did reach this client.
+                while self._owed:
+                    self._owed.popleft()[1].settle()
+            self._owed.clear()
         if self._full:
             self._full = False
             self._relieved()

@@ -122,23 +122,22 @@ class Pending:
 
 
 class _Owed:
-    """An acknowledgement that waits until all queues of its message have room for it."""
+    """An acknowledgement that waits until all queues of its message agree."""
 
-    __slots__ = ("_connection", "_left", "_publish", "_session")
+    __slots__ = ("_left", "_session", "connection", "publish")
 
     def __init__(
         self, session: Session, connection: Connection, publish: Publish, left: int
     ) -> None:
         self._session = session
-        self._connection = connection
-        self._publish = publish
         self._left = left
+        self.connection = connection  # the one that it came by, last
+        self.publish = publish
 
     def settle(self) -> None:
         self._left -= 1
         if self._left == 0:
-            self._session.acknowledge(self._connection, self._publish)
-            self._connection.flush_soon()
+            self._session.settled(self)
 
 
 class Session:
@@ -154,6 +153,7 @@ class Session:
         self.subscriptions = Subscriptions()
         self.sender: Sender[Outgoing] = Sender()
         self._receiver = Receiver()
+        self._owed: dict[int, _Owed] = {}  # PUBREC that is still to be sent
         self._pending: dict[int, Pending] = {}
         self._connected = anyio.Event()
         self._for_quota: deque[anyio.Event] = deque()
@@ -186,6 +186,7 @@ class Session:
     def _forget_broken_off(self, connection: Connection) -> None:
         """The broker knows nothing of the session: neither may this end (§4.1)."""
         self._receiver.accepted.clear()
+        self._owed.clear()
         sender = self.sender
         for item in list(sender.released.values()):
             item.fail(
@@ -564,8 +565,12 @@ class Session:
 
     def _on_acknowledged_publish(self, connection: Connection, publish: Publish) -> Targets:
         if publish.qos == 2 and not self._receiver.on_publish(publish.packet_id):
-            # It has been delivered: only the answer was lost (§4.3.3).
-            self.acknowledge(connection, publish)
+            # It is here already (§4.3.3): the answer was lost, or is not due yet.
+            owed = self._owed.get(publish.packet_id)
+            if owed is not None:
+                owed.connection = connection
+            else:
+                self.acknowledge(connection, publish)
             return ()
         return self._deliver_acknowledged(connection, publish)
 
@@ -586,11 +591,22 @@ class Session:
             messages.push(publish)
         if crowded:
             owed = _Owed(self, connection, publish, len(crowded))
+            if publish.qos == 2:
+                self._owed[publish.packet_id] = owed
             for messages in crowded:
                 messages.owe(owed)
         else:
             self.acknowledge(connection, publish)
         return targets
+
+    def settled(self, owed: _Owed) -> None:
+        """An acknowledgement that was owed has come due."""
+        packet_id = owed.publish.packet_id
+        if self._owed.get(packet_id) is owed:
+            del self._owed[packet_id]
+        self.acknowledge(owed.connection, owed.publish)
+        if self.connection is not None:
+            self.connection.flush_soon()
 
     def acknowledge(self, connection: Connection, publish: Publish) -> None:
         """Tell the broker that the message has arrived (gathered, not yet sent)."""

@@ -31,7 +31,7 @@ async def connect_tcp(address: Address) -> ByteStream:
         targets = await anyio.getaddrinfo(
             address.host, address.port, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM
         )
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise ConnectionFailedError(
             f"The host {address.host!r} of {address.url} cannot be found ({_reason(error)}). "
             "Check the name and the network."
@@ -111,5 +111,5 @@ def _failure(address: Address, failures: list[OSError]) -> ConnectionFailedError
     )
 
 
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+def _reason(error: OSError | UnicodeError) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
