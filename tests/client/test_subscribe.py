@@ -328,9 +328,9 @@ async def test_an_answer_is_read_past_a_full_queue(broker: FakeBroker) -> None:
 
 async def test_qos_0_is_dropped_and_counted_only_far_past_the_bound(broker: FakeBroker) -> None:
     async with broker.client() as client, client.subscribe("a", buffer=10) as messages:
-        broker.peer.publish("a", *(b"%d" % number for number in range(10)))
+        broker.peer.publish("a", *(b"%d" % number for number in range(11)))
         await anyio.wait_all_tasks_blocked()
-        broker.peer.publish("a", *(b"%d" % number for number in range(10, 200)))
+        broker.peer.publish("a", *(b"%d" % number for number in range(11, 200)))
         await client.publish("b", qos=1)
         assert len(messages) == 100
         assert messages.dropped == 100

@@ -34,7 +34,7 @@ CLOSE_TIMEOUT = 2.0
 class PacketHandler(Protocol):
     """What a connection hands its packets to (the session)."""
 
-    def on_packets(self, connection: Connection, packets: list[Packet], plain: bool) -> None:
+    def on_packets(self, connection: Connection, packets: list[Packet]) -> None:
         """Take a batch; raises RemoteProtocolError where it breaks the rules."""
 
     def must_pause(self) -> bool:
@@ -224,13 +224,12 @@ class Connection:
 
     async def _read(self, handler: PacketHandler) -> None:
         packets = self._early
-        plain = False
         protocol = self.protocol
         receive = self._stream.receive
         while True:
             try:
                 if packets:
-                    handler.on_packets(self, packets, plain)
+                    handler.on_packets(self, packets)
                     self.flush()
                 violation = protocol.violation
                 if violation is not None:
@@ -246,7 +245,6 @@ class Connection:
             data = await receive(READ_SIZE)
             self._has_received = True
             packets = protocol.receive(data)
-            plain = protocol.received_plain
 
     def on_disconnect(self, packet: Disconnect) -> None:
         """DISCONNECT came: raise what it says."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import cast
 
 import anyio
 
 from trio_mqtt.client.connection import Connection, explanation
 from trio_mqtt.client.messages import Messages
 from trio_mqtt.client.subscriptions import Request, Subscriptions, Targets
+from trio_mqtt.client.waiting import Outgoing, Pending
 from trio_mqtt.errors import (
     ConnectionLostError,
     LocalProtocolError,
@@ -41,84 +41,6 @@ logger = logging.getLogger("trio_mqtt.client")
 
 # Messages of QoS 1 and 2 that a resumed session brings before anybody has subscribed here.
 MAX_UNCLAIMED = 100
-
-
-class Outgoing:
-    """A message of QoS 1 or 2 that is being published, and its outcome."""
-
-    __slots__ = (
-        "_done",
-        "abandoned",
-        "error",
-        "payload",
-        "properties",
-        "qos",
-        "reason",
-        "reason_text",
-        "retain",
-        "topic",
-    )
-
-    def __init__(
-        self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties
-    ) -> None:
-        self.topic = topic
-        self.payload = payload
-        self.qos = qos
-        self.retain = retain
-        self.properties = properties
-        self.reason = ReasonCode.SUCCESS
-        self.reason_text = ""
-        self.error: MqttError | None = None
-        self.abandoned = False  # nobody waits for it any more
-        self._done = anyio.Event()
-
-    def finish(self) -> None:
-        self._done.set()
-
-    def fail(self, error: MqttError) -> None:
-        self.error = error
-        self._done.set()
-
-    async def wait(self) -> None:
-        """Until the broker has taken or refused the message, or never will."""
-        try:
-            await self._done.wait()
-        except BaseException:
-            self.abandoned = True
-            raise
-
-
-class Pending:
-    """A SUBSCRIBE or UNSUBSCRIBE that waits for its answer."""
-
-    __slots__ = ("_done", "answer", "count", "error", "on_answer")
-
-    def __init__(
-        self, count: int, on_answer: Callable[[SubAck | UnsubAck], None] | None = None
-    ) -> None:
-        self.count = count  # topic filters in the request
-        self.on_answer = on_answer
-        self.answer: SubAck | UnsubAck | None = None
-        self.error: MqttError | None = None
-        self._done = anyio.Event()
-
-    def finish(self, answer: SubAck | UnsubAck) -> None:
-        self.answer = answer
-        self._done.set()
-        if self.on_answer is not None:
-            self.on_answer(answer)
-
-    def fail(self, error: MqttError) -> None:
-        self.error = error
-        self._done.set()
-
-    async def wait(self) -> SubAck | UnsubAck:
-        """The answer. Raises the error of the connection that ended before it came."""
-        await self._done.wait()
-        if self.answer is None:
-            raise self.error or AssertionError("done without an answer")
-        return self.answer
 
 
 class _Owed:
@@ -157,7 +79,8 @@ class Session:
         self._pending: dict[int, Pending] = {}
         self._connected = anyio.Event()
         self._for_quota: deque[anyio.Event] = deque()
-        self._to_resend: deque[int] = deque()  # a resumed session's, beyond the receive maximum
+        self._to_resend: deque[int] = deque()  # packet identifiers that wait for the quota
+        self._redelivers = False  # what is sent again has been sent in this session
         self._full: set[Messages] = set()
         self._awaiting = 0  # tasks that wait for an answer of the broker
         self._left_subscribed: dict[str, None] = {}  # to unsubscribe from once connected again
@@ -173,12 +96,11 @@ class Session:
         sender = self.sender
         if not present:
             self._forget_broken_off(connection)
-        # The unacknowledged count towards the new connection's receive maximum as they are resent.
         sender.connected(connection.protocol.peer_receive_maximum)
         self.connection = connection
         if self.error is None:
             self._subscribe_again(connection, present)
-        self._send_again(connection, present)
+        self._send_again(connection, present=present)
         connection.flush()
         self._connected.set()
         self._wake_for_quota()
@@ -219,28 +141,31 @@ class Session:
 
             self.subscribe(connection, request, refused)
 
-    def _send_again(self, connection: Connection, present: bool) -> None:
+    def _send_again(self, connection: Connection, *, present: bool) -> None:
         sender = self.sender
         for packet_id in sender.released:
             connection.gather(connection.protocol.send(PubRel(packet_id)))
         self._to_resend = deque(sender.in_flight)
-        window = connection.protocol.peer_receive_maximum - len(sender.released)
-        for _ in range(min(window, len(self._to_resend))):
-            self._resend_next(connection, dup=present)
+        self._redelivers = present
+        self._resend(connection)
 
-    def _resend_next(self, connection: Connection, *, dup: bool) -> None:
-        packet_id = self._to_resend.popleft()
-        entry = self.sender.in_flight.get(packet_id)
-        if entry is None:
-            return
-        item = entry[1]
-        try:
-            self._gather(connection, packet_id, item, dup=dup)
-        except LocalProtocolError as error:
-            # This broker no longer accepts what the one before did.
-            del self.sender.in_flight[packet_id]
-            self.sender.quota += 1
-            item.fail(error)
+    def _resend(self, connection: Connection) -> None:
+        """Send again what the receive maximum allows; the rest when something is acknowledged."""
+        sender = self.sender
+        while self._to_resend and sender.quota > 0:
+            packet_id = self._to_resend.popleft()
+            entry = sender.in_flight.get(packet_id)
+            if entry is None:
+                continue
+            item = entry[1]
+            try:
+                self._gather(connection, packet_id, item, dup=self._redelivers)
+            except LocalProtocolError as error:
+                # This broker no longer accepts what the one before did.
+                del sender.in_flight[packet_id]
+                item.fail(error)
+            else:
+                sender.quota -= 1
 
     def detach(self, error: MqttError) -> None:
         """The connection has ended: requests on it will not be answered, messages stay."""
@@ -384,13 +309,13 @@ class Session:
     ) -> Pending:
         """Send SUBSCRIBE on the present connection."""
         pending = Pending(len(request.subscriptions), on_answer)
-        packet_id = self.sender.free_identifier()
+        packet_id = self.sender.reserve_identifier()
         packet = Subscribe(packet_id, request.subscriptions, request.properties)
         return self._ask(connection, packet, pending)
 
     def unsubscribe(self, connection: Connection, filters: list[str]) -> Pending:
         """Send UNSUBSCRIBE on the present connection."""
-        packet_id = self.sender.free_identifier()
+        packet_id = self.sender.reserve_identifier()
         return self._ask(connection, Unsubscribe(packet_id, filters), Pending(len(filters)))
 
     def unsubscribe_later(self, filters: list[str]) -> None:
@@ -404,8 +329,11 @@ class Session:
     def _ask(
         self, connection: Connection, packet: Subscribe | Unsubscribe, pending: Pending
     ) -> Pending:
-        connection.write(connection.protocol.send(packet))
-        self.sender.reserved.add(packet.packet_id)
+        try:
+            connection.write(connection.protocol.send(packet))
+        except BaseException:
+            self.sender.reserved.discard(packet.packet_id)
+            raise
         self._pending[packet.packet_id] = pending
         return pending
 
@@ -455,48 +383,44 @@ class Session:
 
     # Packets.
 
-    def on_packets(self, connection: Connection, packets: list[Packet], plain: bool) -> None:
+    def on_packets(self, connection: Connection, packets: list[Packet]) -> None:
         """Do what each packet asks for; acknowledgements are gathered for one write."""
         if connection.closing:
             return
         touched: set[Messages] = set()
         try:
-            if plain and not self._full:
-                self._on_plain(cast("list[Publish]", packets), touched)
-            else:
-                self._on_mixed(connection, packets, touched)
+            self._on_each(connection, packets, touched)
         finally:
             for messages in touched:
                 messages.wake()
                 if messages.is_full:
                     self._full.add(messages)
 
-    def _on_plain(self, packets: list[Publish], touched: set[Messages]) -> None:
-        """A batch of messages of QoS 0, none of which needs a closer look."""
+    def _on_each(
+        self, connection: Connection, packets: list[Packet], touched: set[Messages]
+    ) -> None:
+        bounded = bool(self._full)
         targets_of = self.subscriptions.targets_of
         topic: str | None = None
         targets: Targets = ()
-        for publish in packets:
-            if publish.topic is not topic:
-                topic = publish.topic
-                targets = targets_of(topic)
-                touched.update(targets)
-            for messages in targets:
-                messages.push(publish)
-
-    def _on_mixed(
-        self, connection: Connection, packets: list[Packet], touched: set[Messages]
-    ) -> None:
-        quota = self.sender.quota
         for packet in packets:
             if isinstance(packet, Publish):
                 if packet.qos:
                     touched.update(self._on_acknowledged_publish(connection, packet))
-                else:
+                    continue
+                if packet.properties:
+                    topic = None
                     targets = self.subscriptions.targets(packet)
                     touched.update(targets)
-                    for messages in targets:
+                elif packet.topic is not topic:
+                    topic = packet.topic
+                    targets = targets_of(topic)
+                    touched.update(targets)
+                for messages in targets:
+                    if bounded:
                         messages.offer(packet)
+                    else:
+                        messages.push(packet)
             elif isinstance(packet, PubAck):
                 self._on_puback(packet)
             elif isinstance(packet, PubRec):
@@ -511,10 +435,9 @@ class Session:
                 self._on_answer(packet)
             elif isinstance(packet, Disconnect):
                 connection.on_disconnect(packet)
-        if self.sender.quota > quota:
-            while self._to_resend and quota < self.sender.quota:
-                self._resend_next(connection, dup=True)
-                quota += 1
+        if self._to_resend:
+            self._resend(connection)
+        if self._for_quota:
             self._wake_for_quota()
 
     def _on_puback(self, packet: PubAck) -> None:

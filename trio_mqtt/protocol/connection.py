@@ -10,7 +10,7 @@ from enum import Enum
 
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.decoding import PacketDecoder
-from trio_mqtt.protocol.encoding import encode, encode_topic_name
+from trio_mqtt.protocol.encoding import encode, encode_message_properties, encode_topic_name
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
     Auth,
@@ -31,12 +31,7 @@ from trio_mqtt.protocol.packets import (
     UnsubAck,
     Unsubscribe,
 )
-from trio_mqtt.protocol.properties import (
-    NO_PROPERTIES,
-    Carrier,
-    Properties,
-    encode_properties,
-)
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import has_wildcard, parse_shared
 from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER, encode_variable_byte_integer
@@ -397,7 +392,7 @@ class ClientConnection(_Connection):
         if self._decoder.version != 5:
             after = b""
         elif properties:
-            after = encode_properties(properties, Carrier.PUBLISH)
+            after = encode_message_properties(properties)
         else:
             after = b"\0"
         length = len(name) + (2 if qos else 0) + len(after) + size

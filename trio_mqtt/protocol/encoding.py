@@ -64,6 +64,12 @@ def publish_parts(
     return head + name, after + payload
 
 
+def encode_message_properties(properties: Properties) -> bytes:
+    """The properties of a PUBLISH of MQTT 5, with their length (§3.3.2.3)."""
+    _check_response_topic(properties)
+    return encode_properties(properties, Carrier.PUBLISH)
+
+
 def encode_topic_name(topic: str) -> bytes:
     """A valid topic name with its length. Raises LocalProtocolError for what is none.
 

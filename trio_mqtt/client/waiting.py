@@ -1,0 +1,90 @@
+"""What tasks wait for: the fate of a message they publish, the answer to a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+
+from trio_mqtt.errors import MqttError
+from trio_mqtt.protocol.packets import SubAck, UnsubAck
+from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+
+class Outgoing:
+    """A message of QoS 1 or 2 that is being published, and its outcome."""
+
+    __slots__ = (
+        "_done",
+        "abandoned",
+        "error",
+        "payload",
+        "properties",
+        "qos",
+        "reason",
+        "reason_text",
+        "retain",
+        "topic",
+    )
+
+    def __init__(
+        self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties
+    ) -> None:
+        self.topic = topic
+        self.payload = payload
+        self.qos = qos
+        self.retain = retain
+        self.properties = properties
+        self.reason = ReasonCode.SUCCESS
+        self.reason_text = ""
+        self.error: MqttError | None = None
+        self.abandoned = False  # nobody waits for it any more
+        self._done = anyio.Event()
+
+    def finish(self) -> None:
+        self._done.set()
+
+    def fail(self, error: MqttError) -> None:
+        self.error = error
+        self._done.set()
+
+    async def wait(self) -> None:
+        """Until the broker has taken or refused the message, or never will."""
+        try:
+            await self._done.wait()
+        except BaseException:
+            self.abandoned = True
+            raise
+
+
+class Pending:
+    """A SUBSCRIBE or UNSUBSCRIBE that waits for its answer."""
+
+    __slots__ = ("_done", "answer", "count", "error", "on_answer")
+
+    def __init__(
+        self, count: int, on_answer: Callable[[SubAck | UnsubAck], None] | None = None
+    ) -> None:
+        self.count = count  # topic filters in the request
+        self.on_answer = on_answer
+        self.answer: SubAck | UnsubAck | None = None
+        self.error: MqttError | None = None
+        self._done = anyio.Event()
+
+    def finish(self, answer: SubAck | UnsubAck) -> None:
+        self.answer = answer
+        self._done.set()
+        if self.on_answer is not None:
+            self.on_answer(answer)
+
+    def fail(self, error: MqttError) -> None:
+        self.error = error
+        self._done.set()
+
+    async def wait(self) -> SubAck | UnsubAck:
+        """The answer. Raises the error of the connection that ended before it came."""
+        await self._done.wait()
+        if self.answer is None:
+            raise self.error or AssertionError("done without an answer")
+        return self.answer
