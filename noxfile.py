@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["lint", "types", "layers", "tests", "interop"]
@@ -19,7 +23,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, strictly, tests and benchmarks included."""
-    session.install("-e", ".[test,lint]")
+    session.install("-e", ".[test,interop,lint]")
     session.run("mypy")
 
 
@@ -43,3 +47,49 @@ def bench(session: nox.Session) -> None:
     session.install(".")
     cache = session.cache_dir / "benchmarks"
     session.run("python", "-m", "benchmarks", "--cache", str(cache), *session.posargs)
+
+
+# Programs that the tests of interoperation run, and the packages of Debian that have them.
+FOREIGN_PROGRAMS = {
+    "mosquitto": "mosquitto",
+    "mosquitto_pub": "mosquitto-clients",
+    "mosquitto_sub": "mosquitto-clients",
+    "node": "nodejs",
+    "npm": "npm",
+}
+
+
+@nox.session
+def interop(session: nox.Session) -> None:
+    """Foreign clients against our broker, and our client against foreign brokers."""
+    session.install("-e", ".[test,interop]")
+    _install_programs(session)
+    folder = Path("tests", "interop")
+    session.run(*("npm", "ci", "--prefix", str(folder), "--no-audit", "--no-fund"), external=True)
+    # The plain test run leaves this folder out.
+    options = "addopts=--strict-markers --strict-config -ra"
+    session.run("pytest", "-o", options, str(folder), *session.posargs)
+
+
+def _install_programs(session: nox.Session) -> None:
+    """Have apt-get install the foreign programs that are missing, or say what to install."""
+    search = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+    missing = {
+        package
+        for program, package in FOREIGN_PROGRAMS.items()
+        if shutil.which(program, path=search) is None
+    }
+    if not missing:
+        return
+    packages = sorted(missing)
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        session.error(
+            "The tests of interoperation need more programs. Install them and run this again: "
+            f"apt-get install {' '.join(packages)}"
+        )
+    session.run("apt-get", "update", external=True)
+    session.run(
+        *("apt-get", "install", "--yes", "--no-install-recommends", *packages),
+        external=True,
+        env={"DEBIAN_FRONTEND": "noninteractive"},
+    )
