@@ -193,21 +193,34 @@ class Connection:
 
     def _within_limit(self, answer: ConnAck) -> bytes:
         try:
-            return self.protocol.send(answer)
+            return self.encoded(answer)
         except LocalProtocolError:
             # Too large for this client: without what is only for people (§3.2.2.3.9).
             answer.properties = answer.properties.copy()
             answer.properties.pop("reason_string", None)
         try:
-            return self.protocol.send(answer)
+            return self.encoded(answer)
         except LocalProtocolError as error:
             raise RemoteProtocolError(
                 "it accepts only packets that are too small for CONNACK",
                 ReasonCode.PACKET_TOO_LARGE,
             ) from error
 
+    def encoded(self, packet: Packet) -> bytes:
+        """The bytes of an answer.
+
+        A client that says goodbye in the same read gets its answers too: the protocol is a read
+        ahead then, and would refuse them. Raises LocalProtocolError as the protocol does.
+        """
+        if self.ended or self.protocol.state is not State.DISCONNECTED:
+            return self.protocol.send(packet)
+        data = encode(packet, self.protocol.version)
+        return data if len(data) <= self.protocol.peer_maximum_packet_size else b""
+
     async def _resume(self, session: Session) -> None:
         """Send again what was in flight (§4.4), then let the subscriptions go on."""
+        if self.ended:
+            return  # the client said goodbye before this task began
         sender = session.sender
         for packet_id in list(sender.released):
             self.writer.write(self.protocol.send(PubRel(packet_id)))

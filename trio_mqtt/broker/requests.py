@@ -61,7 +61,7 @@ class Requests:
     def _answer(self, packet: Packet) -> None:
         connection = self._connection
         try:
-            data = connection.protocol.send(packet)
+            data = connection.encoded(packet)
         except LocalProtocolError:
             connection.end(
                 ReasonCode.PACKET_TOO_LARGE,
