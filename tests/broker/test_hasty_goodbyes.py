@@ -48,8 +48,7 @@ async def converse(broker: Broker, version: ProtocolVersion, *reads: list[Packet
 
 def kept(broker: Broker, topic: str) -> list[bytes]:
     """The payload that is retained for a topic, if one is."""
-    batch = broker.retained_batch(topic)
-    return [] if batch is None else [message.payload for message in batch.messages]
+    return [message.payload for message, _stored_at in broker.retained.matching(topic)]
 
 
 @pytest.mark.parametrize("version", [V5, V311], ids=lambda version: version.text)

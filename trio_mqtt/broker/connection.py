@@ -225,7 +225,7 @@ class Connection:
         for packet_id in list(sender.released):
             self.writer.write(self.protocol.send(PubRel(packet_id)))
         pending = {packet_id: (qos, item) for packet_id, qos, item in sender.to_resend()}
-        while True:
+        while not self.ended:
             # What was answered meanwhile, before it was sent again, gave quota back that it had
             # not taken, or will by PUBCOMP; and after PUBREL no PUBLISH may follow (§4.3.3).
             for packet_id in [known for known in pending if known not in sender.in_flight]:
@@ -250,9 +250,8 @@ class Connection:
             self.broker.statistics.messages_sent += 1
             if self.writer.congested:
                 await self.writer.wait_until_written()
-            if self.ended:
-                return
-        self._deliver(session)
+        if not self.ended:
+            self._deliver(session)
 
     def _again(self, item: InFlight, qos: int) -> tuple[bytes, bytes]:
         """A PUBLISH that was sent before, with DUP set, before and after its packet identifier."""
