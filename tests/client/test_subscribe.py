@@ -225,6 +225,27 @@ async def test_retained_messages_of_a_second_subscription_go_to_it_alone(
     assert len(broker.peer.all(Unsubscribe)) == 1
 
 
+async def test_what_was_on_its_way_before_a_second_subscription_is_not_for_it(
+    broker: FakeBroker,
+) -> None:
+    def with_retained(peer: Peer, packet: Subscribe) -> None:
+        # The retained message of the first subscription comes late: with SUBACK of the second.
+        if len(peer.all(Subscribe)) > 1:
+            peer.publish("a", b"old", retain=True)
+        peer.send(SubAck(packet.packet_id, [ReasonCode.SUCCESS]))
+        if packet.properties:
+            peer.publish("a", b"old", retain=True, properties=packet.properties)
+
+    broker.answers[Subscribe] = with_retained
+    async with (
+        broker.client() as client,
+        client.subscribe("a") as first,
+        client.subscribe("a") as second,
+    ):
+        await anyio.wait_all_tasks_blocked()
+        assert (len(first), len(second)) == (1, 1)
+
+
 async def test_the_greatest_qos_of_a_filters_users_is_asked_for(broker: FakeBroker) -> None:
     async with (
         broker.client() as client,

@@ -390,7 +390,7 @@ class Client:
                         answer = await pending.wait()
                         for entry, code in zip(request.filters, answer.reason_codes, strict=True):
                             if not code.is_failure:
-                                entry.granted = True
+                                subscriptions.confirm(entry, messages)
                             elif messages in entry.users:
                                 refused.append((entry.topic_filter, code))
                                 last_refusal = answer
@@ -400,6 +400,7 @@ class Client:
                     continue  # that connection has ended: once more on the next
                 if refused:
                     raise refusal(connection.url, refused, last_refusal)
+                session.claim()
                 return
         finally:
             session.end_to_wait()

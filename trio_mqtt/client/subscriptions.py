@@ -35,6 +35,9 @@ class Filter:
     users: dict[Messages, Options] = field(default_factory=dict)
     identifier: int | None = None
     granted: bool = False
+    # Users whose SUBACK is still to come and whose messages will bear an identifier: what comes
+    # without one was sent for the users before them.
+    unconfirmed: set[Messages] = field(default_factory=set)
 
     def subscription(self, retain_handling: int) -> Subscription:
         """What to ask the broker for, so that each user gets no less than it asked for."""
@@ -98,6 +101,7 @@ class Subscriptions:
             for other in others:
                 if other.identifier is None:
                     requests.append(self._identified(other, None, other.subscription(2)))
+            entry.unconfirmed.add(messages)
             requests.append(
                 self._identified(entry, messages, entry.subscription(options.retain_handling))
             )
@@ -116,6 +120,13 @@ class Subscriptions:
         properties: Properties = {"subscription_identifier": [entry.identifier]}
         return Request([entry], [subscription], properties)
 
+    def confirm(self, entry: Filter, messages: Messages) -> None:
+        """The broker has granted a filter to this user."""
+        entry.granted = True
+        if messages in entry.unconfirmed:
+            entry.unconfirmed.discard(messages)
+            self._forget_routes()
+
     def remove(self, messages: Messages) -> list[Filter]:
         """Forget a user; the filters that nobody uses any more, to unsubscribe from."""
         unused = []
@@ -124,6 +135,7 @@ class Subscriptions:
             if entry is None or messages not in entry.users:
                 continue
             del entry.users[messages]
+            entry.unconfirmed.discard(messages)
             if not entry.users:
                 del self.filters[topic_filter]
                 unused.append(entry)
@@ -211,7 +223,7 @@ class Subscriptions:
 def _users(entries: Iterable[Filter]) -> Targets:
     found: dict[Messages, None] = {}
     for entry in entries:
-        found.update(dict.fromkeys(entry.users))
+        found.update(dict.fromkeys(one for one in entry.users if one not in entry.unconfirmed))
     return tuple(found)
 
 
