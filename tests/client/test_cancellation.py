@@ -52,9 +52,9 @@ def assert_nothing_leaks(client: Client) -> None:
     assert session._pending == {}
     assert session._awaiting == 0
     assert not session._for_quota
-    assert session.subscriptions.filters == {}
-    assert session._all_messages == set()
-    assert session._full == set()
+    assert session.incoming.subscriptions.filters == {}
+    assert session.incoming._all_messages == set()
+    assert session.incoming.full == set()
 
 
 async def at_every_step(client: Client, operation: Callable[[], Awaitable[object]]) -> int:

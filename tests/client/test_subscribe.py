@@ -109,7 +109,7 @@ async def test_a_refused_filter_is_told_and_the_others_are_given_back(
         assert "'open'" not in str(caught.value)
         left = [name for packet in broker.peer.all(Unsubscribe) for name in packet.topic_filters]
         assert "open" in left
-        assert client._session.subscriptions.filters == {}
+        assert client._session.incoming.subscriptions.filters == {}
 
 
 @pytest.mark.parametrize("filters", [(), ("",), ("a/#/b",), ("a+",), ("$share/g",), ("ok", "#x")])

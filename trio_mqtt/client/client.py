@@ -337,15 +337,20 @@ class Client:
         session = self._session
         options = Options(qos, no_local, retain_as_published, retain_handling)
         messages = Messages(
-            filters, buffer, lambda: session.relieved(messages), manual=manual_acknowledgement
+            filters,
+            buffer,
+            lambda: session.incoming.relieved(messages),
+            manual=manual_acknowledgement,
         )
-        session.opened(messages)
+        session.incoming.opened(messages)
         try:
             await self._subscribe(messages, options)
             yield messages
         finally:
-            unused = [entry.topic_filter for entry in session.subscriptions.remove(messages)]
-            session.closed(messages)
+            unused = [
+                entry.topic_filter for entry in session.incoming.subscriptions.remove(messages)
+            ]
+            session.incoming.closed(messages)
             if unused and unsubscribe and session.error is None:
                 await self._unsubscribe(unused)
 
@@ -371,7 +376,7 @@ class Client:
     async def _subscribe(self, messages: Messages, options: Options) -> None:
         """Have every filter granted, on one connection or, if it breaks, on the next."""
         session = self._session
-        subscriptions = session.subscriptions
+        subscriptions = session.incoming.subscriptions
         session.begin_to_wait()
         try:
             while True:
@@ -382,7 +387,7 @@ class Client:
                     requests += subscriptions.add(
                         messages, topic_filter, options, session.identifiers_available
                     )
-                session.claim()
+                session.incoming.claim()
                 asked = [session.subscribe(connection, request) for request in requests]
                 refused: list[tuple[str, ReasonCode]] = []
                 try:
@@ -400,7 +405,7 @@ class Client:
                     continue  # that connection has ended: once more on the next
                 if refused:
                     raise refusal(connection.url, refused, last_refusal)
-                session.claim()
+                session.incoming.claim()
                 return
         finally:
             session.end_to_wait()
@@ -428,7 +433,7 @@ class Client:
             self._connect_again(at_once=True) if wait_for_broker else self._connect()
         )
         if connection.connack.session_present:
-            self._session.keep_unclaimed()
+            self._session.incoming.keep_unclaimed()
         self._session.attach(connection)
         return connection
 
@@ -487,8 +492,12 @@ class Client:
             if not self._reconnect or is_lasting(reason):
                 raise reason
             connection = await self._connect_again()
-            session.attach(connection)
-            self._tell_connected(connection)
+            try:
+                session.attach(connection)
+                self._tell_connected(connection)
+            except BaseException:
+                await connection.discard()
+                raise
 
     async def _close(self) -> None:
         """Leave in order: DISCONNECT, and all that was written before it."""

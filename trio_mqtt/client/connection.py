@@ -15,7 +15,7 @@ from trio_mqtt.errors import (
     MqttError,
     RemoteProtocolError,
 )
-from trio_mqtt.protocol.connection import ClientConnection
+from trio_mqtt.protocol.connection import ClientConnection, State
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import ConnAck, Disconnect, Packet, PingReq
 from trio_mqtt.protocol.properties import Properties
@@ -114,6 +114,11 @@ class Connection:
         """Have bytes sent by the next `flush`, which the caller promises."""
         self._unwritten.append(data)
         self._unwritten_size += len(data)
+
+    def reply(self, packet: Packet) -> None:
+        """`gather` an answer, unless the batch that is being handled ends the connection."""
+        if self.protocol.state is State.CONNECTED:
+            self.gather(self.protocol.send(packet))
 
     def flush_soon(self) -> None:
         """Have what is gathered sent at the writer's next turn."""

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import anyio
 
 from trio_mqtt.client.connection import Connection, explanation
+from trio_mqtt.client.incoming import Incoming
 from trio_mqtt.client.messages import Messages
-from trio_mqtt.client.subscriptions import Request, Subscriptions, Targets
+from trio_mqtt.client.subscriptions import Request, Targets
 from trio_mqtt.client.waiting import Outgoing, Pending
 from trio_mqtt.errors import (
     ConnectionLostError,
@@ -19,8 +20,7 @@ from trio_mqtt.errors import (
     RefusedError,
     RemoteProtocolError,
 )
-from trio_mqtt.protocol.connection import State
-from trio_mqtt.protocol.delivery import Receiver, Sender
+from trio_mqtt.protocol.delivery import Sender
 from trio_mqtt.protocol.packets import (
     Disconnect,
     Packet,
@@ -39,28 +39,6 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 logger = logging.getLogger("trio_mqtt.client")
 
-# Messages of QoS 1 and 2 that a resumed session brings before anybody has subscribed here.
-MAX_UNCLAIMED = 100
-
-
-class _Owed:
-    """An acknowledgement that waits until all queues of its message agree."""
-
-    __slots__ = ("_left", "_session", "connection", "publish")
-
-    def __init__(
-        self, session: Session, connection: Connection, publish: Publish, left: int
-    ) -> None:
-        self._session = session
-        self._left = left
-        self.connection = connection  # the one that it came by, last
-        self.publish = publish
-
-    def settle(self) -> None:
-        self._left -= 1
-        if self._left == 0:
-            self._session.settled(self)
-
 
 class Session:
     """The state of a client, and what it does with each packet that comes.
@@ -72,21 +50,15 @@ class Session:
     def __init__(self) -> None:
         self.connection: Connection | None = None
         self.error: MqttError | None = None  # why there will be no connection any more
-        self.subscriptions = Subscriptions()
+        self.incoming = Incoming()
         self.sender: Sender[Outgoing] = Sender()
-        self._receiver = Receiver()
-        self._owed: dict[int, _Owed] = {}  # PUBREC that is still to be sent
         self._pending: dict[int, Pending] = {}
         self._connected = anyio.Event()
         self._for_quota: deque[anyio.Event] = deque()
         self._to_resend: deque[int] = deque()  # packet identifiers that wait for the quota
         self._redelivers = False  # what is sent again has been sent in this session
-        self._full: set[Messages] = set()
         self._awaiting = 0  # tasks that wait for an answer of the broker
         self._left_subscribed: dict[str, None] = {}  # to unsubscribe from once connected again
-        self._keeps_unclaimed = False
-        self._unclaimed: deque[tuple[Connection, Publish]] = deque()
-        self._all_messages: set[Messages] = set()
 
     # Connections come and go.
 
@@ -94,6 +66,7 @@ class Session:
         """Go on with a new connection: what was begun is sent again as its session allows."""
         present = connection.connack.session_present
         sender = self.sender
+        self.incoming.attach(connection, present=present)
         if not present:
             self._forget_broken_off(connection)
         sender.connected(connection.protocol.peer_receive_maximum)
@@ -107,8 +80,6 @@ class Session:
 
     def _forget_broken_off(self, connection: Connection) -> None:
         """The broker knows nothing of the session: neither may this end (§4.1)."""
-        self._receiver.accepted.clear()
-        self._owed.clear()
         sender = self.sender
         for item in list(sender.released.values()):
             item.fail(
@@ -129,7 +100,7 @@ class Session:
             if left:
                 self.unsubscribe(connection, left)
             return
-        for request in self.subscriptions.all_again(self.identifiers_available):
+        for request in self.incoming.subscriptions.all_again(self.identifiers_available):
 
             def refused(answer: SubAck | UnsubAck, request: Request = request) -> None:
                 for entry, code in zip(request.filters, answer.reason_codes, strict=True):
@@ -173,8 +144,7 @@ class Session:
         if self.error is None:
             self._connected = anyio.Event()
         self._to_resend.clear()
-        # QoS 1 comes again. QoS 2 does too, but counts as a repetition then.
-        self._unclaimed = deque(kept for kept in self._unclaimed if kept[1].qos == 2)
+        self.incoming.detach()
         pending, self._pending = self._pending, {}
         self.sender.reserved.clear()
         for request in pending.values():
@@ -196,8 +166,7 @@ class Session:
             item.fail(error)
         for request in self._pending.values():
             request.fail(error)
-        for messages in list(self._all_messages):
-            messages.close(None if in_order else error)
+        self.incoming.end(None if in_order else error)
         self._connected.set()
         self._wake_for_quota()
 
@@ -342,7 +311,7 @@ class Session:
     def begin_to_wait(self) -> None:
         """A task comes to wait for the broker: read on, even past full queues."""
         self._awaiting += 1
-        if self._full and self.connection is not None:
+        if self.incoming.full and self.connection is not None:
             self.connection.resume()
 
     def end_to_wait(self) -> None:
@@ -350,36 +319,7 @@ class Session:
 
     def must_pause(self) -> bool:
         """Whether queues are full and nobody waits for what is behind them."""
-        return bool(self._full) and not self._awaiting
-
-    def relieved(self, messages: Messages) -> None:
-        """A queue that was full has room again."""
-        self._full.discard(messages)
-        if not self._full and self.connection is not None:
-            self.connection.resume()
-
-    def opened(self, messages: Messages) -> None:
-        """A subscription begins: what was kept for it comes first."""
-        self._all_messages.add(messages)
-
-    def closed(self, messages: Messages) -> None:
-        """A subscription has ended."""
-        self._all_messages.discard(messages)
-        messages.close()
-        self._full.discard(messages)
-
-    def keep_unclaimed(self) -> None:
-        """The session is older than this program: keep its messages until they find a user."""
-        self._keeps_unclaimed = True
-
-    def claim(self) -> None:
-        """Hand kept messages to a subscription that has come."""
-        kept, self._unclaimed = self._unclaimed, deque()
-        for connection, publish in kept:
-            for messages in self._deliver_acknowledged(connection, publish):
-                messages.wake()
-        if self.connection is not None:
-            self.connection.flush()
+        return bool(self.incoming.full) and not self._awaiting
 
     # Packets.
 
@@ -391,26 +331,24 @@ class Session:
         try:
             self._on_each(connection, packets, touched)
         finally:
-            for messages in touched:
-                messages.wake()
-                if messages.is_full:
-                    self._full.add(messages)
+            self.incoming.wake(touched)
 
     def _on_each(
         self, connection: Connection, packets: list[Packet], touched: set[Messages]
     ) -> None:
-        bounded = bool(self._full)
-        targets_of = self.subscriptions.targets_of
+        incoming = self.incoming
+        bounded = bool(incoming.full)
+        targets_of = incoming.subscriptions.targets_of
         topic: str | None = None
         targets: Targets = ()
         for packet in packets:
             if isinstance(packet, Publish):
                 if packet.qos:
-                    touched.update(self._on_acknowledged_publish(connection, packet))
+                    touched.update(incoming.on_publish(connection, packet))
                     continue
                 if packet.properties:
                     topic = None
-                    targets = self.subscriptions.targets(packet)
+                    targets = incoming.subscriptions.targets(packet)
                     touched.update(targets)
                 elif packet.topic is not topic:
                     topic = packet.topic
@@ -426,7 +364,7 @@ class Session:
             elif isinstance(packet, PubRec):
                 self._on_pubrec(connection, packet)
             elif isinstance(packet, PubRel):
-                self._on_pubrel(connection, packet)
+                incoming.on_pubrel(connection, packet)
             elif isinstance(packet, PubComp):
                 item = self.sender.on_pubcomp(packet.packet_id)
                 if item is not None:
@@ -450,11 +388,11 @@ class Session:
         item, release = self.sender.on_pubrec(packet.packet_id, packet.reason_code)
         if item is None:
             code = ReasonCode.PACKET_IDENTIFIER_NOT_FOUND
-            self._reply(connection, PubRel(packet.packet_id, code))
+            connection.reply(PubRel(packet.packet_id, code))
             return
         self._take_reason(item, packet)
         if release:
-            self._reply(connection, PubRel(packet.packet_id))
+            connection.reply(PubRel(packet.packet_id))
         else:
             item.finish()
 
@@ -463,12 +401,6 @@ class Session:
         item.reason = packet.reason_code
         if packet.properties:
             item.reason_text = explanation(packet.properties)
-
-    def _on_pubrel(self, connection: Connection, packet: PubRel) -> None:
-        code = self._receiver.on_pubrel(packet.packet_id)
-        if code == ReasonCode.SUCCESS and connection.protocol.unacknowledged:
-            connection.protocol.unacknowledged -= 1
-        self._reply(connection, PubComp(packet.packet_id, code))
 
     def _on_answer(self, packet: SubAck | UnsubAck) -> None:
         pending = self._pending.get(packet.packet_id)
@@ -485,67 +417,6 @@ class Session:
         del self._pending[packet.packet_id]
         self.sender.reserved.discard(packet.packet_id)
         pending.finish(packet)
-
-    def _on_acknowledged_publish(self, connection: Connection, publish: Publish) -> Targets:
-        if publish.qos == 2 and not self._receiver.on_publish(publish.packet_id):
-            # It is here already (§4.3.3): the answer was lost, or is not due yet.
-            owed = self._owed.get(publish.packet_id)
-            if owed is not None:
-                owed.connection = connection
-            else:
-                self.acknowledge(connection, publish)
-            return ()
-        return self._deliver_acknowledged(connection, publish)
-
-    def _deliver_acknowledged(self, connection: Connection, publish: Publish) -> Targets:
-        targets = self.subscriptions.targets(publish)
-        if not targets and self._keeps_unclaimed:
-            if len(self._unclaimed) >= MAX_UNCLAIMED:
-                old_connection, oldest = self._unclaimed.popleft()
-                logger.warning(
-                    "A message on %r that no subscription of this client asks for is dropped.",
-                    oldest.topic,
-                )
-                self.acknowledge(old_connection, oldest)
-            self._unclaimed.append((connection, publish))
-            return ()
-        crowded = [messages for messages in targets if not messages.has_room()]
-        for messages in targets:
-            messages.push(publish)
-        if crowded:
-            owed = _Owed(self, connection, publish, len(crowded))
-            if publish.qos == 2:
-                self._owed[publish.packet_id] = owed
-            for messages in crowded:
-                messages.owe(owed)
-        else:
-            self.acknowledge(connection, publish)
-        return targets
-
-    def settled(self, owed: _Owed) -> None:
-        """An acknowledgement that was owed has come due."""
-        packet_id = owed.publish.packet_id
-        if self._owed.get(packet_id) is owed:
-            del self._owed[packet_id]
-        self.acknowledge(owed.connection, owed.publish)
-        if self.connection is not None:
-            self.connection.flush_soon()
-
-    def acknowledge(self, connection: Connection, publish: Publish) -> None:
-        """Tell the broker that the message has arrived (gathered, not yet sent)."""
-        if connection is not self.connection:
-            return  # it will send the message again
-        if publish.qos == 1:
-            connection.protocol.unacknowledged -= 1
-            self._reply(connection, PubAck(publish.packet_id))
-        else:
-            self._reply(connection, PubRec(publish.packet_id))
-
-    @staticmethod
-    def _reply(connection: Connection, packet: PubAck | PubRec | PubRel | PubComp) -> None:
-        # The batch that is being handled may end with the broker's DISCONNECT.
-        if connection.protocol.state is State.CONNECTED:
-            connection.gather(connection.protocol.send(packet))
 
 
 def refusal(

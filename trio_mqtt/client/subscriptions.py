@@ -92,12 +92,12 @@ class Subscriptions:
             for other in self.filters.values()
             if other is not entry and overlap(other.plain, plain)
         ]
-        fresh = entry is None
+        in_use = entry is not None and any(user is not messages for user in entry.users)
         if entry is None:
             entry = self.filters[topic_filter] = Filter(topic_filter, plain)
         entry.users[messages] = options
         properties = NO_PROPERTIES
-        if identifiers and (others or not fresh):
+        if identifiers and (others or in_use):
             for other in others:
                 if other.identifier is None:
                     requests.append(self._identified(other, None, other.subscription(2)))

@@ -1,0 +1,175 @@
+"""Messages that come: to whom they go, and when they are acknowledged."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+
+from trio_mqtt.client.connection import Connection
+from trio_mqtt.client.messages import Messages
+from trio_mqtt.client.subscriptions import Subscriptions, Targets
+from trio_mqtt.errors import MqttError
+from trio_mqtt.protocol.delivery import Receiver
+from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+logger = logging.getLogger("trio_mqtt.client")
+
+# Messages of QoS 1 and 2 that a resumed session brings before anybody has subscribed here.
+MAX_UNCLAIMED = 100
+
+
+class _Owed:
+    """An acknowledgement that waits until all queues of its message agree."""
+
+    __slots__ = ("_incoming", "_left", "connection", "publish")
+
+    def __init__(
+        self, incoming: Incoming, connection: Connection, publish: Publish, left: int
+    ) -> None:
+        self._incoming = incoming
+        self._left = left
+        self.connection = connection  # the one that it came by, last
+        self.publish = publish
+
+    def settle(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._incoming.settled(self)
+
+
+class Incoming:
+    """The receiving half of a session."""
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.subscriptions = Subscriptions()
+        self.full: set[Messages] = set()  # queues that make the client stop reading
+        self._receiver = Receiver()
+        self._owed: dict[int, _Owed] = {}  # PUBREC that is still to be sent
+        self._keeps_unclaimed = False
+        self._unclaimed: deque[tuple[Connection, Publish]] = deque()
+        self._all_messages: set[Messages] = set()
+
+    # Connections come and go.
+
+    def attach(self, connection: Connection, *, present: bool) -> None:
+        """Go on with a new connection, in the same session or in a new one."""
+        self.connection = connection
+        if not present:
+            self._receiver.accepted.clear()
+            self._owed.clear()
+
+    def detach(self) -> None:
+        """The connection has ended."""
+        self.connection = None
+        # QoS 1 comes again. QoS 2 does too, but counts as a repetition then.
+        self._unclaimed = deque(kept for kept in self._unclaimed if kept[1].qos == 2)
+
+    def end(self, error: MqttError | None) -> None:
+        """Nothing will come any more: end all iterations, with an error or without."""
+        for messages in list(self._all_messages):
+            messages.close(error)
+
+    # Subscriptions come and go.
+
+    def relieved(self, messages: Messages) -> None:
+        """A queue that was full has room again."""
+        self.full.discard(messages)
+        if not self.full and self.connection is not None:
+            self.connection.resume()
+
+    def opened(self, messages: Messages) -> None:
+        """A subscription begins: what was kept for it comes first."""
+        self._all_messages.add(messages)
+
+    def closed(self, messages: Messages) -> None:
+        """A subscription has ended."""
+        self._all_messages.discard(messages)
+        messages.close()
+        self.full.discard(messages)
+
+    def keep_unclaimed(self) -> None:
+        """The session is older than this program: keep its messages until they find a user."""
+        self._keeps_unclaimed = True
+
+    def claim(self) -> None:
+        """Hand kept messages to a subscription that has come."""
+        kept, self._unclaimed = self._unclaimed, deque()
+        for connection, publish in kept:
+            self.wake(self._deliver(connection, publish))
+        if self.connection is not None:
+            self.connection.flush()
+
+    # Messages.
+
+    def wake(self, touched: Iterable[Messages]) -> None:
+        """Tell those who wait for messages in these queues."""
+        for messages in touched:
+            messages.wake()
+            if messages.is_full:
+                self.full.add(messages)
+
+    def on_publish(self, connection: Connection, publish: Publish) -> Targets:
+        """A message of QoS 1 or 2 came; the queues that it went to."""
+        if publish.qos == 2 and not self._receiver.on_publish(publish.packet_id):
+            # It is here already (§4.3.3): the answer was lost, or is not due yet.
+            owed = self._owed.get(publish.packet_id)
+            if owed is not None:
+                owed.connection = connection
+            else:
+                self.acknowledge(connection, publish)
+            return ()
+        return self._deliver(connection, publish)
+
+    def _deliver(self, connection: Connection, publish: Publish) -> Targets:
+        targets = self.subscriptions.targets(publish)
+        if not targets and self._keeps_unclaimed:
+            if len(self._unclaimed) >= MAX_UNCLAIMED:
+                old_connection, oldest = self._unclaimed.popleft()
+                logger.warning(
+                    "A message on %r that no subscription of this client asks for is dropped.",
+                    oldest.topic,
+                )
+                self.acknowledge(old_connection, oldest)
+            self._unclaimed.append((connection, publish))
+            return ()
+        crowded = [messages for messages in targets if not messages.has_room()]
+        for messages in targets:
+            messages.push(publish)
+        if crowded:
+            owed = _Owed(self, connection, publish, len(crowded))
+            if publish.qos == 2:
+                self._owed[publish.packet_id] = owed
+            for messages in crowded:
+                messages.owe(owed)
+        else:
+            self.acknowledge(connection, publish)
+        return targets
+
+    def settled(self, owed: _Owed) -> None:
+        """An acknowledgement that was owed has come due."""
+        packet_id = owed.publish.packet_id
+        if self._owed.get(packet_id) is owed:
+            del self._owed[packet_id]
+        self.acknowledge(owed.connection, owed.publish)
+        if self.connection is not None:
+            self.connection.flush_soon()
+
+    def acknowledge(self, connection: Connection, publish: Publish) -> None:
+        """Tell the broker that the message has arrived (gathered, not yet sent)."""
+        if connection is not self.connection:
+            return  # it will send the message again
+        if publish.qos == 1:
+            connection.protocol.unacknowledged -= 1
+            connection.reply(PubAck(publish.packet_id))
+        else:
+            connection.reply(PubRec(publish.packet_id))
+
+    def on_pubrel(self, connection: Connection, packet: PubRel) -> None:
+        """The sender has let go of a message of QoS 2."""
+        code = self._receiver.on_pubrel(packet.packet_id)
+        if code == ReasonCode.SUCCESS and connection.protocol.unacknowledged:
+            connection.protocol.unacknowledged -= 1
+        connection.reply(PubComp(packet.packet_id, code))
