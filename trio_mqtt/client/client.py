@@ -1,39 +1,29 @@
-"""`open_client` and the `Client` it yields: publish, subscribe, and staying connected."""
+"""`open_client` and the `Client` that it yields: publish and subscribe."""
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from trio_mqtt.client.backoff import Backoff
 from trio_mqtt.client.connection import CLOSE_TIMEOUT, Connection
-from trio_mqtt.client.events import (
-    Connected,
-    ConnectionEvent,
-    ConnectionEvents,
-    ConnectionLost,
-    Reconnecting,
-)
-from trio_mqtt.client.handshake import Settings, connect, is_lasting
+from trio_mqtt.client.events import ConnectionEvent, ConnectionEvents
+from trio_mqtt.client.handshake import Settings
 from trio_mqtt.client.messages import Messages
-from trio_mqtt.client.session import Session, refusal
+from trio_mqtt.client.session import refusal
 from trio_mqtt.client.subscriptions import Options
-from trio_mqtt.errors import ConnectionLostError, LocalProtocolError, MqttError, RefusedError
+from trio_mqtt.client.upkeep import Upkeep
+from trio_mqtt.errors import LocalProtocolError, MqttError, RefusedError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import Disconnect, Will
+from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import has_wildcard, topic_filter_problem
 from trio_mqtt.transport.connecting import Connector, connect_tcp
 from trio_mqtt.transport.urls import parse_url
-
-logger = logging.getLogger("trio_mqtt.client")
 
 # Seconds that leaving a subscription waits for the broker to confirm it.
 UNSUBSCRIBE_TIMEOUT = 2.0
@@ -107,26 +97,26 @@ async def open_client(
         properties,
         connector,
     )
-    client = Client(settings, version, reconnect=reconnect, on_event=on_event)
+    upkeep = Upkeep(settings, version, reconnect=reconnect, on_event=on_event)
     raised: BaseException | None = None
     try:
         async with anyio.create_task_group() as tasks:
             try:
-                connection = await client._connect_first(wait_for_broker)  # noqa: SLF001
-                tasks.start_soon(client._stay_connected, connection, tasks.cancel_scope)  # noqa: SLF001
-                client._tell_connected(connection)  # noqa: SLF001
-                yield client
+                connection = await upkeep.connect_first(wait_for_broker=wait_for_broker)
+                tasks.start_soon(upkeep.stay_connected, connection, tasks.cancel_scope)
+                upkeep.tell_connected(connection)
+                yield Client(upkeep)
             except anyio.get_cancelled_exc_class():
                 raise
             except BaseException as error:  # raised again, outside of the group
                 raised = error
             finally:
                 with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
-                    await client._close()  # noqa: SLF001
-                client._serving.cancel()  # noqa: SLF001
+                    await upkeep.close()
+                upkeep.serving.cancel()
     finally:
         if raised is None:
-            raised = client.failure
+            raised = upkeep.failure
         if raised is not None:
             raise raised
 
@@ -137,34 +127,16 @@ class Client:
     All methods may be called by many tasks at once.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        version: ProtocolVersion | None,
-        *,
-        reconnect: bool,
-        on_event: Callable[[ConnectionEvent], None] | None,
-    ) -> None:
-        self.failure: Exception | None = None
-        self._settings = settings
-        self._version = version
-        self._reconnect = reconnect
-        self._on_event = on_event
-        self._events: set[ConnectionEvents] = set()
-        self._session = Session()
-        self._backoff = Backoff()
-        self._clean_start = settings.clean_start
-        self._closing = False
-        # Cancelling the block must not cut the connection before DISCONNECT: leaving the block
-        # ends the connection, always and within bounded time.
-        self._serving = anyio.CancelScope(shield=True)
+    def __init__(self, upkeep: Upkeep) -> None:
+        self._upkeep = upkeep
+        self._session = upkeep.session
 
     # What can be seen.
 
     @property
     def url(self) -> str:
         """The broker's address, without credentials."""
-        return self._settings.address.url
+        return self._upkeep.settings.address.url
 
     @property
     def connected(self) -> bool:
@@ -174,12 +146,12 @@ class Client:
     @property
     def client_id(self) -> str:
         """The client identifier, the broker's choice included."""
-        return self._settings.client_id
+        return self._upkeep.settings.client_id
 
     @property
     def protocol_version(self) -> ProtocolVersion:
         """The protocol version in use."""
-        return self._version or ProtocolVersion.V5
+        return self._upkeep.version or ProtocolVersion.V5
 
     @property
     def server_properties(self) -> Properties:
@@ -199,11 +171,11 @@ class Client:
             async for event in events: ...
         """
         events = ConnectionEvents()
-        self._events.add(events)
+        self._upkeep.events.add(events)
         try:
             yield events
         finally:
-            self._events.discard(events)
+            self._upkeep.events.discard(events)
 
     # Publishing.
 
@@ -287,7 +259,7 @@ class Client:
         return session.connection
 
     def _check_properties(self, properties: Properties) -> None:
-        if self._version != ProtocolVersion.V5:
+        if self._upkeep.version != ProtocolVersion.V5:
             raise LocalProtocolError(
                 f"MQTT {self.protocol_version.text}, which the broker at {self.url} speaks,"
                 " has no properties."
@@ -425,113 +397,6 @@ class Client:
             session.unsubscribe_later(filters)
         finally:
             session.end_to_wait()
-
-    # Staying connected.
-
-    async def _connect_first(self, wait_for_broker: bool) -> Connection:
-        connection = await (
-            self._connect_again(at_once=True) if wait_for_broker else self._connect()
-        )
-        if connection.connack.session_present:
-            self._session.incoming.keep_unclaimed()
-        self._session.attach(connection)
-        return connection
-
-    async def _connect(self) -> Connection:
-        connection = await connect(self._settings, self._version, clean_start=self._clean_start)
-        self._version = connection.protocol.version
-        assigned = connection.connack.properties.get("assigned_client_identifier")
-        if assigned:
-            self._settings = replace(self._settings, client_id=assigned)
-        if self._version == ProtocolVersion.V5:
-            # From now on the session is to be found again. In MQTT 3 the flag also says that
-            # the session ends with the connection, and has to go on saying it.
-            self._clean_start = False
-        return connection
-
-    async def _connect_again(self, *, at_once: bool = False) -> Connection:
-        while True:
-            if not at_once:
-                delay = self._backoff.next_delay()
-                self._tell(Reconnecting(delay, self._backoff.attempt))
-                await anyio.sleep(delay)
-            at_once = False
-            try:
-                return await self._connect()
-            except LocalProtocolError:
-                raise
-            except MqttError as error:
-                if is_lasting(error):
-                    raise
-                self._tell(ConnectionLost(error))
-
-    async def _stay_connected(self, connection: Connection, everything: anyio.CancelScope) -> None:
-        """Serve one connection after the other until the client is closed or cannot go on."""
-        session = self._session
-        try:
-            with self._serving:
-                await self._serve(connection)
-        except Exception as error:  # `open_client` raises it
-            self.failure = error
-            session.end(
-                error
-                if isinstance(error, MqttError)
-                else ConnectionLostError(f"The client has failed: {error!r}.")
-            )
-            everything.cancel()
-
-    async def _serve(self, connection: Connection) -> None:
-        session = self._session
-        while True:
-            since = anyio.current_time()
-            reason = await connection.run(session)
-            if reason is None or self._closing:
-                return
-            self._backoff.connection_ended(anyio.current_time() - since)
-            self._tell(ConnectionLost(reason))
-            if not self._reconnect or is_lasting(reason):
-                raise reason
-            connection = await self._connect_again()
-            try:
-                session.attach(connection)
-                self._tell_connected(connection)
-            except BaseException:
-                await connection.discard()
-                raise
-
-    async def _close(self) -> None:
-        """Leave in order: DISCONNECT, and all that was written before it."""
-        self._closing = True
-        session = self._session
-        connection = session.connection
-        session.end(ConnectionLostError(f"The client of {self.url} is closed."), in_order=True)
-        for events in self._events:
-            events.close()
-        if connection is not None and connection.lost is None:
-            await connection.close(Disconnect())
-
-    def _tell_connected(self, connection: Connection) -> None:
-        present = connection.connack.session_present
-        self._tell(Connected(self.url, self.client_id, present, self.protocol_version))
-
-    def _tell(self, event: ConnectionEvent) -> None:
-        match event:
-            case Connected():
-                logger.info(
-                    "Connected to %s as %r (MQTT %s, session %s).",
-                    event.url,
-                    event.client_id,
-                    event.protocol_version.text,
-                    "resumed" if event.session_present else "new",
-                )
-            case ConnectionLost():
-                logger.warning("%s", event.reason)
-            case Reconnecting():
-                logger.info("Connecting to %s again in %.1f s.", self.url, event.delay)
-        for events in self._events:
-            events.push(event)
-        if self._on_event is not None:
-            self._on_event(event)
 
 
 def _version(number: int) -> ProtocolVersion:

@@ -1,0 +1,167 @@
+"""Keeping a client connected: one connection after the other, until it is closed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import anyio
+
+from trio_mqtt.client.backoff import Backoff
+from trio_mqtt.client.connection import Connection
+from trio_mqtt.client.events import (
+    Connected,
+    ConnectionEvent,
+    ConnectionEvents,
+    ConnectionLost,
+    Reconnecting,
+)
+from trio_mqtt.client.handshake import Settings, connect, is_lasting
+from trio_mqtt.client.session import Session
+from trio_mqtt.errors import ConnectionLostError, LocalProtocolError, MqttError
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import Disconnect
+
+logger = logging.getLogger("trio_mqtt.client")
+
+
+class Upkeep:
+    """The task behind a client, and what it tells about the connection."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        version: ProtocolVersion | None,
+        *,
+        reconnect: bool,
+        on_event: Callable[[ConnectionEvent], None] | None,
+    ) -> None:
+        self.settings = settings
+        self.version = version  # None until one has been agreed on
+        self.session = Session()
+        self.events: set[ConnectionEvents] = set()
+        self.failure: Exception | None = None  # what has ended the client
+        # Cancelling the block must not cut the connection before DISCONNECT: leaving the block
+        # ends the connection, always and within bounded time.
+        self.serving = anyio.CancelScope(shield=True)
+        self._reconnect = reconnect
+        self._on_event = on_event
+        self._backoff = Backoff()
+        self._clean_start = settings.clean_start
+        self._closing = False
+
+    async def connect_first(self, *, wait_for_broker: bool) -> Connection:
+        """The first connection; serve it with `stay_connected`."""
+        connection = await (
+            self._connect_again(at_once=True) if wait_for_broker else self._connect()
+        )
+        if connection.connack.session_present:
+            self.session.incoming.keep_unclaimed()
+        self.session.attach(connection)
+        return connection
+
+    async def _connect(self) -> Connection:
+        connection = await connect(self.settings, self.version, clean_start=self._clean_start)
+        self.version = connection.protocol.version
+        assigned = connection.connack.properties.get("assigned_client_identifier")
+        if assigned:
+            self.settings = replace(self.settings, client_id=assigned)
+        if self.version == ProtocolVersion.V5:
+            # From now on the session is to be found again. In MQTT 3 the flag also says that
+            # the session ends with the connection, and has to go on saying it.
+            self._clean_start = False
+        return connection
+
+    async def _connect_again(self, *, at_once: bool = False) -> Connection:
+        while True:
+            if not at_once:
+                delay = self._backoff.next_delay()
+                self.tell(Reconnecting(delay, self._backoff.attempt))
+                await anyio.sleep(delay)
+            at_once = False
+            try:
+                return await self._connect()
+            except LocalProtocolError:
+                raise
+            except MqttError as error:
+                if is_lasting(error):
+                    raise
+                self.tell(ConnectionLost(error))
+
+    async def stay_connected(self, connection: Connection, everything: anyio.CancelScope) -> None:
+        """Serve one connection after the other until the client is closed or cannot go on."""
+        session = self.session
+        try:
+            with self.serving:
+                await self._serve(connection)
+        except Exception as error:  # `open_client` raises it
+            self.failure = error
+            session.end(
+                error
+                if isinstance(error, MqttError)
+                else ConnectionLostError(f"The client has failed: {error!r}.")
+            )
+            everything.cancel()
+
+    async def _serve(self, connection: Connection) -> None:
+        session = self.session
+        while True:
+            since = anyio.current_time()
+            reason = await connection.run(session)
+            if reason is None or self._closing:
+                return
+            self._backoff.connection_ended(anyio.current_time() - since)
+            self.tell(ConnectionLost(reason))
+            if not self._reconnect or is_lasting(reason):
+                raise reason
+            connection = await self._connect_again()
+            try:
+                session.attach(connection)
+                self.tell_connected(connection)
+            except BaseException:
+                await connection.discard()
+                raise
+
+    async def close(self) -> None:
+        """Leave in order: DISCONNECT, and all that was written before it."""
+        self._closing = True
+        session = self.session
+        connection = session.connection
+        session.end(
+            ConnectionLostError(f"The client of {self.settings.address.url} is closed."),
+            in_order=True,
+        )
+        for events in self.events:
+            events.close()
+        if connection is not None and connection.lost is None:
+            await connection.close(Disconnect())
+
+    def tell_connected(self, connection: Connection) -> None:
+        """Say that this connection stands."""
+        present = connection.connack.session_present
+        settings = self.settings
+        version = connection.protocol.version
+        self.tell(Connected(settings.address.url, settings.client_id, present, version))
+
+    def tell(self, event: ConnectionEvent) -> None:
+        """Let everybody who follows the connection know."""
+        match event:
+            case Connected():
+                logger.info(
+                    "Connected to %s as %r (MQTT %s, session %s).",
+                    event.url,
+                    event.client_id,
+                    event.protocol_version.text,
+                    "resumed" if event.session_present else "new",
+                )
+            case ConnectionLost():
+                logger.warning("%s", event.reason)
+            case Reconnecting():
+                logger.info(
+                    "Connecting to %s again in %.1f s.", self.settings.address.url, event.delay
+                )
+        for events in self.events:
+            events.push(event)
+        if self._on_event is not None:
+            self._on_event(event)
