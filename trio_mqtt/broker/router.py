@@ -232,13 +232,24 @@ class Router:
 
     def _target_of_sender(self, topic: str, sender: Session) -> Target | None:
         """How a message reaches its own sender, who has some no local (§3.8.3.1)."""
+        return self._target(topic, sender, local=True)
+
+    def _target(self, topic: str, session: Session, *, local: bool) -> Target | None:
         found = [
             subscription.target
             for node in self._nodes(topic)
             for subscription in node.subscriptions
-            if subscription.session is sender and not subscription.target.no_local
+            if subscription.session is session and not (local and subscription.target.no_local)
         ]
         return _carrier(found) if found else None
+
+    def pass_on(self, batch: Batch, session: Session) -> None:
+        """Hand messages to `session` alone: they waited in a subscription that has ended."""
+        local = batch.sender is session
+        for message in batch.messages:
+            target = self._target(message.topic, session, local=local)
+            if target is not None:
+                target.subscription.offer(target, batch.part([message]))
 
     def _publish_mixed(self, batch: Batch) -> list[Publish]:
         """A batch whose topics reach different subscriptions.
@@ -282,13 +293,15 @@ def _of(matched: Sequence[tuple[Publish, Match]], matches: Iterable[Match]) -> l
 
 
 def _carrier(targets: list[Target]) -> Target:
-    """The one target for all of a session's subscriptions that match a topic."""
-    best = max(targets, key=lambda target: target.qos)
+    """The one target for all of a session's subscriptions that match a topic.
+
+    The oldest subscription carries: a newer one that matches too must not overtake what waits.
+    """
     if len(targets) == 1:
-        return best
+        return targets[0]
     return Target(
-        best.subscription,
-        best.qos,
+        min((target.subscription for target in targets), key=lambda one: one.serial),
+        max(target.qos for target in targets),
         any(target.retain_as_published for target in targets),
         tuple(identifier for target in targets for identifier in target.identifiers),
         any(target.no_local for target in targets),

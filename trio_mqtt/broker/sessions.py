@@ -15,6 +15,7 @@ from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Publish
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.broker import Broker
@@ -198,11 +199,18 @@ class Sessions:
         return subscription, new
 
     def unsubscribe(self, session: Session, topic_filter: str) -> bool:
-        """End a subscription; whether there was one (§3.10.4)."""
+        """End a subscription; whether there was one (§3.10.4).
+
+        What waits in it and matches another subscription of the session waits there from now on.
+        """
         subscription = session.subscriptions.pop(topic_filter, None)
         if subscription is None:
             return False
         self._broker.statistics.subscriptions -= 1
-        self._broker.router.remove(subscription)
-        subscription.close()
+        router = self._broker.router
+        router.remove(subscription)
+        shared = parse_shared(topic_filter) is not None
+        for _, batch in subscription.close():
+            if not batch.retained and not shared:
+                router.pass_on(batch, session)
         return True

@@ -6,6 +6,7 @@ where the last one stopped.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import trio
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.statistics import Statistics
 
 JOIN = 256 * 1024  # bytes of several batches that are written together
+
+_serials = itertools.count()
 
 
 class Target:
@@ -50,13 +53,14 @@ class Subscription:
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
     __slots__ = ("_at", "_current", "_incoming", "_limits", "_outgoing", "_statistics",
-                 "_waiting", "closed", "session", "target", "topic_filter")  # fmt: skip
+                 "_waiting", "closed", "serial", "session", "target", "topic_filter")  # fmt: skip
 
     def __init__(
         self, session: Session, topic_filter: str, limits: Limits, statistics: Statistics
     ) -> None:
         self.session = session
         self.topic_filter = topic_filter
+        self.serial = next(_serials)  # tells which subscription is the older one
         self.closed = False
         self._limits = limits
         self._statistics = statistics
