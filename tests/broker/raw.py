@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import trio
+import trio.testing
 
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
@@ -86,6 +87,7 @@ class Raw:
         with trio.fail_after(300):
             packet = await self.receive()
         assert isinstance(packet, Closed), packet
+        await trio.testing.wait_all_tasks_blocked()  # its task has ended too
 
     async def expect_disconnect(self, code: ReasonCode) -> Disconnect | None:
         """The broker closes; in MQTT 5 it says this reason before."""

@@ -52,6 +52,8 @@ class Connection:
         self.stream = stream
         self.protocol = ServerConnection(
             maximum_packet_size=limits.maximum_connect_size,
+            # What comes in one read with CONNECT is held anyway.
+            maximum_packet_size_later=limits.maximum_packet_size,
             receive_maximum=limits.receive_maximum,
             topic_alias_maximum=limits.topic_alias_maximum,
             runs=True,
@@ -167,7 +169,6 @@ class Connection:
             self.lost(answer.properties.get("reason_string", answer.reason_code.sentence))
             return None
         self._accepted = True
-        self.protocol.accept_packets_of(self.broker.limits.maximum_packet_size)
         self.broker.statistics.clients_connected += 1
         if self.broker.watchers:
             self.broker.watchers.record(
@@ -235,6 +236,7 @@ class Connection:
                 break
             if sender.quota <= 0:
                 await self._quota.park()
+                await trio.lowlevel.checkpoint_if_cancelled()  # ended while it was woken
                 continue
             packet_id = next(iter(pending))
             qos, item = pending.pop(packet_id)
@@ -481,7 +483,7 @@ class Connection:
                 watchers.record(ClientDisconnected(session.client_id, self.reason))
         elif watchers:
             watchers.record(ClientRefused(self.client_id, self.stream.peer, self.reason))
-        logger.info("%s (%s): %s", self.client_id, self.stream.peer, self.reason)
+        logger.info("%r (%s): %s", self.client_id, self.stream.peer, self.reason)
 
     # -- the client's receive maximum -----------------------------------------------------------
 

@@ -239,9 +239,16 @@ class ServerConnection(_Connection):
         receive_maximum: int,
         topic_alias_maximum: int,
         runs: bool = False,
+        maximum_packet_size_later: int | None = None,
     ) -> None:
         super().__init__(
-            PacketDecoder(PacketType.CONNECT, None, maximum_packet_size, runs=runs),
+            PacketDecoder(
+                PacketType.CONNECT,
+                None,
+                maximum_packet_size,
+                runs=runs,
+                maximum_packet_size_later=maximum_packet_size_later,
+            ),
             receive_maximum=receive_maximum,
             topic_alias_maximum=topic_alias_maximum,
         )

@@ -45,7 +45,8 @@ class PacketDecoder:
 
     `first` is the only packet type that may come first on the stream (CONNECT at a server, CONNACK
     at a client); anything else is refused at its first byte, whatever length it claims.
-    `maximum_packet_size` bounds, in bytes, what is ever held for one packet.
+    `maximum_packet_size` bounds, in bytes, what is ever held for one packet; from the second packet
+    on, `maximum_packet_size_later` does, if it is given.
     `version` may be None at a server: the CONNECT packet sets it. With `runs`, consecutive PUBLISH
     packets that may travel on as they are come as one `PublishRun`.
     """
@@ -57,11 +58,13 @@ class PacketDecoder:
         maximum_packet_size: int = MAX_VARIABLE_BYTE_INTEGER + 5,
         *,
         runs: bool = False,
+        maximum_packet_size_later: int | None = None,
     ) -> None:
         self.version = version
         self.maximum_packet_size = maximum_packet_size
         self.violation: RemoteProtocolError | None = None
         self._first: PacketType | None = first
+        self._maximum_later = maximum_packet_size_later
         self._runs = runs
         # The topic of the last PUBLISH, with its length as bytes, and decoded: most messages have
         # the topic of the one before, and one comparison tells.
@@ -194,6 +197,8 @@ class PacketDecoder:
                 append(packet)
                 if self._first is not None:
                     self._first = None
+                    if self._maximum_later is not None:
+                        maximum = self.maximum_packet_size = self._maximum_later
                     if type(packet) is Connect:
                         version = self.version = packet.protocol_version
                         is_v5 = version == 5

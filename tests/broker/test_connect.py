@@ -1,0 +1,281 @@
+"""CONNECT: first, once, in time, and answered (MQTT 5.0 §3.1, §3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import trio
+
+from tests.broker.conftest import Join
+from tests.broker.raw import V5, V31, V311, Raw
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.protocol.encoding import encode
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import (
+    ConnAck,
+    Connect,
+    PingReq,
+    Publish,
+    Subscribe,
+    Subscription,
+    Will,
+)
+from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+Opened = Callable[..., Raw]
+ALL = pytest.mark.parametrize("version", [V31, V311, V5], ids=lambda version: version.text)
+
+NO_CONNECT = {
+    "PUBLISH": b"\x30\x04\x00\x01t\x00",
+    "PINGREQ": b"\xc0\x00",
+    "a large PUBLISH": b"\x30\xff\xff\xff\x7f",
+    "packet type 0": b"\x00\x00",
+    "a TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "an HTTP request": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a CONNECT that claims too much": b"\x10\xff\xff\xff\x7f\x00\x04MQTT",
+    "a CONNECT with a length of five bytes": b"\x10\xff\xff\xff\xff\x01",
+    "a CONNECT with flags": b"\x11\x0d\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x00",
+    "another protocol": b"\x10\x0c\x00\x04HTTP\x04\x02\x00\x00\x00\x00",
+    "the reserved flag": b"\x10\x0c\x00\x04MQTT\x04\x03\x00\x00\x00\x00",
+    "will QoS without a will": b"\x10\x0c\x00\x04MQTT\x04\x0a\x00\x00\x00\x00",
+    "will QoS 3": b"\x10\x11\x00\x04MQTT\x04\x1e\x00\x00\x00\x00\x00\x01w\x00\x00",
+    "invalid UTF-8 in an identifier": b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x00\x00\x02\xed\xa0",
+    "a CONNECT that ends early": b"\x10\x0a\x00\x04MQTT\x04\x02\x00\x00",
+    "a CONNECT that goes on": b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x00x",
+}
+
+
+@pytest.mark.normative(
+    "MQTT-3.1.0-1", "MQTT-3.1.4-1", "MQTT-3.1.2-1", "MQTT-3.1.2-3", "MQTT-3.14.0-1"
+)
+@pytest.mark.normative_v311("MQTT-3.1.0-1", "MQTT-3.1.4-1", "MQTT-3.1.2-3", "MQTT-3.1.2-14")
+@pytest.mark.parametrize("name", NO_CONNECT)
+async def test_what_is_no_connect_is_closed_at_once_without_a_word(
+    opened: Opened, broker: Broker, name: str
+) -> None:
+    client = opened()
+    before = trio.current_time()
+    await client.send(NO_CONNECT[name])
+    await client.expect_closed()
+    assert trio.current_time() == before
+    assert not broker._connections
+    assert len(broker.sessions) == 0
+
+
+async def test_twenty_thousand_user_properties_are_refused(opened: Opened, broker: Broker) -> None:
+    many = b"\x26\x00\x01a\x00\x01b" * 18_000
+    client = opened()
+    length = len(many)
+    body = b"\x00\x04MQTT\x05\x02\x00\x00" + bytes(
+        [length & 127 | 128, length >> 7 & 127 | 128, length >> 14]
+    )
+    body += many + b"\x00\x00"
+    head = bytes([0x10, len(body) & 127 | 128, len(body) >> 7 & 127 | 128, len(body) >> 14])
+    await client.send(head + body)
+    await client.expect_closed()
+
+
+@pytest.mark.parametrize("said", [b"", b"\x10", b"\x10\x0c\x00\x04MQTT\x04"])
+async def test_silence_before_connect_is_ended_after_the_timeout(
+    opened: Opened, broker: Broker, said: bytes
+) -> None:
+    client = opened()
+    before = trio.current_time()
+    if said:
+        await client.send(said)
+    await client.expect_closed()
+    assert trio.current_time() - before == pytest.approx(10)
+    assert not broker._connections
+
+
+async def test_a_connect_byte_by_byte_is_accepted_in_time_only(opened: Opened) -> None:
+    for pause, accepted in ((0.1, True), (1.0, False)):
+        client = opened()
+        with trio.move_on_after(60) as scope:
+            for byte in encode(Connect("slow", keep_alive=0), V5):
+                try:
+                    await client.send(bytes([byte]))
+                except trio.BrokenResourceError:
+                    break
+                await trio.sleep(pause)
+        assert not scope.cancelled_caught
+        if accepted:
+            await client.expect(ConnAck)
+            await client.disconnect()
+        else:
+            await client.expect_closed()
+
+
+@pytest.mark.normative("MQTT-3.1.2-2")
+@pytest.mark.normative_v311("MQTT-3.1.2-2")
+@pytest.mark.parametrize(
+    ("name", "level", "answer"),
+    [
+        (b"MQTT", 3, b"\x20\x02\x00\x01"),
+        (b"MQTT", 6, b"\x20\x03\x00\x84\x00"),
+        (b"MQTT", 99, b"\x20\x03\x00\x84\x00"),
+        (b"MQIsdp", 4, b"\x20\x02\x00\x01"),
+    ],
+)
+async def test_an_unknown_protocol_level_is_answered(
+    opened: Opened, name: bytes, level: int, answer: bytes
+) -> None:
+    client = opened()
+    body = bytes([0, len(name)]) + name + bytes([level]) + b"\x02\x00\x00\x00\x00"
+    await client.send(bytes([0x10, len(body)]) + body)
+    assert await client.stream.receive_some() == answer
+    assert await client.stream.receive_some() == b""
+
+
+@pytest.mark.normative("MQTT-3.1.4-5", "MQTT-3.2.2-2", "MQTT-3.2.0-1")
+@pytest.mark.normative_v311("MQTT-3.1.4-4", "MQTT-3.2.2-1", "MQTT-3.2.0-1", "MQTT-3.1.3-5")
+@ALL
+async def test_a_connect_is_answered_once_and_first(
+    opened: Opened, version: ProtocolVersion
+) -> None:
+    client = opened(version)
+    await client.send(Connect("0123456789azAZ", protocol_version=version), PingReq())
+    answers = await client.drain()
+    assert [type(answer).__name__ for answer in answers] == ["ConnAck", "PingResp"]
+    assert isinstance(answers[0], ConnAck)
+    assert not answers[0].session_present
+    if version == V5:
+        assert answers[0].properties == {
+            "receive_maximum": 1_000,
+            "maximum_packet_size": 16 * 1024 * 1024,
+            "topic_alias_maximum": 64,
+        }
+
+
+@pytest.mark.normative("MQTT-3.1.3-6", "MQTT-3.1.3-7", "MQTT-3.1.3-4")
+@pytest.mark.normative_v311("MQTT-3.1.3-6")
+async def test_an_empty_client_identifier_gets_a_new_one(
+    join: Join, broker: Broker, version: ProtocolVersion
+) -> None:
+    answers = [(await join("", version)).connack for _ in range(3)]
+    assert len(broker.sessions) == 3
+    if version == V5:
+        assert {a.properties["assigned_client_identifier"] for a in answers if a} == set(
+            broker.sessions._sessions
+        )
+
+
+@pytest.mark.normative("MQTT-3.2.2-7", "MQTT-3.2.2-6", "MQTT-3.1.3-8")
+@pytest.mark.normative_v311("MQTT-3.1.3-8", "MQTT-3.1.3-9", "MQTT-3.2.2-4", "MQTT-3.2.2-5")
+@pytest.mark.parametrize(
+    ("version", "connect", "code"),
+    [
+        (V311, Connect("", clean_start=False), ReasonCode.CLIENT_IDENTIFIER_NOT_VALID),
+        (V31, Connect(""), ReasonCode.CLIENT_IDENTIFIER_NOT_VALID),
+        (V31, Connect("x" * 24), ReasonCode.CLIENT_IDENTIFIER_NOT_VALID),
+        (V311, Connect("x" * 1_025), ReasonCode.CLIENT_IDENTIFIER_NOT_VALID),
+        (V5, Connect("x" * 1_025), ReasonCode.CLIENT_IDENTIFIER_NOT_VALID),
+        (
+            V5,
+            Connect("c", properties={"authentication_method": "SCRAM"}),
+            ReasonCode.BAD_AUTHENTICATION_METHOD,
+        ),
+    ],
+)
+async def test_who_cannot_be_accepted_is_told_why_and_closed(
+    opened: Opened, broker: Broker, version: ProtocolVersion, connect: Connect, code: ReasonCode
+) -> None:
+    client = opened(version)
+    connect.protocol_version = version
+    if connect.client_id or connect.clean_start:
+        await client.send(connect)
+    else:
+        await client.send(b"\x10\x0c\x00\x04MQTT\x04\x00\x00\x00\x00\x00")
+    answer = await client.expect(ConnAck)
+    assert (answer.reason_code, answer.session_present) == (code, False)
+    await client.expect_closed()
+    assert len(broker.sessions) == 0
+
+
+@pytest.mark.normative("MQTT-3.1.4-6")
+@pytest.mark.normative_v311("MQTT-3.1.4-5")
+async def test_what_follows_a_connect_that_is_refused_takes_no_effect(
+    opened: Opened, join: Join, broker: Broker, version: ProtocolVersion
+) -> None:
+    watcher = await join("watcher")
+    await watcher.subscribe("#")
+    for refused in (
+        Connect("x" * 2_000, protocol_version=version, will=Will("will")),
+        Connect("c", protocol_version=version, properties={"authentication_method": "x"}),
+        Connect(
+            "c", protocol_version=version, will=Will("w"), properties={"maximum_packet_size": 5}
+        ),
+    ):
+        if version != V5 and refused.properties:
+            continue
+        client = opened(version)
+        await client.send(
+            refused, Publish("t", b"x", retain=True), Subscribe(1, [Subscription("t")])
+        )
+        await client.drain()
+        await client.expect_closed()
+    await watcher.expect_nothing()
+    assert len(broker.retained) == 0
+    assert list(broker.sessions._sessions) == ["watcher"]
+
+
+async def test_a_large_message_may_follow_connect_at_once(
+    opened: Opened, join: Join, version: ProtocolVersion
+) -> None:
+    watcher = await join("watcher")
+    await watcher.subscribe("t")
+    client = opened(version)
+    connect = Connect("c", protocol_version=version)
+    await client.send(connect, Publish("t", b"x" * 200_000), Publish("t", b"y" * 20))
+    assert [len(payload) for payload in await watcher.payloads()] == [200_000, 20]
+
+
+@pytest.mark.normative("MQTT-3.2.2-19", "MQTT-3.2.2-16")
+async def test_reasons_are_left_out_where_the_client_has_no_room(opened: Opened) -> None:
+    properties: Properties = {"maximum_packet_size": 30}
+    client = opened()
+    await client.send(Connect("x" * 2_000, properties=properties))
+    answer = await client.expect(ConnAck)
+    assert answer == ConnAck(False, ReasonCode.CLIENT_IDENTIFIER_NOT_VALID)
+
+
+@pytest.mark.normative("MQTT-3.1.2-11", "MQTT-3.1.2-22")
+@pytest.mark.normative_v311("MQTT-3.1.2-24")
+async def test_a_silent_client_is_ended_after_one_and_a_half_times_its_keep_alive(
+    join: Join, version: ProtocolVersion
+) -> None:
+    watcher = await join("watcher")
+    await watcher.subscribe("will")
+    client = await join("c", version, keep_alive=10, will=Will("will"))
+    await trio.sleep(14)
+    await client.ping()
+    before = trio.current_time()
+    await client.expect_disconnect(ReasonCode.KEEP_ALIVE_TIMEOUT)
+    assert trio.current_time() - before == pytest.approx(15)
+    await watcher.expect_message("will", b"")
+
+
+async def test_without_a_keep_alive_silence_is_allowed_as_far_as_the_broker_bears_it(
+    join: Join,
+) -> None:
+    three = await join("three", V311, keep_alive=0)
+    five = await join("five", V5, keep_alive=0)
+    assert five.connack is not None
+    assert five.connack.properties["server_keep_alive"] == 3_600
+    await trio.sleep(5_300)
+    await five.ping()
+    await trio.sleep(20_000)
+    await five.expect_disconnect(ReasonCode.KEEP_ALIVE_TIMEOUT)
+    await three.ping()
+
+
+@pytest.mark.normative("MQTT-3.1.2-21")
+async def test_a_keep_alive_that_is_too_long_is_replaced(join: Join) -> None:
+    client = await join("c", keep_alive=65_535)
+    assert client.connack is not None
+    assert client.connack.properties["server_keep_alive"] == 3_600
+    short = await join("d", keep_alive=60)
+    assert short.connack is not None
+    assert "server_keep_alive" not in short.connack.properties
