@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from trio_mqtt.protocol.encoding import publish_parts
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Publish, PublishRun
-from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.properties import Carrier, Properties, encode_properties
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.session import Session
@@ -186,7 +186,12 @@ class Batch:
 
 def size_of(message: Publish) -> int:
     """The bytes that a message occupies, near enough for a bound."""
-    return len(message.frame) if message.frame is not None else 64 + len(message.payload)
+    if message.frame is not None:
+        return len(message.frame)
+    size = 64 + len(message.payload)
+    if message.properties:
+        size += len(encode_properties(message.properties, Carrier.PUBLISH))
+    return size
 
 
 def remaining_properties(properties: Properties, elapsed: int) -> Properties | None:

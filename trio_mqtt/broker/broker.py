@@ -27,6 +27,7 @@ from trio_mqtt.transport.streams import ByteStream, TrioStream
 
 logger = logging.getLogger("trio_mqtt.broker")
 
+ROOM_FOR_HEADER = 9  # first byte, remaining length, length of the topic, packet identifier
 _SWEEP = 30.0  # seconds between two looks for retained messages that have expired
 
 
@@ -125,9 +126,18 @@ class Broker:
             raise LocalProtocolError(f"The topic {topic!r} {problem}.")
         if qos not in (0, 1, 2):
             raise LocalProtocolError(f"there is no QoS {qos}")
-        encode_properties(properties, Carrier.PUBLISH)
-        data = payload.encode() if isinstance(payload, str) else payload
-        message = Publish(topic, data, qos, retain, properties=properties)
+        for name in ("topic_alias", "subscription_identifier"):
+            if name in properties:
+                raise LocalProtocolError(f"{name} is the broker's own to set")
+        data = payload.encode() if isinstance(payload, str) else bytes(payload)
+        size = len(topic.encode()) + len(data) + len(encode_properties(properties, Carrier.PUBLISH))
+        if size + ROOM_FOR_HEADER > self.limits.maximum_packet_size:
+            raise LocalProtocolError(
+                f"A message of {size} bytes is larger than the {self.limits.maximum_packet_size}"
+                " bytes of the broker's maximum packet size."
+            )
+        # The caller may go on with its own dictionary.
+        message = Publish(topic, data, qos, retain, properties=properties.copy())
         now = trio.current_time()
         self.route(Batch([message], received_at=now), [message] * retain)
         await trio.lowlevel.checkpoint()

@@ -121,12 +121,17 @@ class Watch:
         if room <= 0 or self._bytes >= SAMPLE_BYTES:
             self.missed_messages += batch.count
             return
-        sample = batch.sample(min(room, SAMPLE_OF_ONE_READ))
+        sample: list[PublishedMessage] = []
+        for message in batch.sample(min(room, SAMPLE_OF_ONE_READ)):
+            self._bytes += len(message.payload)
+            if self._bytes > SAMPLE_BYTES:
+                break
+            sample.append(message)
         self._messages += len(sample)
-        self._bytes += sum(len(message.payload) for message in sample)
         self.missed_messages += batch.count - len(sample)
         client_id = None if batch.sender is None else batch.sender.client_id
-        self._events.append(MessagesPublished(client_id, sample))
+        if sample:
+            self._events.append(MessagesPublished(client_id, sample))
 
     def take(self) -> list[Event]:
         """The events recorded since the last call, oldest first."""

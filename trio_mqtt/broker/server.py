@@ -101,9 +101,10 @@ async def serve(
     `trio.run(trio_mqtt.serve)` is a whole program. Arguments and errors are those of `open_broker`.
     """
     async with open_broker(*urls, limits=limits) as broker:
-        task_status.started(broker)
         if threading.current_thread() is not threading.main_thread():
+            task_status.started(broker)
             await trio.sleep_forever()  # signals reach the main thread only
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started(broker)
             async for _ in signals:
                 break

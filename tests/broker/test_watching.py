@@ -1,0 +1,136 @@
+"""What a program that embeds the broker may follow and publish."""
+
+from __future__ import annotations
+
+import pytest
+import trio.testing
+
+from tests.broker.conftest import Join
+from tests.broker.raw import V5, V311
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.events import (
+    SAMPLE_BYTES,
+    ClientConnected,
+    ClientDisconnected,
+    ClientRefused,
+    MessagesPublished,
+    Subscribed,
+    Unsubscribed,
+)
+from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.testing import MemoryBroker
+
+
+async def test_a_watch_sees_who_comes_what_is_said_and_who_goes(
+    join: Join, memory: MemoryBroker, broker: Broker
+) -> None:
+    with broker.watch() as watch:
+        client = await join("c", V311, username="u")
+        await client.subscribe("t/#", qos=1)
+        await client.publish("t/1", b"x", 1, retain=True)
+        await client.drain()
+        await client.unsubscribe("t/#", "never")
+        await client.disconnect()
+        await memory.connect().aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        await broker.publish("$SYS/x", "y")
+        events = watch.take()
+    assert [type(event) for event in events] == [
+        ClientConnected,
+        Subscribed,
+        MessagesPublished,
+        Unsubscribed,
+        ClientDisconnected,
+        ClientRefused,
+        MessagesPublished,
+    ]
+    assert events[0] == ClientConnected("c", "memory", "3.1.1", "u", session_present=False)
+    assert events[1] == Subscribed("c", "t/#", 1)
+    published = events[2]
+    assert isinstance(published, MessagesPublished)
+    message = published.messages[0]
+    assert (message.topic, message.payload, message.qos, message.retain) == ("t/1", b"x", 1, True)
+    assert watch.take() == []
+    assert (watch.missed_events, watch.missed_messages) == (0, 0)
+
+
+async def test_a_watch_holds_no_more_than_it_may(join: Join, broker: Broker) -> None:
+    client = await join("c")
+    with broker.watch(limit=10) as watch:
+        for _ in range(20):
+            await client.send(*(Publish("t", b"x") for _ in range(50)))
+            await client.ping()
+        for number in range(20):
+            await client.subscribe(f"t/{number}")
+        events = watch.take()
+    messages = [
+        m for event in events if isinstance(event, MessagesPublished) for m in event.messages
+    ]
+    assert len(messages) == 5
+    assert watch.missed_messages == 995
+    assert len(events) <= 10
+    assert watch.missed_events == 20 - (len(events) - 1)
+
+
+async def test_a_watch_holds_few_bytes(join: Join, broker: Broker) -> None:
+    client = await join("c")
+    with broker.watch() as watch:
+        await client.send(*(Publish("t", b"x" * 300_000) for _ in range(10)))
+        await client.ping()
+        await client.publish("t", b"y" * 2 * SAMPLE_BYTES)
+        await client.ping()
+        events = watch.take()
+    held = sum(
+        len(m.payload) for event in events if isinstance(event, MessagesPublished)
+        for m in event.messages
+    )  # fmt: skip
+    assert 0 < held <= SAMPLE_BYTES
+    assert watch.missed_messages >= 8
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "qos", "properties"),
+    [
+        ("", b"", 0, {}),
+        ("a/#", b"", 0, {}),
+        ("t", b"", 3, {}),
+        ("t", b"", 0, {"topic_alias": 1}),
+        ("t", b"", 0, {"subscription_identifier": [1]}),
+        ("t", b"", 0, {"server_keep_alive": 1}),
+        ("t", b"", 0, {"payload_format_indicator": 2}),
+        ("t", b"x" * 16 * 1024 * 1024, 0, {}),
+    ],
+)
+async def test_what_mqtt_forbids_cannot_be_published_by_the_program_either(
+    join: Join, broker: Broker, topic: str, payload: bytes, qos: int, properties: Properties
+) -> None:
+    client = await join("c")
+    await client.subscribe("#")
+    with pytest.raises(LocalProtocolError):
+        await broker.publish(topic, payload, qos=qos, properties=properties)
+    await client.expect_nothing()
+
+
+async def test_the_statistics_say_what_there_was_and_is(join: Join, broker: Broker) -> None:
+    client = await join("c", expiry=100)
+    other = await join("o", V311)
+    await client.subscribe("t", "u", qos=1)
+    await other.publish("t", b"x", 1)
+    await client.take()
+    statistics = broker.statistics
+    assert statistics.connections_accepted == statistics.clients_connected == 2
+    assert (statistics.sessions, statistics.subscriptions) == (2, 2)
+    assert (statistics.messages_received, statistics.messages_sent) == (1, 1)
+    assert statistics.bytes_received > 50
+    assert statistics.bytes_sent > 20
+    await client.disconnect()
+    await other.disconnect()
+    assert statistics.clients_connected == 0
+    assert (statistics.sessions, statistics.subscriptions) == (1, 2)
+    await (await join("c", V5)).disconnect()
+    assert (statistics.sessions, statistics.subscriptions) == (0, 0)
+    assert not broker._connections
+    assert not broker.router._root.children
+    assert statistics.messages_dropped == 0
