@@ -20,11 +20,25 @@ CHUNK = 65_536
 class Cable:
     """Connect to `server` instead of the broker; both ends lose the connection at `cut`."""
 
-    def __init__(self, server: Server, running: Future[None]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        running: Future[None],
+        connections: set[trio.CancelScope],
+        portal: BlockingPortal,
+    ) -> None:
         self.server = server
         self._running = running
+        self._connections = connections
+        self._portal = portal
+
+    def interrupt(self) -> None:
+        """Break the connections that there are. New ones are carried again."""
+        for scope in list(self._connections):
+            self._portal.call(scope.cancel)
 
     def cut(self) -> None:
+        """Break all connections, for good."""
         if not self._running.cancelled() and not self._running.cancel():
             self._running.result()  # it failed: say why
 
@@ -32,8 +46,9 @@ class Cable:
 @contextmanager
 def open_cable(to: Server, portal: BlockingPortal) -> Iterator[Cable]:
     """A cable to a broker, which lasts as long as the context unless it is cut."""
-    running, server = portal.start_task(partial(_carry, to))
-    cable = Cable(server, running)
+    connections: set[trio.CancelScope] = set()
+    running, server = portal.start_task(partial(_carry, to, connections))
+    cable = Cable(server, running, connections, portal)
     try:
         yield cable
     finally:
@@ -41,13 +56,18 @@ def open_cable(to: Server, portal: BlockingPortal) -> Iterator[Cable]:
 
 
 async def _carry(
-    to: Server, *, task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED
+    to: Server,
+    connections: set[trio.CancelScope],
+    *,
+    task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     async def connect(client: trio.SocketStream) -> None:
         broker = await trio.open_tcp_stream(to.host, to.port)
         async with client, broker, trio.open_nursery() as nursery:
+            connections.add(nursery.cancel_scope)
             nursery.start_soon(_copy, client, broker)
             nursery.start_soon(_copy, broker, client)
+        connections.discard(nursery.cancel_scope)
 
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     task_status.started(Server("127.0.0.1", listeners[0].socket.getsockname()[1]))

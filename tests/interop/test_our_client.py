@@ -1,0 +1,158 @@
+"""Our client, on both backends of AnyIO, against Mosquitto and aedes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import pytest
+from anyio.from_thread import BlockingPortal
+
+import trio_mqtt
+from trio_mqtt import ProtocolVersion
+
+from .behaviours import Behaviours
+from .cable import Cable
+from .peers import (
+    DEADLINE,
+    SESSION_EXPIRY,
+    AsyncPeer,
+    Connect,
+    Connecting,
+    Message,
+    OpenPeer,
+    Server,
+    Version,
+    through_portal,
+)
+
+VERSIONS = {"3.1.1": ProtocolVersion.V311, "5": ProtocolVersion.V5}
+
+
+class OurPeer:
+    """Our client, and the messages of the one subscription that the behaviours make."""
+
+    def __init__(
+        self, client: trio_mqtt.Client, stack: AsyncExitStack, session_present: bool
+    ) -> None:
+        self.session_present: bool | None = session_present
+        self.client = client
+        self._stack = stack
+        self._messages: trio_mqtt.Messages
+
+    async def subscribe(self, topic_filter: str, qos: int) -> None:
+        self._messages = await self._stack.enter_async_context(
+            self.client.subscribe(topic_filter, qos=qos, unsubscribe=False)
+        )
+
+    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
+        await self.client.publish(topic, payload, qos=qos, retain=retain)
+
+    async def receive(self) -> Message:
+        message = await anext(self._messages)
+        return Message(message.topic, message.payload, message.qos, message.retain)
+
+
+@asynccontextmanager
+async def open_client(
+    connecting: Connecting, protocol_version: ProtocolVersion | None
+) -> AsyncIterator[AsyncPeer]:
+    will = connecting.will
+    sessions_present: list[bool] = []
+
+    def on_event(event: trio_mqtt.ConnectionEvent) -> None:
+        if isinstance(event, trio_mqtt.Connected):
+            sessions_present.append(event.session_present)
+
+    async with (
+        trio_mqtt.open_client(
+            connecting.server.url,
+            client_id=connecting.client_id,
+            protocol_version=protocol_version,
+            clean_start=connecting.clean,
+            session_expiry_interval=0 if connecting.clean else SESSION_EXPIRY,
+            will=None
+            if will is None
+            else trio_mqtt.Will(will.topic, will.payload, will.qos, will.retain),
+            connect_timeout=DEADLINE,
+            on_event=on_event,
+        ) as client,
+        AsyncExitStack() as stack,
+    ):
+        assert client.protocol_version == VERSIONS[connecting.version]
+        yield OurPeer(client, stack, sessions_present[0])
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def portal(
+    request: pytest.FixtureRequest, asyncio_portal: BlockingPortal, trio_portal: BlockingPortal
+) -> BlockingPortal:
+    """The event loop that our client runs in."""
+    return {"asyncio": asyncio_portal, "trio": trio_portal}[request.param]
+
+
+@pytest.fixture
+def open_peer(portal: BlockingPortal, version: Version) -> OpenPeer:
+    # 5 is what it tries by itself.
+    asked = None if version == "5" else VERSIONS[version]
+    return through_portal(portal, partial(open_client, protocol_version=asked))
+
+
+class Staying(Behaviours):
+    """What our client does besides: it stays connected."""
+
+    @pytest.mark.parametrize("qos", [1, 2])
+    def test_the_client_returns_for_what_came_meanwhile(
+        self, connect: Connect, cable: Cable, topic: str, qos: int
+    ) -> None:
+        client_id = f"returning-{secrets.token_hex(4)}"
+        payloads = [f"message {number}".encode() for number in range(10)]
+        with connect(client_id, at=cable.server, clean=False) as client, connect() as other:
+            client.subscribe(topic, qos)
+            cable.interrupt()
+            other.publish(topic, *payloads, qos=qos)
+
+            assert [client.receive() for _ in payloads] == [
+                Message(topic, payload, qos) for payload in payloads
+            ]
+
+    @pytest.mark.parametrize("qos", [1, 2])
+    def test_the_client_returns_to_publish_and_subscribes_again(
+        self, connect: Connect, cable: Cable, topic: str, qos: int
+    ) -> None:
+        with connect(at=cable.server) as client:
+            client.subscribe(topic, qos)
+            cable.interrupt()
+            client.publish(topic, b"back", qos=qos)
+
+            assert client.receive() == Message(topic, b"back", qos)
+
+
+class TestAgainstMosquitto(Staying):
+    """Our client and Mosquitto, MQTT 3.1.1 and 5."""
+
+    @pytest.fixture
+    def server(self, mosquitto: Server) -> Server:
+        return mosquitto
+
+
+class TestAgainstAedes(Staying):
+    """Our client and aedes, which knows no MQTT 5: the client finds out by itself."""
+
+    @pytest.fixture
+    def server(self, aedes: Server) -> Server:
+        return aedes
+
+    @pytest.fixture
+    def version(self) -> Version:
+        return "3.1.1"
+
+    @pytest.fixture
+    def open_peer(self, portal: BlockingPortal) -> OpenPeer:
+        return through_portal(portal, partial(open_client, protocol_version=None))
+
+
+class TestAgainstOurBroker(Staying):
+    """Our client and our broker, MQTT 3.1.1 and 5."""
