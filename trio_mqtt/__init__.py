@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from trio_mqtt.broker.broker import Broker as Broker
+from trio_mqtt.broker.events import BrokerEvent as BrokerEvent
+from trio_mqtt.broker.events import ClientConnected as ClientConnected
+from trio_mqtt.broker.events import ClientDisconnected as ClientDisconnected
+from trio_mqtt.broker.events import ClientRefused as ClientRefused
+from trio_mqtt.broker.events import MessagesPublished as MessagesPublished
+from trio_mqtt.broker.events import PublishedMessage as PublishedMessage
+from trio_mqtt.broker.events import Subscribed as Subscribed
+from trio_mqtt.broker.events import Unsubscribed as Unsubscribed
+from trio_mqtt.broker.events import Watch as Watch
 from trio_mqtt.broker.limits import Limits as Limits
 from trio_mqtt.broker.server import open_broker as open_broker
 from trio_mqtt.broker.server import serve as serve
+from trio_mqtt.broker.statistics import Statistics as Statistics
 from trio_mqtt.client.client import Client as Client
 from trio_mqtt.client.client import open_client as open_client
 from trio_mqtt.client.events import Connected as Connected

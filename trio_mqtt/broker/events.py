@@ -83,7 +83,7 @@ class MessagesPublished:
     messages: Sequence[PublishedMessage]
 
 
-Event = (
+BrokerEvent = (
     ClientConnected
     | ClientRefused
     | ClientDisconnected
@@ -103,14 +103,14 @@ class Watch:
     __slots__ = ("_bytes", "_events", "_limit", "_messages", "missed_events", "missed_messages")
 
     def __init__(self, limit: int) -> None:
-        self._events: list[Event] = []
+        self._events: list[BrokerEvent] = []
         self._limit = limit
         self._messages = 0
         self._bytes = 0
         self.missed_events = 0
         self.missed_messages = 0
 
-    def record(self, event: Event) -> None:
+    def record(self, event: BrokerEvent) -> None:
         if len(self._events) < self._limit:
             self._events.append(event)
         else:
@@ -133,7 +133,7 @@ class Watch:
         if sample:
             self._events.append(MessagesPublished(client_id, sample))
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[BrokerEvent]:
         """The events recorded since the last call, oldest first."""
         events = self._events
         self._events = []
@@ -152,7 +152,7 @@ class Watchers:
     def __bool__(self) -> bool:
         return bool(self._watches)
 
-    def record(self, event: Event) -> None:
+    def record(self, event: BrokerEvent) -> None:
         for watch in self._watches:
             watch.record(event)
 

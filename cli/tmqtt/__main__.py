@@ -1,0 +1,33 @@
+"""The entry point of `tmqtt` and of `python -m tmqtt`."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+
+def main() -> None:
+    """Run the command that the arguments ask for, and end the process with its exit code."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        # Until a command has something to end in order, Ctrl-C ends the process without a word.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _occupy_standard_streams()
+    from tmqtt.app import app
+
+    app(prog_name="tmqtt")
+
+
+def _occupy_standard_streams() -> None:
+    """Open the null device where stdin, stdout or stderr came closed.
+
+    Else a socket would get the number, and what is printed would be sent to a peer.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""`tmqtt broker`: a broker, and what happens in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import trio
+
+import trio_mqtt
+from tmqtt.running import Terminal
+
+_TICK = 0.1  # seconds: ten times a second is as often as a person sees
+_SAMPLE = 200  # events that are looked at in one tick; messages fill half of it
+
+
+async def serve(urls: tuple[str, ...], terminal: Terminal, *, quiet: bool) -> None:
+    """Be a broker until told to stop, and show what happens unless `quiet`."""
+    with ExitStack() as last:
+        async with trio_mqtt.open_broker(*urls) as broker:
+            if quiet:
+                _tell_warnings(terminal.warn)
+                await trio.sleep_forever()
+            from tmqtt.screen import Screen  # Rich: not needed by a quiet broker
+
+            screen = Screen(broker, terminal)
+            _tell_warnings(screen.warn if terminal.output.is_terminal else terminal.warn)
+            # Both outlast the broker, so that the goodbyes are seen as well.
+            watch = last.enter_context(broker.watch(_SAMPLE))
+            last.callback(screen.end, watch)
+            screen.begin()
+            while True:
+                await trio.sleep(_TICK)
+                screen.tick(watch)
+
+
+class _Warnings(logging.Handler):
+    """Hands warnings on as sentences."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.exc_info:
+            text = f"{text}: {record.exc_info[1]!r}"
+        self._tell(text)
+
+
+def _tell_warnings(tell: Callable[[str], None]) -> None:
+    logging.getLogger("trio_mqtt").addHandler(_Warnings(tell))

@@ -1,0 +1,75 @@
+"""How lines look: parts of text, each in a style, painted by Rich in a terminal, else plain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+# A part of a line: text that is safe to show, and its style in Rich's words.
+Part = tuple[str, str]
+Line = Sequence[Part]
+
+TIME = "dim"
+CLIENT = "cyan"
+TOPIC = "magenta"
+NOTE = "dim"
+WARNING = "yellow"
+GOOD = "green"
+STRONG = "bold"
+PLAIN = ""
+
+
+def plain(line: Line) -> str:
+    """The line without any style."""
+    return "".join(text for text, _ in line)
+
+
+def clock() -> Part:
+    """The local time, as lines begin with it."""
+    return time.strftime("%H:%M:%S "), TIME
+
+
+class Painter:
+    """Paints lines for the terminal at stdout, in the colours that it has.
+
+    Text is never read as markup. NO_COLOR and TERM are honoured, by Rich.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False, markup=False, emoji=False)
+        self._styles: dict[str, tuple[str, str]] = {}
+
+    @property
+    def can_redraw(self) -> bool:
+        """Whether a line can be drawn anew in its place."""
+        return not self._console.is_dumb_terminal
+
+    def paint(self, line: Line) -> str:
+        """The line, however long."""
+        return "".join(
+            f"{codes[0]}{text}{codes[1]}" if (codes := self._codes(style)) else text
+            for text, style in line
+        )
+
+    def paint_within(self, line: Line) -> str:
+        """The line, cut to the width of the terminal."""
+        text = Text.assemble(*line, end="")
+        text.truncate(max(self._console.width - 1, 1), overflow="ellipsis")
+        with self._console.capture() as capture:
+            self._console.print(text, end="", soft_wrap=True)
+        return capture.get()
+
+    def _codes(self, name: str) -> tuple[str, str] | None:
+        """What goes before and after text in a style."""
+        if not name:
+            return None
+        if name not in self._styles:
+            with self._console.capture() as capture:
+                self._console.print(Text("\u2022", Style.parse(name)), end="")
+            before, _, after = capture.get().partition("\u2022")
+            self._styles[name] = before, after
+        return self._styles[name]

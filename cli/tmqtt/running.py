@@ -1,0 +1,109 @@
+"""Running a command: signals, errors as sentences, exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import NoReturn
+
+import trio
+
+import trio_mqtt
+from tmqtt.escaping import escape
+from tmqtt.output import STDERR, STDOUT, Output, encoded, open_output
+
+_FAILURE = 1
+
+
+class CommandError(Exception):
+    """A command cannot do its work: a sentence for the person, and the exit code."""
+
+    def __init__(self, sentence: str, code: int = _FAILURE) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+@dataclass(slots=True)
+class Terminal:
+    """What a command talks to: its output, its messages to the person, and the wish to stop."""
+
+    output: Output
+    messages: Output
+    # What ends the command: cancelled by a signal, or when nobody reads the output any more.
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    # The signal that asked the command to stop.
+    signal: int | None = None
+
+    def say(self, sentence: str) -> None:
+        """Tell the person something beside the output: on stderr, safe to show."""
+        self.messages.line(escape(sentence))
+
+    def warn(self, text: str) -> None:
+        """Tell of something that goes wrong; of a flood of warnings, some are left out."""
+        if not self.messages.full:
+            self.say(f"Warning: {text}")
+
+
+def run(command: Callable[[Terminal], Awaitable[None]], *, stopped: int | None = None) -> NoReturn:
+    """Run a command and end the process with its exit code.
+
+    Ctrl-C and SIGTERM cancel the command, which then ends in order; a second one ends the process
+    at once. The exit code is 0; 1 for an error, or what a CommandError says; after a signal
+    `stopped`, or else 128 and the signal's number, as shells have it.
+    """
+    # Who wants the library's log gets it from the command, in sentences.
+    logging.getLogger("trio_mqtt").addHandler(logging.NullHandler())
+    try:
+        code = trio.run(_run, command, stopped)
+    except (trio_mqtt.MqttError, CommandError) as error:
+        text = str(error)
+        code = error.code if isinstance(error, CommandError) else _FAILURE
+        if not text.endswith((".", "?", "!")):
+            text += "."
+        os.write(STDERR, encoded(f"Error: {escape(text)}\n"))
+    sys.exit(code)
+
+
+async def _run(command: Callable[[Terminal], Awaitable[None]], stopped: int | None) -> int:
+    scope = trio.CancelScope()
+    failure: trio_mqtt.MqttError | CommandError | None = None
+    async with (
+        open_output(STDERR) as messages,
+        open_output(STDOUT, when_closed=scope.cancel) as output,
+    ):
+        terminal = Terminal(output, messages, scope)
+        _handle_signals(terminal)
+        try:
+            with scope:
+                await command(terminal)
+        except (trio_mqtt.MqttError, CommandError) as error:
+            failure = error  # raised outside of the streams' nurseries, which would wrap it
+    if failure is not None:
+        raise failure
+    if output.error is not None:
+        reason = output.error.strerror or str(output.error)
+        raise CommandError(f"The output could not be written: {reason}.")
+    if output.closed or terminal.signal is None:
+        return 0
+    return 128 + terminal.signal if stopped is None else stopped
+
+
+def _handle_signals(terminal: Terminal) -> None:
+    token = trio.lowlevel.current_trio_token()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if terminal.signal is not None:
+            os._exit(128 + number)  # asked twice: whatever is still in the way no longer counts
+        terminal.signal = number
+        token.run_sync_soon(terminal.scope.cancel)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # What was started to ignore a signal (nohup, a shell's background job) goes on doing so.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)

@@ -1,0 +1,127 @@
+"""The broker's screen: what happens scrolls by above one line that says how things stand."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import deque
+from urllib.parse import urlsplit
+
+import trio_mqtt
+from tmqtt import looks
+from tmqtt.escaping import escape
+from tmqtt.looks import Line
+from tmqtt.output import encoded
+from tmqtt.running import Terminal
+from tmqtt.traffic import Rates, Traffic, status_line
+
+_CLEAR_LINE = "\r\x1b[2K"
+_WARNINGS = 20  # kept until the next look
+
+
+class Screen:
+    """Shows a broker's traffic in a terminal, or line by line in a pipe.
+
+    The broker pays for a bounded sample and for nothing else: a terminal that is slow is shown less
+    often, and what it misses is counted.
+    """
+
+    def __init__(self, broker: trio_mqtt.Broker, terminal: Terminal) -> None:
+        self._broker = broker
+        self._output = terminal.output
+        self._painter = looks.Painter() if self._output.is_terminal else None
+        self._redraws = self._painter is not None and self._painter.can_redraw
+        now = time.monotonic()
+        self._traffic = Traffic(now)
+        self._rates = Rates()
+        self._missed_messages = 0
+        self._missed_events = 0
+        self._warnings: deque[str] = deque(maxlen=_WARNINGS)
+        # The status line as it stands on the screen.
+        self._status: Line = ()
+
+    def begin(self) -> None:
+        """Say where the broker listens, and who may connect."""
+        lines: list[Line] = [line for url in self._broker.urls for line in _listening(url)]
+        if self._output.is_terminal:
+            lines.append((("Ctrl-C stops it.", looks.NOTE),))
+        self._draw(lines, ())
+
+    def warn(self, text: str) -> None:
+        """Show a warning with the next look."""
+        self._warnings.append(text)
+
+    def tick(self, watch: trio_mqtt.Watch) -> None:
+        """Show what is new. Called ten times a second."""
+        if not self._output.idle:
+            return  # the terminal is busy with what it got: it gets a summary later
+        now = time.monotonic()
+        lines = self._new_lines(watch, now)
+        status: Line = ()
+        if self._redraws:
+            statistics = self._broker.statistics
+            rates = self._rates.update(statistics.messages_received, statistics.messages_sent, now)
+            status = status_line(statistics, *rates)
+        if lines or status != self._status:
+            self._draw(lines, status)
+
+    def end(self, watch: trio_mqtt.Watch) -> None:
+        """Show what is left, and that the broker has stopped."""
+        at = looks.clock()
+        lines = self._new_lines(watch, time.monotonic())
+        lines += self._traffic.left_out(at)
+        lines.append((at, ("Stopped.", looks.STRONG)))
+        self._draw(lines, ())
+
+    def _new_lines(self, watch: trio_mqtt.Watch, now: float) -> list[Line]:
+        at = looks.clock()
+        missed_messages, self._missed_messages = (
+            watch.missed_messages - self._missed_messages,
+            watch.missed_messages,
+        )
+        missed_events, self._missed_events = (
+            watch.missed_events - self._missed_events,
+            watch.missed_events,
+        )
+        lines: list[Line] = [
+            (at, (f"Warning: {escape(text)}", looks.WARNING)) for text in self._warnings
+        ]
+        self._warnings.clear()
+        return lines + self._traffic.lines(watch.take(), missed_messages, missed_events, now, at)
+
+    def _draw(self, lines: list[Line], status: Line) -> None:
+        painter = self._painter
+        if painter is None:
+            self._output.put(encoded("".join(f"{looks.plain(line)}\n" for line in lines)))
+            return
+        text = "".join(f"{painter.paint_within(line)}\n" for line in lines)
+        if self._redraws:
+            text = f"{_CLEAR_LINE}{text}"
+            if status:
+                text += painter.paint_within(status)
+        self._status = status
+        self._output.put(encoded(text))
+
+
+def _listening(url: str) -> list[Line]:
+    lines: list[Line] = [(("Listening at ", looks.PLAIN), (url, looks.STRONG))]
+    if _is_loopback(url):
+        lines.append((("Anyone on this machine may connect.", looks.NOTE),))
+    else:
+        lines.append(
+            (
+                (
+                    "Warning: anyone who can reach this address may connect, without a password.",
+                    looks.WARNING,
+                ),
+            )
+        )
+    return lines
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"  # any other name may be anything

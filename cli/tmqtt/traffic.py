@@ -1,0 +1,186 @@
+"""What a person gets to see of a broker's traffic: every event while it is quiet, else a sample.
+
+Sans-IO: what happened goes in with the time, lines come out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import trio_mqtt
+from tmqtt import looks
+from tmqtt.escaping import escape, escape_payload
+from tmqtt.looks import Line, Part
+
+# Lines in one second: more than that nobody reads.
+MESSAGES_A_SECOND = 20
+EVENTS_A_SECOND = 40
+# Characters of a payload and of a client identifier or topic.
+_PAYLOAD = 200
+_NAME = 100
+_RATE_SPAN = 5.0  # seconds over which rates are taken
+
+
+class Traffic:
+    """Turns what a broker's `Watch` took into lines, so many each second; the rest it counts."""
+
+    def __init__(self, started_at: float) -> None:
+        self._second = started_at
+        self._messages = 0
+        self._events = 0
+        self._hidden_messages = 0
+        self._hidden_events = 0
+
+    def lines(
+        self,
+        events: Iterable[trio_mqtt.BrokerEvent],
+        missed_messages: int,
+        missed_events: int,
+        now: float,
+        time: Part,
+    ) -> list[Line]:
+        """The lines for what happened since the last call.
+
+        `missed_messages` and `missed_events` are those that the watch could not hold meanwhile.
+        `now` is in seconds, `time` is how the lines begin.
+        """
+        lines: list[Line] = []
+        if now - self._second >= 1.0:
+            lines += self.left_out(time)
+            self._second = now
+            self._messages = self._events = 0
+        self._hidden_messages += missed_messages
+        self._hidden_events += missed_events
+        for event in events:
+            if isinstance(event, trio_mqtt.MessagesPublished):
+                room = MESSAGES_A_SECOND - self._messages
+                shown = event.messages[: max(room, 0)]
+                self._messages += len(shown)
+                self._hidden_messages += len(event.messages) - len(shown)
+                lines += (_message_line(event.client_id, message, time) for message in shown)
+            elif self._events < EVENTS_A_SECOND:
+                self._events += 1
+                lines.append((time, *_event_parts(event)))
+            else:
+                self._hidden_events += 1
+        return lines
+
+    def left_out(self, time: Part) -> list[Line]:
+        """What was not shown since this was last said."""
+        counts = (
+            (self._hidden_messages, "message", "messages"),
+            (self._hidden_events, "client event", "client events"),
+        )
+        self._hidden_messages = self._hidden_events = 0
+        return [
+            (time, (f"… {count:,} more {one if count == 1 else many} not shown", looks.NOTE))
+            for count, one, many in counts
+            if count
+        ]
+
+
+def _message_line(client_id: str | None, message: trio_mqtt.PublishedMessage, time: Part) -> Line:
+    notes = [f"QoS {message.qos}"] * (message.qos > 0) + ["retained"] * message.retain
+    return (
+        time,
+        (_name(client_id) if client_id is not None else "the broker", looks.CLIENT),
+        (" → ", looks.NOTE),
+        (_name(message.topic), looks.TOPIC),
+        (f" {escape_payload(message.payload, _PAYLOAD)}", looks.PLAIN),
+        (f" ({', '.join(notes)})" if notes else "", looks.NOTE),
+    )
+
+
+def _event_parts(event: trio_mqtt.BrokerEvent) -> tuple[Part, ...]:
+    match event:
+        case trio_mqtt.ClientConnected():
+            user = f", user {_name(event.username)}" if event.username else ""
+            session = ", session resumed" if event.session_present else ""
+            return (
+                (_name(event.client_id), looks.CLIENT),
+                (" connected", looks.GOOD),
+                (
+                    f" from {event.address}, MQTT {event.protocol_version}{user}{session}",
+                    looks.NOTE,
+                ),
+            )
+        case trio_mqtt.ClientRefused():
+            who = f"{_name(event.client_id)} at " if event.client_id else ""
+            return (
+                (f"{who}{event.address}", looks.CLIENT),
+                (" turned away", looks.WARNING),
+                (f": {_name(event.reason)}", looks.NOTE),
+            )
+        case trio_mqtt.ClientDisconnected():
+            return (
+                (_name(event.client_id), looks.CLIENT),
+                (" disconnected", looks.WARNING),
+                (f": {_name(event.reason)}", looks.NOTE),
+            )
+        case trio_mqtt.Subscribed():
+            return (
+                (_name(event.client_id), looks.CLIENT),
+                (" subscribed to ", looks.PLAIN),
+                (_name(event.topic_filter), looks.TOPIC),
+                (f" (QoS {event.qos})" if event.qos else "", looks.NOTE),
+            )
+        case trio_mqtt.Unsubscribed():
+            return (
+                (_name(event.client_id), looks.CLIENT),
+                (" unsubscribed from ", looks.PLAIN),
+                (_name(event.topic_filter), looks.TOPIC),
+            )
+        case trio_mqtt.MessagesPublished():
+            raise AssertionError("messages have lines of their own")
+
+
+def _name(text: str) -> str:
+    shown = escape(text[:_NAME])
+    return f"{shown}…" if len(text) > _NAME else shown
+
+
+class Rates:
+    """Messages a second, in and out, over the last few seconds."""
+
+    def __init__(self) -> None:
+        self._moments: deque[tuple[float, int, int]] = deque()
+
+    def update(self, received: int, sent: int, now: float) -> tuple[float, float]:
+        """The rates now, from the totals; to be called several times a second."""
+        moments = self._moments
+        moments.append((now, received, sent))
+        while len(moments) > 2 and now - moments[1][0] >= _RATE_SPAN:
+            moments.popleft()
+        then, received_then, sent_then = moments[0]
+        span = now - then
+        if span <= 0:
+            return 0.0, 0.0
+        return (received - received_then) / span, (sent - sent_then) / span
+
+
+def status_line(statistics: trio_mqtt.Statistics, incoming: float, outgoing: float) -> Line:
+    """The broker's state in one line."""
+    separator = (" · ", looks.NOTE)
+    return (
+        (_count(statistics.clients_connected, "client"), looks.STRONG),
+        separator,
+        (_count(statistics.subscriptions, "subscription"), looks.STRONG),
+        separator,
+        (f"{_rate(incoming)}/s in, {_rate(outgoing)}/s out", looks.STRONG),
+        separator,
+        (f"{_count(statistics.messages_received, 'message')} in all", looks.STRONG),
+        *(
+            (separator, (f"{statistics.messages_dropped:,} dropped", looks.WARNING))
+            if statistics.messages_dropped
+            else ()
+        ),
+    )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 or rate == 0 else f"{rate:.1f}"
