@@ -40,3 +40,5 @@ from trio_mqtt.protocol.packet_types import ProtocolVersion as ProtocolVersion
 from trio_mqtt.protocol.packets import Will as Will
 from trio_mqtt.protocol.properties import Properties as Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode as ReasonCode
+from trio_mqtt.protocol.topics import topic_filter_problem as topic_filter_problem
+from trio_mqtt.protocol.topics import topic_name_problem as topic_name_problem

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -26,19 +25,29 @@ app = typer.Typer(
 )
 
 
-class Version(StrEnum):
-    """The protocol versions that can be asked for."""
-
-    V31 = "3.1"
-    V311 = "3.1.1"
-    V5 = "5"
-
-
 def _duration(text: str) -> float:
     try:
         return parse_duration(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _qos(text: str | int) -> int:  # an int where it is the default
+    if str(text) not in ("0", "1", "2"):
+        raise typer.BadParameter(f"there is no QoS {text!r}: write 0, 1 or 2.")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= 18 and int(text)):
+        raise typer.BadParameter(f"{text!r} is not a number of messages: write 1 or more.")
+    return int(text)
+
+
+def _version(text: str) -> str:
+    if text not in ("3.1", "3.1.1", "5"):
+        raise typer.BadParameter(f"there is no MQTT {text!r} here: write 3.1, 3.1.1 or 5.")
+    return text
 
 
 def _print_version(wanted: bool) -> None:
@@ -70,10 +79,12 @@ Password = Annotated[
     str | None, typer.Option("-P", "--password", metavar="PASSWORD", help="Password.")
 ]
 ProtocolVersion = Annotated[
-    Version | None,
+    str | None,
     typer.Option(
         "-V",
         "--protocol-version",
+        metavar="3.1|3.1.1|5",
+        parser=_version,
         help="MQTT version.  [default: 5, and 3.1.1 where the broker refuses 5]",
     ),
 ]
@@ -85,7 +96,9 @@ Wait = Annotated[
 ]
 Qos = Annotated[
     int,
-    typer.Option("-q", "--qos", metavar="QOS", min=0, max=2, help="Quality of service."),
+    typer.Option(
+        "-q", "--qos", metavar="0|1|2", parser=_qos, help="Quality of service.  [default: 0]"
+    ),
 ]
 
 _DEFAULT_BROKER = "mqtt://localhost:1883"
@@ -153,7 +166,7 @@ def pub(
         typer.Option(
             "--count",
             metavar="N",
-            min=1,
+            parser=_count,
             help="End after N messages.  [default: 1; with --every: never]",
         ),
     ] = None,
@@ -203,7 +216,8 @@ def sub(
     ],
     qos: Qos = 0,
     count: Annotated[
-        int | None, typer.Option("-C", "--count", metavar="N", min=1, help="End after N messages.")
+        int | None,
+        typer.Option("-C", "--count", metavar="N", parser=_count, help="End after N messages."),
     ] = None,
     verbose: Annotated[
         bool,

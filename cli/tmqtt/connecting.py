@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import trio_mqtt
 from tmqtt.running import CommandError
@@ -72,10 +73,16 @@ async def open_connection(
     except trio_mqtt.ConnectionFailedError as error:
         if isinstance(error.__cause__, ConnectionRefusedError):
             raise CommandError(
-                f"{error} `tmqtt broker` starts one, --broker names another,"
-                " --wait waits until it is there."
+                f"No broker answers at {_public(options.broker)} (connection refused):"
+                " start one with `tmqtt broker`, or name another with --broker."
             ) from error
         raise
+
+
+def _public(url: str) -> str:
+    """The URL without credentials."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 class _Teller:

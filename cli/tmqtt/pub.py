@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import trio
 
+import trio_mqtt
 from tmqtt.connecting import ConnectionOptions, open_connection
 from tmqtt.printing import lines_for
-from tmqtt.running import Terminal
+from tmqtt.running import CommandError, Terminal
 from tmqtt.schedule import Schedule
 
 
@@ -29,6 +30,12 @@ class PubOptions:
 
 async def publish(options: PubOptions, connection: ConnectionOptions, terminal: Terminal) -> None:
     """Publish as the options say, and show each message that was."""
+    problem = trio_mqtt.topic_name_problem(options.topic)
+    if problem is not None:
+        raise CommandError(
+            f"The topic {options.topic!r} {problem}: a message goes to one topic,"
+            " for example home/kitchen."
+        )
     line = lines_for(terminal.output, with_topic=True)
     every = options.every
     async with open_connection(connection, terminal, reconnect=every is not None) as client:

@@ -65,7 +65,7 @@ def run(command: Callable[[Terminal], Awaitable[None]], *, stopped: int | None =
         code = error.code if isinstance(error, CommandError) else _FAILURE
         if not text.endswith((".", "?", "!")):
             text += "."
-        os.write(STDERR, encoded(f"Error: {escape(text)}\n"))
+        os.write(STDERR, encoded(f"Error: {escape(text[:1].upper() + text[1:])}\n"))
     sys.exit(code)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import trio_mqtt
 from tmqtt.connecting import ConnectionOptions, open_connection
 from tmqtt.printing import lines_for
-from tmqtt.running import Terminal
+from tmqtt.running import CommandError, Terminal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,13 @@ class SubOptions:
 
 async def subscribe(options: SubOptions, connection: ConnectionOptions, terminal: Terminal) -> None:
     """Show the messages of the filters: in a terminal for people, else the payloads as they are."""
+    for topic_filter in options.filters:
+        problem = trio_mqtt.topic_filter_problem(topic_filter)
+        if problem is not None:
+            raise CommandError(
+                f"The topic filter {topic_filter!r} {problem}: filters read home/kitchen,"
+                " home/+/light or home/#."
+            )
     output = terminal.output
     line = lines_for(output, with_topic=options.verbose)
     shown = 0
