@@ -1,0 +1,31 @@
+"""Brokers that many tests use: each keeps to topics and identifiers of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.programs import Program, running_broker
+
+
+@pytest.fixture(scope="session")
+def in_pipe() -> Iterator[tuple[Program, str]]:
+    """A broker whose output is a pipe, and its address."""
+    with running_broker() as (broker, url):
+        yield broker, url
+        assert broker.stop() == 0
+        assert broker.out.text.endswith("Stopped.\n")
+        assert broker.err.data == b""
+        assert b"\x1b" not in broker.out.data
+
+
+@pytest.fixture(scope="session")
+def on_screen() -> Iterator[tuple[Program, str]]:
+    """A broker in a terminal, and its address."""
+    with running_broker(terminal=True) as (broker, url):
+        yield broker, url
+        broker.press_ctrl_c()
+        assert broker.ended() == 0
+        assert broker.out.text.endswith("Stopped.\n")
+        assert "Traceback" not in broker.out.text

@@ -1,0 +1,183 @@
+"""Running `tmqtt` as its users do: as a process, in a pseudo-terminal or in a pipe."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import IO
+
+# Seconds until something that must happen is given up; generous, for machines that are busy.
+DEADLINE = 30.0
+
+_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_MODULE = ("-m", "tmqtt")
+_BECOME = "; os.execv(sys.executable, [sys.executable, '-m', 'tmqtt', *sys.argv[1:]])"
+# The pseudo-terminal has to control the process, or Ctrl-C reaches nobody.
+_IN_TERMINAL = (
+    "-c",
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)" + _BECOME,
+)
+_WITHOUT_STDOUT = ("-c", "import os, sys; os.close(1)" + _BECOME)
+
+
+class Stream:
+    """What a process has written to one descriptor so far, gathered by a thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._data = b""
+        self._changed = threading.Condition()
+        self._ended = False
+        self._thread = threading.Thread(target=self._gather, daemon=True)
+        self._thread.start()
+
+    @property
+    def data(self) -> bytes:
+        with self._changed:
+            return self._data
+
+    @property
+    def text(self) -> str:
+        """What a person sees of it: without escape sequences, lines ended by \\n."""
+        return _SEQUENCE.sub("", self.data.decode(errors="backslashreplace")).replace("\r\n", "\n")
+
+    def expect(self, pattern: str, *, times: int = 1) -> re.Match[str]:
+        """Wait until `pattern` was written so many times; the last of these matches."""
+        deadline = time.monotonic() + DEADLINE
+        with self._changed:
+            while True:
+                found = list(re.finditer(pattern, self.text))
+                if len(found) >= times:
+                    return found[times - 1]
+                left = deadline - time.monotonic()
+                assert left > 0, f"{pattern!r} did not come in {DEADLINE} s, but:\n{self.text}"
+                assert not self._ended, f"{pattern!r} did not come, but the end:\n{self.text}"
+                self._changed.wait(left)
+
+    def finish(self) -> None:
+        """Wait for the end of the stream."""
+        self._thread.join(DEADLINE)
+        assert self._ended
+
+    def _gather(self) -> None:
+        while True:
+            try:
+                data = os.read(self.descriptor, 65_536)
+            except OSError:
+                data = b""  # how a pseudo-terminal says that nobody has it open any more
+            with self._changed:
+                self._data += data
+                self._ended = not data
+                self._changed.notify_all()
+            if not data:
+                os.close(self.descriptor)
+                return
+
+
+class Program:
+    """A `tmqtt` process. Its `out` and `err` are one stream in a terminal.
+
+    Elsewhere `stdout` may be a descriptor of the caller's, or None: closed.
+    """
+
+    def __init__(
+        self,
+        *arguments: str | bytes,
+        terminal: bool = False,
+        stdout: int | None = subprocess.PIPE,
+        environment: Mapping[str, str] = {},  # never changed
+    ) -> None:
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TMQTT_BROKER")
+        }
+        everything = inherited | {"TERM": "xterm-256color", "PYTHONWARNINGS": "error"}
+        everything |= environment
+        self._keyboard = -1
+        if terminal:
+            self._keyboard, inner = pty.openpty()
+            termios.tcsetwinsize(inner, (24, 250))
+            self.process = subprocess.Popen(
+                [sys.executable, *_IN_TERMINAL, *arguments],
+                stdin=inner,
+                stdout=inner,
+                stderr=inner,
+                env=everything,
+                start_new_session=True,
+            )
+            os.close(inner)
+            self.out = self.err = Stream(os.dup(self._keyboard))
+            return
+        self.process = subprocess.Popen(
+            [sys.executable, *(_WITHOUT_STDOUT if stdout is None else _MODULE), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env=everything,
+        )
+        self.out = self.err = _take(self.process.stderr)
+        if self.process.stdout is not None:
+            self.out = _take(self.process.stdout)
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._close()
+
+    def press_ctrl_c(self) -> None:
+        """Type Ctrl-C into the terminal."""
+        os.write(self._keyboard, b"\x03")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait for the end of the process; its exit code. All of its output is there then."""
+        code = self.process.wait(DEADLINE)
+        self._close()
+        return code
+
+    def _close(self) -> None:
+        for stream in dict.fromkeys((self.out, self.err)):
+            stream.finish()
+        if self._keyboard >= 0:
+            os.close(self._keyboard)
+            self._keyboard = -1
+
+
+def _take(file: IO[bytes] | None) -> Stream:
+    """The stream that Popen opened, by a descriptor that is ours alone."""
+    assert file is not None
+    stream = Stream(os.dup(file.fileno()))
+    file.close()
+    return stream
+
+
+@contextmanager
+def running_broker(*urls: str, terminal: bool = False) -> Iterator[tuple[Program, str]]:
+    """A broker on a free port, or at `urls`, and its address."""
+    with Program("broker", *(urls or ("mqtt://127.0.0.1:0",)), terminal=terminal) as broker:
+        url = broker.out.expect(r"Listening at (\S+)\n")[1]
+        yield broker, url

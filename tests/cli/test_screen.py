@@ -1,0 +1,107 @@
+"""The broker's screen shows what is new, and costs nothing while nothing is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import trio
+import trio.testing
+from tmqtt.output import STDOUT, Output
+from tmqtt.running import Terminal
+from tmqtt.screen import Screen
+
+import trio_mqtt
+
+
+class Display(Output):
+    """An output that keeps what is put, and says that it is a terminal if it shall."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__(STDOUT, lambda: None)
+        self.is_terminal = terminal
+        self.shown: list[str] = []
+        self.busy = False
+
+    @property
+    def idle(self) -> bool:
+        return not self.busy
+
+    def put(self, data: bytes) -> None:
+        self.shown.append(data.decode())
+
+
+class Clock:
+    """Monotonic time that a test sets."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("tmqtt.screen.time.monotonic", lambda: self.now)
+
+
+@contextmanager
+def screen_of(
+    broker: trio_mqtt.Broker, *, terminal: bool
+) -> Iterator[tuple[Screen, trio_mqtt.Watch, Display]]:
+    display = Display(terminal=terminal)
+    with broker.watch(200) as watch:
+        yield Screen(broker, Terminal(display, display)), watch, display
+
+
+@pytest.mark.trio
+async def test_a_screen_is_drawn_only_when_something_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    clock = Clock(monkeypatch)
+    async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
+        await trio.testing.wait_all_tasks_blocked()
+        with screen_of(broker, terminal=True) as (screen, watch, display):
+            screen.begin()
+            screen.tick(watch)
+            assert len(display.shown) == 2
+            for _ in range(100):
+                clock.now += 0.1
+                screen.tick(watch)
+            assert len(display.shown) == 2
+            await broker.publish("t", b"news")
+            screen.tick(watch)
+            assert "the broker" in display.shown[2]
+            assert "1 message in all" in display.shown[2]
+            assert re.match(r"\r\x1b\[2K", display.shown[2])  # over the old status line
+
+
+@pytest.mark.trio
+async def test_a_busy_terminal_is_shown_a_summary_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
+        with screen_of(broker, terminal=False) as (screen, watch, display):
+            display.busy = True
+            for _ in range(1_000):
+                await broker.publish("t", b"x")
+                clock.now += 0.1
+                screen.tick(watch)
+            assert display.shown == []
+            display.busy = False
+            screen.tick(watch)
+            screen.end(watch)
+    lines = "".join(display.shown).splitlines()
+    messages = [line for line in lines if "the broker → t x" in line]
+    left_out = [line for line in lines if "more messages not shown" in line]
+    assert len(messages) == 20
+    assert [line[9:] for line in left_out] == ["… 980 more messages not shown"]
+    assert lines[-1].endswith("Stopped.")
+
+
+@pytest.mark.trio
+async def test_warnings_are_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+    async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
+        await trio.testing.wait_all_tasks_blocked()
+        with screen_of(broker, terminal=False) as (screen, watch, display):
+            screen.warn("too many\x1b[2J")
+            screen.tick(watch)
+            assert display.shown[0][9:] == "Warning: too many\\x1b[2J\n"

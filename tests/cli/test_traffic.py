@@ -1,0 +1,118 @@
+"""A person sees all of a quiet broker's traffic, and a sample and the count of a busy one's."""
+
+from __future__ import annotations
+
+import re
+
+from tmqtt import looks
+from tmqtt.traffic import EVENTS_A_SECOND, MESSAGES_A_SECOND, Rates, Traffic, status_line
+
+import trio_mqtt
+
+AT = ("12:00:00 ", "")
+
+
+class Message:
+    """A message as a watcher sees it."""
+
+    def __init__(self, payload: bytes = b"x", qos: int = 0, retain: bool = False) -> None:
+        self.topic = "test"
+        self.payload = payload
+        self.qos = qos
+        self.retain = retain
+
+
+def published(count: int) -> trio_mqtt.MessagesPublished:
+    return trio_mqtt.MessagesPublished("pub", [Message() for _ in range(count)])
+
+
+def shown(traffic: Traffic, *events: trio_mqtt.BrokerEvent, now: float = 0.0) -> list[str]:
+    return [looks.plain(line)[9:] for line in traffic.lines(events, 0, 0, now, AT)]
+
+
+def test_each_kind_of_event_is_a_line() -> None:
+    assert shown(
+        Traffic(0.0),
+        trio_mqtt.ClientConnected("c1", "127.0.0.1:5", "3.1.1", "ann", True),
+        trio_mqtt.Subscribed("c1", "a/+", 1),
+        trio_mqtt.MessagesPublished("c1", [Message(b"hi"), Message(b"ho", 1, True)]),
+        trio_mqtt.MessagesPublished(None, [Message(b"own")]),
+        trio_mqtt.Unsubscribed("c1", "a/+"),
+        trio_mqtt.ClientDisconnected("c1", "it disconnected"),
+        trio_mqtt.ClientRefused("c2", "127.0.0.1:6", "not authorized"),
+        trio_mqtt.ClientRefused(None, "127.0.0.1:7", "no CONNECT"),
+    ) == [
+        "c1 connected from 127.0.0.1:5, MQTT 3.1.1, user ann, session resumed",
+        "c1 subscribed to a/+ (QoS 1)",
+        "c1 → test hi",
+        "c1 → test ho (QoS 1, retained)",
+        "the broker → test own",
+        "c1 unsubscribed from a/+",
+        "c1 disconnected: it disconnected",
+        "c2 at 127.0.0.1:6 turned away: not authorized",
+        "127.0.0.1:7 turned away: no CONNECT",
+    ]
+
+
+def test_names_are_escaped_and_cut() -> None:
+    (line,) = shown(Traffic(0.0), trio_mqtt.Subscribed("\x1b[2J" + "x" * 1000, "[red]a[/]", 0))
+    assert line == "\\x1b[2J" + "x" * 96 + "… subscribed to [red]a[/]"
+
+
+def test_a_busy_broker_shows_a_bounded_sample_and_counts_every_other_message() -> None:
+    traffic = Traffic(0.0)
+    lines = []
+    for tick in range(100):  # ten seconds
+        lines += traffic.lines([published(60), published(7)], 1_000, 0, tick / 10, AT)
+    lines += traffic.left_out(AT)
+    texts = [looks.plain(line) for line in lines]
+    messages = [text for text in texts if "→ test" in text]
+    left_out = [
+        int(found[1].replace(",", ""))
+        for text in texts
+        if (found := re.search(r"… ([\d,]+) more messages not shown", text))
+    ]
+    assert len(messages) == 10 * MESSAGES_A_SECOND
+    assert len(left_out) == 10
+    assert len(messages) + sum(left_out) == 100 * 1_067
+
+
+def test_a_storm_of_clients_is_counted_as_well() -> None:
+    traffic = Traffic(0.0)
+    storm = [trio_mqtt.ClientDisconnected(f"c{n}", "gone") for n in range(EVENTS_A_SECOND + 5)]
+    assert len(shown(traffic, *storm)) == EVENTS_A_SECOND
+    assert [looks.plain(line)[9:] for line in traffic.lines((), 0, 3, 1.0, AT)] == [
+        "… 5 more client events not shown"
+    ]
+    assert [looks.plain(line)[9:] for line in traffic.left_out(AT)] == [
+        "… 3 more client events not shown"
+    ]
+
+
+def test_after_a_busy_second_messages_are_shown_again() -> None:
+    traffic = Traffic(0.0)
+    shown(traffic, published(100))
+    assert shown(traffic, published(1), now=0.9) == []
+    assert shown(traffic, published(1), now=1.0) == ["… 81 more messages not shown", "pub → test x"]
+
+
+def test_rates_are_those_of_the_last_seconds() -> None:
+    rates = Rates()
+    assert rates.update(0, 0, 0.0) == (0.0, 0.0)
+    for tick in range(1, 101):
+        latest = rates.update(tick * 10, tick * 20, tick / 10)
+    assert [round(rate, 6) for rate in latest] == [100.0, 200.0]
+    for tick in range(101, 152):
+        latest = rates.update(1_000, 2_000, tick / 10)
+    assert latest == (0.0, 0.0)
+
+
+def test_the_status_line_says_how_things_stand() -> None:
+    statistics = trio_mqtt.Statistics(
+        clients_connected=1, subscriptions=2, messages_received=41_200, messages_dropped=0
+    )
+    assert looks.plain(status_line(statistics, 1234.5, 0.34)) == (
+        "1 client · 2 subscriptions · 1,234/s in, 0.3/s out · 41,200 messages in all"
+    )
+    statistics.messages_dropped = 7
+    assert looks.plain(status_line(statistics, 0, 0)).endswith(" · 7 dropped")
