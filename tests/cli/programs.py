@@ -19,6 +19,11 @@ from typing import IO
 # Seconds until something that must happen is given up; generous, for machines that are busy.
 DEADLINE = 30.0
 
+# The last one would have every process compile the package anew.
+_NOT_INHERITED = (
+    "NO_COLOR", "FORCE_COLOR", "COLUMNS", "TMQTT_BROKER", "PYTHONDONTWRITEBYTECODE",
+)  # fmt: skip
+
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _MODULE = ("-m", "tmqtt")
 _BECOME = "; os.execv(sys.executable, [sys.executable, '-m', 'tmqtt', *sys.argv[1:]])"
@@ -98,9 +103,7 @@ class Program:
         environment: Mapping[str, str] = {},  # never changed
     ) -> None:
         inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TMQTT_BROKER")
+            name: value for name, value in os.environ.items() if name not in _NOT_INHERITED
         }
         everything = inherited | {"TERM": "xterm-256color", "PYTHONWARNINGS": "error"}
         everything |= environment
