@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import trio
 
@@ -20,6 +21,9 @@ _BACKLOG = 4_096
 # The process or the machine has no file descriptor or memory left for another client.
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _AT_ONCE = 64  # clients accepted before others get their turn
+# This machine has no such address, or no such kind of addresses.
+_MISSING = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_ATTEMPTS = 10  # to find a port that is free at all addresses of a name
 _RETRY = 0.1  # seconds until accepting is tried again then
 
 
@@ -58,28 +62,62 @@ async def open_listener(address: Address) -> Listener:
             f"There is no address for the host {address.host!r} of {address.url}."
             " Give a name or an address of this machine, or 0.0.0.0 for all of them."
         ) from error
-    port = address.port
+    targets = [(family, kind, protocol, target) for family, kind, protocol, _, target in found]
+    attempts = 1 if address.port else _ATTEMPTS
+    for attempt in range(attempts):
+        try:
+            sockets = _listen(list(dict.fromkeys(targets)), address.port)
+        except OSError as error:
+            # A free port of one address may be taken at another: then another one is.
+            if error.errno == errno.EADDRINUSE and attempt + 1 < attempts:
+                continue
+            raise ListenError(_sentence(address, error)) from error
+        break
+    port = sockets[0].getsockname()[1]
+    return Listener(Address(address.scheme, address.host, port).url, sockets)
+
+
+def _listen(targets: list[tuple[int, int, int, tuple[Any, ...]]], port: int) -> list[socket.socket]:
+    """A listening socket for each address that this machine has; one port on all of them."""
     sockets: list[socket.socket] = []
+    missing: OSError | None = None
     try:
-        for family, kind, protocol, _, target in dict.fromkeys(found):
-            listening = socket.socket(family, kind, protocol)
+        for family, kind, protocol, target in targets:
+            try:
+                listening = _bind(family, kind, protocol, (target[0], port, *target[2:]))
+            except OSError as error:
+                if error.errno not in _MISSING:
+                    raise
+                # "localhost" has an IPv6 address in many places that have no IPv6.
+                missing = error
+                continue
             sockets.append(listening)
-            if os.name == "posix":
-                # Else a broker that was just stopped would keep its port busy for minutes.
-                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                # [::] is for IPv6, as 0.0.0.0 is for IPv4: both can be listened at together.
-                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            # A name with several addresses gets one port on all of them.
-            listening.bind((target[0], port, *target[2:]))
-            listening.listen(_BACKLOG)
-            listening.setblocking(False)
             port = listening.getsockname()[1]
-    except OSError as error:
+        if not sockets and missing is not None:
+            raise missing
+    except OSError:
         for listening in sockets:
             listening.close()
-        raise ListenError(_sentence(address, error)) from error
-    return Listener(Address(address.scheme, address.host, port).url, sockets)
+        raise
+    return sockets
+
+
+def _bind(family: int, kind: int, protocol: int, target: tuple[Any, ...]) -> socket.socket:
+    listening = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":
+            # Else a broker that was just stopped would keep its port busy for minutes.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # [::] is for IPv6, as 0.0.0.0 is for IPv4: both can be listened at together.
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(target)
+        listening.listen(_BACKLOG)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
 
 def _sentence(address: Address, error: OSError) -> str:
@@ -94,7 +132,7 @@ def _sentence(address: Address, error: OSError) -> str:
             f"Listening at {address.url} is not allowed to this user."
             " Choose a port above 1023, such as 1883."
         )
-    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+    if error.errno in _MISSING:
         return (
             f"This machine has no address {address.host}."
             " Listen at one that it has, or at 0.0.0.0 for all of them."
@@ -125,6 +163,8 @@ async def _accept(
         except trio.ClosedResourceError:
             return
         except OSError as error:
+            if listening.fileno() < 0:
+                return
             if error.errno not in _EXHAUSTED:
                 logger.info("A client could not be accepted: %s", error)
                 continue

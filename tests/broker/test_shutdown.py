@@ -1,0 +1,70 @@
+"""The end of a broker: clients are told, wills are out, and nothing is left."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+from tests.broker.raw import V5, V311, Raw
+from trio_mqtt.broker.limits import Limits
+from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.testing import open_memory_broker
+
+
+async def test_clients_are_told_and_what_waits_for_them_is_sent() -> None:
+    async with open_memory_broker() as memory:
+        five, three, silent = (Raw(memory.connect(), v) for v in (V5, V311, V5))
+        await five.connect("five")
+        await three.connect("three")
+        await five.subscribe("t", qos=1)
+        for number in range(50):
+            await memory.broker.publish("t", str(number), qos=1)
+    found = await five.drain()
+    assert len(found) == 51
+    assert getattr(found[-1], "reason_code", None) == ReasonCode.SERVER_SHUTTING_DOWN
+    await three.expect_closed()
+    await silent.expect_closed()
+    assert not memory.broker._connections
+
+
+async def test_a_frozen_client_delays_the_end_only_for_the_goodbye() -> None:
+    async with open_memory_broker(limits=Limits(goodbye_timeout=2.0)) as memory:
+        frozen = Raw(memory.connect(lockstep=True))
+        await frozen.connect("frozen")
+        await frozen.subscribe("t", qos=1)
+        for _ in range(500):
+            await memory.broker.publish("t", b"x" * 10_000, qos=1)
+        before = trio.current_time()
+    assert trio.current_time() - before <= 4.1
+
+
+async def test_what_the_body_raises_arrives_as_it_is() -> None:
+    error = ValueError("mine")
+    clients: list[Raw] = []
+
+    async def body() -> None:
+        async with open_memory_broker() as memory:
+            clients.append(Raw(memory.connect()))
+            await clients[0].connect("c")
+            raise error
+
+    with pytest.raises(ValueError, match="mine") as caught:
+        await body()
+    assert caught.value is error
+    await clients[0].expect_disconnect(ReasonCode.SERVER_SHUTTING_DOWN)
+
+
+async def test_a_connection_that_comes_while_the_broker_ends_is_closed() -> None:
+    async with open_memory_broker() as memory:
+        memory.broker.closing = True
+        client = Raw(memory.connect())
+        await client.expect_closed()
+    assert memory.broker.statistics.clients_connected == 0
+
+
+async def test_a_broker_starts_and_ends_a_hundred_times() -> None:
+    for _ in range(100):
+        async with open_memory_broker() as memory:
+            await Raw(memory.connect()).connect("c")
+    assert memory.broker.statistics.clients_connected == 0
