@@ -16,6 +16,7 @@ from trio_mqtt.protocol.packets import (
     Packet,
     PingReq,
     PubAck,
+    PubAckRun,
     Publish,
     PublishRun,
     Subscribe,
@@ -36,7 +37,12 @@ def decoder_of(version: ProtocolVersion, *, runs: bool, maximum: int = 100_000) 
 def taken_apart(packets: list[Packet]) -> list[Packet]:
     apart: list[Packet] = []
     for packet in packets:
-        apart += packet.messages if isinstance(packet, PublishRun) else [packet]
+        if isinstance(packet, PublishRun):
+            apart += packet.messages
+        elif isinstance(packet, PubAckRun):
+            apart += [PubAck(packet_id) for packet_id in packet.packet_ids]
+        else:
+            apart.append(packet)
     return apart
 
 
@@ -128,6 +134,28 @@ def test_a_malformed_message_in_a_run_is_refused_as_it_is_alone(bad: bytes) -> N
     assert decoder.violation.reason_code == alone.violation.reason_code
 
 
+@VERSIONS
+def test_acknowledgements_are_one_run(version: ProtocolVersion) -> None:
+    packets: list[Packet] = [PubAck(1), PubAck(65_535), PubAck(300)]
+    (run,) = decoder_of(version, runs=True).feed(joined(packets, version))
+    assert run == PubAckRun((1, 65_535, 300))
+    assert encode(run, version) == joined(packets, version)
+
+
+def test_an_acknowledgement_of_nothing_is_refused_after_those_before_it() -> None:
+    decoder = decoder_of(V5, runs=True)
+    assert decoder.feed(b"\x40\x02\x00\x07\x40\x02\x00\x00\x40\x02\x00\x08") == [PubAckRun((7,))]
+    assert decoder.violation is not None
+    assert decoder_of(V5, runs=True).feed(b"\x40\x02\x00\x00") == []
+
+
+def test_an_acknowledgement_with_a_reason_code_is_in_no_run() -> None:
+    refusal = PubAck(2, ReasonCode.NOT_AUTHORIZED)
+    packets: list[Packet] = [PubAck(1), refusal, PubAck(3)]
+    received = decoder_of(V5, runs=True).feed(joined(packets, V5))
+    assert received == [PubAckRun((1,)), refusal, PubAckRun((3,))]
+
+
 MESSAGES = st.builds(
     Publish, st.sampled_from(["a", "b", "a/b"]), st.binary(max_size=200), retain=st.booleans()
 ) | st.builds(
@@ -140,7 +168,9 @@ MESSAGES = st.builds(
 
 
 @given(
-    packets=st.lists(MESSAGES | st.just(PingReq()), max_size=12),
+    packets=st.lists(
+        MESSAGES | st.just(PingReq()) | st.builds(PubAck, st.integers(1, 65_535)), max_size=12
+    ),
     cuts=st.lists(st.integers(1, 60), max_size=40),
     version=st.sampled_from([V31, V311, V5]),
 )

@@ -128,10 +128,27 @@ class Batch:
         key = (is_v5, qos, retain_as_published, identifiers, elapsed)
         found = self._encodings.get(key)
         if found is None:
-            entries = [
-                self._encode(message, is_v5, qos, retain_as_published, identifiers, elapsed)
-                for message in self.messages
-            ]
+            entries: list[Encoded] = []
+            append = entries.append
+            as_it_came = is_v5 is self.is_v5 and not identifiers and not self.expires
+            for message in self.messages:
+                frame = message.frame
+                if (
+                    as_it_came
+                    and frame is not None
+                    and message.qos <= qos
+                    and not message.dup
+                    and (not message.retain or retain_as_published)
+                ):
+                    if message.qos:
+                        at = message.packet_id_at
+                        append((frame[:at], frame[at + 2 :], message.qos))
+                    else:
+                        append(frame)
+                else:
+                    append(
+                        self._encode(message, is_v5, qos, retain_as_published, identifiers, elapsed)
+                    )
             joined = None
             if self._highest_qos == 0 or qos == 0:
                 packets = [entry for entry in entries if isinstance(entry, bytes)]
@@ -150,29 +167,13 @@ class Batch:
         identifiers: tuple[int, ...],
         elapsed: int,
     ) -> Encoded:
-        qos = message.qos
-        frame = message.frame
-        properties = message.properties
-        if (
-            frame is not None
-            and qos <= maximum_qos
-            and is_v5 is self.is_v5
-            and not identifiers
-            and not message.dup
-            and (not message.retain or retain_as_published)
-            and (not properties or "message_expiry_interval" not in properties)
-        ):
-            if qos == 0:
-                return frame
-            at = message.packet_id_at
-            return frame[:at], frame[at + 2 :], qos
-        remaining = remaining_properties(properties, elapsed)
+        remaining = remaining_properties(message.properties, elapsed)
         if remaining is None:
             return None
         if identifiers:
             remaining = remaining.copy()
             remaining["subscription_identifier"] = list(identifiers)
-        qos = min(qos, maximum_qos)
+        qos = min(message.qos, maximum_qos)
         before, after = publish_parts(
             message.topic,
             message.payload,

@@ -26,6 +26,7 @@ from trio_mqtt.protocol.packets import (
     Disconnect,
     Packet,
     PubAck,
+    PubAckRun,
     Publish,
     PublishRun,
     PubRel,
@@ -343,9 +344,12 @@ class Connection:
                 messages.append(packet)
                 if packet.retain:
                     retained.append(packet)
-            elif isinstance(packet, PubAck):
+            elif isinstance(packet, (PubAckRun, PubAck)):  # alone, with a reason code
                 try:
-                    session.sender.on_puback(packet.packet_id)
+                    if isinstance(packet, PubAckRun):
+                        session.sender.on_pubacks(packet.packet_ids)
+                    else:
+                        session.sender.on_puback(packet.packet_id)
                 except RemoteProtocolError as error:
                     # What came before it still counts, as QoS 2 has been noted as received.
                     self.protocol.violation = error

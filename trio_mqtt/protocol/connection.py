@@ -21,6 +21,7 @@ from trio_mqtt.protocol.packets import (
     PingReq,
     PingResp,
     PubAck,
+    PubAckRun,
     PubComp,
     Publish,
     PublishRun,
@@ -49,8 +50,9 @@ class State(Enum):
 
 
 _ACKS: frozenset[type[Packet]] = frozenset({PubAck, PubRec, PubRel, PubComp})
+_KIND_OF_RUN: dict[type[Packet], type[Packet]] = {PublishRun: Publish, PubAckRun: PubAck}
 # What may come at any time while connected, and as often as the peer likes.
-_UNCHECKED: frozenset[type[Packet]] = frozenset({PublishRun, PubAck, PubComp})
+_UNCHECKED: frozenset[type[Packet]] = frozenset({PublishRun, PubAck, PubAckRun, PubComp})
 _FROM_CLIENT: frozenset[type[Packet]] = _ACKS | {
     Publish,
     Subscribe,
@@ -129,7 +131,10 @@ class _Connection:
             elif packet.properties or self.state is not State.CONNECTED:
                 error = self._check_publish(packet)
             elif packet.qos:
-                error = self._count_unacknowledged()
+                self.unacknowledged += 1
+                if self.unacknowledged <= self.receive_maximum:
+                    continue
+                error = self._too_many()
             else:
                 continue
             if error is not None:
@@ -144,11 +149,15 @@ class _Connection:
     def _check_publish(self, packet: Publish) -> RemoteProtocolError | None:
         alias = packet.properties.get("topic_alias")
         error = self._resolve_alias(packet, alias) if alias is not None else None
-        return error or (self._count_unacknowledged() if packet.qos else None)
+        if error is None and packet.qos:
+            self.unacknowledged += 1
+            if self.unacknowledged > self.receive_maximum:
+                return self._too_many()
+        return error
 
-    def _count_unacknowledged(self) -> RemoteProtocolError | None:
-        self.unacknowledged += 1
-        if self.unacknowledged <= self.receive_maximum or self.version != 5:
+    def _too_many(self) -> RemoteProtocolError | None:
+        """More is unacknowledged than allowed; MQTT 3 knows no such bound."""
+        if self.version != 5:
             return None
         return RemoteProtocolError(
             f"more than {self.receive_maximum} messages are unacknowledged",
@@ -292,7 +301,7 @@ class ServerConnection(_Connection):
     def _check(self, packet: Packet) -> RemoteProtocolError | None:
         if isinstance(packet, Auth):
             return RemoteProtocolError("AUTH was not asked for")
-        kind = Publish if isinstance(packet, PublishRun) else type(packet)
+        kind = _KIND_OF_RUN.get(type(packet), type(packet))
         if kind not in CLIENT_MAY_SEND[self.state]:
             return RemoteProtocolError(f"a client must not send {kind.__name__.upper()} now")
         if self._authenticating and not isinstance(packet, Disconnect):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 from trio_mqtt.errors import (
@@ -19,6 +20,7 @@ from trio_mqtt.protocol.packets import (
     PingReq,
     PingResp,
     PubAck,
+    PubAckRun,
     PubComp,
     Publish,
     PublishRun,
@@ -48,7 +50,8 @@ class PacketDecoder:
     `maximum_packet_size` bounds, in bytes, what is ever held for one packet; from the second packet
     on, `maximum_packet_size_later` does, if it is given.
     `version` may be None at a server: the CONNECT packet sets it. With `runs`, consecutive PUBLISH
-    packets that may travel on as they are come as one `PublishRun`.
+    packets that may travel on as they are come as one `PublishRun`, and consecutive PUBACK packets
+    as one `PubAckRun`.
     """
 
     def __init__(
@@ -187,6 +190,8 @@ class PacketDecoder:
                         at - position,
                     )
                 )
+            elif first == 0x40 and length == 2 and runs:
+                stop = self._puback_run(data, position, end, packets)
             elif first == 0x40 and length == 2:
                 packet_id = data[body] << 8 | data[body + 1]
                 if packet_id == 0:
@@ -204,6 +209,20 @@ class PacketDecoder:
                         is_v5 = version == 5
             position = stop
         return position
+
+    def _puback_run(self, data: bytes, start: int, end: int, packets: list[Packet]) -> int:
+        """Append the run of PUBACK packets that begins at `start`; return where it ends."""
+        stop = start + 4
+        while stop + 4 <= end and data.startswith(b"\x40\x02", stop):
+            stop += 4
+        packet_ids = struct.unpack_from(f">{(stop - start) // 2}H", data, start)[1::2]
+        if 0 in packet_ids:
+            before = packet_ids[: packet_ids.index(0)]
+            if before:
+                packets.append(PubAckRun(before))
+            raise MalformedPacketError("a packet identifier is zero")
+        packets.append(PubAckRun(packet_ids))
+        return stop
 
     def _after_topic(self, data: bytes, body: int, stop: int) -> int:
         """Where the topic of the PUBLISH at `body` ends; what it is, is kept in `_topic`."""

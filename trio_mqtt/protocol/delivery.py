@@ -6,7 +6,7 @@ connections as the session does. Client and broker share them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
@@ -55,7 +55,15 @@ class Sender(Generic[T]):
         """
         if self.quota <= 0:
             raise LocalProtocolError("the receive maximum is reached")
-        packet_id = self.free_identifier()
+        packet_id = self._last + 1
+        if (
+            packet_id > MAX_PACKET_IDENTIFIER
+            or packet_id in self.in_flight
+            or packet_id in self.released
+            or packet_id in self.reserved
+        ):
+            packet_id = self.free_identifier()
+        self._last = packet_id
         self.quota -= 1
         self.in_flight[packet_id] = (qos, item)
         return packet_id
@@ -93,6 +101,17 @@ class Sender(Generic[T]):
         del self.in_flight[packet_id]
         self.quota += 1
         return entry[1]
+
+    def on_pubacks(self, packet_ids: Iterable[int]) -> None:
+        """Several PUBACK packets came."""
+        in_flight = self.in_flight
+        for packet_id in packet_ids:
+            entry = in_flight.get(packet_id)
+            if entry is not None:
+                if entry[0] != 1:
+                    raise RemoteProtocolError("PUBACK answers a message of QoS 2")
+                del in_flight[packet_id]
+                self.quota += 1
 
     def on_pubrec(self, packet_id: int, reason_code: ReasonCode) -> tuple[T | None, bool]:
         """PUBREC came: the item, and whether PUBREL is to be sent for it.

@@ -17,6 +17,7 @@ from trio_mqtt.protocol.packets import (
     PingReq,
     PingResp,
     PubAck,
+    PubAckRun,
     PubComp,
     Publish,
     PublishRun,
@@ -112,6 +113,10 @@ def _encode_publish(packet: Publish, version: ProtocolVersion) -> bytes:
 
 def _encode_publish_run(packet: PublishRun, version: ProtocolVersion) -> bytes:
     return b"".join(_encode_publish(message, version) for message in packet.messages)
+
+
+def _encode_puback_run(packet: PubAckRun, _version: ProtocolVersion) -> bytes:
+    return b"".join(b"\x40\x02" + _packet_identifier(one) for one in packet.packet_ids)
 
 
 def _encode_connect(packet: Connect, version: ProtocolVersion) -> bytes:
@@ -308,6 +313,7 @@ _ENCODERS: dict[type[Packet], Callable[[Any, ProtocolVersion], bytes]] = {
     Publish: _encode_publish,
     PublishRun: _encode_publish_run,
     PubAck: _ack_encoder(0x40, PacketType.PUBACK),
+    PubAckRun: _encode_puback_run,
     PubRec: _ack_encoder(0x50, PacketType.PUBREC),
     PubRel: _ack_encoder(0x62, PacketType.PUBREL),
     PubComp: _ack_encoder(0x70, PacketType.PUBCOMP),

@@ -185,6 +185,13 @@ class PubAck:
 
 
 @dataclass(slots=True)
+class PubAckRun:
+    """Consecutive PUBACK packets without reason codes, where a decoder is asked for runs."""
+
+    packet_ids: tuple[int, ...]
+
+
+@dataclass(slots=True)
 class PubRec:
     """QoS 2, first answer: received (§3.5)."""
 
@@ -290,6 +297,7 @@ Packet = (
     | Publish
     | PublishRun
     | PubAck
+    | PubAckRun
     | PubRec
     | PubRel
     | PubComp
