@@ -253,6 +253,7 @@ class Connection:
             self.broker.statistics.messages_sent += 1
             if self.writer.congested:
                 await self.writer.wait_until_written()
+                await trio.lowlevel.checkpoint_if_cancelled()  # ended while it was woken
         if not self.ended:
             self._deliver(session)
 
