@@ -40,7 +40,9 @@ class Broker:
         self.watchers = Watchers()
         self.timers = Timers()
         self.router = Router(limits.maximum_topic_levels)
-        self.retained = RetainedMessages(limits.maximum_retained_messages)
+        self.retained = RetainedMessages(
+            limits.maximum_retained_messages, limits.maximum_retained_bytes
+        )
         self.sessions = Sessions(self)
         self.urls: tuple[str, ...] = ()
         self._connections: dict[Connection, None] = {}

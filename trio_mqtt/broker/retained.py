@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trio_mqtt.broker.batch import size_of
 from trio_mqtt.protocol.packets import Publish
 
 
@@ -17,10 +18,12 @@ class _Node:
 
 
 class RetainedMessages:
-    """At most one message a topic, and at most `maximum` topics."""
+    """At most one message a topic, `maximum` topics and `maximum_bytes` of messages."""
 
-    def __init__(self, maximum: int) -> None:
+    def __init__(self, maximum: int, maximum_bytes: int) -> None:
         self._maximum = maximum
+        self._maximum_bytes = maximum_bytes
+        self._bytes = 0
         self._root = _Node()
         self._count = 0
         # When messages that expire do so, by topic; in the order of storing.
@@ -32,14 +35,22 @@ class RetainedMessages:
     def store(self, message: Publish, now: float) -> bool:
         """Keep `message`, replacing its topic's; an empty payload removes it (§3.3.1.3).
 
-        False if there is no room for another topic: then nothing is kept.
+        False if there is no room for it: then nothing is kept for its topic, not even what it was
+        to replace.
         """
         levels = message.topic.split("/")
         self._expiring.pop(message.topic, None)
         if not message.payload:
             self._remove(levels)
             return True
-        if self._count >= self._maximum and self._at(levels) is None:
+        # The frame is let go: it would keep the payload in memory twice.
+        kept = Publish(
+            message.topic, message.payload, message.qos, retain=True, properties=message.properties
+        )
+        older = self._at(levels)
+        size = self._bytes + size_of(kept) - (0 if older is None else size_of(older))
+        if size > self._maximum_bytes or (older is None and self._count >= self._maximum):
+            self._remove(levels)
             return False
         interval = message.properties.get("message_expiry_interval")
         if interval is not None:
@@ -50,12 +61,10 @@ class RetainedMessages:
             if child is None:
                 child = node.children[level] = _Node()
             node = child
-        self._count += node.message is None
+        self._count += older is None
+        self._bytes = size
         node.stored_at = now
-        # The frame is let go: it would keep the payload in memory twice.
-        node.message = Publish(
-            message.topic, message.payload, message.qos, retain=True, properties=message.properties
-        )
+        node.message = kept
         return True
 
     def expire(self, now: float) -> None:
@@ -78,8 +87,11 @@ class RetainedMessages:
             if child is None:
                 return
             path.append(child)
-        self._count -= path[-1].message is not None
-        path[-1].message = None
+        message = path[-1].message
+        if message is not None:
+            self._count -= 1
+            self._bytes -= size_of(message)
+            path[-1].message = None
         # Branches that lead nowhere any more go with it.
         for level, node, parent in zip(
             reversed(levels), reversed(path[1:]), reversed(path[:-1]), strict=True
