@@ -42,6 +42,9 @@ V5 = ProtocolVersion.V5
 _SUCCESS = ReasonCode.SUCCESS
 
 
+SMALL_READ = 4_096  # bytes; smaller parts of one packet are kept together
+
+
 class PacketDecoder:
     """Cuts a byte stream into packets.
 
@@ -73,7 +76,7 @@ class PacketDecoder:
         # the topic of the one before, and one comparison tells.
         self._known = b""
         self._topic = ""
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes | bytearray] = []
         self._held = 0  # bytes in the chunks
         self._wanted = 0  # bytes without which no further packet is complete
 
@@ -88,7 +91,16 @@ class PacketDecoder:
         if self._held:
             # Chunks are joined only once the packet that they belong to is whole, so that a large
             # packet is copied once however many reads it takes.
-            self._chunks.append(data)
+            last = self._chunks[-1]
+            if len(data) < SMALL_READ:
+                # A byte object for each of millions of small reads would cost many times their
+                # size.
+                if not isinstance(last, bytearray):
+                    last = bytearray()
+                    self._chunks.append(last)
+                last += data
+            else:
+                self._chunks.append(data)
             self._held += len(data)
             if self._held < self._wanted:
                 return []
