@@ -1,0 +1,88 @@
+"""What subscribers have in common is encoded once, and nobody gets what is another's."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+
+from tests.broker.conftest import Join
+from tests.broker.raw import V5, V311, Raw
+from trio_mqtt.broker.batch import KEPT_ENCODINGS, Batch
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.subscription import Target
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import Publish, Subscription
+
+
+async def test_every_kind_of_subscriber_gets_its_own_form_of_one_batch(
+    join: Join, version: ProtocolVersion
+) -> None:
+    kinds = list(itertools.product((V311, V5), (0, 1, 2), (False, True), (None, 7)))
+    clients: list[tuple[Raw, int, bool, int | None]] = []
+    for number, (kind, qos, keep, identifier) in enumerate(kinds):
+        if kind == V311 and (keep or identifier):
+            continue
+        client = await join(f"s{number}", kind)
+        await client.subscribe(
+            Subscription("t/#", qos, retain_as_published=keep), identifier=identifier
+        )
+        clients.append((client, qos, keep, identifier))
+    publisher = await join("p", version)
+    sent = [
+        Publish(f"t/{topic}", b"%d" % number, qos, retain, packet_id=number * bool(qos),
+                properties={"message_expiry_interval": 60} if version == V5 and expires else {})
+        for number, (topic, qos, retain, expires) in enumerate(
+            itertools.product("ab", (0, 1, 2), (False, True), (False, True)), 1
+        )
+    ]  # fmt: skip
+    runs = [Publish("t/a", b"run %d" % number) for number in range(5)]
+    await publisher.send(*sent)
+    await publisher.send(*runs)
+    await publisher.send(*runs[:2], *sent[:3], *runs[2:])
+    expected = [*sent, *runs, *runs[:2], *sent[:3], *runs[2:]]
+    # The identifier of QoS 2 was not released: its repetition is none.
+    repeated = {id(message) for message in sent[:3] if message.qos == 2}
+    assert not repeated
+    for client, qos, keep, identifier in clients:
+        found = await client.take()
+        assert [(m.topic, m.payload, m.qos, m.retain) for m in found] == [
+            (m.topic, m.payload, min(m.qos, qos), m.retain and keep) for m in expected
+        ]
+        for got, put in zip(found, expected, strict=True):
+            wanted = dict(put.properties) if client.version == V5 else {}
+            if identifier:
+                wanted["subscription_identifier"] = [identifier]
+            assert got.properties == wanted
+
+
+async def test_a_batch_remembers_only_a_few_encodings(broker: Broker) -> None:
+    batch = Batch([Publish("t", b"x" * 100, 1, properties={"message_expiry_interval": 1_000})])
+    for identifier in range(1, 100):
+        target = Target(None, 1, False, (identifier,), False)  # type: ignore[arg-type]  # unused
+        (entry,), joined = batch.encoded(target, True, None, float(identifier))
+        assert joined is None
+        assert isinstance(entry, tuple)
+        assert len(batch._encodings) <= KEPT_ENCODINGS
+
+
+@pytest.mark.parametrize("size", [50, 300_000])
+async def test_the_size_of_a_batch_is_that_of_its_messages(
+    join: Join, broker: Broker, size: int
+) -> None:
+    client = await join("c", lockstep=True)
+    await client.subscribe("t")
+    publisher = await join("p")
+    sizes: list[int] = []
+    route = broker.route
+
+    def spy(batch: Batch, retained: Sequence[Publish]) -> Sequence[Publish]:
+        sizes.append(batch.size)
+        return route(batch, retained)
+
+    broker.route = spy  # type: ignore[method-assign, assignment]  # a test
+    await publisher.send(*(Publish("t", b"x" * size) for _ in range(5)))
+    await publisher.ping()
+    assert sum(sizes) >= 5 * size
+    assert sum(sizes) < 5 * size + 200
