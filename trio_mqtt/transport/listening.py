@@ -147,7 +147,7 @@ async def _accept(
 ) -> None:
     exhausted = False
     at_once = 0
-    while True:
+    while listening.fileno() >= 0:  # it may have been closed while this task was not waiting
         try:
             if at_once == 0:
                 await trio.lowlevel.wait_readable(listening)
