@@ -16,7 +16,6 @@ from trio_mqtt.testing import MemoryBroker
 
 
 @pytest.mark.normative("MQTT-3.1.4-3")
-@pytest.mark.normative_v311("MQTT-3.1.4-2")
 @pytest.mark.parametrize("clean_start", [True, False])
 async def test_a_client_that_connects_again_ends_its_older_connection(
     join: Join, version: ProtocolVersion, clean_start: bool
