@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.cli.programs import Program, running_broker
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sigint_as_in_a_shell() -> Iterator[None]:
+    """Ctrl-C works in the processes, even where the tests run in the background.
+
+    There the shell has SIGINT ignored, processes inherit it, and `tmqtt` rightly leaves it so.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
