@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import pytest
 from tmqtt.app import app
@@ -49,27 +51,51 @@ def unused() -> Iterator[str]:
         yield f"mqtt://127.0.0.1:{bound.getsockname()[1]}"
 
 
-def error_of(*arguments: str | bytes, code: int = 1) -> str:
-    """Run `tmqtt` to its end; the sentence that it says."""
-    with Program(*arguments) as program:
-        assert program.ended() == code
-        assert program.out.data == b""
-        found = re.fullmatch(r"Error: (.+)\n", program.err.text)
-        assert found, program.err.text
+class ErrorOf(Protocol):
+    """Runs `tmqtt` to its end, and gives the sentence that it says."""
+
+    def __call__(self, *arguments: str, code: int = 1) -> str: ...
+
+
+@pytest.fixture
+def error_of(capfd: pytest.CaptureFixture[str]) -> Iterator[ErrorOf]:
+    """The command within this process: a process for each sentence would take a minute."""
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+
+    def run(*arguments: str, code: int = 1) -> str:
+        with pytest.raises(SystemExit) as ended:
+            app(arguments, prog_name="tmqtt")
+        assert ended.value.code == code
+        out, err = capfd.readouterr()
+        assert out == ""
+        found = re.fullmatch(r"Error: (.+)\n", err)
+        assert found, err
         return found[1]
+
+    yield run
+    for number, handler in handlers.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+
+
+def test_an_error_of_a_process(unused: str) -> None:
+    with Program("pub", "a", "b", "-b", unused) as pub:
+        assert pub.ended() == 1
+        assert pub.out.data == b""
+        assert re.fullmatch(r"Error: No broker answers at .+ --broker\.\n", pub.err.text)
 
 
 @pytest.mark.parametrize(
     "command", [("pub", "a", "b"), ("pub", "a", "--every", "1s"), ("sub", "a")]
 )
-def test_no_broker(command: tuple[str, ...], unused: str) -> None:
+def test_no_broker(error_of: ErrorOf, command: tuple[str, ...], unused: str) -> None:
     assert error_of(*command, "-b", unused.replace("//", "//me:secret@")) == (
         f"No broker answers at {unused} (connection refused):"
         " start one with `tmqtt broker`, or name another with --broker."
     )
 
 
-def test_an_unknown_host() -> None:
+def test_an_unknown_host(error_of: ErrorOf) -> None:
     assert re.fullmatch(
         r"The host 'nosuch\.invalid' of mqtt://nosuch\.invalid:1883 cannot be found \(.+\)\."
         r" Check the name and the network\.",
@@ -77,7 +103,7 @@ def test_an_unknown_host() -> None:
     )
 
 
-def test_a_port_in_use() -> None:
+def test_a_port_in_use(error_of: ErrorOf) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         sentence = error_of("broker", "mqtt://127.0.0.1:0", f"mqtt://127.0.0.1:{port}")
@@ -85,19 +111,19 @@ def test_a_port_in_use() -> None:
         assert "Stop it, or choose another port" in sentence
 
 
-@pytest.mark.parametrize("command", [("broker",), ("sub", "a", "-b")])
-def test_what_is_not_an_address(command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", [("broker",), ("pub", "a", "-b"), ("sub", "a", "-b")])
+def test_what_is_not_an_address(error_of: ErrorOf, command: tuple[str, ...]) -> None:
     assert "An address reads mqtt://HOST" in error_of(*command, "http://localhost")
 
 
-def test_what_is_not_a_topic() -> None:
+def test_what_is_not_a_topic(error_of: ErrorOf) -> None:
     assert error_of("pub", "a/#") == (
         "The topic 'a/#' holds a wildcard character: a message goes to one topic,"
         " for example home/kitchen."
     )
 
 
-def test_what_is_not_a_filter() -> None:
+def test_what_is_not_a_filter(error_of: ErrorOf) -> None:
     assert error_of("sub", "fine", "a/#/b").startswith(
         "The topic filter 'a/#/b' has '#' elsewhere than alone in its last level: filters read"
     )
@@ -107,12 +133,14 @@ def test_what_is_not_a_filter() -> None:
     ("options", "answer", "code", "reason"),
     [
         ((), b"\x20\x03\x00\x87\x00", 135, "not authorized"),
+        (("-V", "5"), b"\x20\x03\x00\x86\x00", 134, "bad user name or password"),
+        (("-V", "3.1"), b"\x20\x02\x00\x02", 2, "client identifier not valid"),
         (("-V", "3.1.1"), b"\x20\x02\x00\x05", 5, "not authorized"),
         (("-V", "5"), b"\x20\x03\x00\x84\x00", 132, "unsupported protocol version"),
     ],
 )
 def test_a_refusal_by_the_broker_is_the_exit_code(
-    options: tuple[str, ...], answer: bytes, code: int, reason: str
+    error_of: ErrorOf, options: tuple[str, ...], answer: bytes, code: int, reason: str
 ) -> None:
     with broker_that_answers(answer) as url:
         sentence = error_of("pub", "a", "-b", url, *options, code=code)
@@ -129,12 +157,12 @@ def test_a_broker_that_knows_only_mqtt_3_is_spoken_to_so() -> None:
         assert pub.err.data == b""
 
 
-def test_a_broker_that_speaks_something_else() -> None:
+def test_a_broker_that_speaks_something_else(error_of: ErrorOf) -> None:
     with broker_that_answers(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
         assert url in error_of("sub", "a", "-b", url)
 
 
-def test_what_a_broker_says_is_escaped() -> None:
+def test_what_a_broker_says_is_escaped(error_of: ErrorOf) -> None:
     text = b"\x1b[2J\n!"
     reason = b"\x1f" + len(text).to_bytes(2, "big") + text
     body = b"\x00\x87" + bytes([len(reason)]) + reason
