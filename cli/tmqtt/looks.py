@@ -39,8 +39,8 @@ class Painter:
     Text is never read as markup. NO_COLOR and TERM are honoured, by Rich.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, markup=False, emoji=False)
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, markup=False, emoji=False)
         self._styles: dict[str, tuple[str, str]] = {}
 
     @property
