@@ -96,9 +96,7 @@ Wait = Annotated[
 ]
 Qos = Annotated[
     int,
-    typer.Option(
-        "-q", "--qos", metavar="0|1|2", parser=_qos, help="Quality of service.  [default: 0]"
-    ),
+    typer.Option("-q", "--qos", metavar="0|1|2", parser=_qos, help="Quality of service."),
 ]
 
 _DEFAULT_BROKER = "mqtt://localhost:1883"
@@ -183,7 +181,8 @@ def pub(
 ) -> None:
     """Publish a message, once or on a schedule.
 
-    With --every, a connection that is lost is made again, for as long as it takes.
+    Where no broker answers at the start, that is an error (or see --wait). With --every, a
+    connection that is lost later is made again, for as long as it takes.
     """
     from tmqtt.connecting import ConnectionOptions
     from tmqtt.pub import PubOptions, publish
@@ -233,8 +232,8 @@ def sub(
     """Subscribe, and print each message as it arrives.
 
     A terminal shows time, topic and payload, with what could steer it escaped. A pipe gets the
-    payloads as they are, a line each. A connection that is lost is made again, for as long as it
-    takes.
+    payloads as they are, a line each. Where no broker answers at the start, that is an error (or
+    see --wait); a connection that is lost later is made again, for as long as it takes.
     """
     from tmqtt.connecting import ConnectionOptions
     from tmqtt.running import run

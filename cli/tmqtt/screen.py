@@ -37,6 +37,10 @@ class Screen:
         self._missed_messages = 0
         self._missed_events = 0
         self._warnings: deque[str] = deque(maxlen=_WARNINGS)
+        # The totals at the last look, and whether all of them had been shown and rates were none:
+        # then there is nothing to do until they change.
+        self._state: tuple[int, ...] = ()
+        self._at_rest = False
         # The status line as it stands on the screen.
         self._status: Line = ()
 
@@ -56,24 +60,42 @@ class Screen:
         if not self._output.idle:
             return  # the terminal is busy with what it got: it gets a summary later
         now = time.monotonic()
-        lines = self._new_lines(watch, now)
+        statistics = self._broker.statistics
+        received, sent = statistics.messages_received, statistics.messages_sent
+        state = (
+            received,
+            sent,
+            statistics.messages_dropped,
+            statistics.clients_connected,
+            statistics.subscriptions,
+            watch.missed_events,
+        )
+        events = watch.take()
+        if self._at_rest and not events and not self._warnings and state == self._state:
+            self._rates.rest(received, sent, now)
+            return
+        self._state = state
+        lines = self._new_lines(events, watch, now)
         status: Line = ()
+        rates = (0.0, 0.0)
         if self._redraws:
-            statistics = self._broker.statistics
-            rates = self._rates.update(statistics.messages_received, statistics.messages_sent, now)
+            rates = self._rates.update(received, sent, now)
             status = status_line(statistics, *rates)
+        self._at_rest = not any(rates) and not self._traffic.owes_a_count
         if lines or status != self._status:
             self._draw(lines, status)
 
     def end(self, watch: trio_mqtt.Watch) -> None:
         """Show what is left, and that the broker has stopped."""
         at = looks.clock()
-        lines = self._new_lines(watch, time.monotonic())
+        lines = self._new_lines(watch.take(), watch, time.monotonic())
         lines += self._traffic.left_out(at)
         lines.append((at, ("Stopped.", looks.STRONG)))
         self._draw(lines, ())
 
-    def _new_lines(self, watch: trio_mqtt.Watch, now: float) -> list[Line]:
+    def _new_lines(
+        self, events: list[trio_mqtt.BrokerEvent], watch: trio_mqtt.Watch, now: float
+    ) -> list[Line]:
         at = looks.clock()
         missed_messages, self._missed_messages = (
             watch.missed_messages - self._missed_messages,
@@ -87,7 +109,7 @@ class Screen:
             (at, (f"Warning: {escape(text)}", looks.WARNING)) for text in self._warnings
         ]
         self._warnings.clear()
-        return lines + self._traffic.lines(watch.take(), missed_messages, missed_events, now, at)
+        return lines + self._traffic.lines(events, missed_messages, missed_events, now, at)
 
     def _draw(self, lines: list[Line], status: Line) -> None:
         painter = self._painter

@@ -32,6 +32,11 @@ class Traffic:
         self._hidden_messages = 0
         self._hidden_events = 0
 
+    @property
+    def owes_a_count(self) -> bool:
+        """Whether something was left out and not said yet."""
+        return self._hidden_messages > 0 or self._hidden_events > 0
+
     def lines(
         self,
         events: Iterable[trio_mqtt.BrokerEvent],
@@ -157,6 +162,11 @@ class Rates:
         if span <= 0:
             return 0.0, 0.0
         return (received - received_then) / span, (sent - sent_then) / span
+
+    def rest(self, received: int, sent: int, now: float) -> None:
+        """Nothing has changed for longer than rates look back: they begin anew."""
+        self._moments.clear()
+        self._moments.append((now, received, sent))
 
 
 def status_line(statistics: trio_mqtt.Statistics, incoming: float, outgoing: float) -> Line:

@@ -107,6 +107,13 @@ def test_rates_are_those_of_the_last_seconds() -> None:
     assert latest == (0.0, 0.0)
 
 
+def test_rates_after_a_rest_are_not_those_of_the_rest() -> None:
+    rates = Rates()
+    rates.update(0, 0, 0.0)
+    rates.rest(5, 5, 100.0)
+    assert rates.update(15, 25, 101.0) == (10.0, 20.0)
+
+
 def test_the_status_line_says_how_things_stand() -> None:
     statistics = trio_mqtt.Statistics(
         clients_connected=1, subscriptions=2, messages_received=41_200, messages_dropped=0
