@@ -299,9 +299,9 @@ class Connection:
         current_time = trio.current_time
         while True:
             if packets:
-                first = packets[0]
-                if len(packets) == 1 and isinstance(first, PublishRun):
-                    self._publish(first, session)
+                only = packets[0] if len(packets) == 1 else None
+                if isinstance(only, PublishRun):
+                    self._publish(only, session)
                 else:
                     self._process(packets, session)
                 if self.ended:

@@ -52,7 +52,7 @@ class Target:
 class Subscription:
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
-    __slots__ = ("_at", "_current", "_incoming", "_limits", "_outgoing", "_statistics",
+    __slots__ = ("_at", "_current", "_idle", "_incoming", "_limits", "_outgoing", "_statistics",
                  "_waiting", "closed", "serial", "session", "target", "topic_filter")  # fmt: skip
 
     def __init__(
@@ -71,6 +71,9 @@ class Subscription:
         )
         # Batches in the channel: asking the channel would cost an exception when it is empty.
         self._waiting = 0
+        # The task, while it has nothing to do. It does not wait at the channel: what waits would
+        # then be on its way to it, out of reach, when the subscription ends.
+        self._idle: trio.lowlevel.Task | None = None
         # What was taken off the channel and is not sent yet, and how far it is.
         self._current: tuple[Target, Batch] | None = None
         self._at = 0
@@ -105,8 +108,7 @@ class Subscription:
             size = session.queued_bytes + batch.size
         session.queued_messages = messages
         session.queued_bytes = size
-        self._waiting += 1
-        self._incoming.send_nowait((target, batch))
+        self._put(target, batch)
 
     def _fitting(self, target: Target, batch: Batch) -> Batch | None:
         """The part of a batch that may wait here: no QoS 0 for who is away, all within bounds."""
@@ -138,8 +140,17 @@ class Subscription:
         They are in memory anyway, and whoever subscribes has a bound on how many may wait.
         """
         self.session.retained_waiting += batch.count
+        self._put(self.target, batch)
+
+    def _put(self, target: Target, batch: Batch) -> None:
         self._waiting += 1
-        self._incoming.send_nowait((self.target, batch))
+        self._incoming.send_nowait((target, batch))
+        if self._idle is not None:
+            self._wake(self._idle)
+
+    def _wake(self, task: trio.lowlevel.Task) -> None:
+        self._idle = None
+        trio.lowlevel.reschedule(task)
 
     def close(self) -> list[tuple[Target, Batch]]:
         """End the subscription and its task; return what waited and was not sent."""
@@ -151,13 +162,13 @@ class Subscription:
             self._forget(batch)
             waiting.append((target, batch.part(batch.messages[self._at :])))
             self._current = None
-        try:
-            while True:
-                target, batch = self._take()
-                self._forget(batch)
-                waiting.append((target, batch))
-        except trio.EndOfChannel:
-            return waiting  # one more may be on its way to the task, which forgets it then
+        while self._waiting:
+            target, batch = self._take()
+            self._forget(batch)
+            waiting.append((target, batch))
+        if self._idle is not None:
+            self._wake(self._idle)
+        return waiting
 
     def _take(self) -> tuple[Target, Batch]:
         """The next batch of the channel, which must hold one."""
@@ -177,15 +188,11 @@ class Subscription:
         while True:
             current = self._current
             if current is None:
-                try:
-                    current = self._current = await self._outgoing.receive()
-                except trio.EndOfChannel:
-                    return
-                self._waiting -= 1
-                if self.closed:
-                    self._current = None
-                    self._forget(current[1])
-                    return
+                while not self._waiting:
+                    if self.closed:
+                        return
+                    await self._until_woken()
+                current = self._current = self._take()
             if writer.congested:
                 # Before preparing, not after: else each of many subscriptions would add its part.
                 await writer.wait_until_written()
@@ -200,6 +207,16 @@ class Subscription:
                 writer.write(ready[0] if len(ready) == 1 else b"".join(ready))
             if self._current is not None:
                 await connection.wait_for_quota(self.session)
+            elif size >= JOIN:
+                await trio.lowlevel.checkpoint()  # others have something to send too
+
+    async def _until_woken(self) -> None:
+        self._idle = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._not_idle)
+
+    def _not_idle(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self._idle = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def _prepare(
         self, connection: Connection, current: tuple[Target, Batch], ready: list[bytes]

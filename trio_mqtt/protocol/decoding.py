@@ -225,6 +225,9 @@ class PacketDecoder:
     def _puback_run(self, data: bytes, start: int, end: int, packets: list[Packet]) -> int:
         """Append the run of PUBACK packets that begins at `start`; return where it ends."""
         stop = start + 4
+        if stop == end and (data[start + 2] or data[start + 3]):
+            packets.append(PubAckRun((data[start + 2] << 8 | data[start + 3],)))
+            return stop
         while stop + 4 <= end and data.startswith(b"\x40\x02", stop):
             stop += 4
         packet_ids = struct.unpack_from(f">{(stop - start) // 2}H", data, start)[1::2]
