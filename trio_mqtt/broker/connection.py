@@ -97,16 +97,16 @@ class Connection:
                 if nursery.child_tasks:
                     nursery.cancel_scope.cancel()
         except Exception:
-            self._failed()
+            self.failed()
         finally:
             # The session is free before the last bytes have left.
             try:
                 self._leave()
             except Exception:
-                self._failed()
+                self.failed()
             await self.writer.finish()
 
-    def _failed(self) -> None:
+    def failed(self) -> None:
         """A defect of the broker, met by one client: the others go on."""
         logger.exception("The connection from %s failed", self.stream.peer)
         self.lost("internal error")

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 JOIN = 256 * 1024  # bytes of several batches that are written together
 
+# Seconds after which a batch counts as coming alone. It is then written by whoever brings it:
+# waking the task would cost more than the writing. What follows closer goes through the channel,
+# where batches of many publishers gather and leave as one.
+ALONE = 0.001
+
 _serials = itertools.count()
 
 
@@ -52,8 +57,9 @@ class Target:
 class Subscription:
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
-    __slots__ = ("_at", "_current", "_idle", "_incoming", "_limits", "_outgoing", "_statistics",
-                 "_waiting", "closed", "serial", "session", "target", "topic_filter")  # fmt: skip
+    __slots__ = ("_at", "_current", "_idle", "_incoming", "_limits", "_outgoing", "_sent_at",
+                 "_statistics", "_waiting", "closed", "serial", "session", "target",
+                 "topic_filter")  # fmt: skip
 
     def __init__(
         self, session: Session, topic_filter: str, limits: Limits, statistics: Statistics
@@ -71,6 +77,8 @@ class Subscription:
         )
         # Batches in the channel: asking the channel would cost an exception when it is empty.
         self._waiting = 0
+        # When a batch was last sent without the task.
+        self._sent_at = -ALONE
         # The task, while it has nothing to do. It does not wait at the channel: what waits would
         # then be on its way to it, out of reach, when the subscription ends.
         self._idle: trio.lowlevel.Task | None = None
@@ -92,6 +100,12 @@ class Subscription:
     def offer(self, target: Target, batch: Batch) -> None:
         """Queue a batch. Never waits: what goes beyond the session's bounds is dropped, counted."""
         session = self.session
+        if (
+            self._idle is not None
+            and batch.received_at - self._sent_at >= ALONE
+            and self._send_alone(session.connection, target, batch)
+        ):
+            return
         limits = self._limits
         messages = session.queued_messages + batch.count
         size = session.queued_bytes + batch.size
@@ -109,6 +123,29 @@ class Subscription:
         session.queued_messages = messages
         session.queued_bytes = size
         self._put(target, batch)
+
+    def _send_alone(self, connection: Connection | None, target: Target, batch: Batch) -> bool:
+        """Send a batch while the task has nothing to do; whether that was possible."""
+        session = self.session
+        if (
+            connection is None
+            or connection.ended
+            or connection.writer.congested
+            or session.sender.quota < batch.count
+        ):
+            return False
+        self._sent_at = batch.received_at
+        session.queued_messages += batch.count
+        session.queued_bytes += batch.size
+        self._current = current = target, batch
+        try:
+            ready: list[bytes] = []
+            self._prepare(connection, current, ready)
+            if ready:
+                connection.writer.write(ready[0] if len(ready) == 1 else b"".join(ready))
+        except Exception:
+            connection.failed()  # a defect that must not reach the publisher
+        return True
 
     def _fitting(self, target: Target, batch: Batch) -> Batch | None:
         """The part of a batch that may wait here: no QoS 0 for who is away, all within bounds."""

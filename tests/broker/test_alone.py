@@ -1,0 +1,114 @@
+"""A message that comes alone is sent by whoever brings it; what follows closely is gathered."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from tests.broker.conftest import Join
+from tests.broker.raw import V5, Raw
+from trio_mqtt.broker.batch import Batch
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.subscription import ALONE, Subscription
+from trio_mqtt.protocol.packets import PubAck, Publish
+
+
+async def say(client: Raw, *payloads: bytes, qos: int = 0) -> None:
+    """Publish all in one read, and wait until the broker has nothing more to do."""
+    packets = [
+        Publish("t", payload, qos, packet_id=number if qos else 0)
+        for number, payload in enumerate(payloads, 1)
+    ]
+    await client.send(*packets)
+    await trio.testing.wait_all_tasks_blocked()
+
+
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[Subscription]:
+    """The subscriptions whose tasks are woken from now on, one entry for each time."""
+    tasks: list[Subscription] = []
+    wake = Subscription._wake
+
+    def note(subscription: Subscription, task: trio.lowlevel.Task) -> None:
+        tasks.append(subscription)
+        wake(subscription, task)
+
+    monkeypatch.setattr(Subscription, "_wake", note)
+    return tasks
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_a_message_that_comes_alone_wakes_no_task(
+    join: Join, monkeypatch: pytest.MonkeyPatch, qos: int
+) -> None:
+    subscriber, publisher = await join("s"), await join("p")
+    await subscriber.subscribe("t", qos=qos)
+    tasks = woken(monkeypatch)
+    for number in range(3):
+        await trio.sleep(ALONE)
+        await say(publisher, b"%d" % number, qos=qos)
+        message = await subscriber.expect_message("t", b"%d" % number, qos)
+        assert message.dup is False
+    assert tasks == []
+
+
+async def test_what_follows_closely_goes_through_the_channel_in_order(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber, publisher = await join("s"), await join("p")
+    await subscriber.subscribe("t", qos=1)
+    tasks = woken(monkeypatch)
+    await trio.sleep(ALONE)
+    for payload in (b"1", b"2", b"3"):
+        await publisher.send(Publish("t", payload))
+        await trio.testing.wait_all_tasks_blocked()
+    assert len(tasks) == 2
+    for payload in (b"1", b"2", b"3"):
+        await subscriber.expect_message("t", payload)
+
+
+async def test_messages_beyond_the_receive_maximum_wait_in_the_channel(join: Join) -> None:
+    subscriber = await join("s", properties={"receive_maximum": 2})
+    publisher = await join("p")
+    await subscriber.subscribe("t", qos=1)
+    await trio.sleep(ALONE)
+    await say(publisher, b"1", b"2", b"3", qos=1)
+    for payload in (b"1", b"2"):
+        message = await subscriber.expect_message("t", payload, 1)
+    await trio.sleep(ALONE)
+    await subscriber.send(PubAck(message.packet_id))
+    await subscriber.expect_message("t", b"3", 1)
+
+
+async def test_a_defect_in_sending_does_not_reach_the_publisher(
+    join: Join, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber, other, publisher = await join("s"), await join("o"), await join("p")
+    await subscriber.subscribe("t")
+    await other.subscribe("t")
+    encoded = Batch.encoded
+    failures = iter([True, False])
+
+    def fail_once(batch: Batch, *args: object) -> object:
+        if next(failures):
+            raise ValueError("a defect")
+        return encoded(batch, *args)  # type: ignore[arg-type]  # handed on as they came
+
+    monkeypatch.setattr(Batch, "encoded", fail_once)
+    await trio.sleep(ALONE)
+    await say(publisher, b"x")
+    await other.expect_message("t", b"x")
+    await subscriber.expect_closed()
+    await publisher.ping()
+    assert broker.statistics.clients_connected == 2
+
+
+async def test_nothing_is_sent_alone_to_a_client_that_has_said_goodbye(
+    join: Join, broker: Broker
+) -> None:
+    subscriber, publisher = await join("s", V5), await join("p", V5)
+    await subscriber.subscribe("t")
+    await trio.sleep(ALONE)
+    await subscriber.disconnect()
+    await say(publisher, b"x")
+    await publisher.ping()
+    assert broker.statistics.messages_sent == 0
