@@ -42,3 +42,5 @@ from trio_mqtt.protocol.properties import Properties as Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode as ReasonCode
 from trio_mqtt.protocol.topics import topic_filter_problem as topic_filter_problem
 from trio_mqtt.protocol.topics import topic_name_problem as topic_name_problem
+from trio_mqtt.storage.memory import MemoryStorage as MemoryStorage
+from trio_mqtt.storage.records import Storage as Storage

@@ -12,6 +12,7 @@ import trio.testing
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.server import running
+from trio_mqtt.storage.records import Storage
 
 ClientStream = trio.StapledStream[Any, Any]
 
@@ -44,7 +45,9 @@ class MemoryBroker:
 
 
 @asynccontextmanager
-async def open_memory_broker(*, limits: Limits | None = None) -> AsyncIterator[MemoryBroker]:
+async def open_memory_broker(
+    *, limits: Limits | None = None, storage: Storage | None = None
+) -> AsyncIterator[MemoryBroker]:
     """Run a broker without any port for as long as the context lasts.
 
     With Trio's `autojump_clock` its timeouts pass in no time.
@@ -53,5 +56,5 @@ async def open_memory_broker(*, limits: Limits | None = None) -> AsyncIterator[M
             stream = memory.connect()
     """
     broker = Broker(limits or Limits())
-    async with running(broker) as nursery:
+    async with running(broker, storage=storage) as nursery:
         yield MemoryBroker(broker, nursery)

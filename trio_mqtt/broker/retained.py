@@ -100,6 +100,10 @@ class RetainedMessages:
                 break
             del parent.children[level]
 
+    def all(self) -> Iterator[tuple[Publish, float]]:
+        """All messages, each with the time when it was stored."""
+        return _below(self._root, at_root=False)
+
     def matching(self, topic_filter: str) -> Iterator[tuple[Publish, float]]:
         """The messages whose topics match, each with the time when it was stored."""
         wanted = topic_filter.split("/")

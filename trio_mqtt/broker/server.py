@@ -12,6 +12,9 @@ import trio
 
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.persistence import Persistence
+from trio_mqtt.storage.memory import MemoryStorage
+from trio_mqtt.storage.records import Storage
 from trio_mqtt.transport.listening import Listener, open_listener
 from trio_mqtt.transport.urls import parse_url
 
@@ -21,11 +24,15 @@ logger = logging.getLogger("trio_mqtt.broker")
 
 
 @asynccontextmanager
-async def open_broker(*urls: str, limits: Limits | None = None) -> AsyncIterator[Broker]:
+async def open_broker(
+    *urls: str, limits: Limits | None = None, storage: Storage | None = None
+) -> AsyncIterator[Broker]:
     """Run an MQTT broker for as long as the context lasts.
 
     It listens at all `urls` (none: mqtt://127.0.0.1:1883; port 0 takes a free one, and `url` of
     the broker says which). At the end wills are published and clients told (MQTT 5.0 §4.13).
+    `storage` keeps sessions and retained messages for the broker that uses it next; by default
+    they end with this one.
 
         async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
             print(broker.url)
@@ -40,7 +47,7 @@ async def open_broker(*urls: str, limits: Limits | None = None) -> AsyncIterator
         for address in addresses:
             listeners.append(await open_listener(address))
         broker.urls = tuple(listener.url for listener in listeners)
-        async with running(broker, listeners):
+        async with running(broker, listeners, storage):
             yield broker
     finally:
         for listener in listeners:
@@ -49,29 +56,34 @@ async def open_broker(*urls: str, limits: Limits | None = None) -> AsyncIterator
 
 @asynccontextmanager
 async def running(
-    broker: Broker, listeners: Sequence[Listener] = ()
+    broker: Broker, listeners: Sequence[Listener] = (), storage: Storage | None = None
 ) -> AsyncIterator[trio.Nursery]:
     """The broker's tasks, and the nursery for them: they end only after the clients were told.
 
     Without listeners, clients come only by `Broker.handle`.
     """
+    persistence = Persistence(broker, storage or MemoryStorage())
+    await persistence.load()
     raised: BaseException | None = None
     try:
         async with trio.open_nursery() as owner:
             tasks: trio.Nursery = await owner.start(_run_tasks, broker, listeners)
             try:
-                yield tasks
+                try:
+                    yield tasks
+                finally:
+                    for listener in listeners:
+                        listener.close()
+                    with trio.CancelScope(shield=True):
+                        await broker.close()
+                        await persistence.close()
             except BaseException as error:
                 raised = error
                 raise
             finally:
-                for listener in listeners:
-                    listener.close()
-                with trio.CancelScope(shield=True):
-                    await broker.close()
                 tasks.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        # What the caller's own code raised reaches the caller as it is.
+        # What the caller's own code or the storage raised reaches the caller as it is.
         if raised is not None and group.exceptions == (raised,):
             raise raised from raised.__cause__
         raise

@@ -31,6 +31,7 @@ class Session:
         "_timer",
         "client_id",
         "connection",
+        "expires_at",
         "expiry_interval",
         "queued_bytes",
         "queued_messages",
@@ -47,6 +48,8 @@ class Session:
         self.sender: Sender[InFlight] = Sender()
         self.receiver = Receiver()
         self.expiry_interval = 0
+        # On the broker's clock; None while it is connected, and if it never does.
+        self.expires_at: float | None = None
         self.will: Will | None = None
         # Messages and bytes that wait in the channels of all subscriptions.
         self.queued_messages = 0

@@ -68,6 +68,7 @@ class Sessions:
         session.cancel_timer()
         session.will = connect.will
         session.expiry_interval = self._expiry_interval(connect, properties)
+        session.expires_at = None
         session.sender.connected(
             min(connection.protocol.peer_receive_maximum, limits.maximum_in_flight)
         )
@@ -138,6 +139,8 @@ class Sessions:
             self.publish_will(session)
         if ended:
             return
+        if expiry < NEVER:
+            session.expires_at = trio.current_time() + expiry
         if expiry == 0:
             self._discard(session)
         elif session.will is not None and delay < expiry:
@@ -178,6 +181,19 @@ class Sessions:
         if session.connection is None:
             self.publish_will(session)
         session.disown()
+
+    def restore(self, client_id: str, expires_at: float | None) -> Session:
+        """A session that has outlived an earlier broker; None if it never expires."""
+        broker = self._broker
+        session = self._sessions[client_id] = Session(client_id)
+        broker.statistics.sessions += 1
+        session.expiry_interval = NEVER
+        if expires_at is not None:
+            left = max(0.0, expires_at - trio.current_time())
+            session.expiry_interval = max(1, int(left))
+            session.expires_at = expires_at
+            session.set_timer(broker.timers.after(left, lambda: self._discard(session)))
+        return session
 
     # -- subscriptions --------------------------------------------------------------------------
 

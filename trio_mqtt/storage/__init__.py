@@ -1,1 +1,1 @@
-"""What must outlive a connection, and, with a durable storage, the process."""
+"""What must outlive a broker: one small interface, and what implements it."""

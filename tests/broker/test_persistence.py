@@ -1,0 +1,181 @@
+"""What a broker leaves in its storage, and the next one restores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from tests.broker.raw import V5, V311, Raw
+from trio_mqtt.broker.session import NEVER
+from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel, Will
+from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.storage.memory import MemoryStorage
+from trio_mqtt.storage.records import Change, Stored
+from trio_mqtt.testing import MemoryBroker, open_memory_broker
+
+
+@asynccontextmanager
+async def broker_on(storage: MemoryStorage) -> AsyncIterator[MemoryBroker]:
+    async with open_memory_broker(storage=storage) as memory:
+        yield memory
+
+
+async def join(memory: MemoryBroker, client_id: str, *, expiry: int = 0, clean: bool = True) -> Raw:
+    client = Raw(memory.connect(), V5)
+    await client.connect(
+        client_id, clean_start=clean, properties={"session_expiry_interval": expiry}
+    )
+    return client
+
+
+async def test_retained_messages_outlive_the_broker() -> None:
+    storage = MemoryStorage()
+    async with broker_on(storage) as memory:
+        client = await join(memory, "p")
+        await client.publish("kept", b"1", 1, retain=True, properties={"content_type": "x"})
+        await client.publish("gone", b"2", 1, retain=True)
+    async with broker_on(storage) as memory:
+        client = await join(memory, "p")
+        await client.publish("gone", b"", 1, retain=True)
+    async with broker_on(storage) as memory:
+        client = await join(memory, "s")
+        await client.subscribe("#", qos=1)
+        message = await client.expect_message("kept", b"1", 1)
+        assert message.retain
+        assert message.properties == {"content_type": "x"}
+        await client.ping()
+
+
+async def test_a_session_goes_on_with_what_waited_for_it() -> None:
+    storage = MemoryStorage()
+    async with broker_on(storage) as memory:
+        client = await join(memory, "s", expiry=NEVER)
+        await client.subscribe("t/+", qos=2)
+        await client.disconnect()
+        publisher = await join(memory, "p")
+        for number, qos in enumerate((1, 2, 0, 1)):
+            await publisher.publish(f"t/{number}", b"%d" % number, qos)
+    async with broker_on(storage) as memory:
+        assert memory.broker.statistics.sessions == 1
+        publisher = await join(memory, "p")
+        await publisher.publish("t/9", b"9", 1)
+        client = await join(memory, "s", expiry=NEVER, clean=False)
+        for number, qos in ((0, 1), (1, 2), (3, 1), (9, 1)):
+            message = await client.expect_message(f"t/{number}", b"%d" % number, qos)
+            assert not message.dup
+
+
+async def test_what_was_in_flight_is_sent_again() -> None:
+    storage = MemoryStorage()
+    async with broker_on(storage) as memory:
+        client = await join(memory, "s", expiry=100)
+        await client.subscribe("t", qos=2, identifier=7)
+        publisher = await join(memory, "p")
+        await publisher.publish("t", b"1", 1)
+        await publisher.publish("t", b"2", 2)
+        first = await client.expect_message("t", b"1", 1)
+        second = await client.expect_message("t", b"2", 2)
+        await client.send(PubRec(second.packet_id))
+        await client.expect(PubRel)
+    async with broker_on(storage) as memory:
+        client = await join(memory, "s", expiry=100, clean=False)
+        assert await client.expect(PubRel) == PubRel(second.packet_id)
+        again = await client.expect_message("t", b"1", 1)
+        assert (again.dup, again.packet_id) == (True, first.packet_id)
+        assert again.properties == {"subscription_identifier": [7]}
+        await client.send(PubComp(second.packet_id), PubAck(first.packet_id))
+        await client.ping()
+
+
+async def test_a_message_of_qos_2_is_not_taken_twice() -> None:
+    storage = MemoryStorage()
+    async with broker_on(storage) as memory:
+        subscriber = await join(memory, "s", expiry=NEVER)
+        await subscriber.subscribe("t", qos=1)
+        publisher = await join(memory, "p", expiry=NEVER)
+        await publisher.send(Publish("t", b"once", 2, packet_id=5))
+        await publisher.expect(PubRec)
+        message = await subscriber.expect_message("t", b"once", 1)
+        await subscriber.send(PubAck(message.packet_id))
+        await subscriber.ping()
+    async with broker_on(storage) as memory:
+        subscriber = await join(memory, "s", expiry=NEVER, clean=False)
+        publisher = await join(memory, "p", expiry=NEVER, clean=False)
+        await publisher.send(Publish("t", b"once", 2, dup=True, packet_id=5))
+        await publisher.expect(PubRec)
+        await publisher.send(PubRel(5))
+        assert (await publisher.expect(PubComp)).reason_code == ReasonCode.SUCCESS
+        await subscriber.ping()
+
+
+async def test_time_goes_on_between_two_brokers(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = MemoryStorage()
+    wall = time.time()
+    monkeypatch.setattr(time, "time", lambda: wall + trio.current_time())
+    async with broker_on(storage) as memory:
+        for client_id, expiry in (("short", 10), ("long", 100), ("for ever", NEVER)):
+            client = await join(memory, client_id, expiry=expiry)
+            await client.subscribe("t", qos=1)
+        publisher = await join(memory, "p")
+        for topic, interval in (("early", 10), ("late", 100)):
+            properties = {"message_expiry_interval": interval}
+            await publisher.publish(topic, b"x", 1, retain=True, properties=properties)  # type: ignore[arg-type]
+    await trio.sleep(50)
+    async with broker_on(storage) as memory:
+        assert [s.client_id for s in memory.broker.sessions.all()] == ["long", "for ever"]
+        client = await join(memory, "s")
+        await client.subscribe("#", qos=1)
+        message = await client.expect_message("late", b"x", 1)
+        assert message.properties == {"message_expiry_interval": 50}
+        await client.disconnect()
+        await trio.sleep(51)
+        assert [s.client_id for s in memory.broker.sessions.all()] == ["for ever"]
+    assert [one.client_id for one in (await storage.load()).sessions] == ["for ever"]
+
+
+async def test_sessions_of_mqtt_3_are_kept_too() -> None:
+    storage = MemoryStorage()
+    async with broker_on(storage) as memory:
+        client = Raw(memory.connect(), V311)
+        await client.connect("old", clean_start=False)
+        await client.subscribe("t", qos=1)
+        other = Raw(memory.connect(), V311)
+        await other.connect("other", clean_start=True)
+    async with broker_on(storage) as memory:
+        assert [s.client_id for s in memory.broker.sessions.all()] == ["old"]
+        await memory.broker.publish("t", "x", qos=1)
+        client = Raw(memory.connect(), V311)
+        connack = await client.connect("old", clean_start=False)
+        assert connack.session_present
+        await client.expect_message("t", b"x", 1)
+
+
+async def test_wills_are_kept_as_what_they_became() -> None:
+    storage = MemoryStorage()
+    async with broker_on(storage) as memory:
+        watcher = await join(memory, "watcher", expiry=NEVER)
+        await watcher.subscribe("gone", qos=1)
+        await watcher.disconnect()
+        client = Raw(memory.connect(), V311)
+        await client.connect("c", will=Will("gone", b"bye", 1))
+    async with broker_on(storage) as memory:
+        watcher = await join(memory, "watcher", expiry=NEVER, clean=False)
+        await watcher.expect_message("gone", b"bye", 1)
+
+
+class Failing(MemoryStorage):
+    async def append(self, changes: Sequence[Change]) -> None:
+        raise OSError("the disk is full")
+
+    async def load(self) -> Stored:
+        return Stored()
+
+
+async def test_a_storage_that_fails_is_not_a_silent_loss() -> None:
+    with pytest.raises(OSError, match="disk is full"):
+        async with broker_on(Failing()):
+            pass
