@@ -8,8 +8,8 @@ import trio
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from trio_mqtt.broker.batch import Batch
-from trio_mqtt.broker.broker import Broker
-from trio_mqtt.broker.subscription import ALONE, Subscription
+from trio_mqtt.broker.broker import ALONE, Broker
+from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.protocol.packets import PubAck, Publish
 
 

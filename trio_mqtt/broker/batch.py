@@ -47,8 +47,8 @@ class Batch:
     any of them has an expiry interval.
     """
 
-    __slots__ = ("_encodings", "_highest_qos", "_messages", "_run", "count", "expires", "is_v5",
-                 "received_at", "retained", "sender", "size", "topic")  # fmt: skip
+    __slots__ = ("_encodings", "_highest_qos", "_messages", "_run", "alone", "count", "expires",
+                 "is_v5", "received_at", "retained", "sender", "size", "topic")  # fmt: skip
 
     def __init__(
         self,
@@ -83,6 +83,8 @@ class Batch:
             self.size = size
             if count == 1:
                 self.topic = messages[0].topic
+        # Whether nothing came shortly before: see `Broker.route`.
+        self.alone = False
         self.sender = sender
         self.is_v5 = is_v5
         self.received_at = received_at

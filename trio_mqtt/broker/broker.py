@@ -28,6 +28,10 @@ from trio_mqtt.transport.streams import ByteStream, TrioStream
 logger = logging.getLogger("trio_mqtt.broker")
 
 ROOM_FOR_HEADER = 9  # first byte, remaining length, length of the topic, packet identifier
+# Seconds after which a batch counts as coming alone. It is then written by whoever brings it:
+# waking the tasks of the subscriptions would cost more than the writing. What follows closer goes
+# through the channels, where the batches of many publishers gather and leave as one.
+ALONE = 0.0003
 _SWEEP = 30.0  # seconds between two looks for retained messages that have expired
 
 
@@ -47,6 +51,7 @@ class Broker:
         self.urls: tuple[str, ...] = ()
         self._connections: dict[Connection, None] = {}
         self._all_gone = trio.Event()
+        self._routed_at = -ALONE
         self.closing = False
         # For tasks that outlive the connection they serve, while the broker runs.
         self.tasks: trio.Nursery | None = None
@@ -150,6 +155,8 @@ class Broker:
         `retained` are those of the messages that are to be kept.
         """
         self.statistics.messages_received += batch.count
+        batch.alone = batch.received_at - self._routed_at >= ALONE
+        self._routed_at = batch.received_at
         if self.watchers:
             self.watchers.record_messages(batch)
         for message in retained:

@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.statistics import Statistics
 
 JOIN = 256 * 1024  # bytes of several batches that are written together
-
-# Seconds after which a batch counts as coming alone. It is then written by whoever brings it:
-# waking the task would cost more than the writing. What follows closer goes through the channel,
-# where batches of many publishers gather and leave as one.
-ALONE = 0.001
-
 _serials = itertools.count()
 
 
@@ -57,8 +51,8 @@ class Target:
 class Subscription:
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
-    __slots__ = ("_at", "_current", "_idle", "_incoming", "_limits", "_outgoing", "_sent_at",
-                 "_statistics", "_waiting", "closed", "serial", "session", "target",
+    __slots__ = ("_at", "_current", "_idle", "_incoming", "_limits", "_outgoing", "_statistics",
+                 "_waiting", "closed", "serial", "session", "target",
                  "topic_filter")  # fmt: skip
 
     def __init__(
@@ -77,8 +71,6 @@ class Subscription:
         )
         # Batches in the channel: asking the channel would cost an exception when it is empty.
         self._waiting = 0
-        # When a batch was last sent without the task.
-        self._sent_at = -ALONE
         # The task, while it has nothing to do. It does not wait at the channel: what waits would
         # then be on its way to it, out of reach, when the subscription ends.
         self._idle: trio.lowlevel.Task | None = None
@@ -101,8 +93,8 @@ class Subscription:
         """Queue a batch. Never waits: what goes beyond the session's bounds is dropped, counted."""
         session = self.session
         if (
-            self._idle is not None
-            and batch.received_at - self._sent_at >= ALONE
+            batch.alone
+            and self._idle is not None
             and self._send_alone(session.connection, target, batch)
         ):
             return
@@ -134,7 +126,6 @@ class Subscription:
             or session.sender.quota < batch.count
         ):
             return False
-        self._sent_at = batch.received_at
         session.queued_messages += batch.count
         session.queued_bytes += batch.size
         self._current = current = target, batch
