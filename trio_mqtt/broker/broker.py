@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import trio
@@ -51,6 +51,7 @@ class Broker:
         self.urls: tuple[str, ...] = ()
         self._connections: dict[Connection, None] = {}
         self._all_gone = trio.Event()
+        self._full = False  # the last connection was turned away
         self._routed_at = -ALONE
         self.closing = False
         # For tasks that outlive the connection they serve, while the broker runs.
@@ -75,21 +76,27 @@ class Broker:
         """Serve one client on any byte stream, until either side ends it. Closes the stream."""
         await self.serve_stream(TrioStream(stream, peer))
 
-    async def serve_stream(self, stream: ByteStream) -> None:
+    def serve_stream(self, stream: ByteStream) -> Awaitable[None]:
         """Serve one client, as `handle` does, on a stream that may be written to directly."""
+        return Connection(self, stream).run()
+
+    def enter(self, connection: Connection) -> bool:
+        """A connection begins; whether there is room for it."""
         self.statistics.connections_accepted += 1
         if self.closing or len(self._connections) >= self.limits.maximum_connections:
-            logger.warning("Turned %s away: no more connections", stream.peer)
-            await stream.aclose()
-            return
-        connection = Connection(self, stream)
+            if not self._full:
+                logger.warning("Turned %s away: no more connections", connection.stream.peer)
+            self._full = True
+            return False
+        self._full = False
         self._connections[connection] = None
-        try:
-            await connection.run()
-        finally:
-            del self._connections[connection]
-            if not self._connections:
-                self._all_gone.set()
+        return True
+
+    def leave(self, connection: Connection) -> None:
+        """Everything of a connection has ended."""
+        del self._connections[connection]
+        if not self._connections:
+            self._all_gone.set()
 
     async def close(self) -> None:
         """End in order: wills are published, clients told, and what waits for them sent.

@@ -89,11 +89,28 @@ class Connection:
     async def run(self) -> None:
         """Serve the client until either side ends it. Whatever goes wrong ends only this one."""
         self._reader = trio.lowlevel.current_task()
+        if not self.broker.enter(self):
+            await self.stream.aclose()
+            return
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 self.writer.start(self.broker.tasks)
-                await self._serve(nursery)
+                # A timer instead of a cancel scope: most connections never come near it.
+                self._deadline = self.broker.timers.after(
+                    self.broker.limits.connect_timeout,
+                    lambda: self.lost("it did not connect in time"),
+                )
+                try:
+                    packets = await self._receive_first()
+                    if packets and isinstance(packets[0], Connect):
+                        session = await self._accept(packets[0], nursery)
+                        if session is not None:
+                            await self._read(packets[1:], session)
+                except RemoteProtocolError as error:
+                    self.end(error.reason_code, str(error))
+                except trio.BrokenResourceError:
+                    self.lost("the connection was lost")
                 if nursery.child_tasks:
                     nursery.cancel_scope.cancel()
         except Exception:
@@ -104,33 +121,23 @@ class Connection:
                 self._leave()
             except Exception:
                 self.failed()
-            await self.writer.finish()
+            try:
+                await self.writer.finish()
+            finally:
+                self.broker.leave(self)
 
     def failed(self) -> None:
         """A defect of the broker, met by one client: the others go on."""
         logger.exception("The connection from %s failed", self.stream.peer)
         self.lost("internal error")
 
-    async def _serve(self, nursery: trio.Nursery) -> None:
-        # A timer instead of a cancel scope: most connections never come near it.
-        self._deadline = self.broker.timers.after(
-            self.broker.limits.connect_timeout, lambda: self.lost("it did not connect in time")
-        )
-        try:
-            packets = await self._receive_first()
-            if packets and isinstance(packets[0], Connect):
-                session = await self._accept(packets[0], nursery)
-                if session is not None:
-                    await self._read(packets[1:], session)
-        except RemoteProtocolError as error:
-            self.end(error.reason_code, str(error))
-        except trio.BrokenResourceError:
-            self.lost("the connection was lost")
-
     async def _receive_first(self) -> list[Packet]:
         """What comes with CONNECT, and CONNECT first; nothing if it does not come."""
         while True:
-            data = await self.stream.receive()
+            await self.stream.readable()
+            data = self.stream.receive_nowait()
+            if data is None:
+                continue
             if not data:
                 self.lost("it closed the connection before CONNECT")
                 return []
@@ -293,7 +300,8 @@ class Connection:
 
     async def _read(self, packets: list[Packet], session: Session) -> None:
         protocol = self.protocol
-        receive = self.stream.receive
+        readable = self.stream.readable
+        receive_nowait = self.stream.receive_nowait
         statistics = self.broker.statistics
         writer = self.writer
         current_time = trio.current_time
@@ -315,9 +323,13 @@ class Connection:
                 await writer.wait_for_progress()
                 self._held_back = False
                 self._last_received = current_time()
-            data = await receive()
+            await readable()
             if self.ended:
                 return  # the session is another's, or gone: nothing may be done for it any more
+            data = receive_nowait()
+            if data is None:
+                packets = []
+                continue
             if not data:
                 self.lost("the connection was lost")
                 return

@@ -219,7 +219,8 @@ class Subscription:
                 while not self._waiting:
                     if self.closed:
                         return
-                    await self._until_woken()
+                    self._idle = trio.lowlevel.current_task()
+                    await trio.lowlevel.wait_task_rescheduled(self._not_idle)
                 current = self._current = self._take()
             if writer.congested:
                 # Before preparing, not after: else each of many subscriptions would add its part.
@@ -237,10 +238,6 @@ class Subscription:
                 await connection.wait_for_quota(self.session)
             elif size >= JOIN:
                 await trio.lowlevel.checkpoint()  # others have something to send too
-
-    async def _until_woken(self) -> None:
-        self._idle = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._not_idle)
 
     def _not_idle(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._idle = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Protocol
 
@@ -20,12 +21,19 @@ _wait_readable = trio.lowlevel.wait_readable
 
 
 class ByteStream(Protocol):
-    """What a connection of the broker stands on. All methods raise trio.BrokenResourceError."""
+    """What a connection of the broker stands on. All methods raise trio.BrokenResourceError.
+
+    Waiting and receiving are two calls: the coroutines between a reader and the event loop are gone
+    through at each read, so that there should be few.
+    """
 
     peer: str
 
-    async def receive(self) -> bytes:
-        """Wait for bytes; none means that the peer has ended the stream."""
+    def readable(self) -> Awaitable[None]:
+        """Wait until there is something to receive."""
+
+    def receive_nowait(self) -> bytes | None:
+        """What there is; none means that the peer has ended the stream, None: wait again."""
 
     def send_nowait(self, data: bytes) -> int:
         """Send what can be sent without waiting; return how many bytes that was."""
@@ -50,17 +58,17 @@ class SocketStream:
         self._fd = connected.fileno()
         self.peer = peer
 
-    async def receive(self) -> bytes:
+    def readable(self) -> Awaitable[None]:
+        return _wait_readable(self._fd)
+
+    def receive_nowait(self) -> bytes | None:
         try:
-            while True:
-                await _wait_readable(self._fd)
-                try:
-                    size = self._socket.recv_into(_view)
-                except BlockingIOError:
-                    continue
-                return bytes(_view[:size])
+            size = self._socket.recv_into(_view)
+        except BlockingIOError:
+            return None
         except OSError as error:
             raise trio.BrokenResourceError(str(error)) from error
+        return bytes(_view[:size])
 
     def send_nowait(self, data: bytes) -> int:
         try:
@@ -90,13 +98,18 @@ class TrioStream:
 
     def __init__(self, stream: trio.abc.Stream, peer: str) -> None:
         self._stream = stream
+        self._received: bytes | None = None
         self.peer = peer
 
-    async def receive(self) -> bytes:
+    async def readable(self) -> None:
         try:
-            return bytes(await self._stream.receive_some(READ_SIZE))
+            self._received = bytes(await self._stream.receive_some(READ_SIZE))
         except trio.ClosedResourceError as error:
             raise trio.BrokenResourceError("the stream is closed") from error
+
+    def receive_nowait(self) -> bytes | None:
+        received, self._received = self._received, None
+        return received
 
     def send_nowait(self, _data: bytes) -> int:
         return 0  # a Trio stream has no way to send without waiting
