@@ -164,7 +164,7 @@ class Broker:
         self.statistics.messages_received += batch.count
         batch.alone = batch.received_at - self._routed_at >= ALONE
         self._routed_at = batch.received_at
-        if self.watchers:
+        if self.watchers.present:
             self.watchers.record_messages(batch)
         for message in retained:
             if batch.sender is None or not self.router.is_reserved(message.topic):

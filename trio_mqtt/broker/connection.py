@@ -80,6 +80,7 @@ class Connection:
         # When CONNECT must have come, then when the client must have been heard of again.
         self._deadline: Timer | None = None
         self._quota = trio.lowlevel.ParkingLot()
+        self._waited_for = False  # somebody is parked there
         # PUBACK and PUBREC to be sent when the packets of one read are done: the four bytes of
         # each, as a number.
         self._acks: list[int] = []
@@ -178,7 +179,7 @@ class Connection:
             return None
         self._accepted = True
         self.broker.statistics.clients_connected += 1
-        if self.broker.watchers:
+        if self.broker.watchers.present:
             self.broker.watchers.record(
                 ClientConnected(
                     session.client_id,
@@ -243,6 +244,7 @@ class Connection:
             if not pending:
                 break
             if sender.quota <= 0:
+                self._waited_for = True
                 await self._quota.park()
                 await trio.lowlevel.checkpoint_if_cancelled()  # ended while it was woken
                 continue
@@ -381,7 +383,8 @@ class Connection:
             self._publish(messages, session, retained)
         if acks:
             self._write_acks(session)
-        if session.sender.quota > 0 and self._quota:
+        if self._waited_for and session.sender.quota > 0:
+            self._waited_for = False
             self._quota.unpark_all()
 
     def _publish(
@@ -411,13 +414,16 @@ class Connection:
         acks = self._acks
         if not acks:
             return
+        if codes is None and len(acks) == 1:
+            ack = acks.pop()
+            self.protocol.unacknowledged -= ack < 0x5000_0000
+            self.writer.write(ack.to_bytes(4, "big"))
+            return
         done = 0  # what is acknowledged by PUBACK no longer counts; QoS 2 counts to PUBCOMP
         for ack in acks:
             if ack < 0x5000_0000:
                 done += 1
-        if len(acks) == 1 and codes is None:
-            data = acks[0].to_bytes(4, "big")
-        elif codes is None:
+        if codes is None:
             data = struct.pack(f">{len(acks)}I", *acks)
         else:
             data = b"".join(
@@ -496,9 +502,9 @@ class Connection:
             self.broker.sessions.release(self, session)
         if self._accepted and session is not None:
             self.broker.statistics.clients_connected -= 1
-            if watchers:
+            if watchers.present:
                 watchers.record(ClientDisconnected(session.client_id, self.reason))
-        elif watchers:
+        elif watchers.present:
             watchers.record(ClientRefused(self.client_id, self.stream.peer, self.reason))
         logger.info("%r (%s): %s", self.client_id, self.stream.peer, self.reason)
 
@@ -507,6 +513,7 @@ class Connection:
     async def wait_for_quota(self, session: Session) -> None:
         """Wait until the client's receive maximum allows another message (§4.9)."""
         while session.sender.quota <= 0:
+            self._waited_for = True
             await self._quota.park()
 
 

@@ -142,15 +142,13 @@ class Watch:
 
 
 class Watchers:
-    """All who watch one broker. It is false while nobody does."""
+    """All who watch one broker; `present` tells whether anybody does."""
 
-    __slots__ = ("_watches",)
+    __slots__ = ("_watches", "present")
 
     def __init__(self) -> None:
         self._watches: list[Watch] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._watches)
+        self.present = False
 
     def record(self, event: BrokerEvent) -> None:
         for watch in self._watches:
@@ -164,7 +162,9 @@ class Watchers:
     def watch(self, limit: int) -> Iterator[Watch]:
         watch = Watch(limit)
         self._watches.append(watch)
+        self.present = True
         try:
             yield watch
         finally:
             self._watches.remove(watch)
+            self.present = bool(self._watches)

@@ -100,7 +100,7 @@ class Requests:
                 subscription.offer_retained(batch)
         if new:
             self._connection.start_delivery(subscription)
-        if broker.watchers:
+        if broker.watchers.present:
             broker.watchers.record(Subscribed(session.client_id, options.topic_filter, options.qos))
 
     def _problem(self, options: Subscription, session: Session) -> ReasonCode | None:
@@ -123,7 +123,7 @@ class Requests:
         for topic_filter in packet.topic_filters:
             existed = broker.sessions.unsubscribe(session, topic_filter)
             codes.append(ReasonCode.SUCCESS if existed else ReasonCode.NO_SUBSCRIPTION_EXISTED)
-            if existed and broker.watchers:
+            if existed and broker.watchers.present:
                 broker.watchers.record(Unsubscribed(session.client_id, topic_filter))
         self._answer(UnsubAck(packet.packet_id, codes))
 

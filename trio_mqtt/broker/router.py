@@ -40,7 +40,7 @@ class SharedGroup:
 class Match:
     """Whom the messages of a topic reach. Topics that reach the same share one match."""
 
-    __slots__ = ("groups", "has_no_local", "is_simple", "reserved", "targets")
+    __slots__ = ("groups", "has_no_local", "is_empty", "is_simple", "reserved", "targets")
 
     def __init__(
         self,
@@ -56,9 +56,7 @@ class Match:
         self.has_no_local = any(target.no_local for target in targets)
         # Whether every target gets every message.
         self.is_simple = not groups and not self.has_no_local
-
-    def __bool__(self) -> bool:
-        return bool(self.targets or self.groups)
+        self.is_empty = not targets and not groups
 
 
 class _Node:
@@ -192,7 +190,8 @@ class Router:
         """
         topic = batch.topic
         if topic is not None:
-            first = self._remembered.get(topic) or self.match(topic)
+            found = self._remembered.get(topic)
+            first = self.match(topic) if found is None else found
         else:
             messages = batch.messages
             topic = messages[0].topic
@@ -200,7 +199,7 @@ class Router:
             for message in messages:
                 if message.topic is not topic and self.match(message.topic) is not first:
                     return self._publish_mixed(batch)
-        if not first or (first.reserved and batch.sender is not None):
+        if first.is_empty or (first.reserved and batch.sender is not None):
             return () if batch.is_run else batch.messages
         if first.is_simple:
             for target in first.targets:
@@ -284,7 +283,7 @@ class Router:
                 self._deliver(match, batch.part(_of(matched, (match,))))
             elif match.groups:
                 self._deliver(Match((), match.groups), batch.part(_of(matched, (match,))))
-        return [message for message, match in matched if not match]
+        return [message for message, match in matched if match.is_empty]
 
 
 def _of(matched: Sequence[tuple[Publish, Match]], matches: Iterable[Match]) -> list[Publish]:
