@@ -120,8 +120,8 @@ def _event_parts(event: trio_mqtt.BrokerEvent) -> tuple[Part, ...]:
         case trio_mqtt.ClientDisconnected():
             return (
                 (_name(event.client_id), looks.CLIENT),
-                (" disconnected", looks.WARNING),
-                (f": {_name(event.reason)}", looks.NOTE),
+                (" disconnected", looks.WARNING if event.reason else looks.PLAIN),
+                (f": {_name(event.reason)}" if event.reason else "", looks.NOTE),
             )
         case trio_mqtt.Subscribed():
             return (

@@ -38,7 +38,8 @@ def test_each_kind_of_event_is_a_line() -> None:
         trio_mqtt.MessagesPublished("c1", [Message(b"hi"), Message(b"ho", 1, True)]),
         trio_mqtt.MessagesPublished(None, [Message(b"own")]),
         trio_mqtt.Unsubscribed("c1", "a/+"),
-        trio_mqtt.ClientDisconnected("c1", "it disconnected"),
+        trio_mqtt.ClientDisconnected("c1", ""),
+        trio_mqtt.ClientDisconnected("c2", "nothing came for 15 s"),
         trio_mqtt.ClientRefused("c2", "127.0.0.1:6", "not authorized"),
         trio_mqtt.ClientRefused(None, "127.0.0.1:7", "no CONNECT"),
     ) == [
@@ -48,7 +49,8 @@ def test_each_kind_of_event_is_a_line() -> None:
         "c1 → test ho (QoS 1, retained)",
         "the broker → test own",
         "c1 unsubscribed from a/+",
-        "c1 disconnected: it disconnected",
+        "c1 disconnected",
+        "c2 disconnected: nothing came for 15 s",
         "c2 at 127.0.0.1:6 turned away: not authorized",
         "127.0.0.1:7 turned away: no CONNECT",
     ]

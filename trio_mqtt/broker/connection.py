@@ -506,7 +506,7 @@ class Connection:
                 watchers.record(ClientDisconnected(session.client_id, self.reason))
         elif watchers.present:
             watchers.record(ClientRefused(self.client_id, self.stream.peer, self.reason))
-        logger.info("%r (%s): %s", self.client_id, self.stream.peer, self.reason)
+        logger.info("%r (%s): %s", self.client_id, self.stream.peer, self.reason or "goodbye")
 
     # -- the client's receive maximum -----------------------------------------------------------
 

@@ -52,7 +52,7 @@ class ClientRefused:
 
 @dataclass(frozen=True, slots=True)
 class ClientDisconnected:
-    """The connection of an accepted client ended."""
+    """The connection of an accepted client ended; `reason` is empty where it said goodbye."""
 
     client_id: str
     reason: str

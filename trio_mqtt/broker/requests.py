@@ -136,6 +136,6 @@ class Requests:
             session.expiry_interval = min(interval, limit)
         if packet.reason_code == ReasonCode.SUCCESS:
             session.will = None
-            connection.lost("it disconnected")
+            connection.lost("")
         else:
-            connection.lost(f"it disconnected: {packet.reason_code.sentence}")
+            connection.lost(packet.reason_code.sentence)
