@@ -9,7 +9,7 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import PubAck, Subscription
+from trio_mqtt.protocol.packets import PubAck, Publish, Subscription
 
 
 @pytest.mark.normative("MQTT-3.3.4-2", "MQTT-3.3.4-3", "MQTT-3.3.4-4")
@@ -135,3 +135,15 @@ async def test_identifiers_of_version_5_do_not_reach_version_3(join: Join, broke
     await broker.publish("t", b"x", qos=1)
     client = await join("c", V311, clean_start=False)
     assert (await client.expect_message("t", b"x", 1)).properties == {}
+
+
+async def test_long_topics_are_routed_and_not_remembered(join: Join, broker: Broker) -> None:
+    client = await join("c")
+    await client.subscribe("#", "long/+", qos=1)
+    topic = "long/" + "x" * 60_000
+    for payload in (b"1", b"2"):
+        await client.send(Publish(topic, payload), Publish("short", payload))
+    seen = [(m.topic, m.payload) for m in [await client.expect(Publish) for _ in range(4)]]
+    assert sorted(seen) == sorted((t, p) for t in (topic, "short") for p in (b"1", b"2"))
+    assert [p for t, p in seen if t == topic] == [b"1", b"2"]
+    assert list(broker.router._remembered) == ["short"]

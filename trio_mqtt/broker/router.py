@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.session import Session
 
 REMEMBERED = 100_000  # topics whose match is remembered; beyond that all are forgotten at once
+REMEMBERED_LENGTH = 512  # characters: longer topics are looked up each time, not kept in memory
 
 
 class SharedGroup:
@@ -137,7 +138,9 @@ class Router:
             if len(self._remembered) >= REMEMBERED:
                 self._remembered.clear()
                 self._matches.clear()
-            found = self._remembered[topic] = self._find(topic)
+            found = self._find(topic)
+            if len(topic) <= REMEMBERED_LENGTH:
+                self._remembered[topic] = found
         return found
 
     def is_reserved(self, topic: str) -> bool:
