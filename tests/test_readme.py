@@ -1,0 +1,53 @@
+"""What the README shows is what happens."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def test_its_programs_run() -> None:
+    whole_broker, broker_and_client = blocks("python")
+    compile(whole_broker, "README.md", "exec")
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", broker_and_client],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("test Hello mqtt\n", "", 0)
+
+
+def test_its_commands_have_the_options_that_it_shows() -> None:
+    lines = [line.split("#")[0] for block in blocks("sh") for line in block.splitlines()]
+    shown = [line for line in lines if line.startswith("tmqtt ")]
+    assert len(shown) > 5
+    for line in shown:
+        command, *arguments = shlex.split(line, comments=True)[1:]
+        help_text = subprocess.run(
+            [sys.executable, "-m", "tmqtt", command, "--help"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for option in (argument for argument in arguments if argument.startswith("-")):
+            assert re.search(rf"{re.escape(option)}\b", help_text), line
+
+
+def test_its_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert links
+    for link in links:
+        assert link.startswith("https://") or (ROOT / link).exists(), link
