@@ -100,13 +100,16 @@ class Watch:
     `SAMPLE_BYTES`: the rest is only counted, so that watching costs the same at any rate.
     """
 
-    __slots__ = ("_bytes", "_events", "_limit", "_messages", "missed_events", "missed_messages")
+    __slots__ = ("_bytes", "_events", "_full", "_limit", "_messages", "missed_events",
+                 "missed_messages")  # fmt: skip
 
     def __init__(self, limit: int) -> None:
         self._events: list[BrokerEvent] = []
         self._limit = limit
         self._messages = 0
         self._bytes = 0
+        # No message has room until the next look: most batches of a busy broker see only this.
+        self._full = False
         self.missed_events = 0
         self.missed_messages = 0
 
@@ -117,8 +120,12 @@ class Watch:
             self.missed_events += 1
 
     def record_messages(self, batch: Batch) -> None:
+        if self._full:
+            self.missed_messages += batch.count
+            return
         room = min(self._limit // 2 - self._messages, self._limit - len(self._events))
         if room <= 0 or self._bytes >= SAMPLE_BYTES:
+            self._full = True
             self.missed_messages += batch.count
             return
         sample: list[PublishedMessage] = []
@@ -138,6 +145,7 @@ class Watch:
         events = self._events
         self._events = []
         self._messages = self._bytes = 0
+        self._full = False
         return events
 
 
