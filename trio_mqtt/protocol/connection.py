@@ -64,6 +64,7 @@ _FROM_SERVER: frozenset[type[Packet]] = _ACKS | {Publish, SubAck, UnsubAck, Ping
 
 # The transitions: what each side may send in each state (MQTT 5.0 §3.1 to §3.15, "direction").
 # A client may send on before CONNACK (§3.1.4), unless it authenticates by method (§3.1.2.11.9).
+# When AUTH may be sent depends on the AUTH before it: `_auth_problem` says.
 CLIENT_MAY_SEND: dict[State, frozenset[type[Packet]]] = {
     State.OPENED: frozenset({Connect}),
     State.CONNECTING: _FROM_CLIENT,
@@ -107,6 +108,8 @@ class _Connection:
         self._expires_at_once = True
         self._method: str | None = None
         self._authenticating = False  # a method was named, and CONNACK is still to come
+        self._reauthenticating = False  # the client has begun again, and is not told the end yet
+        self._challenged = False  # the server's AUTH waits for the client's
 
     @property
     def version(self) -> ProtocolVersion:
@@ -225,7 +228,60 @@ class _Connection:
     def _closed_or_connected(self, packet: ConnAck) -> None:
         """CONNACK was sent or received."""
         self.state = State.DISCONNECTED if packet.reason_code.is_failure else State.CONNECTED
-        self._authenticating = False
+        self._authenticating = self._challenged = False
+
+    def _auth_problem(self, packet: Auth, *, from_client: bool) -> str | None:
+        """What keeps AUTH from being sent now, or None (§4.12).
+
+        The two take turns: the server continues, the client answers that, and so on until CONNACK,
+        or until AUTH says success where it was the client who began again.
+        """
+        code = packet.reason_code
+        if self._method is None:
+            return "AUTH must not be sent, as CONNECT named no authentication method"
+        if from_client:
+            allowed = (code == ReasonCode.CONTINUE_AUTHENTICATION and self._challenged) or (
+                code == ReasonCode.RE_AUTHENTICATE
+                and self.state is State.CONNECTED
+                and not self._reauthenticating
+            )
+        else:
+            allowed = not self._challenged and (
+                (code == ReasonCode.SUCCESS and self._reauthenticating)
+                or (
+                    code == ReasonCode.CONTINUE_AUTHENTICATION
+                    and (self._authenticating or self._reauthenticating)
+                )
+            )
+        if not allowed or self.state is State.DISCONNECTED:
+            return f"AUTH ({code.sentence}) must not be sent now"
+        # Success without properties has no place for the method (§3.15.2.1).
+        if packet.properties.get("authentication_method") != self._method and (
+            packet.properties or code != ReasonCode.SUCCESS
+        ):
+            return "AUTH does not name the authentication method of CONNECT"
+        return None
+
+    def _send_auth(self, packet: Auth, *, from_client: bool) -> bytes:
+        problem = self._auth_problem(packet, from_client=from_client)
+        if problem is not None:
+            raise LocalProtocolError(problem)
+        data = self._encode(packet)
+        self._authenticated(packet, from_client=from_client)
+        return data
+
+    def _receive_auth(self, packet: Auth, *, from_client: bool) -> RemoteProtocolError | None:
+        problem = self._auth_problem(packet, from_client=from_client)
+        if problem is not None:
+            return RemoteProtocolError(problem)
+        self._authenticated(packet, from_client=from_client)
+        return None
+
+    def _authenticated(self, packet: Auth, *, from_client: bool) -> None:
+        """AUTH was sent or received."""
+        self._challenged = not from_client and packet.reason_code != ReasonCode.SUCCESS
+        if packet.reason_code != ReasonCode.CONTINUE_AUTHENTICATION:
+            self._reauthenticating = packet.reason_code == ReasonCode.RE_AUTHENTICATE
 
     def _learn(self, properties: Properties) -> None:
         """Keep what CONNECT or CONNACK says about the peer's limits (§3.1.2.11, §3.2.2.3)."""
@@ -263,8 +319,16 @@ class ServerConnection(_Connection):
         )
 
     def accept_packets_of(self, maximum_packet_size: int) -> None:
-        """From now on, packets of up to so many bytes are received."""
+        """From now on, packets of up to so many bytes are received.
+
+        One that is larger and has begun to come is a violation.
+        """
         self._decoder.maximum_packet_size = maximum_packet_size
+        if self._decoder.wanted > maximum_packet_size and self.violation is None:
+            self.violation = RemoteProtocolError(
+                f"a packet is larger than {maximum_packet_size} bytes",
+                ReasonCode.PACKET_TOO_LARGE,
+            )
 
     def send(self, packet: Packet) -> bytes:
         """The bytes of a packet that the server may send now.
@@ -272,6 +336,8 @@ class ServerConnection(_Connection):
         Raises LocalProtocolError if it may not, or if the client does not accept its size. Refusing
         CONNACK and DISCONNECT end the connection. A message is sent by its shared encoding instead.
         """
+        if isinstance(packet, Auth):
+            return self._send_auth(packet, from_client=False)
         kind = type(packet)
         if kind not in SERVER_MAY_SEND[self.state]:
             raise LocalProtocolError(
@@ -300,7 +366,7 @@ class ServerConnection(_Connection):
 
     def _check(self, packet: Packet) -> RemoteProtocolError | None:
         if isinstance(packet, Auth):
-            return RemoteProtocolError("AUTH was not asked for")
+            return self._receive_auth(packet, from_client=True)
         kind = _KIND_OF_RUN.get(type(packet), type(packet))
         if kind not in CLIENT_MAY_SEND[self.state]:
             return RemoteProtocolError(f"a client must not send {kind.__name__.upper()} now")
@@ -346,6 +412,8 @@ class ClientConnection(_Connection):
         (§3.2.2.3: maximum QoS, retain available, maximum packet size, topic alias maximum, and what
         is available for subscriptions).
         """
+        if isinstance(packet, Auth):
+            return self._send_auth(packet, from_client=True)
         kind = type(packet)
         if kind not in CLIENT_MAY_SEND[self.state]:
             raise LocalProtocolError(
@@ -365,6 +433,8 @@ class ClientConnection(_Connection):
                 raise LocalProtocolError("CONNECT is of another protocol version")
             data = self._encode(packet)
             self._opened(packet)
+            if self._authenticating:
+                self._decoder.first = None  # AUTH may come before CONNACK
             properties = packet.properties if self.version == 5 else NO_PROPERTIES
             self.receive_maximum = properties.get("receive_maximum", 65_535)
             self.topic_alias_maximum = properties.get("topic_alias_maximum", 0)
@@ -449,7 +519,7 @@ class ClientConnection(_Connection):
 
     def _check(self, packet: Packet) -> RemoteProtocolError | None:
         if isinstance(packet, Auth):
-            return RemoteProtocolError("AUTH was not asked for")
+            return self._receive_auth(packet, from_client=False)
         if type(packet) not in SERVER_MAY_SEND[self.state]:
             return RemoteProtocolError(
                 f"a server must not send {type(packet).__name__.upper()} now"

@@ -69,7 +69,8 @@ class PacketDecoder:
         self.version = version
         self.maximum_packet_size = maximum_packet_size
         self.violation: RemoteProtocolError | None = None
-        self._first: PacketType | None = first
+        # The kind that the first packet must be of, or None: whoever uses this checks.
+        self.first: PacketType | None = first
         self._maximum_later = maximum_packet_size_later
         self._runs = runs
         # The topic of the last PUBLISH, with its length as bytes, and decoded: most messages have
@@ -78,7 +79,7 @@ class PacketDecoder:
         self._topic = ""
         self._chunks: list[bytes | bytearray] = []
         self._held = 0  # bytes in the chunks
-        self._wanted = 0  # bytes without which no further packet is complete
+        self.wanted = 0  # bytes without which no further packet is complete
 
     def feed(self, data: bytes) -> list[Packet]:
         """The packets that `data` completes, in order.
@@ -102,7 +103,7 @@ class PacketDecoder:
             else:
                 self._chunks.append(data)
             self._held += len(data)
-            if self._held < self._wanted:
+            if self._held < self.wanted:
                 return []
             data = b"".join(self._chunks)
             self._chunks.clear()
@@ -128,11 +129,11 @@ class PacketDecoder:
         end = len(data)
         position = 0
         runs = self._runs
-        if self._first is not None and end and data[0] >> 4 != self._first:
-            raise RemoteProtocolError(f"the first packet is not {self._first.name}")
+        if self.first is not None and end and data[0] >> 4 != self.first:
+            raise RemoteProtocolError(f"the first packet is not {self.first.name}")
         while True:
             if end - position < 2:
-                self._wanted = 2
+                self.wanted = 2
                 break
             first = data[position]
             length = data[position + 1]
@@ -140,7 +141,7 @@ class PacketDecoder:
             if length > 127:
                 length, body = _long_remaining_length(data, position, end)
                 if body == 0:
-                    self._wanted = end - position + 1
+                    self.wanted = end - position + 1
                     break
             stop = body + length
             if stop - position > maximum:
@@ -149,7 +150,7 @@ class PacketDecoder:
                     ReasonCode.PACKET_TOO_LARGE,
                 )
             if stop > end:
-                self._wanted = stop - position
+                self.wanted = stop - position
                 break
             if first == 0x30 and runs:
                 run = self._run(data, position, end)
@@ -212,8 +213,8 @@ class PacketDecoder:
             else:
                 packet = decode_packet(first, data[body:stop], version)
                 append(packet)
-                if self._first is not None:
-                    self._first = None
+                if self.first is not None:
+                    self.first = None
                     if self._maximum_later is not None:
                         maximum = self.maximum_packet_size = self._maximum_later
                     if type(packet) is Connect:
