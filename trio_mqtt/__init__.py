@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from trio_mqtt.broker.authentication import Authenticated as Authenticated
+from trio_mqtt.broker.authentication import AuthenticationExchange as AuthenticationExchange
+from trio_mqtt.broker.authentication import AuthenticationRefused as AuthenticationRefused
+from trio_mqtt.broker.authentication import Authenticator as Authenticator
 from trio_mqtt.broker.broker import Broker as Broker
 from trio_mqtt.broker.events import BrokerEvent as BrokerEvent
 from trio_mqtt.broker.events import ClientConnected as ClientConnected
@@ -13,6 +17,8 @@ from trio_mqtt.broker.events import Subscribed as Subscribed
 from trio_mqtt.broker.events import Unsubscribed as Unsubscribed
 from trio_mqtt.broker.events import Watch as Watch
 from trio_mqtt.broker.limits import Limits as Limits
+from trio_mqtt.broker.scram import ScramAuthenticator as ScramAuthenticator
+from trio_mqtt.broker.scram import ScramCredentials as ScramCredentials
 from trio_mqtt.broker.server import open_broker as open_broker
 from trio_mqtt.broker.server import serve as serve
 from trio_mqtt.broker.statistics import Statistics as Statistics

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 import trio.testing
 
+from trio_mqtt.broker.authentication import Authenticator
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.server import running
@@ -46,7 +47,10 @@ class MemoryBroker:
 
 @asynccontextmanager
 async def open_memory_broker(
-    *, limits: Limits | None = None, storage: Storage | None = None
+    *,
+    limits: Limits | None = None,
+    storage: Storage | None = None,
+    authenticators: Mapping[str, Authenticator] | None = None,
 ) -> AsyncIterator[MemoryBroker]:
     """Run a broker without any port for as long as the context lasts.
 
@@ -55,6 +59,6 @@ async def open_memory_broker(
         async with trio_mqtt.testing.open_memory_broker() as memory:
             stream = memory.connect()
     """
-    broker = Broker(limits or Limits())
+    broker = Broker(limits or Limits(), authenticators)
     async with running(broker, storage=storage) as nursery:
         yield MemoryBroker(broker, nursery)

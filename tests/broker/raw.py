@@ -58,6 +58,8 @@ class Raw:
 
     async def send(self, *packets: Packet | bytes) -> None:
         """Send packets in one write."""
+        if any(isinstance(p, Connect) and "authentication_method" in p.properties for p in packets):
+            self._decoder.first = None  # AUTH may come before CONNACK
         await self.stream.send_all(
             b"".join(p if isinstance(p, bytes) else encode(p, self.version) for p in packets)
         )

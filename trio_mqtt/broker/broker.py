@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import trio
 
+from trio_mqtt.broker.authentication import Authenticator
 from trio_mqtt.broker.batch import Batch, remaining_properties, size_of
 from trio_mqtt.broker.connection import Connection
 from trio_mqtt.broker.events import Watch, Watchers
@@ -38,8 +39,12 @@ _SWEEP = 30.0  # seconds between two looks for retained messages that have expir
 class Broker:
     """An MQTT broker. `open_broker` makes one, listens for it and ends it in order."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(
+        self, limits: Limits, authenticators: Mapping[str, Authenticator] | None = None
+    ) -> None:
         self.limits = limits
+        # By authentication method (§4.12).
+        self.authenticators = dict(authenticators or {})
         self.statistics = Statistics()
         self.watchers = Watchers()
         self.timers = Timers()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.authentication import Authenticated, Authentication
 from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
 from trio_mqtt.broker.outgoing import Writer
@@ -21,6 +22,7 @@ from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ServerConnection, Sta
 from trio_mqtt.protocol.encoding import encode, publish_parts
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
+    Auth,
     ConnAck,
     Connect,
     Disconnect,
@@ -62,6 +64,8 @@ class Connection:
         self.writer = Writer(stream, limits, broker.statistics, self.lost)
         self.session: Session | None = None
         self.client_id: str | None = None
+        # Whom CONNECT names, or whom an authentication method has found the client to be.
+        self.username: str | None = None
         self.is_v5 = False
         # Bytes in one packet that the client accepts; None if it set no limit.
         self.maximum_packet_size: int | None = None
@@ -71,6 +75,7 @@ class Connection:
         self.reason = ""
         self._accepted = False
         self._resumed = False
+        self._authentication: Authentication | None = None  # if CONNECT named a method
         self._nursery: trio.Nursery | None = None
         self._reader: trio.lowlevel.Task | None = None
         self._requests = Requests(self)
@@ -165,7 +170,10 @@ class Connection:
         if self.is_v5 and self.protocol.peer_maximum_packet_size < MAX_PACKET_SIZE:
             self.maximum_packet_size = self.protocol.peer_maximum_packet_size
         self.problem_information = connect.properties.get("request_problem_information", 1) == 1
-        answer = await self.broker.sessions.accept(self, connect)
+        self.username = connect.username
+        answer = await self._authenticate(connect)
+        if answer is None:
+            return None
         session = self.session
         try:
             data = self._within_limit(answer)
@@ -185,7 +193,7 @@ class Connection:
                     session.client_id,
                     self.stream.peer,
                     connect.protocol_version.text,
-                    connect.username,
+                    self.username,
                     answer.session_present,
                 )
             )
@@ -200,6 +208,41 @@ class Connection:
         else:
             self._deliver(session)
         return session
+
+    async def _authenticate(self, connect: Connect) -> ConnAck | None:
+        """Find out who the client is, and give it its session; the answer to its CONNECT.
+
+        None if the connection has ended meanwhile.
+        """
+        sessions = self.broker.sessions
+        method = connect.properties.get("authentication_method")
+        if method is None:
+            return await sessions.accept(self, connect)
+        authenticator = self.broker.authenticators.get(method)
+        if authenticator is None:
+            return _refusal(
+                ReasonCode.BAD_AUTHENTICATION_METHOD,
+                "this broker does not offer that authentication method",
+            )
+        self._authentication = Authentication(self, method, authenticator)
+        outcome = await self._authentication.before_connack(connect)
+        if outcome is None:
+            return None
+        if not isinstance(outcome, Authenticated):
+            return _refusal(outcome.reason_code, outcome.reason)
+        if outcome.username is not None:
+            self.username = outcome.username
+        answer = await sessions.accept(self, connect)
+        if not answer.reason_code.is_failure:
+            answer.properties = {
+                **answer.properties, **self._authentication.properties(outcome.data)
+            }  # fmt: skip
+        return answer
+
+    def on_auth(self, packet: Auth) -> None:
+        """The client authenticates again, which the protocol allows only after a method."""
+        if self._authentication is not None and self._nursery is not None:
+            self._authentication.on_auth(packet, self._nursery)
 
     def _within_limit(self, answer: ConnAck) -> bytes:
         try:
@@ -515,6 +558,13 @@ class Connection:
         while session.sender.quota <= 0:
             self._waited_for = True
             await self._quota.park()
+
+
+def _refusal(code: ReasonCode, reason: str) -> ConnAck:
+    answer = ConnAck(reason_code=_allowed(code, PacketType.CONNACK))
+    if reason:
+        answer.properties = {"reason_string": reason}
+    return answer
 
 
 def _allowed(code: ReasonCode, kind: PacketType) -> ReasonCode:

@@ -11,8 +11,10 @@ MIB = 1024 * 1024
 class Limits:
     """What the broker accepts at most. Times are in seconds, sizes in bytes."""
 
-    # A connection that does not say CONNECT in time occupies a slot for nothing.
+    # A connection that does not say CONNECT in time, and authenticate, occupies a slot for nothing.
     connect_timeout: float = 10.0
+    # Challenges in one authentication by AUTH (§4.12): none of the usual methods needs many.
+    maximum_authentication_steps: int = 16
     # A peer that is not known yet gets a small buffer: enough for a CONNECT with a full will.
     maximum_connect_size: int = 128 * 1024
     # One packet; told to MQTT 5 clients as Maximum Packet Size (§3.2.2.3.6).

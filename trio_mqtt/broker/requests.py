@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from trio_mqtt.broker.events import Subscribed, Unsubscribed
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import (
+    Auth,
     Disconnect,
     Packet,
     PingReq,
@@ -57,6 +58,8 @@ class Requests:
             self._answer(PingResp())
         elif isinstance(packet, Disconnect):
             self._disconnect(packet, session)
+        elif isinstance(packet, Auth):
+            self._connection.on_auth(packet)
 
     def _answer(self, packet: Packet) -> None:
         connection = self._connection

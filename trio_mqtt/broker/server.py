@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import trio
 
+from trio_mqtt.broker.authentication import Authenticator
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.persistence import Persistence
@@ -25,14 +26,18 @@ logger = logging.getLogger("trio_mqtt.broker")
 
 @asynccontextmanager
 async def open_broker(
-    *urls: str, limits: Limits | None = None, storage: Storage | None = None
+    *urls: str,
+    limits: Limits | None = None,
+    storage: Storage | None = None,
+    authenticators: Mapping[str, Authenticator] | None = None,
 ) -> AsyncIterator[Broker]:
     """Run an MQTT broker for as long as the context lasts.
 
     It listens at all `urls` (none: mqtt://127.0.0.1:1883; port 0 takes a free one, and `url` of
     the broker says which). At the end wills are published and clients told (MQTT 5.0 §4.13).
     `storage` keeps sessions and retained messages for the broker that uses it next; by default
-    they end with this one.
+    they end with this one. `authenticators` are those of the authentication methods that clients
+    may name (§4.12), such as {"SCRAM-SHA-256": ScramAuthenticator(...)}.
 
         async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
             print(broker.url)
@@ -41,7 +46,7 @@ async def open_broker(
     listen.
     """
     addresses = [parse_url(url) for url in urls or (DEFAULT_URL,)]
-    broker = Broker(limits or Limits())
+    broker = Broker(limits or Limits(), authenticators)
     listeners: list[Listener] = []
     try:
         for address in addresses:

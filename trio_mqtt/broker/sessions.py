@@ -82,10 +82,7 @@ class Sessions:
         client_id = connect.client_id
         problem = None
         code = ReasonCode.CLIENT_IDENTIFIER_NOT_VALID
-        if "authentication_method" in connect.properties:
-            code = ReasonCode.BAD_AUTHENTICATION_METHOD
-            problem = "this broker offers no authentication method"
-        elif version == ProtocolVersion.V31 and not 1 <= len(client_id) <= 23:
+        if version == ProtocolVersion.V31 and not 1 <= len(client_id) <= 23:
             problem = "a client identifier of MQTT 3.1 has 1 to 23 characters"
         elif not client_id and not connect.clean_start and version != ProtocolVersion.V5:
             problem = "a session that is to be kept needs a client identifier"

@@ -1,0 +1,261 @@
+"""Enhanced authentication (MQTT 5.0 §4.12): what a program implements, and its exchange by AUTH."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.protocol.packets import Auth, Connect
+from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.connection import Connection
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """The client is who it says.
+
+    `data` go to it with CONNACK, or with the AUTH that ends a re-authentication. `username` is who
+    it is from now on; None leaves it the user name of CONNECT.
+    """
+
+    data: bytes = b""
+    username: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationRefused:
+    """The client is not let in; `reason`, if there is one, is told to it in words.
+
+    `reason_code` is that of CONNACK (§3.2.2.2). DISCONNECT, which ends a connection that fails to
+    authenticate again, says "not authorized" in its place. Raises ValueError for a code that is
+    no refusal.
+    """
+
+    reason_code: ReasonCode = ReasonCode.NOT_AUTHORIZED
+    reason: str = "authentication failed"
+
+    def __post_init__(self) -> None:
+        if not self.reason_code.is_failure:
+            raise ValueError(f"{self.reason_code.sentence!r} refuses nobody.")
+
+
+class AuthenticationExchange(Protocol):
+    """One client that authenticates, as an `Authenticator` sees it."""
+
+    @property
+    def method(self) -> str:
+        """The authentication method that the client named."""
+
+    @property
+    def data(self) -> bytes:
+        """What the client sent first; empty if it sent nothing."""
+
+    @property
+    def peer(self) -> str:
+        """The address of the client."""
+
+    @property
+    def client_id(self) -> str:
+        """The client identifier; empty where the broker is to choose one."""
+
+    @property
+    def username(self) -> str | None:
+        """The user name of CONNECT, or who the client is, where it authenticates again."""
+
+    @property
+    def again(self) -> bool:
+        """Whether the client is connected, and authenticates again (§4.12.1)."""
+
+    async def challenge(self, data: bytes = b"") -> bytes:
+        """Send AUTH with `data` and wait for what the client answers.
+
+        Cancelled where the client breaks the rules, leaves, or takes too long or too many steps.
+        """
+
+
+class Authenticator(Protocol):
+    """Decides who may connect by an authentication method.
+
+    Many clients may be in it at once. It has the connect timeout of `Limits`, then it is cancelled.
+    An exception that it raises refuses the client and is logged.
+    """
+
+    async def authenticate(
+        self, exchange: AuthenticationExchange
+    ) -> Authenticated | AuthenticationRefused:
+        """Find out whether the client is who it says, by as many challenges as that takes."""
+
+
+class _Exchange:
+    """An exchange on a connection. The two take turns, so that one answer at most waits."""
+
+    def __init__(self, owner: Authentication, data: bytes, *, again: bool) -> None:
+        connection = owner.connection
+        self.method = owner.method
+        self.data = data
+        self.peer = connection.stream.peer
+        self.client_id = connection.client_id or ""
+        self.username = connection.username
+        self.again = again
+        self._owner = owner
+        self._steps = 0
+        self._answer = b""
+        self._answered: trio.Event | None = None
+
+    async def challenge(self, data: bytes = b"") -> bytes:
+        if self._answered is not None or self._owner.exchange is not self:
+            raise RuntimeError("A challenge is sent after the answer to the one before.")
+        connection = self._owner.connection
+        self._steps += 1
+        self._answered = trio.Event()
+        if self._steps > connection.broker.limits.maximum_authentication_steps:
+            connection.end(ReasonCode.NOT_AUTHORIZED, "authentication takes too many steps")
+        else:
+            self._owner.say(ReasonCode.CONTINUE_AUTHENTICATION, data)
+        await self._answered.wait()  # ending the connection cancels it
+        self._answered = None
+        return self._answer
+
+    def on_answer(self, data: bytes) -> None:
+        self._answer = data
+        if self._answered is not None:
+            self._answered.set()
+
+
+class Authentication:
+    """What a connection whose CONNECT named a method has besides: who asks it, and how far it is.
+
+    The authenticator runs in a task of its own, so that the client is heard meanwhile.
+    """
+
+    def __init__(self, connection: Connection, method: str, authenticator: Authenticator) -> None:
+        self.connection = connection
+        self.method = method
+        self.exchange: _Exchange | None = None
+        self._authenticator = authenticator
+
+    async def before_connack(
+        self, connect: Connect
+    ) -> Authenticated | AuthenticationRefused | None:
+        """Authenticate a client that sent CONNECT. None: the connection has ended meanwhile."""
+        connection = self.connection
+        protocol = connection.protocol
+        limits = connection.broker.limits
+        # Whoever is not known yet gets a small buffer.
+        protocol.accept_packets_of(limits.maximum_connect_size)
+        data = connect.properties.get("authentication_data", b"")
+        outcome: Authenticated | AuthenticationRefused | None = None
+
+        async def decide() -> None:
+            nonlocal outcome
+            outcome = await self._ask(data, again=False)
+            nursery.cancel_scope.cancel()
+
+        if protocol.violation is None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(decide)
+                await self._hear()
+                nursery.cancel_scope.cancel()
+        if protocol.violation is not None:
+            connection.end(protocol.violation.reason_code, str(protocol.violation))
+        if connection.ended:
+            return None
+        protocol.accept_packets_of(limits.maximum_packet_size)
+        return outcome
+
+    async def _hear(self) -> None:
+        """Receive what the client says before CONNACK: answers and, at any time, goodbye."""
+        connection = self.connection
+        stream = connection.stream
+        protocol = connection.protocol
+        while protocol.violation is None:
+            try:
+                await stream.readable()
+                data = stream.receive_nowait()
+            except trio.BrokenResourceError:
+                data = b""
+            if data is None:
+                continue
+            if not data:
+                connection.lost("the connection was lost before it was accepted")
+                return
+            connection.broker.statistics.bytes_received += len(data)
+            for packet in protocol.receive(data):
+                if not isinstance(packet, Auth):  # DISCONNECT: the protocol lets nothing else pass
+                    connection.lost("it disconnected")
+                    return
+                self._on_answer(packet)
+
+    def on_auth(self, packet: Auth, nursery: trio.Nursery) -> None:
+        """AUTH came while connected: the client begins again, or goes on with that (§4.12.1)."""
+        if packet.reason_code == ReasonCode.RE_AUTHENTICATE:
+            nursery.start_soon(self._again, packet.properties.get("authentication_data", b""))
+        else:
+            self._on_answer(packet)
+
+    def _on_answer(self, packet: Auth) -> None:
+        if self.exchange is not None:
+            self.exchange.on_answer(packet.properties.get("authentication_data", b""))
+
+    async def _again(self, data: bytes) -> None:
+        """Authenticate a client that is connected, while messages go on."""
+        connection = self.connection
+        timeout = connection.broker.limits.connect_timeout
+        outcome: Authenticated | AuthenticationRefused = AuthenticationRefused(
+            reason=f"it did not authenticate in {timeout:g} s"
+        )
+        with trio.move_on_after(timeout):
+            outcome = await self._ask(data, again=True)
+        if connection.ended:
+            return
+        if isinstance(outcome, Authenticated) and outcome.username not in (
+            None,
+            connection.username,
+        ):
+            # What was granted to one user stays that user's.
+            outcome = AuthenticationRefused(reason="it authenticated again as another user")
+        if isinstance(outcome, AuthenticationRefused):
+            connection.end(ReasonCode.NOT_AUTHORIZED, outcome.reason)
+            return
+        self.say(ReasonCode.SUCCESS, outcome.data)
+        logger.info("%r (%s) authenticated again", connection.client_id, connection.stream.peer)
+
+    async def _ask(self, data: bytes, *, again: bool) -> Authenticated | AuthenticationRefused:
+        self.exchange = _Exchange(self, data, again=again)
+        try:
+            return await self._authenticator.authenticate(self.exchange)
+        except Exception:
+            logger.exception(
+                "The authenticator of %r failed for %s", self.method, self.connection.stream.peer
+            )
+            return AuthenticationRefused(ReasonCode.UNSPECIFIED_ERROR)
+        finally:
+            self.exchange = None
+
+    def properties(self, data: bytes) -> Properties:
+        """The properties by which CONNACK and AUTH carry data of the method (§4.12)."""
+        properties: Properties = {"authentication_method": self.method}
+        if data:
+            properties["authentication_data"] = data
+        return properties
+
+    def say(self, code: ReasonCode, data: bytes) -> None:
+        """Send AUTH; without the client's doing nothing is in its way but its packet size."""
+        connection = self.connection
+        if connection.ended:
+            return
+        try:
+            packet = connection.protocol.send(Auth(code, self.properties(data)))
+        except LocalProtocolError as error:
+            connection.end(ReasonCode.PACKET_TOO_LARGE, str(error))
+            return
+        connection.writer.write(packet)

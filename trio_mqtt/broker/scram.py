@@ -1,0 +1,143 @@
+"""SCRAM-SHA-256 (RFC 5802, RFC 7677) for the broker: no password is sent, and none is kept."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trio_mqtt.broker.authentication import Authenticated, AuthenticationRefused
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.authentication import AuthenticationExchange
+
+METHOD = "SCRAM-SHA-256"
+ITERATIONS = 4_096  # what RFC 7677 asks for at least
+
+_MAX_MESSAGE = 1_024  # bytes; a user name, a nonce and a proof have room in it
+
+
+@dataclass(frozen=True, slots=True)
+class ScramCredentials:
+    """What the broker keeps of a password: enough to check it, not enough to use it elsewhere."""
+
+    salt: bytes = field(repr=False)
+    stored_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
+    iterations: int
+
+    @classmethod
+    def of(
+        cls, password: str, *, salt: bytes | None = None, iterations: int = ITERATIONS
+    ) -> ScramCredentials:
+        """The credentials for a password, with a salt (12 bytes or more) that is drawn for it.
+
+        More `iterations` make guessing a stolen password slower, and each connection of its client.
+        Raises ValueError for what the method does not allow, ImportError without scramp.
+        """
+        from scramp import ScramException, ScramMechanism
+
+        try:
+            made = ScramMechanism(METHOD).make_auth_info(password, iterations, salt)
+        except ScramException as error:
+            raise ValueError(f"These are no credentials for {METHOD}: {error}.") from error
+        salt, stored_key, server_key, iterations = made
+        return cls(salt, stored_key, server_key, iterations)
+
+
+class ScramAuthenticator:
+    """Lets in the users that it is given, by SCRAM-SHA-256; each is the user name then.
+
+        users = {"alice": "her password", "bob": ScramCredentials.of("his")}
+        authenticators = {"SCRAM-SHA-256": ScramAuthenticator(users)}
+
+    Nobody learns which users there are: whoever is unknown is asked in the same way and refused at
+    the same point as a wrong password. `secret` is what the salts of unknown users are made from;
+    it is drawn unless given, and has to be given, and kept, where credentials outlive the process.
+
+    It needs the scramp package: `pip install 'trio-mqtt[scram]'`. Raises ImportError without it,
+    and ValueError for user names and passwords that the method does not allow.
+    """
+
+    def __init__(
+        self, users: Mapping[str, str | ScramCredentials], *, secret: bytes | None = None
+    ) -> None:
+        from scramp import ScramException, ScramMechanism
+        from scramp.utils import ServerError, saslprep
+
+        self._mechanism = ScramMechanism(METHOD)
+        self._error = ScramException
+        self._wrong_proof = ServerError.INVALID_PROOF
+        self._users: dict[str, ScramCredentials] = {}
+        for name, known in users.items():
+            try:
+                prepared = saslprep(name)
+            except ScramException as error:
+                raise ValueError(f"{name!r} is no user name for {METHOD}: {error}.") from error
+            if not prepared:
+                raise ValueError(f"{name!r} is no user name for {METHOD}: nothing is left of it.")
+            self._users[prepared] = (
+                known if isinstance(known, ScramCredentials) else ScramCredentials.of(known)
+            )
+        # Unknown users resemble known ones.
+        self._examples = list(self._users.values()) or [ScramCredentials.of("")]
+        self._secret = secrets.token_bytes(32) if secret is None else secret
+
+    async def authenticate(
+        self, exchange: AuthenticationExchange
+    ) -> Authenticated | AuthenticationRefused:
+        """Two challenges at most: for the client's first message, if CONNECT had none, and last."""
+        name = ""
+
+        def credentials(username: str) -> tuple[bytes, bytes, bytes, int]:
+            nonlocal name
+            name = username
+            made_up = self._made_up(username)
+            known = self._users.get(username, made_up)
+            return known.salt, known.stored_key, known.server_key, known.iterations
+
+        server = self._mechanism.make_server(credentials)
+        try:
+            server.set_client_first(_text(exchange.data or await exchange.challenge()))
+            answer = await exchange.challenge(server.get_server_first().encode())
+            server.set_client_final(_text(answer))
+            proof = server.get_server_final().encode()
+        except (self._error, _NoMessageError) as error:
+            if isinstance(error, self._error) and error.server_error is self._wrong_proof:
+                return AuthenticationRefused(
+                    ReasonCode.BAD_USER_NAME_OR_PASSWORD, "the user name or the password is wrong"
+                )
+            return AuthenticationRefused(reason=f"that is not {METHOD}")
+        return Authenticated(proof, name)
+
+    def _made_up(self, username: str) -> ScramCredentials:
+        """What an unknown user is asked with: the same each time, and no password fits."""
+
+        def derived(purpose: bytes, size: int = 32) -> bytes:
+            digest = hmac.digest(self._secret, purpose + username.encode(), "sha512")
+            return digest[:size]
+
+        number = int.from_bytes(derived(b"example:"), "big") % len(self._examples)
+        example = self._examples[number]
+        return ScramCredentials(
+            derived(b"salt:", len(example.salt)),
+            derived(b"stored:"),
+            derived(b"server:"),
+            example.iterations,
+        )
+
+
+class _NoMessageError(Exception):
+    """The client sent what cannot be a message of the method."""
+
+
+def _text(data: bytes) -> str:
+    if len(data) > _MAX_MESSAGE:
+        raise _NoMessageError
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise _NoMessageError from error
