@@ -22,6 +22,8 @@ from trio_mqtt.broker.scram import ScramCredentials as ScramCredentials
 from trio_mqtt.broker.server import open_broker as open_broker
 from trio_mqtt.broker.server import serve as serve
 from trio_mqtt.broker.statistics import Statistics as Statistics
+from trio_mqtt.client.authentication import ClientAuthentication as ClientAuthentication
+from trio_mqtt.client.authentication import ClientExchange as ClientExchange
 from trio_mqtt.client.client import Client as Client
 from trio_mqtt.client.client import open_client as open_client
 from trio_mqtt.client.events import Connected as Connected
@@ -31,6 +33,8 @@ from trio_mqtt.client.events import ConnectionLost as ConnectionLost
 from trio_mqtt.client.events import Reconnecting as Reconnecting
 from trio_mqtt.client.messages import Message as Message
 from trio_mqtt.client.messages import Messages as Messages
+from trio_mqtt.client.scram import ScramClient as ScramClient
+from trio_mqtt.errors import AuthenticationError as AuthenticationError
 from trio_mqtt.errors import ConnectionFailedError as ConnectionFailedError
 from trio_mqtt.errors import ConnectionLostError as ConnectionLostError
 from trio_mqtt.errors import ConnectionRefusedByBrokerError as ConnectionRefusedByBrokerError

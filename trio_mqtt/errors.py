@@ -73,6 +73,10 @@ class DisconnectedByBrokerError(ConnectionLostError):
         self.reason_code = reason_code
 
 
+class AuthenticationError(MqttError):
+    """The broker did not prove who it is, or authenticates in another way than agreed."""
+
+
 class RefusedError(MqttError):
     """The broker refused a publish or a subscription; `reason_code` says why."""
 

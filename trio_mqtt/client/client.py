@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from trio_mqtt.client import authentication as methods
 from trio_mqtt.client.connection import CLOSE_TIMEOUT, Connection
 from trio_mqtt.client.events import ConnectionEvent, ConnectionEvents
 from trio_mqtt.client.handshake import Settings
@@ -47,6 +48,7 @@ async def open_client(
     properties: Properties | None = None,
     on_event: Callable[[ConnectionEvent], None] | None = None,
     connector: Connector = connect_tcp,
+    authentication: methods.ClientAuthentication | None = None,
 ) -> AsyncIterator[Client]:
     """Connect to a broker; yields a `Client` once it has accepted the connection.
 
@@ -66,8 +68,11 @@ async def open_client(
     30 s, less a random half; the session goes on, and what was subscribed is subscribed again.
     With `wait_for_broker`, so is the first. `on_event` is called with each `Connected`,
     `ConnectionLost` and `Reconnecting`; it must not block. `connector` opens the byte stream.
+    `authentication` is an authentication method of MQTT 5 (§4.12), such as `ScramClient`, which is
+    used on every connection.
 
-    Raises ConnectionFailedError or ConnectionRefusedByBrokerError where no connection is made, and,
+    Raises ConnectionFailedError or ConnectionRefusedByBrokerError where no connection is made,
+    AuthenticationError where it is made with a broker that does not prove what it has to, and,
     while the block runs, whatever ends the client for good: a refusal that will not go away,
     another client that took over the session, or, without `reconnect`, ConnectionLostError. The
     block is cancelled then. Leaving the block sends DISCONNECT and takes at most 2 seconds.
@@ -82,8 +87,9 @@ async def open_client(
         # MQTT 3.1 requires one; a session needs one to be found by.
         client_id = f"tmqtt-{secrets.token_hex(8)}"
     properties = properties or NO_PROPERTIES
-    if "authentication_method" in properties:
-        raise LocalProtocolError("Extended authentication (AUTH) is not available in this client.")
+    methods.check(authentication, version, properties)
+    if authentication is not None:
+        version = ProtocolVersion.V5
     settings = Settings(
         address,
         client_id,
@@ -96,6 +102,7 @@ async def open_client(
         connect_timeout,
         properties,
         connector,
+        authentication,
     )
     upkeep = Upkeep(settings, version, reconnect=reconnect, on_event=on_event)
     raised: BaseException | None = None
@@ -176,6 +183,30 @@ class Client:
             yield events
         finally:
             self._upkeep.events.discard(events)
+
+    async def reauthenticate(self) -> None:
+        """Authenticate again on the connection that stands (MQTT 5.0 §4.12.1), as before it ends.
+
+        Messages go on meanwhile. While disconnected it waits. Where the broker refuses, it ends the
+        connection: DisconnectedByBrokerError, which ends the client. Raises AuthenticationError
+        where the broker does not prove what it has to, which ends the client too,
+        ConnectionLostError where the connection is lost meanwhile (the next one authenticates
+        anyway), and LocalProtocolError where the client has no authentication method.
+
+        Cancelling is safe: what was begun goes on without its caller.
+        """
+        settings = self._upkeep.settings
+        if settings.authentication is None:
+            raise LocalProtocolError("This client was opened without an authentication method.")
+        await checkpoint_if_cancelled()
+        while True:
+            connection = await self._session.connected()
+            running = connection.reauthentication
+            if running is None:
+                break
+            await running.over()
+        running = connection.reauthenticate(settings.authentication, settings.connect_timeout)
+        await running.wait()
 
     # Publishing.
 

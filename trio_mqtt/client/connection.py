@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import anyio
-from anyio.abc import ByteStream
+from anyio.abc import ByteStream, TaskGroup
 
+from trio_mqtt.client.authentication import ClientAuthentication, Reauthentication
 from trio_mqtt.errors import (
     ConnectionLostError,
     DisconnectedByBrokerError,
@@ -17,7 +18,7 @@ from trio_mqtt.errors import (
 )
 from trio_mqtt.protocol.connection import ClientConnection, State
 from trio_mqtt.protocol.packet_types import PacketType
-from trio_mqtt.protocol.packets import ConnAck, Disconnect, Packet, PingReq
+from trio_mqtt.protocol.packets import Auth, ConnAck, Disconnect, Packet, PingReq
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 
@@ -81,6 +82,8 @@ class Connection:
         self._ping_ticks = 0  # since PINGREQ was sent; 0: none is unanswered
         self._scope: anyio.CancelScope | None = None
         self._handler: PacketHandler | None = None
+        self.reauthentication: Reauthentication | None = None
+        self._tasks: TaskGroup | None = None
 
     # Writing.
 
@@ -170,12 +173,18 @@ class Connection:
         try:
             async with anyio.create_task_group() as tasks:
                 self._scope = tasks.cancel_scope
+                self._tasks = tasks
+                if self.reauthentication is not None:
+                    tasks.start_soon(self.reauthentication.run)
                 tasks.start_soon(self._guard, self._write)
                 tasks.start_soon(self._guard, self._keep_alive)
                 await self._guard(self._read, handler)
                 tasks.cancel_scope.cancel()
         finally:
             self.lose(ConnectionLostError(f"The connection to {self.url} is closed."))
+            self._tasks = None
+            if self.reauthentication is not None:
+                self.reauthentication.ended()
             self._read_ended.set()
             self._wake_writers()
             await anyio.aclose_forcefully(self._stream)
@@ -198,9 +207,32 @@ class Connection:
         # what was sent last. So wait until the broker has read it and closed its end.
         await self._read_ended.wait()
 
+    def reauthenticate(
+        self, authentication: ClientAuthentication, timeout: float
+    ) -> Reauthentication:
+        """Begin to authenticate again (§4.12.1); `reauthentication` is that until it is over."""
+        running = self.reauthentication = Reauthentication(self, authentication, timeout)
+        if self._tasks is not None:
+            self._tasks.start_soon(running.run)
+        self.resume()  # the broker's answer lies behind what nobody takes
+        return running
+
+    def on_auth(self, packet: Auth) -> None:
+        """AUTH came, which the protocol allows only while this end authenticates again."""
+        if self.reauthentication is not None:
+            self.reauthentication.on_auth(packet)
+
     async def discard(self) -> None:
         """Close a connection that `run` does not serve."""
         await anyio.aclose_forcefully(self._stream)
+
+    def give_up(self, error: MqttError) -> None:
+        """End the connection for a reason that lies with this end, and say that (§4.12.1)."""
+        if self.closing:
+            return
+        if self.lost is None:
+            self._say_goodbye(ReasonCode.UNSPECIFIED_ERROR)
+        self.lose(error)
 
     def lose(self, error: MqttError) -> None:
         """The connection is of no use any more: end it, for this reason."""
@@ -244,7 +276,7 @@ class Connection:
                 raise RemoteProtocolError(
                     f"The broker at {self.url} broke the rules of MQTT: {error}.", error.reason_code
                 ) from error
-            while handler.must_pause() and not self.closing:
+            while handler.must_pause() and not self.closing and self.reauthentication is None:
                 self._resumed = anyio.Event()
                 await self._resumed.wait()
             data = await receive(READ_SIZE)
@@ -263,6 +295,9 @@ class Connection:
         code = error.reason_code
         if code not in ALLOWED[PacketType.DISCONNECT]:
             code = ReasonCode.PROTOCOL_ERROR
+        self._say_goodbye(code)
+
+    def _say_goodbye(self, code: ReasonCode) -> None:
         try:
             self.gather(self.protocol.send(Disconnect(code)))
         except MqttError:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
 import anyio
+from anyio.abc import ByteStream
 
+from trio_mqtt.client.authentication import (
+    ClientAuthentication,
+    ClientExchange,
+    answer_to,
+    data_of,
+    properties_of,
+)
 from trio_mqtt.client.connection import READ_SIZE, Connection, explanation
 from trio_mqtt.errors import (
+    AuthenticationError,
     ConnectionFailedError,
     ConnectionRefusedByBrokerError,
     DisconnectedByBrokerError,
@@ -17,7 +27,7 @@ from trio_mqtt.errors import (
 )
 from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ClientConnection
 from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import ConnAck, Connect, Packet, Will
+from trio_mqtt.protocol.packets import Auth, ConnAck, Connect, Disconnect, Packet, Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.transport.connecting import Connector, connect_tcp
@@ -66,12 +76,15 @@ class Settings:
     connect_timeout: float
     properties: Properties = field(default_factory=lambda: NO_PROPERTIES)
     connector: Connector = connect_tcp
+    authentication: ClientAuthentication | None = None
 
 
 def is_lasting(error: MqttError) -> bool:
     """Whether trying again cannot help."""
     if isinstance(error, ConnectionRefusedByBrokerError):
         return error.reason_code in _LASTING_REFUSALS
+    if isinstance(error, AuthenticationError):
+        return True
     if isinstance(error, DisconnectedByBrokerError):
         return error.reason_code in _LASTING_DISCONNECTS
     return False
@@ -87,8 +100,8 @@ async def connect(
     """A connection that the broker has accepted.
 
     Where no version is asked for, MQTT 5 is tried first, and 3.1.1 if the broker does not know it.
-    Raises ConnectionFailedError, ConnectionRefusedByBrokerError, RemoteProtocolError, and
-    LocalProtocolError for settings that MQTT does not allow.
+    Raises ConnectionFailedError, ConnectionRefusedByBrokerError, RemoteProtocolError,
+    AuthenticationError, and LocalProtocolError for settings that MQTT does not allow.
     """
     if version is not None:
         return await _connect(settings, version, clean_start=clean_start)
@@ -109,10 +122,11 @@ async def _connect(
     protocol = ClientConnection(
         version, settings.properties.get("maximum_packet_size", MAX_PACKET_SIZE)
     )
-    request = protocol.send(_connect_packet(settings, version, clean_start))
+    exchange = settings.authentication.begin() if settings.authentication is not None else None
+    request = protocol.send(_connect_packet(settings, version, clean_start, exchange))
     connection: Connection | None = None
     with anyio.move_on_after(settings.connect_timeout):
-        connection = await _exchange(settings, protocol, request)
+        connection = await _exchange(settings, protocol, request, exchange)
     if connection is None:
         raise ConnectionFailedError(
             f"{url} did not answer within {settings.connect_timeout:g} s. "
@@ -129,12 +143,19 @@ async def _connect(
     return connection
 
 
-def _connect_packet(settings: Settings, version: ProtocolVersion, clean_start: bool) -> Connect:
+def _connect_packet(
+    settings: Settings,
+    version: ProtocolVersion,
+    clean_start: bool,
+    exchange: ClientExchange | None,
+) -> Connect:
     properties = NO_PROPERTIES
     if version == ProtocolVersion.V5:
         properties = {"receive_maximum": RECEIVE_MAXIMUM, **settings.properties}
         if settings.session_expiry_interval:
             properties["session_expiry_interval"] = settings.session_expiry_interval
+        if settings.authentication is not None and exchange is not None:
+            properties.update(properties_of(settings.authentication.method, exchange.data))
     return Connect(
         settings.client_id,
         clean_start,
@@ -147,15 +168,30 @@ def _connect_packet(settings: Settings, version: ProtocolVersion, clean_start: b
     )
 
 
-async def _exchange(settings: Settings, protocol: ClientConnection, request: bytes) -> Connection:
+async def _exchange(
+    settings: Settings,
+    protocol: ClientConnection,
+    request: bytes,
+    exchange: ClientExchange | None,
+) -> Connection:
     url = settings.address.url
     stream = await settings.connector(settings.address)
     try:
         try:
             await stream.send(request)
-            packets: list[Packet] = []
-            while not packets and protocol.violation is None:
-                packets = protocol.receive(await stream.receive(READ_SIZE))
+            packets = await _receive(protocol, stream)
+            authentication = settings.authentication
+            step = 0
+            while packets and isinstance(asked := packets[0], Auth):
+                del packets[0]
+                if packets or protocol.violation is not None:
+                    continue  # CONNACK is here, or nothing more will come: no answer is due
+                if exchange is None or authentication is None:
+                    raise AssertionError("the protocol lets no AUTH pass without a method")
+                step += 1
+                answer = await answer_to(asked, authentication.method, exchange, step)
+                await stream.send(protocol.send(answer))
+                packets = await _receive(protocol, stream)
         except (anyio.EndOfStream, anyio.BrokenResourceError) as error:
             raise _ClosedUnansweredError(
                 f"The broker at {url} closed the connection without answering CONNECT"
@@ -168,7 +204,23 @@ async def _exchange(settings: Settings, protocol: ClientConnection, request: byt
                 violation.reason_code,
             ) from violation
         connack = cast(ConnAck, packets[0])  # nothing else may come first
+        if exchange is not None and not connack.reason_code.is_failure:
+            try:
+                await exchange.finish(data_of(connack.properties))
+            except AuthenticationError:
+                # It would go on believing in this connection (§4.12.1).
+                with suppress(anyio.BrokenResourceError):
+                    await stream.send(protocol.send(Disconnect(ReasonCode.UNSPECIFIED_ERROR)))
+                raise
         return Connection(url, stream, protocol, connack, packets[1:], settings.keep_alive)
     except BaseException:
         await anyio.aclose_forcefully(stream)
         raise
+
+
+async def _receive(protocol: ClientConnection, stream: ByteStream) -> list[Packet]:
+    """The next packets; none where the broker broke the rules."""
+    packets: list[Packet] = []
+    while not packets and protocol.violation is None:
+        packets = protocol.receive(await stream.receive(READ_SIZE))
+    return packets

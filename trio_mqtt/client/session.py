@@ -22,6 +22,7 @@ from trio_mqtt.errors import (
 )
 from trio_mqtt.protocol.delivery import Sender
 from trio_mqtt.protocol.packets import (
+    Auth,
     Disconnect,
     Packet,
     PubAck,
@@ -373,6 +374,8 @@ class Session:
                 self._on_answer(packet)
             elif isinstance(packet, Disconnect):
                 connection.on_disconnect(packet)
+            elif isinstance(packet, Auth):
+                connection.on_auth(packet)
         if self._to_resend:
             self._resend(connection)
         if self._for_quota:
