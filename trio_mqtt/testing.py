@@ -51,6 +51,7 @@ async def open_memory_broker(
     limits: Limits | None = None,
     storage: Storage | None = None,
     authenticators: Mapping[str, Authenticator] | None = None,
+    authentication_required: bool = False,
 ) -> AsyncIterator[MemoryBroker]:
     """Run a broker without any port for as long as the context lasts.
 
@@ -59,6 +60,8 @@ async def open_memory_broker(
         async with trio_mqtt.testing.open_memory_broker() as memory:
             stream = memory.connect()
     """
-    broker = Broker(limits or Limits(), authenticators)
+    broker = Broker(
+        limits or Limits(), authenticators, authentication_required=authentication_required
+    )
     async with running(broker, storage=storage) as nursery:
         yield MemoryBroker(broker, nursery)

@@ -19,6 +19,7 @@ from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.events import ClientConnected
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.encoding import encode
+from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
     Auth,
     ConnAck,
@@ -182,6 +183,22 @@ async def test_without_a_method_there_is_no_auth(
     await client.send(auth(code=code))
     await client.expect_disconnect(ReasonCode.PROTOCOL_ERROR)
     assert not authenticator.seen
+
+
+async def test_a_broker_may_require_a_method(
+    authenticator: Scripted, version: ProtocolVersion
+) -> None:
+    async with open_memory_broker(
+        authenticators={"m": authenticator}, authentication_required=True
+    ) as memory:
+        client = Raw(memory.connect(), version)
+        await client.send(Connect("c", protocol_version=version, username="u"))
+        await refused(client, ReasonCode.NOT_AUTHORIZED)
+        assert len(memory.broker.sessions) == 0
+        client = Raw(memory.connect())
+        await begin(client)
+        await client.send(auth())
+        assert (await client.expect(ConnAck)).reason_code == ReasonCode.SUCCESS
 
 
 async def test_mqtt_3_clients_do_not_notice(opened: Opened) -> None:

@@ -40,11 +40,16 @@ class Broker:
     """An MQTT broker. `open_broker` makes one, listens for it and ends it in order."""
 
     def __init__(
-        self, limits: Limits, authenticators: Mapping[str, Authenticator] | None = None
+        self,
+        limits: Limits,
+        authenticators: Mapping[str, Authenticator] | None = None,
+        *,
+        authentication_required: bool = False,
     ) -> None:
         self.limits = limits
         # By authentication method (§4.12).
         self.authenticators = dict(authenticators or {})
+        self.authentication_required = authentication_required
         self.statistics = Statistics()
         self.watchers = Watchers()
         self.timers = Timers()

@@ -217,6 +217,10 @@ class Connection:
         sessions = self.broker.sessions
         method = connect.properties.get("authentication_method")
         if method is None:
+            if self.broker.authentication_required:
+                return _refusal(
+                    ReasonCode.NOT_AUTHORIZED, "this broker asks for an authentication method"
+                )
             return await sessions.accept(self, connect)
         authenticator = self.broker.authenticators.get(method)
         if authenticator is None:

@@ -30,6 +30,7 @@ async def open_broker(
     limits: Limits | None = None,
     storage: Storage | None = None,
     authenticators: Mapping[str, Authenticator] | None = None,
+    authentication_required: bool = False,
 ) -> AsyncIterator[Broker]:
     """Run an MQTT broker for as long as the context lasts.
 
@@ -37,7 +38,8 @@ async def open_broker(
     the broker says which). At the end wills are published and clients told (MQTT 5.0 §4.13).
     `storage` keeps sessions and retained messages for the broker that uses it next; by default
     they end with this one. `authenticators` are those of the authentication methods that clients
-    may name (§4.12), such as {"SCRAM-SHA-256": ScramAuthenticator(...)}.
+    may name (§4.12), such as {"SCRAM-SHA-256": ScramAuthenticator(...)}. With
+    `authentication_required`, clients that name none are refused, all of MQTT 3 among them.
 
         async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
             print(broker.url)
@@ -46,7 +48,9 @@ async def open_broker(
     listen.
     """
     addresses = [parse_url(url) for url in urls or (DEFAULT_URL,)]
-    broker = Broker(limits or Limits(), authenticators)
+    broker = Broker(
+        limits or Limits(), authenticators, authentication_required=authentication_required
+    )
     listeners: list[Listener] = []
     try:
         for address in addresses:
