@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from queue import SimpleQueue
@@ -101,6 +102,17 @@ async def test_who_does_not_know_it_is_not(url: str, name: str) -> None:
             async with trio_mqtt.open_client(url, authentication=ScramClient(name, "wrong")):
                 pass
     assert raised.value.reason_code == ReasonCode.BAD_USER_NAME_OR_PASSWORD
+
+
+def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scramp", None)
+    for make in (
+        lambda: ScramClient("alice", "x"),
+        lambda: ScramAuthenticator({}),
+        lambda: ScramCredentials.of("x"),
+    ):
+        with pytest.raises(ImportError, match=r"trio-mqtt\[scram\]"):
+            make()
 
 
 class Changing:

@@ -6,7 +6,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trio_mqtt.broker.authentication import Authenticated, AuthenticationRefused
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -38,11 +38,10 @@ class ScramCredentials:
         More `iterations` make guessing a stolen password slower, and each connection of its client.
         Raises ValueError for what the method does not allow, ImportError without scramp.
         """
-        from scramp import ScramException, ScramMechanism
-
+        scramp = _scramp()
         try:
-            made = ScramMechanism(METHOD).make_auth_info(password, iterations, salt)
-        except ScramException as error:
+            made = scramp.ScramMechanism(METHOD).make_auth_info(password, iterations, salt)
+        except scramp.ScramException as error:
             raise ValueError(f"These are no credentials for {METHOD}: {error}.") from error
         salt, stored_key, server_key, iterations = made
         return cls(salt, stored_key, server_key, iterations)
@@ -65,17 +64,17 @@ class ScramAuthenticator:
     def __init__(
         self, users: Mapping[str, str | ScramCredentials], *, secret: bytes | None = None
     ) -> None:
-        from scramp import ScramException, ScramMechanism
+        scramp = _scramp()
         from scramp.utils import ServerError, saslprep
 
-        self._mechanism = ScramMechanism(METHOD)
-        self._error = ScramException
+        self._mechanism = scramp.ScramMechanism(METHOD)
+        self._error: type[Exception] = scramp.ScramException
         self._wrong_proof = ServerError.INVALID_PROOF
         self._users: dict[str, ScramCredentials] = {}
         for name, known in users.items():
             try:
                 prepared = saslprep(name)
-            except ScramException as error:
+            except self._error as error:
                 raise ValueError(f"{name!r} is no user name for {METHOD}: {error}.") from error
             if not prepared:
                 raise ValueError(f"{name!r} is no user name for {METHOD}: nothing is left of it.")
@@ -106,7 +105,7 @@ class ScramAuthenticator:
             server.set_client_final(_text(answer))
             proof = server.get_server_final().encode()
         except (self._error, _NoMessageError) as error:
-            if isinstance(error, self._error) and error.server_error is self._wrong_proof:
+            if getattr(error, "server_error", None) is self._wrong_proof:
                 return AuthenticationRefused(
                     ReasonCode.BAD_USER_NAME_OR_PASSWORD, "the user name or the password is wrong"
                 )
@@ -141,3 +140,14 @@ def _text(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise _NoMessageError from error
+
+
+def _scramp() -> Any:  # noqa: ANN401 # it has no types
+    """The package that knows SCRAM, imported only where it is used: it is an extra."""
+    try:
+        import scramp
+    except ImportError as error:
+        raise ImportError(
+            "SCRAM-SHA-256 needs the scramp package: pip install 'trio-mqtt[scram]'."
+        ) from error
+    return scramp

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 
@@ -39,11 +39,10 @@ class ScramClient:
 
     def begin(self) -> ScramExchange:
         """A new authentication, with a nonce of its own."""
-        from scramp import ScramClient, ScramException
-
+        scramp = _scramp()
         try:
-            return ScramExchange(ScramClient([METHOD], self._username, self._password))
-        except ScramException as error:
+            return ScramExchange(scramp.ScramClient([METHOD], self._username, self._password))
+        except scramp.ScramException as error:
             raise LocalProtocolError(
                 f"{METHOD} does not allow this user name or password: {error}."
             ) from error
@@ -53,10 +52,8 @@ class ScramExchange:
     """One authentication by SCRAM-SHA-256."""
 
     def __init__(self, client: scramp.ScramClient) -> None:
-        from scramp import ScramException
-
         self._client = client
-        self._error = ScramException
+        self._error: type[Exception] = _scramp().ScramException
         self.data: bytes = client.get_client_first().encode()
 
     async def respond(self, challenge: bytes) -> bytes:
@@ -90,3 +87,14 @@ class ScramExchange:
             raise AuthenticationError(
                 f"The broker did not prove by {METHOD} that it knows the password: {error}."
             ) from error
+
+
+def _scramp() -> Any:  # noqa: ANN401 # it has no types
+    """The package that knows SCRAM, imported only where it is used: it is an extra."""
+    try:
+        import scramp
+    except ImportError as error:
+        raise ImportError(
+            "SCRAM-SHA-256 needs the scramp package: pip install 'trio-mqtt[scram]'."
+        ) from error
+    return scramp
