@@ -339,10 +339,10 @@ async def test_what_was_begun_goes_on_without_its_caller(broker: FakeBroker) -> 
 async def test_it_reads_past_messages_that_nobody_takes(broker: FakeBroker) -> None:
     async with (
         broker.client(authentication=Counting()) as client,
-        client.subscribe("t", qos=1, buffer=1) as messages,
+        client.subscribe("t", buffer=1) as messages,
     ):
         for _ in range(5):
-            broker.peer.publish("t", b"x", qos=1)
+            broker.peer.publish("t", b"x")
             await anyio.sleep(1)
         await client.reauthenticate()
         assert (await anext(messages)).payload == b"x"
