@@ -13,6 +13,8 @@ from trio_mqtt.broker.events import Subscribed as Subscribed
 from trio_mqtt.broker.events import Unsubscribed as Unsubscribed
 from trio_mqtt.broker.events import Watch as Watch
 from trio_mqtt.broker.limits import Limits as Limits
+from trio_mqtt.broker.options import BrokerOptions as BrokerOptions
+from trio_mqtt.broker.options import SharedStrategy as SharedStrategy
 from trio_mqtt.broker.server import open_broker as open_broker
 from trio_mqtt.broker.server import serve as serve
 from trio_mqtt.broker.statistics import Statistics as Statistics

@@ -11,6 +11,7 @@ import trio.testing
 
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.server import running
 from trio_mqtt.storage.records import Storage
 
@@ -46,7 +47,10 @@ class MemoryBroker:
 
 @asynccontextmanager
 async def open_memory_broker(
-    *, limits: Limits | None = None, storage: Storage | None = None
+    *,
+    limits: Limits | None = None,
+    options: BrokerOptions | None = None,
+    storage: Storage | None = None,
 ) -> AsyncIterator[MemoryBroker]:
     """Run a broker without any port for as long as the context lasts.
 
@@ -55,6 +59,6 @@ async def open_memory_broker(
         async with trio_mqtt.testing.open_memory_broker() as memory:
             stream = memory.connect()
     """
-    broker = Broker(limits or Limits())
+    broker = Broker(limits or Limits(), options)
     async with running(broker, storage=storage) as nursery:
         yield MemoryBroker(broker, nursery)

@@ -12,6 +12,7 @@ from trio_mqtt.broker.batch import Batch, remaining_properties, size_of
 from trio_mqtt.broker.connection import Connection
 from trio_mqtt.broker.events import Watch, Watchers
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.retained import RetainedMessages
 from trio_mqtt.broker.router import Router
 from trio_mqtt.broker.sessions import Sessions
@@ -38,12 +39,13 @@ _SWEEP = 30.0  # seconds between two looks for retained messages that have expir
 class Broker:
     """An MQTT broker. `open_broker` makes one, listens for it and ends it in order."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, options: BrokerOptions | None = None) -> None:
         self.limits = limits
+        self.options = options = options or BrokerOptions()
         self.statistics = Statistics()
         self.watchers = Watchers()
         self.timers = Timers()
-        self.router = Router(limits.maximum_topic_levels)
+        self.router = Router(limits.maximum_topic_levels, options.shared_strategy)
         self.retained = RetainedMessages(
             limits.maximum_retained_messages, limits.maximum_retained_bytes
         )

@@ -268,7 +268,7 @@ class Connection:
 
     def _again(self, item: InFlight, qos: int) -> tuple[bytes, bytes]:
         """A PUBLISH that was sent before, with DUP set, before and after its packet identifier."""
-        message, retain, identifiers, received_at = item
+        message, retain, (identifiers, _), received_at = item
         properties = message.properties
         interval = properties.get("message_expiry_interval") if properties else None
         if identifiers or interval is not None:
@@ -298,6 +298,8 @@ class Connection:
     def start_delivery(self, subscription: Subscription) -> None:
         """Start the task of a subscription; while the session is being resumed, it waits."""
         if self._resumed and self._nursery is not None:
+            if subscription.group is not None:
+                subscription.group.add(subscription)  # it may have been away
             self._nursery.start_soon(subscription.deliver, self)
 
     async def _read(self, packets: list[Packet], session: Session) -> None:

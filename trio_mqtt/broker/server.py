@@ -12,6 +12,7 @@ import trio
 
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Persistence
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.records import Storage
@@ -25,14 +26,17 @@ logger = logging.getLogger("trio_mqtt.broker")
 
 @asynccontextmanager
 async def open_broker(
-    *urls: str, limits: Limits | None = None, storage: Storage | None = None
+    *urls: str,
+    limits: Limits | None = None,
+    options: BrokerOptions | None = None,
+    storage: Storage | None = None,
 ) -> AsyncIterator[Broker]:
     """Run an MQTT broker for as long as the context lasts.
 
     It listens at all `urls` (none: mqtt://127.0.0.1:1883; port 0 takes a free one, and `url` of
     the broker says which). At the end wills are published and clients told (MQTT 5.0 §4.13).
-    `storage` keeps sessions and retained messages for the broker that uses it next; by default
-    they end with this one.
+    `limits` are its bounds, `options` what it offers. `storage` keeps sessions and retained
+    messages for the broker that uses it next; by default they end with this one.
 
         async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
             print(broker.url)
@@ -41,7 +45,7 @@ async def open_broker(
     listen.
     """
     addresses = [parse_url(url) for url in urls or (DEFAULT_URL,)]
-    broker = Broker(limits or Limits())
+    broker = Broker(limits or Limits(), options)
     listeners: list[Listener] = []
     try:
         for address in addresses:
@@ -106,13 +110,14 @@ async def _run_tasks(
 async def serve(
     *urls: str,
     limits: Limits | None = None,
+    options: BrokerOptions | None = None,
     task_status: trio.TaskStatus[Broker] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Be a broker until the process is told to stop: by Ctrl-C, SIGTERM or cancellation.
 
     `trio.run(trio_mqtt.serve)` is a whole program. Arguments and errors are those of `open_broker`.
     """
-    async with open_broker(*urls, limits=limits) as broker:
+    async with open_broker(*urls, limits=limits, options=options) as broker:
         if threading.current_thread() is not threading.main_thread():
             task_status.started(broker)
             await trio.sleep_forever()  # signals reach the main thread only

@@ -15,7 +15,6 @@ from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Publish
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.broker import Broker
@@ -139,6 +138,8 @@ class Sessions:
             self.publish_will(session)
         if ended:
             return
+        if expiry and not session.is_claimed and not self._broker.closing:
+            self._share_what_is_left(session)
         if expiry < NEVER:
             session.expires_at = trio.current_time() + expiry
         if expiry == 0:
@@ -176,11 +177,44 @@ class Sessions:
         del self._sessions[session.client_id]
         self._broker.statistics.sessions -= 1
         session.cancel_timer()
+        for subscription in session.subscriptions.values():
+            if subscription.shared_filter:
+                self._broker.router.remove(subscription)
+        self._share_what_is_left(session, ended=True)
         for topic_filter in list(session.subscriptions):
             self.unsubscribe(session, topic_filter)
         if session.connection is None:
             self.publish_will(session)
         session.disown()
+
+    def _share_what_is_left(self, session: Session, *, ended: bool = False) -> None:
+        """Give what a member of shared subscriptions leaves behind to the others (§4.8.2).
+
+        While it may come back, only to those that are connected. What was sent at QoS 2 is given to
+        nobody else.
+        """
+        router = self._broker.router
+        in_flight = session.sender.in_flight
+        for packet_id, qos, (message, _, (_, shared_filter), at) in list(
+            session.sender.to_resend()
+        ):
+            group = router.group(shared_filter) if shared_filter and qos == 1 else None
+            if group is not None and (ended or group.anybody_is_connected()):
+                del in_flight[packet_id]
+                # Without its frame: who published it, and in which version, is not known any more.
+                again = Publish(
+                    message.topic,
+                    message.payload,
+                    message.qos,
+                    message.retain,
+                    properties=message.properties,
+                )
+                group.deliver(Batch([again], received_at=at))
+        for subscription in session.subscriptions.values():
+            group = subscription.group
+            if group is not None and (ended or group.anybody_is_connected()):
+                for _, batch in subscription.withdraw():
+                    group.deliver(batch)
 
     def restore(self, client_id: str, expires_at: float | None) -> Session:
         """A session that has outlived an earlier broker; None if it never expires."""
@@ -217,7 +251,8 @@ class Sessions:
     def unsubscribe(self, session: Session, topic_filter: str) -> bool:
         """End a subscription; whether there was one (§3.10.4).
 
-        What waits in it and matches another subscription of the session waits there from now on.
+        What waits in it and matches another subscription of the session waits there from now on;
+        what it shares with others waits for them.
         """
         subscription = session.subscriptions.pop(topic_filter, None)
         if subscription is None:
@@ -225,8 +260,9 @@ class Sessions:
         self._broker.statistics.subscriptions -= 1
         router = self._broker.router
         router.remove(subscription)
-        shared = parse_shared(topic_filter) is not None
         for _, batch in subscription.close():
-            if not batch.retained and not shared:
+            if subscription.group is not None:
+                subscription.group.deliver(batch)
+            elif not batch.retained:
                 router.pass_on(batch, session)
         return True
