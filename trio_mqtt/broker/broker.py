@@ -142,6 +142,8 @@ class Broker:
             raise LocalProtocolError(f"The topic {topic!r} {problem}.")
         if qos not in (0, 1, 2):
             raise LocalProtocolError(f"there is no QoS {qos}")
+        if retain and not self.options.retain_available:
+            raise LocalProtocolError("this broker keeps no retained messages")
         for name in ("topic_alias", "subscription_identifier"):
             if name in properties:
                 raise LocalProtocolError(f"{name} is the broker's own to set")

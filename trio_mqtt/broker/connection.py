@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -14,6 +14,7 @@ from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.requests import Requests
+from trio_mqtt.broker.screening import screen_for
 from trio_mqtt.broker.session import InFlight, Session
 from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
@@ -302,8 +303,13 @@ class Connection:
                 subscription.group.add(subscription)  # it may have been away
             self._nursery.start_soon(subscription.deliver, self)
 
-    async def _read(self, packets: list[Packet], session: Session) -> None:
+    async def _read(self, packets: Sequence[Packet], session: Session) -> None:
         protocol = self.protocol
+        receive: Callable[[bytes], Sequence[Packet]] = protocol.receive
+        screen = screen_for(self.broker.options, protocol)
+        if screen is not None:
+            receive = screen.receive
+            packets = screen.passed(packets)
         readable = self.stream.readable
         receive_nowait = self.stream.receive_nowait
         statistics = self.broker.statistics
@@ -338,7 +344,7 @@ class Connection:
                 self.lost("the connection was lost")
                 return
             statistics.bytes_received += len(data)
-            packets = protocol.receive(data)
+            packets = receive(data)
             # Bytes of a packet that does not end are no sign of life; yet a large one takes long.
             if packets or len(data) >= SIGN_OF_LIFE:
                 self._last_received = current_time()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from trio_mqtt.errors import LocalProtocolError
+
 
 class SharedStrategy(Enum):
     """Which member of a shared subscription gets a message (MQTT 5.0 §4.8.2).
@@ -20,6 +22,21 @@ class SharedStrategy(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerOptions:
-    """What the broker offers to its clients."""
+    """What the broker offers to its clients.
+
+    Raises LocalProtocolError for what no broker can offer.
+    """
 
     shared_strategy: SharedStrategy = SharedStrategy.ROUND_ROBIN
+    # What is not offered is told in CONNACK (MQTT 5.0 §3.2.2.3.4 to .13); who asks for it anyway
+    # is disconnected, and where MQTT 3 has an answer that says no, gets that. Subscriptions at a
+    # higher QoS are granted at the maximum.
+    maximum_qos: int = 2
+    retain_available: bool = True
+    wildcard_subscription_available: bool = True
+    subscription_identifier_available: bool = True
+    shared_subscription_available: bool = True
+
+    def __post_init__(self) -> None:
+        if self.maximum_qos not in (0, 1, 2):
+            raise LocalProtocolError(f"there is no QoS {self.maximum_qos}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.events import Subscribed, Unsubscribed
+from trio_mqtt.broker.screening import unoffered_filter
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import (
     Disconnect,
@@ -81,20 +83,46 @@ class Requests:
         """SUBSCRIBE: one reason code for each filter, then its retained messages (§3.8.4)."""
         identifiers = packet.properties.get("subscription_identifier")
         identifier = identifiers[0] if identifiers else None
+        offered = self._connection.broker.options
+        unoffered = self._unoffered(packet)
+        if unoffered is not None and self._connection.is_v5:
+            # It was told in CONNACK, so this is a protocol error (§3.2.2.3.11 to .13).
+            self._connection.end(*unoffered)
+            return
         codes: list[ReasonCode] = []
         for options in packet.subscriptions:
             code = self._problem(options, session)
             if code is None:
+                if options.qos > offered.maximum_qos:
+                    options = replace(options, qos=offered.maximum_qos)
                 self._grant(options, identifier, session)
                 code = ReasonCode(options.qos)
             codes.append(code)
         # The tasks that send retained messages run only after this, so SUBACK comes first.
         self._answer(SubAck(packet.packet_id, codes))
 
+    def _unoffered(self, packet: Subscribe) -> tuple[ReasonCode, str] | None:
+        """What a SUBSCRIBE asks for that this broker does not offer at all."""
+        offered = self._connection.broker.options
+        if (
+            not offered.subscription_identifier_available
+            and "subscription_identifier" in packet.properties
+        ):
+            return (
+                ReasonCode.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED,
+                "this broker takes no subscription identifiers",
+            )
+        for options in packet.subscriptions:
+            unoffered = unoffered_filter(options.topic_filter, offered)
+            if unoffered is not None:
+                return unoffered
+        return None
+
     def _grant(self, options: Subscription, identifier: int | None, session: Session) -> None:
         broker = self._connection.broker
         subscription, new = broker.sessions.subscribe(session, options, identifier)
         wanted = options.retain_handling == 0 or (options.retain_handling == 1 and new)
+        wanted = wanted and broker.options.retain_available
         if wanted and parse_shared(options.topic_filter) is None:
             for batch in broker.retained_batches(options.topic_filter):
                 subscription.offer_retained(batch)
@@ -108,6 +136,9 @@ class Requests:
         limits = self._connection.broker.limits
         if options.topic_filter.count("/") >= limits.maximum_topic_levels:
             return ReasonCode.TOPIC_FILTER_INVALID
+        unoffered = unoffered_filter(options.topic_filter, self._connection.broker.options)
+        if unoffered is not None:
+            return unoffered[0]
         if session.retained_waiting > limits.maximum_queued_messages:
             return ReasonCode.QUOTA_EXCEEDED
         if (

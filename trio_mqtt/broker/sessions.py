@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.batch import Batch
+from trio_mqtt.broker.screening import problem_of
 from trio_mqtt.broker.session import NEVER, Session
 from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.protocol import packets
@@ -95,6 +96,10 @@ class Sessions:
         elif self._is_full(client_id):
             code = ReasonCode.QUOTA_EXCEEDED
             problem = "this broker keeps no more sessions"
+        elif connect.will is not None:
+            refused = problem_of(connect.will, self._broker.options)
+            if refused is not None:
+                code, problem = refused
         if problem is None:
             return None
         return ConnAck(reason_code=code, properties={"reason_string": problem})
@@ -120,6 +125,17 @@ class Sessions:
         properties["maximum_packet_size"] = limits.maximum_packet_size
         if limits.topic_alias_maximum:
             properties["topic_alias_maximum"] = limits.topic_alias_maximum
+        options = self._broker.options
+        if options.maximum_qos < 2:
+            properties["maximum_qos"] = options.maximum_qos
+        if not options.retain_available:
+            properties["retain_available"] = 0
+        if not options.wildcard_subscription_available:
+            properties["wildcard_subscription_available"] = 0
+        if not options.subscription_identifier_available:
+            properties["subscription_identifier_available"] = 0
+        if not options.shared_subscription_available:
+            properties["shared_subscription_available"] = 0
         keep_alive = connect.keep_alive
         if keep_alive == 0 or keep_alive > limits.maximum_keep_alive:
             properties["server_keep_alive"] = limits.maximum_keep_alive
