@@ -177,11 +177,18 @@ class Broker:
                 )
         return self.router.publish(batch)
 
-    def reason_for(self, message: Publish) -> ReasonCode:
-        """The reason code for a client's message that reached nobody (§3.4.2.1)."""
+    def reason_for(self, message: Publish) -> tuple[ReasonCode, str]:
+        """The reason for a client's message that reached nobody (§3.4.2.1); words if it failed."""
+        if message.topic[0] == "$":
+            return ReasonCode.NOT_AUTHORIZED, "topics that begin with $ are the broker's own"
         if self.router.is_reserved(message.topic):
-            return ReasonCode.NOT_AUTHORIZED
-        return ReasonCode.NO_MATCHING_SUBSCRIBERS
+            return ReasonCode.NOT_AUTHORIZED, self.too_deep
+        return ReasonCode.NO_MATCHING_SUBSCRIBERS, ""
+
+    @property
+    def too_deep(self) -> str:
+        """Why topics and filters with too many levels are refused."""
+        return f"this broker takes topics of {self.limits.maximum_topic_levels} levels at most"
 
     def retained_batches(self, topic_filter: str) -> Iterator[Batch]:
         """The retained messages for a new subscription, with what is left of their expiry.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -28,9 +29,13 @@ from trio_mqtt.protocol.packets import (
     Packet,
     PubAck,
     PubAckRun,
+    PubComp,
     Publish,
     PublishRun,
+    PubRec,
     PubRel,
+    SubAck,
+    UnsubAck,
 )
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 
@@ -41,6 +46,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trio_mqtt.broker")
 
+
+# What answers a packet of the client, and may say why it refuses.
+Answer = PubAck | PubRec | PubRel | PubComp | SubAck | UnsubAck
 
 SIGN_OF_LIFE = 1_000  # bytes in one read that keep a client alive though they end no packet
 
@@ -156,6 +164,7 @@ class Connection:
         if isinstance(error, UnsupportedVersionError):
             # Clients of later versions are answered as MQTT 5 says, others in the words of 3.1.1.
             version = ProtocolVersion.V5 if error.level > 5 else ProtocolVersion.V311
+            # Without words: what it said about them, and about its limits, is not understood.
             self.writer.write(encode(ConnAck(reason_code=error.reason_code), version))
         self.lost(str(error))
 
@@ -167,6 +176,10 @@ class Connection:
             self.maximum_packet_size = self.protocol.peer_maximum_packet_size
         self.problem_information = connect.properties.get("request_problem_information", 1) == 1
         answer = await self.broker.sessions.accept(self, connect)
+        reason = answer.properties.get("reason_string", "")
+        if reason and not self.problem_information:
+            answer.properties = answer.properties.copy()
+            del answer.properties["reason_string"]
         session = self.session
         try:
             data = self._within_limit(answer)
@@ -176,7 +189,7 @@ class Connection:
             raise
         if session is None:
             self.writer.write(data)
-            self.lost(answer.properties.get("reason_string", answer.reason_code.sentence))
+            self.lost(reason or answer.reason_code.sentence)
             return None
         self._accepted = True
         self.broker.statistics.clients_connected += 1
@@ -227,6 +240,21 @@ class Connection:
             return self.protocol.send(packet)
         data = encode(packet, self.protocol.version)
         return data if len(data) <= self.protocol.peer_maximum_packet_size else b""
+
+    def explained(self, packet: Answer, reason: str) -> bytes:
+        """The bytes of an answer that refuses, with the reason in words.
+
+        They are left out where the client wants none (§3.1.2.11.7) or takes no packet so large.
+        Raises LocalProtocolError as the protocol does.
+        """
+        if reason and self.is_v5 and self.problem_information:
+            try:
+                data = self.encoded(replace(packet, properties={"reason_string": reason}))
+            except LocalProtocolError:
+                data = b""
+            if data:
+                return data
+        return self.encoded(packet)
 
     async def _resume(self, session: Session) -> None:
         """Send again what was in flight (§4.4), then let the subscriptions go on."""
@@ -414,10 +442,12 @@ class Connection:
             if codes:
                 self._write_acks(session, codes)
 
-    def _write_acks(self, session: Session, codes: dict[int, ReasonCode] | None = None) -> None:
+    def _write_acks(
+        self, session: Session, codes: dict[int, tuple[ReasonCode, str]] | None = None
+    ) -> None:
         """PUBACK and PUBREC for what was received, in the order of arrival (§4.6).
 
-        `codes` are those that say more than success, by packet identifier.
+        `codes` are those that say more than success, by packet identifier, with words for failures.
         """
         acks = self._acks
         if not acks:
@@ -435,18 +465,28 @@ class Connection:
             data = struct.pack(f">{len(acks)}I", *acks)
         else:
             data = b"".join(
-                struct.pack(">IB", ack + 0x1_0000, code)
+                self._ack_with(ack, *code)
                 if (code := codes.get(ack & 0xFFFF)) is not None
                 else ack.to_bytes(4, "big")
                 for ack in acks
             )
-        for packet_id, code in (codes or {}).items():
-            if code.is_failure and packet_id in session.receiver.accepted:
+        for packet_id, (reason_code, _) in (codes or {}).items():
+            if reason_code.is_failure and packet_id in session.receiver.accepted:
                 session.receiver.refused(packet_id)
                 done += 1
         self.protocol.unacknowledged -= done
         acks.clear()
         self.writer.write(data)
+
+    def _ack_with(self, ack: int, code: ReasonCode, reason: str) -> bytes:
+        """PUBACK or PUBREC with a reason code."""
+        if reason and self.problem_information:
+            kind = PubAck if ack < 0x5000_0000 else PubRec
+            try:
+                return self.explained(kind(ack & 0xFFFF, code), reason)
+            except LocalProtocolError:
+                return b""  # it accepts not even five bytes
+        return struct.pack(">IB", ack + 0x1_0000, code)
 
     def _check_keep_alive(self, timeout: float) -> None:
         """End the connection when nothing came for `timeout` seconds (§3.1.2.10)."""
@@ -478,7 +518,7 @@ class Connection:
 
     def _say(self, packet: Disconnect | ConnAck, reason: str) -> None:
         """Send a last packet, with the reason in words where the client takes them (§4.13)."""
-        if reason and (isinstance(packet, ConnAck) or self.problem_information):
+        if reason and self.problem_information:
             packet.properties = {"reason_string": reason}
         try:
             self.writer.write(self.protocol.send(packet))

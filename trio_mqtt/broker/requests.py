@@ -26,7 +26,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.connection import Answer, Connection
     from trio_mqtt.broker.session import Session
 
 
@@ -60,10 +60,13 @@ class Requests:
         elif isinstance(packet, Disconnect):
             self._disconnect(packet, session)
 
-    def _answer(self, packet: Packet) -> None:
+    def _answer(self, packet: Answer | PingResp, reason: str = "") -> None:
         connection = self._connection
         try:
-            data = connection.encoded(packet)
+            if isinstance(packet, PingResp):
+                data = connection.encoded(packet)
+            else:
+                data = connection.explained(packet, reason)
         except LocalProtocolError:
             connection.end(
                 ReasonCode.PACKET_TOO_LARGE,
@@ -90,16 +93,19 @@ class Requests:
             self._connection.end(*unoffered)
             return
         codes: list[ReasonCode] = []
+        reasons: dict[str, None] = {}
         for options in packet.subscriptions:
-            code = self._problem(options, session)
-            if code is None:
+            problem = self._problem(options, session)
+            if problem is None:
                 if options.qos > offered.maximum_qos:
                     options = replace(options, qos=offered.maximum_qos)
                 self._grant(options, identifier, session)
-                code = ReasonCode(options.qos)
-            codes.append(code)
+                codes.append(ReasonCode(options.qos))
+            else:
+                codes.append(problem[0])
+                reasons[problem[1]] = None
         # The tasks that send retained messages run only after this, so SUBACK comes first.
-        self._answer(SubAck(packet.packet_id, codes))
+        self._answer(SubAck(packet.packet_id, codes), "; ".join(reasons))
 
     def _unoffered(self, packet: Subscribe) -> tuple[ReasonCode, str] | None:
         """What a SUBSCRIBE asks for that this broker does not offer at all."""
@@ -131,21 +137,25 @@ class Requests:
         if broker.watchers.present:
             broker.watchers.record(Subscribed(session.client_id, options.topic_filter, options.qos))
 
-    def _problem(self, options: Subscription, session: Session) -> ReasonCode | None:
-        """The reason code that refuses a subscription (§3.9.3), if one must."""
-        limits = self._connection.broker.limits
+    def _problem(self, options: Subscription, session: Session) -> tuple[ReasonCode, str] | None:
+        """The reason that refuses a subscription (§3.9.3), as code and in words, if one must."""
+        broker = self._connection.broker
+        limits = broker.limits
         if options.topic_filter.count("/") >= limits.maximum_topic_levels:
-            return ReasonCode.TOPIC_FILTER_INVALID
-        unoffered = unoffered_filter(options.topic_filter, self._connection.broker.options)
+            return ReasonCode.TOPIC_FILTER_INVALID, broker.too_deep
+        unoffered = unoffered_filter(options.topic_filter, broker.options)
         if unoffered is not None:
-            return unoffered[0]
+            return unoffered
         if session.retained_waiting > limits.maximum_queued_messages:
-            return ReasonCode.QUOTA_EXCEEDED
+            return ReasonCode.QUOTA_EXCEEDED, "too many retained messages wait for this client"
         if (
             len(session.subscriptions) >= limits.maximum_subscriptions
             and options.topic_filter not in session.subscriptions
         ):
-            return ReasonCode.QUOTA_EXCEEDED
+            return (
+                ReasonCode.QUOTA_EXCEEDED,
+                f"a client may have {limits.maximum_subscriptions} subscriptions",
+            )
         return None
 
     def _unsubscribe(self, packet: Unsubscribe, session: Session) -> None:
