@@ -15,7 +15,7 @@ from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.requests import Requests
-from trio_mqtt.broker.screening import screen_for
+from trio_mqtt.broker.screening import Refused, screen_for
 from trio_mqtt.broker.session import InFlight, Session
 from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
@@ -331,13 +331,14 @@ class Connection:
                 subscription.group.add(subscription)  # it may have been away
             self._nursery.start_soon(subscription.deliver, self)
 
-    async def _read(self, packets: Sequence[Packet], session: Session) -> None:
+    async def _read(self, first: Sequence[Packet], session: Session) -> None:
+        packets: Sequence[Packet | Refused] = first
         protocol = self.protocol
-        receive: Callable[[bytes], Sequence[Packet]] = protocol.receive
+        receive: Callable[[bytes], Sequence[Packet | Refused]] = protocol.receive
         screen = screen_for(self.broker.options, protocol)
         if screen is not None:
             receive = screen.receive
-            packets = screen.passed(packets)
+            packets = screen.passed(first)
         readable = self.stream.readable
         receive_nowait = self.stream.receive_nowait
         statistics = self.broker.statistics
@@ -377,7 +378,7 @@ class Connection:
             if packets or len(data) >= SIGN_OF_LIFE:
                 self._last_received = current_time()
 
-    def _process(self, packets: Sequence[Packet], session: Session) -> None:
+    def _process(self, packets: Sequence[Packet | Refused], session: Session) -> None:
         """Do what the packets ask for, in order; acknowledgements of one read leave together."""
         acks = self._acks
         messages: list[Publish] = []

@@ -36,6 +36,9 @@ class BrokerOptions:
     wildcard_subscription_available: bool = True
     subscription_identifier_available: bool = True
     shared_subscription_available: bool = True
+    # Whether payloads that are said to be text are looked at (§3.3.2.3.2): what is not UTF-8 is
+    # refused. It takes time for each of these messages.
+    check_payload_format: bool = False
 
     def __post_init__(self) -> None:
         if self.maximum_qos not in (0, 1, 2):

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.events import Subscribed, Unsubscribed
-from trio_mqtt.broker.screening import unoffered_filter
+from trio_mqtt.broker.screening import Refused, unoffered_filter
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import (
     Disconnect,
     Packet,
     PingReq,
     PingResp,
+    PubAck,
     PubComp,
     PubRec,
     PubRel,
@@ -38,7 +39,7 @@ class Requests:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def handle(self, packet: Packet, session: Session) -> None:
+    def handle(self, packet: Packet | Refused, session: Session) -> None:
         """Do what `packet` asks for and answer it."""
         if isinstance(packet, PubRec):
             self._pubrec(packet, session)
@@ -59,6 +60,19 @@ class Requests:
             self._answer(PingResp())
         elif isinstance(packet, Disconnect):
             self._disconnect(packet, session)
+        elif isinstance(packet, Refused):
+            self.refuse(packet, session)
+
+    def refuse(self, message: Refused, session: Session) -> None:
+        """Answer a message that goes nowhere (§3.4.2.1, §3.5.2.1)."""
+        self._connection.protocol.unacknowledged -= 1
+        packet_id = message.packet_id
+        if message.qos == 1:
+            self._answer(PubAck(packet_id, message.reason_code), message.reason)
+        elif packet_id in session.receiver.accepted:
+            self._answer(PubRec(packet_id))  # a repetition of one that was taken
+        else:
+            self._answer(PubRec(packet_id, message.reason_code), message.reason)
 
     def _answer(self, packet: Answer | PingResp, reason: str = "") -> None:
         connection = self._connection

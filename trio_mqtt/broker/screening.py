@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trio_mqtt.errors import RemoteProtocolError
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from trio_mqtt.protocol.connection import ServerConnection
 
 
+@dataclass(slots=True)
+class Refused:
+    """Stands where a message of QoS 1 or 2 did that is answered with a reason code only."""
+
+    packet_id: int
+    qos: int
+    reason_code: ReasonCode
+    reason: str
+
+
 class Screen:
     """Looks at the packets of one connection before anybody else does."""
 
@@ -24,31 +35,41 @@ class Screen:
         self._options = options
         self._protocol = protocol
 
-    def receive(self, data: bytes) -> Sequence[Packet]:
+    def receive(self, data: bytes) -> Sequence[Packet | Refused]:
         """What the protocol makes of `data`, as far as the broker offers it."""
         return self.passed(self._protocol.receive(data))
 
-    def passed(self, packets: Sequence[Packet]) -> Sequence[Packet]:
+    def passed(self, packets: Sequence[Packet]) -> Sequence[Packet | Refused]:
         """The packets up to one that asks too much: that is the protocol's violation then."""
-        for index, packet in enumerate(packets):
+        passed: list[Packet | Refused] = []
+        for packet in packets:
             if isinstance(packet, Publish):
                 problem = problem_of(packet, self._options)
                 if problem is not None:
                     code, reason = problem
-                    self._protocol.violation = RemoteProtocolError(reason, code)
-                    return packets[:index]
-        return packets
+                    if code != ReasonCode.PAYLOAD_FORMAT_INVALID or packet.qos == 0:
+                        self._protocol.violation = RemoteProtocolError(reason, code)
+                        break
+                    passed.append(Refused(packet.packet_id, packet.qos, code, reason))
+                    continue
+            passed.append(packet)
+        return passed
 
 
 def screen_for(options: BrokerOptions, protocol: ServerConnection) -> Screen | None:
     """What looks at the packets of a connection; None if there is nothing to look for."""
-    if options.maximum_qos == 2 and options.retain_available:
+    offers_all = options.maximum_qos == 2 and options.retain_available
+    if offers_all and not options.check_payload_format:
         return None
     return Screen(options, protocol)
 
 
 def problem_of(message: Publish | Will, options: BrokerOptions) -> tuple[ReasonCode, str] | None:
-    """What a message or will asks for that is not offered (MQTT 5.0 §3.2.2.3.4, §3.2.2.3.5)."""
+    """What is wrong with a message or will for this broker, as a reason code and in words.
+
+    It asks for what is not offered (MQTT 5.0 §3.2.2.3.4, §3.2.2.3.5), or is not the text that it
+    says it is (§3.3.2.3.2).
+    """
     if message.qos > options.maximum_qos:
         return (
             ReasonCode.QOS_NOT_SUPPORTED,
@@ -56,6 +77,14 @@ def problem_of(message: Publish | Will, options: BrokerOptions) -> tuple[ReasonC
         )
     if message.retain and not options.retain_available:
         return ReasonCode.RETAIN_NOT_SUPPORTED, "this broker keeps no retained messages"
+    if options.check_payload_format and message.properties.get("payload_format_indicator") == 1:
+        try:
+            message.payload.decode()
+        except UnicodeDecodeError as error:
+            return (
+                ReasonCode.PAYLOAD_FORMAT_INVALID,
+                f"the payload is not UTF-8 as it says: {error.reason} at byte {error.start}",
+            )
     return None
 
 
