@@ -12,10 +12,10 @@ from trio_mqtt.broker.batch import Batch, remaining_properties, size_of
 from trio_mqtt.broker.connection import Connection
 from trio_mqtt.broker.events import Watch, Watchers
 from trio_mqtt.broker.limits import Limits
-from trio_mqtt.broker.options import BrokerOptions
+from trio_mqtt.broker.options import BrokerOptions, check_reference
 from trio_mqtt.broker.retained import RetainedMessages
 from trio_mqtt.broker.router import Router
-from trio_mqtt.broker.sessions import Sessions
+from trio_mqtt.broker.sessions import Sessions, redirection
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.broker.subscription import JOIN
 from trio_mqtt.broker.timers import Timers
@@ -81,6 +81,21 @@ class Broker:
     def serve_stream(self, stream: ByteStream) -> Awaitable[None]:
         """Serve one client, as `handle` does, on a stream that may be written to directly."""
         return Connection(self, stream).run()
+
+    def redirect(self, client_id: str, reference: str, *, moved: bool = False) -> bool:
+        """Send a client to another server, named by `reference` (§4.11); whether it is connected.
+
+        `moved` says that it is to go there from now on. An MQTT 3 client is only disconnected.
+        Raises LocalProtocolError for a reference that is none.
+        """
+        check_reference(reference)
+        connection = self.sessions.connection_of(client_id)
+        if connection is None:
+            return False
+        connection.end(
+            redirection(moved), f"it is sent to {reference}", {"server_reference": reference}
+        )
+        return True
 
     def enter(self, connection: Connection) -> bool:
         """A connection begins; whether there is room for it."""

@@ -37,6 +37,7 @@ from trio_mqtt.protocol.packets import (
     SubAck,
     UnsubAck,
 )
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 
 if TYPE_CHECKING:
@@ -222,6 +223,12 @@ class Connection:
             # Too large for this client: without what is only for people (§3.2.2.3.9).
             answer.properties = answer.properties.copy()
             answer.properties.pop("reason_string", None)
+        try:
+            return self.encoded(answer)
+        except LocalProtocolError:
+            # And without what it can do without.
+            answer.properties.pop("response_information", None)
+            answer.properties.pop("server_reference", None)
         try:
             return self.encoded(answer)
         except LocalProtocolError as error:
@@ -506,30 +513,40 @@ class Connection:
 
     # -- the end --------------------------------------------------------------------------------
 
-    def end(self, reason_code: ReasonCode, reason: str = "") -> None:
-        """End the connection, telling an MQTT 5 client why."""
+    def end(
+        self,
+        reason_code: ReasonCode,
+        reason: str = "",
+        properties: Properties = NO_PROPERTIES,
+    ) -> None:
+        """End the connection, telling an MQTT 5 client why, with `properties` where they fit."""
         if self.ended:
             return
         state = self.protocol.state
         if self.is_v5 and state is State.CONNECTED:
-            self._say(Disconnect(_allowed(reason_code, PacketType.DISCONNECT)), reason)
+            code = _allowed(reason_code, PacketType.DISCONNECT)
+            self._say(Disconnect(code, properties), reason)
         elif self.is_v5 and state is State.CONNECTING:
             self._say(ConnAck(reason_code=_allowed(reason_code, PacketType.CONNACK)), reason)
         self.lost(reason or reason_code.sentence)
 
     def _say(self, packet: Disconnect | ConnAck, reason: str) -> None:
         """Send a last packet, with the reason in words where the client takes them (§4.13)."""
+        properties = packet.properties
+        attempts: list[Properties] = [properties, {}]
         if reason and self.problem_information:
-            packet.properties = {"reason_string": reason}
-        try:
-            self.writer.write(self.protocol.send(packet))
-        except LocalProtocolError:
-            # Larger than the client accepts: the code alone is four bytes.
-            packet.properties = {}
+            with_words = properties.copy()
+            with_words["reason_string"] = reason
+            attempts.insert(0, with_words)
+        for attempt in attempts:
+            # The client may accept nothing so large: the code alone is four bytes.
+            packet.properties = attempt
             try:
                 self.writer.write(self.protocol.send(packet))
             except LocalProtocolError:
-                logger.debug("%s accepts no packet that says why it is ended", self.stream.peer)
+                continue
+            return
+        logger.debug("%s accepts no packet that says why it is ended", self.stream.peer)
 
     def lost(self, reason: str) -> None:
         """The connection is over, for a reason that the client is not told or knows."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.protocol.topics import topic_name_problem
+from trio_mqtt.protocol.wire import encode_utf8
 
 
 class SharedStrategy(Enum):
@@ -39,7 +41,26 @@ class BrokerOptions:
     # Whether payloads that are said to be text are looked at (§3.3.2.3.2): what is not UTF-8 is
     # refused. It takes time for each of these messages.
     check_payload_format: bool = False
+    # Told, with its client identifier appended, to a client that asks for response information
+    # (§3.2.2.3.15): the start of the topics at which it awaits responses. None: nothing is told.
+    response_topic_prefix: str | None = None
+    # Where clients are sent instead of being served (§4.11), and whether for good.
+    server_reference: str | None = None
+    server_moved: bool = False
 
     def __post_init__(self) -> None:
+        prefix = self.response_topic_prefix
+        problem = None if prefix is None else topic_name_problem(prefix)
+        if problem is not None:
+            raise LocalProtocolError(f"The prefix {prefix!r} {problem}.")
+        if self.server_reference is not None:
+            check_reference(self.server_reference)
         if self.maximum_qos not in (0, 1, 2):
             raise LocalProtocolError(f"there is no QoS {self.maximum_qos}")
+
+
+def check_reference(reference: str) -> None:
+    """Raise LocalProtocolError for what names no other server (§4.11)."""
+    if not reference:
+        raise LocalProtocolError("a server reference names a server")
+    encode_utf8(reference)

@@ -16,10 +16,16 @@ from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Publish
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.topics import topic_name_problem
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.broker import Broker
     from trio_mqtt.broker.connection import Connection
+
+
+def redirection(moved: bool) -> ReasonCode:
+    """The reason code that sends a client to another server, for good or for now (§4.11)."""
+    return ReasonCode.SERVER_MOVED if moved else ReasonCode.USE_ANOTHER_SERVER
 
 
 class Sessions:
@@ -35,6 +41,11 @@ class Sessions:
     def all(self) -> list[Session]:
         """The sessions that there are now."""
         return list(self._sessions.values())
+
+    def connection_of(self, client_id: str) -> Connection | None:
+        """The connection that serves a client now, if it is connected."""
+        session = self._sessions.get(client_id)
+        return None if session is None else session.connection
 
     # -- CONNECT --------------------------------------------------------------------------------
 
@@ -73,10 +84,19 @@ class Sessions:
             min(connection.protocol.peer_receive_maximum, limits.maximum_in_flight)
         )
         if connect.protocol_version == ProtocolVersion.V5:
-            self._tell_limits(connect, properties)
+            self._tell_limits(connect, client_id, properties)
         return ConnAck(present, ReasonCode.SUCCESS, properties)
 
     def _refusal(self, connect: Connect) -> ConnAck | None:
+        options = self._broker.options
+        if options.server_reference is not None:
+            return ConnAck(
+                reason_code=redirection(options.server_moved),
+                properties={
+                    "server_reference": options.server_reference,
+                    "reason_string": "this broker's clients are served by another",
+                },
+            )
         limits = self._broker.limits
         version = connect.protocol_version
         client_id = connect.client_id
@@ -97,7 +117,7 @@ class Sessions:
             code = ReasonCode.QUOTA_EXCEEDED
             problem = "this broker keeps no more sessions"
         elif connect.will is not None:
-            refused = problem_of(connect.will, self._broker.options)
+            refused = problem_of(connect.will, options)
             if refused is not None:
                 code, problem = refused
         if problem is None:
@@ -118,7 +138,7 @@ class Sessions:
             properties["session_expiry_interval"] = limit
         return min(asked, limit)
 
-    def _tell_limits(self, connect: Connect, properties: Properties) -> None:
+    def _tell_limits(self, connect: Connect, client_id: str, properties: Properties) -> None:
         """The server's limits in CONNACK (§3.2.2.3), where they are not what MQTT 5 supposes."""
         limits = self._broker.limits
         properties["receive_maximum"] = limits.receive_maximum
@@ -136,6 +156,11 @@ class Sessions:
             properties["subscription_identifier_available"] = 0
         if not options.shared_subscription_available:
             properties["shared_subscription_available"] = 0
+        prefix = options.response_topic_prefix
+        if prefix is not None and connect.properties.get("request_response_information") == 1:
+            start = prefix + client_id
+            if topic_name_problem(start) is None:
+                properties["response_information"] = start
         keep_alive = connect.keep_alive
         if keep_alive == 0 or keep_alive > limits.maximum_keep_alive:
             properties["server_keep_alive"] = limits.maximum_keep_alive
