@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.aliases import TopicAliases
 from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
 from trio_mqtt.broker.outgoing import Writer
@@ -75,6 +76,8 @@ class Connection:
         self.is_v5 = False
         # Bytes in one packet that the client accepts; None if it set no limit.
         self.maximum_packet_size: int | None = None
+        # The topic aliases that the client is sent; None if it takes none.
+        self.aliases: TopicAliases | None = None
         # Whether the client wants reasons in words (§3.1.2.11.7).
         self.problem_information = True
         self.ended = False
@@ -193,6 +196,12 @@ class Connection:
             self.lost(reason or answer.reason_code.sentence)
             return None
         self._accepted = True
+        maximum = min(
+            self.protocol.peer_topic_alias_maximum if self.is_v5 else 0,
+            self.broker.limits.client_topic_alias_maximum,
+        )
+        if maximum:
+            self.aliases = TopicAliases(maximum)
         self.broker.statistics.clients_connected += 1
         if self.broker.watchers.present:
             self.broker.watchers.record(

@@ -272,7 +272,12 @@ class Subscription:
         maximum = connection.maximum_packet_size
         now = trio.current_time() if batch.expires else 0.0
         encoded, joined = batch.encoded(target, connection.is_v5, maximum, now)
-        if joined is not None and (maximum is None or len(joined) <= maximum):
+        aliases = connection.aliases
+        if (
+            joined is not None
+            and (aliases is None or not encoded)  # what goes on as it came keeps its topics
+            and (maximum is None or len(joined) <= maximum)
+        ):
             ready.append(joined)
             statistics.messages_sent += batch.count
             self._current = None
@@ -294,6 +299,8 @@ class Subscription:
                 if maximum is not None and len(entry) > maximum:
                     statistics.messages_dropped += 1
                     continue
+                if aliases is not None:
+                    entry = aliases.whole(messages[index].topic, entry, maximum)
                 append(entry)
                 size += len(entry)
                 sent += 1
@@ -311,6 +318,8 @@ class Subscription:
                 qos,
                 (message, message.retain and keep_retain, target.origin, batch.received_at),
             )
+            if aliases is not None:
+                before, after = aliases.parts(message.topic, before, after, maximum)
             ready += before, packet_id.to_bytes(2, "big"), after
             size += len(before) + len(after)
             sent += 1
