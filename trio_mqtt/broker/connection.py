@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.aliases import TopicAliases
-from trio_mqtt.broker.batch import Batch
+from trio_mqtt.broker.batch import Batch, size_of
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.requests import Requests
@@ -52,6 +52,7 @@ logger = logging.getLogger("trio_mqtt.broker")
 # What answers a packet of the client, and may say why it refuses.
 Answer = PubAck | PubRec | PubRel | PubComp | SubAck | UnsubAck
 
+KEPT_OVERHEAD = 64  # bytes that a retained message occupies beyond its frame
 SIGN_OF_LIFE = 1_000  # bytes in one read that keep a client alive though they end no packet
 
 
@@ -399,6 +400,7 @@ class Connection:
         acks = self._acks
         messages: list[Publish] = []
         retained: list[Publish] = []
+        keeping = 0
         for packet in packets:
             if isinstance(packet, Publish):
                 qos = packet.qos
@@ -412,6 +414,29 @@ class Connection:
                 messages.append(packet)
                 if packet.retain:
                     retained.append(packet)
+                    # It occupies this much at most; what it may replace is looked at only when
+                    # there is little room.
+                    keeping += size_of(packet) + KEPT_OVERHEAD
+                    if (
+                        qos
+                        and self.is_v5
+                        and not self.broker.retained.has_room_for(len(retained), keeping)
+                    ):
+                        # Those before it first: they may take the last room, or give some back.
+                        messages.pop()
+                        retained.pop()
+                        ack = acks.pop()
+                        if messages:
+                            self._publish(messages, session, retained)
+                            messages, retained = [], []
+                        self._write_acks(session)
+                        if self.broker.retained.takes(packet):
+                            messages.append(packet)
+                            retained.append(packet)
+                            acks.append(ack)
+                        else:
+                            session.receiver.refused(packet.packet_id)
+                            self._requests.refuse(_no_room(packet), session)
             elif isinstance(packet, (PubAckRun, PubAck)):  # alone, with a reason code
                 try:
                     if isinstance(packet, PubAckRun):
@@ -590,6 +615,15 @@ class Connection:
         while session.sender.quota <= 0:
             self._waited_for = True
             await self._quota.park()
+
+
+def _no_room(message: Publish) -> Refused:
+    return Refused(
+        message.packet_id,
+        message.qos,
+        ReasonCode.QUOTA_EXCEEDED,
+        "this broker keeps no more retained messages",
+    )
 
 
 def _allowed(code: ReasonCode, kind: PacketType) -> ReasonCode:

@@ -67,12 +67,14 @@ class Requests:
         """Answer a message that goes nowhere (§3.4.2.1, §3.5.2.1)."""
         self._connection.protocol.unacknowledged -= 1
         packet_id = message.packet_id
-        if message.qos == 1:
-            self._answer(PubAck(packet_id, message.reason_code), message.reason)
-        elif packet_id in session.receiver.accepted:
+        if message.qos == 2 and packet_id in session.receiver.accepted:
             self._answer(PubRec(packet_id))  # a repetition of one that was taken
-        else:
-            self._answer(PubRec(packet_id, message.reason_code), message.reason)
+            return
+        statistics = self._connection.broker.statistics
+        statistics.messages_received += 1
+        statistics.messages_dropped += 1
+        answer = PubAck if message.qos == 1 else PubRec
+        self._answer(answer(packet_id, message.reason_code), message.reason)
 
     def _answer(self, packet: Answer | PingResp, reason: str = "") -> None:
         connection = self._connection
