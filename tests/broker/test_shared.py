@@ -8,6 +8,7 @@ import pytest
 from tests.broker.conftest import Join
 from tests.broker.raw import V311, Raw
 from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions, SharedStrategy
 from trio_mqtt.protocol.packets import PubAck, Publish, PubRec, PubRel
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -273,3 +274,19 @@ async def test_what_is_handed_on_keeps_its_properties_in_any_version(join: Join)
         {"subscription_identifier": [8]},
         {"content_type": "text", "subscription_identifier": [8]},
     ]
+
+
+class TestWithShortQueues:
+    @pytest.fixture
+    def limits(self) -> Limits:
+        return Limits(maximum_queued_messages=8)
+
+    async def test_nothing_is_handed_on_that_would_be_dropped_there(
+        self, join: Join, broker: Broker
+    ) -> None:
+        slow, other = await one_with_a_receive_maximum(join, 1, count=6)
+        await slow.drop()  # 6 are more than half of what may wait
+        await other.expect_nothing()
+        slow = await join("slow", clean_start=False)
+        assert [m.payload for m in await slow.take()] == [b"%d" % n for n in range(6)]
+        assert broker.statistics.messages_dropped == 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.batch import Batch
+from trio_mqtt.broker.batch import Batch, size_of
 from trio_mqtt.broker.screening import problem_of
 from trio_mqtt.broker.session import NEVER, Session
 from trio_mqtt.broker.subscription import Subscription
@@ -21,6 +21,7 @@ from trio_mqtt.protocol.topics import topic_name_problem
 if TYPE_CHECKING:
     from trio_mqtt.broker.broker import Broker
     from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.shared import SharedGroup
 
 
 def redirection(moved: bool) -> ReasonCode:
@@ -231,17 +232,29 @@ class Sessions:
     def _share_what_is_left(self, session: Session, *, ended: bool = False) -> None:
         """Give what a member of shared subscriptions leaves behind to the others (§4.8.2).
 
-        While it may come back, only to those that are connected. What was sent at QoS 2 is given to
-        nobody else.
+        While it may come back, only to those that are connected, and only if none of them could be
+        made to drop anything. What was sent at QoS 2 is given to nobody else.
         """
-        router = self._broker.router
-        in_flight = session.sender.in_flight
-        for packet_id, qos, (message, _, (_, shared_filter), at) in list(
-            session.sender.to_resend()
-        ):
-            group = router.group(shared_filter) if shared_filter and qos == 1 else None
-            if group is not None and (ended or group.anybody_is_connected()):
-                del in_flight[packet_id]
+        sent = [
+            (packet_id, message, shared_filter, at)
+            for packet_id, qos, (message, _, (_, shared_filter), at) in session.sender.to_resend()
+            if shared_filter and qos == 1
+        ]
+        count = session.queued_messages + len(sent)
+        size = session.queued_bytes + sum(size_of(message) for _, message, _, _ in sent)
+        if not count:
+            return
+        willing: dict[SharedGroup, bool] = {}
+
+        def takes_over(group: SharedGroup) -> bool:
+            if group not in willing:
+                willing[group] = ended or group.has_room_for(count, size)
+            return willing[group]
+
+        for packet_id, message, shared_filter, at in sent:
+            group = self._broker.router.group(shared_filter)
+            if group is not None and takes_over(group):
+                del session.sender.in_flight[packet_id]
                 # Without its frame: who published it, and in which version, is not known any more.
                 again = Publish(
                     message.topic,
@@ -253,7 +266,7 @@ class Sessions:
                 group.deliver(Batch([again], received_at=at))
         for subscription in session.subscriptions.values():
             group = subscription.group
-            if group is not None and (ended or group.anybody_is_connected()):
+            if group is not None and takes_over(group):
                 for _, batch in subscription.withdraw():
                     group.deliver(batch)
 

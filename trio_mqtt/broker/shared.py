@@ -89,6 +89,14 @@ class SharedGroup:
             self._gone(members[-1])
         return bool(members)
 
+    def has_room_for(self, count: int, size: int) -> bool:
+        """Whether somebody is connected, and each who is can take so much without dropping any."""
+        return self.anybody_is_connected() and all(
+            member.has_room_for(count, size)
+            for member in self._present.members
+            if member.session.connection is not None
+        )
+
     def deliver(self, batch: Batch) -> None:
         """Hand each message of `batch` to one member, if there is any."""
         if not self:

@@ -172,6 +172,14 @@ class Subscription:
             return None
         return batch if len(fitting) == batch.count else batch.part(fitting)
 
+    def has_room_for(self, count: int, size: int) -> bool:
+        """Whether so many messages of so many bytes, of any QoS, can wait for the session too."""
+        session, limits = self.session, self._limits
+        return (
+            2 * (session.queued_messages + count) <= limits.maximum_queued_messages
+            and 2 * (session.queued_bytes + size) <= limits.maximum_queued_bytes
+        )
+
     def offer_retained(self, batch: Batch) -> None:
         """Queue the retained messages that a SUBSCRIBE asks for; they come on top of the bounds.
 
