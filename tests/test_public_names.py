@@ -7,13 +7,16 @@ import inspect
 import trio_mqtt
 
 PUBLIC = """
-    Broker BrokerEvent Client ClientConnected ClientDisconnected ClientRefused Connected
-    ConnectionEvent ConnectionEvents ConnectionFailedError ConnectionLost ConnectionLostError
-    ConnectionRefusedByBrokerError DisconnectedByBrokerError InvalidUrlError Limits ListenError
-    LocalProtocolError MalformedPacketError MemoryStorage Message Messages MessagesPublished
-    MqttError Properties ProtocolVersion PublishedMessage ReasonCode Reconnecting RefusedError
-    RemoteProtocolError Statistics Storage Subscribed Unsubscribed Watch Will open_broker
-    open_client serve topic_filter_problem topic_name_problem
+    Authenticated AuthenticationError AuthenticationExchange AuthenticationRefused Authenticator
+    Broker BrokerEvent BrokerOptions Client ClientAuthentication ClientConnected
+    ClientDisconnected ClientExchange ClientRefused Connected ConnectionEvent ConnectionEvents
+    ConnectionFailedError ConnectionLost ConnectionLostError ConnectionRefusedByBrokerError
+    DisconnectedByBrokerError InvalidUrlError Limits ListenError LocalProtocolError
+    MalformedPacketError MemoryStorage Message Messages MessagesPublished MqttError Properties
+    ProtocolVersion PublishedMessage ReasonCode Reconnecting RefusedError RemoteProtocolError
+    ScramAuthenticator ScramClient ScramCredentials SharedStrategy Statistics Storage Subscribed
+    Unsubscribed Watch Will open_broker open_client serve topic_filter_problem
+    topic_name_problem
 """
 NAMES = PUBLIC.split()
 

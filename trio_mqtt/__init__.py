@@ -17,6 +17,8 @@ from trio_mqtt.broker.events import Subscribed as Subscribed
 from trio_mqtt.broker.events import Unsubscribed as Unsubscribed
 from trio_mqtt.broker.events import Watch as Watch
 from trio_mqtt.broker.limits import Limits as Limits
+from trio_mqtt.broker.options import BrokerOptions as BrokerOptions
+from trio_mqtt.broker.options import SharedStrategy as SharedStrategy
 from trio_mqtt.broker.scram import ScramAuthenticator as ScramAuthenticator
 from trio_mqtt.broker.scram import ScramCredentials as ScramCredentials
 from trio_mqtt.broker.server import open_broker as open_broker

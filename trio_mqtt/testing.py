@@ -12,6 +12,7 @@ import trio.testing
 from trio_mqtt.broker.authentication import Authenticator
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.server import running
 from trio_mqtt.storage.records import Storage
 
@@ -49,6 +50,7 @@ class MemoryBroker:
 async def open_memory_broker(
     *,
     limits: Limits | None = None,
+    options: BrokerOptions | None = None,
     storage: Storage | None = None,
     authenticators: Mapping[str, Authenticator] | None = None,
     authentication_required: bool = False,
@@ -61,7 +63,10 @@ async def open_memory_broker(
             stream = memory.connect()
     """
     broker = Broker(
-        limits or Limits(), authenticators, authentication_required=authentication_required
+        limits or Limits(),
+        options,
+        authenticators=authenticators,
+        authentication_required=authentication_required,
     )
     async with running(broker, storage=storage) as nursery:
         yield MemoryBroker(broker, nursery)

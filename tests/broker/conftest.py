@@ -14,6 +14,7 @@ import trio.testing
 from tests.broker.raw import V5, V311, Raw
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
@@ -54,8 +55,14 @@ def limits() -> Limits:
 
 
 @pytest.fixture
-async def memory(limits: Limits) -> AsyncIterator[MemoryBroker]:
-    async with open_memory_broker(limits=limits) as memory:
+def options() -> BrokerOptions:
+    """What the broker offers; a test that needs something else overrides this."""
+    return BrokerOptions()
+
+
+@pytest.fixture
+async def memory(limits: Limits, options: BrokerOptions) -> AsyncIterator[MemoryBroker]:
+    async with open_memory_broker(limits=limits, options=options) as memory:
         yield memory
 
 

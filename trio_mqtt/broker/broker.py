@@ -13,9 +13,10 @@ from trio_mqtt.broker.batch import Batch, remaining_properties, size_of
 from trio_mqtt.broker.connection import Connection
 from trio_mqtt.broker.events import Watch, Watchers
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.options import BrokerOptions, check_reference
 from trio_mqtt.broker.retained import RetainedMessages
 from trio_mqtt.broker.router import Router
-from trio_mqtt.broker.sessions import Sessions
+from trio_mqtt.broker.sessions import Sessions, redirection
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.broker.subscription import JOIN
 from trio_mqtt.broker.timers import Timers
@@ -42,18 +43,20 @@ class Broker:
     def __init__(
         self,
         limits: Limits,
-        authenticators: Mapping[str, Authenticator] | None = None,
+        options: BrokerOptions | None = None,
         *,
+        authenticators: Mapping[str, Authenticator] | None = None,
         authentication_required: bool = False,
     ) -> None:
         self.limits = limits
+        self.options = options = options or BrokerOptions()
         # By authentication method (§4.12).
         self.authenticators = dict(authenticators or {})
         self.authentication_required = authentication_required
         self.statistics = Statistics()
         self.watchers = Watchers()
         self.timers = Timers()
-        self.router = Router(limits.maximum_topic_levels)
+        self.router = Router(limits.maximum_topic_levels, options.shared_strategy)
         self.retained = RetainedMessages(
             limits.maximum_retained_messages, limits.maximum_retained_bytes
         )
@@ -89,6 +92,21 @@ class Broker:
     def serve_stream(self, stream: ByteStream) -> Awaitable[None]:
         """Serve one client, as `handle` does, on a stream that may be written to directly."""
         return Connection(self, stream).run()
+
+    def redirect(self, client_id: str, reference: str, *, moved: bool = False) -> bool:
+        """Send a client to another server, named by `reference` (§4.11); whether it is connected.
+
+        `moved` says that it is to go there from now on. An MQTT 3 client is only disconnected.
+        Raises LocalProtocolError for a reference that is none.
+        """
+        check_reference(reference)
+        connection = self.sessions.connection_of(client_id)
+        if connection is None:
+            return False
+        connection.end(
+            redirection(moved), f"it is sent to {reference}", {"server_reference": reference}
+        )
+        return True
 
     def enter(self, connection: Connection) -> bool:
         """A connection begins; whether there is room for it."""
@@ -150,6 +168,8 @@ class Broker:
             raise LocalProtocolError(f"The topic {topic!r} {problem}.")
         if qos not in (0, 1, 2):
             raise LocalProtocolError(f"there is no QoS {qos}")
+        if retain and not self.options.retain_available:
+            raise LocalProtocolError("this broker keeps no retained messages")
         for name in ("topic_alias", "subscription_identifier"):
             if name in properties:
                 raise LocalProtocolError(f"{name} is the broker's own to set")
@@ -183,11 +203,18 @@ class Broker:
                 )
         return self.router.publish(batch)
 
-    def reason_for(self, message: Publish) -> ReasonCode:
-        """The reason code for a client's message that reached nobody (§3.4.2.1)."""
+    def reason_for(self, message: Publish) -> tuple[ReasonCode, str]:
+        """The reason for a client's message that reached nobody (§3.4.2.1); words if it failed."""
+        if message.topic[0] == "$":
+            return ReasonCode.NOT_AUTHORIZED, "topics that begin with $ are the broker's own"
         if self.router.is_reserved(message.topic):
-            return ReasonCode.NOT_AUTHORIZED
-        return ReasonCode.NO_MATCHING_SUBSCRIBERS
+            return ReasonCode.NOT_AUTHORIZED, self.too_deep
+        return ReasonCode.NO_MATCHING_SUBSCRIBERS, ""
+
+    @property
+    def too_deep(self) -> str:
+        """Why topics and filters with too many levels are refused."""
+        return f"this broker takes topics of {self.limits.maximum_topic_levels} levels at most"
 
     def retained_batches(self, topic_filter: str) -> Iterator[Batch]:
         """The retained messages for a new subscription, with what is left of their expiry.

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.aliases import TopicAliases
 from trio_mqtt.broker.authentication import Authenticated, Authentication
-from trio_mqtt.broker.batch import Batch
+from trio_mqtt.broker.batch import Batch, size_of
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.requests import Requests
+from trio_mqtt.broker.screening import Refused, screen_for
 from trio_mqtt.broker.session import InFlight, Session
 from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
@@ -29,10 +32,15 @@ from trio_mqtt.protocol.packets import (
     Packet,
     PubAck,
     PubAckRun,
+    PubComp,
     Publish,
     PublishRun,
+    PubRec,
     PubRel,
+    SubAck,
+    UnsubAck,
 )
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 
 if TYPE_CHECKING:
@@ -43,6 +51,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trio_mqtt.broker")
 
 
+# What answers a packet of the client, and may say why it refuses.
+Answer = PubAck | PubRec | PubRel | PubComp | SubAck | UnsubAck
+
+KEPT_OVERHEAD = 64  # bytes that a retained message occupies beyond its frame
 SIGN_OF_LIFE = 1_000  # bytes in one read that keep a client alive though they end no packet
 
 
@@ -69,6 +81,8 @@ class Connection:
         self.is_v5 = False
         # Bytes in one packet that the client accepts; None if it set no limit.
         self.maximum_packet_size: int | None = None
+        # The topic aliases that the client is sent; None if it takes none.
+        self.aliases: TopicAliases | None = None
         # Whether the client wants reasons in words (§3.1.2.11.7).
         self.problem_information = True
         self.ended = False
@@ -160,6 +174,7 @@ class Connection:
         if isinstance(error, UnsupportedVersionError):
             # Clients of later versions are answered as MQTT 5 says, others in the words of 3.1.1.
             version = ProtocolVersion.V5 if error.level > 5 else ProtocolVersion.V311
+            # Without words: what it said about them, and about its limits, is not understood.
             self.writer.write(encode(ConnAck(reason_code=error.reason_code), version))
         self.lost(str(error))
 
@@ -174,6 +189,10 @@ class Connection:
         answer = await self._authenticate(connect)
         if answer is None:
             return None
+        reason = answer.properties.get("reason_string", "")
+        if reason and not self.problem_information:
+            answer.properties = answer.properties.copy()
+            del answer.properties["reason_string"]
         session = self.session
         try:
             data = self._within_limit(answer)
@@ -183,9 +202,15 @@ class Connection:
             raise
         if session is None:
             self.writer.write(data)
-            self.lost(answer.properties.get("reason_string", answer.reason_code.sentence))
+            self.lost(reason or answer.reason_code.sentence)
             return None
         self._accepted = True
+        maximum = min(
+            self.protocol.peer_topic_alias_maximum if self.is_v5 else 0,
+            self.broker.limits.client_topic_alias_maximum,
+        )
+        if maximum:
+            self.aliases = TopicAliases(maximum)
         self.broker.statistics.clients_connected += 1
         if self.broker.watchers.present:
             self.broker.watchers.record(
@@ -257,6 +282,12 @@ class Connection:
             answer.properties.pop("reason_string", None)
         try:
             return self.encoded(answer)
+        except LocalProtocolError:
+            # And without what it can do without.
+            answer.properties.pop("response_information", None)
+            answer.properties.pop("server_reference", None)
+        try:
+            return self.encoded(answer)
         except LocalProtocolError as error:
             raise RemoteProtocolError(
                 "it accepts only packets that are too small for CONNACK",
@@ -273,6 +304,21 @@ class Connection:
             return self.protocol.send(packet)
         data = encode(packet, self.protocol.version)
         return data if len(data) <= self.protocol.peer_maximum_packet_size else b""
+
+    def explained(self, packet: Answer, reason: str) -> bytes:
+        """The bytes of an answer that refuses, with the reason in words.
+
+        They are left out where the client wants none (§3.1.2.11.7) or takes no packet so large.
+        Raises LocalProtocolError as the protocol does.
+        """
+        if reason and self.is_v5 and self.problem_information:
+            try:
+                data = self.encoded(replace(packet, properties={"reason_string": reason}))
+            except LocalProtocolError:
+                data = b""
+            if data:
+                return data
+        return self.encoded(packet)
 
     async def _resume(self, session: Session) -> None:
         """Send again what was in flight (§4.4), then let the subscriptions go on."""
@@ -315,7 +361,7 @@ class Connection:
 
     def _again(self, item: InFlight, qos: int) -> tuple[bytes, bytes]:
         """A PUBLISH that was sent before, with DUP set, before and after its packet identifier."""
-        message, retain, identifiers, received_at = item
+        message, retain, (identifiers, _), received_at = item
         properties = message.properties
         interval = properties.get("message_expiry_interval") if properties else None
         if identifiers or interval is not None:
@@ -345,10 +391,18 @@ class Connection:
     def start_delivery(self, subscription: Subscription) -> None:
         """Start the task of a subscription; while the session is being resumed, it waits."""
         if self._resumed and self._nursery is not None:
+            if subscription.group is not None:
+                subscription.group.add(subscription)  # it may have been away
             self._nursery.start_soon(subscription.deliver, self)
 
-    async def _read(self, packets: list[Packet], session: Session) -> None:
+    async def _read(self, first: Sequence[Packet], session: Session) -> None:
+        packets: Sequence[Packet | Refused] = first
         protocol = self.protocol
+        receive: Callable[[bytes], Sequence[Packet | Refused]] = protocol.receive
+        screen = screen_for(self.broker.options, protocol)
+        if screen is not None:
+            receive = screen.receive
+            packets = screen.passed(first)
         readable = self.stream.readable
         receive_nowait = self.stream.receive_nowait
         statistics = self.broker.statistics
@@ -383,16 +437,17 @@ class Connection:
                 self.lost("the connection was lost")
                 return
             statistics.bytes_received += len(data)
-            packets = protocol.receive(data)
+            packets = receive(data)
             # Bytes of a packet that does not end are no sign of life; yet a large one takes long.
             if packets or len(data) >= SIGN_OF_LIFE:
                 self._last_received = current_time()
 
-    def _process(self, packets: Sequence[Packet], session: Session) -> None:
+    def _process(self, packets: Sequence[Packet | Refused], session: Session) -> None:
         """Do what the packets ask for, in order; acknowledgements of one read leave together."""
         acks = self._acks
         messages: list[Publish] = []
         retained: list[Publish] = []
+        keeping = 0
         for packet in packets:
             if isinstance(packet, Publish):
                 qos = packet.qos
@@ -406,6 +461,29 @@ class Connection:
                 messages.append(packet)
                 if packet.retain:
                     retained.append(packet)
+                    # It occupies this much at most; what it may replace is looked at only when
+                    # there is little room.
+                    keeping += size_of(packet) + KEPT_OVERHEAD
+                    if (
+                        qos
+                        and self.is_v5
+                        and not self.broker.retained.has_room_for(len(retained), keeping)
+                    ):
+                        # Those before it first: they may take the last room, or give some back.
+                        messages.pop()
+                        retained.pop()
+                        ack = acks.pop()
+                        if messages:
+                            self._publish(messages, session, retained)
+                            messages, retained = [], []
+                        self._write_acks(session)
+                        if self.broker.retained.takes(packet):
+                            messages.append(packet)
+                            retained.append(packet)
+                            acks.append(ack)
+                        else:
+                            session.receiver.refused(packet.packet_id)
+                            self._requests.refuse(_no_room(packet), session)
             elif isinstance(packet, (PubAckRun, PubAck)):  # alone, with a reason code
                 try:
                     if isinstance(packet, PubAckRun):
@@ -453,10 +531,12 @@ class Connection:
             if codes:
                 self._write_acks(session, codes)
 
-    def _write_acks(self, session: Session, codes: dict[int, ReasonCode] | None = None) -> None:
+    def _write_acks(
+        self, session: Session, codes: dict[int, tuple[ReasonCode, str]] | None = None
+    ) -> None:
         """PUBACK and PUBREC for what was received, in the order of arrival (§4.6).
 
-        `codes` are those that say more than success, by packet identifier.
+        `codes` are those that say more than success, by packet identifier, with words for failures.
         """
         acks = self._acks
         if not acks:
@@ -474,18 +554,28 @@ class Connection:
             data = struct.pack(f">{len(acks)}I", *acks)
         else:
             data = b"".join(
-                struct.pack(">IB", ack + 0x1_0000, code)
+                self._ack_with(ack, *code)
                 if (code := codes.get(ack & 0xFFFF)) is not None
                 else ack.to_bytes(4, "big")
                 for ack in acks
             )
-        for packet_id, code in (codes or {}).items():
-            if code.is_failure and packet_id in session.receiver.accepted:
+        for packet_id, (reason_code, _) in (codes or {}).items():
+            if reason_code.is_failure and packet_id in session.receiver.accepted:
                 session.receiver.refused(packet_id)
                 done += 1
         self.protocol.unacknowledged -= done
         acks.clear()
         self.writer.write(data)
+
+    def _ack_with(self, ack: int, code: ReasonCode, reason: str) -> bytes:
+        """PUBACK or PUBREC with a reason code."""
+        if reason and self.problem_information:
+            kind = PubAck if ack < 0x5000_0000 else PubRec
+            try:
+                return self.explained(kind(ack & 0xFFFF, code), reason)
+            except LocalProtocolError:
+                return b""  # it accepts not even five bytes
+        return struct.pack(">IB", ack + 0x1_0000, code)
 
     def _check_keep_alive(self, timeout: float) -> None:
         """End the connection when nothing came for `timeout` seconds (§3.1.2.10)."""
@@ -504,30 +594,40 @@ class Connection:
 
     # -- the end --------------------------------------------------------------------------------
 
-    def end(self, reason_code: ReasonCode, reason: str = "") -> None:
-        """End the connection, telling an MQTT 5 client why."""
+    def end(
+        self,
+        reason_code: ReasonCode,
+        reason: str = "",
+        properties: Properties = NO_PROPERTIES,
+    ) -> None:
+        """End the connection, telling an MQTT 5 client why, with `properties` where they fit."""
         if self.ended:
             return
         state = self.protocol.state
         if self.is_v5 and state is State.CONNECTED:
-            self._say(Disconnect(_allowed(reason_code, PacketType.DISCONNECT)), reason)
+            code = _allowed(reason_code, PacketType.DISCONNECT)
+            self._say(Disconnect(code, properties), reason)
         elif self.is_v5 and state is State.CONNECTING:
             self._say(ConnAck(reason_code=_allowed(reason_code, PacketType.CONNACK)), reason)
         self.lost(reason or reason_code.sentence)
 
     def _say(self, packet: Disconnect | ConnAck, reason: str) -> None:
         """Send a last packet, with the reason in words where the client takes them (§4.13)."""
-        if reason and (isinstance(packet, ConnAck) or self.problem_information):
-            packet.properties = {"reason_string": reason}
-        try:
-            self.writer.write(self.protocol.send(packet))
-        except LocalProtocolError:
-            # Larger than the client accepts: the code alone is four bytes.
-            packet.properties = {}
+        properties = packet.properties
+        attempts: list[Properties] = [properties, {}]
+        if reason and self.problem_information:
+            with_words = properties.copy()
+            with_words["reason_string"] = reason
+            attempts.insert(0, with_words)
+        for attempt in attempts:
+            # The client may accept nothing so large: the code alone is four bytes.
+            packet.properties = attempt
             try:
                 self.writer.write(self.protocol.send(packet))
             except LocalProtocolError:
-                logger.debug("%s accepts no packet that says why it is ended", self.stream.peer)
+                continue
+            return
+        logger.debug("%s accepts no packet that says why it is ended", self.stream.peer)
 
     def lost(self, reason: str) -> None:
         """The connection is over, for a reason that the client is not told or knows."""
@@ -569,6 +669,15 @@ def _refusal(code: ReasonCode, reason: str) -> ConnAck:
     if reason:
         answer.properties = {"reason_string": reason}
     return answer
+
+
+def _no_room(message: Publish) -> Refused:
+    return Refused(
+        message.packet_id,
+        message.qos,
+        ReasonCode.QUOTA_EXCEEDED,
+        "this broker keeps no more retained messages",
+    )
 
 
 def _allowed(code: ReasonCode, kind: PacketType) -> ReasonCode:

@@ -23,6 +23,8 @@ class Limits:
     receive_maximum: int = 1_000
     # Topic aliases that a client may set (§3.2.2.3.8): one remembered topic each.
     topic_alias_maximum: int = 64
+    # Topic aliases that the broker sets for one client, if it takes any: as above.
+    client_topic_alias_maximum: int = 32
     # QoS 1 and 2 messages in flight to one client; small devices have small buffers.
     maximum_in_flight: int = 128
     # Levels in a topic name or filter: deeper ones are attacks on the matching.

@@ -122,7 +122,7 @@ class Persistence:
                     yield self._stored(message, qos, retain, properties, now)
 
     def _sent(self, qos: int, item: InFlight) -> StoredMessage:
-        message, retain, identifiers, received_at = item
+        message, retain, (identifiers, _), received_at = item
         # It does not expire once it was sent (§4.3.3): its interval counts from when it came.
         properties = _with_identifiers(message.properties, identifiers)
         return self._stored(message, qos, retain, properties, received_at)
@@ -153,7 +153,7 @@ class Persistence:
             item = self._in_flight(message)
             session.sender.in_flight[packet_id] = (message.qos, item)
         for packet_id in kept.released:
-            session.sender.released[packet_id] = (Publish(""), False, (), now)
+            session.sender.released[packet_id] = (Publish(""), False, ((), ""), now)
         session.receiver.accepted.update(kept.received)
         for one in kept.subscriptions:
             options = packets.Subscription(
@@ -166,14 +166,15 @@ class Persistence:
     def _in_flight(self, kept: StoredMessage) -> InFlight:
         properties, identifiers = _without_identifiers(kept.properties)
         message = Publish(kept.topic, kept.payload, kept.qos, properties=properties)
-        return message, kept.retain, identifiers, kept.stored_at - self._epoch
+        return message, kept.retain, (identifiers, ""), kept.stored_at - self._epoch
 
     def _put_back(self, subscription: Subscription, kept: StoredMessage, now: float) -> None:
         message = self._message(kept, now)
         if message is None:
             return
         message.properties, identifiers = _without_identifiers(message.properties)
-        target = Target(subscription, kept.qos, True, identifiers, False)
+        shared = subscription.shared_filter
+        target = Target(subscription, kept.qos, True, identifiers, False, shared)
         subscription.offer(target, Batch([message], received_at=now))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.events import Subscribed, Unsubscribed
+from trio_mqtt.broker.screening import Refused, unoffered_filter
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import (
     Auth,
@@ -12,6 +14,7 @@ from trio_mqtt.protocol.packets import (
     Packet,
     PingReq,
     PingResp,
+    PubAck,
     PubComp,
     PubRec,
     PubRel,
@@ -25,7 +28,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.connection import Answer, Connection
     from trio_mqtt.broker.session import Session
 
 
@@ -37,7 +40,7 @@ class Requests:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def handle(self, packet: Packet, session: Session) -> None:
+    def handle(self, packet: Packet | Refused, session: Session) -> None:
         """Do what `packet` asks for and answer it."""
         if isinstance(packet, PubRec):
             self._pubrec(packet, session)
@@ -60,11 +63,29 @@ class Requests:
             self._disconnect(packet, session)
         elif isinstance(packet, Auth):
             self._connection.on_auth(packet)
+        elif isinstance(packet, Refused):
+            self.refuse(packet, session)
 
-    def _answer(self, packet: Packet) -> None:
+    def refuse(self, message: Refused, session: Session) -> None:
+        """Answer a message that goes nowhere (§3.4.2.1, §3.5.2.1)."""
+        self._connection.protocol.unacknowledged -= 1
+        packet_id = message.packet_id
+        if message.qos == 2 and packet_id in session.receiver.accepted:
+            self._answer(PubRec(packet_id))  # a repetition of one that was taken
+            return
+        statistics = self._connection.broker.statistics
+        statistics.messages_received += 1
+        statistics.messages_dropped += 1
+        answer = PubAck if message.qos == 1 else PubRec
+        self._answer(answer(packet_id, message.reason_code), message.reason)
+
+    def _answer(self, packet: Answer | PingResp, reason: str = "") -> None:
         connection = self._connection
         try:
-            data = connection.encoded(packet)
+            if isinstance(packet, PingResp):
+                data = connection.encoded(packet)
+            else:
+                data = connection.explained(packet, reason)
         except LocalProtocolError:
             connection.end(
                 ReasonCode.PACKET_TOO_LARGE,
@@ -84,20 +105,49 @@ class Requests:
         """SUBSCRIBE: one reason code for each filter, then its retained messages (§3.8.4)."""
         identifiers = packet.properties.get("subscription_identifier")
         identifier = identifiers[0] if identifiers else None
+        offered = self._connection.broker.options
+        unoffered = self._unoffered(packet)
+        if unoffered is not None and self._connection.is_v5:
+            # It was told in CONNACK, so this is a protocol error (§3.2.2.3.11 to .13).
+            self._connection.end(*unoffered)
+            return
         codes: list[ReasonCode] = []
+        reasons: dict[str, None] = {}
         for options in packet.subscriptions:
-            code = self._problem(options, session)
-            if code is None:
+            problem = self._problem(options, session)
+            if problem is None:
+                if options.qos > offered.maximum_qos:
+                    options = replace(options, qos=offered.maximum_qos)
                 self._grant(options, identifier, session)
-                code = ReasonCode(options.qos)
-            codes.append(code)
+                codes.append(ReasonCode(options.qos))
+            else:
+                codes.append(problem[0])
+                reasons[problem[1]] = None
         # The tasks that send retained messages run only after this, so SUBACK comes first.
-        self._answer(SubAck(packet.packet_id, codes))
+        self._answer(SubAck(packet.packet_id, codes), "; ".join(reasons))
+
+    def _unoffered(self, packet: Subscribe) -> tuple[ReasonCode, str] | None:
+        """What a SUBSCRIBE asks for that this broker does not offer at all."""
+        offered = self._connection.broker.options
+        if (
+            not offered.subscription_identifier_available
+            and "subscription_identifier" in packet.properties
+        ):
+            return (
+                ReasonCode.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED,
+                "this broker takes no subscription identifiers",
+            )
+        for options in packet.subscriptions:
+            unoffered = unoffered_filter(options.topic_filter, offered)
+            if unoffered is not None:
+                return unoffered
+        return None
 
     def _grant(self, options: Subscription, identifier: int | None, session: Session) -> None:
         broker = self._connection.broker
         subscription, new = broker.sessions.subscribe(session, options, identifier)
         wanted = options.retain_handling == 0 or (options.retain_handling == 1 and new)
+        wanted = wanted and broker.options.retain_available
         if wanted and parse_shared(options.topic_filter) is None:
             for batch in broker.retained_batches(options.topic_filter):
                 subscription.offer_retained(batch)
@@ -106,18 +156,25 @@ class Requests:
         if broker.watchers.present:
             broker.watchers.record(Subscribed(session.client_id, options.topic_filter, options.qos))
 
-    def _problem(self, options: Subscription, session: Session) -> ReasonCode | None:
-        """The reason code that refuses a subscription (§3.9.3), if one must."""
-        limits = self._connection.broker.limits
+    def _problem(self, options: Subscription, session: Session) -> tuple[ReasonCode, str] | None:
+        """The reason that refuses a subscription (§3.9.3), as code and in words, if one must."""
+        broker = self._connection.broker
+        limits = broker.limits
         if options.topic_filter.count("/") >= limits.maximum_topic_levels:
-            return ReasonCode.TOPIC_FILTER_INVALID
+            return ReasonCode.TOPIC_FILTER_INVALID, broker.too_deep
+        unoffered = unoffered_filter(options.topic_filter, broker.options)
+        if unoffered is not None:
+            return unoffered
         if session.retained_waiting > limits.maximum_queued_messages:
-            return ReasonCode.QUOTA_EXCEEDED
+            return ReasonCode.QUOTA_EXCEEDED, "too many retained messages wait for this client"
         if (
             len(session.subscriptions) >= limits.maximum_subscriptions
             and options.topic_filter not in session.subscriptions
         ):
-            return ReasonCode.QUOTA_EXCEEDED
+            return (
+                ReasonCode.QUOTA_EXCEEDED,
+                f"a client may have {limits.maximum_subscriptions} subscriptions",
+            )
         return None
 
     def _unsubscribe(self, packet: Unsubscribe, session: Session) -> None:

@@ -43,13 +43,10 @@ class RetainedMessages:
         if not message.payload:
             self._remove(levels)
             return True
-        # The frame is let go: it would keep the payload in memory twice.
-        kept = Publish(
-            message.topic, message.payload, message.qos, retain=True, properties=message.properties
-        )
+        kept = _kept(message)
         older = self._at(levels)
         size = self._bytes + size_of(kept) - (0 if older is None else size_of(older))
-        if size > self._maximum_bytes or (older is None and self._count >= self._maximum):
+        if self._is_too_much(size, older):
             self._remove(levels)
             return False
         interval = message.properties.get("message_expiry_interval")
@@ -66,6 +63,21 @@ class RetainedMessages:
         node.stored_at = now
         node.message = kept
         return True
+
+    def _is_too_much(self, size: int, older: Publish | None) -> bool:
+        return size > self._maximum_bytes or (older is None and self._count >= self._maximum)
+
+    def has_room_for(self, count: int, size: int) -> bool:
+        """Whether so many messages of so many bytes fit in, even if they replace none."""
+        return self._count + count <= self._maximum and self._bytes + size <= self._maximum_bytes
+
+    def takes(self, message: Publish) -> bool:
+        """Whether `store` has room for a message."""
+        if not message.payload:
+            return True
+        older = self._at(message.topic.split("/"))
+        size = self._bytes + size_of(_kept(message)) - (0 if older is None else size_of(older))
+        return not self._is_too_much(size, older)
 
     def expire(self, now: float) -> None:
         """Remove the messages whose expiry interval has passed (§3.3.2.3.3)."""
@@ -127,6 +139,13 @@ class RetainedMessages:
                 child_or_none = node.children.get(level)
                 if child_or_none is not None:
                     stack.append((child_or_none, depth + 1))
+
+
+def _kept(message: Publish) -> Publish:
+    """A message as it is kept. Its frame is let go: it would hold the payload twice."""
+    return Publish(
+        message.topic, message.payload, message.qos, retain=True, properties=message.properties
+    )
 
 
 def _below(top: _Node, *, at_root: bool) -> Iterator[tuple[Publish, float]]:

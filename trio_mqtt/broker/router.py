@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.batch import Batch
+from trio_mqtt.broker.options import SharedStrategy
+from trio_mqtt.broker.shared import SharedGroup
 from trio_mqtt.broker.subscription import Subscription, Target
 from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.protocol.topics import has_wildcard, parse_shared
@@ -15,27 +17,6 @@ if TYPE_CHECKING:
 
 REMEMBERED = 100_000  # topics whose match is remembered; beyond that all are forgotten at once
 REMEMBERED_LENGTH = 512  # characters: longer topics are looked up each time, not kept in memory
-
-
-class SharedGroup:
-    """The members of one `$share/NAME/FILTER` (MQTT 5.0 §4.8.2); each message goes to one."""
-
-    __slots__ = ("_next", "members")
-
-    def __init__(self) -> None:
-        self.members: dict[Subscription, None] = {}
-        self._next = 0
-
-    def choose(self) -> Target:
-        """The next member in turn, of those that are connected if any is."""
-        members = list(self.members)
-        for _ in members:
-            self._next = (self._next + 1) % len(members)
-            if members[self._next].session.connection is not None:
-                break
-        else:
-            self._next = (self._next + 1) % len(members)
-        return members[self._next].target
 
 
 class Match:
@@ -72,7 +53,12 @@ class _Node:
 class Router:
     """All subscriptions of a broker."""
 
-    def __init__(self, maximum_levels: int) -> None:
+    def __init__(
+        self,
+        maximum_levels: int,
+        shared_strategy: SharedStrategy = SharedStrategy.ROUND_ROBIN,
+    ) -> None:
+        self._shared_strategy = shared_strategy
         self._maximum_levels = maximum_levels
         self._root = _Node()
         self._remembered: dict[str, Match] = {}
@@ -89,7 +75,11 @@ class Router:
                 child = node.children[level] = _Node()
             node = child
         if shared:
-            node.groups.setdefault(shared[0], SharedGroup()).members[subscription] = None
+            group = node.groups.get(shared[0])
+            if group is None:
+                group = node.groups[shared[0]] = SharedGroup(self._shared_strategy)
+            group.add(subscription)
+            subscription.group = group
         else:
             node.subscriptions[subscription] = None
         self._forget(plain)
@@ -109,8 +99,8 @@ class Router:
         if shared:
             group = node.groups.get(shared[0])
             if group is not None:
-                group.members.pop(subscription, None)
-                if not group.members:
+                group.discard(subscription)
+                if not group:
                     del node.groups[shared[0]]
         else:
             node.subscriptions.pop(subscription, None)
@@ -121,6 +111,14 @@ class Router:
                 break
             del parent.children[level]
         self._forget(plain)
+
+    def group(self, shared_filter: str) -> SharedGroup | None:
+        """Who shares `$share/NAME/FILTER` now; None if nobody does."""
+        shared = parse_shared(shared_filter)
+        node: _Node | None = self._root
+        for level in shared[1].split("/") if shared else ():
+            node = None if node is None else node.children.get(level)
+        return None if node is None or shared is None else node.groups.get(shared[0])
 
     def _forget(self, plain_filter: str) -> None:
         """A change of subscriptions to this filter: forget the matches that it may concern."""
@@ -226,11 +224,7 @@ class Router:
             for target in match.targets:
                 target.subscription.offer(target, batch)
         for group in match.groups:
-            shares: dict[Target, list[Publish]] = {}
-            for message in batch.messages:
-                shares.setdefault(group.choose(), []).append(message)
-            for target, share in shares.items():
-                target.subscription.offer(target, batch.part(share))
+            group.deliver(batch)
 
     def _target_of_sender(self, topic: str, sender: Session) -> Target | None:
         """How a message reaches its own sender, who has some no local (§3.8.3.1)."""

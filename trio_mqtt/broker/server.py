@@ -13,6 +13,7 @@ import trio
 from trio_mqtt.broker.authentication import Authenticator
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Persistence
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.records import Storage
@@ -28,6 +29,7 @@ logger = logging.getLogger("trio_mqtt.broker")
 async def open_broker(
     *urls: str,
     limits: Limits | None = None,
+    options: BrokerOptions | None = None,
     storage: Storage | None = None,
     authenticators: Mapping[str, Authenticator] | None = None,
     authentication_required: bool = False,
@@ -36,10 +38,11 @@ async def open_broker(
 
     It listens at all `urls` (none: mqtt://127.0.0.1:1883; port 0 takes a free one, and `url` of
     the broker says which). At the end wills are published and clients told (MQTT 5.0 §4.13).
-    `storage` keeps sessions and retained messages for the broker that uses it next; by default
-    they end with this one. `authenticators` are those of the authentication methods that clients
-    may name (§4.12), such as {"SCRAM-SHA-256": ScramAuthenticator(...)}. With
-    `authentication_required`, clients that name none are refused, all of MQTT 3 among them.
+    `limits` are its bounds, `options` what it offers. `storage` keeps sessions and retained
+    messages for the broker that uses it next; by default they end with this one. `authenticators`
+    are those of the authentication methods that clients may name (§4.12), such as
+    {"SCRAM-SHA-256": ScramAuthenticator(...)}. With `authentication_required`, clients that name
+    none are refused, all of MQTT 3 among them.
 
         async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
             print(broker.url)
@@ -49,7 +52,10 @@ async def open_broker(
     """
     addresses = [parse_url(url) for url in urls or (DEFAULT_URL,)]
     broker = Broker(
-        limits or Limits(), authenticators, authentication_required=authentication_required
+        limits or Limits(),
+        options,
+        authenticators=authenticators,
+        authentication_required=authentication_required,
     )
     listeners: list[Listener] = []
     try:
@@ -115,13 +121,14 @@ async def _run_tasks(
 async def serve(
     *urls: str,
     limits: Limits | None = None,
+    options: BrokerOptions | None = None,
     task_status: trio.TaskStatus[Broker] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Be a broker until the process is told to stop: by Ctrl-C, SIGTERM or cancellation.
 
     `trio.run(trio_mqtt.serve)` is a whole program. Arguments and errors are those of `open_broker`.
     """
-    async with open_broker(*urls, limits=limits) as broker:
+    async with open_broker(*urls, limits=limits, options=options) as broker:
         if threading.current_thread() is not threading.main_thread():
             task_status.started(broker)
             await trio.sleep_forever()  # signals reach the main thread only

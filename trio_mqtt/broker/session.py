@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.subscription import Subscription
     from trio_mqtt.broker.timers import Timer
 
-# What is in flight: the message, the RETAIN flag it was sent with, its subscription identifiers,
-# and when it was received, as they are needed to send it again.
-InFlight = tuple[Publish, bool, tuple[int, ...], float]
+# What is in flight: the message, the RETAIN flag it was sent with, its subscription identifiers
+# with the `$share/NAME/FILTER` that it came by ("" if it is not shared), and when it was received,
+# as they are needed to send it again.
+InFlight = tuple[Publish, bool, tuple[tuple[int, ...], str], float]
 
 NEVER = 0xFFFF_FFFF  # a session expiry interval that does not end (§3.1.2.11.2)
 
@@ -86,6 +87,11 @@ class Session:
         self.connection = None
         self._released.set()
         return True
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether a connection has the session or waits for it."""
+        return self._claimant is not None
 
     def disown(self) -> None:
         """End whatever connection has the session or waits for it: another one takes its place."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.batch import Batch
+from trio_mqtt.broker.batch import Batch, size_of
+from trio_mqtt.broker.screening import problem_of
 from trio_mqtt.broker.session import NEVER, Session
 from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.protocol import packets
@@ -15,11 +16,17 @@ from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Publish
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.protocol.topics import parse_shared
+from trio_mqtt.protocol.topics import topic_name_problem
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.broker import Broker
     from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.shared import SharedGroup
+
+
+def redirection(moved: bool) -> ReasonCode:
+    """The reason code that sends a client to another server, for good or for now (§4.11)."""
+    return ReasonCode.SERVER_MOVED if moved else ReasonCode.USE_ANOTHER_SERVER
 
 
 class Sessions:
@@ -35,6 +42,11 @@ class Sessions:
     def all(self) -> list[Session]:
         """The sessions that there are now."""
         return list(self._sessions.values())
+
+    def connection_of(self, client_id: str) -> Connection | None:
+        """The connection that serves a client now, if it is connected."""
+        session = self._sessions.get(client_id)
+        return None if session is None else session.connection
 
     # -- CONNECT --------------------------------------------------------------------------------
 
@@ -73,10 +85,19 @@ class Sessions:
             min(connection.protocol.peer_receive_maximum, limits.maximum_in_flight)
         )
         if connect.protocol_version == ProtocolVersion.V5:
-            self._tell_limits(connect, properties)
+            self._tell_limits(connect, client_id, properties)
         return ConnAck(present, ReasonCode.SUCCESS, properties)
 
     def _refusal(self, connect: Connect) -> ConnAck | None:
+        options = self._broker.options
+        if options.server_reference is not None:
+            return ConnAck(
+                reason_code=redirection(options.server_moved),
+                properties={
+                    "server_reference": options.server_reference,
+                    "reason_string": "this broker's clients are served by another",
+                },
+            )
         limits = self._broker.limits
         version = connect.protocol_version
         client_id = connect.client_id
@@ -93,6 +114,10 @@ class Sessions:
         elif self._is_full(client_id):
             code = ReasonCode.QUOTA_EXCEEDED
             problem = "this broker keeps no more sessions"
+        elif connect.will is not None:
+            refused = problem_of(connect.will, options)
+            if refused is not None:
+                code, problem = refused
         if problem is None:
             return None
         return ConnAck(reason_code=code, properties={"reason_string": problem})
@@ -111,13 +136,29 @@ class Sessions:
             properties["session_expiry_interval"] = limit
         return min(asked, limit)
 
-    def _tell_limits(self, connect: Connect, properties: Properties) -> None:
+    def _tell_limits(self, connect: Connect, client_id: str, properties: Properties) -> None:
         """The server's limits in CONNACK (§3.2.2.3), where they are not what MQTT 5 supposes."""
         limits = self._broker.limits
         properties["receive_maximum"] = limits.receive_maximum
         properties["maximum_packet_size"] = limits.maximum_packet_size
         if limits.topic_alias_maximum:
             properties["topic_alias_maximum"] = limits.topic_alias_maximum
+        options = self._broker.options
+        if options.maximum_qos < 2:
+            properties["maximum_qos"] = options.maximum_qos
+        if not options.retain_available:
+            properties["retain_available"] = 0
+        if not options.wildcard_subscription_available:
+            properties["wildcard_subscription_available"] = 0
+        if not options.subscription_identifier_available:
+            properties["subscription_identifier_available"] = 0
+        if not options.shared_subscription_available:
+            properties["shared_subscription_available"] = 0
+        prefix = options.response_topic_prefix
+        if prefix is not None and connect.properties.get("request_response_information") == 1:
+            start = prefix + client_id
+            if topic_name_problem(start) is None:
+                properties["response_information"] = start
         keep_alive = connect.keep_alive
         if keep_alive == 0 or keep_alive > limits.maximum_keep_alive:
             properties["server_keep_alive"] = limits.maximum_keep_alive
@@ -136,6 +177,8 @@ class Sessions:
             self.publish_will(session)
         if ended:
             return
+        if expiry and not session.is_claimed and not self._broker.closing:
+            self._share_what_is_left(session)
         if expiry < NEVER:
             session.expires_at = trio.current_time() + expiry
         if expiry == 0:
@@ -173,11 +216,56 @@ class Sessions:
         del self._sessions[session.client_id]
         self._broker.statistics.sessions -= 1
         session.cancel_timer()
+        for subscription in session.subscriptions.values():
+            if subscription.shared_filter:
+                self._broker.router.remove(subscription)
+        self._share_what_is_left(session, ended=True)
         for topic_filter in list(session.subscriptions):
             self.unsubscribe(session, topic_filter)
         if session.connection is None:
             self.publish_will(session)
         session.disown()
+
+    def _share_what_is_left(self, session: Session, *, ended: bool = False) -> None:
+        """Give what a member of shared subscriptions leaves behind to the others (§4.8.2).
+
+        While it may come back, only to those that are connected, and only if none of them could be
+        made to drop anything. What was sent at QoS 2 is given to nobody else.
+        """
+        sent = [
+            (packet_id, message, shared_filter, at)
+            for packet_id, qos, (message, _, (_, shared_filter), at) in session.sender.to_resend()
+            if shared_filter and qos == 1
+        ]
+        count = session.queued_messages + len(sent)
+        size = session.queued_bytes + sum(size_of(message) for _, message, _, _ in sent)
+        if not count:
+            return
+        willing: dict[SharedGroup, bool] = {}
+
+        def takes_over(group: SharedGroup) -> bool:
+            if group not in willing:
+                willing[group] = ended or group.has_room_for(count, size)
+            return willing[group]
+
+        for packet_id, message, shared_filter, at in sent:
+            group = self._broker.router.group(shared_filter)
+            if group is not None and takes_over(group):
+                del session.sender.in_flight[packet_id]
+                # Without its frame: who published it, and in which version, is not known any more.
+                again = Publish(
+                    message.topic,
+                    message.payload,
+                    message.qos,
+                    message.retain,
+                    properties=message.properties,
+                )
+                group.deliver(Batch([again], received_at=at))
+        for subscription in session.subscriptions.values():
+            group = subscription.group
+            if group is not None and takes_over(group):
+                for _, batch in subscription.withdraw():
+                    group.deliver(batch)
 
     def restore(self, client_id: str, expires_at: float | None) -> Session:
         """A session that has outlived an earlier broker; None if it never expires."""
@@ -214,7 +302,8 @@ class Sessions:
     def unsubscribe(self, session: Session, topic_filter: str) -> bool:
         """End a subscription; whether there was one (§3.10.4).
 
-        What waits in it and matches another subscription of the session waits there from now on.
+        What waits in it and matches another subscription of the session waits there from now on;
+        what it shares with others waits for them.
         """
         subscription = session.subscriptions.pop(topic_filter, None)
         if subscription is None:
@@ -222,8 +311,9 @@ class Sessions:
         self._broker.statistics.subscriptions -= 1
         router = self._broker.router
         router.remove(subscription)
-        shared = parse_shared(topic_filter) is not None
         for _, batch in subscription.close():
-            if not batch.retained and not shared:
+            if subscription.group is not None:
+                subscription.group.deliver(batch)
+            elif not batch.retained:
                 router.pass_on(batch, session)
         return True

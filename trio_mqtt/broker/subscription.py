@@ -13,11 +13,13 @@ import trio
 
 from trio_mqtt.broker.batch import Batch, size_of
 from trio_mqtt.protocol import packets
+from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Connection
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.session import Session
+    from trio_mqtt.broker.shared import SharedGroup
     from trio_mqtt.broker.statistics import Statistics
 
 JOIN = 256 * 1024  # bytes of several batches that are written together
@@ -31,7 +33,8 @@ class Target:
     one carries the message at the highest QoS granted, with the identifiers of all (§3.3.4).
     """
 
-    __slots__ = ("identifiers", "no_local", "qos", "retain_as_published", "subscription")
+    __slots__ = ("identifiers", "no_local", "origin", "qos", "retain_as_published",
+                 "subscription")  # fmt: skip
 
     def __init__(
         self,
@@ -40,19 +43,22 @@ class Target:
         retain_as_published: bool,
         identifiers: tuple[int, ...],
         no_local: bool,
+        shared_filter: str = "",
     ) -> None:
         self.subscription = subscription
         self.qos = qos
         self.retain_as_published = retain_as_published
         self.identifiers = identifiers
         self.no_local = no_local
+        # What is remembered of a message in flight: its identifiers, and who shares it.
+        self.origin = identifiers, shared_filter
 
 
 class Subscription:
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
     __slots__ = ("_at", "_current", "_idle", "_incoming", "_limits", "_outgoing", "_statistics",
-                 "_waiting", "closed", "serial", "session", "target",
+                 "_waiting", "closed", "group", "serial", "session", "shared_filter", "target",
                  "topic_filter")  # fmt: skip
 
     def __init__(
@@ -62,6 +68,9 @@ class Subscription:
         self.topic_filter = topic_filter
         self.serial = next(_serials)  # tells which subscription is the older one
         self.closed = False
+        # `$share/NAME/FILTER`; empty if it is not shared.
+        self.shared_filter = topic_filter if parse_shared(topic_filter) else ""
+        self.group: SharedGroup | None = None  # the router's to set, where it is shared
         self._limits = limits
         self._statistics = statistics
         # Every batch holds at least one message, so the bounds on queued messages and on retained
@@ -87,6 +96,7 @@ class Subscription:
             options.retain_as_published,
             () if identifier is None else (identifier,),
             options.no_local,
+            self.shared_filter,
         )
 
     def offer(self, target: Target, batch: Batch) -> None:
@@ -162,6 +172,14 @@ class Subscription:
             return None
         return batch if len(fitting) == batch.count else batch.part(fitting)
 
+    def has_room_for(self, count: int, size: int) -> bool:
+        """Whether so many messages of so many bytes, of any QoS, can wait for the session too."""
+        session, limits = self.session, self._limits
+        return (
+            2 * (session.queued_messages + count) <= limits.maximum_queued_messages
+            and 2 * (session.queued_bytes + size) <= limits.maximum_queued_bytes
+        )
+
     def offer_retained(self, batch: Batch) -> None:
         """Queue the retained messages that a SUBSCRIBE asks for; they come on top of the bounds.
 
@@ -183,19 +201,25 @@ class Subscription:
     def close(self) -> list[tuple[Target, Batch]]:
         """End the subscription and its task; return what waited and was not sent."""
         self.closed = True
+        waiting = self.withdraw()
         self._incoming.close()
+        if self._idle is not None:
+            self._wake(self._idle)
+        return waiting
+
+    def withdraw(self) -> list[tuple[Target, Batch]]:
+        """Take back what waits and was not sent."""
         waiting = []
         if self._current is not None:
             target, batch = self._current
             self._forget(batch)
             waiting.append((target, batch.part(batch.messages[self._at :])))
             self._current = None
+            self._at = 0
         while self._waiting:
             target, batch = self._take()
             self._forget(batch)
             waiting.append((target, batch))
-        if self._idle is not None:
-            self._wake(self._idle)
         return waiting
 
     def _take(self) -> tuple[Target, Batch]:
@@ -256,7 +280,12 @@ class Subscription:
         maximum = connection.maximum_packet_size
         now = trio.current_time() if batch.expires else 0.0
         encoded, joined = batch.encoded(target, connection.is_v5, maximum, now)
-        if joined is not None and (maximum is None or len(joined) <= maximum):
+        aliases = connection.aliases
+        if (
+            joined is not None
+            and (aliases is None or not encoded)  # what goes on as it came keeps its topics
+            and (maximum is None or len(joined) <= maximum)
+        ):
             ready.append(joined)
             statistics.messages_sent += batch.count
             self._current = None
@@ -278,6 +307,8 @@ class Subscription:
                 if maximum is not None and len(entry) > maximum:
                     statistics.messages_dropped += 1
                     continue
+                if aliases is not None:
+                    entry = aliases.whole(messages[index].topic, entry, maximum)
                 append(entry)
                 size += len(entry)
                 sent += 1
@@ -293,8 +324,10 @@ class Subscription:
             message = messages[index]
             packet_id = begin(
                 qos,
-                (message, message.retain and keep_retain, target.identifiers, batch.received_at),
+                (message, message.retain and keep_retain, target.origin, batch.received_at),
             )
+            if aliases is not None:
+                before, after = aliases.parts(message.topic, before, after, maximum)
             ready += before, packet_id.to_bytes(2, "big"), after
             size += len(before) + len(after)
             sent += 1

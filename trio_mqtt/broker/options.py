@@ -1,0 +1,66 @@
+"""What the broker offers and how it behaves, where a choice is not a matter of bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.protocol.topics import topic_name_problem
+from trio_mqtt.protocol.wire import encode_utf8
+
+
+class SharedStrategy(Enum):
+    """Which member of a shared subscription gets a message (MQTT 5.0 §4.8.2).
+
+    Members that are connected come before all others.
+    """
+
+    ROUND_ROBIN = "round-robin"  # each in turn
+    LEAST_LOADED = "least-loaded"  # who has the fewest messages waiting and in flight
+    HASH = "hash"  # the same for all messages of a publishing client, while the members stay
+    STICKY = "sticky"  # the same for all messages, until it goes away
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerOptions:
+    """What the broker offers to its clients.
+
+    Raises LocalProtocolError for what no broker can offer.
+    """
+
+    shared_strategy: SharedStrategy = SharedStrategy.ROUND_ROBIN
+    # What is not offered is told in CONNACK (MQTT 5.0 §3.2.2.3.4 to .13); who asks for it anyway
+    # is disconnected, and where MQTT 3 has an answer that says no, gets that. Subscriptions at a
+    # higher QoS are granted at the maximum.
+    maximum_qos: int = 2
+    retain_available: bool = True
+    wildcard_subscription_available: bool = True
+    subscription_identifier_available: bool = True
+    shared_subscription_available: bool = True
+    # Whether payloads that are said to be text are looked at (§3.3.2.3.2): what is not UTF-8 is
+    # refused. It takes time for each of these messages.
+    check_payload_format: bool = False
+    # Told, with its client identifier appended, to a client that asks for response information
+    # (§3.2.2.3.15): the start of the topics at which it awaits responses. None: nothing is told.
+    response_topic_prefix: str | None = None
+    # Where clients are sent instead of being served (§4.11), and whether for good.
+    server_reference: str | None = None
+    server_moved: bool = False
+
+    def __post_init__(self) -> None:
+        prefix = self.response_topic_prefix
+        problem = None if prefix is None else topic_name_problem(prefix)
+        if problem is not None:
+            raise LocalProtocolError(f"The prefix {prefix!r} {problem}.")
+        if self.server_reference is not None:
+            check_reference(self.server_reference)
+        if self.maximum_qos not in (0, 1, 2):
+            raise LocalProtocolError(f"there is no QoS {self.maximum_qos}")
+
+
+def check_reference(reference: str) -> None:
+    """Raise LocalProtocolError for what names no other server (§4.11)."""
+    if not reference:
+        raise LocalProtocolError("a server reference names a server")
+    encode_utf8(reference)

@@ -1,0 +1,103 @@
+"""What a client publishes, held to what the broker offers: only where it offers less than all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trio_mqtt.errors import RemoteProtocolError
+from trio_mqtt.protocol.packets import Packet, Publish, Will
+from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.topics import has_wildcard, parse_shared
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.options import BrokerOptions
+    from trio_mqtt.protocol.connection import ServerConnection
+
+
+@dataclass(slots=True)
+class Refused:
+    """Stands where a message of QoS 1 or 2 did that is answered with a reason code only."""
+
+    packet_id: int
+    qos: int
+    reason_code: ReasonCode
+    reason: str
+
+
+class Screen:
+    """Looks at the packets of one connection before anybody else does."""
+
+    __slots__ = ("_options", "_protocol")
+
+    def __init__(self, options: BrokerOptions, protocol: ServerConnection) -> None:
+        self._options = options
+        self._protocol = protocol
+
+    def receive(self, data: bytes) -> Sequence[Packet | Refused]:
+        """What the protocol makes of `data`, as far as the broker offers it."""
+        return self.passed(self._protocol.receive(data))
+
+    def passed(self, packets: Sequence[Packet]) -> Sequence[Packet | Refused]:
+        """The packets up to one that asks too much: that is the protocol's violation then."""
+        passed: list[Packet | Refused] = []
+        for packet in packets:
+            if isinstance(packet, Publish):
+                problem = problem_of(packet, self._options)
+                if problem is not None:
+                    code, reason = problem
+                    if code != ReasonCode.PAYLOAD_FORMAT_INVALID or packet.qos == 0:
+                        self._protocol.violation = RemoteProtocolError(reason, code)
+                        break
+                    passed.append(Refused(packet.packet_id, packet.qos, code, reason))
+                    continue
+            passed.append(packet)
+        return passed
+
+
+def screen_for(options: BrokerOptions, protocol: ServerConnection) -> Screen | None:
+    """What looks at the packets of a connection; None if there is nothing to look for."""
+    offers_all = options.maximum_qos == 2 and options.retain_available
+    if offers_all and not options.check_payload_format:
+        return None
+    return Screen(options, protocol)
+
+
+def problem_of(message: Publish | Will, options: BrokerOptions) -> tuple[ReasonCode, str] | None:
+    """What is wrong with a message or will for this broker, as a reason code and in words.
+
+    It asks for what is not offered (MQTT 5.0 §3.2.2.3.4, §3.2.2.3.5), or is not the text that it
+    says it is (§3.3.2.3.2).
+    """
+    if message.qos > options.maximum_qos:
+        return (
+            ReasonCode.QOS_NOT_SUPPORTED,
+            f"this broker takes messages of QoS {options.maximum_qos} at most",
+        )
+    if message.retain and not options.retain_available:
+        return ReasonCode.RETAIN_NOT_SUPPORTED, "this broker keeps no retained messages"
+    if options.check_payload_format and message.properties.get("payload_format_indicator") == 1:
+        try:
+            message.payload.decode()
+        except UnicodeDecodeError as error:
+            return (
+                ReasonCode.PAYLOAD_FORMAT_INVALID,
+                f"the payload is not UTF-8 as it says: {error.reason} at byte {error.start}",
+            )
+    return None
+
+
+def unoffered_filter(topic_filter: str, options: BrokerOptions) -> tuple[ReasonCode, str] | None:
+    """What a topic filter asks for that is not offered (MQTT 5.0 §3.2.2.3.11, §3.2.2.3.13)."""
+    if not options.shared_subscription_available and parse_shared(topic_filter) is not None:
+        return (
+            ReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
+            "this broker takes no shared subscriptions",
+        )
+    if not options.wildcard_subscription_available and has_wildcard(topic_filter):
+        return (
+            ReasonCode.WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED,
+            "this broker takes no subscriptions with wildcards",
+        )
+    return None

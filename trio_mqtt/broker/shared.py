@@ -1,0 +1,166 @@
+"""Shared subscriptions (MQTT 5.0 §4.8.2): each message goes to one member of a group."""
+
+from __future__ import annotations
+
+import heapq
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from trio_mqtt.broker.options import SharedStrategy
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.batch import Batch
+    from trio_mqtt.broker.subscription import Subscription
+    from trio_mqtt.protocol.packets import Publish
+
+
+class _Ring:
+    """Members in turn; no step and no change takes longer for there being many."""
+
+    __slots__ = ("_places", "_turn", "members")
+
+    def __init__(self) -> None:
+        self.members: list[Subscription] = []
+        self._places: dict[Subscription, int] = {}
+        self._turn = 0
+
+    def add(self, member: Subscription) -> None:
+        if member not in self._places:
+            self._places[member] = len(self.members)
+            self.members.append(member)
+
+    def discard(self, member: Subscription) -> None:
+        place = self._places.pop(member, None)
+        if place is None:
+            return
+        last = self.members.pop()
+        if last is not member:
+            self.members[place] = last
+            self._places[last] = place
+            if place == self._turn - 1:
+                self._turn = place  # who took its place has not had its turn
+
+    def next(self) -> Subscription:
+        turn = self._turn % len(self.members)
+        self._turn = turn + 1
+        return self.members[turn]
+
+    def skip(self, turns: int) -> None:
+        self._turn += turns
+
+
+class SharedGroup:
+    """The members of one `$share/NAME/FILTER`.
+
+    Those that have gone are noticed when it is their turn, those that come back say so.
+    """
+
+    __slots__ = ("_away", "_favourite", "_present", "_strategy")
+
+    def __init__(self, strategy: SharedStrategy) -> None:
+        self._strategy = strategy
+        self._present = _Ring()
+        self._away = _Ring()
+        self._favourite: Subscription | None = None  # of the sticky strategy
+
+    def __bool__(self) -> bool:
+        return bool(self._present.members or self._away.members)
+
+    def add(self, member: Subscription) -> None:
+        """From now on `member` may get messages; also called when its client has come back."""
+        if member.session.connection is None:
+            self._away.add(member)
+        else:
+            self._away.discard(member)
+            self._present.add(member)
+
+    def discard(self, member: Subscription) -> None:
+        """`member` gets no more messages."""
+        self._present.discard(member)
+        self._away.discard(member)
+        if self._favourite is member:
+            self._favourite = None
+
+    def anybody_is_connected(self) -> bool:
+        """Whether there is a member that can be sent messages now."""
+        members = self._present.members
+        while members and members[-1].session.connection is None:
+            self._gone(members[-1])
+        return bool(members)
+
+    def has_room_for(self, count: int, size: int) -> bool:
+        """Whether somebody is connected, and each who is can take so much without dropping any."""
+        return self.anybody_is_connected() and all(
+            member.has_room_for(count, size)
+            for member in self._present.members
+            if member.session.connection is not None
+        )
+
+    def deliver(self, batch: Batch) -> None:
+        """Hand each message of `batch` to one member, if there is any."""
+        if not self:
+            return
+        if batch.count == 1 or self._strategy in (SharedStrategy.HASH, SharedStrategy.STICKY):
+            member = self._one(batch)
+            member.offer(member.target, batch)
+            return
+        for member, share in self._shares(batch):
+            member.offer(member.target, batch.part(share))
+
+    def _gone(self, member: Subscription) -> None:
+        self._present.discard(member)
+        self._away.add(member)
+
+    def _one(self, batch: Batch) -> Subscription:
+        """The member for a whole batch."""
+        ring = self._present
+        while ring.members:
+            member = self._pick(ring, batch)
+            if member.session.connection is not None:
+                return member
+            self._gone(member)
+        return self._pick(self._away, batch)
+
+    def _pick(self, ring: _Ring, batch: Batch) -> Subscription:
+        strategy = self._strategy
+        if strategy is SharedStrategy.ROUND_ROBIN:
+            return ring.next()
+        if strategy is SharedStrategy.LEAST_LOADED:
+            return min(ring.members, key=_load)
+        if strategy is SharedStrategy.HASH:
+            client_id = "" if batch.sender is None else batch.sender.client_id
+            return ring.members[zlib.crc32(client_id.encode()) % len(ring.members)]
+        favourite = self._favourite
+        if favourite is None or favourite.session.connection is None:
+            self._favourite = favourite = ring.next()
+        return favourite
+
+    def _shares(self, batch: Batch) -> Iterator[tuple[Subscription, Sequence[Publish]]]:
+        """The members for the messages of a batch, each with its share in order."""
+        messages = batch.messages
+        count = len(messages)
+        if self._strategy is SharedStrategy.ROUND_ROBIN:
+            ring = self._present if self.anybody_is_connected() else self._away
+            turns = min(count, len(ring.members))
+            members = list(dict.fromkeys(self._one(batch) for _ in range(turns)))
+            ring.skip(count - turns)
+            for index, member in enumerate(members):
+                yield member, messages[index :: len(members)]
+            return
+        for member in [m for m in self._present.members if m.session.connection is None]:
+            self._gone(member)
+        ring = self._present if self._present.members else self._away
+        loads = [(_load(member), place) for place, member in enumerate(ring.members)]
+        heapq.heapify(loads)
+        shares: dict[Subscription, list[Publish]] = {}
+        for message in messages:
+            load, place = loads[0]
+            heapq.heapreplace(loads, (load + 1, place))
+            shares.setdefault(ring.members[place], []).append(message)
+        yield from shares.items()
+
+
+def _load(member: Subscription) -> int:
+    session = member.session
+    return session.queued_messages + len(session.sender)
