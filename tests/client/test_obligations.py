@@ -42,7 +42,7 @@ async def test_messages_that_nobody_wants_are_acknowledged_too(
 @pytest.mark.normative("MQTT-4.6.0-2", "MQTT-4.6.0-3", "MQTT-2.2.1-5")
 @pytest.mark.normative_v311("MQTT-4.6.0-2", "MQTT-4.6.0-3", "MQTT-2.3.1-6")
 @pytest.mark.parametrize("version", [4, 5])
-@pytest.mark.parametrize("buffer", [100])
+@pytest.mark.parametrize("buffer", [1, 2, 100])
 async def test_acknowledgements_keep_the_order_of_the_messages(
     broker: FakeBroker, version: int, buffer: int
 ) -> None:
@@ -134,3 +134,61 @@ async def test_disconnect_is_the_last_and_the_connection_is_closed_after_it(
     assert isinstance(broker.peer.received[-1], Disconnect)
     assert len(broker.peer.all(Disconnect)) == 1
     assert broker.peer.stream.closed
+
+
+@pytest.mark.normative("MQTT-4.6.0-2", "MQTT-4.6.0-3")
+@pytest.mark.normative_v311("MQTT-4.6.0-2", "MQTT-4.6.0-3")
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize("taken", [True, False])
+async def test_who_leaves_without_acknowledging_holds_up_nobody(
+    broker: FakeBroker, qos: int, taken: bool
+) -> None:
+    kind: type[PubAck] | type[PubRec] = PubAck if qos == 1 else PubRec
+    async with broker.client() as client, client.subscribe("b", qos=qos):
+        peer = broker.peer
+        async with client.subscribe("a", qos=qos, manual_acknowledgement=True) as messages:
+            peer.publish("a", b"1", qos=qos, packet_id=1)
+            peer.publish("b", b"2", qos=qos, packet_id=2)
+            if taken:
+                kept = await anext(messages)
+            await anyio.wait_all_tasks_blocked()
+            assert peer.all(kind) == []
+        await anyio.wait_all_tasks_blocked()
+        assert [packet.packet_id for packet in peer.all(kind)] == [2]
+        if taken:
+            kept.acknowledge()
+            await anyio.wait_all_tasks_blocked()
+            assert [packet.packet_id for packet in peer.all(kind)] == [2, 1]
+
+
+@pytest.mark.normative("MQTT-4.6.0-2", "MQTT-4.6.0-3")
+@pytest.mark.normative_v311("MQTT-4.6.0-2", "MQTT-4.6.0-3")
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_the_order_holds_for_what_a_new_connection_brings_again(
+    broker: FakeBroker, qos: int
+) -> None:
+    kind: type[PubAck] | type[PubRec] = PubAck if qos == 1 else PubRec
+    broker.next_connacks.extend([ConnAck(), ConnAck(True)])
+    async with (
+        broker.client(client_id="c", clean_start=False, session_expiry_interval=60) as client,
+        client.subscribe("a", qos=qos, buffer=1) as slow,
+        client.subscribe("b", qos=qos),
+    ):
+        first = broker.peer
+
+        def bring(dup: bool) -> None:
+            for packet_id, topic in enumerate("aaba", start=1):
+                payload = b"%d" % packet_id
+                broker.peer.publish(topic, payload, qos=qos, packet_id=packet_id, dup=dup)
+
+        bring(dup=False)
+        await anyio.wait_all_tasks_blocked()
+        assert [packet.packet_id for packet in first.all(kind)] == [1]
+        first.reset()
+        second = await broker.connection(2)
+        await anyio.wait_all_tasks_blocked()
+        bring(dup=True)
+        for _ in range(3 if qos == 2 else 6):
+            await anext(slow)
+        await anyio.wait_all_tasks_blocked()
+        assert [packet.packet_id for packet in second.all(kind)] == [1, 2, 3, 4]
