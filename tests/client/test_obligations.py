@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from tests.client.fake_broker import FakeBroker
+from trio_mqtt import ReasonCode
 from trio_mqtt.protocol.packets import (
     ConnAck,
     Disconnect,
@@ -18,6 +19,7 @@ from trio_mqtt.protocol.packets import (
     Subscribe,
     Unsubscribe,
 )
+from trio_mqtt.protocol.properties import Properties
 
 pytestmark = pytest.mark.anyio
 
@@ -192,3 +194,17 @@ async def test_the_order_holds_for_what_a_new_connection_brings_again(
             await anext(slow)
         await anyio.wait_all_tasks_blocked()
         assert [packet.packet_id for packet in second.all(kind)] == [1, 2, 3, 4]
+
+
+@pytest.mark.normative("MQTT-3.1.2-29")
+async def test_words_that_were_declined_end_the_connection(broker: FakeBroker) -> None:
+    async with broker.client(properties={"request_problem_information": 0}) as client:
+        broker.peer.mute = {Publish}
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_publish_2, client, "1")
+            published = await broker.peer.expect(Publish)
+            words: Properties = {"reason_string": "why"}
+            broker.peer.send(PubRec(published.packet_id, ReasonCode.SUCCESS, words))
+            await broker.connection(2)
+    [goodbye] = broker.peers[0].all(Disconnect)
+    assert goodbye.reason_code is ReasonCode.PROTOCOL_ERROR
