@@ -42,6 +42,21 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def conformance(session: nox.Session) -> None:
+    """Prove the standards' statements and write docs/conformance.md.
+
+    With `-- --broker URL` another broker is tested instead, from outside and in real time.
+    """
+    session.install("-e", ".[test]")
+    marked = ("-m", "normative or normative_v311")
+    if any(argument.split("=")[0] == "--broker" for argument in session.posargs):
+        session.run("pytest", *marked, "tests/conformance", *session.posargs)
+        return
+    session.run("pytest", *marked, *session.posargs)
+    session.run("python", "-m", "tests.conformance.report")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Compare the broker with Mosquitto and aedes on this machine: `nox -s bench -- --help`."""
     session.install(".")

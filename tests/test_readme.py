@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from trio_mqtt import ReasonCode
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -17,16 +19,20 @@ def blocks(language: str) -> list[str]:
 
 
 def test_its_programs_run() -> None:
-    whole_broker, broker_and_client = blocks("python")
+    whole_broker, *programs = blocks("python")
     compile(whole_broker, "README.md", "exec")
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", broker_and_client],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (ran.stdout, ran.stderr, ran.returncode) == ("test Hello mqtt\n", "", 0)
+    shown = []
+    for program in programs:
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (ran.stderr, ran.returncode) == ("", 0)
+        shown.append(ran.stdout)
+    assert shown == ["test Hello mqtt\n", f"{int(ReasonCode.NO_MATCHING_SUBSCRIBERS)}\n"]
 
 
 def test_its_commands_have_the_options_that_it_shows() -> None:

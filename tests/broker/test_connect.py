@@ -162,6 +162,7 @@ async def test_an_empty_client_identifier_gets_a_new_one(
         )
 
 
+@pytest.mark.normative("MQTT-3.1.3-5", "MQTT-3.1.4-2")
 @pytest.mark.normative("MQTT-3.2.2-7", "MQTT-3.2.2-6", "MQTT-3.1.3-8")
 @pytest.mark.normative_v311("MQTT-3.1.3-8", "MQTT-3.1.3-9", "MQTT-3.2.2-4", "MQTT-3.2.2-5")
 @pytest.mark.parametrize(
@@ -271,6 +272,7 @@ async def test_without_a_keep_alive_silence_is_allowed_as_far_as_the_broker_bear
     await three.ping()
 
 
+@pytest.mark.normative("MQTT-3.2.2-22")
 @pytest.mark.normative("MQTT-3.1.2-21")
 async def test_a_keep_alive_that_is_too_long_is_replaced(join: Join) -> None:
     client = await join("c", keep_alive=65_535)

@@ -96,6 +96,8 @@ async def _breaks_only_itself(join: Join, version: ProtocolVersion, data: bytes)
     await watcher.ping()
 
 
+@pytest.mark.normative("MQTT-4.13.2-1")
+@pytest.mark.normative_v311("MQTT-3.8.1-1", "MQTT-3.6.1-1")
 @pytest.mark.normative("MQTT-4.13.1-1", "MQTT-2.1.3-1", "MQTT-3.8.1-1", "MQTT-3.10.1-1")
 @pytest.mark.normative_v311("MQTT-2.2.2-2", "MQTT-4.8.0-1", "MQTT-3.3.1-4", "MQTT-2.3.1-1")
 @pytest.mark.parametrize("name", MALFORMED)
@@ -226,6 +228,7 @@ async def test_a_client_is_told_in_words_only_if_it_wants_to(join: Join) -> None
         assert ("reason_string" in packet.properties) is bool(wanted)
 
 
+@pytest.mark.normative_v311("MQTT-4.8.0-2")
 @pytest.mark.parametrize("version", [V31, V311, V5])
 async def test_a_defect_met_by_one_client_ends_only_that(
     join: Join,

@@ -538,12 +538,15 @@ async def test_acknowledgements_of_nothing_are_answered_or_ignored(broker: FakeB
 # Keep alive.
 
 
+@pytest.mark.normative("MQTT-3.1.2-20")
+@pytest.mark.normative_v311("MQTT-3.1.2-23")
 async def test_silence_is_broken_by_pingreq_within_the_keep_alive(broker: FakeBroker) -> None:
     async with broker.client(keep_alive=60):
         await anyio.sleep(600)
     assert 10 <= len(broker.peer.all(PingReq)) <= 25
 
 
+@pytest.mark.normative("MQTT-3.1.2-21")
 async def test_the_brokers_keep_alive_comes_first(broker: FakeBroker) -> None:
     broker.connack = ConnAck(properties={"server_keep_alive": 6})
     async with broker.client(keep_alive=60):

@@ -84,6 +84,8 @@ async def running_server() -> AsyncIterator[Server]:
         tasks.cancel_scope.cancel()
 
 
+@pytest.mark.normative("MQTT-4.2-1")
+@pytest.mark.normative_v311("MQTT-7.1.2-1")
 async def test_messages_large_and_small_travel_both_ways() -> None:
     payloads = [b"", b"x", bytes(range(256)) * 8_000, b"end"]
     async with (

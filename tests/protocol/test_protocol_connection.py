@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
@@ -352,6 +354,57 @@ def test_early_messages_count_too() -> None:
     assert ends.up(ends.connect, *qos_packets(2)) == [ends.connect, *qos_packets(1)]
     assert ends.server.violation is not None
     assert ends.server.violation.reason_code == Code.RECEIVE_MAXIMUM_EXCEEDED
+
+
+WORDS: list[Properties] = [{"reason_string": "why"}, {"user_property": [("why", "so")]}]
+
+
+@pytest.mark.normative("MQTT-3.1.2-29")
+@pytest.mark.parametrize("properties", WORDS, ids=["reason", "user property"])
+@pytest.mark.parametrize("wanted", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda words: PubAck(1, Code.QUOTA_EXCEEDED, words),
+        lambda words: PubRec(1, Code.SUCCESS, words),
+        lambda words: PubRel(1, Code.SUCCESS, words),
+        lambda words: PubComp(1, Code.SUCCESS, words),
+        lambda words: SubAck(1, [Code.SUCCESS], words),
+        lambda words: UnsubAck(1, [Code.SUCCESS], words),
+    ],
+    ids=["PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBACK", "UNSUBACK"],
+)
+def test_words_that_a_client_declined_are_a_violation(
+    make: Callable[[Properties], Packet], properties: Properties, wanted: bool
+) -> None:
+    client = ClientConnection(V5)
+    client.send(Connect("c", properties={"request_problem_information": int(wanted)}))
+    client.receive(encode(ConnAck(properties={"reason_string": "welcome"}), V5))
+    user: Properties = {"user_property": [("a", "b")]}
+    allowed: list[Packet] = [
+        PubAck(1),
+        PubAck(2, Code.QUOTA_EXCEEDED),
+        Publish("t", properties=user),
+    ]
+    for packet in allowed:
+        assert client.receive(encode(packet, V5)) == [packet]
+    said = make(properties)
+    assert client.receive(encode(said, V5)) == ([said] if wanted else [])
+    if wanted:
+        assert client.violation is None
+    else:
+        assert client.violation is not None
+        assert client.violation.reason_code == Code.PROTOCOL_ERROR
+
+
+@pytest.mark.normative("MQTT-3.1.2-29")
+@pytest.mark.parametrize("properties", WORDS, ids=["reason", "user property"])
+def test_disconnect_may_have_words_whatever_a_client_declined(properties: Properties) -> None:
+    client = ClientConnection(V5)
+    client.send(Connect("c", properties={"request_problem_information": 0}))
+    client.receive(encode(ConnAck(properties=properties), V5))
+    goodbye = Disconnect(Code.SERVER_BUSY, properties)
+    assert client.receive(encode(goodbye, V5)) == [goodbye]
 
 
 @pytest.mark.parametrize("version", [V31, V311], ids=lambda v: v.text)

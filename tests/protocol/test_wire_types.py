@@ -108,6 +108,7 @@ def test_strings_and_binary_data_may_have_up_to_65535_bytes(size: int) -> None:
     assert read_all(Reader.binary, encode_binary(b"x" * size)) == b"x" * size
 
 
+@pytest.mark.normative_v311("MQTT-4.7.3-3")
 @pytest.mark.normative("MQTT-4.7.3-3")
 @pytest.mark.parametrize("text", ["x" * 65_536, "é" * 32_768, "x" * 65_533 + "€€"])
 def test_strings_of_more_than_65535_bytes_are_not_written(text: str) -> None:

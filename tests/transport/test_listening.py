@@ -42,6 +42,8 @@ async def _gone(broker: Broker) -> None:
             await trio.sleep(0.001)
 
 
+@pytest.mark.normative("MQTT-4.2-1")
+@pytest.mark.normative_v311("MQTT-7.1.1-1")
 async def test_a_broker_serves_over_tcp_and_leaves_no_socket() -> None:
     before = _descriptors()
     async with trio_mqtt.open_broker(LOCAL) as broker:

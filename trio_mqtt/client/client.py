@@ -325,9 +325,10 @@ class Client:
         messages while the program is away. `buffer` bounds the messages that wait here; what
         happens at the bound, `Messages` says. A message is acknowledged when it stands in the
         buffer of each subscription that it goes to, or, with `manual_acknowledgement`, when the
-        program calls its `acknowledge`. What has not been acknowledged when the connection ends
-        comes again if the session is resumed; a program that never acknowledges comes to receive
-        nothing more of QoS 1 and 2 (receive maximum).
+        program calls its `acknowledge`; acknowledgements leave in the order of the messages, as
+        MQTT demands, so that one that is due waits for those before it. What has not been
+        acknowledged when the connection ends comes again if the session is resumed; a program that
+        never acknowledges comes to receive nothing more of QoS 1 and 2 (receive maximum).
 
         Subscriptions that overlap get each their own copy. (MQTT 3 cannot tell for which of them a
         copy was sent: where its broker sends several, each of them goes to all.)

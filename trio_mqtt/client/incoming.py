@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from trio_mqtt.client.connection import Connection
 from trio_mqtt.client.messages import Messages
@@ -21,21 +21,27 @@ MAX_UNCLAIMED = 100
 
 
 class _Owed:
-    """An acknowledgement that waits until all queues of its message agree."""
+    """An acknowledgement that waits: for the queues of its message, or for those before it."""
 
-    __slots__ = ("_incoming", "_left", "connection", "publish")
+    __slots__ = ("_incoming", "abandoned", "connection", "left", "publish", "queues")
 
     def __init__(
-        self, incoming: Incoming, connection: Connection, publish: Publish, left: int
+        self,
+        incoming: Incoming,
+        connection: Connection,
+        publish: Publish,
+        queues: Sequence[Messages] = (),
     ) -> None:
         self._incoming = incoming
-        self._left = left
         self.connection = connection  # the one that it came by, last
         self.publish = publish
+        self.queues = queues  # that must agree first
+        self.left = len(queues)
+        self.abandoned = False  # those that came after it no longer wait for it
 
     def settle(self) -> None:
-        self._left -= 1
-        if self._left == 0:
+        self.left -= 1
+        if self.left == 0:
             self._incoming.settled(self)
 
 
@@ -48,6 +54,9 @@ class Incoming:
         self.full: set[Messages] = set()  # queues that make the client stop reading
         self._receiver = Receiver()
         self._owed: dict[int, _Owed] = {}  # PUBREC that is still to be sent
+        # By QoS: what was not acknowledged yet on this connection, from the first on that waits.
+        # PUBACK keeps the order of the messages, and so does PUBREC (§4.6).
+        self._pending: dict[int, deque[_Owed]] = {1: deque(), 2: deque()}
         self._keeps_unclaimed = False
         self._unclaimed: deque[tuple[Connection, Publish]] = deque()
         self._all_messages: set[Messages] = set()
@@ -64,6 +73,8 @@ class Incoming:
     def detach(self) -> None:
         """The connection has ended."""
         self.connection = None
+        for pending in self._pending.values():
+            pending.clear()
         # QoS 1 comes again. QoS 2 does too, but counts as a repetition then.
         self._unclaimed = deque(kept for kept in self._unclaimed if kept[1].qos == 2)
 
@@ -89,6 +100,14 @@ class Incoming:
         self._all_messages.discard(messages)
         messages.close()
         self.full.discard(messages)
+        for pending in self._pending.values():
+            # The program may never acknowledge these: nobody can wait for it any more.
+            for owed in [owed for owed in pending if owed.left and messages in owed.queues]:
+                owed.abandoned = True
+                pending.remove(owed)
+            self._release(pending)
+        if self.connection is not None:
+            self.connection.flush_soon()
 
     def keep_unclaimed(self) -> None:
         """The session is older than this program: keep its messages until they find a user."""
@@ -116,10 +135,13 @@ class Incoming:
         if publish.qos == 2 and not self._receiver.on_publish(publish.packet_id):
             # It is here already (§4.3.3): the answer was lost, or is not due yet.
             owed = self._owed.get(publish.packet_id)
-            if owed is not None:
+            if owed is None:
+                self._acknowledge_in_turn(connection, publish)
+            elif owed.connection is not connection:
                 owed.connection = connection
-            else:
-                self.acknowledge(connection, publish)
+                if not owed.abandoned:
+                    self._pending[2].append(owed)
+                    self._release(self._pending[2])
             return ()
         return self._deliver(connection, publish)
 
@@ -139,21 +161,45 @@ class Incoming:
         for messages in targets:
             messages.push(publish)
         if crowded:
-            owed = _Owed(self, connection, publish, len(crowded))
-            if publish.qos == 2:
-                self._owed[publish.packet_id] = owed
+            owed = self._wait(_Owed(self, connection, publish, crowded))
             for messages in crowded:
                 messages.owe(owed)
         else:
-            self.acknowledge(connection, publish)
+            self._acknowledge_in_turn(connection, publish)
         return targets
 
-    def settled(self, owed: _Owed) -> None:
-        """An acknowledgement that was owed has come due."""
+    def _acknowledge_in_turn(self, connection: Connection, publish: Publish) -> None:
+        """Acknowledge, after all that came before."""
+        if self._pending[publish.qos] and connection is self.connection:
+            self._wait(_Owed(self, connection, publish))
+        else:
+            self.acknowledge(connection, publish)
+
+    def _wait(self, owed: _Owed) -> _Owed:
+        publish = owed.publish
+        if publish.qos == 2:
+            self._owed[publish.packet_id] = owed
+        if owed.connection is self.connection:
+            self._pending[publish.qos].append(owed)
+        return owed
+
+    def _release(self, pending: deque[_Owed]) -> None:
+        """Acknowledge what waits for nothing any more."""
+        while pending and not pending[0].left:
+            self._settle(pending.popleft())
+
+    def _settle(self, owed: _Owed) -> None:
         packet_id = owed.publish.packet_id
         if self._owed.get(packet_id) is owed:
             del self._owed[packet_id]
         self.acknowledge(owed.connection, owed.publish)
+
+    def settled(self, owed: _Owed) -> None:
+        """All queues of an acknowledgement that is owed agree."""
+        if owed.abandoned or owed.connection is not self.connection:
+            self._settle(owed)
+        else:
+            self._release(self._pending[owed.publish.qos])
         if self.connection is not None:
             self.connection.flush_soon()
 

@@ -110,6 +110,7 @@ class _Connection:
         self._authenticating = False  # a method was named, and CONNACK is still to come
         self._reauthenticating = False  # the client has begun again, and is not told the end yet
         self._challenged = False  # the server's AUTH waits for the client's
+        self._unchecked = _UNCHECKED
 
     @property
     def version(self) -> ProtocolVersion:
@@ -126,7 +127,11 @@ class _Connection:
             return []
         packets = self._decoder.feed(data)
         self.violation = self._decoder.violation
-        if len(packets) == 1 and type(packets[0]) in _UNCHECKED and self.state is State.CONNECTED:
+        if (
+            len(packets) == 1
+            and type(packets[0]) in self._unchecked
+            and self.state is State.CONNECTED
+        ):
             return packets
         for index, packet in enumerate(packets):
             if not isinstance(packet, Publish):
@@ -392,6 +397,16 @@ class ServerConnection(_Connection):
         return super()._check_publish(packet)
 
 
+def _has_unwanted_words(packet: Packet) -> bool:
+    """Whether a packet explains itself that must not to a client that declined problem information.
+
+    CONNACK and DISCONNECT may; PUBLISH, too, is not asked about here.
+    """
+    if isinstance(packet, PubAck | PubRec | PubRel | PubComp | SubAck | UnsubAck):
+        return "reason_string" in packet.properties or "user_property" in packet.properties
+    return False
+
+
 class ClientConnection(_Connection):
     """A client's end of one connection, in the protocol version of its CONNECT."""
 
@@ -404,6 +419,7 @@ class ClientConnection(_Connection):
         self.wildcard_subscription_available = True
         self.subscription_identifier_available = True
         self.shared_subscription_available = True
+        self._wants_words = True  # request problem information (§3.1.2.11.7)
 
     def send(self, packet: Packet) -> bytes:
         """The bytes of a packet that the client may send now.
@@ -438,6 +454,9 @@ class ClientConnection(_Connection):
             properties = packet.properties if self.version == 5 else NO_PROPERTIES
             self.receive_maximum = properties.get("receive_maximum", 65_535)
             self.topic_alias_maximum = properties.get("topic_alias_maximum", 0)
+            self._wants_words = properties.get("request_problem_information", 1) == 1
+            if not self._wants_words:
+                self._unchecked = frozenset()
             self._decoder.maximum_packet_size = min(
                 self._decoder.maximum_packet_size,
                 properties.get("maximum_packet_size", MAX_PACKET_SIZE),
@@ -523,6 +542,10 @@ class ClientConnection(_Connection):
         if type(packet) not in SERVER_MAY_SEND[self.state]:
             return RemoteProtocolError(
                 f"a server must not send {type(packet).__name__.upper()} now"
+            )
+        if not self._wants_words and _has_unwanted_words(packet):
+            return RemoteProtocolError(
+                f"a server must not explain {type(packet).__name__.upper()} in words now"
             )
         if isinstance(packet, ConnAck):
             problem = self._connack_problem(packet)

@@ -1,0 +1,1 @@
+"""What the standards demand, proved from outside, and the account of it."""
