@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.aliases import TopicAliases
-from trio_mqtt.broker.authentication import Authenticated, Authentication
+from trio_mqtt.broker.authentication import Authentication
 from trio_mqtt.broker.batch import Batch, size_of
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
+from trio_mqtt.broker.handshake import allowed, authenticate, within_limit
 from trio_mqtt.broker.outgoing import Writer
+from trio_mqtt.broker.redelivery import send_again
 from trio_mqtt.broker.requests import Requests
 from trio_mqtt.broker.screening import Refused, screen_for
-from trio_mqtt.broker.session import InFlight, Session
+from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
 from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ServerConnection, State
-from trio_mqtt.protocol.encoding import encode, publish_parts
+from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
     Auth,
@@ -41,7 +43,7 @@ from trio_mqtt.protocol.packets import (
     UnsubAck,
 )
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
-from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
+from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.broker import Broker
@@ -89,7 +91,7 @@ class Connection:
         self.reason = ""
         self._accepted = False
         self._resumed = False
-        self._authentication: Authentication | None = None  # if CONNECT named a method
+        self.authentication: Authentication | None = None  # if CONNECT named a method
         self._nursery: trio.Nursery | None = None
         self._reader: trio.lowlevel.Task | None = None
         self._requests = Requests(self)
@@ -186,7 +188,7 @@ class Connection:
             self.maximum_packet_size = self.protocol.peer_maximum_packet_size
         self.problem_information = connect.properties.get("request_problem_information", 1) == 1
         self.username = connect.username
-        answer = await self._authenticate(connect)
+        answer = await authenticate(self, connect)
         if answer is None:
             return None
         reason = answer.properties.get("reason_string", "")
@@ -195,7 +197,7 @@ class Connection:
             del answer.properties["reason_string"]
         session = self.session
         try:
-            data = self._within_limit(answer)
+            data = within_limit(self, answer)
         except RemoteProtocolError:
             if session is not None:
                 session.will = None  # it was never accepted
@@ -229,70 +231,15 @@ class Connection:
         if keep_alive:
             self._check_keep_alive(keep_alive * 1.5)
         if session.sender:
-            nursery.start_soon(self._resume, session)
+            nursery.start_soon(send_again, self, session)
         else:
-            self._deliver(session)
+            self.begin_delivery(session)
         return session
-
-    async def _authenticate(self, connect: Connect) -> ConnAck | None:
-        """Find out who the client is, and give it its session; the answer to its CONNECT.
-
-        None if the connection has ended meanwhile.
-        """
-        sessions = self.broker.sessions
-        method = connect.properties.get("authentication_method")
-        if method is None:
-            if self.broker.authentication_required:
-                return _refusal(
-                    ReasonCode.NOT_AUTHORIZED, "this broker asks for an authentication method"
-                )
-            return await sessions.accept(self, connect)
-        authenticator = self.broker.authenticators.get(method)
-        if authenticator is None:
-            return _refusal(
-                ReasonCode.BAD_AUTHENTICATION_METHOD,
-                "this broker does not offer that authentication method",
-            )
-        self._authentication = Authentication(self, method, authenticator)
-        outcome = await self._authentication.before_connack(connect)
-        if outcome is None:
-            return None
-        if not isinstance(outcome, Authenticated):
-            return _refusal(outcome.reason_code, outcome.reason)
-        if outcome.username is not None:
-            self.username = outcome.username
-        answer = await sessions.accept(self, connect)
-        if not answer.reason_code.is_failure:
-            answer.properties = {
-                **answer.properties, **self._authentication.properties(outcome.data)
-            }  # fmt: skip
-        return answer
 
     def on_auth(self, packet: Auth) -> None:
         """The client authenticates again, which the protocol allows only after a method."""
-        if self._authentication is not None and self._nursery is not None:
-            self._authentication.on_auth(packet, self._nursery)
-
-    def _within_limit(self, answer: ConnAck) -> bytes:
-        try:
-            return self.encoded(answer)
-        except LocalProtocolError:
-            # Too large for this client: without what is only for people (§3.2.2.3.9).
-            answer.properties = answer.properties.copy()
-            answer.properties.pop("reason_string", None)
-        try:
-            return self.encoded(answer)
-        except LocalProtocolError:
-            # And without what it can do without.
-            answer.properties.pop("response_information", None)
-            answer.properties.pop("server_reference", None)
-        try:
-            return self.encoded(answer)
-        except LocalProtocolError as error:
-            raise RemoteProtocolError(
-                "it accepts only packets that are too small for CONNACK",
-                ReasonCode.PACKET_TOO_LARGE,
-            ) from error
+        if self.authentication is not None and self._nursery is not None:
+            self.authentication.on_auth(packet, self._nursery)
 
     def encoded(self, packet: Packet) -> bytes:
         """The bytes of an answer.
@@ -320,69 +267,7 @@ class Connection:
                 return data
         return self.encoded(packet)
 
-    async def _resume(self, session: Session) -> None:
-        """Send again what was in flight (§4.4), then let the subscriptions go on."""
-        if self.ended:
-            return  # the client said goodbye before this task began
-        sender = session.sender
-        for packet_id in list(sender.released):
-            self.writer.write(self.protocol.send(PubRel(packet_id)))
-        pending = {packet_id: (qos, item) for packet_id, qos, item in sender.to_resend()}
-        while not self.ended:
-            # What was answered meanwhile, before it was sent again, gave quota back that it had
-            # not taken, or will by PUBCOMP; and after PUBREL no PUBLISH may follow (§4.3.3).
-            for packet_id in [known for known in pending if known not in sender.in_flight]:
-                del pending[packet_id]
-                sender.quota -= 1
-            if not pending:
-                break
-            if sender.quota <= 0:
-                self._waited_for = True
-                await self._quota.park()
-                await trio.lowlevel.checkpoint_if_cancelled()  # ended while it was woken
-                continue
-            packet_id = next(iter(pending))
-            qos, item = pending.pop(packet_id)
-            sender.quota -= 1
-            before, after = self._again(item, qos)
-            if len(before) + 2 + len(after) > (self.maximum_packet_size or MAX_PACKET_SIZE):
-                # As if it had been delivered (§3.1.2.11.4).
-                del sender.in_flight[packet_id]
-                sender.quota += 1
-                self.broker.statistics.messages_dropped += 1
-                continue
-            self.writer.write(before + packet_id.to_bytes(2, "big") + after)
-            self.broker.statistics.messages_sent += 1
-            if self.writer.congested:
-                await self.writer.wait_until_written()
-                await trio.lowlevel.checkpoint_if_cancelled()  # ended while it was woken
-        if not self.ended:
-            self._deliver(session)
-
-    def _again(self, item: InFlight, qos: int) -> tuple[bytes, bytes]:
-        """A PUBLISH that was sent before, with DUP set, before and after its packet identifier."""
-        message, retain, (identifiers, _), received_at = item
-        properties = message.properties
-        interval = properties.get("message_expiry_interval") if properties else None
-        if identifiers or interval is not None:
-            properties = properties.copy()
-        if identifiers:
-            properties["subscription_identifier"] = list(identifiers)
-        if interval is not None:
-            # It does not expire once it was sent (§4.3.3), but its time goes on.
-            elapsed = int(trio.current_time() - received_at)
-            properties["message_expiry_interval"] = max(0, interval - elapsed)
-        before, after = publish_parts(
-            message.topic,
-            message.payload,
-            qos,
-            retain,
-            properties,
-            ProtocolVersion.V5 if self.is_v5 else ProtocolVersion.V311,
-        )
-        return bytes((before[0] | 8,)) + before[1:], after
-
-    def _deliver(self, session: Session) -> None:
+    def begin_delivery(self, session: Session) -> None:
         """Let the tasks of all subscriptions begin."""
         self._resumed = True
         for subscription in session.subscriptions.values():
@@ -605,10 +490,10 @@ class Connection:
             return
         state = self.protocol.state
         if self.is_v5 and state is State.CONNECTED:
-            code = _allowed(reason_code, PacketType.DISCONNECT)
+            code = allowed(reason_code, PacketType.DISCONNECT)
             self._say(Disconnect(code, properties), reason)
         elif self.is_v5 and state is State.CONNECTING:
-            self._say(ConnAck(reason_code=_allowed(reason_code, PacketType.CONNACK)), reason)
+            self._say(ConnAck(reason_code=allowed(reason_code, PacketType.CONNACK)), reason)
         self.lost(reason or reason_code.sentence)
 
     def _say(self, packet: Disconnect | ConnAck, reason: str) -> None:
@@ -660,15 +545,12 @@ class Connection:
     async def wait_for_quota(self, session: Session) -> None:
         """Wait until the client's receive maximum allows another message (§4.9)."""
         while session.sender.quota <= 0:
-            self._waited_for = True
-            await self._quota.park()
+            await self.quota_change()
 
-
-def _refusal(code: ReasonCode, reason: str) -> ConnAck:
-    answer = ConnAck(reason_code=_allowed(code, PacketType.CONNACK))
-    if reason:
-        answer.properties = {"reason_string": reason}
-    return answer
+    async def quota_change(self) -> None:
+        """Wait until an acknowledgement has given back some of the quota."""
+        self._waited_for = True
+        await self._quota.park()
 
 
 def _no_room(message: Publish) -> Refused:
@@ -678,12 +560,3 @@ def _no_room(message: Publish) -> Refused:
         ReasonCode.QUOTA_EXCEEDED,
         "this broker keeps no more retained messages",
     )
-
-
-def _allowed(code: ReasonCode, kind: PacketType) -> ReasonCode:
-    """The nearest reason code that a packet of this kind may carry (§3.2.2.2, §3.14.2.1)."""
-    if code in ALLOWED[kind]:
-        return code
-    if code in (ReasonCode.SESSION_TAKEN_OVER, ReasonCode.SERVER_SHUTTING_DOWN):
-        return ReasonCode.SERVER_UNAVAILABLE
-    return ReasonCode.PROTOCOL_ERROR

@@ -1,0 +1,88 @@
+"""The answer to CONNECT: who the client is, and what CONNACK says (MQTT 5.0 §3.1.4, §3.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trio_mqtt.broker.authentication import Authenticated, Authentication
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
+from trio_mqtt.protocol.packet_types import PacketType
+from trio_mqtt.protocol.packets import ConnAck, Connect
+from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.connection import Connection
+
+
+async def authenticate(connection: Connection, connect: Connect) -> ConnAck | None:
+    """Find out who the client is, and give it its session; the answer to its CONNECT.
+
+    None if the connection has ended meanwhile.
+    """
+    sessions = connection.broker.sessions
+    method = connect.properties.get("authentication_method")
+    if method is None:
+        if connection.broker.authentication_required:
+            return _refusal(
+                ReasonCode.NOT_AUTHORIZED, "this broker asks for an authentication method"
+            )
+        return await sessions.accept(connection, connect)
+    authenticator = connection.broker.authenticators.get(method)
+    if authenticator is None:
+        return _refusal(
+            ReasonCode.BAD_AUTHENTICATION_METHOD,
+            "this broker does not offer that authentication method",
+        )
+    connection.authentication = Authentication(connection, method, authenticator)
+    outcome = await connection.authentication.before_connack(connect)
+    if outcome is None:
+        return None
+    if not isinstance(outcome, Authenticated):
+        return _refusal(outcome.reason_code, outcome.reason)
+    if outcome.username is not None:
+        connection.username = outcome.username
+    answer = await sessions.accept(connection, connect)
+    if not answer.reason_code.is_failure:
+        answer.properties = {
+            **answer.properties, **connection.authentication.properties(outcome.data)
+        }  # fmt: skip
+    return answer
+
+
+def within_limit(connection: Connection, answer: ConnAck) -> bytes:
+    """The bytes of CONNACK, without what it can do without where the client takes so little."""
+    try:
+        return connection.encoded(answer)
+    except LocalProtocolError:
+        # Too large for this client: without what is only for people (§3.2.2.3.9).
+        answer.properties = answer.properties.copy()
+        answer.properties.pop("reason_string", None)
+    try:
+        return connection.encoded(answer)
+    except LocalProtocolError:
+        # And without what it can do without.
+        answer.properties.pop("response_information", None)
+        answer.properties.pop("server_reference", None)
+    try:
+        return connection.encoded(answer)
+    except LocalProtocolError as error:
+        raise RemoteProtocolError(
+            "it accepts only packets that are too small for CONNACK",
+            ReasonCode.PACKET_TOO_LARGE,
+        ) from error
+
+
+def _refusal(code: ReasonCode, reason: str) -> ConnAck:
+    answer = ConnAck(reason_code=allowed(code, PacketType.CONNACK))
+    if reason:
+        answer.properties = {"reason_string": reason}
+    return answer
+
+
+def allowed(code: ReasonCode, kind: PacketType) -> ReasonCode:
+    """The nearest reason code that a packet of this kind may carry (§3.2.2.2, §3.14.2.1)."""
+    if code in ALLOWED[kind]:
+        return code
+    if code in (ReasonCode.SESSION_TAKEN_OVER, ReasonCode.SERVER_SHUTTING_DOWN):
+        return ReasonCode.SERVER_UNAVAILABLE
+    return ReasonCode.PROTOCOL_ERROR

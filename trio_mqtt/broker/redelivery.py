@@ -1,0 +1,80 @@
+"""A session goes on with another connection: what was in flight is sent again (MQTT 5.0 §4.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.protocol.connection import MAX_PACKET_SIZE
+from trio_mqtt.protocol.encoding import publish_parts
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import PubRel
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.session import InFlight, Session
+
+
+async def send_again(connection: Connection, session: Session) -> None:
+    """Send again what was in flight (§4.4), then let the subscriptions go on."""
+    if connection.ended:
+        return  # the client said goodbye before this task began
+    sender = session.sender
+    version = ProtocolVersion.V5 if connection.is_v5 else ProtocolVersion.V311
+    for packet_id in list(sender.released):
+        connection.writer.write(connection.protocol.send(PubRel(packet_id)))
+    pending = {packet_id: (qos, item) for packet_id, qos, item in sender.to_resend()}
+    while not connection.ended:
+        # What was answered meanwhile, before it was sent again, gave quota back that it had
+        # not taken, or will by PUBCOMP; and after PUBREL no PUBLISH may follow (§4.3.3).
+        for packet_id in [known for known in pending if known not in sender.in_flight]:
+            del pending[packet_id]
+            sender.quota -= 1
+        if not pending:
+            break
+        if sender.quota <= 0:
+            await connection.quota_change()
+            await trio.lowlevel.checkpoint_if_cancelled()  # ended while it was woken
+            continue
+        packet_id = next(iter(pending))
+        qos, item = pending.pop(packet_id)
+        sender.quota -= 1
+        before, after = _again(item, qos, version)
+        if len(before) + 2 + len(after) > (connection.maximum_packet_size or MAX_PACKET_SIZE):
+            # As if it had been delivered (§3.1.2.11.4).
+            del sender.in_flight[packet_id]
+            sender.quota += 1
+            connection.broker.statistics.messages_dropped += 1
+            continue
+        connection.writer.write(before + packet_id.to_bytes(2, "big") + after)
+        connection.broker.statistics.messages_sent += 1
+        if connection.writer.congested:
+            await connection.writer.wait_until_written()
+            await trio.lowlevel.checkpoint_if_cancelled()  # ended while it was woken
+    if not connection.ended:
+        connection.begin_delivery(session)
+
+
+def _again(item: InFlight, qos: int, version: ProtocolVersion) -> tuple[bytes, bytes]:
+    """A PUBLISH that was sent before, with DUP set, before and after its packet identifier."""
+    message, retain, (identifiers, _), received_at = item
+    properties = message.properties
+    interval = properties.get("message_expiry_interval") if properties else None
+    if identifiers or interval is not None:
+        properties = properties.copy()
+    if identifiers:
+        properties["subscription_identifier"] = list(identifiers)
+    if interval is not None:
+        # It does not expire once it was sent (§4.3.3), but its time goes on.
+        elapsed = int(trio.current_time() - received_at)
+        properties["message_expiry_interval"] = max(0, interval - elapsed)
+    before, after = publish_parts(
+        message.topic,
+        message.payload,
+        qos,
+        retain,
+        properties,
+        version,
+    )
+    return bytes((before[0] | 8,)) + before[1:], after
