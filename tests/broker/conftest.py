@@ -21,6 +21,12 @@ from trio_mqtt.testing import MemoryBroker, open_memory_broker
 HERE = Path(__file__).parent
 
 
+def in_virtual_time(function: Callable[..., Awaitable[Any]], *arguments: object) -> None:
+    """Run a coroutine function as the tests here run."""
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    trio.run(function, *arguments, clock=clock)
+
+
 def run_in_virtual_time(
     function: Callable[..., Awaitable[Any]],
     *,

@@ -1,213 +1,69 @@
-"""Random conversations against a simple model of what the standard promises."""
+"""Whatever happens, in whatever order: every promise is kept, and nothing is left behind."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 
 import pytest
 import trio
-import trio.testing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.broker.raw import V5, V311, Raw
-from trio_mqtt.broker.broker import Broker
-from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import (
-    ConnAck,
-    Connect,
-    PubAck,
-    PubComp,
-    Publish,
-    PubRec,
-    PubRel,
-    SubAck,
-    Subscribe,
-    Subscription,
-    Unsubscribe,
-)
-from trio_mqtt.testing import MemoryBroker
+from tests.broker.conftest import in_virtual_time
+from tests.broker.model import EXPIRY, Conversation
+from tests.broker.raw import V311
+from trio_mqtt.testing import open_memory_broker
 
-FILTERS = ["t/#", "t/+", "t/1", "t/2", "#"]
-TOPICS = ["t/1", "t/2"]
-
-
-@dataclass
-class Subscriber:
-    """A client that acknowledges when it likes, as a model sees it."""
-
-    name: str
-    version: ProtocolVersion
-    raw: Raw | None = None
-    granted: dict[str, int] = field(default_factory=dict)
-    received: list[Publish] = field(default_factory=list)
-    accepted: set[int] = field(default_factory=set)  # QoS 2, until PUBREL
-    unanswered: list[PubAck | PubRec | PubComp] = field(default_factory=list)
-    # What is owed at QoS 1 and 2, by topic, in order of publishing.
-    owed: list[tuple[str, int, int]] = field(default_factory=list)
-
-
-class Conversation:
-    def __init__(self, memory: MemoryBroker, seed: int) -> None:
-        self.memory = memory
-        self.random = random.Random(seed)  # noqa: S311  # a test
-        self.subscribers = [Subscriber(f"s{n}", V5 if n % 2 else V311) for n in range(3)]
-        self.publisher: Raw | None = None
-        self.published = 0
-
-    async def run(self, steps: int) -> None:
-        self.publisher = Raw(self.memory.connect())
-        await self.publisher.connect("publisher")
-        for _ in range(steps):
-            one = self.random.choice(self.subscribers)
-            roll = self.random.random()
-            if one.raw is None or roll < 0.05:
-                await self.connect(one)
-            elif roll < 0.1:
-                await one.raw.drop()
-                one.raw = None
-            elif roll < 0.2:
-                await self.subscribe(one)
-            elif roll < 0.25:
-                await self.unsubscribe(one)
-            elif roll < 0.6:
-                await self.publish()
-            elif roll < 0.9:
-                await self.hear(one)
-                await self.answer(one, self.random.randrange(4))
-            else:
-                await self.hear(one)
-        for one in self.subscribers:
-            await self.connect(one)
-            while one.unanswered or await self.hear(one):
-                await self.answer(one, 1_000)
-
-    async def connect(self, one: Subscriber) -> None:
-        """Come back, or take over the session, with another receive maximum."""
-        if one.raw is not None:
-            await self.hear(one)
-        older, one.raw = one.raw, Raw(self.memory.connect(), one.version)
-        maximum = self.random.choice([1, 2, 5, 100])
-        properties = {"session_expiry_interval": 1_000, "receive_maximum": maximum}
-        await one.raw.send(
-            Connect(one.name, False, 0, one.version,
-                    properties=properties if one.version == V5 else {})  # type: ignore[arg-type]  # a subset
-        )  # fmt: skip
-        await one.raw.expect(ConnAck)
-        if older is not None:
-            await older.drop()
-        # Answers that were not given are lost: the broker asks again.
-        one.unanswered.clear()
-
-    async def subscribe(self, one: Subscriber) -> None:
-        assert one.raw is not None
-        topic_filter, qos = self.random.choice(FILTERS), self.random.randrange(3)
-        await one.raw.send(Subscribe(1, [Subscription(topic_filter, qos)]))
-        await self.hear(one, SubAck)
-        one.granted[topic_filter] = qos
-
-    async def unsubscribe(self, one: Subscriber) -> None:
-        assert one.raw is not None
-        if not one.granted:
-            return
-        topic_filter = self.random.choice(sorted(one.granted))
-        await one.raw.send(Unsubscribe(2, [topic_filter]))
-        await self.hear(one)
-        del one.granted[topic_filter]
-        for topic in TOPICS:
-            if not self.qos(one, topic):
-                # Nothing is promised any more but what is in flight.
-                one.owed = [owed for owed in one.owed if owed[0] != topic]
-
-    def qos(self, one: Subscriber, topic: str) -> int:
-        """The highest QoS granted for a topic; 0 if there is none."""
-        matching = {"t/#", "t/+", "#", topic}
-        return max((q for f, q in one.granted.items() if f in matching), default=0)
-
-    async def publish(self) -> None:
-        assert self.publisher is not None
-        topic, qos = self.random.choice(TOPICS), self.random.randrange(3)
-        self.published += 1
-        await self.publisher.publish(topic, b"%d" % self.published, qos)
-        for one in self.subscribers:
-            granted = min(qos, self.qos(one, topic))
-            if granted:
-                one.owed.append((topic, granted, self.published))
-
-    async def hear(self, one: Subscriber, until: type[SubAck] | None = None) -> bool:
-        """Take what comes; whether anything did."""
-        assert one.raw is not None
-        await trio.testing.wait_all_tasks_blocked()
-        packets = await one.raw.drain(0.001)
-        for packet in packets:
-            if isinstance(packet, Publish):
-                if packet.qos == 1:
-                    one.received.append(packet)
-                    one.unanswered.append(PubAck(packet.packet_id))
-                elif packet.qos == 2:
-                    if packet.packet_id not in one.accepted:
-                        one.accepted.add(packet.packet_id)
-                        one.received.append(packet)
-                    one.unanswered.append(PubRec(packet.packet_id))
-                else:
-                    one.received.append(packet)
-            elif isinstance(packet, PubRel):
-                one.accepted.discard(packet.packet_id)
-                one.unanswered.append(PubComp(packet.packet_id))
-        assert until is None or any(isinstance(packet, until) for packet in packets)
-        return bool(packets)
-
-    async def answer(self, one: Subscriber, count: int) -> None:
-        assert one.raw is not None
-        for _ in range(min(count, len(one.unanswered))):
-            await one.raw.send(one.unanswered.pop(0))
-
-    def check(self, one: Subscriber) -> None:
-        seen: dict[tuple[str, int], list[int]] = {}
-        for message in one.received:
-            seen.setdefault((message.topic, message.qos), []).append(int(message.payload))
-        for (_, qos), numbers in seen.items():
-            first: list[int] = list(dict.fromkeys(numbers))
-            assert first == sorted(first)  # in order, but for repetitions
-            if qos != 1:
-                assert len(first) == len(numbers)  # at most, or exactly, once
-        got = {(m.topic, int(m.payload)): m.qos for m in one.received}
-        for topic, _, number in one.owed:
-            assert (topic, number) in got  # at least once
-
-
-@pytest.mark.normative(
+PROMISES = pytest.mark.normative(
     "MQTT-4.3.2-3", "MQTT-4.3.3-10", "MQTT-4.4.0-1", "MQTT-4.6.0-5", "MQTT-4.5.0-1"
 )
-@pytest.mark.parametrize("seed", range(60))
-async def test_a_random_conversation_keeps_every_promise(
-    memory: MemoryBroker, broker: Broker, seed: int
-) -> None:
-    conversation = Conversation(memory, seed)
-    await conversation.run(200)
-    for one in conversation.subscribers:
-        conversation.check(one)
-        session = broker.sessions._sessions[one.name]
-        assert (session.queued_messages, session.queued_bytes) == (0, 0)
-        assert len(session.sender) == 0
-        assert session.sender.quota == session.sender.receive_maximum
-        assert set(session.subscriptions) == set(one.granted)
-    assert broker.statistics.messages_dropped == 0
-    assert broker.statistics.subscriptions == sum(len(s.granted) for s in conversation.subscribers)
-    for one in conversation.subscribers:
-        assert one.raw is not None
-        await one.raw.drop()
-    assert conversation.publisher is not None
-    await conversation.publisher.drop()
-    await trio.sleep(1_001)
-    assert not broker._connections
-    three = sum(one.version == V311 for one in conversation.subscribers)
-    assert len(broker.sessions) == three  # those of version 3 do not expire
-    for session in broker.sessions.all():
-        broker.sessions._discard(session)
-    assert not broker.router._root.children
-    statistics = broker.statistics
-    assert (statistics.sessions, statistics.subscriptions, statistics.clients_connected) == (
-        0,
-        0,
-        0,
-    )
+
+
+async def converse(chance: random.Random, steps: int) -> None:
+    """Hold a conversation with a new broker, then look at what came of it and what is left."""
+    async with open_memory_broker() as memory:
+        broker = memory.broker
+        conversation = Conversation(memory, chance)
+        await conversation.run(steps)
+        conversation.check()
+        clients = conversation.clients
+        for one in clients:
+            session = broker.sessions._sessions[one.name]
+            assert (session.queued_messages, session.queued_bytes) == (0, 0)
+            assert len(session.sender) == 0
+            assert session.sender.quota == session.sender.receive_maximum
+            assert set(session.subscriptions) == set(one.granted)
+        statistics = broker.statistics
+        assert statistics.messages_dropped == 0
+        assert statistics.subscriptions == sum(len(one.granted) for one in clients)
+        for one in clients:
+            assert one.raw is not None
+            await one.raw.drop()
+        assert conversation.publisher is not None
+        await conversation.publisher.drop()
+        await trio.sleep(EXPIRY + 1)
+        assert not broker._connections
+        kept = {one.name for one in clients if one.version == V311 or one.member}
+        assert {session.client_id for session in broker.sessions.all()} == kept
+        for session in broker.sessions.all():
+            broker.sessions._discard(session)
+        assert not broker.router._root.children
+        assert (statistics.sessions, statistics.subscriptions, statistics.clients_connected) == (
+            0,
+            0,
+            0,
+        )
+
+
+@PROMISES
+@pytest.mark.parametrize("seed", range(40))
+async def test_a_long_conversation_keeps_every_promise(seed: int) -> None:
+    await converse(random.Random(seed), 200)  # noqa: S311  # a test
+
+
+@PROMISES
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(chance=st.randoms(use_true_random=False), steps=st.integers(1, 60))
+def test_any_conversation_keeps_every_promise(chance: random.Random, steps: int) -> None:
+    """The same, where a failure is made as small as it can be."""
+    in_virtual_time(converse, chance, steps)
