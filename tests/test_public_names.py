@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import trio_mqtt
 
@@ -21,12 +25,30 @@ PUBLIC = """
 NAMES = PUBLIC.split()
 
 
-def public(name: str, value: object) -> bool:
-    return not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
+# What the module needs itself.
+OWN = {"annotations", "import_module", "TYPE_CHECKING"}
+
+
+def public(name: str) -> bool:
+    value = getattr(trio_mqtt, name)
+    return not name.startswith("_") and not inspect.ismodule(value) and name not in OWN
 
 
 def test_the_public_names_are_these() -> None:
-    assert sorted(name for name, value in vars(trio_mqtt).items() if public(name, value)) == NAMES
+    assert [name for name in dir(trio_mqtt) if public(name)] == NAMES
+
+
+def test_type_checkers_see_the_same_names_as_the_interpreter() -> None:
+    source = Path(trio_mqtt.__file__).read_text(encoding="utf-8")
+    seen = re.findall(r"^    from trio_mqtt\.(\S+) import (\w+) as \2$", source, re.MULTILINE)
+    assert {name: home for home, name in seen} == vars(trio_mqtt)["_HOMES"]
+
+
+def test_a_client_does_not_load_the_broker() -> None:
+    program = "import sys, trio_mqtt; trio_mqtt.open_client; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", program], text=True).split()
+    assert "trio_mqtt.client.client" in loaded
+    assert [name for name in loaded if name.startswith(("trio_mqtt.broker", "trio."))] == []
 
 
 def test_every_public_name_says_what_it_is_for() -> None:
@@ -39,6 +61,6 @@ def test_every_public_name_says_what_it_is_for() -> None:
 
 
 def test_every_error_is_an_mqtt_error() -> None:
-    errors = [value for name, value in vars(trio_mqtt).items() if name.endswith("Error")]
+    errors = [getattr(trio_mqtt, name) for name in NAMES if name.endswith("Error")]
     assert len(errors) > 5
     assert all(issubclass(error, trio_mqtt.MqttError) for error in errors)

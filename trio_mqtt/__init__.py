@@ -1,58 +1,137 @@
-"""An MQTT broker and clients for Python, on structured concurrency."""
+"""An MQTT broker and clients for Python, on structured concurrency.
+
+Each name is loaded when it is first used: a program that only publishes does not wait for the
+broker.
+"""
 
 from __future__ import annotations
 
-from trio_mqtt.broker.authentication import Authenticated as Authenticated
-from trio_mqtt.broker.authentication import AuthenticationExchange as AuthenticationExchange
-from trio_mqtt.broker.authentication import AuthenticationRefused as AuthenticationRefused
-from trio_mqtt.broker.authentication import Authenticator as Authenticator
-from trio_mqtt.broker.broker import Broker as Broker
-from trio_mqtt.broker.events import BrokerEvent as BrokerEvent
-from trio_mqtt.broker.events import ClientConnected as ClientConnected
-from trio_mqtt.broker.events import ClientDisconnected as ClientDisconnected
-from trio_mqtt.broker.events import ClientRefused as ClientRefused
-from trio_mqtt.broker.events import MessagesPublished as MessagesPublished
-from trio_mqtt.broker.events import PublishedMessage as PublishedMessage
-from trio_mqtt.broker.events import Subscribed as Subscribed
-from trio_mqtt.broker.events import Unsubscribed as Unsubscribed
-from trio_mqtt.broker.events import Watch as Watch
-from trio_mqtt.broker.limits import Limits as Limits
-from trio_mqtt.broker.options import BrokerOptions as BrokerOptions
-from trio_mqtt.broker.options import SharedStrategy as SharedStrategy
-from trio_mqtt.broker.scram import ScramAuthenticator as ScramAuthenticator
-from trio_mqtt.broker.scram import ScramCredentials as ScramCredentials
-from trio_mqtt.broker.server import open_broker as open_broker
-from trio_mqtt.broker.server import serve as serve
-from trio_mqtt.broker.statistics import Statistics as Statistics
-from trio_mqtt.client.authentication import ClientAuthentication as ClientAuthentication
-from trio_mqtt.client.authentication import ClientExchange as ClientExchange
-from trio_mqtt.client.client import Client as Client
-from trio_mqtt.client.client import open_client as open_client
-from trio_mqtt.client.events import Connected as Connected
-from trio_mqtt.client.events import ConnectionEvent as ConnectionEvent
-from trio_mqtt.client.events import ConnectionEvents as ConnectionEvents
-from trio_mqtt.client.events import ConnectionLost as ConnectionLost
-from trio_mqtt.client.events import Reconnecting as Reconnecting
-from trio_mqtt.client.messages import Message as Message
-from trio_mqtt.client.messages import Messages as Messages
-from trio_mqtt.client.scram import ScramClient as ScramClient
-from trio_mqtt.errors import AuthenticationError as AuthenticationError
-from trio_mqtt.errors import ConnectionFailedError as ConnectionFailedError
-from trio_mqtt.errors import ConnectionLostError as ConnectionLostError
-from trio_mqtt.errors import ConnectionRefusedByBrokerError as ConnectionRefusedByBrokerError
-from trio_mqtt.errors import DisconnectedByBrokerError as DisconnectedByBrokerError
-from trio_mqtt.errors import InvalidUrlError as InvalidUrlError
-from trio_mqtt.errors import ListenError as ListenError
-from trio_mqtt.errors import LocalProtocolError as LocalProtocolError
-from trio_mqtt.errors import MalformedPacketError as MalformedPacketError
-from trio_mqtt.errors import MqttError as MqttError
-from trio_mqtt.errors import RefusedError as RefusedError
-from trio_mqtt.errors import RemoteProtocolError as RemoteProtocolError
-from trio_mqtt.protocol.packet_types import ProtocolVersion as ProtocolVersion
-from trio_mqtt.protocol.packets import Will as Will
-from trio_mqtt.protocol.properties import Properties as Properties
-from trio_mqtt.protocol.reason_codes import ReasonCode as ReasonCode
-from trio_mqtt.protocol.topics import topic_filter_problem as topic_filter_problem
-from trio_mqtt.protocol.topics import topic_name_problem as topic_name_problem
-from trio_mqtt.storage.memory import MemoryStorage as MemoryStorage
-from trio_mqtt.storage.records import Storage as Storage
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.authentication import Authenticated as Authenticated
+    from trio_mqtt.broker.authentication import AuthenticationExchange as AuthenticationExchange
+    from trio_mqtt.broker.authentication import AuthenticationRefused as AuthenticationRefused
+    from trio_mqtt.broker.authentication import Authenticator as Authenticator
+    from trio_mqtt.broker.broker import Broker as Broker
+    from trio_mqtt.broker.events import BrokerEvent as BrokerEvent
+    from trio_mqtt.broker.events import ClientConnected as ClientConnected
+    from trio_mqtt.broker.events import ClientDisconnected as ClientDisconnected
+    from trio_mqtt.broker.events import ClientRefused as ClientRefused
+    from trio_mqtt.broker.events import MessagesPublished as MessagesPublished
+    from trio_mqtt.broker.events import PublishedMessage as PublishedMessage
+    from trio_mqtt.broker.events import Subscribed as Subscribed
+    from trio_mqtt.broker.events import Unsubscribed as Unsubscribed
+    from trio_mqtt.broker.events import Watch as Watch
+    from trio_mqtt.broker.limits import Limits as Limits
+    from trio_mqtt.broker.options import BrokerOptions as BrokerOptions
+    from trio_mqtt.broker.options import SharedStrategy as SharedStrategy
+    from trio_mqtt.broker.scram import ScramAuthenticator as ScramAuthenticator
+    from trio_mqtt.broker.scram import ScramCredentials as ScramCredentials
+    from trio_mqtt.broker.server import open_broker as open_broker
+    from trio_mqtt.broker.server import serve as serve
+    from trio_mqtt.broker.statistics import Statistics as Statistics
+    from trio_mqtt.client.authentication import ClientAuthentication as ClientAuthentication
+    from trio_mqtt.client.authentication import ClientExchange as ClientExchange
+    from trio_mqtt.client.client import Client as Client
+    from trio_mqtt.client.client import open_client as open_client
+    from trio_mqtt.client.events import Connected as Connected
+    from trio_mqtt.client.events import ConnectionEvent as ConnectionEvent
+    from trio_mqtt.client.events import ConnectionEvents as ConnectionEvents
+    from trio_mqtt.client.events import ConnectionLost as ConnectionLost
+    from trio_mqtt.client.events import Reconnecting as Reconnecting
+    from trio_mqtt.client.messages import Message as Message
+    from trio_mqtt.client.messages import Messages as Messages
+    from trio_mqtt.client.scram import ScramClient as ScramClient
+    from trio_mqtt.errors import AuthenticationError as AuthenticationError
+    from trio_mqtt.errors import ConnectionFailedError as ConnectionFailedError
+    from trio_mqtt.errors import ConnectionLostError as ConnectionLostError
+    from trio_mqtt.errors import ConnectionRefusedByBrokerError as ConnectionRefusedByBrokerError
+    from trio_mqtt.errors import DisconnectedByBrokerError as DisconnectedByBrokerError
+    from trio_mqtt.errors import InvalidUrlError as InvalidUrlError
+    from trio_mqtt.errors import ListenError as ListenError
+    from trio_mqtt.errors import LocalProtocolError as LocalProtocolError
+    from trio_mqtt.errors import MalformedPacketError as MalformedPacketError
+    from trio_mqtt.errors import MqttError as MqttError
+    from trio_mqtt.errors import RefusedError as RefusedError
+    from trio_mqtt.errors import RemoteProtocolError as RemoteProtocolError
+    from trio_mqtt.protocol.packet_types import ProtocolVersion as ProtocolVersion
+    from trio_mqtt.protocol.packets import Will as Will
+    from trio_mqtt.protocol.properties import Properties as Properties
+    from trio_mqtt.protocol.reason_codes import ReasonCode as ReasonCode
+    from trio_mqtt.protocol.topics import topic_filter_problem as topic_filter_problem
+    from trio_mqtt.protocol.topics import topic_name_problem as topic_name_problem
+    from trio_mqtt.storage.memory import MemoryStorage as MemoryStorage
+    from trio_mqtt.storage.records import Storage as Storage
+
+# Where each name is at home: the same as above, for the interpreter.
+_HOMES = {
+    "Authenticated": "broker.authentication",
+    "AuthenticationExchange": "broker.authentication",
+    "AuthenticationRefused": "broker.authentication",
+    "Authenticator": "broker.authentication",
+    "Broker": "broker.broker",
+    "BrokerEvent": "broker.events",
+    "ClientConnected": "broker.events",
+    "ClientDisconnected": "broker.events",
+    "ClientRefused": "broker.events",
+    "MessagesPublished": "broker.events",
+    "PublishedMessage": "broker.events",
+    "Subscribed": "broker.events",
+    "Unsubscribed": "broker.events",
+    "Watch": "broker.events",
+    "Limits": "broker.limits",
+    "BrokerOptions": "broker.options",
+    "SharedStrategy": "broker.options",
+    "ScramAuthenticator": "broker.scram",
+    "ScramCredentials": "broker.scram",
+    "open_broker": "broker.server",
+    "serve": "broker.server",
+    "Statistics": "broker.statistics",
+    "ClientAuthentication": "client.authentication",
+    "ClientExchange": "client.authentication",
+    "Client": "client.client",
+    "open_client": "client.client",
+    "Connected": "client.events",
+    "ConnectionEvent": "client.events",
+    "ConnectionEvents": "client.events",
+    "ConnectionLost": "client.events",
+    "Reconnecting": "client.events",
+    "Message": "client.messages",
+    "Messages": "client.messages",
+    "ScramClient": "client.scram",
+    "AuthenticationError": "errors",
+    "ConnectionFailedError": "errors",
+    "ConnectionLostError": "errors",
+    "ConnectionRefusedByBrokerError": "errors",
+    "DisconnectedByBrokerError": "errors",
+    "InvalidUrlError": "errors",
+    "ListenError": "errors",
+    "LocalProtocolError": "errors",
+    "MalformedPacketError": "errors",
+    "MqttError": "errors",
+    "RefusedError": "errors",
+    "RemoteProtocolError": "errors",
+    "ProtocolVersion": "protocol.packet_types",
+    "Will": "protocol.packets",
+    "Properties": "protocol.properties",
+    "ReasonCode": "protocol.reason_codes",
+    "topic_filter_problem": "protocol.topics",
+    "topic_name_problem": "protocol.topics",
+    "MemoryStorage": "storage.memory",
+    "Storage": "storage.records",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -17,6 +17,12 @@ from trio_mqtt.transport.urls import Address, parse_url
         ("mqtt://[::1]:0", Address("mqtt", "::1", 0)),
         ("mqtt://u%40x:p%3A%2F@h", Address("mqtt", "h", 1883, "u@x", "p:/")),
         ("mqtt://user@h", Address("mqtt", "h", 1883, "user", None)),
+        ("mqtts://h", Address("mqtts", "h", 8883)),
+        ("ws://h", Address("ws", "h", 80, path="/mqtt")),
+        ("wss://u:p@h:9001/a/b", Address("wss", "h", 9001, "u", "p", "/a/b")),
+        ("ws://h/", Address("ws", "h", 80, path="/")),
+        ("unix:///run/a%20b.sock", Address("unix", "", 0, path="/run/a b.sock")),
+        ("unix://u:p@/run/x", Address("unix", "", 0, "u", "p", "/run/x")),
     ],
 )
 def test_an_address_is_taken_apart(url: str, address: Address) -> None:
@@ -28,7 +34,8 @@ def test_an_address_is_taken_apart(url: str, address: Address) -> None:
     [
         "", "localhost", "localhost:1883", "http://h", "mqtt:h", "mqtt://", "mqtt://:1883",
         "mqtt://h:65536", "mqtt://h:-1", "mqtt://h:x", "mqtt://[::1", "mqtt://h/path", "mqtt://h?q",
-        "mqtt://h#f", "//h",
+        "mqtt://h#f", "//h", "mqtts://h/p", "ws://h?q", "ws:///mqtt", "unix://", "unix://h/p",
+        "unix:///", "unix:///p?q", "any://h",
     ],
 )  # fmt: skip
 def test_what_is_none_is_refused_with_a_right_one(url: str) -> None:
@@ -39,4 +46,10 @@ def test_what_is_none_is_refused_with_a_right_one(url: str) -> None:
 
 def test_an_address_reads_as_a_url_without_credentials() -> None:
     assert parse_url("mqtt://u:secret@[::1]:1884").url == "mqtt://[::1]:1884"
+    assert parse_url("wss://u:secret@h").url == "wss://h:443/mqtt"
+    assert parse_url("unix://u:secret@/run/a%20b").url == "unix:///run/a%20b"
     assert parse_url(parse_url("mqtt://h").url) == parse_url("mqtt://h")
+
+
+def test_one_port_for_all_is_for_listening_alone() -> None:
+    assert parse_url("any://h", listening=True) == Address("any", "h", 1883)

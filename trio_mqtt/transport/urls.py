@@ -1,54 +1,101 @@
-"""Addresses of brokers: `mqtt://HOST:PORT`."""
+"""Addresses of brokers: `mqtt://HOST:PORT`, and the same for TLS, WebSocket and Unix sockets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from trio_mqtt.errors import InvalidUrlError
 
-DEFAULT_PORTS = {"mqtt": 1883}
+# Those that a client can connect to. `any` is for listening alone: plain, TLS and WebSocket on one
+# port.
+DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+LISTENING_PORTS = DEFAULT_PORTS | {"any": 1883}
+WEBSOCKET_PATH = "/mqtt"
+
+_TLS = frozenset({"mqtts", "wss"})
+_WEBSOCKET = frozenset({"ws", "wss"})
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a broker listens or is found, as its URL says."""
+    """Where a broker listens or is found, as its URL says.
+
+    A Unix socket has a path and neither host nor port; WebSocket has all three.
+    """
 
     scheme: str
     host: str
     port: int
     username: str | None = None
     password: str | None = None
+    path: str = ""
 
     @property
     def url(self) -> str:
         """The address as a URL, without credentials."""
+        if self.scheme == "unix":
+            return f"unix://{quote(self.path)}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the bytes go through TLS; at `any://` they may or may not."""
+        return self.scheme in _TLS
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the bytes go through WebSocket; at `any://` they may or may not."""
+        return self.scheme in _WEBSOCKET
 
 
-def parse_url(url: str) -> Address:
-    """The address that `url` names; a port left out is the scheme's (1883).
+def parse_url(url: str, *, listening: bool = False) -> Address:
+    """The address that `url` names; a port left out is the scheme's (1883, 8883, 80, 443).
 
+    `listening` allows `any://` as well. WebSocket's path is `/mqtt` unless the URL says another.
     Raises InvalidUrlError, whose text says what is wrong and shows a right one.
     """
     hint = "An address reads mqtt://HOST or mqtt://HOST:PORT, for example mqtt://localhost:1883."
+    ports = LISTENING_PORTS if listening else DEFAULT_PORTS
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise InvalidUrlError(f"{url!r} is not an address: {error}. {hint}") from error
-    if parts.scheme not in DEFAULT_PORTS or not parts.netloc:
-        known = ", ".join(f"{scheme}://" for scheme in DEFAULT_PORTS)
+    if parts.scheme == "unix":
+        return _unix(url, parts)
+    if parts.scheme not in ports or not parts.netloc:
+        known = ", ".join(f"{scheme}://" for scheme in (*ports, "unix"))
         raise InvalidUrlError(f"{url!r} does not start with {known}. {hint}")
     if not host:
         raise InvalidUrlError(f"{url!r} names no host. {hint}")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
+    websocket = parts.scheme in _WEBSOCKET
+    if (parts.path not in ("", "/") and not websocket) or parts.query or parts.fragment:
         raise InvalidUrlError(f"{url!r} has more than a host and a port. {hint}")
+    path = (parts.path or WEBSOCKET_PATH) if websocket else ""
     return Address(
         parts.scheme,
         host,
-        DEFAULT_PORTS[parts.scheme] if port is None else port,
+        ports[parts.scheme] if port is None else port,
+        *_credentials(parts),
+        path,
+    )
+
+
+def _unix(url: str, parts: SplitResult) -> Address:
+    where = parts.netloc.rpartition("@")[2]
+    if where or parts.path in ("", "/") or parts.query or parts.fragment:
+        raise InvalidUrlError(
+            f"{url!r} names no socket: a Unix socket reads unix:///PATH, three slashes,"
+            " for example unix:///run/mqtt.sock (and TCP mqtt://localhost:1883)."
+        )
+    return Address("unix", "", 0, *_credentials(parts), unquote(parts.path))
+
+
+def _credentials(parts: SplitResult) -> tuple[str | None, str | None]:
+    """The user name and the password in a URL."""
+    return (
         None if parts.username is None else unquote(parts.username),
         None if parts.password is None else unquote(parts.password),
     )
