@@ -1,0 +1,1 @@
+"""The commands' options: one module each, loaded when its command is called."""

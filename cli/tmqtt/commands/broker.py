@@ -1,0 +1,38 @@
+"""`tmqtt broker`: its options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tmqtt.options import (
+    CONTEXT,
+)
+
+app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
+
+
+@app.command()
+def broker(
+    urls: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="URL",
+            help="Where to listen.  [default: mqtt://127.0.0.1:1883, this machine only]",
+            show_default=False,
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Print nothing but warnings and errors.")
+    ] = False,
+) -> None:
+    """Run a broker until Ctrl-C, and show its traffic.
+
+    mqtt://0.0.0.0:1883 and mqtt://[::]:1883 listen at all addresses of this machine, for everybody
+    who can reach it. Port 0 takes a free one. Several URLs listen at all of them.
+    """
+    from tmqtt.broker import serve
+    from tmqtt.running import run
+
+    run(lambda terminal: serve(tuple(urls or ()), terminal, quiet=quiet), stopped=0)
