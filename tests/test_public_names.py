@@ -11,16 +11,18 @@ from pathlib import Path
 import trio_mqtt
 
 PUBLIC = """
-    Authenticated AuthenticationError AuthenticationExchange AuthenticationRefused Authenticator
-    Broker BrokerEvent BrokerOptions Client ClientAuthentication ClientConnected
-    ClientDisconnected ClientExchange ClientRefused Connected ConnectionEvent ConnectionEvents
-    ConnectionFailedError ConnectionLost ConnectionLostError ConnectionRefusedByBrokerError
-    DisconnectedByBrokerError InvalidUrlError Limits ListenError LocalProtocolError
-    MalformedPacketError MemoryStorage Message Messages MessagesPublished MqttError Properties
-    ProtocolVersion PublishedMessage ReasonCode Reconnecting RefusedError RemoteProtocolError
-    ScramAuthenticator ScramClient ScramCredentials SharedStrategy Statistics Storage Subscribed
-    Unsubscribed Watch Will open_broker open_client serve topic_filter_problem
-    topic_name_problem
+    AccessControl AccessHooks AccessRefused AccessRules Authenticated AuthenticationError
+    AuthenticationExchange AuthenticationRefused Authenticator Broker BrokerEvent
+    BrokerOptions Client ClientAuthentication ClientConnected ClientDisconnected
+    ClientExchange ClientInfo ClientRefused ConfigurationError Connected ConnectionEvent
+    ConnectionEvents ConnectionFailedError ConnectionLost ConnectionLostError
+    ConnectionRefusedByBrokerError DisconnectedByBrokerError InvalidUrlError Limits
+    ListenError LocalProtocolError MalformedPacketError MemoryStorage Message Messages
+    MessagesPublished MqttError PasswordCheck Properties ProtocolVersion Publication
+    PublishedMessage ReasonCode Reconnecting RefusedError RemoteProtocolError
+    ScramAuthenticator ScramClient ScramCredentials SharedStrategy Statistics Storage
+    Subscribed SubscriptionRequest Unsubscribed Watch Will open_broker open_client serve
+    topic_filter_problem topic_name_problem
 """
 NAMES = PUBLIC.split()
 

@@ -10,6 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.access import AccessControl as AccessControl
+    from trio_mqtt.broker.access import AccessHooks as AccessHooks
+    from trio_mqtt.broker.access import AccessRefused as AccessRefused
+    from trio_mqtt.broker.access import AccessRules as AccessRules
+    from trio_mqtt.broker.access import ClientInfo as ClientInfo
+    from trio_mqtt.broker.access import PasswordCheck as PasswordCheck
+    from trio_mqtt.broker.access import Publication as Publication
+    from trio_mqtt.broker.access import SubscriptionRequest as SubscriptionRequest
     from trio_mqtt.broker.authentication import Authenticated as Authenticated
     from trio_mqtt.broker.authentication import AuthenticationExchange as AuthenticationExchange
     from trio_mqtt.broker.authentication import AuthenticationRefused as AuthenticationRefused
@@ -45,6 +53,7 @@ if TYPE_CHECKING:
     from trio_mqtt.client.messages import Messages as Messages
     from trio_mqtt.client.scram import ScramClient as ScramClient
     from trio_mqtt.errors import AuthenticationError as AuthenticationError
+    from trio_mqtt.errors import ConfigurationError as ConfigurationError
     from trio_mqtt.errors import ConnectionFailedError as ConnectionFailedError
     from trio_mqtt.errors import ConnectionLostError as ConnectionLostError
     from trio_mqtt.errors import ConnectionRefusedByBrokerError as ConnectionRefusedByBrokerError
@@ -67,6 +76,14 @@ if TYPE_CHECKING:
 
 # Where each name is at home: the same as above, for the interpreter.
 _HOMES = {
+    "AccessControl": "broker.access",
+    "AccessHooks": "broker.access",
+    "AccessRefused": "broker.access",
+    "AccessRules": "broker.access",
+    "ClientInfo": "broker.access",
+    "PasswordCheck": "broker.access",
+    "Publication": "broker.access",
+    "SubscriptionRequest": "broker.access",
     "Authenticated": "broker.authentication",
     "AuthenticationExchange": "broker.authentication",
     "AuthenticationRefused": "broker.authentication",
@@ -102,6 +119,7 @@ _HOMES = {
     "Messages": "client.messages",
     "ScramClient": "client.scram",
     "AuthenticationError": "errors",
+    "ConfigurationError": "errors",
     "ConnectionFailedError": "errors",
     "ConnectionLostError": "errors",
     "ConnectionRefusedByBrokerError": "errors",

@@ -49,6 +49,13 @@ class ListenError(MqttError):
     """The broker cannot listen at an address; the text says which and why."""
 
 
+class ConfigurationError(MqttError):
+    """What the broker was told does not fit together, or a file that it was told to use is wrong.
+
+    The text names the file and the line where there is one, and the remedy.
+    """
+
+
 class ConnectionFailedError(MqttError):
     """No connection to the broker could be made: unknown host, refused, timed out."""
 

@@ -1,0 +1,189 @@
+"""What a program implements to decide who may connect and what they may do.
+
+Two ways, which may be used together. `AccessControl` has asynchronous methods that can refuse and
+change each request; `AccessRules` are asked without waiting, and the broker remembers what they
+answered. Both see a client as `ClientInfo`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from trio_mqtt.broker.authentication import Authenticated, AuthenticationRefused
+from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+
+@dataclass(frozen=True, slots=True)
+class ClientInfo:
+    """A client, as hooks and rules see it.
+
+    `authenticated` tells whether somebody has proved that the client is `username`; where nothing
+    asks for a password, it is only what the client calls itself. `listener` is the URL that it came
+    by, empty for a stream that the program handed to the broker. `certificate_name` (CN) and
+    `certificate_subject` are those of its TLS certificate, where it showed one. `properties` are
+    those of CONNECT (MQTT 5.0 §3.1.2.11).
+    """
+
+    client_id: str
+    username: str | None
+    address: str
+    protocol_version: str
+    listener: str = ""
+    authenticated: bool = False
+    certificate_name: str | None = None
+    certificate_subject: str | None = None
+    properties: Properties = field(default_factory=Properties, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A message on its way through the broker, for a hook to look at or replace.
+
+    `dataclasses.replace` makes one with another topic, payload or QoS.
+    """
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+    properties: Properties = field(default_factory=Properties)
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRequest:
+    """A topic filter that a client asks for, and at which QoS (§3.8.3)."""
+
+    topic_filter: str
+    qos: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRefused:
+    """A hook says no; MQTT 5 clients are told why, in words too (§3.4.2.1, §3.9.3).
+
+    `reason_code` must be one that refuses; where the answer's packet cannot carry it, "not
+    authorized" stands in its place. Raises ValueError for a code that is no refusal.
+    """
+
+    reason_code: ReasonCode = ReasonCode.NOT_AUTHORIZED
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.reason_code.is_failure:
+            raise ValueError(f"{self.reason_code.sentence!r} refuses nothing.")
+
+
+class AccessControl(Protocol):
+    """What the broker asks a program, one client's requests in order, many clients at once.
+
+    Each call has the `hook_timeout` of `Limits`, then it is cancelled. A call that takes too long
+    or raises refuses that one request, and is logged; nobody else notices.
+    """
+
+    async def authenticate(
+        self, client: ClientInfo, password: bytes | None
+    ) -> Authenticated | AuthenticationRefused:
+        """Whether a client may connect; nothing of what it sent takes effect before.
+
+        What else the broker is told to check (passwords, tokens) has been checked before this.
+        """
+
+    async def authorize_publish(
+        self, client: ClientInfo, message: Publication
+    ) -> Publication | AccessRefused:
+        """Whether a client may publish a message or have it as its will.
+
+        What is returned goes on in its place.
+        """
+
+    async def authorize_subscribe(
+        self, client: ClientInfo, request: SubscriptionRequest
+    ) -> SubscriptionRequest | AccessRefused:
+        """Whether a client may subscribe; what is returned is what it subscribes to.
+
+        The client knows its subscription by the filter that it sent: an UNSUBSCRIBE of that ends
+        it.
+        """
+
+    async def authorize_delivery(
+        self, client: ClientInfo, message: Publication
+    ) -> Publication | AccessRefused:
+        """Whether a message is sent to a client that has subscribed; the client is told nothing.
+
+        What is returned is sent in its place.
+        """
+
+
+class AccessHooks:
+    """An `AccessControl` that allows everything: a base class, to override what you need.
+
+    Methods that are not overridden cost nothing.
+
+        class ReadOnly(trio_mqtt.AccessHooks):
+            async def authorize_publish(self, client, message):
+                return trio_mqtt.AccessRefused(reason="this broker only tells")
+    """
+
+    async def authenticate(
+        self,
+        client: ClientInfo,
+        password: bytes | None,
+    ) -> Authenticated | AuthenticationRefused:
+        """Allow everybody."""
+        return Authenticated()
+
+    async def authorize_publish(
+        self,
+        client: ClientInfo,
+        message: Publication,
+    ) -> Publication | AccessRefused:
+        """Allow every message as it is."""
+        return message
+
+    async def authorize_subscribe(
+        self,
+        client: ClientInfo,
+        request: SubscriptionRequest,
+    ) -> SubscriptionRequest | AccessRefused:
+        """Allow every subscription as it is."""
+        return request
+
+    async def authorize_delivery(
+        self,
+        client: ClientInfo,
+        message: Publication,
+    ) -> Publication | AccessRefused:
+        """Deliver every message as it is."""
+        return message
+
+
+class AccessRules(Protocol):
+    """Rules that are asked without waiting, as an access file's are.
+
+    The answers are remembered for each session and topic until the rules are said to have changed
+    (`Broker.rules_changed`), so they must depend on nothing else.
+    """
+
+    def may_publish(self, client: ClientInfo, topic: str) -> bool:
+        """Whether a client may publish to a topic, its will included."""
+
+    def may_subscribe(self, client: ClientInfo, topic_filter: str) -> bool:
+        """Whether a client may subscribe to a filter; `$share/NAME/` is cut off."""
+
+    def may_receive(self, client: ClientInfo, topic: str) -> bool:
+        """Whether messages of a topic are sent to a client: new, retained, queued and wills."""
+
+
+class PasswordCheck(Protocol):
+    """User names and passwords, as a password file has them."""
+
+    def verify(self, username: str, password: bytes | None) -> bool:
+        """Whether it is the user's password. Called in a thread, as hashing takes long."""
+
+    def entry(self, username: str) -> object | None:
+        """What is kept of a user, None if there is no such user.
+
+        It differs from what it was before once the user has another password.
+        """
