@@ -12,16 +12,16 @@ import trio_mqtt
 
 PUBLIC = """
     AccessControl AccessHooks AccessRefused AccessRules Authenticated AuthenticationError
-    AuthenticationExchange AuthenticationRefused Authenticator Broker BrokerEvent
-    BrokerOptions Client ClientAuthentication ClientConnected ClientDisconnected
+    AuthenticationExchange AuthenticationRefused Authenticator Broker BrokerEvent BrokerOptions
+    Client ClientAuthentication ClientCertificate ClientConnected ClientDisconnected
     ClientExchange ClientInfo ClientRefused ConfigurationError Connected ConnectionEvent
     ConnectionEvents ConnectionFailedError ConnectionLost ConnectionLostError
-    ConnectionRefusedByBrokerError DisconnectedByBrokerError InvalidUrlError Limits
+    ConnectionRefusedByBrokerError DisconnectedByBrokerError InvalidUrlError Limits Listen
     ListenError LocalProtocolError MalformedPacketError MemoryStorage Message Messages
-    MessagesPublished MqttError PasswordCheck Properties ProtocolVersion Publication
-    PublishedMessage ReasonCode Reconnecting RefusedError RemoteProtocolError
-    ScramAuthenticator ScramClient ScramCredentials SharedStrategy Statistics Storage
-    Subscribed SubscriptionRequest Unsubscribed Watch Will open_broker open_client serve
+    MessagesPublished MqttError Origin PasswordCheck Properties ProtocolVersion Publication
+    PublishedMessage ReasonCode Reconnecting RefusedError RemoteProtocolError ScramAuthenticator
+    ScramClient ScramCredentials ServerTls SharedStrategy Statistics Storage Subscribed
+    SubscriptionRequest Unsubscribed Watch Will open_broker open_client parse_listen serve
     topic_filter_problem topic_name_problem
 """
 NAMES = PUBLIC.split()

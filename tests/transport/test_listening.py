@@ -19,6 +19,7 @@ from trio_mqtt.broker.broker import Broker
 from trio_mqtt.errors import ListenError
 from trio_mqtt.protocol.packets import Connect, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.transport.listen import Listen
 from trio_mqtt.transport.listening import Listener, open_listener
 from trio_mqtt.transport.urls import parse_url
 
@@ -132,11 +133,11 @@ async def test_several_addresses_are_listened_at_together() -> None:
 
 async def test_ipv6_and_ipv4_may_have_the_same_port() -> None:
     try:
-        six = await open_listener(parse_url("mqtt://[::1]:0"))
+        six = await open_listener(Listen("mqtt://[::1]:0"))
     except ListenError as error:  # a machine without IPv6 says so
         assert "has no address ::1" in str(error)  # noqa: PT017
         return
-    four = await open_listener(parse_url(f"mqtt://127.0.0.1:{parse_url(six.url).port}"))
+    four = await open_listener(Listen(f"mqtt://127.0.0.1:{parse_url(six.url).port}"))
     assert six.url == f"mqtt://[::1]:{parse_url(four.url).port}"
     six.close()
     four.close()
@@ -146,7 +147,7 @@ async def test_a_port_in_use_is_said_so_with_another() -> None:
     async with trio_mqtt.open_broker(LOCAL) as broker:
         port = parse_url(broker.url).port
         with pytest.raises(ListenError) as caught:
-            await open_listener(parse_url(broker.url))
+            await open_listener(Listen(broker.url))
     assert str(caught.value) == (
         f"Port {port} of 127.0.0.1 is in use: another broker may be running."
         f" Stop it, or choose another port, for example mqtt://127.0.0.1:{port + 1}."
@@ -167,7 +168,7 @@ async def test_a_port_in_use_is_said_so_with_another() -> None:
 async def test_where_nobody_can_listen_is_said_so(url: str, sentence: str) -> None:
     before = _descriptors()
     with pytest.raises(ListenError) as caught:
-        await open_listener(parse_url(url))
+        await open_listener(Listen(url))
     assert str(caught.value).startswith(sentence)
     assert _descriptors() <= before + 1
 
@@ -193,7 +194,7 @@ async def test_a_name_is_listened_at_as_far_as_this_machine_has_its_addresses(
         ]
 
     monkeypatch.setattr(trio.socket, "getaddrinfo", resolve)
-    listener = await open_listener(parse_url("mqtt://some-name:0"))
+    listener = await open_listener(Listen("mqtt://some-name:0"))
     assert len(listener._sockets) == 1
     listener.close()
 
@@ -211,7 +212,7 @@ async def test_exhausted_descriptors_pause_accepting_and_closing_meanwhile_is_fi
             return super().accept()
 
     monkeypatch.setattr(socket, "socket", Exhausted)
-    listener = await open_listener(parse_url(LOCAL))
+    listener = await open_listener(Listen(LOCAL))
     served = trio.Event()
 
     async def handle(stream: object) -> None:
@@ -238,7 +239,7 @@ async def test_exhausted_descriptors_pause_accepting_and_closing_meanwhile_is_fi
 async def test_closing_in_the_moment_of_a_new_connection_is_fine() -> None:
     for _ in range(20):
         async with trio.open_nursery() as nursery:
-            listener: Listener = await open_listener(parse_url(LOCAL))
+            listener: Listener = await open_listener(Listen(LOCAL))
 
             async def handle(stream: object) -> None:
                 await stream.aclose()  # type: ignore[attr-defined]  # a SocketStream

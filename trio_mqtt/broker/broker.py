@@ -25,6 +25,7 @@ from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, encode_properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import topic_name_problem
+from trio_mqtt.transport.listen import Listen
 from trio_mqtt.transport.streams import ByteStream, TrioStream
 
 logger = logging.getLogger("trio_mqtt.broker")
@@ -61,7 +62,8 @@ class Broker:
             limits.maximum_retained_messages, limits.maximum_retained_bytes
         )
         self.sessions = Sessions(self)
-        self.urls: tuple[str, ...] = ()
+        # Where the broker listens, with the ports that it got.
+        self.listeners: tuple[Listen, ...] = ()
         self._connections: dict[Connection, None] = {}
         self._all_gone = trio.Event()
         self._full = False  # the last connection was turned away
@@ -69,6 +71,11 @@ class Broker:
         self.closing = False
         # For tasks that outlive the connection they serve, while the broker runs.
         self.tasks: trio.Nursery | None = None
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The addresses that the broker listens at, with the ports that it got."""
+        return tuple(listener.url for listener in self.listeners)
 
     @property
     def url(self) -> str:

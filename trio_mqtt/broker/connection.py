@@ -44,6 +44,7 @@ from trio_mqtt.protocol.packets import (
 )
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.transport.streams import RefusedAtDoor
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.broker import Broker
@@ -124,6 +125,9 @@ class Connection:
                     lambda: self.lost("it did not connect in time"),
                 )
                 try:
+                    # Handshakes of TLS and WebSocket, under the same deadline as CONNECT.
+                    self.stream = await self.stream.open()
+                    self.writer.use(self.stream)
                     packets = await self._receive_first()
                     if packets and isinstance(packets[0], Connect):
                         session = await self._accept(packets[0], nursery)
@@ -131,6 +135,8 @@ class Connection:
                             await self._read(packets[1:], session)
                 except RemoteProtocolError as error:
                     self.end(error.reason_code, str(error))
+                except RefusedAtDoor as error:
+                    self.lost(str(error))
                 except trio.BrokenResourceError:
                     self.lost("the connection was lost")
                 if nursery.child_tasks:

@@ -69,6 +69,11 @@ class Writer:
         self._sending: trio.CancelScope | None = None
         self._give_up_at = math.inf
 
+    def use(self, stream: ByteStream) -> None:
+        """Write to `stream` from now on; nothing was written yet."""
+        self._stream = stream
+        self._send_nowait = stream.send_nowait
+
     def start(self, nursery: trio.Nursery | None) -> None:
         """From now on, what the socket does not take is sent by a task in `nursery`.
 

@@ -17,8 +17,9 @@ from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Persistence
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.records import Storage
+from trio_mqtt.transport.listen import Listen
+from trio_mqtt.transport.listen_urls import parse_listen
 from trio_mqtt.transport.listening import Listener, open_listener
-from trio_mqtt.transport.urls import parse_url
 
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
 
@@ -27,7 +28,7 @@ logger = logging.getLogger("trio_mqtt.broker")
 
 @asynccontextmanager
 async def open_broker(
-    *urls: str,
+    *listeners: str | Listen,
     limits: Limits | None = None,
     options: BrokerOptions | None = None,
     storage: Storage | None = None,
@@ -36,8 +37,9 @@ async def open_broker(
 ) -> AsyncIterator[Broker]:
     """Run an MQTT broker for as long as the context lasts.
 
-    It listens at all `urls` (none: mqtt://127.0.0.1:1883; port 0 takes a free one, and `url` of
-    the broker says which). At the end wills are published and clients told (MQTT 5.0 §4.13).
+    It listens at all `listeners` (none: mqtt://127.0.0.1:1883; port 0 takes a free one, and `url`
+    of the broker says which): a URL such as mqtt://0.0.0.0 or "mqtts://0.0.0.0?cert=server.pem", or
+    a `Listen`. At the end wills are published and clients told (MQTT 5.0 §4.13).
     `limits` are its bounds, `options` what it offers. `storage` keeps sessions and retained
     messages for the broker that uses it next; by default they end with this one. `authenticators`
     are those of the authentication methods that clients may name (§4.12), such as
@@ -50,22 +52,25 @@ async def open_broker(
     Raises InvalidUrlError for an address that is not one, and ListenError where the broker cannot
     listen.
     """
-    addresses = [parse_url(url) for url in urls or (DEFAULT_URL,)]
+    wanted = [
+        parse_listen(listener) if isinstance(listener, str) else listener
+        for listener in listeners or (DEFAULT_URL,)
+    ]
     broker = Broker(
         limits or Limits(),
         options,
         authenticators=authenticators,
         authentication_required=authentication_required,
     )
-    listeners: list[Listener] = []
+    opened: list[Listener] = []
     try:
-        for address in addresses:
-            listeners.append(await open_listener(address))
-        broker.urls = tuple(listener.url for listener in listeners)
-        async with running(broker, listeners, storage):
+        for listen in wanted:
+            opened.append(await open_listener(listen))
+        broker.listeners = tuple(listener.listen for listener in opened)
+        async with running(broker, opened, storage):
             yield broker
     finally:
-        for listener in listeners:
+        for listener in opened:
             listener.close()
 
 
@@ -119,7 +124,7 @@ async def _run_tasks(
 
 
 async def serve(
-    *urls: str,
+    *listeners: str | Listen,
     limits: Limits | None = None,
     options: BrokerOptions | None = None,
     task_status: trio.TaskStatus[Broker] = trio.TASK_STATUS_IGNORED,
@@ -128,7 +133,7 @@ async def serve(
 
     `trio.run(trio_mqtt.serve)` is a whole program. Arguments and errors are those of `open_broker`.
     """
-    async with open_broker(*urls, limits=limits, options=options) as broker:
+    async with open_broker(*listeners, limits=limits, options=options) as broker:
         if threading.current_thread() is not threading.main_thread():
             task_status.started(broker)
             await trio.sleep_forever()  # signals reach the main thread only

@@ -7,13 +7,16 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import trio
 
 from trio_mqtt.errors import ListenError
-from trio_mqtt.transport.streams import SocketStream
-from trio_mqtt.transport.urls import Address
+from trio_mqtt.transport.listen import Listen, Origin
+from trio_mqtt.transport.streams import ByteStream, SocketStream
+from trio_mqtt.transport.unix_sockets import UnixSocket, open_unix_socket, process_of
+from trio_mqtt.transport.urls import Address, parse_url
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -30,29 +33,91 @@ _RETRY = 0.1  # seconds until accepting is tried again then
 class Listener:
     """What listens at one URL: a socket for each address that its host has."""
 
-    def __init__(self, url: str, sockets: list[socket.socket]) -> None:
-        self.url = url
+    def __init__(
+        self, listen: Listen, sockets: list[socket.socket], file: UnixSocket | None = None
+    ) -> None:
+        self.listen = listen
         self._sockets = sockets
+        self._file = file
 
-    async def serve(self, handle: Callable[[SocketStream], Awaitable[None]]) -> None:
+    @property
+    def url(self) -> str:
+        """The address, with the port that it got."""
+        return self.listen.url
+
+    async def serve(self, handle: Callable[[ByteStream], Awaitable[None]]) -> None:
         """Accept clients for ever, each handled in a task of its own."""
         async with trio.open_nursery() as nursery:
             for listening in self._sockets:
-                nursery.start_soon(_accept, listening, handle, nursery)
+                nursery.start_soon(self._accept, listening, handle, nursery)
 
     def close(self) -> None:
         """Stop listening."""
+        if self._file is not None:
+            self._file.remove()
         for listening in self._sockets:
             trio.lowlevel.notify_closing(listening)
             listening.close()
         self._sockets = []
 
+    async def _accept(
+        self,
+        listening: socket.socket,
+        handle: Callable[[ByteStream], Awaitable[None]],
+        nursery: trio.Nursery,
+    ) -> None:
+        exhausted = False
+        at_once = 0
+        while listening.fileno() >= 0:  # it may have been closed while this task was not waiting
+            try:
+                if at_once == 0:
+                    await trio.lowlevel.wait_readable(listening)
+                    at_once = _AT_ONCE
+                at_once -= 1
+                connected, peer = listening.accept()
+                stream = self._stream(connected, peer)
+            except BlockingIOError:
+                at_once = 0  # that was all for now
+                continue
+            except ConnectionError:
+                continue  # the client was gone before it was accepted
+            except trio.ClosedResourceError:
+                return
+            except OSError as error:
+                if listening.fileno() < 0:
+                    return
+                if error.errno not in _EXHAUSTED:
+                    logger.info("A client could not be accepted: %s", error)
+                    continue
+                if not exhausted:
+                    logger.warning("No more clients can be accepted for now: %s", error)
+                exhausted = True
+                await trio.sleep(_RETRY)
+                continue
+            exhausted = False
+            nursery.start_soon(handle, stream)
 
-async def open_listener(address: Address) -> Listener:
-    """Listen at `address`; port 0 takes a free one.
+    def _stream(self, connected: socket.socket, peer: object) -> ByteStream:
+        try:
+            return SocketStream(connected, Origin(self.listen, peer_of(connected, peer)))
+        except OSError:
+            connected.close()
+            raise
 
-    Raises ListenError, whose text says what is wrong and what to do.
+
+async def open_listener(listen: Listen) -> Listener:
+    """Listen at an address; port 0 takes a free one.
+
+    Raises InvalidUrlError, and ListenError, whose text says what is wrong and what to do.
     """
+    address = parse_url(listen.url, listening=True)
+    if address.scheme not in ("mqtt", "unix"):
+        raise ListenError(f"Listening at {address.scheme}:// is not possible here.")
+    if listen.socket is not None:
+        return _inherited(listen, address, listen.socket)
+    if address.scheme == "unix":
+        file = await open_unix_socket(address.path, listen.mode, listen.group)
+        return Listener(replace(listen, url=address.url), [file.socket], file)
     try:
         found = await trio.socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -74,7 +139,23 @@ async def open_listener(address: Address) -> Listener:
             raise ListenError(_sentence(address, error)) from error
         break
     port = sockets[0].getsockname()[1]
-    return Listener(Address(address.scheme, address.host, port).url, sockets)
+    return Listener(replace(listen, url=replace(address, port=port).url), sockets)
+
+
+def _inherited(listen: Listen, address: Address, listening: socket.socket) -> Listener:
+    """Take over a socket that somebody else has opened."""
+    try:
+        accepts = listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        is_stream = listening.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
+        where = listening.getsockname()
+    except OSError as error:
+        raise ListenError(f"The socket given for {address.url} is none: {error}.") from error
+    if not accepts or not is_stream:
+        raise ListenError(f"The socket given for {address.url} does not listen for streams.")
+    listening.setblocking(False)
+    if isinstance(where, tuple):
+        address = replace(address, host=where[0], port=where[1])
+    return Listener(replace(listen, url=address.url), [listening])
 
 
 def _listen(targets: list[tuple[int, int, int, tuple[Any, ...]]], port: int) -> list[socket.socket]:
@@ -125,7 +206,7 @@ def _sentence(address: Address, error: OSError) -> str:
         return (
             f"Port {address.port} of {address.host} is in use: another broker may be running."
             f" Stop it, or choose another port, for example"
-            f" {Address(address.scheme, address.host, address.port + 1 & 0xFFFF).url}."
+            f" {replace(address, port=address.port + 1 & 0xFFFF).url}."
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return (
@@ -140,47 +221,10 @@ def _sentence(address: Address, error: OSError) -> str:
     return f"Listening at {address.url} failed: {os.strerror(error.errno or 0)}."
 
 
-async def _accept(
-    listening: socket.socket,
-    handle: Callable[[SocketStream], Awaitable[None]],
-    nursery: trio.Nursery,
-) -> None:
-    exhausted = False
-    at_once = 0
-    while listening.fileno() >= 0:  # it may have been closed while this task was not waiting
-        try:
-            if at_once == 0:
-                await trio.lowlevel.wait_readable(listening)
-                at_once = _AT_ONCE
-            at_once -= 1
-            connected, peer = listening.accept()
-            stream = _stream(connected, peer)
-        except BlockingIOError:
-            at_once = 0  # that was all for now
-            continue
-        except ConnectionError:
-            continue  # the client was gone before it was accepted
-        except trio.ClosedResourceError:
-            return
-        except OSError as error:
-            if listening.fileno() < 0:
-                return
-            if error.errno not in _EXHAUSTED:
-                logger.info("A client could not be accepted: %s", error)
-                continue
-            if not exhausted:
-                logger.warning("No more clients can be accepted for now: %s", error)
-            exhausted = True
-            await trio.sleep(_RETRY)
-            continue
-        exhausted = False
-        nursery.start_soon(handle, stream)
-
-
-def _stream(connected: socket.socket, peer: tuple[object, ...]) -> SocketStream:
-    host, port = peer[:2]
-    try:
-        return SocketStream(connected, f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}")
-    except OSError:
-        connected.close()
-        raise
+def peer_of(connected: socket.socket, peer: object) -> str:
+    """Who is at the other end, for people: HOST:PORT, or a process of this machine."""
+    if isinstance(peer, tuple):
+        host, port = peer[:2]
+        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    credentials = process_of(connected)
+    return "a process of this machine" if credentials is None else f"process {credentials}"

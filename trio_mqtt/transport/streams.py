@@ -9,8 +9,11 @@ from typing import Protocol
 
 import trio
 
+from trio_mqtt.transport.listen import Origin
+
 READ_SIZE = 256 * 1024
 CLOSE_TIMEOUT = 1.0  # seconds for the goodbye of a stream that says one
+_UNIX = getattr(socket, "AF_UNIX", None)
 
 # Reading is never interrupted between receiving and copying out, so all streams share one buffer:
 # a fresh one of this size for each read would cost more than the read itself.
@@ -18,6 +21,10 @@ _buffer = bytearray(READ_SIZE)
 _view = memoryview(_buffer)
 
 _wait_readable = trio.lowlevel.wait_readable
+
+
+class RefusedAtDoor(Exception):  # noqa: N818  # the broker's own, told to nobody as an error
+    """A peer has not come as far as MQTT; the text says why not."""
 
 
 class ByteStream(Protocol):
@@ -28,6 +35,14 @@ class ByteStream(Protocol):
     """
 
     peer: str
+    origin: Origin
+
+    async def open(self) -> ByteStream:
+        """Do what comes before MQTT, such as a handshake; return the stream to go on with.
+
+        Until then, nothing else may be done with the stream but to close it. Raises RefusedAtDoor
+        where the peer does not do its part. The caller sets the time limit.
+        """
 
     def readable(self) -> Awaitable[None]:
         """Wait until there is something to receive."""
@@ -46,17 +61,22 @@ class ByteStream(Protocol):
 
 
 class SocketStream:
-    """A connected TCP socket."""
+    """A connected stream socket, over TCP or in this machine."""
 
-    def __init__(self, connected: socket.socket, peer: str) -> None:
+    def __init__(self, connected: socket.socket, origin: Origin) -> None:
         connected.setblocking(False)
-        # A small acknowledgement must not wait for the one before it to be acknowledged.
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Finds peers that vanished without a word, even where no keep alive was agreed.
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if connected.family != _UNIX:
+            # A small acknowledgement must not wait for the one before it to be acknowledged.
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # Finds peers that vanished without a word, even where no keep alive was agreed.
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._socket = connected
         self._fd = connected.fileno()
-        self.peer = peer
+        self.origin = origin
+        self.peer = origin.peer
+
+    async def open(self) -> ByteStream:
+        return self
 
     def readable(self) -> Awaitable[None]:
         return _wait_readable(self._fd)
@@ -100,6 +120,10 @@ class TrioStream:
         self._stream = stream
         self._received: bytes | None = None
         self.peer = peer
+        self.origin = Origin(None, peer)
+
+    async def open(self) -> ByteStream:
+        return self
 
     async def readable(self) -> None:
         try:
