@@ -11,11 +11,11 @@ from pathlib import Path
 import trio_mqtt
 
 PUBLIC = """
-    AccessControl AccessHooks AccessRefused AccessRules Authenticated AuthenticationError
-    AuthenticationExchange AuthenticationRefused Authenticator Broker BrokerEvent BrokerOptions
-    Client ClientAuthentication ClientCertificate ClientConnected ClientDisconnected
-    ClientExchange ClientInfo ClientRefused ConfigurationError Connected ConnectionEvent
-    ConnectionEvents ConnectionFailedError ConnectionLost ConnectionLostError
+    AccessControl AccessHooks AccessRefused AccessRules ApplicationMessage Authenticated
+    AuthenticationError AuthenticationExchange AuthenticationRefused Authenticator Broker
+    BrokerEvent BrokerOptions Client ClientAuthentication ClientCertificate ClientConnected
+    ClientDisconnected ClientExchange ClientInfo ClientRefused ConfigurationError Connected
+    ConnectionEvent ConnectionEvents ConnectionFailedError ConnectionLost ConnectionLostError
     ConnectionRefusedByBrokerError DisconnectedByBrokerError InvalidUrlError Limits Listen
     ListenError LocalProtocolError MalformedPacketError MemoryStorage Message Messages
     MessagesPublished MqttError Origin PasswordCheck Properties ProtocolVersion Publication

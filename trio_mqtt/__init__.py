@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from trio_mqtt.client.events import ConnectionEvents as ConnectionEvents
     from trio_mqtt.client.events import ConnectionLost as ConnectionLost
     from trio_mqtt.client.events import Reconnecting as Reconnecting
-    from trio_mqtt.client.messages import Message as Message
+    from trio_mqtt.client.message import ApplicationMessage as ApplicationMessage
+    from trio_mqtt.client.message import Message as Message
     from trio_mqtt.client.messages import Messages as Messages
     from trio_mqtt.client.scram import ScramClient as ScramClient
     from trio_mqtt.errors import AuthenticationError as AuthenticationError
@@ -120,7 +121,8 @@ _HOMES = {
     "ConnectionEvents": "client.events",
     "ConnectionLost": "client.events",
     "Reconnecting": "client.events",
-    "Message": "client.messages",
+    "ApplicationMessage": "client.message",
+    "Message": "client.message",
     "Messages": "client.messages",
     "ScramClient": "client.scram",
     "AuthenticationError": "errors",

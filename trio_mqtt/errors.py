@@ -9,8 +9,8 @@ class MqttError(Exception):
     """The base of all errors that trio-mqtt raises on purpose. Its text is a sentence."""
 
 
-class LocalProtocolError(MqttError):
-    """This end was asked to do what MQTT forbids; nothing was sent."""
+class LocalProtocolError(MqttError, ValueError):
+    """This end was asked to do what MQTT forbids, or this peer; nothing was sent."""
 
 
 class RemoteProtocolError(MqttError):

@@ -158,7 +158,7 @@ async def test_who_leaves_without_acknowledging_holds_up_nobody(
         await anyio.wait_all_tasks_blocked()
         assert [packet.packet_id for packet in peer.all(kind)] == [2]
         if taken:
-            kept.acknowledge()
+            await kept.ack()
             await anyio.wait_all_tasks_blocked()
             assert [packet.packet_id for packet in peer.all(kind)] == [2, 1]
 

@@ -324,11 +324,11 @@ async def test_what_the_program_has_not_acknowledged_comes_again(broker: FakeBro
         assert (again.payload, again.dup) == (b"one", True)
         await anyio.wait_all_tasks_blocked()
         assert len(messages) == 0
-        one.acknowledge()  # of a connection that is no more
-        two.acknowledge()  # exactly once, whichever connection it came by
+        await one.ack()  # of a connection that is no more
+        await two.ack()  # exactly once, whichever connection it came by
         assert (await peer.expect(PubRec)).packet_id == 2
         assert peer.all(PubAck) == []
-        again.acknowledge()
+        await again.ack()
         assert (await peer.expect(PubAck)).packet_id == 1
 
 

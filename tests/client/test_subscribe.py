@@ -416,11 +416,11 @@ async def test_the_program_may_acknowledge_itself(broker: FakeBroker, qos: int) 
         got = [await anext(messages) for _ in range(3)]
         await anyio.wait_all_tasks_blocked()
         assert peer.all(kind) == []
-        got[2].acknowledge()
+        await got[2].ack()
         await anyio.wait_all_tasks_blocked()
         assert peer.all(kind) == []  # the one before it comes first
         for message in (got[1], got[2], got[0]):
-            message.acknowledge()
+            await message.ack()
         await anyio.wait_all_tasks_blocked()
         assert [packet.packet_id for packet in peer.all(kind)] == [1, 2]
     assert [packet.packet_id for packet in peer.all(kind)] == [1, 2]

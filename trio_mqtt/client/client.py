@@ -10,10 +10,19 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from trio_mqtt.client import authentication as methods
+from trio_mqtt.client.arguments import (
+    Payload,
+    check_filters,
+    check_message_properties,
+    check_qos,
+    check_subscription,
+    check_topic,
+    payload_bytes,
+)
 from trio_mqtt.client.connection import CLOSE_TIMEOUT, Connection
 from trio_mqtt.client.events import ConnectionEvent, ConnectionEvents
 from trio_mqtt.client.handshake import Settings
-from trio_mqtt.client.messages import Messages
+from trio_mqtt.client.messages import KINDS, Messages, Overflow
 from trio_mqtt.client.session import refusal
 from trio_mqtt.client.subscriptions import Options
 from trio_mqtt.client.upkeep import Upkeep
@@ -22,7 +31,7 @@ from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.protocol.topics import has_wildcard, topic_filter_problem
+from trio_mqtt.protocol.topics import has_wildcard
 from trio_mqtt.transport.connecting import Connector, connect_tcp
 from trio_mqtt.transport.urls import parse_url
 
@@ -213,7 +222,7 @@ class Client:
     async def publish(
         self,
         topic: str,
-        payload: bytes | str = b"",
+        payload: Payload = b"",
         *,
         qos: int = 0,
         retain: bool = False,
@@ -232,18 +241,23 @@ class Client:
         Of a burst at QoS 0 that leaves in one piece, only the first message looks for cancellation.
 
         Returns the broker's reason code, such as NO_MATCHING_SUBSCRIBERS. Raises RefusedError where
-        that is a refusal, LocalProtocolError for what MQTT or this broker does not allow (topic,
-        QoS, RETAIN, size), ConnectionLostError where the connection will not come back, or where a
-        broker lost the session when a message of QoS 2 was half delivered.
+        that is a refusal, LocalProtocolError (a ValueError) for what MQTT or this broker does not
+        allow (topic, QoS, RETAIN, size, properties), and TypeError for arguments of other types:
+        these two before anything is sent. Raises ConnectionLostError where the connection will not
+        come back, or where a broker lost the session when a message of QoS 2 was half delivered.
         """
         session = self._session
-        if isinstance(payload, str):
-            payload = payload.encode()
+        if not isinstance(payload, bytes):
+            payload = payload_bytes(payload)
         if properties is None:
             properties = NO_PROPERTIES
         elif properties:
             self._check_properties(properties)
         connection = session.connection
+        if connection is None or type(topic) is not str or type(qos) is not int:
+            # What is wrong is told now, not when there is a connection.
+            check_topic(topic)
+            check_qos(qos)
         if connection is None or connection.idle:
             # Of a burst that leaves in one piece, the first message looks for cancellation.
             await checkpoint_if_cancelled()
@@ -258,7 +272,7 @@ class Client:
             connection.flush_soon()
             return ReasonCode.SUCCESS
         if qos < 0:
-            raise LocalProtocolError(f"There is no QoS {qos}: it is 0, 1 or 2.")
+            check_qos(qos)
         session.begin_to_wait()
         try:
             if not session.may_begin():
@@ -290,15 +304,12 @@ class Client:
         return session.connection
 
     def _check_properties(self, properties: Properties) -> None:
-        if self._upkeep.version != ProtocolVersion.V5:
+        if isinstance(properties, dict) and self._upkeep.version != ProtocolVersion.V5:
             raise LocalProtocolError(
                 f"MQTT {self.protocol_version.text}, which the broker at {self.url} speaks,"
                 " has no properties."
             )
-        if "topic_alias" in properties or "subscription_identifier" in properties:
-            raise LocalProtocolError(
-                "Topic aliases and subscription identifiers are not for programs to set."
-            )
+        check_message_properties(properties)
 
     # Subscribing.
 
@@ -311,6 +322,7 @@ class Client:
         retain_as_published: bool = False,
         retain_handling: int = 0,
         buffer: int = 1_000,
+        overflow: Overflow = "wait",
         unsubscribe: bool = True,
         manual_acknowledgement: bool = False,
     ) -> AsyncIterator[Messages]:
@@ -322,29 +334,35 @@ class Client:
 
         Leaving the block unsubscribes from filters that no other subscription of this client uses;
         `unsubscribe=False` leaves that to the end of the session, for sessions that are to collect
-        messages while the program is away. `buffer` bounds the messages that wait here; what
-        happens at the bound, `Messages` says. A message is acknowledged when it stands in the
-        buffer of each subscription that it goes to, or, with `manual_acknowledgement`, when the
-        program calls its `acknowledge`; acknowledgements leave in the order of the messages, as
-        MQTT demands, so that one that is due waits for those before it. What has not been
-        acknowledged when the connection ends comes again if the session is resumed; a program that
-        never acknowledges comes to receive nothing more of QoS 1 and 2 (receive maximum).
+        messages while the program is away. `buffer` bounds the messages that wait here, `overflow`
+        says what happens at the bound: "wait", "drop_oldest" or "drop_newest", of which `Messages`
+        tells more. A message is acknowledged when it stands in the buffer of each subscription that
+        it goes to, or, with `manual_acknowledgement`, when the program does it, by
+        `async with message:` or `await message.ack()`; acknowledgements leave in the order of the
+        messages, as MQTT demands, so that one that is due waits for those before it. What has not
+        been acknowledged when the connection ends comes again if the session is resumed; a program
+        that never acknowledges comes to receive nothing more of QoS 1 and 2 (receive maximum).
+
+        The same filter may be subscribed to many times; each time brings its retained messages.
 
         Subscriptions that overlap get each their own copy. (MQTT 3 cannot tell for which of them a
         copy was sent: where its broker sends several, each of them goes to all.)
 
         Raises RefusedError where the broker refuses a filter: it says which and why, and the
-        others are given back. Raises LocalProtocolError for what is not a topic filter, and for
-        what the broker said it does not have. While disconnected it waits.
+        others are given back. Raises LocalProtocolError, which is a ValueError, for what is not a
+        topic filter or another option, and for what the broker said it does not have, and TypeError
+        for a filter that is not a str. While disconnected it waits.
         """
         self._check_filters(filters)
+        check_subscription(qos, retain_handling, buffer, overflow, manual_acknowledgement)
         session = self._session
         options = Options(qos, no_local, retain_as_published, retain_handling)
-        messages = Messages(
+        messages = KINDS[overflow](
             filters,
             buffer,
             lambda: session.incoming.relieved(messages),
             manual=manual_acknowledgement,
+            publisher=self,
         )
         session.incoming.opened(messages)
         try:
@@ -359,13 +377,9 @@ class Client:
                 await self._unsubscribe(unused)
 
     def _check_filters(self, filters: tuple[str, ...]) -> None:
-        if not filters:
-            raise LocalProtocolError("A subscription needs at least one topic filter.")
+        check_filters(filters)
         known = self.server_properties
         for topic_filter in filters:
-            problem = topic_filter_problem(topic_filter)
-            if problem is not None:
-                raise LocalProtocolError(f"The topic filter {topic_filter!r} {problem}.")
             if has_wildcard(topic_filter) and not known.get("wildcard_subscription_available", 1):
                 raise LocalProtocolError(
                     f"The broker at {self.url} has no wildcard subscriptions: {topic_filter!r}."

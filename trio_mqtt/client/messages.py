@@ -3,58 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
 
 import anyio
 from anyio.lowlevel import checkpoint
 
+from trio_mqtt.client.message import Message, Publisher, Settling
 from trio_mqtt.errors import MqttError
 from trio_mqtt.protocol.packets import Publish
-from trio_mqtt.protocol.properties import Properties
+
+# What happens to messages that come faster than they are taken.
+Overflow: TypeAlias = Literal["wait", "drop_oldest", "drop_newest"]
 
 # While something else that the client waits for is behind in the stream, a queue may grow to so
 # many times its buffer before messages of QoS 0 are dropped.
 OVERFLOW = 10
 # Messages taken in a row without waiting, after which other tasks get their turn.
 _FAIR_SHARE = 64
-
-
-class Settling(Protocol):
-    """An acknowledgement that is owed to the broker until all who got its message agree."""
-
-    def settle(self) -> None:
-        """One of the queues that the message went to agrees."""
-
-
-@dataclass(slots=True)
-class Message:
-    """An application message as a subscription receives it (MQTT 5.0 §3.3)."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    dup: bool
-    properties: Properties
-    _owed: Settling | None = field(default=None, repr=False, compare=False)
-
-    def acknowledge(self) -> None:
-        """Let the broker know that the message has been dealt with.
-
-        For subscriptions with `manual_acknowledgement`; elsewhere, at QoS 0 and the second time,
-        it does nothing. Where the connection has ended since, the broker does not learn of it:
-        it will send a message of QoS 1 again.
-        """
-        owed, self._owed = self._owed, None
-        if owed is not None:
-            owed.settle()
-
-    @property
-    def text(self) -> str:
-        """The payload as UTF-8 text; what is not UTF-8 shows as U+FFFD."""
-        return self.payload.decode(errors="replace")
 
 
 class Messages:
@@ -71,6 +37,10 @@ class Messages:
     along (up to 256 KiB) is kept. While this client awaits an answer (an acknowledgement, SUBACK)
     it reads on, since the answer comes behind messages in the same stream: then messages of QoS 0
     are kept up to ten times `buffer`, after that dropped and counted in `dropped`.
+
+    That is `overflow="wait"`. With "drop_oldest" or "drop_newest", the bound is kept by dropping
+    what has waited longest, or what has just come, of any QoS (acknowledged all the same), and
+    `dropped` counts it: what one read brings is queued before anybody can take of it.
     """
 
     def __init__(
@@ -80,11 +50,13 @@ class Messages:
         relieved: Callable[[], None],
         *,
         manual: bool = False,
+        publisher: Publisher | None = None,
     ) -> None:
         self.filters = filters
         self.buffer = buffer
-        self._manual = manual
         self.dropped = 0
+        self._manual = manual
+        self._publisher = publisher  # by which responses are sent
         self._low = buffer // 2
         self._limit = buffer * OVERFLOW
         self._relieved = relieved
@@ -123,6 +95,21 @@ class Messages:
                 self._waiting = anyio.Event()
             await self._waiting.wait()
         self._yielded = False
+        return self._take()
+
+    async def take(self, limit: int) -> list[Message]:
+        """Up to `limit` messages that are here, at least one: it waits for that as iterating does.
+
+        Raises StopAsyncIteration where iterating would end.
+        """
+        taken = [await self.__anext__()]
+        queue = self._queue
+        while queue and len(taken) < limit:
+            taken.append(self._take())
+        return taken
+
+    def _take(self) -> Message:
+        queue = self._queue
         publish = queue.popleft()
         self._taken += 1
         if self._full and len(queue) <= self._low:
@@ -143,6 +130,7 @@ class Messages:
             publish.dup,
             publish.properties,
             owed,
+            self._publisher,
         )
 
     # What follows is the client's side.
@@ -161,12 +149,15 @@ class Messages:
         """Queue a message, whatever the bound; `wake` tells those who wait."""
         self._queue.append(publish)
 
-    def offer(self, publish: Publish) -> None:
-        """Queue a message of QoS 0 unless the queue has overflowed."""
-        if len(self._queue) < self._limit:
-            self._queue.append(publish)
-        else:
-            self.dropped += 1
+    def extend(self, run: Sequence[Publish]) -> None:
+        """Queue several messages, whatever the bound."""
+        self._queue.extend(run)
+
+    def offer(self, run: Sequence[Publish]) -> None:
+        """Queue messages of QoS 0 until the queue overflows."""
+        room = max(0, self._limit - len(self._queue))
+        self._queue.extend(run if room >= len(run) else run[:room])
+        self.dropped += max(0, len(run) - room)
 
     def has_room(self) -> bool:
         """Whether the next message may be acknowledged at once."""
@@ -202,3 +193,52 @@ class Messages:
             self._full = False
             self._relieved()
         self.wake()
+
+
+class LatestMessages(Messages):
+    """`overflow="drop_oldest"`: a full queue loses what has waited longest."""
+
+    is_full = False
+
+    def push(self, publish: Publish) -> None:
+        self.extend((publish,))
+
+    def extend(self, run: Sequence[Publish]) -> None:
+        queue = self._queue
+        queue.extend(run)
+        excess = len(queue) - self.buffer
+        if excess > 0:
+            self.dropped += excess
+            for _ in range(excess):
+                queue.popleft()
+
+    offer = extend
+
+    def has_room(self) -> bool:
+        return True
+
+
+class EarliestMessages(Messages):
+    """`overflow="drop_newest"`: a full queue loses what comes."""
+
+    is_full = False
+
+    def push(self, publish: Publish) -> None:
+        self.extend((publish,))
+
+    def extend(self, run: Sequence[Publish]) -> None:
+        room = max(0, self.buffer - len(self._queue))
+        self._queue.extend(run[:room])
+        self.dropped += max(0, len(run) - room)
+
+    offer = extend
+
+    def has_room(self) -> bool:
+        return True
+
+
+KINDS: dict[str, type[Messages]] = {
+    "wait": Messages,
+    "drop_oldest": LatestMessages,
+    "drop_newest": EarliestMessages,
+}

@@ -338,29 +338,33 @@ class Session:
         self, connection: Connection, packets: list[Packet], touched: set[Messages]
     ) -> None:
         incoming = self.incoming
-        bounded = bool(incoming.full)
-        targets_of = incoming.subscriptions.targets_of
+        run: list[Publish] = []  # of QoS 0 without properties, on one topic
         topic: str | None = None
-        targets: Targets = ()
         for packet in packets:
             if isinstance(packet, Publish):
+                if not packet.qos and not packet.properties:
+                    if packet.topic is topic:
+                        run.append(packet)
+                        continue
+                    if run:
+                        self._on_run(run, touched)
+                    run = [packet]
+                    topic = packet.topic
+                    continue
+                if run:
+                    self._on_run(run, touched)
+                    run = []
+                    topic = None
                 if packet.qos:
                     touched.update(incoming.on_publish(connection, packet))
-                    continue
-                if packet.properties:
-                    topic = None
-                    targets = incoming.subscriptions.targets(packet)
-                    touched.update(targets)
-                elif packet.topic is not topic:
-                    topic = packet.topic
-                    targets = targets_of(topic)
-                    touched.update(targets)
-                for messages in targets:
-                    if bounded:
-                        messages.offer(packet)
-                    else:
-                        messages.push(packet)
-            elif isinstance(packet, PubAck):
+                else:
+                    self._deliver([packet], incoming.subscriptions.targets(packet), touched)
+                continue
+            if run:
+                self._on_run(run, touched)
+                run = []
+                topic = None
+            if isinstance(packet, PubAck):
                 self._on_puback(packet)
             elif isinstance(packet, PubRec):
                 self._on_pubrec(connection, packet)
@@ -376,10 +380,25 @@ class Session:
                 connection.on_disconnect(packet)
             elif isinstance(packet, Auth):
                 connection.on_auth(packet)
+        if run:
+            self._on_run(run, touched)
         if self._to_resend:
             self._resend(connection)
         if self._for_quota:
             self._wake_for_quota()
+
+    def _on_run(self, run: list[Publish], touched: set[Messages]) -> None:
+        """Messages of QoS 0 on one topic came."""
+        self._deliver(run, self.incoming.subscriptions.targets_of(run[0].topic), touched)
+
+    def _deliver(self, run: list[Publish], targets: Targets, touched: set[Messages]) -> None:
+        touched.update(targets)
+        bounded = bool(self.incoming.full)
+        for messages in targets:
+            if bounded:
+                messages.offer(run)
+            else:
+                messages.extend(run)
 
     def _on_puback(self, packet: PubAck) -> None:
         item = self.sender.on_puback(packet.packet_id)

@@ -1,0 +1,135 @@
+"""What is wrong raises ValueError or TypeError, in words that help, before anything is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.client.fake_broker import FakeBroker
+from trio_mqtt.protocol.packets import Connect, Publish
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_text_and_bytes_of_each_kind_are_payloads(broker: FakeBroker, qos: int) -> None:
+    changing = bytearray(b"three")
+    view = memoryview(b"-four-")[1:-1]
+    async with broker.client() as client:
+        for payload in ("öne", b"two", changing, view):
+            await client.publish("t", payload, qos=qos)
+        changing[:] = b"THREE"
+    sent = [packet.payload for packet in broker.peer.all(Publish)]
+    assert sent == ["öne".encode(), b"two", b"three", b"four"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "advice"),
+    [
+        (None, "b''"),
+        (5, r"str\(value\)"),
+        (1.5, r"str\(value\)"),
+        (True, "json.dumps"),
+        ({"on": 1}, "json.dumps"),
+        ([1], "json.dumps"),
+        (object(), "bytes"),
+    ],
+)
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_other_payloads_are_refused_with_advice(
+    broker: FakeBroker, payload: object, advice: str, qos: int
+) -> None:
+    async with broker.client() as client:
+        with pytest.raises(TypeError, match=advice):
+            await client.publish("t", payload, qos=qos)  # type: ignore[arg-type]  # it is wrong
+    assert broker.peer.all(Publish) == []
+
+
+WRONG: list[tuple[type[Exception], dict[str, Any]]] = [
+    (ValueError, {"topic": ""}),
+    (ValueError, {"topic": "a/#"}),
+    (ValueError, {"topic": "a\0"}),
+    (ValueError, {"topic": "\ud800"}),
+    (ValueError, {"topic": "a" * 65_536}),
+    (ValueError, {"topic": "t", "payload": "\ud800"}),
+    (ValueError, {"topic": "t", "qos": 3}),
+    (ValueError, {"topic": "t", "qos": -1}),
+    (ValueError, {"topic": "t", "properties": {"no_such": 1}}),
+    (ValueError, {"topic": "t", "properties": {"server_keep_alive": 1}}),
+    (ValueError, {"topic": "t", "properties": {"topic_alias": 1}}),
+    (ValueError, {"topic": "t", "properties": {"message_expiry_interval": -1}}),
+    (ValueError, {"topic": "t", "properties": {"response_topic": "a/#"}}),
+    (ValueError, {"topic": "t", "properties": {"content_type": "\0"}}),
+    (ValueError, {"topic": "t", "properties": {"correlation_data": bytes(65_536)}}),
+    (TypeError, {"topic": None}),
+    (TypeError, {"topic": b"t"}),
+    (TypeError, {"topic": 5}),
+    (TypeError, {"topic": "t", "qos": "1"}),
+    (TypeError, {"topic": "t", "qos": None}),
+    (TypeError, {"topic": "t", "properties": [("content_type", "text")]}),
+    (TypeError, {"topic": "t", "properties": {"content_type": 5}}),
+    (TypeError, {"topic": "t", "properties": {"content_type": None}}),
+    (TypeError, {"topic": "t", "properties": {"correlation_data": "text"}}),
+    (TypeError, {"topic": "t", "properties": {"message_expiry_interval": "1"}}),
+    (TypeError, {"topic": "t", "properties": {"message_expiry_interval": 1.5}}),
+    (TypeError, {"topic": "t", "properties": {"user_property": {"a": "b"}}}),
+    (TypeError, {"topic": "t", "properties": {"user_property": [("a",)]}}),
+    (TypeError, {"topic": "t", "properties": {"user_property": [("a", 1)]}}),
+]
+
+
+@pytest.mark.parametrize(("error", "arguments"), WRONG)
+async def test_what_cannot_be_published_is_refused(
+    broker: FakeBroker, error: type[Exception], arguments: dict[str, Any]
+) -> None:
+    async with broker.client() as client:
+        with pytest.raises(error) as caught:
+            await client.publish(**arguments)
+        assert str(caught.value)[-1] == "."
+    assert broker.peer.all(Publish) == []
+
+
+@pytest.mark.parametrize(("error", "arguments"), WRONG)
+async def test_it_is_refused_at_once_even_while_there_is_no_connection(
+    broker: FakeBroker, error: type[Exception], arguments: dict[str, Any]
+) -> None:
+    async with broker.client() as client:
+        broker.down = True
+        broker.peer.end()
+        await anyio.wait_all_tasks_blocked()
+        assert not client.connected
+        with anyio.fail_after(0), pytest.raises(error):
+            await client.publish(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("error", "filters", "options"),
+    [
+        (ValueError, (), {}),
+        (ValueError, ("a/#/b",), {}),
+        (ValueError, ("",), {}),
+        (ValueError, ("a",), {"qos": 3}),
+        (ValueError, ("a",), {"retain_handling": 3}),
+        (ValueError, ("a",), {"buffer": 0}),
+        (ValueError, ("a",), {"overflow": "explode"}),
+        (ValueError, ("a",), {"overflow": "drop_oldest", "manual_acknowledgement": True}),
+        (TypeError, (["a", "b"],), {}),
+        (TypeError, (None,), {}),
+        (TypeError, (b"a",), {}),
+        (TypeError, (("a", 1),), {}),
+        (TypeError, ("a",), {"qos": "1"}),
+        (TypeError, ("a",), {"buffer": None}),
+    ],
+)
+async def test_what_cannot_be_subscribed_to_is_refused(
+    broker: FakeBroker, error: type[Exception], filters: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    async with broker.client() as client:
+        with pytest.raises(error) as caught:
+            async with client.subscribe(*filters, **options):
+                pytest.fail("it was entered")
+        assert str(caught.value)[-1] == "."
+        assert client._session.incoming.subscriptions.filters == {}
+    assert [type(packet) for packet in broker.peer.received][:1] == [Connect]

@@ -1,0 +1,140 @@
+"""Arguments that are of the wrong kind are refused here, in words that help, before all else."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.protocol.encoding import encode_message_properties, encode_topic_name
+from trio_mqtt.protocol.properties import BY_NAME, Property, WireType
+from trio_mqtt.protocol.topics import topic_filter_problem
+
+# What a payload may be given as; str is sent as UTF-8.
+Payload: TypeAlias = bytes | bytearray | memoryview | str
+
+_ADVICE: dict[type, str] = {
+    type(None): "for an empty one, leave it out or pass b''",
+    bool: "pass str(value) or json.dumps(value)",
+    int: "pass str(value)",
+    float: "pass str(value)",
+    dict: "pass json.dumps(value)",
+    list: "pass json.dumps(value)",
+    tuple: "pass json.dumps(value)",
+}
+
+
+def payload_bytes(payload: object) -> bytes:
+    """A payload as the bytes to send, which nobody else can change.
+
+    Raises TypeError for what is neither text nor bytes.
+    """
+    if isinstance(payload, bytes):
+        return payload
+    if isinstance(payload, str):
+        try:
+            return payload.encode()
+        except UnicodeEncodeError:
+            raise LocalProtocolError(
+                "The payload holds a character that UTF-8 cannot carry."
+            ) from None
+    if isinstance(payload, bytearray | memoryview):
+        return bytes(payload)
+    advice = _ADVICE.get(type(payload), "turn it into one of these")
+    raise TypeError(
+        f"A payload is bytes, bytearray, memoryview or str, not {_kind(payload)}: {advice}."
+    )
+
+
+def check_topic(topic: object) -> None:
+    """Raise TypeError or LocalProtocolError, a ValueError, for what is not a topic name."""
+    if not isinstance(topic, str):
+        raise TypeError(f"A topic is a str, not {_kind(topic)}.")
+    encode_topic_name(topic)
+
+
+def check_qos(qos: object) -> None:
+    """Raise TypeError or LocalProtocolError for what is not a QoS."""
+    if not isinstance(qos, int):
+        raise TypeError(f"A QoS is an int: 0, 1 or 2, not {_kind(qos)}.")
+    if not 0 <= qos <= 2:
+        raise LocalProtocolError(f"There is no QoS {qos}: it is 0, 1 or 2.")
+
+
+def check_filters(filters: tuple[object, ...]) -> None:
+    """Raise TypeError or LocalProtocolError for what are not topic filters."""
+    if not filters:
+        raise LocalProtocolError("A subscription needs at least one topic filter.")
+    for topic_filter in filters:
+        if not isinstance(topic_filter, str):
+            hint = " (each is an argument of its own)" if isinstance(topic_filter, list) else ""
+            raise TypeError(f"A topic filter is a str, not {_kind(topic_filter)}{hint}.")
+        problem = topic_filter_problem(topic_filter)
+        if problem is not None:
+            raise LocalProtocolError(f"The topic filter {topic_filter!r} {problem}.")
+
+
+def check_subscription(
+    qos: object, retain_handling: object, buffer: object, overflow: object, manual: bool
+) -> None:
+    """Raise TypeError or LocalProtocolError for options that no subscription can have."""
+    check_qos(qos)
+    if retain_handling not in (0, 1, 2):
+        raise LocalProtocolError(f"There is no retain handling {retain_handling!r}: 0, 1 or 2.")
+    if not isinstance(buffer, int):
+        raise TypeError(f"A buffer is an int, in messages, not {_kind(buffer)}.")
+    if buffer < 1:
+        raise LocalProtocolError(f"A buffer of {buffer} messages holds none: the least is 1.")
+    if overflow not in ("wait", "drop_oldest", "drop_newest"):
+        raise LocalProtocolError(
+            f"There is no overflow {overflow!r}: it is 'wait', 'drop_oldest' or 'drop_newest'."
+        )
+    if manual and overflow != "wait":
+        raise LocalProtocolError(
+            "Dropping would acknowledge messages that the program is to acknowledge:"
+            " manual acknowledgement goes with overflow='wait'."
+        )
+
+
+def check_message_properties(properties: object) -> None:
+    """Raise TypeError or LocalProtocolError for properties that no message may carry (§3.3.2.3)."""
+    if not isinstance(properties, dict):
+        raise TypeError(f"Properties are a dict, not {_kind(properties)}.")
+    if "topic_alias" in properties or "subscription_identifier" in properties:
+        raise LocalProtocolError(
+            "Topic aliases and subscription identifiers are not for programs to set."
+        )
+    for name, value in properties.items():
+        row = BY_NAME.get(name)
+        if row is not None:
+            _check_value(row, value)
+    try:
+        encode_message_properties(properties)  # type: ignore[arg-type]  # keys are checked there
+    except LocalProtocolError as error:
+        sentence = str(error).removesuffix(".")
+        raise LocalProtocolError(f"{sentence[0].upper()}{sentence[1:]}.") from None
+
+
+def _check_value(row: Property, value: object) -> None:
+    if row.type is WireType.UTF8_PAIR:
+        if not isinstance(value, list | tuple) or not all(map(_is_pair, value)):
+            raise TypeError(f"{row.name} is a list of pairs of str, such as [('name', 'value')].")
+        return
+    kind: type[Any] = int
+    if row.type is WireType.UTF8:
+        kind = str
+    elif row.type is WireType.BINARY:
+        kind = bytes
+    if not isinstance(value, kind):
+        raise TypeError(f"{row.name} is {kind.__name__}, not {_kind(value)}.")
+
+
+def _is_pair(value: object) -> bool:
+    return (
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and all(isinstance(part, str) for part in value)
+    )
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
