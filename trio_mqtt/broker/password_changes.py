@@ -1,0 +1,144 @@
+"""Changing a password file: whole or not at all, and without touching the other lines."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trio_mqtt.broker.hashes import Kind, make_hash
+from trio_mqtt.broker.passwords import hash_on, password_lines, username_problem
+from trio_mqtt.broker.rule_files import read_text
+from trio_mqtt.errors import ConfigurationError
+
+
+def set_password(
+    path: str | os.PathLike[str],
+    username: str,
+    password: bytes,
+    *,
+    kind: Kind = "argon2id",
+    create: bool = False,
+) -> bool:
+    """Give a user a password; True where the user is new.
+
+    With `create` the file may be missing. Raises ConfigurationError where it is no password file,
+    so that nothing else is overwritten, and ValueError for a user name or password that cannot be.
+    """
+    problem = username_problem(username)
+    if problem is not None:
+        raise ValueError(f"The user name {username!r} {problem}: choose another.")
+    if not password:
+        raise ValueError("The password is empty: choose another.")
+    if len(password) > 65_535:
+        raise ValueError("The password is longer than MQTT can carry (65,535 bytes).")
+    entry = f"{username}:{make_hash(password, kind).text}"
+    with _lines(Path(path), username, create=create) as lines:
+        place = _line_of(lines, username)
+        if place is None:
+            lines.append(entry)
+        else:
+            lines[place] = entry
+    return place is None
+
+
+def remove_user(path: str | os.PathLike[str], username: str) -> None:
+    """Remove a user. Raises ConfigurationError where there is none, or no password file."""
+    with _lines(Path(path), username, create=False) as lines:
+        place = _line_of(lines, username)
+        if place is None:
+            raise ConfigurationError(
+                f"There is no user {username!r} in {path}: `tmqtt passwd {path} --list` shows who"
+                " there is."
+            )
+        del lines[place]
+
+
+def _line_of(lines: list[str], username: str) -> int | None:
+    for place, line in enumerate(lines):
+        if not line.startswith("#") and line.partition(":")[0].strip() == username:
+            return place
+    return None
+
+
+@contextmanager
+def _lines(path: Path, username: str, *, create: bool) -> Iterator[list[str]]:
+    """The lines of a password file to be changed; they replace it when the context ends.
+
+    What is wrong on the line of `username` does not matter, for that one is about to be replaced.
+    """
+    path = Path(os.path.realpath(path))  # a link stays one
+    with _alone(path):
+        if create and not path.exists():
+            text = ""
+        else:
+            text = read_text(path, "password", "--create makes it")
+        for line in password_lines(text, path):
+            if line.username not in (None, username):
+                hash_on(line, path)
+        lines = text.removesuffix("\n").split("\n") if text else []
+        yield lines
+        _replace(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep others from changing files of this folder at the same time."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock
+        yield
+        return
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder {path.parent} cannot be opened ({error.strerror}): check the name."
+        ) from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Put `data` in the place of a file, whatever happens in between.
+
+    A new file is for its owner only; one that was there keeps owner, group and mode, but for what
+    the mode allows to everybody.
+    """
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        before = path.stat() if path.exists() else None
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(data)
+                if before is not None and os.name == "posix":
+                    mode = stat.S_IMODE(before.st_mode) & 0o770 | 0o600
+                    try:
+                        os.fchown(file.fileno(), before.st_uid, before.st_gid)
+                    except PermissionError:  # only root gives files away
+                        mode &= 0o700
+                    os.fchmod(file.fileno(), mode)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+        if os.name == "posix":
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The password file {path} cannot be written ({error.strerror}): check the rights to"
+            f" the folder {path.parent} and its room."
+        ) from error
