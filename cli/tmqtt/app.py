@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "Broker": {
         "broker": "Run a broker until Ctrl-C, and show its traffic.",
+        "passwd": "Set, remove and check passwords in a password file.",
     },
     "Client": {
         "pub": "Publish a message, once or on a schedule.",

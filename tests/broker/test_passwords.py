@@ -235,6 +235,15 @@ def test_a_success_is_remembered_and_a_failure_is_not(
     assert not PasswordFile.load(path).remembers("alice", b"a")
 
 
+def test_what_is_kept_of_a_user_differs_once_the_password_is_set_again(path: Path) -> None:
+    set_password(path, "alice", b"a", create=True)
+    before = PasswordFile.load(path).entry("alice")
+    assert before == PasswordFile.load(path).entry("alice")
+    set_password(path, "alice", b"a")
+    assert before != PasswordFile.load(path).entry("alice")
+    assert PasswordFile.load(path).entry("bob") is None
+
+
 def test_what_is_remembered_has_a_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_MOST_REMEMBERED", 2)
     for name in "abc":

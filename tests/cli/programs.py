@@ -151,6 +151,10 @@ class Program:
         """Type Ctrl-C into the terminal."""
         os.write(self._keyboard, b"\x03")
 
+    def type(self, text: str) -> None:
+        """Type a text into the terminal."""
+        os.write(self._keyboard, text.encode())
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)

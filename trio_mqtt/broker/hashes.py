@@ -180,7 +180,10 @@ def _read_argon2id(text: str) -> Argon2id:
             raise ValueError(damaged) from error
         if not least <= size <= 1024:
             raise ValueError(damaged)
-    return Argon2id(text, ("argon2id", f"{memory:,} KiB", f"{passes} passes", f"{lanes} lanes"))
+    work = ["argon2id", f"{memory:,} KiB of memory", f"{passes} passes"]
+    if lanes > 1:
+        work.append(f"{lanes} lanes")
+    return Argon2id(text, tuple(work))
 
 
 def _salt_and_digest(parts: list[str]) -> tuple[bytes, bytes]:

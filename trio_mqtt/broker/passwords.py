@@ -85,6 +85,10 @@ class PasswordFile:
         """The users and their hashes, in the order of the file."""
         return dict(self._users)
 
+    def entry(self, username: str) -> PasswordHash | None:
+        """What is kept of a user's password; another once it is set again."""
+        return self._users.get(username)
+
     def verify(self, username: str, password: bytes | None) -> bool:
         """Whether the user is known and this is the password.
 
