@@ -103,7 +103,7 @@ def test_users_are_listed_and_removed(path: Path) -> None:
         (("FILE", "alice", "--create"), "a\nb\n", "one line, and stdin has 2."),
         (("FILE/x/y", "alice", "--create"), "x", "The folder FILE/x cannot be opened"),
         (("FILE", "a", "-c", "--password-file", "FILE"), "", "There is no password file FILE"),
-        (("FILE",), "", "whose password? Write FILE --list."),
+        (("FILE",), "", "whose password?"),
         (("FILE", "alice", "--list"), "", "exclude each other"),
         (("FILE", "alice", "--check", "--delete"), "", "exclude each other"),
         (("FILE", "alice", "--kind", "md5"), "", "there is no kind 'md5'"),
