@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.options import SharedStrategy as SharedStrategy
     from trio_mqtt.broker.scram import ScramAuthenticator as ScramAuthenticator
     from trio_mqtt.broker.scram import ScramCredentials as ScramCredentials
+    from trio_mqtt.broker.security import Entrances as Entrances
+    from trio_mqtt.broker.security import Security as Security
     from trio_mqtt.broker.server import open_broker as open_broker
     from trio_mqtt.broker.server import serve as serve
     from trio_mqtt.broker.statistics import Statistics as Statistics
@@ -109,6 +111,8 @@ _HOMES = {
     "SharedStrategy": "broker.options",
     "ScramAuthenticator": "broker.scram",
     "ScramCredentials": "broker.scram",
+    "Entrances": "broker.security",
+    "Security": "broker.security",
     "open_broker": "broker.server",
     "serve": "broker.server",
     "Statistics": "broker.statistics",

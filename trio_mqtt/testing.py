@@ -13,6 +13,7 @@ from trio_mqtt.broker.authentication import Authenticator
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
+from trio_mqtt.broker.security import Security
 from trio_mqtt.broker.server import running
 from trio_mqtt.storage.records import Storage
 
@@ -54,6 +55,7 @@ async def open_memory_broker(
     storage: Storage | None = None,
     authenticators: Mapping[str, Authenticator] | None = None,
     authentication_required: bool = False,
+    security: Security | None = None,
 ) -> AsyncIterator[MemoryBroker]:
     """Run a broker without any port for as long as the context lasts.
 
@@ -67,6 +69,8 @@ async def open_memory_broker(
         options,
         authenticators=authenticators,
         authentication_required=authentication_required,
+        security=security,
     )
+    broker.locks.load()
     async with running(broker, storage=storage) as nursery:
         yield MemoryBroker(broker, nursery)

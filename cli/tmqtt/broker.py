@@ -16,11 +16,17 @@ _TICK = 0.1  # seconds: ten times a second is as often as a person sees
 _SAMPLE = 200  # events that are looked at in one tick; messages fill half of it
 
 
-async def serve(urls: tuple[str, ...], terminal: Terminal, *, quiet: bool) -> None:
+async def serve(
+    urls: tuple[str, ...],
+    terminal: Terminal,
+    *,
+    security: trio_mqtt.Security | None = None,
+    quiet: bool,
+) -> None:
     """Be a broker until told to stop, and show what happens unless `quiet`."""
     _collect_less_often()
     with ExitStack() as last:
-        async with trio_mqtt.open_broker(*urls) as broker:
+        async with trio_mqtt.open_broker(*urls, security=security) as broker:
             if quiet:
                 _tell_warnings(terminal.warn)
                 await trio.sleep_forever()

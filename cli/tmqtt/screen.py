@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections import deque
-from urllib.parse import urlsplit
 
 import trio_mqtt
-from tmqtt import looks
+from tmqtt import looks, welcome
 from tmqtt.escaping import escape
 from tmqtt.looks import Line
 from tmqtt.output import encoded
@@ -46,7 +44,7 @@ class Screen:
 
     def begin(self) -> None:
         """Say where the broker listens, and who may connect."""
-        lines: list[Line] = [line for url in self._broker.urls for line in _listening(url)]
+        lines = welcome.lines_of(self._broker)
         if self._output.is_terminal:
             lines.append((("Ctrl-C stops it.", looks.NOTE),))
         self._draw(lines, ())
@@ -123,27 +121,3 @@ class Screen:
                 text += painter.paint_within(status)
         self._status = status
         self._output.put(encoded(text))
-
-
-def _listening(url: str) -> list[Line]:
-    lines: list[Line] = [(("Listening at ", looks.PLAIN), (url, looks.STRONG))]
-    if _is_loopback(url):
-        lines.append((("Anyone on this machine may connect.", looks.NOTE),))
-    else:
-        lines.append(
-            (
-                (
-                    "Warning: anyone who can reach this address may connect, without a password.",
-                    looks.WARNING,
-                ),
-            )
-        )
-    return lines
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"  # any other name may be anything

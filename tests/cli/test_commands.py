@@ -194,12 +194,16 @@ def test_a_closed_standard_output_is_not_taken_for_a_connection(
 
 
 def test_the_broker_says_who_may_connect_and_listens_at_all_urls() -> None:
-    with running_broker("mqtt://[::1]:0", "mqtt://0.0.0.0:0") as (broker, inner):
+    with running_broker("mqtt://[::1]:0", "mqtt://0.0.0.0:0", "--allow-anonymous") as (
+        broker,
+        inner,
+    ):
         outer = broker.out.expect(r"Listening at (mqtt://0\.0\.0\.0:\d+)\n")[1]
         assert re.fullmatch(
             rf"Listening at {re.escape(inner)}\nAnyone on this machine may connect\.\n"
             rf"Listening at {re.escape(outer)}\n"
-            "Warning: anyone who can reach this address may connect, without a password\\.\n",
+            "Warning: anyone who can reach this address may connect, without a password\\."
+            " --password-file FILE changes that\\.\n",
             broker.out.text,
         )
         port = outer.rpartition(":")[2]
@@ -211,6 +215,15 @@ def test_the_broker_says_who_may_connect_and_listens_at_all_urls() -> None:
         broker.out.expect(r"six connected from \[::1\]:\d+,")
         broker.out.expect(r"four connected from 127\.0\.0\.1:\d+,")
         assert broker.stop(signal.SIGINT) == 0
+
+
+def test_a_listener_for_others_must_say_who_may_connect() -> None:
+    with Program("broker", "mqtt://0.0.0.0:0") as broker:
+        assert broker.ended() == 1
+    broker.err.expect(
+        r"Error: Anybody who can reach mqtt://0\.0\.0\.0:0 could connect to this broker\..*"
+        r"--password-file FILE.*--allow-anonymous"
+    )
 
 
 def test_a_quiet_broker_prints_nothing(in_pipe: tuple[Program, str]) -> None:

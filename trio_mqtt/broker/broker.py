@@ -13,15 +13,23 @@ from trio_mqtt.broker.batch import Batch, remaining_properties, size_of
 from trio_mqtt.broker.connection import Connection
 from trio_mqtt.broker.events import Watch, Watchers
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.locks import Locks
 from trio_mqtt.broker.options import BrokerOptions, check_reference
 from trio_mqtt.broker.retained import RetainedMessages
 from trio_mqtt.broker.router import Router
+from trio_mqtt.broker.security import (
+    Entrances,
+    Security,
+    asks_for_certificates,
+    is_local,
+)
+from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.sessions import Sessions, redirection
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.broker.subscription import JOIN
 from trio_mqtt.broker.timers import Timers
 from trio_mqtt.errors import LocalProtocolError
-from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.protocol.packets import Publish, PublishRun
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, encode_properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import topic_name_problem
@@ -48,6 +56,7 @@ class Broker:
         *,
         authenticators: Mapping[str, Authenticator] | None = None,
         authentication_required: bool = False,
+        security: Security | None = None,
     ) -> None:
         self.limits = limits
         self.options = options = options or BrokerOptions()
@@ -61,6 +70,7 @@ class Broker:
         self.retained = RetainedMessages(
             limits.maximum_retained_messages, limits.maximum_retained_bytes
         )
+        self.locks = Locks(security or Security(), limits)
         self.sessions = Sessions(self)
         # Where the broker listens, with the ports that it got.
         self.listeners: tuple[Listen, ...] = ()
@@ -114,6 +124,51 @@ class Broker:
             redirection(moved), f"it is sent to {reference}", {"server_reference": reference}
         )
         return True
+
+    # -- locks ----------------------------------------------------------------------------------
+
+    def entrances(self, listen: Listen) -> Entrances:
+        """By what clients can connect at one of the broker's `listeners`."""
+        locks = self.locks
+        return Entrances(
+            local=is_local(listen),
+            anonymous=not self.authentication_required and locks.allows_anonymous(listen),
+            passwords=locks.passwords is not None and not self.authentication_required,
+            certificates=asks_for_certificates(listen) and not self.authentication_required,
+            methods=tuple(self.authenticators),
+            hooks=locks.asks_authenticate,
+        )
+
+    async def reload(self) -> None:
+        """Read the password file, the access file and the keys again.
+
+        What the client of a session may do is checked anew; clients whose user is gone or has
+        another password are disconnected. Raises ConfigurationError where a file cannot be used:
+        then all of them hold as they were.
+        """
+        self.locks.load()
+        for connection in list(self._connections):
+            identity = connection.identity
+            if identity is not None and not self.locks.still_knows(identity):
+                connection.end(ReasonCode.NOT_AUTHORIZED, "its password is no longer valid")
+        await self._check_sessions()
+
+    async def rules_changed(self) -> None:
+        """The program's `AccessRules` answer otherwise than before: ask them again, at once."""
+        self.locks.rules.changed()
+        await self._check_sessions()
+
+    async def _check_sessions(self) -> None:
+        """Let subscriptions rest that are no longer allowed. Messages are checked in any case."""
+        for session in self.sessions.all():
+            if session.permissions is not None:
+                self.sessions.check_subscriptions(session)
+            await trio.lowlevel.checkpoint()
+
+    def count_refused(self, session: Session, messages: Sequence[Publish] | PublishRun) -> None:
+        """A client published what it may not: the messages go nowhere."""
+        self.statistics.messages_received += len(messages)
+        self.statistics.messages_dropped += len(messages)
 
     def enter(self, connection: Connection) -> bool:
         """A connection begins; whether there is room for it."""

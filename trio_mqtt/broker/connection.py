@@ -4,17 +4,19 @@ runs only while the socket is full."""
 from __future__ import annotations
 
 import logging
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.acknowledgements import Acknowledgements
 from trio_mqtt.broker.aliases import TopicAliases
 from trio_mqtt.broker.authentication import Authentication
 from trio_mqtt.broker.batch import Batch, size_of
+from trio_mqtt.broker.credentials import seconds_left
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
+from trio_mqtt.broker.gate import Gate
 from trio_mqtt.broker.handshake import allowed, authenticate, within_limit
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.redelivery import send_again
@@ -48,6 +50,7 @@ from trio_mqtt.transport.streams import RefusedAtDoor
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.broker import Broker
+    from trio_mqtt.broker.credentials import Identity
     from trio_mqtt.broker.timers import Timer
     from trio_mqtt.transport.streams import ByteStream
 
@@ -57,6 +60,8 @@ logger = logging.getLogger("trio_mqtt.broker")
 # What answers a packet of the client, and may say why it refuses.
 Answer = PubAck | PubRec | PubRel | PubComp | SubAck | UnsubAck
 
+# What a message is answered with that the access rules refuse.
+NOT_PERMITTED = ReasonCode.NOT_AUTHORIZED, "the client may not publish to this topic"
 KEPT_OVERHEAD = 64  # bytes that a retained message occupies beyond its frame
 SIGN_OF_LIFE = 1_000  # bytes in one read that keep a client alive though they end no packet
 
@@ -93,19 +98,22 @@ class Connection:
         self._accepted = False
         self._resumed = False
         self.authentication: Authentication | None = None  # if CONNECT named a method
+        self.identity: Identity | None = None  # who the client is, once that is known
+        # A program's hooks, if they are asked about what this client does.
+        self.gate: Gate | None = None
+        self.asks_delivery = False
         self._nursery: trio.Nursery | None = None
         self._reader: trio.lowlevel.Task | None = None
-        self._requests = Requests(self)
+        self.requests = Requests(self)
         self._last_received = trio.current_time()
         # Whether the client is not read from, as it does not read.
         self._held_back = False
         # When CONNECT must have come, then when the client must have been heard of again.
         self._deadline: Timer | None = None
+        self._expiry: Timer | None = None  # of the client's token
         self._quota = trio.lowlevel.ParkingLot()
         self._waited_for = False  # somebody is parked there
-        # PUBACK and PUBREC to be sent when the packets of one read are done: the four bytes of
-        # each, as a number.
-        self._acks: list[int] = []
+        self._acks = Acknowledgements(self)
 
     # -- the life of a connection ---------------------------------------------------------------
 
@@ -242,6 +250,28 @@ class Connection:
             self.begin_delivery(session)
         return session
 
+    def admit(self, session: Session) -> None:
+        """The session is this connection's: what its client may do holds from now on."""
+        identity = self.identity
+        if identity is None:
+            return
+        client = replace(identity.client, client_id=session.client_id)
+        broker = self.broker
+        locks = broker.locks
+        session.permissions = locks.permissions(client, identity.rules)
+        broker.sessions.check_subscriptions(session)
+        hooks = locks.hooks
+        if hooks is not None and (
+            locks.asks_publish or locks.asks_subscribe or locks.asks_delivery
+        ):
+            self.gate = Gate(self, hooks, client)
+            self.asks_delivery = locks.asks_delivery
+        if identity.expires_at is not None:
+            self._expiry = broker.timers.after(
+                seconds_left(identity.expires_at),
+                lambda: self.end(ReasonCode.NOT_AUTHORIZED, "its token has expired"),
+            )
+
     def on_auth(self, packet: Auth) -> None:
         """The client authenticates again, which the protocol allows only after a method."""
         if self.authentication is not None and self._nursery is not None:
@@ -282,13 +312,14 @@ class Connection:
     def start_delivery(self, subscription: Subscription) -> None:
         """Start the task of a subscription; while the session is being resumed, it waits."""
         if self._resumed and self._nursery is not None:
-            if subscription.group is not None:
+            if subscription.group is not None and not subscription.resting:
                 subscription.group.add(subscription)  # it may have been away
             self._nursery.start_soon(subscription.deliver, self)
 
     async def _read(self, first: Sequence[Packet], session: Session) -> None:
         packets: Sequence[Packet | Refused] = first
         protocol = self.protocol
+        gate = self.gate
         receive: Callable[[bytes], Sequence[Packet | Refused]] = protocol.receive
         screen = screen_for(self.broker.options, protocol)
         if screen is not None:
@@ -302,10 +333,15 @@ class Connection:
         while True:
             if packets:
                 only = packets[0] if len(packets) == 1 else None
-                if isinstance(only, PublishRun):
+                if gate is not None:
+                    self._held_back = True
+                    await gate.process(packets, session)
+                    self._held_back = False
+                    self._last_received = current_time()
+                elif isinstance(only, PublishRun):
                     self._publish(only, session)
                 else:
-                    self._process(packets, session)
+                    self.process(packets, session)
                 if self.ended:
                     return
             if protocol.violation is not None:
@@ -333,9 +369,9 @@ class Connection:
             if packets or len(data) >= SIGN_OF_LIFE:
                 self._last_received = current_time()
 
-    def _process(self, packets: Sequence[Packet | Refused], session: Session) -> None:
+    def process(self, packets: Sequence[Packet | Refused], session: Session) -> None:
         """Do what the packets ask for, in order; acknowledgements of one read leave together."""
-        acks = self._acks
+        acks = self._acks.waiting
         messages: list[Publish] = []
         retained: list[Publish] = []
         keeping = 0
@@ -367,14 +403,14 @@ class Connection:
                         if messages:
                             self._publish(messages, session, retained)
                             messages, retained = [], []
-                        self._write_acks(session)
+                        self._acks.write(session)
                         if self.broker.retained.takes(packet):
                             messages.append(packet)
                             retained.append(packet)
                             acks.append(ack)
                         else:
                             session.receiver.refused(packet.packet_id)
-                            self._requests.refuse(_no_room(packet), session)
+                            self.requests.refuse(_no_room(packet), session)
             elif isinstance(packet, (PubAckRun, PubAck)):  # alone, with a reason code
                 try:
                     if isinstance(packet, PubAckRun):
@@ -391,14 +427,14 @@ class Connection:
                 if messages:
                     self._publish(messages, session, retained)
                     messages, retained = [], []
-                self._write_acks(session)
-                self._requests.handle(packet, session)
+                self._acks.write(session)
+                self.requests.handle(packet, session)
                 if self.ended:
                     return
         if messages:
             self._publish(messages, session, retained)
         if acks:
-            self._write_acks(session)
+            self._acks.write(session)
         if self._waited_for and session.sender.quota > 0:
             self._waited_for = False
             self._quota.unpark_all()
@@ -410,63 +446,35 @@ class Connection:
         retained: Sequence[Publish] = (),
     ) -> None:
         """Route what the client published, and say by acknowledgement what reached nobody."""
-        batch = Batch(
-            messages,
-            sender=session,
-            is_v5=self.is_v5,
-            received_at=self._last_received,
-        )
-        missed = self.broker.route(batch, retained)
-        if missed and self.is_v5 and self._acks:
-            codes = {m.packet_id: self.broker.reason_for(m) for m in missed if m.qos}
-            if codes:
-                self._write_acks(session, codes)
-
-    def _write_acks(
-        self, session: Session, codes: dict[int, tuple[ReasonCode, str]] | None = None
-    ) -> None:
-        """PUBACK and PUBREC for what was received, in the order of arrival (§4.6).
-
-        `codes` are those that say more than success, by packet identifier, with words for failures.
-        """
-        acks = self._acks
-        if not acks:
-            return
-        if codes is None and len(acks) == 1:
-            ack = acks.pop()
-            self.protocol.unacknowledged -= ack < 0x5000_0000
-            self.writer.write(ack.to_bytes(4, "big"))
-            return
-        done = 0  # what is acknowledged by PUBACK no longer counts; QoS 2 counts to PUBCOMP
-        for ack in acks:
-            if ack < 0x5000_0000:
-                done += 1
-        if codes is None:
-            data = struct.pack(f">{len(acks)}I", *acks)
-        else:
-            data = b"".join(
-                self._ack_with(ack, *code)
-                if (code := codes.get(ack & 0xFFFF)) is not None
-                else ack.to_bytes(4, "big")
-                for ack in acks
+        refused: Sequence[Publish] | PublishRun = ()
+        if session.permissions is not None:
+            messages, retained, refused = session.permissions.screen(messages, retained)
+        codes: dict[int, tuple[ReasonCode, str]] = {}
+        if messages:
+            batch = Batch(
+                messages,
+                sender=session,
+                is_v5=self.is_v5,
+                received_at=self._last_received,
             )
-        for packet_id, (reason_code, _) in (codes or {}).items():
-            if reason_code.is_failure and packet_id in session.receiver.accepted:
-                session.receiver.refused(packet_id)
-                done += 1
-        self.protocol.unacknowledged -= done
-        acks.clear()
-        self.writer.write(data)
+            missed = self.broker.route(batch, retained)
+            if missed and self.is_v5 and self._acks.waiting:
+                codes = {m.packet_id: self.broker.reason_for(m) for m in missed if m.packet_id}
+        if refused:
+            self.broker.count_refused(session, refused)
+            if self.is_v5 and not isinstance(refused, PublishRun):
+                codes |= {m.packet_id: NOT_PERMITTED for m in refused if m.packet_id}
+        if codes:
+            self._acks.write(session, codes)
 
-    def _ack_with(self, ack: int, code: ReasonCode, reason: str) -> bytes:
-        """PUBACK or PUBREC with a reason code."""
-        if reason and self.problem_information:
-            kind = PubAck if ack < 0x5000_0000 else PubRec
-            try:
-                return self.explained(kind(ack & 0xFFFF, code), reason)
-            except LocalProtocolError:
-                return b""  # it accepts not even five bytes
-        return struct.pack(">IB", ack + 0x1_0000, code)
+    def publish_instead(self, packet: Publish, message: Publish, session: Session) -> None:
+        """Route `message` in place of a packet that the client sent, and acknowledge that."""
+        no_room = message.retain and packet.qos and not self.broker.retained.takes(message)
+        if no_room and self.is_v5:
+            self.requests.refuse(_no_room(packet), session)
+        elif self._acks.note(packet, session):
+            self._publish([message], session, [message] * message.retain)
+        self._acks.write(session)
 
     def _check_keep_alive(self, timeout: float) -> None:
         """End the connection when nothing came for `timeout` seconds (§3.1.2.10)."""
@@ -534,6 +542,8 @@ class Connection:
         self._nursery = None
         self.lost("it is no longer served")
         self._cancel_deadline()
+        if self._expiry is not None:
+            self._expiry.cancel()
         session = self.session
         watchers = self.broker.watchers
         if session is not None:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.authentication import Authenticated, Authentication
+from trio_mqtt.broker.access import AccessRefused
+from trio_mqtt.broker.authentication import (
+    Authenticated,
+    Authentication,
+    AuthenticationRefused,
+)
+from trio_mqtt.broker.credentials import Credentials, Identity
+from trio_mqtt.broker.gate import Gate
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.packet_types import PacketType
-from trio_mqtt.protocol.packets import ConnAck, Connect
+from trio_mqtt.protocol.packets import ConnAck, Connect, Will
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Connection
+
+NO_WILL = "the client may not publish its will"
 
 
 async def authenticate(connection: Connection, connect: Connect) -> ConnAck | None:
@@ -19,14 +28,13 @@ async def authenticate(connection: Connection, connect: Connect) -> ConnAck | No
 
     None if the connection has ended meanwhile.
     """
-    sessions = connection.broker.sessions
     method = connect.properties.get("authentication_method")
     if method is None:
         if connection.broker.authentication_required:
             return _refusal(
                 ReasonCode.NOT_AUTHORIZED, "this broker asks for an authentication method"
             )
-        return await sessions.accept(connection, connect)
+        return await _admit(connection, connect, None)
     authenticator = connection.broker.authenticators.get(method)
     if authenticator is None:
         return _refusal(
@@ -41,12 +49,52 @@ async def authenticate(connection: Connection, connect: Connect) -> ConnAck | No
         return _refusal(outcome.reason_code, outcome.reason)
     if outcome.username is not None:
         connection.username = outcome.username
-    answer = await sessions.accept(connection, connect)
+    answer = await _admit(connection, connect, outcome)
     if not answer.reason_code.is_failure:
         answer.properties = {
             **answer.properties, **connection.authentication.properties(outcome.data)
         }  # fmt: skip
     return answer
+
+
+async def _admit(
+    connection: Connection, connect: Connect, outcome: Authenticated | None
+) -> ConnAck:
+    """Check what the client shows, and its will; then give it its session."""
+    broker = connection.broker
+    identity = await Credentials(connection, connect).check(outcome)
+    if isinstance(identity, AuthenticationRefused):
+        return _refusal(identity.reason_code, identity.reason)
+    if connect.will is not None:
+        refused = await _check_will(connection, connect, connect.will, identity)
+        if refused is not None:
+            return refused
+    connection.username = identity.client.username
+    connection.identity = identity
+    return await broker.sessions.accept(connection, connect)
+
+
+async def _check_will(
+    connection: Connection, connect: Connect, will: Will, identity: Identity
+) -> ConnAck | None:
+    """The refusal of a will that the client may not publish; a hook may change it instead."""
+    locks = connection.broker.locks
+    if locks.hooks is not None and locks.asks_publish:
+        decided = await Gate(connection, locks.hooks, identity.client).publish(will)
+        if isinstance(decided, AccessRefused):
+            return _refusal(decided.reason_code, decided.reason or NO_WILL)
+        if decided is not None:
+            connect.will = will = Will(
+                decided.topic,
+                decided.payload,
+                decided.qos,
+                decided.retain,
+                decided.properties,
+            )
+    permissions = locks.permissions(identity.client, identity.rules)
+    if permissions is not None and not permissions.may_publish(will.topic):
+        return _refusal(ReasonCode.NOT_AUTHORIZED, NO_WILL)
+    return None
 
 
 def within_limit(connection: Connection, answer: ConnAck) -> bytes:

@@ -15,6 +15,11 @@ class Limits:
     connect_timeout: float = 10.0
     # Challenges in one authentication by AUTH (§4.12): none of the usual methods needs many.
     maximum_authentication_steps: int = 16
+    # A program's hook that decides on one request; a client waits for it with all that it sends.
+    hook_timeout: float = 5.0
+    # Threads that hash passwords, and clients that wait for one: who comes then is sent away.
+    password_threads: int = 2
+    maximum_password_checks: int = 1_000
     # A peer that is not known yet gets a small buffer: enough for a CONNECT with a full will.
     maximum_connect_size: int = 128 * 1024
     # One packet; told to MQTT 5 clients as Maximum Packet Size (§3.2.2.3.6).

@@ -41,7 +41,10 @@ async def send_again(connection: Connection, session: Session) -> None:
         qos, item = pending.pop(packet_id)
         sender.quota -= 1
         before, after = _again(item, qos, version)
-        if len(before) + 2 + len(after) > (connection.maximum_packet_size or MAX_PACKET_SIZE):
+        may_receive = session.permissions is None or session.permissions.may_receive(item[0].topic)
+        if not may_receive or len(before) + 2 + len(after) > (
+            connection.maximum_packet_size or MAX_PACKET_SIZE
+        ):
             # As if it had been delivered (§3.1.2.11.4).
             del sender.in_flight[packet_id]
             sender.quota += 1

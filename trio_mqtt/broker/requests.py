@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from trio_mqtt.broker.access import AccessRefused, SubscriptionRequest
 from trio_mqtt.broker.events import Subscribed, Unsubscribed
 from trio_mqtt.broker.screening import Refused, unoffered_filter
 from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import (
     Auth,
     Disconnect,
@@ -24,7 +27,7 @@ from trio_mqtt.protocol.packets import (
     UnsubAck,
     Unsubscribe,
 )
-from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ class Requests:
         elif isinstance(packet, PubComp):
             session.sender.on_pubcomp(packet.packet_id)
         elif isinstance(packet, Subscribe):
-            self._subscribe(packet, session)
+            self.subscribe(packet, session)
         elif isinstance(packet, Unsubscribe):
             self._unsubscribe(packet, session)
         elif isinstance(packet, PingReq):
@@ -68,12 +71,16 @@ class Requests:
 
     def refuse(self, message: Refused, session: Session) -> None:
         """Answer a message that goes nowhere (§3.4.2.1, §3.5.2.1)."""
-        self._connection.protocol.unacknowledged -= 1
+        statistics = self._connection.broker.statistics
         packet_id = message.packet_id
+        if message.qos == 0:
+            statistics.messages_received += 1
+            statistics.messages_dropped += 1
+            return
+        self._connection.protocol.unacknowledged -= 1
         if message.qos == 2 and packet_id in session.receiver.accepted:
             self._answer(PubRec(packet_id))  # a repetition of one that was taken
             return
-        statistics = self._connection.broker.statistics
         statistics.messages_received += 1
         statistics.messages_dropped += 1
         answer = PubAck if message.qos == 1 else PubRec
@@ -101,8 +108,16 @@ class Requests:
         elif item is None and not packet.reason_code.is_failure:
             self._answer(PubRel(packet.packet_id, ReasonCode.PACKET_IDENTIFIER_NOT_FOUND))
 
-    def _subscribe(self, packet: Subscribe, session: Session) -> None:
-        """SUBSCRIBE: one reason code for each filter, then its retained messages (§3.8.4)."""
+    def subscribe(
+        self,
+        packet: Subscribe,
+        session: Session,
+        decided: Sequence[SubscriptionRequest | AccessRefused] = (),
+    ) -> None:
+        """SUBSCRIBE: one reason code for each filter, then its retained messages (§3.8.4).
+
+        `decided` is what the program's hooks make of each.
+        """
         identifiers = packet.properties.get("subscription_identifier")
         identifier = identifiers[0] if identifiers else None
         offered = self._connection.broker.options
@@ -113,16 +128,25 @@ class Requests:
             return
         codes: list[ReasonCode] = []
         reasons: dict[str, None] = {}
-        for options in packet.subscriptions:
-            problem = self._problem(options, session)
+        for index, options in enumerate(packet.subscriptions):
+            asked = options.topic_filter
+            answer = decided[index] if decided else None
+            if isinstance(answer, AccessRefused):
+                problem: tuple[ReasonCode, str] | None = _code(answer), answer.reason
+            else:
+                if answer is not None:
+                    options = replace(options, topic_filter=answer.topic_filter, qos=answer.qos)
+                problem = self._problem(options, session)
             if problem is None:
+                self._rename(asked, options.topic_filter, session)
                 if options.qos > offered.maximum_qos:
                     options = replace(options, qos=offered.maximum_qos)
                 self._grant(options, identifier, session)
                 codes.append(ReasonCode(options.qos))
             else:
                 codes.append(problem[0])
-                reasons[problem[1]] = None
+                if problem[1]:
+                    reasons[problem[1]] = None
         # The tasks that send retained messages run only after this, so SUBACK comes first.
         self._answer(SubAck(packet.packet_id, codes), "; ".join(reasons))
 
@@ -165,6 +189,9 @@ class Requests:
         unoffered = unoffered_filter(options.topic_filter, broker.options)
         if unoffered is not None:
             return unoffered
+        permissions = session.permissions
+        if permissions is not None and not permissions.may_subscribe(options.topic_filter):
+            return ReasonCode.NOT_AUTHORIZED, "the client may not subscribe to this filter"
         if session.retained_waiting > limits.maximum_queued_messages:
             return ReasonCode.QUOTA_EXCEEDED, "too many retained messages wait for this client"
         if (
@@ -177,11 +204,20 @@ class Requests:
             )
         return None
 
+    def _rename(self, asked: str, granted: str, session: Session) -> None:
+        """A subscription is known to the client by the filter that it asked for."""
+        before = session.renamed.pop(asked, None)
+        if before is not None and before != granted:
+            self._connection.broker.sessions.unsubscribe(session, before)
+        if asked != granted:
+            session.renamed[asked] = granted
+
     def _unsubscribe(self, packet: Unsubscribe, session: Session) -> None:
         broker = self._connection.broker
         codes = []
         for topic_filter in packet.topic_filters:
-            existed = broker.sessions.unsubscribe(session, topic_filter)
+            known = session.renamed.pop(topic_filter, topic_filter)
+            existed = broker.sessions.unsubscribe(session, known)
             codes.append(ReasonCode.SUCCESS if existed else ReasonCode.NO_SUBSCRIPTION_EXISTED)
             if existed and broker.watchers.present:
                 broker.watchers.record(Unsubscribed(session.client_id, topic_filter))
@@ -199,3 +235,8 @@ class Requests:
             connection.lost("")
         else:
             connection.lost(packet.reason_code.sentence)
+
+
+def _code(refused: AccessRefused) -> ReasonCode:
+    code = refused.reason_code
+    return code if code in ALLOWED[PacketType.SUBACK] else ReasonCode.NOT_AUTHORIZED

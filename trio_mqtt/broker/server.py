@@ -15,6 +15,8 @@ from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Persistence
+from trio_mqtt.broker.security import Security, check_exposure
+from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.records import Storage
 from trio_mqtt.transport.listen import Listen
@@ -22,6 +24,9 @@ from trio_mqtt.transport.listen_urls import parse_listen
 from trio_mqtt.transport.listening import Listener, open_listener
 
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
+
+# What asks the process to read its settings again; Windows knows no such signal.
+RELOADS = tuple(getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name))
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -34,6 +39,7 @@ async def open_broker(
     storage: Storage | None = None,
     authenticators: Mapping[str, Authenticator] | None = None,
     authentication_required: bool = False,
+    security: Security | None = None,
 ) -> AsyncIterator[Broker]:
     """Run an MQTT broker for as long as the context lasts.
 
@@ -44,13 +50,15 @@ async def open_broker(
     messages for the broker that uses it next; by default they end with this one. `authenticators`
     are those of the authentication methods that clients may name (§4.12), such as
     {"SCRAM-SHA-256": ScramAuthenticator(...)}. With `authentication_required`, clients that name
-    none are refused, all of MQTT 3 among them.
+    none are refused, all of MQTT 3 among them. `security` says who else may connect, and what they
+    may do: by default everybody, but from this machine only.
 
         async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
             print(broker.url)
 
-    Raises InvalidUrlError for an address that is not one, and ListenError where the broker cannot
-    listen.
+    Raises InvalidUrlError for an address that is not one, ListenError where the broker cannot
+    listen, and ConfigurationError for files that cannot be used and for listeners that would let in
+    everybody without being told so.
     """
     wanted = [
         parse_listen(listener) if isinstance(listener, str) else listener
@@ -61,7 +69,11 @@ async def open_broker(
         options,
         authenticators=authenticators,
         authentication_required=authentication_required,
+        security=security,
     )
+    broker.locks.load()
+    asks_who = bool(broker.locks.asks_who or broker.authenticators or authentication_required)
+    check_exposure(wanted, asks_who=asks_who, security=broker.locks.security)
     opened: list[Listener] = []
     try:
         for listen in wanted:
@@ -127,17 +139,34 @@ async def serve(
     *listeners: str | Listen,
     limits: Limits | None = None,
     options: BrokerOptions | None = None,
+    security: Security | None = None,
     task_status: trio.TaskStatus[Broker] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Be a broker until the process is told to stop: by Ctrl-C, SIGTERM or cancellation.
 
+    SIGHUP makes it read its password and access files again (`Broker.reload`).
+
     `trio.run(trio_mqtt.serve)` is a whole program. Arguments and errors are those of `open_broker`.
     """
-    async with open_broker(*listeners, limits=limits, options=options) as broker:
+    async with open_broker(*listeners, limits=limits, options=options, security=security) as broker:
         if threading.current_thread() is not threading.main_thread():
             task_status.started(broker)
             await trio.sleep_forever()  # signals reach the main thread only
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *RELOADS) as signals:
             task_status.started(broker)
-            async for _ in signals:
-                break
+            async for number in signals:
+                if number not in RELOADS:
+                    break
+                await reload(broker)
+
+
+async def reload(broker: Broker) -> None:
+    """Read the broker's files again; where that fails, say so, and go on as before."""
+    try:
+        await broker.reload()
+    except ConfigurationError as error:
+        logger.error(  # noqa: TRY400  # a sentence says it all
+            "%s The settings stay as they were.", error
+        )
+    else:
+        logger.info("The settings were read again.")

@@ -12,6 +12,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.permissions import Permissions
     from trio_mqtt.broker.subscription import Subscription
     from trio_mqtt.broker.timers import Timer
 
@@ -34,9 +35,11 @@ class Session:
         "connection",
         "expires_at",
         "expiry_interval",
+        "permissions",
         "queued_bytes",
         "queued_messages",
         "receiver",
+        "renamed",
         "retained_waiting",
         "sender",
         "subscriptions",
@@ -52,6 +55,10 @@ class Session:
         # On the broker's clock; None while it is connected, and if it never does.
         self.expires_at: float | None = None
         self.will: Will | None = None
+        # What its client may do; None while nobody has asked, or if nothing is forbidden.
+        self.permissions: Permissions | None = None
+        # The filters of subscriptions that a hook has replaced, by those that the client knows.
+        self.renamed: dict[str, str] = {}
         # Messages and bytes that wait in the channels of all subscriptions.
         self.queued_messages = 0
         self.queued_bytes = 0

@@ -77,6 +77,7 @@ class Sessions:
         connection.client_id = client_id
         connection.session = session
         await session.attach(connection)
+        connection.admit(session)
         session.cancel_timer()
         session.will = connect.will
         session.expiry_interval = self._expiry_interval(connect, properties)
@@ -207,6 +208,9 @@ class Sessions:
             properties = properties.copy()
             del properties["will_delay_interval"]
         message = Publish(will.topic, will.payload, will.qos, will.retain, properties=properties)
+        if session.permissions is not None and not session.permissions.may_publish(will.topic):
+            self._broker.count_refused(session, [message])
+            return
         now = trio.current_time()
         batch = Batch([message], sender=session, received_at=now)
         self._broker.route(batch, [message] * will.retain)
@@ -296,8 +300,33 @@ class Sessions:
             session.subscriptions[options.topic_filter] = subscription
             broker.statistics.subscriptions += 1
         subscription.set_options(options, identifier)
+        subscription.resting = False
         broker.router.add(subscription)
         return subscription, new
+
+    def check_subscriptions(self, session: Session) -> None:
+        """Let each subscription rest, or go on, as the session's client may subscribe to it now.
+
+        One that rests gets no message. What waits in it is checked when it would be delivered;
+        what it shares with others is theirs.
+        """
+        permissions = session.permissions
+        router = self._broker.router
+        for subscription in session.subscriptions.values():
+            allowed = permissions is None or permissions.may_subscribe(subscription.topic_filter)
+            if allowed is not subscription.resting:
+                continue
+            subscription.resting = not allowed
+            if allowed:
+                router.add(subscription)
+                continue
+            router.remove(subscription)
+            group = subscription.group
+            for _, batch in subscription.withdraw():
+                if group is not None:
+                    group.deliver(batch)
+                else:
+                    self._broker.statistics.deliveries_refused += batch.count
 
     def unsubscribe(self, session: Session, topic_filter: str) -> bool:
         """End a subscription; whether there was one (§3.10.4).

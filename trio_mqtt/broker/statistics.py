@@ -16,5 +16,7 @@ class Statistics:
     messages_received: int = 0
     messages_sent: int = 0
     messages_dropped: int = 0
+    # Messages that would have reached a client which may not receive them.
+    deliveries_refused: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0

@@ -16,11 +16,15 @@ from trio_mqtt.protocol import packets
 from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trio_mqtt.broker.connection import Connection
     from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.permissions import Permissions
     from trio_mqtt.broker.session import Session
     from trio_mqtt.broker.shared import SharedGroup
     from trio_mqtt.broker.statistics import Statistics
+    from trio_mqtt.protocol.packets import Publish
 
 JOIN = 256 * 1024  # bytes of several batches that are written together
 _serials = itertools.count()
@@ -57,9 +61,9 @@ class Target:
 class Subscription:
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
-    __slots__ = ("_at", "_current", "_idle", "_incoming", "_limits", "_outgoing", "_statistics",
-                 "_waiting", "closed", "group", "serial", "session", "shared_filter", "target",
-                 "topic_filter")  # fmt: skip
+    __slots__ = ("_at", "_current", "_decided", "_idle", "_incoming", "_limits", "_outgoing",
+                 "_statistics", "_waiting", "closed", "group", "resting", "serial", "session",
+                 "shared_filter", "target", "topic_filter")  # fmt: skip
 
     def __init__(
         self, session: Session, topic_filter: str, limits: Limits, statistics: Statistics
@@ -86,6 +90,10 @@ class Subscription:
         # What was taken off the channel and is not sent yet, and how far it is.
         self._current: tuple[Target, Batch] | None = None
         self._at = 0
+        # The batch about which the hooks have decided already.
+        self._decided: Batch | None = None
+        # Whether its client may not have it any more: then it is known, and gets nothing.
+        self.resting = False
         self.target = Target(self, 0, False, (), False)
 
     def set_options(self, options: packets.Subscription, identifier: int | None) -> None:
@@ -133,6 +141,7 @@ class Subscription:
             connection is None
             or connection.ended
             or connection.writer.congested
+            or connection.asks_delivery
             or session.sender.quota < batch.count
         ):
             return False
@@ -251,9 +260,17 @@ class Subscription:
                 await writer.wait_until_written()
             if connection.ended or self.closed:
                 return  # what is left goes with the next connection, or with the subscription
+            if connection.asks_delivery and current[1] is not self._decided:
+                await self._ask_hooks(connection, current)
+                continue
             ready: list[bytes] = []
             size = self._prepare(connection, current, ready)
-            while self._waiting and self._current is None and size < JOIN:
+            while (
+                self._waiting
+                and self._current is None
+                and size < JOIN
+                and not connection.asks_delivery
+            ):
                 current = self._current = self._take()
                 size += self._prepare(connection, current, ready)
             if ready:
@@ -262,6 +279,47 @@ class Subscription:
                 await connection.wait_for_quota(self.session)
             elif size >= JOIN:
                 await trio.lowlevel.checkpoint()  # others have something to send too
+
+    async def _ask_hooks(self, connection: Connection, current: tuple[Target, Batch]) -> None:
+        """Let the program's hooks decide what is sent of the current batch."""
+        target, batch = current
+        gate = connection.gate
+        if gate is None:
+            return
+        sent = await gate.deliver(batch, self._at)
+        if self._current is not current:
+            return  # it was withdrawn meanwhile
+        self._statistics.deliveries_refused += batch.count - self._at - len(sent)
+        self._decided = self._replace(target, batch, sent)
+
+    def _permitted(self, permissions: Permissions, batch: Batch) -> Batch | None:
+        """The current batch without what the client may not receive; None if nothing is left."""
+        allowed: list[Publish] = []
+        if batch.topic is None:
+            messages = batch.messages[self._at :]
+            allowed = [message for message in messages if permissions.may_receive(message.topic)]
+        refused = batch.count - self._at - len(allowed)
+        if not refused:
+            return batch
+        self._statistics.deliveries_refused += refused
+        current = self._current
+        return None if current is None else self._replace(current[0], batch, allowed)
+
+    def _replace(self, target: Target, batch: Batch, messages: Sequence[Publish]) -> Batch | None:
+        """Make `messages` what is left of the current batch."""
+        self._forget(batch)
+        self._at = 0
+        self._current = None
+        if not messages:
+            return None
+        part = batch.part(messages)
+        if part.retained:
+            self.session.retained_waiting += part.count
+        else:
+            self.session.queued_messages += part.count
+            self.session.queued_bytes += part.size
+        self._current = target, part
+        return part
 
     def _not_idle(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._idle = None
@@ -276,6 +334,14 @@ class Subscription:
         says where to go on.
         """
         target, batch = current
+        permissions = self.session.permissions
+        if permissions is not None and (
+            batch.topic is None or not permissions.may_receive(batch.topic)
+        ):
+            permitted = self._permitted(permissions, batch)
+            if permitted is None:
+                return 0
+            batch = permitted
         statistics = self._statistics
         maximum = connection.maximum_packet_size
         now = trio.current_time() if batch.expires else 0.0

@@ -23,16 +23,30 @@ def broker(
             show_default=False,
         ),
     ] = None,
+    allow_anonymous: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-anonymous/--no-anonymous",
+            help="Let in clients without a user name, from anywhere.  [default: from this machine"
+            " only, and not if there are passwords]",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("-q", "--quiet", help="Print nothing but warnings and errors.")
     ] = False,
 ) -> None:
     """Run a broker until Ctrl-C, and show its traffic.
 
-    mqtt://0.0.0.0:1883 and mqtt://[::]:1883 listen at all addresses of this machine, for everybody
-    who can reach it. Port 0 takes a free one. Several URLs listen at all of them.
+    mqtt://0.0.0.0:1883 and mqtt://[::]:1883 listen at all addresses of this machine: say then who
+    may connect. Port 0 takes a free one. Several URLs listen at all of them.
     """
+    import trio_mqtt
     from tmqtt.broker import serve
     from tmqtt.running import run
 
-    run(lambda terminal: serve(tuple(urls or ()), terminal, quiet=quiet), stopped=0)
+    security = trio_mqtt.Security(allow_anonymous=allow_anonymous)
+    run(
+        lambda terminal: serve(tuple(urls or ()), terminal, security=security, quiet=quiet),
+        stopped=0,
+    )

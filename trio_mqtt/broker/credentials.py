@@ -1,0 +1,155 @@
+"""What a client shows with CONNECT, checked: passwords, tokens, certificates, and hooks."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.access import AccessRules, ClientInfo, PasswordCheck
+from trio_mqtt.broker.authentication import Authenticated, AuthenticationRefused
+from trio_mqtt.protocol.packets import Connect
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.connection import Connection
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+WRONG = AuthenticationRefused(
+    ReasonCode.BAD_USER_NAME_OR_PASSWORD, "the user name or the password is wrong"
+)
+ANONYMOUS = AuthenticationRefused(
+    ReasonCode.NOT_AUTHORIZED, "this broker asks for a user name and a password"
+)
+TOO_MANY = AuthenticationRefused(
+    ReasonCode.SERVER_BUSY, "too many clients wait for their passwords to be checked"
+)
+UNDECIDED = AuthenticationRefused(
+    ReasonCode.UNSPECIFIED_ERROR, "the broker could not decide whether to let it in"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a client is, and what it brings along.
+
+    `entry` is what was known of its password when it was checked: once that changes, the client is
+    not let go on. `rules` are those of its token, `expires_at` the time of day at which that ends.
+    """
+
+    client: ClientInfo
+    entry: object | None = None
+    rules: AccessRules | None = None
+    expires_at: float | None = None
+
+
+class Credentials:
+    """Checks what one connection's client shows; nothing else happens for it meanwhile."""
+
+    def __init__(self, connection: Connection, connect: Connect) -> None:
+        self._connection = connection
+        self._locks = connection.broker.locks
+        self._connect = connect
+
+    async def check(self, outcome: Authenticated | None = None) -> Identity | AuthenticationRefused:
+        """Who the client is, or why it is not let in.
+
+        `outcome` is that of an authentication method, if the client has named one.
+        """
+        connection, connect, locks = self._connection, self._connect, self._locks
+        origin = connection.stream.origin
+        certificate = origin.certificate
+        client = ClientInfo(
+            client_id=connect.client_id,
+            username=connection.username,
+            address=connection.stream.peer,
+            protocol_version=connect.protocol_version.text,
+            listener="" if origin.listener is None else origin.listener.url,
+            authenticated=outcome is not None,
+            certificate_name=None if certificate is None else certificate.common_name,
+            certificate_subject=None if certificate is None else certificate.subject,
+            properties=connect.properties,
+        )
+        identity: Identity | AuthenticationRefused = Identity(client)
+        if outcome is None:
+            identity = await self._known(client)
+        if locks.asks_authenticate and isinstance(identity, Identity):
+            identity = await self._ask(identity)
+        return identity
+
+    async def _known(self, client: ClientInfo) -> Identity | AuthenticationRefused:
+        """Who the client is by the files and tokens that the broker has."""
+        passwords = self._locks.passwords
+        name = self._connection.stream.origin.username
+        if name is not None:
+            # Its certificate has proved it; whatever else CONNECT calls it does not count.
+            return Identity(replace(client, username=name, authenticated=True))
+        if client.username is None and self._connect.password is None:
+            return Identity(client) if self._may_be_anonymous() else ANONYMOUS
+        if passwords is not None:
+            if client.username is None:
+                return WRONG
+            return await self._by_password(client, client.username, passwords)
+        # Nobody asks for names: one that is given is what the client calls itself.
+        return Identity(client) if self._may_be_anonymous() else ANONYMOUS
+
+    def _may_be_anonymous(self) -> bool:
+        locks = self._locks
+        origin = self._connection.stream.origin
+        unsaid = locks.said_of_anonymous(origin.listener) is None and locks.passwords is None
+        if unsaid and (locks.asks_authenticate or origin.certificate is not None):
+            return True  # the program is asked, or a certificate says enough
+        return locks.allows_anonymous(origin.listener)
+
+    async def _by_password(
+        self, client: ClientInfo, username: str, passwords: PasswordCheck
+    ) -> Identity | AuthenticationRefused:
+        hashing = self._locks.hashing
+        waiting = hashing.statistics().tasks_waiting
+        if waiting >= self._connection.broker.limits.maximum_password_checks:
+            return TOO_MANY
+        entry = passwords.entry(username)
+        # A client that leaves meanwhile leaves the thread behind, which occupies its place until it
+        # is done: hashing has no more than those.
+        right = await trio.to_thread.run_sync(
+            passwords.verify,
+            username,
+            self._connect.password,
+            limiter=hashing,
+            abandon_on_cancel=True,
+        )
+        if not right:
+            return WRONG
+        return Identity(replace(client, authenticated=True), entry=entry)
+
+    async def _ask(self, identity: Identity) -> Identity | AuthenticationRefused:
+        """Ask the program's hook, which has the last word."""
+        hooks = self._locks.hooks
+        if hooks is None:
+            return identity
+        client = identity.client
+        timeout = self._connection.broker.limits.hook_timeout
+        outcome: Authenticated | AuthenticationRefused = UNDECIDED
+        with trio.move_on_after(timeout) as scope:
+            try:
+                outcome = await hooks.authenticate(client, self._connect.password)
+            except Exception:
+                logger.exception("The hook that authenticates failed for %s", client.address)
+        if scope.cancelled_caught:
+            logger.warning(
+                "The hook that authenticates took more than %g s for %s", timeout, client.address
+            )
+        if isinstance(outcome, AuthenticationRefused):
+            return outcome
+        username = client.username if outcome.username is None else outcome.username
+        proved = client.authenticated or username is not None
+        return replace(identity, client=replace(client, username=username, authenticated=proved))
+
+
+def seconds_left(expires_at: float) -> float:
+    """How long a token is valid, on a clock that goes on."""
+    return max(0.0, expires_at - time.time())

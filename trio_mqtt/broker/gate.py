@@ -1,0 +1,209 @@
+"""A program's hooks in the way of one client's messages and subscriptions.
+
+What the client sends is held until its hook has decided, in order; so the client that asks for much
+waits, and nobody else does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+from trio_mqtt.broker.access import (
+    AccessControl,
+    AccessRefused,
+    ClientInfo,
+    Publication,
+    SubscriptionRequest,
+)
+from trio_mqtt.broker.screening import Refused
+from trio_mqtt.protocol.packet_types import PacketType
+from trio_mqtt.protocol.packets import Packet, Publish, PublishRun, Subscribe, Will
+from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
+from trio_mqtt.protocol.topics import topic_filter_problem, topic_name_problem
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.batch import Batch
+    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.session import Session
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+A = TypeVar("A", Publication, SubscriptionRequest)
+
+UNDECIDED = AccessRefused(ReasonCode.UNSPECIFIED_ERROR, "the broker could not decide about it")
+HELD = 0.01  # seconds that what was decided may wait for what comes after it
+_HEADER = 16  # bytes of a PUBLISH beside its topic and payload, at most
+
+
+class Gate:
+    """Asks the hooks for one connection."""
+
+    def __init__(self, connection: Connection, hooks: AccessControl, client: ClientInfo) -> None:
+        locks = connection.broker.locks
+        self._connection = connection
+        self._hooks = hooks
+        self._client = client
+        self._limits = connection.broker.limits
+        self.asks_publish = locks.asks_publish
+        self.asks_subscribe = locks.asks_subscribe
+        self.asks_delivery = locks.asks_delivery
+
+    async def process(self, packets: Sequence[Packet | Refused], session: Session) -> None:
+        """Do what the packets ask for, as far as the hooks allow it."""
+        connection = self._connection
+        ready: list[Packet | Refused] = []
+        began = trio.current_time()
+        for packet in _one_by_one(packets):
+            if isinstance(packet, Publish) and self.asks_publish:
+                decided = await self._publish(packet, session)
+                if isinstance(decided, Publish) and decided is not packet:
+                    self._process(ready, session)
+                    if not self._is_over:
+                        connection.publish_instead(packet, decided, session)
+                else:
+                    ready.append(decided)
+            elif isinstance(packet, Subscribe) and self.asks_subscribe:
+                self._process(ready, session)
+                answers = [
+                    await self._subscribe(SubscriptionRequest(one.topic_filter, one.qos))
+                    for one in packet.subscriptions
+                ]
+                if not self._is_over:
+                    connection.requests.subscribe(packet, session, answers)
+            else:
+                ready.append(packet)
+            if trio.current_time() - began > HELD:
+                self._process(ready, session)
+                began = trio.current_time()
+            if self._is_over:
+                return
+        self._process(ready, session)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._connection.ended
+
+    def _process(self, ready: list[Packet | Refused], session: Session) -> None:
+        """Do what was decided."""
+        if ready and not self._is_over:
+            self._connection.process(ready.copy(), session)
+        ready.clear()
+
+    async def _publish(self, packet: Publish, session: Session) -> Publish | Refused:
+        """What goes on in place of a packet: itself, another message, or a refusal."""
+        if packet.qos == 2 and packet.packet_id in session.receiver.accepted:
+            return packet  # it was decided about when it came first
+        decided = await self.publish(packet)
+        if decided is None:
+            return packet
+        if isinstance(decided, Publish):
+            return decided
+        code = decided.reason_code
+        if code not in ALLOWED[PacketType.PUBACK]:
+            code = ReasonCode.NOT_AUTHORIZED
+        return Refused(packet.packet_id, packet.qos, code, decided.reason)
+
+    async def publish(self, message: Publish | Will) -> Publish | AccessRefused | None:
+        """What is published in place of a message; None if it is the same."""
+        offered = Publication(
+            message.topic, message.payload, message.qos, message.retain, message.properties
+        )
+        decided = await self._ask(self._hooks.authorize_publish, offered, self._message_problem)
+        if decided is offered or isinstance(decided, AccessRefused):
+            return decided if isinstance(decided, AccessRefused) else None
+        return _packet(decided, message.packet_id if isinstance(message, Publish) else 0)
+
+    async def deliver(self, batch: Batch, start: int) -> Sequence[Publish]:
+        """What is sent of the messages of a batch from `start` on."""
+        sent: list[Publish] = []
+        for message in batch.messages[start:]:
+            offered = Publication(
+                message.topic, message.payload, message.qos, message.retain, message.properties
+            )
+            decided = await self._ask(
+                self._hooks.authorize_delivery, offered, self._message_problem
+            )
+            if decided is offered:
+                sent.append(message)
+            elif isinstance(decided, Publication):
+                sent.append(_packet(decided, 0))
+        return sent
+
+    async def _subscribe(self, request: SubscriptionRequest) -> SubscriptionRequest | AccessRefused:
+        return await self._ask(self._hooks.authorize_subscribe, request, _subscription_problem)
+
+    async def _ask(
+        self,
+        hook: Callable[[ClientInfo, A], Awaitable[A | AccessRefused]],
+        offered: A,
+        problem_of: Callable[[object], str | None],
+    ) -> A | AccessRefused:
+        """Call a hook within its time; what it decided, if that can be done."""
+        connection = self._connection
+        timeout = self._limits.hook_timeout
+        decided: A | AccessRefused = UNDECIDED
+        name = getattr(hook, "__name__", "hook")
+        with trio.move_on_after(timeout) as scope:
+            try:
+                decided = await hook(self._client, offered)
+            except Exception:
+                logger.exception("%s failed for %r", name, connection.client_id)
+                return UNDECIDED
+        if scope.cancelled_caught:
+            logger.warning("%s took more than %g s for %r", name, timeout, connection.client_id)
+            return UNDECIDED
+        if decided is offered or isinstance(decided, AccessRefused):
+            return decided
+        problem = problem_of(decided)
+        if problem is not None:
+            logger.error("%s returned for %r what %s", name, connection.client_id, problem)
+            return UNDECIDED
+        return decided
+
+    def _message_problem(self, message: object) -> str | None:
+        """Why what a hook returned cannot be published."""
+        if not isinstance(message, Publication) or not isinstance(message.payload, bytes):
+            return "is no Publication of bytes"
+        if message.qos not in (0, 1, 2):
+            return f"has QoS {message.qos}"
+        problem = topic_name_problem(message.topic)
+        if problem is None:
+            size = len(message.topic.encode()) + len(message.payload) + _HEADER
+            if size > self._limits.maximum_packet_size:
+                problem = "is larger than the maximum packet size"
+        return problem
+
+
+def _subscription_problem(request: object) -> str | None:
+    """Why what a hook returned cannot be subscribed to."""
+    if not isinstance(request, SubscriptionRequest):
+        return "is no SubscriptionRequest"
+    if request.qos not in (0, 1, 2):
+        return f"has QoS {request.qos}"
+    return topic_filter_problem(request.topic_filter)
+
+
+def _packet(message: Publication, packet_id: int) -> Publish:
+    return Publish(
+        message.topic,
+        message.payload,
+        message.qos,
+        message.retain,
+        packet_id=packet_id,
+        properties=message.properties,
+    )
+
+
+def _one_by_one(packets: Sequence[Packet | Refused]) -> list[Packet | Refused]:
+    """The packets, with runs of messages taken apart."""
+    apart: list[Packet | Refused] = []
+    for packet in packets:
+        if isinstance(packet, PublishRun):
+            apart += packet.messages
+        else:
+            apart.append(packet)
+    return apart

@@ -1,0 +1,84 @@
+"""The locks of a broker as they are in force: what was loaded, and how it is loaded again."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.access import AccessHooks
+from trio_mqtt.broker.permissions import Permissions, RuleBook
+from trio_mqtt.broker.security import Security, is_local
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.access import AccessControl, AccessRules, ClientInfo, PasswordCheck
+    from trio_mqtt.broker.credentials import Identity
+    from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.transport.listen import Listen
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+
+class Locks:
+    """Passwords, rules, tokens and hooks of one broker."""
+
+    def __init__(self, security: Security, limits: Limits) -> None:
+        self.security = security
+        self.passwords: PasswordCheck | None = None
+        self.hooks: AccessControl | None = security.hooks
+        self.rules = RuleBook()
+        # Hashing takes long: in few threads, so that the clients which are connected are served.
+        self.hashing = trio.CapacityLimiter(limits.password_threads)
+        self.asks_authenticate = self._overridden("authenticate")
+        self.asks_publish = self._overridden("authorize_publish")
+        self.asks_subscribe = self._overridden("authorize_subscribe")
+        self.asks_delivery = self._overridden("authorize_delivery")
+
+    def _overridden(self, method: str) -> bool:
+        """Whether a hook is more than the base class has."""
+        own = getattr(type(self.hooks), method, None)
+        return self.hooks is not None and own is not getattr(AccessHooks, method)
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether clients are asked to prove who they are."""
+        return self.passwords is not None or self.asks_authenticate
+
+    def permissions(self, client: ClientInfo, own: AccessRules | None) -> Permissions | None:
+        """What a client may do; None if there are no rules that could refuse anything.
+
+        `own` are rules that it brings along, which hold in place of the others.
+        """
+        if own is None and self.security.access is None:
+            return None
+        return Permissions(client, self.rules, own)
+
+    def load(self) -> None:
+        """Read the files anew, all or none.
+
+        Raises ConfigurationError, and then everything is as it was.
+        """
+        self.passwords = self.security.passwords
+        self.rules.rules = self.security.access
+        self.rules.changed()
+
+    def allows_anonymous(self, listen: Listen | None) -> bool:
+        """Whether clients that prove nothing may come by a listener (None: by the program)."""
+        said = self.said_of_anonymous(listen)
+        if said is not None:
+            return said
+        return not self.asks_who and (listen is None or is_local(listen))
+
+    def said_of_anonymous(self, listen: Listen | None) -> bool | None:
+        """What the configuration says of such clients, if it says anything."""
+        if listen is not None and listen.allow_anonymous is not None:
+            return listen.allow_anonymous
+        return self.security.allow_anonymous
+
+    def still_knows(self, identity: Identity) -> bool:
+        """Whether the password that a client has shown is still its user's."""
+        username = identity.client.username
+        if identity.entry is None or self.passwords is None or username is None:
+            return True
+        return self.passwords.entry(username) == identity.entry

@@ -1,0 +1,117 @@
+"""What access rules say about one session's client, remembered for each topic."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from trio_mqtt.protocol.packets import Publish, PublishRun
+from trio_mqtt.protocol.topics import parse_shared
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.access import AccessRules, ClientInfo
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+REMEMBERED = 2_000  # topics for each session and direction; beyond that all are forgotten at once
+REMEMBERED_LENGTH = 512  # characters: longer topics are looked up each time, not kept in memory
+
+# Whether a client may do something with a topic.
+Question = Callable[["ClientInfo", str], bool]
+
+
+class RuleBook:
+    """The rules in force. Each change gives it another edition, and makes sessions ask again."""
+
+    __slots__ = ("edition", "rules")
+
+    def __init__(self, rules: AccessRules | None = None) -> None:
+        self.rules = rules
+        self.edition = 0
+
+    def changed(self) -> None:
+        """What was answered before no longer counts."""
+        self.edition += 1
+
+
+class Permissions:
+    """What a session's client may do, as the rules have said of it since their last change."""
+
+    __slots__ = ("_book", "_edition", "_own", "_publish", "_receive", "client")
+
+    def __init__(self, client: ClientInfo, book: RuleBook, own: AccessRules | None = None) -> None:
+        """`own` are rules that this client brings along, in place of those of the book."""
+        self.client = client
+        self._book = book
+        self._own = own
+        self._edition = book.edition
+        self._publish: dict[str, bool] = {}
+        self._receive: dict[str, bool] = {}
+
+    def may_receive(self, topic: str) -> bool:
+        """Whether messages of a topic are sent to the client."""
+        if self._edition != self._book.edition:
+            self._begin_anew()
+        found = self._receive.get(topic)
+        if found is None:
+            rules = self._rules
+            return rules is None or self._ask(rules.may_receive, topic, self._receive)
+        return found
+
+    def may_publish(self, topic: str) -> bool:
+        """Whether the client may publish to a topic."""
+        if self._edition != self._book.edition:
+            self._begin_anew()
+        found = self._publish.get(topic)
+        if found is None:
+            rules = self._rules
+            return rules is None or self._ask(rules.may_publish, topic, self._publish)
+        return found
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """Whether the client may subscribe to a filter, shared or not."""
+        rules = self._rules
+        if rules is None:
+            return True
+        shared = parse_shared(topic_filter)
+        return self._ask(rules.may_subscribe, shared[1] if shared else topic_filter, None)
+
+    @property
+    def _rules(self) -> AccessRules | None:
+        return self._book.rules if self._own is None else self._own
+
+    def _begin_anew(self) -> None:
+        self._edition = self._book.edition
+        self._publish.clear()
+        self._receive.clear()
+
+    def _ask(self, question: Question, topic: str, answers: dict[str, bool] | None) -> bool:
+        try:
+            allowed = bool(question(self.client, topic))
+        except Exception:
+            # It is refused until the rules change: asking again would only fail again.
+            logger.exception("The access rules failed for %r", self.client.client_id)
+            allowed = False
+        if answers is not None and len(topic) <= REMEMBERED_LENGTH:
+            if len(answers) >= REMEMBERED:
+                answers.clear()
+            answers[topic] = allowed
+        return allowed
+
+    def screen(
+        self, messages: Sequence[Publish] | PublishRun, retained: Sequence[Publish]
+    ) -> tuple[Sequence[Publish] | PublishRun, Sequence[Publish], Sequence[Publish] | PublishRun]:
+        """What the client publishes, as what it may, what of that is retained, and the rest."""
+        if isinstance(messages, PublishRun):
+            if self.may_publish(messages.topic):
+                return messages, retained, ()
+            return (), (), messages
+        allowed = [message for message in messages if self.may_publish(message.topic)]
+        if len(allowed) == len(messages):
+            return messages, retained, ()
+        return (
+            allowed,
+            [message for message in retained if self.may_publish(message.topic)],
+            [message for message in messages if not self.may_publish(message.topic)],
+        )

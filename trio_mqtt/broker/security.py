@@ -1,0 +1,80 @@
+"""Who may connect and what they may do, as `open_broker` is told; and whom that leaves out."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.transport.listen import Listen
+from trio_mqtt.transport.urls import parse_url
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.access import AccessControl, AccessRules, PasswordCheck
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Security:
+    """Who may connect to a broker, and what they may do there.
+
+    `passwords` are user names and passwords, `access` the rules that clients are held to, `hooks` a
+    program's own decisions, which come last. `allow_anonymous` lets in clients that prove nothing;
+    by default they may come from this machine only, and only where there are no passwords.
+
+        Security(passwords=my_passwords, hooks=MyHooks())
+    """
+
+    passwords: PasswordCheck | None = None
+    access: AccessRules | None = None
+    hooks: AccessControl | None = None
+    allow_anonymous: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entrances:
+    """By what clients can connect at one listener, `local` ones from this machine only."""
+
+    local: bool
+    anonymous: bool
+    passwords: bool
+    certificates: bool
+    methods: tuple[str, ...]  # of enhanced authentication (MQTT 5.0 §4.12)
+    hooks: bool
+
+
+def is_local(listen: Listen) -> bool:
+    """Whether only this machine can reach a listener."""
+    address = parse_url(listen.url, listening=True)
+    return address.scheme == "unix" or is_loopback(address.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine as it calls itself; any other name may be anything."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def asks_for_certificates(listen: Listen) -> bool:
+    """Whether clients can prove by a certificate that they may connect."""
+    tls = listen.tls
+    return tls is not None and tls.ca is not None and tls.client_certificates != "none"
+
+
+def check_exposure(listens: Iterable[Listen], *, asks_who: bool, security: Security) -> None:
+    """Refuse to listen where others could reach a broker that asks nobody who they are.
+
+    Raises ConfigurationError.
+    """
+    if asks_who or security.allow_anonymous is not None:
+        return
+    for listen in listens:
+        if listen.allow_anonymous is None and not is_local(listen) | asks_for_certificates(listen):
+            raise ConfigurationError(
+                f"Anybody who can reach {listen.url} could connect to this broker. Name a password"
+                " file (--password-file FILE, which tmqtt passwd makes; Security(passwords=...) in"
+                " a program), or say --allow-anonymous (allow_anonymous=True) if that is meant."
+            )
