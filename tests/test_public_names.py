@@ -15,15 +15,14 @@ PUBLIC = """
     AuthenticationError AuthenticationExchange AuthenticationRefused Authenticator Broker
     BrokerEvent BrokerOptions Client ClientAuthentication ClientCertificate ClientConnected
     ClientDisconnected ClientExchange ClientInfo ClientRefused ConfigurationError Connected
-    ConnectionEvent ConnectionEvents ConnectionFailedError ConnectionLost
-    ConnectionLostError ConnectionRefusedByBrokerError DisconnectedByBrokerError Entrances
-    InvalidUrlError Limits Listen ListenError LocalProtocolError MalformedPacketError
-    MemoryStorage Message Messages MessagesPublished MqttError Origin PasswordCheck
-    Properties ProtocolVersion Publication PublishedMessage ReasonCode Reconnecting
-    RefusedError RemoteProtocolError ScramAuthenticator ScramClient ScramCredentials
-    Security ServerTls SharedStrategy Statistics Storage Subscribed SubscriptionRequest
-    Unsubscribed Watch Will open_broker open_client parse_listen serve topic_filter_problem
-    topic_name_problem
+    ConnectionEvent ConnectionEvents ConnectionFailedError ConnectionLost ConnectionLostError
+    ConnectionRefusedByBrokerError DisconnectedByBrokerError Entrances InvalidUrlError Limits
+    Listen ListenError LocalProtocolError MalformedPacketError MemoryStorage Message Messages
+    MessagesPublished MqttError Origin PasswordCheck Properties ProtocolVersion Publication
+    PublishedMessage ReasonCode Reconnecting RefusedError RemoteProtocolError ScramAuthenticator
+    ScramClient ScramCredentials Security ServerTls SharedStrategy Statistics Storage Subscribed
+    SubscriptionRequest TlsError TlsOptions Unsubscribed Watch Will open_broker open_client
+    parse_listen serve topic_filter_problem topic_name_problem
 """
 NAMES = PUBLIC.split()
 

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from trio_mqtt.errors import MqttError as MqttError
     from trio_mqtt.errors import RefusedError as RefusedError
     from trio_mqtt.errors import RemoteProtocolError as RemoteProtocolError
+    from trio_mqtt.errors import TlsError as TlsError
     from trio_mqtt.protocol.packet_types import ProtocolVersion as ProtocolVersion
     from trio_mqtt.protocol.packets import Will as Will
     from trio_mqtt.protocol.properties import Properties as Properties
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from trio_mqtt.transport.listen import Origin as Origin
     from trio_mqtt.transport.listen import ServerTls as ServerTls
     from trio_mqtt.transport.listen_urls import parse_listen as parse_listen
+    from trio_mqtt.transport.tls import TlsOptions as TlsOptions
 
 # Where each name is at home: the same as above, for the interpreter.
 _HOMES = {
@@ -142,6 +144,7 @@ _HOMES = {
     "MqttError": "errors",
     "RefusedError": "errors",
     "RemoteProtocolError": "errors",
+    "TlsError": "errors",
     "ProtocolVersion": "protocol.packet_types",
     "Will": "protocol.packets",
     "Properties": "protocol.properties",
@@ -155,6 +158,7 @@ _HOMES = {
     "Origin": "transport.listen",
     "ServerTls": "transport.listen",
     "parse_listen": "transport.listen_urls",
+    "TlsOptions": "transport.tls",
 }
 
 

@@ -60,6 +60,10 @@ class ConnectionFailedError(MqttError):
     """No connection to the broker could be made: unknown host, refused, timed out."""
 
 
+class TlsError(ConnectionFailedError):
+    """TLS did not come about: a certificate, a key or a version; the text says what to do."""
+
+
 class ConnectionRefusedByBrokerError(MqttError):
     """The broker answered CONNECT with a refusal; `reason_code` says why (MQTT 5.0 §3.2.2.2)."""
 

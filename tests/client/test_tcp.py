@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import ByteStream, SocketAttribute
 
 from trio_mqtt import ConnectionFailedError, ReasonCode, open_client
 from trio_mqtt.protocol.connection import ServerConnection
@@ -43,7 +43,7 @@ class Server:
         self.received: list[Packet] = []
         self.closed = anyio.Event()
 
-    async def serve(self, stream: SocketStream) -> None:
+    async def serve(self, stream: ByteStream) -> None:
         protocol = ServerConnection(
             maximum_packet_size=100_000_000, receive_maximum=65_535, topic_alias_maximum=0
         )
@@ -132,7 +132,7 @@ async def test_nagles_delay_is_off() -> None:
     async with running_server() as server:
         stream = await connect_tcp(parse_url(server.url))
         try:
-            sock = stream._socket  # type: ignore[attr-defined]  # the stream's own
+            sock = stream._socket
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         finally:
             await stream.aclose()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 import anyio
@@ -32,7 +33,8 @@ from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import has_wildcard
-from trio_mqtt.transport.connecting import Connector, connect_tcp
+from trio_mqtt.transport.opening import Connector, links_for
+from trio_mqtt.transport.tls import TlsOptions
 from trio_mqtt.transport.urls import parse_url
 
 # Seconds that leaving a subscription waits for the broker to confirm it.
@@ -56,15 +58,21 @@ async def open_client(
     wait_for_broker: bool = False,
     properties: Properties | None = None,
     on_event: Callable[[ConnectionEvent], None] | None = None,
-    connector: Connector = connect_tcp,
+    connector: Connector | None = None,
     authentication: methods.ClientAuthentication | None = None,
+    tls: ssl.SSLContext | TlsOptions | None = None,
+    websocket_headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
 ) -> AsyncIterator[Client]:
     """Connect to a broker; yields a `Client` once it has accepted the connection.
 
         async with open_client("mqtt://localhost:1883") as client:
             await client.publish("test", "Hello")
 
-    `url` may carry the user name and the password; `username` and `password` come before it.
+    `url` is that of a broker reached by TCP (`mqtt://HOST`), TLS (`mqtts://`), WebSocket (`ws://`,
+    `wss://`) or a Unix socket (`unix:///PATH`). TLS trusts the authorities that the system does and
+    checks that the broker's certificate is for the host; `tls` says otherwise (`TlsOptions`).
+    `websocket_headers` go with WebSocket's request. `url` may carry the user name and the password;
+    `username` and `password` come before it.
     `protocol_version` is 3 (MQTT 3.1), 4 (3.1.1) or 5; None means 5, or 3.1.1 where the broker
     does not know 5. An empty `client_id` lets the broker choose one, which is then kept.
     `clean_start` and `session_expiry_interval` (seconds) say what the broker remembers
@@ -76,17 +84,20 @@ async def open_client(
     With `reconnect`, a connection that is lost is made again, after 0.1 s and then doubling up to
     30 s, less a random half; the session goes on, and what was subscribed is subscribed again.
     With `wait_for_broker`, so is the first. `on_event` is called with each `Connected`,
-    `ConnectionLost` and `Reconnecting`; it must not block. `connector` opens the byte stream.
-    `authentication` is an authentication method of MQTT 5 (§4.12), such as `ScramClient`, which is
-    used on every connection.
+    `ConnectionLost` and `Reconnecting`; it must not block. `connector` opens the byte stream,
+    in place of what the URL says. `authentication` is an authentication method of MQTT 5 (§4.12),
+    such as `ScramClient`, which is used on every connection.
 
-    Raises ConnectionFailedError or ConnectionRefusedByBrokerError where no connection is made,
+    Raises ConnectionFailedError (TlsError where it is TLS that fails) or
+    ConnectionRefusedByBrokerError where no connection is made, ValueError or TypeError for what
+    cannot be used, before anything is sent,
     AuthenticationError where it is made with a broker that does not prove what it has to, and,
     while the block runs, whatever ends the client for good: a refusal that will not go away,
     another client that took over the session, or, without `reconnect`, ConnectionLostError. The
     block is cancelled then. Leaving the block sends DISCONNECT and takes at most 2 seconds.
     """
     address = parse_url(url)
+    links = links_for(address, tls, websocket_headers)
     if isinstance(password, str):
         password = password.encode()
     if password is None and address.password is not None:
@@ -110,7 +121,7 @@ async def open_client(
         will,
         connect_timeout,
         properties,
-        connector,
+        connector or links,
         authentication,
     )
     upkeep = Upkeep(settings, version, reconnect=reconnect, on_event=on_event)

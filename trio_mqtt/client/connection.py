@@ -252,6 +252,9 @@ class Connection:
                 self.lose(ConnectionLostError(f"The broker at {self.url} closed the connection."))
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             cause = error.__cause__
+            if isinstance(cause, MqttError):
+                self.lose(ConnectionLostError(str(cause)))
+                return
             reason = (cause.strerror if isinstance(cause, OSError) else None) or "it is broken"
             self.lose(
                 ConnectionLostError(f"The connection to {self.url} was lost ({reason.lower()}).")
@@ -281,7 +284,8 @@ class Connection:
                 await self._resumed.wait()
             data = await receive(READ_SIZE)
             self._has_received = True
-            packets = protocol.receive(data)
+            # After this end's DISCONNECT nothing counts, but it is read: see `close`.
+            packets = [] if self.closing else protocol.receive(data)
 
     def on_disconnect(self, packet: Disconnect) -> None:
         """DISCONNECT came: raise what it says."""

@@ -30,7 +30,7 @@ from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Auth, ConnAck, Connect, Disconnect, Packet, Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.transport.connecting import Connector, connect_tcp
+from trio_mqtt.transport.opening import Connector, Links
 from trio_mqtt.transport.urls import Address
 
 # QoS 1 and 2 messages that a broker may have unacknowledged here, unless the program says more.
@@ -75,7 +75,7 @@ class Settings:
     will: Will | None
     connect_timeout: float
     properties: Properties = field(default_factory=lambda: NO_PROPERTIES)
-    connector: Connector = connect_tcp
+    connector: Connector = field(default_factory=Links)
     authentication: ClientAuthentication | None = None
 
 
@@ -178,7 +178,8 @@ async def _exchange(
     stream = await settings.connector(settings.address)
     try:
         try:
-            await stream.send(request)
+            with suppress(anyio.BrokenResourceError):  # what the broker said before is read below
+                await stream.send(request)
             packets = await _receive(protocol, stream)
             authentication = settings.authentication
             step = 0
@@ -193,6 +194,8 @@ async def _exchange(
                 await stream.send(protocol.send(answer))
                 packets = await _receive(protocol, stream)
         except (anyio.EndOfStream, anyio.BrokenResourceError) as error:
+            if isinstance(error.__cause__, ConnectionFailedError):
+                raise error.__cause__ from None  # TLS or WebSocket knows better
             raise _ClosedUnansweredError(
                 f"The broker at {url} closed the connection without answering CONNECT"
                 f" (MQTT {protocol.version.text}). Is it an MQTT broker of that version?"

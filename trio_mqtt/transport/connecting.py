@@ -1,27 +1,23 @@
-"""The client's connectors: from an address to a byte stream."""
+"""Connected sockets for the client: TCP and Unix."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
 
 import anyio
-from anyio.abc import ByteStream
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from trio_mqtt.errors import ConnectionFailedError
 from trio_mqtt.transport.socket_stream import SocketStream
 from trio_mqtt.transport.urls import Address
 
-# How a byte stream to a broker is opened; it raises ConnectionFailedError where it cannot.
-Connector: TypeAlias = Callable[[Address], Awaitable[ByteStream]]
-
 # Seconds that one of a host's addresses gets before the next is tried as well (RFC 8305 §5).
 _HEAD_START = 0.25
+_RETRY = 0.02  # seconds until a Unix socket whose queue is full is tried again
 
 
-async def connect_tcp(address: Address) -> ByteStream:
+async def connect_tcp(address: Address) -> SocketStream:
     """A TCP connection to `address`, without Nagle's delay.
 
     A host with several addresses is tried at each of them, and the first that answers is taken.
@@ -62,6 +58,44 @@ async def connect_tcp(address: Address) -> ByteStream:
         raise _failure(address, failures) from failures[0]
     winners[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return SocketStream(winners[0])
+
+
+async def connect_unix(address: Address) -> SocketStream:
+    """A connection to the Unix socket of `address`. Raises ConnectionFailedError."""
+    if not hasattr(socket, "AF_UNIX"):
+        raise ConnectionFailedError(
+            f"This system has no Unix sockets, so {address.url} cannot be reached. Use mqtt://."
+        )
+    await checkpoint_if_cancelled()
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        while True:
+            try:
+                sock.connect(address.path)
+            except BlockingIOError:
+                # Unlike TCP, it does not go on connecting: the listener's queue is full.
+                await anyio.sleep(_RETRY)
+            else:
+                break
+    except OSError as error:
+        sock.close()
+        raise ConnectionFailedError(_unix_sentence(address, error)) from error
+    except BaseException:
+        sock.close()
+        raise
+    return SocketStream(sock)
+
+
+def _unix_sentence(address: Address, error: OSError) -> str:
+    path = address.path
+    if isinstance(error, FileNotFoundError):
+        return f"There is no socket at {path}. Is the broker running, and is the path right?"
+    if isinstance(error, ConnectionRefusedError):
+        return f"No broker listens at {path} any more (connection refused). Start it again."
+    if isinstance(error, PermissionError):
+        return f"This user may not connect to the socket at {path}. Ask its owner for access."
+    return f"{path} cannot be connected to ({_reason(error)}). Check the path."
 
 
 async def _attempt(

@@ -9,10 +9,11 @@ from __future__ import annotations
 import socket
 
 import anyio
-from anyio.abc import ByteStream
+
+from trio_mqtt.transport.layers import LowerStream
 
 
-class SocketStream(ByteStream):
+class SocketStream(LowerStream):
     """Bytes to and from a connected stream socket, which the stream owns and closes.
 
     One task may receive and another send at the same time. Network errors are raised as
@@ -60,6 +61,11 @@ class SocketStream(ByteStream):
             return 0
         except OSError as error:
             raise anyio.BrokenResourceError from error
+
+    async def wait_writable(self) -> None:
+        """Wait until the kernel takes more."""
+        self._check_open()
+        await anyio.wait_writable(self._socket)
 
     async def send_eof(self) -> None:
         """Say that nothing more will be sent."""

@@ -1,0 +1,108 @@
+"""The client's connectors: from an address to a byte stream, whatever its scheme."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from anyio.abc import ByteStream
+
+from trio_mqtt.transport.connecting import connect_tcp, connect_unix
+from trio_mqtt.transport.layers import LowerStream
+from trio_mqtt.transport.tls import TlsOptions, client_context
+from trio_mqtt.transport.urls import Address
+
+# How a byte stream to a broker is opened; it raises ConnectionFailedError where it cannot.
+Connector: TypeAlias = Callable[[Address], Awaitable[ByteStream]]
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
+_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+
+@dataclass(slots=True)
+class Links:
+    """Opens streams to brokers: the connector of a client that brings none of its own.
+
+    `tls` is for mqtts:// and wss://, made when the first of them is opened if it is None.
+    `server_name` is the name to find in the broker's certificate, if it is not the host's.
+    `headers` go with WebSocket's request.
+    """
+
+    tls: ssl.SSLContext | None = None
+    server_name: str | None = None
+    has_certificate: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+
+    async def __call__(self, address: Address) -> ByteStream:
+        """A stream to the broker at `address`. Raises ConnectionFailedError."""
+        if address.scheme == "unix":
+            return await connect_unix(address)
+        context = self.tls
+        if address.is_tls and context is None:
+            context = self.tls = client_context(TlsOptions())
+        stream: LowerStream = await connect_tcp(address)
+        if address.is_tls and context is not None:
+            # Loaded where it is used: a program that needs no TLS and no WebSocket is not to wait.
+            from trio_mqtt.transport.tls_stream import open_tls
+
+            stream = await open_tls(
+                stream,
+                address,
+                context,
+                server_name=self.server_name,
+                has_certificate=self.has_certificate,
+            )
+        if address.is_websocket:
+            from trio_mqtt.transport.websocket_stream import open_websocket
+
+            stream = await open_websocket(stream, address, self.headers)
+        return stream
+
+
+def links_for(
+    address: Address,
+    tls: ssl.SSLContext | TlsOptions | None = None,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+) -> Links:
+    """What opens the streams of a client of the broker at `address`.
+
+    Raises ValueError where `tls` or `headers` would go unused, TypeError for a `tls` that is
+    neither, and TlsError for files of certificates that cannot be used.
+    """
+    pairs = checked_headers(headers)
+    if pairs and not address.is_websocket:
+        raise ValueError(
+            f"{address.url} is no WebSocket, so that headers cannot be sent. Write ws:// or wss://."
+        )
+    if tls is not None and not address.is_tls:
+        raise ValueError(
+            f"{address.url} does without TLS, although `tls` is given. Write mqtts:// or wss://."
+        )
+    match tls:
+        case None:
+            context = client_context(TlsOptions()) if address.is_tls else None
+            return Links(context, headers=pairs)
+        case TlsOptions():
+            return Links(client_context(tls), tls.server_name, tls.certificate is not None, pairs)
+        case ssl.SSLContext():
+            return Links(tls, headers=pairs)
+    raise TypeError(f"`tls` is an ssl.SSLContext or TlsOptions, not {type(tls).__name__}.")
+
+
+def checked_headers(
+    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+) -> tuple[tuple[str, str], ...]:
+    """Headers for WebSocket's request, if they can be headers. Raises ValueError."""
+    pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    for name, value in pairs:
+        if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise ValueError(f"{name!r}: {value!r} cannot be a header of HTTP.")
+        if name.lower().startswith("sec-websocket-") or name.lower() in _OWN:
+            raise ValueError(f"The header {name!r} is not for programs to set.")
+    return pairs
+
+
+_OWN = frozenset({"host", "connection", "upgrade", "content-length", "transfer-encoding"})

@@ -1,0 +1,94 @@
+"""What a client wants of TLS, and the context of the standard library that comes of it."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from trio_mqtt.errors import TlsError
+
+StrPath: TypeAlias = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsOptions:
+    """How a client connects by TLS. The defaults are what a broker on the Internet needs.
+
+        trio_mqtt.open_client("mqtts://broker.example", tls=TlsOptions(ca="ca.pem"))
+
+    `ca` is a file (or directory) of certificates of authorities to trust instead of the system's.
+    `certificate` is the client's own, with what leads to an authority after it, and `key` its
+    private key, if that is in a file of its own; both as PEM, and `key_password` opens the key.
+    `server_name` is the name that the broker's certificate must bear, where it is not the host of
+    the URL. `alpn` are application protocols to offer. `verify=False` takes any certificate,
+    which anybody on the way can make: for tests only. TLS 1.2 is the oldest version spoken.
+    """
+
+    ca: StrPath | None = None
+    certificate: StrPath | None = None
+    key: StrPath | None = None
+    key_password: str | None = None
+    server_name: str | None = None
+    alpn: tuple[str, ...] = ()
+    verify: bool = True
+
+    def __post_init__(self) -> None:
+        if self.certificate is None and (self.key is not None or self.key_password is not None):
+            raise ValueError("A key for TLS needs the certificate that it belongs to.")
+
+
+def client_context(options: TlsOptions) -> ssl.SSLContext:
+    """The context for a client's connections.
+
+    Raises TlsError for files that cannot be used; its text says which and why.
+    """
+    ca = options.ca
+    try:
+        if ca is None:
+            context = ssl.create_default_context()
+        elif Path(ca).is_dir():
+            context = ssl.create_default_context(capath=ca)
+        else:
+            context = ssl.create_default_context(cafile=ca)
+    except OSError as error:  # those of TLS too
+        raise TlsError(
+            f"The certificates of authorities in {os.fspath(ca or 'the system')!r} cannot be used"
+            f" ({_reason(error)}). What is wanted is a file of certificates as PEM."
+        ) from error
+    if not options.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if options.alpn:
+        context.set_alpn_protocols(list(options.alpn))
+    if options.certificate is not None:
+        _load_certificate(context, options.certificate, options)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, certificate: StrPath, options: TlsOptions) -> None:
+    files = os.fspath(certificate)
+    if options.key is not None:
+        files += f" and {os.fspath(options.key)}"
+
+    def password() -> str:
+        if options.key_password is None:
+            # The default would ask at the terminal, in the middle of everything.
+            raise TlsError(f"The key in {files} is encrypted: give key_password.")
+        return options.key_password
+
+    try:
+        context.load_cert_chain(certificate, options.key, password)
+    except OSError as error:
+        raise TlsError(
+            f"The client certificate in {files} cannot be used ({_reason(error)}). What is wanted"
+            " is the certificate and its private key as PEM, and the right password for the key."
+        ) from error
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "no PEM").lower().replace("_", " ")
+    return (error.strerror or str(error)).lower()
