@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import chain
 
 import trio
 
@@ -27,6 +28,7 @@ from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.sessions import Sessions, redirection
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.broker.subscription import JOIN
+from trio_mqtt.broker.system_topics import ROOT, SystemTopics
 from trio_mqtt.broker.timers import Timers
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import Publish, PublishRun
@@ -72,6 +74,7 @@ class Broker:
         )
         self.locks = Locks(security or Security(), limits)
         self.sessions = Sessions(self)
+        self._system_topics: SystemTopics | None = None
         # Where the broker listens, with the ports that it got.
         self.listeners: tuple[Listen, ...] = ()
         self._connections: dict[Connection, None] = {}
@@ -286,7 +289,10 @@ class Broker:
         now = trio.current_time()
         messages: list[Publish] = []
         size = 0
-        for message, stored_at in self.retained.matching(topic_filter):
+        found = self.retained.matching(topic_filter)
+        if self._system_topics is not None and topic_filter.startswith(ROOT):
+            found = chain(self._system_topics.matching(topic_filter), found)
+        for message, stored_at in found:
             properties = remaining_properties(message.properties, int(now - stored_at))
             if properties is None:
                 continue
@@ -305,6 +311,8 @@ class Broker:
     async def run_timers(self) -> None:
         """Do what is due: keep alives, expiries, delayed wills."""
         self._sweep()
+        self._system_topics = SystemTopics(self, self.options.system_topics_interval)
+        self._system_topics.begin()
         await self.timers.run()
 
     def _sweep(self) -> None:

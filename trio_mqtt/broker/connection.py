@@ -227,6 +227,7 @@ class Connection:
         )
         if maximum:
             self.aliases = TopicAliases(maximum)
+        self.broker.statistics.clients_accepted += 1
         self.broker.statistics.clients_connected += 1
         if self.broker.watchers.present:
             self.broker.watchers.record(

@@ -44,6 +44,9 @@ class BrokerOptions:
     # Told, with its client identifier appended, to a client that asks for response information
     # (§3.2.2.3.15): the start of the topics at which it awaits responses. None: nothing is told.
     response_topic_prefix: str | None = None
+    # Seconds between two looks at how the broker fares, for those who subscribe to topics below
+    # $SYS. 0: there are no such topics.
+    system_topics_interval: float = 10.0
     # Where clients are sent instead of being served (§4.11), and whether for good.
     server_reference: str | None = None
     server_moved: bool = False
@@ -55,6 +58,8 @@ class BrokerOptions:
             raise LocalProtocolError(f"The prefix {prefix!r} {problem}.")
         if self.server_reference is not None:
             check_reference(self.server_reference)
+        if not self.system_topics_interval >= 0:
+            raise LocalProtocolError("the interval of the system topics is 0 seconds or more")
         if self.maximum_qos not in (0, 1, 2):
             raise LocalProtocolError(f"there is no QoS {self.maximum_qos}")
 

@@ -29,6 +29,11 @@ class RetainedMessages:
         # When messages that expire do so, by topic; in the order of storing.
         self._expiring: dict[str, float] = {}
 
+    @property
+    def bytes(self) -> int:
+        """The bytes of all messages, near enough for a bound."""
+        return self._bytes
+
     def __len__(self) -> int:
         return self._count
 

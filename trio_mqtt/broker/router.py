@@ -112,6 +112,10 @@ class Router:
             del parent.children[level]
         self._forget(plain)
 
+    def has_below(self, level: str) -> bool:
+        """Whether anybody subscribes to topics whose first level is `level`, by name."""
+        return level in self._root.children
+
     def group(self, shared_filter: str) -> SharedGroup | None:
         """Who shares `$share/NAME/FILTER` now; None if nobody does."""
         shared = parse_shared(shared_filter)

@@ -189,13 +189,13 @@ class Sessions:
                 self._broker.timers.after(delay, lambda: self._will_due(session, expiry - delay))
             )
         elif expiry < NEVER:
-            session.set_timer(self._broker.timers.after(expiry, lambda: self._discard(session)))
+            session.set_timer(self._broker.timers.after(expiry, lambda: self._expire(session)))
 
     def _will_due(self, session: Session, expiry: float) -> None:
         """The will delay interval has passed without the client coming back (§3.1.3.2.2)."""
         self.publish_will(session)
         if session.expiry_interval < NEVER:
-            session.set_timer(self._broker.timers.after(expiry, lambda: self._discard(session)))
+            session.set_timer(self._broker.timers.after(expiry, lambda: self._expire(session)))
 
     def publish_will(self, session: Session) -> None:
         """Publish the session's will, if it has one, once."""
@@ -214,6 +214,11 @@ class Sessions:
         now = trio.current_time()
         batch = Batch([message], sender=session, received_at=now)
         self._broker.route(batch, [message] * will.retain)
+
+    def _expire(self, session: Session) -> None:
+        """The session was not taken up again in time (§3.1.2.11.2)."""
+        self._broker.statistics.sessions_expired += 1
+        self._discard(session)
 
     def _discard(self, session: Session) -> None:
         """The session ends: nothing of it is left but a connection that is being ended."""
@@ -281,7 +286,7 @@ class Sessions:
             left = max(0.0, expires_at - trio.current_time())
             session.expiry_interval = max(1, int(left))
             session.expires_at = expires_at
-            session.set_timer(broker.timers.after(left, lambda: self._discard(session)))
+            session.set_timer(broker.timers.after(left, lambda: self._expire(session)))
         return session
 
     # -- subscriptions --------------------------------------------------------------------------

@@ -10,8 +10,10 @@ class Statistics:
     """Totals since the start, and what there is now. Messages are PUBLISH packets."""
 
     connections_accepted: int = 0
+    clients_accepted: int = 0
     clients_connected: int = 0
     sessions: int = 0
+    sessions_expired: int = 0
     subscriptions: int = 0
     messages_received: int = 0
     messages_sent: int = 0

@@ -1,0 +1,162 @@
+"""`$SYS`: how the broker fares, as retained messages under the names that Mosquitto gives them.
+
+They are made when somebody subscribes, and from then on those that have changed, as often as the
+option says. While nobody subscribes, only the averages are kept going.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.batch import Batch
+from trio_mqtt.broker.retained import RetainedMessages
+from trio_mqtt.protocol.packets import Publish
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.broker import Broker
+    from trio_mqtt.broker.statistics import Statistics
+
+ROOT = "$SYS"
+_PREFIX = "$SYS/broker/"
+_MINUTES = (1, 5, 15)
+
+# What is averaged, as a total since the start, by the name of its topics.
+_LOADS: dict[str, Callable[[Statistics], int]] = {
+    "bytes/received": lambda now: now.bytes_received,
+    "bytes/sent": lambda now: now.bytes_sent,
+    "messages/received": lambda now: now.messages_received,
+    "messages/sent": lambda now: now.messages_sent,
+    "publish/received": lambda now: now.messages_received,
+    "publish/sent": lambda now: now.messages_sent,
+    "publish/dropped": lambda now: now.messages_dropped,
+    "connections": lambda now: now.clients_accepted,
+    "sockets": lambda now: now.connections_accepted,
+}
+
+
+class _Load:
+    """One total's growth in a minute, on average over the last minutes."""
+
+    __slots__ = ("averages", "total")
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.averages = [0.0 for _ in _MINUTES]
+
+    def update(self, total: int, seconds: float) -> None:
+        """`total` is what it is `seconds` after the last time."""
+        rate = (total - self.total) * 60 / seconds
+        self.total = total
+        for index, minutes in enumerate(_MINUTES):
+            kept = math.exp(-seconds / (60 * minutes))
+            self.averages[index] = rate * (1 - kept) + self.averages[index] * kept
+
+
+class SystemTopics:
+    """The system topics of one broker, renewed every `interval` seconds; never, if that is 0."""
+
+    def __init__(self, broker: Broker, interval: float) -> None:
+        self._broker = broker
+        self._interval = interval
+        self._began = self._at = trio.current_time()
+        self._loads = {name: _Load() for name in _LOADS}
+        self._most_clients = 0
+        self._messages: dict[str, Publish] = {}
+        # What whoever subscribes has been told, by name; nothing while nobody subscribes.
+        self._told: dict[str, Publish] = {}
+        self._kept = RetainedMessages(1_000, 1024 * 1024)
+        self._version: str | None = None
+
+    def begin(self) -> None:
+        """From now on the topics are renewed."""
+        if self._interval > 0:
+            self._broker.timers.after(self._interval, self._tick)
+
+    def matching(self, topic_filter: str) -> Iterator[tuple[Publish, float]]:
+        """The messages as they are now whose topics match, each with the time when it was made."""
+        if self._interval > 0:
+            self._renew(trio.current_time())
+            if not self._told:
+                self._told = self._messages.copy()
+        return self._kept.matching(topic_filter)
+
+    def _tick(self) -> None:
+        now = trio.current_time()
+        elapsed = now - self._at
+        self._at = now
+        statistics = self._broker.statistics
+        for name, total in _LOADS.items():
+            self._loads[name].update(total(statistics), elapsed)
+        self._most_clients = max(self._most_clients, statistics.clients_connected)
+        if self._broker.router.has_below(ROOT):
+            self._renew(now)
+            told, self._told = self._told, self._messages.copy()
+            changed = [one for name, one in self._told.items() if told.get(name) is not one]
+            if changed:
+                self._broker.router.publish(Batch(changed, received_at=now))
+        else:
+            self._told.clear()
+        self._broker.timers.after(self._interval, self._tick)
+
+    def _renew(self, now: float) -> None:
+        """Keep the values as they are now."""
+        for name, value in self._current(now):
+            payload = value.encode()
+            known = self._messages.get(name)
+            if known is None or known.payload != payload:
+                message = Publish(_PREFIX + name, payload, 0, retain=True)
+                self._messages[name] = message
+                self._kept.store(message, now)
+
+    def _current(self, now: float) -> Iterator[tuple[str, str]]:
+        broker = self._broker
+        statistics = broker.statistics
+        connected, sessions = statistics.clients_connected, statistics.sessions
+        self._most_clients = max(self._most_clients, connected)
+        numbers = {
+            "clients/connected": connected,
+            "clients/active": connected,
+            "clients/disconnected": sessions - connected,
+            "clients/inactive": sessions - connected,
+            "clients/total": sessions,
+            "clients/maximum": self._most_clients,
+            "clients/expired": statistics.sessions_expired,
+            "subscriptions/count": statistics.subscriptions,
+            "retained messages/count": len(broker.retained),
+            "retained messages/bytes": broker.retained.bytes,
+            "messages/received": statistics.messages_received,
+            "messages/sent": statistics.messages_sent,
+            "publish/messages/received": statistics.messages_received,
+            "publish/messages/sent": statistics.messages_sent,
+            "publish/messages/dropped": statistics.messages_dropped,
+            "deliveries/refused": statistics.deliveries_refused,
+            "bytes/received": statistics.bytes_received,
+            "bytes/sent": statistics.bytes_sent,
+            "connections/count": statistics.connections_accepted,
+        }
+        queued = [(one.queued_messages, one.queued_bytes) for one in broker.sessions.all()]
+        numbers["queues/messages/count"] = sum(messages for messages, _ in queued)
+        numbers["queues/messages/bytes"] = sum(size for _, size in queued)
+        numbers["store/messages/count"] = len(broker.retained) + numbers["queues/messages/count"]
+        numbers["store/messages/bytes"] = broker.retained.bytes + numbers["queues/messages/bytes"]
+        for name, number in numbers.items():
+            yield name, str(number)
+        for name, load in self._loads.items():
+            for minutes, average in zip(_MINUTES, load.averages, strict=True):
+                yield f"load/{name}/{minutes}min", f"{average:.2f}"
+        yield "uptime", f"{now - self._began:.0f} seconds"
+        if self._version is None:
+            self._version = _version()
+        yield "version", self._version
+
+
+def _version() -> str:
+    try:
+        return f"trio-mqtt version {version('trio-mqtt')}"
+    except PackageNotFoundError:  # from a folder, not installed
+        return "trio-mqtt"
