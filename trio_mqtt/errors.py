@@ -65,11 +65,15 @@ class TlsError(ConnectionFailedError):
 
 
 class ConnectionRefusedByBrokerError(MqttError):
-    """The broker answered CONNECT with a refusal; `reason_code` says why (MQTT 5.0 §3.2.2.2)."""
+    """The broker answered CONNECT with a refusal; `reason_code` says why (MQTT 5.0 §3.2.2.2).
 
-    def __init__(self, message: str, reason_code: ReasonCode) -> None:
+    `server_reference` names other servers, where it refers to them (§4.11).
+    """
+
+    def __init__(self, message: str, reason_code: ReasonCode, server_reference: str = "") -> None:
         super().__init__(message)
         self.reason_code = reason_code
+        self.server_reference = server_reference
 
 
 class ConnectionLostError(MqttError):
@@ -77,11 +81,15 @@ class ConnectionLostError(MqttError):
 
 
 class DisconnectedByBrokerError(ConnectionLostError):
-    """The broker ended the connection by DISCONNECT; `reason_code` says why (MQTT 5.0 §3.14)."""
+    """The broker ended the connection by DISCONNECT; `reason_code` says why (MQTT 5.0 §3.14).
 
-    def __init__(self, message: str, reason_code: ReasonCode) -> None:
+    `server_reference` names other servers, where it refers to them (§4.11).
+    """
+
+    def __init__(self, message: str, reason_code: ReasonCode, server_reference: str = "") -> None:
         super().__init__(message)
         self.reason_code = reason_code
+        self.server_reference = server_reference
 
 
 class AuthenticationError(MqttError):

@@ -62,6 +62,7 @@ async def open_client(
     authentication: methods.ClientAuthentication | None = None,
     tls: ssl.SSLContext | TlsOptions | None = None,
     websocket_headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+    follow_redirection: bool = False,
 ) -> AsyncIterator[Client]:
     """Connect to a broker; yields a `Client` once it has accepted the connection.
 
@@ -87,6 +88,11 @@ async def open_client(
     `ConnectionLost` and `Reconnecting`; it must not block. `connector` opens the byte stream,
     in place of what the URL says. `authentication` is an authentication method of MQTT 5 (§4.12),
     such as `ScramClient`, which is used on every connection.
+
+    With `follow_redirection`, the client goes where its broker sends it (MQTT 5.0 §4.11), through
+    at most 5 servers in a row, and with what it would have told this one, its password included; so
+    it never follows from TLS or a Unix socket to a server without TLS. Without it, being sent
+    elsewhere is an error, whose `server_reference` says where.
 
     Raises ConnectionFailedError (TlsError where it is TLS that fails) or
     ConnectionRefusedByBrokerError where no connection is made, ValueError or TypeError for what
@@ -124,7 +130,13 @@ async def open_client(
         connector or links,
         authentication,
     )
-    upkeep = Upkeep(settings, version, reconnect=reconnect, on_event=on_event)
+    upkeep = Upkeep(
+        settings,
+        version,
+        reconnect=reconnect,
+        follow_redirection=follow_redirection,
+        on_event=on_event,
+    )
     raised: BaseException | None = None
     try:
         async with anyio.create_task_group() as tasks:

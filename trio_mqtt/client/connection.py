@@ -291,7 +291,9 @@ class Connection:
         """DISCONNECT came: raise what it says."""
         sentence = f"The broker at {self.url} ended the connection: {packet.reason_code.sentence}"
         raise DisconnectedByBrokerError(
-            sentence + explanation(packet.properties) + ".", packet.reason_code
+            sentence + explanation(packet.properties) + ".",
+            packet.reason_code,
+            packet.properties.get("server_reference", ""),
         )
 
     def _answer_violation(self, error: RemoteProtocolError) -> None:

@@ -58,6 +58,8 @@ _ADVICE = {
     ReasonCode.NOT_AUTHORIZED: " Check the user name, the password and what they allow.",
     ReasonCode.CLIENT_IDENTIFIER_NOT_VALID: " Choose another client identifier.",
     ReasonCode.UNSUPPORTED_PROTOCOL_VERSION: " Ask for another protocol version.",
+    ReasonCode.USE_ANOTHER_SERVER: " Connect to that one, or allow to follow redirection.",
+    ReasonCode.SERVER_MOVED: " Connect to that one, or allow to follow redirection.",
 }
 
 
@@ -139,6 +141,7 @@ async def _connect(
             f"The broker at {url} refused the connection: {code.sentence}"
             f"{explanation(connection.connack.properties)}.{_ADVICE.get(code, '')}",
             code,
+            connection.connack.properties.get("server_reference", ""),
         )
     return connection
 

@@ -18,10 +18,18 @@ from trio_mqtt.client.events import (
     Reconnecting,
 )
 from trio_mqtt.client.handshake import Settings, connect, is_lasting
+from trio_mqtt.client.redirection import STOOD, Redirection, is_redirection
 from trio_mqtt.client.session import Session
-from trio_mqtt.errors import ConnectionLostError, LocalProtocolError, MqttError
+from trio_mqtt.errors import (
+    ConnectionFailedError,
+    ConnectionLostError,
+    ConnectionRefusedByBrokerError,
+    LocalProtocolError,
+    MqttError,
+)
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Disconnect
+from trio_mqtt.transport.urls import Address
 
 logger = logging.getLogger("trio_mqtt.client")
 
@@ -35,6 +43,7 @@ class Upkeep:
         version: ProtocolVersion | None,
         *,
         reconnect: bool,
+        follow_redirection: bool,
         on_event: Callable[[ConnectionEvent], None] | None,
     ) -> None:
         self.settings = settings
@@ -48,6 +57,7 @@ class Upkeep:
         self._reconnect = reconnect
         self._on_event = on_event
         self._backoff = Backoff()
+        self._redirection = Redirection(settings.address, allowed=follow_redirection)
         self._clean_start = settings.clean_start
         self._closing = False
 
@@ -62,6 +72,47 @@ class Upkeep:
         return connection
 
     async def _connect(self) -> Connection:
+        """A connection to where the client belongs, or to where it is sent from there."""
+        redirection = self._redirection
+        redirection.settle()
+        self._go_to(redirection.home)
+        try:
+            return await self._connect_here()
+        except ConnectionRefusedByBrokerError as error:
+            if not is_redirection(error):
+                raise
+            return await self._follow(error)
+
+    async def _follow(self, error: MqttError) -> Connection:
+        """Go where a broker sends the client: the first of the servers it names that answers.
+
+        Raises the error of the last of them where none does.
+        """
+        redirection = self._redirection
+        while True:
+            last: MqttError = error
+            for target in redirection.targets(error, self.settings.address):
+                self._go_to(target)
+                try:
+                    connection = await self._connect_here()
+                except ConnectionFailedError as failure:
+                    last = failure
+                except ConnectionRefusedByBrokerError as refusal:
+                    last = refusal
+                    if is_redirection(refusal):
+                        break
+                else:
+                    redirection.arrived(target)
+                    return connection
+            if not is_redirection(last):
+                raise last
+            error = last
+
+    def _go_to(self, address: Address) -> None:
+        if address != self.settings.address:
+            self.settings = replace(self.settings, address=address)
+
+    async def _connect_here(self) -> Connection:
         connection = await connect(self.settings, self.version, clean_start=self._clean_start)
         self.version = connection.protocol.version
         assigned = connection.connack.properties.get("assigned_client_identifier")
@@ -111,17 +162,35 @@ class Upkeep:
             reason = await connection.run(session)
             if reason is None or self._closing:
                 return
-            self._backoff.connection_ended(anyio.current_time() - since)
+            stood_for = anyio.current_time() - since
+            self._backoff.connection_ended(stood_for)
             self.tell(ConnectionLost(reason))
-            if not self._reconnect or is_lasting(reason):
+            if stood_for >= STOOD:
+                self._redirection.settle()
+            if self._redirection.allowed and is_redirection(reason):
+                connection = await self._connect_where_sent(reason)
+            elif not self._reconnect or is_lasting(reason):
                 raise reason
-            connection = await self._connect_again()
+            else:
+                connection = await self._connect_again()
             try:
                 session.attach(connection)
                 self.tell_connected(connection)
             except BaseException:
                 await connection.discard()
                 raise
+
+    async def _connect_where_sent(self, reason: MqttError) -> Connection:
+        """Follow DISCONNECT; where nobody answers, begin again at home."""
+        try:
+            return await self._follow(reason)
+        except LocalProtocolError:
+            raise
+        except MqttError as error:
+            if not self._reconnect or is_lasting(error):
+                raise
+            self.tell(ConnectionLost(error))
+        return await self._connect_again()
 
     async def close(self) -> None:
         """Leave in order: DISCONNECT, and all that was written before it."""

@@ -27,11 +27,13 @@ class Links:
     """Opens streams to brokers: the connector of a client that brings none of its own.
 
     `tls` is for mqtts:// and wss://, made when the first of them is opened if it is None.
-    `server_name` is the name to find in the broker's certificate, if it is not the host's.
+    `server_name` is the name to find in the certificate of the broker at `host`, if that is not it.
+    (A broker that the client is sent to has a certificate of its own name.)
     `headers` go with WebSocket's request.
     """
 
     tls: ssl.SSLContext | None = None
+    host: str = ""
     server_name: str | None = None
     has_certificate: bool = False
     headers: tuple[tuple[str, str], ...] = ()
@@ -52,7 +54,7 @@ class Links:
                 stream,
                 address,
                 context,
-                server_name=self.server_name,
+                server_name=self.server_name if address.host == self.host else None,
                 has_certificate=self.has_certificate,
             )
         if address.is_websocket:
@@ -86,7 +88,13 @@ def links_for(
             context = client_context(TlsOptions()) if address.is_tls else None
             return Links(context, headers=pairs)
         case TlsOptions():
-            return Links(client_context(tls), tls.server_name, tls.certificate is not None, pairs)
+            return Links(
+                client_context(tls),
+                address.host,
+                tls.server_name,
+                tls.certificate is not None,
+                pairs,
+            )
         case ssl.SSLContext():
             return Links(tls, headers=pairs)
     raise TypeError(f"`tls` is an ssl.SSLContext or TlsOptions, not {type(tls).__name__}.")
