@@ -21,8 +21,8 @@ PUBLIC = """
     MessagesPublished MqttError Origin PasswordCheck Properties ProtocolVersion Publication
     PublishedMessage ReasonCode Reconnecting RefusedError RemoteProtocolError ScramAuthenticator
     ScramClient ScramCredentials Security ServerTls SharedStrategy Statistics Storage Subscribed
-    SubscriptionRequest TlsError TlsOptions Unsubscribed Watch Will open_broker open_client
-    parse_listen serve topic_filter_problem topic_name_problem
+    Subscription SubscriptionRequest TlsError TlsOptions Unsubscribed Watch Will open_broker
+    open_client parse_listen serve topic_filter_problem topic_name_problem
 """
 NAMES = PUBLIC.split()
 

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from trio_mqtt.errors import RemoteProtocolError as RemoteProtocolError
     from trio_mqtt.errors import TlsError as TlsError
     from trio_mqtt.protocol.packet_types import ProtocolVersion as ProtocolVersion
+    from trio_mqtt.protocol.packets import Subscription as Subscription
     from trio_mqtt.protocol.packets import Will as Will
     from trio_mqtt.protocol.properties import Properties as Properties
     from trio_mqtt.protocol.reason_codes import ReasonCode as ReasonCode
@@ -146,6 +147,7 @@ _HOMES = {
     "RemoteProtocolError": "errors",
     "TlsError": "errors",
     "ProtocolVersion": "protocol.packet_types",
+    "Subscription": "protocol.packets",
     "Will": "protocol.packets",
     "Properties": "protocol.properties",
     "ReasonCode": "protocol.reason_codes",

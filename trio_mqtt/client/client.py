@@ -29,10 +29,11 @@ from trio_mqtt.client.subscriptions import Options
 from trio_mqtt.client.upkeep import Upkeep
 from trio_mqtt.errors import LocalProtocolError, MqttError, RefusedError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import Will
+from trio_mqtt.protocol.packets import Subscription, Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import has_wildcard
+from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER
 from trio_mqtt.transport.opening import Connector, links_for
 from trio_mqtt.transport.tls import TlsOptions
 from trio_mqtt.transport.urls import parse_url
@@ -339,11 +340,12 @@ class Client:
     @asynccontextmanager
     async def subscribe(
         self,
-        *filters: str,
+        *filters: str | Subscription,
         qos: int = 0,
         no_local: bool = False,
         retain_as_published: bool = False,
         retain_handling: int = 0,
+        subscription_identifier: int | None = None,
         buffer: int = 1_000,
         overflow: Overflow = "wait",
         unsubscribe: bool = True,
@@ -354,6 +356,12 @@ class Client:
             async with client.subscribe("sensors/#", qos=1) as messages:
                 async for message in messages:
                     print(message.topic, message.text)
+
+        A filter that is to have options of its own is a `Subscription`, for which `qos`,
+        `no_local`, `retain_as_published` and `retain_handling` do not count:
+        `client.subscribe(Subscription("alarms/#", qos=2), "sensors/#")`. With a
+        `subscription_identifier` (MQTT 5.0 §3.8.2.1.2), messages tell in their properties that they
+        came for these filters; without one, they may still bear identifiers of the client's own.
 
         Leaving the block unsubscribes from filters that no other subscription of this client uses;
         `unsubscribe=False` leaves that to the end of the session, for sessions that are to collect
@@ -376,12 +384,29 @@ class Client:
         topic filter or another option, and for what the broker said it does not have, and TypeError
         for a filter that is not a str. While disconnected it waits.
         """
-        self._check_filters(filters)
-        check_subscription(qos, retain_handling, buffer, overflow, manual_acknowledgement)
+        check_filters(
+            tuple(one.topic_filter if isinstance(one, Subscription) else one for one in filters)
+        )
+        options: dict[str, Options] = {}
+        for one in filters:
+            if not isinstance(one, Subscription):
+                one = Subscription(one, qos, no_local, retain_as_published, retain_handling)
+            check_subscription(
+                one.qos, one.retain_handling, buffer, overflow, manual_acknowledgement
+            )
+            options[one.topic_filter] = Options(
+                one.qos,
+                one.no_local,
+                one.retain_as_published,
+                one.retain_handling,
+                subscription_identifier,
+            )
         session = self._session
-        options = Options(qos, no_local, retain_as_published, retain_handling)
+        self._check_filters(tuple(options))
+        if subscription_identifier is not None:
+            self._check_identifier(subscription_identifier)
         messages = KINDS[overflow](
-            filters,
+            tuple(options),
             buffer,
             lambda: session.incoming.relieved(messages),
             manual=manual_acknowledgement,
@@ -400,7 +425,6 @@ class Client:
                 await self._unsubscribe(unused)
 
     def _check_filters(self, filters: tuple[str, ...]) -> None:
-        check_filters(filters)
         known = self.server_properties
         for topic_filter in filters:
             if has_wildcard(topic_filter) and not known.get("wildcard_subscription_available", 1):
@@ -414,7 +438,19 @@ class Client:
                     f"The broker at {self.url} has no shared subscriptions: {topic_filter!r}."
                 )
 
-    async def _subscribe(self, messages: Messages, options: Options) -> None:
+    def _check_identifier(self, identifier: int) -> None:
+        if not 1 <= identifier <= MAX_VARIABLE_BYTE_INTEGER:
+            raise LocalProtocolError(
+                f"There is no subscription identifier {identifier}:"
+                f" it is from 1 to {MAX_VARIABLE_BYTE_INTEGER:,}."
+            )
+        if self._session.connection is not None and not self._session.identifiers_available:
+            raise LocalProtocolError(
+                f"The broker at {self.url} has no subscription identifiers"
+                f" (MQTT {self.protocol_version.text})."
+            )
+
+    async def _subscribe(self, messages: Messages, options: dict[str, Options]) -> None:
         """Have every filter granted, on one connection or, if it breaks, on the next."""
         session = self._session
         subscriptions = session.incoming.subscriptions
@@ -423,10 +459,10 @@ class Client:
             while True:
                 connection = await session.connected()
                 requests = []
-                for topic_filter in dict.fromkeys(messages.filters):
+                for topic_filter, wanted in options.items():
                     session.subscribed_again(topic_filter)
                     requests += subscriptions.add(
-                        messages, topic_filter, options, session.identifiers_available
+                        messages, topic_filter, wanted, session.identifiers_available
                     )
                 session.incoming.claim()
                 asked = [session.subscribe(connection, request) for request in requests]

@@ -118,6 +118,8 @@ class Message(ApplicationMessage):
 
     _owed: Settling | None = field(default=None, repr=False, compare=False)
     _publisher: Publisher | None = field(default=None, repr=False, compare=False)
+    # The packet identifier that it came with on its connection (§2.2.1); 0 at QoS 0.
+    packet_id: int = field(default=0, compare=False)
 
     async def ack(self) -> None:
         """Let the broker know that the message has been dealt with (PUBACK or PUBREC).

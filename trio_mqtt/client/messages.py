@@ -131,6 +131,7 @@ class Messages:
             publish.properties,
             owed,
             self._publisher,
+            publish.packet_id,
         )
 
     # What follows is the client's side.

@@ -24,6 +24,8 @@ class Options:
     no_local: bool = False
     retain_as_published: bool = False
     retain_handling: int = 0
+    # The subscription identifier that the program wants to see in the messages.
+    identifier: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +36,8 @@ class Filter:
     plain: str  # without $share/NAME/
     users: dict[Messages, Options] = field(default_factory=dict)
     identifier: int | None = None
+    # The identifier is one that a program gave: it says nothing of who gets a message.
+    given: bool = False
     granted: bool = False
     # Users whose SUBACK is still to come and whose messages will bear an identifier: what comes
     # without one was sent for the users before them.
@@ -90,14 +94,20 @@ class Subscriptions:
         others = [
             other
             for other in self.filters.values()
-            if other is not entry and overlap(other.plain, plain)
+            if other is not entry
+            and overlap(other.plain, plain)
+            and any(user is not messages for user in other.users)
         ]
         in_use = entry is not None and any(user is not messages for user in entry.users)
         if entry is None:
             entry = self.filters[topic_filter] = Filter(topic_filter, plain)
         entry.users[messages] = options
         properties = NO_PROPERTIES
-        if identifiers and (others or in_use):
+        if options.identifier is not None:
+            entry.identifier, entry.given = options.identifier, True
+            subscription = entry.subscription(options.retain_handling)
+            requests.append(Request([entry], [subscription], _given(options.identifier)))
+        elif identifiers and (others or in_use) and not entry.given:
             for other in others:
                 if other.identifier is None:
                     requests.append(self._identified(other, None, other.subscription(2)))
@@ -114,7 +124,10 @@ class Subscriptions:
     def _identified(
         self, entry: Filter, owner: Messages | None, subscription: Subscription
     ) -> Request:
+        given = {other.identifier for other in self.filters.values() if other.given}
         self._last_identifier += 1
+        while self._last_identifier in given:
+            self._last_identifier += 1
         entry.identifier = self._last_identifier
         self._owners[entry.identifier] = (entry, owner)
         properties: Properties = {"subscription_identifier": [entry.identifier]}
@@ -156,10 +169,13 @@ class Subscriptions:
         for entry in self.filters.values():
             if not entry.granted:
                 continue  # its subscriber is at it
-            if entry.identifier is not None and identifiers:
+            if entry.given and entry.identifier is not None and identifiers:
+                properties = _given(entry.identifier)
+                requests.append(Request([entry], [self._renewed(entry)], properties))
+            elif entry.identifier is not None and identifiers:
                 requests.append(self._identified(entry, None, self._renewed(entry)))
             else:
-                entry.identifier = None
+                entry.identifier, entry.given = None, False
                 together.append(entry)
         # A SUBSCRIBE of a hundred filters of usual length stays below any maximum packet size.
         for start in range(0, len(together), 100):
@@ -225,6 +241,10 @@ def _users(entries: Iterable[Filter]) -> Targets:
     for entry in entries:
         found.update(dict.fromkeys(one for one in entry.users if one not in entry.unconfirmed))
     return tuple(found)
+
+
+def _given(identifier: int) -> Properties:
+    return {"subscription_identifier": [identifier]}
 
 
 def overlap(first: str, second: str) -> bool:
