@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from tmqtt.command import lighten
+
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
+    from typer._click.shell_completion import CompletionItem
 
 # By what they are for: the name of each command, which is that of its module, and what it does.
 COMMANDS = {
@@ -23,20 +27,52 @@ COMMANDS = {
         "sub": "Subscribe, and print each message as it arrives.",
     },
 }
+_COMPLETION = ("install_completion", "show_completion")
 _NAMES = [name for commands in COMMANDS.values() for name in commands]
 
 
 class _Commands(TyperGroup):
     """Commands that are loaded when they are called: `--help` loads none of them."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        lighten(self.params)
+
     def list_commands(self, ctx: Context) -> list[str]:
         return _NAMES
+
+    def resolve_command(
+        self, ctx: Context, args: list[str]
+    ) -> tuple[str | None, Command | None, list[str]]:
+        if args and args[0] not in _NAMES and not ctx.resilient_parsing:
+            near = [name for name in _NAMES if name.startswith(args[0])]
+            near = near or get_close_matches(args[0], _NAMES)
+            if near and not args[0].startswith("-"):
+                known = " or ".join(repr(name) for name in near)
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {known}?")
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        # The commands' own words would have every one of them loaded at each press of the key.
+        from typer._click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=purpose)
+            for commands in COMMANDS.values()
+            for name, purpose in commands.items()
+            if name.startswith(incomplete)
+        ]
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
         if cmd_name not in _NAMES:
             return None
         command = get_command(import_module(f"tmqtt.commands.{cmd_name}").app)
         command.name = cmd_name
+        lighten(command.params)
+        # Completion is installed for all of them together.
+        command.params = [entry for entry in command.params if entry.name not in _COMPLETION]
         return command
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
@@ -48,10 +84,8 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="tmqtt",
     cls=_Commands,
-    help="An MQTT broker, publisher and subscriber for the terminal.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

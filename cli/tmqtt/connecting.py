@@ -1,15 +1,15 @@
-"""The options that `pub` and `sub` share, and the connection that they ask for."""
+"""The connection that the options ask for, and what becomes of it in sentences."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import trio_mqtt
 from tmqtt.running import CommandError
+from tmqtt.settings import ConnectionOptions, WillOptions
 
 if TYPE_CHECKING:
     from tmqtt.running import Terminal
@@ -31,18 +31,6 @@ _RETURN_CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionOptions:
-    """Where to connect and as whom. `protocol_version` is "3.1", "3.1.1", "5" or None: the best."""
-
-    broker: str
-    client_id: str
-    username: str | None
-    password: str | None
-    protocol_version: str | None
-    wait: bool
-
-
 @asynccontextmanager
 async def open_connection(
     options: ConnectionOptions, terminal: Terminal, *, reconnect: bool
@@ -57,9 +45,16 @@ async def open_connection(
         async with trio_mqtt.open_client(
             options.broker,
             client_id=options.client_id,
-            username=options.username,
-            password=options.password,
+            username=None if options.scram else options.username,
+            password=None if options.scram else options.password,
             protocol_version=version,
+            clean_start=options.clean_start,
+            session_expiry_interval=options.session_expiry_interval,
+            keep_alive=options.keep_alive,
+            will=_will(options.will),
+            connect_timeout=options.connect_timeout,
+            properties=cast(trio_mqtt.Properties, options.properties),
+            authentication=_authentication(options),
             reconnect=reconnect,
             wait_for_broker=options.wait,
             on_event=teller.tell,
@@ -77,6 +72,29 @@ async def open_connection(
                 " start one with `tmqtt broker`, or name another with --broker."
             ) from error
         raise
+
+
+def _will(will: WillOptions | None) -> trio_mqtt.Will | None:
+    if will is None:
+        return None
+    problem = trio_mqtt.topic_name_problem(will.topic)
+    if problem is not None:
+        raise CommandError(f"The topic of the will {will.topic!r} {problem}.")
+    properties = cast(trio_mqtt.Properties, will.properties)
+    return trio_mqtt.Will(will.topic, will.payload, will.qos, will.retain, properties)
+
+
+def _authentication(options: ConnectionOptions) -> trio_mqtt.ClientAuthentication | None:
+    if not options.scram:
+        return None
+    if options.username is None or options.password is None:
+        raise CommandError("SCRAM needs a user name and a password: give -u and -P, or a file.", 2)
+    try:
+        return trio_mqtt.ScramClient(options.username, options.password.decode())
+    except ImportError as error:
+        raise CommandError(str(error)) from None
+    except UnicodeDecodeError:
+        raise CommandError("SCRAM takes no password that is not UTF-8.") from None
 
 
 def _public(url: str) -> str:

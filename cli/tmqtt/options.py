@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-import secrets
-from typing import Annotated
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from tmqtt.command import PROPERTY, SEPARATOR
+from tmqtt.command import Command as Command
+from tmqtt.connection_options import OPTIONS, Option
+from tmqtt.connection_options import qos_of as _qos_of
 from tmqtt.durations import parse_duration
+from tmqtt.settings import ConnectionOptions as ConnectionOptions
+from tmqtt.settings import SettingError, connection_options
 
-CONTEXT = {"help_option_names": ["-h", "--help"]}
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 it did not work; 2 the options are wrong; 130 ended by Ctrl-C;"
-    " where the broker refuses the connection, its code (such as 135: not authorized)."
+    "Exit codes: 0 done; 1 it did not work; 2 the options are wrong; 27 the time is over;\n"
+    "130 ended by Ctrl-C. Where the broker refuses, its reason code (such as 135: not\n"
+    "authorized); of MQTT 3, its return code (1 to 5).\n\n"
+    "Each option of the connection is a variable too (TMQTT_ and its name: TMQTT_BROKER,\n"
+    "TMQTT_PASSWORD) and a line of a profile in ~/.config/tmqtt/config.toml."
 )
 
 
@@ -25,9 +37,10 @@ def duration(text: str) -> float:
 
 
 def qos_of(text: str | int) -> int:  # an int where it is the default
-    if str(text) not in ("0", "1", "2"):
-        raise typer.BadParameter(f"there is no QoS {text!r}: write 0, 1 or 2.")
-    return int(text)
+    try:
+        return _qos_of(str(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def count_of(text: str) -> int:
@@ -36,56 +49,115 @@ def count_of(text: str) -> int:
     return int(text)
 
 
-def version_of(text: str) -> str:
-    if text not in ("3.1", "3.1.1", "5"):
-        raise typer.BadParameter(f"there is no MQTT {text!r} here: write 3.1, 3.1.1 or 5.")
-    return text
-
-
-BrokerUrl = Annotated[
-    str,
-    typer.Option(
-        "-b",
-        "--broker",
-        metavar="URL",
-        envvar="TMQTT_BROKER",
-        help="The broker's address; it may carry credentials: mqtt://USER:PASSWORD@HOST:PORT.",
-    ),
-]
-ClientId = Annotated[
-    str | None,
-    typer.Option("-i", "--id", metavar="ID", help="Client identifier. By default a new one."),
-]
-Username = Annotated[
-    str | None, typer.Option("-u", "--username", metavar="NAME", help="User name.")
-]
-Password = Annotated[
-    str | None, typer.Option("-P", "--password", metavar="PASSWORD", help="Password.")
-]
-ProtocolVersion = Annotated[
-    str | None,
-    typer.Option(
-        "-V",
-        "--protocol-version",
-        metavar="3.1|3.1.1|5",
-        parser=version_of,
-        help="MQTT version.  [default: 5, and 3.1.1 where the broker refuses 5]",
-    ),
-]
-Wait = Annotated[
-    bool,
-    typer.Option(
-        "-w", "--wait", help="Wait for a broker that is not there yet, instead of giving up."
-    ),
-]
 Qos = Annotated[
     int,
     typer.Option("-q", "--qos", metavar="0|1|2", parser=qos_of, help="Quality of service."),
 ]
 
-DEFAULT_BROKER = "mqtt://localhost:1883"
+_PROFILE = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="Options of the connection from the configuration file.",
+        rich_help_panel="Connection",
+    ),
+]
+_CONFIG = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The configuration file.  [default: ~/.config/tmqtt/config.toml]",
+        rich_help_panel="Connection",
+    ),
+]
+_PROPERTIES = Annotated[
+    list[str] | None,
+    typer.Option(
+        PROPERTY,
+        "--property",
+        metavar="COMMAND PROPERTY VALUE",
+        help="A property of MQTT 5, as Mosquitto's commands take it: -D publish content-type"
+        " text/plain, -D connect user-property NAME VALUE.",
+        rich_help_panel="Session and limits",
+    ),
+]
 
 
-def new_client_id(command: str) -> str:
-    """A new identifier that says in the broker's log what the client is."""
-    return f"tmqtt-{command}-{secrets.token_hex(4)}"
+def connects(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a connection; it takes them as one argument, `connection`.
+
+        @app.command(cls=Command, epilog=EXIT_CODES)
+        @connects("pub")
+        def pub(topic: …, *, connection: ConnectionOptions) -> None: ...
+
+    `name` is in the client identifier where none is given.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        def command(**values: Any) -> None:
+            connection = _connection(name, values)
+            function(**values, connection=connection)
+
+        signature = inspect.signature(function, eval_str=True)
+        own = [entry for entry in signature.parameters.values() if entry.name != "connection"]
+        shared = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for key, kind in _shared().items()
+        ]
+        command.__name__ = function.__name__
+        command.__doc__ = function.__doc__
+        command.__signature__ = signature.replace(  # type: ignore[attr-defined] # what Typer reads
+            parameters=[entry.replace(kind=entry.KEYWORD_ONLY) for entry in own] + shared
+        )
+        command.__annotations__ = {entry.name: entry.annotation for entry in own + shared}
+        return command
+
+    return decorate
+
+
+def _shared() -> dict[str, Any]:
+    kinds: dict[str, Any] = {"c_profile": _PROFILE, "c_config": _CONFIG}
+    kinds |= {option.key: _annotation(option) for option in OPTIONS}
+    return {**kinds, "c_properties": _PROPERTIES}
+
+
+def _annotation(option: Option) -> Any:
+    kind: Any = str
+    if option.flag:
+        kind = bool
+    elif option.repeats:
+        kind = list[str]
+    names = [option.short] if option.short else []
+    info = typer.Option(
+        *names,
+        f"--{option.name}",
+        metavar=option.metavar or None,
+        help=option.help,
+        show_default=False,
+        rich_help_panel=option.group,
+    )
+    return Annotated[kind | None, info]
+
+
+def _connection(name: str, values: dict[str, Any]) -> ConnectionOptions:
+    """The connection that the values ask for; takes them out of `values`."""
+    profile = values.pop("c_profile") or os.environ.get("TMQTT_PROFILE")
+    file = values.pop("c_config") or os.environ.get("TMQTT_CONFIG")
+    properties = [words.split(SEPARATOR) for words in values.pop("c_properties") or ()]
+    given = {option.name: values.pop(option.key) for option in OPTIONS}
+    lines: dict[str, object] = {}
+    try:
+        if profile:
+            from tmqtt.profiles import default_file, load_profile
+
+            try:
+                lines = load_profile(Path(file) if file else default_file(os.environ), profile)
+            except ValueError as error:
+                raise SettingError(str(error), "'--profile'") from None
+        elif file:
+            raise SettingError("say which of its profiles by --profile.", "'--config'")
+        return connection_options(name, given, properties, os.environ, lines)
+    except SettingError as error:
+        raise typer.BadParameter(str(error), param_hint=error.where) from None

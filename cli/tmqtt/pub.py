@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import trio
 
 import trio_mqtt
-from tmqtt.connecting import ConnectionOptions, open_connection
+from tmqtt.connecting import open_connection
 from tmqtt.printing import lines_for
 from tmqtt.running import CommandError, Terminal
 from tmqtt.schedule import Schedule
+from tmqtt.settings import ConnectionOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,24 +8,20 @@ import typer
 
 from tmqtt.options import (
     CONTEXT,
-    DEFAULT_BROKER,
     EXIT_CODES,
-    BrokerUrl,
-    ClientId,
-    Password,
-    ProtocolVersion,
+    Command,
+    ConnectionOptions,
     Qos,
-    Username,
-    Wait,
+    connects,
     count_of,
     duration,
-    new_client_id,
 )
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(cls=Command, epilog=EXIT_CODES)
+@connects("pub")
 def pub(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="Where to publish.")],
     message: Annotated[
@@ -58,19 +54,14 @@ def pub(
     retain: Annotated[
         bool, typer.Option("-r", "--retain", help="Have the broker keep it for new subscribers.")
     ] = False,
-    broker: BrokerUrl = DEFAULT_BROKER,
-    client_id: ClientId = None,
-    username: Username = None,
-    password: Password = None,
-    protocol_version: ProtocolVersion = None,
-    wait: Wait = False,
+    *,
+    connection: ConnectionOptions,
 ) -> None:
     """Publish a message, once or on a schedule.
 
     Where no broker answers at the start, that is an error (or see --wait). With --every, a
     connection that is lost later is made again, for as long as it takes.
     """
-    from tmqtt.connecting import ConnectionOptions
     from tmqtt.pub import PubOptions, publish
     from tmqtt.running import run
 
@@ -81,13 +72,5 @@ def pub(
         count=1 if count is None and every is None else count,
         qos=qos,
         retain=retain,
-    )
-    connection = ConnectionOptions(
-        broker=broker,
-        client_id=new_client_id("pub") if client_id is None else client_id,
-        username=username,
-        password=password,
-        protocol_version=protocol_version,
-        wait=wait,
     )
     run(lambda terminal: publish(options, connection, terminal))

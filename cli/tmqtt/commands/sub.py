@@ -8,23 +8,19 @@ import typer
 
 from tmqtt.options import (
     CONTEXT,
-    DEFAULT_BROKER,
     EXIT_CODES,
-    BrokerUrl,
-    ClientId,
-    Password,
-    ProtocolVersion,
+    Command,
+    ConnectionOptions,
     Qos,
-    Username,
-    Wait,
+    connects,
     count_of,
-    new_client_id,
 )
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(cls=Command, epilog=EXIT_CODES)
+@connects("sub")
 def sub(
     filters: Annotated[
         list[str],
@@ -39,12 +35,8 @@ def sub(
         bool,
         typer.Option("-v", "--verbose", help="Print the topic before the payload, also in a pipe."),
     ] = False,
-    broker: BrokerUrl = DEFAULT_BROKER,
-    client_id: ClientId = None,
-    username: Username = None,
-    password: Password = None,
-    protocol_version: ProtocolVersion = None,
-    wait: Wait = False,
+    *,
+    connection: ConnectionOptions,
 ) -> None:
     """Subscribe, and print each message as it arrives.
 
@@ -52,17 +44,8 @@ def sub(
     payloads as they are, a line each. Where no broker answers at the start, that is an error (or
     see --wait); a connection that is lost later is made again, for as long as it takes.
     """
-    from tmqtt.connecting import ConnectionOptions
     from tmqtt.running import run
     from tmqtt.sub import SubOptions, subscribe
 
     options = SubOptions(filters=tuple(filters), qos=qos, count=count, verbose=verbose)
-    connection = ConnectionOptions(
-        broker=broker,
-        client_id=new_client_id("sub") if client_id is None else client_id,
-        username=username,
-        password=password,
-        protocol_version=protocol_version,
-        wait=wait,
-    )
     run(lambda terminal: subscribe(options, connection, terminal))

@@ -1,0 +1,128 @@
+"""The kind of command that all of them are: quick to start, with its options in groups."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from typer._click import Context, HelpFormatter, Parameter
+
+_PLAIN = (str, bool, list[str])
+PROPERTY = "-D"
+# Between the words of `-D COMMAND PROPERTY VALUE`, once they are one value. No argument holds it.
+SEPARATOR = "\0"
+
+
+class Command(TyperCommand):
+    """A command whose options are text, or read by a parser of their own.
+
+    Typer loads a validator for every value, which takes longer than publishing a message. It is
+    passed by here where there is nothing for it to do.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        lighten(self.params)
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_properties_joined(args))
+
+    def invoke(self, ctx: Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if error.ctx is None:  # then the usage is shown as for every other wrong option
+                error.ctx, error.cmd = ctx, self
+            raise
+
+    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                argument = parameter.param_type_name == "argument"
+                named = getattr(parameter, "rich_help_panel", None)
+                group = named or ("Arguments" if argument else "Options")
+                groups.setdefault(group, []).append(record)
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """The epilog as it is written: examples are lines."""
+        if self.epilog:
+            formatter.write_paragraph()
+            for line in self.epilog.splitlines():
+                formatter.write(f"{line}\n")
+
+
+def lighten(parameters: list[Parameter]) -> None:
+    """Have the values of these options read without Typer's validators, where they need none."""
+    for parameter in parameters:
+        if (read := _reader(parameter)) is not None:
+            process = partial(_process, parameter, read)
+            parameter.process_value = process  # type: ignore[method-assign] # of this one
+
+
+def _reader(parameter: Parameter) -> Any:
+    """What turns the text of one value into what the command takes; None leaves it to Typer."""
+    descriptor = getattr(parameter, "type_descriptor", None)
+    if descriptor is None:  # another version of Typer: it knows best
+        return None
+    if descriptor.parameter_info.parser is not None:
+        return descriptor.parameter_info.parser
+    return _as_it_is if descriptor.annotation in _PLAIN else None
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _process(parameter: Any, read: Any, ctx: Context, value: Any) -> Any:
+    many = parameter.multiple or parameter.nargs == -1
+    if value is None:
+        value = () if many else None
+    elif many:
+        value = [_read(parameter, read, ctx, one) for one in value]
+    else:
+        value = _read(parameter, read, ctx, value)
+    if parameter.required and parameter.value_is_missing(value):
+        # Typer's own check has the words for it.
+        return type(parameter).process_value(parameter, ctx, None)
+    if parameter.callback is not None:
+        value = parameter.callback(ctx, parameter, value)
+    return value
+
+
+def _read(parameter: Any, read: Any, ctx: Context, value: Any) -> Any:
+    try:
+        return read(value)
+    except typer.BadParameter as error:
+        if error.ctx is None:
+            error.ctx, error.cmd, error.param = ctx, ctx.command, parameter
+        raise
+
+
+def _with_properties_joined(args: list[str]) -> list[str]:
+    """The arguments with each `-D COMMAND PROPERTY VALUE` (of a user property, two) as one value.
+
+    Options of three or four values, as Mosquitto's commands have this one, Typer does not have.
+    """
+    if PROPERTY not in args:
+        return args
+    joined: list[str] = []
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        joined.append(word)
+        if word == "--":
+            return joined + rest
+        if word == PROPERTY:
+            length = 4 if rest[1:2] == ["user-property"] else 3
+            joined.append(SEPARATOR.join(rest[:length]))
+            del rest[:length]
+    return joined
