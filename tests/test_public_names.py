@@ -12,17 +12,18 @@ import trio_mqtt
 
 PUBLIC = """
     AccessControl AccessHooks AccessRefused AccessRules ApplicationMessage Authenticated
-    AuthenticationError AuthenticationExchange AuthenticationRefused Authenticator Broker
+    AuthenticationError AuthenticationExchange AuthenticationRefused Authenticator Backoff Broker
     BrokerEvent BrokerOptions Client ClientAuthentication ClientCertificate ClientConnected
-    ClientDisconnected ClientExchange ClientInfo ClientRefused ConfigurationError Connected
-    ConnectionEvent ConnectionEvents ConnectionFailedError ConnectionLost ConnectionLostError
-    ConnectionRefusedByBrokerError DisconnectedByBrokerError Entrances InvalidUrlError Limits
-    Listen ListenError LocalProtocolError MalformedPacketError MemoryStorage Message Messages
-    MessagesPublished MqttError Origin PasswordCheck Properties ProtocolVersion Publication
-    PublishedMessage ReasonCode Reconnecting RefusedError RemoteProtocolError ScramAuthenticator
-    ScramClient ScramCredentials Security ServerTls SharedStrategy Statistics Storage Subscribed
-    Subscription SubscriptionRequest TlsError TlsOptions Unsubscribed Watch Will open_broker
-    open_client parse_listen serve topic_filter_problem topic_name_problem
+    ClientDisconnected ClientExchange ClientInfo ClientRefused ClientStatus ConfigurationError
+    Connected ConnectionEvent ConnectionEvents ConnectionFailedError ConnectionLost
+    ConnectionLostError ConnectionRefusedByBrokerError ConnectionState DisconnectedByBrokerError
+    Entrances InvalidUrlError Limits Listen ListenError LocalProtocolError MalformedPacketError
+    MemoryStorage Message Messages MessagesPublished MqttError Origin PasswordCheck Properties
+    ProtocolVersion Publication PublishedMessage ReasonCode Reconnecting RefusedError
+    RemoteProtocolError ScramAuthenticator ScramClient ScramCredentials Security ServerTls
+    SharedStrategy Statistics Storage Subscribed Subscription SubscriptionRequest TlsError
+    TlsOptions Unsubscribed Watch Will open_broker open_client parse_listen serve
+    topic_filter_problem topic_name_problem
 """
 NAMES = PUBLIC.split()
 

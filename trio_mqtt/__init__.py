@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.statistics import Statistics as Statistics
     from trio_mqtt.client.authentication import ClientAuthentication as ClientAuthentication
     from trio_mqtt.client.authentication import ClientExchange as ClientExchange
+    from trio_mqtt.client.backoff import Backoff as Backoff
     from trio_mqtt.client.client import Client as Client
     from trio_mqtt.client.client import open_client as open_client
     from trio_mqtt.client.events import Connected as Connected
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from trio_mqtt.client.message import Message as Message
     from trio_mqtt.client.messages import Messages as Messages
     from trio_mqtt.client.scram import ScramClient as ScramClient
+    from trio_mqtt.client.status import ClientStatus as ClientStatus
+    from trio_mqtt.client.status import ConnectionState as ConnectionState
     from trio_mqtt.errors import AuthenticationError as AuthenticationError
     from trio_mqtt.errors import ConfigurationError as ConfigurationError
     from trio_mqtt.errors import ConnectionFailedError as ConnectionFailedError
@@ -121,6 +124,7 @@ _HOMES = {
     "Statistics": "broker.statistics",
     "ClientAuthentication": "client.authentication",
     "ClientExchange": "client.authentication",
+    "Backoff": "client.backoff",
     "Client": "client.client",
     "open_client": "client.client",
     "Connected": "client.events",
@@ -132,6 +136,8 @@ _HOMES = {
     "Message": "client.message",
     "Messages": "client.messages",
     "ScramClient": "client.scram",
+    "ClientStatus": "client.status",
+    "ConnectionState": "client.status",
     "AuthenticationError": "errors",
     "ConfigurationError": "errors",
     "ConnectionFailedError": "errors",

@@ -53,6 +53,7 @@ async def test_connect_says_what_was_asked_for(broker: FakeBroker) -> None:
         "session_expiry_interval": 60,
         "user_property": [("a", "b")],
         "receive_maximum": 5,
+        "request_response_information": 1,
     }
 
 

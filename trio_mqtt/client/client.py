@@ -20,14 +20,19 @@ from trio_mqtt.client.arguments import (
     check_topic,
     payload_bytes,
 )
+from trio_mqtt.client.backoff import Backoff
+from trio_mqtt.client.batches import publish_batch, refused_message
 from trio_mqtt.client.connection import CLOSE_TIMEOUT, Connection
 from trio_mqtt.client.events import ConnectionEvent, ConnectionEvents
 from trio_mqtt.client.handshake import Settings
+from trio_mqtt.client.message import Message
 from trio_mqtt.client.messages import KINDS, Messages, Overflow
-from trio_mqtt.client.session import refusal
+from trio_mqtt.client.requests import Requests
+from trio_mqtt.client.status import ClientStatus
+from trio_mqtt.client.subscribing import grant, leave, release
 from trio_mqtt.client.subscriptions import Options
 from trio_mqtt.client.upkeep import Upkeep
-from trio_mqtt.errors import LocalProtocolError, MqttError, RefusedError
+from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Subscription, Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
@@ -37,9 +42,6 @@ from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER
 from trio_mqtt.transport.opening import Connector, links_for
 from trio_mqtt.transport.tls import TlsOptions
 from trio_mqtt.transport.urls import parse_url
-
-# Seconds that leaving a subscription waits for the broker to confirm it.
-UNSUBSCRIBE_TIMEOUT = 2.0
 
 
 @asynccontextmanager
@@ -55,7 +57,7 @@ async def open_client(
     keep_alive: int = 60,
     will: Will | None = None,
     connect_timeout: float = 10.0,
-    reconnect: bool = True,
+    reconnect: bool | Backoff = True,
     wait_for_broker: bool = False,
     properties: Properties | None = None,
     on_event: Callable[[ConnectionEvent], None] | None = None,
@@ -84,10 +86,11 @@ async def open_client(
     `properties` are further properties of CONNECT.
 
     With `reconnect`, a connection that is lost is made again, after 0.1 s and then doubling up to
-    30 s, less a random half; the session goes on, and what was subscribed is subscribed again.
-    With `wait_for_broker`, so is the first. `on_event` is called with each `Connected`,
-    `ConnectionLost` and `Reconnecting`; it must not block. `connector` opens the byte stream,
-    in place of what the URL says. `authentication` is an authentication method of MQTT 5 (§4.12),
+    30 s, less a random half; the session goes on, and what was subscribed is subscribed again. A
+    `Backoff` sets other delays, and when to give up. With `wait_for_broker`, so is the first
+    connection made. `on_event` is called with each `Connected`, `ConnectionLost` and
+    `Reconnecting`; it must not block. `connector` opens the byte stream, in place of what the URL
+    says. `authentication` is an authentication method of MQTT 5 (§4.12),
     such as `ScramClient`, which is used on every connection.
 
     With `follow_redirection`, the client goes where its broker sends it (MQTT 5.0 §4.11), through
@@ -170,6 +173,7 @@ class Client:
     def __init__(self, upkeep: Upkeep) -> None:
         self._upkeep = upkeep
         self._session = upkeep.session
+        self._requests = Requests(upkeep.session, self)
 
     # What can be seen.
 
@@ -182,6 +186,16 @@ class Client:
     def connected(self) -> bool:
         """Whether there is a connection now."""
         return self._session.connection is not None
+
+    @property
+    def status(self) -> ClientStatus:
+        """How the connection stands, and why."""
+        return self._upkeep.status
+
+    @property
+    def late_responses(self) -> int:
+        """Responses that came when their `request` no longer waited, or had one already."""
+        return self._requests.late
 
     @property
     def client_id(self) -> str:
@@ -260,8 +274,9 @@ class Client:
         QoS 1 and 2 is sent again on the next connection: with DUP where the broker has kept the
         session, anew where it has not.
 
-        Cancelling is safe. Either nothing has been sent, or the delivery goes on without its
-        caller until the broker has answered; only if the broker loses the session it is given up.
+        Cancelling is safe, and so is a time-out of your own, `with anyio.fail_after(5):`. Either
+        nothing has been sent, or the delivery goes on without its caller until the broker has
+        answered; only if the broker loses the session it is given up.
         Of a burst at QoS 0 that leaves in one piece, only the first message looks for cancellation.
 
         Returns the broker's reason code, such as NO_MATCHING_SUBSCRIBERS. Raises RefusedError where
@@ -308,12 +323,106 @@ class Client:
         if item.error is not None:
             raise item.error
         if item.reason.is_failure:
-            raise RefusedError(
-                f"The broker at {self.url} refused the message on {topic!r}:"
-                f" {item.reason.sentence}{item.reason_text}.",
-                item.reason,
-            )
+            raise refused_message(self.url, item)
         return item.reason
+
+    def publish_nowait(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        retain: bool = False,
+        properties: Properties | None = None,
+    ) -> None:
+        """Publish a message at QoS 0 without waiting, for callbacks and other code that cannot.
+
+        Raises anyio.WouldBlock, and sends nothing, where `publish` would wait: without a connection
+        and where too much waits to be written. Raises otherwise as `publish` does.
+        """
+        payload = payload_bytes(payload)
+        check_topic(topic)
+        if properties:
+            self._check_properties(properties)
+        connection = self._session.connection
+        if connection is None or connection.full:
+            raise anyio.WouldBlock
+        connection.gather_message(
+            b"".join(
+                connection.protocol.message_head(
+                    topic, len(payload), 0, retain, properties or NO_PROPERTIES
+                )
+            ),
+            payload,
+        )
+        connection.flush_soon()
+
+    async def publish_many(
+        self,
+        messages: Iterable[tuple[str, Payload]],
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Properties | None = None,
+    ) -> int:
+        """Publish pairs of topic and payload, in their order; returns how many.
+
+        Like a `publish` for each, but they do not wait for each other, and it costs less: it
+        returns when the broker has taken responsibility for all of them. No more are taken from
+        `messages` than can be sent: when the connection or the receive maximum is used up, it
+        waits, and so it does while there is no connection. Several may run at once, and beside
+        `publish`.
+
+            await client.publish_many((("log", line) for line in lines), qos=1)
+
+        The first message that the broker refuses ends it: no more are begun, those that were are
+        brought to their end, and RefusedError is raised. What `messages` raises ends it too, as
+        does a message that is none (LocalProtocolError, TypeError), and cancelling: those that were
+        begun go on without their caller then, as with `publish`.
+        """
+        check_qos(qos)
+        if properties:
+            self._check_properties(properties)
+        await checkpoint_if_cancelled()
+        return await publish_batch(
+            self._session, messages, qos, retain, properties or NO_PROPERTIES
+        )
+
+    async def request(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        timeout: float | None = 10.0,  # noqa: ASYNC109 # it is told to the responder, too
+        qos: int = 1,
+        properties: Properties | None = None,
+    ) -> Message:
+        """Publish a request and return the response (MQTT 5.0 §4.10).
+
+            answer = await client.request("lamp/get", timeout=2)
+
+        The responder publishes on the request's response topic, with its correlation data:
+        `await message.respond(...)` does. All requests of a client share one response topic, and
+        one subscription to it: within what the broker suggests (response information), otherwise a
+        topic nobody can guess. The message expires at the broker after `timeout` seconds, unless
+        `properties` say otherwise; None waits for ever.
+
+        Raises TimeoutError where no response came within `timeout` seconds, RefusedError where the
+        broker refuses the request or the subscription, and where it says that nobody listens
+        (NO_MATCHING_SUBSCRIBERS, at QoS 1 and 2), and LocalProtocolError in MQTT 3, which has no
+        requests. Otherwise it raises as `publish` does. Cancelling is safe: a response that comes
+        later is counted in `late_responses`.
+        """
+        payload = payload_bytes(payload)
+        check_topic(topic)
+        check_qos(qos)
+        if properties:
+            self._check_properties(properties)
+        if self.protocol_version != ProtocolVersion.V5:
+            raise LocalProtocolError(
+                f"MQTT {self.protocol_version.text}, which the broker at {self.url} speaks, has no"
+                " requests: publish and subscribe on topics of your choice."
+            )
+        return await self._requests.request(topic, payload, timeout, qos, properties)
 
     async def _writable(self) -> Connection | None:
         """Wait for a connection, or for room in its buffer; then look again."""
@@ -412,17 +521,13 @@ class Client:
             manual=manual_acknowledgement,
             publisher=self,
         )
-        session.incoming.opened(messages)
         try:
-            await self._subscribe(messages, options)
+            await grant(session, messages, options)
             yield messages
         finally:
-            unused = [
-                entry.topic_filter for entry in session.incoming.subscriptions.remove(messages)
-            ]
-            session.incoming.closed(messages)
+            unused = release(session, messages)
             if unused and unsubscribe and session.error is None:
-                await self._unsubscribe(unused)
+                await leave(session, unused)
 
     def _check_filters(self, filters: tuple[str, ...]) -> None:
         known = self.server_properties
@@ -449,59 +554,6 @@ class Client:
                 f"The broker at {self.url} has no subscription identifiers"
                 f" (MQTT {self.protocol_version.text})."
             )
-
-    async def _subscribe(self, messages: Messages, options: dict[str, Options]) -> None:
-        """Have every filter granted, on one connection or, if it breaks, on the next."""
-        session = self._session
-        subscriptions = session.incoming.subscriptions
-        session.begin_to_wait()
-        try:
-            while True:
-                connection = await session.connected()
-                requests = []
-                for topic_filter, wanted in options.items():
-                    session.subscribed_again(topic_filter)
-                    requests += subscriptions.add(
-                        messages, topic_filter, wanted, session.identifiers_available
-                    )
-                session.incoming.claim()
-                asked = [session.subscribe(connection, request) for request in requests]
-                refused: list[tuple[str, ReasonCode]] = []
-                try:
-                    for request, pending in zip(requests, asked, strict=True):
-                        answer = await pending.wait()
-                        for entry, code in zip(request.filters, answer.reason_codes, strict=True):
-                            if not code.is_failure:
-                                subscriptions.confirm(entry, messages)
-                            elif messages in entry.users:
-                                refused.append((entry.topic_filter, code))
-                                last_refusal = answer
-                except MqttError:
-                    if session.error is not None:
-                        raise
-                    continue  # that connection has ended: once more on the next
-                if refused:
-                    raise refusal(connection.url, refused, last_refusal)
-                session.incoming.claim()
-                return
-        finally:
-            session.end_to_wait()
-
-    async def _unsubscribe(self, filters: list[str]) -> None:
-        session = self._session
-        connection = session.connection
-        if connection is None:
-            session.unsubscribe_later(filters)
-            return
-        pending = session.unsubscribe(connection, filters)
-        session.begin_to_wait()
-        try:
-            with anyio.move_on_after(UNSUBSCRIBE_TIMEOUT, shield=True):
-                await pending.wait()
-        except MqttError:
-            session.unsubscribe_later(filters)
-        finally:
-            session.end_to_wait()
 
 
 def _version(number: int) -> ProtocolVersion:

@@ -154,7 +154,11 @@ def _connect_packet(
 ) -> Connect:
     properties = NO_PROPERTIES
     if version == ProtocolVersion.V5:
-        properties = {"receive_maximum": RECEIVE_MAXIMUM, **settings.properties}
+        properties = {
+            "receive_maximum": RECEIVE_MAXIMUM,
+            "request_response_information": 1,  # for `Client.request`
+            **settings.properties,
+        }
         if settings.session_expiry_interval:
             properties["session_expiry_interval"] = settings.session_expiry_interval
         if settings.authentication is not None and exchange is not None:

@@ -122,6 +122,10 @@ class Messages:
                     self._owed.popleft()[1].settle()
             elif publish.qos:
                 owed = self._owed.popleft()[1]
+        return self.message(publish, owed)
+
+    def message(self, publish: Publish, owed: Settling | None = None) -> Message:
+        """A message as the program sees it."""
         return Message(
             publish.topic,
             publish.payload,

@@ -220,14 +220,20 @@ class Session:
         )
 
     def begin(
-        self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool,
+        properties: Properties,
+        on_end: Callable[[Outgoing], None] | None = None,
     ) -> Outgoing:
         """Send a message of QoS 1 or 2, after `may_begin` or `turn` and without waiting since."""
         connection = self.connection
         if connection is None:
             raise AssertionError("nobody's turn")
         sender = self.sender
-        item = Outgoing(topic, payload, qos, retain, properties)
+        item = Outgoing(topic, payload, qos, retain, properties, on_end)
         packet_id = sender.begin(qos, item)
         try:
             self._gather(connection, packet_id, item, dup=False)
@@ -242,6 +248,12 @@ class Session:
         else:
             connection.flush_soon()
         return item
+
+    def abandon(self, on_end: Callable[[Outgoing], None]) -> None:
+        """Nobody waits any more for the messages whose end is told there."""
+        for _qos, item in self.sender.in_flight.values():
+            if item.belongs_to(on_end):
+                item.abandoned = True
 
     @staticmethod
     def _gather(connection: Connection, packet_id: int, item: Outgoing, *, dup: bool) -> None:

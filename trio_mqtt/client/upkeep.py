@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import anyio
 
-from trio_mqtt.client.backoff import Backoff
+from trio_mqtt.client.backoff import Backoff, Delays
 from trio_mqtt.client.connection import Connection
 from trio_mqtt.client.events import (
     Connected,
@@ -20,6 +20,7 @@ from trio_mqtt.client.events import (
 from trio_mqtt.client.handshake import Settings, connect, is_lasting
 from trio_mqtt.client.redirection import STOOD, Redirection, is_redirection
 from trio_mqtt.client.session import Session
+from trio_mqtt.client.status import ClientStatus, ConnectionState
 from trio_mqtt.errors import (
     ConnectionFailedError,
     ConnectionLostError,
@@ -42,7 +43,7 @@ class Upkeep:
         settings: Settings,
         version: ProtocolVersion | None,
         *,
-        reconnect: bool,
+        reconnect: bool | Backoff,
         follow_redirection: bool,
         on_event: Callable[[ConnectionEvent], None] | None,
     ) -> None:
@@ -54,18 +55,17 @@ class Upkeep:
         # Cancelling the block must not cut the connection before DISCONNECT: leaving the block
         # ends the connection, always and within bounded time.
         self.serving = anyio.CancelScope(shield=True)
-        self._reconnect = reconnect
+        self.status = ClientStatus(ConnectionState.CONNECTING)
+        self._reconnect = reconnect is not False
         self._on_event = on_event
-        self._backoff = Backoff()
+        self._delays = Delays(reconnect if isinstance(reconnect, Backoff) else Backoff())
         self._redirection = Redirection(settings.address, allowed=follow_redirection)
         self._clean_start = settings.clean_start
         self._closing = False
 
     async def connect_first(self, *, wait_for_broker: bool) -> Connection:
         """The first connection; serve it with `stay_connected`."""
-        connection = await (
-            self._connect_again(at_once=True) if wait_for_broker else self._connect()
-        )
+        connection = await (self._connect_again(None) if wait_for_broker else self._connect())
         if connection.connack.session_present:
             self.session.incoming.keep_unclaimed()
         self.session.attach(connection)
@@ -124,13 +124,11 @@ class Upkeep:
             self._clean_start = False
         return connection
 
-    async def _connect_again(self, *, at_once: bool = False) -> Connection:
+    async def _connect_again(self, reason: MqttError | None) -> Connection:
+        """Try until it succeeds or is to be given up; the first time at once if nothing failed."""
         while True:
-            if not at_once:
-                delay = self._backoff.next_delay()
-                self.tell(Reconnecting(delay, self._backoff.attempt))
-                await anyio.sleep(delay)
-            at_once = False
+            if reason is not None:
+                await self._pause(reason)
             try:
                 return await self._connect()
             except LocalProtocolError:
@@ -138,7 +136,21 @@ class Upkeep:
             except MqttError as error:
                 if is_lasting(error):
                     raise
+                reason = error
                 self.tell(ConnectionLost(error))
+
+    async def _pause(self, reason: MqttError) -> None:
+        """Wait before the next attempt; raise `reason` where there is none left."""
+        now = anyio.current_time()
+        delay = self._delays.next_delay(now)
+        attempt = self._delays.attempt
+        if delay is None:
+            reason.add_note(f"Given up after {attempt} attempts to connect again.")
+            raise reason
+        self.status = ClientStatus(ConnectionState.WAITING, reason, attempt, now + delay)
+        self.tell(Reconnecting(delay, attempt))
+        await anyio.sleep(delay)
+        self.status = ClientStatus(ConnectionState.CONNECTING, reason, attempt)
 
     async def stay_connected(self, connection: Connection, everything: anyio.CancelScope) -> None:
         """Serve one connection after the other until the client is closed or cannot go on."""
@@ -148,11 +160,13 @@ class Upkeep:
                 await self._serve(connection)
         except Exception as error:  # `open_client` raises it
             self.failure = error
-            session.end(
+            reason = (
                 error
                 if isinstance(error, MqttError)
                 else ConnectionLostError(f"The client has failed: {error!r}.")
             )
+            self.status = ClientStatus(ConnectionState.CLOSED, reason)
+            session.end(reason)
             everything.cancel()
 
     async def _serve(self, connection: Connection) -> None:
@@ -163,7 +177,7 @@ class Upkeep:
             if reason is None or self._closing:
                 return
             stood_for = anyio.current_time() - since
-            self._backoff.connection_ended(stood_for)
+            self._delays.connection_ended(stood_for)
             self.tell(ConnectionLost(reason))
             if stood_for >= STOOD:
                 self._redirection.settle()
@@ -172,7 +186,7 @@ class Upkeep:
             elif not self._reconnect or is_lasting(reason):
                 raise reason
             else:
-                connection = await self._connect_again()
+                connection = await self._connect_again(reason)
             try:
                 session.attach(connection)
                 self.tell_connected(connection)
@@ -190,11 +204,14 @@ class Upkeep:
             if not self._reconnect or is_lasting(error):
                 raise
             self.tell(ConnectionLost(error))
-        return await self._connect_again()
+            reason = error
+        return await self._connect_again(reason)
 
     async def close(self) -> None:
         """Leave in order: DISCONNECT, and all that was written before it."""
         self._closing = True
+        if self.status.state is not ConnectionState.CLOSED:
+            self.status = ClientStatus(ConnectionState.CLOSED)
         session = self.session
         connection = session.connection
         session.end(
@@ -217,6 +234,7 @@ class Upkeep:
         """Let everybody who follows the connection know."""
         match event:
             case Connected():
+                self.status = ClientStatus(ConnectionState.CONNECTED)
                 logger.info(
                     "Connected to %s as %r (MQTT %s, session %s).",
                     event.url,
@@ -225,6 +243,8 @@ class Upkeep:
                     "resumed" if event.session_present else "new",
                 )
             case ConnectionLost():
+                if self.status.state is ConnectionState.CONNECTED:
+                    self.status = ClientStatus(ConnectionState.CONNECTING, event.reason)
                 logger.warning("%s", event.reason)
             case Reconnecting():
                 logger.info(

@@ -17,6 +17,7 @@ class Outgoing:
 
     __slots__ = (
         "_done",
+        "_on_end",
         "abandoned",
         "error",
         "payload",
@@ -29,7 +30,13 @@ class Outgoing:
     )
 
     def __init__(
-        self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool,
+        properties: Properties,
+        on_end: Callable[[Outgoing], None] | None = None,
     ) -> None:
         self.topic = topic
         self.payload = payload
@@ -40,17 +47,30 @@ class Outgoing:
         self.reason_text = ""
         self.error: MqttError | None = None
         self.abandoned = False  # nobody waits for it any more
-        self._done = anyio.Event()
+        # Who publishes one message waits for the event; who publishes many is called.
+        self._on_end = on_end
+        self._done = anyio.Event() if on_end is None else None
 
     def finish(self) -> None:
-        self._done.set()
+        """The broker has taken or refused the message."""
+        if self._done is not None:
+            self._done.set()
+        elif self._on_end is not None:
+            self._on_end(self)
 
     def fail(self, error: MqttError) -> None:
+        """The broker never will."""
         self.error = error
-        self._done.set()
+        self.finish()
+
+    def belongs_to(self, on_end: Callable[[Outgoing], None]) -> bool:
+        """Whether its end is told there."""
+        return self._on_end == on_end
 
     async def wait(self) -> None:
-        """Until the broker has taken or refused the message, or never will."""
+        """Until the message has come to its end; not for those who are called."""
+        if self._done is None:
+            raise AssertionError("its end is told by a call")
         try:
             await self._done.wait()
         except BaseException:

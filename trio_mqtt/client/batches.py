@@ -1,0 +1,117 @@
+"""Publishing many messages for the price of few waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import anyio
+
+from trio_mqtt.client.arguments import Payload, check_topic, payload_bytes
+from trio_mqtt.client.session import Session
+from trio_mqtt.client.waiting import Outgoing
+from trio_mqtt.errors import MqttError, RefusedError
+from trio_mqtt.protocol.properties import Properties
+
+Pairs = Iterable[tuple[str, Payload]]
+
+
+class _Batch:
+    """The messages of QoS 1 and 2 of one call that are under way."""
+
+    __slots__ = ("_done", "error", "open", "url")
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.open = 0
+        self.error: MqttError | None = None  # the first
+        self._done: anyio.Event | None = None
+
+    def on_end(self, item: Outgoing) -> None:
+        self.open -= 1
+        if self.error is None:
+            if item.error is not None:
+                self.error = item.error
+            elif item.reason.is_failure:
+                self.error = refused_message(self.url, item)
+        if self._done is not None and not self.open:
+            self._done.set()
+
+    async def all_done(self) -> None:
+        if self.open:
+            self._done = anyio.Event()
+            await self._done.wait()
+
+
+async def publish_batch(
+    session: Session, messages: Pairs, qos: int, retain: bool, properties: Properties
+) -> int:
+    """Publish all `messages`; returns how many."""
+    session.begin_to_wait()
+    try:
+        if qos:
+            return await _acknowledged(session, messages, qos, retain, properties)
+        return await _unacknowledged(session, messages, retain, properties)
+    finally:
+        session.end_to_wait()
+
+
+async def _unacknowledged(
+    session: Session, messages: Pairs, retain: bool, properties: Properties
+) -> int:
+    count = 0
+    connection = session.connection
+    for topic, payload in messages:
+        if not isinstance(payload, bytes):
+            payload = payload_bytes(payload)
+        if type(topic) is not str:
+            check_topic(topic)
+        while connection is None or connection.full or connection is not session.connection:
+            connection = await session.connected()
+            if connection.full:
+                await connection.room()
+        head, after = connection.protocol.message_head(topic, len(payload), 0, retain, properties)
+        connection.gather_message(head + after, payload)
+        connection.flush_soon()
+        count += 1
+    return count
+
+
+async def _acknowledged(
+    session: Session, messages: Pairs, qos: int, retain: bool, properties: Properties
+) -> int:
+    count = 0
+    connection = await session.connected()
+    batch = _Batch(connection.url)
+    try:
+        for topic, payload in messages:
+            if not isinstance(payload, bytes):
+                payload = payload_bytes(payload)
+            if type(topic) is not str:
+                check_topic(topic)
+            if not session.may_begin():
+                await session.turn()
+            if batch.error is not None:
+                break
+            batch.open += 1
+            try:
+                session.begin(topic, payload, qos, retain, properties, batch.on_end)
+            except BaseException:
+                batch.open -= 1
+                raise
+            count += 1
+        await batch.all_done()
+    except BaseException:
+        session.abandon(batch.on_end)
+        raise
+    if batch.error is not None:
+        raise batch.error
+    return count
+
+
+def refused_message(url: str, item: Outgoing) -> RefusedError:
+    """The error for a message that the broker did not take."""
+    return RefusedError(
+        f"The broker at {url} refused the message on {item.topic!r}:"
+        f" {item.reason.sentence}{item.reason_text}.",
+        item.reason,
+    )
