@@ -71,6 +71,6 @@ async def open_memory_broker(
         authentication_required=authentication_required,
         security=security,
     )
-    broker.locks.load()
+    await broker.locks.load()
     async with running(broker, storage=storage) as nursery:
         yield MemoryBroker(broker, nursery)

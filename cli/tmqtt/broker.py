@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import trio
 
 import trio_mqtt
 from tmqtt.running import Terminal
+from trio_mqtt.broker.server import reload
 
 _TICK = 0.1  # seconds: ten times a second is as often as a person sees
 _SAMPLE = 200  # events that are looked at in one tick; messages fill half of it
@@ -26,7 +27,11 @@ async def serve(
     """Be a broker until told to stop, and show what happens unless `quiet`."""
     _collect_less_often()
     with ExitStack() as last:
-        async with trio_mqtt.open_broker(*urls, security=security) as broker:
+        async with (
+            trio_mqtt.open_broker(*urls, security=security) as broker,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(_reload_when_told, broker, terminal)
             if quiet:
                 _tell_warnings(terminal.warn)
                 await trio.sleep_forever()
@@ -41,6 +46,19 @@ async def serve(
             while True:
                 await trio.sleep(_TICK)
                 screen.tick(watch)
+
+
+async def _reload_when_told(broker: trio_mqtt.Broker, terminal: Terminal) -> None:
+    """Read the password and access files again at each SIGHUP; what fails is told as a warning."""
+    tell, told = trio.open_memory_channel[None](1)
+
+    def on_signal() -> None:
+        with suppress(trio.WouldBlock):  # it is told already
+            tell.send_nowait(None)
+
+    terminal.reload = on_signal
+    async for _ in told:
+        await reload(broker)
 
 
 def _collect_less_often() -> None:

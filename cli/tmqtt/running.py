@@ -18,6 +18,7 @@ from tmqtt.escaping import escape
 from tmqtt.output import STDERR, STDOUT, Output, encoded, open_output
 
 _FAILURE = 1
+_HANGUP = getattr(signal, "SIGHUP", None)
 
 
 class CommandError(Exception):
@@ -36,6 +37,9 @@ class Terminal:
     messages: Output
     # What ends the command: cancelled by a signal, or when nobody reads the output any more.
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    # What to do when the process is told to read its settings again (SIGHUP); else that ends it, as
+    # it does when its terminal has gone.
+    reload: Callable[[], None] | None = None
     # The signal that asked the command to stop.
     signal: int | None = None
 
@@ -93,10 +97,24 @@ async def _run(command: Callable[[Terminal], Awaitable[None]], stopped: int | No
     return 128 + terminal.signal if stopped is None else stopped
 
 
+def _has_terminal() -> bool:
+    """Whether there is a terminal from which this process can be told to stop."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | getattr(os, "O_NOCTTY", 0)))
+    except OSError:
+        return False
+    return True
+
+
 def _handle_signals(terminal: Terminal) -> None:
     token = trio.lowlevel.current_trio_token()
+    had_terminal = _has_terminal()
 
     def stop(number: int, _frame: FrameType | None) -> None:
+        reload = terminal.reload if number == _HANGUP else None
+        if reload is not None and had_terminal == _has_terminal():
+            token.run_sync_soon(reload)
+            return
         if terminal.signal is not None:
             os._exit(128 + number)  # asked twice: whatever is still in the way no longer counts
         terminal.signal = number

@@ -6,8 +6,11 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 from tests.cli.programs import Program, running_broker
+from trio_mqtt.broker.password_changes import set_password
+from trio_mqtt.protocol.reason_codes import ReasonCode
 
 
 def test_three_terminals(on_screen: tuple[Program, str]) -> None:
@@ -224,6 +227,23 @@ def test_a_listener_for_others_must_say_who_may_connect() -> None:
         r"Error: Anybody who can reach mqtt://0\.0\.0\.0:0 could connect to this broker\..*"
         r"--password-file FILE.*--allow-anonymous"
     )
+
+
+def test_a_broker_with_passwords_reads_them_again_when_told(tmp_path: Path) -> None:
+    path = tmp_path / "passwords"
+    set_password(path, "alice", b"right", create=True)
+    with running_broker("mqtt://0.0.0.0:0", "--password-file", str(path)) as (broker, url):
+        broker.out.expect("Clients may connect with a user name and a password\\.\n")
+        port = url.rpartition(":")[2]
+        for password, code in (("right", 0), ("wrong", ReasonCode.BAD_USER_NAME_OR_PASSWORD)):
+            with Program("pub", "a", "-b", f"mqtt://alice:{password}@127.0.0.1:{port}") as pub:
+                assert pub.ended() == code
+        path.write_text("nonsense")
+        broker.process.send_signal(signal.SIGHUP)
+        broker.err.expect("Warning: Line 1 of .*The settings stay as they were\\.")
+        with Program("pub", "a", "-b", f"mqtt://alice:right@127.0.0.1:{port}") as pub:
+            assert pub.ended() == 0
+        assert broker.stop() == 0
 
 
 def test_a_quiet_broker_prints_nothing(in_pipe: tuple[Program, str]) -> None:

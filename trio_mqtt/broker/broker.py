@@ -149,7 +149,7 @@ class Broker:
         another password are disconnected. Raises ConfigurationError where a file cannot be used:
         then all of them hold as they were.
         """
-        self.locks.load()
+        await self.locks.load()
         for connection in list(self._connections):
             identity = connection.identity
             if identity is not None and not self.locks.still_knows(identity):

@@ -108,11 +108,13 @@ class Credentials:
     async def _by_password(
         self, client: ClientInfo, username: str, passwords: PasswordCheck
     ) -> Identity | AuthenticationRefused:
+        entry = passwords.entry(username)
+        if self._locks.remembers(username, self._connect.password):
+            return Identity(replace(client, authenticated=True), entry=entry)
         hashing = self._locks.hashing
         waiting = hashing.statistics().tasks_waiting
         if waiting >= self._connection.broker.limits.maximum_password_checks:
             return TOO_MANY
-        entry = passwords.entry(username)
         # A client that leaves meanwhile leaves the thread behind, which occupies its place until it
         # is done: hashing has no more than those.
         right = await trio.to_thread.run_sync(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 import trio
 
 from trio_mqtt.broker.access import AccessHooks
+from trio_mqtt.broker.file_rules import FileRules
 from trio_mqtt.broker.permissions import Permissions, RuleBook
 from trio_mqtt.broker.security import Security, is_local
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio_mqtt.broker.access import AccessControl, AccessRules, ClientInfo, PasswordCheck
     from trio_mqtt.broker.credentials import Identity
     from trio_mqtt.broker.limits import Limits
@@ -54,13 +58,14 @@ class Locks:
             return None
         return Permissions(client, self.rules, own)
 
-    def load(self) -> None:
+    async def load(self) -> None:
         """Read the files anew, all or none.
 
         Raises ConfigurationError, and then everything is as it was.
         """
-        self.passwords = self.security.passwords
-        self.rules.rules = self.security.access
+        security = self.security
+        passwords, rules = await trio.to_thread.run_sync(_read, security)
+        self.passwords, self.rules.rules = passwords, rules
         self.rules.changed()
 
     def allows_anonymous(self, listen: Listen | None) -> bool:
@@ -76,9 +81,35 @@ class Locks:
             return listen.allow_anonymous
         return self.security.allow_anonymous
 
+    def remembers(self, username: str, password: bytes | None) -> bool:
+        """Whether the password was right before, which a password file can tell without hashing."""
+        recall: Callable[[str, bytes | None], bool] | None
+        recall = getattr(self.passwords, "remembers", None)
+        return recall is not None and recall(username, password)
+
     def still_knows(self, identity: Identity) -> bool:
         """Whether the password that a client has shown is still its user's."""
         username = identity.client.username
         if identity.entry is None or self.passwords is None or username is None:
             return True
         return self.passwords.entry(username) == identity.entry
+
+
+def _read(security: Security) -> tuple[PasswordCheck | None, AccessRules | None]:
+    """Read the files; what is a program's own is as it is. Raises ConfigurationError."""
+    passwords, access = security.passwords, security.access
+    warnings: tuple[str, ...] = ()
+    if isinstance(passwords, (str, os.PathLike)):
+        from trio_mqtt.broker.passwords import PasswordFile
+
+        passwords = PasswordFile.load(passwords)
+        warnings += passwords.warnings
+    if isinstance(access, (str, os.PathLike)):
+        from trio_mqtt.broker.access_rules import AccessFile
+
+        file = AccessFile.load(access)
+        warnings += file.warnings
+        access = FileRules(file)
+    for warning in warnings:
+        logger.warning("%s", warning)
+    return passwords, access

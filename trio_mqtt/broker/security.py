@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
 class Security:
     """Who may connect to a broker, and what they may do there.
 
-    `passwords` are user names and passwords, `access` the rules that clients are held to, `hooks` a
-    program's own decisions, which come last. `allow_anonymous` lets in clients that prove nothing;
-    by default they may come from this machine only, and only where there are no passwords.
+    `passwords` is a password file (which `tmqtt passwd` makes, or Mosquitto's) or a program's own
+    check, `access` an access file (Mosquitto's format, or TOML) or a program's own rules;
+    `Broker.reload` reads both files again. `hooks` are a program's own decisions, which come last.
+    `allow_anonymous` lets in clients that prove nothing; by default they may come from this machine
+    only, and only where there are no passwords.
 
-        Security(passwords=my_passwords, hooks=MyHooks())
+        Security(passwords="passwords", access="access.acl")
     """
 
-    passwords: PasswordCheck | None = None
-    access: AccessRules | None = None
+    passwords: PasswordCheck | str | os.PathLike[str] | None = None
+    access: AccessRules | str | os.PathLike[str] | None = None
     hooks: AccessControl | None = None
     allow_anonymous: bool | None = None
 

@@ -71,7 +71,7 @@ async def open_broker(
         authentication_required=authentication_required,
         security=security,
     )
-    broker.locks.load()
+    await broker.locks.load()
     asks_who = bool(broker.locks.asks_who or broker.authenticators or authentication_required)
     check_exposure(wanted, asks_who=asks_who, security=broker.locks.security)
     opened: list[Listener] = []

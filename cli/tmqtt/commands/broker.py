@@ -23,6 +23,24 @@ def broker(
             show_default=False,
         ),
     ] = None,
+    password_file: Annotated[
+        str | None,
+        typer.Option(
+            "--password-file",
+            metavar="FILE",
+            help="Ask for user names and passwords: FILE is what tmqtt passwd makes, or"
+            " Mosquitto's.",
+        ),
+    ] = None,
+    access_file: Annotated[
+        str | None,
+        typer.Option(
+            "--access-file",
+            "--acl-file",
+            metavar="FILE",
+            help="Hold clients to the rules in FILE: Mosquitto's format or, named .toml, TOML.",
+        ),
+    ] = None,
     allow_anonymous: Annotated[
         bool | None,
         typer.Option(
@@ -39,13 +57,16 @@ def broker(
     """Run a broker until Ctrl-C, and show its traffic.
 
     mqtt://0.0.0.0:1883 and mqtt://[::]:1883 listen at all addresses of this machine: say then who
-    may connect. Port 0 takes a free one. Several URLs listen at all of them.
+    may connect. Port 0 takes a free one. Several URLs listen at all of them. At SIGHUP the password
+    and access files are read again.
     """
     import trio_mqtt
     from tmqtt.broker import serve
     from tmqtt.running import run
 
-    security = trio_mqtt.Security(allow_anonymous=allow_anonymous)
+    security = trio_mqtt.Security(
+        passwords=password_file, access=access_file, allow_anonymous=allow_anonymous
+    )
     run(
         lambda terminal: serve(tuple(urls or ()), terminal, security=security, quiet=quiet),
         stopped=0,
