@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperGroup
@@ -13,7 +13,7 @@ from typer.main import get_command
 from tmqtt.command import lighten
 
 if TYPE_CHECKING:
-    from typer._click import Command, Context, HelpFormatter
+    from typer._click import Command, Context, HelpFormatter, Parameter
     from typer._click.shell_completion import CompletionItem
 
 # By what they are for: the name of each command, which is that of its module, and what it does.
@@ -34,9 +34,8 @@ _NAMES = [name for commands in COMMANDS.values() for name in commands]
 class _Commands(TyperGroup):
     """Commands that are loaded when they are called: `--help` loads none of them."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        lighten(self.params)
+    def get_params(self, ctx: Context) -> list[Parameter]:
+        return lighten(super().get_params(ctx))
 
     def list_commands(self, ctx: Context) -> list[str]:
         return _NAMES
@@ -70,7 +69,6 @@ class _Commands(TyperGroup):
             return None
         command = get_command(import_module(f"tmqtt.commands.{cmd_name}").app)
         command.name = cmd_name
-        lighten(command.params)
         # Completion is installed for all of them together.
         command.params = [entry for entry in command.params if entry.name not in _COMPLETION]
         return command

@@ -24,9 +24,8 @@ class Command(TyperCommand):
     passed by here where there is nothing for it to do.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        lighten(self.params)
+    def get_params(self, ctx: Context) -> list[Parameter]:
+        return lighten(super().get_params(ctx))
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, _with_properties_joined(args))
@@ -60,12 +59,13 @@ class Command(TyperCommand):
                 formatter.write(f"{line}\n")
 
 
-def lighten(parameters: list[Parameter]) -> None:
-    """Have the values of these options read without Typer's validators, where they need none."""
+def lighten(parameters: list[Parameter]) -> list[Parameter]:
+    """The same options, their values read without Typer's validators where they need none."""
     for parameter in parameters:
         if (read := _reader(parameter)) is not None:
             process = partial(_process, parameter, read)
             parameter.process_value = process  # type: ignore[method-assign] # of this one
+    return parameters
 
 
 def _reader(parameter: Parameter) -> Any:

@@ -48,6 +48,11 @@ class Painter:
         """Whether a line can be drawn anew in its place."""
         return not self._console.is_dumb_terminal
 
+    @property
+    def width(self) -> int:
+        """The columns of the terminal, as it is now."""
+        return self._console.width
+
     def paint(self, line: Line) -> str:
         """The line, however long."""
         return "".join(

@@ -1,57 +1,201 @@
-"""`tmqtt pub`: publish a message, once or on a schedule."""
+"""`tmqtt pub`: publish messages, once or on a schedule."""
 
 from __future__ import annotations
 
-import itertools
 import os
-import time
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import trio
 
 import trio_mqtt
 from tmqtt.connecting import open_connection
-from tmqtt.printing import lines_for
+from tmqtt.payloads import (
+    GREETING,
+    Lines,
+    Payloads,
+    Random,
+    Same,
+    Written,
+    whole_file,
+    whole_input,
+)
+from tmqtt.pub_view import PubView, open_view
 from tmqtt.running import CommandError, Terminal
 from tmqtt.schedule import Schedule
 from tmqtt.settings import ConnectionOptions
+from tmqtt.templates import Template
+
+# Messages of QoS 1 and 2 that are on their way at once: a slow broker does not hold up the
+# schedule at once, and what waits for it has a bound.
+_ON_THE_WAY = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where payloads come from: of these, the one that is set; of none, a greeting."""
+
+    message: str | None = None
+    file: str | None = None
+    empty: bool = False
+    whole_input: bool = False
+    lines: bool = False
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PubOptions:
-    """What to publish. `every` is in seconds, `count` None goes on for ever."""
+    """What to publish. Durations are in seconds; where `count` is None it goes on for ever."""
 
-    topic: str
-    message: str | None
-    every: float | None
-    count: int | None
-    qos: int
-    retain: bool
+    topics: tuple[str, ...]
+    source: Source
+    raw: bool = False
+    every: float | None = None
+    count: int | None = None
+    span: float | None = None
+    qos: int = 0
+    retain: bool = False
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    verbose: bool = False
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one message to each topic, and done."""
+        return self.count == 1 and not self.source.lines
 
 
 async def publish(options: PubOptions, connection: ConnectionOptions, terminal: Terminal) -> None:
-    """Publish as the options say, and show each message that was."""
-    problem = trio_mqtt.topic_name_problem(options.topic)
+    """Publish as the options say; in a terminal, show how it goes."""
+    topics = [_topic(topic, raw=options.raw) for topic in options.topics]
+    payloads = await _payloads(options)
+    async with open_view(options, terminal) as view:
+        publisher = _Publisher(options, view)
+        try:
+            async with open_connection(
+                connection, terminal, reconnect=not options.is_single
+            ) as client:
+                await publisher.run(client, topics, payloads)
+        finally:
+            view.end()
+    if publisher.refusal is not None:
+        raise publisher.refusal
+
+
+class _Publisher:
+    """Publishes message after message, on schedule."""
+
+    def __init__(self, options: PubOptions, view: PubView) -> None:
+        self._options = options
+        self._view = view
+        self._properties = cast(trio_mqtt.Properties, options.properties)
+        self._room = trio.CapacityLimiter(_ON_THE_WAY)
+        # The last refusal by the broker.
+        self.refusal: trio_mqtt.RefusedError | None = None
+
+    async def run(
+        self, client: trio_mqtt.Client, topics: list[Template], payloads: Payloads
+    ) -> None:
+        qos = self._options.qos
+        async with trio.open_nursery() as nursery, aclosing(self._turns()) as turns:
+            async for number in turns:
+                payload = await payloads.next(number)
+                if payload is None:
+                    break
+                for template in topics:
+                    topic = template.text(number)
+                    if not template.is_constant:
+                        _check(topic)
+                    if qos == 0 or self._options.is_single:
+                        await self._publish(client, topic, payload)
+                        continue
+                    token = object()
+                    await self._room.acquire_on_behalf_of(token)
+                    nursery.start_soon(self._publish, client, topic, payload, token)
+                    await trio.lowlevel.checkpoint()  # so that they begin in their order
+                await self._view.room()
+
+    async def _turns(self) -> AsyncGenerator[int, None]:
+        """The numbers of the messages, each when it is due."""
+        options = self._options
+        start = trio.current_time()
+        end = start + options.span if options.span is not None else float("inf")
+        schedule = Schedule(start, options.every or 0.0)
+        number = 0
+        while options.count is None or number < options.count:
+            if options.every is not None:
+                due = schedule.next_due(trio.current_time())
+                if due >= end:
+                    return
+                await trio.sleep_until(due)
+            elif trio.current_time() >= end:
+                return
+            number += 1
+            yield number
+
+    async def _publish(
+        self, client: trio_mqtt.Client, topic: str, payload: bytes, token: object = None
+    ) -> None:
+        options = self._options
+        began = trio.current_time()
+        self._view.sent(topic, payload)
+        try:
+            code = await client.publish(
+                topic,
+                payload,
+                qos=options.qos,
+                retain=options.retain,
+                properties=self._properties or None,
+            )
+        except trio_mqtt.RefusedError as error:
+            self.refusal = error
+            self._view.refused(str(error))
+        else:
+            if options.qos:
+                nobody = code == trio_mqtt.ReasonCode.NO_MATCHING_SUBSCRIBERS
+                self._view.acknowledged(trio.current_time() - began, nobody=nobody)
+        finally:
+            if token is not None:
+                self._room.release_on_behalf_of(token)
+
+
+async def _payloads(options: PubOptions) -> Payloads:
+    source = options.source
+    if source.lines:
+        return Lines()
+    if source.size is not None:
+        return Random(source.size)
+    if source.file is not None:
+        return Same(await whole_file(source.file))
+    if source.whole_input:
+        return Same(await whole_input())
+    if source.empty:
+        return Same(b"")
+    message = GREETING if source.message is None else source.message
+    if options.raw and source.message is not None:
+        return Same(os.fsencode(message))
+    template = _template(message)
+    return Same(os.fsencode(template.text(1))) if template.is_constant else Written(template)
+
+
+def _topic(topic: str, *, raw: bool) -> Template:
+    template = Template.literal(topic) if raw else _template(topic)
+    if template.is_constant:
+        _check(template.text(1))
+    return template
+
+
+def _template(text: str) -> Template:
+    try:
+        return Template(text)
+    except ValueError as error:
+        raise CommandError(f"{error} Or use --raw, to send braces as they are.", 2) from None
+
+
+def _check(topic: str) -> None:
+    problem = trio_mqtt.topic_name_problem(topic)
     if problem is not None:
         raise CommandError(
-            f"The topic {options.topic!r} {problem}: a message goes to one topic,"
-            " for example home/kitchen."
+            f"The topic {topic!r} {problem}: a message goes to one topic, for example home/kitchen."
         )
-    line = lines_for(terminal.output, with_topic=True)
-    every = options.every
-    async with open_connection(connection, terminal, reconnect=every is not None) as client:
-        schedule = Schedule(trio.current_time(), every or 0.0)
-        for _ in itertools.repeat(None) if options.count is None else range(options.count):
-            if every is not None:
-                await trio.sleep_until(schedule.next_due(trio.current_time()))
-            payload = _payload(options.message)
-            await client.publish(options.topic, payload, qos=options.qos, retain=options.retain)
-            terminal.output.put(line(options.topic, payload, options.retain))
-            await terminal.output.room()
-
-
-def _payload(message: str | None) -> bytes:
-    """The message as the bytes that were typed; without one, a greeting that tells the time."""
-    if message is None:
-        return b"Hello mqtt %d" % (time.time_ns() // 1_000_000)
-    return os.fsencode(message)

@@ -66,11 +66,18 @@ def run(command: Callable[[Terminal], Awaitable[None]], *, stopped: int | None =
         code = trio.run(_run, command, stopped)
     except (trio_mqtt.MqttError, CommandError) as error:
         text = str(error)
-        code = error.code if isinstance(error, CommandError) else _FAILURE
+        code = _code(error)
         if not text.endswith((".", "?", "!")):
             text += "."
         os.write(STDERR, encoded(f"Error: {escape(text[:1].upper() + text[1:])}\n"))
     sys.exit(code)
+
+
+def _code(error: trio_mqtt.MqttError | CommandError) -> int:
+    if isinstance(error, CommandError):
+        return error.code
+    # What the broker refused has the broker's own code.
+    return int(error.reason_code) if isinstance(error, trio_mqtt.RefusedError) else _FAILURE
 
 
 async def _run(command: Callable[[Terminal], Awaitable[None]], stopped: int | None) -> int:

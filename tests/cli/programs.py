@@ -16,14 +16,18 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import IO
 
+import pyte
+
 # Seconds until something that must happen is given up; generous, for machines that are busy.
 DEADLINE = 30.0
 
 # The last one would have every process compile the package anew.
 _NOT_INHERITED = (
-    "NO_COLOR", "FORCE_COLOR", "COLUMNS", "TMQTT_BROKER", "PYTHONDONTWRITEBYTECODE",
+    "NO_COLOR", "FORCE_COLOR", "COLUMNS", "TMQTT_BROKER", "TMQTT_PASSWORD", "TMQTT_PROFILE",
+    "PYTHONDONTWRITEBYTECODE",
 )  # fmt: skip
 
+LINES = 24  # of a pseudo-terminal
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _MODULE = ("-m", "tmqtt")
 _BECOME = "; os.execv(sys.executable, [sys.executable, '-m', 'tmqtt', *sys.argv[1:]])"
@@ -99,7 +103,9 @@ class Program:
         self,
         *arguments: str | bytes,
         terminal: bool = False,
+        columns: int = 250,
         stdout: int | None = subprocess.PIPE,
+        stdin: int = subprocess.DEVNULL,
         environment: Mapping[str, str] = {},  # never changed
     ) -> None:
         inherited = {
@@ -110,7 +116,7 @@ class Program:
         self._keyboard = -1
         if terminal:
             self._keyboard, inner = pty.openpty()
-            termios.tcsetwinsize(inner, (24, 250))
+            termios.tcsetwinsize(inner, (LINES, columns))
             self.process = subprocess.Popen(
                 [sys.executable, *_IN_TERMINAL, *arguments],
                 stdin=inner,
@@ -124,7 +130,7 @@ class Program:
             return
         self.process = subprocess.Popen(
             [sys.executable, *(_WITHOUT_STDOUT if stdout is None else _MODULE), *arguments],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
             env=everything,
@@ -172,6 +178,13 @@ class Program:
         if self._keyboard >= 0:
             os.close(self._keyboard)
             self._keyboard = -1
+
+
+def screen(data: bytes, columns: int) -> list[str]:
+    """The lines of a terminal of so many columns, after `data` was written to it."""
+    display = pyte.Screen(columns, LINES)
+    pyte.ByteStream(display).feed(data)
+    return [line.rstrip() for line in display.display]
 
 
 def _take(file: IO[bytes] | None) -> Stream:

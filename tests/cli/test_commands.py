@@ -48,7 +48,7 @@ def test_in_pipes_payloads_are_raw(in_pipe: tuple[Program, str]) -> None:
     ):
         broker.out.expect(r" subscribed to raw/", times=3)
         with Program(
-            "pub", "raw/b/\x1b[2J", message, "-i", "\x1b[5m[b]", environment=address
+            "pub", "raw/b/\x1b[2J", message, "-v", "-i", "\x1b[5m[b]", environment=address
         ) as pub:
             assert pub.ended() == 0
         with Program("pub", "raw/a", "last", environment=address) as last:
@@ -61,7 +61,7 @@ def test_in_pipes_payloads_are_raw(in_pipe: tuple[Program, str]) -> None:
     assert payloads.out.data == message + b"\nlast\n"
     assert topics.out.data == b"raw/b/\x1b[2J " + message + b"\nraw/a last\n"
     broker.out.expect(re.escape(r"\x1b[5m[b] → raw/b/\x1b[2J \x1b[31m[red]\xff\u202e") + "\n")
-    assert payloads.err.data == topics.err.data == pub.err.data == b""
+    assert payloads.err.data == topics.err.data == pub.err.data == last.out.data == b""
 
 
 def test_any_of_them_may_be_stopped_and_started_again() -> None:
@@ -113,10 +113,10 @@ def test_counts_end_both_commands(in_pipe: tuple[Program, str]) -> None:
     with Program("sub", "n", "--count", "3", "-q", "2", "-b", url) as sub:
         broker.out.expect(r"subscribed to n \(QoS 2\)")
         with Program(
-            "pub", "n", "one", "--count", "2", "--every", "1ms", "-q", "2", "-b", url
+            "pub", "n", "one", "--count", "2", "--every", "1ms", "-q", "2", "-v", "-b", url
         ) as pub:
             assert pub.ended() == 0
-        with Program("pub", "n", "--count", "5", "-b", url, "-V", "3.1") as hasty:
+        with Program("pub", "n", "--count", "5", "-v", "-b", url, "-V", "3.1") as hasty:
             assert hasty.ended() == 0
         assert pub.out.data == b"n one\nn one\n"
         assert hasty.out.data.count(b"Hello mqtt") == 5

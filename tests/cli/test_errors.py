@@ -150,7 +150,7 @@ def test_a_refusal_by_the_broker_is_the_exit_code(
 def test_a_broker_that_knows_only_mqtt_3_is_spoken_to_so() -> None:
     with (
         broker_that_answers(b"\x20\x02\x00\x01", b"\x20\x02\x00\x00") as url,
-        Program("pub", "a", "b", "-b", url) as pub,
+        Program("pub", "a", "b", "-v", "-b", url) as pub,
     ):
         assert pub.ended() == 0
         assert pub.out.data == b"a b\n"

@@ -56,7 +56,7 @@ def test_a_broker_serves_and_stops_while_its_terminal_takes_nothing() -> None:
         # Each line is some 250 characters long, and the terminal holds a few thousand.
         with Program("pub", "a", "x" * 200, "--count", "100", "-w", "-b", url) as pub:
             assert pub.ended() == 0
-        with Program("pub", "a", "--every", "20ms", "--count", "100", "-q", "2", "-b", url) as pub:
+        with Program("pub", "a", "--every", "20ms", "--count", "100", "-q", "2", "-vb", url) as pub:
             assert pub.ended() == 0
             assert pub.out.data.count(b"\n") == 100
         broker.send_signal(signal.SIGTERM)
