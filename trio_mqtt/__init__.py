@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access import PasswordCheck as PasswordCheck
     from trio_mqtt.broker.access import Publication as Publication
     from trio_mqtt.broker.access import SubscriptionRequest as SubscriptionRequest
+    from trio_mqtt.broker.activity import BrokerActivity as BrokerActivity
+    from trio_mqtt.broker.activity import ConnectionOpened as ConnectionOpened
+    from trio_mqtt.broker.activity import EventStream as EventStream
+    from trio_mqtt.broker.activity import KeepAliveExpired as KeepAliveExpired
+    from trio_mqtt.broker.activity import MessageAcknowledged as MessageAcknowledged
+    from trio_mqtt.broker.activity import MessageDelivered as MessageDelivered
+    from trio_mqtt.broker.activity import MessagePublished as MessagePublished
+    from trio_mqtt.broker.activity import MessageRefused as MessageRefused
+    from trio_mqtt.broker.activity import MessagesDropped as MessagesDropped
+    from trio_mqtt.broker.activity import Pinged as Pinged
+    from trio_mqtt.broker.activity import RetainedChanged as RetainedChanged
+    from trio_mqtt.broker.activity import SubscriptionRefused as SubscriptionRefused
+    from trio_mqtt.broker.activity import WillPublished as WillPublished
     from trio_mqtt.broker.authentication import Authenticated as Authenticated
     from trio_mqtt.broker.authentication import AuthenticationExchange as AuthenticationExchange
     from trio_mqtt.broker.authentication import AuthenticationRefused as AuthenticationRefused
@@ -98,6 +111,19 @@ _HOMES = {
     "PasswordCheck": "broker.access",
     "Publication": "broker.access",
     "SubscriptionRequest": "broker.access",
+    "BrokerActivity": "broker.activity",
+    "ConnectionOpened": "broker.activity",
+    "EventStream": "broker.activity",
+    "KeepAliveExpired": "broker.activity",
+    "MessageAcknowledged": "broker.activity",
+    "MessageDelivered": "broker.activity",
+    "MessagePublished": "broker.activity",
+    "MessageRefused": "broker.activity",
+    "MessagesDropped": "broker.activity",
+    "Pinged": "broker.activity",
+    "RetainedChanged": "broker.activity",
+    "SubscriptionRefused": "broker.activity",
+    "WillPublished": "broker.activity",
     "Authenticated": "broker.authentication",
     "AuthenticationExchange": "broker.authentication",
     "AuthenticationRefused": "broker.authentication",

@@ -9,9 +9,19 @@ from itertools import chain
 
 import trio
 
+from trio_mqtt.broker.activity import (
+    BrokerActivity,
+    ConnectionOpened,
+    EventStream,
+    Followers,
+    MessagePublished,
+    MessageRefused,
+    RetainedChanged,
+    SessionEvent,
+)
 from trio_mqtt.broker.authentication import Authenticator
 from trio_mqtt.broker.batch import Batch, remaining_properties, size_of
-from trio_mqtt.broker.connection import Connection
+from trio_mqtt.broker.connection import NOT_PERMITTED, Connection
 from trio_mqtt.broker.events import Watch, Watchers
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.locks import Locks
@@ -67,6 +77,7 @@ class Broker:
         self.authentication_required = authentication_required
         self.statistics = Statistics()
         self.watchers = Watchers()
+        self.followers = Followers()
         self.timers = Timers()
         self.router = Router(limits.maximum_topic_levels, options.shared_strategy)
         self.retained = RetainedMessages(
@@ -102,6 +113,27 @@ class Broker:
         counted.
         """
         return self.watchers.watch(limit)
+
+    def events(
+        self, *kinds: type[BrokerActivity], limit: int = 10_000
+    ) -> AbstractContextManager[EventStream]:
+        """Follow what happens, event by event: of the `kinds` given, or of all.
+
+        Events wait until they are taken, at most `limit`; those beyond are counted as lost. So
+        whoever follows never holds up the broker.
+
+            with broker.events(ClientConnected, ClientDisconnected) as events:
+                async for event in events:
+                    print(event)
+        """
+        return self.followers.follow(kinds, limit)
+
+    def record(self, event: SessionEvent) -> None:
+        """Something has happened that both samples and streams have."""
+        if self.watchers.present:
+            self.watchers.record(event)
+        if type(event) in self.followers.wanted:
+            self.followers.tell(event)
 
     # -- connections ----------------------------------------------------------------------------
 
@@ -172,6 +204,11 @@ class Broker:
         """A client published what it may not: the messages go nowhere."""
         self.statistics.messages_received += len(messages)
         self.statistics.messages_dropped += len(messages)
+        if MessageRefused in self.followers.wanted:
+            for message in messages if isinstance(messages, Sequence) else messages.messages:
+                self.followers.tell(
+                    MessageRefused(session.client_id, message.topic, NOT_PERMITTED[1])
+                )
 
     def enter(self, connection: Connection) -> bool:
         """A connection begins; whether there is room for it."""
@@ -183,6 +220,11 @@ class Broker:
             return False
         self._full = False
         self._connections[connection] = None
+        if ConnectionOpened in self.followers.wanted:
+            listen = connection.stream.origin.listener
+            self.followers.tell(
+                ConnectionOpened(connection.stream.peer, "" if listen is None else listen.url)
+            )
         return True
 
     def leave(self, connection: Connection) -> None:
@@ -208,6 +250,7 @@ class Broker:
             connection.end(ReasonCode.SERVER_SHUTTING_DOWN, "the broker is shutting down")
         if self._connections:
             await self._all_gone.wait()
+        self.followers.end()
 
     def _anything_waits(self) -> bool:
         """Whether a message is on its way to a client that is connected."""
@@ -261,11 +304,17 @@ class Broker:
         self._routed_at = batch.received_at
         if self.watchers.present:
             self.watchers.record_messages(batch)
+        wanted = self.followers.wanted
+        if wanted and MessagePublished in wanted:
+            sender = batch.sender
+            self.followers.published(None if sender is None else sender.client_id, batch.messages)
         for message in retained:
             if batch.sender is None or not self.router.is_reserved(message.topic):
-                self.statistics.messages_dropped += not self.retained.store(
-                    message, batch.received_at
-                )
+                stored = self.retained.store(message, batch.received_at)
+                self.statistics.messages_dropped += not stored
+                if RetainedChanged in wanted:
+                    removed = not stored or not message.payload
+                    self.followers.tell(RetainedChanged(message.topic, removed))
         return self.router.publish(batch)
 
     def reason_for(self, message: Publish) -> tuple[ReasonCode, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.acknowledgements import Acknowledgements
+from trio_mqtt.broker.activity import KeepAliveExpired, MessageAcknowledged
 from trio_mqtt.broker.aliases import TopicAliases
 from trio_mqtt.broker.authentication import Authentication
 from trio_mqtt.broker.batch import Batch, size_of
@@ -229,16 +230,15 @@ class Connection:
             self.aliases = TopicAliases(maximum)
         self.broker.statistics.clients_accepted += 1
         self.broker.statistics.clients_connected += 1
-        if self.broker.watchers.present:
-            self.broker.watchers.record(
-                ClientConnected(
-                    session.client_id,
-                    self.stream.peer,
-                    connect.protocol_version.text,
-                    self.username,
-                    answer.session_present,
-                )
+        self.broker.record(
+            ClientConnected(
+                session.client_id,
+                self.stream.peer,
+                connect.protocol_version.text,
+                self.username,
+                answer.session_present,
             )
+        )
         self.writer.write(data)
         keep_alive = answer.properties.get("server_keep_alive", connect.keep_alive)
         self._cancel_deadline()
@@ -413,6 +413,8 @@ class Connection:
                             session.receiver.refused(packet.packet_id)
                             self.requests.refuse(_no_room(packet), session)
             elif isinstance(packet, (PubAckRun, PubAck)):  # alone, with a reason code
+                if self.broker.followers.wanted:
+                    self._tell_acknowledged(packet, session)
                 try:
                     if isinstance(packet, PubAckRun):
                         session.sender.on_pubacks(packet.packet_ids)
@@ -439,6 +441,15 @@ class Connection:
         if self._waited_for and session.sender.quota > 0:
             self._waited_for = False
             self._quota.unpark_all()
+
+    def _tell_acknowledged(self, packet: PubAckRun | PubAck, session: Session) -> None:
+        """Tell those who follow it that the client has taken over messages."""
+        followers = self.broker.followers
+        if MessageAcknowledged in followers.wanted:
+            ids = packet.packet_ids if isinstance(packet, PubAckRun) else [packet.packet_id]
+            in_flight = session.sender.in_flight
+            known = [in_flight[packet_id] for packet_id in ids if packet_id in in_flight]
+            followers.acknowledged(session.client_id, known)
 
     def _publish(
         self,
@@ -485,6 +496,8 @@ class Connection:
         if left > 0:
             self._deadline = self.broker.timers.after(left, lambda: self._check_keep_alive(timeout))
         else:
+            if KeepAliveExpired in self.broker.followers.wanted and self.session is not None:
+                self.broker.followers.tell(KeepAliveExpired(self.session.client_id))
             self.end(ReasonCode.KEEP_ALIVE_TIMEOUT, f"nothing came for {timeout:g} s")
 
     def _cancel_deadline(self) -> None:
@@ -546,15 +559,13 @@ class Connection:
         if self._expiry is not None:
             self._expiry.cancel()
         session = self.session
-        watchers = self.broker.watchers
         if session is not None:
             self.broker.sessions.release(self, session)
         if self._accepted and session is not None:
             self.broker.statistics.clients_connected -= 1
-            if watchers.present:
-                watchers.record(ClientDisconnected(session.client_id, self.reason))
-        elif watchers.present:
-            watchers.record(ClientRefused(self.client_id, self.stream.peer, self.reason))
+            self.broker.record(ClientDisconnected(session.client_id, self.reason))
+        else:
+            self.broker.record(ClientRefused(self.client_id, self.stream.peer, self.reason))
         logger.info("%r (%s): %s", self.client_id, self.stream.peer, self.reason or "goodbye")
 
     # -- the client's receive maximum -----------------------------------------------------------
@@ -572,6 +583,7 @@ class Connection:
 
 def _no_room(message: Publish) -> Refused:
     return Refused(
+        message.topic,
         message.packet_id,
         message.qos,
         ReasonCode.QUOTA_EXCEEDED,

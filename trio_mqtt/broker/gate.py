@@ -105,7 +105,7 @@ class Gate:
         code = decided.reason_code
         if code not in ALLOWED[PacketType.PUBACK]:
             code = ReasonCode.NOT_AUTHORIZED
-        return Refused(packet.packet_id, packet.qos, code, decided.reason)
+        return Refused(packet.topic, packet.packet_id, packet.qos, code, decided.reason)
 
     async def publish(self, message: Publish | Will) -> Publish | AccessRefused | None:
         """What is published in place of a message; None if it is the same."""

@@ -7,6 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.access import AccessRefused, SubscriptionRequest
+from trio_mqtt.broker.activity import (
+    MessageAcknowledged,
+    MessageRefused,
+    Pinged,
+    SubscriptionRefused,
+)
 from trio_mqtt.broker.events import Subscribed, Unsubscribed
 from trio_mqtt.broker.screening import Refused, unoffered_filter
 from trio_mqtt.errors import LocalProtocolError
@@ -62,6 +68,9 @@ class Requests:
             self._unsubscribe(packet, session)
         elif isinstance(packet, PingReq):
             self._answer(PingResp())
+            followers = self._connection.broker.followers
+            if Pinged in followers.wanted:
+                followers.tell(Pinged(session.client_id))
         elif isinstance(packet, Disconnect):
             self._disconnect(packet, session)
         elif isinstance(packet, Auth):
@@ -71,20 +80,25 @@ class Requests:
 
     def refuse(self, message: Refused, session: Session) -> None:
         """Answer a message that goes nowhere (§3.4.2.1, §3.5.2.1)."""
-        statistics = self._connection.broker.statistics
         packet_id = message.packet_id
         if message.qos == 0:
-            statistics.messages_received += 1
-            statistics.messages_dropped += 1
+            self._count_refused(message, session)
             return
         self._connection.protocol.unacknowledged -= 1
         if message.qos == 2 and packet_id in session.receiver.accepted:
             self._answer(PubRec(packet_id))  # a repetition of one that was taken
             return
-        statistics.messages_received += 1
-        statistics.messages_dropped += 1
+        self._count_refused(message, session)
         answer = PubAck if message.qos == 1 else PubRec
         self._answer(answer(packet_id, message.reason_code), message.reason)
+
+    def _count_refused(self, message: Refused, session: Session) -> None:
+        broker = self._connection.broker
+        broker.statistics.messages_received += 1
+        broker.statistics.messages_dropped += 1
+        if MessageRefused in broker.followers.wanted:
+            reason = message.reason or message.reason_code.sentence
+            broker.followers.tell(MessageRefused(session.client_id, message.topic, reason))
 
     def _answer(self, packet: Answer | PingResp, reason: str = "") -> None:
         connection = self._connection
@@ -105,6 +119,9 @@ class Requests:
         item, release = session.sender.on_pubrec(packet.packet_id, packet.reason_code)
         if release:
             self._answer(PubRel(packet.packet_id))
+            followers = self._connection.broker.followers
+            if item is not None and MessageAcknowledged in followers.wanted:
+                followers.acknowledged(session.client_id, [(2, item)])
         elif item is None and not packet.reason_code.is_failure:
             self._answer(PubRel(packet.packet_id, ReasonCode.PACKET_IDENTIFIER_NOT_FOUND))
 
@@ -126,6 +143,7 @@ class Requests:
             # It was told in CONNACK, so this is a protocol error (§3.2.2.3.11 to .13).
             self._connection.end(*unoffered)
             return
+        followers = self._connection.broker.followers
         codes: list[ReasonCode] = []
         reasons: dict[str, None] = {}
         for index, options in enumerate(packet.subscriptions):
@@ -145,6 +163,8 @@ class Requests:
                 codes.append(ReasonCode(options.qos))
             else:
                 codes.append(problem[0])
+                if SubscriptionRefused in followers.wanted:
+                    followers.tell(SubscriptionRefused(session.client_id, asked, *problem))
                 if problem[1]:
                     reasons[problem[1]] = None
         # The tasks that send retained messages run only after this, so SUBACK comes first.
@@ -177,8 +197,8 @@ class Requests:
                 subscription.offer_retained(batch)
         if new:
             self._connection.start_delivery(subscription)
-        if broker.watchers.present:
-            broker.watchers.record(Subscribed(session.client_id, options.topic_filter, options.qos))
+        if broker.watchers.present or broker.followers.wanted:
+            broker.record(Subscribed(session.client_id, options.topic_filter, options.qos))
 
     def _problem(self, options: Subscription, session: Session) -> tuple[ReasonCode, str] | None:
         """The reason that refuses a subscription (§3.9.3), as code and in words, if one must."""
@@ -219,8 +239,8 @@ class Requests:
             known = session.renamed.pop(topic_filter, topic_filter)
             existed = broker.sessions.unsubscribe(session, known)
             codes.append(ReasonCode.SUCCESS if existed else ReasonCode.NO_SUBSCRIPTION_EXISTED)
-            if existed and broker.watchers.present:
-                broker.watchers.record(Unsubscribed(session.client_id, topic_filter))
+            if existed and (broker.watchers.present or broker.followers.wanted):
+                broker.record(Unsubscribed(session.client_id, topic_filter))
         self._answer(UnsubAck(packet.packet_id, codes))
 
     def _disconnect(self, packet: Disconnect, session: Session) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Refused:
     """Stands where a message of QoS 1 or 2 did that is answered with a reason code only."""
 
+    topic: str
     packet_id: int
     qos: int
     reason_code: ReasonCode
@@ -50,7 +51,7 @@ class Screen:
                     if code != ReasonCode.PAYLOAD_FORMAT_INVALID or packet.qos == 0:
                         self._protocol.violation = RemoteProtocolError(reason, code)
                         break
-                    passed.append(Refused(packet.packet_id, packet.qos, code, reason))
+                    passed.append(Refused(packet.topic, packet.packet_id, packet.qos, code, reason))
                     continue
             passed.append(packet)
         return passed

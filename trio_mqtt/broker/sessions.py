@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.activity import WillPublished
 from trio_mqtt.broker.batch import Batch, size_of
 from trio_mqtt.broker.screening import problem_of
 from trio_mqtt.broker.session import NEVER, Session
@@ -214,6 +215,8 @@ class Sessions:
         now = trio.current_time()
         batch = Batch([message], sender=session, received_at=now)
         self._broker.route(batch, [message] * will.retain)
+        if WillPublished in self._broker.followers.wanted:
+            self._broker.followers.tell(WillPublished(session.client_id, will.topic))
 
     def _expire(self, session: Session) -> None:
         """The session was not taken up again in time (§3.1.2.11.2)."""
@@ -300,7 +303,7 @@ class Sessions:
         new = subscription is None
         if subscription is None:
             subscription = Subscription(
-                session, options.topic_filter, broker.limits, broker.statistics
+                session, options.topic_filter, broker.limits, broker.statistics, broker.followers
             )
             session.subscriptions[options.topic_filter] = subscription
             broker.statistics.subscriptions += 1

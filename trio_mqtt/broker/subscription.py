@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.activity import (
+    EXPIRED,
+    NOT_ALLOWED,
+    QUEUE_FULL,
+    MessageDelivered,
+    MessagesDropped,
+)
 from trio_mqtt.broker.batch import Batch, size_of
 from trio_mqtt.protocol import packets
 from trio_mqtt.protocol.topics import parse_shared
@@ -18,6 +25,7 @@ from trio_mqtt.protocol.topics import parse_shared
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trio_mqtt.broker.activity import Followers
     from trio_mqtt.broker.connection import Connection
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.permissions import Permissions
@@ -61,12 +69,17 @@ class Target:
 class Subscription:
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
-    __slots__ = ("_at", "_current", "_decided", "_idle", "_incoming", "_limits", "_outgoing",
-                 "_statistics", "_waiting", "closed", "group", "resting", "serial", "session",
-                 "shared_filter", "target", "topic_filter")  # fmt: skip
+    __slots__ = ("_at", "_current", "_decided", "_followers", "_idle", "_incoming", "_limits",
+                 "_outgoing", "_statistics", "_waiting", "closed", "group", "resting", "serial",
+                 "session", "shared_filter", "target", "topic_filter")  # fmt: skip
 
     def __init__(
-        self, session: Session, topic_filter: str, limits: Limits, statistics: Statistics
+        self,
+        session: Session,
+        topic_filter: str,
+        limits: Limits,
+        statistics: Statistics,
+        followers: Followers,
     ) -> None:
         self.session = session
         self.topic_filter = topic_filter
@@ -77,6 +90,7 @@ class Subscription:
         self.group: SharedGroup | None = None  # the router's to set, where it is shared
         self._limits = limits
         self._statistics = statistics
+        self._followers = followers
         # Every batch holds at least one message, so the bounds on queued messages and on retained
         # messages that wait bound the channel too.
         self._incoming, self._outgoing = trio.open_memory_channel[tuple[Target, Batch]](
@@ -172,7 +186,8 @@ class Subscription:
                 or (count + 1) * share > limits.maximum_queued_messages
                 or (size + size_of(message)) * share > limits.maximum_queued_bytes
             ):
-                self._statistics.messages_dropped += not (qos == 0 and away)
+                if not (qos == 0 and away):
+                    self._drop(QUEUE_FULL)
                 continue
             fitting.append(message)
             count += 1
@@ -280,6 +295,23 @@ class Subscription:
             elif size >= JOIN:
                 await trio.lowlevel.checkpoint()  # others have something to send too
 
+    def _drop(self, reason: str) -> None:
+        """A message will not reach the client."""
+        self._statistics.messages_dropped += 1
+        if MessagesDropped in self._followers.wanted:
+            self._followers.tell(MessagesDropped(self.session.client_id, 1, reason))
+
+    def _refused(self, count: int) -> None:
+        """The client may not receive some messages."""
+        self._statistics.deliveries_refused += count
+        if count and MessagesDropped in self._followers.wanted:
+            self._followers.tell(MessagesDropped(self.session.client_id, count, NOT_ALLOWED))
+
+    def _tell_delivered(self, messages: Sequence[Publish]) -> None:
+        """Tell those who follow it that messages were sent."""
+        if MessageDelivered in self._followers.wanted:
+            self._followers.delivered(self.session.client_id, messages, self.target.qos)
+
     async def _ask_hooks(self, connection: Connection, current: tuple[Target, Batch]) -> None:
         """Let the program's hooks decide what is sent of the current batch."""
         target, batch = current
@@ -289,7 +321,7 @@ class Subscription:
         sent = await gate.deliver(batch, self._at)
         if self._current is not current:
             return  # it was withdrawn meanwhile
-        self._statistics.deliveries_refused += batch.count - self._at - len(sent)
+        self._refused(batch.count - self._at - len(sent))
         self._decided = self._replace(target, batch, sent)
 
     def _permitted(self, permissions: Permissions, batch: Batch) -> Batch | None:
@@ -301,7 +333,7 @@ class Subscription:
         refused = batch.count - self._at - len(allowed)
         if not refused:
             return batch
-        self._statistics.deliveries_refused += refused
+        self._refused(refused)
         current = self._current
         return None if current is None else self._replace(current[0], batch, allowed)
 
@@ -354,6 +386,8 @@ class Subscription:
         ):
             ready.append(joined)
             statistics.messages_sent += batch.count
+            if self._followers.wanted:
+                self._tell_delivered(batch.messages)
             self._current = None
             self._forget(batch)
             return len(joined)
@@ -364,24 +398,27 @@ class Subscription:
         messages = batch.messages
         keep_retain = target.retain_as_published or batch.retained
         append = ready.append
+        followed = bool(self._followers.wanted)
         for index in range(at, len(messages)):
             entry = encoded[index]
             if entry is None:
-                statistics.messages_dropped += 1
+                self._drop(EXPIRED)
                 continue
             if isinstance(entry, bytes):
                 if maximum is not None and len(entry) > maximum:
-                    statistics.messages_dropped += 1
+                    self._drop(EXPIRED)
                     continue
                 if aliases is not None:
                     entry = aliases.whole(messages[index].topic, entry, maximum)
                 append(entry)
                 size += len(entry)
                 sent += 1
+                if followed:
+                    self._tell_delivered((messages[index],))
                 continue
             before, after, qos = entry
             if maximum is not None and len(before) + 2 + len(after) > maximum:
-                statistics.messages_dropped += 1
+                self._drop(EXPIRED)
                 continue
             if sender.quota <= 0:
                 self._at = index
@@ -397,6 +434,8 @@ class Subscription:
             ready += before, packet_id.to_bytes(2, "big"), after
             size += len(before) + len(after)
             sent += 1
+            if followed:
+                self._tell_delivered((message,))
         statistics.messages_sent += sent
         self._at = 0
         self._current = None
