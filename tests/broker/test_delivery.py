@@ -10,11 +10,18 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, V31, V311
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel, Subscription
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import matches
+
+
+@pytest.fixture
+def options() -> BrokerOptions:
+    """Topics below $SYS are the tests' own."""
+    return BrokerOptions(system_topics_interval=0)
 
 
 @pytest.mark.normative(
