@@ -62,7 +62,7 @@ async def test_a_will_may_be_retained_and_has_its_properties(
 
 async def test_a_will_to_the_brokers_topics_reaches_nobody(join: Join, broker: Broker) -> None:
     watcher = await join("watcher")
-    await watcher.subscribe("$SYS/#")
+    await watcher.subscribe(Subscription("$SYS/#", retain_handling=2))
     await (await join("c", will=Will("$SYS/x", b"x", retain=True))).drop()
     await watcher.expect_nothing()
     assert len(broker.retained) == 0
