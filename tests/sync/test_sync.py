@@ -1,0 +1,205 @@
+"""The client without async: the same client, waited for by threads."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+import trio_mqtt
+from trio_mqtt import ConnectionLostError, LocalProtocolError, RefusedError, sync
+from trio_mqtt.client.message import ApplicationMessage
+from trio_mqtt.testing import BrokerAddress, broker_in_thread
+
+
+@pytest.fixture
+def broker() -> Iterator[BrokerAddress]:
+    with broker_in_thread() as broker:
+        yield broker
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def client(request: pytest.FixtureRequest, broker: BrokerAddress) -> Iterator[sync.Client]:
+    with sync.open_client(broker.url, backend=request.param) as client:
+        yield client
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_what_is_published_arrives(client: sync.Client, qos: int) -> None:
+    with client.subscribe("a/#", qos=qos) as messages:
+        client.publish("a/b", "hello", qos=qos, properties={"content_type": "text/plain"})
+        message = messages.get(timeout=10)
+        assert (message.topic, message.text, message.qos) == ("a/b", "hello", qos)
+        assert message.content_type == "text/plain"
+        assert client.publish_many((("a", str(n)) for n in range(2_500)), qos=qos) == 2_500
+        got = []
+        for message in messages:
+            got.append(message.text)
+            if len(got) == 2_500:
+                break
+        assert got == [str(n) for n in range(2_500)]
+
+
+def test_waits_may_be_bounded(client: sync.Client) -> None:
+    with client.subscribe("a") as messages:
+        with pytest.raises(TimeoutError):
+            messages.get(timeout=0.01)
+        client.publish("a", "1")
+        client.publish("a", "2")
+        assert [message.text for message in messages.until_quiet(0.5)] == ["1", "2"]
+        client.publish("a", "3")
+        assert messages.get().text == "3"
+
+
+def test_requests_are_answered(client: sync.Client, broker: BrokerAddress) -> None:
+    with sync.open_client(broker.url) as other, other.subscribe("echo", qos=1) as requests:
+
+        def answer() -> None:
+            requests.get(timeout=10).respond("pong")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert client.request("echo", "ping", timeout=10).text == "pong"
+        thread.join()
+    with pytest.raises(RefusedError, match="Nobody"):
+        client.request("nobody")
+
+
+def test_a_block_acknowledges(client: sync.Client) -> None:
+    with client.subscribe("a", qos=1, manual_acknowledgement=True) as messages:
+        for number in range(3):
+            client.publish("a", str(number), qos=1)
+        with messages.get(timeout=10) as message:
+            assert isinstance(message, ApplicationMessage)
+        messages.get(timeout=10).ack()
+        with pytest.raises(KeyError), messages.get(timeout=10):
+            raise KeyError
+
+
+def test_many_threads_share_a_client_and_a_subscription(client: sync.Client) -> None:
+    got: list[str] = []
+    with client.subscribe("a", qos=1) as messages:
+
+        def publish(first: int) -> None:
+            for number in range(first, first + 20):
+                client.publish("a", str(number), qos=1)
+
+        def take() -> None:
+            got.extend(messages.get(timeout=10).text for _ in range(40))
+
+        threads = [threading.Thread(target=publish, args=(n * 20,)) for n in range(4)]
+        threads += [threading.Thread(target=take) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(got, key=int) == [str(n) for n in range(80)]
+
+
+def test_the_connection_can_be_looked_at(client: sync.Client, broker: BrokerAddress) -> None:
+    client.wait_connected(timeout=10)
+    assert client.connected
+    assert client.url == broker.url
+    assert client.client_id
+    assert client.protocol_version == 5
+    assert str(client.status) == "connected"
+    assert client.late_responses == 0
+    assert "receive_maximum" in client.server_properties or client.server_properties == {}
+
+
+def test_errors_are_those_of_the_asynchronous_client(client: sync.Client) -> None:
+    with pytest.raises(LocalProtocolError, match="wildcard"):
+        client.publish("a/#")
+    with pytest.raises(TypeError, match="payload"):
+        client.publish("a", 5)  # type: ignore[arg-type]  # it is wrong
+    with pytest.raises(LocalProtocolError), client.subscribe("a#"):
+        pytest.fail("it was entered")
+    with pytest.raises(trio_mqtt.InvalidUrlError), sync.open_client("no url"):
+        pytest.fail("it was entered")
+    with (
+        pytest.raises(trio_mqtt.ConnectionFailedError),
+        sync.open_client("mqtt://127.0.0.1:1", connect_timeout=5),
+    ):
+        pytest.fail("nobody listens there")
+
+
+def test_an_error_in_the_block_leaves_it_as_it_is(broker: BrokerAddress) -> None:
+    mine = KeyError("mine")
+    with pytest.raises(KeyError) as caught, sync.open_client(broker.url), ExitStack():
+        raise mine
+    assert caught.value is mine
+
+
+def test_the_end_of_the_client_is_told_to_all_who_wait() -> None:
+    errors: list[Exception] = []
+
+    def wait(client: sync.Client, ready: threading.Event) -> None:
+        try:
+            with client.subscribe("a") as messages:
+                ready.set()
+                messages.get()
+        except ConnectionLostError as error:
+            errors.append(error)
+
+    def lose_the_broker() -> None:
+        with ExitStack() as stack:
+            broker = stack.enter_context(broker_in_thread())
+            with sync.open_client(broker.url, reconnect=False) as client:
+                ready = threading.Event()
+                thread = threading.Thread(target=wait, args=(client, ready))
+                thread.start()
+                ready.wait()
+                stack.close()
+                thread.join()
+
+    with pytest.raises(ConnectionLostError):
+        lose_the_broker()
+    assert len(errors) == 1
+
+
+SCRIPT = """
+import sys
+from trio_mqtt import Will, sync
+with sync.open_client(sys.argv[1], will=Will("gone"), backend=sys.argv[2]) as client:
+    with client.subscribe("a") as messages:
+        try:
+            print("ready", flush=True)
+            for message in messages:
+                pass
+        except KeyboardInterrupt:
+            client.publish("told", qos=1, timeout=10)
+            raise
+"""
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_ctrl_c_ends_a_wait_and_leaves_in_order(broker: BrokerAddress, backend: str) -> None:
+    with (
+        sync.open_client(broker.url) as client,
+        client.subscribe("told", "gone") as messages,
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", SCRIPT, broker.url, backend],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+        assert said.strip().splitlines()[-1] == "KeyboardInterrupt"
+        assert process.returncode == -signal.SIGINT
+        assert messages.get(timeout=10).topic == "told"
+        client.publish("told", "and nothing else")
+        assert messages.get(timeout=10).text == "and nothing else"
+
+
+def test_a_broker_in_a_thread_tells_why_it_cannot_listen(broker: BrokerAddress) -> None:
+    with pytest.raises(trio_mqtt.ListenError), broker_in_thread(broker.url):
+        pytest.fail("the port is taken")

@@ -1,0 +1,372 @@
+"""The client for programs without async: scripts, notebooks, threads.
+
+    from trio_mqtt import sync
+
+    with sync.open_client("mqtt://localhost") as client:
+        client.publish("test", "Hello")
+        with client.subscribe("test") as messages:
+            for message in messages:
+                print(message.topic, message.text)
+
+It is the asynchronous client, run in a thread of its own; each call here waits for one there. All
+of it may be used by several threads at once, and Ctrl-C ends any wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from types import TracebackType
+from typing import TypeVar
+
+import anyio
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from trio_mqtt.client import client as asynchronous
+from trio_mqtt.client.arguments import Payload
+from trio_mqtt.client.message import ApplicationMessage
+from trio_mqtt.client.message import Message as AsyncMessage
+from trio_mqtt.client.messages import Messages as AsyncMessages
+from trio_mqtt.client.status import ClientStatus
+from trio_mqtt.errors import ConnectionLostError, MqttError
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import Subscription
+from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+__all__ = ["Client", "Message", "Messages", "open_client"]
+
+T = TypeVar("T")
+
+# Messages fetched by one call of the other thread, and given to it by one.
+_FETCHED = 64
+_GIVEN = 1_000
+
+
+@contextmanager
+def open_client(
+    url: str = "mqtt://localhost:1883",
+    *,
+    backend: str = "asyncio",
+    **options: object,
+) -> Iterator[Client]:
+    """Connect to a broker; yields a `Client` once it has accepted the connection.
+
+    `options` are those of `trio_mqtt.open_client`, and so are the errors. What ends the client for
+    good is raised by the calls that wait, and at the end of the block. `backend` is the event loop
+    that runs in the thread: "asyncio" or "trio".
+
+    In a notebook, where the block does not fit a cell, `contextlib.ExitStack` holds it open:
+    `stack = ExitStack(); client = stack.enter_context(sync.open_client())`, and in the end
+    `stack.close()`.
+    """
+    opening = asynchronous.open_client(url, **options)  # type: ignore[arg-type]  # checked there
+    with start_blocking_portal(backend) as portal:
+        held = portal.wrap_async_context_manager(opening)
+        client = held.__enter__()
+        try:
+            yield Client(portal, client)
+        except BaseException as error:
+            # What happened here is nothing to raise in the other thread.
+            try:
+                held.__exit__(None, None, None)
+            except MqttError:
+                raise error from None  # it came first
+            raise
+        else:
+            held.__exit__(None, None, None)
+
+
+class Client:
+    """A connection to a broker that is kept up; `open_client` makes one.
+
+    `timeout`, in seconds, bounds any call that has it: it raises TimeoutError then, and as with a
+    cancelled call of the asynchronous client, either nothing has been sent or the delivery goes on.
+    """
+
+    def __init__(self, portal: BlockingPortal, client: asynchronous.Client) -> None:
+        self._portal = portal
+        self._client = client
+
+    @property
+    def url(self) -> str:
+        """The broker's address, without credentials."""
+        return self._client.url
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._client.connected
+
+    @property
+    def status(self) -> ClientStatus:
+        """How the connection stands, and why."""
+        return self._client.status
+
+    @property
+    def client_id(self) -> str:
+        """The client identifier, the broker's choice included."""
+        return self._client.client_id
+
+    @property
+    def protocol_version(self) -> ProtocolVersion:
+        """The protocol version in use."""
+        return self._client.protocol_version
+
+    @property
+    def server_properties(self) -> Properties:
+        """What the broker said in CONNACK (MQTT 5.0 §3.2.2.3); empty while not connected."""
+        return self._client.server_properties
+
+    @property
+    def late_responses(self) -> int:
+        """Responses that came when their `request` no longer waited, or had one already."""
+        return self._client.late_responses
+
+    def wait_connected(self, timeout: float | None = None) -> None:
+        """Wait until there is a connection. Raises the error that ended the client."""
+        self.call(self._client.wait_connected, timeout)
+
+    def publish(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Properties | None = None,
+        timeout: float | None = None,
+    ) -> ReasonCode:
+        """Publish a message; returns when the broker has taken responsibility for it."""
+        return self.call(
+            partial(
+                self._client.publish,
+                *(topic, payload),
+                qos=qos,
+                retain=retain,
+                properties=properties,
+            ),
+            timeout,
+        )
+
+    def publish_many(
+        self,
+        messages: Iterable[tuple[str, Payload]],
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Properties | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Publish pairs of topic and payload, in their order; returns how many.
+
+        They are taken from `messages` by the thousand, and published while the next are not yet
+        asked for. `timeout` is for each thousand.
+        """
+        source = iter(messages)
+        count = 0
+        while some := list(islice(source, _GIVEN)):
+            count += self.call(
+                partial(
+                    self._client.publish_many,
+                    some,
+                    qos=qos,
+                    retain=retain,
+                    properties=properties,
+                ),
+                timeout,
+            )
+        return count
+
+    def request(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        timeout: float | None = 10.0,
+        qos: int = 1,
+        properties: Properties | None = None,
+    ) -> Message:
+        """Publish a request and return the response (MQTT 5.0 §4.10)."""
+        answer = self.call(
+            partial(
+                self._client.request,
+                *(topic, payload),
+                timeout=timeout,
+                qos=qos,
+                properties=properties,
+            )
+        )
+        return _message(answer, self)
+
+    @contextmanager
+    def subscribe(
+        self, *filters: str | Subscription, buffer: int = 1_000, **options: object
+    ) -> Iterator[Messages]:
+        """Subscribe to topic filters; yields their messages, once the broker has granted them.
+
+        `options` are those of the asynchronous `Client.subscribe`.
+        """
+        subscribing = self._client.subscribe(*filters, buffer=buffer, **options)  # type: ignore[arg-type]  # checked there
+        held = self._portal.wrap_async_context_manager(subscribing)
+        messages = held.__enter__()
+        try:
+            yield Messages(messages, self)
+        finally:
+            held.__exit__(None, None, None)
+
+    def call(self, work: Callable[[], Awaitable[T]], timeout: float | None = None) -> T:
+        """Wait for `work` in the client's thread; whatever ends the wait here ends it there."""
+
+        async def bounded() -> T:
+            with anyio.fail_after(timeout):
+                return await work()
+
+        future = self._portal.start_task_soon(bounded)
+        try:
+            return future.result()
+        except CancelledError:
+            # The client has ended, and with it what waited.
+            raise self.status.reason or ConnectionLostError("The client is closed.") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+
+class Messages:
+    """The messages of one `subscribe`, in the order of their arrival: iterate over it.
+
+    Several threads may iterate; each message goes to one of them. Up to 64 messages are fetched at
+    once, beside the `buffer` that the subscription was given.
+    """
+
+    def __init__(self, messages: AsyncMessages, client: Client) -> None:
+        self._messages = messages
+        self._client = client
+        self._here: deque[AsyncMessage] = deque()
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The topic filters subscribed to."""
+        return self._messages.filters
+
+    @property
+    def dropped(self) -> int:
+        """How many messages were dropped because nobody took them in time."""
+        return self._messages.dropped
+
+    def __len__(self) -> int:
+        """How many messages wait to be taken."""
+        return len(self._messages) + len(self._here)
+
+    def __iter__(self) -> Messages:
+        return self
+
+    def __next__(self) -> Message:
+        message = self._next(None)
+        if message is None:
+            raise StopIteration
+        return message
+
+    def get(self, timeout: float | None = None) -> Message:
+        """The next message. Raises TimeoutError where none comes within `timeout` seconds."""
+        message = self._next(timeout)
+        if message is None:
+            raise ConnectionLostError("The subscription is closed.")
+        return message
+
+    def until_quiet(self, timeout: float) -> Iterator[Message]:
+        """The messages that come, until none has come for `timeout` seconds."""
+        while True:
+            try:
+                message = self._next(timeout)
+            except TimeoutError:
+                return
+            if message is None:
+                return
+            yield message
+
+    def _next(self, timeout: float | None) -> Message | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                return _message(self._here.popleft(), self._client)
+            except IndexError:
+                pass
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not self._client.call(self._fetch, left):
+                return None
+
+    async def _fetch(self) -> bool:
+        """Fetch messages, at least one; False where the iteration ends."""
+        try:
+            # Put where they are to be taken from, so that a caller who is gone loses none.
+            self._here.extend(await self._messages.take(min(_FETCHED, self._messages.buffer)))
+        except StopAsyncIteration:
+            return False
+        return True
+
+
+@dataclass(slots=True)
+class Message(ApplicationMessage):
+    """A message that a subscription received.
+
+    With `manual_acknowledgement` of `subscribe`, `with message:` acknowledges it at the end of the
+    block, unless an exception leaves it, and so does `message.ack()`.
+    """
+
+    _message: AsyncMessage | None = field(default=None, repr=False, compare=False)
+    _client: Client | None = field(default=None, repr=False, compare=False)
+
+    def ack(self) -> None:
+        """Let the broker know that the message has been dealt with (PUBACK or PUBREC)."""
+        if self._message is not None and self._client is not None:
+            self._client.call(self._message.ack)
+
+    def __enter__(self) -> Message:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.ack()
+
+    def respond(
+        self,
+        payload: Payload = b"",
+        *,
+        qos: int | None = None,
+        retain: bool = False,
+        properties: Properties | None = None,
+        timeout: float | None = None,
+    ) -> ReasonCode:
+        """Publish a response: on the message's response topic, with its correlation data."""
+        if self._message is None or self._client is None:
+            raise ValueError("This message did not come through a client.")
+        return self._client.call(
+            partial(self._message.respond, payload, qos=qos, retain=retain, properties=properties),
+            timeout,
+        )
+
+
+def _message(message: AsyncMessage, client: Client) -> Message:
+    return Message(
+        message.topic,
+        message.payload,
+        message.qos,
+        message.retain,
+        message.dup,
+        message.properties,
+        message,
+        client,
+    )
