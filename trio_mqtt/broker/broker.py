@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain
 
@@ -88,6 +88,8 @@ class Broker:
         self._system_topics: SystemTopics | None = None
         # Where the broker listens, with the ports that it got.
         self.listeners: tuple[Listen, ...] = ()
+        # Each reads its files anew and returns what puts them in force.
+        self.on_reload: list[Callable[[], Awaitable[Callable[[], object]]]] = []
         self._connections: dict[Connection, None] = {}
         self._all_gone = trio.Event()
         self._full = False  # the last connection was turned away
@@ -175,13 +177,17 @@ class Broker:
         )
 
     async def reload(self) -> None:
-        """Read the password file, the access file and the keys again.
+        """Read certificates, the password file, the access file and the keys again.
 
-        What the client of a session may do is checked anew; clients whose user is gone or has
-        another password are disconnected. Raises ConfigurationError where a file cannot be used:
-        then all of them hold as they were.
+        Connections stay; new certificates are for new ones. What the client of a session may do is
+        checked anew; clients whose user is gone or has another password are disconnected. Raises
+        ConfigurationError or, for a certificate, ListenError where a file cannot be used: then all
+        of them hold as they were.
         """
+        ready = [await prepare() for prepare in self.on_reload]
         await self.locks.load()
+        for put_in_force in ready:
+            put_in_force()
         for connection in list(self._connections):
             identity = connection.identity
             if identity is not None and not self.locks.still_knows(identity):

@@ -16,12 +16,12 @@ from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Persistence
 from trio_mqtt.broker.security import Security, check_exposure
-from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.errors import ConfigurationError, ListenError
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.records import Storage
 from trio_mqtt.transport.listen import Listen
 from trio_mqtt.transport.listen_urls import parse_listen
-from trio_mqtt.transport.listening import Listener, open_listener
+from trio_mqtt.transport.listening import Listener, named_by_socket, open_listener
 
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
 
@@ -61,7 +61,7 @@ async def open_broker(
     everybody without being told so.
     """
     wanted = [
-        parse_listen(listener) if isinstance(listener, str) else listener
+        parse_listen(listener) if isinstance(listener, str) else named_by_socket(listener)
         for listener in listeners or (DEFAULT_URL,)
     ]
     broker = Broker(
@@ -79,6 +79,7 @@ async def open_broker(
         for listen in wanted:
             opened.append(await open_listener(listen))
         broker.listeners = tuple(listener.listen for listener in opened)
+        broker.on_reload += (listener.prepare_reload for listener in opened)
         async with running(broker, opened, storage):
             yield broker
     finally:
@@ -144,7 +145,7 @@ async def serve(
 ) -> None:
     """Be a broker until the process is told to stop: by Ctrl-C, SIGTERM or cancellation.
 
-    SIGHUP makes it read its password and access files again (`Broker.reload`).
+    SIGHUP makes it read its certificates, password and access files again (`Broker.reload`).
 
     `trio.run(trio_mqtt.serve)` is a whole program. Arguments and errors are those of `open_broker`.
     """
@@ -164,7 +165,7 @@ async def reload(broker: Broker) -> None:
     """Read the broker's files again; where that fails, say so, and go on as before."""
     try:
         await broker.reload()
-    except ConfigurationError as error:
+    except (ConfigurationError, ListenError) as error:
         logger.error(  # noqa: TRY400  # a sentence says it all
             "%s The settings stay as they were.", error
         )

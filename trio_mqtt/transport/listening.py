@@ -13,8 +13,9 @@ from typing import Any
 import trio
 
 from trio_mqtt.errors import ListenError
+from trio_mqtt.transport.doorway import Doors
 from trio_mqtt.transport.listen import Listen, Origin
-from trio_mqtt.transport.streams import ByteStream, SocketStream
+from trio_mqtt.transport.streams import ByteStream
 from trio_mqtt.transport.unix_sockets import UnixSocket, open_unix_socket, process_of
 from trio_mqtt.transport.urls import Address, parse_url
 
@@ -34,9 +35,14 @@ class Listener:
     """What listens at one URL: a socket for each address that its host has."""
 
     def __init__(
-        self, listen: Listen, sockets: list[socket.socket], file: UnixSocket | None = None
+        self,
+        listen: Listen,
+        doors: Doors,
+        sockets: list[socket.socket],
+        file: UnixSocket | None = None,
     ) -> None:
         self.listen = listen
+        self._doors = doors
         self._sockets = sockets
         self._file = file
 
@@ -50,6 +56,13 @@ class Listener:
         async with trio.open_nursery() as nursery:
             for listening in self._sockets:
                 nursery.start_soon(self._accept, listening, handle, nursery)
+
+    async def prepare_reload(self) -> Callable[[], None]:
+        """Read the certificates again; what is returned puts them in force. Raises ListenError."""
+        certificates = self._doors.certificates
+        if certificates is None:
+            return lambda: None
+        return await trio.to_thread.run_sync(certificates.prepare)
 
     def close(self) -> None:
         """Stop listening."""
@@ -99,7 +112,7 @@ class Listener:
 
     def _stream(self, connected: socket.socket, peer: object) -> ByteStream:
         try:
-            return SocketStream(connected, Origin(self.listen, peer_of(connected, peer)))
+            return self._doors.receive(connected, Origin(self.listen, peer_of(connected, peer)))
         except OSError:
             connected.close()
             raise
@@ -110,14 +123,14 @@ async def open_listener(listen: Listen) -> Listener:
 
     Raises InvalidUrlError, and ListenError, whose text says what is wrong and what to do.
     """
+    listen = named_by_socket(listen)
     address = parse_url(listen.url, listening=True)
-    if address.scheme not in ("mqtt", "unix"):
-        raise ListenError(f"Listening at {address.scheme}:// is not possible here.")
+    doors = Doors(listen, address)
     if listen.socket is not None:
-        return _inherited(listen, address, listen.socket)
+        return _inherited(listen, address, doors, listen.socket)
     if address.scheme == "unix":
         file = await open_unix_socket(address.path, listen.mode, listen.group)
-        return Listener(replace(listen, url=address.url), [file.socket], file)
+        return Listener(replace(listen, url=address.url), doors, [file.socket], file)
     try:
         found = await trio.socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -139,11 +152,26 @@ async def open_listener(listen: Listen) -> Listener:
             raise ListenError(_sentence(address, error)) from error
         break
     port = sockets[0].getsockname()[1]
-    return Listener(replace(listen, url=replace(address, port=port).url), sockets)
+    return Listener(replace(listen, url=replace(address, port=port).url), doors, sockets)
 
 
-def _inherited(listen: Listen, address: Address, listening: socket.socket) -> Listener:
+def _inherited(
+    listen: Listen, address: Address, doors: Doors, listening: socket.socket
+) -> Listener:
     """Take over a socket that somebody else has opened."""
+    listening.setblocking(False)
+    return Listener(replace(listen, url=address.url), doors, [listening])
+
+
+def named_by_socket(listen: Listen) -> Listen:
+    """The same, at the address of its socket where it brings one.
+
+    Raises ListenError for a socket at which nobody can listen.
+    """
+    listening = listen.socket
+    if listening is None:
+        return listen
+    address = parse_url(listen.url, listening=True)
     try:
         accepts = listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         is_stream = listening.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
@@ -152,10 +180,13 @@ def _inherited(listen: Listen, address: Address, listening: socket.socket) -> Li
         raise ListenError(f"The socket given for {address.url} is none: {error}.") from error
     if not accepts or not is_stream:
         raise ListenError(f"The socket given for {address.url} does not listen for streams.")
-    listening.setblocking(False)
+    if isinstance(where, tuple) != (address.scheme != "unix"):
+        raise ListenError(f"The socket given for {address.url} is of another kind.")
     if isinstance(where, tuple):
         address = replace(address, host=where[0], port=where[1])
-    return Listener(replace(listen, url=address.url), [listening])
+    elif isinstance(where, str) and where:
+        address = replace(address, path=where)
+    return replace(listen, url=address.url)
 
 
 def _listen(targets: list[tuple[int, int, int, tuple[Any, ...]]], port: int) -> list[socket.socket]:

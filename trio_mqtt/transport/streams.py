@@ -70,7 +70,7 @@ class SocketStream:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # Finds peers that vanished without a word, even where no keep alive was agreed.
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._socket = connected
+        self._socket = self.socket = connected
         self._fd = connected.fileno()
         self.origin = origin
         self.peer = origin.peer
@@ -89,6 +89,16 @@ class SocketStream:
         except OSError as error:
             raise trio.BrokenResourceError(str(error)) from error
         return bytes(_view[:size])
+
+    def receive_view(self) -> memoryview | None:
+        """As `receive_nowait`, in memory that holds until the next reading of any stream."""
+        try:
+            size = self._socket.recv_into(_view)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise trio.BrokenResourceError(str(error)) from error
+        return _view[:size]
 
     def send_nowait(self, data: bytes) -> int:
         try:

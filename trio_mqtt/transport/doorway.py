@@ -1,0 +1,235 @@
+"""What a connection goes through before MQTT: the PROXY protocol, TLS and WebSocket."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Awaitable
+from dataclasses import replace
+
+import trio
+
+from trio_mqtt.errors import ListenError
+from trio_mqtt.transport.coded_streams import TlsStream, WebSocketStream
+from trio_mqtt.transport.listen import Listen, Origin
+from trio_mqtt.transport.networks import Networks
+from trio_mqtt.transport.proxy_protocol import BadProxyHeaderError, ProxyHeaderReader
+from trio_mqtt.transport.server_tls import ServerCertificates, client_certificate
+from trio_mqtt.transport.streams import ByteStream, RefusedAtDoor, SocketStream
+from trio_mqtt.transport.urls import WEBSOCKET_PATH, Address
+from trio_mqtt.transport.websocket_door import WebSocketDoor, raise_refusal
+
+_TLS_HANDSHAKE = 0x16  # the first byte of a TLS hello
+_HTTP_GET = ord("G")
+_LINGER = 1.0  # seconds that a refused peer gets to read why
+_PEEK = 256  # bytes that are looked at for a header
+
+
+class Doors:
+    """What the connections of one listener go through."""
+
+    def __init__(self, listen: Listen, address: Address) -> None:
+        """Raises ListenError for files that cannot be used."""
+        scheme = address.scheme
+        self.scheme = scheme
+        self.path = address.path if address.is_websocket else WEBSOCKET_PATH
+        self.origins = None if listen.origins is None else frozenset(listen.origins)
+        self.forwarders = Networks(listen.trusted_proxies, address.url)
+        self.proxies = Networks(listen.proxy_protocol, address.url)
+        self.certificates: ServerCertificates | None = None
+        if listen.tls is not None and (address.is_tls or scheme == "any"):
+            self.certificates = ServerCertificates(listen.tls, address.url)
+        elif listen.tls is not None:
+            raise ListenError(
+                f"{address.url} is without TLS, but has a certificate."
+                f" Write {'wss' if scheme == 'ws' else 'mqtts'}://, or leave the certificate out."
+            )
+        elif address.is_tls:
+            raise ListenError(
+                f"{address.url} needs a certificate: {address.url}?cert=FILE&key=FILE."
+            )
+
+    def receive(self, connected: socket.socket, origin: Origin) -> ByteStream:
+        """The stream of a client that was accepted."""
+        stream = SocketStream(connected, origin)
+        if self.scheme in ("mqtt", "unix") and not self.proxies:
+            return stream
+        return _Doorway(stream, self)
+
+
+class _Doorway:
+    """A connection that has not come as far as MQTT."""
+
+    def __init__(self, stream: SocketStream, doors: Doors) -> None:
+        self._stream = stream
+        self._doors = doors
+        self.origin = stream.origin
+        self.peer = stream.peer
+
+    async def open(self) -> ByteStream:
+        doors = self._doors
+        try:
+            if doors.proxies and doors.proxies.has(self.peer):
+                await self._read_proxy_header()
+            scheme = doors.scheme
+            if scheme == "any":
+                scheme = await self._guess()
+            stream: SocketStream | TlsStream = self._stream
+            if scheme in ("mqtts", "wss"):
+                secured = stream = await self._shake_hands()
+                if doors.scheme == "any":
+                    scheme = await _guess_within(secured)
+            if scheme in ("ws", "wss"):
+                return await self._upgrade(stream)
+        except trio.BrokenResourceError as error:
+            raise RefusedAtDoor("the connection was lost before CONNECT") from error
+        return stream
+
+    async def _read_proxy_header(self) -> None:
+        reader = ProxyHeaderReader()
+        try:
+            while True:
+                seen = await self._peek(_PEEK)
+                header = reader.feed(self._stream.socket.recv(reader.wanted(seen)))
+                if header is not None:
+                    break
+        except BadProxyHeaderError as error:
+            raise RefusedAtDoor(f"no header of the PROXY protocol: {error}") from error
+        except OSError as error:
+            raise RefusedAtDoor("the connection was lost before CONNECT") from error
+        if header.client is not None:
+            self._set(replace(self.origin, peer=header.client))
+
+    async def _peek(self, size: int) -> bytes:
+        """Look at what comes next, and leave it where it is."""
+        while True:
+            await self._stream.readable()
+            try:
+                seen = self._stream.socket.recv(size, socket.MSG_PEEK)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise RefusedAtDoor("the connection was lost before CONNECT") from error
+            if not seen:
+                raise RefusedAtDoor("it closed the connection before CONNECT")
+            return seen
+
+    async def _guess(self) -> str:
+        """What is spoken on a port for all, by the first byte; MQTT begins with CONNECT."""
+        first = (await self._peek(1))[0]
+        if first == _TLS_HANDSHAKE and self._doors.certificates is not None:
+            return "mqtts"
+        return "ws" if first == _HTTP_GET else "mqtt"
+
+    async def _shake_hands(self) -> TlsStream:
+        certificates = self._doors.certificates
+        if certificates is None:
+            raise RefusedAtDoor("TLS without a certificate")
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = certificates.context.wrap_bio(incoming, outgoing, server_side=True)
+        while True:
+            received = await self._receive(self._stream)
+            incoming.write(received)
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                if outgoing.pending:
+                    await self._stream.send_all(outgoing.read())
+            except ssl.SSLError as error:
+                await self._say_last(self._stream, outgoing.read())
+                raise RefusedAtDoor(_handshake_failure(error)) from error
+        if outgoing.pending:
+            await self._stream.send_all(outgoing.read())
+        self._set(replace(self.origin, certificate=client_certificate(tls), is_encrypted=True))
+        return TlsStream(self._stream, tls, incoming, outgoing, self.origin)
+
+    async def _upgrade(self, stream: SocketStream | TlsStream) -> WebSocketStream:
+        doors = self._doors
+        door = WebSocketDoor(doors.path, doors.origins, doors.forwarders, self.peer)
+        while door.connection is None:
+            answer = door.feed(await self._receive(stream))
+            if door.refusal is not None:
+                await self._say_last(stream, answer)
+                raise_refusal(door)
+            if answer:
+                await stream.send_all(answer)
+        if door.peer != self.peer:
+            self._set(replace(self.origin, peer=door.peer))
+            stream.origin, stream.peer = self.origin, self.peer
+        websocket = WebSocketStream(stream, door.connection)
+        if door.rest:
+            websocket.unread(door.rest)
+        return websocket
+
+    async def _receive(self, stream: SocketStream | TlsStream) -> bytes:
+        while True:
+            await stream.readable()
+            data = stream.receive_nowait()
+            if data:
+                return data
+            if data is not None:
+                raise RefusedAtDoor("it closed the connection before CONNECT")
+
+    async def _say_last(self, stream: SocketStream | TlsStream, data: bytes) -> None:
+        """Say why a peer is refused, and let it read that: closing at once may take it away."""
+        with trio.move_on_after(_LINGER):
+            await stream.send_all(data)
+            with_end = self._stream.socket
+            try:
+                if stream is self._stream:
+                    with_end.shutdown(socket.SHUT_WR)
+            except OSError:
+                return
+            left = _PEEK
+            while left > 0:
+                left -= 1
+                await self._stream.readable()
+                if self._stream.receive_nowait() == b"":
+                    return
+
+    def _set(self, origin: Origin) -> None:
+        self.origin = self._stream.origin = origin
+        self.peer = self._stream.peer = origin.peer
+
+    # Nothing of this happens before the door is open.
+
+    def readable(self) -> Awaitable[None]:
+        return self._stream.readable()
+
+    def receive_nowait(self) -> bytes | None:
+        return self._stream.receive_nowait()
+
+    def send_nowait(self, _data: bytes) -> int:
+        return 0
+
+    async def send_all(self, data: bytes) -> None:
+        raise trio.BrokenResourceError(f"{len(data)} bytes cannot be sent before a handshake")
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _guess_within(stream: TlsStream) -> str:
+    while True:
+        await stream.readable()
+        data = stream.receive_nowait()
+        if data is None:
+            continue
+        if not data:
+            raise RefusedAtDoor("it closed the connection before CONNECT")
+        stream.unread(data)
+        return "wss" if data[0] == _HTTP_GET else "mqtts"
+
+
+def _handshake_failure(error: ssl.SSLError) -> str:
+    reason = (error.reason or "").replace("_", " ").lower()
+    if error.reason in ("HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER"):
+        return f"no TLS on a port for TLS ({reason})"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate was refused: {error.verify_message}"
+    if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return "it showed no certificate, and one is required"
+    if isinstance(error, ssl.SSLEOFError):
+        return "it ended the TLS handshake"
+    return f"the TLS handshake failed ({reason or error})"

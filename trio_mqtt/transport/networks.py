@@ -1,0 +1,71 @@
+"""Networks of proxies whose word counts."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Sequence
+
+from trio_mqtt.errors import ListenError
+
+UNIX = "unix"  # whoever comes through a Unix socket
+
+
+class Networks:
+    """A set of networks, asked for the addresses of peers."""
+
+    def __init__(self, names: Collection[str], where: str) -> None:
+        """Raises ListenError for a name that is no network."""
+        self._unix = UNIX in names
+        try:
+            self._networks = [
+                ipaddress.ip_network(name, strict=False) for name in names if name != UNIX
+            ]
+        except ValueError as error:
+            raise ListenError(
+                f"Among the trusted proxies of {where}: {error}."
+                " Write 10.0.0.0/8 or a single address."
+            ) from error
+
+    def __bool__(self) -> bool:
+        return self._unix or bool(self._networks)
+
+    def has(self, peer: str) -> bool:
+        """Whether a peer, HOST:PORT or a process of this machine, is in one of the networks."""
+        address = _address_of(peer)
+        if address is None:
+            return self._unix
+        return any(
+            address.version == network.version and address in network for network in self._networks
+        )
+
+    def forwarded(self, peer: str, headers: Sequence[str]) -> str:
+        """Who is behind the proxies, by X-Forwarded-For: the last one that is not trusted itself.
+
+        What stands before that may be anybody's invention.
+        """
+        hops = [hop.strip() for header in headers for hop in header.split(",")]
+        while hops and self.has(peer):
+            hop = hops.pop()
+            found = _address_of(hop)
+            if found is None:
+                break
+            # Some proxies add the port.
+            has_port = hop.endswith("]") is False and (hop.startswith("[") or hop.count(":") == 1)
+            peer = hop if has_port else f"[{found}]" if found.version == 6 else str(found)
+        return peer
+
+
+def _address_of(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address in HOST:PORT or HOST; IPv4 within IPv6 as what it is."""
+    host = peer
+    if peer.startswith("["):
+        host = peer[1:].partition("]")[0]
+    elif peer.count(":") == 1:
+        host = peer.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
