@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from trio_mqtt.errors import MqttError as MqttError
     from trio_mqtt.errors import RefusedError as RefusedError
     from trio_mqtt.errors import RemoteProtocolError as RemoteProtocolError
+    from trio_mqtt.errors import StoreError as StoreError
     from trio_mqtt.errors import TlsError as TlsError
     from trio_mqtt.protocol.packet_types import ProtocolVersion as ProtocolVersion
     from trio_mqtt.protocol.packets import Subscription as Subscription
@@ -177,6 +178,7 @@ _HOMES = {
     "MqttError": "errors",
     "RefusedError": "errors",
     "RemoteProtocolError": "errors",
+    "StoreError": "errors",
     "TlsError": "errors",
     "ProtocolVersion": "protocol.packet_types",
     "Subscription": "protocol.packets",

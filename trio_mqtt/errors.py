@@ -96,6 +96,10 @@ class AuthenticationError(MqttError):
     """The broker did not prove who it is, or authenticates in another way than agreed."""
 
 
+class StoreError(MqttError):
+    """A client's store cannot be used; the text says which file, why, and what to do."""
+
+
 class RefusedError(MqttError):
     """The broker refused a publish or a subscription; `reason_code` says why."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -25,6 +27,7 @@ from trio_mqtt.client.batches import publish_batch, refused_message
 from trio_mqtt.client.connection import CLOSE_TIMEOUT, Connection
 from trio_mqtt.client.events import ConnectionEvent, ConnectionEvents
 from trio_mqtt.client.handshake import Settings
+from trio_mqtt.client.journal import SESSION_EXPIRY_INTERVAL, opened_journal
 from trio_mqtt.client.message import Message
 from trio_mqtt.client.messages import KINDS, Messages, Overflow
 from trio_mqtt.client.requests import Requests
@@ -32,6 +35,7 @@ from trio_mqtt.client.status import ClientStatus
 from trio_mqtt.client.subscribing import grant, leave, release
 from trio_mqtt.client.subscriptions import Options
 from trio_mqtt.client.upkeep import Upkeep
+from trio_mqtt.client.waiting import Outgoing
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Subscription, Will
@@ -43,6 +47,8 @@ from trio_mqtt.transport.opening import Connector, links_for
 from trio_mqtt.transport.tls import TlsOptions
 from trio_mqtt.transport.urls import parse_url
 
+logger = logging.getLogger("trio_mqtt.client")
+
 
 @asynccontextmanager
 async def open_client(
@@ -52,8 +58,8 @@ async def open_client(
     username: str | None = None,
     password: str | bytes | None = None,
     protocol_version: ProtocolVersion | int | None = None,
-    clean_start: bool = True,
-    session_expiry_interval: int = 0,
+    clean_start: bool | None = None,
+    session_expiry_interval: int | None = None,
     keep_alive: int = 60,
     will: Will | None = None,
     connect_timeout: float = 10.0,
@@ -66,6 +72,7 @@ async def open_client(
     tls: ssl.SSLContext | TlsOptions | None = None,
     websocket_headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     follow_redirection: bool = False,
+    store: str | os.PathLike[str] | None = None,
 ) -> AsyncIterator[Client]:
     """Connect to a broker; yields a `Client` once it has accepted the connection.
 
@@ -98,9 +105,18 @@ async def open_client(
     it never follows from TLS or a Unix socket to a server without TLS. Without it, being sent
     elsewhere is an error, whose `server_reference` says where.
 
+    With `store`, the path of a file that only this client may use, what is to be delivered outlives
+    the program: a message of QoS 1 or 2 is sent when it stands there, and stays there until the
+    broker has acknowledged it; the next client with this `store` sends it again, in its order.
+    So does the memory of received messages of QoS 2, from their acknowledgement on. The store also
+    keeps the client identifier, if none is given. With it, `clean_start` is false and
+    `session_expiry_interval` a day, unless they say otherwise: if the broker has lost the session,
+    what it had acknowledged by halves comes a second time, or (QoS 2 whose PUBREC came) is given
+    up. Publishing waits for a connection no more to store, up to 10,000 messages.
+
     Raises ConnectionFailedError (TlsError where it is TLS that fails) or
     ConnectionRefusedByBrokerError where no connection is made, ValueError or TypeError for what
-    cannot be used, before anything is sent,
+    cannot be used, before anything is sent, StoreError for a store that cannot be,
     AuthenticationError where it is made with a broker that does not prove what it has to, and,
     while the block runs, whatever ends the client for good: a refusal that will not go away,
     another client that took over the session, or, without `reconnect`, ConnectionLostError. The
@@ -113,7 +129,11 @@ async def open_client(
     if password is None and address.password is not None:
         password = address.password.encode()
     version = None if protocol_version is None else _version(protocol_version)
-    if not client_id and (version == ProtocolVersion.V31 or not clean_start):
+    if clean_start is None:
+        clean_start = store is None
+    if session_expiry_interval is None:
+        session_expiry_interval = 0 if store is None else SESSION_EXPIRY_INTERVAL
+    if not client_id and store is None and (version == ProtocolVersion.V31 or not clean_start):
         # MQTT 3.1 requires one; a session needs one to be found by.
         client_id = f"tmqtt-{secrets.token_hex(8)}"
     properties = properties or NO_PROPERTIES
@@ -143,8 +163,11 @@ async def open_client(
     )
     raised: BaseException | None = None
     try:
-        async with anyio.create_task_group() as tasks:
+        async with opened_journal(store, client_id) as journal, anyio.create_task_group() as tasks:
             try:
+                if journal is not None:
+                    upkeep.keep_in(journal)
+                    tasks.start_soon(upkeep.keep_journal, journal, tasks.cancel_scope)
                 connection = await upkeep.connect_first(wait_for_broker=wait_for_broker)
                 tasks.start_soon(upkeep.stay_connected, connection, tasks.cancel_scope)
                 upkeep.tell_connected(connection)
@@ -157,6 +180,7 @@ async def open_client(
                 with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
                     await upkeep.close()
                 upkeep.serving.cancel()
+                upkeep.journaling.cancel()
     finally:
         if raised is None:
             raised = upkeep.failure
@@ -355,6 +379,53 @@ class Client:
             payload,
         )
         connection.flush_soon()
+
+    @property
+    def undelivered(self) -> int:
+        """How many messages of QoS 1 and 2 the broker has not acknowledged yet, stored ones too."""
+        return len(self._session.sender)
+
+    async def enqueue(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        properties: Properties | None = None,
+    ) -> None:
+        """Hand a message of QoS 1 or 2 to the client's store; returns when it stands there.
+
+        From then on it is delivered whatever becomes of the connection and of this program: as soon
+        as there is a connection, by this client or by the next one with the same `store`. Its
+        delivery is not waited for (`undelivered` counts what is left); a refusal is logged.
+        Cancelled before it returns, the message is sent and stored either for good or not at all.
+
+        Raises LocalProtocolError where the client has no store, and what `publish` raises for
+        arguments that are wrong.
+        """
+        session = self._session
+        if session.journal is None:
+            raise LocalProtocolError(
+                "This client has no store to keep messages in: open it with store=PATH."
+            )
+        check_topic(topic)
+        check_qos(qos)
+        if qos == 0:
+            raise LocalProtocolError("A message of QoS 0 is not kept: QoS 1 and 2 are.")
+        payload = payload_bytes(payload)
+        if properties:
+            self._check_properties(properties)
+        await checkpoint_if_cancelled()
+        if not session.may_begin():
+            await session.turn()
+        item = session.begin(topic, payload, qos, retain, properties or NO_PROPERTIES, self._ended)
+        await session.safe(item)
+
+    def _ended(self, item: Outgoing) -> None:
+        """A message that nobody waits for is delivered, or will not be."""
+        if item.error is None and item.reason.is_failure:
+            logger.warning("%s", refused_message(self.url, item))
 
     async def publish_many(
         self,

@@ -7,12 +7,14 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from trio_mqtt.client.connection import Connection
+from trio_mqtt.client.journal import Journal
 from trio_mqtt.client.messages import Messages
 from trio_mqtt.client.subscriptions import Subscriptions, Targets
 from trio_mqtt.errors import MqttError
 from trio_mqtt.protocol.delivery import Receiver
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.storage.client_changes import ReceivedDone, ReceivedForgotten, ReceivedStored
 
 logger = logging.getLogger("trio_mqtt.client")
 
@@ -60,6 +62,11 @@ class Incoming:
         self._keeps_unclaimed = False
         self._unclaimed: deque[tuple[Connection, Publish]] = deque()
         self._all_messages: set[Messages] = set()
+        self.journal: Journal | None = None
+
+    def restore(self, received: set[int]) -> None:
+        """Go on with the messages of QoS 2 that the program before had received."""
+        self._receiver.accepted |= received
 
     # Connections come and go.
 
@@ -69,6 +76,8 @@ class Incoming:
         if not present:
             self._receiver.accepted.clear()
             self._owed.clear()
+            if self.journal is not None:
+                self.journal.note(ReceivedForgotten())
 
     def detach(self) -> None:
         """The connection has ended."""
@@ -210,12 +219,34 @@ class Incoming:
         if publish.qos == 1:
             connection.protocol.unacknowledged -= 1
             connection.reply(PubAck(publish.packet_id))
-        else:
+        elif self.journal is None:
             connection.reply(PubRec(publish.packet_id))
+        else:
+            # Else the message would be a new one to the program after this, if PUBREC gets lost.
+            self._reply_when_safe(
+                self.journal, connection, ReceivedStored(publish.packet_id), PubRec
+            )
 
     def on_pubrel(self, connection: Connection, packet: PubRel) -> None:
         """The sender has let go of a message of QoS 2."""
         code = self._receiver.on_pubrel(packet.packet_id)
         if code == ReasonCode.SUCCESS and connection.protocol.unacknowledged:
             connection.protocol.unacknowledged -= 1
-        connection.reply(PubComp(packet.packet_id, code))
+        if self.journal is None or code != ReasonCode.SUCCESS:
+            connection.reply(PubComp(packet.packet_id, code))
+        else:
+            # Else the next message with this identifier would count as a repetition after a crash.
+            self._reply_when_safe(self.journal, connection, ReceivedDone(packet.packet_id), PubComp)
+
+    def _reply_when_safe(
+        self,
+        journal: Journal,
+        connection: Connection,
+        change: ReceivedStored | ReceivedDone,
+        answer: type[PubRec | PubComp],
+    ) -> None:
+        def then() -> None:
+            if connection is self.connection:
+                connection.reply(answer(change.packet_id))
+
+        journal.note(change, then)

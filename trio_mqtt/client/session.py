@@ -10,6 +10,7 @@ import anyio
 
 from trio_mqtt.client.connection import Connection, explanation
 from trio_mqtt.client.incoming import Incoming
+from trio_mqtt.client.journal import MAX_STORED, Journal
 from trio_mqtt.client.messages import Messages
 from trio_mqtt.client.subscriptions import Request, Targets
 from trio_mqtt.client.waiting import Outgoing, Pending
@@ -37,6 +38,7 @@ from trio_mqtt.protocol.packets import (
 )
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.storage.client_changes import OutgoingDone, OutgoingReleased, OutgoingStored
 
 logger = logging.getLogger("trio_mqtt.client")
 
@@ -60,6 +62,25 @@ class Session:
         self._redelivers = False  # what is sent again has been sent in this session
         self._awaiting = 0  # tasks that wait for an answer of the broker
         self._left_subscribed: dict[str, None] = {}  # to unsubscribe from once connected again
+        self.journal: Journal | None = None
+
+    def keep_in(self, journal: Journal) -> None:
+        """Go on with what the store holds, and keep there what comes."""
+        self.journal = self.incoming.journal = journal
+        journal.on_commit = self._committed
+        sender = self.sender
+        for kept in journal.outgoing:
+            item = Outgoing(kept.topic, kept.payload, kept.qos, kept.retain, kept.properties)
+            item.number = kept.number
+            item.sent = True  # it may have been, by the program before
+            item.stored = anyio.Event()
+            item.stored.set()
+            if kept.released:
+                sender.released[kept.packet_id] = item
+            else:
+                sender.in_flight[kept.packet_id] = (kept.qos, item)
+        self.incoming.restore(journal.received)
+        journal.outgoing = []
 
     # Connections come and go.
 
@@ -83,6 +104,7 @@ class Session:
         """The broker knows nothing of the session: neither may this end (§4.1)."""
         sender = self.sender
         for item in list(sender.released.values()):
+            self._settled(item)
             item.fail(
                 ConnectionLostError(
                     f"The broker at {connection.url} lost the session after it had received a"
@@ -94,6 +116,7 @@ class Session:
         for packet_id, (_qos, item) in list(sender.in_flight.items()):
             if item.abandoned:
                 del sender.in_flight[packet_id]
+                self._settled(item)
 
     def _subscribe_again(self, connection: Connection, present: bool) -> None:
         left, self._left_subscribed = list(self._left_subscribed), {}
@@ -115,9 +138,12 @@ class Session:
 
     def _send_again(self, connection: Connection, *, present: bool) -> None:
         sender = self.sender
-        for packet_id in sender.released:
-            connection.gather(connection.protocol.send(PubRel(packet_id)))
-        self._to_resend = deque(sender.in_flight)
+        for packet_id, item in sender.released.items():
+            if self._is_safe(item):
+                connection.gather(connection.protocol.send(PubRel(packet_id)))
+        self._to_resend = deque(
+            packet_id for packet_id, (_, item) in sender.in_flight.items() if self._is_safe(item)
+        )
         self._redelivers = present
         self._resend(connection)
 
@@ -130,13 +156,20 @@ class Session:
             if entry is None:
                 continue
             item = entry[1]
+            if item.abandoned and not item.sent:
+                # Cancelled before it was ever sent: then it never is.
+                del sender.in_flight[packet_id]
+                self._settled(item)
+                continue
             try:
-                self._gather(connection, packet_id, item, dup=self._redelivers)
+                self._gather(connection, packet_id, item, dup=self._redelivers and item.sent)
             except LocalProtocolError as error:
                 # This broker no longer accepts what the one before did.
                 del sender.in_flight[packet_id]
+                self._settled(item)
                 item.fail(error)
             else:
+                item.sent = True
                 sender.quota -= 1
 
     def detach(self, error: MqttError) -> None:
@@ -161,7 +194,11 @@ class Session:
             return
         self.error = error
         self.connection = None
+        self._withdraw()
         for _qos, item in list(self.sender.in_flight.values()):
+            if item.stored is not None and not item.stored.is_set():
+                not_safe, item.stored = item.stored, None
+                not_safe.set()
             item.fail(error)
         for item in list(self.sender.released.values()):
             item.fail(error)
@@ -188,11 +225,16 @@ class Session:
         """
         waited = False
         while True:
-            connection = await self.connected()
-            if connection.full:
-                await connection.room()
-                continue
-            if self.sender.quota > 0 and (waited or not self._for_quota):
+            if self.journal is None:
+                connection = await self.connected()
+                if connection.full:
+                    await connection.room()
+                    continue
+            elif self.error is not None:
+                raise self.error
+            elif self._places <= 0:
+                self._withdraw()
+            if self._places > 0 and (waited or not self._for_quota):
                 return
             mine = anyio.Event()
             if waited:
@@ -211,6 +253,8 @@ class Session:
 
     def may_begin(self) -> bool:
         """Whether it is anybody's turn at once."""
+        if self.journal is not None:
+            return self.error is None and self._places > 0 and not self._for_quota
         connection = self.connection
         return (
             connection is not None
@@ -228,12 +272,19 @@ class Session:
         properties: Properties,
         on_end: Callable[[Outgoing], None] | None = None,
     ) -> Outgoing:
-        """Send a message of QoS 1 or 2, after `may_begin` or `turn` and without waiting since."""
+        """Send a message of QoS 1 or 2, after `may_begin` or `turn` and without waiting since.
+
+        Where there is a store, it is sent when it stands there.
+        """
+        if self.journal is not None:
+            item = Outgoing(topic, payload, qos, retain, properties, on_end)
+            return self._begin_stored(self.journal, item)
         connection = self.connection
         if connection is None:
             raise AssertionError("nobody's turn")
         sender = self.sender
         item = Outgoing(topic, payload, qos, retain, properties, on_end)
+        item.sent = True
         packet_id = sender.begin(qos, item)
         try:
             self._gather(connection, packet_id, item, dup=False)
@@ -255,6 +306,79 @@ class Session:
             if item.belongs_to(on_end):
                 item.abandoned = True
 
+    def _begin_stored(self, journal: Journal, item: Outgoing) -> Outgoing:
+        connection = self.connection
+        if connection is not None:
+            # What this broker does not accept is told now, and does not come to the store.
+            connection.protocol.message_head(
+                item.topic, len(item.payload), item.qos, item.retain, item.properties
+            )
+        packet_id = self.sender.free_identifier()
+        item.number = journal.next_number()
+        safe = item.stored = anyio.Event()
+        self.sender.in_flight[packet_id] = (item.qos, item)
+        stored = OutgoingStored(
+            item.number,
+            packet_id,
+            item.qos,
+            item.retain,
+            item.topic,
+            item.payload,
+            item.properties,
+        )
+
+        def then() -> None:
+            safe.set()
+            if self.connection is not None:
+                self._to_resend.append(packet_id)
+
+        journal.note(stored, then)
+        return item
+
+    async def safe(self, item: Outgoing) -> None:
+        """Wait until a message stands in the store. Raises the error that ended the client."""
+        stored = item.stored
+        if stored is None:
+            raise AssertionError("it does not go to a store")
+        try:
+            await stored.wait()
+        except BaseException:
+            item.abandoned = True
+            raise
+        if item.stored is not stored and self.error is not None:
+            raise self.error
+
+    def _withdraw(self) -> None:
+        """Messages whose publishers were cancelled before they were ever sent are not to be."""
+        sender = self.sender
+        for packet_id, (_qos, item) in list(sender.in_flight.items()):
+            if item.abandoned and not item.sent:
+                del sender.in_flight[packet_id]
+                self._settled(item)
+
+    def _committed(self) -> None:
+        """What was noted is safe: send what has waited for that."""
+        connection = self.connection
+        if connection is not None and not connection.closing:
+            self._resend(connection)
+            connection.flush()
+
+    def _is_safe(self, item: Outgoing) -> bool:
+        """Whether the present state of a message outlives this program, if it is to."""
+        return item.stored is None or item.stored.is_set()
+
+    def _settled(self, item: Outgoing) -> None:
+        """A message is delivered, or never will be."""
+        if self.journal is not None:
+            self.journal.note(OutgoingDone(item.number))
+
+    @property
+    def _places(self) -> int:
+        """How many more messages may begin now."""
+        if self.journal is not None:
+            return MAX_STORED - len(self.sender)
+        return self.sender.quota
+
     @staticmethod
     def _gather(connection: Connection, packet_id: int, item: Outgoing, *, dup: bool) -> None:
         head, after = connection.protocol.message_head(
@@ -266,7 +390,8 @@ class Session:
 
     def _wake_for_quota(self) -> None:
         waiting = self._for_quota
-        for _ in range(len(waiting) if self.connection is None else self.sender.quota):
+        everybody = self.connection is None and self.journal is None
+        for _ in range(len(waiting) if everybody or self.error is not None else self._places):
             if not waiting:
                 return
             waiting.popleft().set()
@@ -385,6 +510,7 @@ class Session:
             elif isinstance(packet, PubComp):
                 item = self.sender.on_pubcomp(packet.packet_id)
                 if item is not None:
+                    self._settled(item)
                     item.finish()
             elif isinstance(packet, SubAck | UnsubAck):
                 self._on_answer(packet)
@@ -415,6 +541,7 @@ class Session:
     def _on_puback(self, packet: PubAck) -> None:
         item = self.sender.on_puback(packet.packet_id)
         if item is not None:
+            self._settled(item)
             self._take_reason(item, packet)
             item.finish()
 
@@ -425,10 +552,28 @@ class Session:
             connection.reply(PubRel(packet.packet_id, code))
             return
         self._take_reason(item, packet)
-        if release:
+        if not release:
+            self._settled(item)
+            item.finish()
+        elif self.journal is None:
             connection.reply(PubRel(packet.packet_id))
         else:
-            item.finish()
+            self._release_stored(self.journal, packet.packet_id, item)
+
+    def _release_stored(self, journal: Journal, packet_id: int, item: Outgoing) -> None:
+        """Send PUBREL once it is safe that PUBREC came.
+
+        Else, after a restart, the message itself would be sent to a broker that has let go of it.
+        """
+        safe = item.stored = anyio.Event()
+
+        def then() -> None:
+            safe.set()
+            connection = self.connection
+            if connection is not None and self.sender.released.get(packet_id) is item:
+                connection.reply(PubRel(packet_id))
+
+        journal.note(OutgoingReleased(item.number), then)
 
     @staticmethod
     def _take_reason(item: Outgoing, packet: PubAck | PubRec) -> None:

@@ -18,6 +18,7 @@ from trio_mqtt.client.events import (
     Reconnecting,
 )
 from trio_mqtt.client.handshake import Settings, connect, is_lasting
+from trio_mqtt.client.journal import Journal
 from trio_mqtt.client.redirection import STOOD, Redirection, is_redirection
 from trio_mqtt.client.session import Session
 from trio_mqtt.client.status import ClientStatus, ConnectionState
@@ -27,6 +28,7 @@ from trio_mqtt.errors import (
     ConnectionRefusedByBrokerError,
     LocalProtocolError,
     MqttError,
+    StoreError,
 )
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Disconnect
@@ -55,6 +57,7 @@ class Upkeep:
         # Cancelling the block must not cut the connection before DISCONNECT: leaving the block
         # ends the connection, always and within bounded time.
         self.serving = anyio.CancelScope(shield=True)
+        self.journaling = anyio.CancelScope(shield=True)
         self.status = ClientStatus(ConnectionState.CONNECTING)
         self._reconnect = reconnect is not False
         self._on_event = on_event
@@ -62,6 +65,21 @@ class Upkeep:
         self._redirection = Redirection(settings.address, allowed=follow_redirection)
         self._clean_start = settings.clean_start
         self._closing = False
+
+    def keep_in(self, journal: Journal) -> None:
+        """Go on with what the store holds, as the client that it belongs to."""
+        self.settings = replace(self.settings, client_id=journal.client_id)
+        self.session.keep_in(journal)
+
+    async def keep_journal(self, journal: Journal, everything: anyio.CancelScope) -> None:
+        """Let the journal write; a client whose store cannot be written is at its end."""
+        try:
+            with self.journaling:
+                await journal.run()
+        except StoreError as error:
+            self.failure = error
+            self.session.end(error)
+            everything.cancel()
 
     async def connect_first(self, *, wait_for_broker: bool) -> Connection:
         """The first connection; serve it with `stay_connected`."""

@@ -20,12 +20,15 @@ class Outgoing:
         "_on_end",
         "abandoned",
         "error",
+        "number",
         "payload",
         "properties",
         "qos",
         "reason",
         "reason_text",
         "retain",
+        "sent",
+        "stored",
         "topic",
     )
 
@@ -50,6 +53,10 @@ class Outgoing:
         # Who publishes one message waits for the event; who publishes many is called.
         self._on_end = on_end
         self._done = anyio.Event() if on_end is None else None
+        self.sent = False  # on some connection
+        # Where the client has a store: its place there, and whether its present state is safe.
+        self.number = 0
+        self.stored: anyio.Event | None = None
 
     def finish(self) -> None:
         """The broker has taken or refused the message."""

@@ -1,0 +1,462 @@
+"""A client with a store: what it has to deliver outlives the program (here: the client)."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from tests.client.fake_broker import FakeBroker
+from trio_mqtt import Client, LocalProtocolError, ReasonCode, RefusedError, StoreError
+from trio_mqtt.client import session as client_session
+from trio_mqtt.protocol.packets import (
+    ConnAck,
+    Connect,
+    PubAck,
+    PubComp,
+    Publish,
+    PubRec,
+    PubRel,
+)
+from trio_mqtt.storage.client_changes import ClientChange
+from trio_mqtt.storage.client_store import ClientStore
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """In real time: virtual time would not wait for the disk."""
+    return str(request.param)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "client.db"
+
+
+@pytest.fixture
+def client(broker: FakeBroker, path: Path) -> Callable[..., AbstractAsyncContextManager[Client]]:
+    """Opens a client with the store."""
+    return lambda **options: broker.client(store=path, **options)
+
+
+Opens = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+def kept(path: Path) -> list[str]:
+    """The topics of the messages in a store that nobody has open."""
+    with closing(sqlite3.connect(path)) as database:
+        return [row[0] for row in database.execute("SELECT topic FROM outgoing ORDER BY number")]
+
+
+async def delivered(client: Client) -> None:
+    """Wait until the broker has acknowledged everything."""
+    while client.undelivered:
+        await checkpoint()
+
+
+def present(broker: FakeBroker, *sessions: bool) -> None:
+    """What CONNACK says of the session, connection by connection."""
+    broker.next_connacks += [ConnAck(one) for one in sessions]
+
+
+@pytest.mark.parametrize("session_present", [True, False])
+@pytest.mark.parametrize("version", [4, 5])
+async def test_what_is_unacknowledged_is_sent_again_by_the_next_client(
+    broker: FakeBroker, client: Opens, path: Path, session_present: bool, version: int
+) -> None:
+    present(broker, False, session_present, True)
+    async with client(protocol_version=version) as first:
+        broker.peer.mute = {Publish}
+        for number in range(6):
+            await first.enqueue(f"t/{number}", b"%d" % number, qos=1 + number % 2, retain=True)
+        assert first.undelivered == 6
+        client_id = first.client_id
+    sent = broker.peer.all(Publish)
+    async with client(protocol_version=version) as second:
+        assert second.client_id == client_id
+        await delivered(second)
+    again = broker.peers[1].all(Publish)
+    assert [(one.topic, one.payload, one.qos, one.retain) for one in again] == [
+        (one.topic, one.payload, one.qos, one.retain) for one in sent
+    ]
+    assert [one.packet_id for one in again] == [one.packet_id for one in sent]
+    assert [one.dup for one in again] == [session_present] * 6
+    assert kept(path) == []
+    async with client(protocol_version=version):
+        pass
+    assert broker.peers[2].all(Publish) == []
+    assert not any(one.clean_start for peer in broker.peers for one in peer.all(Connect))
+
+
+async def test_properties_are_kept(broker: FakeBroker, client: Opens) -> None:
+    properties: Any = {"content_type": "x", "user_property": [("a", "b")], "correlation_data": b"1"}
+    async with client() as first:
+        broker.peer.mute = {Publish}
+        await first.enqueue("t", "ü", properties=properties)
+    async with client() as second:
+        again = await broker.peer.expect(Publish)
+        assert (again.payload.decode(), again.properties) == ("ü", properties)
+        assert second.client_id
+
+
+async def test_a_released_message_of_qos_2_is_not_sent_again(
+    broker: FakeBroker, client: Opens, path: Path
+) -> None:
+    present(broker, False, True)
+    async with client() as first:
+        broker.peer.mute = {PubRel}
+        await first.enqueue("t", qos=2)
+        released = await broker.peer.expect(PubRel)
+    async with client() as second:
+        assert (await broker.peer.expect(PubRel)).packet_id == released.packet_id
+        await delivered(second)
+        assert broker.peer.all(Publish) == []
+    assert kept(path) == []
+
+
+async def test_a_message_that_the_broker_lost_by_halves_is_given_up(
+    broker: FakeBroker, client: Opens, path: Path
+) -> None:
+    async with client() as first:
+        broker.peer.mute = {PubRel}
+        await first.enqueue("t", qos=2)
+        await broker.peer.expect(PubRel)
+    async with client() as second:
+        assert second.undelivered == 0
+    assert broker.peer.all(Publish) == broker.peer.all(PubRel) == []
+    assert kept(path) == []
+
+
+class Held:
+    """Holds up the disk, and counts commits."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.commits: list[int] = []
+        self.entered = threading.Event()
+        self.let = threading.Event()
+        apply = ClientStore.apply
+
+        def held(store: ClientStore, changes: Iterable[ClientChange]) -> None:
+            changes = list(changes)
+            self.commits.append(len(changes))
+            self.entered.set()
+            assert self.let.wait(10)
+            apply(store, changes)
+
+        monkeypatch.setattr(ClientStore, "apply", held)
+
+
+async def test_nothing_is_sent_before_it_is_safe_and_commits_are_shared(
+    broker: FakeBroker, client: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(monkeypatch)
+    async with client() as one:
+        held.entered.clear()
+        async with anyio.create_task_group() as tasks:
+            for number in range(100):
+                tasks.start_soon(partial(one.publish, f"t/{number}", qos=1))
+            await anyio.to_thread.run_sync(held.entered.wait)
+            assert broker.peer.all(Publish) == []
+            held.let.set()
+        topics = [packet.topic for packet in broker.peer.all(Publish)]
+        assert sorted(topics) == sorted(f"t/{number}" for number in range(100))
+        assert len(held.commits) < 20
+        # In the order of the store.
+        assert [packet.packet_id for packet in broker.peer.all(Publish)] == list(range(1, 101))
+
+
+async def test_publishing_waits_for_the_acknowledgement(broker: FakeBroker, client: Opens) -> None:
+    async with client() as one:
+        assert await one.publish("t", qos=1) is ReasonCode.SUCCESS
+        assert await one.publish("t", qos=2) is ReasonCode.SUCCESS
+        assert await one.publish_many([("a", "1"), ("b", "2")], qos=2) == 2
+        broker.answers[Publish] = lambda peer, packet: peer.send(
+            PubAck(packet.packet_id, ReasonCode.QUOTA_EXCEEDED)
+        )
+        with pytest.raises(RefusedError):
+            await one.publish("t", qos=1)
+        assert one.undelivered == 0
+        await one.publish("t", qos=0)
+
+
+async def test_a_refusal_that_nobody_waits_for_is_logged(
+    broker: FakeBroker, client: Opens, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client() as one:
+        broker.answers[Publish] = lambda peer, packet: peer.send(
+            PubAck(packet.packet_id, ReasonCode.QUOTA_EXCEEDED)
+        )
+        await one.enqueue("refused/topic")
+        await delivered(one)
+    assert "'refused/topic': quota exceeded" in caplog.text
+
+
+async def test_messages_are_stored_without_a_connection(
+    broker: FakeBroker, client: Opens, path: Path
+) -> None:
+    async with client() as one:
+        broker.down = True
+        broker.peer.end()
+        while one.connected:
+            await checkpoint()
+        await one.enqueue("offline", qos=2)
+        with anyio.move_on_after(0.05) as scope:
+            await one.publish("cancelled", qos=1)
+        assert scope.cancelled_caught
+    assert kept(path) == ["offline"]
+    broker.down = False
+    async with client() as one:
+        assert (await broker.peer.expect(Publish)).topic == "offline"
+
+
+async def test_who_stores_more_than_the_bound_waits(
+    broker: FakeBroker, client: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_session, "MAX_STORED", 3)
+    async with client() as one:
+        peer = broker.peer
+        peer.mute = {Publish}
+        for _ in range(3):
+            await one.enqueue("t")
+        with anyio.move_on_after(0.05) as scope:
+            await one.enqueue("t")
+        assert scope.cancelled_caught
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one.enqueue, "fourth")
+            await anyio.wait_all_tasks_blocked()
+            peer.send(PubAck(peer.all(Publish)[0].packet_id))
+        assert one.undelivered == 3
+
+
+async def test_the_receive_maximum_holds(broker: FakeBroker, client: Opens) -> None:
+    broker.connack = ConnAck(properties={"receive_maximum": 2})
+    async with client() as one:
+        peer = broker.peer
+        peer.mute = {Publish}
+        for number in range(5):
+            await one.enqueue(f"t/{number}")
+        for number in range(5):
+            assert (await peer.expect(Publish)).topic == f"t/{number}"
+            assert len(peer.all(Publish)) <= number + 2
+            peer.send(PubAck(number + 1))
+        await delivered(one)
+
+
+# Receiving
+
+
+async def test_a_received_message_of_qos_2_does_not_come_twice(
+    broker: FakeBroker, client: Opens
+) -> None:
+    present(broker, False, True, True)
+    async with client() as first, first.subscribe("t", qos=2) as messages:
+        broker.peer.mute = {PubRec}
+        broker.peer.publish("t", b"once", qos=2, packet_id=7)
+        assert (await anext(messages)).payload == b"once"
+        await broker.peer.expect(PubRec)
+    async with client() as second, second.subscribe("t", qos=2) as messages:
+        broker.peer.publish("t", b"once", qos=2, packet_id=7, dup=True)
+        assert (await broker.peer.expect(PubComp)).packet_id == 7
+        broker.peer.publish("t", b"other", qos=2, packet_id=7)
+        assert (await anext(messages)).payload == b"other"
+        assert len(messages) == 0
+        while len(broker.peer.all(PubComp)) < 2:
+            await checkpoint()
+
+
+async def test_what_the_program_had_not_acknowledged_comes_again(
+    broker: FakeBroker, client: Opens
+) -> None:
+    present(broker, False, True)
+    async with (
+        client() as first,
+        first.subscribe("t", qos=2, manual_acknowledgement=True) as messages,
+    ):
+        broker.peer.publish("t", b"1", qos=2, packet_id=7)
+        await anext(messages)
+    async with client() as second, second.subscribe("t", qos=2) as messages:
+        broker.peer.publish("t", b"1", qos=2, packet_id=7, dup=True)
+        assert (await anext(messages)).payload == b"1"
+
+
+async def test_a_new_session_forgets_what_was_received(broker: FakeBroker, client: Opens) -> None:
+    async with client() as first, first.subscribe("t", qos=2) as messages:
+        broker.peer.mute = {PubRec}
+        broker.peer.publish("t", b"1", qos=2, packet_id=7)
+        await anext(messages)
+        await broker.peer.expect(PubRec)
+    async with client() as second, second.subscribe("t", qos=2) as messages:
+        broker.peer.publish("t", b"another", qos=2, packet_id=7)
+        assert (await anext(messages)).payload == b"another"
+
+
+# Cancelling
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize("form", ["publish", "enqueue"])
+async def test_cancelling_at_any_step_leaves_nothing_half_done(
+    broker: FakeBroker, client: Opens, path: Path, qos: int, form: str
+) -> None:
+    async with client() as one:
+        for steps in range(40):
+            async with anyio.create_task_group() as tasks:
+                operation: Any = one.publish if form == "publish" else one.enqueue
+                tasks.start_soon(partial(operation, "t", qos=qos))
+                for _ in range(steps):
+                    await checkpoint()
+                tasks.cancel_scope.cancel()
+        with anyio.fail_after(5):
+            await delivered(one)
+        session = one._session
+        assert session.sender.quota == session.sender.receive_maximum
+        assert not session._for_quota
+        await one.publish("last", qos=qos)
+    assert kept(path) == []
+
+
+async def test_cancelling_while_it_opens_closes_the_store(
+    broker: FakeBroker, client: Opens, path: Path
+) -> None:
+    async def open_and_close() -> None:
+        async with client() as one:
+            await one.publish("t", qos=1)
+
+    await open_and_close()
+    for steps in range(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(open_and_close)
+            for _ in range(steps):
+                await checkpoint()
+            tasks.cancel_scope.cancel()
+        kept(path)  # else it would be locked
+        assert all(peer.stream.closed for peer in broker.peers)
+
+
+# Files
+
+
+async def opening(path: Path, client_id: str = "") -> str:
+    """The sentence of the StoreError that a client meets with this store; nothing is sent."""
+    broker = FakeBroker()
+    with pytest.raises(StoreError) as caught:
+        async with broker.client(store=path, client_id=client_id):
+            pytest.fail("that store cannot be used")
+    assert broker.attempts == 0
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+async def test_only_its_owner_may_read_it(client: Opens, path: Path) -> None:
+    async with client() as one:
+        await one.enqueue("t")
+        for file in path.parent.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    async with client():
+        pass
+
+
+async def test_two_clients_do_not_share_it(client: Opens, path: Path) -> None:
+    async with client():
+        assert "in use by another program" in await opening(path)
+    async with client():
+        pass
+
+
+async def test_it_belongs_to_one_client(client: Opens, path: Path) -> None:
+    async with client(client_id="one") as one:
+        assert one.client_id == "one"
+    assert "belongs to the client 'one', not to 'two'" in await opening(path, "two")
+    async with client() as one:
+        assert one.client_id == "one"
+
+
+def damage(path: Path) -> None:
+    """Overwrite the second half of a file."""
+    half = path.stat().st_size // 2
+    with path.open("r+b") as file:
+        file.seek(half)
+        file.write(b"\xff" * half)
+
+
+async def test_files_that_are_no_store_are_told(client: Opens, path: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("something else that is long enough to be read as a database\n" * 100)
+    assert "cannot be read (file is not a database)" in await opening(text)
+    assert text.read_text().startswith("something else")
+    foreign = tmp_path / "foreign.db"
+    with closing(sqlite3.connect(foreign)) as database:
+        database.execute("CREATE TABLE t (x)")
+    assert "but not the store of a client" in await opening(foreign)
+    assert "no such file or directory" in await opening(tmp_path / "no" / "folder")
+    assert "is a directory" in await opening(tmp_path)
+    async with client() as one:
+        await one.enqueue("t")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+    assert "of version 99, and this program knows version 1" in await opening(path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 1")
+        database.execute("PRAGMA journal_mode = DELETE")
+    damage(path)
+    assert "If it is damaged, remove it" in await opening(path)
+
+
+async def test_a_store_that_cannot_be_written_ends_the_client(
+    broker: FakeBroker, client: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_store: ClientStore, _change: ClientChange) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(ClientStore, "_apply", full)
+    with pytest.raises(StoreError, match=r"cannot be written .* Is the disk full"):
+        async with client() as one:
+            await one.enqueue("t")
+    assert broker.peer.all(Publish) == []
+
+
+async def test_without_a_store_nothing_is_enqueued(broker: FakeBroker) -> None:
+    async with broker.client() as one:
+        with pytest.raises(LocalProtocolError, match="store=PATH"):
+            await one.enqueue("t")
+
+
+async def test_wrong_arguments_are_told_at_once(client: Opens) -> None:
+    async with client() as one:
+        for topic, payload, qos in [("a/+", b"", 1), ("a", b"", 0), ("a", b"", 3), ("", b"", 1)]:
+            with pytest.raises(ValueError, match=r"."):
+                await one.enqueue(topic, payload, qos=qos)
+        with pytest.raises(TypeError):
+            await one.enqueue("a", 1.5)  # type: ignore[arg-type]  # that is what is tested
+        assert one.undelivered == 0
+
+
+async def test_a_clean_start_may_be_asked_for(broker: FakeBroker, path: Path) -> None:
+    async with broker.client(store=path) as one:
+        broker.peer.mute = {Publish}
+        await one.enqueue("t", qos=2)
+    async with broker.client(store=path, clean_start=True, session_expiry_interval=5) as one:
+        assert not (await broker.peer.expect(Publish)).dup
+        connect = broker.peer.all(Connect)[0]
+        assert connect.clean_start
+        assert connect.properties["session_expiry_interval"] == 5
+    assert broker.peers[0].all(Connect)[0].properties["session_expiry_interval"] == 86_400
+
+
+def test_a_client_without_a_store_does_not_load_sqlite() -> None:
+    program = "import sys, trio_mqtt; trio_mqtt.open_client; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", program], text=True).split()
+    assert "sqlite3" not in loaded
