@@ -25,6 +25,7 @@ COMMANDS = {
     "Client": {
         "pub": "Publish a message, once or on a schedule.",
         "sub": "Subscribe, and print each message as it arrives.",
+        "request": "Send a request, and print the response.",
     },
 }
 _COMPLETION = ("install_completion", "show_completion")

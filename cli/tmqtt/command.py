@@ -99,6 +99,8 @@ def _process(parameter: Any, read: Any, ctx: Context, value: Any) -> Any:
 
 
 def _read(parameter: Any, read: Any, ctx: Context, value: Any) -> Any:
+    if not isinstance(value, str):  # a default, or a flag
+        return value
     try:
         return read(value)
     except typer.BadParameter as error:

@@ -55,6 +55,7 @@ async def open_connection(
             connect_timeout=options.connect_timeout,
             properties=cast(trio_mqtt.Properties, options.properties),
             authentication=_authentication(options),
+            tls=None if options.tls is None else trio_mqtt.TlsOptions(**options.tls),
             reconnect=reconnect,
             wait_for_broker=options.wait,
             on_event=teller.tell,

@@ -119,6 +119,21 @@ OPTIONS = (
            help="Ask the broker for no explanations of its refusals."),
     Option(name="connect-user-property", metavar="NAME=VALUE", group=_SESSION, repeats=True,
            read=user_property, help="A user property of CONNECT. May be repeated."),
+    Option(name="tls", group=_TLS, flag=True,
+           help="With --host: connect by TLS. A URL says it by mqtts:// or wss://."),
+    Option(name="cafile", metavar="FILE", group=_TLS,
+           help="Authorities to trust instead of the system's (PEM, or a directory of such)."),
+    Option(name="cert", metavar="FILE", group=_TLS, help="The client's own certificate (PEM)."),
+    Option(name="key", metavar="FILE", group=_TLS,
+           help="Its private key, if it is in a file of its own."),
+    Option(name="key-password", metavar="PASSWORD", group=_TLS,
+           help="What opens the key. Better a variable, or a profile."),
+    Option(name="server-name", metavar="NAME", group=_TLS,
+           help="The name that the broker's certificate bears, where it is not the host."),
+    Option(name="alpn", metavar="PROTOCOL", group=_TLS, repeats=True,
+           help="An application protocol to offer. May be repeated."),
+    Option(name="insecure", group=_TLS, flag=True,
+           help="Take any certificate, which anybody on the way can make: for tests only."),
     Option(name="will-topic", metavar="TOPIC", group=_WILL,
            help="Where the broker publishes a message if this end is lost."),
     Option(name="will-payload", metavar="TEXT", group=_WILL, read=_bytes, help="That message."),
@@ -139,6 +154,17 @@ OPTIONS = (
 )
 # fmt: on
 BY_NAME = {option.name: option for option in OPTIONS}
+
+# Those that only a connection by TLS has, and the names of the library for them.
+TLS_OPTIONS = {
+    "cafile": "ca",
+    "cert": "certificate",
+    "key": "key",
+    "key-password": "key_password",
+    "server-name": "server_name",
+    "alpn": "alpn",
+    "insecure": "verify",
+}
 
 # The option's name and that of the property it sets, of CONNECT and of the will.
 CONNECT_PROPERTIES = {

@@ -18,6 +18,7 @@ from tmqtt.escaping import escape
 from tmqtt.output import STDERR, STDOUT, Output, encoded, open_output
 
 _FAILURE = 1
+TIMED_OUT = 27  # as Mosquitto's commands say it
 _HANGUP = getattr(signal, "SIGHUP", None)
 
 

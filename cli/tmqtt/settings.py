@@ -13,6 +13,7 @@ from tmqtt.connection_options import (
     BY_NAME,
     CONNECT_PROPERTIES,
     OPTIONS,
+    TLS_OPTIONS,
     WILL_PROPERTIES,
     Option,
 )
@@ -64,6 +65,8 @@ class ConnectionOptions:
     properties: Mapping[str, Any] = field(default_factory=dict)
     packet_properties: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     will: WillOptions | None = None
+    # What `trio_mqtt.TlsOptions` takes; None where nothing of it is given.
+    tls: Mapping[str, Any] | None = None
 
 
 def connection_options(
@@ -98,8 +101,10 @@ def connection_options(
     connect = by_carrier.pop("connect", {})
     session = connect.pop("session_expiry_interval", values.get("session"))
     username = values.get("username")
+    broker = _broker(values)
     return ConnectionOptions(
-        broker=_broker(values),
+        broker=broker,
+        tls=_tls(values, broker),
         client_id=values.get("id", f"tmqtt-{command}-{secrets.token_hex(4)}"),
         username=username,
         password=_password(values, username),
@@ -185,8 +190,27 @@ def _broker(values: Mapping[str, Any]) -> str:
         return f"{scheme}://{credentials}{host}:{port}{slash}{path}"
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
-    scheme = "mqtts" if port == 8883 else "mqtt"  # as Mosquitto's commands do
+    # As Mosquitto's commands do: a port or a file may say that it is TLS.
+    by_tls = values.get("tls", port == 8883 or any(name in values for name in TLS_OPTIONS))
+    scheme = "mqtts" if by_tls else "mqtt"
     return f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
+
+
+def _tls(values: Mapping[str, Any], broker: str) -> Mapping[str, Any] | None:
+    given = {name: values[option] for option, name in TLS_OPTIONS.items() if option in values}
+    if (given or values.get("tls")) and not broker.startswith(("mqtts:", "wss:")):
+        raise SettingError(
+            f"{broker.rpartition('@')[2]} does without TLS: write mqtts:// or wss://.", "'--broker'"
+        )
+    if not given:
+        return None
+    if ("key" in given or "key_password" in given) and "certificate" not in given:
+        raise SettingError("a key needs the certificate that it belongs to.", "'--cert'")
+    if "verify" in given:
+        given["verify"] = not given["verify"]
+    if "alpn" in given:
+        given["alpn"] = tuple(given["alpn"])
+    return given
 
 
 def _password(values: Mapping[str, Any], username: str | None) -> bytes | None:

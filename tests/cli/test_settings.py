@@ -138,6 +138,28 @@ def test_a_will_without_a_topic_is_refused() -> None:
         asked(will_payload="x")
 
 
+def test_tls_is_asked_for_by_url_port_or_file() -> None:
+    assert asked(host="h", tls=True).broker == "mqtts://h"
+    assert asked(host="h", cafile="ca.pem").broker == "mqtts://h"
+    assert asked(broker="mqtts://h").tls is None
+    options = asked(broker="wss://h", cafile="ca", insecure=True, alpn=["mqtt"], cert="c", key="k")
+    assert options.tls == {
+        "ca": "ca", "verify": False, "alpn": ("mqtt",), "certificate": "c", "key": "k",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"broker": "mqtt://u:secret@h", "insecure": True}, "^h does without TLS"),
+        ({"broker": "mqtts://h", "key": "k"}, "a key needs the certificate"),
+    ],
+)
+def test_tls_that_cannot_be_is_a_sentence(given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SettingError, match=sentence):
+        asked(**given)
+
+
 def test_a_password_may_be_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_bytes(b"s\xffcret\r\nmore\n")
