@@ -27,6 +27,9 @@ COMMANDS = {
         "sub": "Subscribe, and print each message as it arrives.",
         "request": "Send a request, and print the response.",
     },
+    "Measuring": {
+        "bench": "Measure a broker: throughput, latency, losses, and what it takes.",
+    },
 }
 _COMPLETION = ("install_completion", "show_completion")
 _NAMES = [name for commands in COMMANDS.values() for name in commands]

@@ -69,7 +69,7 @@ async def open_connection(
     except trio_mqtt.ConnectionFailedError as error:
         if isinstance(error.__cause__, ConnectionRefusedError):
             raise CommandError(
-                f"No broker answers at {_public(options.broker)} (connection refused):"
+                f"No broker answers at {public_url(options.broker)} (connection refused):"
                 " start one with `tmqtt broker`, or name another with --broker."
             ) from error
         raise
@@ -98,10 +98,10 @@ def _authentication(options: ConnectionOptions) -> trio_mqtt.ClientAuthenticatio
         raise CommandError("SCRAM takes no password that is not UTF-8.") from None
 
 
-def _public(url: str) -> str:
+def public_url(url: str) -> str:
     """The URL without credentials."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 class _Teller:

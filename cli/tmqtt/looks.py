@@ -34,13 +34,13 @@ def clock() -> Part:
 
 
 class Painter:
-    """Paints lines for the terminal at stdout, in the colours that it has.
+    """Paints lines for the terminal at stdout, or at stderr, in the colours that it has.
 
     Text is never read as markup. NO_COLOR and TERM are honoured, by Rich.
     """
 
-    def __init__(self) -> None:
-        self._console = Console(highlight=False, markup=False, emoji=False)
+    def __init__(self, *, stderr: bool = False) -> None:
+        self._console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
         self._styles: dict[str, tuple[str, str]] = {}
 
     @property
