@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 
 import trio
 
 import trio_mqtt
-from tmqtt.running import Terminal
-from trio_mqtt.broker.server import reload
+from tmqtt.running import CommandError, Terminal
+from tmqtt.systemd import Notifier, listeners_for, take_sockets
+from trio_mqtt.broker.server import DEFAULT_URL, reload
 
 _TICK = 0.1  # seconds: ten times a second is as often as a person sees
 _SAMPLE = 200  # events that are looked at in one tick; messages fill half of it
@@ -21,35 +23,62 @@ async def serve(
     urls: tuple[str, ...],
     terminal: Terminal,
     *,
+    defaults: Mapping[str, str | Sequence[str]] = {},  # never changed
     security: trio_mqtt.Security | None = None,
     quiet: bool,
 ) -> None:
-    """Be a broker until told to stop, and show what happens unless `quiet`."""
+    """Be a broker until told to stop, and show what happens unless `quiet`.
+
+    `defaults` are options for all listeners that can have them, as in their URLs.
+    """
     _collect_less_often()
+    inherited = take_sockets(os.environ)
+    listeners = listeners_for(urls or (() if inherited else (DEFAULT_URL,)), inherited, defaults)
+    if "cert" in defaults and not any(listen.tls for listen in listeners):
+        raise CommandError(
+            "A certificate is given, but no listener uses TLS."
+            " Listen at mqtts://, wss:// or any://, for example mqtts://localhost.",
+            code=2,
+        )
+    notifier = Notifier(os.environ)
     with ExitStack() as last:
         async with (
-            trio_mqtt.open_broker(*urls, security=security) as broker,
+            trio_mqtt.open_broker(*listeners, security=security) as broker,
             trio.open_nursery() as nursery,
         ):
-            nursery.start_soon(_reload_when_told, broker, terminal)
-            if quiet:
-                _tell_warnings(terminal.warn)
-                await trio.sleep_forever()
-            from tmqtt.screen import Screen  # Rich: not needed by a quiet broker
-
-            screen = Screen(broker, terminal)
-            _tell_warnings(screen.warn if terminal.output.is_terminal else terminal.warn)
-            # Both outlast the broker, so that the goodbyes are seen as well.
-            watch = last.enter_context(broker.watch(_SAMPLE))
-            last.callback(screen.end, watch)
-            screen.begin()
-            while True:
-                await trio.sleep(_TICK)
-                screen.tick(watch)
+            await nursery.start(_reload_when_told, broker, terminal, notifier)
+            nursery.start_soon(notifier.keep_watchdog_quiet)
+            with notifier.serving():
+                await _show(broker, terminal, last, quiet=quiet)
 
 
-async def _reload_when_told(broker: trio_mqtt.Broker, terminal: Terminal) -> None:
-    """Read the password and access files again at each SIGHUP; what fails is told as a warning."""
+async def _show(
+    broker: trio_mqtt.Broker, terminal: Terminal, last: ExitStack, *, quiet: bool
+) -> None:
+    """Show what happens; what is to be done when the broker has ended goes to `last`."""
+    if quiet:
+        _tell_warnings(terminal.warn)
+        await trio.sleep_forever()
+    from tmqtt.screen import Screen  # Rich: not needed by a quiet broker
+
+    screen = Screen(broker, terminal)
+    _tell_warnings(screen.warn if terminal.output.is_terminal else terminal.warn)
+    # Both outlast the broker, so that the goodbyes are seen as well.
+    watch = last.enter_context(broker.watch(_SAMPLE))
+    last.callback(screen.end, watch)
+    screen.begin()
+    while True:
+        await trio.sleep(_TICK)
+        screen.tick(watch)
+
+
+async def _reload_when_told(
+    broker: trio_mqtt.Broker,
+    terminal: Terminal,
+    notifier: Notifier,
+    task_status: trio.TaskStatus[None],
+) -> None:
+    """Read all files again at each SIGHUP; what fails is told as a warning."""
     tell, told = trio.open_memory_channel[None](1)
 
     def on_signal() -> None:
@@ -57,8 +86,10 @@ async def _reload_when_told(broker: trio_mqtt.Broker, terminal: Terminal) -> Non
             tell.send_nowait(None)
 
     terminal.reload = on_signal
+    task_status.started()
     async for _ in told:
-        await reload(broker)
+        with notifier.reloading():
+            await reload(broker)
 
 
 def _collect_less_often() -> None:

@@ -50,6 +50,69 @@ def broker(
             show_default=False,
         ),
     ] = None,
+    cert: Annotated[
+        str | None,
+        typer.Option(
+            "--cert",
+            metavar="FILE",
+            help="The broker's certificate and its chain (PEM), for all listeners with TLS.",
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="FILE", help="Its key, if it is not in the same file."),
+    ] = None,
+    ca: Annotated[
+        str | None,
+        typer.Option(
+            "--ca",
+            metavar="FILE",
+            help="Ask clients for certificates that these authorities have signed.",
+        ),
+    ] = None,
+    client_certificates: Annotated[
+        str | None,
+        typer.Option(
+            "--client-certificates",
+            metavar="required|optional|none",
+            help="Who must show one.  [default: everybody, if there is --ca]",
+            show_default=False,
+        ),
+    ] = None,
+    certificate_username: Annotated[
+        str | None,
+        typer.Option(
+            "--username-from-certificate",
+            metavar="common-name|subject",
+            help="Take user names from the clients' certificates.",
+        ),
+    ] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--origin",
+            metavar="ORIGIN",
+            help="Pages that may connect by WebSocket, such as https://example.org; * for all."
+            "  [default: pages from the broker's own host]",
+            show_default=False,
+        ),
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trusted-proxy",
+            metavar="NETWORK",
+            help="Proxies whose X-Forwarded-For is believed (WebSocket), such as 10.0.0.0/8.",
+        ),
+    ] = None,
+    proxy_protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--proxy-protocol",
+            metavar="NETWORK",
+            help="Proxies that begin each connection by a PROXY protocol header.",
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("-q", "--quiet", help="Print nothing but warnings and errors.")
     ] = False,
@@ -57,8 +120,10 @@ def broker(
     """Run a broker until Ctrl-C, and show its traffic.
 
     mqtt://0.0.0.0:1883 and mqtt://[::]:1883 listen at all addresses of this machine: say then who
-    may connect. Port 0 takes a free one. Several URLs listen at all of them. At SIGHUP the password
-    and access files are read again.
+    may connect. Port 0 takes a free one. Several URLs listen at all of them, and each may have its
+    own options: mqtts://0.0.0.0?cert=FILE&key=FILE, unix:///run/mqtt.sock?mode=660,
+    any://localhost for MQTT, TLS and WebSocket on one port. At SIGHUP certificates, passwords and
+    access are read again.
     """
     import trio_mqtt
     from tmqtt.broker import serve
@@ -67,7 +132,20 @@ def broker(
     security = trio_mqtt.Security(
         passwords=password_file, access=access_file, allow_anonymous=allow_anonymous
     )
+    given = {
+        "cert": cert,
+        "key": key,
+        "ca": ca,
+        "client-certificates": client_certificates,
+        "username": certificate_username,
+        "origin": origin,
+        "forwarded": trusted_proxy,
+        "proxy": proxy_protocol,
+    }
+    defaults = {name: value for name, value in given.items() if value}
     run(
-        lambda terminal: serve(tuple(urls or ()), terminal, security=security, quiet=quiet),
+        lambda terminal: serve(
+            tuple(urls or ()), terminal, defaults=defaults, security=security, quiet=quiet
+        ),
         stopped=0,
     )
