@@ -1,0 +1,1 @@
+"""Comparing clients for Python: `python -m benchmarks.clients`."""
