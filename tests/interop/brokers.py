@@ -14,9 +14,10 @@ from pathlib import Path
 from .node import node_command
 from .peers import DEADLINE, LineProcess, Server, get
 
+# It would become another user, who may not read the test's files, if it was started by root.
 MOSQUITTO_CONFIGURATION = """\
+user root
 listener {port} 127.0.0.1
-allow_anonymous true
 persistence false
 max_queued_messages 0
 log_type error
@@ -25,8 +26,8 @@ log_type warning
 
 
 @contextmanager
-def run_mosquitto(directory: Path) -> Iterator[Server]:
-    """Run Mosquitto."""
+def run_mosquitto(directory: Path, access: str = "allow_anonymous true") -> Iterator[Server]:
+    """Run Mosquitto; `access` are the lines of its configuration that say who may do what."""
     search = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
     program = shutil.which("mosquitto", path=search)
     if program is None:
@@ -39,7 +40,7 @@ def run_mosquitto(directory: Path) -> Iterator[Server]:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         configuration = directory / "mosquitto.conf"
-        configuration.write_text(MOSQUITTO_CONFIGURATION.format(port=port))
+        configuration.write_text(MOSQUITTO_CONFIGURATION.format(port=port) + access + "\n")
         process = LineProcess([program, "-c", str(configuration)], lines.append)
         try:
             if _accepts(process, port, deadline):
