@@ -18,15 +18,15 @@ PUBLIC = """
     ClientStatus ConfigurationError Connected ConnectionEvent ConnectionEvents
     ConnectionFailedError ConnectionLost ConnectionLostError ConnectionOpened
     ConnectionRefusedByBrokerError ConnectionState DisconnectedByBrokerError Entrances
-    EventStream InvalidUrlError KeepAliveExpired Limits Listen ListenError LocalProtocolError
-    MalformedPacketError MemoryStorage Message MessageAcknowledged MessageDelivered
-    MessagePublished MessageRefused Messages MessagesDropped MessagesPublished MqttError Origin
-    PasswordCheck Pinged Properties ProtocolVersion Publication PublishedMessage ReasonCode
-    Reconnecting RefusedError RemoteProtocolError RetainedChanged ScramAuthenticator ScramClient
-    ScramCredentials Security ServerTls SharedStrategy Statistics Storage StoreError Subscribed
-    Subscription SubscriptionRefused SubscriptionRequest TlsError TlsOptions Unsubscribed Watch
-    Will WillPublished open_broker open_client parse_listen serve topic_filter_problem
-    topic_name_problem
+    EventStream InvalidTokenError InvalidUrlError KeepAliveExpired Limits Listen ListenError
+    LocalProtocolError MalformedPacketError MemoryStorage Message MessageAcknowledged
+    MessageDelivered MessagePublished MessageRefused Messages MessagesDropped MessagesPublished
+    MqttError Origin PasswordCheck PasswordFile Pinged Properties ProtocolVersion Publication
+    PublishedMessage ReasonCode Reconnecting RefusedError RemoteProtocolError RetainedChanged
+    ScramAuthenticator ScramClient ScramCredentials Security ServerTls SharedStrategy Statistics
+    Storage StoreError Subscribed Subscription SubscriptionRefused SubscriptionRequest TlsError
+    TlsOptions TokenClaims TokenVerifier Unsubscribed Watch Will WillPublished open_broker
+    open_client parse_listen serve topic_filter_problem topic_name_problem
 """
 NAMES = PUBLIC.split()
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits as Limits
     from trio_mqtt.broker.options import BrokerOptions as BrokerOptions
     from trio_mqtt.broker.options import SharedStrategy as SharedStrategy
+    from trio_mqtt.broker.passwords import PasswordFile as PasswordFile
     from trio_mqtt.broker.scram import ScramAuthenticator as ScramAuthenticator
     from trio_mqtt.broker.scram import ScramCredentials as ScramCredentials
     from trio_mqtt.broker.security import Entrances as Entrances
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.server import open_broker as open_broker
     from trio_mqtt.broker.server import serve as serve
     from trio_mqtt.broker.statistics import Statistics as Statistics
+    from trio_mqtt.broker.tokens import TokenClaims as TokenClaims
+    from trio_mqtt.broker.tokens import TokenVerifier as TokenVerifier
     from trio_mqtt.client.authentication import ClientAuthentication as ClientAuthentication
     from trio_mqtt.client.authentication import ClientExchange as ClientExchange
     from trio_mqtt.client.backoff import Backoff as Backoff
@@ -77,6 +80,7 @@ if TYPE_CHECKING:
     from trio_mqtt.errors import ConnectionLostError as ConnectionLostError
     from trio_mqtt.errors import ConnectionRefusedByBrokerError as ConnectionRefusedByBrokerError
     from trio_mqtt.errors import DisconnectedByBrokerError as DisconnectedByBrokerError
+    from trio_mqtt.errors import InvalidTokenError as InvalidTokenError
     from trio_mqtt.errors import InvalidUrlError as InvalidUrlError
     from trio_mqtt.errors import ListenError as ListenError
     from trio_mqtt.errors import LocalProtocolError as LocalProtocolError
@@ -142,6 +146,7 @@ _HOMES = {
     "Limits": "broker.limits",
     "BrokerOptions": "broker.options",
     "SharedStrategy": "broker.options",
+    "PasswordFile": "broker.passwords",
     "ScramAuthenticator": "broker.scram",
     "ScramCredentials": "broker.scram",
     "Entrances": "broker.security",
@@ -149,6 +154,8 @@ _HOMES = {
     "open_broker": "broker.server",
     "serve": "broker.server",
     "Statistics": "broker.statistics",
+    "TokenClaims": "broker.tokens",
+    "TokenVerifier": "broker.tokens",
     "ClientAuthentication": "client.authentication",
     "ClientExchange": "client.authentication",
     "Backoff": "client.backoff",
@@ -171,6 +178,7 @@ _HOMES = {
     "ConnectionLostError": "errors",
     "ConnectionRefusedByBrokerError": "errors",
     "DisconnectedByBrokerError": "errors",
+    "InvalidTokenError": "errors",
     "InvalidUrlError": "errors",
     "ListenError": "errors",
     "LocalProtocolError": "errors",

@@ -56,6 +56,10 @@ class ConfigurationError(MqttError):
     """
 
 
+class InvalidTokenError(MqttError):
+    """A JSON Web Token that does not let its client in; the text says why."""
+
+
 class ConnectionFailedError(MqttError):
     """No connection to the broker could be made: unknown host, refused, timed out."""
 
