@@ -21,6 +21,7 @@ COMMANDS = {
     "Broker": {
         "broker": "Run a broker until Ctrl-C, and show its traffic.",
         "passwd": "Set, remove and check passwords in a password file.",
+        "acl": "Explain the rules of an access file.",
     },
     "Client": {
         "pub": "Publish a message, once or on a schedule.",
