@@ -17,7 +17,13 @@ from benchmarks import brokers, load, processes, report
 from benchmarks.compare import Bench, Result, compare
 from benchmarks.scenarios import SCENARIOS, Scenario
 
-_NAMES = (brokers.MOSQUITTO, brokers.AEDES, brokers.OURS, brokers.OURS_WITH_SCREEN)
+_NAMES = (
+    brokers.MOSQUITTO,
+    brokers.AEDES,
+    brokers.OURS,
+    brokers.OURS_WITH_SCREEN,
+    brokers.OURS_WITH_RULES,
+)
 _ON_REQUEST = (brokers.MOSQUITTO_WITHOUT_DELAY,)
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
@@ -183,6 +189,7 @@ def _verdict(scenarios: Sequence[Scenario], results: Sequence[Result]) -> int:
     for scenario in scenarios:
         demanded = [brokers.OURS] if scenario.cpu_ratio is not None else []
         demanded += [brokers.OURS_WITH_SCREEN] if scenario.screen else []
+        demanded += [brokers.OURS_WITH_RULES] if scenario.rules else []
         for name in demanded:
             row = rows.get((scenario.name, name))
             if row is None or not row.passed:

@@ -25,6 +25,7 @@ MOSQUITTO_WITHOUT_DELAY = "mosquitto+nodelay"
 AEDES = "aedes"
 OURS = "trio-mqtt"
 OURS_WITH_SCREEN = "trio-mqtt+screen"
+OURS_WITH_RULES = "trio-mqtt+rules"
 
 AEDES_VERSION = "1.2.0"
 
@@ -181,11 +182,33 @@ def _find_ours(name: str) -> Broker:
         version = importlib.metadata.version("trio-mqtt")
     except importlib.metadata.PackageNotFoundError:
         raise Unavailable("trio-mqtt is not installed (pip install -e . in its folder).") from None
+
+    def command(port: int, folder: Path) -> list[str]:
+        command = [sys.executable, "-m", "tmqtt", "broker", f"mqtt://127.0.0.1:{port}"]
+        if name == OURS_WITH_RULES:
+            access = folder / "access"
+            access.write_text(_access_rules())
+            command += ["--access-file", str(access)]
+        return command
+
     return Broker(
         name,
         f"{version} on Python {sys.version.split()[0]}",
-        lambda port, _: [sys.executable, "-m", "tmqtt", "broker", f"mqtt://127.0.0.1:{port}"],
+        command,
         in_terminal=name == OURS_WITH_SCREEN,
+    )
+
+
+def _access_rules() -> str:
+    """An access file of 1,000 rules, of which the last but 300 allows the benchmark."""
+    return "".join(
+        (
+            *(f"topic read plant/{number}/#\n" for number in range(300)),
+            *(f"topic deny plant/+/door/{number}\n" for number in range(99)),
+            "topic readwrite bench/#\n",
+            *(f"user worker{number}\ntopic readwrite work/{number}/#\n" for number in range(300)),
+            *(f"pattern readwrite device/{number}/%c/#\n" for number in range(300)),
+        )
     )
 
 

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import brokers, load, processes
-from benchmarks.brokers import MOSQUITTO, OURS, OURS_WITH_SCREEN, Broker, Running
-from benchmarks.scenarios import SCREEN_SHARE, Scenario
+from benchmarks.brokers import (
+    MOSQUITTO,
+    OURS,
+    OURS_WITH_RULES,
+    OURS_WITH_SCREEN,
+    Broker,
+    Running,
+)
+from benchmarks.scenarios import RULES_SHARE, SCREEN_SHARE, Scenario
 
 _WARM_UP = 0.3  # seconds of traffic on the same connections before each measured run
 
@@ -89,7 +96,10 @@ def compare(
     """Measure the scenarios one after another; each result comes as soon as it is there."""
     for scenario in scenarios:
         taking_part = [
-            broker for broker in contenders if scenario.screen or broker.name != OURS_WITH_SCREEN
+            broker
+            for broker in contenders
+            if (scenario.screen or broker.name != OURS_WITH_SCREEN)
+            and (scenario.rules or broker.name != OURS_WITH_RULES)
         ]
         measure = _measure_idle if scenario.kind == "idle" else _measure_traffic
         rows = {broker.name: Row(broker.name) for broker in taking_part}
@@ -196,11 +206,13 @@ def judge(scenario: Scenario, rows: dict[str, Row]) -> None:
             row.cpu_ratio is not None and row.cpu_ratio >= scenario.cpu_ratio and _whole(row)
         )
     if scenario.screen and OURS_WITH_SCREEN in rows:
-        _judge_screen(rows[OURS_WITH_SCREEN], rows.get(OURS))
+        _judge_share(rows[OURS_WITH_SCREEN], rows.get(OURS), SCREEN_SHARE)
+    if scenario.rules and OURS_WITH_RULES in rows:
+        _judge_share(rows[OURS_WITH_RULES], rows.get(OURS), RULES_SHARE)
 
 
-def _judge_screen(row: Row, without: Row | None) -> None:
-    row.required = f"{SCREEN_SHARE:.0%} of {OURS}"
+def _judge_share(row: Row, without: Row | None, share: float) -> None:
+    row.required = f"{share:.0%} of {OURS}"
     row.passed = False
     if without is None or row.median is None or without.median is None:
         return
@@ -210,7 +222,7 @@ def _judge_screen(row: Row, without: Row | None) -> None:
     cpu = statistics.median(base.cpu_us / figures.cpu_us for figures, base in pairs)
     rate = statistics.median(figures.rate / base.rate for figures, base in pairs)
     row.required += f" (cpu {cpu:.0%}, rate {rate:.0%})"
-    row.passed = min(cpu, rate) >= SCREEN_SHARE and _whole(row)
+    row.passed = min(cpu, rate) >= share and _whole(row)
 
 
 def _whole(row: Row) -> bool:

@@ -10,7 +10,7 @@ class Scenario:
 
     `options` are those of load.c. `cpu_ratio` is how many times less CPU per delivered message than
     Mosquitto trio-mqtt must take in the same run, or None where nothing is required. `screen` says
-    whether trio-mqtt is also measured with its screen on.
+    whether trio-mqtt is also measured with its screen on, `rules` whether with an access file.
     """
 
     name: str
@@ -19,10 +19,13 @@ class Scenario:
     kind: Literal["traffic", "idle"] = "traffic"
     cpu_ratio: float | None = None
     screen: bool = False
+    rules: bool = False
 
 
 # With the screen on, a broker must keep this share of its CPU figure and of its rate.
 SCREEN_SHARE = 0.9
+# And with an access file of 1,000 rules this share.
+RULES_SHARE = 0.8
 
 SCENARIOS = (
     Scenario(
@@ -31,6 +34,7 @@ SCENARIOS = (
         "publishers=1 subscribers=1",
         cpu_ratio=6.0,
         screen=True,
+        rules=True,
     ),
     Scenario(
         "one-to-one-qos1",
@@ -38,6 +42,7 @@ SCENARIOS = (
         "publishers=1 subscribers=1 qos=1 window=64",
         cpu_ratio=2.5,
         screen=True,
+        rules=True,
     ),
     Scenario(
         "one-to-one-qos2",
@@ -51,6 +56,7 @@ SCENARIOS = (
         "publishers=1 subscribers=10",
         cpu_ratio=10.0,
         screen=True,
+        rules=True,
     ),
     Scenario(
         "fan-out-100-qos1",
