@@ -26,6 +26,7 @@ COMMANDS = {
     "Client": {
         "pub": "Publish a message, once or on a schedule.",
         "sub": "Subscribe, and print each message as it arrives.",
+        "replay": "Publish messages again that sub --record has written.",
         "request": "Send a request, and print the response.",
     },
     "Measuring": {

@@ -53,6 +53,12 @@ class Painter:
         """The columns of the terminal, as it is now."""
         return self._console.width
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """The terminal's width and height, in cells, as they are now."""
+        size = self._console.size
+        return size.width, size.height
+
     def paint(self, line: Line) -> str:
         """The line, however long."""
         return "".join(

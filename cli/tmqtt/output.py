@@ -45,6 +45,11 @@ class Output:
         return self._size > LIMIT
 
     @property
+    def size(self) -> int:
+        """The bytes that wait to be written."""
+        return self._size
+
+    @property
     def idle(self) -> bool:
         """Whether all has been written."""
         return not self._size

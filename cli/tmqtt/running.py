@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -43,15 +44,32 @@ class Terminal:
     reload: Callable[[], None] | None = None
     # The signal that asked the command to stop.
     signal: int | None = None
+    # Where sentences go instead of stderr, while a screen of the command's own is in the way.
+    tell: Callable[[str], None] | None = None
+    # What puts the terminal back in order, should the process have to end at once.
+    restore: bytes = b""
 
     def say(self, sentence: str) -> None:
         """Tell the person something beside the output: on stderr, safe to show."""
-        self.messages.line(escape(sentence))
+        if self.tell is not None:
+            self.tell(escape(sentence))
+        else:
+            self.messages.line(escape(sentence))
 
     def warn(self, text: str) -> None:
         """Tell of something that goes wrong; of a flood of warnings, some are left out."""
         if not self.messages.full:
             self.say(f"Warning: {text}")
+
+
+def collect_less_often() -> None:
+    """Keep the garbage collector off the path of the messages.
+
+    They leave no cycles behind, but each lets it look again at all that there is. The process is
+    the command's own, so this is its own to decide.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def run(command: Callable[[Terminal], Awaitable[None]], *, stopped: int | None = None) -> NoReturn:
@@ -124,6 +142,8 @@ def _handle_signals(terminal: Terminal) -> None:
             token.run_sync_soon(reload)
             return
         if terminal.signal is not None:
+            if terminal.restore:
+                os.write(STDOUT, terminal.restore)
             os._exit(128 + number)  # asked twice: whatever is still in the way no longer counts
         terminal.signal = number
         token.run_sync_soon(terminal.scope.cancel)

@@ -153,6 +153,10 @@ class Program:
             self.process.wait()
         self._close()
 
+    def resize(self, columns: int) -> None:
+        """Change the width of the terminal."""
+        termios.tcsetwinsize(self._keyboard, (LINES, columns))
+
     def press_ctrl_c(self) -> None:
         """Type Ctrl-C into the terminal."""
         os.write(self._keyboard, b"\x03")
