@@ -1,4 +1,5 @@
-/* An MQTT 3.1.1 load generator for comparing brokers: one thread, epoll, no dependency but libc.
+/* An MQTT 3.1.1 load generator for comparing brokers: one thread, epoll, no dependency but libc
+ * and, with -DWITH_TLS, OpenSSL.
  *
  *   load traffic port=PORT [key=value ...]     publishers and subscribers
  *   load idle    port=PORT connections=N       connections that are opened and say nothing
@@ -31,6 +32,9 @@
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef WITH_TLS
+#include <openssl/ssl.h>
+#endif
 
 enum packet_type {
     CONNECT = 1, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK,
@@ -62,6 +66,12 @@ struct connection {
     int index;
     int waits_for_socket;    /* registered for EPOLLOUT */
     struct buffer in, out;
+    struct buffer frames;    /* WebSocket: what leaves, in frames */
+    struct buffer raw;       /* WebSocket: what came, in frames */
+    size_t frame_left;       /* WebSocket: bytes of the frame being received */
+#ifdef WITH_TLS
+    SSL *tls;
+#endif
     char topic[128];
 
     /* of a publisher */
@@ -79,6 +89,7 @@ struct connection {
 static struct {
     const char *host, *filter, *topic;
     long port, publishers, subscribers, topics, qos, size, window, rate, ahead, connections;
+    long tls, websocket;
 } options = {
     .host = "127.0.0.1", .filter = "", .topic = "bench/%d",
     .port = 1883, .publishers = 1, .subscribers = 1, .topics = 1, .qos = 0, .size = 64,
@@ -189,20 +200,142 @@ static void wait_for_socket(struct connection *c, int wanted)
     epoll_ctl(poller, EPOLL_CTL_MOD, c->fd, &event);
 }
 
+/* As send and recv, through TLS where the connection has it. */
+static ssize_t send_bytes(struct connection *c, const uint8_t *data, size_t length)
+{
+#ifdef WITH_TLS
+    if (c->tls) {
+        int sent = SSL_write(c->tls, data, (int)(length > 1 << 20 ? 1 << 20 : length));
+        if (sent > 0)
+            return sent;
+        int error = SSL_get_error(c->tls, sent);
+        errno = error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? EAGAIN : EPROTO;
+        return -1;
+    }
+#endif
+    return send(c->fd, data, length, MSG_NOSIGNAL);
+}
+
+static ssize_t receive_bytes(struct connection *c, uint8_t *data, size_t length)
+{
+#ifdef WITH_TLS
+    if (c->tls) {
+        int received = SSL_read(c->tls, data, (int)length);
+        if (received > 0)
+            return received;
+        int error = SSL_get_error(c->tls, received);
+        if (error == SSL_ERROR_ZERO_RETURN)
+            return 0;
+        errno = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? EAGAIN : EPROTO;
+        return -1;
+    }
+#endif
+    return recv(c->fd, data, length, 0);
+}
+
+static int has_more(const struct connection *c)
+{
+#ifdef WITH_TLS
+    return c->tls && SSL_pending(c->tls) > 0;
+#else
+    (void)c;
+    return 0;
+#endif
+}
+
+static size_t whole_packet(const uint8_t *at, size_t available, size_t *header);
+
+/* Puts each packet into a frame of its own, as clients do; the mask is zero, so that it costs only
+ * the broker. */
+static void frame_packets(struct connection *c)
+{
+    size_t length, header;
+    while ((length = whole_packet(c->out.data + c->out.start, unsent(c), &header))) {
+        uint8_t *at = reserve(&c->frames, length + 14);
+        size_t n = 0;
+        at[n++] = 0x82;
+        if (length < 126) {
+            at[n++] = (uint8_t)(0x80 | length);
+        } else if (length < 65536) {
+            at[n++] = 0x80 | 126;
+            at[n++] = (uint8_t)(length >> 8);
+            at[n++] = (uint8_t)length;
+        } else {
+            at[n++] = 0x80 | 127;
+            for (int shift = 56; shift >= 0; shift -= 8)
+                at[n++] = (uint8_t)((uint64_t)length >> shift);
+        }
+        memset(at + n, 0, 4);
+        memcpy(at + n + 4, c->out.data + c->out.start, length);
+        c->frames.end -= 14 - (n + 4);
+        c->out.start += length;
+    }
+    if (c->out.start == c->out.end)
+        c->out.start = c->out.end = 0;
+}
+
 static void send_unsent(struct connection *c)
 {
-    while (c->out.start < c->out.end) {
-        ssize_t sent = send(c->fd, c->out.data + c->out.start, unsent(c), MSG_NOSIGNAL);
+    if (options.websocket)
+        frame_packets(c);
+    struct buffer *out = options.websocket ? &c->frames : &c->out;
+    while (out->start < out->end) {
+        ssize_t sent = send_bytes(c, out->data + out->start, out->end - out->start);
         if (sent < 0) {
             if (errno != EAGAIN)
                 fail("sending failed: %s", strerror(errno));
             wait_for_socket(c, 1);
             return;
         }
-        c->out.start += (size_t)sent;
+        out->start += (size_t)sent;
     }
-    c->out.start = c->out.end = 0;
+    out->start = out->end = 0;
     wait_for_socket(c, 0);
+}
+
+/* Receives into `in`, out of frames where it is a WebSocket. As recv. */
+static ssize_t receive(struct connection *c, struct buffer *in)
+{
+    if (!options.websocket)
+        return receive_bytes(c, in->data + in->end, in->capacity - in->end);
+    struct buffer *raw = &c->raw;
+    uint8_t *place = reserve(raw, 65536);
+    raw->end -= 65536;
+    ssize_t received = receive_bytes(c, place, 65536);
+    if (received <= 0)
+        return received;
+    raw->end += (size_t)received;
+    size_t got = 0;
+    while (raw->start < raw->end) {
+        uint8_t *at = raw->data + raw->start;
+        size_t available = raw->end - raw->start;
+        if (!c->frame_left) {
+            size_t header = available < 2 ? 14 : at[1] == 126 ? 4 : at[1] == 127 ? 10 : 2;
+            if (available < header)
+                break;
+            if ((at[0] & 15) > 2)
+                fail("the broker sent a control frame, %d", at[0] & 15);
+            c->frame_left = at[1];
+            if (header > 2) {
+                c->frame_left = 0;
+                for (size_t i = 2; i < header; i++)
+                    c->frame_left = c->frame_left << 8 | at[i];
+            }
+            raw->start += header;
+            continue;
+        }
+        size_t part = available < c->frame_left ? available : c->frame_left;
+        memcpy(reserve(in, part), at, part);
+        c->frame_left -= part;
+        raw->start += part;
+        got += part;
+    }
+    in->end -= got;
+    if (!got) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return (ssize_t)got;
 }
 
 /* ---- packets out ------------------------------------------------------------------------------ */
@@ -375,7 +508,7 @@ static void read_packets(struct connection *c)
     struct buffer *in = &c->in;
     if (in->end == in->capacity)
         in->end = (size_t)(reserve(in, in->capacity) - in->data);
-    ssize_t received = recv(c->fd, in->data + in->end, in->capacity - in->end, 0);
+    ssize_t received = receive(c, in);
     if (received == 0)
         fail("the broker closed the connection of %s %d",
              c->role == SUBSCRIBER ? "subscriber" : c->role == PUBLISHER ? "publisher" : "idler",
@@ -415,11 +548,52 @@ static void handle_events(int milliseconds)
         if (events[i].events & EPOLLOUT)
             send_unsent(c);
         if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-            read_packets(c);
+            do
+                read_packets(c);
+            while (has_more(c));
     }
 }
 
 /* ---- set-up ----------------------------------------------------------------------------------- */
+
+static void start_tls(struct connection *c)
+{
+#ifdef WITH_TLS
+    static SSL_CTX *context;
+    if (!context) {
+        context = SSL_CTX_new(TLS_client_method());
+        SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    }
+    c->tls = SSL_new(context);
+    SSL_set_fd(c->tls, c->fd);
+    if (SSL_connect(c->tls) != 1)
+        fail("the TLS handshake failed");
+#else
+    (void)c;
+    fail("built without TLS: install OpenSSL's headers (Debian: apt install libssl-dev)");
+#endif
+}
+
+static void start_websocket(struct connection *c)
+{
+    static const char request[] =
+        "GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Protocol: mqtt\r\n\r\n";
+    char answer[2048];
+    size_t got = 0;
+    if (send_bytes(c, (const uint8_t *)request, sizeof request - 1) != sizeof request - 1)
+        fail("sending failed: %s", strerror(errno));
+    do {
+        ssize_t received = receive_bytes(c, (uint8_t *)answer + got, sizeof answer - 1 - got);
+        if (received <= 0)
+            fail("the broker did not answer as a WebSocket");
+        got += (size_t)received;
+        answer[got] = 0;
+    } while (!strstr(answer, "\r\n\r\n") && got < sizeof answer - 1);
+    if (strncmp(answer, "HTTP/1.1 101", 12))
+        fail("the broker refused the WebSocket: %.40s", answer);
+}
 
 static struct connection *open_connection(enum role role, int index)
 {
@@ -436,6 +610,10 @@ static struct connection *open_connection(enum role role, int index)
         fail("connecting to port %ld failed: %s", options.port, strerror(errno));
     int on = 1;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (options.tls)
+        start_tls(c);
+    if (options.websocket)
+        start_websocket(c);
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
     c->in.capacity = role == IDLER ? 64 : (size_t)(options.size > 16384 ? 4 * options.size : 65536);
     c->in.data = allocate(c->in.capacity);
@@ -507,7 +685,7 @@ static int far_ahead(void)
 
 static int may_publish(const struct connection *c)
 {
-    return unsent(c) < MAX_UNSENT && !(options.qos && c->unacknowledged >= options.window);
+    return unsent(c) + c->frames.end - c->frames.start < MAX_UNSENT && !(options.qos && c->unacknowledged >= options.window);
 }
 
 /* Lets every publisher write one batch. Returns whether one of them could go on at once. */
@@ -625,6 +803,7 @@ static void set_option(const char *key, char *value)
         {"subscribers", &options.subscribers}, {"topics", &options.topics}, {"qos", &options.qos},
         {"size", &options.size}, {"window", &options.window}, {"rate", &options.rate},
         {"ahead", &options.ahead}, {"connections", &options.connections},
+        {"tls", &options.tls}, {"websocket", &options.websocket},
     };
     static const struct { const char *key; const char **text; } texts[] = {
         {"host", &options.host}, {"filter", &options.filter}, {"topic", &options.topic},

@@ -43,13 +43,13 @@ class _Batch:
 
 
 async def publish_batch(
-    session: Session, messages: Pairs, qos: int, retain: bool, properties: Properties
+    session: Session, url: str, messages: Pairs, qos: int, retain: bool, properties: Properties
 ) -> int:
-    """Publish all `messages`; returns how many."""
+    """Publish all `messages` at the broker of that address; returns how many."""
     session.begin_to_wait()
     try:
         if qos:
-            return await _acknowledged(session, messages, qos, retain, properties)
+            return await _acknowledged(session, _Batch(url), messages, qos, retain, properties)
         return await _unacknowledged(session, messages, retain, properties)
     finally:
         session.end_to_wait()
@@ -77,11 +77,14 @@ async def _unacknowledged(
 
 
 async def _acknowledged(
-    session: Session, messages: Pairs, qos: int, retain: bool, properties: Properties
+    session: Session,
+    batch: _Batch,
+    messages: Pairs,
+    qos: int,
+    retain: bool,
+    properties: Properties,
 ) -> int:
     count = 0
-    connection = await session.connected()
-    batch = _Batch(connection.url)
     try:
         for topic, payload in messages:
             if not isinstance(payload, bytes):

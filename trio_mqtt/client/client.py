@@ -455,7 +455,7 @@ class Client:
             self._check_properties(properties)
         await checkpoint_if_cancelled()
         return await publish_batch(
-            self._session, messages, qos, retain, properties or NO_PROPERTIES
+            self._session, self.url, messages, qos, retain, properties or NO_PROPERTIES
         )
 
     async def request(

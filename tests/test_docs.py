@@ -1,0 +1,71 @@
+"""What the pages for users of the client show is what happens."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import trio_mqtt
+from trio_mqtt.testing import BrokerAddress, broker_in_thread
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = ("client.md", "coming-from.md", "testing.md")
+OTHERS = ("# paho-mqtt", "# aiomqtt")
+
+
+def examples() -> list[Any]:
+    found = []
+    for page in PAGES:
+        text = (DOCS / page).read_text(encoding="utf-8")
+        for match in re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+            line = text[: match.start()].count("\n") + 2
+            found.append(pytest.param(match[1], id=f"{page}:{line}"))
+    return found
+
+
+def run(example: str, broker: BrokerAddress, backend: str) -> None:
+    """Run a program, or lines that are within the block of a client."""
+    source = example.replace("mqtt://localhost", broker.url)
+    code = compile(source, "example", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    names: dict[str, Any] = {"__name__": "__main__", "trio_mqtt": trio_mqtt}
+    if not code.co_flags & inspect.CO_COROUTINE:
+        eval(code, names)  # noqa: S307 # it is ours
+        return
+
+    async def within_a_client() -> None:
+        async with trio_mqtt.open_client(broker.url) as names["client"]:
+            with anyio.fail_after(20):
+                await eval(code, names)  # noqa: S307 # it is ours
+
+    anyio.run(within_a_client, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("example", examples())
+def test_it_runs(example: str, backend: str) -> None:
+    if example.startswith(OTHERS):
+        compile(example, "example", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        return
+    with broker_in_thread() as broker:
+        run(example, broker, backend)
+
+
+def test_ten_tasks_are_shown_in_each_library() -> None:
+    text = (DOCS / "coming-from.md").read_text(encoding="utf-8")
+    tasks = re.split(r"^## \d+\. ", text, flags=re.MULTILINE)[1:]
+    assert len(tasks) == 10
+    for task in tasks:
+        for library in (*OTHERS, "// MQTT.js", "# trio-mqtt"):
+            assert task.count(f"\n{library}") == 1, (task.splitlines()[0], library)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", (DOCS / page).read_text(encoding="utf-8")):
+        assert (DOCS / link).exists(), link
