@@ -51,12 +51,16 @@ class Unavailable(Exception):  # noqa: N818 - a state of the machine, not a faul
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """A broker that can be started. `command` is made from a port and a folder for its files."""
+    """A broker that can be started.
+
+    `command` is made from a port, a folder for its files and what is spoken at the port.
+    """
 
     name: str
     version: str
-    command: Callable[[int, Path], list[str]]
+    command: Callable[[int, Path, str], list[str]]
     in_terminal: bool = False
+    transports: tuple[str, ...] = ("tcp", "tls", "websocket")
 
 
 @dataclass(slots=True)
@@ -136,11 +140,17 @@ def _find_mosquitto(name: str) -> Broker:
     shown = subprocess.run([program, "-h"], capture_output=True, text=True, check=False).stdout
     version = re.search(r"version (\S+)", shown)
 
-    def command(port: int, folder: Path) -> list[str]:
+    def command(port: int, folder: Path, transport: str) -> list[str]:
         configuration = folder / "mosquitto.conf"
         text = _MOSQUITTO_CONFIGURATION.format(port=port)
         if name == MOSQUITTO_WITHOUT_DELAY:
             text += "set_tcp_nodelay true\n"
+        if transport == "websocket":
+            # It does not start without any other listener.
+            text += f"protocol websockets\nlistener {_free_port()} 127.0.0.1\n"
+        elif transport == "tls":
+            certificate = _make_certificate(folder)
+            text += f"certfile {certificate}\nkeyfile {certificate}\n"
         configuration.write_text(text)
         return [program, "-c", str(configuration)]
 
@@ -173,7 +183,8 @@ def _find_aedes(cache: Path) -> Broker:
     return Broker(
         AEDES,
         f"{AEDES_VERSION} on Node.js {shown.strip().removeprefix('v')}",
-        lambda port, _folder: [node, str(script), str(port)],
+        lambda port, _folder, _transport: [node, str(script), str(port)],
+        transports=("tcp",),
     )
 
 
@@ -183,8 +194,12 @@ def _find_ours(name: str) -> Broker:
     except importlib.metadata.PackageNotFoundError:
         raise Unavailable("trio-mqtt is not installed (pip install -e . in its folder).") from None
 
-    def command(port: int, folder: Path) -> list[str]:
-        command = [sys.executable, "-m", "tmqtt", "broker", f"mqtt://127.0.0.1:{port}"]
+    def command(port: int, folder: Path, transport: str) -> list[str]:
+        schemes = {"tls": "mqtts", "websocket": "ws"}
+        url = f"{schemes.get(transport, 'mqtt')}://127.0.0.1:{port}"
+        if transport == "tls":
+            url += f"?cert={_make_certificate(folder)}"
+        command = [sys.executable, "-m", "tmqtt", "broker", url]
         if name == OURS_WITH_RULES:
             access = folder / "access"
             access.write_text(_access_rules())
@@ -212,15 +227,35 @@ def _access_rules() -> str:
     )
 
 
+def _make_certificate(folder: Path) -> Path:
+    """A file with a new key and its certificate; the same kind for all brokers."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        raise Unavailable("openssl is needed to make a certificate (Debian: apt install openssl).")
+    path, key = folder / "server.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", str(key)),
+            *("-out", str(path)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    path.write_text(key.read_text() + path.read_text())
+    path.chmod(0o644)  # Mosquitto reads it when it is root no more
+    return path
+
+
 @contextmanager
-def running(broker: Broker, core: int) -> Iterator[Running]:
+def running(broker: Broker, core: int, transport: str = "tcp") -> Iterator[Running]:
     """The broker pinned to `core`, accepting connections; ended on leaving. Raises Unavailable."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="benchmark-")))
         # A broker that gives up root, as Mosquitto does, must still be able to read its files.
         folder.chmod(0o755)
         port = _free_port()
-        command = ["taskset", "-c", str(core), *broker.command(port, folder)]
+        command = ["taskset", "-c", str(core), *broker.command(port, folder, transport)]
         output = folder / "output"
         screen = None
         if broker.in_terminal:

@@ -98,7 +98,8 @@ def compare(
         taking_part = [
             broker
             for broker in contenders
-            if (scenario.screen or broker.name != OURS_WITH_SCREEN)
+            if scenario.transport in broker.transports
+            and (scenario.screen or broker.name != OURS_WITH_SCREEN)
             and (scenario.rules or broker.name != OURS_WITH_RULES)
         ]
         measure = _measure_idle if scenario.kind == "idle" else _measure_traffic
@@ -115,7 +116,9 @@ def _measure_traffic(
         up: list[Running] = []
         for broker in contenders:
             try:
-                running = stack.enter_context(brokers.running(broker, bench.broker_core))
+                running = stack.enter_context(
+                    brokers.running(broker, bench.broker_core, scenario.transport)
+                )
             except brokers.Unavailable as error:
                 rows[broker.name].error = str(error)
                 continue

@@ -245,8 +245,7 @@ static int has_more(const struct connection *c)
 
 static size_t whole_packet(const uint8_t *at, size_t available, size_t *header);
 
-/* Puts each packet into a frame of its own, as clients do; the mask is zero, so that it costs only
- * the broker. */
+/* Puts each packet into a masked frame of its own, as clients do. */
 static void frame_packets(struct connection *c)
 {
     size_t length, header;
@@ -265,8 +264,10 @@ static void frame_packets(struct connection *c)
             for (int shift = 56; shift >= 0; shift -= 8)
                 at[n++] = (uint8_t)((uint64_t)length >> shift);
         }
-        memset(at + n, 0, 4);
-        memcpy(at + n + 4, c->out.data + c->out.start, length);
+        static const uint8_t mask[4] = {0x5a, 0xc3, 0x0f, 0x96};
+        memcpy(at + n, mask, 4);
+        for (size_t i = 0; i < length; i++)
+            at[n + 4 + i] = c->out.data[c->out.start + i] ^ mask[i & 3];
         c->frames.end -= 14 - (n + 4);
         c->out.start += length;
     }

@@ -17,6 +17,7 @@ class Scenario:
     title: str
     options: str
     kind: Literal["traffic", "idle"] = "traffic"
+    transport: Literal["tcp", "tls", "websocket"] = "tcp"
     cpu_ratio: float | None = None
     screen: bool = False
     rules: bool = False
@@ -43,6 +44,20 @@ SCENARIOS = (
         cpu_ratio=2.5,
         screen=True,
         rules=True,
+    ),
+    Scenario(
+        "one-to-one-tls",
+        "1 publisher to 1 subscriber, QoS 0, 64 bytes, through TLS",
+        "publishers=1 subscribers=1 tls=1",
+        transport="tls",
+        cpu_ratio=1.0,
+    ),
+    Scenario(
+        "one-to-one-websocket",
+        "1 publisher to 1 subscriber, QoS 0, 64 bytes, through WebSocket, a frame for each packet",
+        "publishers=1 subscribers=1 websocket=1",
+        transport="websocket",
+        cpu_ratio=1.0,
     ),
     Scenario(
         "one-to-one-qos2",

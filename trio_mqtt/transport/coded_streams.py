@@ -7,18 +7,17 @@ from collections.abc import Awaitable
 from contextlib import suppress
 
 import trio
-from wsproto.connection import Connection, ConnectionState
-from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
-from wsproto.frame_protocol import CloseReason
-from wsproto.utilities import LocalProtocolError
 
 from trio_mqtt.transport.listen import Origin
+from trio_mqtt.transport.server_frames import CLOSE, NORMAL, PONG, FrameReader, frame
 from trio_mqtt.transport.streams import CLOSE_TIMEOUT, ByteStream, SocketStream
 
 _RECORD = 16 * 1024  # bytes in one TLS record at most
 _PIECE = 64 * 1024  # bytes that are handed on at once where it takes waiting
 # Bytes that TLS itself may have to say, about keys for example, to a peer that does not read.
 _OWN_WORDS = 64 * 1024
+_WITHOUT_CODE = 1005  # how a goodbye without a code reads
+_LONGEST_REASON = 123  # bytes, with which a goodbye fills its frame
 _LAST_WORD = 0.1  # seconds in which a peer that broke the rules may read which
 
 
@@ -187,18 +186,18 @@ class TlsStream(_CodedStream):
 class WebSocketStream(_CodedStream):
     """MQTT in the binary frames of a WebSocket, which need not align with packets (§6).
 
-    `connection` has done its handshake; the stream beneath is TCP or TLS.
+    The stream beneath is TCP or TLS, and has done the opening handshake.
     """
 
-    def __init__(self, beneath: SocketStream | TlsStream, connection: Connection) -> None:
+    def __init__(self, beneath: SocketStream | TlsStream) -> None:
         super().__init__(beneath.origin)
         self._beneath = beneath
-        self._connection = connection
+        self._frames = FrameReader()
         self._wait = beneath.readable
         self._receive = beneath.receive_nowait
         self._send = beneath.send_nowait  # type: ignore[method-assign]  # one call less
-        self._ended = False
-        self._failed = False  # what still comes cannot be read any more
+        self._ended = False  # the client has said goodbye
+        self._closed = False  # the broker has
 
     def readable(self) -> Awaitable[None]:
         if self._early is not None:
@@ -208,8 +207,9 @@ class WebSocketStream(_CodedStream):
     def receive_nowait(self) -> bytes | None:
         early, self._early = self._early, None
         data = self._receive() if early is None else early
-        if self._ended:
-            return b""
+        frames = self._frames
+        if frames.close_code is not None or frames.error is not None:
+            return self.decoded(b"")  # what came before it has been read
         return self.decoded(data) if data else data
 
     def decoded(self, data: bytes) -> bytes | None:
@@ -217,58 +217,45 @@ class WebSocketStream(_CodedStream):
 
         Raises trio.BrokenResourceError for what a WebSocket may not send; the peer is told.
         """
-        connection = self._connection
-        parts: list[bytes] = []
-        try:
-            connection.receive_data(data)
-            for event in connection.events():
-                if isinstance(event, BytesMessage):
-                    parts.append(bytes(event.data))
-                elif isinstance(event, TextMessage):
-                    # [MQTT-6.0.0-1]
-                    self._failed = True
-                    self._close(CloseReason.UNSUPPORTED_DATA, "MQTT is in binary frames")
-                    raise trio.BrokenResourceError("a text frame")
-                elif isinstance(event, Ping):
-                    # Of those that come while nothing can be sent, only some are answered.
-                    if not self._unsent:
-                        self._say(connection.send(event.response()))
-                elif isinstance(event, CloseConnection):
-                    if connection.state is ConnectionState.OPEN:
-                        # What wsproto says of frames that break the rules.
-                        self._failed = True
-                        self._close(event.code, event.reason or "")
-                        raise trio.BrokenResourceError(f"WebSocket: {event.reason}")
-                    self._ended = True
-                    if not self._unsent and connection.state is ConnectionState.REMOTE_CLOSING:
-                        self._say(connection.send(event.response()))
-        except LocalProtocolError as error:
-            raise trio.BrokenResourceError("the WebSocket is closed") from error
-        if parts:
-            if self._ended:
-                self._early = b"\0"  # anything: the next reading finds the end
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+        frames = self._frames
+        payload = frames.feed(data)
+        if frames.pings:
+            # Of those that come while nothing can be sent, only some are answered (§5.5.3).
+            for ping in frames.pings:
+                if not self._unsent and not self._closed:
+                    self._say(frame(ping, PONG))
+            frames.pings.clear()
+        code, error = frames.close_code, frames.error
+        if payload:
+            if code is not None or error is not None:
+                self._early = b""  # the next reading finds it, when what came before is answered
+            return payload
+        if code is not None:
+            self._ended = True
+            self._close(NORMAL if code == _WITHOUT_CODE else code)
+        if error is not None:
+            self._close(error.code, str(error))
+            raise trio.BrokenResourceError(f"WebSocket: {error}")
         return b"" if self._ended else None
 
-    def _close(self, code: int, reason: str) -> None:
-        with suppress(LocalProtocolError, trio.BrokenResourceError):
-            if not self._unsent:
-                self._say(self._connection.send(CloseConnection(code, reason[:120])))
+    def _close(self, code: int, reason: str = "") -> None:
+        if self._closed or self._unsent:
+            return
+        self._closed = True
+        with suppress(trio.BrokenResourceError):
+            self._say(frame(code.to_bytes(2) + reason.encode()[:_LONGEST_REASON], CLOSE))
 
     def _encode(self, data: bytes) -> bytes:
-        try:
-            return self._connection.send(BytesMessage(data))
-        except LocalProtocolError as error:
-            raise trio.BrokenResourceError("the WebSocket is closed") from error
+        return frame(data)
 
     async def _send_all(self, data: bytes) -> None:
         await self._beneath.send_all(data)
 
     async def aclose(self) -> None:
-        self._close(CloseReason.NORMAL_CLOSURE, "")
-        if self._connection.state is ConnectionState.LOCAL_CLOSING and not self._ended:
+        self._close(NORMAL)
+        if self._closed and not self._ended:
             # Closing before the answer has come may take away what is still on its way.
-            timeout = _LAST_WORD if self._failed else CLOSE_TIMEOUT
+            timeout = _LAST_WORD if self._frames.error is not None else CLOSE_TIMEOUT
             with (
                 suppress(trio.BrokenResourceError),
                 trio.CancelScope(shield=True, deadline=trio.current_time() + timeout),
@@ -280,5 +267,9 @@ class WebSocketStream(_CodedStream):
         while not self._ended:
             await self._wait()
             data = self._receive()
-            if data == b"" or (data and not self._failed and self.decoded(data) == b""):
+            if data == b"":
                 return
+            if data and self._frames.error is None:
+                self._frames.feed(data)
+                self._frames.pings.clear()
+                self._ended = self._frames.close_code is not None

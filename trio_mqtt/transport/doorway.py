@@ -147,7 +147,7 @@ class _Doorway:
     async def _upgrade(self, stream: SocketStream | TlsStream) -> WebSocketStream:
         doors = self._doors
         door = WebSocketDoor(doors.path, doors.origins, doors.forwarders, self.peer)
-        while door.connection is None:
+        while not door.accepted:
             answer = door.feed(await self._receive(stream))
             if door.refusal is not None:
                 await self._say_last(stream, answer)
@@ -157,7 +157,7 @@ class _Doorway:
         if door.peer != self.peer:
             self._set(replace(self.origin, peer=door.peer))
             stream.origin, stream.peer = self.origin, self.peer
-        websocket = WebSocketStream(stream, door.connection)
+        websocket = WebSocketStream(stream)
         if door.rest:
             websocket.unread(door.rest)
         return websocket

@@ -9,7 +9,6 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from wsproto import ConnectionType
-from wsproto.connection import Connection
 from wsproto.events import AcceptConnection, RejectConnection, RejectData, Request
 from wsproto.handshake import H11Handshake
 from wsproto.utilities import RemoteProtocolError
@@ -38,8 +37,8 @@ class WebSocketDoor:
         self._received = b""
         # The client's address, behind proxies that are trusted.
         self.peer = peer
-        # The WebSocket, when the handshake is done, and what came behind the request.
-        self.connection: Connection | None = None
+        # Whether the handshake is done, and what came behind the request.
+        self.accepted = False
         self.rest = b""
         # Why the client is refused, once it is.
         self.refusal: str | None = None
@@ -47,7 +46,7 @@ class WebSocketDoor:
     def feed(self, data: bytes) -> bytes:
         """What to send in answer; nothing while the request is incomplete.
 
-        Afterwards `connection` or `refusal` is set.
+        Afterwards the client is `accepted`, or there is a `refusal`.
         """
         self._received += data
         head, end, rest = self._received.partition(b"\r\n\r\n")
@@ -89,7 +88,7 @@ class WebSocketDoor:
             return self._refuse(_BAD_REQUEST, 'the subprotocol "mqtt" is not offered')
         self.peer = self._proxies.forwarded(self.peer, headers.get(b"x-forwarded-for", []))
         answer = self._handshake.send(AcceptConnection(subprotocol=subprotocol))
-        self.connection = self._handshake.connection
+        self.accepted = True
         self.rest = rest
         return answer
 
