@@ -28,6 +28,7 @@ COMMANDS = {
         "sub": "Subscribe, and print each message as it arrives.",
         "replay": "Publish messages again that sub --record has written.",
         "request": "Send a request, and print the response.",
+        "check": "Show what a broker can do, by asking and by trying.",
     },
     "Measuring": {
         "bench": "Measure a broker: throughput, latency, losses, and what it takes.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import trio_mqtt
@@ -44,18 +44,7 @@ async def open_connection(
     try:
         async with trio_mqtt.open_client(
             options.broker,
-            client_id=options.client_id,
-            username=None if options.scram else options.username,
-            password=None if options.scram else options.password,
-            protocol_version=version,
-            clean_start=options.clean_start,
-            session_expiry_interval=options.session_expiry_interval,
-            keep_alive=options.keep_alive,
-            will=_will(options.will),
-            connect_timeout=options.connect_timeout,
-            properties=cast(trio_mqtt.Properties, options.properties),
-            authentication=_authentication(options),
-            tls=None if options.tls is None else trio_mqtt.TlsOptions(**options.tls),
+            **arguments(options),
             reconnect=reconnect,
             wait_for_broker=options.wait,
             on_event=teller.tell,
@@ -73,6 +62,24 @@ async def open_connection(
                 " start one with `tmqtt broker`, or name another with --broker."
             ) from error
         raise
+
+
+def arguments(options: ConnectionOptions) -> dict[str, Any]:
+    """What `trio_mqtt.open_client` takes for these options. Raises CommandError."""
+    return {
+        "client_id": options.client_id,
+        "username": None if options.scram else options.username,
+        "password": None if options.scram else options.password,
+        "protocol_version": _VERSIONS[options.protocol_version],
+        "clean_start": options.clean_start,
+        "session_expiry_interval": options.session_expiry_interval,
+        "keep_alive": options.keep_alive,
+        "will": _will(options.will),
+        "connect_timeout": options.connect_timeout,
+        "properties": options.properties,
+        "authentication": _authentication(options),
+        "tls": None if options.tls is None else trio_mqtt.TlsOptions(**options.tls),
+    }
 
 
 def _will(will: WillOptions | None) -> trio_mqtt.Will | None:

@@ -85,19 +85,22 @@ _PROPERTIES = Annotated[
 ]
 
 
-def connects(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def connects(
+    name: str, *, address: str = ""
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of a connection; it takes them as one argument, `connection`.
 
         @app.command(cls=Command, epilog=EXIT_CODES)
         @connects("pub")
         def pub(topic: …, *, connection: ConnectionOptions) -> None: ...
 
-    `name` is in the client identifier where none is given.
+    `name` is in the client identifier where none is given. `address` is the command's own argument,
+    if it has one, that may stand in place of --broker; the command gets it as well.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         def command(**values: Any) -> None:
-            connection = _connection(name, values)
+            connection = _connection(name, values, values.get(address))
             function(**values, connection=connection)
 
         signature = inspect.signature(function, eval_str=True)
@@ -141,12 +144,14 @@ def _annotation(option: Option) -> Any:
     return Annotated[kind | None, info]
 
 
-def _connection(name: str, values: dict[str, Any]) -> ConnectionOptions:
+def _connection(name: str, values: dict[str, Any], url: str | None) -> ConnectionOptions:
     """The connection that the values ask for; takes them out of `values`."""
     profile = values.pop("c_profile") or os.environ.get("TMQTT_PROFILE")
     file = values.pop("c_config") or os.environ.get("TMQTT_CONFIG")
     properties = [words.split(SEPARATOR) for words in values.pop("c_properties") or ()]
     given = {option.name: values.pop(option.key) for option in OPTIONS}
+    if url is not None:
+        given["broker"] = url
     lines: dict[str, object] = {}
     try:
         if profile:

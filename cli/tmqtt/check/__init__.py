@@ -1,0 +1,1 @@
+"""`tmqtt check`: what a broker can do."""

@@ -1,0 +1,296 @@
+"""The checks: each connects anew, keeps to topics that nobody else has, and leaves nothing behind.
+
+A broker in use is not harmed: what is tried is small, and one thing at a time.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+import trio
+
+import trio_mqtt
+from tmqtt.check.findings import ABSENT, LIMITED, OK, WRONG, Finding
+
+_PATIENCE = 5.0  # seconds for each check
+_ROUND_TRIPS = 20
+_VERSIONS = {
+    "MQTT 3.1": trio_mqtt.ProtocolVersion.V31,
+    "MQTT 3.1.1": trio_mqtt.ProtocolVersion.V311,
+    "MQTT 5": trio_mqtt.ProtocolVersion.V5,
+}
+# What is tried, the largest first, until one goes through.
+_PAYLOADS = (1_048_576, 262_144, 65_536, 16_384, 4_096, 1_024)
+_TOPICS = (65_535, 32_768, 16_384, 8_192, 4_096, 1_024, 512, 256, 128)
+_LEVELS = (1_000, 500, 200, 100, 50, 20, 10)
+_IDENTIFIERS = (65_535, 8_192, 1_024, 256, 128, 64, 23)
+
+_TALK = "Protocol"
+_LIMITS = "Limits that the broker states"
+_TRIED = "Tried"
+
+
+@dataclass(slots=True)
+class Bench:
+    """The broker that is checked, and what is known of it."""
+
+    broker: str
+    arguments: dict[str, Any]
+    prefix: str = field(default_factory=lambda: f"tmqtt-check/{secrets.token_hex(8)}")
+    best: trio_mqtt.ProtocolVersion | None = None
+    url: str = ""
+    # Why there is no connection at all.
+    failure: trio_mqtt.MqttError | None = None
+
+    @asynccontextmanager
+    async def client(self, **changes: Any) -> AsyncIterator[trio_mqtt.Client]:  # as they come
+        """A new connection, with other arguments where a check wants them."""
+        new: dict[str, Any] = {
+            "client_id": f"tmqtt-check-{secrets.token_hex(4)}",
+            "protocol_version": self.best,
+            "reconnect": False,
+        }
+        async with trio_mqtt.open_client(
+            self.broker, **{**self.arguments, **new, **changes}
+        ) as client:
+            yield client
+
+
+Probe = Callable[[Bench], Awaitable[list[Finding]]]
+
+
+async def guarded(probe: Probe, bench: Bench) -> list[Finding]:
+    """What the check finds; that it fails or takes too long is a finding, too."""
+    name = (probe.__doc__ or "").rstrip(".")
+    try:
+        with trio.fail_after(_PATIENCE):
+            return await probe(bench)
+    except trio.TooSlowError:
+        return [Finding(_TRIED, name, WRONG, f"nothing came within {_PATIENCE:g} s")]
+    except trio_mqtt.MqttError as error:
+        return [Finding(_TRIED, name, _status(error), _why(error))]
+
+
+def _status(error: trio_mqtt.MqttError) -> str:
+    """Whether an error says that there is no such thing, or that something is wrong."""
+    no = (trio_mqtt.RefusedError, trio_mqtt.LocalProtocolError, trio_mqtt.ConnectionLostError)
+    return ABSENT if isinstance(error, no) else WRONG
+
+
+def _why(error: trio_mqtt.MqttError) -> str:
+    code = getattr(error, "reason_code", None)
+    return f"refused: {code.sentence}" if code is not None else str(error)
+
+
+async def versions(bench: Bench) -> list[Finding]:
+    """Protocol versions."""
+    findings: list[Finding] = []
+    for name, version in _VERSIONS.items():
+        try:
+            began = trio.current_time()
+            async with bench.client(protocol_version=version) as client:
+                bench.best, bench.url = version, client.url
+                took = (trio.current_time() - began) * 1000
+                findings.append(Finding(_TALK, name, OK, f"connected in {took:.1f} ms"))
+        except trio_mqtt.MqttError as error:
+            bench.failure = error
+            findings.append(Finding(_TALK, name, ABSENT, _why(error)))
+    if bench.best is not None:
+        bench.failure = None
+    return findings
+
+
+async def round_trip(bench: Bench) -> list[Finding]:
+    """Round trip."""
+    times: list[float] = []
+    async with bench.client() as client:
+        for _ in range(_ROUND_TRIPS):
+            began = trio.current_time()
+            await client.publish(f"{bench.prefix}/rtt", b"", qos=1)
+            times.append((trio.current_time() - began) * 1000)
+    words = f"{median(times):.2f} ms (median), {max(times):.2f} ms at most, QoS 1"
+    return [Finding(_TALK, "Round trip", OK, words)]
+
+
+async def stated(bench: Bench) -> list[Finding]:
+    """Limits in CONNACK."""
+    if bench.best != trio_mqtt.ProtocolVersion.V5:
+        return [Finding(_LIMITS, "CONNACK", ABSENT, "only MQTT 5 states limits")]
+    session = {"session_expiry_interval": 0xFFFF_FFFF}
+    async with bench.client(**session) as client:
+        said = client.server_properties
+        asked = client.client_id
+    # The session was only to see what the broker makes of it.
+    async with bench.client(client_id=asked, clean_start=True):
+        pass
+    rows = [
+        ("Maximum QoS", said.get("maximum_qos", 2), 2, "{}"),
+        ("Receive maximum", said.get("receive_maximum", 65_535), 20, "{:,}"),
+        ("Maximum packet size", said.get("maximum_packet_size"), 1_048_576, "{:,} bytes"),
+        ("Topic aliases", said.get("topic_alias_maximum", 0), 1, "{:,}"),
+    ]
+    findings: list[Finding] = []
+    for name, value, plenty, words in rows:
+        if value is None:
+            findings.append(Finding(_LIMITS, name, OK, "none"))
+        elif value == 0:
+            findings.append(Finding(_LIMITS, name, ABSENT if name != "Maximum QoS" else LIMITED))
+        else:
+            status = OK if value >= plenty else LIMITED
+            findings.append(Finding(_LIMITS, name, status, words.format(value)))
+    for name, there in (
+        ("Retained messages", said.get("retain_available", 1)),
+        ("Wildcards", said.get("wildcard_subscription_available", 1)),
+        ("Shared subscriptions", said.get("shared_subscription_available", 1)),
+        ("Subscription ids", said.get("subscription_identifier_available", 1)),
+    ):
+        findings.append(Finding(_LIMITS, name, OK if there else ABSENT))
+    keep_alive = said.get("server_keep_alive")
+    if keep_alive is not None:
+        findings.append(Finding(_LIMITS, "Keep alive", LIMITED, f"the broker wants {keep_alive} s"))
+    expiry = said.get("session_expiry_interval")
+    words = "for ever, if asked" if expiry in (None, 0xFFFF_FFFF) else f"at most {expiry:,} s"
+    status = OK if expiry is None or expiry > 0 else ABSENT
+    findings.append(Finding(_LIMITS, "Session kept", status, words if status == OK else ""))
+    return findings
+
+
+async def _arrives(
+    client: trio_mqtt.Client, topic_filter: str, topic: str, payload: bytes = b"x", qos: int = 1
+) -> trio_mqtt.Message:
+    """Publish to `topic` and wait for what comes by the filter."""
+    async with client.subscribe(topic_filter, qos=2) as messages:
+        await client.publish(topic, payload, qos=qos)
+        return await anext(messages)
+
+
+def _qos(qos: int) -> Probe:
+    async def probe(bench: Bench) -> list[Finding]:
+        topic = f"{bench.prefix}/qos{qos}"
+        async with bench.client() as client:
+            message = await _arrives(client, topic, topic, qos=qos)
+        if message.qos == qos:
+            return [Finding(_TRIED, f"QoS {qos}", OK)]
+        return [Finding(_TRIED, f"QoS {qos}", LIMITED, f"arrives at QoS {message.qos}")]
+
+    probe.__doc__ = f"QoS {qos}"
+    return probe
+
+
+async def retained(bench: Bench) -> list[Finding]:
+    """Retained messages."""
+    topic = f"{bench.prefix}/retained"
+    async with bench.client() as client:
+        try:
+            await client.publish(topic, b"kept", qos=1, retain=True)
+            async with client.subscribe(topic) as messages:
+                with trio.move_on_after(_PATIENCE / 2):
+                    message = await anext(messages)
+                    if message.retain and message.payload == b"kept":
+                        return [Finding(_TRIED, "Retained messages", OK)]
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
+                await client.publish(topic, b"", qos=1, retain=True)
+    return [Finding(_TRIED, "Retained messages", WRONG, "taken, but not kept")]
+
+
+async def wildcards(bench: Bench) -> list[Finding]:
+    """Wildcards."""
+    async with bench.client() as client:
+        for topic_filter in (f"{bench.prefix}/+/leaf", f"{bench.prefix}/wild/#"):
+            await _arrives(client, topic_filter, f"{bench.prefix}/wild/leaf")
+    return [Finding(_TRIED, "Wildcards + and #", OK)]
+
+
+async def shared(bench: Bench) -> list[Finding]:
+    """Shared subscriptions."""
+    topic = f"{bench.prefix}/shared"
+    async with bench.client() as client:
+        with trio.move_on_after(_PATIENCE / 2):
+            await _arrives(client, f"$share/check/{topic}", topic)
+            return [Finding(_TRIED, "Shared subscriptions", OK)]
+    return [Finding(_TRIED, "Shared subscriptions", ABSENT, "granted, but nothing arrives")]
+
+
+def _largest(
+    name: str, sizes: tuple[int, ...], unit: str, tries: Callable[[Bench, int], Awaitable[None]]
+) -> Probe:
+    """Tries sizes from the largest down, each on a connection of its own."""
+
+    async def probe(bench: Bench) -> list[Finding]:
+        why = ""
+        for size in sizes:
+            try:
+                with trio.fail_after(_PATIENCE / len(sizes)):
+                    await tries(bench, size)
+            except (trio_mqtt.MqttError, trio.TooSlowError) as error:
+                why = _why(error) if isinstance(error, trio_mqtt.MqttError) else "nothing comes"
+                continue
+            status = OK if size == sizes[0] else LIMITED
+            words = f"{size:,} {unit}{'' if status == OK else f'; more: {why}'}"
+            return [Finding(_TRIED, name, status, words)]
+        return [Finding(_TRIED, name, WRONG, why)]
+
+    probe.__doc__ = name
+    return probe
+
+
+async def _payload(bench: Bench, size: int) -> None:
+    topic = f"{bench.prefix}/size"
+    async with bench.client() as client:
+        await _arrives(client, topic, topic, bytes(size))
+
+
+async def _topic_length(bench: Bench, size: int) -> None:
+    topic = f"{bench.prefix}/".ljust(size, "x")
+    async with bench.client() as client:
+        await _arrives(client, topic, topic)
+
+
+async def _topic_levels(bench: Bench, levels: int) -> None:
+    topic = f"{bench.prefix}/" + "/".join("x" * (levels - 2))
+    async with bench.client() as client:
+        await _arrives(client, topic, topic)
+
+
+async def _identifier(bench: Bench, size: int) -> None:
+    client_id = f"tmqtt-check-{secrets.token_hex(4)}".ljust(size, "x")
+    async with bench.client(client_id=client_id) as client:
+        await client.publish(f"{bench.prefix}/id", b"", qos=1)
+
+
+async def empty_identifier(bench: Bench) -> list[Finding]:
+    """Empty client id."""
+    async with bench.client(client_id="") as client:
+        words = "the broker chooses one" if client.client_id else ""
+    return [Finding(_TRIED, "Empty client id", OK, words)]
+
+
+async def unicode_identifier(bench: Bench) -> list[Finding]:
+    """Client id in Unicode."""
+    async with bench.client(client_id=f"tmqtt-check-ä☀😀-{secrets.token_hex(4)}") as client:
+        await client.publish(f"{bench.prefix}/id", b"", qos=1)
+    return [Finding(_TRIED, "Client id in Unicode", OK)]
+
+
+ALL: tuple[Probe, ...] = (
+    round_trip,
+    stated,
+    _qos(0),
+    _qos(1),
+    _qos(2),
+    retained,
+    wildcards,
+    shared,
+    _largest("Payload", _PAYLOADS, "bytes", _payload),
+    _largest("Topic length", _TOPICS, "bytes", _topic_length),
+    _largest("Topic levels", _LEVELS, "levels", _topic_levels),
+    _largest("Client id length", _IDENTIFIERS, "bytes", _identifier),
+    empty_identifier,
+    unicode_identifier,
+)

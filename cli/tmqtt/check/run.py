@@ -1,0 +1,51 @@
+"""Goes through the checks, and shows each row as soon as it is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tmqtt import looks
+from tmqtt.check import probes
+from tmqtt.check.findings import WRONG, Finding, as_json, lines_of
+from tmqtt.check.link import check_tls
+from tmqtt.connecting import arguments
+from tmqtt.output import encoded
+from tmqtt.running import CommandError, Terminal
+from tmqtt.settings import ConnectionOptions
+
+_PLAIN_WIDTH = 10_000  # in a pipe, a row is a line
+
+
+async def check(connection: ConnectionOptions, terminal: Terminal, *, json: bool) -> None:
+    """Check the broker. Raises CommandError where nothing answers, or something is wrong."""
+    findings: list[Finding] = []
+    output = terminal.output
+    painter = looks.Painter() if output.is_terminal else None
+
+    def show(finding: Finding) -> None:
+        new_group = not findings or findings[-1].group != finding.group
+        findings.append(finding)
+        if json:
+            return
+        if new_group:
+            output.line(f"{'' if len(findings) == 1 else chr(10)}{finding.group}")
+        for line in lines_of(finding, painter.width if painter else _PLAIN_WIDTH):
+            text = painter.paint(line) if painter else looks.plain(line).rstrip()
+            output.put(encoded(f"{text}\n"))
+
+    bench = probes.Bench(connection.broker, arguments(replace(connection, clean_start=True)))
+    for finding in await check_tls(connection):
+        show(finding)
+    for finding in await probes.versions(bench):
+        show(finding)
+    if bench.best is not None:
+        for probe in probes.ALL:
+            for finding in await probes.guarded(probe, bench):
+                show(finding)
+    if json:
+        output.line(as_json(bench.url, findings))
+    if bench.failure is not None:
+        raise bench.failure
+    wrong = sum(finding.status == WRONG for finding in findings)
+    if wrong:
+        raise CommandError(f"{wrong} of {len(findings)} rows are wrong.")
