@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import trio_mqtt
-from tmqtt.running import CommandError
+from tmqtt.sentences import CommandError
 from tmqtt.settings import ConnectionOptions, WillOptions
 
-if TYPE_CHECKING:
-    from tmqtt.running import Terminal
+
+class Teller(Protocol):
+    """Whom to tell what the person should know."""
+
+    def say(self, sentence: str) -> None:
+        """Tell it."""
+
 
 _VERSIONS = {
     None: None,
@@ -33,7 +38,7 @@ _RETURN_CODES = {
 
 @asynccontextmanager
 async def open_connection(
-    options: ConnectionOptions, terminal: Terminal, *, reconnect: bool
+    options: ConnectionOptions, terminal: Teller, *, reconnect: bool
 ) -> AsyncIterator[trio_mqtt.Client]:
     """A client as the options say; what becomes of its connection is told to the person.
 
@@ -114,7 +119,7 @@ def public_url(url: str) -> str:
 class _Teller:
     """Says once that the connection is gone, and once that it is back."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Teller) -> None:
         self._terminal = terminal
         self._lost = False
 

@@ -10,11 +10,12 @@ import errno
 import os
 import select
 import stat
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
+
+from tmqtt.sentences import encoded as encoded
 
 STDOUT = 1
 STDERR = 2
@@ -131,12 +132,6 @@ async def open_output(
                 scope.shield = True
                 await output.flush()
             nursery.cancel_scope.cancel()
-
-
-def encoded(text: str) -> bytes:
-    """`text` as the terminal or pipe at stdout wants it."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace")
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -8,12 +8,11 @@ from collections import deque
 
 import trio
 
-from tmqtt.running import CommandError
+from tmqtt.sentences import CommandError
 from tmqtt.sizes import LARGEST
 from tmqtt.templates import Template
 
 _READ = 65_536
-GREETING = "Hello mqtt {ms}"
 
 
 class Payloads:

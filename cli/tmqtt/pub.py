@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import trio
 
 import trio_mqtt
 from tmqtt.connecting import open_connection
 from tmqtt.payloads import (
-    GREETING,
     Lines,
     Payloads,
     Random,
@@ -22,8 +20,9 @@ from tmqtt.payloads import (
     whole_file,
     whole_input,
 )
+from tmqtt.pub_options import PubOptions, check_topic, payload_template, topic_templates
 from tmqtt.pub_view import PubView, open_view
-from tmqtt.running import CommandError, Terminal
+from tmqtt.running import Terminal
 from tmqtt.schedule import Schedule
 from tmqtt.settings import ConnectionOptions
 from tmqtt.templates import Template
@@ -33,42 +32,9 @@ from tmqtt.templates import Template
 _ON_THE_WAY = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where payloads come from: of these, the one that is set; of none, a greeting."""
-
-    message: str | None = None
-    file: str | None = None
-    empty: bool = False
-    whole_input: bool = False
-    lines: bool = False
-    size: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PubOptions:
-    """What to publish. Durations are in seconds; where `count` is None it goes on for ever."""
-
-    topics: tuple[str, ...]
-    source: Source
-    raw: bool = False
-    every: float | None = None
-    count: int | None = None
-    span: float | None = None
-    qos: int = 0
-    retain: bool = False
-    properties: Mapping[str, Any] = field(default_factory=dict)
-    verbose: bool = False
-
-    @property
-    def is_single(self) -> bool:
-        """Whether it is one message to each topic, and done."""
-        return self.count == 1 and not self.source.lines
-
-
 async def publish(options: PubOptions, connection: ConnectionOptions, terminal: Terminal) -> None:
     """Publish as the options say; in a terminal, show how it goes."""
-    topics = [_topic(topic, raw=options.raw) for topic in options.topics]
+    topics = topic_templates(options)
     payloads = await _payloads(options)
     async with open_view(options, terminal) as view:
         publisher = _Publisher(options, view)
@@ -106,7 +72,7 @@ class _Publisher:
                 for template in topics:
                     topic = template.text(number)
                     if not template.is_constant:
-                        _check(topic)
+                        check_topic(topic)
                     if qos == 0 or self._options.is_single:
                         await self._publish(client, topic, payload)
                         continue
@@ -172,30 +138,5 @@ async def _payloads(options: PubOptions) -> Payloads:
         return Same(await whole_input())
     if source.empty:
         return Same(b"")
-    message = GREETING if source.message is None else source.message
-    if options.raw and source.message is not None:
-        return Same(os.fsencode(message))
-    template = _template(message)
+    template = payload_template(options)
     return Same(os.fsencode(template.text(1))) if template.is_constant else Written(template)
-
-
-def _topic(topic: str, *, raw: bool) -> Template:
-    template = Template.literal(topic) if raw else _template(topic)
-    if template.is_constant:
-        _check(template.text(1))
-    return template
-
-
-def _template(text: str) -> Template:
-    try:
-        return Template(text)
-    except ValueError as error:
-        raise CommandError(f"{error} Or use --raw, to send braces as they are.", 2) from None
-
-
-def _check(topic: str) -> None:
-    problem = trio_mqtt.topic_name_problem(topic)
-    if problem is not None:
-        raise CommandError(
-            f"The topic {topic!r} {problem}: a message goes to one topic, for example home/kitchen."
-        )

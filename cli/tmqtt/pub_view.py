@@ -14,7 +14,7 @@ import trio
 
 if TYPE_CHECKING:
     from tmqtt.looks import Line, Painter
-    from tmqtt.pub import PubOptions
+    from tmqtt.pub_options import PubOptions
     from tmqtt.running import Terminal
 
 _CLEAR_LINE = "\r\x1b[2K"

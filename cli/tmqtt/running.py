@@ -16,19 +16,12 @@ import trio
 
 import trio_mqtt
 from tmqtt.escaping import escape
-from tmqtt.output import STDERR, STDOUT, Output, encoded, open_output
+from tmqtt.output import STDERR, STDOUT, Output, open_output
+from tmqtt.sentences import TIMED_OUT as TIMED_OUT
+from tmqtt.sentences import CommandError as CommandError
+from tmqtt.sentences import tell
 
-_FAILURE = 1
-TIMED_OUT = 27  # as Mosquitto's commands say it
 _HANGUP = getattr(signal, "SIGHUP", None)
-
-
-class CommandError(Exception):
-    """A command cannot do its work: a sentence for the person, and the exit code."""
-
-    def __init__(self, sentence: str, code: int = _FAILURE) -> None:
-        super().__init__(sentence)
-        self.code = code
 
 
 @dataclass(slots=True)
@@ -84,19 +77,8 @@ def run(command: Callable[[Terminal], Awaitable[None]], *, stopped: int | None =
     try:
         code = trio.run(_run, command, stopped)
     except (trio_mqtt.MqttError, CommandError) as error:
-        text = str(error)
-        code = _code(error)
-        if not text.endswith((".", "?", "!")):
-            text += "."
-        os.write(STDERR, encoded(f"Error: {escape(text[:1].upper() + text[1:])}\n"))
+        code = tell(error)
     sys.exit(code)
-
-
-def _code(error: trio_mqtt.MqttError | CommandError) -> int:
-    if isinstance(error, CommandError):
-        return error.code
-    # What the broker refused has the broker's own code.
-    return int(error.reason_code) if isinstance(error, trio_mqtt.RefusedError) else _FAILURE
 
 
 async def _run(command: Callable[[Terminal], Awaitable[None]], stopped: int | None) -> int:

@@ -286,8 +286,7 @@ def pub(
         ctx.fail("Where topics are given by -t, give the message by -m.")
     if every is not None and rate is not None:
         ctx.fail("Give either --every or --rate.")
-    from tmqtt.pub import PubOptions, Source, publish
-    from tmqtt.running import run
+    from tmqtt.pub_options import PubOptions, Source, is_quick
 
     if rate is not None:
         every = 1 / rate
@@ -324,4 +323,11 @@ def pub(
         properties=properties,
         verbose=verbose,
     )
+    if is_quick(options):
+        from tmqtt.once import publish_once
+
+        publish_once(options, connection)
+    from tmqtt.pub import publish
+    from tmqtt.running import run
+
     run(lambda terminal: publish(options, connection, terminal))
