@@ -32,6 +32,7 @@ COMMANDS = {
     },
     "Measuring": {
         "bench": "Measure a broker: throughput, latency, losses, and what it takes.",
+        "top": "Watch a broker live, by its $SYS topics.",
     },
 }
 _COMPLETION = ("install_completion", "show_completion")

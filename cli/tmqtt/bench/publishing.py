@@ -11,6 +11,7 @@ import trio_mqtt
 from tmqtt.bench.clients import Bench
 from tmqtt.bench.marks import MARK_SIZE, filler, mark
 from tmqtt.bench.pacing import Pace
+from tmqtt.groups import first_of
 
 # Messages between two looks at how far the subscribers are.
 _LOOK_EVERY = 16
@@ -59,7 +60,7 @@ class Publisher:
                     for _ in range(self._window()):
                         nursery.start_soon(self._run_acknowledged, end)
         except* trio_mqtt.MqttError as group:
-            self._bench.measured.note(str(_first(group)))
+            self._bench.measured.note(str(first_of(group)))
 
     def _window(self) -> int:
         """How many messages may be unacknowledged."""
@@ -151,13 +152,6 @@ class Publisher:
                     reached, since = now_reached, now
                 elif now - since > _STALLED:
                     return
-
-
-def _first(group: BaseExceptionGroup[trio_mqtt.MqttError]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 async def _sleep_until(moment: int) -> None:

@@ -1,0 +1,1 @@
+"""`tmqtt top`: a broker as its $SYS topics tell it, live."""

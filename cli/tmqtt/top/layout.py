@@ -1,0 +1,214 @@
+"""How a broker's state looks: as a screen of lines, or as one line. Sans-IO."""
+
+from __future__ import annotations
+
+from tmqtt import looks
+from tmqtt.escaping import escape
+from tmqtt.looks import Line
+from tmqtt.sparkline import ASCII_BARS, BARS, sparkline
+from tmqtt.top.readings import MINUTES, Readings
+
+_UNKNOWN = "-"
+_LABEL = 16
+_RATES = (
+    ("messages in", "messages_received", False),
+    ("messages out", "messages_sent", False),
+    ("bytes in", "bytes_received", True),
+    ("bytes out", "bytes_sent", True),
+    ("dropped", "messages_dropped", False),
+)
+_LOADS = (
+    ("messages in", "messages_received", False),
+    ("messages out", "messages_sent", False),
+    ("bytes in", "bytes_received", True),
+    ("bytes out", "bytes_sent", True),
+    ("connections", "connections", False),
+)
+
+
+def screen(
+    readings: Readings, url: str, state: str, width: int, height: int, *, unicode: bool
+) -> list[Line]:
+    """The lines of a screen of so many characters; what has no room is left out from below.
+
+    `state` is what there is to say of the connection. The last line is always there.
+    """
+    lines: list[Line] = [
+        (
+            (escape(readings.version or "a broker"), looks.STRONG),
+            (" at ", looks.NOTE),
+            (escape(url), looks.TOPIC),
+            (f"  up {_uptime(readings.uptime)}", looks.PLAIN),
+        ),
+        (),
+        *_levels(readings),
+        (),
+        *_rates(readings, width, unicode=unicode),
+        (),
+        *_averages(readings),
+    ]
+    told = f" It tells news every {readings.interval:.0f} s." if readings.interval else ""
+    last: Line = ((f"{state}Ctrl-C ends it.{told}", looks.NOTE),)
+    room = max(height - 1, 0)
+    lines = lines[:room]
+    lines += [()] * (room - len(lines))
+    return [*lines, last]
+
+
+def one_line(readings: Readings) -> str:
+    """The state in a line, for a log."""
+    parts = [
+        _counted(readings.level("clients_connected"), "client"),
+        _counted(readings.level("subscriptions"), "subscription"),
+        f"{_number(readings.level('retained_messages'))} retained",
+        f"{_rate(readings, 'messages_received')} in",
+        f"{_rate(readings, 'messages_sent')} out",
+        f"{_number(readings.total('messages_dropped'))} dropped",
+        f"up {_uptime(readings.uptime)}",
+    ]
+    return " · ".join(parts)
+
+
+def _levels(readings: Readings) -> list[Line]:
+    level = readings.level
+    queued = level("queued_messages")
+    rows = [
+        (
+            "clients",
+            (
+                (_number(level("clients_connected")), " connected"),
+                (_number(level("clients_disconnected")), " away"),
+                (_number(level("clients_maximum")), " at most"),
+                (_number(level("clients_expired")), " expired"),
+            ),
+        ),
+        (
+            "subscriptions",
+            (
+                (_number(level("subscriptions")), ""),
+                (_number(level("shared_subscriptions")), " shared"),
+            ),
+        ),
+        (
+            "retained",
+            (
+                (_number(level("retained_messages")), " messages"),
+                (_size(level("retained_bytes")), ""),
+            ),
+        ),
+        (
+            "queues" if queued is not None else "stored",
+            (
+                (_number(level("queued_messages" if queued is not None else "stored_messages")),
+                 " messages"),
+                (_size(level("queued_bytes" if queued is not None else "stored_bytes")), ""),
+            ),
+        ),
+    ]  # fmt: skip
+    lines: list[Line] = []
+    for label, values in rows:
+        line = [(label.ljust(_LABEL), looks.NOTE)]
+        known = [(value, unit) for value, unit in values if value != _UNKNOWN]
+        for index, (value, unit) in enumerate(known):
+            if index:
+                line.append((" · ", looks.NOTE))
+            line.append((value, looks.STRONG))
+            line.append((unit, looks.PLAIN))
+        if not known:
+            line.append((_UNKNOWN, looks.NOTE))
+        lines.append(tuple(line))
+    return lines
+
+
+def _rates(readings: Readings, width: int, *, unicode: bool) -> list[Line]:
+    columns = 12
+    lines: list[Line] = [
+        ((f"{'':{_LABEL}}{'now':>{columns}}{'total':>{columns + 2}}", looks.NOTE),)
+    ]
+    room = max(width - _LABEL - 2 * columns - 5, 0)
+    for label, name, is_bytes in _RATES:
+        rate, total = readings.rates.get(name), readings.total(name)
+        bad = name == "messages_dropped" and bool(total)
+        line = sparkline(
+            list(readings.history[name]), room, low=0, bars=BARS if unicode else ASCII_BARS
+        )
+        lines.append(
+            (
+                (label.ljust(_LABEL), looks.NOTE),
+                (_per_second(rate, is_bytes=is_bytes).rjust(columns), looks.STRONG),
+                (
+                    (_size(total) if is_bytes else _number(total)).rjust(columns + 2),
+                    looks.WARNING if bad else looks.PLAIN,
+                ),
+                (f"  {line}", looks.GOOD),
+            )
+        )
+    return lines
+
+
+def _averages(readings: Readings) -> list[Line]:
+    columns = 14
+    head = "".join(f"{f'{minutes} min':>{columns}}" for minutes in MINUTES)
+    lines: list[Line] = [((f"{'in a minute':{_LABEL}}{head}", looks.NOTE),)]
+    for label, name, is_bytes in _LOADS:
+        loads = [readings.load(name, minutes) for minutes in MINUTES]
+        shown = "".join(
+            (_size(load) if is_bytes else _number(load, decimals=True)).rjust(columns)
+            for load in loads
+        )
+        lines.append(((label.ljust(_LABEL), looks.NOTE), (shown, looks.PLAIN)))
+    return lines
+
+
+def _rate(readings: Readings, name: str) -> str:
+    rate = readings.rates.get(name)
+    if rate is None:
+        # One look has no rate of its own: the broker's average of the last minute stands for it.
+        load = readings.load(name, 1)
+        rate = None if load is None else load / 60
+    return _per_second(rate, is_bytes=False)
+
+
+def _per_second(rate: float | None, *, is_bytes: bool) -> str:
+    if rate is None:
+        return _UNKNOWN
+    if is_bytes:
+        return f"{_size(rate)}/s"
+    if rate >= 1e9:
+        return f"{rate:.1e}/s"
+    return f"{rate:,.0f}/s" if rate >= 10 or rate == 0 else f"{rate:.1f}/s"
+
+
+def _number(value: float | None, *, decimals: bool = False) -> str:
+    if value is None:
+        return _UNKNOWN
+    if abs(value) >= 1e10:
+        return f"{value:.1e}"
+    return f"{value:,.1f}" if decimals and value < 1_000 else f"{value:,.0f}"
+
+
+def _counted(value: float | None, thing: str) -> str:
+    return f"{_number(value)} {thing}{'' if value == 1 else 's'}"
+
+
+def _size(count: float | None) -> str:
+    if count is None:
+        return _UNKNOWN
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} TiB" if count < 1e6 else f"{count:.1e} TiB"
+
+
+def _uptime(seconds: int | None) -> str:
+    if seconds is None:
+        return _UNKNOWN
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, rest = divmod(rest, 60)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
