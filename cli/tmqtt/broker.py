@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 import trio
 
 import trio_mqtt
+from tmqtt.locks import Locks
 from tmqtt.running import CommandError, Terminal
 from tmqtt.systemd import Notifier, listeners_for, take_sockets
 from trio_mqtt.broker.server import DEFAULT_URL, reload
@@ -24,7 +25,7 @@ async def serve(
     terminal: Terminal,
     *,
     defaults: Mapping[str, str | Sequence[str]] = {},  # never changed
-    security: trio_mqtt.Security | None = None,
+    locks: Locks,
     quiet: bool,
 ) -> None:
     """Be a broker until told to stop, and show what happens unless `quiet`.
@@ -43,7 +44,7 @@ async def serve(
     notifier = Notifier(os.environ)
     with ExitStack() as last:
         async with (
-            trio_mqtt.open_broker(*listeners, security=security) as broker,
+            trio_mqtt.open_broker(*listeners, security=locks.security()) as broker,
             trio.open_nursery() as nursery,
         ):
             await nursery.start(_reload_when_told, broker, terminal, notifier)

@@ -32,6 +32,8 @@ def _who(broker: trio_mqtt.Broker, listen: trio_mqtt.Listen) -> tuple[str, bool]
     ways = []
     if doors.passwords:
         ways.append("a user name and a password")
+    if doors.tokens:
+        ways.append("a token (JWT) as the password")
     if doors.certificates:
         ways.append("a certificate")
     if doors.methods:

@@ -171,6 +171,7 @@ class Broker:
             local=is_local(listen),
             anonymous=not self.authentication_required and locks.allows_anonymous(listen),
             passwords=locks.passwords is not None and not self.authentication_required,
+            tokens=locks.tokens is not None and not self.authentication_required,
             certificates=asks_for_certificates(listen) and not self.authentication_required,
             methods=tuple(self.authenticators),
             hooks=locks.asks_authenticate,

@@ -11,6 +11,8 @@ import trio
 
 from trio_mqtt.broker.access import AccessRules, ClientInfo, PasswordCheck
 from trio_mqtt.broker.authentication import Authenticated, AuthenticationRefused
+from trio_mqtt.broker.file_rules import FileRules
+from trio_mqtt.errors import InvalidTokenError
 from trio_mqtt.protocol.packets import Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -90,6 +92,9 @@ class Credentials:
             return Identity(replace(client, username=name, authenticated=True))
         if client.username is None and self._connect.password is None:
             return Identity(client) if self._may_be_anonymous() else ANONYMOUS
+        by_token = self._by_token(client)
+        if isinstance(by_token, Identity) or (by_token is not None and passwords is None):
+            return by_token
         if passwords is not None:
             if client.username is None:
                 return WRONG
@@ -100,10 +105,28 @@ class Credentials:
     def _may_be_anonymous(self) -> bool:
         locks = self._locks
         origin = self._connection.stream.origin
-        unsaid = locks.said_of_anonymous(origin.listener) is None and locks.passwords is None
+        unsaid = locks.said_of_anonymous(origin.listener) is None and not locks.asks_credentials
         if unsaid and (locks.asks_authenticate or origin.certificate is not None):
             return True  # the program is asked, or a certificate says enough
         return locks.allows_anonymous(origin.listener)
+
+    def _by_token(self, client: ClientInfo) -> Identity | AuthenticationRefused | None:
+        """Who the client is by the token that is its password; None if it shows none.
+
+        The user name of CONNECT, which MQTT 3 asks for beside any password, does not count then.
+        """
+        tokens, password = self._locks.tokens, self._connect.password
+        if tokens is None or password is None:
+            return None
+        try:
+            claims = tokens.verify(password)
+        except InvalidTokenError as error:
+            return AuthenticationRefused(ReasonCode.BAD_USER_NAME_OR_PASSWORD, str(error))
+        return Identity(
+            replace(client, username=claims.username, authenticated=True),
+            rules=None if claims.rules is None else FileRules(claims.rules),
+            expires_at=claims.expires_at,
+        )
 
     async def _by_password(
         self, client: ClientInfo, username: str, passwords: PasswordCheck

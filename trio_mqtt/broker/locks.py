@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access import AccessControl, AccessRules, ClientInfo, PasswordCheck
     from trio_mqtt.broker.credentials import Identity
     from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.tokens import TokenVerifier
     from trio_mqtt.transport.listen import Listen
 
 logger = logging.getLogger("trio_mqtt.broker")
@@ -30,6 +31,7 @@ class Locks:
     def __init__(self, security: Security, limits: Limits) -> None:
         self.security = security
         self.passwords: PasswordCheck | None = None
+        self.tokens: TokenVerifier | None = security.tokens
         self.hooks: AccessControl | None = security.hooks
         self.rules = RuleBook()
         # Hashing takes long: in few threads, so that the clients which are connected are served.
@@ -47,7 +49,12 @@ class Locks:
     @property
     def asks_who(self) -> bool:
         """Whether clients are asked to prove who they are."""
-        return self.passwords is not None or self.asks_authenticate
+        return self.asks_credentials or self.asks_authenticate
+
+    @property
+    def asks_credentials(self) -> bool:
+        """Whether there is something to check what clients show against."""
+        return self.passwords is not None or self.tokens is not None
 
     def permissions(self, client: ClientInfo, own: AccessRules | None) -> Permissions | None:
         """What a client may do; None if there are no rules that could refuse anything.
@@ -110,6 +117,9 @@ def _read(security: Security) -> tuple[PasswordCheck | None, AccessRules | None]
         file = AccessFile.load(access)
         warnings += file.warnings
         access = FileRules(file)
+    if security.tokens is not None:
+        security.tokens.reload()  # last: once all else is read, nothing can fail any more
+        warnings += security.tokens.warnings
     for warning in warnings:
         logger.warning("%s", warning)
     return passwords, access

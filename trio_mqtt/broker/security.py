@@ -14,6 +14,7 @@ from trio_mqtt.transport.urls import parse_url
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access import AccessControl, AccessRules, PasswordCheck
+    from trio_mqtt.broker.tokens import TokenVerifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,15 +23,17 @@ class Security:
 
     `passwords` is a password file (which `tmqtt passwd` makes, or Mosquitto's) or a program's own
     check, `access` an access file (Mosquitto's format, or TOML) or a program's own rules;
-    `Broker.reload` reads both files again. `hooks` are a program's own decisions, which come last.
+    `tokens` verifies JSON Web Tokens that clients send as their password. `Broker.reload` reads all
+    the files again. `hooks` are a program's own decisions, which come last.
     `allow_anonymous` lets in clients that prove nothing; by default they may come from this machine
-    only, and only where there are no passwords.
+    only, and only where there are no passwords and no tokens.
 
         Security(passwords="passwords", access="access.acl")
     """
 
     passwords: PasswordCheck | str | os.PathLike[str] | None = None
     access: AccessRules | str | os.PathLike[str] | None = None
+    tokens: TokenVerifier | None = None
     hooks: AccessControl | None = None
     allow_anonymous: bool | None = None
 
@@ -42,6 +45,7 @@ class Entrances:
     local: bool
     anonymous: bool
     passwords: bool
+    tokens: bool
     certificates: bool
     methods: tuple[str, ...]  # of enhanced authentication (MQTT 5.0 §4.12)
     hooks: bool

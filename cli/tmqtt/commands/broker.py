@@ -41,6 +41,32 @@ def broker(
             help="Hold clients to the rules in FILE: Mosquitto's format or, named .toml, TOML.",
         ),
     ] = None,
+    jwt_key: Annotated[
+        str | None,
+        typer.Option(
+            "--jwt-key",
+            metavar="FILE",
+            help="Take JSON Web Tokens as passwords: FILE holds the keys (PEM, JWKS or a secret).",
+        ),
+    ] = None,
+    jwt_audience: Annotated[
+        list[str] | None,
+        typer.Option("--jwt-audience", metavar="NAME", help="Whom tokens must be meant for."),
+    ] = None,
+    jwt_issuer: Annotated[
+        list[str] | None,
+        typer.Option("--jwt-issuer", metavar="NAME", help="Who must have made tokens."),
+    ] = None,
+    jwt_user_claim: Annotated[
+        str,
+        typer.Option("--jwt-user-claim", metavar="NAME", help="What in a token names the user."),
+    ] = "sub",
+    jwt_access_claim: Annotated[
+        str,
+        typer.Option(
+            "--jwt-access-claim", metavar="NAME", help="What in a token says what it allows."
+        ),
+    ] = "mqtt",
     allow_anonymous: Annotated[
         bool | None,
         typer.Option(
@@ -122,16 +148,19 @@ def broker(
     mqtt://0.0.0.0:1883 and mqtt://[::]:1883 listen at all addresses of this machine: say then who
     may connect. Port 0 takes a free one. Several URLs listen at all of them, and each may have its
     own options: mqtts://0.0.0.0?cert=FILE&key=FILE, unix:///run/mqtt.sock?mode=660,
-    any://localhost for MQTT, TLS and WebSocket on one port. At SIGHUP certificates, passwords and
-    access are read again.
+    any://localhost for MQTT, TLS and WebSocket on one port. At SIGHUP certificates, keys,
+    passwords and access are read again.
     """
-    import trio_mqtt
     from tmqtt.broker import serve
+    from tmqtt.locks import Locks, Tokens
     from tmqtt.running import run
 
-    security = trio_mqtt.Security(
-        passwords=password_file, access=access_file, allow_anonymous=allow_anonymous
-    )
+    tokens = None
+    if jwt_key is not None:
+        tokens = Tokens(
+            jwt_key, jwt_audience or (), jwt_issuer or (), jwt_user_claim, jwt_access_claim
+        )
+    locks = Locks(password_file, access_file, tokens, allow_anonymous)
     given = {
         "cert": cert,
         "key": key,
@@ -145,7 +174,7 @@ def broker(
     defaults = {name: value for name, value in given.items() if value}
     run(
         lambda terminal: serve(
-            tuple(urls or ()), terminal, defaults=defaults, security=security, quiet=quiet
+            tuple(urls or ()), terminal, defaults=defaults, locks=locks, quiet=quiet
         ),
         stopped=0,
     )

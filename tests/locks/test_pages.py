@@ -1,0 +1,41 @@
+"""The pages on hooks and security show what happens."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import trio_mqtt
+from trio_mqtt.broker import activity
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+PROGRAMS = [
+    pytest.param(program, id=f"{page}-{number}")
+    for page in ("hooks.md", "security.md")
+    for number, program in enumerate(
+        re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
+    )
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_its_programs_run(program: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.stderr, ran.returncode) == ("", 0)
+
+
+def test_the_table_has_every_event_and_they_are_public() -> None:
+    page = (DOCS / "hooks.md").read_text()
+    for kind in activity.ALL:
+        assert f"`{kind.__name__}`" in page
+        assert getattr(trio_mqtt, kind.__name__) is kind
