@@ -29,11 +29,25 @@ def encoded(text: str) -> bytes:
 
 def tell(error: MqttError | CommandError) -> int:
     """Say on stderr what went wrong; returns the exit code for it."""
-    text = str(error)
-    if not text.endswith((".", "?", "!")):
-        text += "."
-    os.write(STDERR, encoded(f"Error: {escape(text[:1].upper() + text[1:])}\n"))
+    os.write(STDERR, encoded(f"Error: {escape(_sentence(str(error)))}\n"))
     if isinstance(error, CommandError):
         return error.code
     # What the broker refused has the broker's own code.
     return int(error.reason_code) if isinstance(error, RefusedError) else FAILURE
+
+
+# How the library names what is an option here.
+_OPTIONS = {
+    "`ca` of TlsOptions": "--cafile",
+    "`certificate` and `key` of TlsOptions": "--cert and --key",
+    "`server_name` of TlsOptions": "--server-name",
+}
+
+
+def _sentence(text: str) -> str:
+    """`text` as a whole sentence in the words of the terminal."""
+    for parameter, option in _OPTIONS.items():
+        text = text.replace(parameter, option)
+    if text.split(" ", 1)[0].rstrip(",:").isalpha():  # not the name of a file, nor a URL
+        text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "?", "!")) else f"{text}."
