@@ -137,11 +137,12 @@ async def running(
 
     async def within(stream: ByteStream) -> None:
         websocket = Within(stream, cut)
-        try:
-            await websocket.accept()
-        except (anyio.EndOfStream, anyio.BrokenResourceError):
-            return
-        await server.serve(websocket)
+        async with websocket:
+            try:
+                await websocket.accept()
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                return
+            await server.serve(websocket)
 
     if scheme == "unix":
         path = folder / "mqtt.sock"

@@ -122,5 +122,5 @@ def test_through_tls_no_byte_that_was_changed_passes(backend: str, tmp_path: Pat
     chaos.mean = 25_000  # a record of TLS has up to 16 KiB, and is of no use in part
     listener = f"mqtts://127.0.0.1:0?cert={certificate}"
     with chaotic_broker(chaos, listener) as url:
-        anyio.run(through, chaos, url, 600, TlsOptions(ca=ca), backend=backend)
+        anyio.run(through, chaos, url, 1_000, TlsOptions(ca=ca), backend=backend)
     assert chaos.done["garble"] > 3

@@ -55,7 +55,7 @@ class Server:
                     answer = b"".join(self.answer(protocol, packet) for packet in packets)
                     if answer:
                         await stream.send(answer)
-            except anyio.EndOfStream:
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
                 self.closed.set()
 
     def answer(self, protocol: ServerConnection, packet: Packet) -> bytes:
