@@ -1,4 +1,5 @@
-"""Draw docs/terminals.svg: the three commands of the README, run for real in pseudo-terminals.
+"""Draw docs/terminals.svg and docs/pub.svg: commands of the README and of terminal.md, run for
+real in pseudo-terminals.
 
     python docs/terminals.py
 
@@ -11,6 +12,7 @@ import io
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from rich.text import Text
 
 WIDTH = 96
 MESSAGES = 3
+PUBLISHING = 'tmqtt pub dice \'{"n": {n}, "eyes": {random:1:6}}\' --rate 10/s --count 100 -q 1'
 _DEADLINE = 60.0  # seconds
 # Each look of the broker draws its status line over the one before.
 _REDRAWN = re.compile(r"[^\n]*\r\x1b\[2K")
@@ -38,7 +41,7 @@ class Terminal:
         self._screen, inner = pty.openpty()
         termios.tcsetwinsize(inner, (24, WIDTH - 4))
         self._process = subprocess.Popen(  # noqa: S603 # our own commands
-            [sys.executable, "-m", *command.split()],
+            [sys.executable, "-m", *shlex.split(command)],
             stdin=inner,
             stdout=inner,
             stderr=inner,
@@ -86,16 +89,23 @@ def main() -> None:
         sub.show("Hello", MESSAGES)
         broker.show("Hello", MESSAGES)
         broker.show(rf"{MESSAGES} messages in all")
-        console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
-        for terminal in (broker, pub, sub):
-            console.print(terminal.picture())
-        svg = console.export_svg(title="tmqtt", unique_id="terminals")
-        # Without web fonts: a picture should not make its reader's browser call anybody.
-        svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
-        Path(__file__).with_name("terminals.svg").write_text(svg)
+        _draw("terminals", broker, pub, sub)
+        terminals.append(Terminal(PUBLISHING))
+        terminals[-1].show(r"1[2-9] sent")
+        _draw("pub", terminals[-1])
     finally:
         for terminal in reversed(terminals):
             terminal.stop()
+
+
+def _draw(name: str, *terminals: Terminal) -> None:
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+    for terminal in terminals:
+        console.print(terminal.picture())
+    svg = console.export_svg(title="tmqtt", unique_id=name)
+    # Without web fonts: a picture should not make its reader's browser call anybody.
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    Path(__file__).with_name(f"{name}.svg").write_text(svg)
 
 
 if __name__ == "__main__":

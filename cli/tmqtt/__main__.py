@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -12,6 +13,8 @@ def main() -> None:
         # Until a command has something to end in order, Ctrl-C ends the process without a word.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _occupy_standard_streams()
+    # What is loaded stays: looking for garbage again and again meanwhile finds none.
+    gc.set_threshold(50_000)
     from tmqtt.app import app
 
     app(prog_name="tmqtt")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -105,7 +104,7 @@ def connection_options(
     return ConnectionOptions(
         broker=broker,
         tls=_tls(values, broker),
-        client_id=values.get("id", f"tmqtt-{command}-{secrets.token_hex(4)}"),
+        client_id=values.get("id", f"tmqtt-{command}-{os.urandom(4).hex()}"),
         username=username,
         password=_password(values, username),
         scram=values.get("scram", False),

@@ -1,0 +1,93 @@
+"""How long commands take from their start to their end: `python -m benchmarks.startup`.
+
+`tmqtt --help`, and one message to a local broker by `tmqtt pub`, by `mosquitto_pub` and by MQTT.js'
+command, in turns; the broker is ours. Wall clock and processor time, of which other programs that
+run disturb the first more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from statistics import median
+
+_HELP_LIMIT = 150.0  # milliseconds that the medians are to stay below
+_PUB_LIMIT = 250.0
+
+
+def main() -> int:
+    """Measure, print a table; the status says whether the limits were kept."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=15, help="runs of each command (15)")
+    parser.add_argument(
+        "--mqttjs", metavar="FILE", help="MQTT.js' command: node_modules/mqtt/build/bin/mqtt.js"
+    )
+    options = parser.parse_args()
+    ours = [sys.executable, "-m", "tmqtt"]
+    broker = subprocess.Popen(
+        [*ours, "broker", "mqtt://127.0.0.1:0"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert broker.stdout is not None  # noqa: S101 # asked for above
+        url = broker.stdout.readline().split()[-1]
+        port = url.rpartition(":")[2]
+        commands = {
+            "python -c pass": [sys.executable, "-c", "pass"],
+            "tmqtt --help": [*ours, "--help"],
+            "tmqtt pub": [*ours, "pub", "start", "up", "-b", url],
+            "tmqtt pub -q 1": [*ours, "pub", "start", "up", "-q", "1", "-b", url],
+        }
+        if shutil.which("mosquitto_pub"):
+            commands["mosquitto_pub"] = [*["mosquitto_pub", "-t", "start", "-m", "up", "-p"], port]
+        if options.mqttjs:
+            commands["mqtt pub (MQTT.js)"] = [
+                *("node", options.mqttjs, "pub", "-t", "start", "-m", "up", "-p", port)
+            ]
+        figures = _measure(commands, options.rounds)
+    finally:
+        broker.terminate()
+        broker.wait()
+    print(f"{'':20}{'median':>10}{'fastest':>10}{'processor':>11}")
+    for name, (walls, processor) in figures.items():
+        print(f"{name:20}{median(walls):7.0f} ms{min(walls):7.0f} ms{median(processor):8.0f} ms")
+    kept = (
+        median(figures["tmqtt --help"][0]) < _HELP_LIMIT
+        and median(figures["tmqtt pub"][0]) < _PUB_LIMIT
+    )
+    print(f"--help below {_HELP_LIMIT:g} ms and pub below {_PUB_LIMIT:g} ms: {_yes(kept)}")
+    return 0 if kept else 1
+
+
+def _measure(
+    commands: dict[str, list[str]], rounds: int
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Milliseconds by the wall's clock and of the processor, for each command and round."""
+    figures: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in commands}
+    for number in range(rounds + 1):
+        for name, command in commands.items():
+            before = _processor_time()
+            began = time.perf_counter()
+            subprocess.run(command, stdout=subprocess.PIPE, check=True)
+            took = (time.perf_counter() - began) * 1000
+            if number:  # the first fills the caches
+                figures[name][0].append(took)
+                figures[name][1].append((_processor_time() - before) * 1000)
+    return figures
+
+
+def _processor_time() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _yes(kept: bool) -> str:
+    return "yes" if kept else f"no (load average {os.getloadavg()[0]:.1f})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""What holds for all commands: help, completion, suggestions, and how little is loaded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from tmqtt.app import _NAMES, app
+from typer.testing import CliRunner
+
+from tests.cli.programs import Program
+
+
+def run(*command: str, **variables: str) -> str:
+    ran = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={**os.environ, "TERM": "dumb", **variables},
+    )
+    return ran.stdout
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """The packages that a command loads."""
+    script = (
+        "import sys\nfrom tmqtt.app import app\n"
+        "try: app(sys.argv[1:], prog_name='tmqtt')\nexcept SystemExit: pass\n"
+        "print('\\n' + ' '.join({name.partition('.')[0] for name in sys.modules}))"
+    )
+    return set(run(sys.executable, "-c", script, *arguments).splitlines()[-1].split())
+
+
+def test_the_help_loads_neither_client_nor_broker() -> None:
+    assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by("--help")
+    assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by("pub", "--help")
+
+
+def test_one_message_loads_neither_trio_nor_rich_nor_validators(
+    in_pipe: tuple[Program, str],
+) -> None:
+    _, url = in_pipe
+    assert not {"trio", "rich", "pydantic"} & loaded_by("pub", "a", "b", "-q", "1", "-b", url)
+
+
+@pytest.mark.parametrize("command", ["pub", "sub", "request", "check"])
+def test_help_has_groups_and_every_option_of_the_connection(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"], prog_name="tmqtt")
+    assert result.exit_code == 0
+    for group in ("Options:", "Connection:", "Authentication:", "Session and limits:", "TLS:"):
+        assert f"\n{group}\n" in result.stdout
+    assert "Exit codes:" in result.stdout
+    assert "--install-completion" not in result.stdout
+
+
+@pytest.mark.parametrize("command", ["pub", "request", "check"])
+def test_help_has_examples(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"], prog_name="tmqtt")
+    assert f"Examples:\n  tmqtt {command} " in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("pubb", "pub"), ("chekc", "check"), ("publish", "pub"), ("brok", "broker")],
+)
+def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(typed: str, meant: str) -> None:
+    result = CliRunner().invoke(app, [typed], prog_name="tmqtt")
+    assert result.exit_code == 2
+    assert f"No such command '{typed}'. Did you mean " in result.stderr
+    assert f"'{meant}'" in result.stderr
+
+
+def completed(words: str) -> list[str]:
+    """What bash gets to complete the last of the words with, from the script that is installed."""
+    script = run(sys.executable, "-m", "tmqtt", "--show-completion", "bash")
+    function = script.split("(")[0].split()[-1]
+    count = len(words.split(" ")) - 1
+    shell = (
+        f'tmqtt() {{ {sys.executable} -m tmqtt "$@"; }}; {script}\n'
+        f"COMP_WORDS=({words}); COMP_CWORD={count}; {function} tmqtt;"
+        ' printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    return run("bash", "--norc", "-c", shell).split()
+
+
+def test_the_shell_completes_commands_and_options() -> None:
+    assert set(completed("tmqtt ")) == set(_NAMES)
+    assert completed("tmqtt che") == ["check"]
+    assert "--retain" in completed("tmqtt pub --re")
+    assert "--will-topic" in completed("tmqtt sub --will-t")
