@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from tests.client.fake_broker import FakeBroker
+from trio_mqtt import Will
 from trio_mqtt.protocol.packets import Connect, Publish
 
 pytestmark = pytest.mark.anyio
@@ -133,3 +134,46 @@ async def test_what_cannot_be_subscribed_to_is_refused(
         assert str(caught.value)[-1] == "."
         assert client._session.incoming.subscriptions.filters == {}
     assert [type(packet) for packet in broker.peer.received][:1] == [Connect]
+
+
+@pytest.mark.parametrize(
+    ("error", "options"),
+    [
+        (TypeError, {"will": "gone"}),
+        (TypeError, {"will": Will(None)}),  # type: ignore[arg-type]  # it is wrong
+        (TypeError, {"will": Will("t", None)}),  # type: ignore[arg-type]  # it is wrong
+        (TypeError, {"will": Will("t", properties={"content_type": 5})}),  # type: ignore[typeddict-item]  # it is wrong
+        (ValueError, {"will": Will("t/#")}),
+        (ValueError, {"will": Will("t", qos=3)}),
+        (TypeError, {"client_id": 5}),
+        (TypeError, {"client_id": None}),
+        (TypeError, {"username": 5}),
+        (TypeError, {"password": 5}),
+        (TypeError, {"keep_alive": "60"}),
+        (ValueError, {"keep_alive": -1}),
+        (TypeError, {"session_expiry_interval": 1.5}),
+        (ValueError, {"session_expiry_interval": -1}),
+        (TypeError, {"connect_timeout": "10"}),
+        (ValueError, {"connect_timeout": 0}),
+        (TypeError, {"reconnect": 5}),
+        (TypeError, {"properties": []}),
+        (TypeError, {"properties": {"user_property": 5}}),
+        (ValueError, {"properties": {"no_such": 5}}),
+        (ValueError, {"protocol_version": 7}),
+    ],
+)
+async def test_options_that_no_connection_can_have_are_refused(
+    broker: FakeBroker, error: type[Exception], options: dict[str, Any]
+) -> None:
+    with pytest.raises(error):
+        async with broker.client(**options):
+            pytest.fail("it was entered")
+    assert all(not peer.received for peer in broker.peers)
+
+
+async def test_the_payload_of_a_will_may_be_text(broker: FakeBroker) -> None:
+    async with broker.client(will=Will("t", "gr\u00fc\u00df")):  # type: ignore[arg-type]  # taken all the same
+        pass
+    (packet,) = broker.peer.all(Connect)
+    assert packet.will is not None
+    assert packet.will.payload == "gr\u00fc\u00df".encode()

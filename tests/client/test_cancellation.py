@@ -70,6 +70,18 @@ async def at_every_step(client: Client, operation: Callable[[], Awaitable[object
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
 @pytest.mark.parametrize("at_once", [True, False])
+async def test_publish_many(broker: FakeBroker, qos: int, at_once: bool) -> None:
+    broker.sends_at_once = at_once
+    broker.connack = ConnAck(properties={"receive_maximum": 3})
+    messages = [("t", str(number)) for number in range(10)]
+    async with broker.client() as client:
+        await at_every_step(client, lambda: client.publish_many(messages, qos=qos))
+    if qos == 2:
+        assert len(broker.peer.all(PubRel)) == len(broker.peer.all(Publish))
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+@pytest.mark.parametrize("at_once", [True, False])
 async def test_publish(broker: FakeBroker, qos: int, at_once: bool) -> None:
     broker.sends_at_once = at_once
     async with broker.client() as client:

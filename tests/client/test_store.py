@@ -460,3 +460,30 @@ def test_a_client_without_a_store_does_not_load_sqlite() -> None:
     program = "import sys, trio_mqtt; trio_mqtt.open_client; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", program], text=True).split()
     assert "sqlite3" not in loaded
+
+
+async def test_what_a_batch_had_begun_is_sent_by_the_next_client(
+    broker: FakeBroker, client: Opens
+) -> None:
+    broker.prepare = lambda peer: peer.mute.add(Publish)
+    broker.connack = ConnAck(properties={"receive_maximum": 5})
+    messages = [("t", str(number)) for number in range(100)]
+    async with client() as first, anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: first.publish_many(messages, qos=1))
+        begun = [(await broker.peer.expect(Publish)).payload for _ in range(5)]
+        tasks.cancel_scope.cancel()
+    broker.prepare = lambda _peer: None
+    async with client() as second:
+        again = [(await broker.peer.expect(Publish)).payload for _ in range(5)]
+        await delivered(second)
+    assert again == begun == [b"0", b"1", b"2", b"3", b"4"]
+
+
+async def test_a_batch_is_delivered_with_a_store(broker: FakeBroker, client: Opens) -> None:
+    messages = [("t", str(number)) for number in range(100)]
+    async with client() as first:
+        assert await first.publish_many(messages, qos=1) == 100
+        assert first.undelivered == 0
+    assert [packet.payload for packet in broker.peer.all(Publish)] == [
+        payload.encode() for _, payload in messages
+    ]

@@ -41,21 +41,21 @@ def payload_bytes(payload: object) -> bytes:
         return bytes(payload)
     advice = _ADVICE.get(type(payload), "turn it into one of these")
     raise TypeError(
-        f"A payload is bytes, bytearray, memoryview or str, not {_kind(payload)}: {advice}."
+        f"A payload is bytes, bytearray, memoryview or str, not {kind_of(payload)}: {advice}."
     )
 
 
 def check_topic(topic: object) -> None:
     """Raise TypeError or LocalProtocolError, a ValueError, for what is not a topic name."""
     if not isinstance(topic, str):
-        raise TypeError(f"A topic is a str, not {_kind(topic)}.")
+        raise TypeError(f"A topic is a str, not {kind_of(topic)}.")
     encode_topic_name(topic)
 
 
 def check_qos(qos: object) -> None:
     """Raise TypeError or LocalProtocolError for what is not a QoS."""
     if not isinstance(qos, int):
-        raise TypeError(f"A QoS is an int: 0, 1 or 2, not {_kind(qos)}.")
+        raise TypeError(f"A QoS is an int: 0, 1 or 2, not {kind_of(qos)}.")
     if not 0 <= qos <= 2:
         raise LocalProtocolError(f"There is no QoS {qos}: it is 0, 1 or 2.")
 
@@ -67,7 +67,7 @@ def check_filters(filters: tuple[object, ...]) -> None:
     for topic_filter in filters:
         if not isinstance(topic_filter, str):
             hint = " (each is an argument of its own)" if isinstance(topic_filter, list) else ""
-            raise TypeError(f"A topic filter is a str, not {_kind(topic_filter)}{hint}.")
+            raise TypeError(f"A topic filter is a str, not {kind_of(topic_filter)}{hint}.")
         problem = topic_filter_problem(topic_filter)
         if problem is not None:
             raise LocalProtocolError(f"The topic filter {topic_filter!r} {problem}.")
@@ -81,7 +81,7 @@ def check_subscription(
     if retain_handling not in (0, 1, 2):
         raise LocalProtocolError(f"There is no retain handling {retain_handling!r}: 0, 1 or 2.")
     if not isinstance(buffer, int):
-        raise TypeError(f"A buffer is an int, in messages, not {_kind(buffer)}.")
+        raise TypeError(f"A buffer is an int, in messages, not {kind_of(buffer)}.")
     if buffer < 1:
         raise LocalProtocolError(f"A buffer of {buffer} messages holds none: the least is 1.")
     if overflow not in ("wait", "drop_oldest", "drop_newest"):
@@ -98,20 +98,27 @@ def check_subscription(
 def check_message_properties(properties: object) -> None:
     """Raise TypeError or LocalProtocolError for properties that no message may carry (§3.3.2.3)."""
     if not isinstance(properties, dict):
-        raise TypeError(f"Properties are a dict, not {_kind(properties)}.")
+        raise TypeError(f"Properties are a dict, not {kind_of(properties)}.")
     if "topic_alias" in properties or "subscription_identifier" in properties:
         raise LocalProtocolError(
             "Topic aliases and subscription identifiers are not for programs to set."
         )
-    for name, value in properties.items():
-        row = BY_NAME.get(name)
-        if row is not None:
-            _check_value(row, value)
+    check_property_kinds(properties)
     try:
         encode_message_properties(properties)  # type: ignore[arg-type]  # keys are checked there
     except LocalProtocolError as error:
         sentence = str(error).removesuffix(".")
         raise LocalProtocolError(f"{sentence[0].upper()}{sentence[1:]}.") from None
+
+
+def check_property_kinds(properties: object) -> None:
+    """Raise TypeError for properties whose values are of other types than the standard's."""
+    if not isinstance(properties, dict):
+        raise TypeError(f"Properties are a dict, not {kind_of(properties)}.")
+    for name, value in properties.items():
+        row = BY_NAME.get(name)
+        if row is not None:
+            _check_value(row, value)
 
 
 def _check_value(row: Property, value: object) -> None:
@@ -125,7 +132,7 @@ def _check_value(row: Property, value: object) -> None:
     elif row.type is WireType.BINARY:
         kind = bytes
     if not isinstance(value, kind):
-        raise TypeError(f"{row.name} is {kind.__name__}, not {_kind(value)}.")
+        raise TypeError(f"{row.name} is {kind.__name__}, not {kind_of(value)}.")
 
 
 def _is_pair(value: object) -> bool:
@@ -136,5 +143,6 @@ def _is_pair(value: object) -> bool:
     )
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
+    """What a wrong value is, as it reads in a sentence."""
     return "None" if value is None else type(value).__name__

@@ -30,6 +30,7 @@ from trio_mqtt.client.handshake import Settings
 from trio_mqtt.client.journal import SESSION_EXPIRY_INTERVAL, opened_journal
 from trio_mqtt.client.message import Message
 from trio_mqtt.client.messages import KINDS, Messages, Overflow
+from trio_mqtt.client.options import check_options, checked_will
 from trio_mqtt.client.requests import Requests
 from trio_mqtt.client.status import ClientStatus
 from trio_mqtt.client.subscribing import grant, leave, release
@@ -122,6 +123,18 @@ async def open_client(
     another client that took over the session, or, without `reconnect`, ConnectionLostError. The
     block is cancelled then. Leaving the block sends DISCONNECT and takes at most 2 seconds.
     """
+    check_options(
+        url=url,
+        client_id=client_id,
+        username=username,
+        password=password,
+        session_expiry_interval=session_expiry_interval,
+        keep_alive=keep_alive,
+        connect_timeout=connect_timeout,
+        reconnect=reconnect,
+        properties=properties,
+    )
+    will = checked_will(will)
     address = parse_url(url)
     links = links_for(address, tls, websocket_headers)
     if isinstance(password, str):
