@@ -66,6 +66,7 @@ def bench(session: nox.Session) -> None:
 
 # Programs that the tests of interoperation run, and the packages of Debian that have them.
 FOREIGN_PROGRAMS = {
+    "chromium": "chromium",
     "mosquitto": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
     "mosquitto_sub": "mosquitto-clients",
