@@ -257,7 +257,14 @@ _CODES: dict[str, Callable[[_Field], Piece]] = {
     ),
     "I": lambda field: lambda _message, moment: field.text(_iso(moment)),
     "P": lambda _field: _user_properties,
-    "R": lambda field: lambda message, _: field.text(message.properties.get("response_topic")),
+    # Where there is none, mosquitto_sub does not pad it.
+    "R": lambda field: (
+        lambda message, _: (
+            field.text(message.properties["response_topic"])
+            if "response_topic" in message.properties
+            else b""
+        )
+    ),
     "S": lambda field: lambda message, _: field.number(_identifier(message.properties)),
     "U": lambda _field: lambda _message, moment: b"%d.%09d" % divmod(moment, 1_000_000_000),
     "X": lambda field: lambda message, _: field.hexadecimal(message.payload).upper(),

@@ -45,7 +45,7 @@ async def replay(options: ReplayOptions, connection: ConnectionOptions, terminal
         if options.loops > 1 and not may_repeat:
             raise CommandError("Only a file can be replayed several times: stdin is read once.")
         if may_repeat:
-            async for _ in _records(file, options, terminal):
+            async for _ in _records(file, options, None):
                 pass  # what is wrong is raised now, not when half of it has been sent
         player = _Player(options, terminal)
         try:
@@ -74,9 +74,12 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 
 
 async def _records(
-    file: BinaryIO, options: ReplayOptions, terminal: Terminal
+    file: BinaryIO, options: ReplayOptions, terminal: Terminal | None
 ) -> AsyncIterator[Record]:
-    """The records of a file, whose last line may be unfinished: a recording that was cut off."""
+    """The records of a file, whose last line may be unfinished: a recording that was cut off.
+
+    That is told to `terminal`, unless it is None.
+    """
     number = 0
     while True:
         # A thread, for standard input may be slow; who cancels does not wait for it.
@@ -91,7 +94,8 @@ async def _records(
                     record = _prefixed(record, options.prefix)
             except RecordError as error:
                 if not line.endswith(b"\n") and len(line) < MAX_LINE:
-                    terminal.warn(f"Line {number} of {options.path} is cut off, and left out.")
+                    if terminal is not None:
+                        terminal.warn(f"Line {number} of {options.path} is cut off, and left out.")
                     return
                 raise CommandError(f"Line {number} of {options.path} {error}.") from None
             yield record

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 BURST = 500  # messages in a row, such as those that were retained
 PER_SECOND = 100  # more than that nobody reads
+_SIZE = 4_000  # bytes of payload that take as long to show as one more message
+_LARGE = 64 * 1024  # bytes, of which no more is looked at
 _REPORT_EVERY = 1.0  # seconds
 
 
@@ -26,11 +28,11 @@ class Sample:
         self._refilled = now
         return self._allowed >= 1
 
-    def take(self) -> None:
-        """A message was shown."""
+    def take(self, size: int = 0) -> None:
+        """A message of so many bytes was shown; a large one counts as several."""
         self.seen += 1
         self.shown += 1
-        self._allowed -= 1
+        self._allowed -= 1 + min(size, _LARGE) // _SIZE
 
     def miss(self, count: int = 1) -> None:
         """So many messages were not shown."""

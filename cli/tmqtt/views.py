@@ -122,7 +122,7 @@ class ForPeople:
             if not sample.admits(now) or output.size > _BUSY:
                 sample.miss(len(messages) - number)
                 break
-            sample.take()
+            sample.take(len(message.payload))
             width, height = self._painter.size
             lines = self._view.lines(message, self._looks.clock(), width, height)
             output.put(encoded("".join(f"{self._painter.paint(line)}\n" for line in lines)))

@@ -1,0 +1,105 @@
+"""`sub --watch` and `--tree` in terminals of several widths, and in a pipe."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.programs import DEADLINE, Program, running_broker, screen
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A broker with some messages retained."""
+    with running_broker() as (_, url):
+        for topic, payload in (
+            ("home/kitchen/t", "21.5"),
+            ("home/hall", '{"t": 3}'),
+            ("x/[red]\x1b[2J", "\x1b[31m"),
+        ):
+            with Program("pub", topic, payload, "-r", "-b", url) as pub:
+                assert pub.ended() == 0
+        yield url
+
+
+def shows(sub: Program, columns: int, pattern: str) -> list[str]:
+    """The screen, once a line of it matches."""
+    end = time.monotonic() + DEADLINE
+    while True:
+        lines = screen(sub.out.data, columns)
+        if any(re.fullmatch(pattern, line) for line in lines):
+            return [line for line in lines if line]
+        assert time.monotonic() < end, lines
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 132])
+def test_a_table_stays_and_changes_in_place(url: str, columns: int) -> None:
+    with Program("sub", "#", "--watch", "-b", url, terminal=True, columns=columns) as sub:
+        lines = shows(sub, columns, r"x/\[red.*")
+        assert len(lines) == 5
+        assert re.match(r"#.*3 topics", lines[0])
+        assert lines[1].split()[:3] == ["TOPIC", "RATE", "AGE"]
+        with Program("pub", "home/hall", "9", "-b", url) as pub:
+            assert pub.ended() == 0
+        shows(sub, columns, r"home/hall .* 9")
+        assert b"\x1b[2J" not in sub.out.data.replace(b"\x1b[H\x1b[2J", b"")
+        sub.press_ctrl_c()
+        assert sub.ended() == 130
+    assert sub.out.data.count(b"\x1b[?1049h") == sub.out.data.count(b"\x1b[?1049l") == 1
+    after = sub.out.data.rpartition(b"\x1b[?1049l")[2].decode()
+    assert re.search(r"4 messages, \d+ bytes of payload in", after)
+
+
+def test_a_field_is_drawn_and_a_new_width_is_followed(url: str) -> None:
+    with Program(
+        "sub", "home/#", "--watch", "--plot", ".t", "--sort", "rate", "-b", url,
+        terminal=True, columns=100,
+    ) as sub:  # fmt: skip
+        shows(sub, 100, r"home/hall .*▁ +\{\"t\": 3\}")
+        sub.resize(50)
+        before = len(sub.out.data)
+        end = time.monotonic() + DEADLINE
+        while b"\x1b[2J" not in sub.out.data[before:]:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        lines = screen(sub.out.data[sub.out.data.rindex(b"\x1b[2J") :], 50)
+        assert any(line.startswith("home/hall") for line in lines)
+        assert not any("TREND" in line for line in lines)
+        sub.stop()
+
+
+def test_a_tree_without_colours(url: str) -> None:
+    with Program(
+        "sub", "#", "--tree", "-b", url, terminal=True, columns=80, environment={"NO_COLOR": "1"}
+    ) as sub:
+        shows(sub, 80, r"└─ \[red\]\\x1b\[2J  1  \\x1b\[31m")
+        lines = shows(sub, 80, "home  2 in 2 topics")
+        assert '├─ hall  1  {"t": 3}' in lines
+        assert "   └─ t  1  21.5" in lines
+        assert not re.search(rb"\x1b\[[0-9;]*3[0-9]m", sub.out.data)
+        sub.stop()
+
+
+def test_in_a_pipe_the_table_comes_at_the_end(url: str) -> None:
+    with Program("sub", "home/#", "--watch", "-C", "2", "-b", url) as sub:
+        assert sub.ended() == 0
+        lines = sub.out.text.splitlines()
+        assert lines[1].split() == ["TOPIC", "RATE", "AGE", "TREND", "LAST"]
+        assert [line.split()[0] for line in lines[2:]] == ["home/hall", "home/kitchen/t"]
+        assert b"\x1b" not in sub.out.data
+
+
+def test_a_lost_connection_is_told_on_the_screen() -> None:
+    with (
+        running_broker() as (broker, url),
+        Program("sub", "#", "--watch", "-b", url, terminal=True, columns=100) as sub,
+    ):
+        shows(sub, 100, "TOPIC.*")
+        broker.process.kill()
+        shows(sub, 100, r".*Trying again\.")
+        assert sub.stop() == 143
+        assert sub.out.data.count(b"\x1b[?1049l") == 1
