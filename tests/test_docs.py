@@ -15,7 +15,7 @@ import trio_mqtt
 from trio_mqtt.testing import BrokerAddress, broker_in_thread
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = ("client.md", "coming-from.md", "testing.md")
+PAGES = ("client.md", "client-connections.md", "coming-from.md", "testing.md")
 OTHERS = ("# paho-mqtt", "# aiomqtt")
 
 

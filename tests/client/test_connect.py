@@ -250,3 +250,37 @@ async def test_being_cancelled_disconnects_as_well(broker: FakeBroker) -> None:
             await anyio.sleep_forever()
     assert broker.peer.all(Disconnect)
     assert broker.peer.stream.closed
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"\x20\x00", ReasonCode.MALFORMED_PACKET),
+        (b"\x20\x03\x02\x00\x00", ReasonCode.MALFORMED_PACKET),  # reserved flags
+        (b"\x20\x03\x00\x01\x00", ReasonCode.MALFORMED_PACKET),  # a code that is none
+        (b"\x20\x03\x01\x00\x00", ReasonCode.PROTOCOL_ERROR),  # a session after a clean start
+        (b"\x20\x06\x00\x00\x03\x21\x00\x00", ReasonCode.PROTOCOL_ERROR),  # receive maximum 0
+        (b"\x20\x03\x00\x00\x05", ReasonCode.MALFORMED_PACKET),  # properties past the end
+        (b"\x90\x04\x00\x01\x00\x00", ReasonCode.PROTOCOL_ERROR),  # not CONNACK
+        (b"\x00\x00", ReasonCode.PROTOCOL_ERROR),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", ReasonCode.PROTOCOL_ERROR),
+    ],
+)
+async def test_a_malformed_connack_is_told_and_left(
+    broker: FakeBroker, answer: bytes, code: ReasonCode
+) -> None:
+    broker.connack = answer
+    with pytest.raises(RemoteProtocolError, match=r"does not speak MQTT 5"):
+        async with broker.client(protocol_version=5):
+            pytest.fail("that was no CONNACK")
+    goodbye = broker.peer.all(Disconnect)
+    assert [packet.reason_code for packet in goodbye] == [code]
+    assert broker.peer.stream.closed
+
+
+async def test_half_a_connack_is_not_waited_for_for_ever(broker: FakeBroker) -> None:
+    broker.connack = b"\x20\x03\x00"
+    with pytest.raises(ConnectionFailedError, match="did not answer within 10 s"):
+        async with broker.client():
+            pytest.fail("that was no CONNACK")
+    assert broker.peer.stream.closed

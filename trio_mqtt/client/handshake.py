@@ -26,10 +26,10 @@ from trio_mqtt.errors import (
     RemoteProtocolError,
 )
 from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ClientConnection
-from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import Auth, ConnAck, Connect, Disconnect, Packet, Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
-from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.transport.opening import Connector, Links
 from trio_mqtt.transport.urls import Address
 
@@ -209,6 +209,12 @@ async def _exchange(
             ) from error
         violation = protocol.violation
         if not packets and violation is not None:
+            if protocol.version == ProtocolVersion.V5:
+                code = violation.reason_code
+                if code not in ALLOWED[PacketType.DISCONNECT]:
+                    code = ReasonCode.PROTOCOL_ERROR
+                with suppress(anyio.BrokenResourceError):
+                    await stream.send(protocol.send(Disconnect(code)))
             raise RemoteProtocolError(
                 f"What answers at {url} does not speak MQTT {protocol.version.text}: {violation}.",
                 violation.reason_code,
