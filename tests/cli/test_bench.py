@@ -102,9 +102,10 @@ def test_two_brokers_are_compared_in_turn(url: str) -> None:
         ) as bench:
             assert bench.ended() == 0
         lines = bench.out.text.splitlines()
-        assert lines[0].startswith(f"pair at {url} and {other}: 1 publisher, 1 subscriber")
-        assert lines[1].split() == ["first", url]
-        assert lines[2].split() == ["second", other]
+        assert lines[0].startswith(f"pair at {url} and {other}")
+        assert lines[1].startswith("1 publisher, 1 subscriber, QoS 0, 64 bytes, as fast")
+        assert lines[2].split() == ["first", url]
+        assert lines[3].split() == ["second", other]
         assert any("received /s" in line and "…" in line for line in lines)
         assert lines[-1] == "Medians of 1 round, in turn."
         found = figures("pair", url, "--compare", other, "--rounds", "1", "--count", "20")

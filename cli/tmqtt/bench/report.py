@@ -45,9 +45,9 @@ class Report:
                 (plan.kind, look.STRONG),
                 (" at ", look.NOTE),
                 (escape(url), look.TOPIC),
-                (f": {words.describe(plan)}", look.PLAIN),
             ]
         )
+        self._line([(words.describe(plan), look.NOTE)])
 
     def progress(self, measurement: Measurement, prefix: str) -> None:
         """How far a measurement is."""

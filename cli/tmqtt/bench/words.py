@@ -8,8 +8,8 @@ from tmqtt.bench.plan import Plan
 
 NAMES = {
     "delivery": "latency",
-    "acknowledgement": "acknowledged after",
-    "connection": "connected after",
+    "acknowledgement": "acknowledged",
+    "connection": "connected in",
 }
 _PERCENTILES = (("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("p99_9", "p99.9"), ("max", "max"))
 
@@ -60,9 +60,7 @@ def describe(plan: Plan) -> str:
         if plan.publishers:
             parts.append(f"{_count(plan.size, 'byte')}")
             parts.append("retained" if plan.retain else "")
-            parts.append(
-                f"{plan.rate:g}/s for each publisher" if plan.rate else "as fast as possible"
-            )
+            parts.append(f"{plan.rate:g}/s each" if plan.rate else "as fast as possible")
     parts.append(_count(max(1, min(plan.processes, plan.clients)), "process", "processes"))
     return ", ".join(filter(None, parts))
 
@@ -94,7 +92,7 @@ def rows(plan: Plan, summary: dict[str, Any]) -> list[tuple[str, str]]:
         if summary["latency_us"][key]:
             found.append((name, latencies(summary["latency_us"][key])))
     if broker:
-        found.append((f"broker ({broker['name']})", _broker(broker)))
+        found.append(("broker", _broker(broker)))
     found.append(
         (
             "load",
@@ -108,7 +106,7 @@ def rows(plan: Plan, summary: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _broker(broker: dict[str, Any]) -> str:
-    parts = []
+    parts = [str(broker["name"])]
     if broker["cpu_us_per_message"] is not None:
         parts.append(f"{broker['cpu_us_per_message']:.1f} µs CPU a message")
     if broker["cpu_us_per_connection"] is not None:
