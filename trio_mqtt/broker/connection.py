@@ -18,14 +18,14 @@ from trio_mqtt.broker.batch import Batch, size_of
 from trio_mqtt.broker.credentials import seconds_left
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
 from trio_mqtt.broker.gate import Gate
-from trio_mqtt.broker.handshake import allowed, authenticate, within_limit
+from trio_mqtt.broker.handshake import allowed, authenticate, receive_first, within_limit
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.redelivery import send_again
 from trio_mqtt.broker.requests import Requests
 from trio_mqtt.broker.screening import Refused, screen_for
 from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.subscription import Subscription
-from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ServerConnection, State
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
@@ -137,7 +137,7 @@ class Connection:
                     # Handshakes of TLS and WebSocket, under the same deadline as CONNECT.
                     self.stream = await self.stream.open()
                     self.writer.use(self.stream)
-                    packets = await self._receive_first()
+                    packets = await receive_first(self)
                     if packets and isinstance(packets[0], Connect):
                         session = await self._accept(packets[0], nursery)
                         if session is not None:
@@ -167,33 +167,6 @@ class Connection:
         """A defect of the broker, met by one client: the others go on."""
         logger.exception("The connection from %s failed", self.stream.peer)
         self.lost("internal error")
-
-    async def _receive_first(self) -> list[Packet]:
-        """What comes with CONNECT, and CONNECT first; nothing if it does not come."""
-        while True:
-            await self.stream.readable()
-            data = self.stream.receive_nowait()
-            if data is None:
-                continue
-            if not data:
-                self.lost("it closed the connection before CONNECT")
-                return []
-            self.broker.statistics.bytes_received += len(data)
-            packets = self.protocol.receive(data)
-            if packets:
-                return packets
-            if self.protocol.violation is not None:
-                self._refuse_violation(self.protocol.violation)
-                return []
-
-    def _refuse_violation(self, error: RemoteProtocolError) -> None:
-        """A first packet that is no CONNECT: closed without a word, unless the words are known."""
-        if isinstance(error, UnsupportedVersionError):
-            # Clients of later versions are answered as MQTT 5 says, others in the words of 3.1.1.
-            version = ProtocolVersion.V5 if error.level > 5 else ProtocolVersion.V311
-            # Without words: what it said about them, and about its limits, is not understood.
-            self.writer.write(encode(ConnAck(reason_code=error.reason_code), version))
-        self.lost(str(error))
 
     async def _accept(self, connect: Connect, nursery: trio.Nursery) -> Session | None:
         """Answer CONNECT. The client's session, if it was accepted."""

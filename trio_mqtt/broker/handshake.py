@@ -12,15 +12,45 @@ from trio_mqtt.broker.authentication import (
 )
 from trio_mqtt.broker.credentials import Credentials, Identity
 from trio_mqtt.broker.gate import Gate
-from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
-from trio_mqtt.protocol.packet_types import PacketType
-from trio_mqtt.protocol.packets import ConnAck, Connect, Will
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
+from trio_mqtt.protocol.encoding import encode
+from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
+from trio_mqtt.protocol.packets import ConnAck, Connect, Packet, Will
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Connection
 
 NO_WILL = "the client may not publish its will"
+
+
+async def receive_first(connection: Connection) -> list[Packet]:
+    """What comes with CONNECT, and CONNECT first; nothing if it does not come."""
+    while True:
+        await connection.stream.readable()
+        data = connection.stream.receive_nowait()
+        if data is None:
+            continue
+        if not data:
+            connection.lost("it closed the connection before CONNECT")
+            return []
+        connection.broker.statistics.bytes_received += len(data)
+        packets = connection.protocol.receive(data)
+        if packets:
+            return packets
+        if connection.protocol.violation is not None:
+            _refuse_violation(connection, connection.protocol.violation)
+            return []
+
+
+def _refuse_violation(connection: Connection, error: RemoteProtocolError) -> None:
+    """A first packet that is no CONNECT: closed without a word, unless the words are known."""
+    if isinstance(error, UnsupportedVersionError):
+        # Clients of later versions are answered as MQTT 5 says, others in the words of 3.1.1.
+        version = ProtocolVersion.V5 if error.level > 5 else ProtocolVersion.V311
+        # Without words: what it said about them, and about its limits, is not understood.
+        connection.writer.write(encode(ConnAck(reason_code=error.reason_code), version))
+    connection.lost(str(error))
 
 
 async def authenticate(connection: Connection, connect: Connect) -> ConnAck | None:
