@@ -156,6 +156,7 @@ def test_a_broker_that_goes_away_is_told_after_the_figures() -> None:
         (("pair", "--size", "4XB"), 2, "is not a size"),
         (("pub", "--rate", "fast"), 2, "is not a rate"),
         (("pub", "--compare-pid", "1"), 2, "there is no second broker"),
+        (("pub", "--topic", "a/#"), 2, "The topic 'a/#' "),
         (("pub", "--pid", "999999999"), 1, "There is no process 999999999"),
     ],
 )

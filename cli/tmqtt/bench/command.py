@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+import trio_mqtt
 from tmqtt.bench.comparing import compare
 from tmqtt.bench.machine import BrokerProcess
 from tmqtt.bench.measuring import Measurement
@@ -39,7 +40,11 @@ class BenchOptions:
 
 async def bench(options: BenchOptions, terminal: Terminal) -> None:
     """Measure, and tell what came of it, also when interrupted."""
-    make_room_for_files(options.plan)
+    plan = options.plan
+    problem = trio_mqtt.topic_name_problem(plan.topic) if plan.publishers else None
+    if problem is not None:
+        raise CommandError(f"The topic {plan.topic!r} {problem}.", 2)
+    make_room_for_files(plan)
     report = Report(terminal, as_json=options.as_json)
     process = BrokerProcess(options.pid) if options.pid is not None else None
     if options.compare is None:

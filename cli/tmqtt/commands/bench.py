@@ -99,7 +99,7 @@ def _rate_of(text: str | float) -> float:
 _Url = Annotated[
     str | None,
     typer.Argument(
-        metavar="[URL]",
+        metavar="URL",
         help="The broker to measure, instead of --broker.  [default: mqtt://localhost:1883]",
         show_default=False,
     ),

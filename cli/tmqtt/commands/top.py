@@ -34,7 +34,7 @@ def top(
     url: Annotated[
         str | None,
         typer.Argument(
-            metavar="[URL]",
+            metavar="URL",
             help="The broker to watch, instead of --broker.  [default: mqtt://localhost:1883]",
             show_default=False,
         ),
