@@ -6,6 +6,7 @@ The client runs on asyncio here, which is loaded sooner than Trio.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -33,6 +34,8 @@ class _Messages:
 
 def publish_once(options: PubOptions, connection: ConnectionOptions) -> NoReturn:
     """Publish, and end the process with its exit code."""
+    # Who wants the library's log gets it in sentences.
+    logging.getLogger("trio_mqtt").addHandler(logging.NullHandler())
     try:
         code = anyio.run(_publish, options, connection, backend="asyncio")
     except (trio_mqtt.MqttError, CommandError) as error:

@@ -81,10 +81,10 @@ def test_a_terminal_shows_how_it_goes_and_a_summary(
 ) -> None:
     _, url = in_pipe
     with Program(
-        "pub", "a/\x1b[2J", "{n} [red]", "--every", "20ms", "--count", "40", "-q", "1", "-b", url,
+        "pub", "a/\x1b[2J", "{n} [red]", "--every", "50ms", "--count", "15", "-q", "1", "-b", url,
         terminal=True, columns=columns, environment={"NO_COLOR": "1"},
     ) as pub:  # fmt: skip
-        pub.out.expect(r"2\d sent · ")
+        pub.out.expect(r"1\d sent · ")
         middle = screen(pub.out.data, columns)
         assert pub.ended() == 0
         end = screen(pub.out.data, columns)
@@ -94,12 +94,22 @@ def test_a_terminal_shows_how_it_goes_and_a_summary(
     assert "%" in status[0]
     assert ("━" in status[0]) == (columns > 40)
     shown = [line for line in end if line]
-    assert any(line.endswith(r"a/\x1b[2J 20 [red]") for line in shown)
-    assert "… 20 more messages not shown" in shown
+    assert any(line.endswith(r"a/\x1b[2J 15 [red]") for line in shown)
     text = "".join(shown).replace(" ", "")
-    assert re.search(r"40messagessentin[\d.]+s,40acknowledged,40heardbynobody,roundtrip", text)
-    assert "40 sent" not in "\n".join(shown)  # the line of how it goes is gone
+    assert re.search(r"15messagessentin[\d.]+s,15acknowledged,15heardbynobody,roundtrip", text)
+    assert "15 sent" not in "\n".join(shown)  # the line of how it goes is gone
     assert not re.search(rb"\x1b\[[0-9;]*3[0-9]m", pub.out.data)
+
+
+def test_of_a_flood_a_sample_is_shown_and_the_rest_counted(in_pipe: tuple[Program, str]) -> None:
+    _, url = in_pipe
+    with Program("pub", "flood", "--count", "500", "-b", url, terminal=True) as pub:
+        assert pub.ended() == 0
+        text = pub.out.text
+    hidden = sum(int(count) for count in re.findall(r"… (\d+) more messages? not shown", text))
+    shown = len(re.findall(r"\d flood Hello", text))
+    assert 20 <= shown < 500
+    assert shown + hidden == 500
 
 
 def test_ctrl_c_says_goodbye_and_how_it_went(in_pipe: tuple[Program, str]) -> None:
@@ -110,6 +120,45 @@ def test_ctrl_c_says_goodbye_and_how_it_went(in_pipe: tuple[Program, str]) -> No
         assert pub.out.data == b""
         assert re.fullmatch(r"[\d,]+ messages sent in .+ \(median\)\.\n", pub.err.text)
     broker.out.expect("cc disconnected\n")
+
+
+@pytest.mark.parametrize("count", ["1", "3"])
+def test_what_the_broker_refuses_is_its_code(in_pipe: tuple[Program, str], count: str) -> None:
+    _, url = in_pipe
+    code, out, err = published(url, "$SYS/x", "y", "-q", "1", "--count", count)
+    assert (code, out) == (135, "")
+    assert err.splitlines()[-1].startswith("Error: The broker at")
+    assert "not authorized" in err
+
+
+def test_a_password_is_asked_for_and_not_shown(in_pipe: tuple[Program, str]) -> None:
+    broker, url = in_pipe
+    with Program("pub", "a", "b", "-u", "asked", "-P", "-", "-b", url, terminal=True) as pub:
+        pub.out.expect("Password of asked: ")
+        pub.type("s3cret\n")
+        assert pub.ended() == 0
+        assert "s3cret" not in pub.out.text
+    broker.out.expect("user asked\n")
+
+
+def test_waiting_for_a_broker_is_said_once_and_ends_by_ctrl_c() -> None:
+    with Program("pub", "a", "b", "--wait", "-b", "mqtt://127.0.0.1:1") as pub:
+        pub.err.expect("Trying again")
+        assert pub.stop(signal.SIGINT) == 130
+        assert pub.err.text.count("\n") == 1
+        assert pub.out.data == b""
+
+
+def test_lines_that_do_not_come_do_not_hold_up_the_end(in_pipe: tuple[Program, str]) -> None:
+    broker, url = in_pipe
+    reading, writing = os.pipe()
+    with Program("pub", "slow", "-l", "-i", "slow", "-b", url, stdin=reading) as pub:
+        os.close(reading)
+        os.write(writing, b"first\nsec")
+        broker.out.expect("slow → slow first\n")
+        assert pub.stop() == 143
+        os.close(writing)
+    broker.out.expect("slow disconnected\n")
 
 
 def test_two_messages_at_once_are_refused(in_pipe: tuple[Program, str]) -> None:
