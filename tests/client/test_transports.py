@@ -158,6 +158,15 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) 
         assert "`ca` of TlsOptions" in sentence
 
 
+async def test_waiting_for_the_broker_ends_at_a_certificate_that_is_not_trusted(
+    tmp_path: Path,
+) -> None:
+    async with running("mqtts", tmp_path) as server:
+        with anyio.fail_after(10), pytest.raises(TlsError, match="unknown authority"):
+            async with open_client(server.url, wait_for_broker=True):
+                pytest.fail("that is no broker to trust")
+
+
 async def test_a_certificate_that_signs_itself_is_refused(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     pem = tmp_path / "own.pem"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
@@ -24,6 +25,7 @@ from trio_mqtt.errors import (
     DisconnectedByBrokerError,
     MqttError,
     RemoteProtocolError,
+    TlsError,
 )
 from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ClientConnection
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
@@ -90,6 +92,11 @@ def is_lasting(error: MqttError) -> bool:
     if isinstance(error, DisconnectedByBrokerError):
         return error.reason_code in _LASTING_DISCONNECTS
     return False
+
+
+def is_distrusted(error: MqttError) -> bool:
+    """Whether the broker's certificate is not one to trust."""
+    return isinstance(error, TlsError) and isinstance(error.__cause__, ssl.SSLCertVerificationError)
 
 
 class _ClosedUnansweredError(ConnectionFailedError):

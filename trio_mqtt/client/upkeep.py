@@ -17,7 +17,7 @@ from trio_mqtt.client.events import (
     ConnectionLost,
     Reconnecting,
 )
-from trio_mqtt.client.handshake import Settings, connect, is_lasting
+from trio_mqtt.client.handshake import Settings, connect, is_distrusted, is_lasting
 from trio_mqtt.client.journal import Journal
 from trio_mqtt.client.redirection import STOOD, Redirection, is_redirection
 from trio_mqtt.client.session import Session
@@ -144,6 +144,8 @@ class Upkeep:
 
     async def _connect_again(self, reason: MqttError | None) -> Connection:
         """Try until it succeeds or is to be given up; the first time at once if nothing failed."""
+        # A certificate that was good once may be so again; one that never was is a mistake.
+        first = reason is None
         while True:
             if reason is not None:
                 await self._pause(reason)
@@ -152,7 +154,7 @@ class Upkeep:
             except LocalProtocolError:
                 raise
             except MqttError as error:
-                if is_lasting(error):
+                if is_lasting(error) or (first and is_distrusted(error)):
                     raise
                 reason = error
                 self.tell(ConnectionLost(error))
