@@ -48,7 +48,7 @@ async def converse(broker: Broker, version: ProtocolVersion, *reads: list[Packet
 
 def kept(broker: Broker, topic: str) -> list[bytes]:
     """The payload that is retained for a topic, if one is."""
-    return [message.payload for message, _stored_at in broker.retained.matching(topic)]
+    return [message.payload for message, *_ in broker.retained.matching(topic)]
 
 
 @pytest.mark.parametrize("version", [V5, V311], ids=lambda version: version.text)

@@ -22,7 +22,7 @@ def limits() -> Limits:
 
 
 def kept(broker: Broker) -> dict[str, bytes]:
-    return {message.topic: message.payload for message, _ in broker.retained.all()}
+    return {message.topic: message.payload for message, *_ in broker.retained.all()}
 
 
 @pytest.mark.normative("MQTT-3.4.2-1", "MQTT-3.5.2-1")

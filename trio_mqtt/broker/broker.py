@@ -20,6 +20,7 @@ from trio_mqtt.broker.activity import (
     SessionEvent,
 )
 from trio_mqtt.broker.authentication import Authenticator
+from trio_mqtt.broker.authorship import Authorship
 from trio_mqtt.broker.batch import Batch, remaining_properties, size_of
 from trio_mqtt.broker.connection import NOT_PERMITTED, Connection
 from trio_mqtt.broker.events import Watch, Watchers
@@ -317,7 +318,9 @@ class Broker:
             self.followers.published(None if sender is None else sender.client_id, batch.messages)
         for message in retained:
             if batch.sender is None or not self.router.is_reserved(message.topic):
-                stored = self.retained.store(message, batch.received_at)
+                permissions = None if batch.sender is None else batch.sender.permissions
+                author = None if permissions is None else Authorship.of(permissions)
+                stored = self.retained.store(message, batch.received_at, author)
                 self.statistics.messages_dropped += not stored
                 if RetainedChanged in wanted:
                     removed = not stored or not message.payload
@@ -348,7 +351,12 @@ class Broker:
         found = self.retained.matching(topic_filter)
         if self._system_topics is not None and topic_filter.startswith(ROOT):
             found = chain(self._system_topics.matching(topic_filter), found)
-        for message, stored_at in found:
+        rules = self.locks.rules
+        for message, stored_at, author in found:
+            if author is not None and not author.holds(rules, message.topic):
+                # Its author has lost the right to say this to anybody.
+                self.statistics.deliveries_refused += 1
+                continue
             properties = remaining_properties(message.properties, int(now - stored_at))
             if properties is None:
                 continue

@@ -35,23 +35,32 @@ class RuleBook:
         self.edition += 1
 
 
+def answer(question: Question, client: ClientInfo, topic: str) -> bool:
+    """What the rules say; those that fail refuse until they change: they would only fail again."""
+    try:
+        return bool(question(client, topic))
+    except Exception:
+        logger.exception("The access rules failed for %r", client.client_id)
+        return False
+
+
 class Permissions:
     """What a session's client may do, as the rules have said of it since their last change."""
 
-    __slots__ = ("_book", "_edition", "_own", "_publish", "_receive", "client")
+    __slots__ = ("_edition", "_publish", "_receive", "book", "client", "own")
 
     def __init__(self, client: ClientInfo, book: RuleBook, own: AccessRules | None = None) -> None:
         """`own` are rules that this client brings along, in place of those of the book."""
         self.client = client
-        self._book = book
-        self._own = own
+        self.book = book
+        self.own = own
         self._edition = book.edition
         self._publish: dict[str, bool] = {}
         self._receive: dict[str, bool] = {}
 
     def may_receive(self, topic: str) -> bool:
         """Whether messages of a topic are sent to the client."""
-        if self._edition != self._book.edition:
+        if self._edition != self.book.edition:
             self._begin_anew()
         found = self._receive.get(topic)
         if found is None:
@@ -61,7 +70,7 @@ class Permissions:
 
     def may_publish(self, topic: str) -> bool:
         """Whether the client may publish to a topic."""
-        if self._edition != self._book.edition:
+        if self._edition != self.book.edition:
             self._begin_anew()
         found = self._publish.get(topic)
         if found is None:
@@ -79,20 +88,15 @@ class Permissions:
 
     @property
     def _rules(self) -> AccessRules | None:
-        return self._book.rules if self._own is None else self._own
+        return self.book.rules if self.own is None else self.own
 
     def _begin_anew(self) -> None:
-        self._edition = self._book.edition
+        self._edition = self.book.edition
         self._publish.clear()
         self._receive.clear()
 
     def _ask(self, question: Question, topic: str, answers: dict[str, bool] | None) -> bool:
-        try:
-            allowed = bool(question(self.client, topic))
-        except Exception:
-            # It is refused until the rules change: asking again would only fail again.
-            logger.exception("The access rules failed for %r", self.client.client_id)
-            allowed = False
+        allowed = answer(question, self.client, topic)
         if answers is not None and len(topic) <= REMEMBERED_LENGTH:
             if len(answers) >= REMEMBERED:
                 answers.clear()

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.access import ClientInfo
+from trio_mqtt.broker.authorship import Authorship
 from trio_mqtt.broker.batch import Batch, remaining_properties
 from trio_mqtt.broker.session import NEVER, InFlight, Session
 from trio_mqtt.broker.subscription import Subscription, Target
@@ -23,6 +26,7 @@ from trio_mqtt.storage.records import (
     SessionChanged,
     Storage,
     Stored,
+    StoredAuthor,
     StoredMessage,
     StoredSession,
     StoredSubscription,
@@ -52,7 +56,8 @@ class Persistence:
         for kept in stored.retained:
             message = self._message(kept, now)
             if message is not None:
-                self._broker.retained.store(message, now)
+                author = None if kept.author is None else _restored(kept.author)
+                self._broker.retained.store(message, now, author)
         for session in stored.sessions:
             self._restore(session, now)
 
@@ -61,11 +66,14 @@ class Persistence:
         now = trio.current_time()
         changes: list[Change] = []
         topics = set()
-        for message, stored_at in self._broker.retained.all():
+        for message, stored_at, author in self._broker.retained.all():
             properties = remaining_properties(message.properties, int(now - stored_at))
             if properties is not None:
                 topics.add(message.topic)
                 kept = self._stored(message, message.qos, True, properties, now)
+                if author is not None and author.own is None:
+                    # What a token allowed ends with the broker: nobody could ask it again.
+                    kept = replace(kept, author=_stored(author.client))
                 changes.append(RetainedChanged(message.topic, kept))
         client_ids = set()
         for session in self._broker.sessions.all():
@@ -176,6 +184,34 @@ class Persistence:
         shared = subscription.shared_filter
         target = Target(subscription, kept.qos, True, identifiers, False, shared)
         subscription.offer(target, Batch([message], received_at=now))
+
+
+def _stored(client: ClientInfo) -> StoredAuthor:
+    return StoredAuthor(
+        client.client_id,
+        client.username,
+        client.authenticated,
+        client.address,
+        client.protocol_version,
+        client.listener,
+        client.certificate_name,
+        client.certificate_subject,
+    )
+
+
+def _restored(author: StoredAuthor) -> Authorship:
+    return Authorship(
+        ClientInfo(
+            author.client_id,
+            author.username,
+            author.address,
+            author.protocol_version,
+            author.listener,
+            author.authenticated,
+            author.certificate_name,
+            author.certificate_subject,
+        )
+    )
 
 
 def _with_identifiers(properties: Properties, identifiers: tuple[int, ...]) -> Properties:

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 from trio_mqtt.broker.batch import size_of
 from trio_mqtt.protocol.packets import Publish
 
+if TYPE_CHECKING:
+    from trio_mqtt.broker.authorship import Authorship
+
+
+class Retained(NamedTuple):
+    """A retained message, when it was stored, and by whom, where the rules must know."""
+
+    message: Publish
+    stored_at: float
+    author: Authorship | None
+
+    @property
+    def size(self) -> int:
+        """Its bytes, near enough for a bound."""
+        return size_of(self.message) + (0 if self.author is None else self.author.size)
+
 
 class _Node:
-    __slots__ = ("children", "message", "stored_at")
+    __slots__ = ("children", "kept")
 
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
-        self.message: Publish | None = None
-        self.stored_at = 0.0
+        self.kept: Retained | None = None
 
 
 class RetainedMessages:
@@ -37,7 +53,7 @@ class RetainedMessages:
     def __len__(self) -> int:
         return self._count
 
-    def store(self, message: Publish, now: float) -> bool:
+    def store(self, message: Publish, now: float, author: Authorship | None = None) -> bool:
         """Keep `message`, replacing its topic's; an empty payload removes it (§3.3.1.3).
 
         False if there is no room for it: then nothing is kept for its topic, not even what it was
@@ -48,9 +64,9 @@ class RetainedMessages:
         if not message.payload:
             self._remove(levels)
             return True
-        kept = _kept(message)
+        kept = Retained(_kept(message), now, author)
         older = self._at(levels)
-        size = self._bytes + size_of(kept) - (0 if older is None else size_of(older))
+        size = self._bytes + kept.size - (0 if older is None else older.size)
         if self._is_too_much(size, older):
             self._remove(levels)
             return False
@@ -65,11 +81,10 @@ class RetainedMessages:
             node = child
         self._count += older is None
         self._bytes = size
-        node.stored_at = now
-        node.message = kept
+        node.kept = kept
         return True
 
-    def _is_too_much(self, size: int, older: Publish | None) -> bool:
+    def _is_too_much(self, size: int, older: Retained | None) -> bool:
         return size > self._maximum_bytes or (older is None and self._count >= self._maximum)
 
     def has_room_for(self, count: int, size: int) -> bool:
@@ -81,7 +96,7 @@ class RetainedMessages:
         if not message.payload:
             return True
         older = self._at(message.topic.split("/"))
-        size = self._bytes + size_of(_kept(message)) - (0 if older is None else size_of(older))
+        size = self._bytes + size_of(_kept(message)) - (0 if older is None else older.size)
         return not self._is_too_much(size, older)
 
     def expire(self, now: float) -> None:
@@ -91,11 +106,11 @@ class RetainedMessages:
                 del self._expiring[topic]
                 self._remove(topic.split("/"))
 
-    def _at(self, levels: list[str]) -> Publish | None:
+    def _at(self, levels: list[str]) -> Retained | None:
         node: _Node | None = self._root
         for level in levels:
             node = node.children.get(level) if node is not None else None
-        return None if node is None else node.message
+        return None if node is None else node.kept
 
     def _remove(self, levels: list[str]) -> None:
         path = [self._root]
@@ -104,32 +119,32 @@ class RetainedMessages:
             if child is None:
                 return
             path.append(child)
-        message = path[-1].message
-        if message is not None:
+        kept = path[-1].kept
+        if kept is not None:
             self._count -= 1
-            self._bytes -= size_of(message)
-            path[-1].message = None
+            self._bytes -= kept.size
+            path[-1].kept = None
         # Branches that lead nowhere any more go with it.
         for level, node, parent in zip(
             reversed(levels), reversed(path[1:]), reversed(path[:-1]), strict=True
         ):
-            if node.message is not None or node.children:
+            if node.kept is not None or node.children:
                 break
             del parent.children[level]
 
-    def all(self) -> Iterator[tuple[Publish, float]]:
-        """All messages, each with the time when it was stored."""
+    def all(self) -> Iterator[Retained]:
+        """All messages."""
         return _below(self._root, at_root=False)
 
-    def matching(self, topic_filter: str) -> Iterator[tuple[Publish, float]]:
-        """The messages whose topics match, each with the time when it was stored."""
+    def matching(self, topic_filter: str) -> Iterator[Retained]:
+        """The messages whose topics match."""
         wanted = topic_filter.split("/")
         stack: list[tuple[_Node, int]] = [(self._root, 0)]
         while stack:
             node, depth = stack.pop()
             if depth == len(wanted):
-                if node.message is not None:
-                    yield node.message, node.stored_at
+                if node.kept is not None:
+                    yield node.kept
                 continue
             level = wanted[depth]
             if level == "#":
@@ -153,13 +168,13 @@ def _kept(message: Publish) -> Publish:
     )
 
 
-def _below(top: _Node, *, at_root: bool) -> Iterator[tuple[Publish, float]]:
+def _below(top: _Node, *, at_root: bool) -> Iterator[Retained]:
     """Everything under `top` and, unless it is the root, its own message: "a/#" matches "a" too."""
     stack = [top]
     while stack:
         node = stack.pop()
-        if node.message is not None:
-            yield node.message, node.stored_at
+        if node.kept is not None:
+            yield node.kept
         stack += (
             child
             for name, child in node.children.items()

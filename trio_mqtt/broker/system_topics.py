@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.batch import Batch
-from trio_mqtt.broker.retained import RetainedMessages
+from trio_mqtt.broker.retained import Retained, RetainedMessages
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class SystemTopics:
         if self._interval > 0:
             self._broker.timers.after(self._interval, self._tick)
 
-    def matching(self, topic_filter: str) -> Iterator[tuple[Publish, float]]:
+    def matching(self, topic_filter: str) -> Iterator[Retained]:
         """The messages as they are now whose topics match, each with the time when it was made."""
         if self._interval > 0:
             self._renew(trio.current_time())

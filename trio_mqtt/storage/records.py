@@ -13,8 +13,25 @@ from trio_mqtt.protocol.properties import Properties
 
 
 @dataclass(frozen=True, slots=True)
+class StoredAuthor:
+    """The client that published a retained message, as access rules know it (`ClientInfo`)."""
+
+    client_id: str
+    username: str | None
+    authenticated: bool
+    address: str = ""
+    protocol_version: str = ""
+    listener: str = ""
+    certificate_name: str | None = None
+    certificate_subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """An application message. What is left of its expiry interval counts from `stored_at`."""
+    """An application message. What is left of its expiry interval counts from `stored_at`.
+
+    Retained ones have an `author` where access rules must be asked about it again.
+    """
 
     topic: str
     payload: bytes
@@ -22,6 +39,7 @@ class StoredMessage:
     retain: bool
     stored_at: float
     properties: Properties
+    author: StoredAuthor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,181 @@
+"""A retained message whose author may not publish it any more is not delivered (CVE-2018-12546)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from tests.broker.conftest import Join
+from tests.broker.raw import V5, Raw
+from tests.broker.test_permissions import Rules
+from trio_mqtt import AccessHooks, ClientInfo, Security
+from trio_mqtt.broker.access_rules import Rules as WrittenRules
+from trio_mqtt.broker.authorship import Authorship
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.file_rules import FileRules
+from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.permissions import Permissions, RuleBook
+from trio_mqtt.broker.retained import RetainedMessages
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import Publish, Will
+from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.storage.memory import MemoryStorage
+from trio_mqtt.testing import MemoryBroker, open_memory_broker
+
+Seen = Callable[[], Awaitable[list[str]]]
+
+
+@pytest.fixture
+def rules() -> Rules:
+    return Rules()
+
+
+@pytest.fixture
+async def memory(limits: Limits, rules: Rules) -> AsyncIterator[MemoryBroker]:
+    async with open_memory_broker(limits=limits, security=Security(access=rules)) as memory:
+        yield memory
+
+
+@pytest.fixture
+def seen(join: Join, version: ProtocolVersion) -> Seen:
+    """The topics of the retained messages that a new subscriber gets."""
+
+    async def seen() -> list[str]:
+        client = await join("new", version)
+        await client.subscribe("#", qos=1)
+        topics = [message.topic for message in await client.take()]
+        await client.disconnect()
+        return sorted(topics)
+
+    return seen
+
+
+async def test_a_retained_message_goes_to_nobody_new_while_its_author_may_not_publish_it(
+    join: Join, broker: Broker, rules: Rules, seen: Seen
+) -> None:
+    author, other = await join("a", username="author"), await join("o", username="other")
+    await author.publish("t", b"author's", 1, retain=True)
+    await other.publish("u", b"other's", 1, retain=True)
+    await broker.publish("own", "the broker's", retain=True)
+    assert await seen() == ["own", "t", "u"]
+    rules.forbid("publish", "t", "author")
+    rules.forbid("publish", "u", "author")
+    rules.forbid("publish", "own")
+    await broker.rules_changed()
+    assert await seen() == ["own", "u"]
+    assert broker.statistics.deliveries_refused == 1
+    rules.forbidden.clear()
+    await broker.rules_changed()
+    assert await seen() == ["own", "t", "u"]
+
+
+async def test_a_retained_message_counts_as_its_last_authors(
+    join: Join, broker: Broker, rules: Rules, seen: Seen
+) -> None:
+    author, other = await join("a", username="author"), await join("o", username="other")
+    await author.publish("t", b"1", 1, retain=True)
+    await other.publish("t", b"2", 1, retain=True)
+    rules.forbid("publish", "t", "author")
+    await broker.rules_changed()
+    assert await seen() == ["t"]
+
+
+async def test_the_author_of_a_retained_message_is_remembered_when_its_session_has_ended(
+    join: Join, broker: Broker, rules: Rules, seen: Seen
+) -> None:
+    author = await join("a", username="author", will=Will("will", b"gone", 1, True))
+    await author.publish("t", b"x", 1, retain=True)
+    await author.drop()
+    assert await seen() == ["t", "will"]
+    for topic in ("t", "will"):
+        rules.forbid("publish", topic, "author")
+    await broker.rules_changed()
+    assert await seen() == []
+
+
+async def test_rules_are_asked_about_authors_only_when_they_have_changed(
+    join: Join, broker: Broker, rules: Rules
+) -> None:
+    author = await join("a", username="author")
+    await author.publish("t", b"x", 1, retain=True)
+    subscriber = await join("s", username="subscriber")
+    asked = rules.asked
+    for _ in range(3):
+        await subscriber.subscribe("t", qos=1)
+        assert len(await subscriber.take()) == 1
+    assert rules.asked == asked + 3 + 1  # three subscriptions, and whether it may receive the topic
+    await broker.rules_changed()
+    asked = rules.asked
+    for _ in range(3):
+        await subscriber.subscribe("t", qos=1)
+        assert len(await subscriber.take()) == 1
+    assert rules.asked == asked + 3 + 1 + 1  # and once whether the author may publish
+
+
+async def test_rules_that_fail_for_an_author_withhold_its_message(
+    join: Join, broker: Broker, rules: Rules, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = await join("a")
+    await author.publish("t", b"x", 1, retain=True)
+
+    def broken(*_: object) -> bool:
+        raise RuntimeError("a rule that is broken")
+
+    monkeypatch.setattr(rules, "may_publish", broken)
+    await broker.rules_changed()
+    assert await seen() == []
+
+
+async def test_authors_are_known_to_the_next_broker() -> None:
+    storage, rules = MemoryStorage(), Rules()
+    security = Security(access=rules)
+    for _ in range(2):  # and to the one after that
+        async with open_memory_broker(storage=storage, security=security) as memory:
+            if not len(memory.broker.retained):
+                for name in ("author", "other"):
+                    client = Raw(memory.connect(), V5)
+                    await client.connect(name, username=name)
+                    await client.publish(f"by/{name}", b"x", 1, retain=True)
+                    await client.disconnect()
+    rules.forbid("publish", "by/author", "author")
+    async with open_memory_broker(storage=storage, security=security) as memory:
+        client = Raw(memory.connect(), V5)
+        await client.connect("s")
+        await client.subscribe("#", qos=1)
+        assert [message.topic for message in await client.take()] == ["by/other"]
+
+
+async def test_without_rules_nobody_is_remembered_as_an_author() -> None:
+    async with open_memory_broker(security=Security(hooks=AccessHooks())) as memory:
+        client = Raw(memory.connect(), V5)
+        await client.connect("c")
+        assert await client.publish("t", b"x", 1, retain=True) == (
+            ReasonCode.NO_MATCHING_SUBSCRIBERS
+        )
+        (kept,) = memory.broker.retained.all()
+        assert kept.author is None
+
+
+def test_what_a_token_allowed_its_author_does_not_hang_on_the_file() -> None:
+    rules = Rules()
+    book = RuleBook(rules)
+    own = FileRules(WrittenRules.of(write=["t"]))
+    author = Authorship.of(Permissions(_client(), book, own))
+    rules.forbid("publish", "t")
+    book.changed()
+    assert author.holds(book, "t")
+
+
+def test_authors_with_long_names_count_among_the_bytes_of_retained_messages() -> None:
+    author = Authorship(_client("n" * 60_000))
+    retained = RetainedMessages(100, 100_000)
+    assert retained.store(Publish("a", b"x"), 0, author)
+    assert retained.bytes > 60_000
+    assert not retained.store(Publish("b", b"x"), 0, author)
+    assert retained.store(Publish("a", b""), 0, author)
+    assert retained.bytes == 0
+
+
+def _client(username: str = "author") -> ClientInfo:
+    return ClientInfo("c", username, "memory", "5")

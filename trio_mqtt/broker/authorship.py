@@ -1,0 +1,54 @@
+"""Who has published a retained message, and whether that client may publish to its topic still."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from trio_mqtt.broker.permissions import RuleBook, answer
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.access import AccessRules, ClientInfo
+    from trio_mqtt.broker.permissions import Permissions
+
+_NEVER_ASKED = -1
+
+
+class Authorship:
+    """The author of one retained message, as rules know it.
+
+    The rules are asked once for each edition of them, and not at all while they are those by which
+    the message was let in.
+    """
+
+    __slots__ = ("_allowed", "_edition", "client", "own")
+
+    def __init__(self, client: ClientInfo, own: AccessRules | None = None) -> None:
+        """`own` are rules that the author brought along, in place of those of the broker."""
+        self.client = client
+        self.own = own
+        self._edition = _NEVER_ASKED
+        self._allowed = True
+
+    @classmethod
+    def of(cls, permissions: Permissions) -> Authorship:
+        """That of a message which the rules have let in just now."""
+        client = permissions.client
+        if client.properties:
+            client = replace(client, properties={})  # which may be large
+        authorship = cls(client, permissions.own)
+        authorship._edition = permissions.book.edition
+        return authorship
+
+    @property
+    def size(self) -> int:
+        """The bytes that it occupies, near enough for a bound."""
+        return 64 + len(self.client.client_id) + len(self.client.username or "")
+
+    def holds(self, book: RuleBook, topic: str) -> bool:
+        """Whether the author may publish to the message's topic by the rules in force."""
+        if self._edition != book.edition:
+            self._edition = book.edition
+            rules = book.rules if self.own is None else self.own
+            self._allowed = rules is None or answer(rules.may_publish, self.client, topic)
+        return self._allowed
