@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -15,6 +16,9 @@ from tmqtt.locks import Locks
 from tmqtt.running import CommandError, Terminal
 from tmqtt.systemd import Notifier, listeners_for, take_sockets
 from trio_mqtt.broker.server import DEFAULT_URL, reload
+
+if TYPE_CHECKING:
+    from tmqtt.screen import Screen
 
 _TICK = 0.1  # seconds: ten times a second is as often as a person sees
 _SAMPLE = 200  # events that are looked at in one tick; messages fill half of it
@@ -47,22 +51,24 @@ async def serve(
             trio_mqtt.open_broker(*listeners, security=locks.security()) as broker,
             trio.open_nursery() as nursery,
         ):
-            await nursery.start(_reload_when_told, broker, terminal, notifier)
+            screen = None
+            if not quiet:
+                from tmqtt.screen import Screen  # Rich: not needed by a quiet broker
+
+                screen = Screen(broker, terminal)
+            await nursery.start(_reload_when_told, broker, terminal, notifier, screen)
             nursery.start_soon(notifier.keep_watchdog_quiet)
             with notifier.serving():
-                await _show(broker, terminal, last, quiet=quiet)
+                await _show(broker, terminal, last, screen)
 
 
 async def _show(
-    broker: trio_mqtt.Broker, terminal: Terminal, last: ExitStack, *, quiet: bool
+    broker: trio_mqtt.Broker, terminal: Terminal, last: ExitStack, screen: Screen | None
 ) -> None:
     """Show what happens; what is to be done when the broker has ended goes to `last`."""
-    if quiet:
+    if screen is None:
         _tell_warnings(terminal.warn)
         await trio.sleep_forever()
-    from tmqtt.screen import Screen  # Rich: not needed by a quiet broker
-
-    screen = Screen(broker, terminal)
     _tell_warnings(screen.warn if terminal.output.is_terminal else terminal.warn)
     # Both outlast the broker, so that the goodbyes are seen as well.
     watch = last.enter_context(broker.watch(_SAMPLE))
@@ -77,9 +83,10 @@ async def _reload_when_told(
     broker: trio_mqtt.Broker,
     terminal: Terminal,
     notifier: Notifier,
+    screen: Screen | None,
     task_status: trio.TaskStatus[None],
 ) -> None:
-    """Read all files again at each SIGHUP; what fails is told as a warning."""
+    """Read all files again at each SIGHUP, and say so; what fails is told as a warning."""
     tell, told = trio.open_memory_channel[None](1)
 
     def on_signal() -> None:
@@ -90,7 +97,9 @@ async def _reload_when_told(
     task_status.started()
     async for _ in told:
         with notifier.reloading():
-            await reload(broker)
+            done = await reload(broker)
+        if done and screen is not None:
+            screen.tell("The settings were read again.")
 
 
 def _collect_less_often() -> None:

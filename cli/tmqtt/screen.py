@@ -14,7 +14,7 @@ from tmqtt.running import Terminal
 from tmqtt.traffic import Rates, Traffic, status_line
 
 _CLEAR_LINE = "\r\x1b[2K"
-_WARNINGS = 20  # kept until the next look
+_SENTENCES = 20  # kept until the next look
 
 
 class Screen:
@@ -34,7 +34,7 @@ class Screen:
         self._rates = Rates()
         self._missed_messages = 0
         self._missed_events = 0
-        self._warnings: deque[str] = deque(maxlen=_WARNINGS)
+        self._told: deque[tuple[str, str]] = deque(maxlen=_SENTENCES)
         # The totals at the last look, and whether all of them had been shown and rates were none:
         # then there is nothing to do until they change.
         self._state: tuple[int, ...] = ()
@@ -51,7 +51,11 @@ class Screen:
 
     def warn(self, text: str) -> None:
         """Show a warning with the next look."""
-        self._warnings.append(text)
+        self._told.append((f"Warning: {text}", looks.WARNING))
+
+    def tell(self, text: str) -> None:
+        """Show a sentence with the next look."""
+        self._told.append((text, looks.NOTE))
 
     def tick(self, watch: trio_mqtt.Watch) -> None:
         """Show what is new. Called ten times a second."""
@@ -69,7 +73,7 @@ class Screen:
             watch.missed_events,
         )
         events = watch.take()
-        if self._at_rest and not events and not self._warnings and state == self._state:
+        if self._at_rest and not events and not self._told and state == self._state:
             self._rates.rest(received, sent, now)
             return
         self._state = state
@@ -103,10 +107,8 @@ class Screen:
             watch.missed_events - self._missed_events,
             watch.missed_events,
         )
-        lines: list[Line] = [
-            (at, (f"Warning: {escape(text)}", looks.WARNING)) for text in self._warnings
-        ]
-        self._warnings.clear()
+        lines: list[Line] = [(at, (escape(text), look)) for text, look in self._told]
+        self._told.clear()
         return lines + self._traffic.lines(events, missed_messages, missed_events, now, at)
 
     def _draw(self, lines: list[Line], status: Line) -> None:

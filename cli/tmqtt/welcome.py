@@ -5,26 +5,35 @@ from __future__ import annotations
 import trio_mqtt
 from tmqtt import looks
 from tmqtt.looks import Line
+from trio_mqtt.broker.security import Entrances
 
 ANYBODY = (
     "Warning: anyone who can reach this address may connect, without a password."
     " --password-file FILE changes that."
 )
 
+OTHERS = "To let others in: tmqtt broker mqtt://0.0.0.0 --password-file FILE"
+OTHERS_TOO = "To let others in, listen at mqtt://0.0.0.0."  # they are asked who they are
+
 
 def lines_of(broker: trio_mqtt.Broker) -> list[Line]:
-    """The addresses, each with who may connect."""
+    """The addresses, each with who may connect; and how to let others in, where nobody else may."""
     found: list[Line] = []
+    everybody_is_asked = all_local = True
     for listen in broker.listeners:
+        doors = broker.entrances(listen)
+        all_local = all_local and doors.local
+        everybody_is_asked = everybody_is_asked and not doors.anonymous
         found.append((("Listening at ", looks.PLAIN), (listen.url, looks.STRONG)))
-        text, is_open = _who(broker, listen)
+        text, is_open = _who(doors)
         found.append(((text, looks.WARNING if is_open else looks.NOTE),))
+    if all_local:
+        found.append(((OTHERS_TOO if everybody_is_asked else OTHERS, looks.NOTE),))
     return found
 
 
-def _who(broker: trio_mqtt.Broker, listen: trio_mqtt.Listen) -> tuple[str, bool]:
+def _who(doors: Entrances) -> tuple[str, bool]:
     """Who may connect at a listener, and whether that is anybody from anywhere."""
-    doors = broker.entrances(listen)
     if doors.anonymous and not doors.local:
         return ANYBODY, True
     if doors.anonymous:

@@ -30,6 +30,7 @@ def test_three_terminals(on_screen: tuple[Program, str]) -> None:
     broker.out.expect(r"tmqtt-sub-\w+ disconnected\n")
     shown = broker.out.text
     assert "Anyone on this machine may connect." in shown
+    assert "To let others in: tmqtt broker mqtt://0.0.0.0 --password-file FILE" in shown
     assert re.search(r"tmqtt-sub-\w+ connected from 127\.0\.0\.1:\d+, MQTT 5\n", shown)
     assert re.search(r"tmqtt-sub-\w+ subscribed to test\n", shown)
     assert re.search(r"2 clients · 1 subscription · ", shown)

@@ -94,6 +94,8 @@ def test_sighup_shows_new_certificates_and_keeps_the_old_where_they_are_wrong(
             if name_shown(ca, port) == "second.example":
                 break
         assert name_shown(ca, port) == "second.example"
+        broker.out.expect(r"The settings were read again\.\n")
+        assert broker.out.text.count("read again") == 1  # not where that failed
         assert broker.stop() == 0
 
 

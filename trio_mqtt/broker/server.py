@@ -161,13 +161,17 @@ async def serve(
                 await reload(broker)
 
 
-async def reload(broker: Broker) -> None:
-    """Read the broker's files again; where that fails, say so, and go on as before."""
+async def reload(broker: Broker) -> bool:
+    """Read the broker's files again; where that fails, say so, and go on as before.
+
+    Whether it was done.
+    """
     try:
         await broker.reload()
     except (ConfigurationError, ListenError) as error:
         logger.error(  # noqa: TRY400  # a sentence says it all
             "%s The settings stay as they were.", error
         )
-    else:
-        logger.info("The settings were read again.")
+        return False
+    logger.info("The settings were read again.")
+    return True
