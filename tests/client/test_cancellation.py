@@ -51,7 +51,8 @@ def assert_nothing_leaks(client: Client) -> None:
     assert session.sender.reserved == set()
     assert session._pending == {}
     assert session._awaiting == 0
-    assert not session._for_quota
+    assert not session.waiting_acknowledged
+    assert not session.waiting_unacknowledged
     assert session.incoming.subscriptions.filters == {}
     assert session.incoming._all_messages == set()
     assert session.incoming.full == set()
@@ -137,7 +138,7 @@ async def test_waiting_for_the_receive_maximum(broker: FakeBroker) -> None:
             first = await peer.expect(Publish)
             for steps in range(10):
                 assert not await cancelled_after(steps, lambda: client.publish("t", qos=1))
-            assert len(client._session._for_quota) == 0
+            assert len(client._session.waiting_acknowledged) == 0
             peer.mute = set()
             peer.send(PubRec(first.packet_id))
         assert await client.publish("t", qos=1) is ReasonCode.SUCCESS

@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, closing
 from functools import partial
 from pathlib import Path
@@ -70,6 +70,28 @@ async def delivered(client: Client) -> None:
 def present(broker: FakeBroker, *sessions: bool) -> None:
     """What CONNACK says of the session, connection by connection."""
     broker.next_connacks += [ConnAck(one) for one in sessions]
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_messages_leave_in_the_order_of_the_calls(
+    broker: FakeBroker, client: Opens, monkeypatch: pytest.MonkeyPatch, qos: int
+) -> None:
+    monkeypatch.setattr(client_session, "MAX_STORED", 3)
+    broker.connack = ConnAck(properties={"receive_maximum": 2})
+    called: list[int] = []
+    async with client() as one:
+
+        async def publish(operation: Callable[..., Awaitable[object]]) -> None:
+            for _ in range(5):
+                called.append(len(called))
+                await operation("t", str(called[-1]), qos=qos)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(publish, one.publish)
+                tasks.start_soon(publish, one.enqueue)
+        await delivered(one)
+    assert [int(packet.payload) for packet in broker.peer.all(Publish)] == called
 
 
 @pytest.mark.parametrize("session_present", [True, False])
@@ -323,7 +345,7 @@ async def test_cancelling_at_any_step_leaves_nothing_half_done(
             await delivered(one)
         session = one._session
         assert session.sender.quota == session.sender.receive_maximum
-        assert not session._for_quota
+        assert not session.waiting_acknowledged
         await one.publish("last", qos=qos)
     assert kept(path) == []
 

@@ -18,12 +18,13 @@ Pairs = Iterable[tuple[str, Payload]]
 class _Batch:
     """The messages of QoS 1 and 2 of one call that are under way."""
 
-    __slots__ = ("_done", "error", "open", "url")
+    __slots__ = ("_done", "error", "open", "url", "waiting")
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.open = 0
         self.error: MqttError | None = None  # the first
+        self.waiting: Outgoing | None = None  # the message that was begun last
         self._done: anyio.Event | None = None
 
     def on_end(self, item: Outgoing) -> None:
@@ -33,6 +34,8 @@ class _Batch:
                 self.error = item.error
             elif item.reason.is_failure:
                 self.error = refused_message(self.url, item)
+            if self.error is not None and self.waiting is not None and self.waiting.leave_line():
+                self.open -= 1
         if self._done is not None and not self.open:
             self._done.set()
 
@@ -59,16 +62,19 @@ async def _unacknowledged(
     session: Session, messages: Pairs, retain: bool, properties: Properties
 ) -> int:
     count = 0
-    connection = session.connection
     for topic, payload in messages:
         if not isinstance(payload, bytes):
             payload = payload_bytes(payload)
         if type(topic) is not str:
             check_topic(topic)
-        while connection is None or connection.full or connection is not session.connection:
-            connection = await session.connected()
-            if connection.full:
-                await connection.room()
+        connection = session.connection
+        if connection is None or connection.full or session.waiting_unacknowledged:
+            item = session.publish(topic, payload, 0, retain, properties)
+            await item.wait()
+            if item.error is not None:
+                raise item.error
+            count += 1
+            continue
         head, after = connection.protocol.message_head(topic, len(payload), 0, retain, properties)
         connection.gather_message(head + after, payload)
         connection.flush_soon()
@@ -91,16 +97,13 @@ async def _acknowledged(
                 payload = payload_bytes(payload)
             if type(topic) is not str:
                 check_topic(topic)
-            if not session.may_begin():
-                await session.turn()
             if batch.error is not None:
                 break
+            item = session.publish(topic, payload, qos, retain, properties, batch.on_end)
             batch.open += 1
-            try:
-                session.begin(topic, payload, qos, retain, properties, batch.on_end)
-            except BaseException:
-                batch.open -= 1
-                raise
+            if item.waits:
+                batch.waiting = item
+                await item.turn()
             count += 1
         await batch.all_done()
     except BaseException:

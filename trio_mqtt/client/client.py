@@ -24,7 +24,7 @@ from trio_mqtt.client.arguments import (
 )
 from trio_mqtt.client.backoff import Backoff
 from trio_mqtt.client.batches import publish_batch, refused_message
-from trio_mqtt.client.connection import CLOSE_TIMEOUT, Connection
+from trio_mqtt.client.connection import CLOSE_TIMEOUT
 from trio_mqtt.client.events import ConnectionEvent, ConnectionEvents
 from trio_mqtt.client.handshake import Settings
 from trio_mqtt.client.journal import SESSION_EXPIRY_INTERVAL, opened_journal
@@ -338,9 +338,12 @@ class Client:
             # Of a burst that leaves in one piece, the first message looks for cancellation.
             await checkpoint_if_cancelled()
             connection = session.connection
-        if qos == 0:
-            while connection is None or connection.full:
-                connection = await self._writable()
+        if (
+            qos == 0
+            and connection is not None
+            and not session.waiting_unacknowledged
+            and not connection.full
+        ):
             head, after = connection.protocol.message_head(
                 topic, len(payload), 0, retain, properties
             )
@@ -351,9 +354,7 @@ class Client:
             check_qos(qos)
         session.begin_to_wait()
         try:
-            if not session.may_begin():
-                await session.turn()
-            item = session.begin(topic, payload, qos, retain, properties)
+            item = session.publish(topic, payload, qos, retain, properties)
             await item.wait()
         finally:
             session.end_to_wait()
@@ -380,8 +381,9 @@ class Client:
         check_topic(topic)
         if properties:
             self._check_properties(properties)
-        connection = self._session.connection
-        if connection is None or connection.full:
+        session = self._session
+        connection = session.connection
+        if connection is None or connection.full or session.waiting_unacknowledged:
             raise anyio.WouldBlock
         connection.gather_message(
             b"".join(
@@ -430,9 +432,12 @@ class Client:
         if properties:
             self._check_properties(properties)
         await checkpoint_if_cancelled()
-        if not session.may_begin():
-            await session.turn()
-        item = session.begin(topic, payload, qos, retain, properties or NO_PROPERTIES, self._ended)
+        item = session.publish(
+            topic, payload, qos, retain, properties or NO_PROPERTIES, self._ended
+        )
+        await item.turn()
+        if item.error is not None:
+            raise item.error
         await session.safe(item)
 
     def _ended(self, item: Outgoing) -> None:
@@ -507,18 +512,6 @@ class Client:
                 " requests: publish and subscribe on topics of your choice."
             )
         return await self._requests.request(topic, payload, timeout, qos, properties)
-
-    async def _writable(self) -> Connection | None:
-        """Wait for a connection, or for room in its buffer; then look again."""
-        session = self._session
-        session.begin_to_wait()
-        try:
-            connection = await session.connected()
-            if connection.full:
-                await connection.room()
-        finally:
-            session.end_to_wait()
-        return session.connection
 
     def _check_properties(self, properties: Properties) -> None:
         if isinstance(properties, dict) and self._upkeep.version != ProtocolVersion.V5:

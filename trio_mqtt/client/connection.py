@@ -38,6 +38,9 @@ class PacketHandler(Protocol):
     def on_packets(self, connection: Connection, packets: list[Packet]) -> None:
         """Take a batch; raises RemoteProtocolError where it breaks the rules."""
 
+    def on_room(self, connection: Connection) -> None:
+        """Something has been written, so that there may be room for more."""
+
     def must_pause(self) -> bool:
         """Whether no more should be read until `Connection.resume`."""
 
@@ -335,6 +338,8 @@ class Connection:
         if self._room is not None:
             self._room.set()
             self._room = None
+        if self._handler is not None:
+            self._handler.on_room(self)
 
     async def _keep_alive(self) -> None:
         """Send PINGREQ where nothing else passes, and notice that the broker is gone (§3.1.2.10).

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 import anyio
 
+from trio_mqtt.client.arguments import check_topic
 from trio_mqtt.client.connection import Connection, explanation
 from trio_mqtt.client.incoming import Incoming
 from trio_mqtt.client.journal import MAX_STORED, Journal
 from trio_mqtt.client.messages import Messages
 from trio_mqtt.client.subscriptions import Request, Targets
-from trio_mqtt.client.waiting import Outgoing, Pending
+from trio_mqtt.client.waiting import Line, Outgoing, Pending
 from trio_mqtt.errors import (
     ConnectionLostError,
     LocalProtocolError,
@@ -57,7 +58,8 @@ class Session:
         self.sender: Sender[Outgoing] = Sender()
         self._pending: dict[int, Pending] = {}
         self._connected = anyio.Event()
-        self._for_quota: deque[anyio.Event] = deque()
+        self.waiting_unacknowledged: Line = OrderedDict()  # QoS 0, for room in the buffer
+        self.waiting_acknowledged: Line = OrderedDict()  # QoS 1 and 2, for that or the quota
         self._to_resend: deque[int] = deque()  # packet identifiers that wait for the quota
         self._redelivers = False  # what is sent again has been sent in this session
         self._awaiting = 0  # tasks that wait for an answer of the broker
@@ -98,7 +100,8 @@ class Session:
         self._send_again(connection, present=present)
         connection.flush()
         self._connected.set()
-        self._wake_for_quota()
+        if self._begin_waiting():
+            connection.flush_soon()
 
     def _forget_broken_off(self, connection: Connection) -> None:
         """The broker knows nothing of the session: neither may this end (§4.1)."""
@@ -162,7 +165,8 @@ class Session:
                 self._settled(item)
                 continue
             try:
-                self._gather(connection, packet_id, item, dup=self._redelivers and item.sent)
+                again = self._redelivers and item.sent
+                self._gather(connection, packet_id.to_bytes(2, "big"), item, dup=again)
             except LocalProtocolError as error:
                 # This broker no longer accepts what the one before did.
                 del sender.in_flight[packet_id]
@@ -183,7 +187,6 @@ class Session:
         self.sender.reserved.clear()
         for request in pending.values():
             request.fail(error)
-        self._wake_for_quota()
 
     def end(self, error: MqttError, *, in_order: bool = False) -> None:
         """There will be no connection any more: everybody who waits is told why.
@@ -206,7 +209,10 @@ class Session:
             request.fail(error)
         self.incoming.end(None if in_order else error)
         self._connected.set()
-        self._wake_for_quota()
+        for line in (self.waiting_unacknowledged, self.waiting_acknowledged):
+            for item in list(line):
+                item.leave_line()
+                item.fail(error)
 
     async def connected(self) -> Connection:
         """The connection, once there is one. Raises the error that ended the client."""
@@ -218,52 +224,16 @@ class Session:
 
     # Publishing.
 
-    async def turn(self) -> None:
-        """Wait until one more message of QoS 1 or 2 may be sent.
-
-        The broker's receive maximum is given out in the order of asking.
-        """
-        waited = False
-        while True:
-            if self.journal is None:
-                connection = await self.connected()
-                if connection.full:
-                    await connection.room()
-                    continue
-            elif self.error is not None:
-                raise self.error
-            elif self._places <= 0:
-                self._withdraw()
-            if self._places > 0 and (waited or not self._for_quota):
-                return
-            mine = anyio.Event()
-            if waited:
-                self._for_quota.appendleft(mine)
-            else:
-                self._for_quota.append(mine)
-            waited = True
-            try:
-                await mine.wait()
-            except BaseException:
-                if mine in self._for_quota:
-                    self._for_quota.remove(mine)
-                else:
-                    self._wake_for_quota()  # the turn goes to the next
-                raise
-
     def may_begin(self) -> bool:
-        """Whether it is anybody's turn at once."""
+        """Whether a message of QoS 1 or 2 need not wait."""
+        if self.waiting_acknowledged:
+            return False
         if self.journal is not None:
-            return self.error is None and self._places > 0 and not self._for_quota
+            return self._has_place()
         connection = self.connection
-        return (
-            connection is not None
-            and self.sender.quota > 0
-            and not self._for_quota
-            and not connection.full
-        )
+        return connection is not None and self.sender.quota > 0 and not connection.full
 
-    def begin(
+    def publish(
         self,
         topic: str,
         payload: bytes,
@@ -272,33 +242,94 @@ class Session:
         properties: Properties,
         on_end: Callable[[Outgoing], None] | None = None,
     ) -> Outgoing:
-        """Send a message of QoS 1 or 2, after `may_begin` or `turn` and without waiting since.
+        """Send a message now, or when those before it have been sent and it may be.
 
-        Where there is a store, it is sent when it stands there.
+        Messages of QoS 0 and those of QoS 1 and 2 stand in two lines, for only these wait for the
+        receive maximum (MQTT 5.0 §4.9). Whoever makes room sends what stands in line: the tasks
+        that wait need not run for it, and so nobody comes between. Where there is a store, messages
+        are sent when they stand there.
+
+        Raises what makes the message impossible, and the error that ended the client.
         """
-        if self.journal is not None:
-            item = Outgoing(topic, payload, qos, retain, properties, on_end)
-            return self._begin_stored(self.journal, item)
+        item = Outgoing(topic, payload, qos, retain, properties, on_end)
+        if qos and self.may_begin():
+            self._begin(item)
+            if self.journal is not None:
+                return item
+            connection = self.connection
+            if connection is None:
+                raise AssertionError("begun without a connection")
+            if len(self.sender.in_flight) == 1:
+                # Nothing else is on its way that this could leave together with.
+                connection.flush()
+            else:
+                connection.flush_soon()
+            return item
+        if self.error is not None:
+            raise self.error
+        check_topic(topic)
+        self._check_accepted(item)
+        item.stand_in(self.waiting_acknowledged if qos else self.waiting_unacknowledged)
+        return item
+
+    def _begin(self, item: Outgoing) -> None:
+        """Gather a message, or have it stored; the caller sees to it that it may be."""
+        if self.journal is not None and item.qos:
+            self._begin_stored(self.journal, item)
+            return
         connection = self.connection
         if connection is None:
-            raise AssertionError("nobody's turn")
+            raise AssertionError("there is no connection")
+        if not item.qos:
+            self._gather(connection, b"", item, dup=False)
+            return
         sender = self.sender
-        item = Outgoing(topic, payload, qos, retain, properties, on_end)
         item.sent = True
-        packet_id = sender.begin(qos, item)
+        packet_id = sender.begin(item.qos, item)
         try:
-            self._gather(connection, packet_id, item, dup=False)
+            self._gather(connection, packet_id.to_bytes(2, "big"), item, dup=False)
         except BaseException:
             del sender.in_flight[packet_id]
             sender.quota += 1
-            self._wake_for_quota()
             raise
-        if len(sender.in_flight) == 1:
-            # Nothing else is on its way that this could leave together with.
-            connection.flush()
+
+    def _begin_waiting(self) -> bool:
+        """Send what stands in line, as far as it may be; return whether something was gathered."""
+        connection = self.connection
+        gathered = False
+        line = self.waiting_unacknowledged
+        while line and connection is not None and not connection.full:
+            item = self._begin_next(line)
+            if item.error is None:
+                item.finish()
+            gathered = True
+        line = self.waiting_acknowledged
+        if self.journal is not None:
+            while line and self._has_place():
+                self._begin_next(line)
         else:
-            connection.flush_soon()
+            while line and connection and self.sender.quota > 0 and not connection.full:
+                self._begin_next(line)
+                gathered = True
+        return gathered
+
+    def _begin_next(self, line: Line) -> Outgoing:
+        item = next(iter(line))
+        item.leave_line()
+        try:
+            self._begin(item)
+        except MqttError as error:
+            item.fail(error)
         return item
+
+    def on_room(self, connection: Connection) -> None:
+        """Something has been written: those who wait for that come next."""
+        if (
+            (self.waiting_unacknowledged or self.waiting_acknowledged)
+            and connection is self.connection
+            and self._begin_waiting()
+        ):
+            connection.flush_soon()
 
     def abandon(self, on_end: Callable[[Outgoing], None]) -> None:
         """Nobody waits any more for the messages whose end is told there."""
@@ -306,13 +337,8 @@ class Session:
             if item.belongs_to(on_end):
                 item.abandoned = True
 
-    def _begin_stored(self, journal: Journal, item: Outgoing) -> Outgoing:
-        connection = self.connection
-        if connection is not None:
-            # What this broker does not accept is told now, and does not come to the store.
-            connection.protocol.message_head(
-                item.topic, len(item.payload), item.qos, item.retain, item.properties
-            )
+    def _begin_stored(self, journal: Journal, item: Outgoing) -> None:
+        self._check_accepted(item)  # else it does not come to the store
         packet_id = self.sender.free_identifier()
         item.number = journal.next_number()
         safe = item.stored = anyio.Event()
@@ -333,7 +359,13 @@ class Session:
                 self._to_resend.append(packet_id)
 
         journal.note(stored, then)
-        return item
+
+    def _check_accepted(self, item: Outgoing) -> None:
+        """Raise what the present broker has against a message now, not when it is sent."""
+        if self.connection is not None:
+            self.connection.protocol.message_head(
+                item.topic, len(item.payload), item.qos, item.retain, item.properties
+            )
 
     async def safe(self, item: Outgoing) -> None:
         """Wait until a message stands in the store. Raises the error that ended the client."""
@@ -361,6 +393,7 @@ class Session:
         connection = self.connection
         if connection is not None and not connection.closing:
             self._resend(connection)
+            self._begin_waiting()
             connection.flush()
 
     def _is_safe(self, item: Outgoing) -> bool:
@@ -372,29 +405,20 @@ class Session:
         if self.journal is not None:
             self.journal.note(OutgoingDone(item.number))
 
-    @property
-    def _places(self) -> int:
-        """How many more messages may begin now."""
-        if self.journal is not None:
-            return MAX_STORED - len(self.sender)
-        return self.sender.quota
+    def _has_place(self) -> bool:
+        """Whether one more message may come to the store."""
+        if self.error is None and len(self.sender) >= MAX_STORED:
+            self._withdraw()
+        return self.error is None and len(self.sender) < MAX_STORED
 
     @staticmethod
-    def _gather(connection: Connection, packet_id: int, item: Outgoing, *, dup: bool) -> None:
+    def _gather(connection: Connection, packet_id: bytes, item: Outgoing, *, dup: bool) -> None:
         head, after = connection.protocol.message_head(
             item.topic, len(item.payload), item.qos, item.retain, item.properties
         )
         if dup:
             head = bytes((head[0] | 8,)) + head[1:]
-        connection.gather_message(head + packet_id.to_bytes(2, "big") + after, item.payload)
-
-    def _wake_for_quota(self) -> None:
-        waiting = self._for_quota
-        everybody = self.connection is None and self.journal is None
-        for _ in range(len(waiting) if everybody or self.error is not None else self._places):
-            if not waiting:
-                return
-            waiting.popleft().set()
+        connection.gather_message(head + packet_id + after, item.payload)
 
     # Asking.
 
@@ -522,8 +546,8 @@ class Session:
             self._on_run(run, touched)
         if self._to_resend:
             self._resend(connection)
-        if self._for_quota:
-            self._wake_for_quota()
+        if self.waiting_acknowledged:
+            self._begin_waiting()
 
     def _on_run(self, run: list[Publish], touched: set[Messages]) -> None:
         """Messages of QoS 0 on one topic came."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 import anyio
@@ -13,11 +14,13 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 
 class Outgoing:
-    """A message of QoS 1 or 2 that is being published, and its outcome."""
+    """A message that is being published, and its outcome."""
 
     __slots__ = (
         "_done",
+        "_line",
         "_on_end",
+        "_turn",
         "abandoned",
         "error",
         "number",
@@ -53,6 +56,8 @@ class Outgoing:
         # Who publishes one message waits for the event; who publishes many is called.
         self._on_end = on_end
         self._done = anyio.Event() if on_end is None else None
+        self._line: Line | None = None
+        self._turn: anyio.Event | None = None
         self.sent = False  # on some connection
         # Where the client has a store: its place there, and whether its present state is safe.
         self.number = 0
@@ -81,8 +86,43 @@ class Outgoing:
         try:
             await self._done.wait()
         except BaseException:
-            self.abandoned = True
+            self.abandoned = not self.leave_line()
             raise
+
+    def stand_in(self, line: Line) -> None:
+        """Wait behind all others in that line."""
+        line[self] = None
+        self._line = line
+
+    @property
+    def waits(self) -> bool:
+        """Whether it stands in line."""
+        return self._line is not None
+
+    def leave_line(self) -> bool:
+        """Wait there no more, to be sent or not to be; return whether it did wait."""
+        line = self._line
+        if line is None:
+            return False
+        del line[self]
+        self._line = None
+        if self._turn is not None:
+            self._turn.set()
+        return True
+
+    async def turn(self) -> None:
+        """Until the message no longer stands in line; cancelled, it is never sent."""
+        if self._line is None:
+            return
+        self._turn = anyio.Event()
+        try:
+            await self._turn.wait()
+        except BaseException:
+            self.abandoned = not self.leave_line()
+            raise
+
+
+Line = OrderedDict[Outgoing, None]  # in the order of asking; who waits in it may leave at any time
 
 
 class Pending:
