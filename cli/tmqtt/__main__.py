@@ -17,7 +17,15 @@ def main() -> None:
     gc.set_threshold(50_000)
     from tmqtt.app import app
 
-    app(prog_name="tmqtt")
+    try:
+        app(prog_name="tmqtt")
+    except OSError as error:
+        # Commands say themselves what they cannot do: this is help that cannot be printed.
+        from tmqtt.sentences import CommandError, tell
+
+        reason = error.strerror or str(error)
+        code = tell(CommandError(f"The output could not be written: {reason}."))
+        os._exit(code)  # what stdout still holds cannot be written either
 
 
 def _occupy_standard_streams() -> None:

@@ -7,10 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_command
 
-from tmqtt.command import lighten
+from tmqtt.command import Group, lighten
 
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter, Parameter
@@ -35,11 +34,19 @@ COMMANDS = {
         "top": "Watch a broker live, by its $SYS topics.",
     },
 }
+_EPILOG = """\
+Three terminals, to begin with:
+  tmqtt broker
+  tmqtt sub test
+  tmqtt pub test --every 3s
+
+`tmqtt COMMAND --help` has more examples, all options, and the exit codes. They are 0: done;
+1: it did not work; 2: the options are wrong; 27: the time is over; 130: ended by Ctrl-C."""
 _COMPLETION = ("install_completion", "show_completion")
 _NAMES = [name for commands in COMMANDS.values() for name in commands]
 
 
-class _Commands(TyperGroup):
+class _Commands(Group):
     """Commands that are loaded when they are called: `--help` loads none of them."""
 
     def get_params(self, ctx: Context) -> list[Parameter]:
@@ -94,6 +101,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    epilog=_EPILOG,
 )
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter, Parameter
@@ -44,6 +44,8 @@ class Command(TyperCommand):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 argument = parameter.param_type_name == "argument"
+                if argument:  # without the name that its type has in Python
+                    record = (record[0].partition(" <")[0], record[1])
                 named = getattr(parameter, "rich_help_panel", None)
                 group = named or ("Arguments" if argument else "Options")
                 groups.setdefault(group, []).append(record)
@@ -52,11 +54,33 @@ class Command(TyperCommand):
                 formatter.write_dl(records)
 
     def format_epilog(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """The epilog as it is written: examples are lines."""
-        if self.epilog:
-            formatter.write_paragraph()
-            for line in self.epilog.splitlines():
-                formatter.write(f"{line}\n")
+        _write_lines(self.epilog, formatter)
+
+
+class Group(TyperGroup):
+    """A command that has commands, each told of in a whole sentence."""
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        commands = [self.get_command(ctx, name) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (command.name or "", command.get_short_help_str(limit=1_000))
+                    for command in commands
+                    if command is not None
+                ]
+            )
+
+    def format_epilog(self, ctx: Context, formatter: HelpFormatter) -> None:
+        _write_lines(self.epilog, formatter)
+
+
+def _write_lines(epilog: str | None, formatter: HelpFormatter) -> None:
+    """The epilog as it is written: examples are lines."""
+    if epilog:
+        formatter.write_paragraph()
+        for line in epilog.splitlines():
+            formatter.write(f"{line}\n")
 
 
 def lighten(parameters: list[Parameter]) -> list[Parameter]:

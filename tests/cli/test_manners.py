@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tmqtt.app import _NAMES, app
@@ -57,10 +59,41 @@ def test_help_has_groups_and_every_option_of_the_connection(command: str) -> Non
     assert "--install-completion" not in result.stdout
 
 
-@pytest.mark.parametrize("command", ["pub", "request", "check"])
-def test_help_has_examples(command: str) -> None:
-    result = CliRunner().invoke(app, [command, "--help"], prog_name="tmqtt")
-    assert f"Examples:\n  tmqtt {command} " in result.stdout
+@pytest.mark.parametrize("command", [*_NAMES, "bench pair", "acl check", "acl show"])
+def test_help_has_examples_and_exit_codes_and_nothing_cut_off(command: str) -> None:
+    words = command.split()
+    result = CliRunner().invoke(app, [*words, "--help"], prog_name="tmqtt")
+    assert result.exit_code == 0
+    assert re.search(rf"^Examples:\n  tmqtt ({words[0]}|sub) ?", result.stdout, re.MULTILINE)
+    assert "xit codes" in result.stdout
+    assert not re.search(r"\w\.\.\.$|<str>|list\[str\]", result.stdout, re.MULTILINE)
+
+
+def test_the_first_help_shows_how_to_begin() -> None:
+    result = CliRunner().invoke(app, ["--help"], prog_name="tmqtt")
+    for line in ("tmqtt broker", "tmqtt sub test", "tmqtt pub test --every 3s"):
+        assert f"\n  {line}\n" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["pub", "--help"], ["--version"]])
+def test_help_that_cannot_be_printed_is_an_error_in_a_sentence(arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "tmqtt", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert ran.returncode == 1
+    expected = b"Error: The output could not be written: No space left on device.\n"
+    assert ran.stderr == expected
+
+
+def test_a_wrong_user_property_is_told_with_its_option() -> None:
+    result = CliRunner().invoke(app, ["pub", "a", "b", "--user-property", "x"], prog_name="tmqtt")
+    assert result.exit_code == 2
+    assert "Invalid value for '--user-property': 'x' is not NAME=VALUE." in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,20 @@ from typing import Annotated
 
 import typer
 
+from tmqtt.command import Command, Group
 from tmqtt.options import CONTEXT
 
+_EXAMPLES = """\
+Examples:
+  tmqtt acl show access.conf
+  tmqtt acl check access.conf --user ann --topic home/kitchen
+  tmqtt acl check access.conf --user ann --topic 'home/#' --action subscribe
+
+"""
+
 app = typer.Typer(
+    cls=Group,
+    epilog=_EXAMPLES + "`tmqtt acl COMMAND --help` shows the options and the exit codes.",
     context_settings=CONTEXT,
     rich_markup_mode=None,
     no_args_is_help=True,
@@ -33,8 +44,9 @@ def action_of(text: str) -> str:
 
 
 @app.command(
-    epilog="Exit codes: 0 all that was asked is allowed; 1 something is denied; 2 the options or"
-    " the file are wrong."
+    cls=Command,
+    epilog=_EXAMPLES + "Exit codes: 0 all that was asked is allowed; 1 something is denied;\n"
+    "2 the options or the file are wrong.",
 )
 def check(
     file: File,
@@ -72,7 +84,7 @@ def check(
     explain(file, topic, username=user, client_id=client_id, action=action, as_json=as_json)
 
 
-@app.command(epilog="Exit codes: 0 the file is right; 2 it is wrong.")
+@app.command(cls=Command, epilog=_EXAMPLES + "Exit codes: 0 the file is right; 2 it is wrong.")
 def show(file: File, as_json: AsJson = False) -> None:
     """Show the rules by whom they are for, and warn of what is probably a mistake."""
     from tmqtt.acl import show_rules

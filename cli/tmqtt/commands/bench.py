@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tmqtt.command import Group
 from tmqtt.options import (
     CONTEXT,
     Command,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 Examples:
-
   tmqtt bench {name}
   tmqtt bench {name} mqtts://broker.example --qos 1 --duration 30s
   tmqtt bench {name} --json > figures.json
@@ -33,11 +33,22 @@ Examples:
 Exit codes: 0 done; 1 it did not work; 2 the options are wrong; 130 ended by Ctrl-C, after the
 figures so far. Where the broker refuses the connection, its reason code."""
 
+_EXAMPLES = """\
+Examples:
+  tmqtt bench conn -c 1000
+  tmqtt bench pair -c 10 --rate 100/s mqtt://broker.example
+  tmqtt bench fan-out -c 100 --size 4KB --pid $(pgrep mosquitto)
+  tmqtt bench pair mqtt://localhost:1883 --compare mqtt://localhost:1884
+
+`tmqtt bench COMMAND --help` shows the options and the exit codes."""
+
 app = typer.Typer(
+    cls=Group,
     context_settings=CONTEXT,
     rich_markup_mode=None,
     no_args_is_help=True,
     add_completion=False,
+    epilog=_EXAMPLES,
     help="Measure a broker: throughput, latency, what is lost, and what it takes.",
 )
 

@@ -6,14 +6,28 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.options import (
-    CONTEXT,
-)
+from tmqtt.command import Command
+from tmqtt.options import CONTEXT
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
 
-@app.command()
+_ACCESS = "Who may connect, and do what"
+_TLS = "TLS"
+_DOORS = "WebSocket and proxies"
+
+_EPILOG = """\
+Examples:
+  tmqtt broker
+  tmqtt broker mqtt://0.0.0.0 --password-file users --access-file access.conf
+  tmqtt broker mqtts://0.0.0.0 ws://0.0.0.0:8080 --cert chain.pem --key key.pem --allow-anonymous
+  tmqtt broker --quiet any://localhost:1883
+
+Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 it did not work, such as a port in use;
+2 the options are wrong."""
+
+
+@app.command(cls=Command, epilog=_EPILOG)
 def broker(
     urls: Annotated[
         list[str] | None,
@@ -30,6 +44,7 @@ def broker(
             metavar="FILE",
             help="Ask for user names and passwords: FILE is what tmqtt passwd makes, or"
             " Mosquitto's.",
+            rich_help_panel=_ACCESS,
         ),
     ] = None,
     access_file: Annotated[
@@ -39,6 +54,7 @@ def broker(
             "--acl-file",
             metavar="FILE",
             help="Hold clients to the rules in FILE: Mosquitto's format or, named .toml, TOML.",
+            rich_help_panel=_ACCESS,
         ),
     ] = None,
     jwt_key: Annotated[
@@ -47,24 +63,43 @@ def broker(
             "--jwt-key",
             metavar="FILE",
             help="Take JSON Web Tokens as passwords: FILE holds the keys (PEM, JWKS or a secret).",
+            rich_help_panel=_ACCESS,
         ),
     ] = None,
     jwt_audience: Annotated[
         list[str] | None,
-        typer.Option("--jwt-audience", metavar="NAME", help="Whom tokens must be meant for."),
+        typer.Option(
+            "--jwt-audience",
+            metavar="NAME",
+            help="Whom tokens must be meant for.",
+            rich_help_panel=_ACCESS,
+        ),
     ] = None,
     jwt_issuer: Annotated[
         list[str] | None,
-        typer.Option("--jwt-issuer", metavar="NAME", help="Who must have made tokens."),
+        typer.Option(
+            "--jwt-issuer",
+            metavar="NAME",
+            help="Who must have made tokens.",
+            rich_help_panel=_ACCESS,
+        ),
     ] = None,
     jwt_user_claim: Annotated[
         str,
-        typer.Option("--jwt-user-claim", metavar="NAME", help="What in a token names the user."),
+        typer.Option(
+            "--jwt-user-claim",
+            metavar="NAME",
+            help="What in a token names the user.",
+            rich_help_panel=_ACCESS,
+        ),
     ] = "sub",
     jwt_access_claim: Annotated[
         str,
         typer.Option(
-            "--jwt-access-claim", metavar="NAME", help="What in a token says what it allows."
+            "--jwt-access-claim",
+            metavar="NAME",
+            help="What in a token says what it allows.",
+            rich_help_panel=_ACCESS,
         ),
     ] = "mqtt",
     allow_anonymous: Annotated[
@@ -74,6 +109,7 @@ def broker(
             help="Let in clients without a user name, from anywhere.  [default: from this machine"
             " only, and not if there are passwords]",
             show_default=False,
+            rich_help_panel=_ACCESS,
         ),
     ] = None,
     cert: Annotated[
@@ -82,11 +118,17 @@ def broker(
             "--cert",
             metavar="FILE",
             help="The broker's certificate and its chain (PEM), for all listeners with TLS.",
+            rich_help_panel=_TLS,
         ),
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option("--key", metavar="FILE", help="Its key, if it is not in the same file."),
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            help="Its key, if it is not in the same file.",
+            rich_help_panel=_TLS,
+        ),
     ] = None,
     ca: Annotated[
         str | None,
@@ -94,6 +136,7 @@ def broker(
             "--ca",
             metavar="FILE",
             help="Ask clients for certificates that these authorities have signed.",
+            rich_help_panel=_TLS,
         ),
     ] = None,
     client_certificates: Annotated[
@@ -103,6 +146,7 @@ def broker(
             metavar="required|optional|none",
             help="Who must show one.  [default: everybody, if there is --ca]",
             show_default=False,
+            rich_help_panel=_TLS,
         ),
     ] = None,
     certificate_username: Annotated[
@@ -111,6 +155,7 @@ def broker(
             "--username-from-certificate",
             metavar="common-name|subject",
             help="Take user names from the clients' certificates.",
+            rich_help_panel=_TLS,
         ),
     ] = None,
     origin: Annotated[
@@ -121,6 +166,7 @@ def broker(
             help="Pages that may connect by WebSocket, such as https://example.org; * for all."
             "  [default: pages from the broker's own host]",
             show_default=False,
+            rich_help_panel=_DOORS,
         ),
     ] = None,
     trusted_proxy: Annotated[
@@ -129,6 +175,7 @@ def broker(
             "--trusted-proxy",
             metavar="NETWORK",
             help="Proxies whose X-Forwarded-For is believed (WebSocket), such as 10.0.0.0/8.",
+            rich_help_panel=_DOORS,
         ),
     ] = None,
     proxy_protocol: Annotated[
@@ -137,6 +184,7 @@ def broker(
             "--proxy-protocol",
             metavar="NETWORK",
             help="Proxies that begin each connection by a PROXY protocol header.",
+            rich_help_panel=_DOORS,
         ),
     ] = None,
     quiet: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tmqtt.command import Command
 from tmqtt.options import CONTEXT
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
@@ -17,10 +18,18 @@ def kind_of(text: str) -> str:
     return text
 
 
-@app.command(
-    epilog="Exit codes: 0 done, or the password is right; 1 it did not work, or the password is"
-    " wrong; 2 the options or the file are wrong."
-)
+_EPILOG = """\
+Examples:
+  tmqtt passwd users ann --create
+  tmqtt passwd users ann --check
+  tmqtt passwd users --list
+  tmqtt broker --password-file users
+
+Exit codes: 0 done, or the password is right; 1 it did not work, or the password is wrong;
+2 the options or the file are wrong."""
+
+
+@app.command(cls=Command, epilog=_EPILOG)
 def passwd(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The password file.")],
     username: Annotated[

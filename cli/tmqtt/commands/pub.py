@@ -65,7 +65,7 @@ def user_property_of(text: str) -> tuple[str, str]:
     try:
         return user_property(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(str(error), param_hint="'--user-property'") from None
 
 
 @app.command(cls=Command, epilog=_EXAMPLES + EXIT_CODES)

@@ -66,7 +66,7 @@ def sub(
     context: typer.Context,
     filters: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILTER...", help="Topics or topic filters (+, #)."),
+        typer.Argument(metavar="FILTER", help="Topics or topic filters (+, #)."),
     ] = None,
     topics: Annotated[
         list[str] | None,

@@ -20,7 +20,6 @@ app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
 _EXAMPLES = """\
 Examples:
-
   tmqtt top mqtt://broker.example
   tmqtt top --json | jq .clients_connected
   tmqtt top --interval 1m >> broker.log
