@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter, Parameter
 
 _PLAIN = (str, bool, list[str])
-PROPERTY = "-D"
+PROPERTY, LONG_PROPERTY = "-D", "--property"
 # Between the words of `-D COMMAND PROPERTY VALUE`, once they are one value. No argument holds it.
 SEPARATOR = "\0"
 
@@ -28,7 +28,9 @@ class Command(TyperCommand):
         return lighten(super().get_params(ctx))
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _with_properties_joined(args))
+        if any(LONG_PROPERTY in parameter.opts for parameter in self.params):
+            args = _with_properties_joined(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Context) -> Any:
         try:

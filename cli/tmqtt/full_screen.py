@@ -30,9 +30,9 @@ class FullScreen:
 
     @property
     def size(self) -> tuple[int, int]:
-        """The width and height that there is for a frame."""
+        """The width and height that there is for a frame: a sentence has a line of its own."""
         width, height = self._painter.size
-        return max(width, 1), max(height, 1)
+        return max(width, 1), max(height - bool(self.sentence), 1)
 
     @property
     def ready(self) -> bool:
@@ -44,7 +44,7 @@ class FullScreen:
         width, height = size = self.size
         shown = [cut(line, width) for line in lines[:height]]
         if self.sentence:
-            shown = [*shown[: height - 1], cut([(self.sentence, looks.WARNING)], width)]
+            shown.append(cut([(self.sentence, looks.WARNING)], width))
         text = "\r\n".join(f"{self._painter.paint(line)}\x1b[K" for line in shown)
         if size == self._size and text == self._drawn:
             return

@@ -108,6 +108,9 @@ class _Live(PubView):
         self._shown = 0
         self._hidden = 0
         self._status = ""
+        if self._redraws and terminal.messages.is_terminal:
+            # Above the line of how it goes, which is not to be written into.
+            terminal.tell = self._tell
 
     def sent(self, topic: str, payload: bytes) -> None:
         super().sent(topic, payload)
@@ -131,10 +134,14 @@ class _Live(PubView):
             self._draw(status)
 
     def end(self) -> None:
+        self._terminal.tell = None
         self._say_hidden()
         self._draw("")
         if not self._options.is_single:
             self._terminal.output.line(self._summary())
+
+    def _tell(self, sentence: str) -> None:
+        self._waiting.append(_encoded(f"{sentence}\n"))
 
     def _say_hidden(self) -> None:
         if self._hidden:

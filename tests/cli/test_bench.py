@@ -13,7 +13,7 @@ from tmqtt.bench.command import make_room_for_files
 from tmqtt.bench.plan import Plan
 from tmqtt.running import CommandError
 
-from tests.cli.programs import DEADLINE, Program, running_broker
+from tests.cli.programs import DEADLINE, Program, running_broker, screen
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,30 @@ def test_two_brokers_are_compared_in_turn(url: str) -> None:
         found = figures("pair", url, "--compare", other, "--rounds", "1", "--count", "20")
     assert [broker["url"] for broker in found["brokers"]] == [url, other]
     assert found["comparison"]["received /s"]["ratio"] > 0
+
+
+def test_subscribers_of_two_brokers_are_compared_while_others_publish(url: str) -> None:
+    with (
+        running_broker() as (_, other),
+        Program("pub", "x", "--every", "5ms", "-b", url) as one,
+        Program("pub", "x", "--every", "5ms", "-b", other) as two,
+    ):
+        found = figures(
+            "sub", url, "--topic", "x", "--count", "20", "--compare", other, "--rounds", "1"
+        )
+        assert one.stop() == two.stop() == 143
+    assert [broker["url"] for broker in found["brokers"]] == [url, other]
+    assert all(broker["rounds"][0]["messages"]["received"] >= 20 for broker in found["brokers"])
+    assert found["comparison"]["received /s"]["ratio"] > 0
+
+
+def test_a_warning_stands_below_the_line_of_progress_and_not_in_it(url: str) -> None:
+    arguments = ("pair", url, "--count", "20", "--rate", "20/s", "--size", "5")
+    with Program("bench", *arguments, terminal=True, columns=80) as bench:
+        assert bench.ended() == 0
+        lines = screen(bench.out.data, 80)
+    assert any(line.startswith("Warning: ") for line in lines)
+    assert not any("Warning: " in line[1:] or "━" in line for line in lines)
 
 
 def test_ctrl_c_gives_the_figures_so_far(url: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.programs import Program, screen
+from tests.cli.programs import Program, running_broker, screen
 
 
 def published(url: str, *arguments: str, stdin: bytes | None = None) -> tuple[int, str, str]:
@@ -99,6 +99,22 @@ def test_a_terminal_shows_how_it_goes_and_a_summary(
     assert re.search(r"15messagessentin[\d.]+s,15acknowledged,15heardbynobody,roundtrip", text)
     assert "15 sent" not in "\n".join(shown)  # the line of how it goes is gone
     assert not re.search(rb"\x1b\[[0-9;]*3[0-9]m", pub.out.data)
+
+
+def test_what_happens_is_told_above_the_line_of_how_it_goes() -> None:
+    with (
+        running_broker() as (broker, url),
+        Program("pub", "a", "b", "--every", "20ms", "-b", url, terminal=True, columns=80) as pub,
+    ):
+        pub.out.expect(r"\d sent · ")
+        broker.process.kill()
+        pub.out.expect(r"Trying\s+again\.")
+        pub.out.expect(r"\d sent · ")
+        lines = [line for line in screen(pub.out.data, 80) if line]
+        assert pub.stop() == 143
+    assert any(line.startswith("The broker at ") or url in line for line in lines)
+    assert [line for line in lines if " sent · " in line] == [lines[-1]]
+    assert re.fullmatch(r"\d+ sent · \S+ s", lines[-1])
 
 
 def test_of_a_flood_a_sample_is_shown_and_the_rest_counted(in_pipe: tuple[Program, str]) -> None:

@@ -168,6 +168,7 @@ def test_formats_steer_a_terminal_but_messages_do_not(broker: tuple[Program, str
         (("--identifier", "0"), 2, "'0' is not a number from 1"),
         (("--sort", "size"), 2, "there is no order 'size'"),
         (("-W", "soon"), 2, "'soon' is not a duration"),
+        (("-W", "0.2"), 27, "0.2 s"),
         (("-F", "%z"), 1, "a code that does not exist: '%z'"),
         (("-T", "a/#/b"), 1, "The topic filter 'a/#/b'"),
         (("--record", "/nonexistent/file"), 1, "cannot be written: No such file"),

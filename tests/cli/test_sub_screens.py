@@ -103,3 +103,17 @@ def test_a_lost_connection_is_told_on_the_screen() -> None:
         shows(sub, 100, r".*Trying again\.")
         assert sub.stop() == 143
         assert sub.out.data.count(b"\x1b[?1049l") == 1
+
+
+def test_a_sentence_does_not_hide_how_much_is_not_shown() -> None:
+    with running_broker() as (broker, url):
+        for number in range(3):
+            topics = [word for n in range(20) for word in ("-t", f"{number}/{n}")]
+            with Program("pub", *topics, "-m", "x", "-r", "-b", url) as pub:
+                assert pub.ended() == 0
+        with Program("sub", "#", "--watch", "-b", url, terminal=True, columns=100) as sub:
+            shows(sub, 100, "… [0-9]+ more topics not shown")
+            broker.process.kill()
+            lines = shows(sub, 100, r".*Trying again\.")
+            assert re.fullmatch("… [0-9]+ more topics not shown", lines[-2])
+            assert sub.stop() == 143

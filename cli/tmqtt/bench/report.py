@@ -35,6 +35,8 @@ class Report:
         self._painter = looks.Painter(stderr=self._live is terminal.messages)
         if not self._painter.can_redraw:
             self._live = None
+        if self._live is not None and terminal.messages.is_terminal:
+            terminal.tell = self._tell  # not into the line that is drawn
         self._styled = terminal.output.is_terminal and not as_json
 
     def title(self, url: str, plan: Plan) -> None:
@@ -137,6 +139,10 @@ class Report:
                 parts.append((f" · {text}", look.PLAIN))
                 break
         return parts
+
+    def _tell(self, sentence: str) -> None:
+        if self._live is not None:
+            self._live.put(encoded(f"{_CLEAR_LINE}{sentence}\n"))
 
     def _line(self, line: Sequence[tuple[str, str]]) -> None:
         text = self._painter.paint(line) if self._styled else self._looks.plain(line)

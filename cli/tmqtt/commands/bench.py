@@ -346,6 +346,9 @@ def sub(
     ] = "tmqtt-bench/#",
     processes: _Processes = None,
     pid: _Pid = None,
+    compare: _Compare = None,
+    compare_pid: _ComparePid = None,
+    rounds: _Rounds = 3,
     as_json: _Json = False,
     *,
     connection: ConnectionOptions,
@@ -353,12 +356,13 @@ def sub(
     """Subscribe to what others publish: how much arrives.
 
     Of what `tmqtt bench pub` on the same machine publishes, it tells the latency and what is lost.
+    With --compare, both brokers need publishers, for as long as it takes.
     """
     plan = _exchange(
         "sub", 0, clients, topic,
         qos=qos, duration=duration, count=count, processes=processes,
     )  # fmt: skip
-    _bench(plan, connection, url, pid, None, None, 1, as_json)
+    _bench(plan, connection, url, pid, compare, compare_pid, rounds, as_json)
 
 
 @app.command(cls=Command, epilog=_EPILOG.format(name="pair"))

@@ -34,9 +34,7 @@ _WHICH = "Which messages"
 
 def _seconds(text: str) -> float:
     """A duration, or a number of seconds as mosquitto_sub takes it."""
-    if text.isascii() and text.isdecimal() and 0 < len(text) <= 9:
-        text += "s"
-    return duration(text)
+    return duration(f"{text}s" if text[-1:].isdecimal() else text)
 
 
 def _handling(text: str | int) -> int:
