@@ -29,8 +29,10 @@ from trio_mqtt.protocol.packets import (
     ConnAck,
     Connect,
     PubAck,
+    PubComp,
     Publish,
     PubRec,
+    PubRel,
     SubAck,
     Subscribe,
     Subscription,
@@ -370,3 +372,39 @@ async def test_hooks_that_are_not_overridden_are_not_asked() -> None:
 def test_a_refusal_must_refuse() -> None:
     with pytest.raises(ValueError, match="refuses nothing"):
         AccessRefused(ReasonCode.SUCCESS)
+
+
+async def test_a_hook_is_asked_about_a_message_whose_identifier_was_freed_in_the_same_write() -> (
+    None
+):
+    async with served(Censor()) as broker:
+        watcher, client = await broker.join("w"), await broker.join("c")
+        await watcher.subscribe("#")
+        await client.send(Publish("yes", b"1", 2, packet_id=5))
+        assert (await client.expect(PubRec)).reason_code == ReasonCode.SUCCESS
+        await client.send(PubRel(5), Publish("no", b"2", 2, packet_id=5))
+        await client.expect(PubComp)
+        assert (await client.expect(PubRec)).reason_code == ReasonCode.NOT_AUTHORIZED
+        assert await watcher.payloads() == [b"1"]
+
+
+async def test_filters_that_a_hook_makes_one_subscription_of_are_bounded() -> None:
+    async with served(Funnel(), maximum_subscriptions=3) as broker:
+        client = await broker.join("c")
+        full = ReasonCode.QUOTA_EXCEEDED
+        assert await client.subscribe("a", "b", "c", "d", "a") == [0, 0, 0, full, 0]
+        assert await client.unsubscribe("b") == [ReasonCode.SUCCESS]
+
+
+class Censor(AccessHooks):
+    async def authorize_publish(
+        self, client: ClientInfo, message: Publication
+    ) -> Publication | AccessRefused:
+        return AccessRefused() if message.topic == "no" else message
+
+
+class Funnel(AccessHooks):
+    async def authorize_subscribe(
+        self, client: ClientInfo, request: SubscriptionRequest
+    ) -> SubscriptionRequest | AccessRefused:
+        return SubscriptionRequest("funnel")

@@ -129,7 +129,7 @@ async def test_passwords_and_tokens_go_together(tokens: TokenVerifier, tmp_path:
             ("bob", token(lasts=-5), WRONG),
             ("alice", b"a.b.c", WRONG),
         ):
-            _, answer = await said(memory, password, username=username)
+            _, answer = await said(memory, password, username=username, client_id=f"{username}'s")
             assert answer.reason_code == code
 
 

@@ -48,6 +48,11 @@ class Identity:
     rules: AccessRules | None = None
     expires_at: float | None = None
 
+    @property
+    def proved_username(self) -> str | None:
+        """The user name, if somebody has proved it."""
+        return self.client.username if self.client.authenticated else None
+
 
 class Credentials:
     """Checks what one connection's client shows; nothing else happens for it meanwhile."""

@@ -59,6 +59,11 @@ class Gate:
         began = trio.current_time()
         for packet in _one_by_one(packets):
             if isinstance(packet, Publish) and self.asks_publish:
+                if packet.qos == 2 and packet.packet_id in session.receiver.accepted:
+                    # A PUBREL among them frees an identifier: then this is another message.
+                    self._process(ready, session)
+                    if self._is_over:
+                        return
                 decided = await self._publish(packet, session)
                 if isinstance(decided, Publish) and decided is not packet:
                     self._process(ready, session)

@@ -99,6 +99,9 @@ async def _admit(
         refused = await _check_will(connection, connect, connect.will, identity)
         if refused is not None:
             return refused
+    if not broker.locks.still_knows(identity):
+        # The files were read again meanwhile. From here on that ends the connection.
+        return _refusal(ReasonCode.NOT_AUTHORIZED, "its password is no longer valid")
     connection.username = identity.client.username
     connection.identity = identity
     return await broker.sessions.accept(connection, connect)

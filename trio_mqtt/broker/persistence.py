@@ -114,6 +114,7 @@ class Persistence:
             ),
             tuple(session.sender.released),
             tuple(session.receiver.accepted),
+            session.owner,
         )
 
     def _waiting(
@@ -156,7 +157,7 @@ class Persistence:
         expires_at = None if kept.expires_at is None else kept.expires_at - self._epoch
         if expires_at is not None and expires_at <= now:
             return
-        session = self._broker.sessions.restore(kept.client_id, expires_at)
+        session = self._broker.sessions.restore(kept.client_id, expires_at, kept.owner)
         for packet_id, message in kept.in_flight:
             item = self._in_flight(message)
             session.sender.in_flight[packet_id] = (message.qos, item)

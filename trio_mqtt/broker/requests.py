@@ -154,7 +154,7 @@ class Requests:
             else:
                 if answer is not None:
                     options = replace(options, topic_filter=answer.topic_filter, qos=answer.qos)
-                problem = self._problem(options, session)
+                problem = self._problem(options, session) or self._too_many(asked, session)
             if problem is None:
                 self._rename(asked, options.topic_filter, session)
                 if options.qos > offered.maximum_qos:
@@ -223,6 +223,13 @@ class Requests:
                 f"a client may have {limits.maximum_subscriptions} subscriptions",
             )
         return None
+
+    def _too_many(self, asked: str, session: Session) -> tuple[ReasonCode, str] | None:
+        """Hooks may make one subscription of many filters: those are counted as well."""
+        limit = self._connection.broker.limits.maximum_subscriptions
+        if len(session.renamed) < limit or asked in session.renamed:
+            return None
+        return ReasonCode.QUOTA_EXCEEDED, f"a client may have {limit} subscriptions"
 
     def _rename(self, asked: str, granted: str, session: Session) -> None:
         """A subscription is known to the client by the filter that it asked for."""

@@ -35,6 +35,7 @@ class Session:
         "connection",
         "expires_at",
         "expiry_interval",
+        "owner",
         "permissions",
         "queued_bytes",
         "queued_messages",
@@ -52,6 +53,8 @@ class Session:
         self.sender: Sender[InFlight] = Sender()
         self.receiver = Receiver()
         self.expiry_interval = 0
+        # The user who has it, where somebody has proved the name: nobody else may take it.
+        self.owner: str | None = None
         # On the broker's clock; None while it is connected, and if it never does.
         self.expires_at: float | None = None
         self.will: Will | None = None

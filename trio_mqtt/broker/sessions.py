@@ -67,6 +67,13 @@ class Sessions:
             client_id = f"auto-{uuid.uuid4().hex}"
             properties["assigned_client_identifier"] = client_id
         session = self._sessions.get(client_id)
+        identity = connection.identity
+        user = None if identity is None else identity.proved_username
+        if session is not None and session.owner not in (None, user):
+            return ConnAck(
+                reason_code=ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
+                properties={"reason_string": "this client identifier is another user's"},
+            )
         if session is not None and (connect.clean_start or session.expiry_interval == 0):
             # A session that ends with its connection ends when another takes its place.
             self._discard(session)
@@ -75,6 +82,7 @@ class Sessions:
         if session is None:
             session = self._sessions[client_id] = Session(client_id)
             broker.statistics.sessions += 1
+        session.owner = user
         connection.client_id = client_id
         connection.session = session
         await session.attach(connection)
@@ -279,10 +287,13 @@ class Sessions:
                 for _, batch in subscription.withdraw():
                     group.deliver(batch)
 
-    def restore(self, client_id: str, expires_at: float | None) -> Session:
+    def restore(
+        self, client_id: str, expires_at: float | None, owner: str | None = None
+    ) -> Session:
         """A session that has outlived an earlier broker; None if it never expires."""
         broker = self._broker
         session = self._sessions[client_id] = Session(client_id)
+        session.owner = owner
         broker.statistics.sessions += 1
         session.expiry_interval = NEVER
         if expires_at is not None:

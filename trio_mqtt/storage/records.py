@@ -70,6 +70,8 @@ class StoredSession:
     # Packet identifiers of QoS 2: released to the client, and received from it.
     released: tuple[int, ...] = ()
     received: tuple[int, ...] = ()
+    # The user whose session it is, where a user name was proved.
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
