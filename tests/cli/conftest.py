@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 import pytest
+from tmqtt.app import app
 
 from tests.cli.programs import Program, running_broker
 
@@ -43,3 +45,33 @@ def on_screen() -> Iterator[tuple[Program, str]]:
         assert broker.ended() == 0
         assert broker.out.text.endswith("Stopped.\n")
         assert "Traceback" not in broker.out.text
+
+
+class Ended(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: object
+    out: str
+    err: str
+
+
+class Run(Protocol):
+    """Runs `tmqtt` to its end."""
+
+    def __call__(self, *arguments: str) -> Ended: ...
+
+
+@pytest.fixture
+def in_process(capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """The command within this process: a process for each sentence would take a minute."""
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+
+    def run(*arguments: str) -> Ended:
+        with pytest.raises(SystemExit) as ended:
+            app(arguments, prog_name="tmqtt")
+        return Ended(ended.value.code, *capfd.readouterr())
+
+    yield run
+    for number, handler in handlers.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)

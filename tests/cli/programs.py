@@ -14,9 +14,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import pyte
+
+from trio_mqtt import sync
 
 # Seconds until something that must happen is given up; generous, for machines that are busy.
 DEADLINE = 30.0
@@ -205,3 +207,9 @@ def running_broker(*urls: str, terminal: bool = False) -> Iterator[tuple[Program
     with Program("broker", *(urls or ("mqtt://127.0.0.1:0",)), terminal=terminal) as broker:
         url = broker.out.expect(r"Listening at (\S+)\n")[1]
         yield broker, url
+
+
+def publish(url: str, topic: str, payload: str | bytes, **options: Any) -> None:
+    """Publish one message, where `tmqtt pub` is not what is tested: no process has to start."""
+    with sync.open_client(url) as client:
+        client.publish(topic, payload, **options)

@@ -13,6 +13,7 @@ from tmqtt.bench.command import make_room_for_files
 from tmqtt.bench.plan import Plan
 from tmqtt.running import CommandError
 
+from tests.cli.conftest import Run
 from tests.cli.programs import DEADLINE, Program, running_broker, screen
 
 
@@ -26,6 +27,10 @@ def url() -> Iterator[str]:
 def figures(*arguments: str) -> dict[str, Any]:
     with Program("bench", *arguments, "--json") as bench:
         assert bench.ended() == 0
+    return one_line(bench)
+
+
+def one_line(bench: Program) -> dict[str, Any]:
     (line,) = bench.out.text.splitlines()
     found = json.loads(line)
     assert isinstance(found, dict)
@@ -67,8 +72,8 @@ def test_each_shape_counts_what_it_should(
 
 def test_retained_messages_do_not_stay_behind() -> None:
     with running_broker() as (_, url):
-        figures("pub", url, "-c", "3", "--count", "2", "-q", "1", "--retain")
-        found = figures("sub", url, "--topic", "#", "--duration", "100ms")
+        figures("pub", url, "-c", "3", "--count", "2", "-q", "1", "--retain", "--processes", "1")
+        found = figures("sub", url, "--topic", "#", "--duration", "100ms", "--processes", "1")
     assert found["messages"]["received"] == 0
 
 
@@ -84,9 +89,11 @@ def test_connections_are_counted_and_cost_what_the_process_tells() -> None:
 
 
 def test_a_subscriber_knows_the_messages_of_a_publisher_elsewhere(url: str) -> None:
-    with Program("bench", "sub", url, "--count", "40", "--json") as sub:
+    with Program("bench", "sub", url, "--count", "40", "--json", "--processes", "1") as sub:
         # It has subscribed once it gets something: a publisher at a rate goes on until then.
-        with Program("bench", "pub", url, "--rate", "100/s", "--duration", "1m") as pub:
+        with Program(
+            "bench", "pub", url, "--rate", "100/s", "--duration", "1m", "--processes", "1"
+        ) as pub:
             assert sub.ended() == 0
             pub.process.kill()
         found = json.loads(sub.out.text)
@@ -97,10 +104,14 @@ def test_a_subscriber_knows_the_messages_of_a_publisher_elsewhere(url: str) -> N
 
 def test_two_brokers_are_compared_in_turn(url: str) -> None:
     with running_broker() as (_, other):
-        with Program(
-            "bench", "pair", url, "--compare", other, "--rounds", "1", "--count", "100"
-        ) as bench:
+        comparing = ("pair", url, "--compare", other, "--rounds", "1", "--processes", "1")
+        # Side by side: they wait more than they work, and neither minds the other's messages.
+        with (
+            Program("bench", *comparing, "--count", "100") as bench,
+            Program("bench", *comparing, "--count", "20", "--json") as for_programs,
+        ):
             assert bench.ended() == 0
+            assert for_programs.ended() == 0
         lines = bench.out.text.splitlines()
         assert lines[0].startswith(f"pair at {url} and {other}")
         assert lines[1].startswith("1 publisher, 1 subscriber, QoS 0, 64 bytes, as fast")
@@ -108,7 +119,7 @@ def test_two_brokers_are_compared_in_turn(url: str) -> None:
         assert lines[3].split() == ["second", other]
         assert any("received /s" in line and "…" in line for line in lines)
         assert lines[-1] == "Medians of 1 round, in turn."
-        found = figures("pair", url, "--compare", other, "--rounds", "1", "--count", "20")
+        found = one_line(for_programs)
     assert [broker["url"] for broker in found["brokers"]] == [url, other]
     assert found["comparison"]["received /s"]["ratio"] > 0
 
@@ -120,8 +131,9 @@ def test_subscribers_of_two_brokers_are_compared_while_others_publish(url: str) 
         Program("pub", "x", "--every", "5ms", "-b", other) as two,
     ):
         found = figures(
-            "sub", url, "--topic", "x", "--count", "20", "--compare", other, "--rounds", "1"
-        )
+            "sub", url, "--topic", "x", "--count", "20", "--compare", other, "--rounds", "1",
+            "--processes", "1",
+        )  # fmt: skip
         assert one.stop() == two.stop() == 143
     assert [broker["url"] for broker in found["brokers"]] == [url, other]
     assert all(broker["rounds"][0]["messages"]["received"] >= 20 for broker in found["brokers"])
@@ -138,7 +150,9 @@ def test_a_warning_stands_below_the_line_of_progress_and_not_in_it(url: str) -> 
 
 
 def test_ctrl_c_gives_the_figures_so_far(url: str) -> None:
-    with Program("bench", "pair", url, "--duration", "5m", terminal=True) as bench:
+    with Program(
+        "bench", "pair", url, "--duration", "5m", "--processes", "1", terminal=True
+    ) as bench:
         bench.out.expect(r"% .*/s sent · .*/s received · p50 ")
         bench.press_ctrl_c()
         assert bench.ended() == 130
@@ -161,7 +175,9 @@ def test_workers_end_with_the_one_who_started_them(url: str) -> None:
 
 def test_a_broker_that_goes_away_is_told_after_the_figures() -> None:
     with running_broker() as (broker, url):
-        with Program("bench", "pair", url, "--rate", "100/s", "--duration", "2s") as bench:
+        with Program(
+            "bench", "pair", url, "--rate", "100/s", "--duration", "2s", "--processes", "1"
+        ) as bench:
             broker.out.expect("subscribed to")
             broker.out.expect(r"→ tmqtt-bench-", times=3)
             broker.process.kill()
@@ -185,12 +201,17 @@ def test_a_broker_that_goes_away_is_told_after_the_figures() -> None:
     ],
 )
 def test_what_cannot_be_is_told_in_a_sentence(
-    arguments: tuple[str, ...], code: int, sentence: str
+    in_process: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    sentence: str,
 ) -> None:
-    with Program("bench", *arguments, environment={"COLUMNS": "200"}) as bench:
-        assert bench.ended() == code
-    assert sentence in bench.err.text
-    assert "Traceback" not in bench.err.text
+    monkeypatch.setenv("COLUMNS", "200")
+    bench = in_process("bench", *arguments)
+    assert bench.code == code
+    assert sentence in bench.err
+    assert "Traceback" not in bench.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="such a limit is of Unix")

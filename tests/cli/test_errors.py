@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 from tmqtt.app import app
 from typer.testing import CliRunner
 
+from tests.cli.conftest import Run
 from tests.cli.programs import Program
 
 
@@ -58,24 +58,16 @@ class ErrorOf(Protocol):
 
 
 @pytest.fixture
-def error_of(capfd: pytest.CaptureFixture[str]) -> Iterator[ErrorOf]:
-    """The command within this process: a process for each sentence would take a minute."""
-    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
-
+def error_of(in_process: Run) -> ErrorOf:
     def run(*arguments: str, code: int = 1) -> str:
-        with pytest.raises(SystemExit) as ended:
-            app(arguments, prog_name="tmqtt")
-        assert ended.value.code == code
-        out, err = capfd.readouterr()
-        assert out == ""
-        found = re.fullmatch(r"Error: (.+)\n", err)
-        assert found, err
+        ended = in_process(*arguments)
+        assert ended.code == code
+        assert ended.out == ""
+        found = re.fullmatch(r"Error: (.+)\n", ended.err)
+        assert found, ended.err
         return found[1]
 
-    yield run
-    for number, handler in handlers.items():
-        if signal.getsignal(number) is not handler:
-            signal.signal(number, handler)
+    return run
 
 
 def test_an_error_of_a_process(unused: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.programs import DEADLINE, Program, running_broker, screen
+from tests.cli.programs import DEADLINE, Program, publish, running_broker, screen
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,7 @@ def url() -> Iterator[str]:
             ("home/hall", '{"t": 3}'),
             ("x/[red]\x1b[2J", "\x1b[31m"),
         ):
-            with Program("pub", topic, payload, "-r", "-b", url) as pub:
-                assert pub.ended() == 0
+            publish(url, topic, payload, qos=1, retain=True)
         yield url
 
 
@@ -43,8 +42,7 @@ def test_a_table_stays_and_changes_in_place(url: str, columns: int) -> None:
         assert len(lines) == 5
         assert re.match(r"#.*3 topics", lines[0])
         assert lines[1].split()[:3] == ["TOPIC", "RATE", "AGE"]
-        with Program("pub", "home/hall", "9", "-b", url) as pub:
-            assert pub.ended() == 0
+        publish(url, "home/hall", "9")
         shows(sub, columns, r"home/hall .* 9")
         assert b"\x1b[2J" not in sub.out.data.replace(b"\x1b[H\x1b[2J", b"")
         sub.press_ctrl_c()

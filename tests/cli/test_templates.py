@@ -61,7 +61,11 @@ def test_braces_beside_a_template(text: str, becomes: str) -> None:
     assert Template(text).text(7) == becomes
 
 
-@given(st.recursive(st.text() | st.integers(), lambda inner: st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.text() | st.integers(), lambda inner: st.dictionaries(st.text(), inner), max_leaves=12
+    )
+)
 def test_json_without_templates_is_never_changed(value: object) -> None:
     text = json.dumps(value)
     if not re.search(r"\{(n|now|ms|uuid|random|choice)[:}]", text):

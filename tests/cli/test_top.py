@@ -49,8 +49,7 @@ def test_with_an_interval_a_pipe_gets_a_line_each_time(url: str) -> None:
         assert top.stop() == 143
 
 
-@pytest.mark.parametrize("colour", [True, False])
-@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize(("columns", "colour"), [(40, True), (80, False), (200, True)])
 def test_a_terminal_shows_a_screen_that_fits(url: str, columns: int, colour: bool) -> None:
     environment = {} if colour else {"NO_COLOR": "1"}
     with Program(
