@@ -9,6 +9,7 @@ import pytest
 from trio_mqtt.errors import MalformedPacketError, RemoteProtocolError
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
+from trio_mqtt.protocol.packet_decoding import decode_packet
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Packet, PingReq, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -225,3 +226,24 @@ def test_a_read_that_ends_one_packet_and_begins_the_next_keeps_both() -> None:
     for at in range(0, len(data), 4_096):
         found += decoder.feed(data[at : at + 4_096])
     assert found == packets
+
+
+# -- PUBACK with a reason code ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [V31, V311, V5])
+@pytest.mark.parametrize("packet_id", [0, 1, 65_535])
+def test_a_puback_is_decoded_in_its_short_form_as_in_its_long_one(
+    version: ProtocolVersion, packet_id: int
+) -> None:
+    for code in range(256):
+        body = packet_id.to_bytes(2, "big") + bytes((code,))
+        decoder = connected(version)
+        expected: list[Packet] = []
+        violation = None
+        try:
+            expected.append(decode_packet(0x40, body, version))
+        except RemoteProtocolError as error:
+            violation = str(error)
+        assert decoder.feed(b"\x40\x03" + body) == expected
+        assert (str(decoder.violation) if decoder.violation else None) == violation

@@ -135,6 +135,8 @@ class _Connection:
             return packets
         for index, packet in enumerate(packets):
             if not isinstance(packet, Publish):
+                if type(packet) in self._unchecked and self.state is State.CONNECTED:
+                    continue
                 error = self._check(packet)
             elif packet.properties or self.state is not State.CONNECTED:
                 error = self._check_publish(packet)

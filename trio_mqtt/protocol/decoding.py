@@ -19,9 +19,10 @@ from trio_mqtt.protocol.packets import (
     PublishRun,
 )
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, decode_properties
-from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER, Reader, decode_topic_name
 
+_PUBACK_REASONS = {code: ReasonCode(code) for code in ALLOWED[PacketType.PUBACK]}
 SMALL_READ = 4_096  # bytes; smaller parts of one packet are kept together
 
 
@@ -190,6 +191,15 @@ class PacketDecoder:
                 if packet_id == 0:
                     raise MalformedPacketError("a packet identifier is zero")
                 append(PubAck(packet_id))
+            elif (
+                first == 0x40
+                and length == 3
+                and is_v5
+                and data[body + 2] in _PUBACK_REASONS
+                and (data[body] or data[body + 1])
+            ):
+                packet_id = data[body] << 8 | data[body + 1]
+                append(PubAck(packet_id, _PUBACK_REASONS[data[body + 2]], NO_PROPERTIES))
             else:
                 packet = decode_packet(first, data[body:stop], version)
                 append(packet)
