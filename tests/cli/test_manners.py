@@ -109,7 +109,9 @@ def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(typed: str, 
 
 def completed(words: str) -> list[str]:
     """What bash gets to complete the last of the words with, from the script that is installed."""
-    script = run(sys.executable, "-m", "tmqtt", "--show-completion", "bash")
+    # The shell is found among the ancestors: bash has to be one, wherever the tests were started.
+    show = f'"{sys.executable}" -m tmqtt --show-completion; exit $?'
+    script = run("bash", "--norc", "-c", show)
     function = script.split("(")[0].split()[-1]
     count = len(words.split(" ")) - 1
     shell = (
