@@ -60,6 +60,18 @@ async def test_what_a_broker_has_not_is_absent() -> None:
     assert len(re.findall(r"^absent +(Retained|Shared)", text, re.MULTILINE)) == 4
 
 
+def test_what_the_client_may_not_do_is_absent_and_not_wrong(tmp_path: Path) -> None:
+    access = tmp_path / "access.conf"
+    access.write_text("topic read nothing\n")
+    with Program("broker", "mqtt://127.0.0.1:0", "--access-file", str(access)) as broker:
+        url = broker.out.expect(r"Listening at (\S+)\n")[1]
+        with Program("check", url) as check:
+            assert check.ended() == 0
+        assert broker.stop() == 0
+    assert re.search(r"^absent +Topic length +refused: not authorized", check.out.text, re.M)
+    assert not re.search(r"^wrong", check.out.text, re.M)
+
+
 def test_no_broker_is_an_error() -> None:
     with Program("check", "mqtt://127.0.0.1:1") as check:
         assert check.ended() == 1

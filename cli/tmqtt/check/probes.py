@@ -229,18 +229,20 @@ def _largest(
     """Tries sizes from the largest down, each on a connection of its own."""
 
     async def probe(bench: Bench) -> list[Finding]:
-        why = ""
+        why, failed = "", WRONG
         for size in sizes:
             try:
                 with trio.fail_after(_PATIENCE / len(sizes)):
                     await tries(bench, size)
             except (trio_mqtt.MqttError, trio.TooSlowError) as error:
-                why = _why(error) if isinstance(error, trio_mqtt.MqttError) else "nothing comes"
+                why, failed = "nothing comes", WRONG
+                if isinstance(error, trio_mqtt.MqttError):
+                    why, failed = _why(error), _status(error)
                 continue
             status = OK if size == sizes[0] else LIMITED
             words = f"{size:,} {unit}{'' if status == OK else f'; more: {why}'}"
             return [Finding(_TRIED, name, status, words)]
-        return [Finding(_TRIED, name, WRONG, why)]
+        return [Finding(_TRIED, name, failed, why)]
 
     probe.__doc__ = name
     return probe
