@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import resource
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -312,3 +314,24 @@ async def test_local_listeners_let_in_anybody_and_others_only_who_may(tmp_path: 
     ) as broker:
         entrances = broker.entrances(broker.listeners[0])
         assert (entrances.local, entrances.anonymous, entrances.hooks) == (False, False, True)
+
+
+async def test_a_reload_while_descriptors_are_exhausted_changes_nothing(
+    passwords: Path, access: Path
+) -> None:
+    async with served(passwords=passwords, access=access) as broker:
+        alice = await broker.join("alice", b"right")
+        write(access, "pattern readwrite #\n")  # which would allow everything
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # The next descriptor is beyond what the process may have.
+        lowest = os.dup(0)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
+        try:
+            with pytest.raises(ConfigurationError, match="Too many open files"):
+                await broker.broker.reload()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            os.close(lowest)
+        assert await alice.publish("b", b"", 1) == ReasonCode.NOT_AUTHORIZED
+        _, answer = await broker.said("alice", b"wrong", "another")
+        assert answer.reason_code == WRONG
