@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ import trio
 
 import trio_mqtt
 from tmqtt.locks import Locks
-from tmqtt.running import CommandError, Terminal
+from tmqtt.running import CommandError, Terminal, collect_less_often
 from tmqtt.systemd import Notifier, listeners_for, take_sockets
 from trio_mqtt.broker.server import DEFAULT_URL, reload
 
@@ -36,7 +35,7 @@ async def serve(
 
     `defaults` are options for all listeners that can have them, as in their URLs.
     """
-    _collect_less_often()
+    collect_less_often()
     inherited = take_sockets(os.environ)
     listeners = listeners_for(urls or (() if inherited else (DEFAULT_URL,)), inherited, defaults)
     if "cert" in defaults and not any(listen.tls for listen in listeners):
@@ -100,17 +99,6 @@ async def _reload_when_told(
             done = await reload(broker)
         if done and screen is not None:
             screen.tell("The settings were read again.")
-
-
-def _collect_less_often() -> None:
-    """Keep the garbage collector off the path of the messages.
-
-    They leave no cycles behind, but each lets it look again at all that the clients hold: with
-    hundreds of clients, a tenth of the processor's time. The process is the broker's own, so this
-    is its own to decide.
-    """
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 class _Warnings(logging.Handler):

@@ -25,8 +25,7 @@ CARRIERS = {
     ),
     "publish": _MESSAGE,
     "will": (*_MESSAGE, "will-delay-interval"),
-    "subscribe": ("subscription-identifier", "user-property"),
-    "unsubscribe": ("user-property",),
+    "subscribe": ("subscription-identifier",),
 }
 _RANGES = {
     "payload-format-indicator": (0, 1),

@@ -184,7 +184,7 @@ def test_wrong_options(
     assert "Traceback" not in sub.err
 
 
-def test_a_second_ctrl_c_gives_the_screen_back(broker: tuple[Program, str]) -> None:
+def test_sigterm_gives_the_screen_back(broker: tuple[Program, str]) -> None:
     with subscribed(broker, "w", "--watch", terminal=True) as sub:
         sub.out.expect("TOPIC")
         sub.process.send_signal(signal.SIGTERM)

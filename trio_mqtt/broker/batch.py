@@ -33,11 +33,6 @@ _NO_ENTRIES: list[Encoded] = []
 KEPT_ENCODINGS = 8
 
 
-# A batch may wait for thousands of clients, each with its own identifiers or at its own second of
-# the expiry interval: remembering the encodings for all of them would cost a copy for each.
-KEPT_ENCODINGS = 8
-
-
 class Batch:
     """Messages that arrived together, in order: a sequence of them, or a run as it came in.
 
