@@ -107,23 +107,30 @@ def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(typed: str, 
     assert f"'{meant}'" in result.stderr
 
 
-def completed(words: str) -> list[str]:
+@pytest.fixture
+def path_with_tmqtt(tmp_path: Path) -> str:
+    """A PATH on which `tmqtt` is the one that is tested, as it is for who has installed it."""
+    command = tmp_path / "tmqtt"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tmqtt "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    return f"{tmp_path}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+
+
+def completed(words: str, path: str) -> list[str]:
     """What bash gets to complete the last of the words with, from the script that is installed."""
     # The shell is found among the ancestors: bash has to be one, wherever the tests were started.
-    show = f'"{sys.executable}" -m tmqtt --show-completion; exit $?'
-    script = run("bash", "--norc", "-c", show)
+    script = run("bash", "--norc", "-c", "tmqtt --show-completion; exit $?", PATH=path)
     function = script.split("(")[0].split()[-1]
     count = len(words.split(" ")) - 1
     shell = (
-        f'tmqtt() {{ {sys.executable} -m tmqtt "$@"; }}; {script}\n'
-        f"COMP_WORDS=({words}); COMP_CWORD={count}; {function} tmqtt;"
+        f"{script}\nCOMP_WORDS=({words}); COMP_CWORD={count}; {function} tmqtt;"
         ' printf "%s\\n" "${COMPREPLY[@]}"'
     )
-    return run("bash", "--norc", "-c", shell).split()
+    return run("bash", "--norc", "-c", shell, PATH=path).split()
 
 
-def test_the_shell_completes_commands_and_options() -> None:
-    assert set(completed("tmqtt ")) == set(_NAMES)
-    assert completed("tmqtt che") == ["check"]
-    assert "--retain" in completed("tmqtt pub --re")
-    assert "--will-topic" in completed("tmqtt sub --will-t")
+def test_the_shell_completes_commands_and_options(path_with_tmqtt: str) -> None:
+    assert set(completed("tmqtt ", path_with_tmqtt)) == set(_NAMES)
+    assert completed("tmqtt che", path_with_tmqtt) == ["check"]
+    assert "--retain" in completed("tmqtt pub --re", path_with_tmqtt)
+    assert "--will-topic" in completed("tmqtt sub --will-t", path_with_tmqtt)
