@@ -28,6 +28,8 @@ def main() -> int:
         "--mqttjs", metavar="FILE", help="MQTT.js' command: node_modules/mqtt/build/bin/mqtt.js"
     )
     options = parser.parse_args()
+    # An installed command is compiled once; without this it would be at each start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     ours = [sys.executable, "-m", "tmqtt"]
     broker = subprocess.Popen(
         [*ours, "broker", "mqtt://127.0.0.1:0"], stdout=subprocess.PIPE, text=True
