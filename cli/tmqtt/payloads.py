@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections import deque
 
 import trio
@@ -15,12 +16,12 @@ from tmqtt.templates import Template
 _READ = 65_536
 
 
-class Payloads:
+class Payloads(ABC):
     """What is published: one payload after the other, as many as are wanted or there are."""
 
+    @abstractmethod
     async def next(self, number: int) -> bytes | None:
         """The payload of the message of this number, the first is 1; None where there is none."""
-        raise NotImplementedError
 
 
 class Same(Payloads):
