@@ -38,7 +38,7 @@ def layers(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests, as the README runs them."""
     session.install("-e", ".[test]")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session
