@@ -13,7 +13,8 @@
  *   at the end of its input it leaves.
  *
  * Publisher i publishes to topic i % topics and subscriber j subscribes to topic j % topics, or
- * all of them to `filter`. Each payload carries its time of departure, its publisher and a sequence
+ * all of them to `filter`. With `alternate`, each publisher goes through so many topics, bench/000
+ * and on, from one message to the next; it wants a `filter`. Each payload carries its time of departure, its publisher and a sequence
  * number, by which losses, repetitions and disorder are found.
  */
 #define _GNU_SOURCE
@@ -89,7 +90,7 @@ struct connection {
 static struct {
     const char *host, *filter, *topic;
     long port, publishers, subscribers, topics, qos, size, window, rate, ahead, connections;
-    long tls, websocket;
+    long tls, websocket, alternate;
 } options = {
     .host = "127.0.0.1", .filter = "", .topic = "bench/%d",
     .port = 1883, .publishers = 1, .subscribers = 1, .topics = 1, .qos = 0, .size = 64,
@@ -97,6 +98,7 @@ static struct {
     .rate = 0,        /* messages a second, of all publishers together; 0: as fast as it goes */
     .ahead = 20000,   /* messages published beyond those delivered */
     .connections = 1000,
+    .alternate = 0,   /* topics that each publisher takes in turn; 0: it keeps to its own */
 };
 
 static struct {
@@ -414,6 +416,13 @@ static void put_publish(struct connection *c)
 {
     uint8_t *at = reserve(&c->out, c->frame_length);
     memcpy(at, c->frame, c->frame_length);
+    if (options.alternate) {
+        long topic = c->sequence % options.alternate;
+        uint8_t *end = at + c->identifier_at;
+        end[-3] = (uint8_t)('0' + topic / 100);
+        end[-2] = (uint8_t)('0' + topic / 10 % 10);
+        end[-1] = (uint8_t)('0' + topic % 10);
+    }
     if (options.qos) {
         if (!++c->identifier)
             c->identifier = 1;
@@ -653,7 +662,10 @@ static void prepare_subscriber(struct connection *c)
 
 static void prepare_publisher(struct connection *c)
 {
-    snprintf(c->topic, sizeof c->topic, options.topic, (int)(c->index % options.topics));
+    if (options.alternate)
+        strcpy(c->topic, "bench/000");
+    else
+        snprintf(c->topic, sizeof c->topic, options.topic, (int)(c->index % options.topics));
     make_frame(c);
 }
 
@@ -805,6 +817,7 @@ static void set_option(const char *key, char *value)
         {"size", &options.size}, {"window", &options.window}, {"rate", &options.rate},
         {"ahead", &options.ahead}, {"connections", &options.connections},
         {"tls", &options.tls}, {"websocket", &options.websocket},
+        {"alternate", &options.alternate},
     };
     static const struct { const char *key; const char **text; } texts[] = {
         {"host", &options.host}, {"filter", &options.filter}, {"topic", &options.topic},
@@ -836,6 +849,8 @@ int main(int argc, char **argv)
     }
     if (options.size < (long)sizeof(struct stamp))
         fail("a payload has at least %zu bytes", sizeof(struct stamp));
+    if (options.alternate && (options.alternate > 1000 || !*options.filter))
+        fail("alternate is 1000 at most, and wants a filter");
 
     poller = epoll_create1(0);
     uint64_t start = nanoseconds();

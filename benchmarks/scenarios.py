@@ -46,6 +46,17 @@ SCENARIOS = (
         rules=True,
     ),
     Scenario(
+        "alternate-100",
+        "1 publisher to 1 subscriber of bench/+, over 100 topics in turn, QoS 0, 64 bytes",
+        "publishers=1 subscribers=1 alternate=100 filter=bench/+",
+    ),
+    Scenario(
+        "alternate-100-qos1",
+        "1 publisher to 1 subscriber of bench/+, over 100 topics in turn, QoS 1, window 64,"
+        " 64 bytes",
+        "publishers=1 subscribers=1 alternate=100 filter=bench/+ qos=1 window=64",
+    ),
+    Scenario(
         "one-to-one-tls",
         "1 publisher to 1 subscriber, QoS 0, 64 bytes, through TLS",
         "publishers=1 subscribers=1 tls=1",
@@ -121,6 +132,21 @@ SCENARIOS = (
         "latency-1000",
         "10 publishers to 10 subscribers in pairs, QoS 0, 64 bytes, 1000 messages a second",
         "publishers=10 subscribers=10 topics=10 rate=1000",
+    ),
+    Scenario(
+        "day-10-pairs",
+        "10 publishers to 10 subscribers in pairs, QoS 1, 64 bytes, each 100 messages a second",
+        "publishers=10 subscribers=10 topics=10 qos=1 rate=1000",
+    ),
+    Scenario(
+        "day-50-pairs",
+        "50 publishers to 50 subscribers in pairs, QoS 1, 64 bytes, each 20 messages a second",
+        "publishers=50 subscribers=50 topics=50 qos=1 rate=1000",
+    ),
+    Scenario(
+        "day-fan-out-50",
+        "1 publisher to 50 subscribers, QoS 0, 64 bytes, 50 messages a second",
+        "publishers=1 subscribers=50 rate=50",
     ),
     Scenario(
         "idle-10000",
