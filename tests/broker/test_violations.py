@@ -11,6 +11,7 @@ from trio_mqtt.broker.broker import Broker
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
     Connect,
+    Disconnect,
     PingReq,
     PubAck,
     PubComp,
@@ -68,6 +69,9 @@ SUBSCRIPTIONS = {
 }
 
 ONLY_5 = {
+    "a whole CONNACK": b"\x20\x03\x00\x00\x00",
+    "a whole SUBACK": b"\x90\x04\x00\x01\x00\x00",
+    "a whole UNSUBACK": b"\xb0\x04\x00\x01\x00\x00",
     "retain handling 3": b"\x82\x07\x00\x01\x00\x00\x01t\x30",
     "no local on a shared subscription": b"\x82\x10\x00\x01\x00\x00\x0a$share/g/t\x04",
     "subscription identifier 0": b"\x82\x09\x00\x01\x02\x0b\x00\x00\x01t\x00",
@@ -82,7 +86,25 @@ ONLY_5 = {
 }
 
 
-async def _breaks_only_itself(join: Join, version: ProtocolVersion, data: bytes) -> None:
+# The others are malformed.
+PROTOCOL_ERRORS = {
+    "SUBACK from a client",
+    "PINGRESP from a client",
+    "a whole CONNACK",
+    "a whole SUBACK",
+    "a whole UNSUBACK",
+    "an empty topic",
+    "no filter",
+    "no local on a shared subscription",
+    "subscription identifier 0",
+    "a subscription identifier in PUBLISH",
+    "AUTH without a method",
+    "a property twice",
+}
+
+
+async def _breaks_only_itself(join: Join, version: ProtocolVersion, name: str, data: bytes) -> None:
+    code = ReasonCode.PROTOCOL_ERROR if name in PROTOCOL_ERRORS else ReasonCode.MALFORMED_PACKET
     watcher = await join("watcher")
     await watcher.subscribe("gone", "t", "#")
     client = await join("bad", version, will=Will("gone", b"x"))
@@ -90,7 +112,9 @@ async def _breaks_only_itself(join: Join, version: ProtocolVersion, data: bytes)
     if version == V5:
         found = await client.drain()
         assert [type(p).__name__ for p in found] == ["Disconnect"], found
-        assert found[0].reason_code.is_failure  # type: ignore[union-attr]  # a Disconnect
+        [goodbye] = found
+        assert isinstance(goodbye, Disconnect)
+        assert goodbye.reason_code == code
     await client.expect_closed()
     assert [m.topic for m in await watcher.messages()] == ["gone"]
     await watcher.ping()
@@ -104,7 +128,7 @@ async def _breaks_only_itself(join: Join, version: ProtocolVersion, data: bytes)
 async def test_a_malformed_packet_ends_only_who_sent_it(
     join: Join, version: ProtocolVersion, name: str
 ) -> None:
-    await _breaks_only_itself(join, version, MALFORMED[name])
+    await _breaks_only_itself(join, version, name, MALFORMED[name])
 
 
 @pytest.mark.normative(
@@ -116,13 +140,13 @@ async def test_a_malformed_subscription_ends_only_who_sent_it(
     join: Join, version: ProtocolVersion, name: str
 ) -> None:
     body = b"\x00\x01" + b"\x00" * (version == V5) + SUBSCRIPTIONS[name]
-    await _breaks_only_itself(join, version, b"\x82" + bytes([len(body)]) + body)
+    await _breaks_only_itself(join, version, name, b"\x82" + bytes([len(body)]) + body)
 
 
 @pytest.mark.normative("MQTT-3.8.3-4", "MQTT-3.3.4-6", "MQTT-4.12.0-7", "MQTT-3.3.2-14")
 @pytest.mark.parametrize("name", ONLY_5)
 async def test_what_version_5_forbids_ends_only_who_sent_it(join: Join, name: str) -> None:
-    await _breaks_only_itself(join, V5, ONLY_5[name])
+    await _breaks_only_itself(join, V5, name, ONLY_5[name])
 
 
 @pytest.mark.normative("MQTT-3.1.0-2")

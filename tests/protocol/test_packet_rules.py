@@ -193,7 +193,7 @@ def test_another_protocol_name_is_malformed(name: str, decode: Decode) -> None:
 def test_a_will_goes_to_a_topic_name(level: int, topic: str, decode: Decode) -> None:
     none = b"\0" if level == 5 else b""
     error = refusal(connect(level, 0x06, b"\0\1c" + none + string(topic) + b"\0\0"), V5, decode)
-    assert error.reason_code == ReasonCode.TOPIC_NAME_INVALID
+    assert error.reason_code == ReasonCode.MALFORMED_PACKET
     with pytest.raises(LocalProtocolError, match="will"):
         encode(Connect("c", will=Will(topic)), V5)
 
@@ -354,7 +354,7 @@ def test_a_topic_name_has_no_wildcards(
     version: ProtocolVersion, topic: str, decode: Decode
 ) -> None:
     error = refusal(frame(0x30, string(topic) + none(version)), version, decode)
-    assert error.reason_code == ReasonCode.TOPIC_NAME_INVALID
+    assert error.reason_code == ReasonCode.MALFORMED_PACKET
     with pytest.raises(LocalProtocolError, match="wildcard"):
         encode(Publish(topic), version)
 
@@ -408,9 +408,9 @@ def test_a_received_response_topic_is_a_topic_name(topic: str, decode: Decode) -
     properties = b"\x08" + string(topic)
     properties = bytes((len(properties),)) + properties
     error = refusal(frame(0x30, b"\0\1t" + properties), V5, decode)
-    assert error.reason_code == ReasonCode.TOPIC_NAME_INVALID
+    assert error.reason_code == ReasonCode.MALFORMED_PACKET
     error = refusal(connect(5, 0x06, b"\0\1c" + properties + b"\0\1w\0\0"), V5, decode)
-    assert error.reason_code == ReasonCode.TOPIC_NAME_INVALID
+    assert error.reason_code == ReasonCode.MALFORMED_PACKET
 
 
 # -- SUBSCRIBE, UNSUBSCRIBE and their answers -------------------------------------------------
@@ -457,7 +457,7 @@ def test_an_invalid_filter_is_refused(
         frame(0xA2, head + good + string(topic_filter)),
     ):
         error = refusal(data, version, decode)
-        assert error.reason_code == ReasonCode.TOPIC_FILTER_INVALID
+        assert error.reason_code == ReasonCode.MALFORMED_PACKET
     for packet in (Subscribe(1, [Subscription(topic_filter)]), Unsubscribe(1, [topic_filter])):
         with pytest.raises(LocalProtocolError, match="topic filter"):
             encode(packet, version)

@@ -506,11 +506,16 @@ def test_an_alias_above_the_maximum_is_neither_sent_nor_accepted(maximum: int) -
     assert ends.server.violation.reason_code == Code.TOPIC_ALIAS_INVALID
 
 
-def test_an_alias_that_was_never_set_is_a_violation() -> None:
-    ends = Ends().open()
+@pytest.mark.normative("MQTT-3.3.2-10")
+def test_an_alias_that_was_never_set_is_a_protocol_error() -> None:
+    limit: Properties = {"topic_alias_maximum": 2}
+    ends = Ends(connect=limit).open()
     assert ends.server.receive(encode(PingReq(), V5) + encode(aliased("", 1), V5)) == [PingReq()]
     assert ends.server.violation is not None
-    assert ends.server.violation.reason_code == Code.TOPIC_ALIAS_INVALID
+    assert ends.server.violation.reason_code == Code.PROTOCOL_ERROR
+    assert ends.client.receive(encode(PingResp(), V5) + encode(aliased("", 1), V5)) == [PingResp()]
+    assert ends.client.violation is not None
+    assert ends.client.violation.reason_code == Code.PROTOCOL_ERROR
 
 
 @pytest.mark.normative("MQTT-3.3.2-10")

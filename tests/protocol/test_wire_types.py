@@ -233,7 +233,7 @@ def test_a_topic_name_with_a_wildcard_is_malformed(topic: str, repeat: int) -> N
     for _ in range(2):
         with pytest.raises(MalformedPacketError, match="wildcard") as caught:
             decode_topic_name(raw)
-        assert caught.value.reason_code == ReasonCode.TOPIC_NAME_INVALID
+        assert caught.value.reason_code == ReasonCode.MALFORMED_PACKET
 
 
 def test_packet_identifier_zero_is_malformed() -> None:

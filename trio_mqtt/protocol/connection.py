@@ -186,9 +186,7 @@ class _Connection:
         elif alias in self._aliases:
             packet.topic = self._aliases[alias]
         else:
-            return RemoteProtocolError(
-                f"topic alias {alias} was never set", ReasonCode.TOPIC_ALIAS_INVALID
-            )
+            return RemoteProtocolError(f"topic alias {alias} was never set")
         properties = packet.properties.copy()
         del properties["topic_alias"]
         packet.properties = properties

@@ -94,7 +94,7 @@ def _decode_connect(reader: Reader, _version: ProtocolVersion) -> Connect:
         topic = reader.utf8()
         problem = topic_name_problem(topic)
         if problem:
-            raise MalformedPacketError(f"the will's topic {problem}", ReasonCode.TOPIC_NAME_INVALID)
+            raise MalformedPacketError(f"the will's topic {problem}")
         will = Will(topic, reader.binary(), will_qos, bool(flags & 0x20), will_properties)
     username = password = None
     # MQTT 3.1 §3.1: the fields may be missing though their flags are set.
@@ -267,23 +267,22 @@ def _reason(code: int, kind: PacketType) -> ReasonCode:
 
 def _topic_filter(reader: Reader) -> str:
     # Whether a client may have a filter is for the receiver to answer, filter by filter (§3.9.3).
-    # What breaks the rules of §4.7 and §4.8.2 is no filter at all.
+    # What breaks the rules of §4.7 and §4.8.2 is no filter at all: TOPIC_FILTER_INVALID is only for
+    # those that are well formed (§3.14.2.1).
     topic_filter = reader.utf8()
     problem = topic_filter_problem(topic_filter)
     if problem:
-        raise MalformedPacketError(f"the topic filter {problem}", ReasonCode.TOPIC_FILTER_INVALID)
+        raise MalformedPacketError(f"the topic filter {problem}")
     return topic_filter
 
 
 def check_response_topic(properties: Properties) -> None:
-    """Raise RemoteProtocolError for a response topic that is no topic name (§3.3.2.3.5)."""
+    """Raise MalformedPacketError for a response topic that is no topic name (§3.3.2.3.5)."""
     topic = properties.get("response_topic")
     if topic is not None:
         problem = topic_name_problem(topic)
         if problem:
-            raise RemoteProtocolError(
-                f"the response topic {problem}", ReasonCode.TOPIC_NAME_INVALID
-            )
+            raise MalformedPacketError(f"the response topic {problem}")
 
 
 _DECODERS: dict[int, tuple[int, Callable[[Reader, ProtocolVersion], Packet]]] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 from trio_mqtt.errors import LocalProtocolError, MalformedPacketError
-from trio_mqtt.protocol.reason_codes import ReasonCode
 
 MAX_VARIABLE_BYTE_INTEGER = 268_435_455
 MAX_STRING = 65_535
@@ -80,9 +79,7 @@ def decode_topic_name(raw: bytes) -> str:
 def _topic_name(raw: bytes) -> str:
     topic = decode_utf8(raw)
     if "+" in topic or "#" in topic:
-        raise MalformedPacketError(
-            "a topic name holds a wildcard character", ReasonCode.TOPIC_NAME_INVALID
-        )
+        raise MalformedPacketError("a topic name holds a wildcard character")
     return topic
 
 
