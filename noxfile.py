@@ -13,6 +13,17 @@ nox.options.reuse_existing_virtualenvs = True
 
 
 @nox.session
+def quick(session: nox.Session) -> None:
+    """The inner loop, in less than 40 seconds: all checks, and the tests of protocol and broker."""
+    session.install("-e", ".[dev]")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("lint-imports")
+    session.run("mypy")
+    session.run("pytest", "-n", "auto", "-q", "tests/protocol", "tests/broker", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Format and style."""
     session.install("-e", ".[lint]")
