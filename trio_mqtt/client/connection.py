@@ -9,7 +9,8 @@ from typing import Protocol
 import anyio
 from anyio.abc import ByteStream, TaskGroup
 
-from trio_mqtt.client.authentication import ClientAuthentication, Reauthentication
+from trio_mqtt.client.authentication import ClientAuthentication
+from trio_mqtt.client.reauthentication import Reauthentication
 from trio_mqtt.errors import (
     ConnectionLostError,
     DisconnectedByBrokerError,
@@ -108,6 +109,10 @@ class Connection:
         self.gather(data)
         self.flush_soon()
 
+    def send(self, packet: Packet) -> None:
+        """Have a packet sent at the writer's next turn. Raises LocalProtocolError."""
+        self.write(self.protocol.send(packet))
+
     def gather_message(self, head: bytes, payload: bytes) -> None:
         """`gather` a message whose payload, if it is large, is not to be copied for that."""
         if len(payload) > _COPIED_PAYLOAD:
@@ -200,7 +205,7 @@ class Connection:
         """
         self.closing = True
         self.resume()
-        self.write(self.protocol.send(packet))
+        self.send(packet)
         await self._unwritten_all_written()
         try:
             await self._stream.send_eof()
@@ -219,6 +224,10 @@ class Connection:
             self._tasks.start_soon(running.run)
         self.resume()  # the broker's answer lies behind what nobody takes
         return running
+
+    def authenticated_again(self) -> None:
+        """Whoever authenticates again has ended."""
+        self.reauthentication = None
 
     def on_auth(self, packet: Auth) -> None:
         """AUTH came, which the protocol allows only while this end authenticates again."""
@@ -370,7 +379,7 @@ class Connection:
                     )
             if self._ping_ticks == 0 and (silent_out >= 2 or silent_in >= 2):
                 self._ping_ticks = 1
-                self.write(self.protocol.send(PingReq()))
+                self.send(PingReq())
 
 
 def explanation(properties: Properties) -> str:
