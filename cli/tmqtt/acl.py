@@ -7,7 +7,8 @@ import json
 import typer
 
 from tmqtt.plainly import WRONG_FILE, errors_as_sentences, say
-from trio_mqtt.broker.access_rules import ACTIONS, AccessFile, Section
+from trio_mqtt.broker.access_file import AccessFile
+from trio_mqtt.broker.access_rules import ACTIONS, Section
 from trio_mqtt.broker.rule_tree import READ, WRITE
 from trio_mqtt.protocol.topics import has_wildcard, topic_filter_problem
 

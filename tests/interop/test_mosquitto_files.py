@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from trio_mqtt import ConfigurationError
-from trio_mqtt.broker.access_rules import AccessFile
+from trio_mqtt.broker.access_file import AccessFile
 from trio_mqtt.broker.password_changes import set_password
 from trio_mqtt.broker.passwords import PasswordFile
 

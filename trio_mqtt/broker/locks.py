@@ -112,7 +112,7 @@ def _read(security: Security) -> tuple[PasswordCheck | None, AccessRules | None]
         passwords = PasswordFile.load(passwords)
         warnings += passwords.warnings
     if isinstance(access, (str, os.PathLike)):
-        from trio_mqtt.broker.access_rules import AccessFile
+        from trio_mqtt.broker.access_file import AccessFile
 
         file = AccessFile.load(access)
         warnings += file.warnings
