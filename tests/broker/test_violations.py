@@ -12,6 +12,7 @@ from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
     Connect,
     Disconnect,
+    Packet,
     PingReq,
     PubAck,
     PubComp,
@@ -157,16 +158,63 @@ async def test_a_second_connect_ends_the_connection(join: Join, version: Protoco
     await client.expect_disconnect(ReasonCode.PROTOCOL_ERROR)
 
 
-@pytest.mark.parametrize("reply", [PubAck(1), PubRec(1)])
-async def test_an_answer_of_the_wrong_qos_ends_the_connection(
-    join: Join, broker: Broker, version: ProtocolVersion, reply: PubAck | PubRec
+@pytest.mark.normative("MQTT-4.13.1-1", "MQTT-2.2.1-5")
+@pytest.mark.normative_v311("MQTT-4.8.0-1", "MQTT-2.3.1-6")
+@pytest.mark.parametrize("others", [(), (Publish("t2", b"y"),)], ids=["alone", "among others"])
+@pytest.mark.parametrize(
+    ("qos", "reply"),
+    [(2, PubAck(1)), (1, PubRec(1)), (1, PubComp(1)), (2, PubComp(1))],
+    ids=lambda value: type(value).__name__ if isinstance(value, Packet) else f"QoS {value}",
+)
+async def test_an_answer_that_does_not_fit_the_message_ends_the_connection(
+    join: Join,
+    broker: Broker,
+    version: ProtocolVersion,
+    qos: int,
+    reply: Packet,
+    others: tuple[Packet, ...],
 ) -> None:
     client = await join("c", version)
-    qos = 2 if isinstance(reply, PubAck) else 1
     await client.subscribe("t", qos=qos)
     await broker.publish("t", "x", qos=2)
     await client.expect_message("t", b"x", qos)
-    await client.send(reply)
+    await client.send(*others, reply)
+    await client.expect_disconnect(ReasonCode.PROTOCOL_ERROR)
+
+
+@pytest.mark.normative("MQTT-4.13.1-1", "MQTT-2.2.1-5")
+@pytest.mark.normative_v311("MQTT-4.8.0-1", "MQTT-2.3.1-6")
+@pytest.mark.parametrize("replies", [(PubAck(1),), (PubAck(1), PubAck(2))])
+async def test_puback_for_what_awaits_pubcomp_ends_the_connection(
+    join: Join, broker: Broker, version: ProtocolVersion, replies: tuple[PubAck, ...]
+) -> None:
+    client = await join("c", version, clean_start=False, expiry=100)
+    await client.subscribe("t", qos=2)
+    await broker.publish("t", "x", qos=2)
+    await client.expect_message("t", b"x", 2)
+    await client.send(PubRec(1))
+    await client.expect(PubRel)
+    await client.send(*replies)
+    await client.expect_disconnect(ReasonCode.PROTOCOL_ERROR)
+    # The delivery stands as it was: it goes on where it had come to.
+    again = await join("c", version, clean_start=False, expiry=100)
+    assert await again.expect(PubRel) == PubRel(1)
+    await again.send(PubComp(1))
+    await broker.publish("t", "y", qos=2)
+    await again.expect_message("t", b"y", 2)
+
+
+@pytest.mark.normative("MQTT-4.13.1-1")
+async def test_pubrec_that_refuses_what_it_has_accepted_ends_the_connection(
+    join: Join, broker: Broker
+) -> None:
+    client = await join("c")
+    await client.subscribe("t", qos=2)
+    await broker.publish("t", "x", qos=2)
+    await client.expect_message("t", b"x", 2)
+    await client.send(PubRec(1))
+    await client.expect(PubRel)
+    await client.send(PubRec(1, ReasonCode.QUOTA_EXCEEDED))
     await client.expect_disconnect(ReasonCode.PROTOCOL_ERROR)
 
 

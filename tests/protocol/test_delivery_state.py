@@ -157,11 +157,43 @@ def test_an_answer_of_the_wrong_qos_is_a_protocol_error_and_changes_nothing() ->
     one, two = sender.begin(1, "a"), sender.begin(2, "b")
     with pytest.raises(RemoteProtocolError, match="QoS 2"):
         sender.on_puback(two)
+    with pytest.raises(RemoteProtocolError, match="QoS 2"):
+        sender.on_pubacks([9, two])
     with pytest.raises(RemoteProtocolError, match="QoS 1"):
         sender.on_pubrec(one, ReasonCode.SUCCESS)
-    assert sender.on_pubcomp(two) is None
+    for packet_id in (one, two):
+        with pytest.raises(RemoteProtocolError, match="PUBCOMP answers a PUBLISH"):
+            sender.on_pubcomp(packet_id)
     assert list(sender.to_resend()) == [(one, 1, "a"), (two, 2, "b")]
     assert sender.quota == 3
+
+
+@pytest.mark.normative("MQTT-4.13.1-1")
+@pytest.mark.normative_v311("MQTT-4.8.0-1")
+def test_an_answer_that_does_not_fit_pubrel_is_a_protocol_error_and_changes_nothing() -> None:
+    sender: Sender[str] = Sender(5)
+    packet_id = sender.begin(2, "a")
+    sender.on_pubrec(packet_id, ReasonCode.SUCCESS)
+    with pytest.raises(RemoteProtocolError, match="PUBACK answers a PUBREL"):
+        sender.on_puback(packet_id)
+    with pytest.raises(RemoteProtocolError, match="PUBACK answers a PUBREL"):
+        sender.on_pubacks([packet_id])
+    with pytest.raises(RemoteProtocolError, match="has accepted"):
+        sender.on_pubrec(packet_id, ReasonCode.QUOTA_EXCEEDED)
+    assert (sender.released, sender.quota) == ({packet_id: "a"}, 4)
+    assert sender.on_pubrec(packet_id, ReasonCode.SUCCESS) == ("a", True)
+    assert sender.on_pubcomp(packet_id) == "a"
+
+
+def test_an_answer_to_nothing_changes_nothing() -> None:
+    sender: Sender[str] = Sender(5)
+    sender.begin(1, "a")
+    assert sender.on_puback(9) is None
+    sender.on_pubacks([8, 9])
+    assert sender.on_pubrec(9, ReasonCode.SUCCESS) == (None, False)
+    assert sender.on_pubrec(9, ReasonCode.QUOTA_EXCEEDED) == (None, False)
+    assert sender.on_pubcomp(9) is None
+    assert (len(sender), sender.quota) == (1, 4)
 
 
 @pytest.mark.normative("MQTT-4.6.0-1", "MQTT-4.6.0-4")

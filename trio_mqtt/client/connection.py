@@ -309,7 +309,13 @@ class Connection:
         )
 
     def _answer_violation(self, error: RemoteProtocolError) -> None:
-        """Tell the broker what it did, where the version has a word for it (§4.13)."""
+        """Tell the broker what it did, where the version has a word for it (§4.13).
+
+        In MQTT 3, DISCONNECT would say that all is well, and the will be forgotten.
+        """
+        if self.protocol.version != 5:
+            self.flush()
+            return
         code = error.reason_code
         if code not in ALLOWED[PacketType.DISCONNECT]:
             code = ReasonCode.PROTOCOL_ERROR

@@ -10,7 +10,7 @@ from trio_mqtt.client.connection import Connection
 from trio_mqtt.client.journal import Journal
 from trio_mqtt.client.messages import Messages
 from trio_mqtt.client.subscriptions import Subscriptions, Targets
-from trio_mqtt.errors import MqttError
+from trio_mqtt.errors import MqttError, RemoteProtocolError
 from trio_mqtt.protocol.delivery import Receiver
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -228,7 +228,12 @@ class Incoming:
             )
 
     def on_pubrel(self, connection: Connection, packet: PubRel) -> None:
-        """The sender has let go of a message of QoS 2."""
+        """The sender has let go of a message of QoS 2.
+
+        Raises RemoteProtocolError if it could not, as PUBREC is still owed.
+        """
+        if packet.packet_id in self._owed:
+            raise RemoteProtocolError("PUBREL comes before PUBREC was sent")
         code = self._receiver.on_pubrel(packet.packet_id)
         if code == ReasonCode.SUCCESS and connection.protocol.unacknowledged:
             connection.protocol.unacknowledged -= 1

@@ -439,7 +439,7 @@ class Session:
         on_answer: Callable[[SubAck | UnsubAck], None] | None = None,
     ) -> Pending:
         """Send SUBSCRIBE on the present connection."""
-        pending = Pending(len(request.subscriptions), on_answer)
+        pending = Pending(SubAck, len(request.subscriptions), on_answer)
         packet_id = self.sender.reserve_identifier()
         packet = Subscribe(packet_id, request.subscriptions, request.properties)
         return self._ask(connection, packet, pending)
@@ -447,7 +447,9 @@ class Session:
     def unsubscribe(self, connection: Connection, filters: list[str]) -> Pending:
         """Send UNSUBSCRIBE on the present connection."""
         packet_id = self.sender.reserve_identifier()
-        return self._ask(connection, Unsubscribe(packet_id, filters), Pending(len(filters)))
+        return self._ask(
+            connection, Unsubscribe(packet_id, filters), Pending(UnsubAck, len(filters))
+        )
 
     def unsubscribe_later(self, filters: list[str]) -> None:
         """There is no connection: should the session be resumed, unsubscribe then."""
@@ -572,8 +574,9 @@ class Session:
     def _on_pubrec(self, connection: Connection, packet: PubRec) -> None:
         item, release = self.sender.on_pubrec(packet.packet_id, packet.reason_code)
         if item is None:
-            code = ReasonCode.PACKET_IDENTIFIER_NOT_FOUND
-            connection.reply(PubRel(packet.packet_id, code))
+            if not packet.reason_code.is_failure:
+                code = ReasonCode.PACKET_IDENTIFIER_NOT_FOUND
+                connection.reply(PubRel(packet.packet_id, code))
             return
         self._take_reason(item, packet)
         if not release:
@@ -609,6 +612,11 @@ class Session:
         pending = self._pending.get(packet.packet_id)
         if pending is None:
             return
+        if not isinstance(packet, pending.awaits):
+            raise RemoteProtocolError(
+                f"{type(packet).__name__.upper()} answers what awaits"
+                f" {pending.awaits.__name__.upper()}"
+            )
         # MQTT 3 has no codes in UNSUBACK.
         if packet.reason_codes or type(packet) is SubAck:
             codes = len(packet.reason_codes)

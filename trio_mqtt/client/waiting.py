@@ -128,11 +128,15 @@ Line = OrderedDict[Outgoing, None]  # in the order of asking; who waits in it ma
 class Pending:
     """A SUBSCRIBE or UNSUBSCRIBE that waits for its answer."""
 
-    __slots__ = ("_done", "answer", "count", "error", "on_answer")
+    __slots__ = ("_done", "answer", "awaits", "count", "error", "on_answer")
 
     def __init__(
-        self, count: int, on_answer: Callable[[SubAck | UnsubAck], None] | None = None
+        self,
+        awaits: type[SubAck | UnsubAck],
+        count: int,
+        on_answer: Callable[[SubAck | UnsubAck], None] | None = None,
     ) -> None:
+        self.awaits = awaits
         self.count = count  # topic filters in the request
         self.on_answer = on_answer
         self.answer: SubAck | UnsubAck | None = None

@@ -91,10 +91,18 @@ class Sender(Generic[T]):
         self.reserved.add(packet_id)
         return packet_id
 
+    # An answer to nothing is let pass: it may be a late one, to what was given up. One that does
+    # not fit what is on its way is a protocol error (MQTT 3.1.1 §4.8): that would hold its place
+    # for ever. Then nothing is changed.
+
     def on_puback(self, packet_id: int) -> T | None:
-        """PUBACK came: the item is done. None for an identifier that is not in flight."""
+        """PUBACK came: the item is done. None for an identifier that is not in use.
+
+        Raises RemoteProtocolError for what awaits PUBREC or PUBCOMP.
+        """
         entry = self.in_flight.get(packet_id)
         if entry is None:
+            self._expect_not_released(packet_id)
             return None
         if entry[0] != 1:
             raise RemoteProtocolError("PUBACK answers a message of QoS 2")
@@ -103,7 +111,7 @@ class Sender(Generic[T]):
         return entry[1]
 
     def on_pubacks(self, packet_ids: Iterable[int]) -> None:
-        """Several PUBACK packets came."""
+        """Several PUBACK packets came. Raises as `on_puback` does; those before hold."""
         in_flight = self.in_flight
         for packet_id in packet_ids:
             entry = in_flight.get(packet_id)
@@ -112,17 +120,29 @@ class Sender(Generic[T]):
                     raise RemoteProtocolError("PUBACK answers a message of QoS 2")
                 del in_flight[packet_id]
                 self.quota += 1
+            else:
+                self._expect_not_released(packet_id)
+
+    def _expect_not_released(self, packet_id: int) -> None:
+        if packet_id in self.released:
+            raise RemoteProtocolError("PUBACK answers a PUBREL")
 
     def on_pubrec(self, packet_id: int, reason_code: ReasonCode) -> tuple[T | None, bool]:
         """PUBREC came: the item, and whether PUBREL is to be sent for it.
 
-        A failure ends the delivery (§4.3.3). A PUBREC for an identifier that is not in flight
-        gives (None, False): the answer is PUBREL with PACKET_IDENTIFIER_NOT_FOUND.
+        A failure ends the delivery (§4.3.3). A PUBREC for an identifier that is not in use
+        gives (None, False): the answer is PUBREL with PACKET_IDENTIFIER_NOT_FOUND, unless PUBREC
+        says failure. Raises RemoteProtocolError for what awaits PUBACK, and for a failure of what
+        was accepted before.
         """
         entry = self.in_flight.get(packet_id)
         if entry is None:
+            if packet_id not in self.released:
+                return None, False
+            if reason_code >= 0x80:
+                raise RemoteProtocolError("PUBREC refuses a message that it has accepted")
             # The peer repeats PUBREC when it never saw PUBREL: it gets it again.
-            return self.released.get(packet_id), packet_id in self.released
+            return self.released[packet_id], True
         if entry[0] != 2:
             raise RemoteProtocolError("PUBREC answers a message of QoS 1")
         del self.in_flight[packet_id]
@@ -133,8 +153,13 @@ class Sender(Generic[T]):
         return entry[1], True
 
     def on_pubcomp(self, packet_id: int) -> T | None:
-        """PUBCOMP came: the item is done. None for an identifier that was not released."""
+        """PUBCOMP came: the item is done. None for an identifier that is not in use.
+
+        Raises RemoteProtocolError for what awaits PUBACK or PUBREC.
+        """
         if packet_id not in self.released:
+            if packet_id in self.in_flight:
+                raise RemoteProtocolError("PUBCOMP answers a PUBLISH")
             return None
         self.quota += 1
         return self.released.pop(packet_id)
