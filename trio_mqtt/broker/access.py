@@ -163,7 +163,9 @@ class AccessRules(Protocol):
     """Rules that are asked without waiting, as an access file's are.
 
     The answers are remembered for each session and topic until the rules are said to have changed
-    (`Broker.rules_changed`), so they must depend on nothing else.
+    (`Broker.rules_changed`), so they must depend on nothing else. Rules that also have a method
+    `explain(action, client, topic)` say by it, for the log, what decided; `action` is "publish",
+    "subscribe" or "receive".
     """
 
     def may_publish(self, client: ClientInfo, topic: str) -> bool:

@@ -27,6 +27,7 @@ from trio_mqtt.broker.events import Watch, Watchers
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.locks import Locks
 from trio_mqtt.broker.options import BrokerOptions, check_reference
+from trio_mqtt.broker.refusals import RefusalLog, RefusedAction
 from trio_mqtt.broker.retained import RetainedMessages
 from trio_mqtt.broker.router import Router
 from trio_mqtt.broker.security import (
@@ -84,7 +85,7 @@ class Broker:
         self.retained = RetainedMessages(
             limits.maximum_retained_messages, limits.maximum_retained_bytes
         )
-        self.locks = Locks(security or Security(), limits)
+        self.locks = Locks(security or Security(), limits, RefusalLog(self.timers))
         self.sessions = Sessions(self)
         self._system_topics: SystemTopics | None = None
         # Where the broker listens, with the ports that it got.
@@ -208,10 +209,17 @@ class Broker:
                 self.sessions.check_subscriptions(session)
             await trio.lowlevel.checkpoint()
 
-    def count_refused(self, session: Session, messages: Sequence[Publish] | PublishRun) -> None:
+    def count_refused(
+        self,
+        session: Session,
+        messages: Sequence[Publish] | PublishRun,
+        action: RefusedAction = "publish",
+    ) -> None:
         """A client published what it may not: the messages go nowhere."""
         self.statistics.messages_received += len(messages)
         self.statistics.messages_dropped += len(messages)
+        if session.permissions is not None:
+            session.permissions.tell_refused(action, messages)
         if MessageRefused in self.followers.wanted:
             for message in messages if isinstance(messages, Sequence) else messages.messages:
                 self.followers.tell(
@@ -259,6 +267,7 @@ class Broker:
         if self._connections:
             await self._all_gone.wait()
         self.followers.end()
+        self.locks.refusals.close()
 
     def _anything_waits(self) -> bool:
         """Whether a message is on its way to a client that is connected."""

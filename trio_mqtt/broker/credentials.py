@@ -129,7 +129,7 @@ class Credentials:
             return AuthenticationRefused(ReasonCode.BAD_USER_NAME_OR_PASSWORD, str(error))
         return Identity(
             replace(client, username=claims.username, authenticated=True),
-            rules=None if claims.rules is None else FileRules(claims.rules),
+            rules=None if claims.rules is None else FileRules(claims.rules, "its token"),
             expires_at=claims.expires_at,
         )
 

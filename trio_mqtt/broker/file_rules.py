@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trio_mqtt.broker.access import ClientInfo
     from trio_mqtt.broker.access_rules import Action, Rules
+    from trio_mqtt.broker.rule_tree import Decision
 
 
 class FileRules:
@@ -15,10 +16,12 @@ class FileRules:
     Others could be anybody's: who has such a one is anonymous there.
     """
 
-    __slots__ = ("_rules",)
+    __slots__ = ("_rules", "_source")
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, source: str = "the rules") -> None:
+        """`source` says in the log where the rules are written."""
         self._rules = rules
+        self._source = source
 
     def may_publish(self, client: ClientInfo, topic: str) -> bool:
         return self._allows("publish", client, topic)
@@ -29,9 +32,15 @@ class FileRules:
     def may_receive(self, client: ClientInfo, topic: str) -> bool:
         return self._allows("receive", client, topic)
 
+    def explain(self, action: Action, client: ClientInfo, topic: str) -> str:
+        """The rule that decides, for the log."""
+        return f"{self._source}, {self._decide(action, client, topic).text}"
+
     def _allows(self, action: Action, client: ClientInfo, topic: str) -> bool:
+        return self._decide(action, client, topic).allowed
+
+    def _decide(self, action: Action, client: ClientInfo, topic: str) -> Decision:
         username = client.username if client.authenticated else None
-        decision = self._rules.decide(
+        return self._rules.decide(
             action, client_id=client.client_id, username=username, topic=topic
         )
-        return decision.allowed

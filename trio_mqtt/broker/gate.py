@@ -28,6 +28,7 @@ from trio_mqtt.protocol.topics import topic_filter_problem, topic_name_problem
 if TYPE_CHECKING:
     from trio_mqtt.broker.batch import Batch
     from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.refusals import RefusedAction
     from trio_mqtt.broker.session import Session
 
 logger = logging.getLogger("trio_mqtt.broker")
@@ -107,6 +108,7 @@ class Gate:
             return packet
         if isinstance(decided, Publish):
             return decided
+        self._tell_refused("publish", packet.topic, decided)
         code = decided.reason_code
         if code not in ALLOWED[PacketType.PUBACK]:
             code = ReasonCode.NOT_AUTHORIZED
@@ -136,10 +138,20 @@ class Gate:
                 sent.append(message)
             elif isinstance(decided, Publication):
                 sent.append(_packet(decided, 0))
+            else:
+                self._tell_refused("receive", message.topic, decided)
         return sent
 
     async def _subscribe(self, request: SubscriptionRequest) -> SubscriptionRequest | AccessRefused:
-        return await self._ask(self._hooks.authorize_subscribe, request, _subscription_problem)
+        decided = await self._ask(self._hooks.authorize_subscribe, request, _subscription_problem)
+        if isinstance(decided, AccessRefused):
+            self._tell_refused("subscribe", request.topic_filter, decided)
+        return decided
+
+    def _tell_refused(self, action: RefusedAction, topic: str, decided: AccessRefused) -> None:
+        reason = decided.reason or decided.reason_code.sentence
+        refusals = self._connection.broker.locks.refusals
+        refusals.record(self._client, action, topic, rule=f"the program's hook: {reason}")
 
     async def _ask(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.access import AccessRefused
+from trio_mqtt.broker.access import AccessRefused, ClientInfo
 from trio_mqtt.broker.authentication import (
     Authenticated,
     Authentication,
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Connection
 
 NO_WILL = "the client may not publish its will"
+# Answers that refuse nobody, but send to another server.
+_ELSEWHERE = (ReasonCode.USE_ANOTHER_SERVER, ReasonCode.SERVER_MOVED)
 
 
 async def receive_first(connection: Connection) -> list[Packet]:
@@ -61,13 +63,18 @@ async def authenticate(connection: Connection, connect: Connect) -> ConnAck | No
     method = connect.properties.get("authentication_method")
     if method is None:
         if connection.broker.authentication_required:
-            return _refusal(
-                ReasonCode.NOT_AUTHORIZED, "this broker asks for an authentication method"
+            return _refused(
+                connection,
+                connect,
+                ReasonCode.NOT_AUTHORIZED,
+                "this broker asks for an authentication method",
             )
         return await _admit(connection, connect, None)
     authenticator = connection.broker.authenticators.get(method)
     if authenticator is None:
-        return _refusal(
+        return _refused(
+            connection,
+            connect,
             ReasonCode.BAD_AUTHENTICATION_METHOD,
             "this broker does not offer that authentication method",
         )
@@ -76,7 +83,7 @@ async def authenticate(connection: Connection, connect: Connect) -> ConnAck | No
     if outcome is None:
         return None
     if not isinstance(outcome, Authenticated):
-        return _refusal(outcome.reason_code, outcome.reason)
+        return _refused(connection, connect, outcome.reason_code, outcome.reason)
     if outcome.username is not None:
         connection.username = outcome.username
     answer = await _admit(connection, connect, outcome)
@@ -94,17 +101,22 @@ async def _admit(
     broker = connection.broker
     identity = await Credentials(connection, connect).check(outcome)
     if isinstance(identity, AuthenticationRefused):
-        return _refusal(identity.reason_code, identity.reason)
+        return _refused(connection, connect, identity.reason_code, identity.reason)
     if connect.will is not None:
         refused = await _check_will(connection, connect, connect.will, identity)
         if refused is not None:
             return refused
     if not broker.locks.still_knows(identity):
         # The files were read again meanwhile. From here on that ends the connection.
-        return _refusal(ReasonCode.NOT_AUTHORIZED, "its password is no longer valid")
+        reason = "its password is no longer valid"
+        return _refused(connection, connect, ReasonCode.NOT_AUTHORIZED, reason)
     connection.username = identity.client.username
     connection.identity = identity
-    return await broker.sessions.accept(connection, connect)
+    answer = await broker.sessions.accept(connection, connect)
+    if answer.reason_code.is_failure and answer.reason_code not in _ELSEWHERE:
+        reason = answer.properties.get("reason_string", answer.reason_code.sentence)
+        broker.locks.refusals.record(identity.client, "connect", rule=reason)
+    return answer
 
 
 async def _check_will(
@@ -115,7 +127,10 @@ async def _check_will(
     if locks.hooks is not None and locks.asks_publish:
         decided = await Gate(connection, locks.hooks, identity.client).publish(will)
         if isinstance(decided, AccessRefused):
-            return _refusal(decided.reason_code, decided.reason or NO_WILL)
+            reason = decided.reason or NO_WILL
+            rule = f"the program's hook: {reason}"
+            locks.refusals.record(identity.client, "will", will.topic, rule=rule)
+            return _refusal(decided.reason_code, reason)
         if decided is not None:
             connect.will = will = Will(
                 decided.topic,
@@ -126,6 +141,7 @@ async def _check_will(
             )
     permissions = locks.permissions(identity.client, identity.rules)
     if permissions is not None and not permissions.may_publish(will.topic):
+        permissions.tell_refused("will", will.topic)
         return _refusal(ReasonCode.NOT_AUTHORIZED, NO_WILL)
     return None
 
@@ -151,6 +167,18 @@ def within_limit(connection: Connection, answer: ConnAck) -> bytes:
             "it accepts only packets that are too small for CONNACK",
             ReasonCode.PACKET_TOO_LARGE,
         ) from error
+
+
+def _refused(connection: Connection, connect: Connect, code: ReasonCode, reason: str) -> ConnAck:
+    """The answer to a client that is not let in, which the log has too."""
+    client = ClientInfo(
+        client_id=connect.client_id,
+        username=connection.username,
+        address=connection.stream.peer,
+        protocol_version=connect.protocol_version.text,
+    )
+    connection.broker.locks.refusals.record(client, "connect", rule=reason or code.sentence)
+    return _refusal(code, reason)
 
 
 def _refusal(code: ReasonCode, reason: str) -> ConnAck:

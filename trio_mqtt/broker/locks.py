@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access import AccessControl, AccessRules, ClientInfo, PasswordCheck
     from trio_mqtt.broker.credentials import Identity
     from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.refusals import RefusalLog
     from trio_mqtt.broker.tokens import TokenVerifier
     from trio_mqtt.transport.listen import Listen
 
@@ -28,12 +29,13 @@ logger = logging.getLogger("trio_mqtt.broker")
 class Locks:
     """Passwords, rules, tokens and hooks of one broker."""
 
-    def __init__(self, security: Security, limits: Limits) -> None:
+    def __init__(self, security: Security, limits: Limits, refusals: RefusalLog) -> None:
         self.security = security
         self.passwords: PasswordCheck | None = None
         self.tokens: TokenVerifier | None = security.tokens
         self.hooks: AccessControl | None = security.hooks
-        self.rules = RuleBook()
+        self.refusals = refusals
+        self.rules = RuleBook(refusals=refusals)
         # Hashing takes long: in few threads, so that the clients which are connected are served.
         self.hashing = trio.CapacityLimiter(limits.password_threads)
         self.asks_authenticate = self._overridden("authenticate")
@@ -116,7 +118,7 @@ def _read(security: Security) -> tuple[PasswordCheck | None, AccessRules | None]
 
         file = AccessFile.load(access)
         warnings += file.warnings
-        access = FileRules(file)
+        access = FileRules(file, file.path)
     if security.tokens is not None:
         security.tokens.reload()  # last: once all else is read, nothing can fail any more
         warnings += security.tokens.warnings

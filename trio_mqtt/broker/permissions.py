@@ -11,6 +11,7 @@ from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access import AccessRules, ClientInfo
+    from trio_mqtt.broker.refusals import RefusalLog, RefusedAction
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -24,10 +25,13 @@ Question = Callable[["ClientInfo", str], bool]
 class RuleBook:
     """The rules in force. Each change gives it another edition, and makes sessions ask again."""
 
-    __slots__ = ("edition", "rules")
+    __slots__ = ("edition", "refusals", "rules")
 
-    def __init__(self, rules: AccessRules | None = None) -> None:
+    def __init__(
+        self, rules: AccessRules | None = None, refusals: RefusalLog | None = None
+    ) -> None:
         self.rules = rules
+        self.refusals = refusals
         self.edition = 0
 
     def changed(self) -> None:
@@ -42,6 +46,20 @@ def answer(question: Question, client: ClientInfo, topic: str) -> bool:
     except Exception:
         logger.exception("The access rules failed for %r", client.client_id)
         return False
+
+
+def rule_that_decides(
+    rules: AccessRules | None, action: RefusedAction, client: ClientInfo, topic: str
+) -> str:
+    """What decided that a client may not do something, in words for the log."""
+    explain = getattr(rules, "explain", None)
+    if explain is None:
+        return "no rules" if rules is None else "the program's rules"
+    try:
+        return str(explain("publish" if action == "will" else action, client, topic))
+    except Exception:
+        logger.exception("The access rules failed for %r", client.client_id)
+        return "rules that failed"
 
 
 class Permissions:
@@ -85,6 +103,30 @@ class Permissions:
             return True
         shared = parse_shared(topic_filter)
         return self._ask(rules.may_subscribe, shared[1] if shared else topic_filter, None)
+
+    @property
+    def tells_deliveries(self) -> bool:
+        """Whether the log has deliveries that are refused."""
+        return self.book.refusals is not None and self.book.refusals.has_deliveries
+
+    def tell_refused(
+        self, action: RefusedAction, refused: str | Sequence[Publish] | PublishRun, count: int = 1
+    ) -> None:
+        """Say in the log that the client may not do something with a topic, or with messages."""
+        log, client, rules = self.book.refusals, self.client, self._rules
+        if log is None:
+            return
+
+        def rule(topic: str) -> str:
+            return rule_that_decides(rules, action, client, topic)
+
+        if isinstance(refused, str):
+            log.record(client, action, refused, rule=lambda: rule(refused), count=count)
+        elif isinstance(refused, PublishRun):
+            topic, count = refused.topic, len(refused)
+            log.record(client, action, topic, rule=lambda: rule(topic), count=count)
+        else:
+            log.record_messages(client, action, refused, rule)
 
     @property
     def _rules(self) -> AccessRules | None:

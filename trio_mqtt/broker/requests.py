@@ -211,6 +211,7 @@ class Requests:
             return unoffered
         permissions = session.permissions
         if permissions is not None and not permissions.may_subscribe(options.topic_filter):
+            permissions.tell_refused("subscribe", options.topic_filter)
             return ReasonCode.NOT_AUTHORIZED, "the client may not subscribe to this filter"
         if session.retained_waiting > limits.maximum_queued_messages:
             return ReasonCode.QUOTA_EXCEEDED, "too many retained messages wait for this client"

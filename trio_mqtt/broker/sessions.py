@@ -218,7 +218,7 @@ class Sessions:
             del properties["will_delay_interval"]
         message = Publish(will.topic, will.payload, will.qos, will.retain, properties=properties)
         if session.permissions is not None and not session.permissions.may_publish(will.topic):
-            self._broker.count_refused(session, [message])
+            self._broker.count_refused(session, [message], "will")
             return
         now = trio.current_time()
         batch = Batch([message], sender=session, received_at=now)
@@ -339,6 +339,8 @@ class Sessions:
             if allowed:
                 router.add(subscription)
                 continue
+            if permissions is not None:
+                permissions.tell_refused("subscribe", subscription.topic_filter)
             router.remove(subscription)
             group = subscription.group
             for _, batch in subscription.withdraw():

@@ -327,6 +327,7 @@ class Subscription:
     def _permitted(self, permissions: Permissions, batch: Batch) -> Batch | None:
         """The current batch without what the client may not receive; None if nothing is left."""
         allowed: list[Publish] = []
+        messages: Sequence[Publish] = ()
         if batch.topic is None:
             messages = batch.messages[self._at :]
             allowed = [message for message in messages if permissions.may_receive(message.topic)]
@@ -334,6 +335,12 @@ class Subscription:
         if not refused:
             return batch
         self._refused(refused)
+        if permissions.tells_deliveries:
+            if batch.topic is not None:
+                permissions.tell_refused("receive", batch.topic, refused)
+            else:
+                rest = [each for each in messages if not permissions.may_receive(each.topic)]
+                permissions.tell_refused("receive", rest)
         current = self._current
         return None if current is None else self._replace(current[0], batch, allowed)
 

@@ -1,0 +1,40 @@
+"""Where clients come from, as bounds and fairness count it: by address, IPv6 by its /64."""
+
+from __future__ import annotations
+
+import ipaddress
+
+_IPV6_HOST = 64  # bits of a network that one customer has; each address of it is free to take
+_NEIGHBOURS = {4: 24, 6: 48}  # bits that addresses of one network share
+
+
+def source_of(peer: str) -> str:
+    """The address in HOST:PORT, without the port, or the /64 that it is in.
+
+    A process of this machine counts as its user; what is no address at all is as it is.
+    """
+    return _network(peer, 32, _IPV6_HOST)
+
+
+def neighbourhood_of(peer: str) -> str:
+    """The network that a source is in: the /24 of IPv4, the /48 of IPv6."""
+    return _network(peer, _NEIGHBOURS[4], _NEIGHBOURS[6])
+
+
+def _network(peer: str, bits4: int, bits6: int) -> str:
+    host = peer
+    if peer.startswith("["):
+        host = peer[1:].partition("]")[0]
+    elif peer.count(":") == 1:
+        host = peer.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host.partition(" of ")[2] or host  # a process of this machine: its user
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            return str(ipaddress.ip_network((address, bits6), strict=False))
+        address = address.ipv4_mapped
+    if bits4 == 32:
+        return str(address)
+    return str(ipaddress.ip_network((address, bits4), strict=False))
