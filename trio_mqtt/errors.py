@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from trio_mqtt.protocol.reason_codes import ReasonCode
+
+E = TypeVar("E", bound=BaseException)
 
 
 class MqttError(Exception):
@@ -22,6 +26,20 @@ class RemoteProtocolError(MqttError):
     def __init__(self, message: str, reason_code: ReasonCode = ReasonCode.PROTOCOL_ERROR) -> None:
         super().__init__(message)
         self.reason_code = reason_code
+
+
+def without_frames(error: E) -> E:
+    """The error as it can be kept with what it tells of.
+
+    Its traceback, and those of its causes, hold the frames that they went through, and these all
+    that was in them: often the error itself, so that each would keep the other.
+    """
+    one: BaseException | None = error
+    while one is not None:
+        before = one.__cause__ or one.__context__
+        one.__traceback__ = one.__cause__ = one.__context__ = None
+        one = before
+    return error
 
 
 class MalformedPacketError(RemoteProtocolError):

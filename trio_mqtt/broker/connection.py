@@ -25,7 +25,7 @@ from trio_mqtt.broker.requests import Requests
 from trio_mqtt.broker.screening import Refused, screen_for
 from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.subscription import Subscription
-from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, without_frames
 from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ServerConnection, State
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
@@ -122,7 +122,10 @@ class Connection:
         """Serve the client until either side ends it. Whatever goes wrong ends only this one."""
         self._reader = trio.lowlevel.current_task()
         if not self.broker.enter(self):
-            await self.stream.aclose()
+            try:
+                await self.stream.aclose()
+            finally:
+                self._let_go()
             return
         try:
             async with trio.open_nursery() as nursery:
@@ -162,6 +165,7 @@ class Connection:
                 await self.writer.finish()
             finally:
                 self.broker.leave(self)
+                self._let_go()
 
     def failed(self) -> None:
         """A defect of the broker, met by one client: the others go on."""
@@ -318,8 +322,10 @@ class Connection:
                     self.process(packets, session)
                 if self.ended:
                     return
-            if protocol.violation is not None:
-                raise protocol.violation
+            violation = protocol.violation
+            if violation is not None:
+                self.end(violation.reason_code, str(violation))
+                return
             if writer.congested:
                 # Once, not until all is written: those who deliver wait for the same, and none of
                 # them must keep the client from being heard.
@@ -327,6 +333,8 @@ class Connection:
                 await writer.wait_for_progress()
                 self._held_back = False
                 self._last_received = current_time()
+            # A client that says nothing more must not occupy what it said last.
+            packets, only, data = (), None, None
             await readable()
             if self.ended:
                 return  # the session is another's, or gone: nothing may be done for it any more
@@ -395,7 +403,7 @@ class Connection:
                         session.sender.on_puback(packet.packet_id)
                 except RemoteProtocolError as error:
                     # What came before it still counts, as QoS 2 has been noted as received.
-                    self.protocol.violation = error
+                    self.protocol.violation = without_frames(error)
                     break
             elif isinstance(packet, PublishRun):
                 messages += packet.messages
@@ -531,6 +539,7 @@ class Connection:
         self._cancel_deadline()
         if self._expiry is not None:
             self._expiry.cancel()
+        self.protocol.forget_unfinished()
         session = self.session
         if session is not None:
             self.broker.sessions.release(self, session)
@@ -540,6 +549,14 @@ class Connection:
         else:
             self.broker.record(ClientRefused(self.client_id, self.stream.peer, self.reason))
         logger.info("%r (%s): %s", self.client_id, self.stream.peer, self.reason or "goodbye")
+
+    def _let_go(self) -> None:
+        """All has ended: what refers back to this connection goes.
+
+        So it is freed with its last reference, and nothing of it waits for the collector.
+        """
+        self.authentication = self.gate = self._reader = None
+        del self.writer, self.requests, self._acks
 
     # -- the client's receive maximum -----------------------------------------------------------
 

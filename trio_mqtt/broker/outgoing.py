@@ -155,4 +155,6 @@ class Writer:
             with trio.CancelScope(shield=True):
                 while self._writing:
                     await self._all_written.park()
+        self._broken = True
+        self._pending.clear()  # closing may take its time
         await self._stream.aclose()

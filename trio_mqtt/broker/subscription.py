@@ -229,6 +229,7 @@ class Subscription:
         self._incoming.close()
         if self._idle is not None:
             self._wake(self._idle)
+        del self.target  # it refers back, and each would keep the other
         return waiting
 
     def withdraw(self) -> list[tuple[Target, Batch]]:
@@ -290,6 +291,7 @@ class Subscription:
                 size += self._prepare(connection, current, ready)
             if ready:
                 writer.write(ready[0] if len(ready) == 1 else b"".join(ready))
+                ready.clear()  # who waits for more must not hold what was sent
             if self._current is not None:
                 await connection.wait_for_quota(self.session)
             elif size >= JOIN:

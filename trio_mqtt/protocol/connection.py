@@ -153,6 +153,10 @@ class _Connection:
                 break
         return packets
 
+    def forget_unfinished(self) -> None:
+        """Nothing more is received: let go of what has come of a packet that has no end."""
+        self._decoder.forget_unfinished()
+
     def _check(self, packet: Packet) -> RemoteProtocolError | None:
         raise AssertionError("each end checks what it receives")
 

@@ -7,6 +7,7 @@ import struct
 from trio_mqtt.errors import (
     MalformedPacketError,
     RemoteProtocolError,
+    without_frames,
 )
 from trio_mqtt.protocol.packet_decoding import check_response_topic, decode_packet
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
@@ -93,13 +94,18 @@ class PacketDecoder:
         try:
             used = self._decode(data, packets)
         except RemoteProtocolError as error:
-            self.violation = error
+            self.violation = without_frames(error)
             return packets
         if used < len(data):
             rest = data[used:] if used else data
             self._chunks.append(rest)
             self._held = len(rest)
         return packets
+
+    def forget_unfinished(self) -> None:
+        """Nothing more will come: let go of what has come of a packet that has no end."""
+        self._chunks.clear()
+        self._held = self.wanted = 0
 
     def _decode(self, data: bytes, packets: list[Packet]) -> int:
         """Append the complete packets in `data`; return how many bytes they took."""

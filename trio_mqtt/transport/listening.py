@@ -109,6 +109,7 @@ class Listener:
                 continue
             exhausted = False
             nursery.start_soon(handle, stream)
+            del stream, connected  # they are not this task's, which may wait for long
 
     def _stream(self, connected: socket.socket, peer: object) -> ByteStream:
         try:

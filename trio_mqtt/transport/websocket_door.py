@@ -13,6 +13,7 @@ from wsproto.events import AcceptConnection, RejectConnection, RejectData, Reque
 from wsproto.handshake import H11Handshake
 from wsproto.utilities import RemoteProtocolError
 
+from trio_mqtt.errors import without_frames
 from trio_mqtt.transport.networks import Networks
 from trio_mqtt.transport.streams import RefusedAtDoor
 
@@ -60,6 +61,7 @@ class WebSocketDoor:
             self._handshake.receive_data(head + end)
             events = list(self._handshake.events())
         except (RemoteProtocolError, UnicodeError) as error:
+            without_frames(error)  # they refer to each other in a circle
             hint = getattr(error, "event_hint", None)
             code = hint.status_code if isinstance(hint, RejectConnection) else _BAD_REQUEST
             headers = list(hint.headers) if isinstance(hint, RejectConnection) else []

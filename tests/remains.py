@@ -1,0 +1,34 @@
+"""What lives of a broker: for tests that what has ended does not wait for the collector."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_ROOMS = ("trio_mqtt.broker.", "trio_mqtt.transport.")
+_PROTOCOL = frozenset({"ServerConnection", "Sender", "Receiver"})
+# Cancelled timers stay until there are many of them, and refer to nothing.
+_KEPT = frozenset({"Timer"})
+
+
+def living() -> Counter[str]:
+    """How many objects there are of each class of the broker, those in cycles included."""
+    return Counter(
+        kind.__name__
+        for kind in map(type, gc.get_objects())
+        if (kind.__module__.startswith(_ROOMS) and kind.__name__ not in _KEPT)
+        or (kind.__name__ in _PROTOCOL and kind.__module__.startswith("trio_mqtt.protocol."))
+    )
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Only reference counting frees what is no longer used."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
