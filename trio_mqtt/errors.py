@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 E = TypeVar("E", bound=BaseException)
@@ -50,13 +51,17 @@ class MalformedPacketError(RemoteProtocolError):
 
 
 class UnsupportedVersionError(RemoteProtocolError):
-    """CONNECT asks for a protocol level that is not known (MQTT 5.0 §3.1.2.2)."""
+    """CONNECT asks for a protocol level that is not known (MQTT 5.0 §3.1.2.2).
 
-    def __init__(self, level: int) -> None:
+    `answer_version` is the version in whose form to answer, as the peer will understand it.
+    """
+
+    def __init__(self, level: int, answer_version: ProtocolVersion) -> None:
         super().__init__(
             f"protocol level {level} is not supported", ReasonCode.UNSUPPORTED_PROTOCOL_VERSION
         )
         self.level = level
+        self.answer_version = answer_version
 
 
 class InvalidUrlError(MqttError, ValueError):

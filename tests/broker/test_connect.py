@@ -36,7 +36,7 @@ NO_CONNECT = {
     "an HTTP request": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a CONNECT that claims too much": b"\x10\xff\xff\xff\x7f\x00\x04MQTT",
     "a CONNECT with a length of five bytes": b"\x10\xff\xff\xff\xff\x01",
-    "a CONNECT with flags": b"\x11\x0d\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x00",
+    "a CONNECT with flags": b"\x11\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00",
     "another protocol": b"\x10\x0c\x00\x04HTTP\x04\x02\x00\x00\x00\x00",
     "the reserved flag": b"\x10\x0c\x00\x04MQTT\x04\x03\x00\x00\x00\x00",
     "will QoS without a will": b"\x10\x0c\x00\x04MQTT\x04\x0a\x00\x00\x00\x00",
@@ -64,6 +64,104 @@ async def test_what_is_no_connect_is_closed_at_once_without_a_word(
     assert len(broker.sessions) == 0
 
 
+def _connect_5(flags: int, rest: bytes, first: int = 0x10) -> bytes:
+    body = b"\x00\x04MQTT\x05" + bytes((flags,)) + b"\x00\x00" + rest
+    return bytes((first, len(body))) + body
+
+
+MALFORMED = ReasonCode.MALFORMED_PACKET
+# What breaks the rules after it has named MQTT 5, the code that answers, and whether words can:
+# not where the properties cannot be read, which say how large an answer may be.
+NOT_RIGHT = {
+    "flags of the packet": (_connect_5(2, b"\0\0\x01c", first=0x11), MALFORMED, True),
+    "the reserved flag": (_connect_5(3, b"\0\0\x01c"), MALFORMED, True),
+    "will QoS without a will": (_connect_5(0x0A, b"\0\0\x01c"), MALFORMED, True),
+    "will QoS 3": (_connect_5(0x1E, b"\0\0\x01c\0\0\x01w\0\0"), MALFORMED, True),
+    "a wildcard in the will's topic": (
+        _connect_5(6, b"\0\0\x01c\0\0\x01#\0\0"), MALFORMED, True,
+    ),
+    "no topic for the will": (_connect_5(6, b"\0\0\x01c\0\0\0\0\0"), MALFORMED, True),
+    "a wildcard where the will wants its response": (
+        _connect_5(6, b"\0\0\x01c\x04\x08\0\x01+\0\x01w\0\0"), MALFORMED, True,
+    ),
+    "no UTF-8 in the identifier": (_connect_5(2, b"\0\0\x02\xed\xa0"), MALFORMED, True),
+    "an identifier that ends early": (_connect_5(2, b"\0\0\x02c"), MALFORMED, True),
+    "more than announced": (_connect_5(2, b"\0\0\x01cx"), MALFORMED, True),
+    "no property length": (_connect_5(2, b""), MALFORMED, False),
+    "an unknown property": (_connect_5(2, b"\x02\x7f\x01\0\x01c"), MALFORMED, False),
+    "a property length of five bytes": (
+        _connect_5(2, b"\xff\xff\xff\xff\x01\0\x01c"), MALFORMED, False,
+    ),
+    "receive maximum 0": (
+        _connect_5(2, b"\x03\x21\0\0\0\x01c"), ReasonCode.PROTOCOL_ERROR, False,
+    ),
+    "a property twice": (
+        _connect_5(2, b"\x06\x21\0\x01\x21\0\x01\0\x01c"), ReasonCode.PROTOCOL_ERROR, False,
+    ),
+    "authentication data without a method": (
+        _connect_5(2, b"\x04\x16\0\x01x\0\x01c"), ReasonCode.PROTOCOL_ERROR, True,
+    ),
+    "a property of another packet": (
+        _connect_5(2, b"\x03\x23\0\x01\0\x01c"), ReasonCode.PROTOCOL_ERROR, False,
+    ),
+    "a claim of too much": (
+        b"\x10\xff\xff\xff\x7f\x00\x04MQTT\x05", ReasonCode.PACKET_TOO_LARGE, False,
+    ),
+    "too much that begins well": (
+        b"\x10\xff\xff\xff\x7f\x00\x04MQTT\x05\x02\0\0\0", ReasonCode.PACKET_TOO_LARGE, True,
+    ),
+    "words that are not wanted": (_connect_5(3, b"\x02\x17\0\0\x01c"), MALFORMED, False),
+    "words for which is no room": (_connect_5(3, b"\x05\x27\0\0\0\x08\0\x01c"), MALFORMED, False),
+}  # fmt: skip
+
+
+@pytest.mark.normative("MQTT-3.1.4-1", "MQTT-3.1.2-3", "MQTT-4.13.1-1", "MQTT-4.13.2-1")
+@pytest.mark.normative("MQTT-3.1.2-24", "MQTT-4.7.3-1", "MQTT-3.1.3-11", "MQTT-3.3.2-14")
+@pytest.mark.parametrize("name", NOT_RIGHT)
+async def test_a_connect_of_version_5_that_is_not_right_is_answered(
+    opened: Opened, broker: Broker, name: str
+) -> None:
+    data, code, in_words = NOT_RIGHT[name]
+    client = opened()
+    before = trio.current_time()
+    await client.send(data)
+    answer = await client.expect(ConnAck)
+    assert (answer.reason_code, answer.session_present) == (code, False)
+    assert ("reason_string" in answer.properties) is in_words
+    await client.expect_closed()
+    assert trio.current_time() == before
+    assert not broker._connections
+    assert len(broker.sessions) == 0
+
+
+@pytest.mark.normative("MQTT-3.1.2-24")
+async def test_no_answer_comes_to_who_has_no_room_for_it(opened: Opened) -> None:
+    client = opened()
+    await client.send(_connect_5(3, b"\x05\x27\0\0\0\x04\0\x01c"))
+    await client.expect_closed()
+
+
+@pytest.mark.parametrize(
+    ("flags", "rest"),
+    [
+        (0x03, b""),  # bit 0 is "not used"
+        (0x2A, b""),  # without a will, its QoS and RETAIN flags are disregarded
+        (0x1B, b""),
+        (0x07, b"\0\x01w\0\0"),
+    ],
+)
+async def test_flags_that_version_3_1_does_not_use_mean_nothing(
+    opened: Opened, broker: Broker, flags: int, rest: bytes
+) -> None:
+    client = opened(V31)
+    body = b"\0\x06MQIsdp\x03" + bytes((flags,)) + b"\0\x3c\0\x01c" + rest
+    await client.send(bytes((0x10, len(body))) + body)
+    assert (await client.expect(ConnAck)).reason_code == ReasonCode.SUCCESS
+    session = broker.sessions._sessions["c"]
+    assert (session.will is not None) is bool(rest)
+    await client.ping()
+
+
 async def test_twenty_thousand_user_properties_are_refused(opened: Opened, broker: Broker) -> None:
     many = b"\x26\x00\x01a\x00\x01b" * 18_000
     client = opened()
@@ -74,6 +172,7 @@ async def test_twenty_thousand_user_properties_are_refused(opened: Opened, broke
     body += many + b"\x00\x00"
     head = bytes([0x10, len(body) & 127 | 128, len(body) >> 7 & 127 | 128, len(body) >> 14])
     await client.send(head + body)
+    assert await client.expect(ConnAck) == ConnAck(reason_code=ReasonCode.QUOTA_EXCEEDED)
     await client.expect_closed()
 
 
@@ -116,7 +215,13 @@ async def test_a_connect_byte_by_byte_is_accepted_in_time_only(opened: Opened) -
         (b"MQTT", 3, b"\x20\x02\x00\x01"),
         (b"MQTT", 6, b"\x20\x03\x00\x84\x00"),
         (b"MQTT", 99, b"\x20\x03\x00\x84\x00"),
+        (b"MQTT", 0x7F, b"\x20\x03\x00\x84\x00"),
+        (b"MQTT", 0x83, b"\x20\x02\x00\x01"),  # a bridge on trial
+        (b"MQTT", 0x84, b"\x20\x02\x00\x01"),
         (b"MQIsdp", 4, b"\x20\x02\x00\x01"),
+        (b"MQIsdp", 5, b"\x20\x02\x00\x01"),
+        (b"MQIsdp", 6, b"\x20\x02\x00\x01"),
+        (b"MQIsdp", 0x83, b"\x20\x02\x00\x01"),
     ],
 )
 async def test_an_unknown_protocol_level_is_answered(

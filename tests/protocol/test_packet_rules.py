@@ -6,7 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from trio_mqtt.errors import LocalProtocolError, MalformedPacketError, RemoteProtocolError
+from trio_mqtt.errors import (
+    LocalProtocolError,
+    MalformedPacketError,
+    RemoteProtocolError,
+    UnsupportedVersionError,
+)
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
@@ -172,12 +177,17 @@ def test_a_password_without_a_user_name_is_only_for_version_5(decode: Decode) ->
 @pytest.mark.normative_v311("MQTT-3.1.2-2")
 @pytest.mark.parametrize(
     ("name", "level"),
-    [("MQTT", 0), ("MQTT", 3), ("MQTT", 6), ("MQTT", 0x84), ("MQTT", 255), ("MQIsdp", 4)],
-)
+    [
+        ("MQTT", 0), ("MQTT", 3), ("MQTT", 6), ("MQTT", 0x84), ("MQTT", 255), ("MQIsdp", 4),
+        ("MQIsdp", 6),
+    ],
+)  # fmt: skip
 def test_another_protocol_level_is_told_apart(name: str, level: int, decode: Decode) -> None:
     data = connect(level, 2, b"\0\0", string(name))
     error = refusal(data, V5, decode)
     assert error.reason_code == ReasonCode.UNSUPPORTED_PROTOCOL_VERSION
+    assert isinstance(error, UnsupportedVersionError)
+    assert error.answer_version == (V5 if (name, level) == ("MQTT", 6) else V311)
 
 
 @pytest.mark.normative("MQTT-3.1.2-1")

@@ -14,7 +14,7 @@ from trio_mqtt.broker.credentials import Credentials, Identity
 from trio_mqtt.broker.gate import Gate
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
 from trio_mqtt.protocol.encoding import encode
-from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
+from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import ConnAck, Connect, Packet, Will
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 
@@ -46,12 +46,15 @@ async def receive_first(connection: Connection) -> list[Packet]:
 
 
 def _refuse_violation(connection: Connection, error: RemoteProtocolError) -> None:
-    """A first packet that is no CONNECT: closed without a word, unless the words are known."""
+    """A first packet that is no right CONNECT: closed without a word, unless those are known."""
     if isinstance(error, UnsupportedVersionError):
-        # Clients of later versions are answered as MQTT 5 says, others in the words of 3.1.1.
-        version = ProtocolVersion.V5 if error.level > 5 else ProtocolVersion.V311
         # Without words: what it said about them, and about its limits, is not understood.
-        connection.writer.write(encode(ConnAck(reason_code=error.reason_code), version))
+        answer = encode(ConnAck(reason_code=error.reason_code), error.answer_version)
+    else:
+        code = allowed(error.reason_code, PacketType.CONNACK)
+        answer = connection.protocol.refusal(code, str(error))
+    if answer:
+        connection.writer.write(answer)
     connection.lost(str(error))
 
 

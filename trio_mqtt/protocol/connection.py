@@ -339,6 +339,28 @@ class ServerConnection(_Connection):
                 ReasonCode.PACKET_TOO_LARGE,
             )
 
+    def refusal(self, reason_code: ReasonCode, reason: str) -> bytes:
+        """The bytes that answer a CONNECT that is not right (MQTT 5.0 §3.1.4, §4.13).
+
+        None at all where it names no version whose CONNACK has a code for it. The reason in words
+        is left out where its properties cannot be read: they say how large a packet may be.
+        """
+        if self._decoder.violation is None or self._decoder.version != ProtocolVersion.V5:
+            return b""
+        self.state = State.DISCONNECTED
+        properties: Properties = {}
+        opening = self._decoder.opening
+        if opening is not None:
+            self._learn(opening)
+            if reason and opening.get("request_problem_information", 1) == 1:
+                properties = {"reason_string": reason}
+        for attempt in (properties, NO_PROPERTIES):
+            try:
+                return self._encode(ConnAck(reason_code=reason_code, properties=attempt))
+            except LocalProtocolError:
+                continue
+        return b""
+
     def send(self, packet: Packet) -> bytes:
         """The bytes of a packet that the server may send now.
 

@@ -9,7 +9,11 @@ from trio_mqtt.errors import (
     RemoteProtocolError,
     without_frames,
 )
-from trio_mqtt.protocol.packet_decoding import check_response_topic, decode_packet
+from trio_mqtt.protocol.packet_decoding import (
+    check_response_topic,
+    decode_packet,
+    read_opening,
+)
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
     Connect,
@@ -19,7 +23,12 @@ from trio_mqtt.protocol.packets import (
     Publish,
     PublishRun,
 )
-from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, decode_properties
+from trio_mqtt.protocol.properties import (
+    NO_PROPERTIES,
+    Carrier,
+    Properties,
+    decode_properties,
+)
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER, Reader, decode_topic_name
 
@@ -53,6 +62,8 @@ class PacketDecoder:
         self.violation: RemoteProtocolError | None = None
         # The kind that the first packet must be of, or None: whoever uses this checks.
         self.first: PacketType | None = first
+        # Of a CONNECT that is refused: its properties, if they can be read, and `version` above.
+        self.opening: Properties | None = None
         self._maximum_later = maximum_packet_size_later
         self._runs = runs
         # The topic of the last PUBLISH, with its length as bytes, and decoded: most messages have
@@ -95,6 +106,8 @@ class PacketDecoder:
             used = self._decode(data, packets)
         except RemoteProtocolError as error:
             self.violation = without_frames(error)
+            if self.first is PacketType.CONNECT and data[0] >> 4 == PacketType.CONNECT:
+                self.version, self.opening = read_opening(data)
             return packets
         if used < len(data):
             rest = data[used:] if used else data

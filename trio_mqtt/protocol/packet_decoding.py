@@ -60,18 +60,46 @@ def decode_packet(first: int, body: bytes, version: ProtocolVersion | None) -> P
     return packet
 
 
-def _decode_connect(reader: Reader, _version: ProtocolVersion) -> Connect:
+def _protocol_version(reader: Reader) -> ProtocolVersion:
+    """The version that CONNECT names (MQTT 5.0 §3.1.2.1, §3.1.2.2)."""
     name = reader.binary()
     level = reader.byte()
     if name == b"MQIsdp" and level == 3:
-        version = ProtocolVersion.V31
-    elif name == b"MQTT" and level in (4, 5):
-        version = ProtocolVersion(level)
-    elif name == b"MQTT" or (name == b"MQIsdp" and level != 3):
-        raise UnsupportedVersionError(level)
-    else:
-        raise MalformedPacketError("the protocol name is not MQTT")
+        return ProtocolVersion.V31
+    if name == b"MQTT" and level in (4, 5):
+        return ProtocolVersion(level)
+    if name == b"MQTT" and 5 < level < 0x80:
+        raise UnsupportedVersionError(level, V5)
+    if name in (b"MQTT", b"MQIsdp"):
+        # The name MQIsdp is of MQTT 3 only, and bridges of MQTT 3 set the highest bit of the level
+        # on trial: they understand this answer.
+        raise UnsupportedVersionError(level, ProtocolVersion.V311)
+    raise MalformedPacketError("the protocol name is not MQTT")
+
+
+def read_opening(data: bytes) -> tuple[ProtocolVersion | None, Properties | None]:
+    """What can be known of a CONNECT that is refused: its version, and its properties.
+
+    None for each that is not there or not right.
+    """
+    version = None
+    try:
+        reader = Reader(data, 1)
+        length = reader.variable_byte_integer()
+        reader.end = min(reader.end, reader.position + length)
+        version = _protocol_version(reader)
+        reader.take(3)  # flags and keep alive
+        return version, _properties(reader, version, Carrier.CONNECT)
+    except RemoteProtocolError:
+        return version, None
+
+
+def _decode_connect(reader: Reader, _version: ProtocolVersion) -> Connect:
+    version = _protocol_version(reader)
     flags = reader.byte()
+    if version == ProtocolVersion.V31:
+        # MQTT 3.1 §3.1: bit 0 is not used, and without a will its flags are disregarded.
+        flags &= 0xFE if flags & 0x04 else 0xC6
     if flags & 0x01:
         raise MalformedPacketError("the reserved flag of CONNECT is set")
     will_qos = flags >> 3 & 3
