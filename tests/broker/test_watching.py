@@ -56,6 +56,24 @@ async def test_a_watch_sees_who_comes_what_is_said_and_who_goes(
     assert (watch.missed_events, watch.missed_messages) == (0, 0)
 
 
+async def test_a_watch_without_messages_costs_them_nothing(join: Join, broker: Broker) -> None:
+    with broker.watch(messages=False) as watch:
+        assert not broker.watchers.sampling
+        client = await join("c")
+        await client.send(Publish("t", b"x"))
+        await broker.publish("t", b"y")
+        await client.disconnect()
+        await trio.testing.wait_all_tasks_blocked()
+        assert [type(event) for event in watch.take()] == [ClientConnected, ClientDisconnected]
+        assert watch.missed_messages == 0
+        with broker.watch() as other:
+            await broker.publish("t", b"z")
+            assert [type(event) for event in other.take()] == [MessagesPublished]
+        assert broker.watchers.present
+        assert not broker.watchers.sampling
+        assert watch.take() == []
+
+
 async def test_a_watch_holds_no_more_than_it_may(join: Join, broker: Broker) -> None:
     client = await join("c")
     with broker.watch(limit=10) as watch:

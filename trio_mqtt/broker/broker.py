@@ -110,13 +110,13 @@ class Broker:
         """The first address that the broker listens at, with the port that it got."""
         return self.urls[0]
 
-    def watch(self, limit: int = 1_000) -> AbstractContextManager[Watch]:
-        """Follow who comes and goes and a sample of the messages.
+    def watch(self, limit: int = 1_000, *, messages: bool = True) -> AbstractContextManager[Watch]:
+        """Follow who comes and goes and a sample of the messages, unless without `messages`.
 
         Between two calls of `Watch.take`, at most `limit` events are held; what goes beyond is
         counted.
         """
-        return self.watchers.watch(limit)
+        return self.watchers.watch(limit, messages=messages)
 
     def events(
         self, *kinds: type[BrokerActivity], limit: int = 10_000
@@ -319,7 +319,7 @@ class Broker:
         self.statistics.messages_received += batch.count
         batch.alone = batch.received_at - self._routed_at >= ALONE
         self._routed_at = batch.received_at
-        if self.watchers.present:
+        if self.watchers.sampling:
             self.watchers.record_messages(batch)
         wanted = self.followers.wanted
         if wanted and MessagePublished in wanted:

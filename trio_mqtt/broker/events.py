@@ -150,29 +150,38 @@ class Watch:
 
 
 class Watchers:
-    """All who watch one broker; `present` tells whether anybody does."""
+    """All who watch one broker.
 
-    __slots__ = ("_watches", "present")
+    `present` tells whether anybody does, `sampling` whether anybody wants messages as well.
+    """
+
+    __slots__ = ("_samples", "_watches", "present", "sampling")
 
     def __init__(self) -> None:
         self._watches: list[Watch] = []
+        self._samples: list[Watch] = []
         self.present = False
+        self.sampling = False
 
     def record(self, event: BrokerEvent) -> None:
         for watch in self._watches:
             watch.record(event)
 
     def record_messages(self, batch: Batch) -> None:
-        for watch in self._watches:
+        for watch in self._samples:
             watch.record_messages(batch)
 
     @contextmanager
-    def watch(self, limit: int) -> Iterator[Watch]:
+    def watch(self, limit: int, *, messages: bool = True) -> Iterator[Watch]:
         watch = Watch(limit)
         self._watches.append(watch)
-        self.present = True
+        if messages:
+            self._samples.append(watch)
+        self.present, self.sampling = True, bool(self._samples)
         try:
             yield watch
         finally:
             self._watches.remove(watch)
-            self.present = bool(self._watches)
+            if messages:
+                self._samples.remove(watch)
+            self.present, self.sampling = bool(self._watches), bool(self._samples)
