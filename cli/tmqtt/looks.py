@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.style import Style
-from rich.text import Text
+_STDOUT, _STDERR = 1, 2
 
 # A part of a line: text that is safe to show, and its style in Rich's words.
 Part = tuple[str, str]
@@ -33,6 +33,13 @@ def clock() -> Part:
     return time.strftime("%H:%M:%S "), TIME
 
 
+class _Nowhere(io.StringIO):
+    """What Rich writes to: even what it captures touches its file, and a terminal may have gone."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
 class Painter:
     """Paints lines for the terminal at stdout, or at stderr, in the colours that it has.
 
@@ -40,7 +47,15 @@ class Painter:
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
-        self._console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+        from rich.console import Console  # not needed by a broker in a pipe, which paints nothing
+
+        self._console = Console(
+            file=_Nowhere(),
+            force_terminal=os.isatty(_STDERR if stderr else _STDOUT) or None,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
         self._styles: dict[str, tuple[str, str]] = {}
 
     @property
@@ -68,6 +83,8 @@ class Painter:
 
     def paint_within(self, line: Line) -> str:
         """The line, cut to the width of the terminal."""
+        from rich.text import Text
+
         text = Text.assemble(*line, end="")
         text.truncate(max(self._console.width - 1, 1), overflow="ellipsis")
         with self._console.capture() as capture:
@@ -79,6 +96,9 @@ class Painter:
         if not name:
             return None
         if name not in self._styles:
+            from rich.style import Style
+            from rich.text import Text
+
             with self._console.capture() as capture:
                 self._console.print(Text("\u2022", Style.parse(name)), end="")
             before, _, after = capture.get().partition("\u2022")
