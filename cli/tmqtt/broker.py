@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
 
 import trio
 
 import trio_mqtt
+from tmqtt.lasting import GoesOn, Troubles
+from tmqtt.levels import Level
+from tmqtt.library_log import LibraryLog, library_log
 from tmqtt.locks import Locks
 from tmqtt.running import CommandError, Terminal, collect_less_often
+from tmqtt.screen import Screen
 from tmqtt.systemd import Notifier, listeners_for, take_sockets
 from trio_mqtt.broker.server import DEFAULT_URL, reload
-
-if TYPE_CHECKING:
-    from tmqtt.screen import Screen
 
 _TICK = 0.1  # seconds: ten times a second is as often as a person sees
 _SAMPLE = 200  # events that are looked at in one tick; messages fill half of it
@@ -29,9 +28,9 @@ async def serve(
     *,
     defaults: Mapping[str, str | Sequence[str]] = {},  # never changed
     locks: Locks,
-    quiet: bool,
+    level: Level,
 ) -> None:
-    """Be a broker until told to stop, and show what happens unless `quiet`.
+    """Be a broker until told to stop, and show what happens, as much as `level` says.
 
     `defaults` are options for all listeners that can have them, as in their URLs.
     """
@@ -46,43 +45,56 @@ async def serve(
         )
     notifier = Notifier(os.environ)
     with ExitStack() as last:
+        # Before anything is read: files give cause for warnings, and are read by a thread.
+        log = last.enter_context(library_log())
+        last.callback(_tell_the_rest, log, terminal)
         async with (
             trio_mqtt.open_broker(*listeners, security=locks.security()) as broker,
             trio.open_nursery() as nursery,
         ):
-            screen = None
-            if not quiet:
-                from tmqtt.screen import Screen  # Rich: not needed by a quiet broker
-
-                screen = Screen(broker, terminal)
+            screen = Screen(broker, terminal, log, level)
+            _outlast_output(terminal, screen, Troubles(notifier))
             await nursery.start(_reload_when_told, broker, terminal, notifier, screen)
             nursery.start_soon(notifier.keep_watchdog_quiet)
             with notifier.serving():
-                await _show(broker, terminal, last, screen)
+                await _show(broker, terminal, last, screen, level)
+
+
+def _tell_the_rest(log: LibraryLog, terminal: Terminal) -> None:
+    """Tell what was logged before there was a screen, where there never came to be one."""
+    for notice in log.take():
+        terminal.warn(notice.text)
+
+
+def _outlast_output(terminal: Terminal, screen: Screen, troubles: Troubles) -> None:
+    """Have clients served on where the log's disk is full, or its reader has gone."""
+    terminal.output.outlive(GoesOn("The output", troubles, screen.warn, screen.note))
+    terminal.messages.outlive(GoesOn("The error output", troubles, screen.note, screen.warn))
 
 
 async def _show(
-    broker: trio_mqtt.Broker, terminal: Terminal, last: ExitStack, screen: Screen | None
+    broker: trio_mqtt.Broker, terminal: Terminal, last: ExitStack, screen: Screen, level: Level
 ) -> None:
     """Show what happens; what is to be done when the broker has ended goes to `last`."""
-    if screen is None:
-        _tell_warnings(terminal.warn)
-        await trio.sleep_forever()
-    _tell_warnings(screen.warn if terminal.output.is_terminal else terminal.warn)
     # Both outlast the broker, so that the goodbyes are seen as well.
-    watch = last.enter_context(broker.watch(_SAMPLE))
-    last.callback(screen.end, watch)
+    watching = last.enter_context(ExitStack())
+    watch = watching.enter_context(broker.watch(_SAMPLE, messages=level.tells(Level.ALL)))
+    watching.callback(screen.end, watch)
     screen.begin()
-    while True:
+    while not terminal.output.closed:
         await trio.sleep(_TICK)
         screen.tick(watch)
+    watching.close()
+    while True:
+        await trio.sleep(_TICK)
+        screen.hear()
 
 
 async def _reload_when_told(
     broker: trio_mqtt.Broker,
     terminal: Terminal,
     notifier: Notifier,
-    screen: Screen | None,
+    screen: Screen,
     task_status: trio.TaskStatus[None],
 ) -> None:
     """Read all files again at each SIGHUP, and say so; what fails is told as a warning."""
@@ -97,23 +109,5 @@ async def _reload_when_told(
     async for _ in told:
         with notifier.reloading():
             done = await reload(broker)
-        if done and screen is not None:
+        if done:
             screen.tell("The settings were read again.")
-
-
-class _Warnings(logging.Handler):
-    """Hands warnings on as sentences."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._tell = tell
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if record.exc_info:
-            text = f"{text}: {record.exc_info[1]!r}"
-        self._tell(text)
-
-
-def _tell_warnings(tell: Callable[[str], None]) -> None:
-    logging.getLogger("trio_mqtt").addHandler(_Warnings(tell))

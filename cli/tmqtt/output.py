@@ -12,6 +12,7 @@ import select
 import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import trio
 
@@ -22,6 +23,20 @@ STDERR = 2
 LIMIT = 1024 * 1024  # bytes that wait to be written, beyond which `room` waits
 _FAREWELL = 1.0  # seconds that the last lines get to be written
 _GONE = (errno.EPIPE, errno.EIO, errno.EBADF)  # nobody reads any more
+_TRY_AGAIN = 1.0  # seconds until what could not be written is tried again
+
+
+class Keeper(Protocol):
+    """Goes on without a stream that cannot be written, and is told how things stand."""
+
+    def failed(self, error: OSError) -> None:
+        """Nothing can be written for now; it is tried again each second."""
+
+    def back(self, error: OSError) -> None:
+        """What waited is written: `error` is over."""
+
+    def gone(self) -> None:
+        """Nobody will ever read it again."""
 
 
 class Output:
@@ -33,6 +48,9 @@ class Output:
         self.closed = False
         # What else went wrong in writing, such as a full disk.
         self.error: OSError | None = None
+        # The same for a stream that has a keeper, for as long as it lasts.
+        self.trouble: OSError | None = None
+        self._keeper: Keeper | None = None
         self._descriptor = descriptor
         self._when_closed = when_closed
         self._waiting: list[bytes] = []
@@ -66,6 +84,14 @@ class Output:
         """Print a line of text. What the stream's encoding lacks is shown as an escape."""
         self.put(encoded(text + "\n"))
 
+    def outlive(self, keeper: Keeper) -> None:
+        """Go on where the stream cannot be written: try again, and tell `keeper`.
+
+        What could not be written waits meanwhile, so that no line is torn: see that not too much
+        is put.
+        """
+        self._keeper = keeper
+
     async def room(self) -> None:
         """Wait while too much is waiting."""
         while self.full:
@@ -81,13 +107,24 @@ class Output:
             await self._more.wait()
             data = b"".join(self._waiting)
             self._waiting.clear()
-            try:
-                await trio.to_thread.run_sync(
+            while True:
+                written, error = await trio.to_thread.run_sync(
                     _write_all, self._descriptor, data, abandon_on_cancel=True
                 )
-            except OSError as error:
-                self._end(None if error.errno in _GONE else error)
-                return
+                if error is None:
+                    break
+                if self._keeper is None or self._is_final(error):
+                    self._end(None if error.errno in _GONE else error)
+                    return
+                data = data[written:]
+                self._size -= written
+                if self.trouble is None:
+                    self.trouble = error
+                    self._keeper.failed(error)
+                await trio.sleep(_TRY_AGAIN)
+            if self._keeper is not None and self.trouble is not None:
+                trouble, self.trouble = self.trouble, None
+                self._keeper.back(trouble)
             self._size -= len(data)
             self._written.set()
             self._written = trio.Event()
@@ -103,21 +140,32 @@ class Output:
             await trio.lowlevel.wait_readable(poll.fileno())
         self._end(None)
 
+    def _is_final(self, error: OSError) -> bool:
+        """Whether the stream can never be written again."""
+        # EIO of a terminal: it was closed. Of a disk: some are better after a while.
+        return error.errno in _GONE and (error.errno != errno.EIO or self.is_terminal)
+
     def _end(self, error: OSError | None) -> None:
+        if self.closed:
+            return
         self.closed = True
+        self.trouble = None
         self.error = self.error or error
         self._waiting.clear()
         self._size = 0
         self._written.set()
         self._written = trio.Event()
-        self._when_closed()
+        if self._keeper is None:
+            self._when_closed()
+        else:
+            self._keeper.gone()
 
 
 @asynccontextmanager
 async def open_output(
     descriptor: int, when_closed: Callable[[], None] = lambda: None
 ) -> AsyncIterator[Output]:
-    """An output stream; `when_closed` is called once nobody reads it any more.
+    """An output stream; `when_closed` is called once nobody reads it any more, or it is full.
 
     At the end, what waits is written if that takes no longer than a second.
     """
@@ -130,14 +178,19 @@ async def open_output(
         finally:
             with trio.move_on_after(_FAREWELL) as scope:
                 scope.shield = True
-                await output.flush()
+                if output.trouble is None:
+                    await output.flush()
             nursery.cancel_scope.cancel()
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes) -> tuple[int, OSError | None]:
+    """Write `data`; how many bytes of it were written, and what kept back the others."""
     left = memoryview(data)
     while left:
         try:
             left = left[os.write(descriptor, left) :]
         except BlockingIOError:
             select.select([], [descriptor], [])  # somebody else made the stream non-blocking
+        except OSError as error:
+            return len(data) - len(left), error
+    return len(data), None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 
 import trio_mqtt
 from tmqtt import looks, welcome
 from tmqtt.escaping import escape
+from tmqtt.levels import Level
+from tmqtt.library_log import LibraryLog, Notice
 from tmqtt.looks import Line
-from tmqtt.output import encoded
+from tmqtt.output import STDERR, STDOUT, encoded
 from tmqtt.running import Terminal
+from tmqtt.stamps import ERROR, INFO, WARNING, Stamps
 from tmqtt.traffic import Rates, Traffic, status_line
 
 _CLEAR_LINE = "\r\x1b[2K"
@@ -18,23 +22,38 @@ _SENTENCES = 20  # kept until the next look
 
 
 class Screen:
-    """Shows a broker's traffic in a terminal, or line by line in a pipe.
+    """Shows what happens in a broker: in a terminal, or line by line in a pipe.
 
     The broker pays for a bounded sample and for nothing else: a terminal that is slow is shown less
-    often, and what it misses is counted.
+    often, and what it misses is counted. In a pipe, what is wrong with the broker itself goes to
+    stderr.
     """
 
-    def __init__(self, broker: trio_mqtt.Broker, terminal: Terminal) -> None:
+    def __init__(
+        self,
+        broker: trio_mqtt.Broker,
+        terminal: Terminal,
+        log: LibraryLog,
+        level: Level = Level.ALL,
+    ) -> None:
         self._broker = broker
+        self._log = log
+        self._level = level
         self._output = terminal.output
+        self._errors = terminal.messages
+        self._stamps = Stamps(STDOUT, is_terminal=self._output.is_terminal)
+        self._error_stamps = Stamps(STDERR, is_terminal=self._errors.is_terminal)
         self._painter = looks.Painter() if self._output.is_terminal else None
-        self._redraws = self._painter is not None and self._painter.can_redraw
+        self._redraws = (
+            level.tells(Level.INFO) and self._painter is not None and self._painter.can_redraw
+        )
         now = time.monotonic()
         self._traffic = Traffic(now)
         self._rates = Rates()
         self._missed_messages = 0
         self._missed_events = 0
-        self._told: deque[tuple[str, str]] = deque(maxlen=_SENTENCES)
+        self._told: deque[Line] = deque(maxlen=_SENTENCES)
+        self._refusals: list[Notice] = []
         # The totals at the last look, and whether all of them had been shown and rates were none:
         # then there is nothing to do until they change.
         self._state: tuple[int, ...] = ()
@@ -44,22 +63,61 @@ class Screen:
 
     def begin(self) -> None:
         """Say where the broker listens, and who may connect."""
+        if not self._level.tells(Level.INFO):
+            return
         lines = welcome.lines_of(self._broker)
-        if self._output.is_terminal:
+        if self._painter is not None:
             lines.append((("Ctrl-C stops it.", looks.NOTE),))
+        else:
+            lines = [(self._stamps.now(), *line) for line in lines]
         self._draw(lines, ())
 
     def warn(self, text: str) -> None:
-        """Show a warning with the next look."""
-        self._told.append((f"Warning: {text}", looks.WARNING))
+        """Say at once on stderr what is wrong; with the next look, where that is this screen."""
+        self._say(f"Warning: {text}", WARNING)
+
+    def note(self, text: str) -> None:
+        """Show with the next look what was wrong with the output itself."""
+        self._told.append(self._sentence(f"Warning: {text}", WARNING))
 
     def tell(self, text: str) -> None:
         """Show a sentence with the next look."""
-        self._told.append((text, looks.NOTE))
+        if self._level.tells(Level.INFO):
+            self._told.append(self._sentence(text, INFO))
+
+    def _say(self, text: str, priority: int) -> None:
+        errors = self._errors
+        if self._output.is_terminal or errors.closed:
+            self._told.append(self._sentence(text, priority))
+        elif not errors.full:  # of a flood some are left out
+            stamp = () if errors.is_terminal else (self._error_stamps.now(priority),)
+            errors.line(looks.plain((*stamp, (escape(text), looks.PLAIN))))
+
+    def _sentence(self, text: str, priority: int) -> Line:
+        look = looks.NOTE if priority == INFO else looks.WARNING
+        return self._stamps.now(priority), (escape(text), look)
+
+    def hear(self) -> None:
+        """Take what the library has logged: what is wrong is said, refusals are kept for a look."""
+        for notice in self._log.take():
+            if notice.level >= logging.ERROR:
+                self._say(f"Error: {notice.text}", ERROR)
+            elif not self._level.tells(Level.WARNING):
+                continue
+            elif notice.is_refusal:
+                self._refusals.append(notice)
+            else:
+                self.warn(notice.text)
 
     def tick(self, watch: trio_mqtt.Watch) -> None:
         """Show what is new. Called ten times a second."""
+        self.hear()
+        if self._output.trouble is not None:
+            # A disk that is full stays so for long: the lines would have times that are not theirs.
+            self._traffic.hide(self._take(watch))
+            return
         if not self._output.idle:
+            del self._refusals[:-_SENTENCES]
             return  # the terminal is busy with what it got: it gets a summary later
         now = time.monotonic()
         statistics = self._broker.statistics
@@ -72,7 +130,7 @@ class Screen:
             statistics.subscriptions,
             watch.missed_events,
         )
-        events = watch.take()
+        events = self._take(watch)
         if self._at_rest and not events and not self._told and state == self._state:
             self._rates.rest(received, sent, now)
             return
@@ -89,16 +147,26 @@ class Screen:
 
     def end(self, watch: trio_mqtt.Watch) -> None:
         """Show what is left, and that the broker has stopped."""
-        at = looks.clock()
-        lines = self._new_lines(watch.take(), watch, time.monotonic())
-        lines += self._traffic.left_out(at)
-        lines.append((at, ("Stopped.", looks.STRONG)))
+        self.hear()
+        lines = self._new_lines(self._take(watch), watch, time.monotonic())
+        lines += self._traffic.left_out(self._stamps.now())
+        if self._level.tells(Level.INFO):
+            lines.append((self._stamps.now(), ("Stopped.", looks.STRONG)))
         self._draw(lines, ())
 
+    def _take(self, watch: trio_mqtt.Watch) -> list[trio_mqtt.BrokerEvent | Notice]:
+        """What has happened, as far as it is told."""
+        events: list[trio_mqtt.BrokerEvent | Notice] = [*self._refusals, *watch.take()]
+        self._refusals.clear()
+        if self._level.tells(Level.INFO):
+            return events
+        if not self._level.tells(Level.WARNING):
+            return []
+        return [event for event in events if isinstance(event, (trio_mqtt.ClientRefused, Notice))]
+
     def _new_lines(
-        self, events: list[trio_mqtt.BrokerEvent], watch: trio_mqtt.Watch, now: float
+        self, events: list[trio_mqtt.BrokerEvent | Notice], watch: trio_mqtt.Watch, now: float
     ) -> list[Line]:
-        at = looks.clock()
         missed_messages, self._missed_messages = (
             watch.missed_messages - self._missed_messages,
             watch.missed_messages,
@@ -107,19 +175,34 @@ class Screen:
             watch.missed_events - self._missed_events,
             watch.missed_events,
         )
-        lines: list[Line] = [(at, (escape(text), look)) for text, look in self._told]
+        lines = list(self._told)
         self._told.clear()
-        return lines + self._traffic.lines(events, missed_messages, missed_events, now, at)
+        return lines + self._traffic.lines(
+            events,
+            missed_messages,
+            missed_events,
+            now,
+            self._stamps.now(),
+            self._stamps.now(WARNING),
+        )
 
     def _draw(self, lines: list[Line], status: Line) -> None:
+        self._status = status
         painter = self._painter
         if painter is None:
             self._output.put(encoded("".join(f"{looks.plain(line)}\n" for line in lines)))
             return
-        text = "".join(f"{painter.paint_within(line)}\n" for line in lines)
+        text = "".join(
+            f"{painter.paint(line) if _is_whole(line) else painter.paint_within(line)}\n"
+            for line in lines
+        )
         if self._redraws:
             text = f"{_CLEAR_LINE}{text}"
             if status:
                 text += painter.paint_within(status)
-        self._status = status
         self._output.put(encoded(text))
+
+
+def _is_whole(line: Line) -> bool:
+    """Whether a line may need several rows: of what is wrong nothing is cut off."""
+    return any(look == looks.WARNING for _, look in line)

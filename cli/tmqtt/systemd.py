@@ -122,6 +122,10 @@ class Notifier:
         finally:
             self._tell("READY=1")
 
+    def status(self, sentence: str) -> None:
+        """Say how things stand, for `systemctl status` to show."""
+        self._tell(f"STATUS={sentence}")
+
     async def keep_watchdog_quiet(self) -> None:
         """Say regularly that the event loop turns; ends at once where nobody wants to know."""
         while self._address and self._interval > 0:

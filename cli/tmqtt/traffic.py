@@ -11,14 +11,17 @@ from collections.abc import Iterable
 import trio_mqtt
 from tmqtt import looks
 from tmqtt.escaping import escape, escape_payload
+from tmqtt.library_log import Notice
 from tmqtt.looks import Line, Part
 
 # Lines in one second: more than that nobody reads.
 MESSAGES_A_SECOND = 20
 EVENTS_A_SECOND = 40
+REFUSALS_A_SECOND = 20  # of their own: those who come and go hide none
 # Characters of a payload and of a client identifier or topic.
 _PAYLOAD = 200
 _NAME = 100
+_SENTENCE = 1_000  # characters of what the library says
 _RATE_SPAN = 5.0  # seconds over which rates are taken
 
 
@@ -27,34 +30,33 @@ class Traffic:
 
     def __init__(self, started_at: float) -> None:
         self._second = started_at
-        self._messages = 0
-        self._events = 0
-        self._hidden_messages = 0
-        self._hidden_events = 0
+        self._messages = self._events = self._refusals = 0
+        self._hidden_messages = self._hidden_events = self._hidden_refusals = 0
 
     @property
     def owes_a_count(self) -> bool:
         """Whether something was left out and not said yet."""
-        return self._hidden_messages > 0 or self._hidden_events > 0
+        return bool(self._hidden_messages or self._hidden_events or self._hidden_refusals)
 
     def lines(
         self,
-        events: Iterable[trio_mqtt.BrokerEvent],
+        events: Iterable[trio_mqtt.BrokerEvent | Notice],
         missed_messages: int,
         missed_events: int,
         now: float,
         time: Part,
+        time_of_refusals: Part | None = None,
     ) -> list[Line]:
         """The lines for what happened since the last call.
 
         `missed_messages` and `missed_events` are those that the watch could not hold meanwhile.
-        `now` is in seconds, `time` is how the lines begin.
+        `now` is in seconds, `time` is how the lines begin; those of refusals may begin otherwise.
         """
         lines: list[Line] = []
         if now - self._second >= 1.0:
             lines += self.left_out(time)
             self._second = now
-            self._messages = self._events = 0
+            self._messages = self._events = self._refusals = 0
         self._hidden_messages += missed_messages
         self._hidden_events += missed_events
         for event in events:
@@ -64,6 +66,12 @@ class Traffic:
                 self._messages += len(shown)
                 self._hidden_messages += len(event.messages) - len(shown)
                 lines += (_message_line(event.client_id, message, time) for message in shown)
+            elif isinstance(event, (trio_mqtt.ClientRefused, Notice)):
+                if self._refusals < REFUSALS_A_SECOND:
+                    self._refusals += 1
+                    lines.append((time_of_refusals or time, *_refusal_parts(event)))
+                else:
+                    self._hidden_refusals += 1
             elif self._events < EVENTS_A_SECOND:
                 self._events += 1
                 lines.append((time, *_event_parts(event)))
@@ -71,13 +79,24 @@ class Traffic:
                 self._hidden_events += 1
         return lines
 
+    def hide(self, events: Iterable[trio_mqtt.BrokerEvent | Notice]) -> None:
+        """Count events without showing them: when they can be shown, their time is long over."""
+        for event in events:
+            if isinstance(event, trio_mqtt.MessagesPublished):
+                self._hidden_messages += len(event.messages)
+            elif isinstance(event, (trio_mqtt.ClientRefused, Notice)):
+                self._hidden_refusals += 1
+            else:
+                self._hidden_events += 1
+
     def left_out(self, time: Part) -> list[Line]:
         """What was not shown since this was last said."""
         counts = (
             (self._hidden_messages, "message", "messages"),
             (self._hidden_events, "client event", "client events"),
+            (self._hidden_refusals, "refusal", "refusals"),
         )
-        self._hidden_messages = self._hidden_events = 0
+        self._hidden_messages = self._hidden_events = self._hidden_refusals = 0
         return [
             (time, (f"… {count:,} more {one if count == 1 else many} not shown", looks.NOTE))
             for count, one, many in counts
@@ -110,13 +129,6 @@ def _event_parts(event: trio_mqtt.BrokerEvent) -> tuple[Part, ...]:
                     looks.NOTE,
                 ),
             )
-        case trio_mqtt.ClientRefused():
-            who = f"{_name(event.client_id)} at " if event.client_id else ""
-            return (
-                (f"{who}{event.address}", looks.CLIENT),
-                (" turned away", looks.WARNING),
-                (f": {_name(event.reason)}", looks.NOTE),
-            )
         case trio_mqtt.ClientDisconnected():
             return (
                 (_name(event.client_id), looks.CLIENT),
@@ -136,13 +148,28 @@ def _event_parts(event: trio_mqtt.BrokerEvent) -> tuple[Part, ...]:
                 (" unsubscribed from ", looks.PLAIN),
                 (_name(event.topic_filter), looks.TOPIC),
             )
-        case trio_mqtt.MessagesPublished():
-            raise AssertionError("messages have lines of their own")
+        case trio_mqtt.MessagesPublished() | trio_mqtt.ClientRefused():
+            raise AssertionError("they have lines of their own")
+
+
+def _refusal_parts(event: trio_mqtt.ClientRefused | Notice) -> tuple[Part, ...]:
+    if isinstance(event, Notice):
+        return ((_cut(event.text, _SENTENCE), looks.WARNING),)
+    who = f"{_name(event.client_id)} at " if event.client_id else ""
+    return (
+        (f"{who}{event.address}", looks.CLIENT),
+        (" turned away", looks.WARNING),
+        (f": {_name(event.reason)}", looks.NOTE),
+    )
 
 
 def _name(text: str) -> str:
-    shown = escape(text[:_NAME])
-    return f"{shown}…" if len(text) > _NAME else shown
+    return _cut(text, _NAME)
+
+
+def _cut(text: str, length: int) -> str:
+    shown = escape(text[:length])
+    return f"{shown}…" if len(text) > length else shown
 
 
 class Rates:

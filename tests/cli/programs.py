@@ -29,12 +29,15 @@ _NOT_INHERITED = (
     "PYTHONDONTWRITEBYTECODE",
 )  # fmt: skip
 
+# How the broker's lines begin in a pipe.
+DATE_AND_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d "
+
 LINES = 24  # of a pseudo-terminal
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _MODULE = ("-m", "tmqtt")
 _BECOME = "; os.execv(sys.executable, [sys.executable, '-m', 'tmqtt', *sys.argv[1:]])"
-# The pseudo-terminal has to control the process, or Ctrl-C reaches nobody.
-_IN_TERMINAL = (
+# For Python. The pseudo-terminal has to control the process, or Ctrl-C reaches nobody.
+IN_TERMINAL = (
     "-c",
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)" + _BECOME,
 )
@@ -120,7 +123,7 @@ class Program:
             self._keyboard, inner = pty.openpty()
             termios.tcsetwinsize(inner, (LINES, columns))
             self.process = subprocess.Popen(
-                [sys.executable, *_IN_TERMINAL, *arguments],
+                [sys.executable, *IN_TERMINAL, *arguments],
                 stdin=inner,
                 stdout=inner,
                 stderr=inner,

@@ -8,7 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.cli.programs import Program, running_broker
+from tests.cli.programs import DATE_AND_TIME, Program, running_broker
 from trio_mqtt.broker.password_changes import set_password
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -205,10 +205,11 @@ def test_the_broker_says_who_may_connect_and_listens_at_all_urls() -> None:
     ):
         outer = broker.out.expect(r"Listening at (mqtt://0\.0\.0\.0:\d+)\n")[1]
         assert re.fullmatch(
-            rf"Listening at {re.escape(inner)}\nAnyone on this machine may connect\.\n"
-            rf"Listening at {re.escape(outer)}\n"
-            "Warning: anyone who can reach this address may connect, without a password\\."
-            " --password-file FILE changes that\\.\n",
+            rf"{DATE_AND_TIME}Listening at {re.escape(inner)}\n"
+            rf"{DATE_AND_TIME}Anyone on this machine may connect\.\n"
+            rf"{DATE_AND_TIME}Listening at {re.escape(outer)}\n"
+            rf"{DATE_AND_TIME}Warning: anyone who can reach this address may connect,"
+            r" without a password\. --password-file FILE changes that\.\n",
             broker.out.text,
         )
         port = outer.rpartition(":")[2]
@@ -242,7 +243,7 @@ def test_a_broker_with_passwords_reads_them_again_when_told(tmp_path: Path) -> N
                 assert pub.ended() == code
         path.write_text("nonsense")
         broker.process.send_signal(signal.SIGHUP)
-        broker.err.expect("Warning: Line 1 of .*The settings stay as they were\\.")
+        broker.err.expect(rf"{DATE_AND_TIME}Error: Line 1 of .*The settings stay as they were\.")
         with Program("pub", "a", "-b", f"mqtt://alice:right@127.0.0.1:{port}") as pub:
             assert pub.ended() == 0
         assert broker.stop() == 0

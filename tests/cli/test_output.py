@@ -114,3 +114,71 @@ async def test_a_pipe_made_non_blocking_by_somebody_else_is_written_all_the_same
 
 def test_a_pipe_is_no_terminal(pipe: tuple[int, int]) -> None:
     assert not Output(pipe[1], lambda: None).is_terminal
+
+
+class Told:
+    """A keeper that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.failing, self.well, self.over = trio.Event(), trio.Event(), trio.Event()
+
+    def failed(self, error: OSError) -> None:
+        self.words.append(f"failed: {error.strerror}")
+        self.failing.set()
+
+    def back(self, error: OSError) -> None:
+        self.words.append(f"back: {error.strerror}")
+        self.well.set()
+
+    def gone(self) -> None:
+        self.words.append("gone")
+        self.over.set()
+
+
+@pytest.mark.trio
+async def test_what_a_full_disk_did_not_take_is_written_whole_once_it_can_be(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = [b"one ", b"", b"", b"", b"line\n"]  # what is taken at each try, and then everything
+    write = os.write
+
+    def full(descriptor: int, data: memoryview) -> int:
+        taken = room.pop(0) if room else data
+        if not taken:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        assert bytes(data).startswith(taken)
+        return write(descriptor, taken)
+
+    keeper = Told()
+    monkeypatch.setattr(os, "write", full)
+    monkeypatch.setattr("tmqtt.output._TRY_AGAIN", 0.01)
+    with trio.fail_after(30):
+        async with open_output(pipe[1], lambda: keeper.words.append("ended")) as output:
+            output.outlive(keeper)
+            output.line("one line")
+            await keeper.failing.wait()
+            assert not output.idle
+            assert not output.closed
+            output.line("and another")
+            await keeper.well.wait()
+            await output.flush()
+    monkeypatch.undo()
+    assert keeper.words == ["failed: No space left on device", "back: No space left on device"]
+    assert os.read(pipe[0], 1_000) == b"one line\nand another\n"
+    assert output.trouble is None
+
+
+@pytest.mark.trio
+async def test_a_keeper_is_told_once_that_the_reader_has_gone(pipe: tuple[int, int]) -> None:
+    keeper = Told()
+    async with open_output(pipe[1], lambda: keeper.words.append("ended")) as output:
+        output.outlive(keeper)
+        os.close(pipe[0])
+        output.put(b"too late")
+        with trio.fail_after(30):
+            await keeper.over.wait()
+        assert output.closed
+        output.put(b"later still")
+        assert output.idle
+    assert keeper.words == ["gone"]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 import trio
 import trio.testing
+from tmqtt.library_log import library_log
 from tmqtt.output import STDOUT, Output
 from tmqtt.running import Terminal
 from tmqtt.screen import Screen
@@ -46,8 +47,8 @@ def screen_of(
     broker: trio_mqtt.Broker, *, terminal: bool
 ) -> Iterator[tuple[Screen, trio_mqtt.Watch, Display]]:
     display = Display(terminal=terminal)
-    with broker.watch(200) as watch:
-        yield Screen(broker, Terminal(display, display)), watch, display
+    with broker.watch(200) as watch, library_log() as log:
+        yield Screen(broker, Terminal(display, display), log), watch, display
 
 
 @pytest.mark.trio
@@ -92,7 +93,7 @@ async def test_a_busy_terminal_is_shown_a_summary_later(monkeypatch: pytest.Monk
     messages = [line for line in lines if "the broker → t x" in line]
     left_out = [line for line in lines if "more messages not shown" in line]
     assert len(messages) == 20
-    assert [line[9:] for line in left_out] == ["… 980 more messages not shown"]
+    assert [line.split(" ", 1)[1] for line in left_out] == ["… 980 more messages not shown"]
     assert lines[-1].endswith("Stopped.")
 
 
@@ -104,4 +105,5 @@ async def test_warnings_are_lines(monkeypatch: pytest.MonkeyPatch) -> None:
         with screen_of(broker, terminal=False) as (screen, watch, display):
             screen.warn("too many\x1b[2J")
             screen.tick(watch)
-            assert display.shown[0][9:] == "Warning: too many\\x1b[2J\n"
+            line = display.shown[0].split(" ", 1)[1]
+            assert line == "Warning: too many\\x1b[2J\n"

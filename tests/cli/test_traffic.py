@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 
 from tmqtt import looks
-from tmqtt.traffic import EVENTS_A_SECOND, MESSAGES_A_SECOND, Rates, Traffic, status_line
+from tmqtt.library_log import Notice
+from tmqtt.traffic import (
+    EVENTS_A_SECOND,
+    MESSAGES_A_SECOND,
+    REFUSALS_A_SECOND,
+    Rates,
+    Traffic,
+    status_line,
+)
 
 import trio_mqtt
 
@@ -26,7 +34,7 @@ def published(count: int) -> trio_mqtt.MessagesPublished:
     return trio_mqtt.MessagesPublished("pub", [Message() for _ in range(count)])
 
 
-def shown(traffic: Traffic, *events: trio_mqtt.BrokerEvent, now: float = 0.0) -> list[str]:
+def shown(traffic: Traffic, *events: trio_mqtt.BrokerEvent | Notice, now: float = 0.0) -> list[str]:
     return [looks.plain(line)[9:] for line in traffic.lines(events, 0, 0, now, AT)]
 
 
@@ -88,6 +96,42 @@ def test_a_storm_of_clients_is_counted_as_well() -> None:
     ]
     assert [looks.plain(line)[9:] for line in traffic.left_out(AT)] == [
         "… 3 more client events not shown"
+    ]
+
+
+def test_those_who_come_and_go_hide_no_refusal_and_refusals_hide_nobody() -> None:
+    traffic = Traffic(0.0)
+    storm = [trio_mqtt.ClientDisconnected(f"c{n}", "gone") for n in range(1_000)]
+    refused = [trio_mqtt.ClientRefused("c", "127.0.0.1:6", f"wrong {n}") for n in range(1_000)]
+    texts = shown(traffic, *storm, *refused, Notice("c may not publish"))
+    assert texts[EVENTS_A_SECOND] == "c at 127.0.0.1:6 turned away: wrong 0"
+    assert len(texts) == EVENTS_A_SECOND + REFUSALS_A_SECOND
+    assert [looks.plain(line)[9:] for line in traffic.left_out(AT)] == [
+        f"… {1_000 - EVENTS_A_SECOND} more client events not shown",
+        f"… {1_001 - REFUSALS_A_SECOND} more refusals not shown",
+    ]
+    assert shown(traffic, Notice("a\x1b may not"), now=1.0) == ["a\\x1b may not"]
+
+
+def test_lines_of_refusals_may_begin_in_a_way_of_their_own() -> None:
+    lines = Traffic(0.0).lines(
+        [trio_mqtt.ClientDisconnected("c", ""), Notice("refused")],
+        0,
+        0,
+        0,
+        ("<6>", ""),
+        ("<4>", ""),
+    )
+    assert [looks.plain(line) for line in lines] == ["<6>c disconnected", "<4>refused"]
+
+
+def test_what_was_not_shown_at_its_time_is_counted_only() -> None:
+    traffic = Traffic(0.0)
+    traffic.hide([published(3), trio_mqtt.ClientDisconnected("c", ""), Notice("refused")])
+    assert [looks.plain(line)[9:] for line in traffic.left_out(AT)] == [
+        "… 3 more messages not shown",
+        "… 1 more client event not shown",
+        "… 1 more refusal not shown",
     ]
 
 

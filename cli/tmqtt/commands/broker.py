@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tmqtt.command import Command
+from tmqtt.levels import Level
 from tmqtt.options import CONTEXT
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
@@ -15,13 +16,14 @@ app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 _ACCESS = "Who may connect, and do what"
 _TLS = "TLS"
 _DOORS = "WebSocket and proxies"
+_OUTPUT = "Output"
 
 _EPILOG = """\
 Examples:
   tmqtt broker
   tmqtt broker mqtt://0.0.0.0 --password-file users --access-file access.conf
   tmqtt broker mqtts://0.0.0.0 ws://0.0.0.0:8080 --cert chain.pem --key key.pem --allow-anonymous
-  tmqtt broker --quiet any://localhost:1883
+  tmqtt broker --log-level info any://localhost:1883 >> broker.log
 
 Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 it did not work, such as a port in use;
 2 the options are wrong."""
@@ -187,8 +189,23 @@ def broker(
             rich_help_panel=_DOORS,
         ),
     ] = None,
+    log_level: Annotated[
+        Level | None,
+        typer.Option(
+            "--log-level",
+            metavar="error|warning|info|all",
+            help="What to tell. error: what does not work; warning: also what may be wrong, whom it"
+            " turns away and what it refuses; info: also who comes and goes; all: also messages, as"
+            " many as a person can read.  [default: all]",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
     quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Print nothing but warnings and errors.")
+        bool,
+        typer.Option(
+            "-q", "--quiet", help="The same as --log-level warning.", rich_help_panel=_OUTPUT
+        ),
     ] = False,
 ) -> None:
     """Run a broker until Ctrl-C, and show its traffic.
@@ -197,8 +214,13 @@ def broker(
     may connect. Port 0 takes a free one. Several URLs listen at all of them, and each may have its
     own options: mqtts://0.0.0.0?cert=FILE&key=FILE, unix:///run/mqtt.sock?mode=660,
     any://localhost for MQTT, TLS and WebSocket on one port. At SIGHUP certificates, keys,
-    passwords and access are read again.
+    passwords and access are read again. In a pipe or a file each line has its date and time,
+    and what is wrong with the broker itself goes to stderr.
     """
+    if quiet and log_level is not None:
+        raise typer.BadParameter("--quiet says the same as --log-level: give one of them.")
+    level = Level.WARNING if quiet else log_level or Level.ALL
+
     from tmqtt.broker import serve
     from tmqtt.locks import Locks, Tokens
     from tmqtt.running import run
@@ -222,7 +244,7 @@ def broker(
     defaults = {name: value for name, value in given.items() if value}
     run(
         lambda terminal: serve(
-            tuple(urls or ()), terminal, defaults=defaults, locks=locks, quiet=quiet
+            tuple(urls or ()), terminal, defaults=defaults, locks=locks, level=level
         ),
         stopped=0,
     )

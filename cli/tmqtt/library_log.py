@@ -1,0 +1,72 @@
+"""What the library logs while the broker runs, gathered for the person who runs it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+LOGGER = "trio_mqtt"
+REFUSALS = "trio_mqtt.access"  # what clients wanted to do and may not
+_KEPT = 200  # records between two looks; a flood of them is only counted
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence of the library's; `is_refusal` where a client may not do something."""
+
+    text: str
+    level: int = logging.WARNING
+    is_refusal: bool = False
+
+
+class LibraryLog(logging.Handler):
+    """Keeps what is logged, in whatever thread that is, until the event loop takes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._notices: list[Notice] = []
+        self._missed = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record. Called by logging, which holds the handler's lock."""
+        is_refusal = record.name == REFUSALS
+        if record.levelno < logging.WARNING and not is_refusal:
+            return
+        if len(self._notices) >= _KEPT:
+            self._missed += 1
+            return
+        text = record.getMessage()
+        if record.exc_info:
+            text = f"{text}: {record.exc_info[1]!r}"
+        self._notices.append(Notice(text, record.levelno, is_refusal))
+
+    def take(self) -> list[Notice]:
+        """What was logged since the last call, oldest first."""
+        if not self._notices:  # ten times a second: no lock for nothing
+            return []
+        self.acquire()
+        try:
+            notices, self._notices = self._notices, []
+            missed, self._missed = self._missed, 0
+        finally:
+            self.release()
+        if missed:
+            notices.append(Notice(f"{missed:,} more were logged than can be shown."))
+        return notices
+
+
+@contextmanager
+def library_log() -> Iterator[LibraryLog]:
+    """Gather what is logged for as long as the context lasts."""
+    log = LibraryLog()
+    logger, refusals = logging.getLogger(LOGGER), logging.getLogger(REFUSALS)
+    level = refusals.level
+    logger.addHandler(log)
+    refusals.setLevel(logging.INFO)
+    try:
+        yield log
+    finally:
+        refusals.setLevel(level)
+        logger.removeHandler(log)
