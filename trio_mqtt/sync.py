@@ -14,11 +14,9 @@ of it may be used by several threads at once, and Ctrl-C ends any wait.
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -26,7 +24,7 @@ from types import TracebackType
 from typing import TypeVar
 
 import anyio
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import start_blocking_portal
 
 from trio_mqtt.client import client as asynchronous
 from trio_mqtt.client.arguments import Payload
@@ -34,6 +32,7 @@ from trio_mqtt.client.message import ApplicationMessage
 from trio_mqtt.client.message import Message as AsyncMessage
 from trio_mqtt.client.messages import Messages as AsyncMessages
 from trio_mqtt.client.status import ClientStatus
+from trio_mqtt.client.threads import Block, Bridge, Inlet
 from trio_mqtt.errors import ConnectionLostError, MqttError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Subscription
@@ -70,17 +69,27 @@ def open_client(
     with start_blocking_portal(backend) as portal:
         held = portal.wrap_async_context_manager(opening)
         client = held.__enter__()
+        bridge = Bridge(portal)
         try:
-            yield Client(portal, client)
+            yield Client(bridge, client)
         except BaseException as error:
             # What happened here is nothing to raise in the other thread.
             try:
-                held.__exit__(None, None, None)
+                _close(bridge, held)
             except MqttError:
                 raise error from None  # it came first
             raise
         else:
-            held.__exit__(None, None, None)
+            _close(bridge, held)
+
+
+def _close(bridge: Bridge, held: AbstractContextManager[object]) -> None:
+    """End the client, and with it what other threads still wait for."""
+    bridge.close()
+    try:
+        held.__exit__(None, None, None)
+    finally:
+        bridge.leave_blocks()
 
 
 class Client:
@@ -90,8 +99,8 @@ class Client:
     cancelled call of the asynchronous client, either nothing has been sent or the delivery goes on.
     """
 
-    def __init__(self, portal: BlockingPortal, client: asynchronous.Client) -> None:
-        self._portal = portal
+    def __init__(self, bridge: Bridge, client: asynchronous.Client) -> None:
+        self._bridge = bridge
         self._client = client
 
     @property
@@ -214,12 +223,12 @@ class Client:
         `options` are those of the asynchronous `Client.subscribe`.
         """
         subscribing = self._client.subscribe(*filters, buffer=buffer, **options)  # type: ignore[arg-type]  # checked there
-        held = self._portal.wrap_async_context_manager(subscribing)
-        messages = held.__enter__()
+        block = Block(self._bridge, subscribing)
+        messages = block.enter()
         try:
             yield Messages(messages, self)
         finally:
-            held.__exit__(None, None, None)
+            block.leave()
 
     def call(self, work: Callable[[], Awaitable[T]], timeout: float | None = None) -> T:
         """Wait for `work` in the client's thread; whatever ends the wait here ends it there."""
@@ -228,7 +237,7 @@ class Client:
             with anyio.fail_after(timeout):
                 return await work()
 
-        future = self._portal.start_task_soon(bounded)
+        future = self._bridge.begin(bounded)
         try:
             return future.result()
         except CancelledError:
@@ -249,7 +258,8 @@ class Messages:
     def __init__(self, messages: AsyncMessages, client: Client) -> None:
         self._messages = messages
         self._client = client
-        self._here: deque[AsyncMessage] = deque()
+        most = min(_FETCHED, messages.buffer)
+        self._inlet = Inlet(client.call, lambda: messages.take(most))
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -263,54 +273,30 @@ class Messages:
 
     def __len__(self) -> int:
         """How many messages wait to be taken."""
-        return len(self._messages) + len(self._here)
+        return len(self._messages) + len(self._inlet)
 
     def __iter__(self) -> Messages:
         return self
 
     def __next__(self) -> Message:
-        message = self._next(None)
-        if message is None:
-            raise StopIteration
-        return message
+        return _message(self._inlet.next(None), self._client)
 
     def get(self, timeout: float | None = None) -> Message:
         """The next message. Raises TimeoutError where none comes within `timeout` seconds."""
-        message = self._next(timeout)
-        if message is None:
-            raise ConnectionLostError("The subscription is closed.")
-        return message
+        try:
+            message = self._inlet.next(timeout)
+        except StopIteration:
+            raise ConnectionLostError("The subscription is closed.") from None
+        return _message(message, self._client)
 
     def until_quiet(self, timeout: float) -> Iterator[Message]:
         """The messages that come, until none has come for `timeout` seconds."""
         while True:
             try:
-                message = self._next(timeout)
-            except TimeoutError:
+                message = self._inlet.next(timeout)
+            except (TimeoutError, StopIteration):
                 return
-            if message is None:
-                return
-            yield message
-
-    def _next(self, timeout: float | None) -> Message | None:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            try:
-                return _message(self._here.popleft(), self._client)
-            except IndexError:
-                pass
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not self._client.call(self._fetch, left):
-                return None
-
-    async def _fetch(self) -> bool:
-        """Fetch messages, at least one; False where the iteration ends."""
-        try:
-            # Put where they are to be taken from, so that a caller who is gone loses none.
-            self._here.extend(await self._messages.take(min(_FETCHED, self._messages.buffer)))
-        except StopAsyncIteration:
-            return False
-        return True
+            yield _message(message, self._client)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 import anyio
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint
 
 from trio_mqtt.client.message import Message, Publisher, Settling
 from trio_mqtt.errors import MqttError
@@ -102,8 +102,13 @@ class Messages:
 
         Raises StopAsyncIteration where iterating would end.
         """
-        taken = [await self.__anext__()]
         queue = self._queue
+        if queue:
+            # Other tasks get their turn, and what is here is had without any time all the same.
+            await cancel_shielded_checkpoint()
+        taken: list[Message] = []
+        if not queue:
+            taken.append(await self.__anext__())
         while queue and len(taken) < limit:
             taken.append(self._take())
         return taken
