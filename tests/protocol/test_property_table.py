@@ -13,7 +13,6 @@ from trio_mqtt.errors import LocalProtocolError, MalformedPacketError, RemotePro
 from trio_mqtt.protocol.properties import (
     BY_IDENTIFIER,
     BY_NAME,
-    MAX_USER_PROPERTIES,
     NO_PROPERTIES,
     TABLE,
     Carrier,
@@ -284,6 +283,7 @@ def test_twenty_thousand_user_properties_are_refused_after_the_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """CVE-2021-41039: time was quadratic. Here it ends at the bound, whatever follows."""
+    maximum = 1_000
     takes = 0
     take: Callable[[Reader, int], bytes] = Reader.take
 
@@ -294,14 +294,25 @@ def test_twenty_thousand_user_properties_are_refused_after_the_bound(
 
     data = wrap(b"\x26\x00\x01k\x00\x01v" * 20_000)
     monkeypatch.setattr(Reader, "take", counted)
-    with pytest.raises(RemoteProtocolError, match="more than 1000") as caught:
-        decode(data, Carrier.CONNECT)
+    with pytest.raises(RemoteProtocolError, match="more than 1,000 times") as caught:
+        decode_properties(Reader(data, 0, None, maximum), Carrier.CONNECT)
     assert caught.value.reason_code == ReasonCode.QUOTA_EXCEEDED
-    assert takes < 6 * MAX_USER_PROPERTIES + 20
+    assert takes < 6 * maximum + 20
 
 
 @pytest.mark.normative("MQTT-3.3.2-17", "MQTT-3.3.2-18")
 def test_as_many_user_properties_as_the_bound_keep_their_order() -> None:
-    pairs = [(f"k{i % 7}", str(i)) for i in range(MAX_USER_PROPERTIES)]
+    pairs = [(f"k{i % 7}", str(i)) for i in range(1_000)]
     encoded = encode_properties({"user_property": pairs}, Carrier.PUBLISH)
-    assert decode(encoded, Carrier.PUBLISH) == {"user_property": pairs}
+    reader = Reader(encoded, 0, None, len(pairs))
+    assert decode_properties(reader, Carrier.PUBLISH) == {"user_property": pairs}
+
+
+def test_who_takes_no_user_properties_takes_a_subscription_identifier() -> None:
+    encoded = encode_properties({"subscription_identifier": [7]}, Carrier.SUBSCRIBE)
+    assert decode_properties(Reader(encoded, 0, None, 0), Carrier.SUBSCRIBE) == {
+        "subscription_identifier": [7]
+    }
+    encoded = encode_properties({"user_property": [("a", "b")]}, Carrier.SUBSCRIBE)
+    with pytest.raises(RemoteProtocolError, match="user_property more than 0 times"):
+        decode_properties(Reader(encoded, 0, None, 0), Carrier.SUBSCRIBE)

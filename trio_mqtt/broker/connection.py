@@ -80,6 +80,7 @@ class Connection:
             maximum_packet_size_later=limits.maximum_packet_size,
             receive_maximum=limits.receive_maximum,
             topic_alias_maximum=limits.topic_alias_maximum,
+            maximum_user_properties=limits.maximum_user_properties,
             runs=True,
         )
         self.writer = Writer(stream, limits, broker.statistics, self.lost)

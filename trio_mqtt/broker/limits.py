@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.protocol.connection import MAX_PACKET_SIZE
 
 MIB = 1024 * 1024
+
+# What each limit may be, where that is not 1 or more, or more than 0 seconds: the standard's
+# numbers, and those bounds that may be 0, as the broker then does without.
+_RANGES: dict[str, tuple[int, int | None]] = {
+    # Enough for CONNECT with a client identifier of 23 characters, which every broker must accept.
+    "maximum_connect_size": (64, MAX_PACKET_SIZE),
+    "maximum_packet_size": (64, MAX_PACKET_SIZE),
+    "receive_maximum": (1, 65_535),
+    "maximum_in_flight": (1, 65_535),
+    "topic_alias_maximum": (0, 65_535),
+    "client_topic_alias_maximum": (0, 65_535),
+    "maximum_user_properties": (0, None),
+    "maximum_subscriptions": (0, None),
+    "maximum_session_expiry": (0, 0xFFFF_FFFF),
+    "maximum_keep_alive": (1, 65_535),
+    "maximum_client_identifier": (23, 65_535),
+    "maximum_retained_messages": (0, None),
+    "maximum_retained_bytes": (0, None),
+    "goodbye_timeout": (0, None),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the broker accepts at most. Times are in seconds, sizes in bytes."""
+    """What the broker accepts at most. Times are in seconds, sizes in bytes.
+
+    Raises LocalProtocolError, a ValueError, for what no broker can keep to, and TypeError for what
+    is no number. A time may be `math.inf`.
+    """
 
     # A connection that does not say CONNECT in time, and authenticate, occupies a slot for nothing.
     connect_timeout: float = 10.0
@@ -24,6 +51,9 @@ class Limits:
     maximum_connect_size: int = 128 * 1024
     # One packet; told to MQTT 5 clients as Maximum Packet Size (§3.2.2.3.6).
     maximum_packet_size: int = 16 * MIB
+    # User properties of one packet or will: more is an attack, not an application. Who sends more
+    # is told the number, and disconnected.
+    maximum_user_properties: int = 1_000
     # QoS 1 and 2 messages that a client may send without an acknowledgement (§3.2.2.3.3).
     receive_maximum: int = 1_000
     # Topic aliases that a client may set (§3.2.2.3.8): one remembered topic each.
@@ -60,3 +90,23 @@ class Limits:
     write_timeout: float = 60.0
     # How long saying goodbye may take for each connection.
     goodbye_timeout: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _check(field.name, getattr(self, field.name), isinstance(field.default, float))
+
+
+def _check(name: str, value: object, is_time: bool) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float) if is_time else int):
+        wanted = "a number of seconds" if is_time else "a whole number"
+        raise TypeError(f"{name} is {wanted}, not {value!r}.")
+    least, most = _RANGES.get(name, (0 if is_time else 1, None))
+    unit = " seconds" if is_time else ""
+    if is_time and name not in _RANGES:
+        if not value > least:
+            raise LocalProtocolError(f"{name} is more than {least}{unit}, not {value}.")
+    elif most is None:
+        if not value >= least:
+            raise LocalProtocolError(f"{name} is {least}{unit} or more, not {value}.")
+    elif not least <= value <= most:
+        raise LocalProtocolError(f"{name} is from {least:,} to {most:,}, not {value:,}.")

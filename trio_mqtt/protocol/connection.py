@@ -35,7 +35,11 @@ from trio_mqtt.protocol.packets import (
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import has_wildcard, parse_shared
-from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER, encode_variable_byte_integer
+from trio_mqtt.protocol.wire import (
+    MAX_REPETITIONS,
+    MAX_VARIABLE_BYTE_INTEGER,
+    encode_variable_byte_integer,
+)
 
 MAX_PACKET_SIZE = MAX_VARIABLE_BYTE_INTEGER + 5
 
@@ -303,7 +307,8 @@ class ServerConnection(_Connection):
     """A broker's end of one connection.
 
     `maximum_packet_size` bounds what is held before CONNECT is accepted, in bytes; raise it with
-    `accept_packets_of` afterwards. `runs` is the decoder's.
+    `accept_packets_of` afterwards. `maximum_user_properties` is for one packet or will. `runs` is
+    the decoder's.
     """
 
     def __init__(
@@ -314,6 +319,7 @@ class ServerConnection(_Connection):
         topic_alias_maximum: int,
         runs: bool = False,
         maximum_packet_size_later: int | None = None,
+        maximum_user_properties: int = MAX_REPETITIONS,
     ) -> None:
         super().__init__(
             PacketDecoder(
@@ -322,6 +328,8 @@ class ServerConnection(_Connection):
                 maximum_packet_size,
                 runs=runs,
                 maximum_packet_size_later=maximum_packet_size_later,
+                # What else repeats, a client must not send more than once.
+                maximum_repetitions=maximum_user_properties,
             ),
             receive_maximum=receive_maximum,
             topic_alias_maximum=topic_alias_maximum,

@@ -30,7 +30,12 @@ from trio_mqtt.protocol.properties import (
     decode_properties,
 )
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
-from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER, Reader, decode_topic_name
+from trio_mqtt.protocol.wire import (
+    MAX_REPETITIONS,
+    MAX_VARIABLE_BYTE_INTEGER,
+    Reader,
+    decode_topic_name,
+)
 
 _PUBACK_REASONS = {code: ReasonCode(code) for code in ALLOWED[PacketType.PUBACK]}
 SMALL_READ = 4_096  # bytes; smaller parts of one packet are kept together
@@ -43,6 +48,7 @@ class PacketDecoder:
     at a client); anything else is refused at its first byte, whatever length it claims.
     `maximum_packet_size` bounds, in bytes, what is ever held for one packet; from the second packet
     on, `maximum_packet_size_later` does, if it is given.
+    `maximum_repetitions` is how often a property may stand in one packet, or in a will.
     `version` may be None at a server: the CONNECT packet sets it. With `runs`, consecutive PUBLISH
     packets that may travel on as they are come as one `PublishRun`, and consecutive PUBACK packets
     as one `PubAckRun`.
@@ -56,6 +62,7 @@ class PacketDecoder:
         *,
         runs: bool = False,
         maximum_packet_size_later: int | None = None,
+        maximum_repetitions: int = MAX_REPETITIONS,
     ) -> None:
         self.version = version
         self.maximum_packet_size = maximum_packet_size
@@ -65,6 +72,7 @@ class PacketDecoder:
         # Of a CONNECT that is refused: its properties, if they can be read, and `version` above.
         self.opening: Properties | None = None
         self._maximum_later = maximum_packet_size_later
+        self._maximum_repetitions = maximum_repetitions
         self._runs = runs
         # The topic of the last PUBLISH, with its length as bytes, and decoded: most messages have
         # the topic of the one before, and one comparison tells.
@@ -107,7 +115,7 @@ class PacketDecoder:
         except RemoteProtocolError as error:
             self.violation = without_frames(error)
             if self.first is PacketType.CONNECT and data[0] >> 4 == PacketType.CONNECT:
-                self.version, self.opening = read_opening(data)
+                self.version, self.opening = read_opening(data, self._maximum_repetitions)
             return packets
         if used < len(data):
             rest = data[used:] if used else data
@@ -181,7 +189,7 @@ class PacketDecoder:
                     if at >= stop:
                         raise MalformedPacketError("a PUBLISH ends before its properties")
                     if data[at]:
-                        reader = Reader(data, at, stop)
+                        reader = Reader(data, at, stop, self._maximum_repetitions)
                         properties = decode_properties(reader, Carrier.PUBLISH)
                         at = reader.position
                         check_response_topic(properties)
@@ -220,7 +228,7 @@ class PacketDecoder:
                 packet_id = data[body] << 8 | data[body + 1]
                 append(PubAck(packet_id, _PUBACK_REASONS[data[body + 2]], NO_PROPERTIES))
             else:
-                packet = decode_packet(first, data[body:stop], version)
+                packet = decode_packet(first, data[body:stop], version, self._maximum_repetitions)
                 append(packet)
                 if self.first is not None:
                     self.first = None

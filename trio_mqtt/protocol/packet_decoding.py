@@ -32,16 +32,22 @@ from trio_mqtt.protocol.packets import (
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, decode_properties
 from trio_mqtt.protocol.reason_codes import ALLOWED, FROM_RETURN_CODE, ReasonCode
 from trio_mqtt.protocol.topics import topic_filter_problem, topic_name_problem
-from trio_mqtt.protocol.wire import Reader
+from trio_mqtt.protocol.wire import MAX_REPETITIONS, Reader
 
 V5 = ProtocolVersion.V5
 _SUCCESS = ReasonCode.SUCCESS
 
 
-def decode_packet(first: int, body: bytes, version: ProtocolVersion | None) -> Packet:
+def decode_packet(
+    first: int,
+    body: bytes,
+    version: ProtocolVersion | None,
+    maximum_repetitions: int = MAX_REPETITIONS,
+) -> Packet:
     """The packet of a fixed header byte and the bytes after its remaining length.
 
-    PUBLISH is decoded by `PacketDecoder` itself. Raises RemoteProtocolError.
+    `maximum_repetitions` is how often one property may stand in it. PUBLISH is decoded by
+    `PacketDecoder` itself. Raises RemoteProtocolError.
     """
     kind = first >> 4
     flags = first & 15
@@ -54,7 +60,7 @@ def decode_packet(first: int, body: bytes, version: ProtocolVersion | None) -> P
         version == ProtocolVersion.V31 and expected_flags == 2 and flags & ~0x08 == 2
     ):
         raise MalformedPacketError(f"{PacketType(kind).name} has reserved flags set")
-    reader = Reader(body)
+    reader = Reader(body, 0, None, maximum_repetitions)
     packet = decode(reader, version or V5)
     reader.expect_end()
     return packet
@@ -77,14 +83,16 @@ def _protocol_version(reader: Reader) -> ProtocolVersion:
     raise MalformedPacketError("the protocol name is not MQTT")
 
 
-def read_opening(data: bytes) -> tuple[ProtocolVersion | None, Properties | None]:
+def read_opening(
+    data: bytes, maximum_repetitions: int
+) -> tuple[ProtocolVersion | None, Properties | None]:
     """What can be known of a CONNECT that is refused: its version, and its properties.
 
     None for each that is not there or not right.
     """
     version = None
     try:
-        reader = Reader(data, 1)
+        reader = Reader(data, 1, None, maximum_repetitions)
         length = reader.variable_byte_integer()
         reader.end = min(reader.end, reader.position + length)
         version = _protocol_version(reader)

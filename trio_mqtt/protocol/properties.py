@@ -18,8 +18,6 @@ from trio_mqtt.protocol.wire import (
     encode_variable_byte_integer,
 )
 
-MAX_USER_PROPERTIES = 1_000  # in one packet; more is an attack, not an application
-
 
 class Properties(TypedDict, total=False):
     """The properties of one packet or will, by the standard's names in snake case.
@@ -213,9 +211,11 @@ def decode_properties(reader: Reader, carrier: Carrier) -> Properties:
             if values and carrier in row.once_in:
                 raise RemoteProtocolError(f"{name} stands twice in {carrier.name}")
             values.append(value)
-            if len(values) > MAX_USER_PROPERTIES:
+            maximum = reader.maximum_repetitions
+            if len(values) > maximum and (name == "user_property" or len(values) > 1):
                 raise RemoteProtocolError(
-                    f"more than {MAX_USER_PROPERTIES} of {name}", ReasonCode.QUOTA_EXCEEDED
+                    f"{carrier.name} carries {name} more than {maximum:,} times",
+                    ReasonCode.QUOTA_EXCEEDED,
                 )
         elif name in found:
             raise RemoteProtocolError(f"{name} stands twice in {carrier.name}")

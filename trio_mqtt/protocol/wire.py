@@ -8,6 +8,7 @@ from trio_mqtt.errors import LocalProtocolError, MalformedPacketError
 
 MAX_VARIABLE_BYTE_INTEGER = 268_435_455
 MAX_STRING = 65_535
+MAX_REPETITIONS = 65_535  # of one property in a packet, where nobody says less
 
 
 def encode_variable_byte_integer(value: int) -> bytes:
@@ -89,12 +90,20 @@ _remembered_topic_name = lru_cache(maxsize=16_384)(_topic_name)
 class Reader:
     """Takes values off the front of a packet's body; running past its end is malformed."""
 
-    __slots__ = ("data", "end", "position")
+    __slots__ = ("data", "end", "maximum_repetitions", "position")
 
-    def __init__(self, data: bytes, position: int = 0, end: int | None = None) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        position: int = 0,
+        end: int | None = None,
+        maximum_repetitions: int = MAX_REPETITIONS,
+    ) -> None:
         self.data = data
         self.position = position
         self.end = len(data) if end is None else end
+        # How often a property may stand in one packet: linear time is time, too.
+        self.maximum_repetitions = maximum_repetitions
 
     def exhausted(self) -> bool:
         return self.position >= self.end
