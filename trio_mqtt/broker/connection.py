@@ -110,6 +110,11 @@ class Connection:
         self._last_received = trio.current_time()
         # Whether the client is not read from, as it does not read.
         self._held_back = False
+        # The time by which the client must be accepted, and what it has said before that was: with
+        # CONNECT, and in bytes that are not decoded yet.
+        self.connect_by = self._last_received + limits.connect_timeout
+        self.said_more = False
+        self.early = b""
         # When CONNECT must have come, then when the client must have been heard of again.
         self._deadline: Timer | None = None
         self._expiry: Timer | None = None  # of the client's token
@@ -143,9 +148,12 @@ class Connection:
                     self.writer.use(self.stream)
                     packets = await receive_first(self)
                     if packets and isinstance(packets[0], Connect):
+                        self.said_more = len(packets) > 1
                         session = await self._accept(packets[0], nursery)
                         if session is not None:
-                            await self._read(packets[1:], session)
+                            more = self.protocol.receive(self.early) if self.early else ()
+                            self.early = b""
+                            await self._read([*packets[1:], *more], session)
                 except RemoteProtocolError as error:
                     self.end(error.reason_code, str(error))
                 except RefusedAtDoor as error:

@@ -12,6 +12,7 @@ import trio
 from trio_mqtt.broker.access import AccessRules, ClientInfo, PasswordCheck
 from trio_mqtt.broker.authentication import Authenticated, AuthenticationRefused
 from trio_mqtt.broker.file_rules import FileRules
+from trio_mqtt.broker.password_checks import TooManyChecksError, last_moment
 from trio_mqtt.errors import InvalidTokenError
 from trio_mqtt.protocol.packets import Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -26,9 +27,6 @@ WRONG = AuthenticationRefused(
 )
 ANONYMOUS = AuthenticationRefused(
     ReasonCode.NOT_AUTHORIZED, "this broker asks for a user name and a password"
-)
-TOO_MANY = AuthenticationRefused(
-    ReasonCode.SERVER_BUSY, "too many clients wait for their passwords to be checked"
 )
 UNDECIDED = AuthenticationRefused(
     ReasonCode.UNSPECIFIED_ERROR, "the broker could not decide whether to let it in"
@@ -137,24 +135,49 @@ class Credentials:
         self, client: ClientInfo, username: str, passwords: PasswordCheck
     ) -> Identity | AuthenticationRefused:
         entry = passwords.entry(username)
+        checks = self._locks.password_checks
         if self._locks.remembers(username, self._connect.password):
+            checks.was_right(client.address)
             return Identity(replace(client, authenticated=True), entry=entry)
-        hashing = self._locks.hashing
-        waiting = hashing.statistics().tasks_waiting
-        if waiting >= self._connection.broker.limits.maximum_password_checks:
-            return TOO_MANY
-        # A client that leaves meanwhile leaves the thread behind, which occupies its place until it
-        # is done: hashing has no more than those.
-        right = await trio.to_thread.run_sync(
-            passwords.verify,
-            username,
-            self._connect.password,
-            limiter=hashing,
-            abandon_on_cancel=True,
-        )
-        if not right:
-            return WRONG
-        return Identity(replace(client, authenticated=True), entry=entry)
+        timeout = self._connection.broker.limits.connect_timeout
+        answer_by = last_moment(self._connection.connect_by, timeout)
+
+        async def check() -> Identity | AuthenticationRefused:
+            password, address = self._connect.password, client.address
+            try:
+                right = await checks.check(passwords, username, password, address, answer_by)
+            except TooManyChecksError as error:
+                return AuthenticationRefused(ReasonCode.SERVER_BUSY, str(error))
+            return Identity(replace(client, authenticated=True), entry=entry) if right else WRONG
+
+        if self._connection.said_more:
+            return await check()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._end_if_it_leaves)
+            outcome = await check()
+            nursery.cancel_scope.cancel()
+        return outcome
+
+    async def _end_if_it_leaves(self) -> None:
+        """Hear a client that waits for CONNACK: once it has gone, nothing is done for it any more.
+
+        One that has gone on speaking may have said all that it wanted when it closes its side.
+        """
+        connection = self._connection
+        stream = connection.stream
+        while True:
+            try:
+                await stream.readable()
+                data = stream.receive_nowait()
+            except trio.BrokenResourceError:
+                data = b""
+            if data:
+                connection.broker.statistics.bytes_received += len(data)
+                connection.early = data
+                return
+            if data is not None:
+                connection.lost("it closed the connection before it was accepted")
+                return
 
     async def _ask(self, identity: Identity) -> Identity | AuthenticationRefused:
         """Ask the program's hook, which has the last word."""

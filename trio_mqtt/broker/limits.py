@@ -44,9 +44,14 @@ class Limits:
     maximum_authentication_steps: int = 16
     # A program's hook that decides on one request; a client waits for it with all that it sends.
     hook_timeout: float = 5.0
-    # Threads that hash passwords, and clients that wait for one: who comes then is sent away.
+    # Threads that hash passwords, and clients that wait for one: who comes then is sent away, or
+    # one with less of a claim in its place (whose address has failed, or has many waiting).
     password_threads: int = 2
     maximum_password_checks: int = 1_000
+    # Those of them from one address (IPv6: one /64), and for one user name. What two threads check
+    # in some three seconds; behind a gateway, a whole fleet may have one address.
+    maximum_password_checks_per_address: int = 250
+    maximum_password_checks_per_user: int = 100
     # A peer that is not known yet gets a small buffer: enough for a CONNECT with a full will.
     maximum_connect_size: int = 128 * 1024
     # One packet; told to MQTT 5 clients as Maximum Packet Size (§3.2.2.3.6).

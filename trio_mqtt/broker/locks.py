@@ -10,6 +10,7 @@ import trio
 
 from trio_mqtt.broker.access import AccessHooks
 from trio_mqtt.broker.file_rules import FileRules
+from trio_mqtt.broker.password_checks import PasswordChecks
 from trio_mqtt.broker.permissions import Permissions, RuleBook
 from trio_mqtt.broker.security import Security, is_local
 
@@ -37,7 +38,7 @@ class Locks:
         self.refusals = refusals
         self.rules = RuleBook(refusals=refusals)
         # Hashing takes long: in few threads, so that the clients which are connected are served.
-        self.hashing = trio.CapacityLimiter(limits.password_threads)
+        self.password_checks = PasswordChecks(limits)
         self.asks_authenticate = self._overridden("authenticate")
         self.asks_publish = self._overridden("authorize_publish")
         self.asks_subscribe = self._overridden("authorize_subscribe")
