@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _PLAIN = (str, bool, list[str])
 PROPERTY, LONG_PROPERTY = "-D", "--property"
+HELP, HOST = "-h", "--host"
 # Between the words of `-D COMMAND PROPERTY VALUE`, once they are one value. No argument holds it.
 SEPARATOR = "\0"
 
@@ -30,6 +31,8 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         if any(LONG_PROPERTY in parameter.opts for parameter in self.params):
             args = _with_properties_joined(args)
+        if HELP in args:
+            args = _with_host(args, self.params)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Context) -> Any:
@@ -154,3 +157,28 @@ def _with_properties_joined(args: list[str]) -> list[str]:
             joined.append(SEPARATOR.join(rest[:length]))
             del rest[:length]
     return joined
+
+
+def _with_host(args: list[str], parameters: list[Parameter]) -> list[str]:
+    """The arguments with `--host` for a `-h` that has a word after it, as Mosquitto's commands do.
+
+    Alone it asks for help. What is the value of another option is left as it is.
+    """
+    options = [entry for entry in parameters if entry.param_type_name == "option"]
+    if not any(HOST in option.opts for option in options):
+        return args
+    with_value = {
+        name for option in options if not getattr(option, "is_flag", False) for name in option.opts
+    }
+    found = list(args)
+    at = 0
+    while at < len(found) and found[at] != "--":
+        word = found[at]
+        follower = found[at + 1] if at + 1 < len(found) else ""
+        if word == HELP and follower and not follower.startswith("-"):
+            found[at] = HOST
+            at += 1
+        elif word in with_value:
+            at += 1
+        at += 1
+    return found

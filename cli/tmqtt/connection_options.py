@@ -25,7 +25,10 @@ _TLS = "TLS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One option. `name` is its long name and that in a profile; a `flag` takes no value."""
+    """One option. `name` is its long name and that in a profile; a `flag` takes no value.
+
+    A flag that is `deniable` has `--no-NAME` beside it: neither of them leaves it to the command.
+    """
 
     name: str
     short: str = ""
@@ -34,6 +37,7 @@ class Option:
     group: str
     read: Callable[[str], Any] = str
     flag: bool = False
+    deniable: bool = False
     repeats: bool = False
 
     @property
@@ -47,10 +51,19 @@ class Option:
         return "TMQTT_" + self.name.replace("-", "_").upper()
 
 
+# As Mosquitto's commands write them, too.
+_VERSIONS = {
+    "3.1": "3.1", "31": "3.1", "mqttv31": "3.1",
+    "3.1.1": "3.1.1", "311": "3.1.1", "mqttv311": "3.1.1",
+    "5": "5", "5.0": "5", "mqttv5": "5",
+}  # fmt: skip
+
+
 def _version(text: str) -> str:
-    if text not in ("3.1", "3.1.1", "5"):
+    found = _VERSIONS.get(text)
+    if found is None:
         raise ValueError(f"there is no MQTT {text!r} here: write 3.1, 3.1.1 or 5.")
-    return text
+    return found
 
 
 def qos_of(text: str) -> int:
@@ -82,15 +95,16 @@ OPTIONS = (
            help="The broker's address: mqtt://HOST:PORT, mqtts, ws, wss or unix.  [default:"
                 " mqtt://localhost:1883]"),
     Option(name="host", metavar="HOST", group=_WHERE,
-           help="The broker's host, in place of a URL."),
+           help="The broker's host, in place of a URL; also -h HOST."),
     Option(name="port", short="-p", metavar="PORT", group=_WHERE, read=_number(1, 65_535),
            help="The broker's port.  [default: 1883, with TLS 8883]"),
     Option(name="protocol-version", short="-V", metavar="3.1|3.1.1|5", group=_WHERE, read=_version,
            help="MQTT version.  [default: 5, and 3.1.1 where the broker refuses 5]"),
     Option(name="connect-timeout", metavar="DURATION", group=_WHERE, read=parse_duration,
            help="How long an attempt to connect may take.  [default: 10s]"),
-    Option(name="wait", short="-w", group=_WHERE, flag=True,
-           help="Wait for a broker that is not there yet, instead of giving up."),
+    Option(name="wait", short="-w", group=_WHERE, flag=True, deniable=True,
+           help="Wait for a broker that is not there yet, or give up.  [default: wait in a"
+                " terminal, where the command goes on until it is ended]"),
     Option(name="keep-alive", short="-k", metavar="DURATION", group=_WHERE, read=_seconds(65_535),
            help="Ask whether the broker is there after so much silence; 0 never.  [default: 60s]"),
     Option(name="id", short="-i", metavar="ID", group=_WHO,

@@ -28,8 +28,15 @@ from tmqtt.sizes import LARGEST
 class _Messages:
     """Says things on stderr."""
 
+    _passing = ""
+
     def say(self, sentence: str) -> None:
         os.write(STDERR, encoded(f"{escape(sentence)}\n"))
+
+    def pass_by(self, sentence: str) -> None:
+        if sentence and not self._passing:
+            self.say(sentence)
+        self._passing = sentence
 
 
 def publish_once(options: PubOptions, connection: ConnectionOptions) -> NoReturn:
@@ -51,7 +58,9 @@ async def _publish(options: PubOptions, connection: ConnectionOptions) -> int:
     with anyio.CancelScope() as scope:
         _handle_signals(asked_to_stop, scope)
         try:
-            async with open_connection(connection, _Messages(), reconnect=False) as client:
+            async with open_connection(
+                connection, _Messages(), reconnect=connection.wait is True
+            ) as client:
                 for topic in topics:
                     try:
                         await client.publish(

@@ -20,6 +20,9 @@ from tmqtt.settings import SettingError, connection_options
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
+# What addresses begin with, here and in other programs.
+_SCHEMES = ("mqtt", "mqtts", "ws", "wss", "unix", "tcp", "ssl", "tls", "http", "https", "any")
+
 EXIT_CODES = (
     "Exit codes: 0 done; 1 it did not work; 2 the options are wrong; 27 the time is over;\n"
     "130 ended by Ctrl-C. Where the broker refuses, its reason code (such as 135: not\n"
@@ -47,6 +50,20 @@ def count_of(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= 18 and int(text)):
         raise typer.BadParameter(f"{text!r} is not a number of messages: write 1 or more.")
     return int(text)
+
+
+def check_is_no_address(text: str, kind: str, name: str, *, otherwise: str = "") -> None:
+    """Refuse what stands in place of a topic, but is the address of a broker.
+
+    `otherwise` names the option that takes a topic of that name all the same.
+    """
+    scheme, separator, _ = text.partition("://")
+    if separator and scheme.lower() in _SCHEMES:
+        but = f" If it is a {kind} after all, give it by {otherwise}." if otherwise else ""
+        raise typer.BadParameter(
+            f"{text!r} is the address of a broker, which is given by -b.{but}",
+            param_hint=f"'{name}'",
+        )
 
 
 Qos = Annotated[
@@ -135,7 +152,7 @@ def _annotation(option: Option) -> Any:
     names = [option.short] if option.short else []
     info = typer.Option(
         *names,
-        f"--{option.name}",
+        f"--{option.name}/--no-{option.name}" if option.deniable else f"--{option.name}",
         metavar=option.metavar or None,
         help=option.help,
         show_default=False,

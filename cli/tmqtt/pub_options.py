@@ -55,6 +55,7 @@ def is_quick(options: PubOptions) -> bool:
     source = options.source
     return (
         options.is_single
+        and options.span is None
         and not options.verbose
         and not os.isatty(1)
         and not source.whole_input

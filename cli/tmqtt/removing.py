@@ -17,6 +17,7 @@ class Remover:
         self._client = client
         self._terminal = terminal
         self._dry_run = dry_run
+        self._found = 0
         self._removed = 0
         self._failure: trio_mqtt.MqttError | None = None
 
@@ -26,8 +27,8 @@ class Remover:
         topics = dict.fromkeys(
             message.topic for message in messages if message.retain and message.payload
         )
+        self._found += len(topics)
         if self._dry_run:
-            self._removed += len(topics)
             return
         self._failure = None
         qos = min(1, self._client.server_properties.get("maximum_qos", 1))
@@ -51,9 +52,14 @@ class Remover:
         """Nothing is to be done from time to time."""
 
     def end(self) -> None:
-        """Say how many there were."""
-        many = f"{self._removed:,} retained message{'' if self._removed == 1 else 's'}"
+        """Say how many there were, if there were any."""
+        if not self._found:
+            return
         if self._dry_run:
-            self._terminal.say(f"{many} would be removed.")
+            self._terminal.say(f"{_count(self._found)} would be removed.")
         else:
-            self._terminal.say(f"{many} removed.")
+            self._terminal.say(f"{_count(self._removed)} removed.")
+
+
+def _count(number: int) -> str:
+    return f"{number:,} retained message{'' if number == 1 else 's'}"

@@ -38,7 +38,8 @@ class ReplayOptions:
 async def replay(options: ReplayOptions, connection: ConnectionOptions, terminal: Terminal) -> None:
     """Publish the messages of a recording.
 
-    Raises CommandError for a file that cannot be read or that is no recording, with the line.
+    Raises CommandError for a file that cannot be read or that is no recording, with the line, and
+    at the end RefusedError, if the broker refused any of the messages.
     """
     with _opened(options.path) as file:
         may_repeat = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
@@ -47,16 +48,20 @@ async def replay(options: ReplayOptions, connection: ConnectionOptions, terminal
         if may_repeat:
             async for _ in _records(file, options, None):
                 pass  # what is wrong is raised now, not when half of it has been sent
-        player = _Player(options, terminal)
-        try:
-            async with open_connection(connection, terminal, reconnect=True) as client:
+        async with open_connection(
+            connection, terminal, reconnect=True, patient=terminal.is_watched
+        ) as client:
+            player = _Player(options, terminal)
+            try:
                 for _ in range(options.loops):
                     if may_repeat:
                         file.seek(0)
                     await player.play(client, _records(file, options, terminal))
-        finally:
-            if terminal.signal == signal.SIGINT or terminal.messages.is_terminal:
-                terminal.say(player.sentence())
+            finally:
+                if terminal.signal == signal.SIGINT or terminal.messages.is_terminal:
+                    terminal.say(player.sentence())
+    if player.refusal is not None:
+        raise player.refusal
 
 
 @contextmanager
@@ -137,6 +142,7 @@ class _Player:
         self._began = trio.current_time()
         self._sent = 0
         self._refused = 0
+        self.refusal: trio_mqtt.RefusedError | None = None  # the last one
         self._failure: trio_mqtt.MqttError | None = None
 
     def sentence(self) -> str:
@@ -209,5 +215,6 @@ class _Player:
             )
         except trio_mqtt.RefusedError as error:
             self._refused += 1
+            self.refusal = error
             self._terminal.warn(str(error))
         self._sent += 1

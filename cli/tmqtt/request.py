@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 from typing import Any, cast
 
 import trio
 
 import trio_mqtt
-from tmqtt.connecting import open_connection
+from tmqtt.connecting import open_connection, unanswered
 from tmqtt.payloads import whole_file
 from tmqtt.printing import lines_for
 from tmqtt.running import TIMED_OUT, CommandError, Terminal
@@ -44,33 +44,40 @@ async def ask(options: RequestOptions, connection: ConnectionOptions, terminal: 
         payload = await whole_file(options.file)
     times: list[float] = []
     silent = 0
-    async with open_connection(connection, terminal, reconnect=False) as client:
-        try:
-            for _ in range(options.count):
-                began = trio.current_time()
-                try:
-                    answer = await client.request(
-                        options.topic,
-                        payload,
-                        timeout=options.timeout,
-                        qos=options.qos,
-                        properties=cast(trio_mqtt.Properties, options.properties) or None,
-                    )
-                except TimeoutError:
-                    silent += 1
+    end = trio.current_time() + options.timeout
+    with trio.CancelScope(deadline=end) as connecting:
+        async with open_connection(connection, terminal, reconnect=False) as client:
+            connecting.deadline = inf
+            try:
+                for _ in range(options.count):
+                    began = trio.current_time()
+                    # One is to be answered within the time from the beginning, of several each.
+                    left = max(end - began, 0.001) if options.count == 1 else options.timeout
+                    try:
+                        answer = await client.request(
+                            options.topic,
+                            payload,
+                            timeout=left,
+                            qos=options.qos,
+                            properties=cast(trio_mqtt.Properties, options.properties) or None,
+                        )
+                    except TimeoutError:
+                        silent += 1
+                        if options.count == 1:
+                            raise CommandError(
+                                f"No response came within {options.timeout:g} s.", TIMED_OUT
+                            ) from None
+                        continue
+                    times.append(trio.current_time() - began)
                     if options.count == 1:
-                        raise CommandError(
-                            f"No response came within {options.timeout:g} s.", TIMED_OUT
-                        ) from None
-                    continue
-                times.append(trio.current_time() - began)
-                if options.count == 1:
-                    line = lines_for(terminal.output, with_topic=options.verbose)
-                    terminal.output.put(line(answer.topic, answer.payload, answer.retain))
-        finally:
-            if options.count > 1:
-                for text in summary(times, silent):
-                    terminal.output.line(text)
+                        line = lines_for(terminal.output, with_topic=options.verbose)
+                        terminal.output.put(line(answer.topic, answer.payload, answer.retain))
+            finally:
+                if options.count > 1:
+                    for text in summary(times, silent):
+                        terminal.output.line(text)
+    if connecting.cancelled_caught:
+        raise unanswered(connection, options.timeout)
     if silent:
         raise CommandError(f"No response came to {silent:,} of {options.count:,}.", TIMED_OUT)
 

@@ -10,13 +10,14 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import trio
 
 import trio_mqtt
 from tmqtt.escaping import escape
-from tmqtt.output import STDERR, STDOUT, Output, open_output
+from tmqtt.groups import first_of
+from tmqtt.output import STDERR, STDOUT, Output, encoded, open_output
 from tmqtt.sentences import TIMED_OUT as TIMED_OUT
 from tmqtt.sentences import CommandError as CommandError
 from tmqtt.sentences import tell
@@ -41,13 +42,33 @@ class Terminal:
     tell: Callable[[str], None] | None = None
     # What puts the terminal back in order, should the process have to end at once.
     restore: bytes = b""
+    # What was said in passing, and is still to be seen.
+    _passing: str = ""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody sees what is said, and can end the command: it may wait for things."""
+        return self.output.is_terminal or self.messages.is_terminal
 
     def say(self, sentence: str) -> None:
         """Tell the person something beside the output: on stderr, safe to show."""
+        self.pass_by("")
         if self.tell is not None:
             self.tell(escape(sentence))
         else:
             self.messages.line(escape(sentence))
+
+    def pass_by(self, sentence: str) -> None:
+        """Tell the person how things stand just now; the next such sentence takes its place.
+
+        An empty one takes it away. Where a line cannot be drawn anew, only the first is said.
+        """
+        before, self._passing = self._passing, sentence
+        if self.tell is None and self.messages.is_terminal and os.environ.get("TERM") != "dumb":
+            if before or sentence:
+                self.messages.put(encoded(f"\r\x1b[2K{_within_a_line(sentence)}"))
+        elif sentence and not before:
+            (self.tell or self.messages.line)(escape(sentence))
 
     def warn(self, text: str) -> None:
         """Tell of something that goes wrong; of a flood of warnings, some are left out."""
@@ -94,8 +115,10 @@ async def _run(command: Callable[[Terminal], Awaitable[None]], stopped: int | No
         try:
             with scope:
                 await command(terminal)
-        except (trio_mqtt.MqttError, CommandError) as error:
-            failure = error  # raised outside of the streams' nurseries, which would wrap it
+        except* (trio_mqtt.MqttError, CommandError) as group:
+            # Nurseries wrap what is raised in them in groups: of the command's, of its views', and,
+            # if it were raised here, of the streams'.
+            failure = cast(trio_mqtt.MqttError | CommandError, first_of(group))
     if failure is not None:
         raise failure
     if output.error is not None:
@@ -104,6 +127,16 @@ async def _run(command: Callable[[Terminal], Awaitable[None]], stopped: int | No
     if output.closed or terminal.signal is None:
         return 0
     return 128 + terminal.signal if stopped is None else stopped
+
+
+def _within_a_line(sentence: str) -> str:
+    """The sentence, safe to show, and no longer than a line of the terminal at stderr."""
+    shown = escape(sentence)
+    try:
+        room = os.get_terminal_size(STDERR).columns - 1
+    except OSError:
+        room = 79
+    return shown if len(shown) <= room or room < 1 else f"{shown[: room - 1]}…"
 
 
 def _has_terminal() -> bool:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from tmqtt.escaping import escape
-from trio_mqtt.errors import MqttError, RefusedError
+from trio_mqtt.errors import ConnectionRefusedByBrokerError, MqttError, RefusedError
 
 STDERR = 2
 FAILURE = 1
@@ -33,7 +33,9 @@ def tell(error: MqttError | CommandError) -> int:
     if isinstance(error, CommandError):
         return error.code
     # What the broker refused has the broker's own code.
-    return int(error.reason_code) if isinstance(error, RefusedError) else FAILURE
+    if isinstance(error, RefusedError | ConnectionRefusedByBrokerError):
+        return int(error.reason_code)
+    return FAILURE
 
 
 # How the library names what is an option here.

@@ -56,7 +56,7 @@ class ConnectionOptions:
     password: bytes | None = None
     scram: bool = False
     protocol_version: str | None = None
-    wait: bool = False
+    wait: bool | None = None  # None leaves it to the command
     connect_timeout: float = 10.0
     keep_alive: int = 60
     clean_start: bool = True
@@ -109,7 +109,7 @@ def connection_options(
         password=_password(values, username),
         scram=values.get("scram", False),
         protocol_version=values.get("protocol-version"),
-        wait=values.get("wait", False),
+        wait=values.get("wait"),
         connect_timeout=values.get("connect-timeout", 10.0),
         keep_alive=values.get("keep-alive", 60),
         clean_start=values.get("clean-start", session is None),

@@ -8,13 +8,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 import trio_mqtt
 from tmqtt import views
-from tmqtt.connecting import open_connection
+from tmqtt.connecting import open_connection, unanswered
 from tmqtt.filtering import Selection
 from tmqtt.formats import FormatError
 from tmqtt.running import TIMED_OUT, CommandError, Terminal, collect_less_often
@@ -60,6 +60,7 @@ class _Totals:
     """What a summary says."""
 
     def __init__(self) -> None:
+        self.connected = False
         self.subscribed = False
         self.began = time.monotonic()
         self.messages = 0
@@ -93,6 +94,8 @@ async def subscribe(options: SubOptions, connection: ConnectionOptions, terminal
     with _summary(terminal, totals), trio.move_on_after(timeout) as time_out:
         await _subscribe(options, connection, terminal, totals)
     if time_out.cancelled_caught:
+        if not totals.connected:
+            raise unanswered(connection, timeout)
         raise CommandError(f"The {timeout:g} s are over. {totals.sentence()}", TIMED_OUT)
 
 
@@ -116,8 +119,10 @@ async def _subscribe(
 
             recording = await stack.enter_async_context(open_recording(options.record, terminal))
         client = await stack.enter_async_context(
-            open_connection(connection, terminal, reconnect=True)
+            open_connection(connection, terminal, reconnect=True, patient=terminal.is_watched)
         )
+        totals.connected = True
+        began = trio.current_time()
         messages = await stack.enter_async_context(
             client.subscribe(
                 *options.subscriptions,
@@ -129,6 +134,12 @@ async def _subscribe(
         if options.exit_after_subscribing:
             return
         totals.subscribed = True
+        source: _Source = messages
+        ends = options.retained_only or options.remove_retained
+        if ends:
+            from tmqtt.retained import RetainedMessages
+
+            source = RetainedMessages(client, messages, trio.current_time() - began)
         shown: list[views.View] = [_view(options, terminal, f"{filters} at {client.url}")]
         if options.record is not None:
             shown.append(recording)
@@ -144,7 +155,7 @@ async def _subscribe(
                 for view in shown:
                     nursery.start_soon(view.run)
                 try:
-                    await _show(options, messages, shown, totals)
+                    await _show(options, source, shown, totals)
                 except trio_mqtt.MqttError as error:
                     failure = error  # raised outside of the nursery, which would wrap it
                 nursery.cancel_scope.cancel()
@@ -154,11 +165,19 @@ async def _subscribe(
                 view.end()
         if failure is not None:
             raise failure
+        if ends and not totals.messages:
+            terminal.say(f"Nothing that is retained matches {filters}.")
+
+
+class _Source(Protocol):
+    async def take(self, limit: int) -> list[trio_mqtt.Message]:
+        """Up to `limit` messages, at least one. Raises StopAsyncIteration after the last."""
+        ...
 
 
 async def _show(
     options: SubOptions,
-    messages: trio_mqtt.Messages,
+    messages: _Source,
     shown: Sequence[views.View],
     totals: _Totals,
 ) -> None:

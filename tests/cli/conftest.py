@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
+import sys
+import termios
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol, TextIO
 
 import pytest
 from tmqtt.app import app
 
-from tests.cli.programs import Program, running_broker
+from tests.cli.programs import Program, Stream, running_broker
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,14 +69,57 @@ class Run(Protocol):
 @pytest.fixture
 def in_process(capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """The command within this process: a process for each sentence would take a minute."""
-    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
 
     def run(*arguments: str) -> Ended:
-        with pytest.raises(SystemExit) as ended:
-            app(arguments, prog_name="tmqtt")
-        return Ended(ended.value.code, *capfd.readouterr())
+        return Ended(_code_of(arguments), *capfd.readouterr())
 
-    yield run
+    with _signal_handlers_kept():
+        yield run
+
+
+@pytest.fixture
+def in_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """The same with a pseudo-terminal for all three streams; `out` and `err` are what it got."""
+
+    def run(*arguments: str) -> Ended:
+        keyboard, inner = pty.openpty()
+        termios.tcsetwinsize(inner, (24, 200))
+        shown = Stream(keyboard)
+        before = [os.dup(descriptor) for descriptor in range(3)]
+        try:
+            for descriptor in range(3):
+                os.dup2(inner, descriptor)
+            os.close(inner)
+            with monkeypatch.context() as patch, _on(1) as out, _on(2) as err:
+                patch.setattr(sys, "stdout", out)
+                patch.setattr(sys, "stderr", err)
+                patch.setenv("TERM", "xterm-256color")
+                code = _code_of(arguments)
+        finally:
+            for descriptor, kept in enumerate(before):
+                os.dup2(kept, descriptor)
+                os.close(kept)
+        shown.finish()
+        return Ended(code, shown.text, shown.text)
+
+    with _signal_handlers_kept():
+        yield run
+
+
+def _code_of(arguments: tuple[str, ...]) -> object:
+    with pytest.raises(SystemExit) as ended:
+        app(arguments, prog_name="tmqtt")
+    return ended.value.code
+
+
+def _on(descriptor: int) -> TextIO:
+    return open(descriptor, "w", encoding="utf-8", closefd=False)
+
+
+@contextmanager
+def _signal_handlers_kept() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    yield
     for number, handler in handlers.items():
         if signal.getsignal(number) is not handler:
             signal.signal(number, handler)

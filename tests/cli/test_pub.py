@@ -70,9 +70,9 @@ def test_messages_keep_their_order_at_every_qos(in_pipe: tuple[Program, str]) ->
 
 def test_the_end_may_be_a_time(in_pipe: tuple[Program, str]) -> None:
     _, url = in_pipe
-    with Program("pub", "a", "{n}", "--rate", "50/s", "--for", "300ms", "-v", "-b", url) as pub:
+    with Program("pub", "a", "{n}", "--rate", "50/s", "--for", "2s", "-v", "-b", url) as pub:
         assert pub.ended() == 0
-        assert 1 <= pub.out.text.count("\n") <= 15
+        assert 1 <= pub.out.text.count("\n") <= 100
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
@@ -159,7 +159,7 @@ def test_a_password_is_asked_for_and_not_shown(in_pipe: tuple[Program, str]) -> 
 
 def test_waiting_for_a_broker_is_said_once_and_ends_by_ctrl_c() -> None:
     with Program("pub", "a", "b", "--wait", "-b", "mqtt://127.0.0.1:1") as pub:
-        pub.err.expect("Trying again")
+        pub.err.expect("Waiting for a broker at mqtt://127.0.0.1:1 ")
         assert pub.stop(signal.SIGINT) == 130
         assert pub.err.text.count("\n") == 1
         assert pub.out.data == b""

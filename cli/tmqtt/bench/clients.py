@@ -36,6 +36,9 @@ class _Silent(Terminal):
     def say(self, sentence: str) -> None:
         """Say nothing."""
 
+    def pass_by(self, sentence: str) -> None:
+        """Say nothing."""
+
 
 def _silent() -> Terminal:
     return _Silent(Output(STDERR, lambda: None), Output(STDERR, lambda: None))

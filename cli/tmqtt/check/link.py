@@ -21,11 +21,16 @@ _SOON = 14 * 86_400  # seconds before its end when a certificate should be renew
 
 async def check_tls(connection: ConnectionOptions) -> list[Finding]:
     """The rows about TLS; none where the URL does without."""
-    parts = urlsplit(connection.broker)
-    if parts.scheme not in _PORTS or not parts.hostname:
+    try:
+        parts = urlsplit(connection.broker)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return []  # it is no address, which connecting tells
+    if parts.scheme not in _PORTS or not host:
         return []
-    port = parts.port or _PORTS[parts.scheme]
-    look = _Look(parts.hostname, port, connection.tls or {}, connection.connect_timeout)
+    look = _Look(
+        host, port or _PORTS[parts.scheme], connection.tls or {}, connection.connect_timeout
+    )
     try:
         return await trio.to_thread.run_sync(look.findings, abandon_on_cancel=True)
     except OSError as error:

@@ -13,6 +13,7 @@ from tmqtt.options import (
     Command,
     ConnectionOptions,
     Qos,
+    check_is_no_address,
     connects,
     count_of,
     duration,
@@ -199,7 +200,7 @@ def pub(
             "--for",
             metavar="DURATION",
             parser=duration,
-            help="End after this time.",
+            help="End after this time, connecting included.",
             rich_help_panel=_SCHEDULE,
         ),
     ] = None,
@@ -258,10 +259,12 @@ def pub(
 ) -> None:
     """Publish a message, once or on a schedule.
 
-    Where no broker answers at the start, that is an error (or see --wait). On a schedule, a
-    connection that is lost later is made again, for as long as it takes. What the broker refuses
-    is an error, with its code.
+    Where no broker answers at the start, that is an error (or see --wait); in a terminal, a
+    schedule waits for it. A connection that a schedule loses later is made again, for as long as it
+    takes. What the broker refuses is an error, with its code.
     """
+    if topic is not None:
+        check_is_no_address(topic, "topic", "TOPIC", otherwise="-t")
     all_topics = [] if topic is None else [topic]
     all_topics += topics or []
     if not all_topics:
@@ -292,6 +295,14 @@ def pub(
         every = 1 / rate
     if count is None and every is None and span is None and not lines:
         count = 1
+    if not given:
+        from tmqtt.unread_input import look_for_input
+
+        if look_for_input(patient=count == 1 and every is None):
+            ctx.fail(
+                "Something comes by standard input, but no message was asked for: -s sends all of"
+                " it, -l each line; MESSAGE or -m sends another."
+            )
     properties = dict(connection.packet_properties.get("publish", {}))
     for name, value in (
         ("content_type", content_type),

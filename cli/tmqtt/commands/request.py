@@ -11,6 +11,7 @@ from tmqtt.options import (
     EXIT_CODES,
     Command,
     ConnectionOptions,
+    check_is_no_address,
     connects,
     count_of,
     duration,
@@ -58,7 +59,7 @@ def request(
             "--timeout",
             metavar="DURATION",
             parser=duration,
-            help="How long to wait for a response.  [default: 10s]",
+            help="How long to wait for a response, connecting included.  [default: 10s]",
             show_default=False,
         ),
     ] = 10.0,
@@ -76,6 +77,7 @@ def request(
 
     The responder finds in the message where to answer: its response topic and correlation data.
     """
+    check_is_no_address(topic, "topic", "TOPIC")
     if message is not None and file is not None:
         ctx.fail("There can be one message only, but there are MESSAGE and -f.")
     from tmqtt.request import RequestOptions, ask

@@ -11,6 +11,7 @@ from tmqtt.options import (
     EXIT_CODES,
     Command,
     ConnectionOptions,
+    check_is_no_address,
     connects,
     count_of,
     duration,
@@ -101,7 +102,7 @@ def sub(
         bool,
         typer.Option(
             "--retained-only",
-            help="Only retained messages: ends with the first that is not.",
+            help="Only retained messages: ends when they have come, or with the first that is not.",
             rich_help_panel=_WHICH,
         ),
     ] = False,
@@ -109,7 +110,7 @@ def sub(
         bool,
         typer.Option(
             "--remove-retained",
-            help="Have the broker forget the retained messages that match.",
+            help="Have the broker forget the retained messages that match, and end.",
             rich_help_panel=_WHICH,
         ),
     ] = False,
@@ -139,7 +140,7 @@ def sub(
             "--timeout",
             metavar="DURATION",
             parser=_seconds,
-            help="End after so long, with the exit code 27.",
+            help="End after so long, connecting included, with the exit code 27.",
             rich_help_panel=_WHICH,
         ),
     ] = None,
@@ -266,15 +267,17 @@ def sub(
     """Subscribe, and print each message as it arrives.
 
     A terminal shows time, topic and payload for what they are, with what could steer it escaped.
-    A pipe gets the payloads as they are, a line each. Where no broker answers at the start, that
-    is an error (or see --wait); a connection that is lost later is made again, for as long as it
-    takes.
+    A pipe gets the payloads as they are, a line each. In a terminal, a broker that is not there yet
+    is waited for; elsewhere that is an error (or see --wait). A connection that is lost later is
+    made again, for as long as it takes.
     """
     from tmqtt.plotting import parse_path
     from tmqtt.running import run
     from tmqtt.sub import SubOptions, subscribe
     from trio_mqtt import Subscription
 
+    for one in filters or ():
+        check_is_no_address(one, "topic filter", "FILTER", otherwise="-t")
     wanted = [*(filters or ()), *(topics or ())]
     if not wanted:
         context.fail("Missing argument 'FILTER'.")
