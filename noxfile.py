@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "layers", "tests", "interop"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "interop", "soak"]
 nox.options.reuse_existing_virtualenvs = True
 
 
@@ -50,6 +50,18 @@ def tests(session: nox.Session) -> None:
     """The tests, as the README runs them."""
     session.install("-e", ".[test]")
     session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Clients come and go for a minute, and the broker's memory stays flat.
+
+    `SOAK_SECONDS=600 nox -s soak` goes on for longer.
+    """
+    session.install("-e", ".[test]")
+    # The plain test run leaves this folder out. `-s` shows the figures.
+    options = "addopts=--strict-markers --strict-config -ra"
+    session.run("pytest", "-s", "-o", options, "tests/soak", *session.posargs)
 
 
 @nox.session
