@@ -66,14 +66,14 @@ def page_server(reports: queue.Queue[str]) -> Iterator[str]:
 
 
 @contextmanager
-def browser(url: str, folder: Path) -> Iterator[None]:
+def browser(url: str, folder: Path, *options: str) -> Iterator[None]:
     program = shutil.which("chromium")
     if program is None:
         raise FileNotFoundError("Chromium is not installed: apt-get install chromium.")
     command = [
         *(program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
         *("--no-first-run", "--disable-background-networking", "--remote-debugging-port=0"),
-        *(f"--user-data-dir={folder}", url),
+        *(f"--user-data-dir={folder}", *options, url),
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                start_new_session=True)  # fmt: skip
@@ -145,3 +145,19 @@ def test_a_page_of_another_origin_is_not_let_in(
         wait_for(reports, "closed")
         assert broker.statistics.clients_connected == 0
         assert reports.empty() or reports.get() == "closed"
+
+
+def test_a_page_whose_name_is_led_to_this_machine_is_not_let_in(
+    trio_portal: BlockingPortal, tmp_path: Path
+) -> None:
+    reports: queue.Queue[str] = queue.Queue()
+    rebound = "--host-resolver-rules=MAP evil.example 127.0.0.1"
+    with (
+        page_server(reports) as page,
+        trio_portal.wrap_async_context_manager(trio_mqtt.open_broker("ws://127.0.0.1:0")) as broker,
+    ):
+        evil = f"{page}?broker={broker.url}".replace("127.0.0.1", "evil.example")
+        with browser(evil, tmp_path, rebound):
+            wait_for(reports, "closed")
+            assert broker.statistics.clients_connected == 0
+            assert reports.empty() or reports.get() == "closed"

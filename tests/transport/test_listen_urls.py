@@ -25,10 +25,11 @@ from trio_mqtt import InvalidUrlError, Listen, ServerTls, parse_listen
             ),
         ),
         (
-            "ws://h/x?origin=https://a.example,https://b.example&origin=*&forwarded=10.0.0.0/8",
+            "ws://h/x?origin=https://a.example,https://b.example&origin=*&host=h,*.i&forwarded=10.0.0.0/8",
             Listen(
                 "ws://h/x",
                 origins=["https://a.example", "https://b.example", "*"],
+                hosts=["h", "*.i"],
                 trusted_proxies=("10.0.0.0/8",),
             ),
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -322,7 +323,7 @@ async def test_connect_right_behind_the_opening_is_read() -> None:
 async def test_pages_may_connect_where_their_origin_is_allowed(
     origins: list[str] | None, origin: str | None, host: str, welcome: bool
 ) -> None:
-    async with trio_mqtt.open_broker(Listen(LOCAL, origins=origins)) as broker:
+    async with trio_mqtt.open_broker(Listen(LOCAL, origins=origins, hosts=["*"])) as broker:
         headers = {} if origin is None else {"Origin": origin}
         opening = request(host=host, **headers)
         if welcome:
@@ -360,3 +361,65 @@ async def test_the_word_of_trusted_proxies_counts(
         assert connection.stream.peer == found
         assert found.startswith("127.0.0.1:") if peer is None else found == peer
         await client.stream.aclose()
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LocalHost.:9001", "127.0.0.1:80", "127.9.9.9", "[::1]:9001", "a.localhost:1"],
+)
+@pytest.mark.parametrize("url", [LOCAL, "any://localhost:0"])
+async def test_a_listener_of_this_machine_is_called_by_names_of_this_machine(
+    url: str, host: str
+) -> None:
+    async with trio_mqtt.open_broker(url) as broker:
+        stream = await dial(broker.url)
+        await stream.send_all(request(host=host))
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 101")
+        await stream.aclose()
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example:9001", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1",
+     "0.0.0.1", "evillocalhost", "2130706433", "[::", "a:b:c"],
+)  # fmt: skip
+@pytest.mark.parametrize("url", [LOCAL, "any://localhost:0"])
+async def test_a_page_whose_name_leads_to_this_machine_is_not_let_in(
+    url: str, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with trio_mqtt.open_broker(url) as broker:
+        # Its origin is that of the host that it asked for.
+        answer = await answer_to(broker.url, request(host=host, Origin=f"http://{host}"))
+        assert answer.startswith((b"HTTP/1.1 403", b"HTTP/1.1 400"))
+        await gone(broker)
+        if answer.startswith(b"HTTP/1.1 403"):
+            assert b"host=NAME" in answer
+            assert f"not known by the name {host}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("listen", "host", "welcome"),
+    [
+        (Listen(LOCAL, hosts=["mqtt.example", "*.a.example"]), "mqtt.example:1", True),
+        (Listen(LOCAL, hosts=["mqtt.example", "*.A.example"]), "x.a.example", True),
+        (Listen(LOCAL, hosts=["mqtt.example"]), "localhost", False),
+        (Listen(LOCAL, hosts=["10.0.0.0/8", "::1"]), "10.1.2.3:5", True),
+        (Listen(LOCAL, hosts=["*"]), "anything.example", True),
+        # The list of pages decides alone.
+        (Listen(LOCAL, origins=["http://page.example"]), "mqtt.example", True),
+        # Others can reach it, by whatever name.
+        (Listen("ws://0.0.0.0:0", allow_anonymous=True), "mqtt.example", True),
+        (Listen("ws://0.0.0.0:0", allow_anonymous=True, hosts=["a.example"]), "b.example", False),
+    ],
+)
+async def test_hosts_are_those_that_the_listener_is_told(
+    listen: Listen, host: str, welcome: bool
+) -> None:
+    async with trio_mqtt.open_broker(listen) as broker:
+        stream = await dial(f"ws://127.0.0.1:{urlsplit(broker.url).port}/mqtt")
+        await stream.send_all(request(host=host))
+        assert (await stream.receive_some()).startswith(
+            b"HTTP/1.1 101" if welcome else b"HTTP/1.1 403"
+        )
+        await stream.aclose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.transport.listen import Listen
-from trio_mqtt.transport.urls import parse_url
+from trio_mqtt.transport.urls import is_loopback, parse_url
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access import AccessControl, AccessRules, PasswordCheck
@@ -55,14 +54,6 @@ def is_local(listen: Listen) -> bool:
     """Whether only this machine can reach a listener."""
     address = parse_url(listen.url, listening=True)
     return address.scheme == "unix" or is_loopback(address.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine as it calls itself; any other name may be anything."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def asks_for_certificates(listen: Listen) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from dataclasses import replace
 
 import trio
@@ -16,8 +16,8 @@ from trio_mqtt.transport.networks import Networks
 from trio_mqtt.transport.proxy_protocol import BadProxyHeaderError, ProxyHeaderReader
 from trio_mqtt.transport.server_tls import ServerCertificates, client_certificate
 from trio_mqtt.transport.streams import ByteStream, RefusedAtDoor, SocketStream
-from trio_mqtt.transport.urls import WEBSOCKET_PATH, Address
-from trio_mqtt.transport.websocket_door import WebSocketDoor, raise_refusal
+from trio_mqtt.transport.urls import WEBSOCKET_PATH, Address, is_loopback
+from trio_mqtt.transport.websocket_door import LOOPBACK_HOSTS, WebSocketDoor, raise_refusal
 
 _TLS_HANDSHAKE = 0x16  # the first byte of a TLS hello
 _HTTP_GET = ord("G")
@@ -34,6 +34,7 @@ class Doors:
         self.scheme = scheme
         self.path = address.path if address.is_websocket else WEBSOCKET_PATH
         self.origins = None if listen.origins is None else frozenset(listen.origins)
+        self.hosts = _hosts(listen, address)
         self.forwarders = Networks(listen.trusted_proxies, address.url)
         self.proxies = Networks(listen.proxy_protocol, address.url)
         self.certificates: ServerCertificates | None = None
@@ -146,7 +147,7 @@ class _Doorway:
 
     async def _upgrade(self, stream: SocketStream | TlsStream) -> WebSocketStream:
         doors = self._doors
-        door = WebSocketDoor(doors.path, doors.origins, doors.forwarders, self.peer)
+        door = WebSocketDoor(doors.path, doors.origins, doors.forwarders, self.peer, doors.hosts)
         while not door.accepted:
             answer = door.feed(await self._receive(stream))
             if door.refusal is not None:
@@ -208,6 +209,19 @@ class _Doorway:
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+def _hosts(listen: Listen, address: Address) -> Collection[str] | None:
+    """By what names WebSocket clients may call the broker; None: by any.
+
+    A broker that only this machine reaches often asks nobody who they are. What keeps web pages out
+    is that they come from elsewhere, and that must not hang on a name which anybody can choose.
+    """
+    if listen.hosts is not None:
+        return None if "*" in listen.hosts else frozenset(listen.hosts)
+    if listen.origins is None and is_loopback(address.host):
+        return LOOPBACK_HOSTS
+    return None  # pages are held to a list of origins, or come from where clients do
 
 
 async def _guess_within(stream: TlsStream) -> str:

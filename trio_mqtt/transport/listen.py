@@ -47,6 +47,10 @@ class Listen:
     # WebSocket: the pages that may connect, by their origin ("https://example.org"), "*" for any.
     # None: those from the host that they connect to. Programs that are no browsers send none.
     origins: Collection[str] | None = None
+    # WebSocket: by what clients may call the broker, in the Host of their request: names,
+    # "*.example.org", addresses, networks; "*" for anything. None: at a listener that only this
+    # machine reaches, localhost and loopback addresses, unless there are `origins`; else anything.
+    hosts: Collection[str] | None = None
     # WebSocket: the networks of proxies whose X-Forwarded-For is believed.
     trusted_proxies: Collection[str] = ()
     # The networks of proxies that begin each connection by a header of the PROXY protocol (version

@@ -12,7 +12,7 @@ from trio_mqtt.transport.listen import Listen, ServerTls
 from trio_mqtt.transport.urls import parse_url
 
 _TLS = ("cert", "key", "ca", "client-certificates", "username")
-_WEBSOCKET = ("origin", "forwarded")
+_WEBSOCKET = ("origin", "host", "forwarded")
 _TCP = ("proxy",)
 _UNIX = ("mode", "group", "proxy")
 _EVERYWHERE = ("anonymous",)
@@ -26,7 +26,7 @@ _OPTIONS = {
     "any": (*_TLS, *_WEBSOCKET, *_TCP),
     "unix": _UNIX,
 }
-_SEVERAL = frozenset({"origin", "forwarded", "proxy"})
+_SEVERAL = frozenset({"origin", "host", "forwarded", "proxy"})
 _CLIENT_CERTIFICATES: tuple[Literal["none", "optional", "required"], ...] = (
     "none", "optional", "required",
 )  # fmt: skip
@@ -44,14 +44,15 @@ def parse_listen(url: str, defaults: Mapping[str, str | Collection[str]] = {}) -
     | `client-certificates` | `required` (the default with `ca`), `optional` or `none` |
     | `username` | from the client's certificate: `common-name` or `subject` |
     | `origin` | WebSocket: a page that may connect, such as https://example.org; `*`: any |
+    | `host` | WebSocket: by what name clients may call the broker; `*`: any |
     | `forwarded` | WebSocket: a network of proxies whose X-Forwarded-For is believed |
     | `proxy` | a network of proxies that speak the PROXY protocol; `unix` for a socket |
     | `mode`, `group` | Unix: permissions such as 660, and the group |
     | `anonymous` | `yes` or `no`: whether clients without a user name may connect |
 
-    `origin`, `forwarded` and `proxy` may be repeated, or list several with commas. `defaults` are
-    options for listeners that can have them and do not say otherwise. Raises InvalidUrlError, whose
-    text says what is wrong.
+    `origin`, `host`, `forwarded` and `proxy` may be repeated, or list several with commas.
+    `defaults` are options for listeners that can have them and do not say otherwise. Raises
+    InvalidUrlError, whose text says what is wrong.
     """
     base, question, query = url.partition("?")
     address = parse_url(base, listening=True)
@@ -75,6 +76,7 @@ def parse_listen(url: str, defaults: Mapping[str, str | Collection[str]] = {}) -
         base,
         tls=_tls(base, address.scheme, options),
         origins=options.get("origin"),
+        hosts=options.get("host"),
         trusted_proxies=_networks(base, options.get("forwarded", ())),
         proxy_protocol=_networks(base, options.get("proxy", ())),
         mode=_mode(base, options),

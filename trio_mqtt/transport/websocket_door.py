@@ -5,6 +5,7 @@ RFC 6455 §4.2, MQTT 5.0 §6.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -29,10 +30,17 @@ class WebSocketDoor:
     """One handshake, without I/O: feed it what comes and send what it says."""
 
     def __init__(
-        self, path: str, origins: Collection[str] | None, proxies: Networks, peer: str
+        self,
+        path: str,
+        origins: Collection[str] | None,
+        proxies: Networks,
+        peer: str,
+        hosts: Collection[str] | None = None,
     ) -> None:
+        """`hosts` are the names by which clients may call the broker; None: any."""
         self._path = path
         self._origins = origins
+        self._hosts = hosts
         self._proxies = proxies
         self._handshake = H11Handshake(ConnectionType.SERVER)
         self._received = b""
@@ -75,6 +83,11 @@ class WebSocketDoor:
         path = request.target.partition("?")[0]
         if path != self._path:
             return self._refuse(_NOT_FOUND, f"the path is {self._path}, not {path[:100]}")
+        if self._hosts is not None and not is_among(request.host, self._hosts):
+            return self._refuse(
+                _FORBIDDEN, f"it is not known by the name {request.host[:100]} that was asked for:"
+                " host=NAME in the listener's URL allows one"
+            )  # fmt: skip
         headers: dict[bytes, list[str]] = {}
         for name, value in request.extra_headers:
             headers.setdefault(name.lower(), []).append(value.decode("latin-1"))
@@ -121,6 +134,39 @@ class WebSocketDoor:
                 has_body=True,
             )
         ) + fresh.send(RejectData(data=body, body_finished=True))
+
+
+# By what a client of this machine calls it. Any other name may lead a page that it belongs to here,
+# with this machine's address put behind the name once the page is loaded (DNS rebinding).
+LOOPBACK_HOSTS = ("localhost", "*.localhost", "127.0.0.0/8", "::1")
+
+
+def is_among(host: str, allowed: Collection[str]) -> bool:
+    """Whether a Host header names one of the hosts: names, *.NAME, addresses and networks."""
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    if name is None:
+        return False
+    name = name.removesuffix(".")
+    for one in map(str.lower, allowed):
+        if one == name or (one.startswith("*.") and name.endswith(one[1:])):
+            return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return any(address in network for network in map(_network, allowed) if network is not None)
+
+
+def _network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(name.strip("[]"), strict=False)
+    except ValueError:
+        return None
 
 
 def raise_refusal(door: WebSocketDoor) -> None:
