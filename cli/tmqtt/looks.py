@@ -49,9 +49,10 @@ class Painter:
     def __init__(self, *, stderr: bool = False) -> None:
         from rich.console import Console  # not needed by a broker in a pipe, which paints nothing
 
+        self._descriptor = _STDERR if stderr else _STDOUT
         self._console = Console(
             file=_Nowhere(),
-            force_terminal=os.isatty(_STDERR if stderr else _STDOUT) or None,
+            force_terminal=os.isatty(self._descriptor) or None,
             highlight=False,
             markup=False,
             emoji=False,
@@ -70,9 +71,16 @@ class Painter:
 
     @property
     def size(self) -> tuple[int, int]:
-        """The terminal's width and height, in cells, as they are now."""
+        """The terminal's width and height, in cells, as they are now.
+
+        By the terminal's own word: COLUMNS and LINES of the environment do not follow it.
+        """
+        try:
+            columns, lines = os.get_terminal_size(self._descriptor)
+        except OSError:
+            columns = lines = 0
         size = self._console.size
-        return size.width, size.height
+        return columns or size.width, lines or size.height
 
     def paint(self, line: Line) -> str:
         """The line, however long."""

@@ -41,7 +41,7 @@ class Terminal:
     # Where sentences go instead of stderr, while a screen of the command's own is in the way.
     tell: Callable[[str], None] | None = None
     # What puts the terminal back in order, should the process have to end at once.
-    restore: bytes = b""
+    restore: Callable[[], None] | None = None
     # What was said in passing, and is still to be seen.
     _passing: str = ""
 
@@ -162,8 +162,8 @@ def _handle_signals(terminal: Terminal) -> None:
             token.run_sync_soon(reload)
             return
         if terminal.signal is not None:
-            if terminal.restore:
-                os.write(STDOUT, terminal.restore)
+            if terminal.restore is not None:
+                terminal.restore()
             os._exit(128 + number)  # asked twice: whatever is still in the way no longer counts
         terminal.signal = number
         token.run_sync_soon(terminal.scope.cancel)

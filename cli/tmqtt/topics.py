@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from tmqtt.plotting import Path, number_in
 
 Sort = Literal["rate", "topic", "age"]
+SORTS: tuple[Sort, ...] = ("topic", "rate", "age")
 MAX_TOPICS = 100_000  # topics that are kept; messages of others are counted
 POINTS = 40  # numbers of a topic that are kept
 _RATE_EVERY = 1.0  # seconds

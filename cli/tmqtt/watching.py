@@ -1,23 +1,27 @@
-"""The screens of `sub --watch` and `sub --tree`: frames made from what is known. Sans-IO."""
+"""The table of `sub --watch`, and what it shares with the tree of `--tree`. Sans-IO."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from rich.cells import cell_len, set_cell_size
 
-from tmqtt import looks
+from tmqtt import looks, payload_view
 from tmqtt.escaping import escape, escape_payload
 from tmqtt.looks import Line, Part
 from tmqtt.sparkline import sparkline
-from tmqtt.topic_tree import Tree
-from tmqtt.topics import Sort, Topic, Topics
+from tmqtt.topics import SORTS, Sort, Topic, Topics
 
-_RATE = 8
-_AGE = 5
+_RATE = 5
+_AGE = 4
 _PLOT = 12
 _GAP = "  "
+# Cells for a value: so many make a trend beside it welcome, and fewer take the room of the others.
+_GOOD_VALUE = 24
+_LEAST_VALUE = 10
 
 
 class Frames(Protocol):
@@ -41,31 +45,21 @@ class _Fitted:
 class Table:
     """A row a topic: rate, age, a row of numbers, the last value."""
 
+    heads = 2
+
     def __init__(self, topics: Topics, order: Sort, title: str) -> None:
         self._topics = topics
-        self._order = order
+        self._order: Sort = order
         self._title = title
         self._fitted = _Fitted()
+        self._rate_width = _RATE
+        self._pattern: re.Pattern[str] | None = None
 
     def frame(self, now: float, width: int, height: int) -> list[Line]:
-        topics = self._topics
-        rows = topics.sorted(self._order)
+        rows = self._topics.sorted(self._order)
         shown = rows[: max(height - 3, 1)]
         self._fitted = _Fitted(len(shown), len(rows))
-        with_plot = width >= 60 and any(topic.numbers for topic in shown)
-        fixed = _RATE + _AGE + 2 * len(_GAP) + (_PLOT + len(_GAP) if with_plot else 0)
-        longest = max((cell_len(escape(topic.name[:width])) for topic in shown), default=0)
-        name_width = max(5, min(longest, (width - fixed) * 3 // 5))
-        head: list[Part] = [
-            (set_cell_size("TOPIC", name_width), looks.STRONG),
-            (f"{_GAP}{'RATE':>{_RATE}}{_GAP}{'AGE':>{_AGE}}", looks.STRONG),
-        ]
-        if with_plot:
-            head.append((f"{_GAP}{'TREND':<{_PLOT}}", looks.STRONG))
-        head.append((f"{_GAP}LAST", looks.STRONG))
-        lines: list[Line] = [summary(self._title, topics), head]
-        value_width = max(width - name_width - fixed - len(_GAP), 4)
-        lines += (self._row(topic, now, name_width, value_width, with_plot) for topic in shown)
+        lines = self.lines(now, width, shown, -1)
         left_out = self.left_out()
         if left_out:
             lines.append(((left_out, looks.NOTE),))
@@ -74,89 +68,148 @@ class Table:
     def left_out(self) -> str:
         hidden = self._fitted.of - self._fitted.shown
         words = [f"… {hidden:,} more topic{'' if hidden == 1 else 's'} not shown"] * (hidden > 0)
-        if self._topics.not_kept:
-            words.append(f"{self._topics.not_kept:,} messages of further topics only counted")
-        return "; ".join(words)
+        return "; ".join([*words, *self.notes()])
+
+    # What is browsed.
+
+    @property
+    def follows(self) -> bool:
+        return self._order == "topic"
+
+    def rows(self, page: int) -> Sequence[Topic]:
+        del page
+        rows = self._topics.sorted(self._order)
+        if self._pattern is None:
+            return rows
+        found = self._pattern.search
+        return [topic for topic in rows if found(topic.name)]
+
+    def find(self, pattern: re.Pattern[str] | None) -> None:
+        self._pattern = pattern
+
+    def press(self, key: str, row: Topic) -> Topic | None:
+        if key != "s":
+            return None
+        self._order = SORTS[(SORTS.index(self._order) + 1) % len(SORTS)]
+        return row
+
+    def notes(self) -> list[str]:
+        return not_kept(self._topics)
+
+    def hints(self) -> list[tuple[str, int]]:
+        return [(f"s sort: {self._order}", 4), ("Enter in full", 5)]
+
+    def help(self) -> list[tuple[str, str]]:
+        return [("s", "sort by topic, by rate, by age"), ("Enter", "the last message in full")]
+
+    def in_full(self, row: Topic, now: float, width: int, height: int) -> list[Line]:
+        return in_full(row, now, width, height)
+
+    def lines(self, now: float, width: int, shown: Sequence[Topic], chosen: int) -> list[Line]:
+        longest = max((cell_len(escape(topic.name[:width])) for topic in shown), default=0)
+        rates = max((len(rate(topic.rate)) for topic in shown), default=0)
+        # Only ever wider: columns that come and go cannot be read.
+        self._rate_width = min(max(self._rate_width, rates), 12)
+        columns = _Columns.that_fit(
+            width, longest, self._rate_width, plot=any(topic.numbers for topic in shown)
+        )
+        return [
+            summary(self._title, self._topics, width),
+            columns.head(),
+            *(columns.row(topic, now, number == chosen) for number, topic in enumerate(shown)),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """How wide each column is; what has no room is 0."""
+
+    name: int
+    rate: int
+    age: int
+    plot: int
+    value: int
 
     @staticmethod
-    def _row(topic: Topic, now: float, name_width: int, value_width: int, plot: bool) -> Line:
-        parts: list[Part] = [
-            (_fit(escape(topic.name[: name_width + 1]), name_width), looks.TOPIC),
-            (f"{_GAP}{rate(topic.rate):>{_RATE}}", looks.PLAIN),
-            (f"{_GAP}{age(now - topic.at):>{_AGE}}", looks.NOTE),
-        ]
-        if plot:
-            bars = sparkline(list(topic.numbers or ()), _PLOT)
-            parts.append((f"{_GAP}{bars:<{_PLOT}}", looks.CLIENT))
-        parts.append((f"{_GAP}{_value(topic.payload, value_width)}", looks.PLAIN))
-        return parts
+    def that_fit(width: int, longest: int, rates: int, *, plot: bool) -> _Columns:
+        """Values are what is looked at: for them the others make room."""
+        tried = _Columns(5, 0, 0, 0, 4)
+        for trend, old, fast in ((plot, 1, 1), (0, 1, 1), (0, 0, 1), (0, 0, 0)):
+            fixed = (rates * fast, _AGE * old, _PLOT * bool(trend))
+            left = width - sum(one + len(_GAP) for one in fixed if one) - len(_GAP)
+            name = max(5, min(longest, left * 3 // 5))
+            tried = _Columns(name, fixed[0], fixed[1], fixed[2], max(left - name, 4))
+            if tried.value >= (_GOOD_VALUE if trend else _LEAST_VALUE):
+                break
+        return tried
+
+    def head(self) -> Line:
+        cells = [set_cell_size("TOPIC", self.name)]
+        if self.rate:
+            cells.append(f"{'RATE':>{self.rate}}")
+        if self.age:
+            cells.append(f"{'AGE':>{self.age}}")
+        if self.plot:
+            cells.append(f"{'TREND':<{self.plot}}")
+        return ((_GAP.join([*cells, "LAST"]), looks.STRONG),)
+
+    def row(self, topic: Topic, now: float, chosen: bool) -> Line:
+        parts: list[Part] = [(_fit(escape(topic.name[: self.name + 1]), self.name), looks.TOPIC)]
+        if self.rate:
+            parts.append((f"{_GAP}{rate(topic.rate):>{self.rate}}", looks.PLAIN))
+        if self.age:
+            parts.append((f"{_GAP}{age(now - topic.at):>{self.age}}", looks.NOTE))
+        if self.plot:
+            bars = sparkline(list(topic.numbers or ()), self.plot)
+            parts.append((f"{_GAP}{bars:<{self.plot}}", looks.CLIENT))
+        parts.append((f"{_GAP}{value(topic.payload, self.value)}", looks.PLAIN))
+        return [(text, f"reverse {style}".rstrip()) for text, style in parts] if chosen else parts
 
 
-class TreeFrames:
-    """The topics as a tree, with how many messages there were below each level."""
-
-    def __init__(self, topics: Topics, title: str) -> None:
-        self._topics = topics
-        self._tree = Tree()
-        self._title = title
-        self._hidden = 0
-
-    def look(self) -> None:
-        """Count what the last look at the topics found."""
-        self._tree.update(self._topics.changed)
-
-    def frame(self, now: float, width: int, height: int) -> list[Line]:
-        del now
-        lines: list[Line] = [summary(self._title, self._topics)]
-        self._hidden = 0
-        for branch in self._tree.branches(max(height - 2, 1)):
-            node = branch.node
-            if node is None:
-                self._hidden += branch.hidden
-                more = f"… {branch.hidden:,} more"
-                lines.append(((branch.lead, looks.NOTE), (more, looks.NOTE)))
-                continue
-            parts: list[Part] = [
-                (branch.lead, looks.NOTE),
-                (escape(node.level[:width]) or '""', looks.TOPIC),
-            ]
-            counts = f"  {node.count:,}"
-            if node.below:
-                counts += f" in {node.topics:,} topic{'' if node.topics == 1 else 's'}"
-            parts.append((counts, looks.NOTE))
-            if branch.hidden:
-                self._hidden += branch.hidden
-                parts.append(("  ▸", looks.STRONG))
-            if node.topic is not None:
-                parts.append((f"  {_value(node.topic.payload, width)}", looks.PLAIN))
-            lines.append(parts)
-        left_out = self.left_out()
-        if left_out and len(lines) < height:
-            lines.append(((left_out, looks.NOTE),))
-        return lines[:height]
-
-    def left_out(self) -> str:
-        topics = self._topics
-        words = []
-        if self._hidden:
-            words.append(f"▸ holds more: {self._hidden:,} of {len(topics.all):,} branches not open")
-        if topics.not_kept:
-            words.append(f"{topics.not_kept:,} messages of further topics only counted")
-        return "; ".join(words)
-
-
-def summary(title: str, topics: Topics) -> Line:
-    """How things stand, in one line."""
+def summary(title: str, topics: Topics, width: int) -> Line:
+    """How things stand, in one line; where that is narrow, at the cost of the title."""
     count, known = topics.total(), len(topics.all)
-    return (
-        (title, looks.STRONG),
-        (" · ", looks.NOTE),
-        (f"{known:,} topic{'' if known == 1 else 's'}", looks.PLAIN),
-        (" · ", looks.NOTE),
-        (f"{rate(topics.rate)}/s", looks.PLAIN),
-        (" · ", looks.NOTE),
-        (f"{count:,} message{'' if count == 1 else 's'}", looks.PLAIN),
+    figures = [
+        f"{known:,} topic{'' if known == 1 else 's'}",
+        f"{rate(topics.rate)}/s",
+        f"{count:,} message{'' if count == 1 else 's'}",
+    ]
+    while len(figures) > 1 and len(" · ".join(figures)) > width:
+        figures.pop()
+    room = width - sum(len(figure) + 3 for figure in figures)
+    if cell_len(title) > room:
+        title = title.partition(" at ")[0]  # the address is known to who gave it
+    if cell_len(title) > room >= 8:
+        title = _fit(title, room)
+    parts: list[Part] = [(title, looks.STRONG)] if cell_len(title) <= room else []
+    for figure in figures:
+        parts += [(" · ", looks.NOTE)] * bool(parts) + [(figure, looks.PLAIN)]
+    return parts
+
+
+def not_kept(topics: Topics) -> list[str]:
+    """What is to be said of topics beyond the bound."""
+    if not topics.not_kept:
+        return []
+    return [f"{topics.not_kept:,} messages of further topics only counted"]
+
+
+def in_full(topic: Topic, now: float, width: int, height: int) -> list[Line]:
+    """One topic with its last message, in at most so many lines."""
+    count = topic.count
+    figures = (
+        f"{count:,} message{'' if count == 1 else 's'}, {rate(topic.rate)}/s,"
+        f" the last {age(now - topic.at)}{'' if now - topic.at < 1 else ' ago'},"
+        f" {len(topic.payload):,} byte{'' if len(topic.payload) == 1 else 's'}"
     )
+    shown = payload_view.show(topic.payload, None, width=width, height=max(height - 4, 1))
+    lines: list[Line] = list(payload_view.wrap([(escape(topic.name), looks.TOPIC)], width))[:3]
+    lines += [((figures, looks.NOTE),), ()]
+    lines += shown.tall or ([shown.flat] if shown.flat is not None else [])
+    if shown.left_out:
+        lines = lines[: height - 1]
+        lines.append(((f"… {shown.left_out:,} more bytes", looks.NOTE),))
+    return lines[:height]
 
 
 def rate(value: float) -> str:
@@ -178,7 +231,8 @@ def age(seconds: float) -> str:
     return f"{whole}d"
 
 
-def _value(payload: bytes, width: int) -> str:
+def value(payload: bytes, width: int) -> str:
+    """A payload in a line, of which no more than `width` cells are seen."""
     if not payload:
         return "(empty)"
     return escape_payload(payload, width)

@@ -39,7 +39,7 @@ _BECOME = "; os.execv(sys.executable, [sys.executable, '-m', 'tmqtt', *sys.argv[
 # For Python. The pseudo-terminal has to control the process, or Ctrl-C reaches nobody.
 IN_TERMINAL = (
     "-c",
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)" + _BECOME,
+    "import fcntl, os, sys, termios; fcntl.ioctl(1, termios.TIOCSCTTY, 0)" + _BECOME,
 )
 _WITHOUT_STDOUT = ("-c", "import os, sys; os.close(1)" + _BECOME)
 
@@ -101,13 +101,15 @@ class Stream:
 class Program:
     """A `tmqtt` process. Its `out` and `err` are one stream in a terminal.
 
-    Elsewhere `stdout` may be a descriptor of the caller's, or None: closed.
+    Without `keys`, stdin is none. Elsewhere `stdout` may be a descriptor of the caller's, or None:
+    closed.
     """
 
     def __init__(
         self,
         *arguments: str | bytes,
         terminal: bool = False,
+        keys: bool = True,
         columns: int = 250,
         stdout: int | None = subprocess.PIPE,
         stdin: int = subprocess.DEVNULL,
@@ -124,7 +126,7 @@ class Program:
             termios.tcsetwinsize(inner, (LINES, columns))
             self.process = subprocess.Popen(
                 [sys.executable, *IN_TERMINAL, *arguments],
-                stdin=inner,
+                stdin=inner if keys else subprocess.DEVNULL,
                 stdout=inner,
                 stderr=inner,
                 env=everything,

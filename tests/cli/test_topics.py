@@ -11,7 +11,8 @@ from tmqtt.payload_view import length
 from tmqtt.plotting import number_in, parse_path
 from tmqtt.topic_tree import Tree
 from tmqtt.topics import Topics
-from tmqtt.watching import Table, TreeFrames, age, rate
+from tmqtt.tree_frames import TreeFrames
+from tmqtt.watching import Table, age, rate
 
 from trio_mqtt import Message
 
@@ -30,8 +31,8 @@ def test_a_row_shows_rate_age_numbers_and_the_last_value() -> None:
         known.add_all(messages(*["a/b"] * 20, payload=b"%d" % second))
         known.look(float(second))
     assert frame(Table(known, "topic", "a/#"))[1:] == [
-        "TOPIC      RATE    AGE  TREND         LAST",
-        "a/b          20    now  ▁▂▃▃▄▅▆▆▇█    10",
+        "TOPIC   RATE   AGE  TREND         LAST",
+        "a/b       20   now  ▁▂▃▃▄▅▆▆▇█    10",
     ]
     assert frame(Table(known, "topic", "a/#"))[0] == "a/# · 1 topic · 20/s · 200 messages"
 
