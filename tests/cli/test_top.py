@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import termios
 from collections.abc import Iterator
@@ -58,14 +59,14 @@ def test_a_terminal_shows_a_screen_that_fits(url: str, columns: int, colour: boo
         top.out.expect("It tells news every")
         shown = screen(top.out.data, columns)
         assert shown[0].startswith("trio-mqtt version ")
-        assert any(line.startswith("clients         1 connected") for line in shown)
+        assert any(re.match("clients +1 connected", line) for line in shown)
         assert any(line.startswith("messages in") for line in shown)
-        assert shown[23].startswith("Ctrl-C ends it.")
+        assert shown[23].startswith("q ends it.")
         top.press_ctrl_c()
         assert top.ended() == 130
     assert top.out.data.startswith(b"\x1b[?1049h")
     assert (b"\x1b[1m" in top.out.data) is True  # bold is no colour
-    assert (b"\x1b[35m" in top.out.data) is colour
+    assert bool(re.search(rb"\x1b\[[0-9;]*3[0-9]m", top.out.data)) is colour
     after = top.out.data[top.out.data.rindex(b"\x1b[?1049l") :]
     assert top.out.data.count(b"\x1b[?1049h") == top.out.data.count(b"\x1b[?1049l") == 1
     assert b"\x1b[?25h" in top.out.data
@@ -73,11 +74,14 @@ def test_a_terminal_shows_a_screen_that_fits(url: str, columns: int, colour: boo
 
 
 def test_a_terminal_that_changes_its_size_is_drawn_anew_at_once(url: str) -> None:
-    with Program("top", url, "--interval", "1h", terminal=True, columns=80) as top:
-        top.out.expect("Ctrl-C ends it")
+    stale = {"LINES": "24", "COLUMNS": "80"}  # of a shell that exports them
+    with Program(
+        "top", url, "--interval", "1h", terminal=True, columns=80, environment=stale
+    ) as top:
+        top.out.expect("q ends it")
         before = len(top.out.data)
         termios.tcsetwinsize(top._keyboard, (10, 60))
-        top.out.expect("Ctrl-C ends it", times=2)
+        top.out.expect("q ends it", times=2)
         drawn = top.out.data[before:]
         assert b"\x1b[2J" in drawn
         assert drawn.count(b"\r\n") == 9
@@ -90,13 +94,13 @@ def test_a_broker_that_goes_and_comes_back_is_followed() -> None:
         running_broker() as (broker, url),
         Program("top", url, "--interval", "100ms", terminal=True) as top,
     ):
-        top.out.expect("Ctrl-C ends it")
+        top.out.expect("q ends it")
         broker.process.kill()
         broker.process.wait()
         top.out.expect("The connection is lost: trying again")
-        seen = top.out.text.count("\nCtrl-C ends it")  # nothing before it: all is well
+        seen = top.out.text.count("\nq ends it")  # nothing before it: all is well
         with running_broker(url):
-            top.out.expect("\nCtrl-C ends it", times=seen + 3)
+            top.out.expect("\nq ends it", times=seen + 1)
         top.press_ctrl_c()
         assert top.ended() == 130
 

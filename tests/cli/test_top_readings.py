@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -20,7 +21,7 @@ def tell(readings: Readings, now: float, **values: object) -> None:
 
 
 def texts(readings: Readings, width: int = 80, height: int = 24) -> list[str]:
-    lines = screen(readings, "mqtt://b:1883", "", width, height, unicode=True)
+    lines = screen(readings, "mqtt://b:1883", "q ends it.", width, height, unicode=True)
     return [looks.plain(line) for line in lines]
 
 
@@ -32,6 +33,48 @@ def test_rates_are_the_growth_between_two_rounds() -> None:
     assert readings.rates == {"messages_received": 15.0, "bytes_sent": 0.0}
     assert readings.interval == 10.0
     assert list(readings.history["messages_received"]) == [15.0]
+
+
+def test_of_a_round_that_was_retained_the_uptime_says_when_it_was() -> None:
+    readings = Readings()
+    for name, value in (("uptime", b"100 seconds"), ("bytes/sent", b"1000")):
+        readings.take(f"$SYS/broker/{name}", value, 57.0, retained=True)
+    assert readings.settle(58.0)
+    tell(readings, 60.0, uptime="110 seconds", bytes__sent=2_000)  # told 3 s later, of 10 s
+    assert readings.interval == 10.0
+    assert readings.rates == {"bytes_sent": 100.0}
+    tell(readings, 70.0, uptime="120 seconds", bytes__sent=2_500)
+    assert readings.rates == {"bytes_sent": 50.0}
+
+
+def test_until_there_are_rates_the_average_of_a_minute_stands_for_them() -> None:
+    readings = Readings()
+    tell(
+        readings, 10.0, publish__messages__received=100, load__publish__received__1min=120,
+        publish__messages__dropped=0,
+    )  # fmt: skip
+    shown = texts(readings)
+    assert next(line.split() for line in shown if line.startswith("messages in ")) == [
+        "messages", "in", "~2.0/s", "100",
+    ]  # fmt: skip
+    assert [line.split() for line in shown if line.startswith("dropped")] == [["dropped", "…", "0"]]
+    assert shown[-1] == "q ends it. ~: its average of a minute, until its next news."
+    tell(readings, 20.0, publish__messages__received=100)
+    assert "0/s" in next(line.split() for line in texts(readings) if "messages in " in line)
+    assert not any("~" in line for line in texts(readings))
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_in_narrow_terminals_figures_are_whole_or_not_there(width: int) -> None:
+    readings = Readings()
+    values = {"clients__connected": 1_234, "clients__maximum": 5_678, "clients__expired": 91_011}
+    tell(readings, 10.0, version="mosquitto version 2.0.11", bytes__sent=0, **values)
+    tell(readings, 20.0, bytes__sent=10 * 123_456_789, load__bytes__sent__15min=987_654_321)
+    lines = texts(readings, width)
+    assert max(cell_len(line) for line in lines) < width
+    assert lines[0].endswith("  up 20 s")
+    assert any("117.7 MiB/s" in line for line in lines)
+    assert any("941.9 MiB" in line for line in lines)
 
 
 def test_a_round_counts_once_it_has_come_in_whole() -> None:
@@ -89,7 +132,7 @@ def test_the_screen_says_how_things_stand() -> None:
     assert sent.split()[:4] == ["messages", "out", "16,900/s", "51,200"]
     assert sent.split()[4].startswith("▁▁")
     assert sent.endswith("█")
-    assert shown[-1] == "Ctrl-C ends it. It tells news every 1 s."
+    assert shown[-1] == "q ends it. It tells news every 1 s."
     assert one_line(readings).startswith("12 clients · 1,234 subscriptions · 5 retained · - in")
 
 

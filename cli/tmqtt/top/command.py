@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
 import trio_mqtt
 from tmqtt.connecting import open_connection, public_url
 from tmqtt.groups import first_of
-from tmqtt.output import STDOUT, encoded
 from tmqtt.running import CommandError, Terminal
 from tmqtt.settings import ConnectionOptions
 from tmqtt.sparkline import BARS
 from tmqtt.top.readings import FILTER, SETTLE, Readings
 
+if TYPE_CHECKING:
+    from tmqtt.looks import Painter
+
 _PATIENCE = 3.0  # seconds that a broker has to tell something at all
-_ENTER = "\x1b[?1049h\x1b[?25l"  # the alternate screen, without a cursor
-_LEAVE = "\x1b[?25h\x1b[?1049l"
-_HOME, _REST_OF_LINE, _ALL = "\x1b[H", "\x1b[K", "\x1b[2J"
 
 
 async def top(
@@ -63,7 +60,7 @@ def _nothing(url: str) -> CommandError:
 
 async def _read(messages: trio_mqtt.Messages, readings: Readings, news: trio.Event) -> None:
     async for message in messages:
-        readings.take(message.topic, message.payload, trio.current_time())
+        readings.take(message.topic, message.payload, trio.current_time(), retained=message.retain)
         news.set()
 
 
@@ -86,22 +83,39 @@ async def _show(
         once = interval is None and not (terminal.output.is_terminal and not as_json)
         await _tell(readings, url, terminal, interval or 1.0, once=once, as_json=as_json)
         return
+    await _draw(readings, client, url, terminal, interval or 1.0, live)
+
+
+async def _draw(
+    readings: Readings,
+    client: trio_mqtt.Client,
+    url: str,
+    terminal: Terminal,
+    interval: float,
+    painter: Painter,
+) -> None:
+    """A screen, until the person ends it."""
+    from tmqtt.full_screen import full_screen
     from tmqtt.top.layout import screen
 
     unicode = _can_show(BARS)
-    with _alternate_screen(terminal):
-        size = os.terminal_size((0, 0))
-        while True:
-            readings.settle(trio.current_time())
-            before, size = size, os.get_terminal_size(STDOUT)
-            await terminal.output.flush()  # a terminal that is slow is drawn less often
-            state = "" if client.connected else "The connection is lost: trying again. "
-            lines = screen(readings, url, state, *size, unicode=unicode)
-            text = f"{_REST_OF_LINE}\r\n".join(map(live.paint_within, lines))
-            clear = _ALL if size != before else ""
-            terminal.output.put(encoded(f"{_HOME}{clear}{text}{_REST_OF_LINE}"))
-            with trio.move_on_after(interval or 1.0):
-                await _resized()
+    with full_screen(terminal, painter) as full:
+        terminal.tell = _nobody  # how the connection is, the last line says all the time
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(full.listen)
+            while "q" not in full.take_keys():
+                readings.settle(trio.current_time())
+                await terminal.output.flush()  # a terminal that is slow is drawn less often
+                hint = "q ends it." if full.has_keys else "Ctrl-C ends it."
+                if not client.connected:
+                    hint = f"The connection is lost: trying again. {hint}"
+                full.draw(partial(screen, readings, url, hint, unicode=unicode))
+                await full.wait(interval)
+            nursery.cancel_scope.cancel()
+
+
+def _nobody(_sentence: str) -> None:
+    """Where nothing is to be told."""
 
 
 async def _tell(
@@ -130,25 +144,6 @@ async def _tell(
         if once:
             return
         await trio.sleep(interval)
-
-
-@contextmanager
-def _alternate_screen(terminal: Terminal) -> Iterator[None]:
-    """A screen of its own; what was on the terminal before comes back, whatever happens."""
-    terminal.output.put(_ENTER.encode())
-    try:
-        yield
-    finally:
-        terminal.output.put(_LEAVE.encode())
-
-
-async def _resized() -> None:
-    """Wait until the terminal has another size."""
-    if not hasattr(signal, "SIGWINCH"):
-        await trio.sleep_forever()
-    with trio.open_signal_receiver(signal.SIGWINCH) as signals:
-        async for _ in signals:
-            return
 
 
 def _can_show(text: str) -> bool:

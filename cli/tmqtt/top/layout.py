@@ -6,10 +6,12 @@ from tmqtt import looks
 from tmqtt.escaping import escape
 from tmqtt.looks import Line
 from tmqtt.sparkline import ASCII_BARS, BARS, sparkline
-from tmqtt.top.readings import MINUTES, Readings
+from tmqtt.top.readings import LOADS, MINUTES, Readings
 
 _UNKNOWN = "-"
+_AWAITED = "…"
 _LABEL = 16
+_NARROW = 60  # columns below which less room is left between figures
 _RATES = (
     ("messages in", "messages_received", False),
     ("messages out", "messages_sent", False),
@@ -27,32 +29,46 @@ _LOADS = (
 
 
 def screen(
-    readings: Readings, url: str, state: str, width: int, height: int, *, unicode: bool
+    readings: Readings, url: str, hint: str, width: int, height: int, *, unicode: bool
 ) -> list[Line]:
     """The lines of a screen of so many characters; what has no room is left out from below.
 
-    `state` is what there is to say of the connection. The last line is always there.
+    The last line is always there: `hint`, and what there is room for of how the figures come.
     """
+    label = _LABEL if width >= _NARROW else 14
     lines: list[Line] = [
-        (
-            (escape(readings.version or "a broker"), looks.STRONG),
-            (" at ", looks.NOTE),
-            (escape(url), looks.TOPIC),
-            (f"  up {_uptime(readings.uptime)}", looks.PLAIN),
-        ),
+        _title(readings, url, width),
         (),
-        *_levels(readings),
+        *_levels(readings, width, label),
         (),
-        *_rates(readings, width, unicode=unicode),
+        *_rates(readings, width, label, unicode=unicode),
         (),
-        *_averages(readings),
+        *_averages(readings, width, label),
     ]
-    told = f" It tells news every {readings.interval:.0f} s." if readings.interval else ""
-    last: Line = ((f"{state}Ctrl-C ends it.{told}", looks.NOTE),)
+    told = ""
+    if readings.interval:
+        told = f"It tells news every {readings.interval:.0f} s."
+    elif readings.rounds:
+        told = "~: its average of a minute, until its next news."
+    last = f"{hint} {told}".strip()
     room = max(height - 1, 0)
     lines = lines[:room]
     lines += [()] * (room - len(lines))
-    return [*lines, last]
+    return [*lines, ((last if len(last) < width else hint, looks.NOTE),)]
+
+
+def _title(readings: Readings, url: str, width: int) -> Line:
+    """Which broker, and for how long; the address where there is room for all of it."""
+    name, up = escape(readings.version or "a broker"), f"  up {_uptime(readings.uptime)}"
+    address = escape(url)
+    if len(name) + len(up) + len(address) + 4 >= width:
+        return ((name, looks.STRONG), (up, looks.PLAIN))
+    return (
+        (name, looks.STRONG),
+        (" at ", looks.NOTE),
+        (address, looks.TOPIC),
+        (up, looks.PLAIN),
+    )
 
 
 def one_line(readings: Readings) -> str:
@@ -69,7 +85,7 @@ def one_line(readings: Readings) -> str:
     return " · ".join(parts)
 
 
-def _levels(readings: Readings) -> list[Line]:
+def _levels(readings: Readings, width: int, label_width: int) -> list[Line]:
     level = readings.level
     queued = level("queued_messages")
     rows = [
@@ -107,11 +123,16 @@ def _levels(readings: Readings) -> list[Line]:
     ]  # fmt: skip
     lines: list[Line] = []
     for label, values in rows:
-        line = [(label.ljust(_LABEL), looks.NOTE)]
+        line = [(label.ljust(label_width), looks.NOTE)]
         known = [(value, unit) for value, unit in values if value != _UNKNOWN]
+        room = width - label_width - 1
         for index, (value, unit) in enumerate(known):
             if index:
+                room -= 3
+                if len(value) + len(unit) > room:
+                    break  # whole figures, or none
                 line.append((" · ", looks.NOTE))
+            room -= len(value) + len(unit)
             line.append((value, looks.STRONG))
             line.append((unit, looks.PLAIN))
         if not known:
@@ -120,43 +141,54 @@ def _levels(readings: Readings) -> list[Line]:
     return lines
 
 
-def _rates(readings: Readings, width: int, *, unicode: bool) -> list[Line]:
-    columns = 12
+def _rates(readings: Readings, width: int, label_width: int, *, unicode: bool) -> list[Line]:
+    columns = 12 if width >= _NARROW else 11
     lines: list[Line] = [
-        ((f"{'':{_LABEL}}{'now':>{columns}}{'total':>{columns + 2}}", looks.NOTE),)
+        ((f"{'':{label_width}}{'now':>{columns}}{'total':>{columns + 2}}", looks.NOTE),)
     ]
-    room = max(width - _LABEL - 2 * columns - 5, 0)
+    room = max(width - label_width - 2 * columns - 5, 0)
     for label, name, is_bytes in _RATES:
-        rate, total = readings.rates.get(name), readings.total(name)
+        total = readings.total(name)
         bad = name == "messages_dropped" and bool(total)
         line = sparkline(
             list(readings.history[name]), room, low=0, bars=BARS if unicode else ASCII_BARS
         )
         lines.append(
             (
-                (label.ljust(_LABEL), looks.NOTE),
-                (_per_second(rate, is_bytes=is_bytes).rjust(columns), looks.STRONG),
+                (label.ljust(label_width), looks.NOTE),
+                (_now(readings, name, is_bytes=is_bytes).rjust(columns), looks.STRONG),
                 (
                     (_size(total) if is_bytes else _number(total)).rjust(columns + 2),
                     looks.WARNING if bad else looks.PLAIN,
                 ),
-                (f"  {line}", looks.GOOD),
+                (f"  {line}" if room else "", looks.GOOD),
             )
         )
     return lines
 
 
-def _averages(readings: Readings) -> list[Line]:
-    columns = 14
+def _now(readings: Readings, name: str, *, is_bytes: bool) -> str:
+    """The rate, or what stands for it until a broker has told its totals twice."""
+    rate = readings.rates.get(name)
+    if rate is not None or readings.interval is not None:
+        return _per_second(rate, is_bytes=is_bytes)
+    load = readings.load(name, 1) if name in LOADS else None
+    if load is not None:
+        return f"~{_per_second(load / 60, is_bytes=is_bytes)}"
+    return _UNKNOWN if readings.total(name) is None else _AWAITED
+
+
+def _averages(readings: Readings, width: int, label_width: int) -> list[Line]:
+    columns = 14 if width >= _NARROW else 8
     head = "".join(f"{f'{minutes} min':>{columns}}" for minutes in MINUTES)
-    lines: list[Line] = [((f"{'in a minute':{_LABEL}}{head}", looks.NOTE),)]
+    lines: list[Line] = [((f"{'in a minute':{label_width}}{head}", looks.NOTE),)]
     for label, name, is_bytes in _LOADS:
         loads = [readings.load(name, minutes) for minutes in MINUTES]
         shown = "".join(
             (_size(load) if is_bytes else _number(load, decimals=True)).rjust(columns)
             for load in loads
         )
-        lines.append(((label.ljust(_LABEL), looks.NOTE), (shown, looks.PLAIN)))
+        lines.append(((label.ljust(label_width), looks.NOTE), (shown, looks.PLAIN)))
     return lines
 
 

@@ -71,19 +71,23 @@ class Readings:
         self._values: dict[str, str] = {}
         self._round_at: float | None = None  # of the round that is coming in
         self._known: tuple[float, dict[str, float]] | None = None  # totals at the last round
+        # Of a round that was retained, only its uptime says when it was told.
+        self._retained = False
+        self._told_at: int | None = None
 
     def __len__(self) -> int:
         """How many topics have told something."""
         return len(self._values)
 
-    def take(self, topic: str, payload: bytes, now: float) -> None:
-        """A message has come; `now` is in seconds."""
+    def take(self, topic: str, payload: bytes, now: float, *, retained: bool = False) -> None:
+        """A message has come; `now` is in seconds. It is `retained` if it was told before."""
         if not topic.startswith(ROOT):
             return
         name = topic[len(ROOT) :]
         self._values[name] = payload[: _LONGEST * 4].decode(errors="replace")[:_LONGEST]
         if name == "uptime" and self._round_at is None:
             self._round_at = now
+            self._retained = retained
 
     def settle(self, now: float) -> bool:
         """Whether a round has come in whole since the last call; the rates are then those of it."""
@@ -96,6 +100,9 @@ class Readings:
         if self._known is not None and at > self._known[0]:
             before_at, before = self._known
             self.interval = at - before_at
+            uptime = self.uptime
+            if self._told_at is not None and uptime is not None and uptime > self._told_at:
+                self.interval = float(uptime - self._told_at)
             for name in TOTALS:
                 rate = None
                 if name in totals and name in before and totals[name] >= before[name]:
@@ -105,6 +112,7 @@ class Readings:
                     self.rates.pop(name, None)  # the broker began anew
                 self.history[name].append(rate)
         self._known = at, totals
+        self._told_at = self.uptime if self._retained else None
         return True
 
     # What is known.
