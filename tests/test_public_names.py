@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import inspect
 import re
 import subprocess
@@ -42,6 +43,29 @@ def public(name: str) -> bool:
 
 def test_the_public_names_are_these() -> None:
     assert [name for name in dir(trio_mqtt) if public(name)] == NAMES
+
+
+def test_a_star_brings_the_public_names_and_no_others() -> None:
+    assert sorted(vars(trio_mqtt)["__all__"]) == NAMES
+    brought: dict[str, object] = {}
+    exec("from trio_mqtt import *", brought)  # noqa: S102 # what a program would write
+    brought.pop("__builtins__")
+    assert sorted(brought) == NAMES
+    assert brought["open_client"] is trio_mqtt.open_client
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert trio_mqtt.__version__ == importlib.metadata.version("trio-mqtt")
+    assert "__version__" in dir(trio_mqtt)
+
+
+def test_importing_the_package_loads_nothing_yet() -> None:
+    program = (
+        "import sys; before = {*sys.modules}; import trio_mqtt; print(*{*sys.modules} - before)"
+    )
+    loaded = subprocess.check_output([sys.executable, "-I", "-c", program], text=True).split()
+    assert [name for name in loaded if name.startswith("trio_mqtt.")] == []
+    assert not {"importlib.metadata", "anyio", "trio", "ssl"} & {*loaded}
 
 
 def test_type_checkers_see_the_same_names_as_the_interpreter() -> None:

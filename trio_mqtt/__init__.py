@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
+
     from trio_mqtt.broker.access import AccessControl as AccessControl
     from trio_mqtt.broker.access import AccessHooks as AccessHooks
     from trio_mqtt.broker.access import AccessRefused as AccessRefused
@@ -206,14 +208,23 @@ _HOMES = {
 }
 
 
+if not TYPE_CHECKING:  # which sees the names above
+    __all__ = tuple(_HOMES)
+
+
 def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
+    if name == "__version__":
+        # Asked of the installed package: one place says it, and reading that costs time.
+        value: object = import_module("importlib.metadata").version("trio-mqtt")
+        globals()[name] = value
+        return value
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    value = getattr(import_module(f"{__name__}.{home}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, "__version__"})

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from tests.client.fake_broker import FakeBroker
-from trio_mqtt import Will
+from trio_mqtt import LocalProtocolError, Will
 from trio_mqtt.protocol.packets import Connect, Publish
 
 pytestmark = pytest.mark.anyio
@@ -169,6 +169,27 @@ async def test_options_that_no_connection_can_have_are_refused(
         async with broker.client(**options):
             pytest.fail("it was entered")
     assert all(not peer.received for peer in broker.peers)
+
+
+@pytest.mark.parametrize(
+    ("topic", "problem"),
+    [
+        ("", "is empty"),
+        ("t/#", "holds a wildcard character"),
+        ("+/t", "holds a wildcard character"),
+        ("t\0", "holds the null character"),
+        ("$SYS/t", "begins with $"),
+        ("$share/g/t", "begins with $"),
+    ],
+)
+async def test_a_will_that_nobody_would_get_is_refused_before_connecting(
+    broker: FakeBroker, topic: str, problem: str
+) -> None:
+    with pytest.raises(LocalProtocolError, match="of the will") as caught:
+        async with broker.client(will=Will(topic)):
+            pytest.fail("it was entered")
+    assert problem in str(caught.value)
+    assert broker.attempts == 0
 
 
 async def test_the_payload_of_a_will_may_be_text(broker: FakeBroker) -> None:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from trio_mqtt.client.arguments import (
     check_property_kinds,
     check_qos,
-    check_topic,
     kind_of,
     payload_bytes,
 )
 from trio_mqtt.client.backoff import Backoff
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import Will
+from trio_mqtt.protocol.topics import topic_name_problem
 
 
 def check_options(**options: object) -> None:
@@ -39,11 +39,22 @@ def checked_will(will: object) -> Will | None:
         return None
     if not isinstance(will, Will):
         raise TypeError(f"A will is a trio_mqtt.Will, not {kind_of(will)}.")
-    check_topic(will.topic)
+    _check_will_topic(will.topic)
     check_qos(will.qos)
     check_property_kinds(will.properties)
     payload = payload_bytes(will.payload)
     return will if payload is will.payload else replace(will, payload=payload)
+
+
+def _check_will_topic(topic: object) -> None:
+    """Refuse what a broker would drop: nobody is there to be told any more, then."""
+    if not isinstance(topic, str):
+        raise TypeError(f"The topic of a will is a str, not {kind_of(topic)}.")
+    problem = topic_name_problem(topic)
+    if problem is None and topic.startswith("$"):
+        problem = "begins with $: such topics are the broker's own (§4.7.2), which drops the will"
+    if problem is not None:
+        raise LocalProtocolError(f"The topic {topic!r} of the will {problem}.")
 
 
 def _check(name: str, value: object, *kinds: type | None) -> None:
