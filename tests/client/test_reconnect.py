@@ -368,7 +368,7 @@ async def test_events_say_what_becomes_of_the_connection(broker: FakeBroker) -> 
     async with broker.client(on_event=called.append) as client:
         with client.events() as events:
             broker.peer.end()
-            lost, again, connected = [await anext(events) for _ in range(3)]
+            present, lost, again, connected = [await anext(events) for _ in range(4)]
         assert isinstance(lost, ConnectionLost)
         assert "mqtt://fake:1883 closed the connection" in str(lost.reason)
         assert isinstance(again, Reconnecting)
@@ -380,9 +380,29 @@ async def test_events_say_what_becomes_of_the_connection(broker: FakeBroker) -> 
             pass
         first = called.pop(0)
         assert isinstance(first, Connected)
+        assert present == first
         assert called == [lost, again, connected]
-    with client.events() as events:
-        pass
+
+
+async def test_events_begin_with_how_things_stand(broker: FakeBroker) -> None:
+    async with broker.client() as client:
+        with client.events() as events:
+            assert isinstance(await anext(events), Connected)
+            broker.down = True
+            broker.peer.end()
+            while not isinstance(await anext(events), Reconnecting):
+                pass
+        with client.events() as events:
+            lost, again = [await anext(events) for _ in range(2)]
+            assert isinstance(lost, ConnectionLost)
+            assert isinstance(again, Reconnecting)
+            broker.down = False
+            while not isinstance(event := await anext(events), Connected):
+                pass
+        with client.events() as events:
+            assert await anext(events) == event
+    with anyio.fail_after(1), client.events() as events:
+        assert [event async for event in events][:1] == [event]
 
 
 async def test_events_end_with_the_client(broker: FakeBroker) -> None:
@@ -396,7 +416,7 @@ async def test_events_end_with_the_client(broker: FakeBroker) -> None:
         async with broker.client() as client:
             tasks.start_soon(follow)
             await anyio.wait_all_tasks_blocked()
-    assert seen == []
+    assert [type(event) for event in seen] == [Connected]
 
 
 async def test_without_reconnection_a_lost_connection_ends_the_block(broker: FakeBroker) -> None:

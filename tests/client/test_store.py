@@ -509,3 +509,21 @@ async def test_a_batch_is_delivered_with_a_store(broker: FakeBroker, client: Ope
     assert [packet.payload for packet in broker.peer.all(Publish)] == [
         payload.encode() for _, payload in messages
     ]
+
+
+async def test_what_only_stands_in_the_store_waits_for_what_is_said_first(
+    broker: FakeBroker, client: Opens
+) -> None:
+    async def say(client: Client) -> None:
+        await client.publish("status", "here", qos=1)
+
+    async with client(on_connect=say) as one:
+        broker.down = True
+        broker.peer.end()
+        await anyio.wait_all_tasks_blocked()
+        await one.enqueue("t", "stored")
+        broker.down = False
+        with anyio.fail_after(10):
+            peer = await broker.connection(2)
+            await delivered(one)
+    assert [packet.payload for packet in peer.all(Publish)] == [b"here", b"stored"]

@@ -6,8 +6,9 @@ import logging
 import os
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -68,6 +69,7 @@ async def open_client(
     wait_for_broker: bool = False,
     properties: Properties | None = None,
     on_event: Callable[[ConnectionEvent], None] | None = None,
+    on_connect: Callable[[Client], Awaitable[object] | None] | None = None,
     connector: Connector | None = None,
     authentication: methods.ClientAuthentication | None = None,
     tls: ssl.SSLContext | TlsOptions | None = None,
@@ -97,7 +99,16 @@ async def open_client(
     30 s, less a random half; the session goes on, and what was subscribed is subscribed again. A
     `Backoff` sets other delays, and when to give up. With `wait_for_broker`, so is the first
     connection made. `on_event` is called with each `Connected`, `ConnectionLost` and
-    `Reconnecting`; it must not block. `connector` opens the byte stream, in place of what the URL
+    `Reconnecting`; it must not block.
+
+    `on_connect`, a coroutine function, is called with the client on each connection, the first
+    included: for what is to be said first, such as a birth message. What it publishes comes before
+    all that waits to be published, which goes on when it returns, as does `open_client`; only what
+    had been sent on the connection before, and was not acknowledged, is sent again before it. When
+    the connection is lost it is cancelled, and called anew on the next. What it raises ends the
+    client, and is raised.
+
+    `connector` opens the byte stream, in place of what the URL
     says. `authentication` is an authentication method of MQTT 5 (§4.12),
     such as `ScramClient`, which is used on every connection.
 
@@ -133,6 +144,7 @@ async def open_client(
         connect_timeout=connect_timeout,
         reconnect=reconnect,
         properties=properties,
+        on_connect=on_connect,
     )
     will = checked_will(will)
     address = parse_url(url)
@@ -174,6 +186,9 @@ async def open_client(
         follow_redirection=follow_redirection,
         on_event=on_event,
     )
+    client = Client(upkeep)
+    if on_connect is not None:
+        upkeep.on_connect = partial(_greet, on_connect, client)
     raised: BaseException | None = None
     try:
         async with opened_journal(store, client_id) as journal, anyio.create_task_group() as tasks:
@@ -184,7 +199,9 @@ async def open_client(
                 connection = await upkeep.connect_first(wait_for_broker=wait_for_broker)
                 tasks.start_soon(upkeep.stay_connected, connection, tasks.cancel_scope)
                 upkeep.tell_connected(connection)
-                yield Client(upkeep)
+                if on_connect is not None:
+                    await upkeep.greeted.wait()
+                yield client
             except anyio.get_cancelled_exc_class():
                 raise
             except BaseException as error:  # raised again, outside of the group
@@ -199,6 +216,12 @@ async def open_client(
             raised = upkeep.failure
         if raised is not None:
             raise raised
+
+
+async def _greet(on_connect: Callable[[Client], Awaitable[object] | None], client: Client) -> None:
+    doing = on_connect(client)
+    if doing is not None:
+        await doing
 
 
 class Client:
@@ -256,17 +279,20 @@ class Client:
 
     @contextmanager
     def events(self) -> Iterator[ConnectionEvents]:
-        """Follow the connection: yields an async iterator of events from now on (bounded).
+        """Follow the connection: yields an async iterator of events (bounded).
 
-        with client.events() as events:
-            async for event in events: ...
+            with client.events() as events:
+                async for event in events: ...
+
+        It begins with how things stand: `Connected`, while there is a connection, or else
+        `ConnectionLost` and, where the client waits, `Reconnecting`. So whoever follows knows of
+        every connection, the first included. It ends when the client is closed.
         """
-        events = ConnectionEvents()
-        self._upkeep.events.add(events)
+        events = self._upkeep.follow()
         try:
             yield events
         finally:
-            self._upkeep.events.discard(events)
+            self._upkeep.unfollow(events)
 
     async def reauthenticate(self) -> None:
         """Authenticate again on the connection that stands (MQTT 5.0 §4.12.1), as before it ends.
@@ -383,7 +409,11 @@ class Client:
             self._check_properties(properties)
         session = self._session
         connection = session.connection
-        if connection is None or connection.full or session.waiting_unacknowledged:
+        if (
+            connection is None
+            or connection.full
+            or (session.waiting_unacknowledged and not session.speaks_first)
+        ):
             raise anyio.WouldBlock
         connection.gather_message(
             b"".join(

@@ -29,6 +29,8 @@ def check_options(**options: object) -> None:
     _check("connect_timeout", timeout, int, float)
     if isinstance(timeout, int | float) and not timeout > 0:
         raise LocalProtocolError(f"A connect_timeout of {timeout} s leaves no time to connect.")
+    if options["on_connect"] is not None and not callable(options["on_connect"]):
+        raise TypeError(f"on_connect is a function, not {kind_of(options['on_connect'])}.")
     if options["properties"] is not None:
         check_property_kinds(options["properties"])
 

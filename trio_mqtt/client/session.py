@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextvars import ContextVar
 
 import anyio
 
@@ -37,11 +38,14 @@ from trio_mqtt.protocol.packets import (
     UnsubAck,
     Unsubscribe,
 )
-from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.storage.client_changes import OutgoingDone, OutgoingReleased, OutgoingStored
 
 logger = logging.getLogger("trio_mqtt.client")
+
+# In tasks that speak first on a connection, and in those that they start: what holds the others up.
+_first: ContextVar[object] = ContextVar("trio_mqtt.first", default=None)
 
 
 class Session:
@@ -60,6 +64,12 @@ class Session:
         self._connected = anyio.Event()
         self.waiting_unacknowledged: Line = OrderedDict()  # QoS 0, for room in the buffer
         self.waiting_acknowledged: Line = OrderedDict()  # QoS 1 and 2, for that or the quota
+        # While a connection begins with what is to come first, that stands in a line of its own; at
+        # the head of the other two stand messages that are never sent, so that they look taken.
+        self._hold: object | None = None
+        self._first_line: Line = OrderedDict()
+        self._heads: list[Outgoing] = []
+        self._held_back: list[int] = []  # to be sent from the store after that
         self._to_resend: deque[int] = deque()  # packet identifiers that wait for the quota
         self._redelivers = False  # what is sent again has been sent in this session
         self._awaiting = 0  # tasks that wait for an answer of the broker
@@ -102,6 +112,38 @@ class Session:
         self._connected.set()
         if self._begin_waiting():
             connection.flush_soon()
+
+    def hold(self) -> None:
+        """Before a connection is attached: what waits is to wait until `release`."""
+        self._hold = object()
+        for line in (self.waiting_unacknowledged, self.waiting_acknowledged):
+            head = Outgoing("", b"", 0, False, NO_PROPERTIES, _nobody)
+            head.stand_in(line)
+            line.move_to_end(head, last=False)
+            self._heads.append(head)
+
+    def release(self) -> None:
+        """What has waited comes now."""
+        self._hold = None
+        heads, self._heads = self._heads, []
+        for head in heads:
+            head.leave_line()
+        connection = self.connection
+        if heads and connection is not None:
+            self._to_resend.extend(self._held_back)
+            self._held_back.clear()
+            self._resend(connection)
+            self._begin_waiting()
+            connection.flush_soon()
+
+    def speak_first(self) -> None:
+        """What this task publishes, and those that it starts, does not wait for `release`."""
+        _first.set(self._hold)
+
+    @property
+    def speaks_first(self) -> bool:
+        """Whether this task comes before those that wait."""
+        return self._hold is not None and _first.get() is self._hold
 
     def _forget_broken_off(self, connection: Connection) -> None:
         """The broker knows nothing of the session: neither may this end (§4.1)."""
@@ -147,6 +189,10 @@ class Session:
         self._to_resend = deque(
             packet_id for packet_id, (_, item) in sender.in_flight.items() if self._is_safe(item)
         )
+        if self._hold is not None:
+            # Sent again is what was sent; what only stands in the store waits like the others.
+            self._held_back = [i for i in self._to_resend if not sender.in_flight[i][1].sent]
+            self._to_resend = deque(i for i in self._to_resend if sender.in_flight[i][1].sent)
         self._redelivers = present
         self._resend(connection)
 
@@ -182,6 +228,7 @@ class Session:
         if self.error is None:
             self._connected = anyio.Event()
         self._to_resend.clear()
+        self._held_back.clear()
         self.incoming.detach()
         pending, self._pending = self._pending, {}
         self.sender.reserved.clear()
@@ -209,7 +256,7 @@ class Session:
             request.fail(error)
         self.incoming.end(None if in_order else error)
         self._connected.set()
-        for line in (self.waiting_unacknowledged, self.waiting_acknowledged):
+        for line in (self._first_line, self.waiting_unacknowledged, self.waiting_acknowledged):
             for item in list(line):
                 item.leave_line()
                 item.fail(error)
@@ -269,6 +316,11 @@ class Session:
             raise self.error
         check_topic(topic)
         self._check_accepted(item)
+        if self.speaks_first:
+            item.stand_in(self._first_line)
+            if self._begin_waiting() and self.connection is not None:
+                self.connection.flush_soon()
+            return item
         item.stand_in(self.waiting_acknowledged if qos else self.waiting_unacknowledged)
         return item
 
@@ -297,6 +349,14 @@ class Session:
         """Send what stands in line, as far as it may be; return whether something was gathered."""
         connection = self.connection
         gathered = False
+        line = self._first_line
+        while line and self._may_come(next(iter(line))):
+            item = self._begin_next(line)
+            if item.error is None and not item.qos:
+                item.finish()
+            gathered = True
+        if self._hold is not None:
+            return gathered
         line = self.waiting_unacknowledged
         while line and connection is not None and not connection.full:
             item = self._begin_next(line)
@@ -312,6 +372,17 @@ class Session:
                 self._begin_next(line)
                 gathered = True
         return gathered
+
+    def _may_come(self, item: Outgoing) -> bool:
+        """Whether there is room for that message, by whatever it needs."""
+        if item.qos and self.journal is not None:
+            return self._has_place()
+        connection = self.connection
+        return (
+            connection is not None
+            and not connection.full
+            and (not item.qos or self.sender.quota > 0)
+        )
 
     def _begin_next(self, line: Line) -> Outgoing:
         item = next(iter(line))
@@ -628,6 +699,10 @@ class Session:
         del self._pending[packet.packet_id]
         self.sender.reserved.discard(packet.packet_id)
         pending.finish(packet)
+
+
+def _nobody(_item: Outgoing) -> None:
+    """Nobody is told of the end of a message that only holds a place."""
 
 
 def refusal(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import anyio
 
+from trio_mqtt.client.attempts import AttemptLog
 from trio_mqtt.client.backoff import Backoff, Delays
-from trio_mqtt.client.connection import Connection
+from trio_mqtt.client.connection import CLOSE_TIMEOUT, Connection
 from trio_mqtt.client.events import (
     Connected,
     ConnectionEvent,
@@ -52,7 +53,12 @@ class Upkeep:
         self.settings = settings
         self.version = version  # None until one has been agreed on
         self.session = Session()
-        self.events: set[ConnectionEvents] = set()
+        self._followers: set[ConnectionEvents] = set()
+        self._present: list[ConnectionEvent] = []  # what tells how things stand now
+        self._log = AttemptLog(logger)
+        # What is to be done first on each connection; `greeted` once that has been done.
+        self.on_connect: Callable[[], Awaitable[object]] | None = None
+        self.greeted = anyio.Event()
         self.failure: Exception | None = None  # what has ended the client
         # Cancelling the block must not cut the connection before DISCONNECT: leaving the block
         # ends the connection, always and within bounded time.
@@ -86,8 +92,13 @@ class Upkeep:
         connection = await (self._connect_again(None) if wait_for_broker else self._connect())
         if connection.connack.session_present:
             self.session.incoming.keep_unclaimed()
-        self.session.attach(connection)
+        self._attach(connection)
         return connection
+
+    def _attach(self, connection: Connection) -> None:
+        if self.on_connect is not None:
+            self.session.hold()
+        self.session.attach(connection)
 
     async def _connect(self) -> Connection:
         """A connection to where the client belongs, or to where it is sent from there."""
@@ -168,6 +179,10 @@ class Upkeep:
             reason.add_note(f"Given up after {attempt} attempts to connect again.")
             raise reason
         self.status = ClientStatus(ConnectionState.WAITING, reason, attempt, now + delay)
+        settings = self.settings
+        self._log.failed(
+            reason, settings.client_id, self._redirection.home.url, delay=delay, now=now
+        )
         self.tell(Reconnecting(delay, attempt))
         await anyio.sleep(delay)
         self.status = ClientStatus(ConnectionState.CONNECTING, reason, attempt)
@@ -190,10 +205,9 @@ class Upkeep:
             everything.cancel()
 
     async def _serve(self, connection: Connection) -> None:
-        session = self.session
         while True:
             since = anyio.current_time()
-            reason = await connection.run(session)
+            reason = await self._serve_one(connection)
             if reason is None or self._closing:
                 return
             stood_for = anyio.current_time() - since
@@ -208,11 +222,53 @@ class Upkeep:
             else:
                 connection = await self._connect_again(reason)
             try:
-                session.attach(connection)
+                self._attach(connection)
                 self.tell_connected(connection)
             except BaseException:
                 await connection.discard()
                 raise
+
+    async def _serve_one(self, connection: Connection) -> MqttError | None:
+        """Serve a connection until it ends; return why, None where this end closed it.
+
+        Raises what `on_connect` does.
+        """
+        on_connect = self.on_connect
+        if on_connect is None:
+            return await connection.run(self.session)
+        raised: list[Exception] = []
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._greet, connection, on_connect, raised)
+                reason = await connection.run(self.session)
+                tasks.cancel_scope.cancel()
+        finally:
+            self.session.release()
+        if raised:
+            raise raised[0]
+        return reason
+
+    async def _greet(
+        self,
+        connection: Connection,
+        on_connect: Callable[[], Awaitable[object]],
+        raised: list[Exception],
+    ) -> None:
+        """Do what comes first on a connection: cancelled when that is lost, and done anew then."""
+        session = self.session
+        session.speak_first()
+        try:
+            await on_connect()
+        except Exception as error:
+            if session.connection is not connection and isinstance(error, MqttError):
+                return  # it says that the connection was lost
+            raised.append(error)
+            with anyio.move_on_after(CLOSE_TIMEOUT):
+                await connection.close(Disconnect())
+            connection.lose(ConnectionLostError(f"The connection to {connection.url} is closed."))
+        else:
+            session.release()
+            self.greeted.set()
 
     async def _connect_where_sent(self, reason: MqttError) -> Connection:
         """Follow DISCONNECT; where nobody answers, begin again at home."""
@@ -238,7 +294,7 @@ class Upkeep:
             ConnectionLostError(f"The client of {self.settings.address.url} is closed."),
             in_order=True,
         )
-        for events in self.events:
+        for events in self._followers:
             events.close()
         if connection is not None and connection.lost is None:
             await connection.close(Disconnect())
@@ -255,22 +311,29 @@ class Upkeep:
         match event:
             case Connected():
                 self.status = ClientStatus(ConnectionState.CONNECTED)
-                logger.info(
-                    "Connected to %s as %r (MQTT %s, session %s).",
-                    event.url,
-                    event.client_id,
-                    event.protocol_version.text,
-                    "resumed" if event.session_present else "new",
-                )
+                self._log.connected(event, anyio.current_time())
+                self._present = [event]
             case ConnectionLost():
                 if self.status.state is ConnectionState.CONNECTED:
                     self.status = ClientStatus(ConnectionState.CONNECTING, event.reason)
-                logger.warning("%s", event.reason)
+                self._present = [event]
             case Reconnecting():
-                logger.info(
-                    "Connecting to %s again in %.1f s.", self.settings.address.url, event.delay
-                )
-        for events in self.events:
+                self._present.append(event)
+        for events in self._followers:
             events.push(event)
         if self._on_event is not None:
             self._on_event(event)
+
+    def follow(self) -> ConnectionEvents:
+        """A stream of events that begins with how things stand now; `unfollow` ends it."""
+        events = ConnectionEvents()
+        for event in self._present:
+            events.push(event)
+        if self._closing:
+            events.close()
+        self._followers.add(events)
+        return events
+
+    def unfollow(self, events: ConnectionEvents) -> None:
+        """Nobody reads these any more."""
+        self._followers.discard(events)
