@@ -37,6 +37,7 @@ class Acknowledgements:
             return
         connection = self._connection
         protocol = connection.protocol
+        connection.broker.statistics.other_packets_sent += len(acks)
         if codes is None and len(acks) == 1:
             ack = acks.pop()
             protocol.unacknowledged -= ack < 0x5000_0000

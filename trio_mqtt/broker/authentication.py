@@ -190,6 +190,7 @@ class Authentication:
                 return
             connection.broker.statistics.bytes_received += len(data)
             for packet in protocol.receive(data):
+                connection.broker.statistics.packets_received += 1
                 if not isinstance(packet, Auth):  # DISCONNECT: the protocol lets nothing else pass
                     connection.lost("it disconnected")
                     return
@@ -258,4 +259,5 @@ class Authentication:
         except LocalProtocolError as error:
             connection.end(ReasonCode.PACKET_TOO_LARGE, str(error))
             return
+        connection.broker.statistics.other_packets_sent += 1
         connection.writer.write(packet)

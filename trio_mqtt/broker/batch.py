@@ -38,12 +38,13 @@ class Batch:
 
     `sender` is the session that published them (None for the broker itself); `is_v5` the version of
     their frames; `received_at` the broker's clock, in seconds; `retained` whether they come from
-    the retained messages and keep their RETAIN flag. `size` is their bytes; `expires` tells whether
-    any of them has an expiry interval.
+    the retained messages and keep their RETAIN flag. `size` is their bytes, `payload_size` those of
+    their payloads; `expires` tells whether any of them has an expiry interval.
     """
 
     __slots__ = ("_encodings", "_highest_qos", "_messages", "_run", "alone", "count", "expires",
-                 "is_v5", "received_at", "retained", "sender", "size", "topic")  # fmt: skip
+                 "is_v5", "payload_size", "received_at", "retained", "sender", "size",
+                 "topic")  # fmt: skip
 
     def __init__(
         self,
@@ -63,19 +64,26 @@ class Batch:
             self._run: PublishRun | None = messages
             self._messages: Sequence[Publish] = ()
             self.size = len(messages.frames)
+            self.payload_size = messages.payload_size
             self.topic = messages.topic
         else:
             self._run = None
             self._messages = messages
-            size = 0
+            size = payloads = 0
             for message in messages:
                 frame = message.frame
-                size += size_of(message) if frame is None else len(frame)
+                if frame is None:
+                    size += size_of(message)
+                    payloads += message.payload_size
+                else:
+                    size += len(frame)
+                    payloads += len(frame) - message.payload_at
                 if message.qos > self._highest_qos:
                     self._highest_qos = message.qos
                 if message.properties and "message_expiry_interval" in message.properties:
                     self.expires = True
             self.size = size
+            self.payload_size = payloads
             if count == 1:
                 self.topic = messages[0].topic
         # Whether nothing came shortly before: see `Broker.route`.

@@ -308,6 +308,7 @@ class Broker:
         # The caller may go on with its own dictionary.
         message = Publish(topic, data, qos, retain, properties=properties.copy())
         now = trio.current_time()
+        self.statistics.messages_without_packet += 1
         self.route(Batch([message], received_at=now), [message] * retain)
         await trio.lowlevel.checkpoint()
 

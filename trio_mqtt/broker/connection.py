@@ -22,7 +22,7 @@ from trio_mqtt.broker.handshake import allowed, authenticate, receive_first, wit
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.redelivery import send_again
 from trio_mqtt.broker.requests import Requests
-from trio_mqtt.broker.screening import Refused, screen_for
+from trio_mqtt.broker.screening import Refused, refused, screen_for
 from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, without_frames
@@ -184,6 +184,7 @@ class Connection:
     async def _accept(self, connect: Connect, nursery: trio.Nursery) -> Session | None:
         """Answer CONNECT. The client's session, if it was accepted."""
         self.client_id = connect.client_id or None
+        self.broker.statistics.packets_received += 1
         self.is_v5 = connect.protocol_version == ProtocolVersion.V5
         if self.is_v5 and self.protocol.peer_maximum_packet_size < MAX_PACKET_SIZE:
             self.maximum_packet_size = self.protocol.peer_maximum_packet_size
@@ -203,6 +204,7 @@ class Connection:
             if session is not None:
                 session.will = None  # it was never accepted
             raise
+        self.broker.statistics.other_packets_sent += 1
         if session is None:
             self.writer.write(data)
             self.lost(reason or answer.reason_code.sentence)
@@ -326,6 +328,7 @@ class Connection:
                     self._held_back = False
                     self._last_received = current_time()
                 elif isinstance(only, PublishRun):
+                    statistics.packets_received += len(only)
                     self._publish(only, session)
                 else:
                     self.process(packets, session)
@@ -366,6 +369,8 @@ class Connection:
         messages: list[Publish] = []
         retained: list[Publish] = []
         keeping = 0
+        statistics = self.broker.statistics
+        statistics.packets_received += len(packets)
         for packet in packets:
             if isinstance(packet, Publish):
                 qos = packet.qos
@@ -375,6 +380,8 @@ class Connection:
                     acks.append(0x5002_0000 | packet.packet_id)
                     if not session.receiver.on_publish(packet.packet_id):
                         self.protocol.unacknowledged -= 1
+                        statistics.messages_received += 1
+                        statistics.payload_bytes_received += packet.payload_size
                         continue
                 messages.append(packet)
                 if packet.retain:
@@ -407,6 +414,7 @@ class Connection:
                     self._tell_acknowledged(packet, session)
                 try:
                     if isinstance(packet, PubAckRun):
+                        statistics.packets_received += len(packet.packet_ids) - 1
                         session.sender.on_pubacks(packet.packet_ids)
                     else:
                         session.sender.on_puback(packet.packet_id)
@@ -415,6 +423,7 @@ class Connection:
                     self.protocol.violation = without_frames(error)
                     break
             elif isinstance(packet, PublishRun):
+                statistics.packets_received += len(packet) - 1
                 messages += packet.messages
             else:
                 if messages:
@@ -448,9 +457,9 @@ class Connection:
         retained: Sequence[Publish] = (),
     ) -> None:
         """Route what the client published, and say by acknowledgement what reached nobody."""
-        refused: Sequence[Publish] | PublishRun = ()
+        forbidden: Sequence[Publish] | PublishRun = ()
         if session.permissions is not None:
-            messages, retained, refused = session.permissions.screen(messages, retained)
+            messages, retained, forbidden = session.permissions.screen(messages, retained)
         codes: dict[int, tuple[ReasonCode, str]] = {}
         if messages:
             batch = Batch(
@@ -459,18 +468,25 @@ class Connection:
                 is_v5=self.is_v5,
                 received_at=self._last_received,
             )
+            self.broker.statistics.payload_bytes_received += batch.payload_size
             missed = self.broker.route(batch, retained)
             if missed and self.is_v5 and self._acks.waiting:
                 codes = {m.packet_id: self.broker.reason_for(m) for m in missed if m.packet_id}
-        if refused:
-            self.broker.count_refused(session, refused)
-            if self.is_v5 and not isinstance(refused, PublishRun):
-                codes |= {m.packet_id: NOT_PERMITTED for m in refused if m.packet_id}
+        if forbidden:
+            self.broker.count_refused(session, forbidden)
+            self.broker.statistics.payload_bytes_received += (
+                forbidden.payload_size
+                if isinstance(forbidden, PublishRun)
+                else sum(message.payload_size for message in forbidden)
+            )
+            if self.is_v5 and not isinstance(forbidden, PublishRun):
+                codes |= {m.packet_id: NOT_PERMITTED for m in forbidden if m.packet_id}
         if codes:
             self._acks.write(session, codes)
 
     def publish_instead(self, packet: Publish, message: Publish, session: Session) -> None:
         """Route `message` in place of a packet that the client sent, and acknowledge that."""
+        self.broker.statistics.packets_received += 1
         no_room = message.retain and packet.qos and not self.broker.retained.takes(message)
         if no_room and self.is_v5:
             self.requests.refuse(_no_room(packet), session)
@@ -529,6 +545,7 @@ class Connection:
                 self.writer.write(self.protocol.send(packet))
             except LocalProtocolError:
                 continue
+            self.broker.statistics.other_packets_sent += 1
             return
         logger.debug("%s accepts no packet that says why it is ended", self.stream.peer)
 
@@ -581,10 +598,6 @@ class Connection:
 
 
 def _no_room(message: Publish) -> Refused:
-    return Refused(
-        message.topic,
-        message.packet_id,
-        message.qos,
-        ReasonCode.QUOTA_EXCEEDED,
-        "this broker keeps no more retained messages",
+    return refused(
+        message, ReasonCode.QUOTA_EXCEEDED, "this broker keeps no more retained messages"
     )

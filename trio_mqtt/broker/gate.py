@@ -19,7 +19,7 @@ from trio_mqtt.broker.access import (
     Publication,
     SubscriptionRequest,
 )
-from trio_mqtt.broker.screening import Refused
+from trio_mqtt.broker.screening import Refused, refused
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import Packet, Publish, PublishRun, Subscribe, Will
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
@@ -79,6 +79,7 @@ class Gate:
                     for one in packet.subscriptions
                 ]
                 if not self._is_over:
+                    connection.broker.statistics.packets_received += 1
                     connection.requests.subscribe(packet, session, answers)
             else:
                 ready.append(packet)
@@ -112,7 +113,7 @@ class Gate:
         code = decided.reason_code
         if code not in ALLOWED[PacketType.PUBACK]:
             code = ReasonCode.NOT_AUTHORIZED
-        return Refused(packet.topic, packet.packet_id, packet.qos, code, decided.reason)
+        return refused(packet, code, decided.reason)
 
     async def publish(self, message: Publish | Will) -> Publish | AccessRefused | None:
         """What is published in place of a message; None if it is the same."""

@@ -54,6 +54,7 @@ def _refuse_violation(connection: Connection, error: RemoteProtocolError) -> Non
         code = allowed(error.reason_code, PacketType.CONNACK)
         answer = connection.protocol.refusal(code, str(error))
     if answer:
+        connection.broker.statistics.other_packets_sent += 1
         connection.writer.write(answer)
     connection.lost(str(error))
 

@@ -23,6 +23,7 @@ async def send_again(connection: Connection, session: Session) -> None:
     sender = session.sender
     version = ProtocolVersion.V5 if connection.is_v5 else ProtocolVersion.V311
     for packet_id in list(sender.released):
+        connection.broker.statistics.other_packets_sent += 1
         connection.writer.write(connection.protocol.send(PubRel(packet_id)))
     pending = {packet_id: (qos, item) for packet_id, qos, item in sender.to_resend()}
     while not connection.ended:
@@ -52,6 +53,7 @@ async def send_again(connection: Connection, session: Session) -> None:
             continue
         connection.writer.write(before + packet_id.to_bytes(2, "big") + after)
         connection.broker.statistics.messages_sent += 1
+        connection.broker.statistics.payload_bytes_sent += item[0].payload_size
         if connection.writer.congested:
             await connection.writer.wait_until_written()
             await trio.lowlevel.checkpoint_if_cancelled()  # ended while it was woken

@@ -95,6 +95,7 @@ class Requests:
     def _count_refused(self, message: Refused, session: Session) -> None:
         broker = self._connection.broker
         broker.statistics.messages_received += 1
+        broker.statistics.payload_bytes_received += message.payload_size
         broker.statistics.messages_dropped += 1
         if MessageRefused in broker.followers.wanted:
             reason = message.reason or message.reason_code.sentence
@@ -113,6 +114,7 @@ class Requests:
                 f"it accepts no {type(packet).__name__.upper()} as large as it asked for",
             )
             return
+        connection.broker.statistics.other_packets_sent += 1
         connection.writer.write(data)
 
     def _pubrec(self, packet: PubRec, session: Session) -> None:

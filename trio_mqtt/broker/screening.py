@@ -25,6 +25,14 @@ class Refused:
     qos: int
     reason_code: ReasonCode
     reason: str
+    payload_size: int
+
+
+def refused(message: Publish, code: ReasonCode, reason: str) -> Refused:
+    """What stands in place of `message`."""
+    return Refused(
+        message.topic, message.packet_id, message.qos, code, reason, message.payload_size
+    )
 
 
 class Screen:
@@ -51,7 +59,7 @@ class Screen:
                     if code != ReasonCode.PAYLOAD_FORMAT_INVALID or packet.qos == 0:
                         self._protocol.violation = RemoteProtocolError(reason, code)
                         break
-                    passed.append(Refused(packet.topic, packet.packet_id, packet.qos, code, reason))
+                    passed.append(refused(packet, code, reason))
                     continue
             passed.append(packet)
         return passed

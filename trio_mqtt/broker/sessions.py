@@ -217,6 +217,7 @@ class Sessions:
             properties = properties.copy()
             del properties["will_delay_interval"]
         message = Publish(will.topic, will.payload, will.qos, will.retain, properties=properties)
+        self._broker.statistics.messages_without_packet += 1
         if session.permissions is not None and not session.permissions.may_publish(will.topic):
             self._broker.count_refused(session, [message], "will")
             return
@@ -318,6 +319,7 @@ class Sessions:
             )
             session.subscriptions[options.topic_filter] = subscription
             broker.statistics.subscriptions += 1
+            broker.statistics.shared_subscriptions += bool(subscription.shared_filter)
         subscription.set_options(options, identifier)
         subscription.resting = False
         broker.router.add(subscription)
@@ -359,6 +361,7 @@ class Sessions:
         if subscription is None:
             return False
         self._broker.statistics.subscriptions -= 1
+        self._broker.statistics.shared_subscriptions -= bool(subscription.shared_filter)
         router = self._broker.router
         router.remove(subscription)
         for _, batch in subscription.close():

@@ -238,6 +238,7 @@ class Subscription:
         if self._current is not None:
             target, batch = self._current
             self._forget(batch)
+            self._count_begun(batch)
             waiting.append((target, batch.part(batch.messages[self._at :])))
             self._current = None
             self._at = 0
@@ -303,6 +304,18 @@ class Subscription:
         if MessagesDropped in self._followers.wanted:
             self._followers.tell(MessagesDropped(self.session.client_id, 1, reason))
 
+    def _drop_at(self, batch: Batch, index: int) -> None:
+        """A message of a batch has expired, or is too large for the client."""
+        self._drop(EXPIRED)
+        # The payloads of a batch are counted as sent together, when it is done.
+        self._statistics.payload_bytes_sent -= batch.messages[index].payload_size
+
+    def _count_begun(self, batch: Batch) -> None:
+        """The current batch ends before it is done: count what was sent of it."""
+        if self._at:
+            begun = batch.messages[: self._at]
+            self._statistics.payload_bytes_sent += sum(one.payload_size for one in begun)
+
     def _refused(self, count: int) -> None:
         """The client may not receive some messages."""
         self._statistics.deliveries_refused += count
@@ -349,6 +362,7 @@ class Subscription:
     def _replace(self, target: Target, batch: Batch, messages: Sequence[Publish]) -> Batch | None:
         """Make `messages` what is left of the current batch."""
         self._forget(batch)
+        self._count_begun(batch)
         self._at = 0
         self._current = None
         if not messages:
@@ -395,6 +409,7 @@ class Subscription:
         ):
             ready.append(joined)
             statistics.messages_sent += batch.count
+            statistics.payload_bytes_sent += batch.payload_size
             if self._followers.wanted:
                 self._tell_delivered(batch.messages)
             self._current = None
@@ -411,11 +426,11 @@ class Subscription:
         for index in range(at, len(messages)):
             entry = encoded[index]
             if entry is None:
-                self._drop(EXPIRED)
+                self._drop_at(batch, index)
                 continue
             if isinstance(entry, bytes):
                 if maximum is not None and len(entry) > maximum:
-                    self._drop(EXPIRED)
+                    self._drop_at(batch, index)
                     continue
                 if aliases is not None:
                     entry = aliases.whole(messages[index].topic, entry, maximum)
@@ -427,7 +442,7 @@ class Subscription:
                 continue
             before, after, qos = entry
             if maximum is not None and len(before) + 2 + len(after) > maximum:
-                self._drop(EXPIRED)
+                self._drop_at(batch, index)
                 continue
             if sender.quota <= 0:
                 self._at = index
@@ -446,6 +461,7 @@ class Subscription:
             if followed:
                 self._tell_delivered((message,))
         statistics.messages_sent += sent
+        statistics.payload_bytes_sent += batch.payload_size
         self._at = 0
         self._current = None
         self._forget(batch)

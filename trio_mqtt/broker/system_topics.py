@@ -7,6 +7,7 @@ option says. While nobody subscribes, only the averages are kept going.
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
 ROOT = "$SYS"
 _PREFIX = "$SYS/broker/"
 _MINUTES = (1, 5, 15)
+_PAGE = mmap.PAGESIZE
 
 # What is averaged, as a total since the start, by the name of its topics.
 _LOADS: dict[str, Callable[[Statistics], int]] = {
     "bytes/received": lambda now: now.bytes_received,
     "bytes/sent": lambda now: now.bytes_sent,
-    "messages/received": lambda now: now.messages_received,
-    "messages/sent": lambda now: now.messages_sent,
-    "publish/received": lambda now: now.messages_received,
+    "messages/received": lambda now: now.packets_received,
+    "messages/sent": lambda now: now.packets_sent,
+    "publish/received": lambda now: now.publishes_received,
     "publish/sent": lambda now: now.messages_sent,
     "publish/dropped": lambda now: now.messages_dropped,
     "connections": lambda now: now.clients_accepted,
@@ -66,6 +68,7 @@ class SystemTopics:
         self._began = self._at = trio.current_time()
         self._loads = {name: _Load() for name in _LOADS}
         self._most_clients = 0
+        self._most_heap = 0
         self._messages: dict[str, Publish] = {}
         # What whoever subscribes has been told, by name; nothing while nobody subscribes.
         self._told: dict[str, Publish] = {}
@@ -126,12 +129,16 @@ class SystemTopics:
             "clients/total": sessions,
             "clients/maximum": self._most_clients,
             "clients/expired": statistics.sessions_expired,
-            "subscriptions/count": statistics.subscriptions,
+            "subscriptions/count": statistics.subscriptions - statistics.shared_subscriptions,
+            "shared_subscriptions/count": statistics.shared_subscriptions,
             "retained messages/count": len(broker.retained),
             "retained messages/bytes": broker.retained.bytes,
-            "messages/received": statistics.messages_received,
-            "messages/sent": statistics.messages_sent,
-            "publish/messages/received": statistics.messages_received,
+            # Messages are packets of any kind here; PUBLISH alone has names of its own.
+            "messages/received": statistics.packets_received,
+            "messages/sent": statistics.packets_sent,
+            "publish/bytes/received": statistics.payload_bytes_received,
+            "publish/bytes/sent": statistics.payload_bytes_sent,
+            "publish/messages/received": statistics.publishes_received,
             "publish/messages/sent": statistics.messages_sent,
             "publish/messages/dropped": statistics.messages_dropped,
             "deliveries/refused": statistics.deliveries_refused,
@@ -142,8 +149,15 @@ class SystemTopics:
         queued = [(one.queued_messages, one.queued_bytes) for one in broker.sessions.all()]
         numbers["queues/messages/count"] = sum(messages for messages, _ in queued)
         numbers["queues/messages/bytes"] = sum(size for _, size in queued)
-        numbers["store/messages/count"] = len(broker.retained) + numbers["queues/messages/count"]
+        numbers["messages/stored"] = numbers["store/messages/count"] = (
+            len(broker.retained) + numbers["queues/messages/count"]
+        )
         numbers["store/messages/bytes"] = broker.retained.bytes + numbers["queues/messages/bytes"]
+        heap = _heap()
+        if heap is not None:
+            self._most_heap = max(self._most_heap, heap)
+            numbers["heap/current"] = heap
+            numbers["heap/maximum"] = self._most_heap
         for name, number in numbers.items():
             yield name, str(number)
         for name, load in self._loads.items():
@@ -153,6 +167,19 @@ class SystemTopics:
         if self._version is None:
             self._version = _version()
         yield "version", self._version
+
+
+def _heap() -> int | None:
+    """Bytes of memory that the process holds for itself; None where the system does not tell.
+
+    What it shares with others, such as libraries, does not count.
+    """
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            _, resident, shared, *_ = file.read().split()
+        return (int(resident) - int(shared)) * _PAGE
+    except (OSError, ValueError):
+        return None
 
 
 def _version() -> str:

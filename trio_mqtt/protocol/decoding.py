@@ -283,7 +283,7 @@ class PacketDecoder:
         is_v5 = self.version == 5
         starts: list[int] = []
         known = b""
-        size = 0
+        size = long_lengths = 0
         position = start
         while end - position > 4 and data[position] == 0x30:
             length = data[position + 1]
@@ -308,11 +308,13 @@ class PacketDecoder:
             at = body + size
             if at > stop or (is_v5 and (at == stop or data[at])):
                 break
+            if length > 127:
+                long_lengths += body - position - 2
             starts.append(position - start)
             position = stop
         if not starts:
             return None
-        return PublishRun(self._topic, size + is_v5, data[start:position], starts)
+        return PublishRun(self._topic, size + is_v5, data[start:position], starts, long_lengths)
 
 
 def _long_remaining_length(data: bytes, position: int, end: int) -> tuple[int, int]:

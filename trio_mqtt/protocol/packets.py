@@ -105,6 +105,14 @@ class Publish:
             self._payload = payload
         return payload
 
+    @property
+    def payload_size(self) -> int:
+        """The bytes of the payload, which may lie in the frame as it came."""
+        payload = self._payload
+        if payload is not None:
+            return len(payload)
+        return len(self.frame) - self.payload_at if self.frame is not None else 0
+
     def forget_frame(self) -> None:
         """The frame no longer says what the packet says. The payload, which lies in it, stays."""
         self._payload = self.payload
@@ -140,14 +148,19 @@ class PublishRun:
     when somebody asks for `messages`.
     """
 
-    __slots__ = ("_messages", "frames", "starts", "topic", "topic_size")
+    __slots__ = ("_messages", "frames", "payload_size", "starts", "topic", "topic_size")
 
-    def __init__(self, topic: str, topic_size: int, frames: bytes, starts: list[int]) -> None:
+    def __init__(
+        self, topic: str, topic_size: int, frames: bytes, starts: list[int], long_lengths: int = 0
+    ) -> None:
         self.topic = topic
         # Bytes between the remaining length and the payload.
         self.topic_size = topic_size
         self.frames = frames
         self.starts = starts
+        # Bytes of all payloads: `long_lengths` are those that the remaining lengths take beyond one
+        # for each.
+        self.payload_size = len(frames) - len(starts) * (2 + topic_size) - long_lengths
         self._messages: list[Publish] | None = None
 
     def __len__(self) -> int:
