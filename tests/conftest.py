@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,3 +22,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             and any(folder in item.path.parents for folder in TRIO_FOLDERS)
         ):
             item.add_marker(pytest.mark.trio)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hangup_as_in_a_shell() -> Iterator[None]:
+    """Processes that the tests start take SIGHUP, even where the tests run under nohup.
+
+    They would inherit that it is ignored; what has a handler here is as usual again there.
+    """
+    number = getattr(signal, "SIGHUP", None)
+    before = None if number is None else signal.getsignal(number)
+    if number is not None and before is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
+    yield
+    if number is not None and before is signal.SIG_IGN:
+        signal.signal(number, before)

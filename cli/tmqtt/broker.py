@@ -104,7 +104,7 @@ async def _reload_when_told(
         with suppress(trio.WouldBlock):  # it is told already
             tell.send_nowait(None)
 
-    terminal.reload = on_signal
+    terminal.on_reload(on_signal)
     task_status.started()
     async for _ in told:
         with notifier.reloading():

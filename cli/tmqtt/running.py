@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import NoReturn, cast
@@ -49,6 +50,22 @@ class Terminal:
     def is_watched(self) -> bool:
         """Whether somebody sees what is said, and can end the command: it may wait for things."""
         return self.output.is_terminal or self.messages.is_terminal
+
+    def on_reload(self, reload: Callable[[], None]) -> None:
+        """Have SIGHUP ask for `reload`, also where the process was started to ignore it (nohup).
+
+        There it never ends the process, as it does where its terminal has gone: as with other
+        servers, nohup lets them outlive the terminal, and they still read their files when told.
+        """
+        self.reload = reload
+        if _HANGUP is not None and signal.getsignal(_HANGUP) is signal.SIG_IGN:
+            token = trio.lowlevel.current_trio_token()
+
+            def reload_only(_number: int, _frame: FrameType | None) -> None:
+                with suppress(trio.RunFinishedError):
+                    token.run_sync_soon(reload)
+
+            signal.signal(_HANGUP, reload_only)
 
     def say(self, sentence: str) -> None:
         """Tell the person something beside the output: on stderr, safe to show."""

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -173,8 +174,9 @@ def test_systemd_hands_over_sockets_and_is_told_how_things_stand(
         local.listen()
 
         def expect(state: bytes) -> None:
+            deadline = time.monotonic() + DEADLINE
             while not notices.recv(1000).startswith(state):
-                pass
+                assert time.monotonic() < deadline, state  # the watchdog goes on telling
 
         with under_systemd(
             [secure, everything, local],
