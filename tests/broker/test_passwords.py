@@ -376,3 +376,12 @@ def test_changes_at_the_same_time_are_all_made(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(PasswordFile.load(path).users) == names
+
+
+@pytest.mark.parametrize("kind", ["argon2id", "pbkdf2"])
+def test_the_hash_of_the_empty_password_lets_nobody_in(path: Path, kind: hashes.Kind) -> None:
+    file = loaded(path, f"alice:{make_hash(b'', kind).text}\n")
+    assert not file.verify("alice", b"")
+    assert not file.verify("alice", None)
+    assert not file.remembers("alice", b"")
+    assert not file.verify("alice", b"x")

@@ -41,7 +41,7 @@ from trio_mqtt.broker.sessions import Sessions, redirection
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.broker.subscription import JOIN
 from trio_mqtt.broker.system_topics import ROOT, SystemTopics
-from trio_mqtt.broker.timers import Timers
+from trio_mqtt.broker.timers import Timer, Timers
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import Publish, PublishRun
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, encode_properties
@@ -57,6 +57,7 @@ ROOM_FOR_HEADER = 9  # first byte, remaining length, length of the topic, packet
 # waking the tasks of the subscriptions would cost more than the writing. What follows closer goes
 # through the channels, where the batches of many publishers gather and leave as one.
 ALONE = 0.0003
+_REMIND = 3_600.0  # seconds between two reminders of files that cannot be read
 _SWEEP = 30.0  # seconds between two looks for retained messages that have expired
 
 
@@ -92,6 +93,7 @@ class Broker:
         self.listeners: tuple[Listen, ...] = ()
         # Each reads its files anew and returns what puts them in force.
         self.on_reload: list[Callable[[], Awaitable[Callable[[], object]]]] = []
+        self._reminder: Timer | None = None  # of files that could not be read again
         self._connections: dict[Connection, None] = {}
         self._all_gone = trio.Event()
         self._full = False  # the last connection was turned away
@@ -191,11 +193,25 @@ class Broker:
         await self.locks.load()
         for put_in_force in ready:
             put_in_force()
+        if self._reminder is not None:
+            self._reminder.cancel()
+            self._reminder = None
         for connection in list(self._connections):
             identity = connection.identity
             if identity is not None and not self.locks.still_knows(identity):
                 connection.end(ReasonCode.NOT_AUTHORIZED, "its password is no longer valid")
         await self._check_sessions()
+
+    def remind(self, sentence: str) -> None:
+        """Say in the log each hour what is wrong with the files, until they could be read again."""
+        if self._reminder is not None:
+            self._reminder.cancel()
+
+        def say_again() -> None:
+            logger.warning("%s", sentence)
+            self.remind(sentence)
+
+        self._reminder = self.timers.after(_REMIND, say_again)
 
     async def rules_changed(self) -> None:
         """The program's `AccessRules` answer otherwise than before: ask them again, at once."""
@@ -229,7 +245,9 @@ class Broker:
     def enter(self, connection: Connection) -> bool:
         """A connection begins; whether there is room for it."""
         self.statistics.connections_accepted += 1
-        if self.closing or len(self._connections) >= self.limits.maximum_connections:
+        if self.closing:
+            return False
+        if len(self._connections) >= self.limits.maximum_connections:
             if not self._full:
                 logger.warning("Turned %s away: no more connections", connection.stream.peer)
             self._full = True

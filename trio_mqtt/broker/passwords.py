@@ -93,10 +93,11 @@ class PasswordFile:
         """Whether the user is known and this is the password.
 
         Who is unknown takes as long as who is known: each attempt does the work of each kind of
-        hash in the file once, whoever it is for. Only a success that is remembered is quicker.
+        hash in the file once, whoever it is for. Only a success that is remembered is quicker, and
+        the empty password, which nobody has.
         """
-        if password is None:
-            return False
+        if not password:
+            return False  # also where a hash is that of the empty password
         digest = self._digest(username, password)
         if self._recall(digest):
             return True

@@ -23,6 +23,9 @@ from trio_mqtt.transport.listen import Listen
 from trio_mqtt.transport.listen_urls import parse_listen
 from trio_mqtt.transport.listening import Listener, named_by_socket, open_listener
 
+# What nobody must overlook: somebody may rely on what was changed.
+_OLD = "Nothing that was changed in the files is in force, also not what they withdraw."
+
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
 
 # What asks the process to read its settings again; Windows knows no such signal.
@@ -170,8 +173,9 @@ async def reload(broker: Broker) -> bool:
         await broker.reload()
     except (ConfigurationError, ListenError) as error:
         logger.error(  # noqa: TRY400  # a sentence says it all
-            "%s The settings stay as they were.", error
+            "%s The settings stay as they were. %s", error, _OLD
         )
+        broker.remind(f"The files could not be read when that was asked for: {error} {_OLD}")
         return False
     logger.info("The settings were read again.")
     return True

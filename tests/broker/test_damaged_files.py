@@ -1,0 +1,56 @@
+"""Files that are damaged when they are read again: nobody is locked out or overlooks it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+import trio
+
+from trio_mqtt import Security
+from trio_mqtt.broker import hashes
+from trio_mqtt.broker.password_changes import remove_user, set_password
+from trio_mqtt.broker.server import reload
+from trio_mqtt.testing import open_memory_broker
+
+
+async def test_a_damaged_password_file_changes_nothing_and_is_told_each_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hashes, "ARGON2_MEMORY", 16)
+    monkeypatch.setattr(hashes, "ARGON2_PASSES", 1)
+    path = tmp_path / "users"
+    for name in ("alice", "bob", "carol"):
+        set_password(path, name, b"right", create=True)
+
+    def told() -> list[str]:
+        found = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
+        caplog.clear()
+        return found
+
+    async with open_memory_broker(security=Security(passwords=path)) as memory:
+        passwords = memory.broker.locks.passwords
+        whole = path.read_text()
+        remove_user(path, "alice")
+        damaged = path.read_text().rstrip()[:-60]  # as where a disk was full
+        path.write_text(damaged)
+        assert not await reload(memory.broker)
+        assert memory.broker.locks.passwords is passwords
+        (sentence,) = told()
+        assert f"Line 2 of the password file {path}, for the user 'carol'" in sentence
+        assert "The settings stay as they were." in sentence
+        assert "also not what they withdraw" in sentence
+        await trio.sleep(2.5 * 3_600)
+        assert len(reminders := told()) == 2
+        assert all("Line 2 of the password file" in sentence for sentence in reminders)
+        # Mended: that is in force, and there is nothing to be reminded of.
+        path.write_text(whole)
+        remove_user(path, "alice")
+        assert await reload(memory.broker)
+        assert memory.broker.locks.passwords is not passwords
+        assert memory.broker.locks.passwords is not None
+        assert memory.broker.locks.passwords.entry("alice") is None
+        told()  # virtual time went on while a thread read the files
+        await trio.sleep(5 * 3_600)
+        assert told() == []
