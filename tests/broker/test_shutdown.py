@@ -68,3 +68,12 @@ async def test_a_broker_starts_and_ends_a_hundred_times() -> None:
         async with open_memory_broker() as memory:
             await Raw(memory.connect()).connect("c")
     assert memory.broker.statistics.clients_connected == 0
+
+
+async def test_who_comes_while_the_broker_ends_is_not_said_to_be_one_too_many(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with open_memory_broker() as memory:
+        memory.broker.closing = True
+        await Raw(memory.connect()).expect_closed()
+    assert "no more connections" not in caplog.text

@@ -44,19 +44,30 @@ class NoPassword:
 async def said(
     security: Security, certificate: ClientCertificate | None, username: Kind | None
 ) -> ReasonCode:
+    """The code of the answer to a client that shows a certificate, or none."""
+    return (await answered(security, certificate, username)).reason_code
+
+
+async def answered(
+    security: Security,
+    certificate: ClientCertificate | None,
+    username: Kind | None = None,
+    connect: Connect | None = None,
+    scheme: str = "mqtts",
+) -> ConnAck:
     """The answer to a client that shows a certificate, or none, and calls itself root."""
     tls = ServerTls("server.pem", ca="ca.pem", client_certificates="optional", username=username)
-    listen = Listen("mqtts://0.0.0.0:8883", tls=tls)
+    listen = Listen(f"{scheme}://0.0.0.0:8883", tls=tls)
     async with open_memory_broker(security=security) as memory, trio.open_nursery() as nursery:
         ours, theirs = trio.testing.memory_stream_pair()
         stream = TrioStream(theirs, "far away")
         stream.origin = Origin(listen, "far away", certificate, is_encrypted=True)
         nursery.start_soon(memory.broker.serve_stream, stream)
         client = Raw(ours)
-        await client.send(Connect("c", username="root"))
+        await client.send(connect or Connect("c", username="root"))
         answer = await client.expect(ConnAck)
         await ours.aclose()
-        return answer.reason_code
+        return answer
 
 
 @pytest.mark.parametrize(
@@ -88,3 +99,14 @@ async def test_where_nothing_else_is_asked_a_certificate_is_enough_and_needed() 
     refusing = Security(allow_anonymous=False)
     assert await said(refusing, CERTIFICATE, "common-name") == ReasonCode.SUCCESS
     assert await said(Security(allow_anonymous=True), None, None) == ReasonCode.SUCCESS
+
+
+@pytest.mark.parametrize("connect", [Connect("c"), Connect("c", username="root", password=b"x")])
+async def test_who_shows_nothing_is_told_what_is_asked_for(connect: Connect) -> None:
+    answer = await answered(Security(), None, connect=connect, scheme="any")
+    assert answer.reason_code == ReasonCode.NOT_AUTHORIZED
+    certificate = "this broker asks for a client certificate, over TLS"
+    assert answer.properties["reason_string"] == certificate
+    both = await answered(Security(passwords=NoPassword()), None, connect=Connect("c"))
+    expected = f"{certificate}, or for a user name and a password"
+    assert both.properties["reason_string"] == expected

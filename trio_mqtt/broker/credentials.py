@@ -13,6 +13,7 @@ from trio_mqtt.broker.access import AccessRules, ClientInfo, PasswordCheck
 from trio_mqtt.broker.authentication import Authenticated, AuthenticationRefused
 from trio_mqtt.broker.file_rules import FileRules
 from trio_mqtt.broker.password_checks import TooManyChecksError, last_moment
+from trio_mqtt.broker.security import asks_for_certificates
 from trio_mqtt.errors import InvalidTokenError
 from trio_mqtt.protocol.packets import Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -24,9 +25,6 @@ logger = logging.getLogger("trio_mqtt.broker")
 
 WRONG = AuthenticationRefused(
     ReasonCode.BAD_USER_NAME_OR_PASSWORD, "the user name or the password is wrong"
-)
-ANONYMOUS = AuthenticationRefused(
-    ReasonCode.NOT_AUTHORIZED, "this broker asks for a user name and a password"
 )
 UNDECIDED = AuthenticationRefused(
     ReasonCode.UNSPECIFIED_ERROR, "the broker could not decide whether to let it in"
@@ -94,7 +92,7 @@ class Credentials:
             # Its certificate has proved it; whatever else CONNECT calls it does not count.
             return Identity(replace(client, username=name, authenticated=True))
         if client.username is None and self._connect.password is None:
-            return Identity(client) if self._may_be_anonymous() else ANONYMOUS
+            return Identity(client) if self._may_be_anonymous() else self._unproved()
         by_token = self._by_token(client)
         if isinstance(by_token, Identity) or (by_token is not None and passwords is None):
             return by_token
@@ -103,7 +101,20 @@ class Credentials:
                 return WRONG
             return await self._by_password(client, client.username, passwords)
         # Nobody asks for names: one that is given is what the client calls itself.
-        return Identity(client) if self._may_be_anonymous() else ANONYMOUS
+        return Identity(client) if self._may_be_anonymous() else self._unproved()
+
+    def _unproved(self) -> AuthenticationRefused:
+        """The refusal of a client that proves nothing, with what it could show."""
+        listener = self._connection.stream.origin.listener
+        ways = []
+        if listener is not None and asks_for_certificates(listener):
+            ways.append("a client certificate, over TLS")
+        if self._locks.passwords is not None or not (ways or self._locks.tokens):
+            ways.append("a user name and a password")
+        elif self._locks.tokens is not None:
+            ways.append("a token as the password")
+        reason = f"this broker asks for {', or for '.join(ways)}"
+        return AuthenticationRefused(ReasonCode.NOT_AUTHORIZED, reason)
 
     def _may_be_anonymous(self) -> bool:
         locks = self._locks
