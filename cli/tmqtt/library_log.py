@@ -19,28 +19,35 @@ class Notice:
     text: str
     level: int = logging.WARNING
     is_refusal: bool = False
+    client_id: str | None = None
 
 
 class LibraryLog(logging.Handler):
     """Keeps what is logged, in whatever thread that is, until the event loop takes it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(logging.WARNING)
         self._notices: list[Notice] = []
         self._missed = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record. Called by logging, which holds the handler's lock."""
-        is_refusal = record.name == REFUSALS
-        if record.levelno < logging.WARNING and not is_refusal:
-            return
+        if getattr(record, "action", None) == "connect":
+            return  # each of them is an event as well
         if len(self._notices) >= _KEPT:
             self._missed += 1
             return
         text = record.getMessage()
         if record.exc_info:
             text = f"{text}: {record.exc_info[1]!r}"
-        self._notices.append(Notice(text, record.levelno, is_refusal))
+        self._notices.append(
+            Notice(
+                text,
+                record.levelno,
+                record.name == REFUSALS,
+                getattr(record, "client_id", None),
+            )
+        )
 
     def take(self) -> list[Notice]:
         """What was logged since the last call, oldest first."""
@@ -61,12 +68,9 @@ class LibraryLog(logging.Handler):
 def library_log() -> Iterator[LibraryLog]:
     """Gather what is logged for as long as the context lasts."""
     log = LibraryLog()
-    logger, refusals = logging.getLogger(LOGGER), logging.getLogger(REFUSALS)
-    level = refusals.level
+    logger = logging.getLogger(LOGGER)
     logger.addHandler(log)
-    refusals.setLevel(logging.INFO)
     try:
         yield log
     finally:
-        refusals.setLevel(level)
         logger.removeHandler(log)

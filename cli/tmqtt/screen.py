@@ -156,7 +156,16 @@ class Screen:
 
     def _take(self, watch: trio_mqtt.Watch) -> list[trio_mqtt.BrokerEvent | Notice]:
         """What has happened, as far as it is told."""
-        events: list[trio_mqtt.BrokerEvent | Notice] = [*self._refusals, *watch.take()]
+        events: list[trio_mqtt.BrokerEvent | Notice] = [*watch.take()]
+        for refusal in self._refusals:
+            # Events have no time. What a client is refused comes before its end.
+            ends = (
+                number
+                for number, event in enumerate(events)
+                if isinstance(event, trio_mqtt.ClientDisconnected)
+                and event.client_id == refusal.client_id
+            )
+            events.insert(next(ends, len(events)), refusal)
         self._refusals.clear()
         if self._level.tells(Level.INFO):
             return events

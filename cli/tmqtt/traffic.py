@@ -156,10 +156,11 @@ def _refusal_parts(event: trio_mqtt.ClientRefused | Notice) -> tuple[Part, ...]:
     if isinstance(event, Notice):
         return ((_cut(event.text, _SENTENCE), looks.WARNING),)
     who = f"{_name(event.client_id)} at " if event.client_id else ""
+    user = f", user {_name(event.username)}," if event.username else ""
     return (
         (f"{who}{event.address}", looks.CLIENT),
-        (" turned away", looks.WARNING),
-        (f": {_name(event.reason)}", looks.NOTE),
+        (f"{user} turned away", looks.WARNING),
+        (f": {_cut(event.reason, _SENTENCE)}", looks.NOTE),
     )
 
 

@@ -133,6 +133,34 @@ def test_failed_logins_are_told_at_every_level_but_error(
                 assert re.match(DATE_AND_TIME, line)
 
 
+@pytest.mark.parametrize("in_terminal", [True, False])
+def test_a_quiet_broker_tells_whom_it_refuses_what_and_by_which_rule(
+    in_terminal: bool, free_url: str, tmp_path: Path
+) -> None:
+    access = tmp_path / "access"
+    access.write_text("topic read home/#\n", encoding="utf-8")
+    access.chmod(0o600)
+    passwords = tmp_path / "passwords"
+    set_password(passwords, "ann", b"right", create=True)
+    options = ("--quiet", "--access-file", str(access), "--password-file", str(passwords))
+    with Program("broker", free_url, *options, "--allow-anonymous", terminal=in_terminal) as broker:
+        with (
+            sync.open_client(free_url, client_id="lamp", wait_for_broker=True) as client,
+            pytest.raises(trio_mqtt.RefusedError),
+        ):
+            client.publish("home/door", "open", qos=1)
+        line = broker.out.expect(
+            r"(.*)'lamp' \(no user name, 127\.0\.0\.1:\d+\) may not publish to 'home/door': (.*)\n"
+        )
+        assert str(access) in line[2]
+        start = r"(.*\r)?\d\d:\d\d:\d\d " if in_terminal else DATE_AND_TIME
+        assert re.fullmatch(start, line[1])
+        refused_at(free_url)
+        broker.out.expect(r"guess at 127\.0\.0\.1:\d+, user ann, turned away: .*\n")
+        assert broker.stop() == 0
+        assert broker.out.text.count("\n") == 2
+
+
 def test_a_quiet_broker_and_a_level_are_too_much() -> None:
     with Program("broker", "--quiet", "--log-level", "all") as broker:
         assert broker.ended() == 2

@@ -18,11 +18,13 @@ def test_what_is_logged_is_kept_until_it_is_taken() -> None:
             raise ValueError("x")
         except ValueError:
             logger.exception("A hook failed")
-        logging.getLogger(REFUSALS).info("c may not publish")
+        refusals = logging.getLogger(REFUSALS)
+        refusals.warning("c may not publish", extra={"action": "publish", "client_id": "c"})
+        refusals.warning("c may not connect", extra={"action": "connect"})  # an event tells it
         assert log.take() == [
             Notice("may be wrong"),
             Notice("A hook failed: ValueError('x')", logging.ERROR),
-            Notice("c may not publish", logging.INFO, is_refusal=True),
+            Notice("c may not publish", is_refusal=True, client_id="c"),
         ]
         assert log.take() == []
     logger.warning("nobody listens any more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,3 +108,23 @@ async def test_warnings_are_lines(monkeypatch: pytest.MonkeyPatch) -> None:
             screen.tick(watch)
             line = display.shown[0].split(" ", 1)[1]
             assert line == "Warning: too many\\x1b[2J\n"
+
+
+@pytest.mark.trio
+async def test_what_a_client_is_refused_stands_between_its_coming_and_its_going(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Clock(monkeypatch)
+    async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
+        with screen_of(broker, terminal=False) as (screen, watch, display):
+            async with trio_mqtt.open_client(broker.url, client_id="lamp"):
+                pass
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            logging.getLogger("trio_mqtt.access").warning("no!", extra={"client_id": "lamp"})
+            screen.tick(watch)
+    lines = [line.split(" ", 1)[1] for line in "".join(display.shown).splitlines()]
+    assert [line.partition(" from")[0] for line in lines] == [
+        "lamp connected",
+        "no!",
+        "lamp disconnected",
+    ]

@@ -49,6 +49,7 @@ def test_each_kind_of_event_is_a_line() -> None:
         trio_mqtt.ClientDisconnected("c1", ""),
         trio_mqtt.ClientDisconnected("c2", "nothing came for 15 s"),
         trio_mqtt.ClientRefused("c2", "127.0.0.1:6", "not authorized"),
+        trio_mqtt.ClientRefused("c2", "127.0.0.1:6", "wrong password", "ann"),
         trio_mqtt.ClientRefused(None, "127.0.0.1:7", "no CONNECT"),
     ) == [
         "c1 connected from 127.0.0.1:5, MQTT 3.1.1, user ann, session resumed",
@@ -60,6 +61,7 @@ def test_each_kind_of_event_is_a_line() -> None:
         "c1 disconnected",
         "c2 disconnected: nothing came for 15 s",
         "c2 at 127.0.0.1:6 turned away: not authorized",
+        "c2 at 127.0.0.1:6, user ann, turned away: wrong password",
         "127.0.0.1:7 turned away: no CONNECT",
     ]
 

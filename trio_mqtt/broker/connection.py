@@ -573,7 +573,9 @@ class Connection:
             self.broker.statistics.clients_connected -= 1
             self.broker.record(ClientDisconnected(session.client_id, self.reason))
         else:
-            self.broker.record(ClientRefused(self.client_id, self.stream.peer, self.reason))
+            self.broker.record(
+                ClientRefused(self.client_id, self.stream.peer, self.reason, self.username)
+            )
         logger.info("%r (%s): %s", self.client_id, self.stream.peer, self.reason or "goodbye")
 
     def _let_go(self) -> None:

@@ -43,11 +43,12 @@ class ClientConnected:
 
 @dataclass(frozen=True, slots=True)
 class ClientRefused:
-    """A connection ended before its client was accepted."""
+    """A connection ended before its client was accepted; nobody has proved its `username`."""
 
     client_id: str | None
     address: str
     reason: str
+    username: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,7 @@ class _Lines:
         """Say how much was left out of the log."""
         left_out, self._left_out = self._left_out, 0
         counts = self._left_out_of.most_common(_NAMED)
+        actions = {action for _, action in self._left_out_of}
         self._left_out_of.clear()
         if not left_out:
             return
@@ -173,7 +174,7 @@ class _Lines:
                 "client_id": None,
                 "user": None,
                 "address": None,
-                "action": None,
+                "action": actions.pop() if len(actions) == 1 else None,
                 "topic": "",
                 "rule": None,
                 "count": left_out,
