@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -28,6 +28,7 @@ from anyio.from_thread import start_blocking_portal
 
 from trio_mqtt.client import client as asynchronous
 from trio_mqtt.client.arguments import Payload
+from trio_mqtt.client.blocks import plain_block
 from trio_mqtt.client.message import ApplicationMessage
 from trio_mqtt.client.message import Message as AsyncMessage
 from trio_mqtt.client.messages import Messages as AsyncMessages
@@ -48,7 +49,7 @@ _FETCHED = 64
 _GIVEN = 1_000
 
 
-@contextmanager
+@plain_block("with sync.open_client(...) as client:")
 def open_client(
     url: str = "mqtt://localhost:1883",
     *,
@@ -65,8 +66,8 @@ def open_client(
     `stack = ExitStack(); client = stack.enter_context(sync.open_client())`, and in the end
     `stack.close()`.
     """
-    opening = asynchronous.open_client(url, **options)  # type: ignore[arg-type]  # checked there
     with start_blocking_portal(backend) as portal:
+        opening = asynchronous.open_client(url, **options)  # type: ignore[arg-type]  # checked there
         held = portal.wrap_async_context_manager(opening)
         client = held.__enter__()
         bridge = Bridge(portal)
@@ -214,7 +215,7 @@ class Client:
         )
         return _message(answer, self)
 
-    @contextmanager
+    @plain_block("with client.subscribe(...) as messages:")
     def subscribe(
         self, *filters: str | Subscription, buffer: int = 1_000, **options: object
     ) -> Iterator[Messages]:
@@ -222,8 +223,8 @@ class Client:
 
         `options` are those of the asynchronous `Client.subscribe`.
         """
-        subscribing = self._client.subscribe(*filters, buffer=buffer, **options)  # type: ignore[arg-type]  # checked there
-        block = Block(self._bridge, subscribing)
+        subscribe = partial(self._client.subscribe, *filters, buffer=buffer, **options)  # type: ignore[arg-type]  # checked there
+        block = Block(self._bridge, subscribe)
         messages = block.enter()
         try:
             yield Messages(messages, self)

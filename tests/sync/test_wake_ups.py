@@ -223,6 +223,6 @@ def test_ctrl_c_takes_back_a_block_that_is_being_entered(client: sync.Client) ->
     presser = threading.Thread(target=press)
     presser.start()
     with pytest.raises(KeyboardInterrupt):
-        Block(client._bridge, never_entered()).enter()
+        Block(client._bridge, never_entered).enter()
     presser.join()
     assert taken_back.result(TIMEOUT)

@@ -7,7 +7,6 @@ import os
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 import anyio
@@ -25,6 +24,7 @@ from trio_mqtt.client.arguments import (
 )
 from trio_mqtt.client.backoff import Backoff
 from trio_mqtt.client.batches import publish_batch, refused_message
+from trio_mqtt.client.blocks import async_block, plain_block
 from trio_mqtt.client.connection import CLOSE_TIMEOUT
 from trio_mqtt.client.events import ConnectionEvent, ConnectionEvents
 from trio_mqtt.client.handshake import Settings
@@ -52,7 +52,7 @@ from trio_mqtt.transport.urls import parse_url
 logger = logging.getLogger("trio_mqtt.client")
 
 
-@asynccontextmanager
+@async_block("async with trio_mqtt.open_client(...) as client:")
 async def open_client(
     url: str = "mqtt://localhost:1883",
     *,
@@ -277,7 +277,7 @@ class Client:
         """Wait until there is a connection. Raises the error that ended the client."""
         await self._session.connected()
 
-    @contextmanager
+    @plain_block("with client.events() as events:")
     def events(self) -> Iterator[ConnectionEvents]:
         """Follow the connection: yields an async iterator of events (bounded).
 
@@ -553,7 +553,7 @@ class Client:
 
     # Subscribing.
 
-    @asynccontextmanager
+    @async_block("async with client.subscribe(...) as messages:")
     async def subscribe(
         self,
         *filters: str | Subscription,

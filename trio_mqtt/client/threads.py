@@ -57,7 +57,7 @@ class Bridge:
 class Block(Generic[T]):
     """An asynchronous block that a thread is in: one task of the other thread holds it open."""
 
-    def __init__(self, bridge: Bridge, block: AbstractAsyncContextManager[T]) -> None:
+    def __init__(self, bridge: Bridge, block: Callable[[], AbstractAsyncContextManager[T]]) -> None:
         self._bridge = bridge
         self._block = block
         self._entered: Future[T] = Future()
@@ -101,7 +101,7 @@ class Block(Generic[T]):
             self._scope = scope
             self._bridge.held.add(scope)
             try:
-                async with self._block as value:
+                async with self._block() as value:
                     self._entered.set_result(value)
                     await self._leaving.wait()
             except Exception as error:
