@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -151,7 +152,7 @@ def test_a_warning_stands_below_the_line_of_progress_and_not_in_it(url: str) -> 
 
 def test_ctrl_c_gives_the_figures_so_far(url: str) -> None:
     with Program(
-        "bench", "pair", url, "--duration", "5m", "--processes", "1", terminal=True
+        "bench", "pair", url, "-c", "5", "--duration", "5m", "--processes", "1", terminal=True
     ) as bench:
         bench.out.expect(r"% .*/s sent · .*/s received · p50 ")
         bench.press_ctrl_c()
@@ -161,6 +162,12 @@ def test_ctrl_c_gives_the_figures_so_far(url: str) -> None:
     after = text[text.index("  sent  ") :]
     for name in ("received", "lost", "latency", "load"):
         assert name in after
+    assert re.search(r"^  lost +0$", after, re.MULTILINE)  # what is under way is not lost
+    counts = {
+        name: int(count.replace(",", ""))
+        for name, count in re.findall(r"^  (sent|received|in flight) +([0-9,]+)", after, re.M)
+    }
+    assert counts["sent"] == counts["received"] + counts.get("in flight", 0)
 
 
 def test_workers_end_with_the_one_who_started_them(url: str) -> None:

@@ -173,6 +173,18 @@ def test_workers_add_up_and_the_latest_report_of_each_counts() -> None:
     assert summary["latency_us"]["connection"] is None
 
 
+def test_what_is_under_way_when_it_is_ended_early_is_not_lost() -> None:
+    tally = Tally(plan(), 1)
+    tally.start = 1
+    tally.take(0, report(Counters(sent=100, expected=100, received=91, repeated=1, missing=2)))
+    assert (tally.lost(), tally.in_flight(), tally.outstanding()) == (10, 0, 10)
+    tally.ended_early = True
+    assert (tally.lost(), tally.in_flight(), tally.outstanding()) == (2, 8, 10)
+    rows = dict(words.rows(tally.plan, tally.summary() | {"broker": None}))
+    assert rows["lost"] == "2  (2.00%)"
+    assert rows["in flight"] == "8 when it was ended"
+
+
 def test_of_a_subscriber_alone_gaps_are_losses() -> None:
     tally = Tally(plan("sub", 0, 1), 1)
     tally.take(0, report(Counters(received=10, missing=3)))

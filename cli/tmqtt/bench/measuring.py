@@ -91,6 +91,7 @@ class Measurement:
             self._cpu_before = self.process.cpu_seconds()
         self._machine.begin()
         tally.start = time.monotonic_ns() + _LEAD
+        tally.ended_early = True  # until it has not been
         try:
             await workers.tell(go=tally.start)
             tally.loading = True
@@ -100,6 +101,7 @@ class Measurement:
             tally.loading = False
             self.phase = DRAINING
             await self._until_received()
+            tally.ended_early = False
         finally:
             if tally.loading:
                 self._machine_share = self._machine.share()
@@ -133,7 +135,7 @@ class Measurement:
         if not self.plan.delivers:
             return
         received, since = -1, trio.current_time()
-        while self.tally.lost() and trio.current_time() - since < _PATIENCE:
+        while self.tally.outstanding() and trio.current_time() - since < _PATIENCE:
             now_received = self.tally.totals().received
             if now_received != received:
                 received, since = now_received, trio.current_time()

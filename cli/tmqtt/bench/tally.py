@@ -74,6 +74,8 @@ class Tally:
         self.problem = ""  # the first that a worker met
         # Whether the load is on: the processor time of the workers counts then.
         self.loading = False
+        # Whether it was ended before all that was sent could arrive.
+        self.ended_early = False
         self._workers = [_Worker() for _ in range(workers)]
 
     def take(self, number: int, figures: Mapping[str, Any]) -> None:
@@ -117,6 +119,19 @@ class Tally:
         totals = self.totals()
         if not self.plan.delivers:
             return max(totals.missing, 0)
+        outstanding = self.outstanding()
+        # Ended early, only what later messages have overtaken is known to be lost.
+        return min(max(totals.missing, 0), outstanding) if self.ended_early else outstanding
+
+    def in_flight(self) -> int:
+        """Deliveries that were still under way when it was ended early."""
+        if not (self.ended_early and self.plan.delivers):
+            return 0
+        return self.outstanding() - self.lost()
+
+    def outstanding(self) -> int:
+        """Deliveries that have not come so far."""
+        totals = self.totals()
         return max(totals.expected - (totals.received - totals.repeated), 0)
 
     def summary(self) -> dict[str, Any]:
@@ -140,6 +155,7 @@ class Tally:
                 "expected": totals.expected if self.plan.delivers else None,
                 "received": totals.received,
                 "lost": self.lost(),
+                "in_flight": self.in_flight(),
                 "repeated": totals.repeated,
                 "reordered": totals.reordered,
             },

@@ -86,6 +86,8 @@ def rows(plan: Plan, summary: dict[str, Any]) -> list[tuple[str, str]]:
         expected = messages["expected"]
         share = f"  ({messages['lost'] / expected:.2%})" if expected and messages["lost"] else ""
         found.append(("lost", f"{messages['lost']:,}{share}"))
+        if messages["in_flight"]:
+            found.append(("in flight", f"{messages['in_flight']:,} when it was ended"))
         found.append(("repeated", f"{messages['repeated']:,}"))
         found.append(("out of order", f"{messages['reordered']:,}"))
     for key, name in NAMES.items():
