@@ -29,7 +29,8 @@ def test_our_broker_can_do_everything(in_pipe: tuple[Program, str], columns: int
         lines = screen(check.out.data, columns)
     for name in ("MQTT 3.1", "MQTT 3.1.1", "MQTT 5", "QoS 2", "Retained messages", "Topic length"):
         assert re.search(rf"^OK +{re.escape(name)}( |$)", text, re.MULTILINE), name
-    assert re.search(r"^limited +Topic levels", text, re.MULTILINE)
+    (levels,) = re.findall(r"^limited +Topic levels\s+([^;]+); more:", text, re.MULTILINE)
+    assert levels == "128 levels"
     assert not re.search(r"^(absent|wrong)", text, re.MULTILINE)
     assert all(len(line) < columns for line in lines)  # none was wrapped by the terminal
 
