@@ -168,6 +168,11 @@ def _connection(name: str, values: dict[str, Any], url: str | None) -> Connectio
     properties = [words.split(SEPARATOR) for words in values.pop("c_properties") or ()]
     given = {option.name: values.pop(option.key) for option in OPTIONS}
     if url is not None:
+        if given["broker"] is not None:
+            raise typer.BadParameter(
+                f"{url!r} is a second broker beside {given['broker']!r} of --broker: name one.",
+                param_hint="'URL'",
+            )
         given["broker"] = url
     lines: dict[str, object] = {}
     try:

@@ -203,3 +203,12 @@ def test_help_is_plain_and_names_the_options(command: str) -> None:
 def test_the_version_is_that_of_the_distribution() -> None:
     result = CliRunner().invoke(app, ["--version"], prog_name="tmqtt")
     assert re.fullmatch(r"tmqtt \d+\.\d+\.\d+\S*\n", result.stdout)
+
+
+@pytest.mark.parametrize("command", [["top"], ["check"], ["bench", "pair"]])
+def test_two_brokers_are_one_too_many(in_process: Run, command: list[str]) -> None:
+    ended = in_process(*command, "mqtt://one.example", "-b", "mqtt://two.example")
+    assert ended.code == 2
+    assert "'mqtt://one.example' is a second broker beside 'mqtt://two.example'" in " ".join(
+        ended.err.split()
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -242,7 +241,7 @@ _Subscribers = Annotated[
 
 
 @app.command(cls=Command, epilog=_EPILOG.format(name="conn"))
-@connects("bench")
+@connects("bench", address="url")
 def conn(
     url: _Url = None,
     clients: Annotated[
@@ -286,11 +285,12 @@ def conn(
         seconds=hold,
         processes=_processes(processes),
     )
-    _bench(plan, connection, url, pid, compare, compare_pid, rounds, as_json)
+    del url  # it is in the connection
+    _bench(plan, connection, pid, compare, compare_pid, rounds, as_json)
 
 
 @app.command(cls=Command, epilog=_EPILOG.format(name="pub"))
-@connects("bench")
+@connects("bench", address="url")
 def pub(
     url: _Url = None,
     clients: _Publishers = 1,
@@ -321,11 +321,12 @@ def pub(
         rate=rate, size=size, qos=qos, retain=retain, duration=duration, count=count,
         window=window, ahead=0, processes=processes,
     )  # fmt: skip
-    _bench(plan, connection, url, pid, compare, compare_pid, rounds, as_json)
+    del url  # it is in the connection
+    _bench(plan, connection, pid, compare, compare_pid, rounds, as_json)
 
 
 @app.command(cls=Command, epilog=_EPILOG.format(name="sub"))
-@connects("bench")
+@connects("bench", address="url")
 def sub(
     url: _Url = None,
     clients: _Subscribers = 1,
@@ -362,11 +363,12 @@ def sub(
         "sub", 0, clients, topic,
         qos=qos, duration=duration, count=count, processes=processes,
     )  # fmt: skip
-    _bench(plan, connection, url, pid, compare, compare_pid, rounds, as_json)
+    del url  # it is in the connection
+    _bench(plan, connection, pid, compare, compare_pid, rounds, as_json)
 
 
 @app.command(cls=Command, epilog=_EPILOG.format(name="pair"))
-@connects("bench")
+@connects("bench", address="url")
 def pair(
     url: _Url = None,
     clients: Annotated[
@@ -396,11 +398,12 @@ def pair(
         rate=rate, size=size, qos=qos, retain=retain, duration=duration, count=count,
         window=window, ahead=ahead, processes=processes,
     )  # fmt: skip
-    _bench(plan, connection, url, pid, compare, compare_pid, rounds, as_json)
+    del url  # it is in the connection
+    _bench(plan, connection, pid, compare, compare_pid, rounds, as_json)
 
 
 @app.command("fan-in", cls=Command, epilog=_EPILOG.format(name="fan-in"))
-@connects("bench")
+@connects("bench", address="url")
 def fan_in(
     url: _Url = None,
     clients: _Publishers = 10,
@@ -432,11 +435,12 @@ def fan_in(
         rate=rate, size=size, qos=qos, retain=retain, duration=duration, count=count,
         window=window, ahead=ahead, processes=processes,
     )  # fmt: skip
-    _bench(plan, connection, url, pid, compare, compare_pid, rounds, as_json)
+    del url  # it is in the connection
+    _bench(plan, connection, pid, compare, compare_pid, rounds, as_json)
 
 
 @app.command("fan-out", cls=Command, epilog=_EPILOG.format(name="fan-out"))
-@connects("bench")
+@connects("bench", address="url")
 def fan_out(
     url: _Url = None,
     clients: _Subscribers = 10,
@@ -468,7 +472,8 @@ def fan_out(
         rate=rate, size=size, qos=qos, retain=retain, duration=duration, count=count,
         window=window, ahead=ahead, processes=processes,
     )  # fmt: skip
-    _bench(plan, connection, url, pid, compare, compare_pid, rounds, as_json)
+    del url  # it is in the connection
+    _bench(plan, connection, pid, compare, compare_pid, rounds, as_json)
 
 
 _DEFAULT_SECONDS = 10.0
@@ -513,7 +518,6 @@ def _processes(wanted: int | None) -> int:
 def _bench(
     plan: Plan,
     connection: ConnectionOptions,
-    url: str | None,
     pid: int | None,
     compare: str | None,
     compare_pid: int | None,
@@ -527,7 +531,7 @@ def _bench(
 
     options = BenchOptions(
         plan=plan,
-        connection=connection if url is None else replace(connection, broker=url),
+        connection=connection,
         pid=pid,
         compare=compare,
         compare_pid=compare_pid,

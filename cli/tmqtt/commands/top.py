@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -28,7 +27,7 @@ Examples:
 
 
 @app.command(cls=Command, epilog=_EXAMPLES + EXIT_CODES)
-@connects("top")
+@connects("top", address="url")
 def top(
     url: Annotated[
         str | None,
@@ -60,8 +59,8 @@ def top(
     They are read as Mosquitto and `tmqtt broker` name them. How often they are renewed is the
     broker's choice.
     """
+    del url  # it is in the connection
     from tmqtt.running import run
     from tmqtt.top.command import top as watch
 
-    chosen = connection if url is None else replace(connection, broker=url)
-    run(lambda terminal: watch(chosen, terminal, interval=interval, as_json=as_json))
+    run(lambda terminal: watch(connection, terminal, interval=interval, as_json=as_json))
