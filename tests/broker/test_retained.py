@@ -185,14 +185,14 @@ def test_the_tree_leaves_nothing_behind() -> None:
 
 
 def test_the_bytes_of_all_messages_have_a_bound() -> None:
-    retained = RetainedMessages(100, 1_000)
+    retained = RetainedMessages(100, 1_500)
     assert retained.store(Publish("a", b"x" * 700), 0)
     assert not retained.store(Publish("b", b"x" * 700), 0)
     assert retained.store(Publish("a", b"x" * 800), 0)
     # What was to be replaced is out of date, and goes.
-    assert not retained.store(Publish("a", b"x" * 1_000), 0)
+    assert not retained.store(Publish("a", b"x" * 1_200), 0)
     assert (len(retained), retained._bytes) == (0, 0)
-    assert not retained.store(Publish("c", b"x", properties={"content_type": "x" * 1_000}), 0)
+    assert not retained.store(Publish("c", b"x", properties={"content_type": "x" * 1_200}), 0)
     assert not retained._root.children
 
 

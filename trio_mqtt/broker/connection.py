@@ -14,7 +14,7 @@ from trio_mqtt.broker.acknowledgements import Acknowledgements
 from trio_mqtt.broker.activity import KeepAliveExpired, MessageAcknowledged
 from trio_mqtt.broker.aliases import TopicAliases
 from trio_mqtt.broker.authentication import Authentication
-from trio_mqtt.broker.batch import Batch, size_of
+from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.credentials import seconds_left
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
 from trio_mqtt.broker.gate import Gate
@@ -63,7 +63,6 @@ Answer = PubAck | PubRec | PubRel | PubComp | SubAck | UnsubAck
 
 # What a message is answered with that the access rules refuse.
 NOT_PERMITTED = ReasonCode.NOT_AUTHORIZED, "the client may not publish to this topic"
-KEPT_OVERHEAD = 64  # bytes that a retained message occupies beyond its frame
 SIGN_OF_LIFE = 1_000  # bytes in one read that keep a client alive though they end no packet
 
 
@@ -388,7 +387,7 @@ class Connection:
                     retained.append(packet)
                     # It occupies this much at most; what it may replace is looked at only when
                     # there is little room.
-                    keeping += size_of(packet) + KEPT_OVERHEAD
+                    keeping += self.broker.retained.most(packet)
                     if (
                         qos
                         and self.is_v5

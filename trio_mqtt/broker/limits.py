@@ -87,7 +87,8 @@ class Limits:
     maximum_client_identifier: int = 1_024
     # Topics with a retained message.
     maximum_retained_messages: int = 1_000_000
-    # Bytes of all retained messages: one client could fill the memory with large ones.
+    # Bytes of all retained messages, with their topics and what each level of these costs: one
+    # client could fill the memory with large ones.
     maximum_retained_bytes: int = 1024 * MIB
     # Bytes written but not accepted by the socket, beyond which nothing more is prepared.
     write_buffer: int = 256 * 1024

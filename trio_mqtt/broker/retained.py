@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,10 @@ from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.authorship import Authorship
+
+
+NODE = 240  # bytes of one level in the tree, beside its name
+_STRING = 80  # bytes of a string beside its characters, at most
 
 
 class Retained(NamedTuple):
@@ -22,7 +27,7 @@ class Retained(NamedTuple):
     @property
     def size(self) -> int:
         """Its bytes, near enough for a bound."""
-        return size_of(self.message) + (0 if self.author is None else self.author.size)
+        return _size(self.message) + (0 if self.author is None else self.author.size)
 
 
 class _Node:
@@ -47,7 +52,7 @@ class RetainedMessages:
 
     @property
     def bytes(self) -> int:
-        """The bytes of all messages, near enough for a bound."""
+        """The bytes of all messages, their topics and the tree, near enough for a bound."""
         return self._bytes
 
     def __len__(self) -> int:
@@ -65,8 +70,8 @@ class RetainedMessages:
             self._remove(levels)
             return True
         kept = Retained(_kept(message), now, author)
-        older = self._at(levels)
-        size = self._bytes + kept.size - (0 if older is None else older.size)
+        older, branch = self._at(levels)
+        size = self._bytes + branch + kept.size - (0 if older is None else older.size)
         if self._is_too_much(size, older):
             self._remove(levels)
             return False
@@ -91,12 +96,21 @@ class RetainedMessages:
         """Whether so many messages of so many bytes fit in, even if they replace none."""
         return self._count + count <= self._maximum and self._bytes + size <= self._maximum_bytes
 
+    @staticmethod
+    def most(message: Publish) -> int:
+        """The bytes that a message occupies at most, whatever is there already."""
+        topic = message.topic
+        levels = topic.count("/") + 1
+        return size_of(message) + 128 + 2 * sys.getsizeof(topic) + levels * (NODE + _STRING)
+
     def takes(self, message: Publish) -> bool:
         """Whether `store` has room for a message."""
         if not message.payload:
             return True
-        older = self._at(message.topic.split("/"))
-        size = self._bytes + size_of(_kept(message)) - (0 if older is None else older.size)
+        older, branch = self._at(message.topic.split("/"))
+        size = self._bytes + branch + _size(_kept(message))
+        if older is not None:
+            size -= older.size
         return not self._is_too_much(size, older)
 
     def expire(self, now: float) -> None:
@@ -106,11 +120,15 @@ class RetainedMessages:
                 del self._expiring[topic]
                 self._remove(topic.split("/"))
 
-    def _at(self, levels: list[str]) -> Retained | None:
-        node: _Node | None = self._root
-        for level in levels:
-            node = node.children.get(level) if node is not None else None
-        return None if node is None else node.kept
+    def _at(self, levels: list[str]) -> tuple[Retained | None, int]:
+        """What is kept at a topic, and the bytes of those of its nodes that there are not yet."""
+        node = self._root
+        for depth, level in enumerate(levels):
+            child = node.children.get(level)
+            if child is None:
+                return None, sum(NODE + sys.getsizeof(missing) for missing in levels[depth:])
+            node = child
+        return node.kept, 0
 
     def _remove(self, levels: list[str]) -> None:
         path = [self._root]
@@ -131,6 +149,7 @@ class RetainedMessages:
             if node.kept is not None or node.children:
                 break
             del parent.children[level]
+            self._bytes -= NODE + sys.getsizeof(level)
 
     def all(self) -> Iterator[Retained]:
         """All messages."""
@@ -166,6 +185,13 @@ def _kept(message: Publish) -> Publish:
     return Publish(
         message.topic, message.payload, message.qos, retain=True, properties=message.properties
     )
+
+
+def _size(message: Publish) -> int:
+    """The bytes of a message as it is kept, with its topic, which often is longer than it."""
+    topic = message.topic
+    # A topic of one level is the name of its node, which is counted there.
+    return size_of(message) + (sys.getsizeof(topic) if "/" in topic else 0)
 
 
 def _below(top: _Node, *, at_root: bool) -> Iterator[Retained]:
