@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain
@@ -38,6 +39,7 @@ from trio_mqtt.broker.security import (
 )
 from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.sessions import Sessions, redirection
+from trio_mqtt.broker.sources import source_of
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.broker.subscription import JOIN
 from trio_mqtt.broker.system_topics import ROOT, SystemTopics
@@ -57,6 +59,7 @@ ROOM_FOR_HEADER = 9  # first byte, remaining length, length of the topic, packet
 # waking the tasks of the subscriptions would cost more than the writing. What follows closer goes
 # through the channels, where the batches of many publishers gather and leave as one.
 ALONE = 0.0003
+_TOLD = 10  # connections of one address beyond its bound that stay until they can be told
 _REMIND = 3_600.0  # seconds between two reminders of files that cannot be read
 _SWEEP = 30.0  # seconds between two looks for retained messages that have expired
 
@@ -93,6 +96,8 @@ class Broker:
         self.listeners: tuple[Listen, ...] = ()
         # Each reads its files anew and returns what puts them in force.
         self.on_reload: list[Callable[[], Awaitable[Callable[[], object]]]] = []
+        # How many connections each address has, where that is bounded.
+        self._of_address: Counter[str] = Counter()
         self._reminder: Timer | None = None  # of files that could not be read again
         self._connections: dict[Connection, None] = {}
         self._all_gone = trio.Event()
@@ -261,9 +266,27 @@ class Broker:
             )
         return True
 
+    def count_address(self, connection: Connection) -> bool:
+        """Count a connection for its address, once that is known; whether it may go on.
+
+        Some that are too many may: they are told so once they have said CONNECT.
+        """
+        limit = self.limits.maximum_connections_per_address
+        if limit >= self.limits.maximum_connections:
+            return True
+        source = connection.source = source_of(connection.stream.peer)
+        count = self._of_address[source] = self._of_address[source] + 1
+        connection.is_one_too_many = count > limit
+        return count <= limit + _TOLD
+
     def leave(self, connection: Connection) -> None:
         """Everything of a connection has ended."""
         del self._connections[connection]
+        source = connection.source
+        if source is not None:
+            self._of_address[source] -= 1
+            if not self._of_address[source]:
+                del self._of_address[source]
         if not self._connections:
             self._all_gone.set()
 

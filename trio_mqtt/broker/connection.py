@@ -18,7 +18,13 @@ from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.credentials import seconds_left
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
 from trio_mqtt.broker.gate import Gate
-from trio_mqtt.broker.handshake import allowed, authenticate, receive_first, within_limit
+from trio_mqtt.broker.handshake import (
+    TOO_MANY_CONNECTIONS,
+    allowed,
+    authenticate,
+    receive_first,
+    within_limit,
+)
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.redelivery import send_again
 from trio_mqtt.broker.requests import Requests
@@ -113,6 +119,9 @@ class Connection:
         # CONNECT, and in bytes that are not decoded yet.
         self.connect_by = self._last_received + limits.connect_timeout
         self.said_more = False
+        # The address that it counts for, where that is bounded; and whether that has too many.
+        self.source: str | None = None
+        self.is_one_too_many = False
         self.early = b""
         # When CONNECT must have come, then when the client must have been heard of again.
         self._deadline: Timer | None = None
@@ -143,8 +152,13 @@ class Connection:
                 )
                 try:
                     # Handshakes of TLS and WebSocket, under the same deadline as CONNECT.
+                    is_known = not self.stream.origin.is_behind_proxies
+                    if is_known and not self.broker.count_address(self):
+                        raise RefusedAtDoor(TOO_MANY_CONNECTIONS)
                     self.stream = await self.stream.open()
                     self.writer.use(self.stream)
+                    if not is_known and not self.broker.count_address(self):
+                        raise RefusedAtDoor(TOO_MANY_CONNECTIONS)
                     packets = await receive_first(self)
                     if packets and isinstance(packets[0], Connect):
                         self.said_more = len(packets) > 1

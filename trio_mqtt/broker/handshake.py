@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Connection
 
 NO_WILL = "the client may not publish its will"
+TOO_MANY_CONNECTIONS = "its address has as many connections as one may have"
 # Answers that refuse nobody, but send to another server.
 _ELSEWHERE = (ReasonCode.USE_ANOTHER_SERVER, ReasonCode.SERVER_MOVED)
 
@@ -64,6 +65,8 @@ async def authenticate(connection: Connection, connect: Connect) -> ConnAck | No
 
     None if the connection has ended meanwhile.
     """
+    if connection.is_one_too_many:
+        return _refused(connection, connect, ReasonCode.QUOTA_EXCEEDED, TOO_MANY_CONNECTIONS)
     method = connect.properties.get("authentication_method")
     if method is None:
         if connection.broker.authentication_required:

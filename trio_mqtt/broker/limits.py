@@ -81,8 +81,14 @@ class Limits:
     # The longest keep alive of an MQTT 5 client, told as Server Keep Alive (§3.2.2.3.14).
     maximum_keep_alive: int = 3_600
     maximum_connections: int = 100_000
+    # Those of them from one address (IPv6: one /64). As many as there may be at all: behind a
+    # gateway or a proxy, all clients have one address. Where they do not, a few hundred are plenty.
+    maximum_connections_per_address: int = 100_000
     # Sessions, connected or not: each can hold a queue.
     maximum_sessions: int = 100_000
+    # Those of them of one user or, where nobody has proved a name, of one address (IPv6: one /64).
+    # Half of all, so that no single client can fill the broker for ever; whole fleets share a user.
+    maximum_sessions_per_user: int = 50_000
     # Characters in a client identifier; it is a key in many places.
     maximum_client_identifier: int = 1_024
     # Topics with a retained message.

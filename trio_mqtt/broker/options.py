@@ -47,6 +47,11 @@ class BrokerOptions:
     # Seconds between two looks at how the broker fares, for those who subscribe to topics below
     # $SYS. 0: there are no such topics.
     system_topics_interval: float = 10.0
+    # Whether the session whose client is away longest ends for a new one where there are no more
+    # (`Limits.maximum_sessions`, and `maximum_sessions_per_user` for those of one user). By
+    # default the new client is refused: it learns of that, while messages that wait in a session
+    # would be lost without anybody's knowing.
+    oldest_absent_session_ends: bool = False
     # Where clients are sent instead of being served (§4.11), and whether for good.
     server_reference: str | None = None
     server_moved: bool = False

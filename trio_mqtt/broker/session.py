@@ -35,6 +35,7 @@ class Session:
         "connection",
         "expires_at",
         "expiry_interval",
+        "holder",
         "owner",
         "permissions",
         "queued_bytes",
@@ -55,6 +56,8 @@ class Session:
         self.expiry_interval = 0
         # The user who has it, where somebody has proved the name: nobody else may take it.
         self.owner: str | None = None
+        # Whose it counts as, where there are bounds for one; None while it is not counted.
+        self.holder: str | None = None
         # On the broker's clock; None while it is connected, and if it never does.
         self.expires_at: float | None = None
         self.will: Will | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from trio_mqtt.broker.activity import WillPublished
 from trio_mqtt.broker.batch import Batch, size_of
 from trio_mqtt.broker.screening import problem_of
 from trio_mqtt.broker.session import NEVER, Session
+from trio_mqtt.broker.session_room import SessionRoom, holder_of
 from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.protocol import packets
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Connection
     from trio_mqtt.broker.shared import SharedGroup
 
+logger = logging.getLogger("trio_mqtt.broker")
+
 
 def redirection(moved: bool) -> ReasonCode:
     """The reason code that sends a client to another server, for good or for now (§4.11)."""
@@ -36,6 +40,9 @@ class Sessions:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._sessions: dict[str, Session] = {}
+        self._room = SessionRoom(
+            broker.limits, makes_room=broker.options.oldest_absent_session_ends
+        )
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -74,6 +81,13 @@ class Sessions:
                 reason_code=ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
                 properties={"reason_string": "this client identifier is another user's"},
             )
+        holder = holder_of(user, connection.stream.peer)
+        if session is None:
+            problem = self._make_room(holder)
+            if problem is not None:
+                return ConnAck(
+                    reason_code=ReasonCode.QUOTA_EXCEEDED, properties={"reason_string": problem}
+                )
         if session is not None and (connect.clean_start or session.expiry_interval == 0):
             # A session that ends with its connection ends when another takes its place.
             self._discard(session)
@@ -83,6 +97,9 @@ class Sessions:
             session = self._sessions[client_id] = Session(client_id)
             broker.statistics.sessions += 1
         session.owner = user
+        if session.holder != holder:
+            self._room.enter(session, holder)
+        self._room.present(session)
         connection.client_id = client_id
         connection.session = session
         await session.attach(connection)
@@ -121,9 +138,6 @@ class Sessions:
             problem = (
                 f"the client identifier has more than {limits.maximum_client_identifier} characters"
             )
-        elif self._is_full(client_id):
-            code = ReasonCode.QUOTA_EXCEEDED
-            problem = "this broker keeps no more sessions"
         elif connect.will is not None:
             refused = problem_of(connect.will, options)
             if refused is not None:
@@ -132,9 +146,13 @@ class Sessions:
             return None
         return ConnAck(reason_code=code, properties={"reason_string": problem})
 
-    def _is_full(self, client_id: str) -> bool:
-        limit = self._broker.limits.maximum_sessions
-        return len(self._sessions) >= limit and client_id not in self._sessions
+    def _make_room(self, holder: str) -> str | None:
+        """Make room for a new session; why that cannot be, if it cannot."""
+        going, problem = self._room.find(holder)
+        for session in going:
+            logger.info("The session of %r ends: others need its room", session.client_id)
+            self._expire(session)
+        return problem
 
     def _expiry_interval(self, connect: Connect, properties: Properties) -> int:
         """How long the session is kept (§3.1.2.11.2), told where it is not what was asked for."""
@@ -178,6 +196,8 @@ class Sessions:
     def release(self, connection: Connection, session: Session) -> None:
         """The tasks of `connection` have ended: its will is due, its session begins to expire."""
         if not session.detach(connection):
+            if session.connection is None and not session.is_claimed:
+                self._room.absent(session)  # it was to take over, and has gone before
             return
         will = session.will
         expiry = session.expiry_interval
@@ -191,6 +211,8 @@ class Sessions:
             self._share_what_is_left(session)
         if expiry < NEVER:
             session.expires_at = trio.current_time() + expiry
+        if expiry and not session.is_claimed:
+            self._room.absent(session)
         if expiry == 0:
             self._discard(session)
         elif session.will is not None and delay < expiry:
@@ -235,6 +257,7 @@ class Sessions:
     def _discard(self, session: Session) -> None:
         """The session ends: nothing of it is left but a connection that is being ended."""
         del self._sessions[session.client_id]
+        self._room.leave(session)
         self._broker.statistics.sessions -= 1
         session.cancel_timer()
         for subscription in session.subscriptions.values():
@@ -296,6 +319,9 @@ class Sessions:
         session = self._sessions[client_id] = Session(client_id)
         session.owner = owner
         broker.statistics.sessions += 1
+        # Where its client was is not known any more.
+        self._room.enter(session, holder_of(owner, "elsewhere"))
+        self._room.absent(session)
         session.expiry_interval = NEVER
         if expires_at is not None:
             left = max(0.0, expires_at - trio.current_time())

@@ -92,6 +92,12 @@ class Origin:
     is_encrypted: bool = False
 
     @property
+    def is_behind_proxies(self) -> bool:
+        """Whether the client's address may be one that a proxy tells, and is not known at once."""
+        listener = self.listener
+        return listener is not None and bool(listener.trusted_proxies or listener.proxy_protocol)
+
+    @property
     def asks_for_certificate_name(self) -> bool:
         """Whether the listener takes user names from certificates."""
         tls = None if self.listener is None else self.listener.tls

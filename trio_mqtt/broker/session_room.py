@@ -1,0 +1,94 @@
+"""Room for sessions: who holds how many, and whose goes first where there is none left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from trio_mqtt.broker.sources import source_of
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.session import Session
+
+
+def holder_of(user: str | None, peer: str) -> str:
+    """Whose a session counts as: its user's or, where nobody has proved a name, its address's."""
+    return f"address {source_of(peer)}" if user is None else f"user {user}"
+
+
+class SessionRoom:
+    """Counts the sessions of a broker by who holds them, and knows which client is away longest."""
+
+    def __init__(self, limits: Limits, *, makes_room: bool) -> None:
+        """`makes_room` says that the session of whoever is away longest goes for a new one."""
+        self._limits = limits
+        self._makes_room = makes_room
+        self._count = 0
+        self._held: Counter[str] = Counter()
+        # Those without a connection, who is away longest first: all, and those of each holder.
+        self._absent: dict[Session, None] = {}
+        self._absent_of: dict[str, dict[Session, None]] = {}
+
+    def enter(self, session: Session, holder: str) -> None:
+        """A session begins, or goes on with another holder."""
+        self.leave(session)
+        session.holder = holder
+        self._count += 1
+        self._held[holder] += 1
+
+    def leave(self, session: Session) -> None:
+        """A session ends; nothing happens where it is not counted."""
+        holder = session.holder
+        if holder is None:
+            return
+        self.present(session)
+        session.holder = None
+        self._count -= 1
+        self._held[holder] -= 1
+        if not self._held[holder]:
+            del self._held[holder]
+
+    def absent(self, session: Session) -> None:
+        """A session is kept, and its client has gone."""
+        if session.holder is not None:
+            self._absent[session] = None
+            self._absent_of.setdefault(session.holder, {})[session] = None
+
+    def present(self, session: Session) -> None:
+        """A session's client is back."""
+        if session.holder is not None and session in self._absent:
+            del self._absent[session]
+            of_holder = self._absent_of[session.holder]
+            del of_holder[session]
+            if not of_holder:
+                del self._absent_of[session.holder]
+
+    def find(self, holder: str) -> tuple[list[Session], str | None]:
+        """What a new session of a holder takes: the sessions that go for it, or why it cannot be.
+
+        A holder that has as many as it may have makes room itself.
+        """
+        own, most = self._held[holder], self._limits.maximum_sessions_per_user
+        if own >= most:
+            # More than one where the bound was another when they were stored.
+            going = list(self._absent_of.get(holder, ()))[: own - most + 1] * self._makes_room
+            if own - len(going) >= most:
+                return [], f"{_whose(holder)} has {most} sessions, as many as one may have"
+        else:
+            going = []
+        missing = self._count - len(going) - self._limits.maximum_sessions + 1
+        if missing > 0:
+            if not self._makes_room or len(self._absent) - len(going) < missing:
+                return [], "this broker keeps no more sessions"
+            for session in self._absent:
+                if session not in going:
+                    going.append(session)
+                    missing -= 1
+                if not missing:
+                    break
+        return going, None
+
+
+def _whose(holder: str) -> str:
+    return "its user" if holder.startswith("user ") else "its address"
