@@ -113,6 +113,7 @@ class Program:
         columns: int = 250,
         stdout: int | None = subprocess.PIPE,
         stdin: int = subprocess.DEVNULL,
+        stderr: int = subprocess.PIPE,
         environment: Mapping[str, str] = {},  # never changed
     ) -> None:
         inherited = {
@@ -139,11 +140,11 @@ class Program:
             [sys.executable, *(_WITHOUT_STDOUT if stdout is None else _MODULE), *arguments],
             stdin=stdin,
             stdout=stdout,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             env=everything,
         )
-        self.out = self.err = _take(self.process.stderr)
-        if self.process.stdout is not None:
+        self.out = self.err = _take(self.process.stderr or self.process.stdout)
+        if self.process.stdout is not None and self.process.stderr is not None:
             self.out = _take(self.process.stdout)
 
     def __enter__(self) -> Program:
