@@ -119,6 +119,23 @@ def test_what_cannot_be_is_one_sentence(arguments: list[str], sentence: str) -> 
         assert broker.out.text == ""
 
 
+def test_websocket_clients_call_the_broker_by_the_names_that_are_allowed() -> None:
+    with Program("broker", "ws://127.0.0.1:0", "--allowed-host", "mqtt.example") as broker:
+        port = int(broker.out.expect(r"Listening at ws://127.0.0.1:(\d+)")[1])
+        for host, welcome in (("mqtt.example", True), ("evil.example", False)):
+            with socket.create_connection(("127.0.0.1", port)) as sock:
+                sock.settimeout(DEADLINE)
+                sock.sendall(
+                    f"GET /mqtt HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
+                    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                    "Sec-WebSocket-Protocol: mqtt\r\n\r\n".encode()
+                )
+                answer = sock.recv(1_000)
+                assert answer.startswith(b"HTTP/1.1 101" if welcome else b"HTTP/1.1 403")
+        assert broker.stop() == 0
+
+
 # -- systemd --------------------------------------------------------------------------------------
 
 # Becomes `tmqtt broker` with the given sockets from descriptor 3 on, as systemd does it.

@@ -171,6 +171,17 @@ def broker(
             rich_help_panel=_DOORS,
         ),
     ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            metavar="NAME",
+            help="By what name WebSocket clients may call the broker; * for any.  [default: where"
+            " only this machine can connect, localhost]",
+            show_default=False,
+            rich_help_panel=_DOORS,
+        ),
+    ] = None,
     trusted_proxy: Annotated[
         list[str] | None,
         typer.Option(
@@ -238,6 +249,7 @@ def broker(
         "client-certificates": client_certificates,
         "username": certificate_username,
         "origin": origin,
+        "host": allowed_host,
         "forwarded": trusted_proxy,
         "proxy": proxy_protocol,
     }
