@@ -436,7 +436,9 @@ async def test_who_fails_to_authenticate_again_is_disconnected(
         await client.expect_disconnect(ReasonCode.NOT_AUTHORIZED)
 
 
-async def test_nobody_becomes_another_user(opened: Opened, authenticator: Scripted) -> None:
+async def test_nobody_becomes_another_user(
+    opened: Opened, authenticator: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
     async def another(_exchange: AuthenticationExchange) -> Authenticated:
         return Authenticated(username="somebody else")
 
@@ -444,6 +446,7 @@ async def test_nobody_becomes_another_user(opened: Opened, authenticator: Script
     authenticator.step = another
     await client.send(auth(b"2", AGAIN))
     await client.expect_disconnect(ReasonCode.NOT_AUTHORIZED)
+    assert "may not stay connected: it authenticated again as another user" in caplog.text
 
 
 async def test_authenticating_again_takes_no_longer_than_connecting(

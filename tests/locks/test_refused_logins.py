@@ -12,6 +12,7 @@ from trio_mqtt.broker import hashes
 from trio_mqtt.broker.password_changes import set_password
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect
+from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import open_memory_broker
 
 
@@ -43,4 +44,22 @@ async def test_who_is_not_let_in_is_in_the_log(
             "'d' (no user name, 10.0.0.3:1) may not connect: this broker asks for a user name and a"
             " password"
         ),
+    ]
+
+
+async def test_who_is_no_longer_let_in_is_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashes, "ARGON2_MEMORY", 16)
+    users = tmp_path / "users"
+    set_password(users, "alice", b"right", create=True)
+    async with open_memory_broker(security=Security(passwords=users)) as memory:
+        client = Raw(memory.connect(peer="10.0.0.1:1"), V5)
+        await client.send(Connect("c", username="alice", password=b"right"))
+        await client.expect(ConnAck)
+        set_password(users, "alice", b"another")
+        await memory.broker.reload()
+        await client.expect_disconnect(ReasonCode.NOT_AUTHORIZED)
+    assert [r.getMessage() for r in caplog.records if r.name == "trio_mqtt.access"] == [
+        "'c' (user 'alice', 10.0.0.1:1) may not stay connected: its password is no longer valid"
     ]

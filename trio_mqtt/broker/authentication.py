@@ -225,7 +225,7 @@ class Authentication:
             # What was granted to one user stays that user's.
             outcome = AuthenticationRefused(reason="it authenticated again as another user")
         if isinstance(outcome, AuthenticationRefused):
-            connection.end(ReasonCode.NOT_AUTHORIZED, outcome.reason)
+            connection.refused_again(outcome.reason)
             return
         self.say(ReasonCode.SUCCESS, outcome.data)
         logger.info("%r (%s) authenticated again", connection.client_id, connection.stream.peer)

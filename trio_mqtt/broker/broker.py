@@ -204,7 +204,7 @@ class Broker:
         for connection in list(self._connections):
             identity = connection.identity
             if identity is not None and not self.locks.still_knows(identity):
-                connection.end(ReasonCode.NOT_AUTHORIZED, "its password is no longer valid")
+                connection.refused_again("its password is no longer valid")
         await self._check_sessions()
 
     def remind(self, sentence: str) -> None:

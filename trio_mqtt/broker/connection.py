@@ -274,6 +274,12 @@ class Connection:
                 lambda: self.end(ReasonCode.NOT_AUTHORIZED, "its token has expired"),
             )
 
+    def refused_again(self, reason: str) -> None:
+        """The client was let in, and is no longer: by its method, or as its password is another."""
+        if self.identity is not None:
+            self.broker.locks.refusals.record(self.identity.client, "stay connected", rule=reason)
+        self.end(ReasonCode.NOT_AUTHORIZED, reason)
+
     def on_auth(self, packet: Auth) -> None:
         """The client authenticates again, which the protocol allows only after a method."""
         if self.authentication is not None and self._nursery is not None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trio_mqtt.access")
 
-RefusedAction = Literal["connect", "publish", "will", "subscribe", "receive"]
+RefusedAction = Literal["connect", "stay connected", "publish", "will", "subscribe", "receive"]
 
 # Lines in a minute, of which one client has a few: some 20 MB a day at most, whatever is refused.
 WINDOW = 60.0  # seconds
@@ -34,6 +34,7 @@ _SHOWN = 200  # characters of a name or a topic
 
 _WORDS: dict[RefusedAction, str] = {
     "connect": "may not connect",
+    "stay connected": "may not stay connected",
     "publish": "may not publish to",
     "will": "may not have its will at",
     "subscribe": "may not subscribe to",
@@ -135,7 +136,7 @@ class _Lines:
     ) -> None:
         """Write a line that was taken. What clients choose is quoted, so that it stays one line."""
         user = "no user name" if client.username is None else f"user {_shown(client.username)}"
-        what = _WORDS[action] if action == "connect" else f"{_WORDS[action]} {_shown(topic)}"
+        what = f"{_WORDS[action]} {_shown(topic)}" if topic else _WORDS[action]
         logger.log(
             self._level,
             "%s (%s, %s) %s%s: %s",
