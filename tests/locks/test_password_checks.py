@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
+import socket
+import struct
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import trio
 import trio.testing
 
+import trio_mqtt
 from tests.broker.raw import V5, V311, Raw
 from trio_mqtt import Limits, Security
 from trio_mqtt.broker import hashes
 from trio_mqtt.broker.password_changes import set_password
 from trio_mqtt.broker.password_checks import PasswordChecks, TooManyChecksError
 from trio_mqtt.broker.passwords import PasswordFile
+from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Disconnect, Packet, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -175,6 +180,49 @@ async def asking(limits: Limits) -> AsyncIterator[tuple[MemoryBroker, Passwords]
             limits=limits, security=Security(passwords=passwords)
         ) as memory:
             yield memory, passwords
+    finally:
+        passwords.go_on.set()
+
+
+async def test_the_right_user_is_let_in_beside_hundreds_of_guesses() -> None:
+    async with asking(Limits(password_threads=1)) as (memory, passwords):
+        for number in range(300):
+            guesser = Raw(memory.connect(peer="[2001:db8::1]:1"))
+            name = f"user{number % 30}"
+            await guesser.send(Connect(f"g{number}", username=name, password=b"%d" % number))
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(memory.broker.locks.password_checks) == 250
+        client = Raw(memory.connect(peer=HOME))
+        await client.send(Connect("c", username="user7", password=b"right"))
+        await trio.testing.wait_all_tasks_blocked()
+        passwords.go_on.set()
+        assert (await client.expect(ConnAck)).reason_code == ReasonCode.SUCCESS
+        assert passwords.asked.index(("user7", b"right")) <= 2
+
+
+@pytest.mark.parametrize("reset", [True, False])
+async def test_guesses_of_sockets_that_were_closed_are_not_hashed(reset: bool) -> None:
+    passwords = Passwords()
+    security = Security(passwords=passwords)
+    limits = Limits(password_threads=1, connect_timeout=60)
+    try:
+        async with trio_mqtt.open_broker(
+            "mqtt://127.0.0.1:0", security=security, limits=limits
+        ) as broker:
+            port = urlsplit(broker.url).port
+            sockets = [await trio.open_tcp_stream("127.0.0.1", port or 0) for _ in range(20)]
+            for number, stream in enumerate(sockets):
+                connect = Connect(f"c{number}", username="alice", password=b"x")
+                await stream.send_all(encode(connect, V5))
+            checks = broker.locks.password_checks
+            await until(lambda: len(checks) == 19)
+            for stream in sockets:
+                if reset:
+                    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                await stream.aclose()
+            await until(lambda: len(checks) == 0)
+            assert len(passwords.asked) == 1
+            passwords.go_on.set()
     finally:
         passwords.go_on.set()
 
