@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import trio
 
 from tests.broker.conftest import Join
-from tests.broker.raw import V5, V311, Raw
+from tests.broker.raw import V5, V31, V311, Raw
+from trio_mqtt.broker.access import AccessRules, ClientInfo
 from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.security import Security
 from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import Subscription, Will
+from trio_mqtt.protocol.packets import ConnAck, Connect, Subscription, Will
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import open_memory_broker
@@ -60,10 +64,68 @@ async def test_a_will_may_be_retained_and_has_its_properties(
     assert message.properties == (properties if version == V5 else {})
 
 
-async def test_a_will_to_the_brokers_topics_reaches_nobody(join: Join, broker: Broker) -> None:
+DEEP = "/".join("a" * 129)
+
+
+@pytest.mark.parametrize("topic", ["$SYS/x", "$x", "$share/g/t", DEEP])
+@pytest.mark.parametrize("version", [V31, V311, V5], ids=lambda version: version.text)
+async def test_a_will_that_would_reach_nobody_is_refused_at_once(
+    opened: Callable[..., Raw],
+    broker: Broker,
+    version: ProtocolVersion,
+    topic: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its topic is well formed and not accepted (MQTT 5.0 §3.2.2.2, 0x90)."""
+    client = opened(version)
+    await client.send(Connect("c", protocol_version=version, will=Will(topic, b"x")))
+    answer = await client.expect(ConnAck)
+    why = "128 levels" if topic == DEEP else "begin with $"
+    if version == V5:
+        assert answer.reason_code == ReasonCode.TOPIC_NAME_INVALID
+        assert why in answer.properties["reason_string"]
+    else:
+        assert answer.reason_code == ReasonCode.NOT_AUTHORIZED
+    await client.expect_closed()
+    assert len(broker.sessions) == 0
+    assert why in caplog.text
+
+
+async def test_a_will_that_access_forbids_is_refused_before_all_else() -> None:
+    class Nothing(AccessRules):
+        async def load(self) -> None:
+            pass
+
+        def may_publish(self, client: ClientInfo, topic: str) -> bool:
+            return topic == "mine"
+
+        def may_subscribe(self, client: ClientInfo, topic_filter: str) -> bool:
+            return True
+
+        def may_receive(self, client: ClientInfo, topic: str) -> bool:
+            return True
+
+    async with open_memory_broker(security=Security(access=Nothing())) as memory:
+        for topic, code in [
+            ("mine", ReasonCode.SUCCESS),
+            ("other", ReasonCode.NOT_AUTHORIZED),
+            ("$SYS/x", ReasonCode.NOT_AUTHORIZED),
+        ]:
+            client = Raw(memory.connect())
+            await client.send(Connect("c", will=Will(topic)))
+            assert (await client.expect(ConnAck)).reason_code == code
+
+
+async def test_a_bridge_may_leave_where_mosquitto_has_the_state_of_bridges(
+    join: Join, broker: Broker, version: ProtocolVersion
+) -> None:
+    """It asks for that by default: without, no broker could be bridged to this one."""
     watcher = await join("watcher")
     await watcher.subscribe(Subscription("$SYS/#", retain_handling=2))
-    await (await join("c", will=Will("$SYS/x", b"x", retain=True))).drop()
+    topic = "$SYS/broker/connection/there.here/state"
+    bridge = await join("bridge", version, will=Will(topic, b"0", 1, retain=True))
+    await bridge.publish(topic, b"1", 1, retain=True)
+    await bridge.drop()
     await watcher.expect_nothing()
     assert len(broker.retained) == 0
 

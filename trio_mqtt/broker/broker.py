@@ -380,11 +380,16 @@ class Broker:
 
     def reason_for(self, message: Publish) -> tuple[ReasonCode, str]:
         """The reason for a client's message that reached nobody (§3.4.2.1); words if it failed."""
-        if message.topic[0] == "$":
-            return ReasonCode.NOT_AUTHORIZED, "topics that begin with $ are the broker's own"
-        if self.router.is_reserved(message.topic):
-            return ReasonCode.NOT_AUTHORIZED, self.too_deep
+        reserved = self.reserved_because(message.topic)
+        if reserved:
+            return ReasonCode.NOT_AUTHORIZED, reserved
         return ReasonCode.NO_MATCHING_SUBSCRIBERS, ""
+
+    def reserved_because(self, topic: str) -> str:
+        """Why no client may publish to a topic; empty if there is nothing against the topic."""
+        if topic[0] == "$":
+            return "topics that begin with $ are the broker's own"
+        return self.too_deep if self.router.is_reserved(topic) else ""
 
     @property
     def too_deep(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.access import AccessRefused, ClientInfo
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 NO_WILL = "the client may not publish its will"
 TOO_MANY_CONNECTIONS = "its address has as many connections as one may have"
+# Mosquitto's bridges leave here, unasked, whether they are connected. It goes nowhere in this
+# broker, but to refuse it would keep them out.
+_BRIDGE_STATE = re.compile(r"\$SYS/broker/connection/.+/state")
 # Answers that refuse nobody, but send to another server.
 _ELSEWHERE = (ReasonCode.USE_ANOTHER_SERVER, ReasonCode.SERVER_MOVED)
 
@@ -150,6 +154,11 @@ async def _check_will(
     if permissions is not None and not permissions.may_publish(will.topic):
         permissions.tell_refused("will", will.topic)
         return _refusal(ReasonCode.NOT_AUTHORIZED, NO_WILL)
+    reserved = connection.broker.reserved_because(will.topic)
+    if reserved:
+        locks.refusals.record(identity.client, "will", will.topic, rule=reserved)
+        if not _BRIDGE_STATE.fullmatch(will.topic):
+            return _refusal(ReasonCode.TOPIC_NAME_INVALID, f"{NO_WILL}: {reserved}")
     return None
 
 

@@ -117,6 +117,10 @@ def to_return_code(code: ReasonCode) -> int:
     """
     if code in _TO_RETURN_CODE:
         return _TO_RETURN_CODE[code]
-    if code in (ReasonCode.BANNED, ReasonCode.BAD_AUTHENTICATION_METHOD):
+    if code in (
+        ReasonCode.BANNED,
+        ReasonCode.BAD_AUTHENTICATION_METHOD,
+        ReasonCode.TOPIC_NAME_INVALID,
+    ):
         return 5
     return 3
