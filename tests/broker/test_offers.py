@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
 from tests.broker.conftest import Join
@@ -167,3 +170,29 @@ class TestWithQoS1:
         await client.publish("t", b"0", 0, retain=True)
         await client.send(Publish("t", b"1", 1, packet_id=9))
         assert [(m.payload, m.qos) for m in await client.take()] == [(b"0", 0), (b"1", 1)]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("shared_strategy", "sticky", "a trio_mqtt.SharedStrategy"),
+        ("maximum_qos", "1", "a number"),
+        ("maximum_qos", True, "a number"),
+        ("retain_available", "no", "True or False"),
+        ("retain_available", 0, "True or False"),
+        ("check_payload_format", None, "True or False"),
+        ("response_topic_prefix", 3, "a str or None"),
+        ("system_topics_interval", "10", "a number"),
+        ("server_reference", b"other", "a str or None"),
+    ],
+)
+def test_options_of_another_kind_are_refused(option: str, value: object, sentence: str) -> None:
+    arguments: dict[str, Any] = {option: value}
+    expected = f"^{option} is {re.escape(sentence)}, not {re.escape(repr(value))}.$"
+    with pytest.raises(TypeError, match=expected):
+        BrokerOptions(**arguments)
+
+
+def test_who_has_moved_says_where_to() -> None:
+    with pytest.raises(LocalProtocolError, match="server_reference"):
+        BrokerOptions(server_moved=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from trio_mqtt import InvalidUrlError, Listen, ServerTls, parse_listen
+from trio_mqtt import InvalidUrlError, Listen, ListenError, ServerTls, parse_listen
 
 
 @pytest.mark.parametrize(
@@ -78,3 +80,32 @@ def test_defaults_are_for_listeners_that_can_have_them() -> None:
         "wss://h", tls=ServerTls("d.pem", "own.key"), origins=["https://a.example"]
     )
     assert parse_listen("unix:///s", defaults) == Listen("unix:///s", mode=0o600)
+
+
+@pytest.mark.parametrize(
+    ("error", "options"),
+    [
+        (ListenError, {"mode": -1}),
+        (ListenError, {"mode": 0o1777}),
+        (TypeError, {"mode": "660"}),
+        (TypeError, {"tls": "server.pem"}),
+        (TypeError, {"origins": "https://a.example"}),
+        (ListenError, {"origins": ["a.example"]}),
+        (TypeError, {"trusted_proxies": "10.0.0.0/8"}),
+        (TypeError, {"proxy_protocol": "unix"}),
+        (TypeError, {"allow_anonymous": "no"}),
+    ],
+)
+def test_what_no_listener_can_do_is_refused(
+    error: type[Exception], options: dict[str, Any]
+) -> None:
+    with pytest.raises(error, match=r"\.$"):
+        Listen("unix:///run/mqtt.sock", **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"client_certificates": "sometimes"}, {"username": "serial-number"}]
+)
+def test_what_no_certificate_can_say_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ListenError, match="not '"):
+        ServerTls("server.pem", **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 
 from trio_mqtt.errors import LocalProtocolError
@@ -26,7 +26,8 @@ class SharedStrategy(Enum):
 class BrokerOptions:
     """What the broker offers to its clients.
 
-    Raises LocalProtocolError for what no broker can offer.
+    Raises LocalProtocolError, a ValueError, for what no broker can offer, and TypeError for what is
+    of another kind.
     """
 
     shared_strategy: SharedStrategy = SharedStrategy.ROUND_ROBIN
@@ -57,6 +58,8 @@ class BrokerOptions:
     server_moved: bool = False
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_kind(field.name, getattr(self, field.name), field.default)
         prefix = self.response_topic_prefix
         problem = None if prefix is None else topic_name_problem(prefix)
         if problem is not None:
@@ -67,6 +70,23 @@ class BrokerOptions:
             raise LocalProtocolError("the interval of the system topics is 0 seconds or more")
         if self.maximum_qos not in (0, 1, 2):
             raise LocalProtocolError(f"there is no QoS {self.maximum_qos}")
+        if self.server_moved and self.server_reference is None:
+            raise LocalProtocolError("a server that has moved needs a server_reference: where to")
+
+
+def _check_kind(name: str, value: object, default: object) -> None:
+    """Raise TypeError for an option of another kind than its default."""
+    if isinstance(default, SharedStrategy):
+        kind, wanted = isinstance(value, SharedStrategy), "a trio_mqtt.SharedStrategy"
+    elif isinstance(default, bool):
+        kind, wanted = isinstance(value, bool), "True or False"
+    elif isinstance(default, int | float):
+        number = (int, float) if isinstance(default, float) else int
+        kind, wanted = isinstance(value, number) and not isinstance(value, bool), "a number"
+    else:
+        kind, wanted = value is None or isinstance(value, str), "a str or None"
+    if not kind:
+        raise TypeError(f"{name} is {wanted}, not {value!r}.")
 
 
 def check_reference(reference: str) -> None:

@@ -8,6 +8,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from os import PathLike
 from typing import Literal, TypeAlias
 
+from trio_mqtt.errors import ListenError
+
 Path: TypeAlias = "str | PathLike[str]"
 
 
@@ -29,6 +31,17 @@ class ServerTls:
     client_certificates: Literal["none", "optional", "required"] | None = None
     username: Literal["common-name", "subject"] | None = None
 
+    def __post_init__(self) -> None:
+        asked, username = self.client_certificates, self.username
+        if asked not in (None, "none", "optional", "required"):
+            raise ListenError(
+                f"Client certificates are 'none', 'optional' or 'required', not {asked!r}."
+            )
+        if username not in (None, "common-name", "subject"):
+            raise ListenError(
+                f"A user name is a certificate's 'common-name' or 'subject', not {username!r}."
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Listen:
@@ -39,6 +52,9 @@ class Listen:
     has a certificate, on one port. Networks are written as "10.0.0.0/8" or single addresses.
 
         Listen("mqtts://0.0.0.0:8883", tls=ServerTls("server.pem", "server.key"))
+
+    Raises ListenError for what no listener can do, and TypeError for what is of another kind; what
+    its files and networks are is looked at when the broker begins to listen.
     """
 
     url: str
@@ -64,6 +80,31 @@ class Listen:
     # A socket that listens already, such as one inherited from systemd; the URL says what is
     # spoken on it. The broker closes it.
     socket: sockets.socket | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.tls is not None and not isinstance(self.tls, ServerTls):
+            raise TypeError(f"tls is a trio_mqtt.ServerTls, not {self.tls!r}.")
+        for name in ("origins", "hosts", "trusted_proxies", "proxy_protocol"):
+            value = getattr(self, name)
+            if isinstance(value, str | bytes):
+                # Else each of its characters would count as one.
+                raise TypeError(f"{name} is a collection, such as [{value!r}], not {value!r}.")
+        for origin in self.origins or ():
+            if origin not in ("*", "null") and "://" not in origin:
+                raise ListenError(
+                    f"The origin {origin!r} is none of a page: it reads https://HOST, or *."
+                )
+        if self.allow_anonymous not in (None, True, False):
+            raise TypeError(
+                f"allow_anonymous is True, False or None, not {self.allow_anonymous!r}."
+            )
+        if self.mode is not None:
+            if not isinstance(self.mode, int):
+                raise TypeError(f"mode is an int, such as 0o660, not {self.mode!r}.")
+            if not 0 <= self.mode <= 0o777:
+                raise ListenError(
+                    f"The permissions of a socket are from 0 to 0o777, not {self.mode:#o}."
+                )
 
 
 @dataclass(frozen=True, slots=True)
