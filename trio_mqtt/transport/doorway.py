@@ -17,7 +17,7 @@ from trio_mqtt.transport.proxy_protocol import BadProxyHeaderError, ProxyHeaderR
 from trio_mqtt.transport.server_tls import ServerCertificates, client_certificate
 from trio_mqtt.transport.streams import ByteStream, RefusedAtDoor, SocketStream
 from trio_mqtt.transport.urls import WEBSOCKET_PATH, Address, is_loopback
-from trio_mqtt.transport.websocket_door import LOOPBACK_HOSTS, WebSocketDoor, raise_refusal
+from trio_mqtt.transport.websocket_door import LOOPBACK_HOSTS, WebSocketDoor, is_host, raise_refusal
 
 _TLS_HANDSHAKE = 0x16  # the first byte of a TLS hello
 _HTTP_GET = ord("G")
@@ -212,12 +212,19 @@ class _Doorway:
 
 
 def _hosts(listen: Listen, address: Address) -> Collection[str] | None:
-    """By what names WebSocket clients may call the broker; None: by any.
+    """By what names WebSocket clients may call the broker; None: by any. Raises ListenError.
 
     A broker that only this machine reaches often asks nobody who they are. What keeps web pages out
     is that they come from elsewhere, and that must not hang on a name which anybody can choose.
     """
     if listen.hosts is not None:
+        for host in listen.hosts:
+            if not is_host(host):
+                raise ListenError(
+                    f"The host {host!r} of {address.url} is none that clients could call it by:"
+                    " write mqtt.example.org, *.example.org, an address or a network, without a"
+                    " port."
+                )
         return None if "*" in listen.hosts else frozenset(listen.hosts)
     if listen.origins is None and is_loopback(address.host):
         return LOOPBACK_HOSTS

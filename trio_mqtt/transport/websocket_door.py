@@ -6,6 +6,7 @@ RFC 6455 §4.2, MQTT 5.0 §6.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ _SUBPROTOCOLS = ("mqtt", "mqttv3.1")
 _REQUEST_LIMIT = 16 * 1024
 _NOT_FOUND, _FORBIDDEN, _BAD_REQUEST, _TOO_LARGE = 404, 403, 400, 431
 _ANY = "*"
+_NAME = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*")
 
 
 class WebSocketDoor:
@@ -160,6 +162,13 @@ def is_among(host: str, allowed: Collection[str]) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return any(address in network for network in map(_network, allowed) if network is not None)
+
+
+def is_host(text: str) -> bool:
+    """Whether a text is what `is_among` takes for a host."""
+    if text == _ANY or _network(text) is not None:
+        return True
+    return _NAME.fullmatch(text) is not None
 
 
 def _network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
