@@ -79,6 +79,9 @@ ONLY_5 = {
     "a subscription identifier in PUBLISH": b"\x30\x06\x00\x01t\x02\x0b\x01",
     "AUTH without a method": b"\xf0\x00",
     "an unknown property": b"\x30\x06\x00\x01t\x02\x7f\x01",
+    "a property of CONNECT": b"\x30\x09\x00\x01t\x05\x11\x00\x00\x00\x01",
+    "a payload format of 2": b"\x30\x06\x00\x01t\x02\x01\x02",
+    "a content type that is no UTF-8": b"\x30\x08\x00\x01t\x04\x03\x00\x01\xff",
     "a property twice": b"\x30\x08\x00\x01t\x04\x01\x01\x01\x01",
     "a property length of five bytes": b"\x30\x08\x00\x01t\xff\xff\xff\xff\x01",
     "properties longer than the packet": b"\x30\x05\x00\x01t\x7f\x01",
@@ -100,6 +103,8 @@ PROTOCOL_ERRORS = {
     "subscription identifier 0",
     "a subscription identifier in PUBLISH",
     "AUTH without a method",
+    "a property of CONNECT",
+    "a payload format of 2",
     "a property twice",
 }
 

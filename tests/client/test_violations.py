@@ -155,3 +155,31 @@ async def test_an_answer_to_another_request_ends_the_connection(
 async def _visit(client: Client) -> None:
     async with client.subscribe("t"):
         pass
+
+
+@pytest.mark.normative("MQTT-3.8.4-6", "MQTT-3.9.3-1", "MQTT-4.13.1-1")
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"\x90\x03\x00\x01\x00", PROTOCOL_ERROR),
+        (b"\x90\x05\x00\x01\x00\x00\x00", PROTOCOL_ERROR),
+        (b"\x90\x04\x00\x01\x00\x55", MALFORMED),
+        (b"\x90\x02\x00\x01", MALFORMED),
+    ],
+    ids=["no code", "two codes for one", "a code that is none", "no properties"],
+)
+async def test_a_suback_that_cannot_be_is_a_violation_and_the_client_backs_off(
+    broker: FakeBroker, answer: bytes, code: ReasonCode
+) -> None:
+    async with broker.client() as client:
+        first = broker.peer
+        first.mute = {Subscribe}
+        began = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_visit, client)
+            await first.expect(Subscribe)
+            first.send_raw(answer)
+            await broker.connection(2)
+        assert anyio.current_time() - began >= 0.05  # not at once
+    [goodbye] = first.all(Disconnect)
+    assert goodbye.reason_code is code
