@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.broker.raw import V5, V311, Closed, Raw
 from tests.conformance.conftest import Join, Open
 from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import ConnAck, Connect, Disconnect, Packet, Publish, Will
+from trio_mqtt.protocol.packets import (
+    ConnAck,
+    Connect,
+    Disconnect,
+    Packet,
+    PubAck,
+    PubComp,
+    Publish,
+    PubRec,
+    PubRel,
+    Will,
+)
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -162,6 +175,52 @@ async def test_a_property_that_a_client_must_not_send_ends_the_connection(
     await client.send(bytes((0x30, len(body))) + body)
     said = await ended(client)
     assert all(isinstance(p, Disconnect) and p.reason_code.is_failure for p in said)
+
+
+@pytest.mark.normative("MQTT-4.13.1-1", "MQTT-2.2.1-5")
+@pytest.mark.normative_v311("MQTT-4.8.0-1", "MQTT-2.3.1-6")
+@pytest.mark.parametrize(
+    ("qos", "answers"),
+    [
+        (1, [PubRec]),
+        (1, [PubComp]),
+        (2, [PubAck]),
+        (2, [PubComp]),
+        (2, [PubRec, PubAck]),
+    ],
+    ids=["PUBREC at 1", "PUBCOMP at 1", "PUBACK at 2", "PUBCOMP for PUBLISH", "PUBACK for PUBREL"],
+)
+async def test_an_answer_that_does_not_fit_the_message_ends_the_connection(
+    join: Join,
+    name: str,
+    version: ProtocolVersion,
+    qos: int,
+    answers: list[Callable[[int], Packet]],
+) -> None:
+    sender = await join(name + "s", version)
+    client = await join(name, version)
+    await client.subscribe(name, qos=qos)
+    await sender.publish(name, b"x", qos)
+    message = await client.expect_message(name, b"x", qos)
+    for answer in answers[:-1]:
+        await client.send(answer(message.packet_id))
+        await client.expect(PubRel)
+    await client.send(answers[-1](message.packet_id))
+    for packet in await ended(client):
+        assert isinstance(packet, Disconnect)
+        assert packet.reason_code == ReasonCode.PROTOCOL_ERROR
+
+
+@pytest.mark.normative("MQTT-3.3.2-10", "MQTT-3.3.2-12")
+async def test_an_alias_that_was_never_set_ends_the_connection(join: Join, name: str) -> None:
+    client = await join(name)
+    assert client.connack is not None
+    if not client.connack.properties.get("topic_alias_maximum", 0):
+        pytest.skip("it takes no aliases")
+    await client.send(b"\x30\x06\x00\x00\x03\x23\x00\x01")
+    for packet in await ended(client):
+        assert isinstance(packet, Disconnect)
+        assert packet.reason_code == ReasonCode.PROTOCOL_ERROR
 
 
 @pytest.mark.normative("MQTT-3.1.4-3")
