@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.broker.conftest import Join
+from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -100,6 +101,14 @@ def test_times_may_be_parts_of_seconds_or_have_no_end_and_numbers_may_not() -> N
     for name in NUMBERS:
         with pytest.raises(TypeError, match=r"a whole number, not 1000\.5"):
             limits(name, 1000.5)
+
+
+def test_who_follows_what_happens_holds_at_least_one_event() -> None:
+    broker = Broker(Limits())
+    for follow in (broker.watch, broker.events):
+        for limit in (0, -5):
+            with pytest.raises(LocalProtocolError, match=f"^limit is 1 or more, not {limit}.$"):
+                follow(limit=limit)
 
 
 class TestUserProperties:

@@ -25,7 +25,7 @@ from trio_mqtt.broker.authorship import Authorship
 from trio_mqtt.broker.batch import Batch, remaining_properties, size_of
 from trio_mqtt.broker.connection import NOT_PERMITTED, Connection
 from trio_mqtt.broker.events import Watch, Watchers
-from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.limits import Limits, check_limit
 from trio_mqtt.broker.locks import Locks
 from trio_mqtt.broker.options import BrokerOptions, check_reference
 from trio_mqtt.broker.refusals import RefusalLog, RefusedAction
@@ -123,6 +123,7 @@ class Broker:
         Between two calls of `Watch.take`, at most `limit` events are held; what goes beyond is
         counted.
         """
+        check_limit("limit", limit)
         return self.watchers.watch(limit, messages=messages)
 
     def events(
@@ -137,6 +138,7 @@ class Broker:
                 async for event in events:
                     print(event)
         """
+        check_limit("limit", limit)
         return self.followers.follow(kinds, limit)
 
     def record(self, event: SessionEvent) -> None:

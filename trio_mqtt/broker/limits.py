@@ -105,10 +105,11 @@ class Limits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _check(field.name, getattr(self, field.name), isinstance(field.default, float))
+            check_limit(field.name, getattr(self, field.name), isinstance(field.default, float))
 
 
-def _check(name: str, value: object, is_time: bool) -> None:
+def check_limit(name: str, value: object, is_time: bool = False) -> None:
+    """Raise LocalProtocolError or TypeError for a bound that means nothing."""
     if isinstance(value, bool) or not isinstance(value, (int, float) if is_time else int):
         wanted = "a number of seconds" if is_time else "a whole number"
         raise TypeError(f"{name} is {wanted}, not {value!r}.")
