@@ -200,9 +200,9 @@ def test_a_large_packet_in_many_reads_is_looked_at_once(size: int, chunk: int) -
     looked_at: list[int] = []
 
     class Watched(PacketDecoder):
-        def _decode(self, data: bytes, packets: list[Packet]) -> int:
+        def _decode(self, data: bytes, position: int, packets: list[Packet]) -> int:
             looked_at.append(len(data))
-            return super()._decode(data, packets)
+            return super()._decode(data, position, packets)
 
     decoder = Watched(PacketType.CONNACK, V5)
     decoder.feed(encode(ConnAck(), V5))

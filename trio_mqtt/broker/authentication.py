@@ -178,14 +178,17 @@ class Authentication:
         stream = connection.stream
         protocol = connection.protocol
         while protocol.violation is None:
-            try:
-                await stream.readable()
-                data = stream.receive_nowait()
-            except trio.BrokenResourceError:
-                data = b""
+            data: bytes | None = b""
+            pending = protocol.pending  # of what came with CONNECT
+            if not pending:
+                try:
+                    await stream.readable()
+                    data = stream.receive_nowait()
+                except trio.BrokenResourceError:
+                    data = b""
             if data is None:
                 continue
-            if not data:
+            if not data and not pending:
                 connection.lost("the connection was lost before it was accepted")
                 return
             connection.broker.statistics.bytes_received += len(data)

@@ -31,6 +31,7 @@ _NO_ENTRIES: list[Encoded] = []
 # A batch may wait for thousands of clients, each with its own identifiers or at its own second of
 # the expiry interval: remembering the encodings for all of them would cost a copy for each.
 KEPT_ENCODINGS = 8
+JOIN = 256 * 1024  # bytes of several batches that are written together
 
 
 class Batch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain
 
@@ -22,7 +22,7 @@ from trio_mqtt.broker.activity import (
 )
 from trio_mqtt.broker.authentication import Authenticator
 from trio_mqtt.broker.authorship import Authorship
-from trio_mqtt.broker.batch import Batch, remaining_properties, size_of
+from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.connection import NOT_PERMITTED, Connection
 from trio_mqtt.broker.events import Watch, Watchers
 from trio_mqtt.broker.limits import Limits, check_limit
@@ -30,6 +30,7 @@ from trio_mqtt.broker.locks import Locks
 from trio_mqtt.broker.options import BrokerOptions, check_reference
 from trio_mqtt.broker.refusals import RefusalLog, RefusedAction
 from trio_mqtt.broker.retained import RetainedMessages
+from trio_mqtt.broker.retained_search import RetainedSearch
 from trio_mqtt.broker.router import Router
 from trio_mqtt.broker.security import (
     Entrances,
@@ -41,7 +42,6 @@ from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.sessions import Sessions, redirection
 from trio_mqtt.broker.sources import source_of
 from trio_mqtt.broker.statistics import Statistics
-from trio_mqtt.broker.subscription import JOIN
 from trio_mqtt.broker.system_topics import ROOT, SystemTopics
 from trio_mqtt.broker.timers import Timer, Timers
 from trio_mqtt.errors import LocalProtocolError
@@ -90,6 +90,8 @@ class Broker:
             limits.maximum_retained_messages, limits.maximum_retained_bytes
         )
         self.locks = Locks(security or Security(), limits, RefusalLog(self.timers))
+        # Whoever looks for retained messages does so for one turn, then it is the next one's.
+        self.searching = trio.Lock()
         self.sessions = Sessions(self)
         self._system_topics: SystemTopics | None = None
         # Where the broker listens, with the ports that it got.
@@ -398,37 +400,12 @@ class Broker:
         """Why topics and filters with too many levels are refused."""
         return f"this broker takes topics of {self.limits.maximum_topic_levels} levels at most"
 
-    def retained_batches(self, topic_filter: str) -> Iterator[Batch]:
-        """The retained messages for a new subscription, with what is left of their expiry.
-
-        They come in batches that are small enough to be written one after the other.
-        """
-        now = trio.current_time()
-        messages: list[Publish] = []
-        size = 0
-        found = self.retained.matching(topic_filter)
+    def search_retained(self, topic_filter: str) -> RetainedSearch:
+        """The retained messages for a new subscription, as they are now."""
+        found = self.retained.search(topic_filter)
         if self._system_topics is not None and topic_filter.startswith(ROOT):
-            found = chain(self._system_topics.matching(topic_filter), found)
-        rules = self.locks.rules
-        for message, stored_at, author in found:
-            if author is not None and not author.holds(rules, message.topic):
-                # Its author has lost the right to say this to anybody.
-                self.statistics.deliveries_refused += 1
-                continue
-            properties = remaining_properties(message.properties, int(now - stored_at))
-            if properties is None:
-                continue
-            if properties is not message.properties:
-                message = Publish(
-                    message.topic, message.payload, message.qos, True, properties=properties
-                )
-            messages.append(message)
-            size += size_of(message)
-            if size >= JOIN:
-                yield Batch(messages, received_at=now, retained=True)
-                messages, size = [], 0
-        if messages:
-            yield Batch(messages, received_at=now, retained=True)
+            found = chain(self._system_topics.search(topic_filter), found)
+        return RetainedSearch(found, self.locks.rules, self.statistics)
 
     async def run_timers(self) -> None:
         """Do what is due: keep alives, expiries, delayed wills."""

@@ -4,7 +4,7 @@ runs only while the socket is full."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,9 +28,11 @@ from trio_mqtt.broker.handshake import (
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.redelivery import send_again
 from trio_mqtt.broker.requests import Requests
+from trio_mqtt.broker.retained_search import SEARCHES_AT_ONCE
 from trio_mqtt.broker.screening import Refused, refused, screen_for
 from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.subscription import Subscription
+from trio_mqtt.broker.turns import PACKETS_AT_ONCE, STEPS_AT_ONCE, Turn
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, without_frames
 from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ServerConnection, State
 from trio_mqtt.protocol.encoding import encode
@@ -69,6 +71,8 @@ Answer = PubAck | PubRec | PubRel | PubComp | SubAck | UnsubAck
 
 # What a message is answered with that the access rules refuse.
 NOT_PERMITTED = ReasonCode.NOT_AUTHORIZED, "the client may not publish to this topic"
+STEPS_TO_KEEP = 8  # of routing, as which keeping a message counts
+LONG_RUN = 64  # packets
 SIGN_OF_LIFE = 1_000  # bytes in one read that keep a client alive though they end no packet
 
 
@@ -87,6 +91,9 @@ class Connection:
             topic_alias_maximum=limits.topic_alias_maximum,
             maximum_user_properties=limits.maximum_user_properties,
             runs=True,
+            packets_at_once=PACKETS_AT_ONCE,
+            maximum_filters=limits.maximum_filters_at_once,
+            maximum_request_size=limits.maximum_request_size,
         )
         self.writer = Writer(stream, limits, broker.statistics, self.lost)
         self.session: Session | None = None
@@ -129,6 +136,10 @@ class Connection:
         self._quota = trio.lowlevel.ParkingLot()
         self._waited_for = False  # somebody is parked there
         self._acks = Acknowledgements(self)
+        self._searches: trio.Semaphore | None = None
+        self.turn = Turn()
+        # What is left to do for the packet at which the last turn ended.
+        self._begun: Iterator[None] | None = None
 
     # -- the life of a connection ---------------------------------------------------------------
 
@@ -319,10 +330,18 @@ class Connection:
 
     def start_delivery(self, subscription: Subscription) -> None:
         """Start the task of a subscription; while the session is being resumed, it waits."""
-        if self._resumed and self._nursery is not None:
+        if self._resumed and self._nursery is not None and not subscription.is_served:
+            subscription.is_served = True
             if subscription.group is not None and not subscription.resting:
                 subscription.group.add(subscription)  # it may have been away
             self._nursery.start_soon(subscription.deliver, self)
+
+    @property
+    def searches(self) -> trio.Semaphore:
+        """The places for searches of retained messages that are under way."""
+        if self._searches is None:
+            self._searches = trio.Semaphore(SEARCHES_AT_ONCE)
+        return self._searches
 
     async def _read(self, first: Sequence[Packet], session: Session) -> None:
         packets: Sequence[Packet | Refused] = first
@@ -350,7 +369,12 @@ class Connection:
                     statistics.packets_received += len(only)
                     self._publish(only, session)
                 else:
-                    self.process(packets, session)
+                    self.turn.begin()
+                    done = self.process(packets, session)
+                    while done < len(packets) and not self.ended:
+                        await self.turn.give_way()
+                        if not self.ended:  # else the session may be another's
+                            done = self.process(packets, session, done)
                 if self.ended:
                     return
             violation = protocol.violation
@@ -364,6 +388,13 @@ class Connection:
                 await writer.wait_for_progress()
                 self._held_back = False
                 self._last_received = current_time()
+            if protocol.pending:
+                # More has come than is to be done in one turn: the others first.
+                await trio.lowlevel.checkpoint()
+                if self.ended:
+                    return
+                packets = receive(b"")
+                continue
             # A client that says nothing more must not occupy what it said last.
             packets, only, data = (), None, None
             await readable()
@@ -382,15 +413,30 @@ class Connection:
             if packets or len(data) >= SIGN_OF_LIFE:
                 self._last_received = current_time()
 
-    def process(self, packets: Sequence[Packet | Refused], session: Session) -> None:
-        """Do what the packets ask for, in order; acknowledgements of one read leave together."""
+    def process(self, packets: Sequence[Packet | Refused], session: Session, start: int = 0) -> int:
+        """Do what the packets from `start` on ask for, in order, until the turn is over.
+
+        Returns how many are done; those that are, are answered: the acknowledgements of one turn
+        leave together.
+        """
+        if self._begun is not None:
+            if not self._go_on(self._begun):
+                return start
+            start += 1
+            if self.ended:
+                return start
+        elif not start:
+            self.broker.statistics.packets_received += len(packets)
+        broker = self.broker
         acks = self._acks.waiting
         messages: list[Publish] = []
         retained: list[Publish] = []
-        keeping = 0
-        statistics = self.broker.statistics
-        statistics.packets_received += len(packets)
-        for packet in packets:
+        statistics = broker.statistics
+        keeping = steps = 0
+        last: str | None = None
+        done = len(packets)
+        for index in range(start, done):
+            packet = packets[index]
             if isinstance(packet, Publish):
                 qos = packet.qos
                 if qos == 1:
@@ -403,15 +449,19 @@ class Connection:
                         statistics.payload_bytes_received += packet.payload_size
                         continue
                 messages.append(packet)
+                if packet.topic is not last:
+                    last = packet.topic
+                    steps += broker.router.steps_for(last)
                 if packet.retain:
                     retained.append(packet)
+                    steps += STEPS_TO_KEEP
                     # It occupies this much at most; what it may replace is looked at only when
                     # there is little room.
                     keeping += self.broker.retained.most(packet)
                     if (
                         qos
                         and self.is_v5
-                        and not self.broker.retained.has_room_for(len(retained), keeping)
+                        and not broker.retained.has_room_for(len(retained), keeping)
                     ):
                         # Those before it first: they may take the last room, or give some back.
                         messages.pop()
@@ -421,15 +471,23 @@ class Connection:
                             self._publish(messages, session, retained)
                             messages, retained = [], []
                         self._acks.write(session)
-                        if self.broker.retained.takes(packet):
+                        if broker.retained.takes(packet):
                             messages.append(packet)
                             retained.append(packet)
                             acks.append(ack)
                         else:
                             session.receiver.refused(packet.packet_id)
                             self.requests.refuse(_no_room(packet), session)
+                if steps >= STEPS_AT_ONCE:
+                    steps = 0
+                    if messages:
+                        self._publish(messages, session, retained)
+                        messages, retained = [], []
+                    if self.turn.is_over:
+                        done = index + 1
+                        break
             elif isinstance(packet, (PubAckRun, PubAck)):  # alone, with a reason code
-                if self.broker.followers.wanted:
+                if broker.followers.wanted:
                     self._tell_acknowledged(packet, session)
                 try:
                     if isinstance(packet, PubAckRun):
@@ -443,15 +501,36 @@ class Connection:
                     break
             elif isinstance(packet, PublishRun):
                 statistics.packets_received += len(packet) - 1
-                messages += packet.messages
+                if len(packet) > LONG_RUN:
+                    # Taking it apart would cost more than parting it from what comes before it.
+                    if messages:
+                        self._publish(messages, session, retained)
+                        messages, retained = [], []
+                    self._publish(packet, session)
+                else:
+                    messages += packet.messages
+                    steps += broker.router.steps_for(packet.topic)
+                    if steps >= STEPS_AT_ONCE:
+                        steps = 0
+                        self._publish(messages, session, retained)
+                        messages, retained = [], []
+                        if self.turn.is_over:
+                            done = index + 1
+                            break
             else:
                 if messages:
                     self._publish(messages, session, retained)
                     messages, retained = [], []
                 self._acks.write(session)
-                self.requests.handle(packet, session)
+                begun = self.requests.handle(packet, session)
+                if begun is not None and not self._go_on(begun):
+                    done = index
+                    break
                 if self.ended:
-                    return
+                    return done
+                if self.turn.is_over:
+                    done = index + 1
+                    break
         if messages:
             self._publish(messages, session, retained)
         if acks:
@@ -459,6 +538,18 @@ class Connection:
         if self._waited_for and session.sender.quota > 0:
             self._waited_for = False
             self._quota.unpark_all()
+        return done
+
+    def _go_on(self, begun: Iterator[None]) -> bool:
+        """Go on with what a packet asks for; whether it is done in this turn."""
+        self._begun = None
+        for _ in begun:
+            if self.ended:
+                break
+            if self.turn.is_over:
+                self._begun = begun
+                return False
+        return True
 
     def _tell_acknowledged(self, packet: PubAckRun | PubAck, session: Session) -> None:
         """Tell those who follow it that the client has taken over messages."""
@@ -580,6 +671,7 @@ class Connection:
     def _leave(self) -> None:
         """Let go of the session; tell who watches."""
         self._nursery = None
+        self._begun = None
         self.lost("it is no longer served")
         self._cancel_deadline()
         if self._expiry is not None:

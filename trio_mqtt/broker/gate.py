@@ -7,7 +7,7 @@ waits, and nobody else does.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
@@ -20,6 +20,7 @@ from trio_mqtt.broker.access import (
     SubscriptionRequest,
 )
 from trio_mqtt.broker.screening import Refused, refused
+from trio_mqtt.broker.turns import Turn
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import Packet, Publish, PublishRun, Subscribe, Will
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
@@ -58,47 +59,61 @@ class Gate:
         connection = self._connection
         ready: list[Packet | Refused] = []
         began = trio.current_time()
+        turn = connection.turn
+        turn.begin()
         for packet in _one_by_one(packets):
             if isinstance(packet, Publish) and self.asks_publish:
                 if packet.qos == 2 and packet.packet_id in session.receiver.accepted:
                     # A PUBREL among them frees an identifier: then this is another message.
-                    self._process(ready, session)
-                    if self._is_over:
+                    await self._process(ready, session)
+                    if self._is_over():
                         return
                 decided = await self._publish(packet, session)
                 if isinstance(decided, Publish) and decided is not packet:
-                    self._process(ready, session)
-                    if not self._is_over:
+                    await self._process(ready, session)
+                    if not self._is_over():
                         connection.publish_instead(packet, decided, session)
                 else:
                     ready.append(decided)
             elif isinstance(packet, Subscribe) and self.asks_subscribe:
-                self._process(ready, session)
-                answers = [
-                    await self._subscribe(SubscriptionRequest(one.topic_filter, one.qos))
-                    for one in packet.subscriptions
-                ]
-                if not self._is_over:
+                await self._process(ready, session)
+                answers = []
+                for one in packet.subscriptions:
+                    request = SubscriptionRequest(one.topic_filter, one.qos)
+                    answers.append(await self._subscribe(request))
+                    if turn.is_over:
+                        await turn.give_way()
+                if not self._is_over():
                     connection.broker.statistics.packets_received += 1
-                    connection.requests.subscribe(packet, session, answers)
+                    for _ in connection.requests.subscribe(packet, session, answers):
+                        if turn.is_over:
+                            await turn.give_way()
+                        if self._is_over():
+                            return
             else:
                 ready.append(packet)
+            if turn.is_over:
+                await turn.give_way()
             if trio.current_time() - began > HELD:
-                self._process(ready, session)
+                await self._process(ready, session)
                 began = trio.current_time()
-            if self._is_over:
+            if self._is_over():
                 return
-        self._process(ready, session)
+        await self._process(ready, session)
 
-    @property
     def _is_over(self) -> bool:
+        """Whether the connection has ended, as it may at any turn."""
         return self._connection.ended
 
-    def _process(self, ready: list[Packet | Refused], session: Session) -> None:
+    async def _process(self, ready: list[Packet | Refused], session: Session) -> None:
         """Do what was decided."""
-        if ready and not self._is_over:
-            self._connection.process(ready.copy(), session)
+        packets = ready.copy()
         ready.clear()
+        done = 0
+        while done < len(packets) and not self._is_over():
+            done = self._connection.process(packets, session, done)
+            if done < len(packets):
+                await self._connection.turn.give_way()
 
     async def _publish(self, packet: Publish, session: Session) -> Publish | Refused:
         """What goes on in place of a packet: itself, another message, or a refusal."""
@@ -128,7 +143,10 @@ class Gate:
     async def deliver(self, batch: Batch, start: int) -> Sequence[Publish]:
         """What is sent of the messages of a batch from `start` on."""
         sent: list[Publish] = []
+        turn = Turn()
         for message in batch.messages[start:]:
+            if turn.is_over:
+                await turn.give_way()  # a hook may decide without waiting for anything
             offered = Publication(
                 message.topic, message.payload, message.qos, message.retain, message.properties
             )
@@ -216,12 +234,10 @@ def _packet(message: Publication, packet_id: int) -> Publish:
     )
 
 
-def _one_by_one(packets: Sequence[Packet | Refused]) -> list[Packet | Refused]:
+def _one_by_one(packets: Sequence[Packet | Refused]) -> Iterator[Packet | Refused]:
     """The packets, with runs of messages taken apart."""
-    apart: list[Packet | Refused] = []
     for packet in packets:
         if isinstance(packet, PublishRun):
-            apart += packet.messages
+            yield from packet.messages
         else:
-            apart.append(packet)
-    return apart
+            yield packet

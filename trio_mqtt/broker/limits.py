@@ -69,6 +69,9 @@ class Limits:
     maximum_in_flight: int = 128
     # Levels in a topic name or filter: deeper ones are attacks on the matching.
     maximum_topic_levels: int = 128
+    # Topic filters in one SUBSCRIBE or UNSUBSCRIBE, and its bytes: each filter costs a search.
+    maximum_filters_at_once: int = 1_000
+    maximum_request_size: int = 256 * 1024
     # Subscriptions of one session: each has a channel and a task.
     maximum_subscriptions: int = 10_000
     # Messages that wait for one session, connected or not. QoS 0 may fill half of it: QoS 1 and 2

@@ -66,7 +66,7 @@ class Persistence:
         now = trio.current_time()
         changes: list[Change] = []
         topics = set()
-        for message, stored_at, author in self._broker.retained.all():
+        for message, stored_at, author, _ in self._broker.retained.all():
             properties = remaining_properties(message.properties, int(now - stored_at))
             if properties is not None:
                 topics.add(message.topic)
@@ -104,7 +104,7 @@ class Persistence:
                     one.target.no_local,
                     one.target.retain_as_published,
                     one.target.identifiers[0] if one.target.identifiers else None,
-                    tuple(self._waiting(one.close(), now)),
+                    tuple(self._waiting(one.close(searched=True), now)),
                 )
                 for one in session.subscriptions.values()
             ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -39,18 +39,22 @@ from trio_mqtt.protocol.topics import parse_shared
 if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Answer, Connection
     from trio_mqtt.broker.session import Session
+    from trio_mqtt.broker.subscription import Subscription as ActiveSubscription
+
+# A subscription that was granted, and whether it is new.
+Granted = tuple["ActiveSubscription", bool]
 
 
 class Requests:
-    """Answers the requests of one connection, each at once."""
+    """Answers the requests of one connection: at once, or in steps where there is much to do."""
 
     __slots__ = ("_connection",)
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def handle(self, packet: Packet | Refused, session: Session) -> None:
-        """Do what `packet` asks for and answer it."""
+    def handle(self, packet: Packet | Refused, session: Session) -> Iterator[None] | None:
+        """Do what `packet` asks for and answer it; what is returned are the steps left to do so."""
         if isinstance(packet, PubRec):
             self._pubrec(packet, session)
         elif isinstance(packet, PubRel):
@@ -63,9 +67,9 @@ class Requests:
         elif isinstance(packet, PubComp):
             session.sender.on_pubcomp(packet.packet_id)
         elif isinstance(packet, Subscribe):
-            self.subscribe(packet, session)
+            return self.subscribe(packet, session)
         elif isinstance(packet, Unsubscribe):
-            self._unsubscribe(packet, session)
+            return self._unsubscribe(packet, session)
         elif isinstance(packet, PingReq):
             self._answer(PingResp())
             followers = self._connection.broker.followers
@@ -77,6 +81,7 @@ class Requests:
             self._connection.on_auth(packet)
         elif isinstance(packet, Refused):
             self.refuse(packet, session)
+        return None
 
     def refuse(self, message: Refused, session: Session) -> None:
         """Answer a message that goes nowhere (§3.4.2.1, §3.5.2.1)."""
@@ -132,10 +137,10 @@ class Requests:
         packet: Subscribe,
         session: Session,
         decided: Sequence[SubscriptionRequest | AccessRefused] = (),
-    ) -> None:
+    ) -> Iterator[None]:
         """SUBSCRIBE: one reason code for each filter, then its retained messages (§3.8.4).
 
-        `decided` is what the program's hooks make of each.
+        `decided` is what the program's hooks make of each. Each step is one filter.
         """
         identifiers = packet.properties.get("subscription_identifier")
         identifier = identifiers[0] if identifiers else None
@@ -148,6 +153,7 @@ class Requests:
         followers = self._connection.broker.followers
         codes: list[ReasonCode] = []
         reasons: dict[str, None] = {}
+        granted: list[Granted] = []
         for index, options in enumerate(packet.subscriptions):
             asked = options.topic_filter
             answer = decided[index] if decided else None
@@ -161,7 +167,7 @@ class Requests:
                 self._rename(asked, options.topic_filter, session)
                 if options.qos > offered.maximum_qos:
                     options = replace(options, qos=offered.maximum_qos)
-                self._grant(options, identifier, session)
+                granted.append(self._grant(options, identifier, session))
                 codes.append(ReasonCode(options.qos))
             else:
                 codes.append(problem[0])
@@ -169,8 +175,12 @@ class Requests:
                     followers.tell(SubscriptionRefused(session.client_id, asked, *problem))
                 if problem[1]:
                     reasons[problem[1]] = None
+            yield
         # The tasks that send retained messages run only after this, so SUBACK comes first.
         self._answer(SubAck(packet.packet_id, codes), "; ".join(reasons))
+        for one in granted:
+            self._begin(one)
+            yield
 
     def _unoffered(self, packet: Subscribe) -> tuple[ReasonCode, str] | None:
         """What a SUBSCRIBE asks for that this broker does not offer at all."""
@@ -189,18 +199,25 @@ class Requests:
                 return unoffered
         return None
 
-    def _grant(self, options: Subscription, identifier: int | None, session: Session) -> None:
+    def _grant(self, options: Subscription, identifier: int | None, session: Session) -> Granted:
         broker = self._connection.broker
         subscription, new = broker.sessions.subscribe(session, options, identifier)
         wanted = options.retain_handling == 0 or (options.retain_handling == 1 and new)
         wanted = wanted and broker.options.retain_available
         if wanted and parse_shared(options.topic_filter) is None:
-            for batch in broker.retained_batches(options.topic_filter):
-                subscription.offer_retained(batch)
-        if new:
-            self._connection.start_delivery(subscription)
+            # From now on the messages themselves come.
+            subscription.offer_retained(broker.search_retained(options.topic_filter))
         if broker.watchers.present or broker.followers.wanted:
             broker.record(Subscribed(session.client_id, options.topic_filter, options.qos))
+        return subscription, new
+
+    def _begin(self, granted: Granted) -> None:
+        """Let a subscription send what there is for it, now that the client knows of it."""
+        subscription, new = granted
+        if not subscription.closed:  # as by a request that was answered meanwhile
+            subscription.begin_search(self._connection)
+            if new:
+                self._connection.start_delivery(subscription)
 
     def _problem(self, options: Subscription, session: Session) -> tuple[ReasonCode, str] | None:
         """The reason that refuses a subscription (§3.9.3), as code and in words, if one must."""
@@ -242,7 +259,7 @@ class Requests:
         if asked != granted:
             session.renamed[asked] = granted
 
-    def _unsubscribe(self, packet: Unsubscribe, session: Session) -> None:
+    def _unsubscribe(self, packet: Unsubscribe, session: Session) -> Iterator[None]:
         broker = self._connection.broker
         codes = []
         for topic_filter in packet.topic_filters:
@@ -251,6 +268,7 @@ class Requests:
             codes.append(ReasonCode.SUCCESS if existed else ReasonCode.NO_SUBSCRIPTION_EXISTED)
             if existed and (broker.watchers.present or broker.followers.wanted):
                 broker.record(Unsubscribed(session.client_id, topic_filter))
+            yield
         self._answer(UnsubAck(packet.packet_id, codes))
 
     def _disconnect(self, packet: Disconnect, session: Session) -> None:

@@ -12,17 +12,20 @@ from trio_mqtt.protocol.packets import Publish
 if TYPE_CHECKING:
     from trio_mqtt.broker.authorship import Authorship
 
+STEP = 32  # nodes that are visited at once
+
 
 NODE = 240  # bytes of one level in the tree, beside its name
 _STRING = 80  # bytes of a string beside its characters, at most
 
 
 class Retained(NamedTuple):
-    """A retained message, when it was stored, and by whom, where the rules must know."""
+    """A retained message, when it was stored, by whom, where the rules must know, and in turn."""
 
     message: Publish
     stored_at: float
     author: Authorship | None
+    serial: int
 
     @property
     def size(self) -> int:
@@ -45,8 +48,11 @@ class RetainedMessages:
         self._maximum = maximum
         self._maximum_bytes = maximum_bytes
         self._bytes = 0
+        # Topics that begin with $ have a tree of their own: no wildcard at the start matches them.
         self._root = _Node()
+        self._reserved = _Node()
         self._count = 0
+        self._serial = 0
         # When messages that expire do so, by topic; in the order of storing.
         self._expiring: dict[str, float] = {}
 
@@ -69,7 +75,8 @@ class RetainedMessages:
         if not message.payload:
             self._remove(levels)
             return True
-        kept = Retained(_kept(message), now, author)
+        self._serial += 1
+        kept = Retained(_kept(message), now, author, self._serial)
         older, branch = self._at(levels)
         size = self._bytes + branch + kept.size - (0 if older is None else older.size)
         if self._is_too_much(size, older):
@@ -78,7 +85,7 @@ class RetainedMessages:
         interval = message.properties.get("message_expiry_interval")
         if interval is not None:
             self._expiring[message.topic] = now + interval
-        node = self._root
+        node = self._top(levels)
         for level in levels:
             child = node.children.get(level)
             if child is None:
@@ -122,7 +129,7 @@ class RetainedMessages:
 
     def _at(self, levels: list[str]) -> tuple[Retained | None, int]:
         """What is kept at a topic, and the bytes of those of its nodes that there are not yet."""
-        node = self._root
+        node = self._top(levels)
         for depth, level in enumerate(levels):
             child = node.children.get(level)
             if child is None:
@@ -131,7 +138,7 @@ class RetainedMessages:
         return node.kept, 0
 
     def _remove(self, levels: list[str]) -> None:
-        path = [self._root]
+        path = [self._top(levels)]
         for level in levels:
             child = path[-1].children.get(level)
             if child is None:
@@ -151,33 +158,57 @@ class RetainedMessages:
             del parent.children[level]
             self._bytes -= NODE + sys.getsizeof(level)
 
+    def _top(self, levels: list[str]) -> _Node:
+        return self._reserved if levels[0][:1] == "$" else self._root
+
     def all(self) -> Iterator[Retained]:
-        """All messages."""
-        return _below(self._root, at_root=False)
+        """All messages. Nothing may be stored meanwhile."""
+        for root in (self._reserved, self._root):
+            yield from (one for one in self._walk(root, ["#"], self._serial) if one is not None)
 
     def matching(self, topic_filter: str) -> Iterator[Retained]:
         """The messages whose topics match."""
+        return (one for one in self.search(topic_filter) if one is not None)
+
+    def search(self, topic_filter: str) -> Iterator[Retained | None]:
+        """The messages whose topics match and that are stored now, found step by step.
+
+        None now and then, where much is searched and nothing found. Messages may be stored and
+        removed between two steps: those that are stored later are not found.
+        """
         wanted = topic_filter.split("/")
-        stack: list[tuple[_Node, int]] = [(self._root, 0)]
+        return self._walk(self._top(wanted), wanted, self._serial)
+
+    def _walk(self, root: _Node, wanted: list[str], latest: int) -> Iterator[Retained | None]:
+        last = len(wanted)
+        # The nodes that are still to be visited, and how many levels of the filter they have met.
+        stack: list[tuple[Iterator[_Node], int]] = [(iter((root,)), 0)]
+        visited = 0
         while stack:
-            node, depth = stack.pop()
-            if depth == len(wanted):
-                if node.kept is not None:
-                    yield node.kept
+            nodes, depth = stack[-1]
+            node = next(nodes, None)
+            if node is None:
+                stack.pop()
                 continue
-            level = wanted[depth]
+            visited += 1
+            if not visited % STEP:
+                yield None
+            level = wanted[depth] if depth < last else None
+            kept = node.kept
+            # "a/#" matches "a" too.
+            if kept is not None and level in (None, "#") and kept.serial <= latest:
+                yield kept
+            if level is None or not node.children:
+                continue
             if level == "#":
-                yield from _below(node, at_root=depth == 0)
+                # A copy: the tree may change before they have all been visited.
+                stack.append((iter(tuple(node.children.values())), depth))
             elif level == "+":
-                stack += (
-                    (child, depth + 1)
-                    for name, child in node.children.items()
-                    if depth or not name.startswith("$")
-                )
+                stack.append((iter(tuple(node.children.values())), depth + 1))
             else:
-                child_or_none = node.children.get(level)
-                if child_or_none is not None:
-                    stack.append((child_or_none, depth + 1))
+                child = node.children.get(level)
+                if child is not None:
+                    stack.append((iter((child,)), depth + 1))
 
 
 def _kept(message: Publish) -> Publish:
@@ -192,17 +223,3 @@ def _size(message: Publish) -> int:
     topic = message.topic
     # A topic of one level is the name of its node, which is counted there.
     return size_of(message) + (sys.getsizeof(topic) if "/" in topic else 0)
-
-
-def _below(top: _Node, *, at_root: bool) -> Iterator[Retained]:
-    """Everything under `top` and, unless it is the root, its own message: "a/#" matches "a" too."""
-    stack = [top]
-    while stack:
-        node = stack.pop()
-        if node.kept is not None:
-            yield node.kept
-        stack += (
-            child
-            for name, child in node.children.items()
-            if not (at_root and node is top and name.startswith("$"))
-        )

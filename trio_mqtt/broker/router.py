@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.session import Session
 
 REMEMBERED = 100_000  # topics whose match is remembered; beyond that all are forgotten at once
+FIRST_TIME = 30  # steps that the first message of a topic is more than those after it
 REMEMBERED_LENGTH = 512  # characters: longer topics are looked up each time, not kept in memory
 
 
 class Match:
     """Whom the messages of a topic reach. Topics that reach the same share one match."""
 
-    __slots__ = ("groups", "has_no_local", "is_empty", "is_simple", "reserved", "targets")
+    __slots__ = ("groups", "has_no_local", "is_empty", "is_simple", "reserved", "steps",
+                 "targets")  # fmt: skip
 
     def __init__(
         self,
@@ -39,6 +41,8 @@ class Match:
         # Whether every target gets every message.
         self.is_simple = not groups and not self.has_no_local
         self.is_empty = not targets and not groups
+        # How much work a message of it is, the message itself included.
+        self.steps = 2 + len(targets) + len(groups)
 
 
 class _Node:
@@ -144,6 +148,16 @@ class Router:
             if len(topic) <= REMEMBERED_LENGTH:
                 self._remembered[topic] = found
         return found
+
+    def steps_for(self, topic: str) -> int:
+        """How much work it is to route a message of `topic`, near enough to know when to pause.
+
+        A topic that nobody has used lately is looked up, which counts as well.
+        """
+        found = self._remembered.get(topic)
+        if found is not None:
+            return found.steps
+        return self.match(topic).steps + FIRST_TIME
 
     def is_reserved(self, topic: str) -> bool:
         """Whether clients may not publish to a topic: `$…` (§4.7.2), and more levels than fit."""

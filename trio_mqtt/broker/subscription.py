@@ -18,7 +18,8 @@ from trio_mqtt.broker.activity import (
     MessageDelivered,
     MessagesDropped,
 )
-from trio_mqtt.broker.batch import Batch, size_of
+from trio_mqtt.broker.batch import JOIN, Batch, size_of
+from trio_mqtt.broker.turns import Turn
 from trio_mqtt.protocol import packets
 from trio_mqtt.protocol.topics import parse_shared
 
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Connection
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.permissions import Permissions
+    from trio_mqtt.broker.retained_search import RetainedSearch
     from trio_mqtt.broker.session import Session
     from trio_mqtt.broker.shared import SharedGroup
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol.packets import Publish
 
-JOIN = 256 * 1024  # bytes of several batches that are written together
 _serials = itertools.count()
 
 
@@ -69,9 +70,10 @@ class Target:
 class Subscription:
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
-    __slots__ = ("_at", "_current", "_decided", "_followers", "_idle", "_incoming", "_limits",
-                 "_outgoing", "_statistics", "_waiting", "closed", "group", "resting", "serial",
-                 "session", "shared_filter", "target", "topic_filter")  # fmt: skip
+    __slots__ = ("_at", "_current", "_decided", "_followers", "_found", "_idle", "_incoming",
+                 "_limits", "_outgoing", "_search", "_statistics", "_waiting", "closed", "group",
+                 "is_served", "resting", "serial", "session", "shared_filter", "target",
+                 "topic_filter")  # fmt: skip
 
     def __init__(
         self,
@@ -104,6 +106,11 @@ class Subscription:
         # What was taken off the channel and is not sent yet, and how far it is.
         self._current: tuple[Target, Batch] | None = None
         self._at = 0
+        # What looks for the retained messages that are to be sent before all else, as long as it
+        # does, and what it has found last.
+        self._search: RetainedSearch | None = None
+        self._found: Batch | None = None
+        self.is_served = False  # it has a task
         # The batch about which the hooks have decided already.
         self._decided: Batch | None = None
         # Whether its client may not have it any more: then it is known, and gets nothing.
@@ -154,6 +161,7 @@ class Subscription:
         if (
             connection is None
             or connection.ended
+            or self._search is not None
             or connection.writer.congested
             or connection.asks_delivery
             or session.sender.quota < batch.count
@@ -204,13 +212,51 @@ class Subscription:
             and 2 * (session.queued_bytes + size) <= limits.maximum_queued_bytes
         )
 
-    def offer_retained(self, batch: Batch) -> None:
-        """Queue the retained messages that a SUBSCRIBE asks for; they come on top of the bounds.
+    def offer_retained(self, search: RetainedSearch) -> None:
+        """Let the retained messages that SUBSCRIBE asks for be sent before what comes from now on.
 
-        They are in memory anyway, and whoever subscribes has a bound on how many may wait.
+        They come on top of the bounds: no more of them wait than are written at once. What an
+        earlier SUBSCRIBE has asked for and was not sent is among them.
         """
-        self.session.retained_waiting += batch.count
-        self._put(self.target, batch)
+        self._end_search()
+        self._search = search
+
+    def begin_search(self, connection: Connection) -> None:
+        """Take the first steps in search of the retained messages: mostly there are no more."""
+        search = self._search
+        if search is None:
+            return
+        if search.take_place_nowait(connection.searches):
+            self._look(search, Turn())
+        if self._idle is not None:
+            self._wake(self._idle)
+
+    async def _go_on_searching(self, connection: Connection, search: RetainedSearch) -> None:
+        """Search for one turn: one subscription at a time, and of each client only few."""
+        if not search.has_place:
+            await search.take_place(connection.searches)
+        async with connection.broker.searching:
+            if self._search is search and not connection.ended:
+                self._look(search, Turn())
+            elif self._search is not search:
+                search.leave_place()  # it was replaced while it waited
+
+    def _look(self, search: RetainedSearch, turn: Turn | None) -> None:
+        batch = search.go_on(turn)
+        if search.is_done:
+            search.leave_place()
+            self._search = None
+        if batch is not None:
+            self._found = batch
+            self.session.retained_waiting += batch.count
+
+    def _end_search(self) -> None:
+        if self._search is not None:
+            self._search.leave_place()
+            self._search = None
+        if self._found is not None:
+            self._forget(self._found)
+            self._found = None
 
     def _put(self, target: Target, batch: Batch) -> None:
         self._waiting += 1
@@ -222,19 +268,22 @@ class Subscription:
         self._idle = None
         trio.lowlevel.reschedule(task)
 
-    def close(self) -> list[tuple[Target, Batch]]:
-        """End the subscription and its task; return what waited and was not sent."""
+    def close(self, *, searched: bool = False) -> list[tuple[Target, Batch]]:
+        """End the subscription and its task; return what waited and was not sent.
+
+        If it is `searched`, retained messages that were still to be found are among that.
+        """
         self.closed = True
-        waiting = self.withdraw()
+        waiting = self.withdraw(searched=searched)
         self._incoming.close()
         if self._idle is not None:
             self._wake(self._idle)
         del self.target  # it refers back, and each would keep the other
         return waiting
 
-    def withdraw(self) -> list[tuple[Target, Batch]]:
+    def withdraw(self, *, searched: bool = False) -> list[tuple[Target, Batch]]:
         """Take back what waits and was not sent."""
-        waiting = []
+        waiting: list[tuple[Target, Batch]] = []
         if self._current is not None:
             target, batch = self._current
             self._forget(batch)
@@ -242,6 +291,14 @@ class Subscription:
             waiting.append((target, batch.part(batch.messages[self._at :])))
             self._current = None
             self._at = 0
+        while self._found is not None or (searched and self._search is not None):
+            if self._found is not None:
+                waiting.append((self.target, self._found))
+                self._forget(self._found)
+                self._found = None
+            elif self._search is not None:
+                self._look(self._search, None)
+        self._end_search()
         while self._waiting:
             target, batch = self._take()
             self._forget(batch)
@@ -262,16 +319,34 @@ class Subscription:
 
     async def deliver(self, connection: Connection) -> None:
         """Send what arrives to `connection`, for as long as it and the subscription last."""
+        try:
+            await self._deliver(connection)
+        finally:
+            self.is_served = False
+            if self._search is not None:
+                self._search.leave_place()
+
+    async def _deliver(self, connection: Connection) -> None:
         writer = connection.writer
         while True:
             current = self._current
             if current is None:
-                while not self._waiting:
-                    if self.closed:
+                if self._found is not None:
+                    current = self._current = self.target, self._found
+                    self._found = None
+                elif self._search is not None:
+                    await self._go_on_searching(connection, self._search)
+                    if connection.ended or self.closed:
                         return
+                    continue
+                elif self._waiting:
+                    current = self._current = self._take()
+                elif self.closed:
+                    return
+                else:
                     self._idle = trio.lowlevel.current_task()
                     await trio.lowlevel.wait_task_rescheduled(self._not_idle)
-                current = self._current = self._take()
+                    continue
             if writer.congested:
                 # Before preparing, not after: else each of many subscriptions would add its part.
                 await writer.wait_until_written()
@@ -285,6 +360,8 @@ class Subscription:
             while (
                 self._waiting
                 and self._current is None
+                and self._search is None
+                and self._found is None
                 and size < JOIN
                 and not connection.asks_delivery
             ):

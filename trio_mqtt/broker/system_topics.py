@@ -80,13 +80,13 @@ class SystemTopics:
         if self._interval > 0:
             self._broker.timers.after(self._interval, self._tick)
 
-    def matching(self, topic_filter: str) -> Iterator[Retained]:
+    def search(self, topic_filter: str) -> Iterator[Retained | None]:
         """The messages as they are now whose topics match, each with the time when it was made."""
         if self._interval > 0:
             self._renew(trio.current_time())
             if not self._told:
                 self._told = self._messages.copy()
-        return self._kept.matching(topic_filter)
+        return self._kept.search(topic_filter)
 
     def _tick(self) -> None:
         now = trio.current_time()

@@ -121,6 +121,14 @@ class _Connection:
         """The protocol version in use; MQTT 5 until CONNECT says otherwise."""
         return self._decoder.version or ProtocolVersion.V5
 
+    @property
+    def pending(self) -> bool:
+        """Whether more packets may have come than the last `receive` has returned.
+
+        Then `receive(b"")` goes on with them.
+        """
+        return self._decoder.pending and self.violation is None
+
     def receive(self, data: bytes) -> list[Packet]:
         """The packets that `data` completes and that the rules allow, in order.
 
@@ -307,8 +315,8 @@ class ServerConnection(_Connection):
     """A broker's end of one connection.
 
     `maximum_packet_size` bounds what is held before CONNECT is accepted, in bytes; raise it with
-    `accept_packets_of` afterwards. `maximum_user_properties` is for one packet or will. `runs` is
-    the decoder's.
+    `accept_packets_of` afterwards. `maximum_user_properties` is for one packet or will. `runs` and
+    the bounds after it are the decoder's.
     """
 
     def __init__(
@@ -320,6 +328,9 @@ class ServerConnection(_Connection):
         runs: bool = False,
         maximum_packet_size_later: int | None = None,
         maximum_user_properties: int = MAX_REPETITIONS,
+        packets_at_once: int | None = None,
+        maximum_filters: int | None = None,
+        maximum_request_size: int | None = None,
     ) -> None:
         super().__init__(
             PacketDecoder(
@@ -330,6 +341,9 @@ class ServerConnection(_Connection):
                 maximum_packet_size_later=maximum_packet_size_later,
                 # What else repeats, a client must not send more than once.
                 maximum_repetitions=maximum_user_properties,
+                packets_at_once=packets_at_once,
+                maximum_filters=maximum_filters,
+                maximum_request_size=maximum_request_size,
             ),
             receive_maximum=receive_maximum,
             topic_alias_maximum=topic_alias_maximum,

@@ -40,6 +40,12 @@ from trio_mqtt.protocol.wire import (
 _PUBACK_REASONS = {code: ReasonCode(code) for code in ALLOWED[PacketType.PUBACK]}
 SMALL_READ = 4_096  # bytes; smaller parts of one packet are kept together
 
+# How much one call of `feed` decodes at most, where that is bounded: in 16ths of what a packet
+# costs that comes alone. One in a run costs that much, and so does a byte of properties.
+_PACKET = 16
+_UNBOUNDED = 1 << 62
+_LONGEST_RUN = 4_096  # packets
+
 
 class PacketDecoder:
     """Cuts a byte stream into packets.
@@ -51,7 +57,9 @@ class PacketDecoder:
     `maximum_repetitions` is how often a property may stand in one packet, or in a will.
     `version` may be None at a server: the CONNECT packet sets it. With `runs`, consecutive PUBLISH
     packets that may travel on as they are come as one `PublishRun`, and consecutive PUBACK packets
-    as one `PubAckRun`.
+    as one `PubAckRun`. `packets_at_once` bounds the work of one call: of a read that holds more,
+    the rest is `pending`, and `feed(b"")` goes on with it. `maximum_filters` and
+    `maximum_request_size` bound SUBSCRIBE and UNSUBSCRIBE: topic filters, and bytes.
     """
 
     def __init__(
@@ -63,6 +71,9 @@ class PacketDecoder:
         runs: bool = False,
         maximum_packet_size_later: int | None = None,
         maximum_repetitions: int = MAX_REPETITIONS,
+        packets_at_once: int | None = None,
+        maximum_filters: int | None = None,
+        maximum_request_size: int | None = None,
     ) -> None:
         self.version = version
         self.maximum_packet_size = maximum_packet_size
@@ -81,6 +92,13 @@ class PacketDecoder:
         self._chunks: list[bytes | bytearray] = []
         self._held = 0  # bytes in the chunks
         self.wanted = 0  # bytes without which no further packet is complete
+        self._turn = _UNBOUNDED if packets_at_once is None else packets_at_once * _PACKET
+        # Whether there may be more packets in what has come: the last call had done enough.
+        self.pending = False
+        self._rest = b""
+        self._rest_at = 0
+        self._maximum_filters = maximum_filters
+        self._maximum_request_size = maximum_request_size
 
     def feed(self, data: bytes) -> list[Packet]:
         """The packets that `data` completes, in order.
@@ -90,7 +108,15 @@ class PacketDecoder:
         """
         if self.violation is not None:
             return []
-        if self._held:
+        start = 0
+        if self.pending:
+            rest, self._rest = self._rest, b""
+            if data:
+                data = rest[self._rest_at :] + data
+            else:
+                data, start = rest, self._rest_at
+            self.pending = False
+        elif self._held:
             # Chunks are joined only once the packet that they belong to is whole, so that a large
             # packet is copied once however many reads it takes.
             last = self._chunks[-1]
@@ -111,13 +137,15 @@ class PacketDecoder:
             self._held = 0
         packets: list[Packet] = []
         try:
-            used = self._decode(data, packets)
+            used = self._decode(data, start, packets)
         except RemoteProtocolError as error:
             self.violation = without_frames(error)
             if self.first is PacketType.CONNECT and data[0] >> 4 == PacketType.CONNECT:
                 self.version, self.opening = read_opening(data, self._maximum_repetitions)
             return packets
-        if used < len(data):
+        if self.pending:
+            self._rest, self._rest_at = data, used
+        elif used < len(data):
             rest = data[used:] if used else data
             self._chunks.append(rest)
             self._held = len(rest)
@@ -127,15 +155,17 @@ class PacketDecoder:
         """Nothing more will come: let go of what has come of a packet that has no end."""
         self._chunks.clear()
         self._held = self.wanted = 0
+        self.pending = False
+        self._rest = b""
 
-    def _decode(self, data: bytes, packets: list[Packet]) -> int:
-        """Append the complete packets in `data`; return how many bytes they took."""
+    def _decode(self, data: bytes, position: int, packets: list[Packet]) -> int:
+        """Append the complete packets in `data` from `position` on; return where they end."""
         append = packets.append
         maximum = self.maximum_packet_size
         version = self.version
         is_v5 = version == 5
         end = len(data)
-        position = 0
+        left = self._turn
         runs = self._runs
         if self.first is not None and end and data[0] >> 4 != self.first:
             raise RemoteProtocolError(f"the first packet is not {self.first.name}")
@@ -143,6 +173,11 @@ class PacketDecoder:
             if end - position < 2:
                 self.wanted = 2
                 break
+            if left <= 0:
+                self.wanted = 2
+                self.pending = True
+                break
+            left -= _PACKET
             first = data[position]
             length = data[position + 1]
             body = position + 2
@@ -158,12 +193,15 @@ class PacketDecoder:
                     ReasonCode.PACKET_TOO_LARGE,
                 )
             if stop > end:
+                if first & 0xD0 == 0x80:
+                    self._check_request_size(first, stop - position)  # before it is held
                 self.wanted = stop - position
                 break
             if first == 0x30 and runs:
                 run = self._run(data, position, end)
                 if run is not None:
                     append(run)
+                    left -= len(run)
                     position += len(run.frames)
                     continue
             if first & 0xF0 == 0x30:
@@ -191,6 +229,7 @@ class PacketDecoder:
                     if data[at]:
                         reader = Reader(data, at, stop, self._maximum_repetitions)
                         properties = decode_properties(reader, Carrier.PUBLISH)
+                        left -= reader.position - at
                         at = reader.position
                         check_response_topic(properties)
                     else:
@@ -213,6 +252,7 @@ class PacketDecoder:
                 )
             elif first == 0x40 and length == 2 and runs:
                 stop = self._puback_run(data, position, end, packets)
+                left -= stop - position >> 2
             elif first == 0x40 and length == 2:
                 packet_id = data[body] << 8 | data[body + 1]
                 if packet_id == 0:
@@ -228,6 +268,10 @@ class PacketDecoder:
                 packet_id = data[body] << 8 | data[body + 1]
                 append(PubAck(packet_id, _PUBACK_REASONS[data[body + 2]], NO_PROPERTIES))
             else:
+                if first & 0xD0 == 0x80:
+                    self._check_request_size(first, stop - position)
+                    self._check_number_of_filters(data, first, body, stop)
+                left -= length
                 packet = decode_packet(first, data[body:stop], version, self._maximum_repetitions)
                 append(packet)
                 if self.first is not None:
@@ -240,9 +284,44 @@ class PacketDecoder:
             position = stop
         return position
 
+    def _check_request_size(self, first: int, size: int) -> None:
+        """Raise RemoteProtocolError for a SUBSCRIBE or UNSUBSCRIBE of too many bytes."""
+        maximum = self._maximum_request_size
+        if maximum is not None and size > maximum:
+            raise RemoteProtocolError(
+                f"{PacketType(first >> 4).name} has {size} bytes, of {maximum} at most",
+                ReasonCode.QUOTA_EXCEEDED,
+            )
+
+    def _check_number_of_filters(self, data: bytes, first: int, body: int, stop: int) -> None:
+        """Raise RemoteProtocolError for a SUBSCRIBE or UNSUBSCRIBE of too many topic filters.
+
+        They are only counted: nothing of such a packet is worth decoding.
+        """
+        maximum = self._maximum_filters
+        # Each takes three bytes at least: its length and a character.
+        if maximum is None or stop - body <= 3 * maximum:
+            return
+        at = body + 2
+        if self.version == 5:
+            reader = Reader(data, at, stop)
+            at = reader.variable_byte_integer()
+            at += reader.position
+        options = first >> 4 == PacketType.SUBSCRIBE
+        for _ in range(maximum):
+            if at + 2 > stop:
+                return
+            at += 2 + (data[at] << 8 | data[at + 1]) + options
+        if at < stop:
+            raise RemoteProtocolError(
+                f"{PacketType(first >> 4).name} has more than {maximum} topic filters",
+                ReasonCode.QUOTA_EXCEEDED,
+            )
+
     def _puback_run(self, data: bytes, start: int, end: int, packets: list[Packet]) -> int:
         """Append the run of PUBACK packets that begins at `start`; return where it ends."""
         stop = start + 4
+        end = min(end, start + 4 * _LONGEST_RUN)
         if stop == end and (data[start + 2] or data[start + 3]):
             packets.append(PubAckRun((data[start + 2] << 8 | data[start + 3],)))
             return stop
@@ -285,7 +364,9 @@ class PacketDecoder:
         known = b""
         size = long_lengths = 0
         position = start
-        while end - position > 4 and data[position] == 0x30:
+        for _ in range(_LONGEST_RUN):
+            if end - position <= 4 or data[position] != 0x30:
+                break
             length = data[position + 1]
             body = position + 2
             if length > 127:

@@ -1,0 +1,360 @@
+"""What is done for one client at once, whatever it sends: others have their turn in between."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from tests.broker.conftest import Join
+from tests.broker.raw import V5, V311, Closed
+from trio_mqtt.broker import turns
+from trio_mqtt.broker.batch import Batch
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.turns import PACKETS_AT_ONCE, TURN
+from trio_mqtt.protocol.encoding import encode
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import (
+    Packet,
+    PingReq,
+    PingResp,
+    PubAck,
+    PubComp,
+    Publish,
+    PubRec,
+    PubRel,
+    SubAck,
+    Subscribe,
+    Subscription,
+    UnsubAck,
+    Unsubscribe,
+)
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+LOOKS = 10  # at the clock in one turn
+_counter = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at the clock finds a tenth of a turn gone: so much work is between two of them."""
+    ticks = itertools.count()
+    monkeypatch.setattr(turns, "clock", lambda: next(ticks) * TURN / LOOKS)
+
+
+@asynccontextmanager
+async def watched(done: Callable[[], int]) -> AsyncIterator[list[int]]:
+    """What is done between two passes of a task that only lets others run: of two turns at most.
+
+    Trio runs tasks of one pass in any order. Time stands still meanwhile.
+    """
+    passes: list[int] = []
+
+    async def watch() -> None:
+        before = done()
+        while True:
+            await trio.lowlevel.checkpoint()
+            now = done()
+            passes.append(now - before)
+            before = now
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        yield passes
+        nursery.cancel_scope.cancel()
+
+
+def numbered(kind: Callable[[int], Packet], count: int) -> bytes:
+    return b"".join(encode(kind(1 + number % 900), V5) for number in range(count))
+
+
+REQUESTS: dict[str, tuple[Callable[[int], Packet], type[Packet]]] = {
+    "PINGREQ": (lambda _number: PingReq(), PingResp),
+    "SUBSCRIBE": (lambda number: Subscribe(number, [Subscription(f"s/{number}")]), SubAck),
+    "the same SUBSCRIBE": (lambda number: Subscribe(number, [Subscription("#")]), SubAck),
+    "UNSUBSCRIBE": (lambda number: Unsubscribe(number, ["a"]), UnsubAck),
+    "PUBREL": (PubRel, PubComp),
+}
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+async def test_requests_of_one_read_are_answered_in_turns(
+    join: Join, broker: Broker, kind: str
+) -> None:
+    make, answer = REQUESTS[kind]
+    client = await join("c")
+    sent = 2_000
+    written = broker.statistics
+    size = len(encode(PubComp(1, ReasonCode.PACKET_IDENTIFIER_NOT_FOUND), V5))
+    async with watched(lambda: written.bytes_sent) as passes:
+        await client.send(numbered(make, sent))
+        for _ in range(sent):
+            await client.expect(answer)
+    # None of the answers has fewer than two bytes, or more than SUBACK's.
+    assert max(passes) <= 2 * (LOOKS + 1) * max(size, 6)
+
+
+MESSAGES: dict[str, Callable[[int], Packet]] = {
+    "many topics": lambda number: Publish(f"t/{number}", b"x"),
+    "retained": lambda number: Publish(f"t/{number}", b"x", retain=True),
+    "QoS 1": lambda number: Publish(f"t/{number}", b"x", 1, packet_id=number),
+    "QoS 1 on one topic": lambda number: Publish("t", b"x", 1, packet_id=number),
+    "QoS 2": lambda number: Publish(f"t/{number}", b"x", 2, packet_id=number),
+    "new topics": lambda number: Publish(f"{next(_counter)}", b"x"),
+}
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+async def test_messages_of_one_read_are_routed_in_turns(
+    join: Join, broker: Broker, kind: str
+) -> None:
+    client = await join("c")
+    sent = 900
+    statistics = broker.statistics
+    async with watched(lambda: statistics.messages_received) as passes:
+        await client.send(numbered(MESSAGES[kind], sent))
+        await client.send(encode(PingReq(), V5))
+        while not isinstance(await client.receive(), PingResp):
+            pass
+    assert sum(passes) == sent
+    assert max(passes) <= 2 * PACKETS_AT_ONCE
+    if kind == "new topics":  # each is looked up
+        assert max(passes) <= 2 * (LOOKS + 1) * 1_024 / 30
+    elif kind == "retained":
+        assert max(passes) <= 2 * (LOOKS + 1) * 1_024 / 10
+
+
+async def test_messages_of_one_topic_travel_as_one_batch(
+    join: Join, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a whole read brings in a flood is not taken apart."""
+    client = await join("c")
+    batches: list[int] = []
+    route = broker.router.publish
+
+    def publish(batch: Batch) -> Sequence[Publish]:
+        batches.append(batch.count)
+        return route(batch)
+
+    monkeypatch.setattr(broker.router, "publish", publish)
+    await client.send(encode(Publish("t", b"x" * 70), V5) * 3_000)
+    await client.ping()
+    assert batches == [3_000]
+
+
+@pytest.mark.parametrize("kind", ["SUBSCRIBE", "UNSUBSCRIBE"])
+async def test_the_filters_of_one_packet_are_dealt_with_in_turns(
+    join: Join, broker: Broker, kind: str
+) -> None:
+    client = await join("c")
+    filters = [f"f/{number}" for number in range(500)]
+    statistics = broker.statistics
+    if kind == "UNSUBSCRIBE":
+        await client.subscribe(*filters)
+    async with watched(lambda: statistics.subscriptions) as passes:
+        if kind == "SUBSCRIBE":
+            assert await client.subscribe(*filters) == [ReasonCode.SUCCESS] * 500
+        else:
+            assert await client.unsubscribe(*filters) == [ReasonCode.SUCCESS] * 500
+    assert abs(sum(passes)) == 500
+    assert max(map(abs, passes)) <= 2 * (LOOKS + 1)
+    await broker.publish("f/7", b"x")
+    assert len(await client.messages()) == (kind == "SUBSCRIBE")
+
+
+async def test_suback_comes_before_the_messages_of_its_subscriptions(
+    join: Join, broker: Broker
+) -> None:
+    for number in range(200):
+        await broker.publish(f"f/{number}", b"x", retain=True)
+    client = await join("c")
+    await client.subscribe(*(f"f/{number}" for number in range(200)))
+    assert len(await client.messages()) == 200
+
+
+async def test_a_request_that_is_cut_off_leaves_nothing_half_done(
+    join: Join, broker: Broker
+) -> None:
+    """Another connection takes the session over in the midst of a SUBSCRIBE."""
+    client = await join("c", expiry=100)
+    await broker.publish("f/0", b"kept", retain=True)
+    many = [Subscription(f"f/{number}", 1) for number in range(500)]
+    await client.send(Subscribe(1, many))
+    while not broker.statistics.subscriptions:
+        await trio.lowlevel.checkpoint()
+    again = await join("c", clean_start=False, expiry=100)
+    held = broker.statistics.subscriptions
+    assert held < 500
+    await again.expect_message("f/0", b"kept", 0)
+    await broker.publish("f/0", b"x", qos=1)
+    await again.expect_message("f/0", b"x", 1)
+    assert await again.unsubscribe("f/0") == [ReasonCode.SUCCESS]
+    assert broker.statistics.subscriptions == held - 1
+
+
+@pytest.mark.parametrize("count", [5, 3_000])
+async def test_nothing_is_done_for_a_session_that_was_taken_over(
+    join: Join, broker: Broker, count: int
+) -> None:
+    first = await join("c", expiry=100)
+
+    def subscribe(number: int) -> Packet:
+        return Subscribe(number, [Subscription(f"a/{next(_counter)}")])
+
+    await first.send(numbered(subscribe, count))
+    second = await join("c", clean_start=False, expiry=100)
+    held = broker.statistics.subscriptions
+    if count == 5:
+        assert held == 5
+    else:
+        assert held < count
+    await trio.sleep(1)
+    await second.ping()
+    assert broker.statistics.subscriptions == held
+    answers = [packet for packet in await first.drain() if isinstance(packet, SubAck)]
+    assert len(answers) == held
+
+
+async def test_a_message_is_acknowledged_in_the_turn_in_which_it_is_routed(
+    join: Join, broker: Broker
+) -> None:
+    watcher = await join("w", expiry=100)
+    await watcher.subscribe("#", qos=1)
+    client = await join("c", expiry=100)
+
+    def publish(number: int) -> Packet:
+        return Publish(f"{next(_counter)}", b"x", 1, packet_id=number)
+
+    await client.send(numbered(publish, 900))
+    while not broker.statistics.messages_received:
+        await trio.lowlevel.checkpoint()
+    routed = broker.statistics.messages_received
+    assert 0 < routed < 900
+    acknowledged = [packet.packet_id for packet in await client.drain()
+                    if isinstance(packet, PubAck)]  # fmt: skip
+    assert acknowledged == list(range(1, 901))
+    assert len(await watcher.take()) == 900
+
+
+# -- a bound on filters in one packet -------------------------------------------------------------
+
+
+class TestWithFewFilters:
+    @pytest.fixture
+    def limits(self) -> Limits:
+        return Limits(maximum_filters_at_once=10, maximum_request_size=1_000)
+
+    @pytest.mark.parametrize("packet", [
+        Subscribe(1, [Subscription("a")] * 11), Unsubscribe(1, ["a"] * 11),
+        Subscribe(1, [Subscription("a" * 1_000)]), Unsubscribe(1, ["a" * 1_000]),
+    ])  # fmt: skip
+    @pytest.mark.parametrize("version", [V311, V5])
+    async def test_a_request_beyond_it_ends_the_connection(
+        self, join: Join, broker: Broker, version: ProtocolVersion, packet: Packet
+    ) -> None:
+        client = await join("c", version)
+        await client.subscribe(*(["b"] * 10))
+        await client.send(packet)
+        await client.expect_disconnect(ReasonCode.QUOTA_EXCEEDED)
+        assert broker.statistics.subscriptions == 0
+
+
+# -- retained messages ----------------------------------------------------------------------------
+
+
+async def test_retained_messages_are_looked_for_in_turns(join: Join, broker: Broker) -> None:
+    """Many filters over many messages, none of which matches: one client's search is no wait."""
+    for number in range(3_000):
+        await broker.publish(f"r/{number}/x/y", b"x", retain=True)
+    visited = 0
+    search = broker.retained.search
+
+    def counted(topic_filter: str):  # type: ignore[no-untyped-def]
+        nonlocal visited
+        for found in search(topic_filter):
+            visited += 1  # STEP nodes
+            yield found
+
+    broker.retained.search = counted  # type: ignore[method-assign]
+    client = await join("c")
+    async with watched(lambda: visited) as passes:
+        await client.subscribe(*(f"r/+/+/nothing{number}" for number in range(20)))
+        (session,) = broker.sessions.all()
+        while any(one._search for one in session.subscriptions.values()):
+            await trio.lowlevel.checkpoint()
+    assert sum(passes) > 20 * 6_000 / 32 - 40
+    # What a SUBSCRIBE begins, and what goes on of the searches before.
+    assert max(passes) <= 6 * (LOOKS + 1)
+    await client.expect_nothing()
+
+
+async def test_what_is_stored_while_they_are_looked_for_comes_once(
+    join: Join, broker: Broker
+) -> None:
+    """Retained messages are those of the moment of SUBSCRIBE; what follows comes as itself."""
+    for number in range(2_000):
+        await broker.publish(f"r/{number}", b"old", retain=True)
+    client = await join("c")
+    await client.send(Subscribe(1, [Subscription("r/#")]))
+    await client.expect(SubAck)
+    await broker.publish("r/1999", b"new", retain=True)
+    await broker.publish("r/more", b"new", retain=True)
+    await broker.publish("r/1998", b"", retain=True)
+    found = await client.messages(1)
+    assert [m.payload for m in found if m.topic == "r/1999"] == [b"new"]
+    assert [(m.payload, m.retain) for m in found if m.topic == "r/more"] == [(b"new", False)]
+    assert [m.payload for m in found if m.topic == "r/1998"] == [b""]
+    assert len({m.topic for m in found}) == len(found) == 2_001
+    # In order: what was retained before what came later.
+    assert [m.retain for m in found] == sorted((m.retain for m in found), reverse=True)
+
+
+async def test_a_second_subscribe_begins_the_search_anew(join: Join, broker: Broker) -> None:
+    for number in range(2_000):
+        await broker.publish(f"r/{number}", b"old", retain=True)
+    client = await join("c")
+    await client.send(*(Subscribe(number, [Subscription("r/#")]) for number in (1, 2, 3)))
+    found = await client.messages(1)
+    assert {m.topic for m in found} == {f"r/{number}" for number in range(2_000)}
+    assert len(found) < 3 * 2_000
+    assert broker.sessions.all()[0].retained_waiting == 0
+
+
+async def test_a_search_goes_on_with_the_next_connection(join: Join, broker: Broker) -> None:
+    for number in range(2_000):
+        await broker.publish(f"r/{number}", b"old", retain=True)
+    client = await join("c", expiry=100)
+    await client.subscribe("r/#")
+    await client.drop()
+    again = await join("c", clean_start=False, expiry=100)
+    rest = {message.topic for message in await again.messages(1)}
+    assert rest >= {f"r/{number}" for number in range(1_500, 2_000)}
+    await again.subscribe("r/#")
+    assert len(await again.messages(1)) == 2_000
+
+
+async def test_an_answer_is_nothing_after_the_end(join: Join) -> None:
+    """A client that says goodbye after a flood has all of it answered."""
+    client = await join("c")
+    await client.send(numbered(lambda _number: PingReq(), 2_000) + b"\xe0\x00")
+    answers = 0
+    while not isinstance(packet := await client.receive(), Closed):
+        assert isinstance(packet, PingResp)
+        answers += 1
+    assert answers == 2_000
+
+
+async def test_a_handshake_of_qos_2_goes_on_through_turns(join: Join, broker: Broker) -> None:
+    client = await join("c")
+    await client.send(
+        numbered(lambda number: Publish("t", b"x", 2, packet_id=number), 900)
+        + numbered(PubRel, 900)
+    )
+    kinds = [type(packet) for packet in await client.drain(1)]
+    assert kinds == [PubRec] * 900 + [PubComp] * 900
+    assert broker.statistics.messages_received == 900
