@@ -44,7 +44,10 @@ SMALL_READ = 4_096  # bytes; smaller parts of one packet are kept together
 # costs that comes alone. One in a run costs that much, and so does a byte of properties.
 _PACKET = 16
 _UNBOUNDED = 1 << 62
-_LONGEST_RUN = 4_096  # packets
+# Packets in a run at most, where they are as long as the first one or as the likely size, in bytes:
+# comparing places costs less than counting packets.
+_LONGEST_RUN = 4_096
+_LIKELY_SIZE = 64
 
 
 class PacketDecoder:
@@ -364,9 +367,8 @@ class PacketDecoder:
         known = b""
         size = long_lengths = 0
         position = start
-        for _ in range(_LONGEST_RUN):
-            if end - position <= 4 or data[position] != 0x30:
-                break
+        last = end - 5
+        while position <= last and data[position] == 0x30:
             length = data[position + 1]
             body = position + 2
             if length > 127:
@@ -384,6 +386,8 @@ class PacketDecoder:
                 known = self._known
                 if size == 2:
                     break  # no topic: it needs an alias, which it cannot have here
+                longest = (_LONGEST_RUN - 1) * min(stop - start, _LIKELY_SIZE)
+                last = min(last, start + longest)
             elif not data.startswith(known, body):
                 break
             at = body + size
