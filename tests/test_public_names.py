@@ -32,6 +32,12 @@ PUBLIC = """
 NAMES = PUBLIC.split()
 
 
+# What a program may call of a broker.
+BROKER = """
+    close entrances events handle limits listeners options publish redirect reload
+    rules_changed statistics url urls watch
+"""
+
 # What the module needs itself.
 OWN = {"annotations", "import_module", "TYPE_CHECKING"}
 
@@ -79,6 +85,12 @@ def test_a_client_does_not_load_the_broker() -> None:
     loaded = subprocess.check_output([sys.executable, "-c", program], text=True).split()
     assert "trio_mqtt.client.client" in loaded
     assert [name for name in loaded if name.startswith(("trio_mqtt.broker", "trio."))] == []
+
+
+def test_a_broker_shows_what_programs_may_call() -> None:
+    shown = [name for name in dir(trio_mqtt.Broker) if not name.startswith("_")]
+    assert shown == BROKER.split()
+    assert all(inspect.getdoc(getattr(trio_mqtt.Broker, name)) for name in shown)
 
 
 def test_every_public_name_says_what_it_is_for() -> None:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.authentication import AuthenticationExchange as AuthenticationExchange
     from trio_mqtt.broker.authentication import AuthenticationRefused as AuthenticationRefused
     from trio_mqtt.broker.authentication import Authenticator as Authenticator
-    from trio_mqtt.broker.broker import Broker as Broker
     from trio_mqtt.broker.events import BrokerEvent as BrokerEvent
     from trio_mqtt.broker.events import ClientConnected as ClientConnected
     from trio_mqtt.broker.events import ClientDisconnected as ClientDisconnected
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.events import Subscribed as Subscribed
     from trio_mqtt.broker.events import Unsubscribed as Unsubscribed
     from trio_mqtt.broker.events import Watch as Watch
+    from trio_mqtt.broker.face import Broker as Broker
     from trio_mqtt.broker.limits import Limits as Limits
     from trio_mqtt.broker.options import BrokerOptions as BrokerOptions
     from trio_mqtt.broker.options import SharedStrategy as SharedStrategy
@@ -135,7 +135,7 @@ _HOMES = {
     "AuthenticationExchange": "broker.authentication",
     "AuthenticationRefused": "broker.authentication",
     "Authenticator": "broker.authentication",
-    "Broker": "broker.broker",
+    "Broker": "broker.face",
     "BrokerEvent": "broker.events",
     "ClientConnected": "broker.events",
     "ClientDisconnected": "broker.events",

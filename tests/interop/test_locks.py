@@ -43,7 +43,7 @@ class Locked:
         self._portal.call(self.broker.reload)
 
     def retained(self) -> list[str]:
-        return self._portal.call(lambda: [m.topic for m, *_ in self.broker.retained.all()])
+        return self._portal.call(lambda: [m.topic for m, *_ in self.broker._core.retained.all()])
 
     def publish(self, topic: str, payload: str) -> None:
         self._portal.call(self.broker.publish, topic, payload)

@@ -214,7 +214,7 @@ async def test_guesses_of_sockets_that_were_closed_are_not_hashed(reset: bool) -
             for number, stream in enumerate(sockets):
                 connect = Connect(f"c{number}", username="alice", password=b"x")
                 await stream.send_all(encode(connect, V5))
-            checks = broker.locks.password_checks
+            checks = broker._core.locks.password_checks
             await until(lambda: len(checks) == 19)
             for stream in sockets:
                 if reset:

@@ -35,7 +35,7 @@ async def test_all_are_served_on_one_port(
             stream = await dial_websocket(stream)
         client = await greet(stream)
         await exchange(client, "t")
-        (connection,) = broker._connections
+        (connection,) = broker._core._connections
         assert connection.stream.origin.is_encrypted == within_tls
         await client.stream.aclose()
 

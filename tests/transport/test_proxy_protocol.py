@@ -126,7 +126,7 @@ async def test_the_broker_knows_clients_by_what_a_trusted_proxy_says(
         for byte in header:
             await stream.send_all(bytes([byte]))
         client = await greet(stream)
-        (connection,) = broker._connections
+        (connection,) = broker._core._connections
         found = connection.stream.origin.peer
         assert found.startswith("127.0.0.1:") if peer is None else found == peer
         await client.stream.aclose()
@@ -160,7 +160,7 @@ async def test_the_word_of_others_does_not_count() -> None:
         assert await until_end(liar) == b""
         await liar.aclose()
         client = await greet(await dial(broker.url))
-        (connection,) = broker._connections
+        (connection,) = broker._core._connections
         assert connection.stream.peer.startswith("127.0.0.1:")
         await client.stream.aclose()
 
@@ -175,7 +175,7 @@ async def test_a_proxy_may_stand_before_tls(certificates: Certificates) -> None:
         stream = await dial_tls(broker.url, certificates.trusting())
         await stream.transport_stream.send_all(GOOD[0][0])  # type: ignore[attr-defined]
         client = await greet(stream)
-        (connection,) = broker._connections
+        (connection,) = broker._core._connections
         assert connection.stream.peer == "1.2.3.4:1000"
         assert connection.stream.origin.is_encrypted
         await client.stream.aclose()

@@ -27,7 +27,7 @@ from tests.transport.dialing import (
     until_end,
 )
 from trio_mqtt import Limits, Listen, ListenError, Origin, ServerTls
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.face import Broker
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Connect, Publish
@@ -46,7 +46,7 @@ async def broker_with(
 
 async def origin_of(broker: Broker, client: Raw) -> Origin:
     await client.ping()
-    (connection,) = broker._connections
+    (connection,) = broker._core._connections
     return connection.stream.origin
 
 

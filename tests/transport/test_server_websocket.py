@@ -53,7 +53,7 @@ async def test_messages_go_both_ways_within_tls(certificates: Certificates) -> N
         stream = await dial_tls(broker.url, certificates.trusting())
         client = await greet(await dial_websocket(stream))
         await exchange(client, "t")
-        (connection,) = broker._connections
+        (connection,) = broker._core._connections
         assert connection.stream.origin.is_encrypted
         await client.stream.aclose()
         await gone(broker)
@@ -208,7 +208,7 @@ async def test_a_client_that_pings_and_does_not_read_is_not_answered_without_end
     async with trio_mqtt.open_broker(LOCAL) as broker:
         websocket = await dial_websocket(await dial(broker.url))
         await greet(websocket)
-        (connection,) = broker._connections
+        (connection,) = broker._core._connections
         with trio.move_on_after(0.5):
             for _ in range(200):
                 await websocket.stream.send_all(frame(b"x" * 125, PING) * 500)
@@ -356,7 +356,7 @@ async def test_the_word_of_trusted_proxies_counts(
     async with trio_mqtt.open_broker(Listen(LOCAL, trusted_proxies=proxies)) as broker:
         opening = request(X_Forwarded_For=header)
         client = await greet(await dial_websocket(await dial(broker.url), opening))
-        (connection,) = broker._connections
+        (connection,) = broker._core._connections
         found = connection.stream.origin.peer
         assert connection.stream.peer == found
         assert found.startswith("127.0.0.1:") if peer is None else found == peer

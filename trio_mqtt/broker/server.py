@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 import trio
 
 from trio_mqtt.broker.authentication import Authenticator
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.broker import Broker as Core
+from trio_mqtt.broker.face import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Persistence
@@ -67,7 +68,7 @@ async def open_broker(
         parse_listen(listener) if isinstance(listener, str) else named_by_socket(listener)
         for listener in listeners or (DEFAULT_URL,)
     ]
-    broker = Broker(
+    broker = Core(
         limits or Limits(),
         options,
         authenticators=authenticators,
@@ -84,7 +85,7 @@ async def open_broker(
         broker.listeners = tuple(listener.listen for listener in opened)
         broker.on_reload += (listener.prepare_reload for listener in opened)
         async with running(broker, opened, storage):
-            yield broker
+            yield Broker(broker)
     finally:
         for listener in opened:
             listener.close()
@@ -92,7 +93,7 @@ async def open_broker(
 
 @asynccontextmanager
 async def running(
-    broker: Broker, listeners: Sequence[Listener] = (), storage: Storage | None = None
+    broker: Core, listeners: Sequence[Listener] = (), storage: Storage | None = None
 ) -> AsyncIterator[trio.Nursery]:
     """The broker's tasks, and the nursery for them: they end only after the clients were told.
 
@@ -126,7 +127,7 @@ async def running(
 
 
 async def _run_tasks(
-    broker: Broker, listeners: Sequence[Listener], task_status: trio.TaskStatus[trio.Nursery]
+    broker: Core, listeners: Sequence[Listener], task_status: trio.TaskStatus[trio.Nursery]
 ) -> None:
     # Whoever cancels the broker cancels its user; these serve on until the clients were told.
     with trio.CancelScope(shield=True):
@@ -164,18 +165,19 @@ async def serve(
                 await reload(broker)
 
 
-async def reload(broker: Broker) -> bool:
+async def reload(broker: Broker | Core) -> bool:
     """Read the broker's files again; where that fails, say so, and go on as before.
 
     Whether it was done.
     """
+    core = broker if isinstance(broker, Core) else broker._core  # noqa: SLF001  # its other half
     try:
-        await broker.reload()
+        await core.reload()
     except (ConfigurationError, ListenError) as error:
         logger.error(  # noqa: TRY400  # a sentence says it all
             "%s The settings stay as they were. %s", error, _OLD
         )
-        broker.remind(f"The files could not be read when that was asked for: {error} {_OLD}")
+        core.remind(f"The files could not be read when that was asked for: {error} {_OLD}")
         return False
     logger.info("The settings were read again.")
     return True
