@@ -7,17 +7,23 @@ from collections.abc import Callable
 
 from tmqtt.escaping import escape, escape_payload
 from tmqtt.output import Output, encoded
+from tmqtt.sizes import size_in_words
 
 # The line for a topic, a payload, and whether it was retained.
 LineOf = Callable[[str, bytes, bool], bytes]
 
 _SHOWN = 10_000  # characters of a payload that a terminal shows
+_PREVIEW = 3  # lines of the terminal up to which a payload is shown whole where a preview is wanted
+_LEAST = 10  # cells of a preview
 
 
-def lines_for(output: Output, *, with_topic: bool) -> LineOf:
-    """How messages are printed to `output`: in a terminal always with time and topic."""
+def lines_for(output: Output, *, with_topic: bool, preview: bool = False) -> LineOf:
+    """How messages are printed to `output`: in a terminal always with time and topic.
+
+    A `preview` of a large payload is one line of the terminal, with its size.
+    """
     if output.is_terminal:
-        return _lines_for_people()
+        return _lines_for_people(preview=preview)
     return _raw_with_topic if with_topic else _raw
 
 
@@ -29,19 +35,27 @@ def _raw_with_topic(topic: str, payload: bytes, _retained: bool) -> bytes:
     return b"%s %s\n" % (os.fsencode(topic), payload)
 
 
-def _lines_for_people() -> LineOf:
+def _lines_for_people(*, preview: bool) -> LineOf:
     from tmqtt import looks  # Rich: not needed in a pipe
+    from tmqtt.payload_view import length, wrap
 
     painter = looks.Painter()
 
     def line(topic: str, payload: bytes, retained: bool) -> bytes:
-        parts = [
-            looks.clock(),
-            (escape(topic), looks.TOPIC),
-            (f" {escape_payload(payload, _SHOWN)}", looks.PLAIN),
-        ]
-        if retained:
-            parts.append((" (retained)", looks.NOTE))
+        parts = [looks.clock(), (escape(topic), looks.TOPIC)]
+        notes = ["retained"] * retained
+        width = painter.width
+        if preview and len(payload) > _PREVIEW * width:
+            notes = [size_in_words(len(payload)), *notes]
+            end = f"… ({', '.join(notes)})"
+            room = max(width - length(parts) - len(end) - 2, _LEAST)
+            head = escape(payload[: 4 * room].decode(errors="surrogateescape"))
+            shown = next(wrap([(head, looks.PLAIN)], room))
+            parts += [(" ", looks.PLAIN), *shown, (end, looks.NOTE)]
+        else:
+            parts.append((f" {escape_payload(payload, _SHOWN)}", looks.PLAIN))
+            if notes:
+                parts.append((f" ({notes[0]})", looks.NOTE))
         return encoded(painter.paint(parts) + "\n")
 
     return line

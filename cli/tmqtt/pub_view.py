@@ -21,7 +21,6 @@ _CLEAR_LINE = "\r\x1b[2K"
 _TICK = 0.1  # seconds between two looks
 _LINES_A_SECOND = 20  # messages shown: more than that nobody reads
 _ROUND_TRIPS = 1_000  # the last ones, of which the median is shown
-_SHOWN = 10_000  # characters of a payload
 _BAR = 30  # columns at most
 _SMALLEST_BAR = 8
 
@@ -101,7 +100,7 @@ class _Live(PubView):
 
         super().__init__(options, terminal)
         self._painter: Painter = Painter()
-        self._line = lines_for(terminal.output, with_topic=True)
+        self._line = lines_for(terminal.output, with_topic=True, preview=True)
         self._redraws = self._painter.can_redraw and not options.is_single
         self._waiting: list[bytes] = []
         self._second = 0

@@ -27,6 +27,14 @@ def parse_size(text: str) -> int:
     return size
 
 
+def size_in_words(count: int) -> str:
+    """A size for people, in the units that `parse_size` takes: `10 MB`, `4.1 KB`, `1 byte`."""
+    for unit, size in (("MB", 1_000_000), ("KB", 1_000)):
+        if count >= size:
+            return f"{count / size:,.1f}".removesuffix(".0") + f" {unit}"
+    return f"{count} byte{'' if count == 1 else 's'}"
+
+
 def parse_rate(text: str) -> float:
     """Times a second. Raises ValueError, whose text shows a right one."""
     found = _RATE.fullmatch(text)
