@@ -28,7 +28,7 @@ def test_a_pipe_gets_one_snapshot(url: str) -> None:
     lines = top.out.text.splitlines()
     assert lines[0].startswith("trio-mqtt version ")
     assert f" at {url}  up " in lines[0]
-    assert "subscriptions   1" in lines
+    assert "subscriptions   1 · 0 shared" in lines
     assert b"\x1b" not in top.out.data
     assert top.err.data == b""
 

@@ -28,6 +28,11 @@ Encodings = tuple[list[Encoded], bytes | None]
 _NO_ENTRIES: list[Encoded] = []
 
 
+# Bytes that a batch occupies, and each of its messages, beside the packets: one by one or in a run.
+BATCH = 400
+MESSAGE = 160
+RUN_MESSAGE = 40
+
 # A batch may wait for thousands of clients, each with its own identifiers or at its own second of
 # the expiry interval: remembering the encodings for all of them would cost a copy for each.
 KEPT_ENCODINGS = 8
@@ -64,7 +69,7 @@ class Batch:
         if isinstance(messages, PublishRun):
             self._run: PublishRun | None = messages
             self._messages: Sequence[Publish] = ()
-            self.size = len(messages.frames)
+            self.size = BATCH + len(messages.frames) + RUN_MESSAGE * count
             self.payload_size = messages.payload_size
             self.topic = messages.topic
         else:
@@ -83,7 +88,7 @@ class Batch:
                     self._highest_qos = message.qos
                 if message.properties and "message_expiry_interval" in message.properties:
                     self.expires = True
-            self.size = size
+            self.size = BATCH + size + MESSAGE * count
             self.payload_size = payloads
             if count == 1:
                 self.topic = messages[0].topic

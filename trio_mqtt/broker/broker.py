@@ -27,6 +27,7 @@ from trio_mqtt.broker.connection import NOT_PERMITTED, Connection
 from trio_mqtt.broker.events import Watch, Watchers
 from trio_mqtt.broker.limits import Limits, check_limit
 from trio_mqtt.broker.locks import Locks
+from trio_mqtt.broker.memory import Memory
 from trio_mqtt.broker.options import BrokerOptions, check_reference
 from trio_mqtt.broker.refusals import RefusalLog, RefusedAction
 from trio_mqtt.broker.retained import RetainedMessages
@@ -89,6 +90,7 @@ class Broker:
         self.retained = RetainedMessages(
             limits.maximum_retained_messages, limits.maximum_retained_bytes
         )
+        self.memory = Memory(limits.maximum_unfinished_bytes)
         self.locks = Locks(security or Security(), limits, RefusalLog(self.timers))
         # Whoever looks for retained messages does so for one turn, then it is the next one's.
         self.searching = trio.Lock()

@@ -73,6 +73,7 @@ Answer = PubAck | PubRec | PubRel | PubComp | SubAck | UnsubAck
 NOT_PERMITTED = ReasonCode.NOT_AUTHORIZED, "the client may not publish to this topic"
 STEPS_TO_KEEP = 8  # of routing, as which keeping a message counts
 LONG_RUN = 64  # packets
+COUNTED = 4_096  # bytes of an unfinished packet, from which on it counts
 SIGN_OF_LIFE = 1_000  # bytes in one read that keep a client alive though they end no packet
 
 
@@ -137,6 +138,7 @@ class Connection:
         self._waited_for = False  # somebody is parked there
         self._acks = Acknowledgements(self)
         self._searches: trio.Semaphore | None = None
+        self._counted = False  # part of a packet has come that the broker counts
         self.turn = Turn()
         # What is left to do for the packet at which the last turn ended.
         self._begun: Iterator[None] | None = None
@@ -409,9 +411,28 @@ class Connection:
                 return
             statistics.bytes_received += len(data)
             packets = receive(data)
+            if (protocol.unfinished > COUNTED or self._counted) and not self.count_unfinished():
+                return
             # Bytes of a packet that does not end are no sign of life; yet a large one takes long.
             if packets or len(data) >= SIGN_OF_LIFE:
                 self._last_received = current_time()
+
+    def count_unfinished(self) -> bool:
+        """Have the broker know how much has come of a packet that is not whole yet.
+
+        False if there is no room for it: then the connection has ended.
+        """
+        held = self.protocol.unfinished
+        if held > COUNTED or self._counted:
+            self._counted = held > COUNTED
+            self.broker.memory.receiving(self, held if self._counted else 0)
+        return not self.ended
+
+    def give_up_unfinished(self) -> None:
+        """The broker has no room for what has come of a packet: let go of it, and end."""
+        self._counted = False
+        self.protocol.forget_unfinished()
+        self.end(ReasonCode.QUOTA_EXCEEDED, "too many packets are unfinished at this broker")
 
     def process(self, packets: Sequence[Packet | Refused], session: Session, start: int = 0) -> int:
         """Do what the packets from `start` on ask for, in order, until the turn is over.
@@ -677,6 +698,7 @@ class Connection:
         if self._expiry is not None:
             self._expiry.cancel()
         self.protocol.forget_unfinished()
+        self.count_unfinished()
         session = self.session
         if session is not None:
             self.broker.sessions.release(self, session)
@@ -698,11 +720,6 @@ class Connection:
         del self.writer, self.requests, self._acks
 
     # -- the client's receive maximum -----------------------------------------------------------
-
-    async def wait_for_quota(self, session: Session) -> None:
-        """Wait until the client's receive maximum allows another message (§4.9)."""
-        while session.sender.quota <= 0:
-            await self.quota_change()
 
     async def quota_change(self) -> None:
         """Wait until an acknowledgement has given back some of the quota."""

@@ -43,6 +43,8 @@ async def receive_first(connection: Connection) -> list[Packet]:
             return []
         connection.broker.statistics.bytes_received += len(data)
         packets = connection.protocol.receive(data)
+        if not connection.count_unfinished():
+            return []
         if packets:
             return packets
         if connection.protocol.violation is not None:

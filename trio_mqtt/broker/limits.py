@@ -56,6 +56,9 @@ class Limits:
     maximum_connect_size: int = 128 * 1024
     # One packet; told to MQTT 5 clients as Maximum Packet Size (§3.2.2.3.6).
     maximum_packet_size: int = 16 * MIB
+    # What has come of all packets that are not whole yet. Beyond it a large one is given up, first
+    # one that does not go on; its client is told that the quota is exceeded, and disconnected.
+    maximum_unfinished_bytes: int = 256 * MIB
     # User properties of one packet or will: more is an attack, not an application. Who sends more
     # is told the number, and disconnected.
     maximum_user_properties: int = 1_000
@@ -67,6 +70,8 @@ class Limits:
     client_topic_alias_maximum: int = 32
     # QoS 1 and 2 messages in flight to one client; small devices have small buffers.
     maximum_in_flight: int = 128
+    # And their bytes: beyond it, the next one waits for an acknowledgement. One always goes.
+    maximum_in_flight_bytes: int = 32 * MIB
     # Levels in a topic name or filter: deeper ones are attacks on the matching.
     maximum_topic_levels: int = 128
     # Topic filters in one SUBSCRIBE or UNSUBSCRIBE, and its bytes: each filter costs a search.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.batch import size_of
 from trio_mqtt.protocol.delivery import Receiver, Sender
 from trio_mqtt.protocol.packets import Publish, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -76,6 +77,12 @@ class Session:
         self._released = trio.Event()
         # What happens next while no connection has the session: its will is due, or it expires.
         self._timer: Timer | None = None
+
+    def bytes_in_flight(self) -> int:
+        """The bytes of what was sent and is not acknowledged yet."""
+        sender = self.sender
+        unacknowledged = [item for _, item in sender.in_flight.values()]
+        return sum(size_of(item[0]) for item in (*unacknowledged, *sender.released.values()))
 
     async def attach(self, connection: Connection) -> None:
         """Make `connection` the session's own, once the one before has let go of it.

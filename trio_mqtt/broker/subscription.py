@@ -18,7 +18,7 @@ from trio_mqtt.broker.activity import (
     MessageDelivered,
     MessagesDropped,
 )
-from trio_mqtt.broker.batch import JOIN, Batch, size_of
+from trio_mqtt.broker.batch import JOIN, MESSAGE, Batch, size_of
 from trio_mqtt.broker.turns import Turn
 from trio_mqtt.protocol import packets
 from trio_mqtt.protocol.topics import parse_shared
@@ -71,8 +71,8 @@ class Subscription:
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
     __slots__ = ("_at", "_current", "_decided", "_followers", "_found", "_idle", "_incoming",
-                 "_limits", "_outgoing", "_search", "_statistics", "_waiting", "closed", "group",
-                 "is_served", "resting", "serial", "session", "shared_filter", "target",
+                 "_large", "_limits", "_outgoing", "_search", "_statistics", "_waiting", "closed",
+                 "group", "is_served", "resting", "serial", "session", "shared_filter", "target",
                  "topic_filter")  # fmt: skip
 
     def __init__(
@@ -91,6 +91,9 @@ class Subscription:
         self.shared_filter = topic_filter if parse_shared(topic_filter) else ""
         self.group: SharedGroup | None = None  # the router's to set, where it is shared
         self._limits = limits
+        # Bytes up to which a message may go without a look at what is in flight: as many of that
+        # size as may be are half of what may be.
+        self._large = limits.maximum_in_flight_bytes // (2 * limits.maximum_in_flight)
         self._statistics = statistics
         self._followers = followers
         # Every batch holds at least one message, so the bounds on queued messages and on retained
@@ -165,6 +168,7 @@ class Subscription:
             or connection.writer.congested
             or connection.asks_delivery
             or session.sender.quota < batch.count
+            or batch.size > self._large
         ):
             return False
         session.queued_messages += batch.count
@@ -192,14 +196,14 @@ class Subscription:
             if (
                 (qos == 0 and away)
                 or (count + 1) * share > limits.maximum_queued_messages
-                or (size + size_of(message)) * share > limits.maximum_queued_bytes
+                or (size + size_of(message) + MESSAGE) * share > limits.maximum_queued_bytes
             ):
                 if not (qos == 0 and away):
                     self._drop(QUEUE_FULL)
                 continue
             fitting.append(message)
             count += 1
-            size += size_of(message)
+            size += size_of(message) + MESSAGE
         if not fitting:
             return None
         return batch if len(fitting) == batch.count else batch.part(fitting)
@@ -371,9 +375,14 @@ class Subscription:
                 writer.write(ready[0] if len(ready) == 1 else b"".join(ready))
                 ready.clear()  # who waits for more must not hold what was sent
             if self._current is not None:
-                await connection.wait_for_quota(self.session)
+                await connection.quota_change()
             elif size >= JOIN:
                 await trio.lowlevel.checkpoint()  # others have something to send too
+
+    def _has_room_in_flight(self, size: int) -> bool:
+        """Whether a message of so many bytes may be sent before others are acknowledged."""
+        in_flight = self.session.bytes_in_flight()
+        return not in_flight or in_flight + size <= self._limits.maximum_in_flight_bytes
 
     def _drop(self, reason: str) -> None:
         """A message will not reach the client."""
@@ -521,7 +530,8 @@ class Subscription:
             if maximum is not None and len(before) + 2 + len(after) > maximum:
                 self._drop_at(batch, index)
                 continue
-            if sender.quota <= 0:
+            length = len(before) + len(after)
+            if sender.quota <= 0 or (length > self._large and not self._has_room_in_flight(length)):
                 self._at = index
                 statistics.messages_sent += sent
                 return size
@@ -533,7 +543,7 @@ class Subscription:
             if aliases is not None:
                 before, after = aliases.parts(message.topic, before, after, maximum)
             ready += before, packet_id.to_bytes(2, "big"), after
-            size += len(before) + len(after)
+            size += length
             sent += 1
             if followed:
                 self._tell_delivered((message,))

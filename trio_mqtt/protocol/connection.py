@@ -165,6 +165,11 @@ class _Connection:
                 break
         return packets
 
+    @property
+    def unfinished(self) -> int:
+        """The bytes that have come of a packet which is not whole yet."""
+        return self._decoder.held
+
     def forget_unfinished(self) -> None:
         """Nothing more is received: let go of what has come of a packet that has no end."""
         self._decoder.forget_unfinished()

@@ -93,7 +93,7 @@ class PacketDecoder:
         self._known = b""
         self._topic = ""
         self._chunks: list[bytes | bytearray] = []
-        self._held = 0  # bytes in the chunks
+        self.held = 0  # bytes in the chunks, of a packet that is not whole yet
         self.wanted = 0  # bytes without which no further packet is complete
         self._turn = _UNBOUNDED if packets_at_once is None else packets_at_once * _PACKET
         # Whether there may be more packets in what has come: the last call had done enough.
@@ -119,7 +119,7 @@ class PacketDecoder:
             else:
                 data, start = rest, self._rest_at
             self.pending = False
-        elif self._held:
+        elif self.held:
             # Chunks are joined only once the packet that they belong to is whole, so that a large
             # packet is copied once however many reads it takes.
             last = self._chunks[-1]
@@ -132,12 +132,12 @@ class PacketDecoder:
                 last += data
             else:
                 self._chunks.append(data)
-            self._held += len(data)
-            if self._held < self.wanted:
+            self.held += len(data)
+            if self.held < self.wanted:
                 return []
             data = b"".join(self._chunks)
             self._chunks.clear()
-            self._held = 0
+            self.held = 0
         packets: list[Packet] = []
         try:
             used = self._decode(data, start, packets)
@@ -151,13 +151,13 @@ class PacketDecoder:
         elif used < len(data):
             rest = data[used:] if used else data
             self._chunks.append(rest)
-            self._held = len(rest)
+            self.held = len(rest)
         return packets
 
     def forget_unfinished(self) -> None:
         """Nothing more will come: let go of what has come of a packet that has no end."""
         self._chunks.clear()
-        self._held = self.wanted = 0
+        self.held = self.wanted = 0
         self.pending = False
         self._rest = b""
 
