@@ -79,6 +79,14 @@ class Limits:
     maximum_request_size: int = 256 * 1024
     # Subscriptions of one session: each has a channel and a task.
     maximum_subscriptions: int = 10_000
+    # Bytes of the topic filters of one session, with what the tree keeps of each level.
+    maximum_subscription_bytes: int = 16 * MIB
+    # Nodes of the tree of filters that wildcards may lead one topic to, beside one for each of its
+    # levels: by the filters of one session, and by all. Each way of placing wildcards in a filter
+    # counts once, however many filters have it: `sensors/+/state` and `lights/+/state` are two
+    # nodes, `L+` and `L+L`. Ten thousand devices need a handful; only attacks need thousands.
+    maximum_wildcard_paths_per_session: int = 1_000
+    maximum_wildcard_paths: int = 5_000
     # Messages that wait for one session, connected or not. QoS 0 may fill half of it: QoS 1 and 2
     # have promised more.
     maximum_queued_messages: int = 100_000

@@ -234,14 +234,9 @@ class Requests:
             return ReasonCode.NOT_AUTHORIZED, "the client may not subscribe to this filter"
         if session.retained_waiting > limits.maximum_queued_messages:
             return ReasonCode.QUOTA_EXCEEDED, "too many retained messages wait for this client"
-        if (
-            len(session.subscriptions) >= limits.maximum_subscriptions
-            and options.topic_filter not in session.subscriptions
-        ):
-            return (
-                ReasonCode.QUOTA_EXCEEDED,
-                f"a client may have {limits.maximum_subscriptions} subscriptions",
-            )
+        no_room = broker.sessions.no_room_for(session, options.topic_filter)
+        if no_room is not None:
+            return ReasonCode.QUOTA_EXCEEDED, no_room
         return None
 
     def _too_many(self, asked: str, session: Session) -> tuple[ReasonCode, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from trio_mqtt.protocol.topics import has_wildcard, parse_shared
 if TYPE_CHECKING:
     from trio_mqtt.broker.session import Session
 
-REMEMBERED = 100_000  # topics whose match is remembered; beyond that all are forgotten at once
+REMEMBERED = 32 * 1024 * 1024  # bytes of matches; when there are more, all are forgotten at once
+_ENTRY = 100  # bytes of one that is remembered, beside its topic
 FIRST_TIME = 30  # steps that the first message of a topic is more than those after it
 REMEMBERED_LENGTH = 512  # characters: longer topics are looked up each time, not kept in memory
 
@@ -23,8 +25,16 @@ REMEMBERED_LENGTH = 512  # characters: longer topics are looked up each time, no
 class Match:
     """Whom the messages of a topic reach. Topics that reach the same share one match."""
 
-    __slots__ = ("groups", "has_no_local", "is_empty", "is_simple", "reserved", "steps",
-                 "targets")  # fmt: skip
+    __slots__ = (
+        "groups",
+        "has_no_local",
+        "is_counted",
+        "is_empty",
+        "is_simple",
+        "reserved",
+        "steps",
+        "targets",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -43,6 +53,13 @@ class Match:
         self.is_empty = not targets and not groups
         # How much work a message of it is, the message itself included.
         self.steps = 2 + len(targets) + len(groups)
+        self.is_counted = False  # among the bytes of what is remembered
+
+    @property
+    def size(self) -> int:
+        """Its bytes, near enough for a bound."""
+        identifiers = sum(len(target.identifiers) for target in self.targets)
+        return 200 + 8 * (2 * len(self.targets) + len(self.groups) + identifiers)
 
 
 class _Node:
@@ -66,6 +83,8 @@ class Router:
         self._maximum_levels = maximum_levels
         self._root = _Node()
         self._remembered: dict[str, Match] = {}
+        self._remembered_bytes = 0
+        self._remembered_at_most = REMEMBERED
         self._matches: dict[tuple[object, ...], Match] = {}
 
     def add(self, subscription: Subscription) -> None:
@@ -132,8 +151,10 @@ class Router:
         """A change of subscriptions to this filter: forget the matches that it may concern."""
         if has_wildcard(plain_filter):
             self._remembered.clear()
+            self._remembered_bytes = 0
         else:
-            self._remembered.pop(plain_filter, None)
+            if self._remembered.pop(plain_filter, None) is not None:
+                self._remembered_bytes -= _ENTRY + sys.getsizeof(plain_filter)
         # Matches are shared by topics that reach the same subscriptions; rebuilding them is cheap.
         self._matches.clear()
 
@@ -141,12 +162,17 @@ class Router:
         """Whom a message of `topic` reaches."""
         found = self._remembered.get(topic)
         if found is None:
-            if len(self._remembered) >= REMEMBERED:
-                self._remembered.clear()
-                self._matches.clear()
             found = self._find(topic)
             if len(topic) <= REMEMBERED_LENGTH:
+                if self._remembered_bytes > self._remembered_at_most:
+                    self._remembered.clear()
+                    self._matches.clear()
+                    self._remembered_bytes = 0
                 self._remembered[topic] = found
+                self._remembered_bytes += _ENTRY + sys.getsizeof(topic)
+                if not found.is_counted:  # many topics may share it
+                    found.is_counted = True
+                    self._remembered_bytes += found.size
         return found
 
     def steps_for(self, topic: str) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.batch import size_of
+from trio_mqtt.broker.filter_paths import FilterPaths
 from trio_mqtt.protocol.delivery import Receiver, Sender
 from trio_mqtt.protocol.packets import Publish, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -36,8 +37,10 @@ class Session:
         "connection",
         "expires_at",
         "expiry_interval",
+        "filter_bytes",
         "holder",
         "owner",
+        "paths",
         "permissions",
         "queued_bytes",
         "queued_messages",
@@ -52,6 +55,9 @@ class Session:
     def __init__(self, client_id: str) -> None:
         self.client_id = client_id
         self.subscriptions: dict[str, Subscription] = {}
+        # What those of them that are counted for matching have: places of wildcards, and bytes.
+        self.paths = FilterPaths()
+        self.filter_bytes = 0
         self.sender: Sender[InFlight] = Sender()
         self.receiver = Receiver()
         self.expiry_interval = 0

@@ -10,6 +10,7 @@ import trio
 
 from trio_mqtt.broker.activity import WillPublished
 from trio_mqtt.broker.batch import Batch, size_of
+from trio_mqtt.broker.filter_paths import FilterPaths, wildcard_paths
 from trio_mqtt.broker.screening import problem_of
 from trio_mqtt.broker.session import NEVER, Session
 from trio_mqtt.broker.session_room import SessionRoom, holder_of
@@ -34,12 +35,23 @@ def redirection(moved: bool) -> ReasonCode:
     return ReasonCode.SERVER_MOVED if moved else ReasonCode.USE_ANOTHER_SERVER
 
 
+# Bytes of one level in the tree of filters beside its name, and of a subscription.
+_LEVEL = 400
+_SUBSCRIPTION = 1_500
+
+
+def _bytes_of(topic_filter: str) -> int:
+    """The bytes that a subscription occupies, near enough for a bound."""
+    return _SUBSCRIPTION + len(topic_filter.encode()) + _LEVEL * (topic_filter.count("/") + 1)
+
+
 class Sessions:
     """All sessions of a broker, by client identifier."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._sessions: dict[str, Session] = {}
+        self._paths = FilterPaths()
         self._room = SessionRoom(
             broker.limits, makes_room=broker.options.oldest_absent_session_ends
         )
@@ -344,12 +356,32 @@ class Sessions:
                 session, options.topic_filter, broker.limits, broker.statistics, broker.followers
             )
             session.subscriptions[options.topic_filter] = subscription
+            paths = wildcard_paths(options.topic_filter)
+            session.paths.add(paths)
+            self._paths.add(paths)
+            session.filter_bytes += _bytes_of(options.topic_filter)
             broker.statistics.subscriptions += 1
             broker.statistics.shared_subscriptions += bool(subscription.shared_filter)
         subscription.set_options(options, identifier)
         subscription.resting = False
         broker.router.add(subscription)
         return subscription, new
+
+    def no_room_for(self, session: Session, topic_filter: str) -> str | None:
+        """Why there is no room for another filter of a session, in words; None if there is."""
+        if topic_filter in session.subscriptions:
+            return None
+        limits = self._broker.limits
+        if len(session.subscriptions) >= limits.maximum_subscriptions:
+            return f"a client may have {limits.maximum_subscriptions} subscriptions"
+        if session.filter_bytes + _bytes_of(topic_filter) > limits.maximum_subscription_bytes:
+            return "the topic filters of this client are too long in all"
+        paths = wildcard_paths(topic_filter)
+        if session.paths.more_with(paths) > limits.maximum_wildcard_paths_per_session:
+            return "this client has wildcards in too many different places of its filters"
+        if self._paths.more_with(paths) > limits.maximum_wildcard_paths:
+            return "this broker has wildcards in too many different places of its filters"
+        return None
 
     def check_subscriptions(self, session: Session) -> None:
         """Let each subscription rest, or go on, as the session's client may subscribe to it now.
@@ -386,6 +418,10 @@ class Sessions:
         subscription = session.subscriptions.pop(topic_filter, None)
         if subscription is None:
             return False
+        paths = wildcard_paths(topic_filter)
+        session.paths.discard(paths)
+        self._paths.discard(paths)
+        session.filter_bytes -= _bytes_of(topic_filter)
         self._broker.statistics.subscriptions -= 1
         self._broker.statistics.shared_subscriptions -= bool(subscription.shared_filter)
         router = self._broker.router
