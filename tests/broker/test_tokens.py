@@ -435,5 +435,5 @@ def test_without_the_package_it_says_what_to_install(
         return real(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConfigurationError, match=r"pip install 'trio-mqtt\[jwt\]'"):
+    with pytest.raises(ConfigurationError, match=r"install 'pyjwt\[crypto\]"):
         TokenVerifier.load(path)

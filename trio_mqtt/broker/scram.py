@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trio_mqtt.broker.authentication import Authenticated, AuthenticationRefused
+from trio_mqtt.optional import scram_is_missing
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class ScramAuthenticator:
     the same point as a wrong password. `secret` is what the salts of unknown users are made from;
     it is drawn unless given, and has to be given, and kept, where credentials outlive the process.
 
-    It needs the scramp package: `pip install 'trio-mqtt[scram]'`. Raises ImportError without it,
+    It needs the package scramp, which the extra `scram` brings. Raises ImportError without it,
     and ValueError for user names and passwords that the method does not allow.
     """
 
@@ -147,7 +148,5 @@ def _scramp() -> Any:  # noqa: ANN401 # it has no types
     try:
         import scramp
     except ImportError as error:
-        raise ImportError(
-            "SCRAM-SHA-256 needs the scramp package: pip install 'trio-mqtt[scram]'."
-        ) from error
+        raise ImportError(scram_is_missing()) from error
     return scramp

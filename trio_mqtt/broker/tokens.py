@@ -12,6 +12,7 @@ from typing import Any
 from trio_mqtt.broker.access_rules import Rules
 from trio_mqtt.broker.token_keys import TokenKey, load_keys
 from trio_mqtt.errors import ConfigurationError, InvalidTokenError
+from trio_mqtt.optional import tokens_are_missing
 from trio_mqtt.protocol.topics import topic_filter_problem
 
 
@@ -43,7 +44,7 @@ class TokenVerifier:
         {"sub": "alice", "exp": 1790000000,
          "mqtt": {"publish": ["home/%u/#"], "subscribe": ["home/#"], "deny": ["home/safe"]}}
 
-    It needs the PyJWT package: `pip install 'trio-mqtt[jwt]'`.
+    It needs the package PyJWT, which the extra `jwt` brings.
     """
 
     def __init__(
@@ -207,8 +208,5 @@ def _check_installed() -> None:
         import cryptography as _cryptography
         import jwt as _jwt
     except ImportError as error:
-        raise ConfigurationError(
-            "JSON Web Tokens need the packages PyJWT and cryptography: pip install"
-            " 'trio-mqtt[jwt]'."
-        ) from error
+        raise ConfigurationError(tokens_are_missing()) from error
     del _cryptography, _jwt

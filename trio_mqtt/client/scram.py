@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from anyio import to_thread
 
 from trio_mqtt.errors import AuthenticationError, LocalProtocolError
+from trio_mqtt.optional import scram_is_missing
 
 if TYPE_CHECKING:
     import scramp
@@ -25,9 +26,9 @@ class ScramClient:
         authentication = ScramClient("alice", "her password")
 
     The password is not sent: each end proves to the other that it knows it, and a broker that
-    cannot is not talked to (AuthenticationError). It needs the scramp package:
-    `pip install 'trio-mqtt[scram]'`. Raises ImportError without it, and LocalProtocolError for
-    user names and passwords that the method does not allow.
+    cannot is not talked to (AuthenticationError). It needs the package
+    scramp, which the extra `scram` brings. Raises ImportError without it, and LocalProtocolError
+    for user names and passwords that the method does not allow.
     """
 
     method = METHOD
@@ -94,7 +95,5 @@ def _scramp() -> Any:  # noqa: ANN401 # it has no types
     try:
         import scramp
     except ImportError as error:
-        raise ImportError(
-            "SCRAM-SHA-256 needs the scramp package: pip install 'trio-mqtt[scram]'."
-        ) from error
+        raise ImportError(scram_is_missing()) from error
     return scramp

@@ -1,0 +1,31 @@
+"""Packages that only some users need, and what to say where they are missing."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+PYJWT = "pyjwt[crypto]>=2.10"
+SCRAMP = "scramp>=1.5"
+
+
+def how_to_install(requirement: str) -> str:
+    """The command that brings a package to the Python that runs this.
+
+    It names that Python: an environment may be without pip, and then `pip` is another one's.
+    """
+    python = shlex.quote(sys.executable or "python3")
+    return f"python3 -m pip --python {python} install {shlex.quote(requirement)}"
+
+
+def scram_is_missing() -> str:
+    """The sentence for a program that wants SCRAM without its package."""
+    return f"SCRAM-SHA-256 needs the package scramp. To install it: {how_to_install(SCRAMP)}"
+
+
+def tokens_are_missing() -> str:
+    """The sentence for a program that wants JSON Web Tokens without their packages."""
+    return (
+        "JSON Web Tokens need the packages PyJWT and cryptography. To install them:"
+        f" {how_to_install(PYJWT)}"
+    )
