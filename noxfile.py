@@ -52,6 +52,32 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-n", "auto", *session.posargs)
 
 
+# What meets most of what the libraries offer, in half a minute.
+TESTED_WITH_LOWEST = (
+    "tests/test_public_names.py",
+    "tests/broker",
+    "tests/client/test_publish.py",
+    "tests/client/test_transports.py",
+    "tests/cli/test_acl.py",
+    "tests/cli/test_errors.py",
+    "tests/cli/test_formats.py",
+    "tests/cli/test_manners.py",
+    "tests/cli/test_settings.py",
+    "tests/protocol",
+    "tests/transport",
+)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The lowest versions that pyproject.toml allows, which must be true."""
+    session.install("uv>=0.9")
+    python = str(Path(session.bin, "python"))
+    install = ("uv", "pip", "install", "--quiet", "--python", python)
+    session.run(*install, "--resolution", "lowest-direct", "-e", ".[test]")
+    session.run("pytest", "-n", "auto", "-q", *(session.posargs or TESTED_WITH_LOWEST))
+
+
 @nox.session
 def soak(session: nox.Session) -> None:
     """Clients come and go for a minute, and the broker's memory stays flat.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -97,6 +98,14 @@ class _Field:
             return data
         data = data[: self.width]
         return data.ljust(self.width) if self.left else data.rjust(self.width, self.fill)
+
+    def real(self, data: bytes, kind: str) -> bytes:
+        """A payload that is one binary number of a `struct` kind; any other is all padding."""
+        if len(data) != struct.calcsize(kind):
+            return self.fill * self.width
+        (value,) = struct.unpack(kind, data)
+        shown = b"%.*f" % (6 if self.precision is None else self.precision, value)
+        return shown.ljust(self.width) if self.left else shown.rjust(self.width, self.fill)
 
     def hexadecimal(self, data: bytes) -> bytes:
         """The payload in hexadecimal digits, within the width as mosquitto_sub counts it."""
@@ -268,6 +277,9 @@ _CODES: dict[str, Callable[[_Field], Piece]] = {
     "S": lambda field: lambda message, _: field.number(_identifier(message.properties)),
     "U": lambda _field: lambda _message, moment: b"%d.%09d" % divmod(moment, 1_000_000_000),
     "X": lambda field: lambda message, _: field.hexadecimal(message.payload).upper(),
+    # In the byte order of this machine, as mosquitto_sub has them since 2.1.
+    "d": lambda field: lambda message, _: field.real(message.payload, "=d"),
+    "f": lambda field: lambda message, _: field.real(message.payload, "=f"),
     "l": lambda field: lambda message, _: field.number(len(message.payload)),
     "m": lambda field: lambda message, _: field.number(message.packet_id),
     "p": lambda field: lambda message, _: field.payload(message.payload),

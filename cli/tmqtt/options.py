@@ -46,7 +46,8 @@ def qos_of(text: str | int) -> int:  # an int where it is the default
         raise typer.BadParameter(str(error)) from None
 
 
-def count_of(text: str) -> int:
+def count_of(given: str | int) -> int:  # an int where it is the default
+    text = str(given)
     if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= 18 and int(text)):
         raise typer.BadParameter(f"{text!r} is not a number of messages: write 1 or more.")
     return int(text)

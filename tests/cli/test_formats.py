@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 
 import pytest
 from hypothesis import given, settings
@@ -43,6 +44,20 @@ def line(text: str, of: Message | None = None) -> str:
 )
 def test_codes(text: str, shown: str) -> None:
     assert line(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "payload", "shown"),
+    [
+        ("%d|%f", struct.pack("=d", 21.5), "21.500000|"),
+        ("%.2f|%d", struct.pack("=f", -0.25), "-0.25|"),
+        ("%8.1d|%-8.1d|%08.1d", struct.pack("=d", 3.14), "     3.1|3.1     |000003.1"),
+        ("%6d|%3f", b"no number", "      |   "),
+        ("%d", struct.pack("=d", float("nan")), "nan"),
+    ],
+)
+def test_payloads_that_are_binary_numbers(text: str, payload: bytes, shown: str) -> None:
+    assert line(text, message(payload)) == shown
 
 
 def test_codes_of_mqtt_5() -> None:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -247,7 +248,8 @@ async def test_a_port_without_tls_is_told(tls: TlsOptions, tmp_path: Path) -> No
         async with stream:
             await stream.receive()
             await stream.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            await stream.receive()
+            with suppress(anyio.EndOfStream):  # it depends on the versions how the end is told
+                await stream.receive()
 
     async with listening(closes, "mqtts") as url:
         assert "begins with mqtt://" in await fails(url, tls)
