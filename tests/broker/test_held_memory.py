@@ -98,6 +98,34 @@ class TestInFlight:
         assert len(await client.messages()) == 1
 
 
+class TestQueues:
+    @pytest.fixture
+    def limits(self) -> Limits:
+        return Limits(maximum_queued_bytes=100 * KIB, maximum_queued_bytes_in_all=250 * KIB)
+
+    async def test_the_queues_of_all_sessions_have_a_sum(self, join: Join, broker: Broker) -> None:
+        for number in range(5):
+            client = await join(f"c{number}", clean_start=False, expiry=100)
+            await client.subscribe(f"t/{number}", qos=1)
+            await client.drop()
+        publisher = await join("p")
+        for number in range(5):
+            for _ in range(12):
+                await publisher.publish(f"t/{number}", b"x" * 9 * KIB, 1)
+        sessions = broker.sessions.all()
+        waiting = sum(session.queued_bytes for session in sessions)
+        assert 200 * KIB < waiting <= 255 * KIB
+        assert broker.statistics.queued_bytes == waiting
+        assert broker.statistics.messages_dropped > 30
+        # Whoever comes back takes what waits, and makes room.
+        for number in range(5):
+            client = await join(f"c{number}", clean_start=False, expiry=100)
+            await client.take()
+        assert broker.statistics.queued_bytes == 0
+        client = await join("c0", clean_start=True)
+        assert broker.statistics.queued_bytes == 0
+
+
 class TestUnfinished:
     @pytest.fixture
     def limits(self) -> Limits:

@@ -91,6 +91,10 @@ class Limits:
     # have promised more.
     maximum_queued_messages: int = 100_000
     maximum_queued_bytes: int = 64 * MIB
+    # The bytes of all sessions' queues together, of which QoS 0 may fill half. A message counts for
+    # each session that it waits for, though it is held once: this is for the day on which thousands
+    # of queues fill up, each within its bounds.
+    maximum_queued_bytes_in_all: int = 4096 * MIB
     # How long a session is kept at most after its connection ended; MQTT 5 clients are told
     # (§3.2.2.3.2). Sessions of MQTT 3 know no expiry and are kept so long too.
     maximum_session_expiry: int = 0xFFFF_FFFF

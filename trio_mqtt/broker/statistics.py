@@ -26,6 +26,8 @@ class Statistics:
     messages_without_packet: int = 0
     messages_sent: int = 0
     messages_dropped: int = 0
+    # What waits in the queues of all sessions.
+    queued_bytes: int = 0
     # Messages that would have reached a client which may not receive them.
     deliveries_refused: int = 0
     # The payloads of PUBLISH packets.

@@ -147,6 +147,7 @@ class Subscription:
             session.connection is None
             or messages * 2 > limits.maximum_queued_messages
             or size * 2 > limits.maximum_queued_bytes
+            or self._statistics.queued_bytes * 2 > limits.maximum_queued_bytes_in_all
         ):
             fitting = self._fitting(target, batch)
             if fitting is None:
@@ -156,6 +157,7 @@ class Subscription:
             size = session.queued_bytes + batch.size
         session.queued_messages = messages
         session.queued_bytes = size
+        self._statistics.queued_bytes += batch.size
         self._put(target, batch)
 
     def _send_alone(self, connection: Connection | None, target: Target, batch: Batch) -> bool:
@@ -173,6 +175,7 @@ class Subscription:
             return False
         session.queued_messages += batch.count
         session.queued_bytes += batch.size
+        self._statistics.queued_bytes += batch.size
         self._current = current = target, batch
         try:
             ready: list[bytes] = []
@@ -189,6 +192,7 @@ class Subscription:
         limits = self._limits
         away = session.connection is None
         count, size = session.queued_messages, session.queued_bytes
+        others = self._statistics.queued_bytes - size  # what waits for the other sessions
         fitting = []
         for message in batch.messages:
             qos = min(message.qos, target.qos)
@@ -197,6 +201,8 @@ class Subscription:
                 (qos == 0 and away)
                 or (count + 1) * share > limits.maximum_queued_messages
                 or (size + size_of(message) + MESSAGE) * share > limits.maximum_queued_bytes
+                or (others + size + size_of(message) + MESSAGE) * share
+                > limits.maximum_queued_bytes_in_all
             ):
                 if not (qos == 0 and away):
                     self._drop(QUEUE_FULL)
@@ -320,6 +326,7 @@ class Subscription:
         else:
             self.session.queued_messages -= batch.count
             self.session.queued_bytes -= batch.size
+            self._statistics.queued_bytes -= batch.size
 
     async def deliver(self, connection: Connection) -> None:
         """Send what arrives to `connection`, for as long as it and the subscription last."""
@@ -459,6 +466,7 @@ class Subscription:
         else:
             self.session.queued_messages += part.count
             self.session.queued_bytes += part.size
+            self._statistics.queued_bytes += part.size
         self._current = target, part
         return part
 
