@@ -204,7 +204,7 @@ class PacketDecoder:
                 run = self._run(data, position, end)
                 if run is not None:
                     append(run)
-                    left -= len(run)
+                    left -= len(run.starts)  # not through its own __len__, which takes longer
                     position += len(run.frames)
                     continue
             if first & 0xF0 == 0x30:
@@ -386,8 +386,10 @@ class PacketDecoder:
                 known = self._known
                 if size == 2:
                     break  # no topic: it needs an alias, which it cannot have here
-                longest = (_LONGEST_RUN - 1) * min(stop - start, _LIKELY_SIZE)
-                last = min(last, start + longest)
+                one = stop - start
+                longest = start + (_LONGEST_RUN - 1) * (one if one < _LIKELY_SIZE else _LIKELY_SIZE)
+                if longest < last:
+                    last = longest
             elif not data.startswith(known, body):
                 break
             at = body + size

@@ -148,7 +148,7 @@ class PublishRun:
     when somebody asks for `messages`.
     """
 
-    __slots__ = ("_messages", "frames", "payload_size", "starts", "topic", "topic_size")
+    __slots__ = ("_long_lengths", "_messages", "frames", "starts", "topic", "topic_size")
 
     def __init__(
         self, topic: str, topic_size: int, frames: bytes, starts: list[int], long_lengths: int = 0
@@ -158,13 +158,17 @@ class PublishRun:
         self.topic_size = topic_size
         self.frames = frames
         self.starts = starts
-        # Bytes of all payloads: `long_lengths` are those that the remaining lengths take beyond one
-        # for each.
-        self.payload_size = len(frames) - len(starts) * (2 + topic_size) - long_lengths
+        # Bytes that the remaining lengths take beyond one for each.
+        self._long_lengths = long_lengths
         self._messages: list[Publish] | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    @property
+    def payload_size(self) -> int:
+        """The bytes of all payloads."""
+        return len(self.frames) - len(self.starts) * (2 + self.topic_size) - self._long_lengths
 
     @property
     def messages(self) -> list[Publish]:
