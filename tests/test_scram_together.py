@@ -111,7 +111,7 @@ def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
         lambda: ScramAuthenticator({}),
         lambda: ScramCredentials.of("x"),
     ):
-        with pytest.raises(ImportError, match=r"trio-mqtt\[scram\]"):
+        with pytest.raises(ImportError, match=r"install 'scramp"):
             make()
 
 
