@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import time
 from collections.abc import Callable
@@ -31,14 +32,17 @@ class Received(Protocol):
 
 # A piece of the output, from the message and the nanoseconds since 1970 when it came.
 Piece = Callable[[Received, int], bytes]
-# Told of a topic whose payload is not the JSON that the format wants.
-Complain = Callable[[str], None]
+# Told of a topic whose payload is not what the format wants, and what that is.
+Complain = Callable[[str, str], None]
 
 _ESCAPES = {
     "\\": b"\\", "0": b"\0", "a": b"\a", "e": b"\x1b", "n": b"\n", "r": b"\r", "t": b"\t",
     "v": b"\v",
 }  # fmt: skip
 _MAX_WIDTH = 1_000_000
+_SEPARATORS = " :,;-_|/"  # between groups of hexadecimal digits: %.2:x
+# Numbers as the machine itself keeps them: how they are unpacked, and what they are called.
+_NUMBERS = {"f": ("f", "a float of 4 bytes"), "d": ("d", "a double of 8 bytes")}
 
 
 class FormatError(ValueError):
@@ -52,7 +56,7 @@ class Format:
     """
 
     def __init__(
-        self, text: str, complain: Complain = lambda _topic: None, *, safe: bool = False
+        self, text: str, complain: Complain = lambda _topic, _wanted: None, *, safe: bool = False
     ) -> None:
         pieces = _Parser(text, complain, safe=safe).pieces()
         self._pieces = pieces
@@ -70,13 +74,16 @@ class Format:
 
 
 class _Field:
-    """The flags, width and precision of one code: `%-10.5t`."""
+    """The flags, width and precision of one code: `%-10.5t`; for `%.2:x` a separator."""
 
-    def __init__(self, left: bool, zero: bool, width: int, precision: int | None) -> None:
+    def __init__(
+        self, left: bool, zero: bool, width: int, precision: int | None, separator: str
+    ) -> None:
         self.left = left
         self.fill = b"0" if zero else b" "
         self.width = width
         self.precision = precision
+        self.separator = separator.encode()
 
     def text(self, value: str | None) -> bytes:
         """A text, cut to the precision and padded with blanks."""
@@ -92,6 +99,15 @@ class _Field:
         data = b"%d" % value
         return data.ljust(self.width) if self.left else data.rjust(self.width, self.fill)
 
+    def decimal(self, value: float) -> bytes:
+        """A number with as many digits after the point as the precision says, else 6."""
+        data = b"%.*f" % (6 if self.precision is None else self.precision, value)
+        if self.left:
+            return data.ljust(self.width)
+        if not math.isfinite(value) or self.fill == b" ":
+            return data.rjust(self.width)
+        return data.zfill(self.width)  # behind a sign
+
     def payload(self, data: bytes) -> bytes:
         """The payload: the width is both its least and its greatest."""
         if not self.width:
@@ -99,20 +115,27 @@ class _Field:
         data = data[: self.width]
         return data.ljust(self.width) if self.left else data.rjust(self.width, self.fill)
 
-    def real(self, data: bytes, kind: str) -> bytes:
-        """A payload that is one binary number of a `struct` kind; any other is all padding."""
-        if len(data) != struct.calcsize(kind):
-            return self.fill * self.width
-        (value,) = struct.unpack(kind, data)
-        shown = b"%.*f" % (6 if self.precision is None else self.precision, value)
-        return shown.ljust(self.width) if self.left else shown.rjust(self.width, self.fill)
-
     def hexadecimal(self, data: bytes) -> bytes:
-        """The payload in hexadecimal digits, within the width as mosquitto_sub counts it."""
+        """The payload in hexadecimal digits, within the width as mosquitto_sub counts it.
+
+        With a precision, in groups of so many digits: then the width counts bytes, and blanks or
+        zeros before the digits are grouped like them.
+        """
+        if self.precision:
+            return self._in_groups(data, self.precision)
         if not self.width:
             return data.hex().encode()
         digits = data[: min(len(data), self.width) // 2].hex().encode()
         return digits.ljust(self.width) if self.left else digits.rjust(self.width, self.fill)
+
+    def _in_groups(self, data: bytes, size: int) -> bytes:
+        digits = data[: self.width or None].hex().encode()
+        missing = max(self.width - len(digits), 0)
+        if not self.left:
+            digits = self.fill * missing + digits
+        groups = (digits[at : at + size] for at in range(0, len(digits), size))
+        shown = (self.separator or b" ").join(groups)
+        return shown + b" " * missing if self.left else shown
 
 
 class _Parser:
@@ -179,11 +202,17 @@ class _Parser:
         precision = None
         if character == ".":
             precision, character = self._number(self._next())
+        separator = ""
+        if precision is not None and character in _SEPARATORS:
+            separator, character = character, self._next()
         if character == "%":
             return b"%"
+        field = _Field(left, zero, width, precision, separator)
+        if character in _NUMBERS and not separator:
+            return self._as_number(character, field)
         make = _CODES.get(character)
-        if make is not None:
-            piece = make(_Field(left, zero, width, precision))
+        if make is not None and (not separator or character in "xX"):
+            piece = make(field)
             return _made_safe(piece) if self._safe else piece
         if character in "jJ":
             piece = self._json(escaped=character == "j")
@@ -191,15 +220,28 @@ class _Parser:
         raise FormatError(
             f"The format {self._text!r} has a code that does not exist:"
             f" {self._text[start : self._at]!r}."
-            f" There are % and one of {' '.join(sorted([*_CODES, 'j', 'J']))}; %% is a %."
+            f" There are % and one of {' '.join(sorted([*_CODES, *_NUMBERS, 'j', 'J']))};"
+            " %% is a %."
         )
+
+    def _as_number(self, character: str, field: _Field) -> Piece:
+        kind, wanted = _NUMBERS[character]
+        number = struct.Struct(kind)
+
+        def piece(message: Received, _moment: int) -> bytes:
+            if len(message.payload) != number.size:
+                self._complain(message.topic, f"{wanted}, which %{character} asks for")
+                return b""
+            return field.decimal(number.unpack(message.payload)[0])
+
+        return piece
 
     def _json(self, *, escaped: bool) -> Piece:
         def piece(message: Received, moment: int) -> bytes:
             try:
                 return as_json(message, moment, escaped=escaped)
             except NotJsonError:
-                self._complain(message.topic)
+                self._complain(message.topic, f"JSON, which %{'j' if escaped else 'J'} asks for")
                 return b""
 
         return piece
@@ -278,8 +320,6 @@ _CODES: dict[str, Callable[[_Field], Piece]] = {
     "U": lambda _field: lambda _message, moment: b"%d.%09d" % divmod(moment, 1_000_000_000),
     "X": lambda field: lambda message, _: field.hexadecimal(message.payload).upper(),
     # In the byte order of this machine, as mosquitto_sub has them since 2.1.
-    "d": lambda field: lambda message, _: field.real(message.payload, "=d"),
-    "f": lambda field: lambda message, _: field.real(message.payload, "=f"),
     "l": lambda field: lambda message, _: field.number(len(message.payload)),
     "m": lambda field: lambda message, _: field.number(message.packet_id),
     "p": lambda field: lambda message, _: field.payload(message.payload),

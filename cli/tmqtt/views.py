@@ -85,8 +85,8 @@ def formatted(terminal: Terminal, text: str, *, newline: bool) -> LineOf:
     """Each message in a format. Raises FormatError."""
     end = b"\n" if newline else b""
 
-    def complain(topic: str) -> None:
-        terminal.warn(f"The payload of a message on {topic} is not JSON, which %J asks for.")
+    def complain(topic: str, wanted: str) -> None:
+        terminal.warn(f"The payload of a message on {topic} is not {wanted}.")
 
     line = Format(text, complain, safe=terminal.output.is_terminal).line
     return lambda message, moment: line(message, moment) + end

@@ -52,7 +52,6 @@ def test_codes(text: str, shown: str) -> None:
         ("%d|%f", struct.pack("=d", 21.5), "21.500000|"),
         ("%.2f|%d", struct.pack("=f", -0.25), "-0.25|"),
         ("%8.1d|%-8.1d|%08.1d", struct.pack("=d", 3.14), "     3.1|3.1     |000003.1"),
-        ("%6d|%3f", b"no number", "      |   "),
         ("%d", struct.pack("=d", float("nan")), "nan"),
     ],
 )
@@ -107,9 +106,52 @@ def test_json_with_the_payload_as_json(payload: bytes, shown: str) -> None:
     "payload", [b"{} x", b"hello", b"[NaN]", b'"\\ud800"', b"\xff", b"[" * 100_000]
 )
 def test_a_payload_that_is_not_json_is_complained_of(payload: bytes) -> None:
-    topics: list[str] = []
-    assert Format("%J|%q", topics.append).line(message(payload), MOMENT) == b"|1"
-    assert topics == ["a/tö"]
+    told: list[tuple[str, str]] = []
+    format_ = Format("%J|%q", lambda topic, wanted: told.append((topic, wanted)))
+    assert format_.line(message(payload), MOMENT) == b"|1"
+    assert told == [("a/tö", "JSON, which %J asks for")]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "shown"),
+    [
+        ("%f|%.2f|%.0f", 21.5, "21.500000|21.50|22"),
+        ("%10.3f|%-10.3f|%010.3f|", -21.5, "   -21.500|-21.500   |-00021.500|"),
+        ("%5.1f|%05.1f", float("inf"), "  inf|  inf"),
+        ("%d|%.3d|%9.2d|%-9.2d|%09.2d|", 1 / 3, "0.333333|0.333|     0.33|0.33     |000000.33|"),
+        ("%.17d", 0.1, "0.10000000000000001"),
+    ],
+)
+def test_numbers_of_the_machine(text: str, value: float, shown: str) -> None:
+    payload = struct.pack("f" if "f" in text else "d", value)
+    assert line(text, message(payload)) == shown
+
+
+@pytest.mark.parametrize(
+    ("code", "payload", "wanted"),
+    [("%f", b"21.50", "a float of 4 bytes"), ("%d", b"1234", "a double of 8 bytes")],
+)
+def test_a_payload_of_another_size_is_no_such_number(
+    code: str, payload: bytes, wanted: str
+) -> None:
+    told: list[tuple[str, str]] = []
+    format_ = Format(f"{code}|%t", lambda topic, what: told.append((topic, what)))
+    assert format_.line(message(payload), MOMENT).decode() == "|a/tö"
+    assert told == [("a/tö", f"{wanted}, which {code} asks for")]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("%.2x|%.2:x|%.4-X|%.5,x", "68 65 6c 6c 6f|68:65:6c:6c:6f|6865-6C6C-6F|68656,c6c6f"),
+        ("%.0x|%.20:x", "68656c6c6f|68656c6c6f"),
+        # There, a width is of bytes, and of digits.
+        ("%2.2:x|%14.2:x|", "68:65|  :  :68:65:6c:6c:6f|"),
+        ("%-14.2:x|%014.2:x|", "68:65:6c:6c:6f    |00:00:68:65:6c:6c:6f|"),
+    ],
+)
+def test_hexadecimal_digits_in_groups(text: str, shown: str) -> None:
+    assert line(text) == shown
 
 
 @pytest.mark.parametrize("text", ["%", "a%-", "%0", "%5", "%.", "@", "\\"])
@@ -120,7 +162,14 @@ def test_a_format_that_ends_too_soon_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("%z", "'%z'"), ("%0-5t", "'%0-'"), ("\\q", r"'\\q'"), ("%9999999t", "width of")],
+    [
+        ("%z", "'%z'"),
+        ("%.2:t", "'%.2:t'"),
+        ("%.2:f", "'%.2:f'"),
+        ("%0-5t", "'%0-'"),
+        ("\\q", r"'\\q'"),
+        ("%9999999t", "width of"),
+    ],
 )
 def test_codes_that_do_not_exist_are_refused(text: str, problem: str) -> None:
     with pytest.raises(FormatError, match=re.escape(problem)):
@@ -135,7 +184,7 @@ def test_in_a_terminal_nothing_in_a_message_steers_it(payload: bytes) -> None:
 
 
 @settings(deadline=None)
-@given(st.text(alphabet="%@\\-0.5tpxXjJlmqrACDEFIPRSUn"))
+@given(st.text(alphabet="%@\\-0.5:tpxXdfjJlmqrACDEFIPRSUn"))
 def test_a_format_is_read_or_refused(text: str) -> None:
     try:
         read = Format(text)
