@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from trio_mqtt.broker.limits import MIB
-from trio_mqtt.broker.retained import RetainedMessages
+from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.protocol.packets import Publish
 
 TRUE = 1.5  # the factor by which a count may be wrong

@@ -8,9 +8,9 @@ import tracemalloc
 import pytest
 
 from tests.broker.conftest import Join
-from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion

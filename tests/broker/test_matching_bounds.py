@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.broker.conftest import Join
 from trio_mqtt.broker.broker import Broker
-from trio_mqtt.broker.filter_paths import FilterPaths, wildcard_paths
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.routing.filter_paths import FilterPaths, wildcard_paths
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import matches, topic_filter_problem
 

@@ -9,7 +9,7 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
-from trio_mqtt.broker.retained import RetainedMessages
+from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Publish, Subscription
 

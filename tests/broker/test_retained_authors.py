@@ -16,7 +16,7 @@ from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.file_rules import FileRules
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.permissions import Permissions, RuleBook
-from trio_mqtt.broker.retained import RetainedMessages
+from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Publish, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode

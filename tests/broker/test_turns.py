@@ -13,9 +13,9 @@ import trio.testing
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Closed
 from trio_mqtt.broker import turns
-from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.turns import PACKETS_AT_ONCE, TURN
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion

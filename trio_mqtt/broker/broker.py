@@ -22,7 +22,6 @@ from trio_mqtt.broker.activity import (
 )
 from trio_mqtt.broker.authentication import Authenticator
 from trio_mqtt.broker.authorship import Authorship
-from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.connection import NOT_PERMITTED, Connection
 from trio_mqtt.broker.events import Watch, Watchers
 from trio_mqtt.broker.limits import Limits, check_limit
@@ -30,9 +29,10 @@ from trio_mqtt.broker.locks import Locks
 from trio_mqtt.broker.memory import Memory
 from trio_mqtt.broker.options import BrokerOptions, check_reference
 from trio_mqtt.broker.refusals import RefusalLog, RefusedAction
-from trio_mqtt.broker.retained import RetainedMessages
-from trio_mqtt.broker.retained_search import RetainedSearch
-from trio_mqtt.broker.router import Router
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.retained import RetainedMessages
+from trio_mqtt.broker.routing.retained_search import RetainedSearch
+from trio_mqtt.broker.routing.router import Router
 from trio_mqtt.broker.security import (
     Entrances,
     Security,

@@ -14,7 +14,6 @@ from trio_mqtt.broker.acknowledgements import Acknowledgements
 from trio_mqtt.broker.activity import KeepAliveExpired, MessageAcknowledged
 from trio_mqtt.broker.aliases import TopicAliases
 from trio_mqtt.broker.authentication import Authentication
-from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.credentials import seconds_left
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
 from trio_mqtt.broker.gate import Gate
@@ -28,7 +27,8 @@ from trio_mqtt.broker.handshake import (
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.redelivery import send_again
 from trio_mqtt.broker.requests import Requests
-from trio_mqtt.broker.retained_search import SEARCHES_AT_ONCE
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.retained_search import SEARCHES_AT_ONCE
 from trio_mqtt.broker.screening import Refused, refused, screen_for
 from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.subscription import Subscription

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.batch import Batch
+    from trio_mqtt.broker.routing.batch import Batch
 
 SAMPLE_BYTES = 1024 * 1024  # of payloads that a sample holds between two looks
 SAMPLE_OF_ONE_READ = 10  # messages: one busy client must not fill the sample alone

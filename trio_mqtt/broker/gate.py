@@ -27,9 +27,9 @@ from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.topics import topic_filter_problem, topic_name_problem
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.batch import Batch
     from trio_mqtt.broker.connection import Connection
     from trio_mqtt.broker.refusals import RefusedAction
+    from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.session import Session
 
 logger = logging.getLogger("trio_mqtt.broker")

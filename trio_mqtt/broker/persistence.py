@@ -14,7 +14,7 @@ import trio
 
 from trio_mqtt.broker.access import ClientInfo
 from trio_mqtt.broker.authorship import Authorship
-from trio_mqtt.broker.batch import Batch, remaining_properties
+from trio_mqtt.broker.routing.batch import Batch, remaining_properties
 from trio_mqtt.broker.session import NEVER, InFlight, Session
 from trio_mqtt.broker.subscription import Subscription, Target
 from trio_mqtt.protocol import packets

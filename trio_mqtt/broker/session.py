@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.batch import size_of
-from trio_mqtt.broker.filter_paths import FilterPaths
+from trio_mqtt.broker.routing.batch import size_of
+from trio_mqtt.broker.routing.filter_paths import FilterPaths
 from trio_mqtt.protocol.delivery import Receiver, Sender
 from trio_mqtt.protocol.packets import Publish, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.activity import WillPublished
-from trio_mqtt.broker.batch import Batch, size_of
-from trio_mqtt.broker.filter_paths import FilterPaths, wildcard_paths
+from trio_mqtt.broker.routing.batch import Batch, size_of
+from trio_mqtt.broker.routing.filter_paths import FilterPaths, wildcard_paths
 from trio_mqtt.broker.screening import problem_of
 from trio_mqtt.broker.session import NEVER, Session
 from trio_mqtt.broker.session_room import SessionRoom, holder_of
@@ -25,7 +25,7 @@ from trio_mqtt.protocol.topics import topic_name_problem
 if TYPE_CHECKING:
     from trio_mqtt.broker.broker import Broker
     from trio_mqtt.broker.connection import Connection
-    from trio_mqtt.broker.shared import SharedGroup
+    from trio_mqtt.broker.routing.shared import SharedGroup
 
 logger = logging.getLogger("trio_mqtt.broker")
 

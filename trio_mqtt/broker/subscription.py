@@ -18,7 +18,7 @@ from trio_mqtt.broker.activity import (
     MessageDelivered,
     MessagesDropped,
 )
-from trio_mqtt.broker.batch import JOIN, MESSAGE, Batch, size_of
+from trio_mqtt.broker.routing.batch import JOIN, MESSAGE, Batch, size_of
 from trio_mqtt.broker.turns import Turn
 from trio_mqtt.protocol import packets
 from trio_mqtt.protocol.topics import parse_shared
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Connection
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.permissions import Permissions
-    from trio_mqtt.broker.retained_search import RetainedSearch
+    from trio_mqtt.broker.routing.retained_search import RetainedSearch
+    from trio_mqtt.broker.routing.shared import SharedGroup
     from trio_mqtt.broker.session import Session
-    from trio_mqtt.broker.shared import SharedGroup
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol.packets import Publish
 

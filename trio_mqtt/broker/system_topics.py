@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.batch import Batch
-from trio_mqtt.broker.retained import Retained, RetainedMessages
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.retained import Retained, RetainedMessages
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.batch import JOIN, Batch, remaining_properties, size_of
+from trio_mqtt.broker.routing.batch import JOIN, Batch, remaining_properties, size_of
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.permissions import RuleBook
-    from trio_mqtt.broker.retained import Retained
+    from trio_mqtt.broker.routing.retained import Retained
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.broker.turns import Turn
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.batch import Batch
 from trio_mqtt.broker.options import SharedStrategy
-from trio_mqtt.broker.shared import SharedGroup
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.shared import SharedGroup
 from trio_mqtt.broker.subscription import Subscription, Target
 from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.protocol.topics import has_wildcard, parse_shared

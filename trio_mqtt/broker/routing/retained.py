@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from trio_mqtt.broker.batch import size_of
+from trio_mqtt.broker.routing.batch import size_of
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from trio_mqtt.broker.options import SharedStrategy
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.batch import Batch
+    from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.subscription import Subscription
     from trio_mqtt.protocol.packets import Publish
 

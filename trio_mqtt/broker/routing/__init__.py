@@ -1,0 +1,7 @@
+"""Whom a message reaches.
+
+`Router` finds the subscriptions of a topic, `RetainedMessages` keeps a topic's last message, and a
+`Batch` is what travels: the messages of one read with the encodings that its receivers share. A
+session and its subscriptions are known here by what routing asks of them (`target.py`), so nothing
+here knows of sessions, connections or events. Below it are access, limits and the protocol.
+"""
