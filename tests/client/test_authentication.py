@@ -21,7 +21,7 @@ from trio_mqtt import (
     RemoteProtocolError,
     ScramClient,
 )
-from trio_mqtt.client.authentication import MAX_STEPS
+from trio_mqtt.client.connection.authentication import MAX_STEPS
 from trio_mqtt.client.scram import MAX_ITERATIONS
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion

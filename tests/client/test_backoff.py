@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trio_mqtt import Backoff
-from trio_mqtt.client.backoff import Delays
+from trio_mqtt.client.connection.backoff import Delays
 
 
 def test_delays_double_up_to_the_maximum_less_a_random_half() -> None:

@@ -12,7 +12,6 @@ from functools import partial
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from trio_mqtt.client import authentication as methods
 from trio_mqtt.client.arguments import (
     Payload,
     check_filters,
@@ -22,12 +21,14 @@ from trio_mqtt.client.arguments import (
     check_topic,
     payload_bytes,
 )
-from trio_mqtt.client.backoff import Backoff
 from trio_mqtt.client.batches import publish_batch, refused_message
 from trio_mqtt.client.blocks import async_block, plain_block
-from trio_mqtt.client.connection import CLOSE_TIMEOUT
+from trio_mqtt.client.connection import authentication as methods
+from trio_mqtt.client.connection.backoff import Backoff
+from trio_mqtt.client.connection.connection import CLOSE_TIMEOUT
+from trio_mqtt.client.connection.handshake import Settings
+from trio_mqtt.client.connection.reconnection import Upkeep
 from trio_mqtt.client.events import ConnectionEvent, ConnectionEvents
-from trio_mqtt.client.handshake import Settings
 from trio_mqtt.client.journal import SESSION_EXPIRY_INTERVAL, opened_journal
 from trio_mqtt.client.message import Message
 from trio_mqtt.client.messages import KINDS, Messages, Overflow
@@ -36,7 +37,6 @@ from trio_mqtt.client.requests import Requests
 from trio_mqtt.client.status import ClientStatus
 from trio_mqtt.client.subscribing import grant, leave, release
 from trio_mqtt.client.subscriptions import Options
-from trio_mqtt.client.upkeep import Upkeep
 from trio_mqtt.client.waiting import Outgoing
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import ProtocolVersion

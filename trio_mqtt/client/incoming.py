@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from trio_mqtt.client.connection import Connection
+from trio_mqtt.client.connection.connection import Connection
 from trio_mqtt.client.journal import Journal
 from trio_mqtt.client.messages import Messages
 from trio_mqtt.client.subscriptions import Subscriptions, Targets

@@ -10,7 +10,7 @@ from trio_mqtt.client.arguments import (
     kind_of,
     payload_bytes,
 )
-from trio_mqtt.client.backoff import Backoff
+from trio_mqtt.client.connection.backoff import Backoff
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.topics import topic_name_problem

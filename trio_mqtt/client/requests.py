@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import anyio
 
-from trio_mqtt.client.connection import Connection
+from trio_mqtt.client.connection.connection import Connection
 from trio_mqtt.client.message import Message, Publisher
 from trio_mqtt.client.messages import Messages
 from trio_mqtt.client.session import Session

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import anyio
 
 from trio_mqtt.client.arguments import check_topic
-from trio_mqtt.client.connection import Connection, explanation
+from trio_mqtt.client.connection.connection import Connection, explanation
 from trio_mqtt.client.incoming import Incoming
 from trio_mqtt.client.journal import MAX_STORED, Journal
 from trio_mqtt.client.messages import Messages

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import anyio
 
-from trio_mqtt.client.authentication import (
+from trio_mqtt.client.connection.authentication import (
     ClientAuthentication,
     answer_to,
     data_of,

@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import anyio
 
-from trio_mqtt.client.attempts import AttemptLog
-from trio_mqtt.client.backoff import Backoff, Delays
-from trio_mqtt.client.connection import CLOSE_TIMEOUT, Connection
+from trio_mqtt.client.connection.attempts import AttemptLog
+from trio_mqtt.client.connection.backoff import Backoff, Delays
+from trio_mqtt.client.connection.connection import CLOSE_TIMEOUT, Connection
+from trio_mqtt.client.connection.handshake import Settings, connect, is_distrusted, is_lasting
+from trio_mqtt.client.connection.redirection import STOOD, Redirection, is_redirection
 from trio_mqtt.client.events import (
     Connected,
     ConnectionEvent,
@@ -18,9 +20,7 @@ from trio_mqtt.client.events import (
     ConnectionLost,
     Reconnecting,
 )
-from trio_mqtt.client.handshake import Settings, connect, is_distrusted, is_lasting
 from trio_mqtt.client.journal import Journal
-from trio_mqtt.client.redirection import STOOD, Redirection, is_redirection
 from trio_mqtt.client.session import Session
 from trio_mqtt.client.status import ClientStatus, ConnectionState
 from trio_mqtt.errors import (
