@@ -60,12 +60,10 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.statistics import Statistics as Statistics
     from trio_mqtt.broker.tokens import TokenClaims as TokenClaims
     from trio_mqtt.broker.tokens import TokenVerifier as TokenVerifier
+    from trio_mqtt.client.authentication import ClientAuthentication as ClientAuthentication
+    from trio_mqtt.client.authentication import ClientExchange as ClientExchange
     from trio_mqtt.client.client import Client as Client
     from trio_mqtt.client.client import open_client as open_client
-    from trio_mqtt.client.connection.authentication import (
-        ClientAuthentication as ClientAuthentication,
-    )
-    from trio_mqtt.client.connection.authentication import ClientExchange as ClientExchange
     from trio_mqtt.client.connection.backoff import Backoff as Backoff
     from trio_mqtt.client.events import Connected as Connected
     from trio_mqtt.client.events import ConnectionEvent as ConnectionEvent
@@ -160,8 +158,8 @@ _HOMES = {
     "Statistics": "broker.statistics",
     "TokenClaims": "broker.tokens",
     "TokenVerifier": "broker.tokens",
-    "ClientAuthentication": "client.connection.authentication",
-    "ClientExchange": "client.connection.authentication",
+    "ClientAuthentication": "client.authentication",
+    "ClientExchange": "client.authentication",
     "Backoff": "client.connection.backoff",
     "Client": "client.client",
     "open_client": "client.client",

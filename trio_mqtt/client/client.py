@@ -21,9 +21,10 @@ from trio_mqtt.client.arguments import (
     check_topic,
     payload_bytes,
 )
+from trio_mqtt.client.authentication import ClientAuthentication
 from trio_mqtt.client.batches import publish_batch, refused_message
 from trio_mqtt.client.blocks import async_block, plain_block
-from trio_mqtt.client.connection import authentication as methods
+from trio_mqtt.client.connection.authentication import check_authentication
 from trio_mqtt.client.connection.backoff import Backoff
 from trio_mqtt.client.connection.connection import CLOSE_TIMEOUT
 from trio_mqtt.client.connection.handshake import Settings
@@ -71,7 +72,7 @@ async def open_client(
     on_event: Callable[[ConnectionEvent], None] | None = None,
     on_connect: Callable[[Client], Awaitable[object] | None] | None = None,
     connector: Connector | None = None,
-    authentication: methods.ClientAuthentication | None = None,
+    authentication: ClientAuthentication | None = None,
     tls: ssl.SSLContext | TlsOptions | None = None,
     websocket_headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     follow_redirection: bool = False,
@@ -162,7 +163,7 @@ async def open_client(
         # MQTT 3.1 requires one; a session needs one to be found by.
         client_id = f"tmqtt-{secrets.token_hex(8)}"
     properties = properties or NO_PROPERTIES
-    methods.check(authentication, version, properties)
+    check_authentication(authentication, version, properties)
     if authentication is not None:
         version = ProtocolVersion.V5
     settings = Settings(

@@ -9,7 +9,7 @@ from typing import Protocol
 import anyio
 from anyio.abc import ByteStream, TaskGroup
 
-from trio_mqtt.client.connection.authentication import ClientAuthentication
+from trio_mqtt.client.authentication import ClientAuthentication
 from trio_mqtt.client.connection.reauthentication import Reauthentication
 from trio_mqtt.errors import (
     ConnectionLostError,

@@ -10,13 +10,8 @@ from typing import cast
 import anyio
 from anyio.abc import ByteStream
 
-from trio_mqtt.client.connection.authentication import (
-    ClientAuthentication,
-    ClientExchange,
-    answer_to,
-    data_of,
-    properties_of,
-)
+from trio_mqtt.client.authentication import ClientAuthentication, ClientExchange
+from trio_mqtt.client.connection.authentication import answer_to, data_of, properties_of
 from trio_mqtt.client.connection.connection import READ_SIZE, Connection, explanation
 from trio_mqtt.errors import (
     AuthenticationError,

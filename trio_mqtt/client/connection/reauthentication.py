@@ -6,12 +6,8 @@ from typing import Protocol
 
 import anyio
 
-from trio_mqtt.client.connection.authentication import (
-    ClientAuthentication,
-    answer_to,
-    data_of,
-    properties_of,
-)
+from trio_mqtt.client.authentication import ClientAuthentication
+from trio_mqtt.client.connection.authentication import answer_to, data_of, properties_of
 from trio_mqtt.errors import ConnectionLostError, MqttError
 from trio_mqtt.protocol.packets import Auth
 from trio_mqtt.protocol.reason_codes import ReasonCode
