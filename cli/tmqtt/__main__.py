@@ -21,7 +21,7 @@ def main() -> None:
         app(prog_name="tmqtt")
     except OSError as error:
         # Commands say themselves what they cannot do: this is help that cannot be printed.
-        from tmqtt.sentences import CommandError, tell
+        from tmqtt.terminal.sentences import CommandError, tell
 
         reason = error.strerror or str(error)
         code = tell(CommandError(f"The output could not be written: {reason}."))

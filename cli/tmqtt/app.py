@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.main import get_command
 
-from tmqtt.command import Group, lighten
+from tmqtt.terminal.command import Group, lighten
 
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter, Parameter
     from typer._click.shell_completion import CompletionItem
 
-# By what they are for: the name of each command, which is that of its module, and what it does.
+# By what they are for: the name of each command, which is that of its folder, and what it does.
 COMMANDS = {
     "Broker": {
         "broker": "Run a broker until Ctrl-C, and show its traffic.",
@@ -82,7 +82,7 @@ class _Commands(Group):
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
         if cmd_name not in _NAMES:
             return None
-        command = get_command(import_module(f"tmqtt.commands.{cmd_name}").app)
+        command = get_command(import_module(f"tmqtt.{cmd_name}.options").app)
         command.name = cmd_name
         # Completion is installed for all of them together.
         command.params = [entry for entry in command.params if entry.name not in _COMPLETION]

@@ -7,14 +7,15 @@ import time
 from collections import deque
 
 import trio_mqtt
-from tmqtt import looks, welcome
-from tmqtt.escaping import escape
+from tmqtt import welcome
 from tmqtt.levels import Level
 from tmqtt.library_log import LibraryLog, Notice
-from tmqtt.looks import Line
-from tmqtt.output import STDERR, STDOUT, encoded
-from tmqtt.running import Terminal
 from tmqtt.stamps import ERROR, INFO, WARNING, Stamps
+from tmqtt.terminal import looks
+from tmqtt.terminal.escaping import escape
+from tmqtt.terminal.looks import Line
+from tmqtt.terminal.output import STDERR, STDOUT, encoded
+from tmqtt.terminal.running import Terminal
 from tmqtt.traffic import Rates, Traffic, status_line
 
 _CLEAR_LINE = "\r\x1b[2K"

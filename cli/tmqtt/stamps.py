@@ -6,8 +6,8 @@ import os
 import time
 from datetime import datetime
 
-from tmqtt import looks
-from tmqtt.looks import Part
+from tmqtt.terminal import looks
+from tmqtt.terminal.looks import Part
 
 # Priorities as syslog(3) and systemd's journal have them.
 ERROR, WARNING, INFO = 3, 4, 6

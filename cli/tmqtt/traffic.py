@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Iterable
 
 import trio_mqtt
-from tmqtt import looks
-from tmqtt.escaping import escape, escape_payload
 from tmqtt.library_log import Notice
-from tmqtt.looks import Line, Part
+from tmqtt.terminal import looks
+from tmqtt.terminal.escaping import escape, escape_payload
+from tmqtt.terminal.looks import Line, Part
 
 # Lines in one second: more than that nobody reads.
 MESSAGES_A_SECOND = 20

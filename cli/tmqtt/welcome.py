@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import trio_mqtt
-from tmqtt import looks
-from tmqtt.looks import Line
+from tmqtt.terminal import looks
+from tmqtt.terminal.looks import Line
 from trio_mqtt.broker.security import Entrances
 
 ANYBODY = (

@@ -13,8 +13,8 @@ import trio
 import trustme
 from tmqtt.check.findings import LIMITED, OK, WRONG, Finding, lines_of
 from tmqtt.check.link import check_tls
-from tmqtt.looks import plain
-from tmqtt.settings import ConnectionOptions
+from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.terminal.looks import plain
 
 import trio_mqtt
 from tests.cli.programs import Program, screen

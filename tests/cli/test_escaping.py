@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tmqtt.escaping import escape, escape_payload
+from tmqtt.terminal.escaping import escape, escape_payload
 
 
 @given(st.text())

@@ -8,7 +8,7 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tmqtt.formats import Format, FormatError
+from tmqtt.messages.formats import Format, FormatError
 
 from trio_mqtt import Message, Properties
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tmqtt import keys, looks
-from tmqtt.browsing import Browser
-from tmqtt.full_screen import cut
-from tmqtt.keys import Keys
-from tmqtt.payload_view import length
-from tmqtt.topics import Topics
-from tmqtt.tree_frames import TreeFrames
-from tmqtt.watching import Table
+from tmqtt.messages.payload_view import length
+from tmqtt.sub.table_frames import Table
+from tmqtt.sub.topics import Topics
+from tmqtt.sub.tree_frames import TreeFrames
+from tmqtt.terminal import keys, looks
+from tmqtt.terminal.browsing import Browser
+from tmqtt.terminal.full_screen import cut
+from tmqtt.terminal.keys import Keys
 
 from trio_mqtt import Message
 

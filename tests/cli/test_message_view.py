@@ -7,10 +7,10 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tmqtt import looks
-from tmqtt.json_view import LIT, one_line, parse
-from tmqtt.message_view import MessageView
-from tmqtt.payload_view import length, show, wrap
+from tmqtt.messages.json_view import LIT, one_line, parse
+from tmqtt.messages.message_view import MessageView
+from tmqtt.messages.payload_view import length, show, wrap
+from tmqtt.terminal import looks
 
 from trio_mqtt import Message, Properties
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 import trio.testing
-from tmqtt.output import LIMIT, Output, open_output
+from tmqtt.terminal.output import LIMIT, Output, open_output
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ async def test_what_a_full_disk_did_not_take_is_written_whole_once_it_can_be(
 
     keeper = Told()
     monkeypatch.setattr(os, "write", full)
-    monkeypatch.setattr("tmqtt.output._TRY_AGAIN", 0.01)
+    monkeypatch.setattr("tmqtt.terminal.output._TRY_AGAIN", 0.01)
     with trio.fail_after(30):
         async with open_output(pipe[1], lambda: keeper.words.append("ended")) as output:
             output.outlive(keeper)

@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tmqtt.records import Recorder, RecordError, read_record
+from tmqtt.messages.records import Recorder, RecordError, read_record
 
 from trio_mqtt import Message, Properties, topic_name_problem
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 import trio
-from tmqtt.request import summary
+from tmqtt.request.command import summary
 
 import trio_mqtt
 from tests.cli.programs import Program

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import trio
-from tmqtt.retained import RetainedMessages
+from tmqtt.sub.retained import RetainedMessages
 from trio.testing import MockClock
 
 import trio_mqtt

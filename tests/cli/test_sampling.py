@@ -6,7 +6,7 @@ import re
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tmqtt.sampling import Sample
+from tmqtt.sub.sampling import Sample
 
 
 def test_a_burst_is_shown_whole_and_then_so_many_each_second() -> None:

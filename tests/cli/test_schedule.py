@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tmqtt.schedule import Schedule
+from tmqtt.pub.schedule import Schedule
 
 
 def test_a_hundred_thousand_late_messages_do_not_drift() -> None:

@@ -11,9 +11,9 @@ import pytest
 import trio
 import trio.testing
 from tmqtt.library_log import library_log
-from tmqtt.output import STDOUT, Output
-from tmqtt.running import Terminal
 from tmqtt.screen import Screen
+from tmqtt.terminal.output import STDOUT, Output
+from tmqtt.terminal.running import Terminal
 
 import trio_mqtt
 

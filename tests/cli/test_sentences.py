@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tmqtt.sentences import CommandError, tell
+from tmqtt.terminal.sentences import CommandError, tell
 
 import trio_mqtt
 

@@ -9,9 +9,14 @@ from typing import Any
 
 import pytest
 from tmqtt.app import app
-from tmqtt.connection_options import FOREVER, OPTIONS
-from tmqtt.profiles import default_file, load_profile
-from tmqtt.settings import ConnectionOptions, SettingError, WillOptions, connection_options
+from tmqtt.connecting.profiles import default_file, load_profile
+from tmqtt.connecting.settings import (
+    ConnectionOptions,
+    SettingError,
+    WillOptions,
+    connection_options,
+)
+from tmqtt.connecting.table import FOREVER, OPTIONS
 from typer.testing import CliRunner
 
 

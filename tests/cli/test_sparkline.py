@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tmqtt.sparkline import ASCII_BARS, BARS, sparkline
+from tmqtt.terminal.sparkline import ASCII_BARS, BARS, sparkline
 
 
 def test_bars_go_from_the_least_to_the_greatest() -> None:

@@ -9,7 +9,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tmqtt.templates import Template
+from tmqtt.pub.templates import Template
 
 
 def test_each_template_has_its_value() -> None:

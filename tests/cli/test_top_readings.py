@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from tmqtt import looks
+from tmqtt.terminal import looks
 from tmqtt.top.layout import one_line, screen
 from tmqtt.top.readings import SETTLE, Readings
 

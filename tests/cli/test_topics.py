@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tmqtt import looks, topics
-from tmqtt.full_screen import cut
-from tmqtt.payload_view import length
-from tmqtt.plotting import number_in, parse_path
-from tmqtt.topic_tree import Tree
-from tmqtt.topics import Topics
-from tmqtt.tree_frames import TreeFrames
-from tmqtt.watching import Table, age, rate
+from tmqtt.messages.payload_view import length
+from tmqtt.sub import topics
+from tmqtt.sub.plotting import number_in, parse_path
+from tmqtt.sub.table_frames import Table, age, rate
+from tmqtt.sub.topic_tree import Tree
+from tmqtt.sub.topics import Topics
+from tmqtt.sub.tree_frames import TreeFrames
+from tmqtt.terminal import looks
+from tmqtt.terminal.full_screen import cut
 
 from trio_mqtt import Message
 

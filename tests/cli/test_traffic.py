@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tmqtt import looks
 from tmqtt.library_log import Notice
+from tmqtt.terminal import looks
 from tmqtt.traffic import (
     EVENTS_A_SECOND,
     MESSAGES_A_SECOND,

@@ -15,9 +15,9 @@ from tmqtt.bench.marks import read_mark
 from tmqtt.bench.pacing import Pace
 from tmqtt.bench.plan import Job
 from tmqtt.bench.tracking import Track
-from tmqtt.connecting import open_connection
-from tmqtt.output import STDERR, Output
-from tmqtt.running import CommandError, Terminal
+from tmqtt.connecting.opening import open_connection
+from tmqtt.terminal.output import STDERR, Output
+from tmqtt.terminal.running import CommandError, Terminal
 
 # Connections that are being opened at a time in one process.
 _OPENING = 8

@@ -16,9 +16,9 @@ from tmqtt.bench.machine import BrokerProcess
 from tmqtt.bench.measuring import Measurement
 from tmqtt.bench.plan import Plan
 from tmqtt.bench.report import Report
-from tmqtt.connecting import public_url
-from tmqtt.running import CommandError, Terminal
-from tmqtt.settings import ConnectionOptions
+from tmqtt.connecting.opening import public_url
+from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.terminal.running import CommandError, Terminal
 
 SCHEMA = "tmqtt-bench/1"
 _OTHER_FILES = 64  # that a worker has open beside its connections

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import psutil
 
-from tmqtt.running import CommandError
+from tmqtt.terminal.running import CommandError
 
 
 class BrokerProcess:

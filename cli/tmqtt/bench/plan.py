@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tmqtt.settings import ConnectionOptions
+from tmqtt.connecting.settings import ConnectionOptions
 
 KINDS = ("conn", "pub", "sub", "pair", "fan-in", "fan-out")
 

@@ -8,9 +8,9 @@ from typing import Any
 from tmqtt.bench import words
 from tmqtt.bench.measuring import CONNECTING, RUNNING, Measurement
 from tmqtt.bench.plan import Plan
-from tmqtt.escaping import escape
-from tmqtt.output import Output, encoded
-from tmqtt.running import Terminal
+from tmqtt.terminal.escaping import escape
+from tmqtt.terminal.output import Output, encoded
+from tmqtt.terminal.running import Terminal
 
 _CLEAR_LINE = "\r\x1b[2K"
 _BAR = 12  # characters
@@ -21,7 +21,7 @@ class Report:
     """Writes to the terminal or pipe of a command; with `as_json`, figures are for programs."""
 
     def __init__(self, terminal: Terminal, *, as_json: bool) -> None:
-        from tmqtt import looks
+        from tmqtt.terminal import looks
 
         self._looks = looks
         self._terminal = terminal

@@ -6,9 +6,9 @@ import json
 import textwrap
 from dataclasses import asdict, dataclass
 
-from tmqtt import looks
-from tmqtt.escaping import escape
-from tmqtt.looks import Line
+from tmqtt.terminal import looks
+from tmqtt.terminal.escaping import escape
+from tmqtt.terminal.looks import Line
 
 OK = "OK"
 LIMITED = "limited"

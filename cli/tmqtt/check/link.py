@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import trio
 
 from tmqtt.check.findings import LIMITED, OK, WRONG, Finding
-from tmqtt.settings import ConnectionOptions
+from tmqtt.connecting.settings import ConnectionOptions
 
 _GROUP = "TLS"
 _PORTS = {"mqtts": 8883, "wss": 443}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tmqtt import looks
 from tmqtt.check import probes
 from tmqtt.check.findings import WRONG, Finding, as_json, lines_of
 from tmqtt.check.link import check_tls
-from tmqtt.connecting import arguments
-from tmqtt.output import encoded
-from tmqtt.running import CommandError, Terminal
-from tmqtt.settings import ConnectionOptions
+from tmqtt.connecting.opening import arguments
+from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.terminal import looks
+from tmqtt.terminal.output import encoded
+from tmqtt.terminal.running import CommandError, Terminal
 
 _PLAIN_WIDTH = 10_000  # in a pipe, a row is a line
 

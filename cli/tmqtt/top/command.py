@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import trio
 
 import trio_mqtt
-from tmqtt.connecting import open_connection, public_url
-from tmqtt.groups import first_of
-from tmqtt.running import CommandError, Terminal
-from tmqtt.settings import ConnectionOptions
-from tmqtt.sparkline import BARS
+from tmqtt.connecting.opening import open_connection, public_url
+from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.terminal.groups import first_of
+from tmqtt.terminal.running import CommandError, Terminal
+from tmqtt.terminal.sparkline import BARS
 from tmqtt.top.readings import FILTER, SETTLE, Readings
 
 if TYPE_CHECKING:
-    from tmqtt.looks import Painter
+    from tmqtt.terminal.looks import Painter
 
 _PATIENCE = 3.0  # seconds that a broker has to tell something at all
 
@@ -75,7 +75,7 @@ async def _show(
 ) -> None:
     live = None
     if terminal.output.is_terminal and not as_json:
-        from tmqtt.looks import Painter
+        from tmqtt.terminal.looks import Painter
 
         painter = Painter()
         live = painter if painter.can_redraw else None
@@ -95,7 +95,7 @@ async def _draw(
     painter: Painter,
 ) -> None:
     """A screen, until the person ends it."""
-    from tmqtt.full_screen import full_screen
+    from tmqtt.terminal.full_screen import full_screen
     from tmqtt.top.layout import screen
 
     unicode = _can_show(BARS)
@@ -129,7 +129,7 @@ async def _tell(
 ) -> None:
     """Line by line, or once."""
     if not as_json:
-        from tmqtt.looks import clock, plain
+        from tmqtt.terminal.looks import clock, plain
         from tmqtt.top.layout import one_line, screen
     while True:
         readings.settle(trio.current_time())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tmqtt import looks
-from tmqtt.escaping import escape
-from tmqtt.looks import Line
-from tmqtt.sparkline import ASCII_BARS, BARS, sparkline
+from tmqtt.terminal import looks
+from tmqtt.terminal.escaping import escape
+from tmqtt.terminal.looks import Line
+from tmqtt.terminal.sparkline import ASCII_BARS, BARS, sparkline
 from tmqtt.top.readings import LOADS, MINUTES, Readings
 
 _UNKNOWN = "-"

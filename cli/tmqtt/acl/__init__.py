@@ -1,0 +1,1 @@
+"""`tmqtt acl`: what an access file allows, and why."""

@@ -1,0 +1,1 @@
+"""`tmqtt broker`: a broker, and what happens in it."""

@@ -1,0 +1,113 @@
+"""`tmqtt broker`: a broker, and what happens in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+
+import trio
+
+import trio_mqtt
+from tmqtt.lasting import GoesOn, Troubles
+from tmqtt.levels import Level
+from tmqtt.library_log import LibraryLog, library_log
+from tmqtt.locks import Locks
+from tmqtt.screen import Screen
+from tmqtt.systemd import Notifier, listeners_for, take_sockets
+from tmqtt.terminal.running import CommandError, Terminal, collect_less_often
+from trio_mqtt.broker.server import DEFAULT_URL, reload
+
+_TICK = 0.1  # seconds: ten times a second is as often as a person sees
+_SAMPLE = 200  # events that are looked at in one tick; messages fill half of it
+
+
+async def serve(
+    urls: tuple[str, ...],
+    terminal: Terminal,
+    *,
+    defaults: Mapping[str, str | Sequence[str]] = {},  # never changed
+    locks: Locks,
+    level: Level,
+) -> None:
+    """Be a broker until told to stop, and show what happens, as much as `level` says.
+
+    `defaults` are options for all listeners that can have them, as in their URLs.
+    """
+    collect_less_often()
+    inherited = take_sockets(os.environ)
+    listeners = listeners_for(urls or (() if inherited else (DEFAULT_URL,)), inherited, defaults)
+    if "cert" in defaults and not any(listen.tls for listen in listeners):
+        raise CommandError(
+            "A certificate is given, but no listener uses TLS."
+            " Listen at mqtts://, wss:// or any://, for example mqtts://localhost.",
+            code=2,
+        )
+    notifier = Notifier(os.environ)
+    with ExitStack() as last:
+        # Before anything is read: files give cause for warnings, and are read by a thread.
+        log = last.enter_context(library_log())
+        last.callback(_tell_the_rest, log, terminal)
+        async with (
+            trio_mqtt.open_broker(*listeners, security=locks.security()) as broker,
+            trio.open_nursery() as nursery,
+        ):
+            screen = Screen(broker, terminal, log, level)
+            _outlast_output(terminal, screen, Troubles(notifier))
+            await nursery.start(_reload_when_told, broker, terminal, notifier, screen)
+            nursery.start_soon(notifier.keep_watchdog_quiet)
+            with notifier.serving():
+                await _show(broker, terminal, last, screen, level)
+
+
+def _tell_the_rest(log: LibraryLog, terminal: Terminal) -> None:
+    """Tell what was logged before there was a screen, where there never came to be one."""
+    for notice in log.take():
+        terminal.warn(notice.text)
+
+
+def _outlast_output(terminal: Terminal, screen: Screen, troubles: Troubles) -> None:
+    """Have clients served on where the log's disk is full, or its reader has gone."""
+    terminal.output.outlive(GoesOn("The output", troubles, screen.warn, screen.note))
+    terminal.messages.outlive(GoesOn("The error output", troubles, screen.note, screen.warn))
+
+
+async def _show(
+    broker: trio_mqtt.Broker, terminal: Terminal, last: ExitStack, screen: Screen, level: Level
+) -> None:
+    """Show what happens; what is to be done when the broker has ended goes to `last`."""
+    # Both outlast the broker, so that the goodbyes are seen as well.
+    watching = last.enter_context(ExitStack())
+    watch = watching.enter_context(broker.watch(_SAMPLE, messages=level.tells(Level.ALL)))
+    watching.callback(screen.end, watch)
+    screen.begin()
+    while not terminal.output.closed:
+        await trio.sleep(_TICK)
+        screen.tick(watch)
+    watching.close()
+    while True:
+        await trio.sleep(_TICK)
+        screen.hear()
+
+
+async def _reload_when_told(
+    broker: trio_mqtt.Broker,
+    terminal: Terminal,
+    notifier: Notifier,
+    screen: Screen,
+    task_status: trio.TaskStatus[None],
+) -> None:
+    """Read all files again at each SIGHUP, and say so; what fails is told as a warning."""
+    tell, told = trio.open_memory_channel[None](1)
+
+    def on_signal() -> None:
+        with suppress(trio.WouldBlock):  # it is told already
+            tell.send_nowait(None)
+
+    terminal.on_reload(on_signal)
+    task_status.started()
+    async for _ in told:
+        with notifier.reloading():
+            done = await reload(broker)
+        if done:
+            screen.tell("The settings were read again.")

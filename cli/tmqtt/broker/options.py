@@ -1,0 +1,262 @@
+"""`tmqtt broker`: its options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tmqtt.connecting.options import CONTEXT
+from tmqtt.levels import Level
+from tmqtt.terminal.command import Command
+
+app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
+
+
+_ACCESS = "Who may connect, and do what"
+_TLS = "TLS"
+_DOORS = "WebSocket and proxies"
+_OUTPUT = "Output"
+
+_EPILOG = """\
+Examples:
+  tmqtt broker
+  tmqtt broker mqtt://0.0.0.0 --password-file users --access-file access.conf
+  tmqtt broker mqtts://0.0.0.0 ws://0.0.0.0:8080 --cert chain.pem --key key.pem --allow-anonymous
+  tmqtt broker --log-level info any://localhost:1883 >> broker.log
+
+Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 it did not work, such as a port in use;
+2 the options are wrong."""
+
+
+@app.command(cls=Command, epilog=_EPILOG)
+def broker(
+    urls: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="URL",
+            help="Where to listen.  [default: mqtt://127.0.0.1:1883, this machine only]",
+            show_default=False,
+        ),
+    ] = None,
+    password_file: Annotated[
+        str | None,
+        typer.Option(
+            "--password-file",
+            metavar="FILE",
+            help="Ask for user names and passwords: FILE is what tmqtt passwd makes, or"
+            " Mosquitto's.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    access_file: Annotated[
+        str | None,
+        typer.Option(
+            "--access-file",
+            "--acl-file",
+            metavar="FILE",
+            help="Hold clients to the rules in FILE: Mosquitto's format or, named .toml, TOML.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    jwt_key: Annotated[
+        str | None,
+        typer.Option(
+            "--jwt-key",
+            metavar="FILE",
+            help="Take JSON Web Tokens as passwords: FILE holds the keys (PEM, JWKS or a secret).",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    jwt_audience: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--jwt-audience",
+            metavar="NAME",
+            help="Whom tokens must be meant for.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    jwt_issuer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--jwt-issuer",
+            metavar="NAME",
+            help="Who must have made tokens.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    jwt_user_claim: Annotated[
+        str,
+        typer.Option(
+            "--jwt-user-claim",
+            metavar="NAME",
+            help="What in a token names the user.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = "sub",
+    jwt_access_claim: Annotated[
+        str,
+        typer.Option(
+            "--jwt-access-claim",
+            metavar="NAME",
+            help="What in a token says what it allows.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = "mqtt",
+    allow_anonymous: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-anonymous/--no-anonymous",
+            help="Let in clients without a user name, from anywhere.  [default: from this machine"
+            " only, and not if there are passwords]",
+            show_default=False,
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
+    cert: Annotated[
+        str | None,
+        typer.Option(
+            "--cert",
+            metavar="FILE",
+            help="The broker's certificate and its chain (PEM), for all listeners with TLS.",
+            rich_help_panel=_TLS,
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            help="Its key, if it is not in the same file.",
+            rich_help_panel=_TLS,
+        ),
+    ] = None,
+    ca: Annotated[
+        str | None,
+        typer.Option(
+            "--ca",
+            metavar="FILE",
+            help="Ask clients for certificates that these authorities have signed.",
+            rich_help_panel=_TLS,
+        ),
+    ] = None,
+    client_certificates: Annotated[
+        str | None,
+        typer.Option(
+            "--client-certificates",
+            metavar="required|optional|none",
+            help="Who must show one.  [default: everybody, if there is --ca]",
+            show_default=False,
+            rich_help_panel=_TLS,
+        ),
+    ] = None,
+    certificate_username: Annotated[
+        str | None,
+        typer.Option(
+            "--username-from-certificate",
+            metavar="common-name|subject",
+            help="Take user names from the clients' certificates.",
+            rich_help_panel=_TLS,
+        ),
+    ] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--origin",
+            metavar="ORIGIN",
+            help="Pages that may connect by WebSocket, such as https://example.org; * for all."
+            "  [default: pages from the broker's own host]",
+            show_default=False,
+            rich_help_panel=_DOORS,
+        ),
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            metavar="NAME",
+            help="By what name WebSocket clients may call the broker; * for any.  [default: where"
+            " only this machine can connect, localhost]",
+            show_default=False,
+            rich_help_panel=_DOORS,
+        ),
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trusted-proxy",
+            metavar="NETWORK",
+            help="Proxies whose X-Forwarded-For is believed (WebSocket), such as 10.0.0.0/8.",
+            rich_help_panel=_DOORS,
+        ),
+    ] = None,
+    proxy_protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--proxy-protocol",
+            metavar="NETWORK",
+            help="Proxies that begin each connection by a PROXY protocol header.",
+            rich_help_panel=_DOORS,
+        ),
+    ] = None,
+    log_level: Annotated[
+        Level | None,
+        typer.Option(
+            "--log-level",
+            metavar="error|warning|info|all",
+            help="What to tell. error: what does not work; warning: also what may be wrong, whom it"
+            " turns away and what it refuses; info: also who comes and goes; all: also messages, as"
+            " many as a person can read.  [default: all]",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "-q", "--quiet", help="The same as --log-level warning.", rich_help_panel=_OUTPUT
+        ),
+    ] = False,
+) -> None:
+    """Run a broker until Ctrl-C, and show its traffic.
+
+    mqtt://0.0.0.0:1883 and mqtt://[::]:1883 listen at all addresses of this machine: say then who
+    may connect. Port 0 takes a free one. Several URLs listen at all of them, and each may have its
+    own options, in quotes for the shell: 'mqtts://0.0.0.0?cert=FILE&key=FILE',
+    'unix:///run/mqtt.sock?mode=660', any://localhost for MQTT, TLS and WebSocket on one port. At
+    SIGHUP certificates, keys, passwords and access are read again. In a pipe or a file each line
+    has its date and time, and what is wrong with the broker itself goes to stderr.
+    """
+    if quiet and log_level is not None:
+        raise typer.BadParameter("--quiet says the same as --log-level: give one of them.")
+    level = Level.WARNING if quiet else log_level or Level.ALL
+
+    from tmqtt.broker.command import serve
+    from tmqtt.locks import Locks, Tokens
+    from tmqtt.terminal.running import run
+
+    tokens = None
+    if jwt_key is not None:
+        tokens = Tokens(
+            jwt_key, jwt_audience or (), jwt_issuer or (), jwt_user_claim, jwt_access_claim
+        )
+    locks = Locks(password_file, access_file, tokens, allow_anonymous)
+    given = {
+        "cert": cert,
+        "key": key,
+        "ca": ca,
+        "client-certificates": client_certificates,
+        "username": certificate_username,
+        "origin": origin,
+        "host": allowed_host,
+        "forwarded": trusted_proxy,
+        "proxy": proxy_protocol,
+    }
+    defaults = {name: value for name, value in given.items() if value}
+    run(
+        lambda terminal: serve(
+            tuple(urls or ()), terminal, defaults=defaults, locks=locks, level=level
+        ),
+        stopped=0,
+    )

@@ -1,1 +1,0 @@
-"""The commands' options: one module each, loaded when its command is called."""

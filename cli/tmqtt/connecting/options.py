@@ -1,0 +1,191 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tmqtt.connecting.settings import ConnectionOptions as ConnectionOptions
+from tmqtt.connecting.settings import SettingError, connection_options
+from tmqtt.connecting.table import OPTIONS, Option
+from tmqtt.connecting.table import qos_of as _qos_of
+from tmqtt.durations import parse_duration
+from tmqtt.terminal.command import PROPERTY, SEPARATOR
+from tmqtt.terminal.command import Command as Command
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+# What addresses begin with, here and in other programs.
+_SCHEMES = ("mqtt", "mqtts", "ws", "wss", "unix", "tcp", "ssl", "tls", "http", "https", "any")
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 it did not work; 2 the options are wrong; 27 the time is over;\n"
+    "130 ended by Ctrl-C. Where the broker refuses, its reason code (such as 135: not\n"
+    "authorized); of MQTT 3, its return code (1 to 5).\n\n"
+    "Each option of the connection is a variable too (TMQTT_ and its name: TMQTT_BROKER,\n"
+    "TMQTT_PASSWORD) and a line of a profile in ~/.config/tmqtt/config.toml."
+)
+
+
+def duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def qos_of(text: str | int) -> int:  # an int where it is the default
+    try:
+        return _qos_of(str(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def count_of(given: str | int) -> int:  # an int where it is the default
+    text = str(given)
+    if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= 18 and int(text)):
+        raise typer.BadParameter(f"{text!r} is not a number of messages: write 1 or more.")
+    return int(text)
+
+
+def check_is_no_address(text: str, kind: str, name: str, *, otherwise: str = "") -> None:
+    """Refuse what stands in place of a topic, but is the address of a broker.
+
+    `otherwise` names the option that takes a topic of that name all the same.
+    """
+    scheme, separator, _ = text.partition("://")
+    if separator and scheme.lower() in _SCHEMES:
+        but = f" If it is a {kind} after all, give it by {otherwise}." if otherwise else ""
+        raise typer.BadParameter(
+            f"{text!r} is the address of a broker, which is given by -b.{but}",
+            param_hint=f"'{name}'",
+        )
+
+
+Qos = Annotated[
+    int,
+    typer.Option("-q", "--qos", metavar="0|1|2", parser=qos_of, help="Quality of service."),
+]
+
+_PROFILE = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="Options of the connection from the configuration file.",
+        rich_help_panel="Connection",
+    ),
+]
+_CONFIG = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The configuration file.  [default: ~/.config/tmqtt/config.toml]",
+        rich_help_panel="Connection",
+    ),
+]
+_PROPERTIES = Annotated[
+    list[str] | None,
+    typer.Option(
+        PROPERTY,
+        "--property",
+        metavar="COMMAND PROPERTY VALUE",
+        help="A property of MQTT 5, as Mosquitto's commands take it: -D publish content-type"
+        " text/plain, -D connect user-property NAME VALUE.",
+        rich_help_panel="Session and limits",
+    ),
+]
+
+
+def connects(
+    name: str, *, address: str = ""
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a connection; it takes them as one argument, `connection`.
+
+        @app.command(cls=Command, epilog=EXIT_CODES)
+        @connects("pub")
+        def pub(topic: …, *, connection: ConnectionOptions) -> None: ...
+
+    `name` is in the client identifier where none is given. `address` is the command's own argument,
+    if it has one, that may stand in place of --broker; the command gets it as well.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        def command(**values: Any) -> None:
+            connection = _connection(name, values, values.get(address))
+            function(**values, connection=connection)
+
+        signature = inspect.signature(function, eval_str=True)
+        own = [entry for entry in signature.parameters.values() if entry.name != "connection"]
+        shared = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for key, kind in _shared().items()
+        ]
+        command.__name__ = function.__name__
+        command.__doc__ = function.__doc__
+        command.__signature__ = signature.replace(  # type: ignore[attr-defined] # what Typer reads
+            parameters=[entry.replace(kind=entry.KEYWORD_ONLY) for entry in own] + shared
+        )
+        command.__annotations__ = {entry.name: entry.annotation for entry in own + shared}
+        return command
+
+    return decorate
+
+
+def _shared() -> dict[str, Any]:
+    kinds: dict[str, Any] = {"c_profile": _PROFILE, "c_config": _CONFIG}
+    kinds |= {option.key: _annotation(option) for option in OPTIONS}
+    return {**kinds, "c_properties": _PROPERTIES}
+
+
+def _annotation(option: Option) -> Any:
+    kind: Any = str
+    if option.flag:
+        kind = bool
+    elif option.repeats:
+        kind = list[str]
+    names = [option.short] if option.short else []
+    info = typer.Option(
+        *names,
+        f"--{option.name}/--no-{option.name}" if option.deniable else f"--{option.name}",
+        metavar=option.metavar or None,
+        help=option.help,
+        show_default=False,
+        rich_help_panel=option.group,
+    )
+    return Annotated[kind | None, info]
+
+
+def _connection(name: str, values: dict[str, Any], url: str | None) -> ConnectionOptions:
+    """The connection that the values ask for; takes them out of `values`."""
+    profile = values.pop("c_profile") or os.environ.get("TMQTT_PROFILE")
+    file = values.pop("c_config") or os.environ.get("TMQTT_CONFIG")
+    properties = [words.split(SEPARATOR) for words in values.pop("c_properties") or ()]
+    given = {option.name: values.pop(option.key) for option in OPTIONS}
+    if url is not None:
+        if given["broker"] is not None:
+            raise typer.BadParameter(
+                f"{url!r} is a second broker beside {given['broker']!r} of --broker: name one.",
+                param_hint="'URL'",
+            )
+        given["broker"] = url
+    lines: dict[str, object] = {}
+    try:
+        if profile:
+            from tmqtt.connecting.profiles import default_file, load_profile
+
+            try:
+                lines = load_profile(Path(file) if file else default_file(os.environ), profile)
+            except ValueError as error:
+                raise SettingError(str(error), "'--profile'") from None
+        elif file:
+            raise SettingError("say which of its profiles by --profile.", "'--config'")
+        return connection_options(name, given, properties, os.environ, lines)
+    except SettingError as error:
+        raise typer.BadParameter(str(error), param_hint=error.where) from None

@@ -1,0 +1,1 @@
+"""`tmqtt passwd`: set, remove and check passwords in a password file."""

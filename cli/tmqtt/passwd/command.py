@@ -1,0 +1,97 @@
+"""`tmqtt passwd`: what it does with a password file."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+import typer
+
+from tmqtt.terminal.plainly import WRONG_FILE, errors_as_sentences, say
+from trio_mqtt.broker.hashes import Kind
+from trio_mqtt.broker.password_changes import remove_user, set_password
+from trio_mqtt.broker.passwords import PasswordFile, username_problem
+from trio_mqtt.broker.rule_files import read_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PasswdOptions:
+    """What the person asked for."""
+
+    file: str
+    username: str
+    action: Literal["set", "delete", "check", "list"]
+    create: bool
+    kind: Kind
+    password_file: str | None
+
+
+def change(options: PasswdOptions) -> None:
+    """Do it, and say so."""
+    with errors_as_sentences(WRONG_FILE):
+        match options.action:
+            case "list":
+                _list(options)
+            case "check":
+                _check(options)
+            case "delete":
+                remove_user(options.file, options.username)
+                say(f"Removed the user {options.username!r} from {options.file}.")
+            case "set":
+                _set(options)
+
+
+def _set(options: PasswdOptions) -> None:
+    problem = username_problem(options.username)
+    if problem is not None:  # before the person types a password
+        raise ValueError(f"The user name {options.username!r} {problem}: choose another.")
+    if not options.create:
+        read_bytes(options.file, "password", "add --create to make it")
+    password = _password(options, twice=True)
+    is_new = set_password(
+        options.file, options.username, password, kind=options.kind, create=options.create
+    )
+    done = "Added the user" if is_new else "Changed the password of"
+    say(f"{done} {options.username!r} in {options.file}.")
+
+
+def _check(options: PasswdOptions) -> None:
+    file = PasswordFile.load(options.file)
+    if options.username not in file.users:
+        say(f"There is no user {options.username!r} in {options.file}.", problem=True)
+        raise typer.Exit(1)
+    if not file.verify(options.username, _password(options, twice=False)):
+        say(f"That is not the password of {options.username!r}.", problem=True)
+        raise typer.Exit(1)
+    say(f"That is the password of {options.username!r}.")
+
+
+def _list(options: PasswdOptions) -> None:
+    file = PasswordFile.load(options.file)
+    for name, known in file.users.items():
+        say(f"{name}  ({', '.join(known.work)})")
+    for warning in file.warnings:
+        say(f"Warning: {warning}", problem=True)
+
+
+def _password(options: PasswdOptions, *, twice: bool) -> bytes:
+    """The password: from a file, from the person, or from the line that stdin has."""
+    if options.password_file is not None:
+        return _only_line(read_bytes(options.password_file, "password"), options.password_file)
+    if not sys.stdin.isatty():
+        return _only_line(sys.stdin.buffer.read(70_000), "stdin")
+    password = getpass.getpass(f"Password of {options.username}: ")
+    if twice and getpass.getpass("The same again: ") != password:
+        raise ValueError("The two passwords differ: nothing was changed.")
+    return password.encode(errors="surrogateescape")
+
+
+def _only_line(data: bytes, source: str) -> bytes:
+    lines = data.removesuffix(b"\n").split(b"\n")
+    if len(lines) > 1:
+        raise ValueError(f"A password has one line, and {source} has {len(lines)}.")
+    if not lines[0].removesuffix(b"\r"):
+        raise ValueError(f"There is no password: {source} has an empty line, or none.")
+    return lines[0].removesuffix(b"\r")

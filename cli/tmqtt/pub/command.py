@@ -1,0 +1,193 @@
+"""`tmqtt pub`: publish messages, once or on a schedule."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import cast
+
+import trio
+
+import trio_mqtt
+from tmqtt.connecting.opening import open_connection, unanswered
+from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.pub.payloads import (
+    Lines,
+    Payloads,
+    Random,
+    Same,
+    Written,
+    whole_file,
+    whole_input,
+)
+from tmqtt.pub.plan import PubOptions, check_topic, payload_template, topic_templates
+from tmqtt.pub.schedule import Schedule
+from tmqtt.pub.templates import Template
+from tmqtt.pub.view import PubView, open_view
+from tmqtt.terminal.running import TIMED_OUT, CommandError, Terminal
+
+# Messages of QoS 1 and 2 that are on their way at once: a slow broker does not hold up the
+# schedule at once, and what waits for it has a bound.
+_ON_THE_WAY = 100
+# Seconds that they get to arrive when the time is over.
+_GRACE = 2.0
+
+
+async def publish(options: PubOptions, connection: ConnectionOptions, terminal: Terminal) -> None:
+    """Publish as the options say; in a terminal, show how it goes.
+
+    Raises CommandError with the code 27 where the time was over before all of it was done.
+    """
+    topics = topic_templates(options)
+    end = math.inf if options.span is None else trio.current_time() + options.span
+    begun = False
+    publisher: _Publisher | None = None
+    with trio.CancelScope(deadline=end) as scope:
+        payloads = await _payloads(options)
+        begun = True
+        async with open_connection(
+            connection,
+            terminal,
+            reconnect=not options.is_single or connection.wait is True,
+            patient=terminal.is_watched and not options.is_single,
+        ) as client:
+            scope.deadline = math.inf
+            left = None if options.span is None else max(end - trio.current_time(), 0.001)
+            async with open_view(replace(options, span=left), terminal) as view:
+                publisher = _Publisher(options, view, end)
+                try:
+                    await publisher.run(client, topics, payloads)
+                finally:
+                    view.end()
+    if scope.cancelled_caught and options.span is not None:
+        if begun:
+            raise unanswered(connection, options.span)
+        raise CommandError(
+            f"The {options.span:g} s are over, and standard input has not ended.", TIMED_OUT
+        )
+    if publisher is None:
+        return
+    if publisher.late:
+        raise CommandError(
+            f"The {options.span:g} s are over, and the broker has not taken all that was sent.",
+            TIMED_OUT,
+        )
+    if publisher.refusal is not None:
+        raise publisher.refusal
+
+
+class _Publisher:
+    """Publishes message after message, on schedule, until a moment."""
+
+    def __init__(self, options: PubOptions, view: PubView, end: float) -> None:
+        self._options = options
+        self._view = view
+        self._end = end
+        self._properties = cast(trio_mqtt.Properties, options.properties)
+        self._room = trio.CapacityLimiter(_ON_THE_WAY)
+        # The last refusal by the broker.
+        self.refusal: trio_mqtt.RefusedError | None = None
+        # Whether the end came before the broker had taken all.
+        self.late = False
+
+    async def run(
+        self, client: trio_mqtt.Client, topics: list[Template], payloads: Payloads
+    ) -> None:
+        async with trio.open_nursery() as nursery:
+            if self._end < math.inf:
+                nursery.start_soon(self._end_in_time, client, nursery.cancel_scope)
+            await self._run(client, topics, payloads)
+            nursery.cancel_scope.cancel()
+
+    async def _end_in_time(self, client: trio_mqtt.Client, scope: trio.CancelScope) -> None:
+        """What is on its way at the end may arrive, but not for ever."""
+        await trio.sleep_until(self._end)
+        if client.connected:
+            await trio.sleep(_GRACE)
+        self.late = True
+        scope.cancel()
+
+    async def _run(
+        self, client: trio_mqtt.Client, topics: list[Template], payloads: Payloads
+    ) -> None:
+        qos = self._options.qos
+        async with trio.open_nursery() as nursery, aclosing(self._turns()) as turns:
+            async for number in turns:
+                payload = None
+                with trio.CancelScope(deadline=self._end):
+                    payload = await payloads.next(number)
+                if payload is None:
+                    break
+                for template in topics:
+                    topic = template.text(number)
+                    if not template.is_constant:
+                        check_topic(topic)
+                    if qos == 0 or self._options.is_single:
+                        await self._publish(client, topic, payload)
+                        continue
+                    token = object()
+                    await self._room.acquire_on_behalf_of(token)
+                    nursery.start_soon(self._publish, client, topic, payload, token)
+                    await trio.lowlevel.checkpoint()  # so that they begin in their order
+                await self._view.room()
+
+    async def _turns(self) -> AsyncGenerator[int, None]:
+        """The numbers of the messages, each when it is due."""
+        options = self._options
+        end = self._end
+        schedule = Schedule(trio.current_time(), options.every or 0.0)
+        number = 0
+        while options.count is None or number < options.count:
+            if options.every is not None:
+                due = schedule.next_due(trio.current_time())
+                if due >= end:
+                    return
+                await trio.sleep_until(due)
+            elif trio.current_time() >= end:
+                return
+            number += 1
+            yield number
+
+    async def _publish(
+        self, client: trio_mqtt.Client, topic: str, payload: bytes, token: object = None
+    ) -> None:
+        options = self._options
+        began = trio.current_time()
+        self._view.sent(topic, payload)
+        try:
+            code = await client.publish(
+                topic,
+                payload,
+                qos=options.qos,
+                retain=options.retain,
+                properties=self._properties or None,
+            )
+        except trio_mqtt.RefusedError as error:
+            self.refusal = error
+            self._view.refused(str(error))
+        else:
+            if options.qos:
+                nobody = code == trio_mqtt.ReasonCode.NO_MATCHING_SUBSCRIBERS
+                self._view.acknowledged(trio.current_time() - began, nobody=nobody)
+        finally:
+            if token is not None:
+                self._room.release_on_behalf_of(token)
+
+
+async def _payloads(options: PubOptions) -> Payloads:
+    source = options.source
+    if source.lines:
+        return Lines()
+    if source.size is not None:
+        return Random(source.size)
+    if source.file is not None:
+        return Same(await whole_file(source.file))
+    if source.whole_input:
+        return Same(await whole_input())
+    if source.empty:
+        return Same(b"")
+    template = payload_template(options)
+    return Same(os.fsencode(template.text(1))) if template.is_constant else Written(template)

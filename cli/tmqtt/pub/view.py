@@ -1,0 +1,239 @@
+"""What a person sees of `tmqtt pub`: in a terminal the messages and one line of how it goes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from statistics import median
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from tmqtt.pub.plan import PubOptions
+    from tmqtt.terminal.looks import Line, Painter
+    from tmqtt.terminal.running import Terminal
+
+_CLEAR_LINE = "\r\x1b[2K"
+_TICK = 0.1  # seconds between two looks
+_LINES_A_SECOND = 20  # messages shown: more than that nobody reads
+_ROUND_TRIPS = 1_000  # the last ones, of which the median is shown
+_BAR = 30  # columns at most
+_SMALLEST_BAR = 8
+
+
+class PubView:
+    """Counts what is published. Shows nothing: for pipes."""
+
+    def __init__(self, options: PubOptions, terminal: Terminal) -> None:
+        self._options = options
+        self._terminal = terminal
+        self._started = time.monotonic()
+        self._sent = 0
+        self._acknowledged = 0
+        self._unheard = 0
+        self._refused = 0
+        self._round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
+
+    def sent(self, topic: str, payload: bytes) -> None:
+        """A message is on its way."""
+        self._sent += 1
+
+    def acknowledged(self, seconds: float, *, nobody: bool) -> None:
+        """The broker has taken a message, `seconds` after it was sent; `nobody` receives it."""
+        self._acknowledged += 1
+        self._unheard += nobody
+        self._round_trips.append(seconds)
+
+    def refused(self, sentence: str) -> None:
+        """The broker refused a message."""
+        self._refused += 1
+        if self._refused == 1 and not self._options.is_single:
+            self._terminal.say(f"{sentence} Going on.")
+
+    async def room(self) -> None:
+        """Wait while the terminal has not taken what it was shown."""
+        if self._terminal.output.full:
+            await self._terminal.output.room()
+
+    def tick(self) -> None:
+        """Show what is new; called ten times a second."""
+
+    def end(self) -> None:
+        """Show what is left, and a summary if it was Ctrl-C that ended it."""
+        import signal
+
+        if self._terminal.signal == signal.SIGINT and not self._options.is_single:
+            self._terminal.say(self._summary())
+
+    def _summary(self) -> str:
+        seconds = time.monotonic() - self._started
+        parts = [f"{_count(self._sent, 'message')} sent in {_span(seconds)}"]
+        if self._options.qos:
+            parts.append(f"{self._acknowledged:,} acknowledged")
+            if self._unheard:
+                parts.append(f"{self._unheard:,} heard by nobody")
+        if self._refused:
+            parts.append(f"{self._refused:,} refused")
+        if self._round_trips:
+            parts.append(f"round trip {_milliseconds(median(self._round_trips))} (median)")
+        return f"{', '.join(parts)}."
+
+
+class _Verbose(PubView):
+    """Prints each message, in a pipe."""
+
+    def sent(self, topic: str, payload: bytes) -> None:
+        super().sent(topic, payload)
+        self._terminal.output.put(b"%s %s\n" % (os.fsencode(topic), payload))
+
+
+class _Live(PubView):
+    """Shows messages as they are sent, above one line of how it goes."""
+
+    def __init__(self, options: PubOptions, terminal: Terminal) -> None:
+        from tmqtt.messages.printing import lines_for
+        from tmqtt.terminal.looks import Painter  # Rich: not needed in a pipe
+
+        super().__init__(options, terminal)
+        self._painter: Painter = Painter()
+        self._line = lines_for(terminal.output, with_topic=True, preview=True)
+        self._redraws = self._painter.can_redraw and not options.is_single
+        self._waiting: list[bytes] = []
+        self._second = 0
+        self._shown = 0
+        self._hidden = 0
+        self._status = ""
+        if self._redraws and terminal.messages.is_terminal:
+            # Above the line of how it goes, which is not to be written into.
+            terminal.tell = self._tell
+
+    def sent(self, topic: str, payload: bytes) -> None:
+        super().sent(topic, payload)
+        second = int(time.monotonic() - self._started)
+        if second != self._second:
+            self._say_hidden()
+            self._second, self._shown = second, 0
+        if self._shown < _LINES_A_SECOND or self._options.verbose:
+            self._shown += 1
+            self._waiting.append(self._line(topic, payload, self._options.retain))
+            if len(self._waiting) == 1 and self._options.every is not None:
+                self.tick()  # a message on a schedule is seen when it is sent
+        else:
+            self._hidden += 1
+
+    def tick(self) -> None:
+        if not self._terminal.output.idle:
+            return  # the terminal is busy with what it got
+        status = self._painter.paint_within(self._status_line()) if self._redraws else ""
+        if self._waiting or status != self._status:
+            self._draw(status)
+
+    def end(self) -> None:
+        self._terminal.tell = None
+        self._say_hidden()
+        self._draw("")
+        if not self._options.is_single:
+            self._terminal.output.line(self._summary())
+
+    def _tell(self, sentence: str) -> None:
+        self._waiting.append(_encoded(f"{sentence}\n"))
+
+    def _say_hidden(self) -> None:
+        if self._hidden:
+            text = f"… {_count(self._hidden, 'more message')} not shown\n"
+            self._waiting.append(_encoded(text))
+            self._hidden = 0
+
+    def _draw(self, status: str) -> None:
+        data = b"".join(self._waiting)
+        self._waiting.clear()
+        if self._status:
+            data = _CLEAR_LINE.encode() + data
+        self._status = status
+        self._terminal.output.put(data + _encoded(status))
+
+    def _status_line(self) -> Line:
+        """How it goes: what matters most comes first, for narrow terminals."""
+        from tmqtt.terminal import looks
+
+        options = self._options
+        elapsed = time.monotonic() - self._started
+        separator = (" · ", looks.NOTE)
+        share = None
+        if options.count is not None:
+            share = self._sent / (options.count * len(options.topics))
+        if options.span is not None:
+            share = max(share or 0.0, elapsed / options.span)
+        parts: list[tuple[str, str]] = [(f"{self._sent:,} sent", looks.STRONG)]
+        if options.qos:
+            parts += [separator, (f"{self._acknowledged:,} acknowledged", looks.STRONG)]
+        if self._refused:
+            parts += [separator, (f"{self._refused:,} refused", looks.WARNING)]
+        if self._round_trips:
+            latest = _milliseconds(median(self._round_trips))
+            parts += [separator, (f"round trip {latest}", looks.STRONG)]
+        if share is None:
+            return (*parts, separator, (_span(elapsed), looks.NOTE))
+        share = min(share, 1.0)
+        percent = f" {share:.0%}"
+        left = self._painter.width - len(looks.plain(parts)) - len(percent) - 4
+        if left < _SMALLEST_BAR:
+            return ((percent.strip() + " ", looks.GOOD), *parts)
+        return (*parts, ("  ", ""), *_bar(share, min(left, _BAR)), (percent, looks.STRONG))
+
+
+def _bar(share: float, width: int) -> Line:
+    from tmqtt.terminal import looks
+
+    full, empty = ("━", "─") if _encoded("━") == "━".encode() else ("#", "-")
+    done = round(share * width)
+    return ((full * done, looks.GOOD), (empty * (width - done), looks.NOTE))
+
+
+def _encoded(text: str) -> bytes:
+    from tmqtt.terminal.output import encoded
+
+    return encoded(text)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _milliseconds(seconds: float) -> str:
+    thousandths = seconds * 1_000
+    return f"{thousandths:.1f} ms" if thousandths < 100 else f"{thousandths:,.0f} ms"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return (
+        f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+    )
+
+
+@asynccontextmanager
+async def open_view(options: PubOptions, terminal: Terminal) -> AsyncIterator[PubView]:
+    """What is shown of publishing, while it goes on."""
+    if not terminal.output.is_terminal:
+        yield (_Verbose if options.verbose else PubView)(options, terminal)
+        return
+    view = _Live(options, terminal)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_tick, view)
+        try:
+            yield view
+        finally:
+            nursery.cancel_scope.cancel()
+
+
+async def _tick(view: PubView) -> None:
+    while True:
+        await trio.sleep(_TICK)
+        view.tick()

@@ -1,0 +1,1 @@
+"""`tmqtt replay`: publish messages again that `sub --record` has written."""

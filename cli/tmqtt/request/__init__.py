@@ -1,0 +1,1 @@
+"""`tmqtt request`: send a request, and print the response."""

@@ -1,0 +1,343 @@
+"""`tmqtt sub`: its options."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from tmqtt.connecting.options import (
+    CONTEXT,
+    EXIT_CODES,
+    Command,
+    ConnectionOptions,
+    check_is_no_address,
+    connects,
+    count_of,
+    duration,
+    qos_of,
+)
+
+app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
+
+_EXAMPLES = """\
+Examples:
+  tmqtt sub 'home/#'
+  tmqtt sub 'home/+' 'alarm/#' -q 0 -q 2 -T 'home/attic' -C 10
+  tmqtt sub 'home/#' -F '@H:@M:@S %-30t %p'
+  tmqtt sub 'home/#' --watch --sort rate --plot .temperature
+  tmqtt sub 'home/#' --record home.jsonl
+
+"""
+_SHOWN = "What is shown"
+_WHICH = "Which messages"
+
+
+def _seconds(text: str) -> float:
+    """A duration, or a number of seconds as mosquitto_sub takes it."""
+    return duration(f"{text}s" if text[-1:].isdecimal() else text)
+
+
+def _handling(text: str | int) -> int:
+    found = {"always": 0, "0": 0, "new": 1, "1": 1, "never": 2, "2": 2}.get(str(text))
+    if found is None:
+        raise typer.BadParameter(
+            f"there is no retain handling {text!r}: write always, new or never (0, 1, 2)."
+        )
+    return found
+
+
+def _identifier(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:20]) <= 268_435_455):
+        raise typer.BadParameter(f"{text!r} is not a number from 1 to 268435455.")
+    return int(text)
+
+
+def _order(text: str) -> str:
+    if text not in ("topic", "rate", "age"):
+        raise typer.BadParameter(f"there is no order {text!r}: write topic, rate or age.")
+    return text
+
+
+@app.command(cls=Command, epilog=_EXAMPLES + EXIT_CODES)
+@connects("sub")
+def sub(
+    context: typer.Context,
+    filters: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILTER", help="Topics or topic filters (+, #)."),
+    ] = None,
+    topics: Annotated[
+        list[str] | None,
+        typer.Option("-t", "--topic", metavar="FILTER", help="One more FILTER."),
+    ] = None,
+    qos: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-q",
+            "--qos",
+            metavar="0|1|2",
+            help="Quality of service: once for all filters, or once for each in their order."
+            "  [default: 0; with --record: 2]",
+            show_default=False,
+        ),
+    ] = None,
+    filter_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-T",
+            "--filter-out",
+            metavar="FILTER",
+            help="Leave out what matches this.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = None,
+    no_retained: Annotated[
+        bool,
+        typer.Option(
+            "-R", "--no-retained", help="Leave out retained messages.", rich_help_panel=_WHICH
+        ),
+    ] = False,
+    retained_only: Annotated[
+        bool,
+        typer.Option(
+            "--retained-only",
+            help="Only retained messages: ends when they have come, or with the first that is not.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = False,
+    remove_retained: Annotated[
+        bool,
+        typer.Option(
+            "--remove-retained",
+            help="Have the broker forget the retained messages that match, and end.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="With --remove-retained: only show what would be removed.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = False,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            "-C",
+            "--count",
+            metavar="N",
+            parser=count_of,
+            help="End after N messages.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "-W",
+            "--timeout",
+            metavar="DURATION",
+            parser=_seconds,
+            help="End after so long, connecting included, with the exit code 27.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = None,
+    exit_after: Annotated[
+        bool,
+        typer.Option(
+            "-E",
+            "--exit-after-subscribing",
+            help="End once the broker has granted the filters; for use with --session.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = False,
+    no_local: Annotated[
+        bool,
+        typer.Option(
+            "--no-local",
+            help="Leave out what this client published itself.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = False,
+    as_published: Annotated[
+        bool,
+        typer.Option(
+            "--retain-as-published",
+            help="Keep the retain flag of live messages as their publishers set it.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = False,
+    handling: Annotated[
+        int | None,
+        typer.Option(
+            "--retain-handling",
+            metavar="always|new|never",
+            parser=_handling,
+            help="When the broker sends what is retained; new: if there was no such subscription.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = None,
+    identifier: Annotated[
+        int | None,
+        typer.Option(
+            "--identifier",
+            metavar="N",
+            parser=_identifier,
+            help="Subscription identifier, which the messages then bear.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = None,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "-v",
+            "--verbose",
+            help="Print the topic before the payload, also in a pipe.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = False,
+    no_newline: Annotated[
+        bool,
+        typer.Option(
+            "-N", "--no-newline", help="No newline after a message.", rich_help_panel=_SHOWN
+        ),
+    ] = False,
+    text_format: Annotated[
+        str | None,
+        typer.Option(
+            "-F",
+            "--format",
+            metavar="FORMAT",
+            help="Print messages so: %t topic, %p payload, %j all as JSON, @H hour, ... as"
+            " mosquitto_sub does.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print each message as a line of JSON.", rich_help_panel=_SHOWN
+        ),
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="A table that stays: a row a topic, with rate, age and last value.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = False,
+    tree: Annotated[
+        bool,
+        typer.Option("--tree", help="The topics as a tree, with counts.", rich_help_panel=_SHOWN),
+    ] = False,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            metavar="topic|rate|age",
+            parser=_order,
+            help="The order of --watch.  [default: topic]",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            "--plot",
+            metavar="FIELD",
+            help="With --watch: the field of JSON to draw, such as .temperature or .rooms[0].t.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
+    record: Annotated[
+        str | None,
+        typer.Option(
+            "--record",
+            metavar="FILE",
+            help="Write all messages into a new file (- is stdout), for tmqtt replay.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
+    *,
+    connection: ConnectionOptions,
+) -> None:
+    """Subscribe, and print each message as it arrives.
+
+    A terminal shows time, topic and payload for what they are, with what could steer it escaped.
+    A pipe gets the payloads as they are, a line each. In a terminal, a broker that is not there yet
+    is waited for; elsewhere that is an error (or see --wait). A connection that is lost later is
+    made again, for as long as it takes.
+    """
+    from tmqtt.sub.command import SubOptions, subscribe
+    from tmqtt.sub.plotting import parse_path
+    from tmqtt.terminal.running import run
+    from trio_mqtt import Subscription
+
+    for one in filters or ():
+        check_is_no_address(one, "topic filter", "FILTER", otherwise="-t")
+    wanted = [*(filters or ()), *(topics or ())]
+    if not wanted:
+        context.fail("Missing argument 'FILTER'.")
+    _only_one({"--watch": watch, "--tree": tree, "--json": as_json, "--format": text_format})
+    if dry_run and not remove_retained:
+        raise typer.BadParameter("it goes with --remove-retained.", param_hint="'--dry-run'")
+    try:
+        path = parse_path(plot) if plot is not None else ()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--plot'") from None
+    of_each = _qos_of_each(len(wanted), qos or (), 0 if record is None else 2)
+    properties: dict[str, Any] = dict(connection.packet_properties.get("subscribe", {}))
+    if identifier is None and "subscription_identifier" in properties:
+        identifier = properties["subscription_identifier"][0]
+    options = SubOptions(
+        subscriptions=tuple(
+            Subscription(one, level, no_local, as_published or record is not None, handling or 0)
+            for one, level in zip(wanted, of_each, strict=True)
+        ),
+        identifier=identifier,
+        filter_out=tuple(filter_out or ()),
+        no_retained=no_retained,
+        retained_only=retained_only,
+        remove_retained=remove_retained,
+        dry_run=dry_run,
+        count=count,
+        timeout=timeout,
+        exit_after_subscribing=exit_after,
+        verbose=verbose,
+        newline=not no_newline,
+        text_format=text_format,
+        json=as_json,
+        watch=watch,
+        tree=tree,
+        sort=sort or "topic",  # type: ignore[arg-type] # read by _order
+        plot=path,
+        record=record,
+    )
+    run(lambda terminal: subscribe(options, connection, terminal))
+
+
+def _only_one(given: dict[str, object]) -> None:
+    names = [name for name, value in given.items() if value]
+    if len(names) > 1:
+        raise typer.BadParameter(f"{' and '.join(names)} do not go together.")
+
+
+def _qos_of_each(filters: int, given: list[str] | tuple[()], default: int) -> list[int]:
+    """The QoS of each filter."""
+    try:
+        levels = [qos_of(text) for text in given] or [default]
+    except typer.BadParameter as error:
+        error.param_hint = "'-q' / '--qos'"
+        raise
+    if len(levels) == 1:
+        return levels * filters
+    if len(levels) != filters:
+        raise typer.BadParameter(
+            f"there are {filters} filters and {len(levels)} of these:"
+            " give it once for all, or once for each.",
+            param_hint="'-q' / '--qos'",
+        )
+    return levels

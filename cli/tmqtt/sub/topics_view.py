@@ -1,0 +1,115 @@
+"""`sub --watch` and `sub --tree`: a screen that stays, or in a pipe a table at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import trio
+
+import trio_mqtt
+from tmqtt.sub.plotting import Path
+from tmqtt.sub.table_frames import Table, summary
+from tmqtt.sub.topics import Sort, Topics
+from tmqtt.sub.tree_frames import TreeFrames
+from tmqtt.terminal import looks
+from tmqtt.terminal.browsing import Browser
+from tmqtt.terminal.full_screen import FullScreen, cut, full_screen
+from tmqtt.terminal.looks import Line
+from tmqtt.terminal.output import encoded
+from tmqtt.terminal.running import Terminal
+
+_FRAME = 0.1  # seconds between frames, at least
+# Of the time, a frame may take so much: with 10,000 topics messages come first.
+_SHARE = 0.06
+_BUSY = 0.02  # seconds between looks whether the terminal has taken the last frame
+_LEFT_FREE = 3  # lines of the screen that the last frame leaves: a summary and two for the shell
+_LOG_EVERY = 10.0  # seconds between lines in a pipe
+_LOG_WIDTH = 120
+
+
+class TopicsView:
+    """Keeps what is known of each topic, and draws it. `end` gives the screen back."""
+
+    def __init__(
+        self, terminal: Terminal, title: str, *, tree: bool, order: Sort, path: Path
+    ) -> None:
+        self._terminal = terminal
+        self._output = terminal.output
+        self._title = title
+        self._topics = Topics(time.monotonic(), path)
+        self._tree = TreeFrames(self._topics, title) if tree else None
+        self._frames = self._tree or Table(self._topics, order, title)
+        self._stack = ExitStack()
+        self._painter = looks.Painter() if terminal.output.is_terminal else None
+        self._screen: FullScreen | None = None
+        self._browser: Browser[Any] | None = None
+        if self._painter is not None and self._painter.can_redraw:
+            self._screen = self._stack.enter_context(full_screen(terminal, self._painter))
+            if self._screen.has_keys:
+                self._browser = Browser(self._frames)
+
+    async def show(self, messages: Sequence[trio_mqtt.Message], moment: int) -> None:
+        del moment
+        self._topics.add_all(messages)
+
+    async def run(self) -> None:
+        screen = self._screen
+        if screen is None:
+            while True:
+                await trio.sleep(_LOG_EVERY)
+                self._look()
+                line = looks.plain((looks.clock(), *summary(self._title, self._topics, 10_000)))
+                self._output.put(encoded(f"{line}\n"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(screen.listen)
+            await self._draw(screen)
+
+    async def _draw(self, screen: FullScreen) -> None:
+        next_look = time.monotonic()
+        while True:
+            for key in screen.take_keys():
+                if self._browser is not None and self._browser.press(key):
+                    self._terminal.scope.cancel()
+            began = time.monotonic()
+            if screen.ready:
+                looks_now = began >= next_look
+                if looks_now:
+                    self._look()
+                screen.draw(partial(self._frame, began))
+                if looks_now:
+                    took = time.monotonic() - began
+                    next_look = began + max(_FRAME, took / _SHARE)
+            await screen.wait(max(next_look - time.monotonic(), _BUSY))
+
+    def _frame(self, now: float, width: int, height: int) -> list[Line]:
+        return (self._browser or self._frames).frame(now, width, height)
+
+    def end(self) -> None:
+        self._look()
+        now = time.monotonic()
+        if self._screen is None or self._painter is None:
+            lines = self._frames.frame(now, _LOG_WIDTH, len(self._topics.all) * 2 + 99)
+            text = "".join(f"{looks.plain(line).rstrip()}\n" for line in lines)
+            self._output.put(encoded(text))
+            return
+        self._stack.close()
+        # What was seen stays, on the ordinary screen, with room for what the shell says next.
+        width, height = self._painter.size
+        height = max(height - _LEFT_FREE, 1)
+        if self._browser is not None:
+            lines = self._browser.last_frame(now, width, height)
+        else:
+            lines = self._frames.frame(now, width, height)
+        painted = (self._painter.paint(cut(line, width - 1)) for line in lines)
+        self._output.put(encoded("".join(f"{line}\n" for line in painted)))
+
+    def _look(self) -> None:
+        self._topics.look(time.monotonic())
+        if self._tree is not None:
+            self._tree.look()
+        if self._browser is not None:
+            self._browser.refresh()

@@ -1,0 +1,193 @@
+"""A screen of the command's own: drawn over and over, and the terminal is as before afterwards.
+
+It takes keys where stdin is a terminal, follows its size, and gives the terminal back while the
+command is stopped (Ctrl-Z).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import trio
+from rich.cells import cell_len, set_cell_size
+
+from tmqtt.terminal import looks
+from tmqtt.terminal.keys import Keyboard
+from tmqtt.terminal.looks import Line, Part
+from tmqtt.terminal.output import STDOUT, encoded
+from tmqtt.terminal.running import Terminal
+
+# The alternate screen, without cursor and without wrapping; and all of it undone.
+_ENTER = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H\x1b[2J"
+_LEAVE = b"\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
+_PATIENCE = 1.0  # seconds that a terminal has to take its screen back before the command stops
+_SIZE_IN_FORCE = 0.05  # seconds
+_KEYS = 1_000  # that wait for a look
+_SIGNALS = [
+    number
+    for name in ("SIGTSTP", "SIGCONT", "SIGWINCH")
+    if (number := getattr(signal, name, None)) is not None
+]
+
+
+class FullScreen:
+    """Draws whole frames. `full_screen` makes one; `listen` has to run beside."""
+
+    def __init__(self, terminal: Terminal, painter: looks.Painter) -> None:
+        self._output = terminal.output
+        self._painter = painter
+        self._keyboard = Keyboard()
+        self._size = (0, 0)
+        self._taken = False
+        self._drawn = ""
+        self._keys: list[str] = []
+        self._news = trio.Event()
+        # The last sentence for the person.
+        self.sentence = ""
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether keys can be typed."""
+        return self._keyboard.there
+
+    @property
+    def ready(self) -> bool:
+        """Whether the terminal has taken the last frame."""
+        return self._output.idle
+
+    def draw(self, frame: Callable[[int, int], Sequence[Line]]) -> None:
+        """Show the frame of a width and height; what is too wide or too high is cut.
+
+        A sentence has a line of its own, which a frame does without.
+        """
+        size = self._painter.size
+        width, height = max(size[0], 1), max(size[1] - bool(self.sentence), 1)
+        shown = [cut(line, width) for line in frame(width, height)[:height]]
+        if self.sentence:
+            shown.append(cut([(self.sentence, looks.WARNING)], width))
+        text = "\r\n".join(f"{self._painter.paint(line)}\x1b[K" for line in shown)
+        if size == self._size and text == self._drawn:
+            return
+        begin = "\x1b[H" if size == self._size else "\x1b[H\x1b[2J"
+        self._size = size
+        self._drawn = text
+        self._output.put(encoded(f"{begin}{text}\x1b[J"))
+
+    def take_keys(self) -> list[str]:
+        """The keys since the last call, by the names that `tmqtt.terminal.keys` has."""
+        keys, self._keys = self._keys, []
+        return keys
+
+    async def wait(self, seconds: float) -> None:
+        """Wait so long, or until a key comes or the whole screen has to be drawn anew."""
+        with trio.move_on_after(seconds):
+            await self._news.wait()
+        self._news = trio.Event()
+
+    async def listen(self) -> None:
+        """Take keys, follow the terminal's size, and make way when the command is stopped."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keyboard.read, self._press)
+            if not _SIGNALS:
+                return
+            with trio.open_signal_receiver(*_SIGNALS) as signals:
+                async for number in signals:
+                    if number == getattr(signal, "SIGTSTP", None):
+                        await self._stop()
+                    elif number == getattr(signal, "SIGCONT", None):
+                        self.take()
+                    else:
+                        self._news.set()
+                        nursery.start_soon(self._look_again)
+
+    def take(self) -> None:
+        """Take the terminal: keys one by one, and a screen of its own."""
+        # The first of the two stops a command that is not in the foreground, before it draws.
+        self._keyboard.open()
+        if not self._taken:
+            self._taken = True
+            self._output.put(_ENTER)
+        self._redraw()
+
+    def give_back(self) -> None:
+        """Give the terminal back as it was."""
+        self._keyboard.close()
+        if self._taken:
+            self._taken = False
+            self._output.put(_LEAVE)
+
+    def give_back_at_once(self) -> None:
+        """The same where the process ends without an orderly goodbye."""
+        self._keyboard.close()
+        os.write(STDOUT, _LEAVE)
+
+    def _press(self, key: str) -> None:
+        if len(self._keys) < _KEYS:
+            self._keys.append(key)
+        self._news.set()
+
+    async def _look_again(self) -> None:
+        """Have a frame drawn a moment later: Linux tells of a new size just before it is in force.
+
+        (In pty_resize, which a terminal's window or SSH calls.)
+        """
+        await trio.sleep(_SIZE_IN_FORCE)
+        self._news.set()
+
+    def _redraw(self) -> None:
+        self._size = (0, 0)
+        self._news.set()
+
+    async def _stop(self) -> None:
+        """Stop as a command without a screen of its own does, and go on when told to."""
+        if not hasattr(signal, "SIGTSTP"):
+            return
+        self.give_back()
+        with trio.move_on_after(_PATIENCE):
+            await self._output.flush()
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        # To this thread, so that nothing more of it runs before the process stops.
+        signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, handler)
+        self.take()
+
+
+@contextmanager
+def full_screen(terminal: Terminal, painter: looks.Painter) -> Iterator[FullScreen]:
+    """Take the terminal's screen, and give it back however the block ends."""
+    screen = FullScreen(terminal, painter)
+
+    def tell(sentence: str) -> None:
+        screen.sentence = sentence
+
+    terminal.restore = screen.give_back_at_once
+    terminal.tell = tell
+    screen.take()
+    try:
+        yield screen
+    finally:
+        terminal.tell = None
+        terminal.restore = None
+        screen.give_back()
+
+
+def cut(line: Line, width: int) -> Line:
+    """The line in at most `width` cells; where something is missing it ends with "…"."""
+    parts: list[Part] = []
+    room = width
+    for number, (text, style) in enumerate(line):
+        size = cell_len(text)
+        if size < room or (size == room and number == len(line) - 1):
+            parts.append((text, style))
+            room -= size
+            continue
+        if size == room and not any(rest for rest, _ in line[number + 1 :]):
+            parts.append((text, style))
+            break
+        parts.append((set_cell_size(text, room - 1) + "…", style))
+        break
+    return parts

@@ -1,0 +1,28 @@
+"""What commands say that only read and write files: lines, a sentence for an error, a code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from tmqtt.terminal.escaping import escape
+from trio_mqtt.errors import MqttError
+
+WRONG_FILE = 2  # the exit code where a file cannot be used, as where an option cannot
+
+
+def say(text: str, *, problem: bool = False) -> None:
+    """Print a line, safe to show in a terminal; on stderr where it is about a problem."""
+    typer.echo(escape(text), err=problem)
+
+
+@contextmanager
+def errors_as_sentences(code: int) -> Iterator[None]:
+    """End the command with `code` and a sentence where a file or a value is wrong."""
+    try:
+        yield
+    except (MqttError, ValueError) as error:
+        say(f"Error: {error}", problem=True)
+        raise typer.Exit(code) from None

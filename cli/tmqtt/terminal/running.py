@@ -1,0 +1,192 @@
+"""Running a command: signals, errors as sentences, exit codes."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import NoReturn, cast
+
+import trio
+
+import trio_mqtt
+from tmqtt.terminal.escaping import escape
+from tmqtt.terminal.groups import first_of
+from tmqtt.terminal.output import STDERR, STDOUT, Output, encoded, open_output
+from tmqtt.terminal.sentences import TIMED_OUT as TIMED_OUT
+from tmqtt.terminal.sentences import CommandError as CommandError
+from tmqtt.terminal.sentences import tell
+
+_HANGUP = getattr(signal, "SIGHUP", None)
+
+
+@dataclass(slots=True)
+class Terminal:
+    """What a command talks to: its output, its messages to the person, and the wish to stop."""
+
+    output: Output
+    messages: Output
+    # What ends the command: cancelled by a signal, or when nobody reads the output any more.
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    # What to do when the process is told to read its settings again (SIGHUP); else that ends it, as
+    # it does when its terminal has gone.
+    reload: Callable[[], None] | None = None
+    # The signal that asked the command to stop.
+    signal: int | None = None
+    # Where sentences go instead of stderr, while a screen of the command's own is in the way.
+    tell: Callable[[str], None] | None = None
+    # What puts the terminal back in order, should the process have to end at once.
+    restore: Callable[[], None] | None = None
+    # What was said in passing, and is still to be seen.
+    _passing: str = ""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody sees what is said, and can end the command: it may wait for things."""
+        return self.output.is_terminal or self.messages.is_terminal
+
+    def on_reload(self, reload: Callable[[], None]) -> None:
+        """Have SIGHUP ask for `reload`, also where the process was started to ignore it (nohup).
+
+        There it never ends the process, as it does where its terminal has gone: as with other
+        servers, nohup lets them outlive the terminal, and they still read their files when told.
+        """
+        self.reload = reload
+        if _HANGUP is not None and signal.getsignal(_HANGUP) is signal.SIG_IGN:
+            token = trio.lowlevel.current_trio_token()
+
+            def reload_only(_number: int, _frame: FrameType | None) -> None:
+                with suppress(trio.RunFinishedError):
+                    token.run_sync_soon(reload)
+
+            signal.signal(_HANGUP, reload_only)
+
+    def say(self, sentence: str) -> None:
+        """Tell the person something beside the output: on stderr, safe to show."""
+        self.pass_by("")
+        if self.tell is not None:
+            self.tell(escape(sentence))
+        else:
+            self.messages.line(escape(sentence))
+
+    def pass_by(self, sentence: str) -> None:
+        """Tell the person how things stand just now; the next such sentence takes its place.
+
+        An empty one takes it away. Where a line cannot be drawn anew, only the first is said.
+        """
+        before, self._passing = self._passing, sentence
+        if self.tell is None and self.messages.is_terminal and os.environ.get("TERM") != "dumb":
+            if before or sentence:
+                self.messages.put(encoded(f"\r\x1b[2K{_within_a_line(sentence)}"))
+        elif sentence and not before:
+            (self.tell or self.messages.line)(escape(sentence))
+
+    def warn(self, text: str) -> None:
+        """Tell of something that goes wrong; of a flood of warnings, some are left out."""
+        if not self.messages.full:
+            self.say(f"Warning: {text}")
+
+
+def collect_less_often() -> None:
+    """Keep the garbage collector off the path of the messages.
+
+    Neither messages nor clients that go leave cycles behind, so that all it finds is what others
+    left in small: it looks through what is new. With 4,000 clients connected and others coming and
+    going, two cores busy, its usual thresholds made 7 looks at everything, of up to 464 ms, and
+    found nothing; 50,000 new objects before a look made looks of up to 48 ms. These make one of
+    1.5 ms for 5,000 new objects, and of 15 ms for five times as many; a flood of QoS 1 gives it
+    2 to 4 % of the processor's time. The process is the command's own, so this is its own to
+    decide.
+    """
+    gc.freeze()
+    gc.set_threshold(5_000, 5, 1_000)
+
+
+def run(command: Callable[[Terminal], Awaitable[None]], *, stopped: int | None = None) -> NoReturn:
+    """Run a command and end the process with its exit code.
+
+    Ctrl-C and SIGTERM cancel the command, which then ends in order; a second one ends the process
+    at once. The exit code is 0; 1 for an error, or what a CommandError says; after a signal
+    `stopped`, or else 128 and the signal's number, as shells have it.
+    """
+    # Who wants the library's log gets it from the command, in sentences.
+    logging.getLogger("trio_mqtt").addHandler(logging.NullHandler())
+    try:
+        code = trio.run(_run, command, stopped)
+    except (trio_mqtt.MqttError, CommandError) as error:
+        code = tell(error)
+    sys.exit(code)
+
+
+async def _run(command: Callable[[Terminal], Awaitable[None]], stopped: int | None) -> int:
+    scope = trio.CancelScope()
+    failure: trio_mqtt.MqttError | CommandError | None = None
+    async with (
+        open_output(STDERR) as messages,
+        open_output(STDOUT, when_closed=scope.cancel) as output,
+    ):
+        terminal = Terminal(output, messages, scope)
+        _handle_signals(terminal)
+        try:
+            with scope:
+                await command(terminal)
+        except* (trio_mqtt.MqttError, CommandError) as group:
+            # Nurseries wrap what is raised in them in groups: of the command's, of its views', and,
+            # if it were raised here, of the streams'.
+            failure = cast(trio_mqtt.MqttError | CommandError, first_of(group))
+    if failure is not None:
+        raise failure
+    if output.error is not None:
+        reason = output.error.strerror or str(output.error)
+        raise CommandError(f"The output could not be written: {reason}.")
+    if output.closed or terminal.signal is None:
+        return 0
+    return 128 + terminal.signal if stopped is None else stopped
+
+
+def _within_a_line(sentence: str) -> str:
+    """The sentence, safe to show, and no longer than a line of the terminal at stderr."""
+    shown = escape(sentence)
+    try:
+        room = os.get_terminal_size(STDERR).columns - 1
+    except OSError:
+        room = 79
+    return shown if len(shown) <= room or room < 1 else f"{shown[: room - 1]}…"
+
+
+def _has_terminal() -> bool:
+    """Whether there is a terminal from which this process can be told to stop."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | getattr(os, "O_NOCTTY", 0)))
+    except OSError:
+        return False
+    return True
+
+
+def _handle_signals(terminal: Terminal) -> None:
+    token = trio.lowlevel.current_trio_token()
+    had_terminal = _has_terminal()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        reload = terminal.reload if number == _HANGUP else None
+        if reload is not None and had_terminal == _has_terminal():
+            token.run_sync_soon(reload)
+            return
+        if terminal.signal is not None:
+            if terminal.restore is not None:
+                terminal.restore()
+            os._exit(128 + number)  # asked twice: whatever is still in the way no longer counts
+        terminal.signal = number
+        token.run_sync_soon(terminal.scope.cancel)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # What was started to ignore a signal (nohup, a shell's background job) goes on doing so.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)

@@ -1,0 +1,55 @@
+"""What a command says when it fails: a sentence, and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tmqtt.terminal.escaping import escape
+from trio_mqtt.errors import ConnectionRefusedByBrokerError, MqttError, RefusedError
+
+STDERR = 2
+FAILURE = 1
+TIMED_OUT = 27  # as Mosquitto's commands say it
+
+
+class CommandError(Exception):
+    """A command cannot do its work: a sentence for the person, and the exit code."""
+
+    def __init__(self, sentence: str, code: int = FAILURE) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def encoded(text: str) -> bytes:
+    """`text` as the terminal or pipe at stdout wants it."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace")
+
+
+def tell(error: MqttError | CommandError) -> int:
+    """Say on stderr what went wrong; returns the exit code for it."""
+    os.write(STDERR, encoded(f"Error: {escape(_sentence(str(error)))}\n"))
+    if isinstance(error, CommandError):
+        return error.code
+    # What the broker refused has the broker's own code.
+    if isinstance(error, RefusedError | ConnectionRefusedByBrokerError):
+        return int(error.reason_code)
+    return FAILURE
+
+
+# How the library names what is an option here.
+_OPTIONS = {
+    "`ca` of TlsOptions": "--cafile",
+    "`certificate` and `key` of TlsOptions": "--cert and --key",
+    "`server_name` of TlsOptions": "--server-name",
+}
+
+
+def _sentence(text: str) -> str:
+    """`text` as a whole sentence in the words of the terminal."""
+    for parameter, option in _OPTIONS.items():
+        text = text.replace(parameter, option)
+    if text.split(" ", 1)[0].rstrip(",:").isalpha():  # not the name of a file, nor a URL
+        text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "?", "!")) else f"{text}."
