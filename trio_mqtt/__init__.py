@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access import AccessHooks as AccessHooks
     from trio_mqtt.broker.access import AccessRefused as AccessRefused
     from trio_mqtt.broker.access import AccessRules as AccessRules
+    from trio_mqtt.broker.access import Authenticated as Authenticated
+    from trio_mqtt.broker.access import AuthenticationExchange as AuthenticationExchange
+    from trio_mqtt.broker.access import AuthenticationRefused as AuthenticationRefused
+    from trio_mqtt.broker.access import Authenticator as Authenticator
     from trio_mqtt.broker.access import ClientInfo as ClientInfo
     from trio_mqtt.broker.access import PasswordCheck as PasswordCheck
     from trio_mqtt.broker.access import Publication as Publication
@@ -33,10 +37,6 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.activity import RetainedChanged as RetainedChanged
     from trio_mqtt.broker.activity import SubscriptionRefused as SubscriptionRefused
     from trio_mqtt.broker.activity import WillPublished as WillPublished
-    from trio_mqtt.broker.authentication import Authenticated as Authenticated
-    from trio_mqtt.broker.authentication import AuthenticationExchange as AuthenticationExchange
-    from trio_mqtt.broker.authentication import AuthenticationRefused as AuthenticationRefused
-    from trio_mqtt.broker.authentication import Authenticator as Authenticator
     from trio_mqtt.broker.events import BrokerEvent as BrokerEvent
     from trio_mqtt.broker.events import ClientConnected as ClientConnected
     from trio_mqtt.broker.events import ClientDisconnected as ClientDisconnected
@@ -131,10 +131,10 @@ _HOMES = {
     "RetainedChanged": "broker.activity",
     "SubscriptionRefused": "broker.activity",
     "WillPublished": "broker.activity",
-    "Authenticated": "broker.authentication",
-    "AuthenticationExchange": "broker.authentication",
-    "AuthenticationRefused": "broker.authentication",
-    "Authenticator": "broker.authentication",
+    "Authenticated": "broker.access",
+    "AuthenticationExchange": "broker.access",
+    "AuthenticationRefused": "broker.access",
+    "Authenticator": "broker.access",
     "Broker": "broker.face",
     "BrokerEvent": "broker.events",
     "ClientConnected": "broker.events",

@@ -17,7 +17,7 @@ import trio
 import trio.testing
 from anyio.abc import ByteStream
 
-from trio_mqtt.broker.authentication import Authenticator
+from trio_mqtt.broker.access import Authenticator
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions

@@ -10,8 +10,13 @@ import trio
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Raw
 from trio_mqtt import BrokerOptions, LocalProtocolError
-from trio_mqtt.broker.access import AccessControl, ClientInfo, Publication, SubscriptionRequest
-from trio_mqtt.broker.authentication import Authenticated
+from trio_mqtt.broker.access import (
+    AccessControl,
+    Authenticated,
+    ClientInfo,
+    Publication,
+    SubscriptionRequest,
+)
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.security import Security
 from trio_mqtt.protocol.packet_types import ProtocolVersion

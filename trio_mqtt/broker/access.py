@@ -2,7 +2,8 @@
 
 Two ways, which may be used together. `AccessControl` has asynchronous methods that can refuse and
 change each request; `AccessRules` are asked without waiting, and the broker remembers what they
-answered. Both see a client as `ClientInfo`.
+answered. Both see a client as `ClientInfo`. Besides, an `Authenticator` decides who may connect by
+an authentication method (MQTT 5.0 §4.12).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from trio_mqtt.broker.authentication import Authenticated, AuthenticationRefused
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -73,6 +73,82 @@ class AccessRefused:
     def __post_init__(self) -> None:
         if not self.reason_code.is_failure:
             raise ValueError(f"{self.reason_code.sentence!r} refuses nothing.")
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """The client is who it says.
+
+    `data` go to it with CONNACK, or with the AUTH that ends a re-authentication. `username` is who
+    it is from now on; None leaves it the user name of CONNECT.
+    """
+
+    data: bytes = b""
+    username: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationRefused:
+    """The client is not let in; `reason`, if there is one, is told to it in words.
+
+    `reason_code` is that of CONNACK (§3.2.2.2). DISCONNECT, which ends a connection that fails to
+    authenticate again, says "not authorized" in its place. Raises ValueError for a code that is
+    no refusal.
+    """
+
+    reason_code: ReasonCode = ReasonCode.NOT_AUTHORIZED
+    reason: str = "authentication failed"
+
+    def __post_init__(self) -> None:
+        if not self.reason_code.is_failure:
+            raise ValueError(f"{self.reason_code.sentence!r} refuses nobody.")
+
+
+class AuthenticationExchange(Protocol):
+    """One client that authenticates, as an `Authenticator` sees it."""
+
+    @property
+    def method(self) -> str:
+        """The authentication method that the client named."""
+
+    @property
+    def data(self) -> bytes:
+        """What the client sent first; empty if it sent nothing."""
+
+    @property
+    def peer(self) -> str:
+        """The address of the client."""
+
+    @property
+    def client_id(self) -> str:
+        """The client identifier; empty where the broker is to choose one."""
+
+    @property
+    def username(self) -> str | None:
+        """The user name of CONNECT, or who the client is, where it authenticates again."""
+
+    @property
+    def again(self) -> bool:
+        """Whether the client is connected, and authenticates again (§4.12.1)."""
+
+    async def challenge(self, data: bytes = b"") -> bytes:
+        """Send AUTH with `data` and wait for what the client answers.
+
+        Cancelled where the client breaks the rules, leaves, or takes too long or too many steps.
+        """
+
+
+class Authenticator(Protocol):
+    """Decides who may connect by an authentication method.
+
+    Many clients may be in it at once. It has the connect timeout of `Limits`, then it is cancelled.
+    An exception that it raises refuses the client and is logged.
+    """
+
+    async def authenticate(
+        self, exchange: AuthenticationExchange
+    ) -> Authenticated | AuthenticationRefused:
+        """Find out whether the client is who it says, by as many challenges as that takes."""
 
 
 class AccessControl(Protocol):

@@ -10,6 +10,7 @@ from itertools import chain
 
 import trio
 
+from trio_mqtt.broker.access import Authenticator
 from trio_mqtt.broker.activity import (
     BrokerActivity,
     ConnectionOpened,
@@ -20,7 +21,6 @@ from trio_mqtt.broker.activity import (
     RetainedChanged,
     SessionEvent,
 )
-from trio_mqtt.broker.authentication import Authenticator
 from trio_mqtt.broker.authorship import Authorship
 from trio_mqtt.broker.connection import NOT_PERMITTED, Connection
 from trio_mqtt.broker.events import Watch, Watchers

@@ -13,8 +13,7 @@ import trio
 from trio_mqtt.broker.acknowledgements import Acknowledgements
 from trio_mqtt.broker.activity import KeepAliveExpired, MessageAcknowledged
 from trio_mqtt.broker.aliases import TopicAliases
-from trio_mqtt.broker.authentication import Authentication
-from trio_mqtt.broker.credentials import seconds_left
+from trio_mqtt.broker.auth_exchange import Authentication
 from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
 from trio_mqtt.broker.gate import Gate
 from trio_mqtt.broker.handshake import (
@@ -24,6 +23,7 @@ from trio_mqtt.broker.handshake import (
     receive_first,
     within_limit,
 )
+from trio_mqtt.broker.identity import seconds_left
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.redelivery import send_again
 from trio_mqtt.broker.requests import Requests
@@ -59,7 +59,7 @@ from trio_mqtt.transport.streams import RefusedAtDoor
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.broker import Broker
-    from trio_mqtt.broker.credentials import Identity
+    from trio_mqtt.broker.identity import Identity
     from trio_mqtt.broker.timers import Timer
     from trio_mqtt.transport.streams import ByteStream
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.access import AccessRules, ClientInfo, PasswordCheck
-from trio_mqtt.broker.authentication import Authenticated, AuthenticationRefused
+from trio_mqtt.broker.access import (
+    Authenticated,
+    AuthenticationRefused,
+    ClientInfo,
+    PasswordCheck,
+)
 from trio_mqtt.broker.file_rules import FileRules
+from trio_mqtt.broker.identity import Identity
 from trio_mqtt.broker.password_checks import TooManyChecksError, last_moment
 from trio_mqtt.broker.security import asks_for_certificates
 from trio_mqtt.errors import InvalidTokenError
@@ -19,7 +24,9 @@ from trio_mqtt.protocol.packets import Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.locks import Locks
+    from trio_mqtt.transport.listen import Origin
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -31,45 +38,46 @@ UNDECIDED = AuthenticationRefused(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a client is, and what it brings along.
-
-    `entry` is what was known of its password when it was checked: once that changes, the client is
-    not let go on. `rules` are those of its token, `expires_at` the time of day at which that ends.
-    """
-
-    client: ClientInfo
-    entry: object | None = None
-    rules: AccessRules | None = None
-    expires_at: float | None = None
-
-    @property
-    def proved_username(self) -> str | None:
-        """The user name, if somebody has proved it."""
-        return self.client.username if self.client.authenticated else None
-
-
 class Credentials:
     """Checks what one connection's client shows; nothing else happens for it meanwhile."""
 
-    def __init__(self, connection: Connection, connect: Connect) -> None:
-        self._connection = connection
-        self._locks = connection.broker.locks
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        username: str | None,
+        origin: Origin,
+        address: str,
+        locks: Locks,
+        limits: Limits,
+        answer_by: float,
+        meanwhile: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        """`username` is who the client is so far, `address` where it is.
+
+        `answer_by` is the time on Trio's clock until which it waits for the answer. While its
+        password waits to be hashed, `meanwhile` runs beside that.
+        """
         self._connect = connect
+        self._username = username
+        self._origin = origin
+        self._address = address
+        self._locks = locks
+        self._limits = limits
+        self._answer_by = answer_by
+        self._meanwhile = meanwhile
 
     async def check(self, outcome: Authenticated | None = None) -> Identity | AuthenticationRefused:
         """Who the client is, or why it is not let in.
 
         `outcome` is that of an authentication method, if the client has named one.
         """
-        connection, connect, locks = self._connection, self._connect, self._locks
-        origin = connection.stream.origin
+        connect, origin = self._connect, self._origin
         certificate = origin.certificate
         client = ClientInfo(
             client_id=connect.client_id,
-            username=connection.username,
-            address=connection.stream.peer,
+            username=self._username,
+            address=self._address,
             protocol_version=connect.protocol_version.text,
             listener="" if origin.listener is None else origin.listener.url,
             authenticated=outcome is not None,
@@ -80,14 +88,14 @@ class Credentials:
         identity: Identity | AuthenticationRefused = Identity(client)
         if outcome is None:
             identity = await self._known(client)
-        if locks.asks_authenticate and isinstance(identity, Identity):
+        if self._locks.asks_authenticate and isinstance(identity, Identity):
             identity = await self._ask(identity)
         return identity
 
     async def _known(self, client: ClientInfo) -> Identity | AuthenticationRefused:
         """Who the client is by the files and tokens that the broker has."""
         passwords = self._locks.passwords
-        name = self._connection.stream.origin.username
+        name = self._origin.username
         if name is not None:
             # Its certificate has proved it; whatever else CONNECT calls it does not count.
             return Identity(replace(client, username=name, authenticated=True))
@@ -105,7 +113,7 @@ class Credentials:
 
     def _unproved(self) -> AuthenticationRefused:
         """The refusal of a client that proves nothing, with what it could show."""
-        listener = self._connection.stream.origin.listener
+        listener = self._origin.listener
         ways = []
         if listener is not None and asks_for_certificates(listener):
             ways.append("a client certificate, over TLS")
@@ -117,8 +125,7 @@ class Credentials:
         return AuthenticationRefused(ReasonCode.NOT_AUTHORIZED, reason)
 
     def _may_be_anonymous(self) -> bool:
-        locks = self._locks
-        origin = self._connection.stream.origin
+        locks, origin = self._locks, self._origin
         unsaid = locks.said_of_anonymous(origin.listener) is None and not locks.asks_credentials
         if unsaid and (locks.asks_authenticate or origin.certificate is not None):
             return True  # the program is asked, or a certificate says enough
@@ -150,45 +157,23 @@ class Credentials:
         if self._locks.remembers(username, self._connect.password):
             checks.was_right(client.address)
             return Identity(replace(client, authenticated=True), entry=entry)
-        timeout = self._connection.broker.limits.connect_timeout
-        answer_by = last_moment(self._connection.connect_by, timeout)
+        turn_by = last_moment(self._answer_by, self._limits.connect_timeout)
 
         async def check() -> Identity | AuthenticationRefused:
             password, address = self._connect.password, client.address
             try:
-                right = await checks.check(passwords, username, password, address, answer_by)
+                right = await checks.check(passwords, username, password, address, turn_by)
             except TooManyChecksError as error:
                 return AuthenticationRefused(ReasonCode.SERVER_BUSY, str(error))
             return Identity(replace(client, authenticated=True), entry=entry) if right else WRONG
 
-        if self._connection.said_more:
+        if self._meanwhile is None:
             return await check()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._end_if_it_leaves)
+            nursery.start_soon(self._meanwhile)
             outcome = await check()
             nursery.cancel_scope.cancel()
         return outcome
-
-    async def _end_if_it_leaves(self) -> None:
-        """Hear a client that waits for CONNACK: once it has gone, nothing is done for it any more.
-
-        One that has gone on speaking may have said all that it wanted when it closes its side.
-        """
-        connection = self._connection
-        stream = connection.stream
-        while True:
-            try:
-                await stream.readable()
-                data = stream.receive_nowait()
-            except trio.BrokenResourceError:
-                data = b""
-            if data:
-                connection.broker.statistics.bytes_received += len(data)
-                connection.early = data
-                return
-            if data is not None:
-                connection.lost("it closed the connection before it was accepted")
-                return
 
     async def _ask(self, identity: Identity) -> Identity | AuthenticationRefused:
         """Ask the program's hook, which has the last word."""
@@ -196,7 +181,7 @@ class Credentials:
         if hooks is None:
             return identity
         client = identity.client
-        timeout = self._connection.broker.limits.hook_timeout
+        timeout = self._limits.hook_timeout
         outcome: Authenticated | AuthenticationRefused = UNDECIDED
         with trio.move_on_after(timeout) as scope:
             try:
@@ -212,8 +197,3 @@ class Credentials:
         username = client.username if outcome.username is None else outcome.username
         proved = client.authenticated or username is not None
         return replace(identity, client=replace(client, username=username, authenticated=proved))
-
-
-def seconds_left(expires_at: float) -> float:
-    """How long a token is valid, on a clock that goes on."""
-    return max(0.0, expires_at - time.time())

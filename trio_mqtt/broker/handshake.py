@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.access import AccessRefused, ClientInfo
-from trio_mqtt.broker.authentication import (
+import trio
+
+from trio_mqtt.broker.access import (
+    AccessRefused,
     Authenticated,
-    Authentication,
     AuthenticationRefused,
+    ClientInfo,
 )
-from trio_mqtt.broker.credentials import Credentials, Identity
+from trio_mqtt.broker.auth_exchange import Authentication
+from trio_mqtt.broker.credentials import Credentials
 from trio_mqtt.broker.gate import Gate
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
 from trio_mqtt.protocol.encoding import encode
@@ -21,6 +25,7 @@ from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.identity import Identity
 
 NO_WILL = "the client may not publish its will"
 TOO_MANY_CONNECTIONS = "its address has as many connections as one may have"
@@ -112,7 +117,17 @@ async def _admit(
 ) -> ConnAck:
     """Check what the client shows, and its will; then give it its session."""
     broker = connection.broker
-    identity = await Credentials(connection, connect).check(outcome)
+    credentials = Credentials(
+        connect,
+        username=connection.username,
+        origin=connection.stream.origin,
+        address=connection.stream.peer,
+        locks=broker.locks,
+        limits=broker.limits,
+        answer_by=connection.connect_by,
+        meanwhile=None if connection.said_more else partial(_end_if_it_leaves, connection),
+    )
+    identity = await credentials.check(outcome)
     if isinstance(identity, AuthenticationRefused):
         return _refused(connection, connect, identity.reason_code, identity.reason)
     if connect.will is not None:
@@ -130,6 +145,27 @@ async def _admit(
         reason = answer.properties.get("reason_string", answer.reason_code.sentence)
         broker.locks.refusals.record(identity.client, "connect", rule=reason)
     return answer
+
+
+async def _end_if_it_leaves(connection: Connection) -> None:
+    """Hear a client that waits for CONNACK: once it has gone, nothing is done for it any more.
+
+    One that has gone on speaking may have said all that it wanted when it closes its side.
+    """
+    stream = connection.stream
+    while True:
+        try:
+            await stream.readable()
+            data = stream.receive_nowait()
+        except trio.BrokenResourceError:
+            data = b""
+        if data:
+            connection.broker.statistics.bytes_received += len(data)
+            connection.early = data
+            return
+        if data is not None:
+            connection.lost("it closed the connection before it was accepted")
+            return
 
 
 async def _check_will(

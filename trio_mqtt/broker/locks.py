@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trio_mqtt.broker.access import AccessControl, AccessRules, ClientInfo, PasswordCheck
-    from trio_mqtt.broker.credentials import Identity
+    from trio_mqtt.broker.identity import Identity
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.refusals import RefusalLog
     from trio_mqtt.broker.tokens import TokenVerifier

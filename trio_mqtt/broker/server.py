@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from trio_mqtt.broker.authentication import Authenticator
+from trio_mqtt.broker.access import Authenticator
 from trio_mqtt.broker.broker import Broker as Core
 from trio_mqtt.broker.face import Broker
 from trio_mqtt.broker.limits import Limits

@@ -1,98 +1,23 @@
-"""Enhanced authentication (MQTT 5.0 §4.12): what a program implements, and its exchange by AUTH."""
+"""The exchange by AUTH on one connection: enhanced authentication (MQTT 5.0 §4.12)."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.access import Authenticated, AuthenticationRefused
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import Auth, Connect
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.access import Authenticator
     from trio_mqtt.broker.connection import Connection
 
 logger = logging.getLogger("trio_mqtt.broker")
-
-
-@dataclass(frozen=True, slots=True)
-class Authenticated:
-    """The client is who it says.
-
-    `data` go to it with CONNACK, or with the AUTH that ends a re-authentication. `username` is who
-    it is from now on; None leaves it the user name of CONNECT.
-    """
-
-    data: bytes = b""
-    username: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AuthenticationRefused:
-    """The client is not let in; `reason`, if there is one, is told to it in words.
-
-    `reason_code` is that of CONNACK (§3.2.2.2). DISCONNECT, which ends a connection that fails to
-    authenticate again, says "not authorized" in its place. Raises ValueError for a code that is
-    no refusal.
-    """
-
-    reason_code: ReasonCode = ReasonCode.NOT_AUTHORIZED
-    reason: str = "authentication failed"
-
-    def __post_init__(self) -> None:
-        if not self.reason_code.is_failure:
-            raise ValueError(f"{self.reason_code.sentence!r} refuses nobody.")
-
-
-class AuthenticationExchange(Protocol):
-    """One client that authenticates, as an `Authenticator` sees it."""
-
-    @property
-    def method(self) -> str:
-        """The authentication method that the client named."""
-
-    @property
-    def data(self) -> bytes:
-        """What the client sent first; empty if it sent nothing."""
-
-    @property
-    def peer(self) -> str:
-        """The address of the client."""
-
-    @property
-    def client_id(self) -> str:
-        """The client identifier; empty where the broker is to choose one."""
-
-    @property
-    def username(self) -> str | None:
-        """The user name of CONNECT, or who the client is, where it authenticates again."""
-
-    @property
-    def again(self) -> bool:
-        """Whether the client is connected, and authenticates again (§4.12.1)."""
-
-    async def challenge(self, data: bytes = b"") -> bytes:
-        """Send AUTH with `data` and wait for what the client answers.
-
-        Cancelled where the client breaks the rules, leaves, or takes too long or too many steps.
-        """
-
-
-class Authenticator(Protocol):
-    """Decides who may connect by an authentication method.
-
-    Many clients may be in it at once. It has the connect timeout of `Limits`, then it is cancelled.
-    An exception that it raises refuses the client and is logged.
-    """
-
-    async def authenticate(
-        self, exchange: AuthenticationExchange
-    ) -> Authenticated | AuthenticationRefused:
-        """Find out whether the client is who it says, by as many challenges as that takes."""
 
 
 class _Exchange:

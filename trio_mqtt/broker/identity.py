@@ -1,0 +1,32 @@
+"""Who a client is, once that is known."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from trio_mqtt.broker.access import AccessRules, ClientInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a client is, and what it brings along.
+
+    `entry` is what was known of its password when it was checked: once that changes, the client is
+    not let go on. `rules` are those of its token, `expires_at` the time of day at which that ends.
+    """
+
+    client: ClientInfo
+    entry: object | None = None
+    rules: AccessRules | None = None
+    expires_at: float | None = None
+
+    @property
+    def proved_username(self) -> str | None:
+        """The user name, if somebody has proved it."""
+        return self.client.username if self.client.authenticated else None
+
+
+def seconds_left(expires_at: float) -> float:
+    """How long a token is valid, on a clock that goes on."""
+    return max(0.0, expires_at - time.time())
