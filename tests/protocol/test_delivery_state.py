@@ -60,7 +60,7 @@ def test_an_identifier_of_subscribe_is_not_given_to_a_message_meanwhile() -> Non
         assert packet_id != reserved
         sender.on_puback(packet_id)
     assert reserved not in (sender.free_identifier(), sender.reserve_identifier())
-    sender.reserved.discard(reserved)
+    sender.return_identifier(reserved)
     assert reserved in {sender.free_identifier() for _ in range(MAX_PACKET_IDENTIFIER)}
 
 
@@ -74,8 +74,10 @@ def test_a_reserved_identifier_ends_with_its_connection() -> None:
 def test_when_every_identifier_is_in_use_there_is_an_error_and_no_change() -> None:
     sender: Sender[int] = Sender()
     # As a session comes back from storage: no identifier was given by this object.
-    sender.in_flight.update((i, (1, i)) for i in range(1, 60_000))
-    sender.released.update((i, i) for i in range(60_000, MAX_PACKET_IDENTIFIER + 1))
+    for packet_id in range(1, 60_000):
+        sender.restore(packet_id, 1, packet_id)
+    for packet_id in range(60_000, MAX_PACKET_IDENTIFIER + 1):
+        sender.restore_released(packet_id, packet_id)
     assert sender.quota > 0
     for _ in range(2):
         with pytest.raises(LocalProtocolError, match="every packet identifier"):
@@ -230,7 +232,7 @@ def test_a_smaller_receive_maximum_of_the_next_connection_holds_for_what_is_sent
                 sender.on_pubrec(first, ReasonCode.SUCCESS)
                 continue
             outstanding -= 1
-        sender.quota -= 1
+        sender.sent_again()
         outstanding += 1
         assert outstanding <= 2
         done.append((packet_id, item))
@@ -308,7 +310,7 @@ class Delivery:
     def resend(self) -> None:
         while self.to_resend and self.sender.quota > 0:
             packet_id, qos, item = self.to_resend.pop(0)
-            self.sender.quota -= 1
+            self.sender.sent_again()
             self.there.append(self.packet(packet_id, qos, item, dup=True))
 
     def packet(self, packet_id: int, qos: int, item: int, dup: bool = False) -> Publish:

@@ -336,7 +336,7 @@ def test_what_is_acknowledged_no_longer_counts() -> None:
     for _ in range(5):
         assert ends.up(*qos_packets(2)) == qos_packets(2)
         assert ends.server.unacknowledged == 2
-        ends.server.unacknowledged -= 2
+        ends.server.acknowledged(2)
     assert ends.server.violation is None
 
 

@@ -40,7 +40,8 @@ class Acknowledgements:
         connection.broker.statistics.other_packets_sent += len(acks)
         if codes is None and len(acks) == 1:
             ack = acks.pop()
-            protocol.unacknowledged -= ack < 0x5000_0000
+            if ack < 0x5000_0000:
+                protocol.acknowledged()
             connection.writer.write(ack.to_bytes(4, "big"))
             return
         done = 0  # what is acknowledged by PUBACK no longer counts; QoS 2 counts to PUBCOMP
@@ -60,7 +61,7 @@ class Acknowledgements:
             if reason_code.is_failure and packet_id in session.receiver.accepted:
                 session.receiver.refused(packet_id)
                 done += 1
-        protocol.unacknowledged -= done
+        protocol.acknowledged(done)
         acks.clear()
         connection.writer.write(data)
 
@@ -82,6 +83,6 @@ class Acknowledgements:
         elif packet.qos == 2:
             self.waiting.append(0x5002_0000 | packet.packet_id)
             if not session.receiver.on_publish(packet.packet_id):
-                self._connection.protocol.unacknowledged -= 1
+                self._connection.protocol.acknowledged()
                 return False
         return True

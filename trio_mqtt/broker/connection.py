@@ -33,7 +33,7 @@ from trio_mqtt.broker.screening import Refused, refused, screen_for
 from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.broker.turns import PACKETS_AT_ONCE, STEPS_AT_ONCE, Turn
-from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, without_frames
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ServerConnection, State
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
@@ -465,7 +465,7 @@ class Connection:
                 elif qos == 2:
                     acks.append(0x5002_0000 | packet.packet_id)
                     if not session.receiver.on_publish(packet.packet_id):
-                        self.protocol.unacknowledged -= 1
+                        self.protocol.acknowledged()
                         statistics.messages_received += 1
                         statistics.payload_bytes_received += packet.payload_size
                         continue
@@ -518,7 +518,7 @@ class Connection:
                         session.sender.on_puback(packet.packet_id)
                 except RemoteProtocolError as error:
                     # What came before it still counts, as QoS 2 has been noted as received.
-                    self.protocol.violation = without_frames(error)
+                    self.protocol.violated(error)
                     break
             elif isinstance(packet, PublishRun):
                 statistics.packets_received += len(packet) - 1

@@ -159,11 +159,10 @@ class Persistence:
             return
         session = self._broker.sessions.restore(kept.client_id, expires_at, kept.owner)
         for packet_id, message in kept.in_flight:
-            item = self._in_flight(message)
-            session.sender.in_flight[packet_id] = (message.qos, item)
+            session.sender.restore(packet_id, message.qos, self._in_flight(message))
         for packet_id in kept.released:
-            session.sender.released[packet_id] = (Publish(""), False, ((), ""), now)
-        session.receiver.accepted.update(kept.received)
+            session.sender.restore_released(packet_id, (Publish(""), False, ((), ""), now))
+        session.receiver.restore(kept.received)
         for one in kept.subscriptions:
             options = packets.Subscription(
                 one.topic_filter, one.qos, one.no_local, one.retain_as_published

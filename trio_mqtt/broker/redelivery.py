@@ -31,7 +31,7 @@ async def send_again(connection: Connection, session: Session) -> None:
         # not taken, or will by PUBCOMP; and after PUBREL no PUBLISH may follow (§4.3.3).
         for packet_id in [known for known in pending if known not in sender.in_flight]:
             del pending[packet_id]
-            sender.quota -= 1
+            sender.sent_again()
         if not pending:
             break
         if sender.quota <= 0:
@@ -40,17 +40,16 @@ async def send_again(connection: Connection, session: Session) -> None:
             continue
         packet_id = next(iter(pending))
         qos, item = pending.pop(packet_id)
-        sender.quota -= 1
         before, after = _again(item, qos, version)
         may_receive = session.permissions is None or session.permissions.may_receive(item[0].topic)
         if not may_receive or len(before) + 2 + len(after) > (
             connection.maximum_packet_size or MAX_PACKET_SIZE
         ):
             # As if it had been delivered (§3.1.2.11.4).
-            del sender.in_flight[packet_id]
-            sender.quota += 1
+            sender.give_up(packet_id)
             connection.broker.statistics.messages_dropped += 1
             continue
+        sender.sent_again()
         connection.writer.write(before + packet_id.to_bytes(2, "big") + after)
         connection.broker.statistics.messages_sent += 1
         connection.broker.statistics.payload_bytes_sent += item[0].payload_size

@@ -60,9 +60,7 @@ class Requests:
         elif isinstance(packet, PubRel):
             reason = session.receiver.on_pubrel(packet.packet_id)
             if reason == ReasonCode.SUCCESS:
-                protocol = self._connection.protocol
-                # A message accepted on an earlier connection was not counted on this one.
-                protocol.unacknowledged = max(0, protocol.unacknowledged - 1)
+                self._connection.protocol.acknowledged()
             self._answer(PubComp(packet.packet_id, reason))
         elif isinstance(packet, PubComp):
             session.sender.on_pubcomp(packet.packet_id)
@@ -89,7 +87,7 @@ class Requests:
         if message.qos == 0:
             self._count_refused(message, session)
             return
-        self._connection.protocol.unacknowledged -= 1
+        self._connection.protocol.acknowledged()
         if message.qos == 2 and packet_id in session.receiver.accepted:
             self._answer(PubRec(packet_id))  # a repetition of one that was taken
             return

@@ -57,7 +57,7 @@ class Screen:
                 if problem is not None:
                     code, reason = problem
                     if code != ReasonCode.PAYLOAD_FORMAT_INVALID or packet.qos == 0:
-                        self._protocol.violation = RemoteProtocolError(reason, code)
+                        self._protocol.violated(RemoteProtocolError(reason, code))
                         break
                     passed.append(refused(packet, code, reason))
                     continue

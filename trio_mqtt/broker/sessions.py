@@ -307,7 +307,7 @@ class Sessions:
         for packet_id, message, shared_filter, at in sent:
             group = self._broker.router.group(shared_filter)
             if group is not None and takes_over(group):
-                del session.sender.in_flight[packet_id]
+                session.sender.give_up(packet_id)
                 # Without its frame: who published it, and in which version, is not known any more.
                 again = Publish(
                     message.topic,

@@ -12,7 +12,7 @@ from trio_mqtt.client.messages import Messages
 from trio_mqtt.client.subscriptions import Subscriptions, Targets
 from trio_mqtt.errors import MqttError, RemoteProtocolError
 from trio_mqtt.protocol.delivery import Receiver
-from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel
+from trio_mqtt.protocol.packets import PubComp, Publish, PubRec, PubRel
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.storage.client_changes import ReceivedDone, ReceivedForgotten, ReceivedStored
 
@@ -66,7 +66,7 @@ class Incoming:
 
     def restore(self, received: set[int]) -> None:
         """Go on with the messages of QoS 2 that the program before had received."""
-        self._receiver.accepted |= received
+        self._receiver.restore(received)
 
     # Connections come and go.
 
@@ -74,7 +74,7 @@ class Incoming:
         """Go on with a new connection, in the same session or in a new one."""
         self.connection = connection
         if not present:
-            self._receiver.accepted.clear()
+            self._receiver.forget()
             self._owed.clear()
             if self.journal is not None:
                 self.journal.note(ReceivedForgotten())
@@ -217,8 +217,7 @@ class Incoming:
         if connection is not self.connection:
             return  # it will send the message again
         if publish.qos == 1:
-            connection.protocol.unacknowledged -= 1
-            connection.reply(PubAck(publish.packet_id))
+            connection.acknowledge(publish.packet_id)
         elif self.journal is None:
             connection.reply(PubRec(publish.packet_id))
         else:
@@ -235,8 +234,8 @@ class Incoming:
         if packet.packet_id in self._owed:
             raise RemoteProtocolError("PUBREL comes before PUBREC was sent")
         code = self._receiver.on_pubrel(packet.packet_id)
-        if code == ReasonCode.SUCCESS and connection.protocol.unacknowledged:
-            connection.protocol.unacknowledged -= 1
+        if code == ReasonCode.SUCCESS:
+            connection.protocol.acknowledged()
         if self.journal is None or code != ReasonCode.SUCCESS:
             connection.reply(PubComp(packet.packet_id, code))
         else:

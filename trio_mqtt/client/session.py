@@ -88,9 +88,9 @@ class Session:
             item.stored = anyio.Event()
             item.stored.set()
             if kept.released:
-                sender.released[kept.packet_id] = item
+                sender.restore_released(kept.packet_id, item)
             else:
-                sender.in_flight[kept.packet_id] = (kept.qos, item)
+                sender.restore(kept.packet_id, kept.qos, item)
         self.incoming.restore(journal.received)
         journal.outgoing = []
 
@@ -148,7 +148,7 @@ class Session:
     def _forget_broken_off(self, connection: Connection) -> None:
         """The broker knows nothing of the session: neither may this end (§4.1)."""
         sender = self.sender
-        for item in list(sender.released.values()):
+        for item in sender.forget_released():
             self._settled(item)
             item.fail(
                 ConnectionLostError(
@@ -157,10 +157,9 @@ class Session:
                     " whether it was delivered is not known."
                 )
             )
-        sender.released.clear()
         for packet_id, (_qos, item) in list(sender.in_flight.items()):
             if item.abandoned:
-                del sender.in_flight[packet_id]
+                sender.give_up(packet_id)
                 self._settled(item)
 
     def _subscribe_again(self, connection: Connection, present: bool) -> None:
@@ -207,7 +206,7 @@ class Session:
             item = entry[1]
             if item.abandoned and not item.sent:
                 # Cancelled before it was ever sent: then it never is.
-                del sender.in_flight[packet_id]
+                sender.give_up(packet_id)
                 self._settled(item)
                 continue
             try:
@@ -215,12 +214,12 @@ class Session:
                 self._gather(connection, packet_id.to_bytes(2, "big"), item, dup=again)
             except LocalProtocolError as error:
                 # This broker no longer accepts what the one before did.
-                del sender.in_flight[packet_id]
+                sender.give_up(packet_id)
                 self._settled(item)
                 item.fail(error)
             else:
                 item.sent = True
-                sender.quota -= 1
+                sender.sent_again()
 
     def detach(self, error: MqttError) -> None:
         """The connection has ended: requests on it will not be answered, messages stay."""
@@ -231,7 +230,7 @@ class Session:
         self._held_back.clear()
         self.incoming.detach()
         pending, self._pending = self._pending, {}
-        self.sender.reserved.clear()
+        self.sender.disconnected()
         for request in pending.values():
             request.fail(error)
 
@@ -341,8 +340,7 @@ class Session:
         try:
             self._gather(connection, packet_id.to_bytes(2, "big"), item, dup=False)
         except BaseException:
-            del sender.in_flight[packet_id]
-            sender.quota += 1
+            sender.take_back(packet_id)
             raise
 
     def _begin_waiting(self) -> bool:
@@ -410,10 +408,9 @@ class Session:
 
     def _begin_stored(self, journal: Journal, item: Outgoing) -> None:
         self._check_accepted(item)  # else it does not come to the store
-        packet_id = self.sender.free_identifier()
+        packet_id = self.sender.begin_later(item.qos, item)
         item.number = journal.next_number()
         safe = item.stored = anyio.Event()
-        self.sender.in_flight[packet_id] = (item.qos, item)
         stored = OutgoingStored(
             item.number,
             packet_id,
@@ -456,7 +453,7 @@ class Session:
         sender = self.sender
         for packet_id, (_qos, item) in list(sender.in_flight.items()):
             if item.abandoned and not item.sent:
-                del sender.in_flight[packet_id]
+                sender.give_up(packet_id)
                 self._settled(item)
 
     def _committed(self) -> None:
@@ -536,7 +533,7 @@ class Session:
         try:
             connection.write(connection.protocol.send(packet))
         except BaseException:
-            self.sender.reserved.discard(packet.packet_id)
+            self.sender.return_identifier(packet.packet_id)
             raise
         self._pending[packet.packet_id] = pending
         return pending
@@ -697,7 +694,7 @@ class Session:
                     f" for {pending.count} topic filters"
                 )
         del self._pending[packet.packet_id]
-        self.sender.reserved.discard(packet.packet_id)
+        self.sender.return_identifier(packet.packet_id)
         pending.finish(packet)
 
 

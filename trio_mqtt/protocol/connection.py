@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, without_frames
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode, encode_message_properties, encode_topic_name
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
@@ -93,13 +93,13 @@ class _Connection:
         receive_maximum: int = 65_535,
         topic_alias_maximum: int = 0,
     ) -> None:
+        # These two are for others to read, at every read from the network; methods change them.
         self.state = State.OPENED
         self.violation: RemoteProtocolError | None = None
         # What this end told, and holds the peer to.
         self.receive_maximum = receive_maximum
         self.topic_alias_maximum = topic_alias_maximum
-        # QoS 1 and 2 messages received and not yet acknowledged; whoever acknowledges subtracts.
-        self.unacknowledged = 0
+        self._unacknowledged = 0
         # What the peer told, and this end keeps to.
         self.peer_receive_maximum = 65_535
         self.peer_maximum_packet_size = MAX_PACKET_SIZE
@@ -120,6 +120,26 @@ class _Connection:
     def version(self) -> ProtocolVersion:
         """The protocol version in use; MQTT 5 until CONNECT says otherwise."""
         return self._decoder.version or ProtocolVersion.V5
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many messages of QoS 1 and 2 were received here and are not acknowledged (§4.9)."""
+        return self._unacknowledged
+
+    def acknowledged(self, count: int = 1) -> None:
+        """So many messages no longer count: PUBACK, PUBCOMP or a refusing PUBREC answers them.
+
+        A message of QoS 2 that an earlier connection has brought was not counted on this one.
+        """
+        left = self._unacknowledged - count
+        self._unacknowledged = left if left > 0 else 0
+
+    def violated(self, error: RemoteProtocolError) -> None:
+        """Whoever handles the packets has found that one breaks the rules: nothing follows it.
+
+        What `receive` may have found comes after that.
+        """
+        self.violation = without_frames(error)
 
     @property
     def pending(self) -> bool:
@@ -153,8 +173,8 @@ class _Connection:
             elif packet.properties or self.state is not State.CONNECTED:
                 error = self._check_publish(packet)
             elif packet.qos:
-                self.unacknowledged += 1
-                if self.unacknowledged <= self.receive_maximum:
+                self._unacknowledged += 1
+                if self._unacknowledged <= self.receive_maximum:
                     continue
                 error = self._too_many()
             else:
@@ -181,8 +201,8 @@ class _Connection:
         alias = packet.properties.get("topic_alias")
         error = self._resolve_alias(packet, alias) if alias is not None else None
         if error is None and packet.qos:
-            self.unacknowledged += 1
-            if self.unacknowledged > self.receive_maximum:
+            self._unacknowledged += 1
+            if self._unacknowledged > self.receive_maximum:
                 return self._too_many()
         return error
 
@@ -566,6 +586,19 @@ class ClientConnection(_Connection):
                 f" the {self.peer_maximum_packet_size} that the broker accepts."
             )
         return head, after
+
+    def acknowledge(self, packet_id: int) -> bytes:
+        """The PUBACK of a message that came, which counts no longer.
+
+        Raises LocalProtocolError as `send` does. This is `send` for those who receive many
+        messages.
+        """
+        if self.state is State.CONNECTED and self.peer_maximum_packet_size >= 4:
+            data = b"\x40\x02" + packet_id.to_bytes(2, "big")
+        else:
+            data = self.send(PubAck(packet_id))
+        self._unacknowledged -= 1
+        return data
 
     def _check_to_send(self, packet: Publish) -> None:
         if packet.qos > self.maximum_qos:

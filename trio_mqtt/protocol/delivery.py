@@ -6,7 +6,8 @@ connections as the session does. Client and broker share them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Generic, TypeVar
 
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
@@ -19,34 +20,61 @@ MAX_PACKET_IDENTIFIER = 65_535
 class Sender(Generic[T]):
     """The sending end: gives packet identifiers and remembers what is not acknowledged.
 
-    `quota` is how many more QoS 1 and 2 messages may be sent now (MQTT 5.0 §4.9). `reserved` are
-    the packet identifiers of SUBSCRIBE and UNSUBSCRIBE that wait for their answer: they come from
-    the same numbers (§2.2.1) and take no quota.
+    `quota` is how many more QoS 1 and 2 messages may be sent now (MQTT 5.0 §4.9). `in_flight` is
+    the QoS and the item of each PUBLISH to be acknowledged, `released` the item of each PUBREL to
+    be answered, both by packet identifier and in the order of sending. `reserved` are the packet
+    identifiers of SUBSCRIBE and UNSUBSCRIBE that wait for their answer: they come from the same
+    numbers (§2.2.1) and take no quota. All of them are for others to read; methods change them.
     """
 
-    __slots__ = ("_last", "in_flight", "quota", "receive_maximum", "released", "reserved")
+    __slots__ = (
+        "_in_flight",
+        "_last",
+        "_released",
+        "_reserved",
+        "in_flight",
+        "quota",
+        "receive_maximum",
+        "released",
+        "reserved",
+    )
 
     def __init__(self, receive_maximum: int = MAX_PACKET_IDENTIFIER) -> None:
         self.receive_maximum = receive_maximum
         self.quota = receive_maximum
-        # Both in the order of sending: PUBLISH to be acknowledged, and PUBREL to be answered.
-        self.in_flight: dict[int, tuple[int, T]] = {}
-        self.released: dict[int, T] = {}
-        self.reserved: set[int] = set()
+        self._in_flight: dict[int, tuple[int, T]] = {}
+        self._released: dict[int, T] = {}
+        self._reserved: set[int] = set()
         self._last = 0
+        # The same objects, in types that only read: a property would cost a call for each message.
+        self.in_flight: Mapping[int, tuple[int, T]] = self._in_flight
+        self.released: Mapping[int, T] = self._released
+        self.reserved: AbstractSet[int] = self._reserved
 
     def __len__(self) -> int:
-        return len(self.in_flight) + len(self.released)
+        return len(self._in_flight) + len(self._released)
+
+    def restore(self, packet_id: int, qos: int, item: T) -> None:
+        """A PUBLISH was in flight when the session was stored: it is to be sent again."""
+        self._in_flight[packet_id] = (qos, item)
+
+    def restore_released(self, packet_id: int, item: T) -> None:
+        """A PUBREL waited for its answer when the session was stored."""
+        self._released[packet_id] = item
 
     def connected(self, receive_maximum: int) -> None:
         """A new connection begins: its peer accepts `receive_maximum` unacknowledged messages.
 
         What was only released counts until PUBCOMP. What is to be sent again counts when it is:
-        take one off `quota` for each, and none while there is no quota (§4.9).
+        `sent_again` for each, and none while there is no quota (§4.9).
         """
         self.receive_maximum = receive_maximum
-        self.quota = receive_maximum - len(self.released)
-        self.reserved.clear()
+        self.quota = receive_maximum - len(self._released)
+        self._reserved.clear()
+
+    def disconnected(self) -> None:
+        """The connection has ended: SUBSCRIBE and UNSUBSCRIBE get no answer any more."""
+        self._reserved.clear()
 
     def begin(self, qos: int, item: T) -> int:
         """Take a free packet identifier for `item`, to be sent at `qos` (1 or 2).
@@ -58,15 +86,46 @@ class Sender(Generic[T]):
         packet_id = self._last + 1
         if (
             packet_id > MAX_PACKET_IDENTIFIER
-            or packet_id in self.in_flight
-            or packet_id in self.released
-            or packet_id in self.reserved
+            or packet_id in self._in_flight
+            or packet_id in self._released
+            or packet_id in self._reserved
         ):
             packet_id = self.free_identifier()
         self._last = packet_id
         self.quota -= 1
-        self.in_flight[packet_id] = (qos, item)
+        self._in_flight[packet_id] = (qos, item)
         return packet_id
+
+    def begin_later(self, qos: int, item: T) -> int:
+        """Take a free packet identifier for `item`, which counts only once it is `sent_again`.
+
+        Raises LocalProtocolError if all are in use.
+        """
+        packet_id = self.free_identifier()
+        self._in_flight[packet_id] = (qos, item)
+        return packet_id
+
+    def sent_again(self) -> None:
+        """A PUBLISH that the connection found in flight takes its quota.
+
+        It was sent again; or it was answered before that, and so gave back what it had not taken.
+        """
+        self.quota -= 1
+
+    def take_back(self, packet_id: int) -> None:
+        """What `begin` took an identifier for is not sent after all."""
+        del self._in_flight[packet_id]
+        self.quota += 1
+
+    def give_up(self, packet_id: int) -> None:
+        """A PUBLISH that has taken no quota on this connection is not sent again."""
+        del self._in_flight[packet_id]
+
+    def forget_released(self) -> list[T]:
+        """The peer has lost its session: no PUBREL will be answered. Returns their items."""
+        items = list(self._released.values())
+        self._released.clear()
+        return items
 
     def free_identifier(self) -> int:
         """An identifier that is not in use, the next in turn (MQTT 5.0 §2.2.1).
@@ -77,19 +136,26 @@ class Sender(Generic[T]):
         for _ in range(MAX_PACKET_IDENTIFIER):
             packet_id = packet_id + 1 if packet_id < MAX_PACKET_IDENTIFIER else 1
             if (
-                packet_id not in self.in_flight
-                and packet_id not in self.released
-                and packet_id not in self.reserved
+                packet_id not in self._in_flight
+                and packet_id not in self._released
+                and packet_id not in self._reserved
             ):
                 self._last = packet_id
                 return packet_id
         raise LocalProtocolError("every packet identifier is in use")
 
     def reserve_identifier(self) -> int:
-        """An identifier for SUBSCRIBE or UNSUBSCRIBE; give it back by taking it off `reserved`."""
+        """An identifier for SUBSCRIBE or UNSUBSCRIBE; `return_identifier` gives it back.
+
+        Raises LocalProtocolError if all are in use.
+        """
         packet_id = self.free_identifier()
-        self.reserved.add(packet_id)
+        self._reserved.add(packet_id)
         return packet_id
+
+    def return_identifier(self, packet_id: int) -> None:
+        """SUBSCRIBE or UNSUBSCRIBE was answered, or not sent after all."""
+        self._reserved.discard(packet_id)
 
     # An answer to nothing is let pass: it may be a late one, to what was given up. One that does
     # not fit what is on its way is a protocol error (MQTT 3.1.1 §4.8): that would hold its place
@@ -100,19 +166,19 @@ class Sender(Generic[T]):
 
         Raises RemoteProtocolError for what awaits PUBREC or PUBCOMP.
         """
-        entry = self.in_flight.get(packet_id)
+        entry = self._in_flight.get(packet_id)
         if entry is None:
             self._expect_not_released(packet_id)
             return None
         if entry[0] != 1:
             raise RemoteProtocolError("PUBACK answers a message of QoS 2")
-        del self.in_flight[packet_id]
+        del self._in_flight[packet_id]
         self.quota += 1
         return entry[1]
 
     def on_pubacks(self, packet_ids: Iterable[int]) -> None:
         """Several PUBACK packets came. Raises as `on_puback` does; those before hold."""
-        in_flight = self.in_flight
+        in_flight = self._in_flight
         for packet_id in packet_ids:
             entry = in_flight.get(packet_id)
             if entry is not None:
@@ -124,7 +190,7 @@ class Sender(Generic[T]):
                 self._expect_not_released(packet_id)
 
     def _expect_not_released(self, packet_id: int) -> None:
-        if packet_id in self.released:
+        if packet_id in self._released:
             raise RemoteProtocolError("PUBACK answers a PUBREL")
 
     def on_pubrec(self, packet_id: int, reason_code: ReasonCode) -> tuple[T | None, bool]:
@@ -135,21 +201,21 @@ class Sender(Generic[T]):
         says failure. Raises RemoteProtocolError for what awaits PUBACK, and for a failure of what
         was accepted before.
         """
-        entry = self.in_flight.get(packet_id)
+        entry = self._in_flight.get(packet_id)
         if entry is None:
-            if packet_id not in self.released:
+            if packet_id not in self._released:
                 return None, False
             if reason_code >= 0x80:
                 raise RemoteProtocolError("PUBREC refuses a message that it has accepted")
             # The peer repeats PUBREC when it never saw PUBREL: it gets it again.
-            return self.released[packet_id], True
+            return self._released[packet_id], True
         if entry[0] != 2:
             raise RemoteProtocolError("PUBREC answers a message of QoS 1")
-        del self.in_flight[packet_id]
+        del self._in_flight[packet_id]
         if reason_code >= 0x80:
             self.quota += 1
             return entry[1], False
-        self.released[packet_id] = entry[1]
+        self._released[packet_id] = entry[1]
         return entry[1], True
 
     def on_pubcomp(self, packet_id: int) -> T | None:
@@ -157,44 +223,54 @@ class Sender(Generic[T]):
 
         Raises RemoteProtocolError for what awaits PUBACK or PUBREC.
         """
-        if packet_id not in self.released:
-            if packet_id in self.in_flight:
+        if packet_id not in self._released:
+            if packet_id in self._in_flight:
                 raise RemoteProtocolError("PUBCOMP answers a PUBLISH")
             return None
         self.quota += 1
-        return self.released.pop(packet_id)
+        return self._released.pop(packet_id)
 
     def to_resend(self) -> Iterator[tuple[int, int, T]]:
         """Packet identifier, QoS and item of each PUBLISH to send again, with DUP (§4.4).
 
         They are in the order in which they were first sent (§4.6); `connected` says how they count.
         """
-        for packet_id, (qos, item) in self.in_flight.items():
+        for packet_id, (qos, item) in self._in_flight.items():
             yield packet_id, qos, item
 
 
 class Receiver:
     """The receiving end of QoS 2: which packet identifiers have been accepted and not released."""
 
-    __slots__ = ("accepted",)
+    __slots__ = ("_accepted", "accepted")
 
     def __init__(self) -> None:
-        self.accepted: set[int] = set()
+        self._accepted: set[int] = set()
+        # The same object, in a type that only reads: methods change it.
+        self.accepted: AbstractSet[int] = self._accepted
+
+    def restore(self, packet_ids: Iterable[int]) -> None:
+        """These had been accepted when the session was stored."""
+        self._accepted.update(packet_ids)
+
+    def forget(self) -> None:
+        """The peer has lost its session: it will release nothing that was accepted."""
+        self._accepted.clear()
 
     def on_publish(self, packet_id: int) -> bool:
         """Whether a QoS 2 PUBLISH is new; otherwise it is a repetition, to be acknowledged only."""
-        if packet_id in self.accepted:
+        if packet_id in self._accepted:
             return False
-        self.accepted.add(packet_id)
+        self._accepted.add(packet_id)
         return True
 
     def refused(self, packet_id: int) -> None:
         """PUBREC was sent with a failure: the identifier is free again (§4.3.3)."""
-        self.accepted.discard(packet_id)
+        self._accepted.discard(packet_id)
 
     def on_pubrel(self, packet_id: int) -> ReasonCode:
         """PUBREL came: the reason code for PUBCOMP."""
-        if packet_id in self.accepted:
-            self.accepted.remove(packet_id)
+        if packet_id in self._accepted:
+            self._accepted.remove(packet_id)
             return ReasonCode.SUCCESS
         return ReasonCode.PACKET_IDENTIFIER_NOT_FOUND

@@ -131,6 +131,11 @@ class Connection:
         if self.protocol.state is State.CONNECTED:
             self.gather(self.protocol.send(packet))
 
+    def acknowledge(self, packet_id: int) -> None:
+        """`reply` with the PUBACK of a message that came."""
+        if self.protocol.state is State.CONNECTED:
+            self.gather(self.protocol.acknowledge(packet_id))
+
     def flush_soon(self) -> None:
         """Have what is gathered sent at the writer's next turn."""
         if not self._waking:
