@@ -63,7 +63,6 @@ if TYPE_CHECKING:
     from trio_mqtt.client.authentication import ClientAuthentication as ClientAuthentication
     from trio_mqtt.client.authentication import ClientExchange as ClientExchange
     from trio_mqtt.client.client import Client as Client
-    from trio_mqtt.client.client import open_client as open_client
     from trio_mqtt.client.connection.backoff import Backoff as Backoff
     from trio_mqtt.client.events import Connected as Connected
     from trio_mqtt.client.events import ConnectionEvent as ConnectionEvent
@@ -73,6 +72,7 @@ if TYPE_CHECKING:
     from trio_mqtt.client.message import ApplicationMessage as ApplicationMessage
     from trio_mqtt.client.message import Message as Message
     from trio_mqtt.client.messages import Messages as Messages
+    from trio_mqtt.client.opening import open_client as open_client
     from trio_mqtt.client.scram import ScramClient as ScramClient
     from trio_mqtt.client.status import ClientStatus as ClientStatus
     from trio_mqtt.client.status import ConnectionState as ConnectionState
@@ -162,7 +162,6 @@ _HOMES = {
     "ClientExchange": "client.authentication",
     "Backoff": "client.connection.backoff",
     "Client": "client.client",
-    "open_client": "client.client",
     "Connected": "client.events",
     "ConnectionEvent": "client.events",
     "ConnectionEvents": "client.events",
@@ -171,6 +170,7 @@ _HOMES = {
     "ApplicationMessage": "client.message",
     "Message": "client.message",
     "Messages": "client.messages",
+    "open_client": "client.opening",
     "ScramClient": "client.scram",
     "ClientStatus": "client.status",
     "ConnectionState": "client.status",

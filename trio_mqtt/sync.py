@@ -26,9 +26,10 @@ from typing import TypeVar
 import anyio
 from anyio.from_thread import start_blocking_portal
 
-from trio_mqtt.client import client as asynchronous
+from trio_mqtt.client import opening
 from trio_mqtt.client.arguments import Payload
 from trio_mqtt.client.blocks import plain_block
+from trio_mqtt.client.client import Client as AsyncClient
 from trio_mqtt.client.message import ApplicationMessage
 from trio_mqtt.client.message import Message as AsyncMessage
 from trio_mqtt.client.messages import Messages as AsyncMessages
@@ -67,8 +68,8 @@ def open_client(
     `stack.close()`.
     """
     with start_blocking_portal(backend) as portal:
-        opening = asynchronous.open_client(url, **options)  # type: ignore[arg-type]  # checked there
-        held = portal.wrap_async_context_manager(opening)
+        block = opening.open_client(url, **options)  # type: ignore[arg-type]  # checked there
+        held = portal.wrap_async_context_manager(block)
         client = held.__enter__()
         bridge = Bridge(portal)
         try:
@@ -100,7 +101,7 @@ class Client:
     cancelled call of the asynchronous client, either nothing has been sent or the delivery goes on.
     """
 
-    def __init__(self, bridge: Bridge, client: asynchronous.Client) -> None:
+    def __init__(self, bridge: Bridge, client: AsyncClient) -> None:
         self._bridge = bridge
         self._client = client
 

@@ -23,7 +23,8 @@ from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.security import Security
 from trio_mqtt.broker.server import open_broker, running
-from trio_mqtt.client.client import Client, open_client
+from trio_mqtt.client.client import Client
+from trio_mqtt.client.opening import open_client
 from trio_mqtt.storage.records import Storage
 from trio_mqtt.transport.urls import Address, parse_url
 

@@ -12,6 +12,7 @@ from trio_mqtt.client.arguments import (
 )
 from trio_mqtt.client.connection.backoff import Backoff
 from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.topics import topic_name_problem
 
@@ -33,6 +34,18 @@ def check_options(**options: object) -> None:
         raise TypeError(f"on_connect is a function, not {kind_of(options['on_connect'])}.")
     if options["properties"] is not None:
         check_property_kinds(options["properties"])
+
+
+def checked_version(version: int | None) -> ProtocolVersion | None:
+    """The protocol version; None is for the broker to say. Raises LocalProtocolError."""
+    if version is None:
+        return None
+    try:
+        return ProtocolVersion(version)
+    except ValueError:
+        raise LocalProtocolError(
+            f"There is no protocol version {version}: it is 3 (MQTT 3.1), 4 (3.1.1) or 5."
+        ) from None
 
 
 def checked_will(will: object) -> Will | None:

@@ -61,6 +61,7 @@ class Session:
         self.incoming = Incoming()
         self.sender: Sender[Outgoing] = Sender()
         self._pending: dict[int, Pending] = {}
+        self._attached = False  # to a connection, now or before
         self._connected = anyio.Event()
         self.waiting_unacknowledged: Line = OrderedDict()  # QoS 0, for room in the buffer
         self.waiting_acknowledged: Line = OrderedDict()  # QoS 1 and 2, for that or the quota
@@ -101,6 +102,9 @@ class Session:
         present = connection.connack.session_present
         sender = self.sender
         self.incoming.attach(connection, present=present)
+        if present and not self._attached:
+            self.incoming.keep_unclaimed()
+        self._attached = True
         if not present:
             self._forget_broken_off(connection)
         sender.connected(connection.protocol.peer_receive_maximum)

@@ -1,65 +1,167 @@
-"""What the log says of a connection that fails: news aloud, its repetition quietly."""
+"""Attempts to connect: where to, when the next one is due, and when there is none any more."""
 
 from __future__ import annotations
 
-import logging
+from dataclasses import replace
 
-from trio_mqtt.client.events import Connected
-from trio_mqtt.errors import MqttError
+import anyio
 
-# While the connection stays away, the log says so again after so many seconds.
-REMINDER = 600.0
+from trio_mqtt.client.connection.backoff import Backoff, Delays
+from trio_mqtt.client.connection.connection import Connection
+from trio_mqtt.client.connection.handshake import Settings, connect, is_distrusted, is_lasting
+from trio_mqtt.client.connection.redirection import STOOD, Redirection, is_redirection
+from trio_mqtt.client.connection.reports import Reports
+from trio_mqtt.errors import (
+    ConnectionFailedError,
+    ConnectionRefusedByBrokerError,
+    LocalProtocolError,
+    MqttError,
+)
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.transport.urls import Address
 
 
-class AttemptLog:
-    """Tells of failures in the log, for one client.
+class Attempts:
+    """Makes one connection of a client after the other.
 
-    A WARNING is each reason that is new since there was a connection, and every ten minutes
-    whatever the reason; the other attempts are told at DEBUG. What ends the client is raised to the
-    program, and not told here.
+    `settings` and `version` are those of the connection that stands, or of the last attempt; the
+    version is None until one has been agreed on.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
-        self._told: set[str] = set()
-        self._failures = 0
-        self._since = self._last = 0.0
-
-    def failed(
-        self, reason: MqttError, client_id: str, url: str, *, delay: float, now: float
+    def __init__(
+        self,
+        settings: Settings,
+        version: ProtocolVersion | None,
+        reports: Reports,
+        *,
+        reconnect: bool | Backoff,
+        follow_redirection: bool,
     ) -> None:
-        """The connection or an attempt failed, and the next begins in `delay` seconds."""
-        if not self._failures:
-            self._since = self._last = now
-        self._failures += 1
-        sentence = str(reason)
-        level = logging.DEBUG
-        if sentence not in self._told or now - self._last >= REMINDER:
-            self._told.add(sentence)
-            self._last = now
-            level = logging.WARNING
-        away = now - self._since
-        self._logger.log(
-            level,
-            "%s %s connects to %s again in %.1f s%s.",
-            sentence,
-            f"Client {client_id!r}" if client_id else "The client",
-            url,
-            delay,
-            f" (for {away:.0f} s now)" if away >= REMINDER else "",
-        )
+        self.settings = settings
+        self.version = version
+        self._reports = reports
+        self._reconnect = reconnect is not False
+        self._delays = Delays(reconnect if isinstance(reconnect, Backoff) else Backoff())
+        self._redirection = Redirection(settings.address, allowed=follow_redirection)
+        self._clean_start = settings.clean_start
 
-    def connected(self, event: Connected, now: float) -> None:
-        """There is a connection."""
-        self._logger.info(
-            "Connected to %s as %r (MQTT %s, session %s)%s.",
-            event.url,
-            event.client_id,
-            event.protocol_version.text,
-            "resumed" if event.session_present else "new",
-            f", {now - self._since:.1f} s after the first of {self._failures} failures"
-            if self._failures
-            else "",
+    @property
+    def url(self) -> str:
+        """The broker's address, without credentials."""
+        return self.settings.address.url
+
+    async def first(self, *, wait_for_broker: bool) -> Connection:
+        """The first connection. Raises why there is none."""
+        return await (self._until_connected(None) if wait_for_broker else self._connect())
+
+    async def next(self, reason: MqttError) -> Connection:
+        """The connection after the one that ended for `reason`; raises why there is to be none."""
+        if self._redirection.allowed and is_redirection(reason):
+            try:
+                return await self._follow(reason)
+            except LocalProtocolError:
+                raise
+            except MqttError as error:
+                if not self._reconnect or is_lasting(error):
+                    raise
+                # Nobody answers there: begin again at home.
+                self._reports.lost(error)
+                reason = error
+        elif not self._reconnect or is_lasting(reason):
+            raise reason
+        return await self._until_connected(reason)
+
+    def connection_ended(self, stood_for: float) -> None:
+        """A connection that stood for so many seconds has ended."""
+        self._delays.connection_ended(stood_for)
+        if stood_for >= STOOD:
+            self._redirection.settle()
+
+    async def _until_connected(self, reason: MqttError | None) -> Connection:
+        """Try until it succeeds or is to be given up; the first time at once if nothing failed."""
+        # A certificate that was good once may be so again; one that never was is a mistake.
+        first = reason is None
+        while True:
+            if reason is not None:
+                await self._pause(reason)
+            try:
+                return await self._connect()
+            except LocalProtocolError:
+                raise
+            except MqttError as error:
+                if is_lasting(error) or (first and is_distrusted(error)):
+                    raise
+                reason = error
+                self._reports.lost(error)
+
+    async def _pause(self, reason: MqttError) -> None:
+        """Wait before the next attempt; raise `reason` where there is none left."""
+        now = anyio.current_time()
+        delay = self._delays.next_delay(now)
+        attempt = self._delays.attempt
+        if delay is None:
+            reason.add_note(f"Given up after {attempt} attempts to connect again.")
+            raise reason
+        self._reports.waiting(
+            reason,
+            self.settings.client_id,
+            self._redirection.home.url,
+            delay=delay,
+            attempt=attempt,
+            now=now,
         )
-        self._told.clear()
-        self._failures = 0
+        await anyio.sleep(delay)
+        self._reports.trying_again(reason, attempt)
+
+    async def _connect(self) -> Connection:
+        """A connection to where the client belongs, or to where it is sent from there."""
+        redirection = self._redirection
+        redirection.settle()
+        self._go_to(redirection.home)
+        try:
+            return await self._connect_here()
+        except ConnectionRefusedByBrokerError as error:
+            if not is_redirection(error):
+                raise
+            return await self._follow(error)
+
+    async def _follow(self, error: MqttError) -> Connection:
+        """Go where a broker sends the client: the first of the servers it names that answers.
+
+        Raises the error of the last of them where none does.
+        """
+        redirection = self._redirection
+        while True:
+            last: MqttError = error
+            for target in redirection.targets(error, self.settings.address):
+                self._go_to(target)
+                try:
+                    connection = await self._connect_here()
+                except ConnectionFailedError as failure:
+                    last = failure
+                except ConnectionRefusedByBrokerError as refusal:
+                    last = refusal
+                    if is_redirection(refusal):
+                        break
+                else:
+                    redirection.arrived(target)
+                    return connection
+            if not is_redirection(last):
+                raise last
+            error = last
+
+    def _go_to(self, address: Address) -> None:
+        if address != self.settings.address:
+            self.settings = replace(self.settings, address=address)
+
+    async def _connect_here(self) -> Connection:
+        connection = await connect(self.settings, self.version, clean_start=self._clean_start)
+        self.version = connection.protocol.version
+        assigned = connection.connack.properties.get("assigned_client_identifier")
+        if assigned:
+            self.settings = replace(self.settings, client_id=assigned)
+        if self.version == ProtocolVersion.V5:
+            # From now on the session is to be found again. In MQTT 3 the flag also says that
+            # the session ends with the connection, and has to go on saying it.
+            self._clean_start = False
+        return connection

@@ -1,0 +1,224 @@
+"""`open_client`: a client, from its options to its end."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+
+import anyio
+
+from trio_mqtt.client.authentication import ClientAuthentication
+from trio_mqtt.client.blocks import async_block
+from trio_mqtt.client.client import Client
+from trio_mqtt.client.connection.attempts import Attempts
+from trio_mqtt.client.connection.authentication import check_authentication
+from trio_mqtt.client.connection.backoff import Backoff
+from trio_mqtt.client.connection.connection import CLOSE_TIMEOUT
+from trio_mqtt.client.connection.handshake import Settings
+from trio_mqtt.client.connection.reconnection import Reconnection
+from trio_mqtt.client.connection.reports import Reports
+from trio_mqtt.client.events import ConnectionEvent
+from trio_mqtt.client.journal import SESSION_EXPIRY_INTERVAL, Journal, opened_journal
+from trio_mqtt.client.options import check_options, checked_version, checked_will
+from trio_mqtt.client.session import Session
+from trio_mqtt.errors import StoreError
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import Will
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
+from trio_mqtt.transport.opening import Connector, links_for
+from trio_mqtt.transport.tls import TlsOptions
+from trio_mqtt.transport.urls import parse_url
+
+
+@async_block("async with trio_mqtt.open_client(...) as client:")
+async def open_client(
+    url: str = "mqtt://localhost:1883",
+    *,
+    client_id: str = "",
+    username: str | None = None,
+    password: str | bytes | None = None,
+    protocol_version: ProtocolVersion | int | None = None,
+    clean_start: bool | None = None,
+    session_expiry_interval: int | None = None,
+    keep_alive: int = 60,
+    will: Will | None = None,
+    connect_timeout: float = 10.0,
+    reconnect: bool | Backoff = True,
+    wait_for_broker: bool = False,
+    properties: Properties | None = None,
+    on_event: Callable[[ConnectionEvent], None] | None = None,
+    on_connect: Callable[[Client], Awaitable[object] | None] | None = None,
+    connector: Connector | None = None,
+    authentication: ClientAuthentication | None = None,
+    tls: ssl.SSLContext | TlsOptions | None = None,
+    websocket_headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+    follow_redirection: bool = False,
+    store: str | os.PathLike[str] | None = None,
+) -> AsyncIterator[Client]:
+    """Connect to a broker; yields a `Client` once it has accepted the connection.
+
+        async with open_client("mqtt://localhost:1883") as client:
+            await client.publish("test", "Hello")
+
+    `url` is that of a broker reached by TCP (`mqtt://HOST`), TLS (`mqtts://`), WebSocket (`ws://`,
+    `wss://`) or a Unix socket (`unix:///PATH`). TLS trusts the authorities that the system does and
+    checks that the broker's certificate is for the host; `tls` says otherwise (`TlsOptions`).
+    `websocket_headers` go with WebSocket's request. `url` may carry the user name and the password;
+    `username` and `password` come before it.
+    `protocol_version` is 3 (MQTT 3.1), 4 (3.1.1) or 5; None means 5, or 3.1.1 where the broker
+    does not know 5. An empty `client_id` lets the broker choose one, which is then kept.
+    `clean_start` and `session_expiry_interval` (seconds) say what the broker remembers
+    (MQTT 5.0 §3.1.2.4, §3.1.2.11.2); MQTT 3 has one flag for both: with `clean_start=False` the
+    session outlives the connection. `keep_alive` is in seconds; 0 turns it off, and then a broker
+    that vanishes without a word is not noticed. `connect_timeout`, in seconds, bounds each attempt.
+    `properties` are further properties of CONNECT.
+
+    With `reconnect`, a connection that is lost is made again, after 0.1 s and then doubling up to
+    30 s, less a random half; the session goes on, and what was subscribed is subscribed again. A
+    `Backoff` sets other delays, and when to give up. With `wait_for_broker`, so is the first
+    connection made. `on_event` is called with each `Connected`, `ConnectionLost` and
+    `Reconnecting`; it must not block.
+
+    `on_connect`, a coroutine function, is called with the client on each connection, the first
+    included: for what is to be said first, such as a birth message. What it publishes comes before
+    all that waits to be published, which goes on when it returns, as does `open_client`; only what
+    had been sent on the connection before, and was not acknowledged, is sent again before it. When
+    the connection is lost it is cancelled, and called anew on the next. What it raises ends the
+    client, and is raised.
+
+    `connector` opens the byte stream, in place of what the URL
+    says. `authentication` is an authentication method of MQTT 5 (§4.12),
+    such as `ScramClient`, which is used on every connection.
+
+    With `follow_redirection`, the client goes where its broker sends it (MQTT 5.0 §4.11), through
+    at most 5 servers in a row, and with what it would have told this one, its password included; so
+    it never follows from TLS or a Unix socket to a server without TLS. Without it, being sent
+    elsewhere is an error, whose `server_reference` says where.
+
+    With `store`, the path of a file that only this client may use, what is to be delivered outlives
+    the program: a message of QoS 1 or 2 is sent when it stands there, and stays there until the
+    broker has acknowledged it; the next client with this `store` sends it again, in its order.
+    So does the memory of received messages of QoS 2, from their acknowledgement on. The store also
+    keeps the client identifier, if none is given. With it, `clean_start` is false and
+    `session_expiry_interval` a day, unless they say otherwise: if the broker has lost the session,
+    what it had acknowledged by halves comes a second time, or (QoS 2 whose PUBREC came) is given
+    up. Publishing waits for a connection no more to store, up to 10,000 messages.
+
+    Raises ConnectionFailedError (TlsError where it is TLS that fails) or
+    ConnectionRefusedByBrokerError where no connection is made, ValueError or TypeError for what
+    cannot be used, before anything is sent, StoreError for a store that cannot be,
+    AuthenticationError where it is made with a broker that does not prove what it has to, and,
+    while the block runs, whatever ends the client for good: a refusal that will not go away,
+    another client that took over the session, or, without `reconnect`, ConnectionLostError. The
+    block is cancelled then. Leaving the block sends DISCONNECT and takes at most 2 seconds.
+    """
+    check_options(
+        url=url,
+        client_id=client_id,
+        username=username,
+        password=password,
+        session_expiry_interval=session_expiry_interval,
+        keep_alive=keep_alive,
+        connect_timeout=connect_timeout,
+        reconnect=reconnect,
+        properties=properties,
+        on_connect=on_connect,
+    )
+    will = checked_will(will)
+    address = parse_url(url)
+    links = links_for(address, tls, websocket_headers)
+    if isinstance(password, str):
+        password = password.encode()
+    if password is None and address.password is not None:
+        password = address.password.encode()
+    version = checked_version(protocol_version)
+    if clean_start is None:
+        clean_start = store is None
+    if session_expiry_interval is None:
+        session_expiry_interval = 0 if store is None else SESSION_EXPIRY_INTERVAL
+    if not client_id and store is None and (version == ProtocolVersion.V31 or not clean_start):
+        # MQTT 3.1 requires one; a session needs one to be found by.
+        client_id = f"tmqtt-{secrets.token_hex(8)}"
+    properties = properties or NO_PROPERTIES
+    check_authentication(authentication, version, properties)
+    if authentication is not None:
+        version = ProtocolVersion.V5
+    settings = Settings(
+        address,
+        client_id,
+        address.username if username is None else username,
+        password,
+        clean_start,
+        session_expiry_interval,
+        keep_alive,
+        will,
+        connect_timeout,
+        properties,
+        connector or links,
+        authentication,
+    )
+    reports = Reports(on_event)
+    attempts = Attempts(
+        settings, version, reports, reconnect=reconnect, follow_redirection=follow_redirection
+    )
+    session = Session()
+    reconnection = Reconnection(attempts, session, reports)
+    client = Client(session, attempts, reports)
+    if on_connect is not None:
+        reconnection.on_connect = partial(_greet, on_connect, client)
+    raised: BaseException | None = None
+    try:
+        async with opened_journal(store, client_id) as journal, anyio.create_task_group() as tasks:
+            journaling = anyio.CancelScope(shield=True)
+            try:
+                if journal is not None:
+                    attempts.settings = replace(settings, client_id=journal.client_id)
+                    session.keep_in(journal)
+                    tasks.start_soon(
+                        _keep_journal, journal, journaling, reconnection, tasks.cancel_scope
+                    )
+                connection = await reconnection.connect_first(wait_for_broker=wait_for_broker)
+                tasks.start_soon(reconnection.stay_connected, connection, tasks.cancel_scope)
+                reconnection.tell_connected(connection)
+                if on_connect is not None:
+                    await reconnection.greeted.wait()
+                yield client
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as error:  # raised again, outside of the group
+                raised = error
+            finally:
+                with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
+                    await reconnection.close()
+                reconnection.serving.cancel()
+                journaling.cancel()
+    finally:
+        if raised is None:
+            raised = reconnection.failure
+        if raised is not None:
+            raise raised
+
+
+async def _greet(on_connect: Callable[[Client], Awaitable[object] | None], client: Client) -> None:
+    doing = on_connect(client)
+    if doing is not None:
+        await doing
+
+
+async def _keep_journal(
+    journal: Journal,
+    journaling: anyio.CancelScope,
+    reconnection: Reconnection,
+    everything: anyio.CancelScope,
+) -> None:
+    """Let the journal write; a client whose store cannot be written is at its end."""
+    try:
+        with journaling:
+            await journal.run()
+    except StoreError as error:
+        reconnection.fail(error)
+        everything.cancel()
