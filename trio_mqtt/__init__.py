@@ -12,18 +12,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     __version__: str
 
-    from trio_mqtt.broker.access import AccessControl as AccessControl
-    from trio_mqtt.broker.access import AccessHooks as AccessHooks
-    from trio_mqtt.broker.access import AccessRefused as AccessRefused
-    from trio_mqtt.broker.access import AccessRules as AccessRules
-    from trio_mqtt.broker.access import Authenticated as Authenticated
-    from trio_mqtt.broker.access import AuthenticationExchange as AuthenticationExchange
-    from trio_mqtt.broker.access import AuthenticationRefused as AuthenticationRefused
-    from trio_mqtt.broker.access import Authenticator as Authenticator
-    from trio_mqtt.broker.access import ClientInfo as ClientInfo
-    from trio_mqtt.broker.access import PasswordCheck as PasswordCheck
-    from trio_mqtt.broker.access import Publication as Publication
-    from trio_mqtt.broker.access import SubscriptionRequest as SubscriptionRequest
+    from trio_mqtt.broker.access.files.passwords import PasswordFile as PasswordFile
+    from trio_mqtt.broker.access.files.tokens import TokenClaims as TokenClaims
+    from trio_mqtt.broker.access.files.tokens import TokenVerifier as TokenVerifier
+    from trio_mqtt.broker.access.protocols import AccessControl as AccessControl
+    from trio_mqtt.broker.access.protocols import AccessHooks as AccessHooks
+    from trio_mqtt.broker.access.protocols import AccessRefused as AccessRefused
+    from trio_mqtt.broker.access.protocols import AccessRules as AccessRules
+    from trio_mqtt.broker.access.protocols import Authenticated as Authenticated
+    from trio_mqtt.broker.access.protocols import AuthenticationExchange as AuthenticationExchange
+    from trio_mqtt.broker.access.protocols import AuthenticationRefused as AuthenticationRefused
+    from trio_mqtt.broker.access.protocols import Authenticator as Authenticator
+    from trio_mqtt.broker.access.protocols import ClientInfo as ClientInfo
+    from trio_mqtt.broker.access.protocols import PasswordCheck as PasswordCheck
+    from trio_mqtt.broker.access.protocols import Publication as Publication
+    from trio_mqtt.broker.access.protocols import SubscriptionRequest as SubscriptionRequest
+    from trio_mqtt.broker.access.scram import ScramAuthenticator as ScramAuthenticator
+    from trio_mqtt.broker.access.scram import ScramCredentials as ScramCredentials
+    from trio_mqtt.broker.access.security import Entrances as Entrances
+    from trio_mqtt.broker.access.security import Security as Security
     from trio_mqtt.broker.activity import BrokerActivity as BrokerActivity
     from trio_mqtt.broker.activity import ConnectionOpened as ConnectionOpened
     from trio_mqtt.broker.activity import EventStream as EventStream
@@ -50,16 +57,9 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits as Limits
     from trio_mqtt.broker.options import BrokerOptions as BrokerOptions
     from trio_mqtt.broker.options import SharedStrategy as SharedStrategy
-    from trio_mqtt.broker.passwords import PasswordFile as PasswordFile
-    from trio_mqtt.broker.scram import ScramAuthenticator as ScramAuthenticator
-    from trio_mqtt.broker.scram import ScramCredentials as ScramCredentials
-    from trio_mqtt.broker.security import Entrances as Entrances
-    from trio_mqtt.broker.security import Security as Security
     from trio_mqtt.broker.server import open_broker as open_broker
     from trio_mqtt.broker.server import serve as serve
     from trio_mqtt.broker.statistics import Statistics as Statistics
-    from trio_mqtt.broker.tokens import TokenClaims as TokenClaims
-    from trio_mqtt.broker.tokens import TokenVerifier as TokenVerifier
     from trio_mqtt.client.authentication import ClientAuthentication as ClientAuthentication
     from trio_mqtt.client.authentication import ClientExchange as ClientExchange
     from trio_mqtt.client.client import Client as Client
@@ -110,14 +110,14 @@ if TYPE_CHECKING:
 
 # Where each name is at home: the same as above, for the interpreter.
 _HOMES = {
-    "AccessControl": "broker.access",
-    "AccessHooks": "broker.access",
-    "AccessRefused": "broker.access",
-    "AccessRules": "broker.access",
-    "ClientInfo": "broker.access",
-    "PasswordCheck": "broker.access",
-    "Publication": "broker.access",
-    "SubscriptionRequest": "broker.access",
+    "AccessControl": "broker.access.protocols",
+    "AccessHooks": "broker.access.protocols",
+    "AccessRefused": "broker.access.protocols",
+    "AccessRules": "broker.access.protocols",
+    "ClientInfo": "broker.access.protocols",
+    "PasswordCheck": "broker.access.protocols",
+    "Publication": "broker.access.protocols",
+    "SubscriptionRequest": "broker.access.protocols",
     "BrokerActivity": "broker.activity",
     "ConnectionOpened": "broker.activity",
     "EventStream": "broker.activity",
@@ -131,10 +131,10 @@ _HOMES = {
     "RetainedChanged": "broker.activity",
     "SubscriptionRefused": "broker.activity",
     "WillPublished": "broker.activity",
-    "Authenticated": "broker.access",
-    "AuthenticationExchange": "broker.access",
-    "AuthenticationRefused": "broker.access",
-    "Authenticator": "broker.access",
+    "Authenticated": "broker.access.protocols",
+    "AuthenticationExchange": "broker.access.protocols",
+    "AuthenticationRefused": "broker.access.protocols",
+    "Authenticator": "broker.access.protocols",
     "Broker": "broker.face",
     "BrokerEvent": "broker.events",
     "ClientConnected": "broker.events",
@@ -148,16 +148,16 @@ _HOMES = {
     "Limits": "broker.limits",
     "BrokerOptions": "broker.options",
     "SharedStrategy": "broker.options",
-    "PasswordFile": "broker.passwords",
-    "ScramAuthenticator": "broker.scram",
-    "ScramCredentials": "broker.scram",
-    "Entrances": "broker.security",
-    "Security": "broker.security",
+    "PasswordFile": "broker.access.files.passwords",
+    "ScramAuthenticator": "broker.access.scram",
+    "ScramCredentials": "broker.access.scram",
+    "Entrances": "broker.access.security",
+    "Security": "broker.access.security",
     "open_broker": "broker.server",
     "serve": "broker.server",
     "Statistics": "broker.statistics",
-    "TokenClaims": "broker.tokens",
-    "TokenVerifier": "broker.tokens",
+    "TokenClaims": "broker.access.files.tokens",
+    "TokenVerifier": "broker.access.files.tokens",
     "ClientAuthentication": "client.authentication",
     "ClientExchange": "client.authentication",
     "Backoff": "client.connection.backoff",

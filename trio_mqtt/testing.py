@@ -17,11 +17,11 @@ import trio
 import trio.testing
 from anyio.abc import ByteStream
 
-from trio_mqtt.broker.access import Authenticator
+from trio_mqtt.broker.access.protocols import Authenticator
+from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
-from trio_mqtt.broker.security import Security
 from trio_mqtt.broker.server import open_broker, running
 from trio_mqtt.client.client import Client
 from trio_mqtt.client.opening import open_client

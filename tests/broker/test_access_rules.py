@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from tests.broker.naive_rules import NaiveRule, allowed, as_file, topics_of, topics_on
 from trio_mqtt import ConfigurationError
-from trio_mqtt.broker.access_file import AccessFile
-from trio_mqtt.broker.access_formats import read_mosquitto, read_toml
-from trio_mqtt.broker.access_rules import ACTIONS, Action, Rules
-from trio_mqtt.broker.rule_tree import Decision
+from trio_mqtt.broker.access.files.access_file import AccessFile
+from trio_mqtt.broker.access.files.access_formats import read_mosquitto, read_toml
+from trio_mqtt.broker.access.files.access_rules import ACTIONS, Action, Rules
+from trio_mqtt.broker.access.files.rule_tree import Decision
 
 EXAMPLE = """\
 # For clients without a user name.

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
-from trio_mqtt.broker.access import (
+from trio_mqtt.broker.access.protocols import (
     Authenticated,
     AuthenticationExchange,
     AuthenticationRefused,

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from trio_mqtt import Security
-from trio_mqtt.broker import hashes
-from trio_mqtt.broker.password_changes import remove_user, set_password
+from trio_mqtt.broker.access.files import hashes
+from trio_mqtt.broker.access.files.password_changes import remove_user, set_password
 from trio_mqtt.broker.server import reload
 from trio_mqtt.testing import open_memory_broker
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_mqtt import ConfigurationError
-from trio_mqtt.broker import hashes, passwords
-from trio_mqtt.broker.hashes import Argon2id, Pbkdf2, make_hash, read_hash
-from trio_mqtt.broker.password_changes import remove_user, set_password
-from trio_mqtt.broker.passwords import PasswordFile
+from trio_mqtt.broker.access.files import hashes, passwords
+from trio_mqtt.broker.access.files.hashes import Argon2id, Pbkdf2, make_hash, read_hash
+from trio_mqtt.broker.access.files.password_changes import remove_user, set_password
+from trio_mqtt.broker.access.files.passwords import PasswordFile
 
 # Made by mosquitto_passwd 2.0.11, which the tests of interoperation run.
 MOSQUITTO = """\

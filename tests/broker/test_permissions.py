@@ -11,9 +11,9 @@ import trio
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from trio_mqtt import ClientInfo, Security
+from trio_mqtt.broker.access.permissions import REMEMBERED, Permissions, RuleBook
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
-from trio_mqtt.broker.permissions import REMEMBERED, Permissions, RuleBook
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
     ConnAck,

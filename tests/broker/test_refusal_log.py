@@ -12,7 +12,7 @@ import trio
 
 from tests.broker.raw import V5, Raw
 from trio_mqtt import AccessHooks, AccessRefused, Limits, Security
-from trio_mqtt.broker.refusals import LINES, LINES_OF_ONE, WINDOW
+from trio_mqtt.broker.access.refusals import LINES, LINES_OF_ONE, WINDOW
 from trio_mqtt.protocol.packets import ConnAck, Connect, Publish, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import MemoryBroker, open_memory_broker

@@ -10,12 +10,12 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from tests.broker.test_permissions import Rules
 from trio_mqtt import AccessHooks, ClientInfo, Security
-from trio_mqtt.broker.access_rules import Rules as WrittenRules
-from trio_mqtt.broker.authorship import Authorship
+from trio_mqtt.broker.access.authorship import Authorship
+from trio_mqtt.broker.access.files.access_rules import Rules as WrittenRules
+from trio_mqtt.broker.access.files.file_rules import FileRules
+from trio_mqtt.broker.access.permissions import Permissions, RuleBook
 from trio_mqtt.broker.broker import Broker
-from trio_mqtt.broker.file_rules import FileRules
 from trio_mqtt.broker.limits import Limits
-from trio_mqtt.broker.permissions import Permissions, RuleBook
 from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Publish, Will

@@ -10,8 +10,8 @@ import scramp
 import scramp.core
 
 from tests.broker.raw import Raw
+from trio_mqtt.broker.access.scram import METHOD, ScramAuthenticator, ScramCredentials
 from trio_mqtt.broker.limits import Limits
-from trio_mqtt.broker.scram import METHOD, ScramAuthenticator, ScramCredentials
 from trio_mqtt.protocol.packets import Auth, ConnAck, Connect
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode

@@ -10,15 +10,15 @@ import trio
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Raw
 from trio_mqtt import BrokerOptions, LocalProtocolError
-from trio_mqtt.broker.access import (
+from trio_mqtt.broker.access.protocols import (
     AccessControl,
     Authenticated,
     ClientInfo,
     Publication,
     SubscriptionRequest,
 )
+from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.broker import Broker
-from trio_mqtt.broker.security import Security
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode

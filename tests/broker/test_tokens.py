@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_mqtt import ConfigurationError, InvalidTokenError, TokenClaims, TokenVerifier
-from trio_mqtt.broker.access_rules import Action
+from trio_mqtt.broker.access.files.access_rules import Action
 
 SECRET = b"a secret of more than sixty-four bytes, which is what HS512 asks for at least."
 FUTURE = int(time.time()) + 3600

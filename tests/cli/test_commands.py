@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.cli.programs import DATE_AND_TIME, Program, running_broker
-from trio_mqtt.broker.password_changes import set_password
+from trio_mqtt.broker.access.files.password_changes import set_password
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 

@@ -21,7 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 import trio_mqtt
 from tests.transport.dialing import Certificates
-from trio_mqtt.broker.password_changes import set_password
+from trio_mqtt.broker.access.files.password_changes import set_password
 
 from .node import PACKAGES, node_command
 from .peers import DEADLINE, get

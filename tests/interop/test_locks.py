@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 import trio_mqtt
-from trio_mqtt.broker.password_changes import set_password
+from trio_mqtt.broker.access.files.password_changes import set_password
 
 from .node import PACKAGES, node_command
 from .peers import DEADLINE, Version, get

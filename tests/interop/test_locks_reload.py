@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.cli.programs import Program
-from trio_mqtt.broker.password_changes import remove_user, set_password
+from trio_mqtt.broker.access.files.password_changes import remove_user, set_password
 
 from .peers import DEADLINE
 from .test_mosquitto_clients import program

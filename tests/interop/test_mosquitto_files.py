@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from trio_mqtt import ConfigurationError
-from trio_mqtt.broker.access_file import AccessFile
-from trio_mqtt.broker.password_changes import set_password
-from trio_mqtt.broker.passwords import PasswordFile
+from trio_mqtt.broker.access.files.access_file import AccessFile
+from trio_mqtt.broker.access.files.password_changes import set_password
+from trio_mqtt.broker.access.files.passwords import PasswordFile
 
 from .brokers import run_mosquitto
 from .peers import DEADLINE, Server

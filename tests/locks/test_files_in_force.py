@@ -20,8 +20,8 @@ import trio.testing
 import trio_mqtt
 from tests.broker.raw import V5, Raw
 from trio_mqtt import ConfigurationError, Limits, Security
-from trio_mqtt.broker import hashes
-from trio_mqtt.broker.password_changes import remove_user, set_password
+from trio_mqtt.broker.access.files import hashes
+from trio_mqtt.broker.access.files.password_changes import remove_user, set_password
 from trio_mqtt.broker.server import reload
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Publish, Subscribe, Subscription, Will

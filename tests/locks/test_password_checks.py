@@ -18,10 +18,10 @@ import trio.testing
 import trio_mqtt
 from tests.broker.raw import V5, V311, Raw
 from trio_mqtt import Limits, Security
-from trio_mqtt.broker import hashes
-from trio_mqtt.broker.password_changes import set_password
-from trio_mqtt.broker.password_checks import PasswordChecks, TooManyChecksError
-from trio_mqtt.broker.passwords import PasswordFile
+from trio_mqtt.broker.access.files import hashes
+from trio_mqtt.broker.access.files.password_changes import set_password
+from trio_mqtt.broker.access.files.passwords import PasswordFile
+from trio_mqtt.broker.access.password_checks import PasswordChecks, TooManyChecksError
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Disconnect, Packet, Publish

@@ -11,8 +11,8 @@ import pytest
 from tmqtt.app import app
 from typer.testing import CliRunner
 
-from trio_mqtt.broker.access_file import AccessFile
-from trio_mqtt.broker.access_rules import ACTIONS
+from trio_mqtt.broker.access.files.access_file import AccessFile
+from trio_mqtt.broker.access.files.access_rules import ACTIONS
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 

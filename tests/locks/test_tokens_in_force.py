@@ -12,7 +12,7 @@ import trio
 
 from tests.broker.raw import V5, V311, Raw
 from trio_mqtt import AccessHooks, Authenticated, ClientInfo, Security, TokenVerifier
-from trio_mqtt.broker.password_changes import set_password
+from trio_mqtt.broker.access.files.password_changes import set_password
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode

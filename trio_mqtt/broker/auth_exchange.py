@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.access import Authenticated, AuthenticationRefused
+from trio_mqtt.broker.access.protocols import Authenticated, AuthenticationRefused
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import Auth, Connect
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access import Authenticator
+    from trio_mqtt.broker.access.protocols import Authenticator
     from trio_mqtt.broker.connection import Connection
 
 logger = logging.getLogger("trio_mqtt.broker")

@@ -10,7 +10,16 @@ from itertools import chain
 
 import trio
 
-from trio_mqtt.broker.access import Authenticator
+from trio_mqtt.broker.access.authorship import Authorship
+from trio_mqtt.broker.access.in_force import Locks
+from trio_mqtt.broker.access.protocols import Authenticator
+from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
+from trio_mqtt.broker.access.security import (
+    Entrances,
+    Security,
+    asks_for_certificates,
+    is_local,
+)
 from trio_mqtt.broker.activity import (
     BrokerActivity,
     ConnectionOpened,
@@ -21,24 +30,15 @@ from trio_mqtt.broker.activity import (
     RetainedChanged,
     SessionEvent,
 )
-from trio_mqtt.broker.authorship import Authorship
 from trio_mqtt.broker.connection import NOT_PERMITTED, Connection
 from trio_mqtt.broker.events import Watch, Watchers
 from trio_mqtt.broker.limits import Limits, check_limit
-from trio_mqtt.broker.locks import Locks
 from trio_mqtt.broker.memory import Memory
 from trio_mqtt.broker.options import BrokerOptions, check_reference
-from trio_mqtt.broker.refusals import RefusalLog, RefusedAction
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.broker.routing.retained_search import RetainedSearch
 from trio_mqtt.broker.routing.router import Router
-from trio_mqtt.broker.security import (
-    Entrances,
-    Security,
-    asks_for_certificates,
-    is_local,
-)
 from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.sessions import Sessions, redirection
 from trio_mqtt.broker.sources import source_of

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.access.identity import seconds_left
 from trio_mqtt.broker.acknowledgements import Acknowledgements
 from trio_mqtt.broker.activity import KeepAliveExpired, MessageAcknowledged
 from trio_mqtt.broker.aliases import TopicAliases
@@ -23,7 +24,6 @@ from trio_mqtt.broker.handshake import (
     receive_first,
     within_limit,
 )
-from trio_mqtt.broker.identity import seconds_left
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.redelivery import send_again
 from trio_mqtt.broker.requests import Requests
@@ -58,8 +58,8 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.transport.streams import RefusedAtDoor
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.access.identity import Identity
     from trio_mqtt.broker.broker import Broker
-    from trio_mqtt.broker.identity import Identity
     from trio_mqtt.broker.timers import Timer
     from trio_mqtt.transport.streams import ByteStream
 

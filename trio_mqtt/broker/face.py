@@ -6,11 +6,11 @@ from collections.abc import Coroutine
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from trio_mqtt.broker.access.security import Entrances
 from trio_mqtt.broker.activity import BrokerActivity, EventStream
 from trio_mqtt.broker.events import Watch
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
-from trio_mqtt.broker.security import Entrances
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.transport.listen import Listen

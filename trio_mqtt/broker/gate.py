@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from trio_mqtt.broker.access import (
+from trio_mqtt.broker.access.protocols import (
     AccessControl,
     AccessRefused,
     ClientInfo,
@@ -27,8 +27,8 @@ from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.topics import topic_filter_problem, topic_name_problem
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.access.refusals import RefusedAction
     from trio_mqtt.broker.connection import Connection
-    from trio_mqtt.broker.refusals import RefusedAction
     from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.session import Session
 

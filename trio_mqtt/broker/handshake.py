@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.access import (
+from trio_mqtt.broker.access.credentials import Credentials
+from trio_mqtt.broker.access.protocols import (
     AccessRefused,
     Authenticated,
     AuthenticationRefused,
     ClientInfo,
 )
 from trio_mqtt.broker.auth_exchange import Authentication
-from trio_mqtt.broker.credentials import Credentials
 from trio_mqtt.broker.gate import Gate
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
 from trio_mqtt.protocol.encoding import encode
@@ -24,8 +24,8 @@ from trio_mqtt.protocol.packets import ConnAck, Connect, Packet, Will
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.access.identity import Identity
     from trio_mqtt.broker.connection import Connection
-    from trio_mqtt.broker.identity import Identity
 
 NO_WILL = "the client may not publish its will"
 TOO_MANY_CONNECTIONS = "its address has as many connections as one may have"

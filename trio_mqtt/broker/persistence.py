@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.access import ClientInfo
-from trio_mqtt.broker.authorship import Authorship
+from trio_mqtt.broker.access.authorship import Authorship
+from trio_mqtt.broker.access.protocols import ClientInfo
 from trio_mqtt.broker.routing.batch import Batch, remaining_properties
 from trio_mqtt.broker.session import NEVER, InFlight, Session
 from trio_mqtt.broker.subscription import Subscription, Target

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.access import AccessRefused, SubscriptionRequest
+from trio_mqtt.broker.access.protocols import AccessRefused, SubscriptionRequest
 from trio_mqtt.broker.activity import (
     MessageAcknowledged,
     MessageRefused,

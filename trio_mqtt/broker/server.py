@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from trio_mqtt.broker.access import Authenticator
+from trio_mqtt.broker.access.protocols import Authenticator
+from trio_mqtt.broker.access.security import Security, check_exposure
 from trio_mqtt.broker.broker import Broker as Core
 from trio_mqtt.broker.face import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Persistence
-from trio_mqtt.broker.security import Security, check_exposure
 from trio_mqtt.errors import ConfigurationError, ListenError
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.records import Storage

@@ -13,8 +13,8 @@ from trio_mqtt.protocol.packets import Publish, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.connection import Connection
-    from trio_mqtt.broker.permissions import Permissions
     from trio_mqtt.broker.subscription import Subscription
     from trio_mqtt.broker.timers import Timer
 

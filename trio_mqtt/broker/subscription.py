@@ -26,10 +26,10 @@ from trio_mqtt.protocol.topics import parse_shared
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.activity import Followers
     from trio_mqtt.broker.connection import Connection
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.broker.permissions import Permissions
     from trio_mqtt.broker.routing.retained_search import RetainedSearch
     from trio_mqtt.broker.routing.shared import SharedGroup
     from trio_mqtt.broker.session import Session

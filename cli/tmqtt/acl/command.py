@@ -7,9 +7,9 @@ import json
 import typer
 
 from tmqtt.terminal.plainly import WRONG_FILE, errors_as_sentences, say
-from trio_mqtt.broker.access_file import AccessFile
-from trio_mqtt.broker.access_rules import ACTIONS, Section
-from trio_mqtt.broker.rule_tree import READ, WRITE
+from trio_mqtt.broker.access.files.access_file import AccessFile
+from trio_mqtt.broker.access.files.access_rules import ACTIONS, Section
+from trio_mqtt.broker.access.files.rule_tree import READ, WRITE
 from trio_mqtt.protocol.topics import has_wildcard, topic_filter_problem
 
 _WORDS = {READ: "read", WRITE: "write", READ | WRITE: "readwrite"}

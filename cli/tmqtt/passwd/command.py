@@ -10,10 +10,10 @@ from typing import Literal
 import typer
 
 from tmqtt.terminal.plainly import WRONG_FILE, errors_as_sentences, say
-from trio_mqtt.broker.hashes import Kind
-from trio_mqtt.broker.password_changes import remove_user, set_password
-from trio_mqtt.broker.passwords import PasswordFile, username_problem
-from trio_mqtt.broker.rule_files import read_bytes
+from trio_mqtt.broker.access.files.hashes import Kind
+from trio_mqtt.broker.access.files.password_changes import remove_user, set_password
+from trio_mqtt.broker.access.files.passwords import PasswordFile, username_problem
+from trio_mqtt.broker.access.files.rule_files import read_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from trio_mqtt.broker.routing.batch import size_of
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.authorship import Authorship
+    from trio_mqtt.broker.access.authorship import Authorship
 
 STEP = 32  # nodes that are visited at once
 

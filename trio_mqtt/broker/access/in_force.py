@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.access import AccessHooks
-from trio_mqtt.broker.file_rules import FileRules
-from trio_mqtt.broker.password_checks import PasswordChecks
-from trio_mqtt.broker.permissions import Permissions, RuleBook
-from trio_mqtt.broker.security import Security, is_local
+from trio_mqtt.broker.access.files.file_rules import FileRules
+from trio_mqtt.broker.access.password_checks import PasswordChecks
+from trio_mqtt.broker.access.permissions import Permissions, RuleBook
+from trio_mqtt.broker.access.protocols import AccessHooks
+from trio_mqtt.broker.access.security import Security, is_local
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trio_mqtt.broker.access import AccessControl, AccessRules, ClientInfo, PasswordCheck
-    from trio_mqtt.broker.identity import Identity
+    from trio_mqtt.broker.access.files.tokens import TokenVerifier
+    from trio_mqtt.broker.access.identity import Identity
+    from trio_mqtt.broker.access.protocols import (
+        AccessControl,
+        AccessRules,
+        ClientInfo,
+        PasswordCheck,
+    )
+    from trio_mqtt.broker.access.refusals import RefusalLog
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.broker.refusals import RefusalLog
-    from trio_mqtt.broker.tokens import TokenVerifier
     from trio_mqtt.transport.listen import Listen
 
 logger = logging.getLogger("trio_mqtt.broker")
@@ -110,12 +115,12 @@ def _read(security: Security) -> tuple[PasswordCheck | None, AccessRules | None]
     passwords, access = security.passwords, security.access
     warnings: tuple[str, ...] = ()
     if isinstance(passwords, (str, os.PathLike)):
-        from trio_mqtt.broker.passwords import PasswordFile
+        from trio_mqtt.broker.access.files.passwords import PasswordFile
 
         passwords = PasswordFile.load(passwords)
         warnings += passwords.warnings
     if isinstance(access, (str, os.PathLike)):
-        from trio_mqtt.broker.access_file import AccessFile
+        from trio_mqtt.broker.access.files.access_file import AccessFile
 
         file = AccessFile.load(access)
         warnings += file.warnings

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from trio_mqtt.broker.hashes import Kind, make_hash
-from trio_mqtt.broker.passwords import hash_on, password_lines, username_problem
-from trio_mqtt.broker.rule_files import read_text
+from trio_mqtt.broker.access.files.hashes import Kind, make_hash
+from trio_mqtt.broker.access.files.passwords import hash_on, password_lines, username_problem
+from trio_mqtt.broker.access.files.rule_files import read_text
 from trio_mqtt.errors import ConfigurationError
 
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trio_mqtt.broker.access import Authenticated, AuthenticationRefused
+from trio_mqtt.broker.access.protocols import Authenticated, AuthenticationRefused
 from trio_mqtt.optional import scram_is_missing
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access import AuthenticationExchange
+    from trio_mqtt.broker.access.protocols import AuthenticationExchange
 
 METHOD = "SCRAM-SHA-256"
 ITERATIONS = 4_096  # what RFC 7677 asks for at least

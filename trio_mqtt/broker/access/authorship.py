@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.permissions import RuleBook, answer
+from trio_mqtt.broker.access.permissions import RuleBook, answer
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access import AccessRules, ClientInfo
-    from trio_mqtt.broker.permissions import Permissions
+    from trio_mqtt.broker.access.permissions import Permissions
+    from trio_mqtt.broker.access.protocols import AccessRules, ClientInfo
 
 _NEVER_ASKED = -1
 

@@ -16,7 +16,7 @@ import trio
 from trio_mqtt.broker.sources import source_of
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access import ClientInfo
+    from trio_mqtt.broker.access.protocols import ClientInfo
     from trio_mqtt.broker.timers import Timers
     from trio_mqtt.protocol.packets import Publish
 

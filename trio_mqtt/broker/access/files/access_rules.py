@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from trio_mqtt.broker.rule_tree import (
+from trio_mqtt.broker.access.files.rule_tree import (
     ANY_LEVEL,
     DENY,
     MARKER,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access import ClientInfo
-    from trio_mqtt.broker.access_rules import Action, Rules
-    from trio_mqtt.broker.rule_tree import Decision
+    from trio_mqtt.broker.access.files.access_rules import Action, Rules
+    from trio_mqtt.broker.access.files.rule_tree import Decision
+    from trio_mqtt.broker.access.protocols import ClientInfo
 
 
 class FileRules:

@@ -12,8 +12,8 @@ from trio_mqtt.transport.listen import Listen
 from trio_mqtt.transport.urls import is_loopback, parse_url
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access import AccessControl, AccessRules, PasswordCheck
-    from trio_mqtt.broker.tokens import TokenVerifier
+    from trio_mqtt.broker.access.files.tokens import TokenVerifier
+    from trio_mqtt.broker.access.protocols import AccessControl, AccessRules, PasswordCheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from trio_mqtt.broker.access_formats import read_mosquitto, read_toml
-from trio_mqtt.broker.access_rules import Rules, Section
-from trio_mqtt.broker.rule_files import read_text
+from trio_mqtt.broker.access.files.access_formats import read_mosquitto, read_toml
+from trio_mqtt.broker.access.files.access_rules import Rules, Section
+from trio_mqtt.broker.access.files.rule_files import read_text
 from trio_mqtt.errors import ConfigurationError
 
 

@@ -20,7 +20,7 @@ import trio
 from trio_mqtt.broker.sources import neighbourhood_of, source_of
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access import PasswordCheck
+    from trio_mqtt.broker.access.protocols import PasswordCheck
     from trio_mqtt.broker.limits import Limits
 
 _REMEMBERED = 10_000  # addresses, and passwords that were wrong: each some 200 bytes

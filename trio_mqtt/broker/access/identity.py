@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from trio_mqtt.broker.access import AccessRules, ClientInfo
+from trio_mqtt.broker.access.protocols import AccessRules, ClientInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.access import (
+from trio_mqtt.broker.access.files.file_rules import FileRules
+from trio_mqtt.broker.access.identity import Identity
+from trio_mqtt.broker.access.password_checks import TooManyChecksError, last_moment
+from trio_mqtt.broker.access.protocols import (
     Authenticated,
     AuthenticationRefused,
     ClientInfo,
     PasswordCheck,
 )
-from trio_mqtt.broker.file_rules import FileRules
-from trio_mqtt.broker.identity import Identity
-from trio_mqtt.broker.password_checks import TooManyChecksError, last_moment
-from trio_mqtt.broker.security import asks_for_certificates
+from trio_mqtt.broker.access.security import asks_for_certificates
 from trio_mqtt.errors import InvalidTokenError
 from trio_mqtt.protocol.packets import Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.access.in_force import Locks
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.broker.locks import Locks
     from trio_mqtt.transport.listen import Origin
 
 logger = logging.getLogger("trio_mqtt.broker")

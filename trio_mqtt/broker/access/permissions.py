@@ -10,8 +10,8 @@ from trio_mqtt.protocol.packets import Publish, PublishRun
 from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access import AccessRules, ClientInfo
-    from trio_mqtt.broker.refusals import RefusalLog, RefusedAction
+    from trio_mqtt.broker.access.protocols import AccessRules, ClientInfo
+    from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
 
 logger = logging.getLogger("trio_mqtt.broker")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from trio_mqtt.broker.rule_files import read_bytes
+from trio_mqtt.broker.access.files.rule_files import read_bytes
 from trio_mqtt.errors import ConfigurationError
 
 _RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")

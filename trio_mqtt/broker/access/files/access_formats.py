@@ -18,8 +18,8 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 
-from trio_mqtt.broker.access_rules import Section
-from trio_mqtt.broker.rule_tree import DENY, MARKER, READ, WRITE, Rule
+from trio_mqtt.broker.access.files.access_rules import Section
+from trio_mqtt.broker.access.files.rule_tree import DENY, MARKER, READ, WRITE, Rule
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.protocol.topics import SHARE_PREFIX, topic_filter_problem
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trio_mqtt.broker.access_rules import Rules
-from trio_mqtt.broker.token_keys import TokenKey, load_keys
+from trio_mqtt.broker.access.files.access_rules import Rules
+from trio_mqtt.broker.access.files.token_keys import TokenKey, load_keys
 from trio_mqtt.errors import ConfigurationError, InvalidTokenError
 from trio_mqtt.optional import tokens_are_missing
 from trio_mqtt.protocol.topics import topic_filter_problem
