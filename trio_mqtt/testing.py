@@ -125,7 +125,7 @@ async def open_memory_broker(
         authentication_required=authentication_required,
         security=security,
     )
-    await broker.locks.load()
+    await broker.access.load()
     async with running(broker, storage=storage) as nursery:
         yield MemoryBroker(broker, nursery)
 

@@ -364,9 +364,9 @@ async def test_a_client_that_is_lost_while_it_is_decided_about_loses_nothing() -
 
 async def test_hooks_that_are_not_overridden_are_not_asked() -> None:
     async with served(Doorkeeper()) as broker:
-        locks = broker.broker.locks
-        assert locks.asks_authenticate
-        assert [locks.asks_publish, locks.asks_subscribe, locks.asks_delivery] == [False] * 3
+        access = broker.broker.access
+        assert access.asks_authenticate
+        assert [access.asks_publish, access.asks_subscribe, access.asks_delivery] == [False] * 3
 
 
 def test_a_refusal_must_refuse() -> None:

@@ -30,13 +30,13 @@ async def test_a_damaged_password_file_changes_nothing_and_is_told_each_hour(
         return found
 
     async with open_memory_broker(security=Security(passwords=path)) as memory:
-        passwords = memory.broker.locks.passwords
+        passwords = memory.broker.access.passwords
         whole = path.read_text()
         remove_user(path, "alice")
         damaged = path.read_text().rstrip()[:-60]  # as where a disk was full
         path.write_text(damaged)
         assert not await reload(memory.broker)
-        assert memory.broker.locks.passwords is passwords
+        assert memory.broker.access.passwords is passwords
         (sentence,) = told()
         assert f"Line 2 of the password file {path}, for the user 'carol'" in sentence
         assert "The settings stay as they were." in sentence
@@ -48,9 +48,9 @@ async def test_a_damaged_password_file_changes_nothing_and_is_told_each_hour(
         path.write_text(whole)
         remove_user(path, "alice")
         assert await reload(memory.broker)
-        assert memory.broker.locks.passwords is not passwords
-        assert memory.broker.locks.passwords is not None
-        assert memory.broker.locks.passwords.entry("alice") is None
+        assert memory.broker.access.passwords is not passwords
+        assert memory.broker.access.passwords is not None
+        assert memory.broker.access.passwords.entry("alice") is None
         told()  # virtual time went on while a thread read the files
         await trio.sleep(5 * 3_600)
         assert told() == []

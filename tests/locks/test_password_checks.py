@@ -191,7 +191,7 @@ async def test_the_right_user_is_let_in_beside_hundreds_of_guesses() -> None:
             name = f"user{number % 30}"
             await guesser.send(Connect(f"g{number}", username=name, password=b"%d" % number))
         await trio.testing.wait_all_tasks_blocked()
-        assert len(memory.broker.locks.password_checks) == 250
+        assert len(memory.broker.access.password_checks) == 250
         client = Raw(memory.connect(peer=HOME))
         await client.send(Connect("c", username="user7", password=b"right"))
         await trio.testing.wait_all_tasks_blocked()
@@ -214,7 +214,7 @@ async def test_guesses_of_sockets_that_were_closed_are_not_hashed(reset: bool) -
             for number, stream in enumerate(sockets):
                 connect = Connect(f"c{number}", username="alice", password=b"x")
                 await stream.send_all(encode(connect, V5))
-            checks = broker._core.locks.password_checks
+            checks = broker._core.access.password_checks
             await until(lambda: len(checks) == 19)
             for stream in sockets:
                 if reset:
@@ -233,10 +233,10 @@ async def test_guesses_of_connections_that_have_gone_are_not_hashed() -> None:
         for number, client in enumerate(gone):
             await client.send(Connect(f"c{number}", username="alice", password=b"x"))
         await trio.testing.wait_all_tasks_blocked()
-        assert len(memory.broker.locks.password_checks) == 29
+        assert len(memory.broker.access.password_checks) == 29
         for client in gone:
             await client.drop()
-        assert len(memory.broker.locks.password_checks) == 0
+        assert len(memory.broker.access.password_checks) == 0
         passwords.go_on.set()
         client = Raw(memory.connect())
         await client.send(Connect("c", username="alice", password=b"right"))

@@ -11,7 +11,7 @@ from itertools import chain
 import trio
 
 from trio_mqtt.broker.access.authorship import Authorship
-from trio_mqtt.broker.access.in_force import Locks
+from trio_mqtt.broker.access.in_force import AccessInForce
 from trio_mqtt.broker.access.protocols import Authenticator
 from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
 from trio_mqtt.broker.access.security import (
@@ -91,7 +91,7 @@ class Broker:
             limits.maximum_retained_messages, limits.maximum_retained_bytes
         )
         self.memory = Memory(limits.maximum_unfinished_bytes)
-        self.locks = Locks(security or Security(), limits, RefusalLog(self.timers))
+        self.access = AccessInForce(security or Security(), limits, RefusalLog(self.timers))
         # Whoever looks for retained messages does so for one turn, then it is the next one's.
         self.searching = trio.Lock()
         self.sessions = Sessions(self)
@@ -177,19 +177,19 @@ class Broker:
         )
         return True
 
-    # -- locks ----------------------------------------------------------------------------------
+    # -- access ---------------------------------------------------------------------------------
 
     def entrances(self, listen: Listen) -> Entrances:
         """By what clients can connect at one of the broker's `listeners`."""
-        locks = self.locks
+        access = self.access
         return Entrances(
             local=is_local(listen),
-            anonymous=not self.authentication_required and locks.allows_anonymous(listen),
-            passwords=locks.passwords is not None and not self.authentication_required,
-            tokens=locks.tokens is not None and not self.authentication_required,
+            anonymous=not self.authentication_required and access.allows_anonymous(listen),
+            passwords=access.passwords is not None and not self.authentication_required,
+            tokens=access.tokens is not None and not self.authentication_required,
             certificates=asks_for_certificates(listen) and not self.authentication_required,
             methods=tuple(self.authenticators),
-            hooks=locks.asks_authenticate,
+            hooks=access.asks_authenticate,
         )
 
     async def reload(self) -> None:
@@ -201,7 +201,7 @@ class Broker:
         of them hold as they were.
         """
         ready = [await prepare() for prepare in self.on_reload]
-        await self.locks.load()
+        await self.access.load()
         for put_in_force in ready:
             put_in_force()
         if self._reminder is not None:
@@ -209,7 +209,7 @@ class Broker:
             self._reminder = None
         for connection in list(self._connections):
             identity = connection.identity
-            if identity is not None and not self.locks.still_knows(identity):
+            if identity is not None and not self.access.still_knows(identity):
                 connection.refused_again("its password is no longer valid")
         await self._check_sessions()
 
@@ -226,7 +226,7 @@ class Broker:
 
     async def rules_changed(self) -> None:
         """The program's `AccessRules` answer otherwise than before: ask them again, at once."""
-        self.locks.rules.changed()
+        self.access.rules.changed()
         await self._check_sessions()
 
     async def _check_sessions(self) -> None:
@@ -314,7 +314,7 @@ class Broker:
         if self._connections:
             await self._all_gone.wait()
         self.followers.end()
-        self.locks.refusals.close()
+        self.access.refusals.close()
 
     def _anything_waits(self) -> bool:
         """Whether a message is on its way to a client that is connected."""
@@ -407,7 +407,7 @@ class Broker:
         found = self.retained.search(topic_filter)
         if self._system_topics is not None and topic_filter.startswith(ROOT):
             found = chain(self._system_topics.search(topic_filter), found)
-        return RetainedSearch(found, self.locks.rules, self.statistics)
+        return RetainedSearch(found, self.access.rules, self.statistics)
 
     async def run_timers(self) -> None:
         """Do what is due: keep alives, expiries, delayed wills."""

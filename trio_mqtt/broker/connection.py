@@ -272,15 +272,15 @@ class Connection:
             return
         client = replace(identity.client, client_id=session.client_id)
         broker = self.broker
-        locks = broker.locks
-        session.permissions = locks.permissions(client, identity.rules)
+        access = broker.access
+        session.permissions = access.permissions(client, identity.rules)
         broker.sessions.check_subscriptions(session)
-        hooks = locks.hooks
+        hooks = access.hooks
         if hooks is not None and (
-            locks.asks_publish or locks.asks_subscribe or locks.asks_delivery
+            access.asks_publish or access.asks_subscribe or access.asks_delivery
         ):
             self.gate = Gate(self, hooks, client)
-            self.asks_delivery = locks.asks_delivery
+            self.asks_delivery = access.asks_delivery
         if identity.expires_at is not None:
             self._expiry = broker.timers.after(
                 seconds_left(identity.expires_at),
@@ -290,7 +290,7 @@ class Connection:
     def refused_again(self, reason: str) -> None:
         """The client was let in, and is no longer: by its method, or as its password is another."""
         if self.identity is not None:
-            self.broker.locks.refusals.record(self.identity.client, "stay connected", rule=reason)
+            self.broker.access.refusals.record(self.identity.client, "stay connected", rule=reason)
         self.end(ReasonCode.NOT_AUTHORIZED, reason)
 
     def on_auth(self, packet: Auth) -> None:

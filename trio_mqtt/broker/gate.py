@@ -45,14 +45,14 @@ class Gate:
     """Asks the hooks for one connection."""
 
     def __init__(self, connection: Connection, hooks: AccessControl, client: ClientInfo) -> None:
-        locks = connection.broker.locks
+        access = connection.broker.access
         self._connection = connection
         self._hooks = hooks
         self._client = client
         self._limits = connection.broker.limits
-        self.asks_publish = locks.asks_publish
-        self.asks_subscribe = locks.asks_subscribe
-        self.asks_delivery = locks.asks_delivery
+        self.asks_publish = access.asks_publish
+        self.asks_subscribe = access.asks_subscribe
+        self.asks_delivery = access.asks_delivery
 
     async def process(self, packets: Sequence[Packet | Refused], session: Session) -> None:
         """Do what the packets ask for, as far as the hooks allow it."""
@@ -169,7 +169,7 @@ class Gate:
 
     def _tell_refused(self, action: RefusedAction, topic: str, decided: AccessRefused) -> None:
         reason = decided.reason or decided.reason_code.sentence
-        refusals = self._connection.broker.locks.refusals
+        refusals = self._connection.broker.access.refusals
         refusals.record(self._client, action, topic, rule=f"the program's hook: {reason}")
 
     async def _ask(

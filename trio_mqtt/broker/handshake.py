@@ -122,7 +122,7 @@ async def _admit(
         username=connection.username,
         origin=connection.stream.origin,
         address=connection.stream.peer,
-        locks=broker.locks,
+        access=broker.access,
         limits=broker.limits,
         answer_by=connection.connect_by,
         meanwhile=None if connection.said_more else partial(_end_if_it_leaves, connection),
@@ -134,7 +134,7 @@ async def _admit(
         refused = await _check_will(connection, connect, connect.will, identity)
         if refused is not None:
             return refused
-    if not broker.locks.still_knows(identity):
+    if not broker.access.still_knows(identity):
         # The files were read again meanwhile. From here on that ends the connection.
         reason = "its password is no longer valid"
         return _refused(connection, connect, ReasonCode.NOT_AUTHORIZED, reason)
@@ -143,7 +143,7 @@ async def _admit(
     answer = await broker.sessions.accept(connection, connect)
     if answer.reason_code.is_failure and answer.reason_code not in _ELSEWHERE:
         reason = answer.properties.get("reason_string", answer.reason_code.sentence)
-        broker.locks.refusals.record(identity.client, "connect", rule=reason)
+        broker.access.refusals.record(identity.client, "connect", rule=reason)
     return answer
 
 
@@ -172,13 +172,13 @@ async def _check_will(
     connection: Connection, connect: Connect, will: Will, identity: Identity
 ) -> ConnAck | None:
     """The refusal of a will that the client may not publish; a hook may change it instead."""
-    locks = connection.broker.locks
-    if locks.hooks is not None and locks.asks_publish:
-        decided = await Gate(connection, locks.hooks, identity.client).publish(will)
+    access = connection.broker.access
+    if access.hooks is not None and access.asks_publish:
+        decided = await Gate(connection, access.hooks, identity.client).publish(will)
         if isinstance(decided, AccessRefused):
             reason = decided.reason or NO_WILL
             rule = f"the program's hook: {reason}"
-            locks.refusals.record(identity.client, "will", will.topic, rule=rule)
+            access.refusals.record(identity.client, "will", will.topic, rule=rule)
             return _refusal(decided.reason_code, reason)
         if decided is not None:
             connect.will = will = Will(
@@ -188,13 +188,13 @@ async def _check_will(
                 decided.retain,
                 decided.properties,
             )
-    permissions = locks.permissions(identity.client, identity.rules)
+    permissions = access.permissions(identity.client, identity.rules)
     if permissions is not None and not permissions.may_publish(will.topic):
         permissions.tell_refused("will", will.topic)
         return _refusal(ReasonCode.NOT_AUTHORIZED, NO_WILL)
     reserved = connection.broker.reserved_because(will.topic)
     if reserved:
-        locks.refusals.record(identity.client, "will", will.topic, rule=reserved)
+        access.refusals.record(identity.client, "will", will.topic, rule=reserved)
         if not _BRIDGE_STATE.fullmatch(will.topic):
             return _refusal(ReasonCode.TOPIC_NAME_INVALID, f"{NO_WILL}: {reserved}")
     return None
@@ -231,7 +231,7 @@ def _refused(connection: Connection, connect: Connect, code: ReasonCode, reason:
         address=connection.stream.peer,
         protocol_version=connect.protocol_version.text,
     )
-    connection.broker.locks.refusals.record(client, "connect", rule=reason or code.sentence)
+    connection.broker.access.refusals.record(client, "connect", rule=reason or code.sentence)
     return _refusal(code, reason)
 
 

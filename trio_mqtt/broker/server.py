@@ -75,9 +75,9 @@ async def open_broker(
         authentication_required=authentication_required,
         security=security,
     )
-    await broker.locks.load()
-    asks_who = bool(broker.locks.asks_who or broker.authenticators or authentication_required)
-    check_exposure(wanted, asks_who=asks_who, security=broker.locks.security)
+    await broker.access.load()
+    asks_who = bool(broker.access.asks_who or broker.authenticators or authentication_required)
+    check_exposure(wanted, asks_who=asks_who, security=broker.access.security)
     opened: list[Listener] = []
     try:
         for listen in wanted:

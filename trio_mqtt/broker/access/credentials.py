@@ -24,7 +24,7 @@ from trio_mqtt.protocol.packets import Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access.in_force import Locks
+    from trio_mqtt.broker.access.in_force import AccessInForce
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.transport.listen import Origin
 
@@ -48,7 +48,7 @@ class Credentials:
         username: str | None,
         origin: Origin,
         address: str,
-        locks: Locks,
+        access: AccessInForce,
         limits: Limits,
         answer_by: float,
         meanwhile: Callable[[], Awaitable[None]] | None,
@@ -62,7 +62,7 @@ class Credentials:
         self._username = username
         self._origin = origin
         self._address = address
-        self._locks = locks
+        self._access = access
         self._limits = limits
         self._answer_by = answer_by
         self._meanwhile = meanwhile
@@ -88,13 +88,13 @@ class Credentials:
         identity: Identity | AuthenticationRefused = Identity(client)
         if outcome is None:
             identity = await self._known(client)
-        if self._locks.asks_authenticate and isinstance(identity, Identity):
+        if self._access.asks_authenticate and isinstance(identity, Identity):
             identity = await self._ask(identity)
         return identity
 
     async def _known(self, client: ClientInfo) -> Identity | AuthenticationRefused:
         """Who the client is by the files and tokens that the broker has."""
-        passwords = self._locks.passwords
+        passwords = self._access.passwords
         name = self._origin.username
         if name is not None:
             # Its certificate has proved it; whatever else CONNECT calls it does not count.
@@ -117,26 +117,26 @@ class Credentials:
         ways = []
         if listener is not None and asks_for_certificates(listener):
             ways.append("a client certificate, over TLS")
-        if self._locks.passwords is not None or not (ways or self._locks.tokens):
+        if self._access.passwords is not None or not (ways or self._access.tokens):
             ways.append("a user name and a password")
-        elif self._locks.tokens is not None:
+        elif self._access.tokens is not None:
             ways.append("a token as the password")
         reason = f"this broker asks for {', or for '.join(ways)}"
         return AuthenticationRefused(ReasonCode.NOT_AUTHORIZED, reason)
 
     def _may_be_anonymous(self) -> bool:
-        locks, origin = self._locks, self._origin
-        unsaid = locks.said_of_anonymous(origin.listener) is None and not locks.asks_credentials
-        if unsaid and (locks.asks_authenticate or origin.certificate is not None):
+        access, origin = self._access, self._origin
+        unsaid = access.said_of_anonymous(origin.listener) is None and not access.asks_credentials
+        if unsaid and (access.asks_authenticate or origin.certificate is not None):
             return True  # the program is asked, or a certificate says enough
-        return locks.allows_anonymous(origin.listener)
+        return access.allows_anonymous(origin.listener)
 
     def _by_token(self, client: ClientInfo) -> Identity | AuthenticationRefused | None:
         """Who the client is by the token that is its password; None if it shows none.
 
         The user name of CONNECT, which MQTT 3 asks for beside any password, does not count then.
         """
-        tokens, password = self._locks.tokens, self._connect.password
+        tokens, password = self._access.tokens, self._connect.password
         if tokens is None or password is None:
             return None
         try:
@@ -153,8 +153,8 @@ class Credentials:
         self, client: ClientInfo, username: str, passwords: PasswordCheck
     ) -> Identity | AuthenticationRefused:
         entry = passwords.entry(username)
-        checks = self._locks.password_checks
-        if self._locks.remembers(username, self._connect.password):
+        checks = self._access.password_checks
+        if self._access.remembers(username, self._connect.password):
             checks.was_right(client.address)
             return Identity(replace(client, authenticated=True), entry=entry)
         turn_by = last_moment(self._answer_by, self._limits.connect_timeout)
@@ -177,7 +177,7 @@ class Credentials:
 
     async def _ask(self, identity: Identity) -> Identity | AuthenticationRefused:
         """Ask the program's hook, which has the last word."""
-        hooks = self._locks.hooks
+        hooks = self._access.hooks
         if hooks is None:
             return identity
         client = identity.client

@@ -1,4 +1,4 @@
-"""The locks of a broker as they are in force: what was loaded, and how it is loaded again."""
+"""The access of a broker as it is in force: what was loaded, and how it is loaded again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trio_mqtt.broker")
 
 
-class Locks:
+class AccessInForce:
     """Passwords, rules, tokens and hooks of one broker."""
 
     def __init__(self, security: Security, limits: Limits, refusals: RefusalLog) -> None:
