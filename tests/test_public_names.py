@@ -18,24 +18,24 @@ PUBLIC = """
     ClientCertificate ClientConnected ClientDisconnected ClientExchange ClientInfo ClientRefused
     ClientStatus ConfigurationError Connected ConnectionEvent ConnectionEvents
     ConnectionFailedError ConnectionLost ConnectionLostError ConnectionOpened
-    ConnectionRefusedByBrokerError ConnectionState DisconnectedByBrokerError Entrances
-    EventStream InvalidTokenError InvalidUrlError KeepAliveExpired Limits Listen ListenError
+    ConnectionRefusedByBrokerError ConnectionState DisconnectedByBrokerError EventStream
+    InvalidTokenError InvalidUrlError KeepAliveExpired Limits Listen ListenError
     LocalProtocolError MalformedPacketError MemoryStorage Message MessageAcknowledged
     MessageDelivered MessagePublished MessageRefused Messages MessagesDropped MessagesPublished
     MqttError Origin PasswordCheck PasswordFile Pinged Properties ProtocolVersion Publication
     PublishedMessage ReasonCode Reconnecting RefusedError RemoteProtocolError RetainedChanged
     ScramAuthenticator ScramClient ScramCredentials Security ServerTls SharedStrategy Statistics
     Storage StoreError Subscribed Subscription SubscriptionRefused SubscriptionRequest TlsError
-    TlsOptions TokenClaims TokenVerifier Unsubscribed Watch Will WillPublished open_broker
-    open_client parse_listen serve topic_filter_problem topic_name_problem
+    TlsOptions TokenClaims TokenVerifier Unsubscribed Watch WaysIn Will WillPublished
+    open_broker open_client parse_listen serve topic_filter_problem topic_name_problem
 """
 NAMES = PUBLIC.split()
 
 
 # What a program may call of a broker.
 BROKER = """
-    close entrances events handle limits listeners options publish redirect reload
-    rules_changed statistics url urls watch
+    close events handle limits listeners options publish redirect reload rules_changed
+    statistics url urls watch ways_in
 """
 
 # What the module needs itself.

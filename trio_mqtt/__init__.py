@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.protocols import SubscriptionRequest as SubscriptionRequest
     from trio_mqtt.broker.access.scram import ScramAuthenticator as ScramAuthenticator
     from trio_mqtt.broker.access.scram import ScramCredentials as ScramCredentials
-    from trio_mqtt.broker.access.security import Entrances as Entrances
     from trio_mqtt.broker.access.security import Security as Security
+    from trio_mqtt.broker.access.security import WaysIn as WaysIn
     from trio_mqtt.broker.activity import BrokerActivity as BrokerActivity
     from trio_mqtt.broker.activity import ConnectionOpened as ConnectionOpened
     from trio_mqtt.broker.activity import EventStream as EventStream
@@ -151,7 +151,7 @@ _HOMES = {
     "PasswordFile": "broker.access.files.passwords",
     "ScramAuthenticator": "broker.access.scram",
     "ScramCredentials": "broker.access.scram",
-    "Entrances": "broker.access.security",
+    "WaysIn": "broker.access.security",
     "Security": "broker.access.security",
     "open_broker": "broker.server",
     "serve": "broker.server",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio_mqtt
 from tmqtt.terminal import looks
 from tmqtt.terminal.looks import Line
-from trio_mqtt.broker.access.security import Entrances
+from trio_mqtt.broker.access.security import WaysIn
 
 ANYBODY = (
     "Warning: anyone who can reach this address may connect, without a password."
@@ -21,35 +21,35 @@ def lines_of(broker: trio_mqtt.Broker) -> list[Line]:
     found: list[Line] = []
     everybody_is_asked = all_local = True
     for listen in broker.listeners:
-        doors = broker.entrances(listen)
-        all_local = all_local and doors.local
-        everybody_is_asked = everybody_is_asked and not doors.anonymous
+        ways_in = broker.ways_in(listen)
+        all_local = all_local and ways_in.local
+        everybody_is_asked = everybody_is_asked and not ways_in.anonymous
         found.append((("Listening at ", looks.PLAIN), (listen.url, looks.STRONG)))
-        text, is_open = _who(doors)
+        text, is_open = _who(ways_in)
         found.append(((text, looks.WARNING if is_open else looks.NOTE),))
     if all_local:
         found.append(((OTHERS_TOO if everybody_is_asked else OTHERS, looks.NOTE),))
     return found
 
 
-def _who(doors: Entrances) -> tuple[str, bool]:
+def _who(ways_in: WaysIn) -> tuple[str, bool]:
     """Who may connect at a listener, and whether that is anybody from anywhere."""
-    if doors.anonymous and not doors.local:
+    if ways_in.anonymous and not ways_in.local:
         return ANYBODY, True
-    if doors.anonymous:
+    if ways_in.anonymous:
         return "Anyone on this machine may connect.", False
-    ways = []
-    if doors.passwords:
-        ways.append("a user name and a password")
-    if doors.tokens:
-        ways.append("a token (JWT) as the password")
-    if doors.certificates:
-        ways.append("a certificate")
-    if doors.methods:
-        ways.append(" or ".join(doors.methods))
-    if doors.hooks:
-        ways.append("what the program asks for")
-    if not ways:
+    shown = []
+    if ways_in.passwords:
+        shown.append("a user name and a password")
+    if ways_in.tokens:
+        shown.append("a token (JWT) as the password")
+    if ways_in.certificates:
+        shown.append("a certificate")
+    if ways_in.methods:
+        shown.append(" or ".join(ways_in.methods))
+    if ways_in.hooks:
+        shown.append("what the program asks for")
+    if not shown:
         return "Nobody may connect: --password-file FILE says who may.", False
-    where = "on this machine " if doors.local else ""
-    return f"Clients {where}may connect with {' or '.join(ways)}.", False
+    where = "on this machine " if ways_in.local else ""
+    return f"Clients {where}may connect with {' or '.join(shown)}.", False

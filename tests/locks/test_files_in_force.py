@@ -308,12 +308,12 @@ async def test_local_listeners_let_in_anybody_and_others_only_who_may(tmp_path: 
 
     urls = ("mqtt://127.0.0.1:0", f"unix://{tmp_path}/socket")
     async with trio_mqtt.open_broker(*urls) as broker:
-        assert all(broker.entrances(listen).anonymous for listen in broker.listeners)
+        assert all(broker.ways_in(listen).anonymous for listen in broker.listeners)
     async with trio_mqtt.open_broker(
         "mqtt://0.0.0.0:0", security=Security(hooks=Hooks())
     ) as broker:
-        entrances = broker.entrances(broker.listeners[0])
-        assert (entrances.local, entrances.anonymous, entrances.hooks) == (False, False, True)
+        ways_in = broker.ways_in(broker.listeners[0])
+        assert (ways_in.local, ways_in.anonymous, ways_in.hooks) == (False, False, True)
 
 
 async def test_a_reload_while_descriptors_are_exhausted_changes_nothing(

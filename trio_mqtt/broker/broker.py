@@ -15,8 +15,8 @@ from trio_mqtt.broker.access.in_force import AccessInForce
 from trio_mqtt.broker.access.protocols import Authenticator
 from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
 from trio_mqtt.broker.access.security import (
-    Entrances,
     Security,
+    WaysIn,
     asks_for_certificates,
     is_local,
 )
@@ -179,10 +179,10 @@ class Broker:
 
     # -- access ---------------------------------------------------------------------------------
 
-    def entrances(self, listen: Listen) -> Entrances:
+    def ways_in(self, listen: Listen) -> WaysIn:
         """By what clients can connect at one of the broker's `listeners`."""
         access = self.access
-        return Entrances(
+        return WaysIn(
             local=is_local(listen),
             anonymous=not self.authentication_required and access.allows_anonymous(listen),
             passwords=access.passwords is not None and not self.authentication_required,

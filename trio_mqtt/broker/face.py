@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.access.security import Entrances
+from trio_mqtt.broker.access.security import WaysIn
 from trio_mqtt.broker.activity import BrokerActivity, EventStream
 from trio_mqtt.broker.events import Watch
 from trio_mqtt.broker.limits import Limits
@@ -59,9 +59,9 @@ class Broker:
         """The first address that the broker listens at, with the port that it got."""
         return self._core.url
 
-    def entrances(self, listen: Listen) -> Entrances:
+    def ways_in(self, listen: Listen) -> WaysIn:
         """By what clients can connect at one of the broker's `listeners`."""
-        return self._core.entrances(listen)
+        return self._core.ways_in(listen)
 
     # What awaits nothing of its own hands on the coroutine: one frame less for each wait.
 

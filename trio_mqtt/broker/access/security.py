@@ -38,7 +38,7 @@ class Security:
 
 
 @dataclass(frozen=True, slots=True)
-class Entrances:
+class WaysIn:
     """By what clients can connect at one listener, `local` ones from this machine only."""
 
     local: bool
