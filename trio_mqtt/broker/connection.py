@@ -24,12 +24,12 @@ from trio_mqtt.broker.handshake import (
     receive_first,
     within_limit,
 )
+from trio_mqtt.broker.offers import RefusedPublish, offer_check
 from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.redelivery import send_again
 from trio_mqtt.broker.requests import Requests
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.routing.retained_search import SEARCHES_AT_ONCE
-from trio_mqtt.broker.screening import Refused, refused, screen_for
 from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.broker.turns import PACKETS_AT_ONCE, STEPS_AT_ONCE, Turn
@@ -346,14 +346,14 @@ class Connection:
         return self._searches
 
     async def _read(self, first: Sequence[Packet], session: Session) -> None:
-        packets: Sequence[Packet | Refused] = first
+        packets: Sequence[Packet | RefusedPublish] = first
         protocol = self.protocol
         gate = self.gate
-        receive: Callable[[bytes], Sequence[Packet | Refused]] = protocol.receive
-        screen = screen_for(self.broker.options, protocol)
-        if screen is not None:
-            receive = screen.receive
-            packets = screen.passed(first)
+        receive: Callable[[bytes], Sequence[Packet | RefusedPublish]] = protocol.receive
+        check = offer_check(self.broker.options, protocol)
+        if check is not None:
+            receive = check.receive
+            packets = check.passed(first)
         readable = self.stream.readable
         receive_nowait = self.stream.receive_nowait
         statistics = self.broker.statistics
@@ -434,7 +434,9 @@ class Connection:
         self.protocol.forget_unfinished()
         self.end(ReasonCode.QUOTA_EXCEEDED, "too many packets are unfinished at this broker")
 
-    def process(self, packets: Sequence[Packet | Refused], session: Session, start: int = 0) -> int:
+    def process(
+        self, packets: Sequence[Packet | RefusedPublish], session: Session, start: int = 0
+    ) -> int:
         """Do what the packets from `start` on ask for, in order, until the turn is over.
 
         Returns how many are done; those that are, are answered: the acknowledgements of one turn
@@ -590,7 +592,7 @@ class Connection:
         """Route what the client published, and say by acknowledgement what reached nobody."""
         forbidden: Sequence[Publish] | PublishRun = ()
         if session.permissions is not None:
-            messages, retained, forbidden = session.permissions.screen(messages, retained)
+            messages, retained, forbidden = session.permissions.divide(messages, retained)
         codes: dict[int, tuple[ReasonCode, str]] = {}
         if messages:
             batch = Batch(
@@ -727,7 +729,7 @@ class Connection:
         await self._quota.park()
 
 
-def _no_room(message: Publish) -> Refused:
-    return refused(
+def _no_room(message: Publish) -> RefusedPublish:
+    return RefusedPublish.of(
         message, ReasonCode.QUOTA_EXCEEDED, "this broker keeps no more retained messages"
     )

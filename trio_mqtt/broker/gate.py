@@ -19,7 +19,7 @@ from trio_mqtt.broker.access.protocols import (
     Publication,
     SubscriptionRequest,
 )
-from trio_mqtt.broker.screening import Refused, refused
+from trio_mqtt.broker.offers import RefusedPublish
 from trio_mqtt.broker.turns import Turn
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import Packet, Publish, PublishRun, Subscribe, Will
@@ -54,10 +54,10 @@ class Gate:
         self.asks_subscribe = access.asks_subscribe
         self.asks_delivery = access.asks_delivery
 
-    async def process(self, packets: Sequence[Packet | Refused], session: Session) -> None:
+    async def process(self, packets: Sequence[Packet | RefusedPublish], session: Session) -> None:
         """Do what the packets ask for, as far as the hooks allow it."""
         connection = self._connection
-        ready: list[Packet | Refused] = []
+        ready: list[Packet | RefusedPublish] = []
         began = trio.current_time()
         turn = connection.turn
         turn.begin()
@@ -105,7 +105,7 @@ class Gate:
         """Whether the connection has ended, as it may at any turn."""
         return self._connection.ended
 
-    async def _process(self, ready: list[Packet | Refused], session: Session) -> None:
+    async def _process(self, ready: list[Packet | RefusedPublish], session: Session) -> None:
         """Do what was decided."""
         packets = ready.copy()
         ready.clear()
@@ -115,7 +115,7 @@ class Gate:
             if done < len(packets):
                 await self._connection.turn.give_way()
 
-    async def _publish(self, packet: Publish, session: Session) -> Publish | Refused:
+    async def _publish(self, packet: Publish, session: Session) -> Publish | RefusedPublish:
         """What goes on in place of a packet: itself, another message, or a refusal."""
         if packet.qos == 2 and packet.packet_id in session.receiver.accepted:
             return packet  # it was decided about when it came first
@@ -128,7 +128,7 @@ class Gate:
         code = decided.reason_code
         if code not in ALLOWED[PacketType.PUBACK]:
             code = ReasonCode.NOT_AUTHORIZED
-        return refused(packet, code, decided.reason)
+        return RefusedPublish.of(packet, code, decided.reason)
 
     async def publish(self, message: Publish | Will) -> Publish | AccessRefused | None:
         """What is published in place of a message; None if it is the same."""
@@ -234,7 +234,7 @@ def _packet(message: Publication, packet_id: int) -> Publish:
     )
 
 
-def _one_by_one(packets: Sequence[Packet | Refused]) -> Iterator[Packet | Refused]:
+def _one_by_one(packets: Sequence[Packet | RefusedPublish]) -> Iterator[Packet | RefusedPublish]:
     """The packets, with runs of messages taken apart."""
     for packet in packets:
         if isinstance(packet, PublishRun):

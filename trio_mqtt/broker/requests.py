@@ -14,7 +14,7 @@ from trio_mqtt.broker.activity import (
     SubscriptionRefused,
 )
 from trio_mqtt.broker.events import Subscribed, Unsubscribed
-from trio_mqtt.broker.screening import Refused, unoffered_filter
+from trio_mqtt.broker.offers import RefusedPublish, unoffered_filter
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import (
@@ -53,7 +53,7 @@ class Requests:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def handle(self, packet: Packet | Refused, session: Session) -> Iterator[None] | None:
+    def handle(self, packet: Packet | RefusedPublish, session: Session) -> Iterator[None] | None:
         """Do what `packet` asks for and answer it; what is returned are the steps left to do so."""
         if isinstance(packet, PubRec):
             self._pubrec(packet, session)
@@ -77,11 +77,11 @@ class Requests:
             self._disconnect(packet, session)
         elif isinstance(packet, Auth):
             self._connection.on_auth(packet)
-        elif isinstance(packet, Refused):
+        elif isinstance(packet, RefusedPublish):
             self.refuse(packet, session)
         return None
 
-    def refuse(self, message: Refused, session: Session) -> None:
+    def refuse(self, message: RefusedPublish, session: Session) -> None:
         """Answer a message that goes nowhere (§3.4.2.1, §3.5.2.1)."""
         packet_id = message.packet_id
         if message.qos == 0:
@@ -95,7 +95,7 @@ class Requests:
         answer = PubAck if message.qos == 1 else PubRec
         self._answer(answer(packet_id, message.reason_code), message.reason)
 
-    def _count_refused(self, message: Refused, session: Session) -> None:
+    def _count_refused(self, message: RefusedPublish, session: Session) -> None:
         broker = self._connection.broker
         broker.statistics.messages_received += 1
         broker.statistics.payload_bytes_received += message.payload_size

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.activity import WillPublished
+from trio_mqtt.broker.offers import unoffered_message
 from trio_mqtt.broker.routing.batch import Batch, size_of
 from trio_mqtt.broker.routing.filter_paths import FilterPaths, wildcard_paths
-from trio_mqtt.broker.screening import problem_of
 from trio_mqtt.broker.session import NEVER, Session
 from trio_mqtt.broker.session_room import SessionRoom, holder_of
 from trio_mqtt.broker.subscription import Subscription
@@ -151,7 +151,7 @@ class Sessions:
                 f"the client identifier has more than {limits.maximum_client_identifier} characters"
             )
         elif connect.will is not None:
-            refused = problem_of(connect.will, options)
+            refused = unoffered_message(connect.will, options)
             if refused is not None:
                 code, problem = refused
         if problem is None:

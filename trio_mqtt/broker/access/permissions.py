@@ -145,7 +145,7 @@ class Permissions:
             answers[topic] = allowed
         return allowed
 
-    def screen(
+    def divide(
         self, messages: Sequence[Publish] | PublishRun, retained: Sequence[Publish]
     ) -> tuple[Sequence[Publish] | PublishRun, Sequence[Publish], Sequence[Publish] | PublishRun]:
         """What the client publishes, as what it may, what of that is retained, and the rest."""

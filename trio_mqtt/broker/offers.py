@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Refused:
+class RefusedPublish:
     """Stands where a message of QoS 1 or 2 did that is answered with a reason code only."""
 
     topic: str
@@ -27,15 +27,15 @@ class Refused:
     reason: str
     payload_size: int
 
+    @classmethod
+    def of(cls, message: Publish, code: ReasonCode, reason: str) -> RefusedPublish:
+        """What stands in place of `message`."""
+        return cls(
+            message.topic, message.packet_id, message.qos, code, reason, message.payload_size
+        )
 
-def refused(message: Publish, code: ReasonCode, reason: str) -> Refused:
-    """What stands in place of `message`."""
-    return Refused(
-        message.topic, message.packet_id, message.qos, code, reason, message.payload_size
-    )
 
-
-class Screen:
+class OfferCheck:
     """Looks at the packets of one connection before anybody else does."""
 
     __slots__ = ("_options", "_protocol")
@@ -44,36 +44,38 @@ class Screen:
         self._options = options
         self._protocol = protocol
 
-    def receive(self, data: bytes) -> Sequence[Packet | Refused]:
+    def receive(self, data: bytes) -> Sequence[Packet | RefusedPublish]:
         """What the protocol makes of `data`, as far as the broker offers it."""
         return self.passed(self._protocol.receive(data))
 
-    def passed(self, packets: Sequence[Packet]) -> Sequence[Packet | Refused]:
+    def passed(self, packets: Sequence[Packet]) -> Sequence[Packet | RefusedPublish]:
         """The packets up to one that asks too much: that is the protocol's violation then."""
-        passed: list[Packet | Refused] = []
+        passed: list[Packet | RefusedPublish] = []
         for packet in packets:
             if isinstance(packet, Publish):
-                problem = problem_of(packet, self._options)
+                problem = unoffered_message(packet, self._options)
                 if problem is not None:
                     code, reason = problem
                     if code != ReasonCode.PAYLOAD_FORMAT_INVALID or packet.qos == 0:
                         self._protocol.violated(RemoteProtocolError(reason, code))
                         break
-                    passed.append(refused(packet, code, reason))
+                    passed.append(RefusedPublish.of(packet, code, reason))
                     continue
             passed.append(packet)
         return passed
 
 
-def screen_for(options: BrokerOptions, protocol: ServerConnection) -> Screen | None:
+def offer_check(options: BrokerOptions, protocol: ServerConnection) -> OfferCheck | None:
     """What looks at the packets of a connection; None if there is nothing to look for."""
     offers_all = options.maximum_qos == 2 and options.retain_available
     if offers_all and not options.check_payload_format:
         return None
-    return Screen(options, protocol)
+    return OfferCheck(options, protocol)
 
 
-def problem_of(message: Publish | Will, options: BrokerOptions) -> tuple[ReasonCode, str] | None:
+def unoffered_message(
+    message: Publish | Will, options: BrokerOptions
+) -> tuple[ReasonCode, str] | None:
     """What is wrong with a message or will for this broker, as a reason code and in words.
 
     It asks for what is not offered (MQTT 5.0 §3.2.2.3.4, §3.2.2.3.5), or is not the text that it
