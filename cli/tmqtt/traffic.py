@@ -12,6 +12,7 @@ import trio_mqtt
 from tmqtt.library_log import Notice
 from tmqtt.terminal import looks
 from tmqtt.terminal.escaping import escape, escape_payload
+from tmqtt.terminal.figures import counted, rate
 from tmqtt.terminal.looks import Line, Part
 
 # Lines in one second: more than that nobody reads.
@@ -201,24 +202,16 @@ def status_line(statistics: trio_mqtt.Statistics, incoming: float, outgoing: flo
     """The broker's state in one line."""
     separator = (" · ", looks.NOTE)
     return (
-        (_count(statistics.clients_connected, "client"), looks.STRONG),
+        (counted(statistics.clients_connected, "client"), looks.STRONG),
         separator,
-        (_count(statistics.subscriptions, "subscription"), looks.STRONG),
+        (counted(statistics.subscriptions, "subscription"), looks.STRONG),
         separator,
-        (f"{_rate(incoming)}/s in, {_rate(outgoing)}/s out", looks.STRONG),
+        (f"{rate(incoming)}/s in, {rate(outgoing)}/s out", looks.STRONG),
         separator,
-        (f"{_count(statistics.messages_received, 'message')} in all", looks.STRONG),
+        (f"{counted(statistics.messages_received, 'message')} in all", looks.STRONG),
         *(
             (separator, (f"{statistics.messages_dropped:,} dropped", looks.WARNING))
             if statistics.messages_dropped
             else ()
         ),
     )
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-def _rate(rate: float) -> str:
-    return f"{rate:,.0f}" if rate >= 10 or rate == 0 else f"{rate:.1f}"

@@ -198,9 +198,11 @@ def test_a_broker_that_goes_away_is_told_after_the_figures() -> None:
     ("arguments", "code", "sentence"),
     [
         (("pair", "mqtt://127.0.0.1:1"), 1, "No broker answers at mqtt://127.0.0.1:1"),
+        (("pub", "--rate", "6/h", "mqtt://127.0.0.1:1"), 1, "No broker answers"),
         (("pair", "nonsense"), 1, "'nonsense' does not start with mqtt://"),
         (("pair", "-c", "0"), 2, "is not a number of clients"),
         (("pair", "--size", "4XB"), 2, "is not a size"),
+        (("pair", "--size", "201MB"), 2, "is too large"),
         (("pub", "--rate", "fast"), 2, "is not a rate"),
         (("pub", "--compare-pid", "1"), 2, "there is no second broker"),
         (("pub", "--topic", "a/#"), 2, "The topic 'a/#' "),

@@ -218,18 +218,3 @@ def test_ratios_are_those_of_rounds_side_by_side() -> None:
 def test_what_is_zero_has_no_ratio() -> None:
     one: dict[str, object] = {"messages": {"lost": 0}}
     assert compare([one], [{"messages": {"lost": 5}}])["lost"]["ratio"] is None
-
-
-@pytest.mark.parametrize(
-    ("microseconds", "shown"),
-    [(0, "0 µs"), (999, "999 µs"), (1_200, "1.2 ms"), (250_000, "250 ms"), (3_400_000, "3.4 s")],
-)
-def test_durations_are_short(microseconds: float, shown: str) -> None:
-    assert words.duration(microseconds) == shown
-
-
-@pytest.mark.parametrize(
-    ("count", "shown"), [(640, "640 B"), (1_229, "1.2 KiB"), (3_565_158, "3.4 MiB")]
-)
-def test_sizes_are_short(count: float, shown: str) -> None:
-    assert words.size(count) == shown

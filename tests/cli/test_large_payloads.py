@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tmqtt.sizes import size_in_words
 
 from tests.cli.programs import LINES, Program, screen
 
@@ -65,10 +64,3 @@ def test_what_arrives_fits_a_screen_in_a_terminal_and_is_whole_in_a_pipe(
     assert found == hashlib.sha256(large.read_bytes()).hexdigest()
     with Program("pub", topic, "-n", "-r", "-b", url) as pub:
         assert pub.ended() == 0
-
-
-def test_sizes_read_as_people_write_them() -> None:
-    sizes = (0, 1, 999, 1_000, 4_096, 999_999, 1_000_000, 10_485_760)
-    assert [size_in_words(size) for size in sizes] == [
-        "0 bytes", "1 byte", "999 bytes", "1 KB", "4.1 KB", "1,000 KB", "1 MB", "10.5 MB",
-    ]  # fmt: skip

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tmqtt.messages.payload_view import length
 from tmqtt.sub import topics
 from tmqtt.sub.plotting import number_in, parse_path
-from tmqtt.sub.table_frames import Table, age, rate
+from tmqtt.sub.table_frames import Table, age
 from tmqtt.sub.topic_tree import Tree
 from tmqtt.sub.topics import Topics
 from tmqtt.sub.tree_frames import TreeFrames
@@ -163,11 +163,8 @@ def test_what_is_not_the_way_to_a_field_is_refused(path: str) -> None:
         parse_path(path)
 
 
-def test_ages_and_rates_are_short() -> None:
+def test_ages_are_short() -> None:
     shown = [
         age(seconds) for seconds in (0.2, 1, 59, 60, 3_599, 3_600, 47 * 3_600, 48 * 3_600, 1e7)
     ]
     assert shown == ["now", "1s", "59s", "1m", "59m", "1h", "47h", "2d", "115d"]
-    assert [rate(value) for value in (0, 0.02, 0.5, 9.94, 10, 41_200)] == [
-        "0", "0.02", "0.5", "9.9", "10", "41,200",
-    ]  # fmt: skip

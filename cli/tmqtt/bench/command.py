@@ -18,6 +18,7 @@ from tmqtt.bench.plan import Plan
 from tmqtt.bench.report import Report
 from tmqtt.connecting.opening import public_url
 from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.terminal.figures import counted
 from tmqtt.terminal.running import CommandError, Terminal
 
 SCHEMA = "tmqtt-bench/1"
@@ -125,7 +126,7 @@ async def _two(
         elif figures:
             rounds = min(map(len, results))
             report.comparison(urls[0], urls[1], figures)
-            report.note(f"Medians of {rounds} round{'' if rounds == 1 else 's'}, in turn.")
+            report.note(f"Medians of {counted(rounds, 'round')}, in turn.")
             report.warn(warnings[:5])
 
 

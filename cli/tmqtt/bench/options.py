@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ from tmqtt.connecting.options import (
     duration,
 )
 from tmqtt.terminal.command import Group
+from tmqtt.terminal.figures import parse_rate, parse_size
 
 if TYPE_CHECKING:
     from tmqtt.bench.plan import Plan
@@ -51,9 +51,6 @@ app = typer.Typer(
     help="Measure a broker: throughput, latency, what is lost, and what it takes.",
 )
 
-_SIZE = re.compile(r"([0-9]{1,9})\s*(b|kb|kib|mb|mib|)", re.ASCII | re.IGNORECASE)
-_UNITS = {"": 1, "b": 1, "kb": 1_000, "kib": 1_024, "mb": 1_000_000, "mib": 1_048_576}
-_RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(?:/(s|m))?", re.ASCII)
 _LARGEST = 200_000_000
 _MOST_CLIENTS = 60_000
 
@@ -89,21 +86,20 @@ def _pid_of(text: str | int) -> int:
 
 
 def _size_of(text: str | int) -> int:
-    found = _SIZE.fullmatch(str(text))
-    size = int(found[1]) * _UNITS[found[2].lower()] if found else -1
-    if not 0 <= size <= _LARGEST:
-        raise typer.BadParameter(
-            f"{text!r} is not a size: write bytes, or for example 4KB or 1MiB, at most 200MB."
-        )
+    try:
+        size = parse_size(str(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    if size > _LARGEST:
+        raise typer.BadParameter(f"{text!r} is too large: at most 200MB can be measured.")
     return size
 
 
 def _rate_of(text: str | float) -> float:
-    found = _RATE.fullmatch(str(text))
-    rate = float(found[1]) / (60 if found[2] == "m" else 1) if found else 0.0
-    if rate <= 0:
-        raise typer.BadParameter(f"{text!r} is not a rate: write for example 100/s, or 30/m.")
-    return rate
+    try:
+        return parse_rate(str(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 _Url = Annotated[

@@ -9,6 +9,7 @@ from tmqtt.bench import words
 from tmqtt.bench.measuring import CONNECTING, RUNNING, Measurement
 from tmqtt.bench.plan import Plan
 from tmqtt.terminal.escaping import escape
+from tmqtt.terminal.figures import latency, rate, size
 from tmqtt.terminal.output import Output, encoded
 from tmqtt.terminal.running import Terminal
 
@@ -128,14 +129,14 @@ class Report:
             if totals.refused_connections:
                 parts.append((f" · {totals.refused_connections:,} failed", look.WARNING))
         if plan.publishers:
-            parts.append((f" {words.rate(totals.sent / max(elapsed, 0.1))} sent", look.STRONG))
+            parts.append((f" {rate(totals.sent / max(elapsed, 0.1))}/s sent", look.STRONG))
         if plan.subscribers and plan.kind != "conn":
-            received = words.rate(totals.received / max(elapsed, 0.1))
-            parts.append((f" · {received} received", look.STRONG))
+            received = rate(totals.received / max(elapsed, 0.1))
+            parts.append((f" · {received}/s received", look.STRONG))
         for histogram in (tally.delivery, tally.acknowledgement):
             if len(histogram):
-                text = f"p50 {words.duration(histogram.at(50))}"
-                text += f" p99 {words.duration(histogram.at(99))}"
+                text = f"p50 {latency(histogram.at(50) / 1e6)}"
+                text += f" p99 {latency(histogram.at(99) / 1e6)}"
                 parts.append((f" · {text}", look.PLAIN))
                 break
         return parts
@@ -162,7 +163,7 @@ def _done(plan: Plan, elapsed: float, sent: int, received: int, opened: int) -> 
 
 def _value(name: str, value: float) -> str:
     if name == "memory":
-        return words.size(value)
+        return size(value)
     if " p" in name:
-        return words.duration(value)
+        return latency(value / 1e6)
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tmqtt.bench.plan import Plan
+from tmqtt.terminal.figures import counted, latency, rate, size
 
 NAMES = {
     "delivery": "latency",
@@ -14,54 +15,28 @@ NAMES = {
 _PERCENTILES = (("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("p99_9", "p99.9"), ("max", "max"))
 
 
-def duration(microseconds: float) -> str:
-    """`85 µs`, `1.2 ms`, `3.4 s`."""
-    if microseconds < 1_000:
-        return f"{microseconds:.0f} µs"
-    if microseconds < 1_000_000:
-        milliseconds = microseconds / 1_000
-        return f"{milliseconds:.1f} ms" if milliseconds < 100 else f"{milliseconds:.0f} ms"
-    return f"{microseconds / 1_000_000:.1f} s"
-
-
-def size(count: float) -> str:
-    """`640 B`, `1.2 KiB`, `3.4 MiB`."""
-    for unit in ("B", "KiB", "MiB"):
-        if abs(count) < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
-
-
-def rate(per_second: float | None) -> str:
-    """`1,234/s`; of what did not happen, nothing."""
-    if per_second is None:
-        return ""
-    return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.1f}/s"
-
-
 def latencies(figures: dict[str, Any]) -> str:
     """The percentiles in one line."""
-    return "  ".join(f"{name} {duration(figures[key])}" for key, name in _PERCENTILES)
+    return "  ".join(f"{name} {latency(figures[key] / 1e6)}" for key, name in _PERCENTILES)
 
 
 def describe(plan: Plan) -> str:
     """What is measured, in one line."""
     parts = []
     if plan.kind == "conn":
-        parts.append(_count(plan.subscribers, "connection"))
+        parts.append(counted(plan.subscribers, "connection"))
         parts.append(f"{plan.rate:g} a second" if plan.rate else "as fast as possible")
     else:
         if plan.publishers:
-            parts.append(_count(plan.publishers, "publisher"))
+            parts.append(counted(plan.publishers, "publisher"))
         if plan.subscribers:
-            parts.append(_count(plan.subscribers, "subscriber"))
+            parts.append(counted(plan.subscribers, "subscriber"))
         parts.append(f"QoS {plan.qos}")
         if plan.publishers:
-            parts.append(f"{_count(plan.size, 'byte')}")
+            parts.append(counted(plan.size, "byte"))
             parts.append("retained" if plan.retain else "")
             parts.append(f"{plan.rate:g}/s each" if plan.rate else "as fast as possible")
-    parts.append(_count(max(1, min(plan.processes, plan.clients)), "process", "processes"))
+    parts.append(counted(max(1, min(plan.processes, plan.clients)), "process", "processes"))
     return ", ".join(filter(None, parts))
 
 
@@ -71,8 +46,7 @@ def rows(plan: Plan, summary: dict[str, Any]) -> list[tuple[str, str]]:
     connections, messages = summary["connections"], summary["messages"]
     rates, broker, load = summary["rates"], summary["broker"], summary["load"]
     if plan.kind == "conn":
-        speed = rate(connections["per_second"])
-        found.append(("connected", f"{connections['opened']:,}" + (f"  {speed}" if speed else "")))
+        found.append(("connected", _with_rate(connections["opened"], connections["per_second"])))
         found.append(("failed", f"{connections['failed']:,}"))
     if plan.publishers:
         found.append(("sent", _with_rate(messages["sent"], rates["sent_per_second"])))
@@ -95,15 +69,8 @@ def rows(plan: Plan, summary: dict[str, Any]) -> list[tuple[str, str]]:
             found.append((name, latencies(summary["latency_us"][key])))
     if broker:
         found.append(("broker", _broker(broker)))
-    found.append(
-        (
-            "load",
-            (
-                f"{_count(load['processes'], 'process', 'processes')}, the busiest at"
-                f" {load['busiest']:.0%} of a core"
-            ),
-        )
-    )
+    processes = counted(load["processes"], "process", "processes")
+    found.append(("load", f"{processes}, the busiest at {load['busiest']:.0%} of a core"))
     return found
 
 
@@ -122,9 +89,4 @@ def _broker(broker: dict[str, Any]) -> str:
 
 
 def _with_rate(count: int, per_second: float | None) -> str:
-    speed = rate(per_second)
-    return f"{count:,}  {speed}" if speed else f"{count:,}"
-
-
-def _count(number: int, thing: str, things: str | None = None) -> str:
-    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
+    return f"{count:,}" if per_second is None else f"{count:,}  {rate(per_second)}/s"

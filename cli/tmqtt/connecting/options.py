@@ -14,9 +14,9 @@ from tmqtt.connecting.settings import ConnectionOptions as ConnectionOptions
 from tmqtt.connecting.settings import SettingError, connection_options
 from tmqtt.connecting.table import OPTIONS, Option
 from tmqtt.connecting.table import qos_of as _qos_of
-from tmqtt.durations import parse_duration
 from tmqtt.terminal.command import PROPERTY, SEPARATOR
 from tmqtt.terminal.command import Command as Command
+from tmqtt.terminal.figures import parse_duration
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from tmqtt.connecting.property_values import user_property, whole_number
-from tmqtt.durations import parse_duration, parse_seconds
+from tmqtt.terminal.figures import parse_duration, parse_seconds
 
 FOREVER = 0xFFFF_FFFF  # a session expiry interval that never ends (MQTT 5.0 §3.1.2.11.2)
 

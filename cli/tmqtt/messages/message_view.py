@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from tmqtt.messages import payload_view
 from tmqtt.terminal import looks
 from tmqtt.terminal.escaping import escape
+from tmqtt.terminal.figures import counted
 from tmqtt.terminal.looks import Line, Part
 from trio_mqtt import Properties
 
@@ -72,7 +73,7 @@ class MessageView:
 
 
 def _bytes(count: int) -> str:
-    return f"{count:,} more byte{'' if count == 1 else 's'}"
+    return counted(count, "more byte")
 
 
 def _cut(text: str) -> str:

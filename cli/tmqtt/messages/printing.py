@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from tmqtt.sizes import size_in_words
 from tmqtt.terminal.escaping import escape, escape_payload
+from tmqtt.terminal.figures import size
 from tmqtt.terminal.output import Output, encoded
 
 # The line for a topic, a payload, and whether it was retained.
@@ -46,7 +46,7 @@ def _lines_for_people(*, preview: bool) -> LineOf:
         notes = ["retained"] * retained
         width = painter.width
         if preview and len(payload) > _PREVIEW * width:
-            notes = [size_in_words(len(payload)), *notes]
+            notes = [size(len(payload)), *notes]
             end = f"… ({', '.join(notes)})"
             room = max(width - length(parts) - len(end) - 2, _LEAST)
             head = escape(payload[: 4 * room].decode(errors="surrogateescape"))

@@ -20,8 +20,8 @@ import trio_mqtt
 from tmqtt.connecting.opening import open_connection
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.pub.plan import PubOptions, payload_template, topic_templates
-from tmqtt.sizes import LARGEST
 from tmqtt.terminal.escaping import escape
+from tmqtt.terminal.figures import LARGEST_PAYLOAD
 from tmqtt.terminal.sentences import STDERR, CommandError, encoded, tell
 
 
@@ -84,12 +84,12 @@ def _payload(options: PubOptions) -> bytes:
     if source.file is not None:
         try:
             with Path(source.file).open("rb") as file:
-                data = file.read(LARGEST + 1)
+                data = file.read(LARGEST_PAYLOAD + 1)
         except OSError as error:
             raise CommandError(f"{source.file} cannot be read: {error.strerror}.") from None
-        if len(data) > LARGEST:
+        if len(data) > LARGEST_PAYLOAD:
             raise CommandError(
-                f"{source.file} is more than a message can hold ({LARGEST:,} bytes)."
+                f"{source.file} is more than a message can hold ({LARGEST_PAYLOAD:,} bytes)."
             )
         return data
     if source.size is not None:

@@ -18,11 +18,11 @@ from tmqtt.connecting.options import (
     duration,
 )
 from tmqtt.connecting.property_values import put, user_property
-from tmqtt.durations import parse_seconds
-from tmqtt.sizes import parse_rate, parse_size
+from tmqtt.terminal.figures import parse_rate, parse_seconds, parse_size
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
+_FASTEST = 1_000_000  # messages a second that can be asked for
 _SCHEDULE = "Schedule"
 _MESSAGE = "Message"
 _PROPERTIES = "Properties of the message"
@@ -50,7 +50,7 @@ def size_of(text: str) -> int:
 
 def rate_of(text: str) -> float:
     try:
-        return parse_rate(text)
+        return parse_rate(text, _FASTEST)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -10,7 +10,7 @@ from collections import deque
 import trio
 
 from tmqtt.pub.templates import Template
-from tmqtt.sizes import LARGEST
+from tmqtt.terminal.figures import LARGEST_PAYLOAD
 from tmqtt.terminal.sentences import CommandError
 
 _READ = 65_536
@@ -81,7 +81,7 @@ class Lines(Payloads):
     def _add(self, piece: bytes) -> None:
         self._begun.append(piece)
         self._size += len(piece)
-        if self._size > LARGEST:
+        if self._size > LARGEST_PAYLOAD:
             raise _too_large("A line")
 
     def _end_line(self) -> None:
@@ -97,14 +97,14 @@ async def whole_file(path: str) -> bytes:
         data = await trio.to_thread.run_sync(_read_file, path, abandon_on_cancel=True)
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
-    if len(data) > LARGEST:
+    if len(data) > LARGEST_PAYLOAD:
         raise _too_large(path)
     return data
 
 
 def _read_file(path: str) -> bytes:
     with open(path, "rb") as file:
-        return file.read(LARGEST + 1)
+        return file.read(LARGEST_PAYLOAD + 1)
 
 
 async def whole_input() -> bytes:
@@ -114,7 +114,7 @@ async def whole_input() -> bytes:
     while data := await _read_input():
         parts.append(data)
         size += len(data)
-        if size > LARGEST:
+        if size > LARGEST_PAYLOAD:
             raise _too_large("What comes in")
     return b"".join(parts)
 
@@ -129,4 +129,4 @@ async def _read_input() -> bytes:
 
 
 def _too_large(what: str) -> CommandError:
-    return CommandError(f"{what} is more than a message can hold ({LARGEST:,} bytes).")
+    return CommandError(f"{what} is more than a message can hold ({LARGEST_PAYLOAD:,} bytes).")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from tmqtt.terminal.figures import counted, latency
+
 if TYPE_CHECKING:
     from tmqtt.pub.plan import PubOptions
     from tmqtt.terminal.looks import Line, Painter
@@ -71,7 +73,7 @@ class PubView:
 
     def _summary(self) -> str:
         seconds = time.monotonic() - self._started
-        parts = [f"{_count(self._sent, 'message')} sent in {_span(seconds)}"]
+        parts = [f"{counted(self._sent, 'message')} sent in {_span(seconds)}"]
         if self._options.qos:
             parts.append(f"{self._acknowledged:,} acknowledged")
             if self._unheard:
@@ -79,7 +81,7 @@ class PubView:
         if self._refused:
             parts.append(f"{self._refused:,} refused")
         if self._round_trips:
-            parts.append(f"round trip {_milliseconds(median(self._round_trips))} (median)")
+            parts.append(f"round trip {latency(median(self._round_trips))} (median)")
         return f"{', '.join(parts)}."
 
 
@@ -144,7 +146,7 @@ class _Live(PubView):
 
     def _say_hidden(self) -> None:
         if self._hidden:
-            text = f"… {_count(self._hidden, 'more message')} not shown\n"
+            text = f"… {counted(self._hidden, 'more message')} not shown\n"
             self._waiting.append(_encoded(text))
             self._hidden = 0
 
@@ -174,7 +176,7 @@ class _Live(PubView):
         if self._refused:
             parts += [separator, (f"{self._refused:,} refused", looks.WARNING)]
         if self._round_trips:
-            latest = _milliseconds(median(self._round_trips))
+            latest = latency(median(self._round_trips))
             parts += [separator, (f"round trip {latest}", looks.STRONG)]
         if share is None:
             return (*parts, separator, (_span(elapsed), looks.NOTE))
@@ -198,15 +200,6 @@ def _encoded(text: str) -> bytes:
     from tmqtt.terminal.output import encoded
 
     return encoded(text)
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-def _milliseconds(seconds: float) -> str:
-    thousandths = seconds * 1_000
-    return f"{thousandths:.1f} ms" if thousandths < 100 else f"{thousandths:,.0f} ms"
 
 
 def _span(seconds: float) -> str:

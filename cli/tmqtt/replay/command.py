@@ -19,6 +19,7 @@ import trio_mqtt
 from tmqtt.connecting.opening import open_connection
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.messages.records import MAX_LINE, Record, RecordError, read_record
+from tmqtt.terminal.figures import counted
 from tmqtt.terminal.running import CommandError, Terminal
 
 _IN_FLIGHT = 100  # messages of QoS 1 and 2 that wait for their acknowledgement
@@ -149,10 +150,7 @@ class _Player:
         """What was done."""
         seconds = trio.current_time() - self._began
         refused = f", {self._refused:,} of them refused" if self._refused else ""
-        return (
-            f"{self._sent:,} message{'' if self._sent == 1 else 's'} replayed"
-            f" in {seconds:,.1f} s{refused}."
-        )
+        return f"{counted(self._sent, 'message')} replayed in {seconds:,.1f} s{refused}."
 
     async def play(self, client: trio_mqtt.Client, records: AsyncIterator[Record]) -> None:
         """Publish all records, and wait until all are acknowledged."""

@@ -18,6 +18,7 @@ from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.messages.formats import FormatError
 from tmqtt.sub import views
 from tmqtt.sub.filtering import Selection
+from tmqtt.terminal.figures import counted
 from tmqtt.terminal.running import TIMED_OUT, CommandError, Terminal, collect_less_often
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class _Totals:
         seconds = time.monotonic() - self.began
         dropped = f" {self.dropped:,} were dropped: they came too fast." if self.dropped else ""
         return (
-            f"{self.messages:,} message{'' if self.messages == 1 else 's'},"
+            f"{counted(self.messages, 'message')},"
             f" {self.bytes:,} bytes of payload in {seconds:,.1f} s.{dropped}"
         )
 

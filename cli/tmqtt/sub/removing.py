@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import trio
 
 import trio_mqtt
+from tmqtt.terminal.figures import counted
 from tmqtt.terminal.running import Terminal
 
 
@@ -56,10 +57,6 @@ class Remover:
         if not self._found:
             return
         if self._dry_run:
-            self._terminal.say(f"{_count(self._found)} would be removed.")
+            self._terminal.say(f"{counted(self._found, 'retained message')} would be removed.")
         else:
-            self._terminal.say(f"{_count(self._removed)} removed.")
-
-
-def _count(number: int) -> str:
-    return f"{number:,} retained message{'' if number == 1 else 's'}"
+            self._terminal.say(f"{counted(self._removed, 'retained message')} removed.")

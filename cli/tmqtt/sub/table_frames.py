@@ -13,6 +13,7 @@ from tmqtt.messages import payload_view
 from tmqtt.sub.topics import SORTS, Sort, Topic, Topics
 from tmqtt.terminal import looks
 from tmqtt.terminal.escaping import escape, escape_payload
+from tmqtt.terminal.figures import counted, rate
 from tmqtt.terminal.looks import Line, Part
 from tmqtt.terminal.sparkline import sparkline
 
@@ -68,7 +69,7 @@ class Table:
 
     def left_out(self) -> str:
         hidden = self._fitted.of - self._fitted.shown
-        words = [f"… {hidden:,} more topic{'' if hidden == 1 else 's'} not shown"] * (hidden > 0)
+        words = [f"… {counted(hidden, 'more topic')} not shown"] * (hidden > 0)
         return "; ".join([*words, *self.notes()])
 
     # What is browsed.
@@ -171,9 +172,9 @@ def summary(title: str, topics: Topics, width: int) -> Line:
     """How things stand, in one line; where that is narrow, at the cost of the title."""
     count, known = topics.total(), len(topics.all)
     figures = [
-        f"{known:,} topic{'' if known == 1 else 's'}",
+        counted(known, "topic"),
         f"{rate(topics.rate)}/s",
-        f"{count:,} message{'' if count == 1 else 's'}",
+        counted(count, "message"),
     ]
     while len(figures) > 1 and len(" · ".join(figures)) > width:
         figures.pop()
@@ -199,9 +200,9 @@ def in_full(topic: Topic, now: float, width: int, height: int) -> list[Line]:
     """One topic with its last message, in at most so many lines."""
     count = topic.count
     figures = (
-        f"{count:,} message{'' if count == 1 else 's'}, {rate(topic.rate)}/s,"
+        f"{counted(count, 'message')}, {rate(topic.rate)}/s,"
         f" the last {age(now - topic.at)}{'' if now - topic.at < 1 else ' ago'},"
-        f" {len(topic.payload):,} byte{'' if len(topic.payload) == 1 else 's'}"
+        f" {counted(len(topic.payload), 'byte')}"
     )
     shown = payload_view.show(topic.payload, None, width=width, height=max(height - 4, 1))
     lines: list[Line] = list(payload_view.wrap([(escape(topic.name), looks.TOPIC)], width))[:3]
@@ -211,13 +212,6 @@ def in_full(topic: Topic, now: float, width: int, height: int) -> list[Line]:
         lines = lines[: height - 1]
         lines.append(((f"… {shown.left_out:,} more bytes", looks.NOTE),))
     return lines[:height]
-
-
-def rate(value: float) -> str:
-    """Messages a second, in few characters."""
-    if value >= 10:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 0.05 else ("0" if not value else f"{value:.2f}")
 
 
 def age(seconds: float) -> str:

@@ -10,6 +10,7 @@ from tmqtt.sub.topic_tree import Node, Tree
 from tmqtt.sub.topics import Topics
 from tmqtt.terminal import keys, looks
 from tmqtt.terminal.escaping import escape
+from tmqtt.terminal.figures import counted
 from tmqtt.terminal.looks import Line, Part
 
 
@@ -142,7 +143,7 @@ def _line(node: Node, lead: str, width: int, *, closed: bool) -> list[Part]:
     ]
     counts = f"  {node.count:,}"
     if node.below:
-        counts += f" in {node.topics:,} topic{'' if node.topics == 1 else 's'}"
+        counts += f" in {counted(node.topics, 'topic')}"
     parts.append((counts, looks.NOTE))
     if closed:
         parts.append(("  ▸", looks.STRONG))

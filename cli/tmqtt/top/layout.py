@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tmqtt.terminal import looks
+from tmqtt.terminal import figures, looks
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.looks import Line
 from tmqtt.terminal.sparkline import ASCII_BARS, BARS, sparkline
@@ -206,9 +206,7 @@ def _per_second(rate: float | None, *, is_bytes: bool) -> str:
         return _UNKNOWN
     if is_bytes:
         return f"{_size(rate)}/s"
-    if rate >= 1e9:
-        return f"{rate:.1e}/s"
-    return f"{rate:,.0f}/s" if rate >= 10 or rate == 0 else f"{rate:.1f}/s"
+    return f"{figures.rate(rate)}/s"
 
 
 def _number(value: float | None, *, decimals: bool = False) -> str:
@@ -220,17 +218,11 @@ def _number(value: float | None, *, decimals: bool = False) -> str:
 
 
 def _counted(value: float | None, thing: str) -> str:
-    return f"{_number(value)} {thing}{'' if value == 1 else 's'}"
+    return f"{_UNKNOWN} {thing}s" if value is None else figures.counted(round(value), thing)
 
 
 def _size(count: float | None) -> str:
-    if count is None:
-        return _UNKNOWN
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(count) < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} TiB" if count < 1e6 else f"{count:.1e} TiB"
+    return _UNKNOWN if count is None else figures.size(count)
 
 
 def _uptime(seconds: int | None) -> str:

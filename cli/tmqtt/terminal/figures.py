@@ -1,0 +1,105 @@
+"""Figures as people write and read them: durations, sizes, rates, and how many there are of things.
+
+What a person writes is read by one function, whichever option it is for; its ValueError says what
+is wrong and shows a right one.
+"""
+
+from __future__ import annotations
+
+import re
+
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_SIZE_UNITS = {
+    "": 1, "B": 1,
+    "KB": 1_000, "MB": 1_000_000,
+    "KIB": 1_024, "MIB": 1_024 * 1_024,
+}  # fmt: skip
+_LARGE_UNITS = ("KB", "MB", "GB", "TB")
+_RATE_UNITS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,10}", re.ASCII)
+_SIZE = re.compile(r"([0-9]{1,9})\s*([KM]?I?B?)", re.ASCII | re.IGNORECASE)
+_RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(?:/(s|m|h))?", re.ASCII)
+LARGEST_PAYLOAD = 268_435_455 - 65_540  # it fits a packet with any topic (MQTT 5.0 §1.5.5)
+
+
+def parse_duration(text: str) -> float:
+    """The seconds that `text` names (`500ms`, `3s`, `5m`, `1h`, `2d`), always more than none."""
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise ValueError(
+            f"{text!r} is not a duration: write a number and a unit (ms, s, m, h, d),"
+            " for example 500ms or 3s."
+        )
+    seconds = float(found[1]) * _DURATION_UNITS[found[2]]
+    if seconds < 0.001:
+        raise ValueError(f"{text!r} is too short: the shortest duration is 1ms.")
+    return seconds
+
+
+def parse_seconds(text: str, maximum: int) -> int:
+    """Whole seconds, as MQTT counts them, at most `maximum`; a number without a unit is seconds."""
+    seconds = int(text) if _SECONDS.fullmatch(text) else round(parse_duration(text) + 0.499)
+    if seconds > maximum:
+        raise ValueError(f"{text!r} is too long: at most {maximum} seconds are possible.")
+    return seconds
+
+
+def parse_size(text: str) -> int:
+    """The bytes of a payload that `text` names: `100`, `4KB`, `1MiB`."""
+    found = _SIZE.fullmatch(text)
+    unit = found[2].upper() if found else ""
+    if not found or unit not in _SIZE_UNITS:
+        raise ValueError(f"{text!r} is not a size: write 100, 4KB (4,000 bytes) or 4KiB (4,096).")
+    count = int(found[1]) * _SIZE_UNITS[unit]
+    if count > LARGEST_PAYLOAD:
+        raise ValueError(f"{text!r} is more than a message can hold ({LARGEST_PAYLOAD:,} bytes).")
+    return count
+
+
+def parse_rate(text: str, maximum: int | None = None) -> float:
+    """Times a second: `100/s`, `30/m`, `6/h`; a number without a unit is times a second."""
+    found = _RATE.fullmatch(text)
+    if not found or not float(found[1]):
+        raise ValueError(f"{text!r} is not a rate: write 100/s, 30/m or 6/h.")
+    per_second = float(found[1]) / _RATE_UNITS[found[2]]
+    if maximum is not None and per_second > maximum:
+        raise ValueError(f"{text!r} is too much: at most {maximum}/s can be asked for.")
+    return per_second
+
+
+def counted(number: int, thing: str, things: str | None = None) -> str:
+    """How many there are: `1 message`, `1,234 messages`; `things` where that is no mere `s`."""
+    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
+
+
+def size(count: float) -> str:
+    """Bytes, in the decimal units that `parse_size` takes: `640 B`, `4.1 KB`, `200 MB`."""
+    if abs(count) < 1_000:
+        return f"{count:.0f} B"
+    power = 1
+    while abs(count) >= 1_000 ** (power + 1) and power < len(_LARGE_UNITS):
+        power += 1
+    value = count / 1_000**power
+    number = f"{value:,.1f}" if abs(value) < 1e6 else f"{value:.1e}"
+    return f"{number.removesuffix('.0')} {_LARGE_UNITS[power - 1]}"
+
+
+def rate(value: float) -> str:
+    """Times a second, in few characters and without the unit: `1,234`, `9.5`, `0.03`, `0`."""
+    if value >= 1e9:
+        return f"{value:.1e}"
+    if value >= 10 or not value:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 0.05 else f"{value:.2f}"
+
+
+def latency(seconds: float) -> str:
+    """How long something took: `85 µs`, `1.2 ms`, `3.4 s`."""
+    microseconds = seconds * 1_000_000
+    if microseconds < 1_000:
+        return f"{microseconds:.0f} µs"
+    if microseconds < 1_000_000:
+        milliseconds = microseconds / 1_000
+        return f"{milliseconds:.1f} ms" if milliseconds < 100 else f"{milliseconds:.0f} ms"
+    return f"{seconds:.1f} s"
