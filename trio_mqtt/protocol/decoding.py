@@ -30,11 +30,13 @@ from trio_mqtt.protocol.properties import (
     decode_properties,
 )
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
+from trio_mqtt.protocol.request_bounds import RequestBounds
 from trio_mqtt.protocol.wire import (
+    MAX_PACKET_SIZE,
     MAX_REPETITIONS,
-    MAX_VARIABLE_BYTE_INTEGER,
     Reader,
     decode_topic_name,
+    long_remaining_length,
 )
 
 _PUBACK_REASONS = {code: ReasonCode(code) for code in ALLOWED[PacketType.PUBACK]}
@@ -69,7 +71,7 @@ class PacketDecoder:
         self,
         first: PacketType,
         version: ProtocolVersion | None = None,
-        maximum_packet_size: int = MAX_VARIABLE_BYTE_INTEGER + 5,
+        maximum_packet_size: int = MAX_PACKET_SIZE,
         *,
         runs: bool = False,
         maximum_packet_size_later: int | None = None,
@@ -100,8 +102,7 @@ class PacketDecoder:
         self.pending = False
         self._rest = b""
         self._rest_at = 0
-        self._maximum_filters = maximum_filters
-        self._maximum_request_size = maximum_request_size
+        self._requests = RequestBounds(maximum_filters, maximum_request_size)
 
     def feed(self, data: bytes) -> list[Packet]:
         """The packets that `data` completes, in order.
@@ -185,7 +186,7 @@ class PacketDecoder:
             length = data[position + 1]
             body = position + 2
             if length > 127:
-                length, body = _long_remaining_length(data, position, end)
+                length, body = long_remaining_length(data, position, end)
                 if body == 0:
                     self.wanted = end - position + 1
                     break
@@ -197,7 +198,7 @@ class PacketDecoder:
                 )
             if stop > end:
                 if first & 0xD0 == 0x80:
-                    self._check_request_size(first, stop - position)  # before it is held
+                    self._requests.check_size(first, stop - position)  # before it is held
                 self.wanted = stop - position
                 break
             if first == 0x30 and runs:
@@ -272,8 +273,8 @@ class PacketDecoder:
                 append(PubAck(packet_id, _PUBACK_REASONS[data[body + 2]], NO_PROPERTIES))
             else:
                 if first & 0xD0 == 0x80:
-                    self._check_request_size(first, stop - position)
-                    self._check_number_of_filters(data, first, body, stop)
+                    self._requests.check_size(first, stop - position)
+                    self._requests.check_filters(data, first, body, stop, is_v5=is_v5)
                 left -= length
                 packet = decode_packet(first, data[body:stop], version, self._maximum_repetitions)
                 append(packet)
@@ -286,40 +287,6 @@ class PacketDecoder:
                         is_v5 = version == 5
             position = stop
         return position
-
-    def _check_request_size(self, first: int, size: int) -> None:
-        """Raise RemoteProtocolError for a SUBSCRIBE or UNSUBSCRIBE of too many bytes."""
-        maximum = self._maximum_request_size
-        if maximum is not None and size > maximum:
-            raise RemoteProtocolError(
-                f"{PacketType(first >> 4).name} has {size} bytes, of {maximum} at most",
-                ReasonCode.QUOTA_EXCEEDED,
-            )
-
-    def _check_number_of_filters(self, data: bytes, first: int, body: int, stop: int) -> None:
-        """Raise RemoteProtocolError for a SUBSCRIBE or UNSUBSCRIBE of too many topic filters.
-
-        They are only counted: nothing of such a packet is worth decoding.
-        """
-        maximum = self._maximum_filters
-        # Each takes three bytes at least: its length and a character.
-        if maximum is None or stop - body <= 3 * maximum:
-            return
-        at = body + 2
-        if self.version == 5:
-            reader = Reader(data, at, stop)
-            at = reader.variable_byte_integer()
-            at += reader.position
-        options = first >> 4 == PacketType.SUBSCRIBE
-        for _ in range(maximum):
-            if at + 2 > stop:
-                return
-            at += 2 + (data[at] << 8 | data[at + 1]) + options
-        if at < stop:
-            raise RemoteProtocolError(
-                f"{PacketType(first >> 4).name} has more than {maximum} topic filters",
-                ReasonCode.QUOTA_EXCEEDED,
-            )
 
     def _puback_run(self, data: bytes, start: int, end: int, packets: list[Packet]) -> int:
         """Append the run of PUBACK packets that begins at `start`; return where it ends."""
@@ -373,7 +340,7 @@ class PacketDecoder:
             body = position + 2
             if length > 127:
                 try:
-                    length, body = _long_remaining_length(data, position, end)
+                    length, body = long_remaining_length(data, position, end)
                 except MalformedPacketError:
                     break
                 if body == 0:
@@ -402,25 +369,3 @@ class PacketDecoder:
         if not starts:
             return None
         return PublishRun(self._topic, size + is_v5, data[start:position], starts, long_lengths)
-
-
-def _long_remaining_length(data: bytes, position: int, end: int) -> tuple[int, int]:
-    """A remaining length of two to four bytes, and where the body starts.
-
-    The second is 0 if the length itself is incomplete.
-    """
-    value = data[position + 1] & 0x7F
-    shift = 7
-    at = position + 2
-    while at < end:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if byte == 0:
-                raise MalformedPacketError("a remaining length is longer than it need be")
-            return value, at
-        shift += 7
-        if shift > 21:
-            raise MalformedPacketError("a remaining length has more than four bytes")
-    return 0, 0

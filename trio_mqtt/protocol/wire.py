@@ -7,6 +7,7 @@ from functools import lru_cache
 from trio_mqtt.errors import LocalProtocolError, MalformedPacketError
 
 MAX_VARIABLE_BYTE_INTEGER = 268_435_455
+MAX_PACKET_SIZE = MAX_VARIABLE_BYTE_INTEGER + 5  # bytes
 MAX_STRING = 65_535
 MAX_REPETITIONS = 65_535  # of one property in a packet, where nobody says less
 
@@ -159,3 +160,25 @@ class Reader:
     def expect_end(self) -> None:
         if self.position != self.end:
             raise MalformedPacketError("a packet goes on after its last field")
+
+
+def long_remaining_length(data: bytes, position: int, end: int) -> tuple[int, int]:
+    """A remaining length of two to four bytes, and where the body starts.
+
+    The second is 0 if the length itself is incomplete.
+    """
+    value = data[position + 1] & 0x7F
+    shift = 7
+    at = position + 2
+    while at < end:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            if byte == 0:
+                raise MalformedPacketError("a remaining length is longer than it need be")
+            return value, at
+        shift += 7
+        if shift > 21:
+            raise MalformedPacketError("a remaining length has more than four bytes")
+    return 0, 0
