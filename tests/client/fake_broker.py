@@ -16,7 +16,6 @@ from anyio.abc import ByteStream
 from anyio.lowlevel import checkpoint
 
 from trio_mqtt import Client, ConnectionFailedError, ReasonCode, open_client
-from trio_mqtt.protocol.connection import ServerConnection
 from trio_mqtt.protocol.encoding import publish_parts
 from trio_mqtt.protocol.packets import (
     ConnAck,
@@ -36,6 +35,7 @@ from trio_mqtt.protocol.packets import (
     Unsubscribe,
 )
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
+from trio_mqtt.protocol.server_connection import ServerConnection
 from trio_mqtt.transport.urls import Address
 
 P = TypeVar("P", bound=Packet)

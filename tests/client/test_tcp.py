@@ -11,7 +11,6 @@ import pytest
 from anyio.abc import ByteStream, SocketAttribute
 
 from trio_mqtt import ConnectionFailedError, ReasonCode, open_client
-from trio_mqtt.protocol.connection import ServerConnection
 from trio_mqtt.protocol.packets import (
     ConnAck,
     Connect,
@@ -24,6 +23,7 @@ from trio_mqtt.protocol.packets import (
     UnsubAck,
     Unsubscribe,
 )
+from trio_mqtt.protocol.server_connection import ServerConnection
 from trio_mqtt.transport.connecting import connect_tcp
 from trio_mqtt.transport.urls import parse_url
 

@@ -38,8 +38,9 @@ from trio_mqtt import (
     TlsOptions,
     open_client,
 )
-from trio_mqtt.protocol.connection import ClientConnection, ServerConnection
+from trio_mqtt.protocol.client_connection import ClientConnection
 from trio_mqtt.protocol.packets import ConnAck, Connect, Disconnect, Publish
+from trio_mqtt.protocol.server_connection import ServerConnection
 from trio_mqtt.transport.opening import links_for
 from trio_mqtt.transport.urls import parse_url
 

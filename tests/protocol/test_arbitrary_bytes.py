@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_mqtt.errors import MqttError, RemoteProtocolError
-from trio_mqtt.protocol.connection import ClientConnection, ServerConnection
+from trio_mqtt.protocol.client_connection import ClientConnection
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Packet, Publish
 from trio_mqtt.protocol.properties import Carrier, decode_properties
 from trio_mqtt.protocol.reason_codes import ALLOWED
+from trio_mqtt.protocol.server_connection import ServerConnection
 from trio_mqtt.protocol.wire import Reader, encode_variable_byte_integer
 
 V31, V311, V5 = ProtocolVersion.V31, ProtocolVersion.V311, ProtocolVersion.V5

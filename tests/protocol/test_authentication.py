@@ -6,11 +6,12 @@ import pytest
 
 from tests.protocol.test_protocol_connection import V5, Ends, new_server
 from trio_mqtt.errors import LocalProtocolError
-from trio_mqtt.protocol.connection import ServerConnection, State
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packets import Auth, ConnAck, Connect, Disconnect, PingReq, Publish
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode as Code
+from trio_mqtt.protocol.server_connection import ServerConnection
+from trio_mqtt.protocol.states import State
 
 METHOD: Properties = {"authentication_method": "m"}
 

@@ -7,14 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
-from trio_mqtt.protocol.connection import (
-    CLIENT_MAY_SEND,
-    MAX_PACKET_SIZE,
-    SERVER_MAY_SEND,
-    ClientConnection,
-    ServerConnection,
-    State,
-)
+from trio_mqtt.protocol.client_connection import ClientConnection
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
@@ -38,6 +31,9 @@ from trio_mqtt.protocol.packets import (
 )
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode as Code
+from trio_mqtt.protocol.server_connection import ServerConnection
+from trio_mqtt.protocol.states import CLIENT_MAY_SEND, SERVER_MAY_SEND, State
+from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 V31, V311, V5 = ProtocolVersion.V31, ProtocolVersion.V311, ProtocolVersion.V5
 V = pytest.mark.parametrize("version", [V31, V311, V5], ids=lambda v: v.text)

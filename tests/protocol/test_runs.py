@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_mqtt.protocol.connection import ServerConnection
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
@@ -23,6 +22,7 @@ from trio_mqtt.protocol.packets import (
     Subscription,
 )
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.server_connection import ServerConnection
 
 V31, V311, V5 = ProtocolVersion.V31, ProtocolVersion.V311, ProtocolVersion.V5
 VERSIONS = pytest.mark.parametrize("version", [V31, V311, V5], ids=lambda v: v.text)

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_mqtt.protocol.connection import ServerConnection
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
@@ -26,6 +25,7 @@ from trio_mqtt.protocol.packets import (
     Unsubscribe,
 )
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.server_connection import ServerConnection
 
 V311, V5 = ProtocolVersion.V311, ProtocolVersion.V5
 READ = 256 * 1024

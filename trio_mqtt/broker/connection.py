@@ -34,7 +34,6 @@ from trio_mqtt.broker.session import Session
 from trio_mqtt.broker.subscription import Subscription
 from trio_mqtt.broker.turns import PACKETS_AT_ONCE, STEPS_AT_ONCE, Turn
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
-from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ServerConnection, State
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
@@ -55,6 +54,9 @@ from trio_mqtt.protocol.packets import (
 )
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.server_connection import ServerConnection
+from trio_mqtt.protocol.states import State
+from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 from trio_mqtt.transport.streams import RefusedAtDoor
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from trio_mqtt.errors import LocalProtocolError
-from trio_mqtt.protocol.connection import MAX_PACKET_SIZE
+from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 MIB = 1024 * 1024
 

@@ -13,7 +13,7 @@ from trio_mqtt.protocol.topics import has_wildcard, parse_shared
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.options import BrokerOptions
-    from trio_mqtt.protocol.connection import ServerConnection
+    from trio_mqtt.protocol.server_connection import ServerConnection
 
 
 @dataclass(slots=True)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.protocol.connection import MAX_PACKET_SIZE
 from trio_mqtt.protocol.encoding import publish_parts
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import PubRel
+from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Connection

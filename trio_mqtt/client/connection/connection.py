@@ -17,11 +17,12 @@ from trio_mqtt.errors import (
     MqttError,
     RemoteProtocolError,
 )
-from trio_mqtt.protocol.connection import ClientConnection, State
+from trio_mqtt.protocol.client_connection import ClientConnection
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import Auth, ConnAck, Disconnect, Packet, PingReq
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
+from trio_mqtt.protocol.states import State
 
 READ_SIZE = 262_144  # bytes
 # What may wait to be written before those who publish wait: in bytes, and in packets, so that

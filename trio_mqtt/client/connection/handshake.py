@@ -22,11 +22,12 @@ from trio_mqtt.errors import (
     RemoteProtocolError,
     TlsError,
 )
-from trio_mqtt.protocol.connection import MAX_PACKET_SIZE, ClientConnection
+from trio_mqtt.protocol.client_connection import ClientConnection
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import Auth, ConnAck, Connect, Disconnect, Packet, Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
+from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 from trio_mqtt.transport.opening import Connector, Links
 from trio_mqtt.transport.urls import Address
 
