@@ -60,9 +60,9 @@ TESTED_WITH_LOWEST = (
     "tests/client/test_transports.py",
     "tests/cli/test_acl.py",
     "tests/cli/test_errors.py",
-    "tests/cli/test_formats.py",
+    "tests/cli/messages/test_formats.py",
     "tests/cli/test_manners.py",
-    "tests/cli/test_settings.py",
+    "tests/cli/connecting/test_settings.py",
     "tests/protocol",
     "tests/transport",
 )

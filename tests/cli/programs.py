@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -213,6 +214,32 @@ def running_broker(*urls: str, terminal: bool = False) -> Iterator[tuple[Program
     with Program("broker", *(urls or ("mqtt://127.0.0.1:0",)), terminal=terminal) as broker:
         url = broker.out.expect(r"Listening at (\S+)\n")[1]
         yield broker, url
+
+
+@contextmanager
+def broker_that_answers(*answers: bytes) -> Iterator[str]:
+    """A broker that answers each connection with the next of `answers`; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            for answer in answers:
+                try:
+                    client, _ = server.accept()
+                except OSError:
+                    return
+                with client:
+                    client.recv(65_536)
+                    client.sendall(answer)
+                    while client.recv(65_536):
+                        pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"mqtt://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)  # wakes accept
+            thread.join()
 
 
 def publish(url: str, topic: str, payload: str | bytes, **options: Any) -> None:

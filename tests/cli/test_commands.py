@@ -8,9 +8,13 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.cli.programs import DATE_AND_TIME, Program, running_broker
 from trio_mqtt.broker.access.files.password_changes import set_password
 from trio_mqtt.protocol.reason_codes import ReasonCode
+
+pytestmark = pytest.mark.slow
 
 
 def test_three_terminals(on_screen: tuple[Program, str]) -> None:

@@ -13,8 +13,7 @@ import pytest
 import trustme
 
 from tests.cli.conftest import Run
-from tests.cli.programs import Program
-from tests.cli.test_errors import broker_that_answers
+from tests.cli.programs import Program, broker_that_answers
 from trio_mqtt.broker.access.files.password_changes import set_password
 
 # CONNACK of MQTT 5 that allows packets of 64 bytes (MQTT 5.0 §3.2.2.3.6).

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 import pytest
@@ -14,33 +12,7 @@ from tmqtt.app import app
 from typer.testing import CliRunner
 
 from tests.cli.conftest import Run
-from tests.cli.programs import Program
-
-
-@contextmanager
-def broker_that_answers(*answers: bytes) -> Iterator[str]:
-    """A broker that answers each connection with the next of `answers`; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            for answer in answers:
-                try:
-                    client, _ = server.accept()
-                except OSError:
-                    return
-                with client:
-                    client.recv(65_536)
-                    client.sendall(answer)
-                    while client.recv(65_536):
-                        pass
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"mqtt://127.0.0.1:{server.getsockname()[1]}"
-        finally:
-            server.shutdown(socket.SHUT_RDWR)  # wakes accept
-            thread.join()
+from tests.cli.programs import Program, broker_that_answers
 
 
 @pytest.fixture(scope="module")

@@ -129,6 +129,7 @@ def completed(words: str, path: str) -> list[str]:
     return run("bash", "--norc", "-c", shell, PATH=path).split()
 
 
+@pytest.mark.slow
 def test_the_shell_completes_commands_and_options(path_with_tmqtt: str) -> None:
     assert set(completed("tmqtt ", path_with_tmqtt)) == set(_NAMES)
     assert completed("tmqtt che", path_with_tmqtt) == ["check"]

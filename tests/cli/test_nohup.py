@@ -13,6 +13,8 @@ import pytest
 
 from tests.cli.programs import DEADLINE, IN_TERMINAL, Program, publish, running_broker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def _nohup() -> Iterator[None]:

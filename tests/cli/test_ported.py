@@ -14,6 +14,7 @@ from tests.cli.conftest import Run
 from tests.cli.programs import Program, running_broker
 
 
+@pytest.mark.slow
 def test_h_with_a_word_is_the_host(in_process: Run, in_pipe: tuple[Program, str]) -> None:
     broker, url = in_pipe
     port = url.rpartition(":")[2]
@@ -79,6 +80,7 @@ def piped(*arguments: str, stdin: int) -> tuple[int, str]:
         return pub.ended(), pub.err.text
 
 
+@pytest.mark.slow
 def test_input_that_was_not_asked_for_is_never_lost(
     in_pipe: tuple[Program, str], tmp_path: Path
 ) -> None:
@@ -99,6 +101,7 @@ def test_input_that_was_not_asked_for_is_never_lost(
     assert "unasked" not in broker.out.text
 
 
+@pytest.mark.slow
 def test_input_in_which_there_is_nothing_changes_nothing(
     in_pipe: tuple[Program, str], tmp_path: Path
 ) -> None:
@@ -113,6 +116,7 @@ def test_input_in_which_there_is_nothing_changes_nothing(
         assert piped("empty", "-b", url, stdin=empty.fileno()) == (0, "")
 
 
+@pytest.mark.slow
 def test_input_that_says_nothing_is_not_waited_for_without_a_word(
     in_pipe: tuple[Program, str],
 ) -> None:
@@ -133,6 +137,7 @@ def test_input_that_says_nothing_is_not_waited_for_without_a_word(
     os.close(writing)
 
 
+@pytest.mark.slow
 def test_a_ported_job_fails_where_it_cannot_do_its_work() -> None:
     with running_broker() as (broker, url):
         port = url.rpartition(":")[2]

@@ -18,6 +18,8 @@ import pytest
 from tests.cli.programs import DEADLINE, LINES, Program, Stream, publish, running_broker, screen
 from trio_mqtt import sync
 
+pytestmark = pytest.mark.slow
+
 _ENTER, _LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
 _NAMES = [f"home/room{n % 5}/lamp{n:03}" for n in range(200)]
 

@@ -9,7 +9,11 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from tests.cli.programs import DEADLINE, Program
+
+pytestmark = pytest.mark.slow
 
 
 def test_ctrl_c_says_goodbye_and_a_second_one_does_not_wait_for_the_answer() -> None:

@@ -15,7 +15,7 @@ FORMATS = [
     "%t|%p|%x|%X|%l|%m|%q|%r|%%",
     "%10t|%-10t|%010t|%5.3t|%.3t|%-5.3t|%-05t|%5.t|",
     "%10p|%-10p|%3p|%.3p|%010p|%10.3p|%-010p|",
-    # Not %.4x, which groups the digits since 2.1: tests/cli/test_formats.py has it.
+    # Not %.4x, which groups the digits since 2.1: tests/cli/messages/test_formats.py has it.
     "%20x|%-20x|%4x|%020X|%-020x|%3x|",
     "%5l|%-5l|%05l|%-05l|%5m|%05m|%-5m|",
     "%5q|%05q|%-5q|%5r|%.1q|%5%|",

@@ -1,1 +1,1 @@
-"""What all commands share of the terminal."""
+"""What commands print and read at a terminal."""

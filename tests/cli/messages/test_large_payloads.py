@@ -24,6 +24,7 @@ def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])
 def test_what_is_published_is_shown_in_a_line_with_its_size(
     in_pipe: tuple[Program, str], large: Path, columns: int
@@ -39,6 +40,7 @@ def test_what_is_published_is_shown_in_a_line_with_its_size(
     assert len(pub.out.data) < 2_000
 
 
+@pytest.mark.slow
 def test_what_arrives_fits_a_screen_in_a_terminal_and_is_whole_in_a_pipe(
     in_pipe: tuple[Program, str], large: Path
 ) -> None:

@@ -13,6 +13,8 @@ import trio
 import trio_mqtt
 from tests.cli.programs import Program, running_broker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[tuple[Program, str]]:

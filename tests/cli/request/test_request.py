@@ -19,6 +19,7 @@ def ended(*arguments: str) -> Iterator[Program]:
         yield request
 
 
+@pytest.mark.slow
 @pytest.mark.trio
 async def test_a_response_is_printed_and_many_are_timed(in_pipe: tuple[Program, str]) -> None:
     _, url = in_pipe
@@ -45,6 +46,7 @@ async def test_a_response_is_printed_and_many_are_timed(in_pipe: tuple[Program, 
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.slow
 def test_no_response_is_exit_code_27(in_pipe: tuple[Program, str]) -> None:
     broker, url = in_pipe
     with Program("sub", "rr/silent", "-b", url) as sub:
@@ -56,6 +58,7 @@ def test_no_response_is_exit_code_27(in_pipe: tuple[Program, str]) -> None:
         assert sub.stop() == 143
 
 
+@pytest.mark.slow
 def test_nobody_to_ask_is_told(in_pipe: tuple[Program, str]) -> None:
     _, url = in_pipe
     with ended("rr/nobody", "x", "-b", url) as request:

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.programs import Program, Stream, running_broker, screen
-from tests.cli.test_errors import broker_that_answers
+from tests.cli.programs import Program, Stream, broker_that_answers, running_broker, screen
+
+pytestmark = pytest.mark.slow
 
 
 @contextmanager

@@ -13,6 +13,8 @@ import pytest
 from tests.cli.conftest import Run
 from tests.cli.programs import Program, publish, running_broker, screen
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[tuple[Program, str]]:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.cli.programs import Program, running_broker, screen
 
+pytestmark = pytest.mark.slow
+
 
 def published(url: str, *arguments: str, stdin: bytes | None = None) -> tuple[int, str, str]:
     """Run pub to its end: its exit code, what it printed, and what it said."""

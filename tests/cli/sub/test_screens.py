@@ -10,6 +10,8 @@ import pytest
 
 from tests.cli.programs import DEADLINE, Program, publish, running_broker, screen
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:

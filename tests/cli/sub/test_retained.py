@@ -110,6 +110,7 @@ async def test_nothing_ends_without_a_connection(
         assert scope.cancelled_caught
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", ["in_process", "in_terminal"])
 def test_the_commands_end_by_themselves(
     in_pipe: tuple[Program, str], request: pytest.FixtureRequest, runs: str

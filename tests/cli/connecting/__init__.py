@@ -1,0 +1,1 @@
+"""The options of a connection, and what becomes of them."""

@@ -1,0 +1,1 @@
+"""Messages shown, written down and read again."""
