@@ -31,28 +31,28 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.scram import ScramCredentials as ScramCredentials
     from trio_mqtt.broker.access.security import Security as Security
     from trio_mqtt.broker.access.security import WaysIn as WaysIn
-    from trio_mqtt.broker.activity import BrokerActivity as BrokerActivity
-    from trio_mqtt.broker.activity import ConnectionOpened as ConnectionOpened
-    from trio_mqtt.broker.activity import EventStream as EventStream
-    from trio_mqtt.broker.activity import KeepAliveExpired as KeepAliveExpired
-    from trio_mqtt.broker.activity import MessageAcknowledged as MessageAcknowledged
-    from trio_mqtt.broker.activity import MessageDelivered as MessageDelivered
-    from trio_mqtt.broker.activity import MessagePublished as MessagePublished
-    from trio_mqtt.broker.activity import MessageRefused as MessageRefused
-    from trio_mqtt.broker.activity import MessagesDropped as MessagesDropped
-    from trio_mqtt.broker.activity import Pinged as Pinged
-    from trio_mqtt.broker.activity import RetainedChanged as RetainedChanged
-    from trio_mqtt.broker.activity import SubscriptionRefused as SubscriptionRefused
-    from trio_mqtt.broker.activity import WillPublished as WillPublished
-    from trio_mqtt.broker.events import BrokerEvent as BrokerEvent
-    from trio_mqtt.broker.events import ClientConnected as ClientConnected
-    from trio_mqtt.broker.events import ClientDisconnected as ClientDisconnected
-    from trio_mqtt.broker.events import ClientRefused as ClientRefused
-    from trio_mqtt.broker.events import MessagesPublished as MessagesPublished
-    from trio_mqtt.broker.events import PublishedMessage as PublishedMessage
-    from trio_mqtt.broker.events import Subscribed as Subscribed
-    from trio_mqtt.broker.events import Unsubscribed as Unsubscribed
-    from trio_mqtt.broker.events import Watch as Watch
+    from trio_mqtt.broker.events.samples import BrokerEvent as BrokerEvent
+    from trio_mqtt.broker.events.samples import ClientConnected as ClientConnected
+    from trio_mqtt.broker.events.samples import ClientDisconnected as ClientDisconnected
+    from trio_mqtt.broker.events.samples import ClientRefused as ClientRefused
+    from trio_mqtt.broker.events.samples import MessagesPublished as MessagesPublished
+    from trio_mqtt.broker.events.samples import PublishedMessage as PublishedMessage
+    from trio_mqtt.broker.events.samples import Subscribed as Subscribed
+    from trio_mqtt.broker.events.samples import Unsubscribed as Unsubscribed
+    from trio_mqtt.broker.events.samples import Watch as Watch
+    from trio_mqtt.broker.events.streams import BrokerActivity as BrokerActivity
+    from trio_mqtt.broker.events.streams import ConnectionOpened as ConnectionOpened
+    from trio_mqtt.broker.events.streams import EventStream as EventStream
+    from trio_mqtt.broker.events.streams import KeepAliveExpired as KeepAliveExpired
+    from trio_mqtt.broker.events.streams import MessageAcknowledged as MessageAcknowledged
+    from trio_mqtt.broker.events.streams import MessageDelivered as MessageDelivered
+    from trio_mqtt.broker.events.streams import MessagePublished as MessagePublished
+    from trio_mqtt.broker.events.streams import MessageRefused as MessageRefused
+    from trio_mqtt.broker.events.streams import MessagesDropped as MessagesDropped
+    from trio_mqtt.broker.events.streams import Pinged as Pinged
+    from trio_mqtt.broker.events.streams import RetainedChanged as RetainedChanged
+    from trio_mqtt.broker.events.streams import SubscriptionRefused as SubscriptionRefused
+    from trio_mqtt.broker.events.streams import WillPublished as WillPublished
     from trio_mqtt.broker.face import Broker as Broker
     from trio_mqtt.broker.limits import Limits as Limits
     from trio_mqtt.broker.options import BrokerOptions as BrokerOptions
@@ -118,33 +118,33 @@ _HOMES = {
     "PasswordCheck": "broker.access.protocols",
     "Publication": "broker.access.protocols",
     "SubscriptionRequest": "broker.access.protocols",
-    "BrokerActivity": "broker.activity",
-    "ConnectionOpened": "broker.activity",
-    "EventStream": "broker.activity",
-    "KeepAliveExpired": "broker.activity",
-    "MessageAcknowledged": "broker.activity",
-    "MessageDelivered": "broker.activity",
-    "MessagePublished": "broker.activity",
-    "MessageRefused": "broker.activity",
-    "MessagesDropped": "broker.activity",
-    "Pinged": "broker.activity",
-    "RetainedChanged": "broker.activity",
-    "SubscriptionRefused": "broker.activity",
-    "WillPublished": "broker.activity",
+    "BrokerActivity": "broker.events.streams",
+    "ConnectionOpened": "broker.events.streams",
+    "EventStream": "broker.events.streams",
+    "KeepAliveExpired": "broker.events.streams",
+    "MessageAcknowledged": "broker.events.streams",
+    "MessageDelivered": "broker.events.streams",
+    "MessagePublished": "broker.events.streams",
+    "MessageRefused": "broker.events.streams",
+    "MessagesDropped": "broker.events.streams",
+    "Pinged": "broker.events.streams",
+    "RetainedChanged": "broker.events.streams",
+    "SubscriptionRefused": "broker.events.streams",
+    "WillPublished": "broker.events.streams",
     "Authenticated": "broker.access.protocols",
     "AuthenticationExchange": "broker.access.protocols",
     "AuthenticationRefused": "broker.access.protocols",
     "Authenticator": "broker.access.protocols",
     "Broker": "broker.face",
-    "BrokerEvent": "broker.events",
-    "ClientConnected": "broker.events",
-    "ClientDisconnected": "broker.events",
-    "ClientRefused": "broker.events",
-    "MessagesPublished": "broker.events",
-    "PublishedMessage": "broker.events",
-    "Subscribed": "broker.events",
-    "Unsubscribed": "broker.events",
-    "Watch": "broker.events",
+    "BrokerEvent": "broker.events.samples",
+    "ClientConnected": "broker.events.samples",
+    "ClientDisconnected": "broker.events.samples",
+    "ClientRefused": "broker.events.samples",
+    "MessagesPublished": "broker.events.samples",
+    "PublishedMessage": "broker.events.samples",
+    "Subscribed": "broker.events.samples",
+    "Unsubscribed": "broker.events.samples",
+    "Watch": "broker.events.samples",
     "Limits": "broker.limits",
     "BrokerOptions": "broker.options",
     "SharedStrategy": "broker.options",

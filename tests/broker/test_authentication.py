@@ -16,7 +16,7 @@ from trio_mqtt.broker.access.protocols import (
     AuthenticationRefused,
 )
 from trio_mqtt.broker.broker import Broker
-from trio_mqtt.broker.events import ClientConnected
+from trio_mqtt.broker.events.samples import ClientConnected
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion

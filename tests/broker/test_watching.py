@@ -8,7 +8,7 @@ import trio.testing
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311
 from trio_mqtt.broker.broker import Broker
-from trio_mqtt.broker.events import (
+from trio_mqtt.broker.events.samples import (
     SAMPLE_BYTES,
     ClientConnected,
     ClientDisconnected,

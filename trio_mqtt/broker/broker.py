@@ -20,7 +20,9 @@ from trio_mqtt.broker.access.security import (
     asks_for_certificates,
     is_local,
 )
-from trio_mqtt.broker.activity import (
+from trio_mqtt.broker.connection import NOT_PERMITTED, Connection
+from trio_mqtt.broker.events.samples import Watch, Watchers
+from trio_mqtt.broker.events.streams import (
     BrokerActivity,
     ConnectionOpened,
     EventStream,
@@ -30,8 +32,6 @@ from trio_mqtt.broker.activity import (
     RetainedChanged,
     SessionEvent,
 )
-from trio_mqtt.broker.connection import NOT_PERMITTED, Connection
-from trio_mqtt.broker.events import Watch, Watchers
 from trio_mqtt.broker.limits import Limits, check_limit
 from trio_mqtt.broker.memory import Memory
 from trio_mqtt.broker.options import BrokerOptions, check_reference

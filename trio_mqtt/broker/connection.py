@@ -12,10 +12,10 @@ import trio
 
 from trio_mqtt.broker.access.identity import seconds_left
 from trio_mqtt.broker.acknowledgements import Acknowledgements
-from trio_mqtt.broker.activity import KeepAliveExpired, MessageAcknowledged
 from trio_mqtt.broker.aliases import TopicAliases
 from trio_mqtt.broker.auth_exchange import Authentication
-from trio_mqtt.broker.events import ClientConnected, ClientDisconnected, ClientRefused
+from trio_mqtt.broker.events.samples import ClientConnected, ClientDisconnected, ClientRefused
+from trio_mqtt.broker.events.streams import KeepAliveExpired, MessageAcknowledged
 from trio_mqtt.broker.gate import Gate
 from trio_mqtt.broker.handshake import (
     TOO_MANY_CONNECTIONS,

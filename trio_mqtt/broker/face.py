@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.access.security import WaysIn
-from trio_mqtt.broker.activity import BrokerActivity, EventStream
-from trio_mqtt.broker.events import Watch
+from trio_mqtt.broker.events.samples import Watch
+from trio_mqtt.broker.events.streams import BrokerActivity, EventStream
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.statistics import Statistics

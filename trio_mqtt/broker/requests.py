@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.access.protocols import AccessRefused, SubscriptionRequest
-from trio_mqtt.broker.activity import (
+from trio_mqtt.broker.events.samples import Subscribed, Unsubscribed
+from trio_mqtt.broker.events.streams import (
     MessageAcknowledged,
     MessageRefused,
     Pinged,
     SubscriptionRefused,
 )
-from trio_mqtt.broker.events import Subscribed, Unsubscribed
 from trio_mqtt.broker.offers import RefusedPublish, unoffered_filter
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import PacketType

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.activity import WillPublished
+from trio_mqtt.broker.events.streams import WillPublished
 from trio_mqtt.broker.offers import unoffered_message
 from trio_mqtt.broker.routing.batch import Batch, size_of
 from trio_mqtt.broker.routing.filter_paths import FilterPaths, wildcard_paths

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.activity import (
+from trio_mqtt.broker.events.streams import (
     EXPIRED,
     NOT_ALLOWED,
     QUEUE_FULL,
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trio_mqtt.broker.access.permissions import Permissions
-    from trio_mqtt.broker.activity import Followers
     from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.events.streams import Followers
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.retained_search import RetainedSearch
     from trio_mqtt.broker.routing.shared import SharedGroup

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.events import (
+from trio_mqtt.broker.events.samples import (
     ClientConnected,
     ClientDisconnected,
     ClientRefused,

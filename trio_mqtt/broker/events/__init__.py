@@ -1,0 +1,1 @@
+"""What happens in a broker, for a program that follows it."""
