@@ -106,12 +106,12 @@ async def main() -> None:
         trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker,
         trio_mqtt.open_client(broker.url) as client,
     ):
-        with broker.watch(100) as watch:
+        with broker.sample(trio_mqtt.Subscribed, limit=100) as sample:
             terminals = {name: Terminal(words, broker.url) for name, words in PICTURES.items()}
             granted = 0
             while granted < len(terminals):
                 await trio.sleep(0.1)
-                granted += sum(isinstance(event, trio_mqtt.Subscribed) for event in watch.take())
+                granted += len(sample.take())
         try:
             await publish(client)
             await trio.sleep(1)

@@ -14,28 +14,28 @@ import trio_mqtt
 PUBLIC = """
     AccessControl AccessHooks AccessRefused AccessRules ApplicationMessage Authenticated
     AuthenticationError AuthenticationExchange AuthenticationRefused Authenticator Backoff
-    Broker BrokerActivity BrokerEvent BrokerOptions Client ClientAuthentication
-    ClientCertificate ClientConnected ClientDisconnected ClientExchange ClientInfo ClientRefused
-    ClientStatus ConfigurationError Connected ConnectionEvent ConnectionEvents
-    ConnectionFailedError ConnectionLost ConnectionLostError ConnectionOpened
-    ConnectionRefusedByBrokerError ConnectionState DisconnectedByBrokerError EventStream
-    InvalidTokenError InvalidUrlError KeepAliveExpired Limits Listen ListenError
-    LocalProtocolError MalformedPacketError MemoryStorage Message MessageAcknowledged
-    MessageDelivered MessagePublished MessageRefused Messages MessagesDropped MessagesPublished
-    MqttError Origin PasswordCheck PasswordFile Pinged Properties ProtocolVersion Publication
-    PublishedMessage ReasonCode Reconnecting RefusedError RemoteProtocolError RetainedChanged
-    ScramAuthenticator ScramClient ScramCredentials Security ServerTls SharedStrategy Statistics
-    Storage StoreError Subscribed Subscription SubscriptionRefused SubscriptionRequest TlsError
-    TlsOptions TokenClaims TokenVerifier Unsubscribed Watch WaysIn Will WillPublished
-    open_broker open_client parse_listen serve topic_filter_problem topic_name_problem
+    Broker BrokerEvent BrokerOptions Client ClientAuthentication ClientCertificate
+    ClientConnected ClientDisconnected ClientExchange ClientInfo ClientRefused ClientStatus
+    ConfigurationError Connected ConnectionEvent ConnectionEvents ConnectionFailedError
+    ConnectionLost ConnectionLostError ConnectionOpened ConnectionRefusedByBrokerError
+    ConnectionState DisconnectedByBrokerError EventSample EventStream InvalidTokenError
+    InvalidUrlError KeepAliveExpired Limits Listen ListenError LocalProtocolError
+    MalformedPacketError MemoryStorage Message MessageAcknowledged MessageDelivered
+    MessagePublished MessageRefused Messages MessagesDropped MqttError Origin PasswordCheck
+    PasswordFile Pinged Properties ProtocolVersion Publication ReasonCode Reconnecting
+    RefusedError RemoteProtocolError RetainedChanged ScramAuthenticator ScramClient
+    ScramCredentials Security ServerTls SharedStrategy Statistics Storage StoreError Subscribed
+    Subscription SubscriptionRefused SubscriptionRequest TlsError TlsOptions TokenClaims
+    TokenVerifier Unsubscribed WaysIn Will WillPublished open_broker open_client parse_listen
+    serve topic_filter_problem topic_name_problem
 """
 NAMES = PUBLIC.split()
 
 
 # What a program may call of a broker.
 BROKER = """
-    close events handle limits listeners options publish redirect reload rules_changed
-    statistics url urls watch ways_in
+    close events handle limits listeners options publish redirect reload rules_changed sample
+    statistics url urls ways_in
 """
 
 # What the module needs itself.

@@ -31,28 +31,25 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.scram import ScramCredentials as ScramCredentials
     from trio_mqtt.broker.access.security import Security as Security
     from trio_mqtt.broker.access.security import WaysIn as WaysIn
-    from trio_mqtt.broker.events.samples import BrokerEvent as BrokerEvent
-    from trio_mqtt.broker.events.samples import ClientConnected as ClientConnected
-    from trio_mqtt.broker.events.samples import ClientDisconnected as ClientDisconnected
-    from trio_mqtt.broker.events.samples import ClientRefused as ClientRefused
-    from trio_mqtt.broker.events.samples import MessagesPublished as MessagesPublished
-    from trio_mqtt.broker.events.samples import PublishedMessage as PublishedMessage
-    from trio_mqtt.broker.events.samples import Subscribed as Subscribed
-    from trio_mqtt.broker.events.samples import Unsubscribed as Unsubscribed
-    from trio_mqtt.broker.events.samples import Watch as Watch
-    from trio_mqtt.broker.events.streams import BrokerActivity as BrokerActivity
-    from trio_mqtt.broker.events.streams import ConnectionOpened as ConnectionOpened
+    from trio_mqtt.broker.events.kinds import BrokerEvent as BrokerEvent
+    from trio_mqtt.broker.events.kinds import ClientConnected as ClientConnected
+    from trio_mqtt.broker.events.kinds import ClientDisconnected as ClientDisconnected
+    from trio_mqtt.broker.events.kinds import ClientRefused as ClientRefused
+    from trio_mqtt.broker.events.kinds import ConnectionOpened as ConnectionOpened
+    from trio_mqtt.broker.events.kinds import KeepAliveExpired as KeepAliveExpired
+    from trio_mqtt.broker.events.kinds import MessageAcknowledged as MessageAcknowledged
+    from trio_mqtt.broker.events.kinds import MessageDelivered as MessageDelivered
+    from trio_mqtt.broker.events.kinds import MessagePublished as MessagePublished
+    from trio_mqtt.broker.events.kinds import MessageRefused as MessageRefused
+    from trio_mqtt.broker.events.kinds import MessagesDropped as MessagesDropped
+    from trio_mqtt.broker.events.kinds import Pinged as Pinged
+    from trio_mqtt.broker.events.kinds import RetainedChanged as RetainedChanged
+    from trio_mqtt.broker.events.kinds import Subscribed as Subscribed
+    from trio_mqtt.broker.events.kinds import SubscriptionRefused as SubscriptionRefused
+    from trio_mqtt.broker.events.kinds import Unsubscribed as Unsubscribed
+    from trio_mqtt.broker.events.kinds import WillPublished as WillPublished
+    from trio_mqtt.broker.events.samples import EventSample as EventSample
     from trio_mqtt.broker.events.streams import EventStream as EventStream
-    from trio_mqtt.broker.events.streams import KeepAliveExpired as KeepAliveExpired
-    from trio_mqtt.broker.events.streams import MessageAcknowledged as MessageAcknowledged
-    from trio_mqtt.broker.events.streams import MessageDelivered as MessageDelivered
-    from trio_mqtt.broker.events.streams import MessagePublished as MessagePublished
-    from trio_mqtt.broker.events.streams import MessageRefused as MessageRefused
-    from trio_mqtt.broker.events.streams import MessagesDropped as MessagesDropped
-    from trio_mqtt.broker.events.streams import Pinged as Pinged
-    from trio_mqtt.broker.events.streams import RetainedChanged as RetainedChanged
-    from trio_mqtt.broker.events.streams import SubscriptionRefused as SubscriptionRefused
-    from trio_mqtt.broker.events.streams import WillPublished as WillPublished
     from trio_mqtt.broker.face import Broker as Broker
     from trio_mqtt.broker.limits import Limits as Limits
     from trio_mqtt.broker.options import BrokerOptions as BrokerOptions
@@ -118,33 +115,30 @@ _HOMES = {
     "PasswordCheck": "broker.access.protocols",
     "Publication": "broker.access.protocols",
     "SubscriptionRequest": "broker.access.protocols",
-    "BrokerActivity": "broker.events.streams",
-    "ConnectionOpened": "broker.events.streams",
+    "ConnectionOpened": "broker.events.kinds",
+    "EventSample": "broker.events.samples",
     "EventStream": "broker.events.streams",
-    "KeepAliveExpired": "broker.events.streams",
-    "MessageAcknowledged": "broker.events.streams",
-    "MessageDelivered": "broker.events.streams",
-    "MessagePublished": "broker.events.streams",
-    "MessageRefused": "broker.events.streams",
-    "MessagesDropped": "broker.events.streams",
-    "Pinged": "broker.events.streams",
-    "RetainedChanged": "broker.events.streams",
-    "SubscriptionRefused": "broker.events.streams",
-    "WillPublished": "broker.events.streams",
+    "KeepAliveExpired": "broker.events.kinds",
+    "MessageAcknowledged": "broker.events.kinds",
+    "MessageDelivered": "broker.events.kinds",
+    "MessagePublished": "broker.events.kinds",
+    "MessageRefused": "broker.events.kinds",
+    "MessagesDropped": "broker.events.kinds",
+    "Pinged": "broker.events.kinds",
+    "RetainedChanged": "broker.events.kinds",
+    "SubscriptionRefused": "broker.events.kinds",
+    "WillPublished": "broker.events.kinds",
     "Authenticated": "broker.access.protocols",
     "AuthenticationExchange": "broker.access.protocols",
     "AuthenticationRefused": "broker.access.protocols",
     "Authenticator": "broker.access.protocols",
     "Broker": "broker.face",
-    "BrokerEvent": "broker.events.samples",
-    "ClientConnected": "broker.events.samples",
-    "ClientDisconnected": "broker.events.samples",
-    "ClientRefused": "broker.events.samples",
-    "MessagesPublished": "broker.events.samples",
-    "PublishedMessage": "broker.events.samples",
-    "Subscribed": "broker.events.samples",
-    "Unsubscribed": "broker.events.samples",
-    "Watch": "broker.events.samples",
+    "BrokerEvent": "broker.events.kinds",
+    "ClientConnected": "broker.events.kinds",
+    "ClientDisconnected": "broker.events.kinds",
+    "ClientRefused": "broker.events.kinds",
+    "Subscribed": "broker.events.kinds",
+    "Unsubscribed": "broker.events.kinds",
     "Limits": "broker.limits",
     "BrokerOptions": "broker.options",
     "SharedStrategy": "broker.options",

@@ -110,12 +110,12 @@ class Screen:
             else:
                 self.warn(notice.text)
 
-    def tick(self, watch: trio_mqtt.Watch) -> None:
+    def tick(self, sample: trio_mqtt.EventSample) -> None:
         """Show what is new. Called ten times a second."""
         self.hear()
         if self._output.trouble is not None:
             # A disk that is full stays so for long: the lines would have times that are not theirs.
-            self._traffic.hide(self._take(watch))
+            self._traffic.hide(self._take(sample))
             return
         if not self._output.idle:
             del self._refusals[:-_SENTENCES]
@@ -129,14 +129,14 @@ class Screen:
             statistics.messages_dropped,
             statistics.clients_connected,
             statistics.subscriptions,
-            watch.missed_events,
+            sample.missed_events,
         )
-        events = self._take(watch)
+        events = self._take(sample)
         if self._at_rest and not events and not self._told and state == self._state:
             self._rates.rest(received, sent, now)
             return
         self._state = state
-        lines = self._new_lines(events, watch, now)
+        lines = self._new_lines(events, sample, now)
         status: Line = ()
         rates = (0.0, 0.0)
         if self._redraws:
@@ -146,18 +146,18 @@ class Screen:
         if lines or status != self._status:
             self._draw(lines, status)
 
-    def end(self, watch: trio_mqtt.Watch) -> None:
+    def end(self, sample: trio_mqtt.EventSample) -> None:
         """Show what is left, and that the broker has stopped."""
         self.hear()
-        lines = self._new_lines(self._take(watch), watch, time.monotonic())
+        lines = self._new_lines(self._take(sample), sample, time.monotonic())
         lines += self._traffic.left_out(self._stamps.now())
         if self._level.tells(Level.INFO):
             lines.append((self._stamps.now(), ("Stopped.", looks.STRONG)))
         self._draw(lines, ())
 
-    def _take(self, watch: trio_mqtt.Watch) -> list[trio_mqtt.BrokerEvent | Notice]:
+    def _take(self, sample: trio_mqtt.EventSample) -> list[trio_mqtt.BrokerEvent | Notice]:
         """What has happened, as far as it is told."""
-        events: list[trio_mqtt.BrokerEvent | Notice] = [*watch.take()]
+        events: list[trio_mqtt.BrokerEvent | Notice] = [*sample.take()]
         for refusal in self._refusals:
             # Events have no time. What a client is refused comes before its end.
             ends = (
@@ -175,15 +175,18 @@ class Screen:
         return [event for event in events if isinstance(event, (trio_mqtt.ClientRefused, Notice))]
 
     def _new_lines(
-        self, events: list[trio_mqtt.BrokerEvent | Notice], watch: trio_mqtt.Watch, now: float
+        self,
+        events: list[trio_mqtt.BrokerEvent | Notice],
+        sample: trio_mqtt.EventSample,
+        now: float,
     ) -> list[Line]:
         missed_messages, self._missed_messages = (
-            watch.missed_messages - self._missed_messages,
-            watch.missed_messages,
+            sample.missed_messages - self._missed_messages,
+            sample.missed_messages,
         )
         missed_events, self._missed_events = (
-            watch.missed_events - self._missed_events,
-            watch.missed_events,
+            sample.missed_events - self._missed_events,
+            sample.missed_events,
         )
         lines = list(self._told)
         self._told.clear()

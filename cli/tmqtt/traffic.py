@@ -26,8 +26,19 @@ _SENTENCE = 1_000  # characters of what the library says
 _RATE_SPAN = 5.0  # seconds over which rates are taken
 
 
+# The kinds of events that are shown.
+CLIENT_EVENTS = (
+    trio_mqtt.ClientConnected,
+    trio_mqtt.ClientRefused,
+    trio_mqtt.ClientDisconnected,
+    trio_mqtt.Subscribed,
+    trio_mqtt.Unsubscribed,
+)
+MESSAGES = (trio_mqtt.MessagePublished,)
+
+
 class Traffic:
-    """Turns what a broker's `Watch` took into lines, so many each second; the rest it counts."""
+    """Turns a sample of a broker's events into lines, so many each second; the rest it counts."""
 
     def __init__(self, started_at: float) -> None:
         self._second = started_at
@@ -50,7 +61,7 @@ class Traffic:
     ) -> list[Line]:
         """The lines for what happened since the last call.
 
-        `missed_messages` and `missed_events` are those that the watch could not hold meanwhile.
+        `missed_messages` and `missed_events` are those that the sample could not hold meanwhile.
         `now` is in seconds, `time` is how the lines begin; those of refusals may begin otherwise.
         """
         lines: list[Line] = []
@@ -61,12 +72,12 @@ class Traffic:
         self._hidden_messages += missed_messages
         self._hidden_events += missed_events
         for event in events:
-            if isinstance(event, trio_mqtt.MessagesPublished):
-                room = MESSAGES_A_SECOND - self._messages
-                shown = event.messages[: max(room, 0)]
-                self._messages += len(shown)
-                self._hidden_messages += len(event.messages) - len(shown)
-                lines += (_message_line(event.client_id, message, time) for message in shown)
+            if isinstance(event, trio_mqtt.MessagePublished):
+                if self._messages < MESSAGES_A_SECOND:
+                    self._messages += 1
+                    lines.append(_message_line(event, time))
+                else:
+                    self._hidden_messages += 1
             elif isinstance(event, (trio_mqtt.ClientRefused, Notice)):
                 if self._refusals < REFUSALS_A_SECOND:
                     self._refusals += 1
@@ -83,8 +94,8 @@ class Traffic:
     def hide(self, events: Iterable[trio_mqtt.BrokerEvent | Notice]) -> None:
         """Count events without showing them: when they can be shown, their time is long over."""
         for event in events:
-            if isinstance(event, trio_mqtt.MessagesPublished):
-                self._hidden_messages += len(event.messages)
+            if isinstance(event, trio_mqtt.MessagePublished):
+                self._hidden_messages += 1
             elif isinstance(event, (trio_mqtt.ClientRefused, Notice)):
                 self._hidden_refusals += 1
             else:
@@ -105,7 +116,8 @@ class Traffic:
         ]
 
 
-def _message_line(client_id: str | None, message: trio_mqtt.PublishedMessage, time: Part) -> Line:
+def _message_line(message: trio_mqtt.MessagePublished, time: Part) -> Line:
+    client_id = message.client_id
     notes = [f"QoS {message.qos}"] * (message.qos > 0) + ["retained"] * message.retain
     return (
         time,
@@ -149,8 +161,8 @@ def _event_parts(event: trio_mqtt.BrokerEvent) -> tuple[Part, ...]:
                 (" unsubscribed from ", looks.PLAIN),
                 (_name(event.topic_filter), looks.TOPIC),
             )
-        case trio_mqtt.MessagesPublished() | trio_mqtt.ClientRefused():
-            raise AssertionError("they have lines of their own")
+        case _:
+            raise AssertionError(f"{event} is not shown, or has a line of its own")
 
 
 def _refusal_parts(event: trio_mqtt.ClientRefused | Notice) -> tuple[Part, ...]:

@@ -17,6 +17,7 @@ from trio_mqtt import (
     AccessRefused,
     Authenticated,
     AuthenticationRefused,
+    ClientConnected,
     ClientInfo,
     Limits,
     Publication,
@@ -89,11 +90,11 @@ async def test_a_hook_lets_clients_in_and_says_who_they_are(version: ProtocolVer
     hooks = Doorkeeper()
     async with served(hooks) as broker:
         client = broker.opened(version)
-        with broker.broker.watch() as watch:
+        with broker.broker.sample(ClientConnected) as sample:
             await client.send(Connect("c", protocol_version=version, username="me",
                                       password=b"right"))  # fmt: skip
             assert (await client.expect(ConnAck)).reason_code == ReasonCode.SUCCESS
-            assert getattr(watch.take()[0], "username") == "the real me"  # noqa: B009
+            assert getattr(sample.take()[0], "username") == "the real me"  # noqa: B009
     ((info, password),) = hooks.seen
     assert (info.client_id, info.username, info.address, password) == (
         "c",

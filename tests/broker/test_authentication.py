@@ -16,7 +16,7 @@ from trio_mqtt.broker.access.protocols import (
     AuthenticationRefused,
 )
 from trio_mqtt.broker.broker import Broker
-from trio_mqtt.broker.events.samples import ClientConnected
+from trio_mqtt.broker.events.kinds import ClientConnected
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -122,9 +122,9 @@ async def test_a_client_that_answers_is_let_in(opened: Opened, broker: Broker) -
 async def test_who_it_is_comes_from_the_method(
     opened: Opened, broker: Broker, authenticator: Scripted
 ) -> None:
-    with broker.watch() as watch:
+    with broker.sample(ClientConnected) as sample:
         await joined(opened)
-        events = watch.take()
+        events = sample.take()
     assert [e.username for e in events if isinstance(e, ClientConnected)] == ["somebody"]
     seen = authenticator.seen[0]
     assert (seen.method, seen.data, seen.client_id, seen.username) == ("m", b"1", "c", None)

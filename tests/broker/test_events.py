@@ -13,7 +13,7 @@ from tests.broker.raw import Raw
 from trio_mqtt import (
     AccessHooks,
     AccessRefused,
-    BrokerActivity,
+    BrokerEvent,
     ClientConnected,
     ClientDisconnected,
     ClientInfo,
@@ -68,8 +68,8 @@ async def memory(limits: Limits) -> AsyncIterator[MemoryBroker]:
         yield memory
 
 
-async def taken(events: EventStream, seconds: float = 0.05) -> list[BrokerActivity]:
-    found: list[BrokerActivity] = []
+async def taken(events: EventStream, seconds: float = 0.05) -> list[BrokerEvent]:
+    found: list[BrokerEvent] = []
     with trio.move_on_after(seconds):
         async for event in events:
             found.append(event)
@@ -119,7 +119,7 @@ async def test_a_message_from_publisher_to_subscriber(join: Join, broker: Broker
         await client.unsubscribe("#") if qos < 2 else await trio.sleep(0.1)
         await publisher.publish("t", b"", retain=True)
         found = await taken(events)
-    expected: list[BrokerActivity] = [
+    expected: list[BrokerEvent] = [
         Subscribed("c", "#", 2),
         MessagePublished("p", "t", b"1", qos, True),
         RetainedChanged("t", removed=False),
@@ -183,20 +183,20 @@ class TestBounds:
             assert [e.payload for e in found if isinstance(e, MessagePublished)] == [
                 b"0", b"1", b"2",
             ]  # fmt: skip
-            assert events.lost == 7
+            assert events.missed == 7
 
 
 async def test_nothing_is_recorded_while_nobody_follows(join: Join, broker: Broker) -> None:
     with broker.events(Subscribed):
-        assert broker.followers.wanted == {Subscribed}
+        assert broker.event_streams.wanted == {Subscribed}
         with broker.events(Pinged, Subscribed):
-            assert broker.followers.wanted == {Subscribed, Pinged}
-    assert broker.followers.wanted == frozenset()
+            assert broker.event_streams.wanted == {Subscribed, Pinged}
+    assert broker.event_streams.wanted == frozenset()
     await (await join("c")).ping()
 
 
 async def test_the_stream_ends_when_the_broker_does() -> None:
-    found: list[BrokerActivity] = []
+    found: list[BrokerEvent] = []
     followed = trio.Event()
 
     async def follow(broker: Broker) -> None:

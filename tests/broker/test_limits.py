@@ -105,7 +105,7 @@ def test_times_may_be_parts_of_seconds_or_have_no_end_and_numbers_may_not() -> N
 
 def test_who_follows_what_happens_holds_at_least_one_event() -> None:
     broker = Broker(Limits())
-    for follow in (broker.watch, broker.events):
+    for follow in (broker.sample, broker.events):
         for limit in (0, -5):
             with pytest.raises(LocalProtocolError, match=f"^limit is 1 or more, not {limit}.$"):
                 follow(limit=limit)

@@ -8,25 +8,27 @@ import trio.testing
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311
 from trio_mqtt.broker.broker import Broker
-from trio_mqtt.broker.events.samples import (
-    SAMPLE_BYTES,
+from trio_mqtt.broker.events.kinds import (
     ClientConnected,
     ClientDisconnected,
     ClientRefused,
-    MessagesPublished,
+    MessagePublished,
     Subscribed,
     Unsubscribed,
 )
+from trio_mqtt.broker.events.samples import SAMPLE_BYTES
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import PubAck, Publish
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.testing import MemoryBroker
 
+CLIENTS = (ClientConnected, ClientDisconnected, ClientRefused, Subscribed, Unsubscribed)
 
-async def test_a_watch_sees_who_comes_what_is_said_and_who_goes(
+
+async def test_a_sample_has_who_comes_what_is_said_and_who_goes(
     join: Join, memory: MemoryBroker, broker: Broker
 ) -> None:
-    with broker.watch() as watch:
+    with broker.sample(*CLIENTS, MessagePublished) as sample:
         client = await join("c", V311, username="u")
         await client.subscribe("t/#", qos=1)
         await client.send(Publish("t/1", b"x", 1, retain=True, packet_id=9))
@@ -36,76 +38,69 @@ async def test_a_watch_sees_who_comes_what_is_said_and_who_goes(
         await memory.connect().aclose()
         await trio.testing.wait_all_tasks_blocked()
         await broker.publish("$SYS/x", "y")
-        events = watch.take()
+        events = sample.take()
     assert [type(event) for event in events] == [
         ClientConnected,
         Subscribed,
-        MessagesPublished,
+        MessagePublished,
         Unsubscribed,
         ClientDisconnected,
         ClientRefused,
-        MessagesPublished,
+        MessagePublished,
     ]
     assert events[0] == ClientConnected("c", "memory", "3.1.1", "u", session_present=False)
     assert events[1] == Subscribed("c", "t/#", 1)
-    published = events[2]
-    assert isinstance(published, MessagesPublished)
-    message = published.messages[0]
+    message = events[2]
+    assert isinstance(message, MessagePublished)
     assert (message.topic, message.payload, message.qos, message.retain) == ("t/1", b"x", 1, True)
-    assert watch.take() == []
-    assert (watch.missed_events, watch.missed_messages) == (0, 0)
+    assert sample.take() == []
+    assert (sample.missed_events, sample.missed_messages) == (0, 0)
 
 
-async def test_a_watch_without_messages_costs_them_nothing(join: Join, broker: Broker) -> None:
-    with broker.watch(messages=False) as watch:
-        assert not broker.watchers.sampling
+async def test_a_sample_without_messages_costs_them_nothing(join: Join, broker: Broker) -> None:
+    with broker.sample(*CLIENTS) as sample:
+        assert MessagePublished not in broker.event_streams.wanted
         client = await join("c")
         await client.send(Publish("t", b"x"))
         await broker.publish("t", b"y")
         await client.disconnect()
         await trio.testing.wait_all_tasks_blocked()
-        assert [type(event) for event in watch.take()] == [ClientConnected, ClientDisconnected]
-        assert watch.missed_messages == 0
-        with broker.watch() as other:
+        assert [type(event) for event in sample.take()] == [ClientConnected, ClientDisconnected]
+        assert sample.missed_messages == 0
+        with broker.sample(MessagePublished) as other:
             await broker.publish("t", b"z")
-            assert [type(event) for event in other.take()] == [MessagesPublished]
-        assert broker.watchers.present
-        assert not broker.watchers.sampling
-        assert watch.take() == []
+            assert [type(event) for event in other.take()] == [MessagePublished]
+        assert broker.event_streams.wanted == {*CLIENTS}
+        assert sample.take() == []
 
 
-async def test_a_watch_holds_no_more_than_it_may(join: Join, broker: Broker) -> None:
+async def test_a_sample_holds_no_more_than_it_may(join: Join, broker: Broker) -> None:
     client = await join("c")
-    with broker.watch(limit=10) as watch:
+    with broker.sample(*CLIENTS, MessagePublished, limit=10) as sample:
         for _ in range(20):
             await client.send(*(Publish("t", b"x") for _ in range(50)))
             await client.ping()
         for number in range(20):
             await client.subscribe(f"t/{number}")
-        events = watch.take()
-    messages = [
-        m for event in events if isinstance(event, MessagesPublished) for m in event.messages
-    ]
+        events = sample.take()
+    messages = [event for event in events if isinstance(event, MessagePublished)]
     assert len(messages) == 5
-    assert watch.missed_messages == 995
+    assert sample.missed_messages == 995
     assert len(events) <= 10
-    assert watch.missed_events == 20 - (len(events) - 1)
+    assert sample.missed_events == 20 - (len(events) - len(messages))
 
 
-async def test_a_watch_holds_few_bytes(join: Join, broker: Broker) -> None:
+async def test_a_sample_holds_few_bytes(join: Join, broker: Broker) -> None:
     client = await join("c")
-    with broker.watch() as watch:
+    with broker.sample(MessagePublished) as sample:
         await client.send(*(Publish("t", b"x" * 300_000) for _ in range(10)))
         await client.ping()
         await client.publish("t", b"y" * 2 * SAMPLE_BYTES)
         await client.ping()
-        events = watch.take()
-    held = sum(
-        len(m.payload) for event in events if isinstance(event, MessagesPublished)
-        for m in event.messages
-    )  # fmt: skip
+        events = sample.take()
+    held = sum(len(event.payload) for event in events if isinstance(event, MessagePublished))
     assert 0 < held <= SAMPLE_BYTES
-    assert watch.missed_messages >= 8
+    assert sample.missed_messages >= 8
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tmqtt.library_log import library_log
 from tmqtt.screen import Screen
 from tmqtt.terminal.output import STDOUT, Output
 from tmqtt.terminal.running import Terminal
+from tmqtt.traffic import CLIENT_EVENTS, MESSAGES
 
 import trio_mqtt
 
@@ -46,10 +47,10 @@ class Clock:
 @contextmanager
 def screen_of(
     broker: trio_mqtt.Broker, *, terminal: bool
-) -> Iterator[tuple[Screen, trio_mqtt.Watch, Display]]:
+) -> Iterator[tuple[Screen, trio_mqtt.EventSample, Display]]:
     display = Display(terminal=terminal)
-    with broker.watch(200) as watch, library_log() as log:
-        yield Screen(broker, Terminal(display, display), log), watch, display
+    with broker.sample(*CLIENT_EVENTS, *MESSAGES, limit=200) as sample, library_log() as log:
+        yield Screen(broker, Terminal(display, display), log), sample, display
 
 
 @pytest.mark.trio
@@ -61,16 +62,16 @@ async def test_a_screen_is_drawn_only_when_something_changed(
     clock = Clock(monkeypatch)
     async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
         await trio.testing.wait_all_tasks_blocked()
-        with screen_of(broker, terminal=True) as (screen, watch, display):
+        with screen_of(broker, terminal=True) as (screen, sample, display):
             screen.begin()
-            screen.tick(watch)
+            screen.tick(sample)
             assert len(display.shown) == 2
             for _ in range(100):
                 clock.now += 0.1
-                screen.tick(watch)
+                screen.tick(sample)
             assert len(display.shown) == 2
             await broker.publish("t", b"news")
-            screen.tick(watch)
+            screen.tick(sample)
             assert "the broker" in display.shown[2]
             assert "1 message in all" in display.shown[2]
             assert re.match(r"\r\x1b\[2K", display.shown[2])  # over the old status line
@@ -80,16 +81,16 @@ async def test_a_screen_is_drawn_only_when_something_changed(
 async def test_a_busy_terminal_is_shown_a_summary_later(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
-        with screen_of(broker, terminal=False) as (screen, watch, display):
+        with screen_of(broker, terminal=False) as (screen, sample, display):
             display.busy = True
             for _ in range(1_000):
                 await broker.publish("t", b"x")
                 clock.now += 0.1
-                screen.tick(watch)
+                screen.tick(sample)
             assert display.shown == []
             display.busy = False
-            screen.tick(watch)
-            screen.end(watch)
+            screen.tick(sample)
+            screen.end(sample)
     lines = "".join(display.shown).splitlines()
     messages = [line for line in lines if "the broker → t x" in line]
     left_out = [line for line in lines if "more messages not shown" in line]
@@ -103,9 +104,9 @@ async def test_warnings_are_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     Clock(monkeypatch)
     async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
         await trio.testing.wait_all_tasks_blocked()
-        with screen_of(broker, terminal=False) as (screen, watch, display):
+        with screen_of(broker, terminal=False) as (screen, sample, display):
             screen.warn("too many\x1b[2J")
-            screen.tick(watch)
+            screen.tick(sample)
             line = display.shown[0].split(" ", 1)[1]
             assert line == "Warning: too many\\x1b[2J\n"
 
@@ -116,12 +117,12 @@ async def test_what_a_client_is_refused_stands_between_its_coming_and_its_going(
 ) -> None:
     Clock(monkeypatch)
     async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
-        with screen_of(broker, terminal=False) as (screen, watch, display):
+        with screen_of(broker, terminal=False) as (screen, sample, display):
             async with trio_mqtt.open_client(broker.url, client_id="lamp"):
                 pass
             await trio.testing.wait_all_tasks_blocked(0.01)
             logging.getLogger("trio_mqtt.access").warning("no!", extra={"client_id": "lamp"})
-            screen.tick(watch)
+            screen.tick(sample)
     lines = [line.split(" ", 1)[1] for line in "".join(display.shown).splitlines()]
     assert [line.partition(" from")[0] for line in lines] == [
         "lamp connected",

@@ -20,18 +20,14 @@ import trio_mqtt
 AT = ("12:00:00 ", "")
 
 
-class Message:
-    """A message as a watcher sees it."""
-
-    def __init__(self, payload: bytes = b"x", qos: int = 0, retain: bool = False) -> None:
-        self.topic = "test"
-        self.payload = payload
-        self.qos = qos
-        self.retain = retain
+def message(
+    client_id: str | None = "pub", payload: bytes = b"x", qos: int = 0, retain: bool = False
+) -> trio_mqtt.MessagePublished:
+    return trio_mqtt.MessagePublished(client_id, "test", payload, qos, retain)
 
 
-def published(count: int) -> trio_mqtt.MessagesPublished:
-    return trio_mqtt.MessagesPublished("pub", [Message() for _ in range(count)])
+def published(count: int) -> list[trio_mqtt.MessagePublished]:
+    return [message()] * count
 
 
 def shown(traffic: Traffic, *events: trio_mqtt.BrokerEvent | Notice, now: float = 0.0) -> list[str]:
@@ -43,8 +39,9 @@ def test_each_kind_of_event_is_a_line() -> None:
         Traffic(0.0),
         trio_mqtt.ClientConnected("c1", "127.0.0.1:5", "3.1.1", "ann", True),
         trio_mqtt.Subscribed("c1", "a/+", 1),
-        trio_mqtt.MessagesPublished("c1", [Message(b"hi"), Message(b"ho", 1, True)]),
-        trio_mqtt.MessagesPublished(None, [Message(b"own")]),
+        message("c1", b"hi"),
+        message("c1", b"ho", 1, True),
+        message(None, b"own"),
         trio_mqtt.Unsubscribed("c1", "a/+"),
         trio_mqtt.ClientDisconnected("c1", ""),
         trio_mqtt.ClientDisconnected("c2", "nothing came for 15 s"),
@@ -75,7 +72,7 @@ def test_a_busy_broker_shows_a_bounded_sample_and_counts_every_other_message() -
     traffic = Traffic(0.0)
     lines = []
     for tick in range(100):  # ten seconds
-        lines += traffic.lines([published(60), published(7)], 1_000, 0, tick / 10, AT)
+        lines += traffic.lines([*published(60), *published(7)], 1_000, 0, tick / 10, AT)
     lines += traffic.left_out(AT)
     texts = [looks.plain(line) for line in lines]
     messages = [text for text in texts if "→ test" in text]
@@ -129,7 +126,7 @@ def test_lines_of_refusals_may_begin_in_a_way_of_their_own() -> None:
 
 def test_what_was_not_shown_at_its_time_is_counted_only() -> None:
     traffic = Traffic(0.0)
-    traffic.hide([published(3), trio_mqtt.ClientDisconnected("c", ""), Notice("refused")])
+    traffic.hide([*published(3), trio_mqtt.ClientDisconnected("c", ""), Notice("refused")])
     assert [looks.plain(line)[9:] for line in traffic.left_out(AT)] == [
         "… 3 more messages not shown",
         "… 1 more client event not shown",
@@ -139,9 +136,12 @@ def test_what_was_not_shown_at_its_time_is_counted_only() -> None:
 
 def test_after_a_busy_second_messages_are_shown_again() -> None:
     traffic = Traffic(0.0)
-    shown(traffic, published(100))
-    assert shown(traffic, published(1), now=0.9) == []
-    assert shown(traffic, published(1), now=1.0) == ["… 81 more messages not shown", "pub → test x"]
+    shown(traffic, *published(100))
+    assert shown(traffic, message(), now=0.9) == []
+    assert shown(traffic, message(), now=1.0) == [
+        "… 81 more messages not shown",
+        "pub → test x",
+    ]
 
 
 def test_rates_are_those_of_the_last_seconds() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import trio_mqtt
-from trio_mqtt.broker.events.streams import ALL
+from trio_mqtt.broker.events.kinds import ALL_KINDS
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PROGRAMS = [
@@ -36,6 +36,6 @@ def test_its_programs_run(program: str) -> None:
 
 def test_the_table_has_every_event_and_they_are_public() -> None:
     page = (DOCS / "hooks.md").read_text()
-    for kind in ALL:
+    for kind in ALL_KINDS:
         assert f"`{kind.__name__}`" in page
         assert getattr(trio_mqtt, kind.__name__) is kind

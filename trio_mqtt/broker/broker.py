@@ -21,17 +21,16 @@ from trio_mqtt.broker.access.security import (
     is_local,
 )
 from trio_mqtt.broker.connection import NOT_PERMITTED, Connection
-from trio_mqtt.broker.events.samples import Watch, Watchers
-from trio_mqtt.broker.events.streams import (
-    BrokerActivity,
+from trio_mqtt.broker.events.fan_out import EventStreams
+from trio_mqtt.broker.events.kinds import (
+    BrokerEvent,
     ConnectionOpened,
-    EventStream,
-    Followers,
     MessagePublished,
     MessageRefused,
     RetainedChanged,
-    SessionEvent,
 )
+from trio_mqtt.broker.events.samples import EventSample
+from trio_mqtt.broker.events.streams import EventStream
 from trio_mqtt.broker.limits import Limits, check_limit
 from trio_mqtt.broker.memory import Memory
 from trio_mqtt.broker.options import BrokerOptions, check_reference
@@ -83,8 +82,7 @@ class Broker:
         self.authenticators = dict(authenticators or {})
         self.authentication_required = authentication_required
         self.statistics = Statistics()
-        self.watchers = Watchers()
-        self.followers = Followers()
+        self.event_streams = EventStreams()
         self.timers = Timers()
         self.router = Router(limits.maximum_topic_levels, options.shared_strategy)
         self.retained = RetainedMessages(
@@ -121,21 +119,12 @@ class Broker:
         """The first address that the broker listens at, with the port that it got."""
         return self.urls[0]
 
-    def watch(self, limit: int = 1_000, *, messages: bool = True) -> AbstractContextManager[Watch]:
-        """Follow who comes and goes and a sample of the messages, unless without `messages`.
-
-        Between two calls of `Watch.take`, at most `limit` events are held; what goes beyond is
-        counted.
-        """
-        check_limit("limit", limit)
-        return self.watchers.watch(limit, messages=messages)
-
     def events(
-        self, *kinds: type[BrokerActivity], limit: int = 10_000
+        self, *kinds: type[BrokerEvent], limit: int = 10_000
     ) -> AbstractContextManager[EventStream]:
         """Follow what happens, event by event: of the `kinds` given, or of all.
 
-        Events wait until they are taken, at most `limit`; those beyond are counted as lost. So
+        Events wait until they are taken, at most `limit`; those beyond are counted as missed. So
         whoever follows never holds up the broker.
 
             with broker.events(ClientConnected, ClientDisconnected) as events:
@@ -143,14 +132,22 @@ class Broker:
                     print(event)
         """
         check_limit("limit", limit)
-        return self.followers.follow(kinds, limit)
+        return self.event_streams.stream(kinds, limit)
 
-    def record(self, event: SessionEvent) -> None:
-        """Something has happened that both samples and streams have."""
-        if self.watchers.present:
-            self.watchers.record(event)
-        if type(event) in self.followers.wanted:
-            self.followers.tell(event)
+    def sample(
+        self, *kinds: type[BrokerEvent], limit: int = 1_000
+    ) -> AbstractContextManager[EventSample]:
+        """Look now and then at some of what happens: of the `kinds` given, or of all.
+
+        Between two calls of `EventSample.take`, at most `limit` events are held, of which messages
+        that were published may fill half; what goes beyond is counted.
+
+            with broker.sample(ClientConnected, MessagePublished) as sample:
+                await trio.sleep(1)
+                print(*sample.take(), sample.missed_messages)
+        """
+        check_limit("limit", limit)
+        return self.event_streams.sample(kinds, limit)
 
     # -- connections ----------------------------------------------------------------------------
 
@@ -247,9 +244,9 @@ class Broker:
         self.statistics.messages_dropped += len(messages)
         if session.permissions is not None:
             session.permissions.tell_refused(action, messages)
-        if MessageRefused in self.followers.wanted:
+        if MessageRefused in self.event_streams.wanted:
             for message in messages if isinstance(messages, Sequence) else messages.messages:
-                self.followers.tell(
+                self.event_streams.tell(
                     MessageRefused(session.client_id, message.topic, NOT_PERMITTED[1])
                 )
 
@@ -265,9 +262,9 @@ class Broker:
             return False
         self._full = False
         self._connections[connection] = None
-        if ConnectionOpened in self.followers.wanted:
+        if ConnectionOpened in self.event_streams.wanted:
             listen = connection.stream.origin.listener
-            self.followers.tell(
+            self.event_streams.tell(
                 ConnectionOpened(connection.stream.peer, "" if listen is None else listen.url)
             )
         return True
@@ -313,7 +310,7 @@ class Broker:
             connection.end(ReasonCode.SERVER_SHUTTING_DOWN, "the broker is shutting down")
         if self._connections:
             await self._all_gone.wait()
-        self.followers.end()
+        self.event_streams.end()
         self.access.refusals.close()
 
     def _anything_waits(self) -> bool:
@@ -367,12 +364,10 @@ class Broker:
         self.statistics.messages_received += batch.count
         batch.alone = batch.received_at - self._routed_at >= ALONE
         self._routed_at = batch.received_at
-        if self.watchers.sampling:
-            self.watchers.record_messages(batch)
-        wanted = self.followers.wanted
+        wanted = self.event_streams.wanted
         if wanted and MessagePublished in wanted:
             sender = batch.sender
-            self.followers.published(None if sender is None else sender.client_id, batch.messages)
+            self.event_streams.published(None if sender is None else sender.client_id, batch)
         for message in retained:
             if batch.sender is None or not self.router.is_reserved(message.topic):
                 permissions = None if batch.sender is None else batch.sender.permissions
@@ -381,7 +376,7 @@ class Broker:
                 self.statistics.messages_dropped += not stored
                 if RetainedChanged in wanted:
                     removed = not stored or not message.payload
-                    self.followers.tell(RetainedChanged(message.topic, removed))
+                    self.event_streams.tell(RetainedChanged(message.topic, removed))
         return self.router.publish(batch)
 
     def reason_for(self, message: Publish) -> tuple[ReasonCode, str]:

@@ -14,8 +14,13 @@ from trio_mqtt.broker.access.identity import seconds_left
 from trio_mqtt.broker.acknowledgements import Acknowledgements
 from trio_mqtt.broker.aliases import TopicAliases
 from trio_mqtt.broker.auth_exchange import Authentication
-from trio_mqtt.broker.events.samples import ClientConnected, ClientDisconnected, ClientRefused
-from trio_mqtt.broker.events.streams import KeepAliveExpired, MessageAcknowledged
+from trio_mqtt.broker.events.kinds import (
+    ClientConnected,
+    ClientDisconnected,
+    ClientRefused,
+    KeepAliveExpired,
+    MessageAcknowledged,
+)
 from trio_mqtt.broker.gate import Gate
 from trio_mqtt.broker.handshake import (
     TOO_MANY_CONNECTIONS,
@@ -246,15 +251,16 @@ class Connection:
             self.aliases = TopicAliases(maximum)
         self.broker.statistics.clients_accepted += 1
         self.broker.statistics.clients_connected += 1
-        self.broker.record(
-            ClientConnected(
-                session.client_id,
-                self.stream.peer,
-                connect.protocol_version.text,
-                self.username,
-                answer.session_present,
+        if ClientConnected in self.broker.event_streams.wanted:
+            self.broker.event_streams.tell(
+                ClientConnected(
+                    session.client_id,
+                    self.stream.peer,
+                    connect.protocol_version.text,
+                    self.username,
+                    answer.session_present,
+                )
             )
-        )
         self.writer.write(data)
         keep_alive = answer.properties.get("server_keep_alive", connect.keep_alive)
         self._cancel_deadline()
@@ -512,7 +518,8 @@ class Connection:
                         done = index + 1
                         break
             elif isinstance(packet, (PubAckRun, PubAck)):  # alone, with a reason code
-                if broker.followers.wanted:
+                followed = broker.event_streams.wanted
+                if followed and MessageAcknowledged in followed:
                     self._tell_acknowledged(packet, session)
                 try:
                     if isinstance(packet, PubAckRun):
@@ -578,12 +585,12 @@ class Connection:
 
     def _tell_acknowledged(self, packet: PubAckRun | PubAck, session: Session) -> None:
         """Tell those who follow it that the client has taken over messages."""
-        followers = self.broker.followers
-        if MessageAcknowledged in followers.wanted:
-            ids = packet.packet_ids if isinstance(packet, PubAckRun) else [packet.packet_id]
-            in_flight = session.sender.in_flight
-            known = [in_flight[packet_id] for packet_id in ids if packet_id in in_flight]
-            followers.acknowledged(session.client_id, known)
+        ids = packet.packet_ids if isinstance(packet, PubAckRun) else [packet.packet_id]
+        in_flight = session.sender.in_flight
+        known = (in_flight[packet_id] for packet_id in ids if packet_id in in_flight)
+        self.broker.event_streams.acknowledged(
+            session.client_id, ((qos, message.topic) for qos, (message, *_) in known)
+        )
 
     def _publish(
         self,
@@ -637,8 +644,8 @@ class Connection:
         if left > 0:
             self._deadline = self.broker.timers.after(left, lambda: self._check_keep_alive(timeout))
         else:
-            if KeepAliveExpired in self.broker.followers.wanted and self.session is not None:
-                self.broker.followers.tell(KeepAliveExpired(self.session.client_id))
+            if KeepAliveExpired in self.broker.event_streams.wanted and self.session is not None:
+                self.broker.event_streams.tell(KeepAliveExpired(self.session.client_id))
             self.end(ReasonCode.KEEP_ALIVE_TIMEOUT, f"nothing came for {timeout:g} s")
 
     def _cancel_deadline(self) -> None:
@@ -706,11 +713,13 @@ class Connection:
         session = self.session
         if session is not None:
             self.broker.sessions.release(self, session)
+        event_streams = self.broker.event_streams
         if self._accepted and session is not None:
             self.broker.statistics.clients_connected -= 1
-            self.broker.record(ClientDisconnected(session.client_id, self.reason))
-        else:
-            self.broker.record(
+            if ClientDisconnected in event_streams.wanted:
+                event_streams.tell(ClientDisconnected(session.client_id, self.reason))
+        elif ClientRefused in event_streams.wanted:
+            event_streams.tell(
                 ClientRefused(self.client_id, self.stream.peer, self.reason, self.username)
             )
         logger.info("%r (%s): %s", self.client_id, self.stream.peer, self.reason or "goodbye")

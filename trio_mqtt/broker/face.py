@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.access.security import WaysIn
-from trio_mqtt.broker.events.samples import Watch
-from trio_mqtt.broker.events.streams import BrokerActivity, EventStream
+from trio_mqtt.broker.events.kinds import BrokerEvent
+from trio_mqtt.broker.events.samples import EventSample
+from trio_mqtt.broker.events.streams import EventStream
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.statistics import Statistics
@@ -86,20 +87,12 @@ class Broker:
         """
         return self._core.publish(topic, payload, qos=qos, retain=retain, properties=properties)
 
-    def watch(self, limit: int = 1_000, *, messages: bool = True) -> AbstractContextManager[Watch]:
-        """Follow who comes and goes and a sample of the messages, unless without `messages`.
-
-        Between two calls of `Watch.take`, at most `limit` events are held; what goes beyond is
-        counted.
-        """
-        return self._core.watch(limit, messages=messages)
-
     def events(
-        self, *kinds: type[BrokerActivity], limit: int = 10_000
+        self, *kinds: type[BrokerEvent], limit: int = 10_000
     ) -> AbstractContextManager[EventStream]:
         """Follow what happens, event by event: of the `kinds` given, or of all.
 
-        Events wait until they are taken, at most `limit`; those beyond are counted as lost. So
+        Events wait until they are taken, at most `limit`; those beyond are counted as missed. So
         whoever follows never holds up the broker.
 
             with broker.events(ClientConnected, ClientDisconnected) as events:
@@ -107,6 +100,20 @@ class Broker:
                     print(event)
         """
         return self._core.events(*kinds, limit=limit)
+
+    def sample(
+        self, *kinds: type[BrokerEvent], limit: int = 1_000
+    ) -> AbstractContextManager[EventSample]:
+        """Look now and then at some of what happens: of the `kinds` given, or of all.
+
+        Between two calls of `EventSample.take`, at most `limit` events are held, of which messages
+        that were published may fill half; what goes beyond is counted.
+
+            with broker.sample(ClientConnected, MessagePublished) as sample:
+                await trio.sleep(1)
+                print(*sample.take(), sample.missed_messages)
+        """
+        return self._core.sample(*kinds, limit=limit)
 
     def redirect(self, client_id: str, reference: str, *, moved: bool = False) -> bool:
         """Send a client to another server, named by `reference` (§4.11); whether it is connected.

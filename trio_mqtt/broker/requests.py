@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.access.protocols import AccessRefused, SubscriptionRequest
-from trio_mqtt.broker.events.samples import Subscribed, Unsubscribed
-from trio_mqtt.broker.events.streams import (
+from trio_mqtt.broker.events.kinds import (
     MessageAcknowledged,
     MessageRefused,
     Pinged,
+    Subscribed,
     SubscriptionRefused,
+    Unsubscribed,
 )
 from trio_mqtt.broker.offers import RefusedPublish, unoffered_filter
 from trio_mqtt.errors import LocalProtocolError
@@ -70,9 +71,9 @@ class Requests:
             return self._unsubscribe(packet, session)
         elif isinstance(packet, PingReq):
             self._answer(PingResp())
-            followers = self._connection.broker.followers
-            if Pinged in followers.wanted:
-                followers.tell(Pinged(session.client_id))
+            event_streams = self._connection.broker.event_streams
+            if Pinged in event_streams.wanted:
+                event_streams.tell(Pinged(session.client_id))
         elif isinstance(packet, Disconnect):
             self._disconnect(packet, session)
         elif isinstance(packet, Auth):
@@ -100,9 +101,9 @@ class Requests:
         broker.statistics.messages_received += 1
         broker.statistics.payload_bytes_received += message.payload_size
         broker.statistics.messages_dropped += 1
-        if MessageRefused in broker.followers.wanted:
+        if MessageRefused in broker.event_streams.wanted:
             reason = message.reason or message.reason_code.sentence
-            broker.followers.tell(MessageRefused(session.client_id, message.topic, reason))
+            broker.event_streams.tell(MessageRefused(session.client_id, message.topic, reason))
 
     def _answer(self, packet: Answer | PingResp, reason: str = "") -> None:
         connection = self._connection
@@ -124,9 +125,9 @@ class Requests:
         item, release = session.sender.on_pubrec(packet.packet_id, packet.reason_code)
         if release:
             self._answer(PubRel(packet.packet_id))
-            followers = self._connection.broker.followers
-            if item is not None and MessageAcknowledged in followers.wanted:
-                followers.acknowledged(session.client_id, [(2, item)])
+            event_streams = self._connection.broker.event_streams
+            if item is not None and MessageAcknowledged in event_streams.wanted:
+                event_streams.acknowledged(session.client_id, [(2, item[0].topic)])
         elif item is None and not packet.reason_code.is_failure:
             self._answer(PubRel(packet.packet_id, ReasonCode.PACKET_IDENTIFIER_NOT_FOUND))
 
@@ -148,7 +149,7 @@ class Requests:
             # It was told in CONNACK, so this is a protocol error (§3.2.2.3.11 to .13).
             self._connection.end(*unoffered)
             return
-        followers = self._connection.broker.followers
+        event_streams = self._connection.broker.event_streams
         codes: list[ReasonCode] = []
         reasons: dict[str, None] = {}
         granted: list[Granted] = []
@@ -169,8 +170,8 @@ class Requests:
                 codes.append(ReasonCode(options.qos))
             else:
                 codes.append(problem[0])
-                if SubscriptionRefused in followers.wanted:
-                    followers.tell(SubscriptionRefused(session.client_id, asked, *problem))
+                if SubscriptionRefused in event_streams.wanted:
+                    event_streams.tell(SubscriptionRefused(session.client_id, asked, *problem))
                 if problem[1]:
                     reasons[problem[1]] = None
             yield
@@ -205,8 +206,10 @@ class Requests:
         if wanted and parse_shared(options.topic_filter) is None:
             # From now on the messages themselves come.
             subscription.offer_retained(broker.search_retained(options.topic_filter))
-        if broker.watchers.present or broker.followers.wanted:
-            broker.record(Subscribed(session.client_id, options.topic_filter, options.qos))
+        if Subscribed in broker.event_streams.wanted:
+            broker.event_streams.tell(
+                Subscribed(session.client_id, options.topic_filter, options.qos)
+            )
         return subscription, new
 
     def _begin(self, granted: Granted) -> None:
@@ -259,8 +262,8 @@ class Requests:
             known = session.renamed.pop(topic_filter, topic_filter)
             existed = broker.sessions.unsubscribe(session, known)
             codes.append(ReasonCode.SUCCESS if existed else ReasonCode.NO_SUBSCRIPTION_EXISTED)
-            if existed and (broker.watchers.present or broker.followers.wanted):
-                broker.record(Unsubscribed(session.client_id, topic_filter))
+            if existed and Unsubscribed in broker.event_streams.wanted:
+                broker.event_streams.tell(Unsubscribed(session.client_id, topic_filter))
             yield
         self._answer(UnsubAck(packet.packet_id, codes))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.events.streams import WillPublished
+from trio_mqtt.broker.events.kinds import WillPublished
 from trio_mqtt.broker.offers import unoffered_message
 from trio_mqtt.broker.routing.batch import Batch, size_of
 from trio_mqtt.broker.routing.filter_paths import FilterPaths, wildcard_paths
@@ -258,8 +258,8 @@ class Sessions:
         now = trio.current_time()
         batch = Batch([message], sender=session, received_at=now)
         self._broker.route(batch, [message] * will.retain)
-        if WillPublished in self._broker.followers.wanted:
-            self._broker.followers.tell(WillPublished(session.client_id, will.topic))
+        if WillPublished in self._broker.event_streams.wanted:
+            self._broker.event_streams.tell(WillPublished(session.client_id, will.topic))
 
     def _expire(self, session: Session) -> None:
         """The session was not taken up again in time (§3.1.2.11.2)."""
@@ -353,7 +353,11 @@ class Sessions:
         new = subscription is None
         if subscription is None:
             subscription = Subscription(
-                session, options.topic_filter, broker.limits, broker.statistics, broker.followers
+                session,
+                options.topic_filter,
+                broker.limits,
+                broker.statistics,
+                broker.event_streams,
             )
             session.subscriptions[options.topic_filter] = subscription
             paths = wildcard_paths(options.topic_filter)

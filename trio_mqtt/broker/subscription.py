@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.events.streams import (
+from trio_mqtt.broker.events.kinds import (
     EXPIRED,
     NOT_ALLOWED,
     QUEUE_FULL,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.connection import Connection
-    from trio_mqtt.broker.events.streams import Followers
+    from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.retained_search import RetainedSearch
     from trio_mqtt.broker.routing.shared import SharedGroup
@@ -70,7 +70,7 @@ class Target:
 class Subscription:
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
-    __slots__ = ("_at", "_current", "_decided", "_followers", "_found", "_idle", "_incoming",
+    __slots__ = ("_at", "_current", "_decided", "_event_streams", "_found", "_idle", "_incoming",
                  "_large", "_limits", "_outgoing", "_search", "_statistics", "_waiting", "closed",
                  "group", "is_served", "resting", "serial", "session", "shared_filter", "target",
                  "topic_filter")  # fmt: skip
@@ -81,7 +81,7 @@ class Subscription:
         topic_filter: str,
         limits: Limits,
         statistics: Statistics,
-        followers: Followers,
+        event_streams: EventStreams,
     ) -> None:
         self.session = session
         self.topic_filter = topic_filter
@@ -95,7 +95,7 @@ class Subscription:
         # size as may be are half of what may be.
         self._large = limits.maximum_in_flight_bytes // (2 * limits.maximum_in_flight)
         self._statistics = statistics
-        self._followers = followers
+        self._event_streams = event_streams
         # Every batch holds at least one message, so the bounds on queued messages and on retained
         # messages that wait bound the channel too.
         self._incoming, self._outgoing = trio.open_memory_channel[tuple[Target, Batch]](
@@ -394,8 +394,8 @@ class Subscription:
     def _drop(self, reason: str) -> None:
         """A message will not reach the client."""
         self._statistics.messages_dropped += 1
-        if MessagesDropped in self._followers.wanted:
-            self._followers.tell(MessagesDropped(self.session.client_id, 1, reason))
+        if MessagesDropped in self._event_streams.wanted:
+            self._event_streams.tell(MessagesDropped(self.session.client_id, 1, reason))
 
     def _drop_at(self, batch: Batch, index: int) -> None:
         """A message of a batch has expired, or is too large for the client."""
@@ -412,13 +412,12 @@ class Subscription:
     def _refused(self, count: int) -> None:
         """The client may not receive some messages."""
         self._statistics.deliveries_refused += count
-        if count and MessagesDropped in self._followers.wanted:
-            self._followers.tell(MessagesDropped(self.session.client_id, count, NOT_ALLOWED))
+        if count and MessagesDropped in self._event_streams.wanted:
+            self._event_streams.tell(MessagesDropped(self.session.client_id, count, NOT_ALLOWED))
 
     def _tell_delivered(self, messages: Sequence[Publish]) -> None:
         """Tell those who follow it that messages were sent."""
-        if MessageDelivered in self._followers.wanted:
-            self._followers.delivered(self.session.client_id, messages, self.target.qos)
+        self._event_streams.delivered(self.session.client_id, messages, self.target.qos)
 
     async def _ask_hooks(self, connection: Connection, current: tuple[Target, Batch]) -> None:
         """Let the program's hooks decide what is sent of the current batch."""
@@ -496,6 +495,8 @@ class Subscription:
         now = trio.current_time() if batch.expires else 0.0
         encoded, joined = batch.encoded(target, connection.is_v5, maximum, now)
         aliases = connection.aliases
+        wanted = self._event_streams.wanted
+        followed = bool(wanted) and MessageDelivered in wanted
         if (
             joined is not None
             and (aliases is None or not encoded)  # what goes on as it came keeps its topics
@@ -504,7 +505,7 @@ class Subscription:
             ready.append(joined)
             statistics.messages_sent += batch.count
             statistics.payload_bytes_sent += batch.payload_size
-            if self._followers.wanted:
+            if followed:
                 self._tell_delivered(batch.messages)
             self._current = None
             self._forget(batch)
@@ -516,7 +517,6 @@ class Subscription:
         messages = batch.messages
         keep_retain = target.retain_as_published or batch.retained
         append = ready.append
-        followed = bool(self._followers.wanted)
         for index in range(at, len(messages)):
             entry = encoded[index]
             if entry is None:

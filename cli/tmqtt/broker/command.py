@@ -16,6 +16,7 @@ from tmqtt.locks import Locks
 from tmqtt.screen import Screen
 from tmqtt.systemd import Notifier, listeners_for, take_sockets
 from tmqtt.terminal.running import CommandError, Terminal, collect_less_often
+from tmqtt.traffic import CLIENT_EVENTS, MESSAGES
 from trio_mqtt.broker.server import DEFAULT_URL, reload
 
 _TICK = 0.1  # seconds: ten times a second is as often as a person sees
@@ -78,12 +79,13 @@ async def _show(
     """Show what happens; what is to be done when the broker has ended goes to `last`."""
     # Both outlast the broker, so that the goodbyes are seen as well.
     watching = last.enter_context(ExitStack())
-    watch = watching.enter_context(broker.watch(_SAMPLE, messages=level.tells(Level.ALL)))
-    watching.callback(screen.end, watch)
+    kinds = CLIENT_EVENTS + MESSAGES * level.tells(Level.ALL)
+    sample = watching.enter_context(broker.sample(*kinds, limit=_SAMPLE))
+    watching.callback(screen.end, sample)
     screen.begin()
     while not terminal.output.closed:
         await trio.sleep(_TICK)
-        screen.tick(watch)
+        screen.tick(sample)
     watching.close()
     while True:
         await trio.sleep(_TICK)

@@ -1,0 +1,198 @@
+"""The kinds of events: what may happen in a broker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trio_mqtt.protocol.packets import Publish
+    from trio_mqtt.protocol.reason_codes import ReasonCode
+
+# Why messages are dropped.
+EXPIRED = "it has expired or is too large for the client"
+NOT_ALLOWED = "the client may not receive it"
+QUEUE_FULL = "too much waits for the client"
+
+
+class BrokerEvent:
+    """Something that has happened in a broker: the base of all kinds."""
+
+    __slots__ = ()
+
+
+# -- connections -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOpened(BrokerEvent):
+    """A connection was accepted; nothing is known yet of who it is. `listener` is a URL."""
+
+    address: str
+    listener: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConnected(BrokerEvent):
+    """A client was accepted. `protocol_version` is "3.1", "3.1.1" or "5"."""
+
+    client_id: str
+    address: str
+    protocol_version: str
+    username: str | None
+    session_present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRefused(BrokerEvent):
+    """A connection ended before its client was accepted; nobody has proved its `username`."""
+
+    client_id: str | None
+    address: str
+    reason: str
+    username: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDisconnected(BrokerEvent):
+    """The connection of an accepted client ended; `reason` is empty where it said goodbye."""
+
+    client_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAliveExpired(BrokerEvent):
+    """A client was silent for one and a half times its keep alive; it is disconnected."""
+
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pinged(BrokerEvent):
+    """A client has sent PINGREQ."""
+
+    client_id: str
+
+
+# -- subscriptions ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed(BrokerEvent):
+    """A client subscribed; `qos` is what it was granted."""
+
+    client_id: str
+    topic_filter: str
+    qos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribed(BrokerEvent):
+    """A client gave up a subscription."""
+
+    client_id: str
+    topic_filter: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRefused(BrokerEvent):
+    """A client may not subscribe to what it asked for."""
+
+    client_id: str
+    topic_filter: str
+    reason_code: ReasonCode
+    reason: str
+
+
+# -- messages --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePublished(BrokerEvent):
+    """A message was taken; None is the broker itself. Its will counts as its client's message."""
+
+    client_id: str | None
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+
+
+def message_published(client_id: str | None, message: Publish) -> MessagePublished:
+    """The event of a message that came in a packet."""
+    return MessagePublished(client_id, message.topic, message.payload, message.qos, message.retain)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRefused(BrokerEvent):
+    """A client's message went nowhere."""
+
+    client_id: str
+    topic: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDelivered(BrokerEvent):
+    """A message was sent to a client, at this QoS."""
+
+    client_id: str
+    topic: str
+    qos: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAcknowledged(BrokerEvent):
+    """A client has taken over a message of QoS 1 (PUBACK) or 2 (PUBREC)."""
+
+    client_id: str
+    topic: str
+    qos: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesDropped(BrokerEvent):
+    """Messages that were on their way to a client will not reach it, for this reason."""
+
+    client_id: str
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WillPublished(BrokerEvent):
+    """The will of a client that left without a goodbye was published."""
+
+    client_id: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetainedChanged(BrokerEvent):
+    """The retained message of a topic is another one, or was removed."""
+
+    topic: str
+    removed: bool
+
+
+ALL_KINDS: frozenset[type[BrokerEvent]] = frozenset(
+    {
+        ConnectionOpened,
+        ClientConnected,
+        ClientRefused,
+        ClientDisconnected,
+        KeepAliveExpired,
+        Pinged,
+        Subscribed,
+        Unsubscribed,
+        SubscriptionRefused,
+        MessagePublished,
+        MessageRefused,
+        MessageDelivered,
+        MessageAcknowledged,
+        MessagesDropped,
+        WillPublished,
+        RetainedChanged,
+    }
+)
