@@ -58,7 +58,7 @@ TESTED_WITH_LOWEST = (
     "tests/broker",
     "tests/client/test_publish.py",
     "tests/client/test_transports.py",
-    "tests/cli/test_acl.py",
+    "tests/cli/acl/test_acl.py",
     "tests/cli/test_errors.py",
     "tests/cli/messages/test_formats.py",
     "tests/cli/test_manners.py",

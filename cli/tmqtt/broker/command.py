@@ -9,14 +9,14 @@ from contextlib import ExitStack, suppress
 import trio
 
 import trio_mqtt
-from tmqtt.lasting import GoesOn, Troubles
-from tmqtt.levels import Level
-from tmqtt.library_log import LibraryLog, library_log
-from tmqtt.locks import Locks
-from tmqtt.screen import Screen
-from tmqtt.systemd import Notifier, listeners_for, take_sockets
+from tmqtt.broker.access import Locks
+from tmqtt.broker.lasting import GoesOn, Troubles
+from tmqtt.broker.levels import Level
+from tmqtt.broker.library_log import LibraryLog, library_log
+from tmqtt.broker.systemd import Notifier, listeners_for, take_sockets
+from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
+from tmqtt.broker.view import Screen
 from tmqtt.terminal.running import CommandError, Terminal, collect_less_often
-from tmqtt.traffic import CLIENT_EVENTS, MESSAGES
 from trio_mqtt.broker.server import DEFAULT_URL, reload
 
 _TICK = 0.1  # seconds: ten times a second is as often as a person sees

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tmqtt.broker.levels import Level
 from tmqtt.connecting.options import CONTEXT
-from tmqtt.levels import Level
 from tmqtt.terminal.command import Command
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
@@ -232,8 +232,8 @@ def broker(
         raise typer.BadParameter("--quiet says the same as --log-level: give one of them.")
     level = Level.WARNING if quiet else log_level or Level.ALL
 
+    from tmqtt.broker.access import Locks, Tokens
     from tmqtt.broker.command import serve
-    from tmqtt.locks import Locks, Tokens
     from tmqtt.terminal.running import run
 
     tokens = None

@@ -38,7 +38,7 @@ def check(
     mebibyte at once. Exit code 1 means that something is wrong.
     """
     del url  # it is in the connection
-    from tmqtt.check.run import check as run_check
+    from tmqtt.check.command import check as run_check
     from tmqtt.terminal.running import run
 
     run(lambda terminal: run_check(connection, terminal, json=json))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import trio
-from tmqtt.library_log import REFUSALS, Notice, library_log
+from tmqtt.broker.library_log import REFUSALS, Notice, library_log
 
 logger = logging.getLogger("trio_mqtt.broker")
 

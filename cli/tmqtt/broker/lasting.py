@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tmqtt.stamps import local_time
-from tmqtt.systemd import Notifier
+from tmqtt.broker.stamps import local_time
+from tmqtt.broker.systemd import Notifier
 
 
 class Troubles:

@@ -12,7 +12,7 @@ import pytest
 import trio
 import trustme
 from tmqtt.check.findings import LIMITED, OK, WRONG, Finding, lines_of
-from tmqtt.check.link import check_tls
+from tmqtt.check.tls import check_tls
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.looks import plain
 

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import pytest
 import trio
 import trio.testing
-from tmqtt.library_log import library_log
-from tmqtt.screen import Screen
+from tmqtt.broker.library_log import library_log
+from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
+from tmqtt.broker.view import Screen
 from tmqtt.terminal.output import STDOUT, Output
 from tmqtt.terminal.running import Terminal
-from tmqtt.traffic import CLIENT_EVENTS, MESSAGES
 
 import trio_mqtt
 
@@ -41,7 +41,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr("tmqtt.screen.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("tmqtt.broker.view.time.monotonic", lambda: self.now)
 
 
 @contextmanager

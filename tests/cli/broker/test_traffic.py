@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tmqtt.library_log import Notice
-from tmqtt.terminal import looks
-from tmqtt.traffic import (
+from tmqtt.broker.library_log import Notice
+from tmqtt.broker.traffic import (
     EVENTS_A_SECOND,
     MESSAGES_A_SECOND,
     REFUSALS_A_SECOND,
@@ -14,6 +13,7 @@ from tmqtt.traffic import (
     Traffic,
     status_line,
 )
+from tmqtt.terminal import looks
 
 import trio_mqtt
 

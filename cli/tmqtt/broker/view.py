@@ -7,16 +7,16 @@ import time
 from collections import deque
 
 import trio_mqtt
-from tmqtt import welcome
-from tmqtt.levels import Level
-from tmqtt.library_log import LibraryLog, Notice
-from tmqtt.stamps import ERROR, INFO, WARNING, Stamps
+from tmqtt.broker import welcome
+from tmqtt.broker.levels import Level
+from tmqtt.broker.library_log import LibraryLog, Notice
+from tmqtt.broker.stamps import ERROR, INFO, WARNING, Stamps
+from tmqtt.broker.traffic import Rates, Traffic, status_line
 from tmqtt.terminal import looks
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.looks import Line
 from tmqtt.terminal.output import STDERR, STDOUT, encoded
 from tmqtt.terminal.running import Terminal
-from tmqtt.traffic import Rates, Traffic, status_line
 
 _CLEAR_LINE = "\r\x1b[2K"
 _SENTENCES = 20  # kept until the next look

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tmqtt.check import probes
 from tmqtt.check.findings import WRONG, Finding, as_json, lines_of
-from tmqtt.check.link import check_tls
+from tmqtt.check.tls import check_tls
 from tmqtt.connecting.opening import arguments
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal import looks

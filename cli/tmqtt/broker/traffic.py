@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 
 import trio_mqtt
-from tmqtt.library_log import Notice
+from tmqtt.broker.library_log import Notice
 from tmqtt.terminal import looks
 from tmqtt.terminal.escaping import escape, escape_payload
 from tmqtt.terminal.figures import counted, rate
