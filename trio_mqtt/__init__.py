@@ -98,12 +98,12 @@ if TYPE_CHECKING:
     from trio_mqtt.protocol.topics import topic_name_problem as topic_name_problem
     from trio_mqtt.storage.memory import MemoryStorage as MemoryStorage
     from trio_mqtt.storage.records import Storage as Storage
-    from trio_mqtt.transport.listen import ClientCertificate as ClientCertificate
-    from trio_mqtt.transport.listen import Listen as Listen
-    from trio_mqtt.transport.listen import Origin as Origin
-    from trio_mqtt.transport.listen import ServerTls as ServerTls
-    from trio_mqtt.transport.listen_urls import parse_listen as parse_listen
-    from trio_mqtt.transport.tls import TlsOptions as TlsOptions
+    from trio_mqtt.transport.connectors.tls_options import TlsOptions as TlsOptions
+    from trio_mqtt.transport.listeners.listen_urls import parse_listen as parse_listen
+    from trio_mqtt.transport.listeners.options import ClientCertificate as ClientCertificate
+    from trio_mqtt.transport.listeners.options import Listen as Listen
+    from trio_mqtt.transport.listeners.options import Origin as Origin
+    from trio_mqtt.transport.listeners.options import ServerTls as ServerTls
 
 # Where each name is at home: the same as above, for the interpreter.
 _HOMES = {
@@ -193,12 +193,12 @@ _HOMES = {
     "topic_name_problem": "protocol.topics",
     "MemoryStorage": "storage.memory",
     "Storage": "storage.records",
-    "ClientCertificate": "transport.listen",
-    "Listen": "transport.listen",
-    "Origin": "transport.listen",
-    "ServerTls": "transport.listen",
-    "parse_listen": "transport.listen_urls",
-    "TlsOptions": "transport.tls",
+    "ClientCertificate": "transport.listeners.options",
+    "Listen": "transport.listeners.options",
+    "Origin": "transport.listeners.options",
+    "ServerTls": "transport.listeners.options",
+    "parse_listen": "transport.listeners.listen_urls",
+    "TlsOptions": "transport.connectors.tls_options",
 }
 
 

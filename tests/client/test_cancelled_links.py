@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from tests.client.links import AUTHORITY, running
 from trio_mqtt import TlsOptions, open_client
-from trio_mqtt.transport.opening import links_for
+from trio_mqtt.transport.connectors.by_url import links_for
 from trio_mqtt.transport.urls import parse_url
 
 pytestmark = pytest.mark.anyio

@@ -24,7 +24,7 @@ from trio_mqtt.protocol.packets import (
     Unsubscribe,
 )
 from trio_mqtt.protocol.server_connection import ServerConnection
-from trio_mqtt.transport.connecting import connect_tcp
+from trio_mqtt.transport.connectors.sockets import connect_tcp
 from trio_mqtt.transport.urls import parse_url
 
 pytestmark = pytest.mark.anyio

@@ -41,7 +41,7 @@ from trio_mqtt import (
 from trio_mqtt.protocol.client_connection import ClientConnection
 from trio_mqtt.protocol.packets import ConnAck, Connect, Disconnect, Publish
 from trio_mqtt.protocol.server_connection import ServerConnection
-from trio_mqtt.transport.opening import links_for
+from trio_mqtt.transport.connectors.by_url import links_for
 from trio_mqtt.transport.urls import parse_url
 
 pytestmark = pytest.mark.anyio
@@ -545,4 +545,4 @@ async def test_what_is_no_address_is_a_value_error(url: str) -> None:
 def test_a_client_without_websocket_and_tls_does_not_load_them() -> None:
     program = "import sys, trio_mqtt; trio_mqtt.open_client; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", program], text=True).split()
-    assert not {"wsproto", "h11", "trio_mqtt.transport.tls_stream"} & set(loaded)
+    assert not {"wsproto", "h11", "trio_mqtt.transport.connectors.tls_stream"} & set(loaded)

@@ -19,8 +19,8 @@ from trio_mqtt.broker.face import Broker
 from trio_mqtt.errors import ListenError
 from trio_mqtt.protocol.packets import Connect, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.transport.listen import Listen
-from trio_mqtt.transport.listening import Listener, open_listener
+from trio_mqtt.transport.listeners.listener import Listener, open_listener
+from trio_mqtt.transport.listeners.options import Listen
 from trio_mqtt.transport.urls import parse_url
 
 LOCAL = "mqtt://127.0.0.1:0"

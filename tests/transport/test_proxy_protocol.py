@@ -14,7 +14,7 @@ from trio_mqtt import Limits, Listen, ListenError, ServerTls
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Connect
-from trio_mqtt.transport.proxy_protocol import (
+from trio_mqtt.transport.listeners.proxy_protocol import (
     BadProxyHeaderError,
     ProxyHeader,
     ProxyHeaderReader,

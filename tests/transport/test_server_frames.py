@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.transport.dialing import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame
-from trio_mqtt.transport.server_frames import FrameReader
+from trio_mqtt.transport.listeners.websocket_frames import FrameReader
 
 SIZES = st.one_of(
     st.integers(0, 130), st.integers(2_040, 2_060), st.sampled_from([65_535, 65_536, 70_001])

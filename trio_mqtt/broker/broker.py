@@ -49,8 +49,8 @@ from trio_mqtt.protocol.packets import Publish, PublishRun
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, encode_properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import topic_name_problem
-from trio_mqtt.transport.listen import Listen
-from trio_mqtt.transport.streams import ByteStream, TrioStream
+from trio_mqtt.transport.listeners.options import Listen
+from trio_mqtt.transport.listeners.streams import ByteStream, TrioStream
 
 logger = logging.getLogger("trio_mqtt.broker")
 

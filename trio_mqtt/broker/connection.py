@@ -62,13 +62,13 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.server_connection import ServerConnection
 from trio_mqtt.protocol.states import State
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
-from trio_mqtt.transport.streams import RefusedAtDoor
+from trio_mqtt.transport.listeners.streams import RefusedAtDoor
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.identity import Identity
     from trio_mqtt.broker.broker import Broker
     from trio_mqtt.broker.timers import Timer
-    from trio_mqtt.transport.streams import ByteStream
+    from trio_mqtt.transport.listeners.streams import ByteStream
 
 logger = logging.getLogger("trio_mqtt.broker")
 

@@ -14,7 +14,7 @@ from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
-from trio_mqtt.transport.listen import Listen
+from trio_mqtt.transport.listeners.options import Listen
 
 if TYPE_CHECKING:
     import trio

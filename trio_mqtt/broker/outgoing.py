@@ -12,7 +12,7 @@ import trio
 if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.statistics import Statistics
-    from trio_mqtt.transport.streams import ByteStream
+    from trio_mqtt.transport.listeners.streams import ByteStream
 
 logger = logging.getLogger("trio_mqtt.broker")
 

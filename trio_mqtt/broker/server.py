@@ -20,9 +20,9 @@ from trio_mqtt.broker.persistence import Persistence
 from trio_mqtt.errors import ConfigurationError, ListenError
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.records import Storage
-from trio_mqtt.transport.listen import Listen
-from trio_mqtt.transport.listen_urls import parse_listen
-from trio_mqtt.transport.listening import Listener, named_by_socket, open_listener
+from trio_mqtt.transport.listeners.listen_urls import parse_listen
+from trio_mqtt.transport.listeners.listener import Listener, named_by_socket, open_listener
+from trio_mqtt.transport.listeners.options import Listen
 
 # What nobody must overlook: somebody may rely on what was changed.
 _OLD = "Nothing that was changed in the files is in force, also not what they withdraw."

@@ -29,8 +29,8 @@ from trio_mqtt.errors import StoreError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
-from trio_mqtt.transport.opening import Connector, links_for
-from trio_mqtt.transport.tls import TlsOptions
+from trio_mqtt.transport.connectors.by_url import Connector, links_for
+from trio_mqtt.transport.connectors.tls_options import TlsOptions
 from trio_mqtt.transport.urls import parse_url
 
 

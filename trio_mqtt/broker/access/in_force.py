@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from trio_mqtt.broker.access.refusals import RefusalLog
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.transport.listen import Listen
+    from trio_mqtt.transport.listeners.options import Listen
 
 logger = logging.getLogger("trio_mqtt.broker")
 

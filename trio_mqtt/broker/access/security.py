@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trio_mqtt.errors import ConfigurationError
-from trio_mqtt.transport.listen import Listen
+from trio_mqtt.transport.listeners.options import Listen
 from trio_mqtt.transport.urls import is_loopback, parse_url
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from contextlib import suppress
 
 import trio
 
-from trio_mqtt.transport.listen import Origin
-from trio_mqtt.transport.server_frames import CLOSE, NORMAL, PONG, FrameReader, frame
-from trio_mqtt.transport.streams import CLOSE_TIMEOUT, ByteStream, SocketStream
+from trio_mqtt.transport.listeners.options import Origin
+from trio_mqtt.transport.listeners.streams import CLOSE_TIMEOUT, ByteStream, SocketStream
+from trio_mqtt.transport.listeners.websocket_frames import CLOSE, NORMAL, PONG, FrameReader, frame
 
 _RECORD = 16 * 1024  # bytes in one TLS record at most
 _PIECE = 64 * 1024  # bytes that are handed on at once where it takes waiting

@@ -13,10 +13,10 @@ from typing import Any
 import trio
 
 from trio_mqtt.errors import ListenError
-from trio_mqtt.transport.doorway import Doors
-from trio_mqtt.transport.listen import Listen, Origin
-from trio_mqtt.transport.streams import ByteStream
-from trio_mqtt.transport.unix_sockets import UnixSocket, open_unix_socket, process_of
+from trio_mqtt.transport.listeners.handshakes import Doors
+from trio_mqtt.transport.listeners.options import Listen, Origin
+from trio_mqtt.transport.listeners.streams import ByteStream
+from trio_mqtt.transport.listeners.unix_sockets import UnixSocket, open_unix_socket, process_of
 from trio_mqtt.transport.urls import Address, parse_url
 
 logger = logging.getLogger("trio_mqtt.broker")

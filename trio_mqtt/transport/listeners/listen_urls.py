@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from urllib.parse import parse_qsl
 
 from trio_mqtt.errors import InvalidUrlError
-from trio_mqtt.transport.listen import Listen, ServerTls
+from trio_mqtt.transport.listeners.options import Listen, ServerTls
 from trio_mqtt.transport.urls import parse_url
 
 _TLS = ("cert", "key", "ca", "client-certificates", "username")

@@ -5,9 +5,14 @@ from __future__ import annotations
 import anyio
 
 from trio_mqtt.errors import ConnectionFailedError
-from trio_mqtt.transport.layers import LayeredStream, LowerStream
+from trio_mqtt.transport.connectors.layers import LayeredStream, LowerStream
+from trio_mqtt.transport.connectors.websocket import (
+    ClientOpening,
+    Headers,
+    WebSocket,
+    WebSocketError,
+)
 from trio_mqtt.transport.urls import DEFAULT_PORTS, Address
-from trio_mqtt.transport.websocket import ClientOpening, Headers, WebSocket, WebSocketError
 
 _READ_SIZE = 65_536
 

@@ -10,14 +10,19 @@ from dataclasses import replace
 import trio
 
 from trio_mqtt.errors import ListenError
-from trio_mqtt.transport.coded_streams import TlsStream, WebSocketStream
-from trio_mqtt.transport.listen import Listen, Origin
-from trio_mqtt.transport.networks import Networks
-from trio_mqtt.transport.proxy_protocol import BadProxyHeaderError, ProxyHeaderReader
-from trio_mqtt.transport.server_tls import ServerCertificates, client_certificate
-from trio_mqtt.transport.streams import ByteStream, RefusedAtDoor, SocketStream
+from trio_mqtt.transport.listeners.certificates import ServerCertificates, client_certificate
+from trio_mqtt.transport.listeners.coded_streams import TlsStream, WebSocketStream
+from trio_mqtt.transport.listeners.networks import Networks
+from trio_mqtt.transport.listeners.options import Listen, Origin
+from trio_mqtt.transport.listeners.proxy_protocol import BadProxyHeaderError, ProxyHeaderReader
+from trio_mqtt.transport.listeners.streams import ByteStream, RefusedAtDoor, SocketStream
+from trio_mqtt.transport.listeners.websocket_handshake import (
+    LOOPBACK_HOSTS,
+    WebSocketDoor,
+    is_host,
+    raise_refusal,
+)
 from trio_mqtt.transport.urls import WEBSOCKET_PATH, Address, is_loopback
-from trio_mqtt.transport.websocket_door import LOOPBACK_HOSTS, WebSocketDoor, is_host, raise_refusal
 
 _TLS_HANDSHAKE = 0x16  # the first byte of a TLS hello
 _HTTP_GET = ord("G")

@@ -16,8 +16,8 @@ from wsproto.handshake import H11Handshake
 from wsproto.utilities import RemoteProtocolError
 
 from trio_mqtt.errors import without_frames
-from trio_mqtt.transport.networks import Networks
-from trio_mqtt.transport.streams import RefusedAtDoor
+from trio_mqtt.transport.listeners.networks import Networks
+from trio_mqtt.transport.listeners.streams import RefusedAtDoor
 
 # `mqttv3.1` is what clients of MQTT 3.1 ask for.
 _SUBPROTOCOLS = ("mqtt", "mqttv3.1")

@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 from anyio.abc import ByteStream
 
-from trio_mqtt.transport.connecting import connect_tcp, connect_unix
-from trio_mqtt.transport.layers import LowerStream
-from trio_mqtt.transport.tls import TlsOptions, client_context
+from trio_mqtt.transport.connectors.layers import LowerStream
+from trio_mqtt.transport.connectors.sockets import connect_tcp, connect_unix
+from trio_mqtt.transport.connectors.tls_options import TlsOptions, client_context
 from trio_mqtt.transport.urls import Address
 
 # How a byte stream to a broker is opened; it raises ConnectionFailedError where it cannot.
@@ -48,7 +48,7 @@ class Links:
         stream: LowerStream = await connect_tcp(address)
         if address.is_tls and context is not None:
             # Loaded where it is used: a program that needs no TLS and no WebSocket is not to wait.
-            from trio_mqtt.transport.tls_stream import open_tls
+            from trio_mqtt.transport.connectors.tls_stream import open_tls
 
             stream = await open_tls(
                 stream,
@@ -58,7 +58,7 @@ class Links:
                 has_certificate=self.has_certificate,
             )
         if address.is_websocket:
-            from trio_mqtt.transport.websocket_stream import open_websocket
+            from trio_mqtt.transport.connectors.websocket_stream import open_websocket
 
             stream = await open_websocket(stream, address, self.headers)
         return stream

@@ -9,7 +9,7 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from trio_mqtt.errors import ConnectionFailedError
-from trio_mqtt.transport.socket_stream import SocketStream
+from trio_mqtt.transport.connectors.socket_stream import SocketStream
 from trio_mqtt.transport.urls import Address
 
 # Seconds that one of a host's addresses gets before the next is tried as well (RFC 8305 §5).

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from trio_mqtt.errors import ListenError
-from trio_mqtt.transport.listen import ClientCertificate, ServerTls
+from trio_mqtt.transport.listeners.options import ClientCertificate, ServerTls
 
 _CERTIFICATE = re.compile(
     rb"-----BEGIN (?:TRUSTED )?CERTIFICATE-----.*?-----END (?:TRUSTED )?CERTIFICATE-----", re.DOTALL

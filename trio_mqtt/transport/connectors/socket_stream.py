@@ -10,7 +10,7 @@ import socket
 
 import anyio
 
-from trio_mqtt.transport.layers import LowerStream
+from trio_mqtt.transport.connectors.layers import LowerStream
 
 
 class SocketStream(LowerStream):

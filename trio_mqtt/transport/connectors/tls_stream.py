@@ -8,8 +8,8 @@ from contextlib import suppress
 import anyio
 
 from trio_mqtt.errors import TlsError
-from trio_mqtt.transport.layers import LayeredStream, LowerStream
-from trio_mqtt.transport.tls_failures import closed_in_handshake, tls_failure
+from trio_mqtt.transport.connectors.layers import LayeredStream, LowerStream
+from trio_mqtt.transport.connectors.tls_failures import closed_in_handshake, tls_failure
 from trio_mqtt.transport.urls import Address
 
 _READ_SIZE = 65_536
