@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from trio_mqtt.client.subscriptions import overlap
+from trio_mqtt.client.session.subscriptions import overlap
 from trio_mqtt.protocol.topics import matches, topic_filter_problem
 
 LEVELS = ["a", "b", "+", "#", ""]

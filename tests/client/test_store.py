@@ -19,7 +19,7 @@ from anyio.lowlevel import checkpoint
 
 from tests.client.fake_broker import FakeBroker
 from trio_mqtt import Client, LocalProtocolError, ReasonCode, RefusedError, StoreError
-from trio_mqtt.client import session as client_session
+from trio_mqtt.client.session import session as client_session
 from trio_mqtt.protocol.packets import (
     ConnAck,
     Connect,

@@ -17,19 +17,19 @@ from trio_mqtt.client.arguments import (
     check_topic,
     payload_bytes,
 )
-from trio_mqtt.client.batches import publish_batch, refused_message
 from trio_mqtt.client.blocks import async_block, plain_block
 from trio_mqtt.client.connection.attempts import Attempts
 from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.client.events import ConnectionEvents
 from trio_mqtt.client.message import Message
 from trio_mqtt.client.messages import KINDS, Messages, Overflow
-from trio_mqtt.client.requests import Requests
-from trio_mqtt.client.session import Session
+from trio_mqtt.client.session.batches import publish_batch, refused_message
+from trio_mqtt.client.session.requests import Requests
+from trio_mqtt.client.session.session import Session
+from trio_mqtt.client.session.subscribing import grant, leave, release
+from trio_mqtt.client.session.subscriptions import Options
+from trio_mqtt.client.session.waiting import Outgoing
 from trio_mqtt.client.status import ClientStatus
-from trio_mqtt.client.subscribing import grant, leave, release
-from trio_mqtt.client.subscriptions import Options
-from trio_mqtt.client.waiting import Outgoing
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Subscription

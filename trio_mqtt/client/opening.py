@@ -22,9 +22,9 @@ from trio_mqtt.client.connection.handshake import Settings
 from trio_mqtt.client.connection.reconnection import Reconnection
 from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.client.events import ConnectionEvent
-from trio_mqtt.client.journal import SESSION_EXPIRY_INTERVAL, Journal, opened_journal
 from trio_mqtt.client.options import check_options, checked_version, checked_will
-from trio_mqtt.client.session import Session
+from trio_mqtt.client.session.journal import SESSION_EXPIRY_INTERVAL, Journal, opened_journal
+from trio_mqtt.client.session.session import Session
 from trio_mqtt.errors import StoreError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Will

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from trio_mqtt.client.connection.connection import Connection
-from trio_mqtt.client.journal import Journal
 from trio_mqtt.client.messages import Messages
-from trio_mqtt.client.subscriptions import Subscriptions, Targets
+from trio_mqtt.client.session.journal import Journal
+from trio_mqtt.client.session.subscriptions import Subscriptions, Targets
 from trio_mqtt.errors import MqttError, RemoteProtocolError
 from trio_mqtt.protocol.delivery import Receiver
 from trio_mqtt.protocol.packets import PubComp, Publish, PubRec, PubRel

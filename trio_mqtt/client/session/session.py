@@ -11,11 +11,11 @@ import anyio
 
 from trio_mqtt.client.arguments import check_topic
 from trio_mqtt.client.connection.connection import Connection, explanation
-from trio_mqtt.client.incoming import Incoming
-from trio_mqtt.client.journal import MAX_STORED, Journal
 from trio_mqtt.client.messages import Messages
-from trio_mqtt.client.subscriptions import Request, Targets
-from trio_mqtt.client.waiting import Line, Outgoing, Pending
+from trio_mqtt.client.session.incoming import Incoming
+from trio_mqtt.client.session.journal import MAX_STORED, Journal
+from trio_mqtt.client.session.subscriptions import Request, Targets
+from trio_mqtt.client.session.waiting import Line, Outgoing, Pending
 from trio_mqtt.errors import (
     ConnectionLostError,
     LocalProtocolError,

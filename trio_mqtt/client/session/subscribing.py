@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 
 from trio_mqtt.client.messages import Messages
-from trio_mqtt.client.session import Session, refusal
-from trio_mqtt.client.subscriptions import Options
+from trio_mqtt.client.session.session import Session, refusal
+from trio_mqtt.client.session.subscriptions import Options
 from trio_mqtt.errors import MqttError
 from trio_mqtt.protocol.reason_codes import ReasonCode
 

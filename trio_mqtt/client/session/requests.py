@@ -11,9 +11,9 @@ import anyio
 from trio_mqtt.client.connection.connection import Connection
 from trio_mqtt.client.message import Message, Publisher
 from trio_mqtt.client.messages import Messages
-from trio_mqtt.client.session import Session
-from trio_mqtt.client.subscribing import grant, leave, release
-from trio_mqtt.client.subscriptions import Options
+from trio_mqtt.client.session.session import Session
+from trio_mqtt.client.session.subscribing import grant, leave, release
+from trio_mqtt.client.session.subscriptions import Options
 from trio_mqtt.errors import ConnectionLostError, LocalProtocolError, MqttError, RefusedError
 from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.protocol.properties import Properties

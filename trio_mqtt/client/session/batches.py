@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import anyio
 
 from trio_mqtt.client.arguments import Payload, check_topic, payload_bytes
-from trio_mqtt.client.session import Session
-from trio_mqtt.client.waiting import Outgoing
+from trio_mqtt.client.session.session import Session
+from trio_mqtt.client.session.waiting import Outgoing
 from trio_mqtt.errors import MqttError, RefusedError
 from trio_mqtt.protocol.properties import Properties
 
