@@ -6,32 +6,14 @@ import math
 import struct
 import time
 from collections.abc import Callable
-from typing import Protocol
 
+from tmqtt.messages.message import ShownMessage
 from tmqtt.messages.mosquitto_json import NotJsonError, as_json
 from tmqtt.terminal.escaping import escape
 from trio_mqtt import Properties
 
-
-class Received(Protocol):
-    """What a format needs of a message."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def payload(self) -> bytes: ...
-    @property
-    def qos(self) -> int: ...
-    @property
-    def retain(self) -> bool: ...
-    @property
-    def packet_id(self) -> int: ...
-    @property
-    def properties(self) -> Properties: ...
-
-
 # A piece of the output, from the message and the nanoseconds since 1970 when it came.
-Piece = Callable[[Received, int], bytes]
+Piece = Callable[[ShownMessage, int], bytes]
 # Told of a topic whose payload is not what the format wants, and what that is.
 Complain = Callable[[str, str], None]
 
@@ -65,7 +47,7 @@ class Format:
             (index, piece) for index, piece in enumerate(pieces) if not isinstance(piece, bytes)
         ]
 
-    def line(self, message: Received, moment: int) -> bytes:
+    def line(self, message: ShownMessage, moment: int) -> bytes:
         """The message in this format; `moment` is in nanoseconds since 1970."""
         parts = self._fixed.copy()
         for index, piece in self._varying:
@@ -228,7 +210,7 @@ class _Parser:
         kind, wanted = _NUMBERS[character]
         number = struct.Struct(kind)
 
-        def piece(message: Received, _moment: int) -> bytes:
+        def piece(message: ShownMessage, _moment: int) -> bytes:
             if len(message.payload) != number.size:
                 self._complain(message.topic, f"{wanted}, which %{character} asks for")
                 return b""
@@ -237,7 +219,7 @@ class _Parser:
         return piece
 
     def _json(self, *, escaped: bool) -> Piece:
-        def piece(message: Received, moment: int) -> bytes:
+        def piece(message: ShownMessage, moment: int) -> bytes:
             try:
                 return as_json(message, moment, escaped=escaped)
             except NotJsonError:
@@ -256,7 +238,7 @@ class _Parser:
         if not character.isascii():
             return code.encode("utf-8", "surrogateescape")
 
-        def piece(_message: Received, moment: int) -> bytes:
+        def piece(_message: ShownMessage, moment: int) -> bytes:
             shown = time.strftime(code, time.localtime(moment // 1_000_000_000))
             return shown.encode("utf-8", "surrogateescape")
 
@@ -291,7 +273,7 @@ def _identifier(properties: Properties) -> int | None:
     return identifiers[0] if identifiers else None
 
 
-def _user_properties(message: Received, _moment: int) -> bytes:
+def _user_properties(message: ShownMessage, _moment: int) -> bytes:
     pairs = message.properties.get("user_property", ())
     return " ".join(f"{name}:{value}" for name, value in pairs).encode()
 

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, Protocol
+from typing import Any
 
 from tmqtt.messages import payload_view
+from tmqtt.messages.message import ShownMessage
 from tmqtt.terminal import looks
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.figures import counted
 from tmqtt.terminal.looks import Line, Part
-from trio_mqtt import Properties
 
 _REMEMBERED = 1_000  # topics whose last JSON is kept, to show what changed
 _NAME = 200  # characters of a topic or a property
 _FEWEST_LINES = 4
 _GUTTER: Part = ("  │ ", looks.NOTE)
-
-
-class Seen(Protocol):
-    """What is shown of a message."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def payload(self) -> bytes: ...
-    @property
-    def qos(self) -> int: ...
-    @property
-    def retain(self) -> bool: ...
-    @property
-    def properties(self) -> Properties: ...
 
 
 class MessageView:
@@ -39,7 +24,7 @@ class MessageView:
     def __init__(self) -> None:
         self._last: OrderedDict[str, Any] = OrderedDict()
 
-    def lines(self, message: Seen, time: Part, width: int, height: int) -> list[Line]:
+    def lines(self, message: ShownMessage, time: Part, width: int, height: int) -> list[Line]:
         """The lines of a message for a terminal of `width` cells and `height` lines."""
         topic = message.topic
         shown = payload_view.show(
@@ -81,7 +66,7 @@ def _cut(text: str) -> str:
     return f"{shown}…" if len(text) > _NAME else shown
 
 
-def _notes(message: Seen) -> list[str]:
+def _notes(message: ShownMessage) -> list[str]:
     """The marks of a message, and its properties."""
     notes = []
     if message.qos:

@@ -6,10 +6,9 @@ import json
 import math
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
-if TYPE_CHECKING:
-    from tmqtt.messages.formats import Received
+from tmqtt.messages.message import ShownMessage
 
 # The names of the properties, where mosquitto_sub prints them.
 _NAMES = {
@@ -26,7 +25,7 @@ class NotJsonError(ValueError):
     """The payload is not JSON."""
 
 
-def as_json(message: Received, moment: int, *, escaped: bool) -> bytes:
+def as_json(message: ShownMessage, moment: int, *, escaped: bool) -> bytes:
     """The message and the time when it came as one JSON object.
 
     The payload is a string if `escaped`, else it is JSON itself. What is not UTF-8 stays as it is.
@@ -60,7 +59,7 @@ def as_json(message: Received, moment: int, *, escaped: bool) -> bytes:
     return f"{{{','.join(fields)}}}".encode("utf-8", "surrogateescape")
 
 
-def _properties(message: Received) -> list[str]:
+def _properties(message: ShownMessage) -> list[str]:
     shown = []
     for name, value in message.properties.items():
         if name == "subscription_identifier":

@@ -15,9 +15,10 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import trio_mqtt
+from tmqtt.messages.message import ShownMessage
 
 if TYPE_CHECKING:
     from trio_mqtt import Properties
@@ -29,21 +30,6 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _TEXTS = ("content_type", "response_topic")
 _NUMBERS = {"payload_format_indicator": 1, "message_expiry_interval": 0xFFFF_FFFF}
 _MAX_TEXT = 65_535  # bytes of a string in MQTT (§1.5.4)
-
-
-class Recordable(Protocol):
-    """What is recorded of a message."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def payload(self) -> bytes: ...
-    @property
-    def qos(self) -> int: ...
-    @property
-    def retain(self) -> bool: ...
-    @property
-    def properties(self) -> Properties: ...
 
 
 class RecordError(ValueError):
@@ -69,7 +55,7 @@ class Recorder:
         self._second = -1
         self._prefix = ""
 
-    def line(self, message: Recordable, moment: int) -> bytes:
+    def line(self, message: ShownMessage, moment: int) -> bytes:
         """The line of a message that came at `moment`, in nanoseconds since 1970."""
         second, nanoseconds = divmod(moment, 1_000_000_000)
         if second != self._second:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
-from typing import Literal, Protocol
+from typing import Literal
 
+from tmqtt.messages.message import ShownMessage
 from tmqtt.sub.plotting import Path, number_in
 
 Sort = Literal["rate", "topic", "age"]
@@ -19,15 +20,6 @@ POINTS = 40  # numbers of a topic that are kept
 _RATE_EVERY = 1.0  # seconds
 _RATE_SPAN = 5.0  # seconds that a rate looks back, more or less
 _NO_RATE = 0.005  # messages a second that show as 0
-
-
-class Seen(Protocol):
-    """What is known of a message."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def payload(self) -> bytes: ...
 
 
 class Topic:
@@ -64,7 +56,7 @@ class Topics:
         self._rated_at = now
         self._rated = 0
 
-    def add_all(self, messages: Iterable[Seen]) -> None:
+    def add_all(self, messages: Iterable[ShownMessage]) -> None:
         """Messages have come."""
         known = self.all
         for message in messages:
