@@ -15,13 +15,11 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import trio_mqtt
 from tmqtt.messages.message import ShownMessage
-
-if TYPE_CHECKING:
-    from trio_mqtt import Properties
+from trio_mqtt import Properties
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 # A line is one message: 256 MiB in base64, and its properties.
@@ -199,7 +197,7 @@ def _properties(found: Any) -> Properties:  # noqa: ANN401 # anything, checked h
             properties[name] = _field(found, name, list)
         else:
             raise RecordError(f"has a property that is not known: {name!r}")
-    return cast("Properties", properties)
+    return cast(Properties, properties)
 
 
 def _pairs(found: list[Any]) -> list[tuple[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -14,16 +13,8 @@ import trio
 import trio_mqtt
 from tmqtt.connecting.opening import open_connection, unanswered
 from tmqtt.connecting.settings import ConnectionOptions
-from tmqtt.pub.payloads import (
-    Lines,
-    Payloads,
-    Random,
-    Same,
-    Written,
-    whole_file,
-    whole_input,
-)
-from tmqtt.pub.plan import PubOptions, check_topic, payload_template, topic_templates
+from tmqtt.pub.payloads import Payloads, payloads_of
+from tmqtt.pub.plan import PubOptions, check_topic, topic_templates
 from tmqtt.pub.schedule import Schedule
 from tmqtt.pub.templates import Template
 from tmqtt.pub.view import PubView, open_view
@@ -46,7 +37,7 @@ async def publish(options: PubOptions, connection: ConnectionOptions, terminal: 
     begun = False
     publisher: _Publisher | None = None
     with trio.CancelScope(deadline=end) as scope:
-        payloads = await _payloads(options)
+        payloads = await payloads_of(options)
         begun = True
         async with open_connection(
             connection,
@@ -175,19 +166,3 @@ class _Publisher:
         finally:
             if token is not None:
                 self._room.release_on_behalf_of(token)
-
-
-async def _payloads(options: PubOptions) -> Payloads:
-    source = options.source
-    if source.lines:
-        return Lines()
-    if source.size is not None:
-        return Random(source.size)
-    if source.file is not None:
-        return Same(await whole_file(source.file))
-    if source.whole_input:
-        return Same(await whole_input())
-    if source.empty:
-        return Same(b"")
-    template = payload_template(options)
-    return Same(os.fsencode(template.text(1))) if template.is_constant else Written(template)

@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn, cast
 
@@ -19,9 +18,9 @@ import anyio
 import trio_mqtt
 from tmqtt.connecting.opening import open_connection
 from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.messages.payload_file import read_payload
 from tmqtt.pub.plan import PubOptions, payload_template, topic_templates
 from tmqtt.terminal.escaping import escape
-from tmqtt.terminal.figures import LARGEST_PAYLOAD
 from tmqtt.terminal.sentences import STDERR, CommandError, encoded, tell
 
 
@@ -82,16 +81,7 @@ async def _publish(options: PubOptions, connection: ConnectionOptions) -> int:
 def _payload(options: PubOptions) -> bytes:
     source = options.source
     if source.file is not None:
-        try:
-            with Path(source.file).open("rb") as file:
-                data = file.read(LARGEST_PAYLOAD + 1)
-        except OSError as error:
-            raise CommandError(f"{source.file} cannot be read: {error.strerror}.") from None
-        if len(data) > LARGEST_PAYLOAD:
-            raise CommandError(
-                f"{source.file} is more than a message can hold ({LARGEST_PAYLOAD:,} bytes)."
-            )
-        return data
+        return read_payload(source.file)
     if source.size is not None:
         return os.urandom(source.size)
     return b"" if source.empty else os.fsencode(payload_template(options).text(1))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from abc import ABC, abstractmethod
 from collections import deque
 
-import trio
-
+from tmqtt.messages.payload_file import too_large
+from tmqtt.messages.payload_input import read_input, whole_file, whole_input
+from tmqtt.pub.plan import PubOptions, payload_template
 from tmqtt.pub.templates import Template
 from tmqtt.terminal.figures import LARGEST_PAYLOAD
-from tmqtt.terminal.sentences import CommandError
-
-_READ = 65_536
 
 
 class Payloads(ABC):
@@ -66,7 +63,7 @@ class Lines(Payloads):
 
     async def next(self, _number: int) -> bytes | None:
         while not self._lines and not self._ended:
-            data = await _read_input()
+            data = await read_input()
             first, *others = data.split(b"\n")
             self._add(first)
             for piece in others:
@@ -82,51 +79,25 @@ class Lines(Payloads):
         self._begun.append(piece)
         self._size += len(piece)
         if self._size > LARGEST_PAYLOAD:
-            raise _too_large("A line")
+            raise too_large("A line")
 
     def _end_line(self) -> None:
         self._lines.append(b"".join(self._begun))
         self._begun, self._size = [], 0
 
 
-async def whole_file(path: str) -> bytes:
-    """A file, or with `-` standard input, as it is."""
-    if path == "-":
-        return await whole_input()
-    try:
-        data = await trio.to_thread.run_sync(_read_file, path, abandon_on_cancel=True)
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
-    if len(data) > LARGEST_PAYLOAD:
-        raise _too_large(path)
-    return data
-
-
-def _read_file(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(LARGEST_PAYLOAD + 1)
-
-
-async def whole_input() -> bytes:
-    """All of standard input."""
-    parts: list[bytes] = []
-    size = 0
-    while data := await _read_input():
-        parts.append(data)
-        size += len(data)
-        if size > LARGEST_PAYLOAD:
-            raise _too_large("What comes in")
-    return b"".join(parts)
-
-
-async def _read_input() -> bytes:
-    try:
-        return await trio.to_thread.run_sync(
-            os.read, sys.stdin.fileno(), _READ, abandon_on_cancel=True
-        )
-    except OSError as error:
-        raise CommandError(f"Standard input cannot be read: {error.strerror}.") from None
-
-
-def _too_large(what: str) -> CommandError:
-    return CommandError(f"{what} is more than a message can hold ({LARGEST_PAYLOAD:,} bytes).")
+async def payloads_of(options: PubOptions) -> Payloads:
+    """The payloads that are asked for; what is read whole is read now. Raises CommandError."""
+    source = options.source
+    if source.lines:
+        return Lines()
+    if source.size is not None:
+        return Random(source.size)
+    if source.file is not None:
+        return Same(await whole_file(source.file))
+    if source.whole_input:
+        return Same(await whole_input())
+    if source.empty:
+        return Same(b"")
+    template = payload_template(options)
+    return Same(os.fsencode(template.text(1))) if template.is_constant else Written(template)

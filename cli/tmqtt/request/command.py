@@ -13,8 +13,8 @@ import trio
 import trio_mqtt
 from tmqtt.connecting.opening import open_connection, unanswered
 from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.messages.payload_input import whole_file
 from tmqtt.messages.printing import lines_for
-from tmqtt.pub.payloads import whole_file
 from tmqtt.terminal.running import TIMED_OUT, CommandError, Terminal
 
 _PERCENTILES = (50.0, 90.0, 99.0, 99.9)
