@@ -27,7 +27,7 @@ PUBLIC = """
     ScramCredentials Security ServerTls SharedStrategy Statistics Storage StoreError Subscribed
     Subscription SubscriptionRefused SubscriptionRequest TlsError TlsOptions TokenClaims
     TokenVerifier Unsubscribed WaysIn Will WillPublished open_broker open_client parse_listen
-    serve topic_filter_problem topic_name_problem
+    serve topic_filter_problem topic_matches_filter topic_name_problem
 """
 NAMES = PUBLIC.split()
 

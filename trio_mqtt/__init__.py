@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from trio_mqtt.protocol.properties import Properties as Properties
     from trio_mqtt.protocol.reason_codes import ReasonCode as ReasonCode
     from trio_mqtt.protocol.topics import topic_filter_problem as topic_filter_problem
+    from trio_mqtt.protocol.topics import topic_matches_filter as topic_matches_filter
     from trio_mqtt.protocol.topics import topic_name_problem as topic_name_problem
     from trio_mqtt.storage.memory import MemoryStorage as MemoryStorage
     from trio_mqtt.storage.records import Storage as Storage
@@ -190,6 +191,7 @@ _HOMES = {
     "Properties": "protocol.properties",
     "ReasonCode": "protocol.reason_codes",
     "topic_filter_problem": "protocol.topics",
+    "topic_matches_filter": "protocol.topics",
     "topic_name_problem": "protocol.topics",
     "MemoryStorage": "storage.memory",
     "Storage": "storage.records",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from trio_mqtt.protocol.topics import matches
+from trio_mqtt.protocol.topics import topic_matches_filter
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _fits(rule: NaiveRule, client_id: str, username: str | None, topic: str) -> 
                     return False
         pieces = topic_filter.replace("%c", "\0c").replace("%u", "\0u")
         topic_filter = pieces.replace("\0c", client_id).replace("\0u", username or "")
-    return bool(topic_filter) and matches(topic_filter, topic)
+    return bool(topic_filter) and topic_matches_filter(topic, topic_filter)
 
 
 def topics_of(levels: str, depth: int) -> Iterator[str]:
@@ -84,5 +84,5 @@ def topics_on(topic_filter: str, levels: list[str], more: int) -> Iterator[str]:
     for count in range(more + 1) if last == "#" else (0,):
         for chosen in product(*choices, *[levels] * count):
             topic = "/".join(chosen)
-            if topic and matches(topic_filter, topic):
+            if topic and topic_matches_filter(topic, topic_filter):
                 yield topic

@@ -15,7 +15,7 @@ from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel, Subscription
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.protocol.topics import matches
+from trio_mqtt.protocol.topics import topic_matches_filter
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ async def test_wildcards_match_what_the_standard_says(join: Join, broker: Broker
         await client.subscribe(Subscription(topic_filter, retain_handling=2))
         for topic in TOPICS:
             await broker.publish(topic, b"x")
-        expected = [topic for topic in TOPICS if matches(topic_filter, topic)]
+        expected = [topic for topic in TOPICS if topic_matches_filter(topic, topic_filter)]
         assert [m.topic for m in await client.messages()] == expected, topic_filter
         for topic in TOPICS:
             await broker.publish(topic, b"r", retain=True)

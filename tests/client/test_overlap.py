@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from trio_mqtt.client.session.subscriptions import overlap
-from trio_mqtt.protocol.topics import matches, topic_filter_problem
+from trio_mqtt.protocol.topics import topic_filter_problem, topic_matches_filter
 
 LEVELS = ["a", "b", "+", "#", ""]
 FILTERS = [
@@ -23,9 +23,9 @@ TOPICS = [
 
 @pytest.mark.parametrize("first", FILTERS)
 def test_filters_overlap_where_a_topic_matches_both(first: str) -> None:
-    mine = {topic for topic in TOPICS if topic and matches(first, topic)}
+    mine = {topic for topic in TOPICS if topic and topic_matches_filter(topic, first)}
     for second in FILTERS:
-        common = any(matches(second, topic) for topic in mine)
+        common = any(topic_matches_filter(topic, second) for topic in mine)
         if {first, second} == {"+", "/#"}:
             common = True  # in the empty topic, which is none: a harmless exception
         assert overlap(first, second) == common, second

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from trio_mqtt.protocol.topics import (
     has_wildcard,
-    matches,
     parse_shared,
     topic_filter_problem,
+    topic_matches_filter,
     topic_name_problem,
 )
 
@@ -154,7 +154,7 @@ ROWS = [tuple(line.split()) for line in TABLE.strip().split("\n")]
 def test_filters_match_as_the_standard_says(topic_filter: str, topic: str, answer: str) -> None:
     assert topic_filter_problem(topic_filter) is None
     assert topic_name_problem(topic) is None
-    assert matches(topic_filter, topic) is (answer == "yes")
+    assert topic_matches_filter(topic, topic_filter) is (answer == "yes")
 
 
 def reference(topic_filter: list[str], topic: list[str]) -> bool:
@@ -193,7 +193,7 @@ def test_matching_agrees_with_a_naive_reading(
     expected = reference(wanted, topic)
     if topic[0].startswith("$") and wanted[0] in ("+", "#"):
         expected = False
-    assert matches(topic_filter, "/".join(topic)) is expected
+    assert topic_matches_filter("/".join(topic), topic_filter) is expected
 
 
 def naive_filter_is_valid(text: str) -> bool:
@@ -232,5 +232,5 @@ def test_any_text_is_either_a_name_or_not(text: str) -> None:
 def test_very_many_levels_need_no_recursion(topic_filter: str, answer: bool) -> None:
     """CVE-2019-11779, CVE-2021-33176."""
     assert topic_filter_problem(topic_filter) is None
-    assert matches(topic_filter, "a" + "/" * 65_533 + "a") is answer
-    assert matches("#", "/" * 65_535)
+    assert topic_matches_filter("a" + "/" * 65_533 + "a", topic_filter) is answer
+    assert topic_matches_filter("/" * 65_535, "#")

@@ -64,8 +64,11 @@ def has_wildcard(topic_filter: str) -> bool:
     return "#" in topic_filter or "+" in topic_filter
 
 
-def matches(topic_filter: str, topic: str) -> bool:
-    """Whether a valid plain filter matches a valid topic name (MQTT 5.0 §4.7.1, §4.7.2)."""
+def topic_matches_filter(topic: str, topic_filter: str) -> bool:
+    """Whether a message to `topic` is one for `topic_filter` (MQTT 5.0 §4.7.1, §4.7.2).
+
+    Both are valid, and the filter is a plain one: of `$share/NAME/FILTER` give the FILTER.
+    """
     if topic_filter == topic:
         return True
     if topic[0] == "$" and topic_filter[0] in "+#":

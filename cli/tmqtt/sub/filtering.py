@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import trio_mqtt
-from trio_mqtt.protocol.topics import matches
 
 _REMEMBERED = 10_000  # topics
 
@@ -49,6 +48,6 @@ class Selection:
         if unwanted is None:
             if len(self._unwanted) >= _REMEMBERED:
                 self._unwanted.clear()
-            unwanted = any(matches(one, topic) for one in self._filter_out)
+            unwanted = any(trio_mqtt.topic_matches_filter(topic, one) for one in self._filter_out)
             self._unwanted[topic] = unwanted
         return unwanted

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from trio_mqtt.client.messages import Messages
 from trio_mqtt.protocol.packets import Publish, Subscription
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
-from trio_mqtt.protocol.topics import matches, parse_shared
+from trio_mqtt.protocol.topics import parse_shared, topic_matches_filter
 
 Targets = tuple[Messages, ...]
 
@@ -207,7 +207,9 @@ class Subscriptions:
         """The subscriptions whose filters match a topic."""
         found = self._by_topic.get(topic)
         if found is None:
-            found = _users(entry for entry in self.filters.values() if matches(entry.plain, topic))
+            found = _users(
+                entry for entry in self.filters.values() if topic_matches_filter(topic, entry.plain)
+            )
             if len(self._by_topic) >= MAX_REMEMBERED:
                 self._by_topic.clear()
             self._by_topic[topic] = found
@@ -219,7 +221,7 @@ class Subscriptions:
         for identifier in identifiers:
             entry, owner = self._owners.get(identifier, (None, None))
             # A session from before this program may use the same numbers for other filters.
-            if entry is None or not matches(entry.plain, topic):
+            if entry is None or not topic_matches_filter(topic, entry.plain):
                 continue
             known = True
             kept_as_published = any(one.retain_as_published for one in entry.users.values())
