@@ -11,17 +11,18 @@ import trio
 
 from trio_mqtt.errors import ListenError
 from trio_mqtt.transport.listeners.certificates import ServerCertificates, client_certificate
-from trio_mqtt.transport.listeners.coded_streams import TlsStream, WebSocketStream
 from trio_mqtt.transport.listeners.networks import Networks
 from trio_mqtt.transport.listeners.options import Listen, Origin
 from trio_mqtt.transport.listeners.proxy_protocol import BadProxyHeaderError, ProxyHeaderReader
 from trio_mqtt.transport.listeners.streams import ByteStream, RefusedAtDoor, SocketStream
+from trio_mqtt.transport.listeners.tls_stream import TlsStream
 from trio_mqtt.transport.listeners.websocket_handshake import (
     LOOPBACK_HOSTS,
     WebSocketDoor,
     is_host,
     raise_refusal,
 )
+from trio_mqtt.transport.listeners.websocket_stream import WebSocketStream
 from trio_mqtt.transport.urls import WEBSOCKET_PATH, Address, is_loopback
 
 _TLS_HANDSHAKE = 0x16  # the first byte of a TLS hello
