@@ -62,7 +62,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.server_connection import ServerConnection
 from trio_mqtt.protocol.states import State
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
-from trio_mqtt.transport.listeners.streams import RefusedAtDoor
+from trio_mqtt.transport.listeners.streams import HandshakeRefusedError
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.identity import Identity
@@ -174,11 +174,11 @@ class Connection:
                     # Handshakes of TLS and WebSocket, under the same deadline as CONNECT.
                     is_known = not self.stream.origin.is_behind_proxies
                     if is_known and not self.broker.count_address(self):
-                        raise RefusedAtDoor(TOO_MANY_CONNECTIONS)
+                        raise HandshakeRefusedError(TOO_MANY_CONNECTIONS)
                     self.stream = await self.stream.open()
                     self.writer.use(self.stream)
                     if not is_known and not self.broker.count_address(self):
-                        raise RefusedAtDoor(TOO_MANY_CONNECTIONS)
+                        raise HandshakeRefusedError(TOO_MANY_CONNECTIONS)
                     packets = await receive_first(self)
                     if packets and isinstance(packets[0], Connect):
                         self.said_more = len(packets) > 1
@@ -189,7 +189,7 @@ class Connection:
                             await self._read([*packets[1:], *more], session)
                 except RemoteProtocolError as error:
                     self.end(error.reason_code, str(error))
-                except RefusedAtDoor as error:
+                except HandshakeRefusedError as error:
                     self.lost(str(error))
                 except trio.BrokenResourceError:
                     self.lost("the connection was lost")

@@ -1,4 +1,4 @@
-"""TLS at the broker's doors: who gets in, with which certificate, and who costs only itself."""
+"""TLS at the broker's end: who gets in, with which certificate, and who costs only itself."""
 
 from __future__ import annotations
 

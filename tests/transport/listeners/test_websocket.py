@@ -1,4 +1,4 @@
-"""WebSocket at the broker's doors (MQTT 5.0 §6): a byte stream in binary frames."""
+"""WebSocket at the broker's end (MQTT 5.0 §6): a byte stream in binary frames."""
 
 from __future__ import annotations
 

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable
 from dataclasses import replace
 
 import trio
 
 from trio_mqtt.errors import ListenError
 from trio_mqtt.transport.listeners.certificates import ServerCertificates, client_certificate
+from trio_mqtt.transport.listeners.host_names import allowed_hosts
 from trio_mqtt.transport.listeners.networks import Networks
 from trio_mqtt.transport.listeners.options import Listen, Origin
 from trio_mqtt.transport.listeners.proxy_protocol import BadProxyHeaderError, ProxyHeaderReader
-from trio_mqtt.transport.listeners.streams import ByteStream, RefusedAtDoor, SocketStream
+from trio_mqtt.transport.listeners.streams import ByteStream, HandshakeRefusedError, SocketStream
 from trio_mqtt.transport.listeners.tls_stream import TlsStream
-from trio_mqtt.transport.listeners.websocket_handshake import (
-    LOOPBACK_HOSTS,
-    WebSocketDoor,
-    is_host,
-    raise_refusal,
-)
+from trio_mqtt.transport.listeners.websocket_handshake import WebSocketHandshake
 from trio_mqtt.transport.listeners.websocket_stream import WebSocketStream
-from trio_mqtt.transport.urls import WEBSOCKET_PATH, Address, is_loopback
+from trio_mqtt.transport.urls import WEBSOCKET_PATH, Address
 
 _TLS_HANDSHAKE = 0x16  # the first byte of a TLS hello
 _HTTP_GET = ord("G")
@@ -31,8 +27,8 @@ _LINGER = 1.0  # seconds that a refused peer gets to read why
 _PEEK = 256  # bytes that are looked at for a header
 
 
-class Doors:
-    """What the connections of one listener go through."""
+class Handshakes:
+    """What the connections of one listener go through before MQTT."""
 
     def __init__(self, listen: Listen, address: Address) -> None:
         """Raises ListenError for files that cannot be used."""
@@ -40,7 +36,7 @@ class Doors:
         self.scheme = scheme
         self.path = address.path if address.is_websocket else WEBSOCKET_PATH
         self.origins = None if listen.origins is None else frozenset(listen.origins)
-        self.hosts = _hosts(listen, address)
+        self.hosts = allowed_hosts(listen, address)
         self.forwarders = Networks(listen.trusted_proxies, address.url)
         self.proxies = Networks(listen.proxy_protocol, address.url)
         self.certificates: ServerCertificates | None = None
@@ -61,35 +57,35 @@ class Doors:
         stream = SocketStream(connected, origin)
         if self.scheme in ("mqtt", "unix") and not self.proxies:
             return stream
-        return _Doorway(stream, self)
+        return _HandshakingStream(stream, self)
 
 
-class _Doorway:
+class _HandshakingStream:
     """A connection that has not come as far as MQTT."""
 
-    def __init__(self, stream: SocketStream, doors: Doors) -> None:
+    def __init__(self, stream: SocketStream, handshakes: Handshakes) -> None:
         self._stream = stream
-        self._doors = doors
+        self._handshakes = handshakes
         self.origin = stream.origin
         self.peer = stream.peer
 
     async def open(self) -> ByteStream:
-        doors = self._doors
+        handshakes = self._handshakes
         try:
-            if doors.proxies and doors.proxies.has(self.peer):
+            if handshakes.proxies and handshakes.proxies.has(self.peer):
                 await self._read_proxy_header()
-            scheme = doors.scheme
+            scheme = handshakes.scheme
             if scheme == "any":
                 scheme = await self._guess()
             stream: SocketStream | TlsStream = self._stream
             if scheme in ("mqtts", "wss"):
                 secured = stream = await self._shake_hands()
-                if doors.scheme == "any":
+                if handshakes.scheme == "any":
                     scheme = await _guess_within(secured)
             if scheme in ("ws", "wss"):
                 return await self._upgrade(stream)
         except trio.BrokenResourceError as error:
-            raise RefusedAtDoor("the connection was lost before CONNECT") from error
+            raise HandshakeRefusedError("the connection was lost before CONNECT") from error
         return stream
 
     async def _read_proxy_header(self) -> None:
@@ -101,9 +97,9 @@ class _Doorway:
                 if header is not None:
                     break
         except BadProxyHeaderError as error:
-            raise RefusedAtDoor(f"no header of the PROXY protocol: {error}") from error
+            raise HandshakeRefusedError(f"no header of the PROXY protocol: {error}") from error
         except OSError as error:
-            raise RefusedAtDoor("the connection was lost before CONNECT") from error
+            raise HandshakeRefusedError("the connection was lost before CONNECT") from error
         if header.client is not None:
             self._set(replace(self.origin, peer=header.client))
 
@@ -116,22 +112,22 @@ class _Doorway:
             except BlockingIOError:
                 continue
             except OSError as error:
-                raise RefusedAtDoor("the connection was lost before CONNECT") from error
+                raise HandshakeRefusedError("the connection was lost before CONNECT") from error
             if not seen:
-                raise RefusedAtDoor("it closed the connection before CONNECT")
+                raise HandshakeRefusedError("it closed the connection before CONNECT")
             return seen
 
     async def _guess(self) -> str:
         """What is spoken on a port for all, by the first byte; MQTT begins with CONNECT."""
         first = (await self._peek(1))[0]
-        if first == _TLS_HANDSHAKE and self._doors.certificates is not None:
+        if first == _TLS_HANDSHAKE and self._handshakes.certificates is not None:
             return "mqtts"
         return "ws" if first == _HTTP_GET else "mqtt"
 
     async def _shake_hands(self) -> TlsStream:
-        certificates = self._doors.certificates
+        certificates = self._handshakes.certificates
         if certificates is None:
-            raise RefusedAtDoor("TLS without a certificate")
+            raise HandshakeRefusedError("TLS without a certificate")
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = certificates.context.wrap_bio(incoming, outgoing, server_side=True)
         while True:
@@ -145,28 +141,30 @@ class _Doorway:
                     await self._stream.send_all(outgoing.read())
             except ssl.SSLError as error:
                 await self._say_last(self._stream, outgoing.read())
-                raise RefusedAtDoor(_handshake_failure(error)) from error
+                raise HandshakeRefusedError(_handshake_failure(error)) from error
         if outgoing.pending:
             await self._stream.send_all(outgoing.read())
         self._set(replace(self.origin, certificate=client_certificate(tls), is_encrypted=True))
         return TlsStream(self._stream, tls, incoming, outgoing, self.origin)
 
     async def _upgrade(self, stream: SocketStream | TlsStream) -> WebSocketStream:
-        doors = self._doors
-        door = WebSocketDoor(doors.path, doors.origins, doors.forwarders, self.peer, doors.hosts)
-        while not door.accepted:
-            answer = door.feed(await self._receive(stream))
-            if door.refusal is not None:
+        handshakes = self._handshakes
+        handshake = WebSocketHandshake(
+            handshakes.path, handshakes.origins, handshakes.forwarders, self.peer, handshakes.hosts
+        )
+        while not handshake.accepted:
+            answer = handshake.feed(await self._receive(stream))
+            if handshake.refusal is not None:
                 await self._say_last(stream, answer)
-                raise_refusal(door)
+                raise HandshakeRefusedError(f"no WebSocket: {handshake.refusal}")
             if answer:
                 await stream.send_all(answer)
-        if door.peer != self.peer:
-            self._set(replace(self.origin, peer=door.peer))
+        if handshake.peer != self.peer:
+            self._set(replace(self.origin, peer=handshake.peer))
             stream.origin, stream.peer = self.origin, self.peer
         websocket = WebSocketStream(stream)
-        if door.rest:
-            websocket.unread(door.rest)
+        if handshake.rest:
+            websocket.unread(handshake.rest)
         return websocket
 
     async def _receive(self, stream: SocketStream | TlsStream) -> bytes:
@@ -176,7 +174,7 @@ class _Doorway:
             if data:
                 return data
             if data is not None:
-                raise RefusedAtDoor("it closed the connection before CONNECT")
+                raise HandshakeRefusedError("it closed the connection before CONNECT")
 
     async def _say_last(self, stream: SocketStream | TlsStream, data: bytes) -> None:
         """Say why a peer is refused, and let it read that: closing at once may take it away."""
@@ -199,7 +197,7 @@ class _Doorway:
         self.origin = self._stream.origin = origin
         self.peer = self._stream.peer = origin.peer
 
-    # Nothing of this happens before the door is open.
+    # Nothing of this happens before the handshakes are done.
 
     def readable(self) -> Awaitable[None]:
         return self._stream.readable()
@@ -217,26 +215,6 @@ class _Doorway:
         await self._stream.aclose()
 
 
-def _hosts(listen: Listen, address: Address) -> Collection[str] | None:
-    """By what names WebSocket clients may call the broker; None: by any. Raises ListenError.
-
-    A broker that only this machine reaches often asks nobody who they are. What keeps web pages out
-    is that they come from elsewhere, and that must not hang on a name which anybody can choose.
-    """
-    if listen.hosts is not None:
-        for host in listen.hosts:
-            if not is_host(host):
-                raise ListenError(
-                    f"The host {host!r} of {address.url} is none that clients could call it by:"
-                    " write mqtt.example.org, *.example.org, an address or a network, without a"
-                    " port."
-                )
-        return None if "*" in listen.hosts else frozenset(listen.hosts)
-    if listen.origins is None and is_loopback(address.host):
-        return LOOPBACK_HOSTS
-    return None  # pages are held to a list of origins, or come from where clients do
-
-
 async def _guess_within(stream: TlsStream) -> str:
     while True:
         await stream.readable()
@@ -244,7 +222,7 @@ async def _guess_within(stream: TlsStream) -> str:
         if data is None:
             continue
         if not data:
-            raise RefusedAtDoor("it closed the connection before CONNECT")
+            raise HandshakeRefusedError("it closed the connection before CONNECT")
         stream.unread(data)
         return "wss" if data[0] == _HTTP_GET else "mqtts"
 

@@ -13,7 +13,7 @@ from typing import Any
 import trio
 
 from trio_mqtt.errors import ListenError
-from trio_mqtt.transport.listeners.handshakes import Doors
+from trio_mqtt.transport.listeners.handshakes import Handshakes
 from trio_mqtt.transport.listeners.options import Listen, Origin
 from trio_mqtt.transport.listeners.streams import ByteStream
 from trio_mqtt.transport.listeners.unix_sockets import UnixSocket, open_unix_socket, process_of
@@ -37,12 +37,12 @@ class Listener:
     def __init__(
         self,
         listen: Listen,
-        doors: Doors,
+        handshakes: Handshakes,
         sockets: list[socket.socket],
         file: UnixSocket | None = None,
     ) -> None:
         self.listen = listen
-        self._doors = doors
+        self._handshakes = handshakes
         self._sockets = sockets
         self._file = file
 
@@ -59,7 +59,7 @@ class Listener:
 
     async def prepare_reload(self) -> Callable[[], None]:
         """Read the certificates again; what is returned puts them in force. Raises ListenError."""
-        certificates = self._doors.certificates
+        certificates = self._handshakes.certificates
         if certificates is None:
             return lambda: None
         return await trio.to_thread.run_sync(certificates.prepare)
@@ -113,7 +113,9 @@ class Listener:
 
     def _stream(self, connected: socket.socket, peer: object) -> ByteStream:
         try:
-            return self._doors.receive(connected, Origin(self.listen, peer_of(connected, peer)))
+            return self._handshakes.receive(
+                connected, Origin(self.listen, peer_of(connected, peer))
+            )
         except OSError:
             connected.close()
             raise
@@ -126,12 +128,12 @@ async def open_listener(listen: Listen) -> Listener:
     """
     listen = named_by_socket(listen)
     address = parse_url(listen.url, listening=True)
-    doors = Doors(listen, address)
+    handshakes = Handshakes(listen, address)
     if listen.socket is not None:
-        return _inherited(listen, address, doors, listen.socket)
+        return _inherited(listen, address, handshakes, listen.socket)
     if address.scheme == "unix":
         file = await open_unix_socket(address.path, listen.mode, listen.group)
-        return Listener(replace(listen, url=address.url), doors, [file.socket], file)
+        return Listener(replace(listen, url=address.url), handshakes, [file.socket], file)
     try:
         found = await trio.socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -153,15 +155,15 @@ async def open_listener(listen: Listen) -> Listener:
             raise ListenError(_sentence(address, error)) from error
         break
     port = sockets[0].getsockname()[1]
-    return Listener(replace(listen, url=replace(address, port=port).url), doors, sockets)
+    return Listener(replace(listen, url=replace(address, port=port).url), handshakes, sockets)
 
 
 def _inherited(
-    listen: Listen, address: Address, doors: Doors, listening: socket.socket
+    listen: Listen, address: Address, handshakes: Handshakes, listening: socket.socket
 ) -> Listener:
     """Take over a socket that somebody else has opened."""
     listening.setblocking(False)
-    return Listener(replace(listen, url=address.url), doors, [listening])
+    return Listener(replace(listen, url=address.url), handshakes, [listening])
 
 
 def named_by_socket(listen: Listen) -> Listen:

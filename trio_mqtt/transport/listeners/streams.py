@@ -23,8 +23,11 @@ _view = memoryview(_buffer)
 _wait_readable = trio.lowlevel.wait_readable
 
 
-class RefusedAtDoor(Exception):  # noqa: N818  # the broker's own, told to nobody as an error
-    """A peer has not come as far as MQTT; the text says why not."""
+class HandshakeRefusedError(Exception):
+    """A peer has not come as far as MQTT; the text says why not.
+
+    It is told to the broker's log, never raised to a program: therefore no `MqttError`.
+    """
 
 
 class ByteStream(Protocol):
@@ -40,8 +43,8 @@ class ByteStream(Protocol):
     async def open(self) -> ByteStream:
         """Do what comes before MQTT, such as a handshake; return the stream to go on with.
 
-        Until then, nothing else may be done with the stream but to close it. Raises RefusedAtDoor
-        where the peer does not do its part. The caller sets the time limit.
+        Until then, nothing else may be done with the stream but to close it. Raises
+        HandshakeRefusedError where the peer does not do its part. The caller sets the time limit.
         """
 
     def readable(self) -> Awaitable[None]:

@@ -5,8 +5,6 @@ RFC 6455 §4.2, MQTT 5.0 §6.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -16,19 +14,17 @@ from wsproto.handshake import H11Handshake
 from wsproto.utilities import RemoteProtocolError
 
 from trio_mqtt.errors import without_frames
+from trio_mqtt.transport.listeners.host_names import ANY, is_among
 from trio_mqtt.transport.listeners.networks import Networks
-from trio_mqtt.transport.listeners.streams import RefusedAtDoor
 
 # `mqttv3.1` is what clients of MQTT 3.1 ask for.
 _SUBPROTOCOLS = ("mqtt", "mqttv3.1")
 # Bytes until the request must be complete: one with large cookies has room.
 _REQUEST_LIMIT = 16 * 1024
 _NOT_FOUND, _FORBIDDEN, _BAD_REQUEST, _TOO_LARGE = 404, 403, 400, 431
-_ANY = "*"
-_NAME = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*")
 
 
-class WebSocketDoor:
+class WebSocketHandshake:
     """One handshake, without I/O: feed it what comes and send what it says."""
 
     def __init__(
@@ -111,7 +107,7 @@ class WebSocketDoor:
 
     def _allows(self, origin: str, host: str) -> bool:
         if self._origins is not None:
-            return _ANY in self._origins or origin.lower() in map(str.lower, self._origins)
+            return ANY in self._origins or origin.lower() in map(str.lower, self._origins)
         try:
             return urlsplit(origin).hostname == urlsplit(f"//{host}").hostname is not None
         except ValueError:
@@ -136,49 +132,3 @@ class WebSocketDoor:
                 has_body=True,
             )
         ) + fresh.send(RejectData(data=body, body_finished=True))
-
-
-# By what a client of this machine calls it. Any other name may lead a page that it belongs to here,
-# with this machine's address put behind the name once the page is loaded (DNS rebinding).
-LOOPBACK_HOSTS = ("localhost", "*.localhost", "127.0.0.0/8", "::1")
-
-
-def is_among(host: str, allowed: Collection[str]) -> bool:
-    """Whether a Host header names one of the hosts: names, *.NAME, addresses and networks."""
-    try:
-        name = urlsplit(f"//{host}").hostname
-    except ValueError:
-        return False
-    if name is None:
-        return False
-    name = name.removesuffix(".")
-    for one in map(str.lower, allowed):
-        if one == name or (one.startswith("*.") and name.endswith(one[1:])):
-            return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in network for network in map(_network, allowed) if network is not None)
-
-
-def is_host(text: str) -> bool:
-    """Whether a text is what `is_among` takes for a host."""
-    if text == _ANY or _network(text) is not None:
-        return True
-    return _NAME.fullmatch(text) is not None
-
-
-def _network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(name.strip("[]"), strict=False)
-    except ValueError:
-        return None
-
-
-def raise_refusal(door: WebSocketDoor) -> None:
-    """Raise RefusedAtDoor if the handshake ended so."""
-    if door.refusal is not None:
-        raise RefusedAtDoor(f"no WebSocket: {door.refusal}")
