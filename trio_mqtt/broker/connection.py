@@ -342,8 +342,8 @@ class Connection:
         """Start the task of a subscription; while the session is being resumed, it waits."""
         if self._resumed and self._nursery is not None and not subscription.is_served:
             subscription.is_served = True
-            if subscription.group is not None and not subscription.resting:
-                subscription.group.add(subscription)  # it may have been away
+            if subscription.shared_filter and not subscription.resting:
+                self.broker.router.is_back(subscription)
             self._nursery.start_soon(subscription.deliver, self)
 
     @property

@@ -297,6 +297,7 @@ class Sessions:
         size = session.queued_bytes + sum(size_of(message) for _, message, _, _ in sent)
         if not count:
             return
+        router = self._broker.router
         willing: dict[SharedGroup, bool] = {}
 
         def takes_over(group: SharedGroup) -> bool:
@@ -305,7 +306,7 @@ class Sessions:
             return willing[group]
 
         for packet_id, message, shared_filter, at in sent:
-            group = self._broker.router.group(shared_filter)
+            group = router.group(shared_filter)
             if group is not None and takes_over(group):
                 session.sender.give_up(packet_id)
                 # Without its frame: who published it, and in which version, is not known any more.
@@ -318,7 +319,9 @@ class Sessions:
                 )
                 group.deliver(Batch([again], received_at=at))
         for subscription in session.subscriptions.values():
-            group = subscription.group
+            if not subscription.shared_filter:
+                continue
+            group = router.group(subscription.shared_filter)
             if group is not None and takes_over(group):
                 for _, batch in subscription.withdraw():
                     group.deliver(batch)
@@ -406,10 +409,9 @@ class Sessions:
             if permissions is not None:
                 permissions.tell_refused("subscribe", subscription.topic_filter)
             router.remove(subscription)
-            group = subscription.group
             for _, batch in subscription.withdraw():
-                if group is not None:
-                    group.deliver(batch)
+                if subscription.shared_filter:
+                    router.share(subscription.shared_filter, batch)
                 else:
                     self._broker.statistics.deliveries_refused += batch.count
 
@@ -431,8 +433,8 @@ class Sessions:
         router = self._broker.router
         router.remove(subscription)
         for _, batch in subscription.close():
-            if subscription.group is not None:
-                subscription.group.deliver(batch)
+            if subscription.shared_filter:
+                router.share(subscription.shared_filter, batch)
             elif not batch.retained:
                 router.pass_on(batch, session)
         return True

@@ -19,6 +19,7 @@ from trio_mqtt.broker.events.kinds import (
     MessagesDropped,
 )
 from trio_mqtt.broker.routing.batch import JOIN, MESSAGE, Batch, size_of
+from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.broker.turns import Turn
 from trio_mqtt.protocol import packets
 from trio_mqtt.protocol.topics import parse_shared
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.retained_search import RetainedSearch
-    from trio_mqtt.broker.routing.shared import SharedGroup
     from trio_mqtt.broker.session import Session
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol.packets import Publish
@@ -39,40 +39,12 @@ if TYPE_CHECKING:
 _serials = itertools.count()
 
 
-class Target:
-    """How messages of a topic reach a session: through which subscription, and as what.
-
-    A subscription has one for the topics that only it matches. Where several of a session match,
-    one carries the message at the highest QoS granted, with the identifiers of all (§3.3.4).
-    """
-
-    __slots__ = ("identifiers", "no_local", "origin", "qos", "retain_as_published",
-                 "subscription")  # fmt: skip
-
-    def __init__(
-        self,
-        subscription: Subscription,
-        qos: int,
-        retain_as_published: bool,
-        identifiers: tuple[int, ...],
-        no_local: bool,
-        shared_filter: str = "",
-    ) -> None:
-        self.subscription = subscription
-        self.qos = qos
-        self.retain_as_published = retain_as_published
-        self.identifiers = identifiers
-        self.no_local = no_local
-        # What is remembered of a message in flight: its identifiers, and who shares it.
-        self.origin = identifiers, shared_filter
-
-
 class Subscription:
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
     __slots__ = ("_at", "_current", "_decided", "_event_streams", "_found", "_idle", "_incoming",
                  "_large", "_limits", "_outgoing", "_search", "_statistics", "_waiting", "closed",
-                 "group", "is_served", "resting", "serial", "session", "shared_filter", "target",
+                 "is_served", "resting", "serial", "session", "shared_filter", "target",
                  "topic_filter")  # fmt: skip
 
     def __init__(
@@ -89,7 +61,6 @@ class Subscription:
         self.closed = False
         # `$share/NAME/FILTER`; empty if it is not shared.
         self.shared_filter = topic_filter if parse_shared(topic_filter) else ""
-        self.group: SharedGroup | None = None  # the router's to set, where it is shared
         self._limits = limits
         # Bytes up to which a message may go without a look at what is in flight: as many of that
         # size as may be are half of what may be.

@@ -8,7 +8,7 @@ changes, and at QoS 1 and 2 everything but the packet identifier is shared.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from trio_mqtt.protocol.encoding import publish_parts
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -16,8 +16,7 @@ from trio_mqtt.protocol.packets import Publish, PublishRun
 from trio_mqtt.protocol.properties import Carrier, Properties, encode_properties
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.session import Session
-    from trio_mqtt.broker.subscription import Target
+    from trio_mqtt.broker.permissions import Permissions
 
 # A message ready to be sent: a whole packet of QoS 0, or what stands before and after the packet
 # identifier. None is a message that expired or is too large for this client.
@@ -39,6 +38,34 @@ KEPT_ENCODINGS = 8
 JOIN = 256 * 1024  # bytes of several batches that are written together
 
 
+class Author(Protocol):
+    """The session that published messages, as far as these know of it."""
+
+    @property
+    def client_id(self) -> str:
+        """Its client's identifier."""
+
+    @property
+    def permissions(self) -> Permissions | None:
+        """What its client may do; None if nothing is forbidden."""
+
+
+class Form(Protocol):
+    """As what messages are sent to a subscription."""
+
+    @property
+    def qos(self) -> int:
+        """The QoS at most."""
+
+    @property
+    def retain_as_published(self) -> bool:
+        """Whether they keep their RETAIN flag (§3.8.3.1)."""
+
+    @property
+    def identifiers(self) -> tuple[int, ...]:
+        """The subscription identifiers that go with each."""
+
+
 class Batch:
     """Messages that arrived together, in order: a sequence of them, or a run as it came in.
 
@@ -56,7 +83,7 @@ class Batch:
         self,
         messages: Sequence[Publish] | PublishRun,
         *,
-        sender: Session | None = None,
+        sender: Author | None = None,
         is_v5: bool = True,
         received_at: float = 0.0,
         retained: bool = False,
@@ -124,7 +151,7 @@ class Batch:
             retained=self.retained,
         )
 
-    def encoded(self, target: Target, is_v5: bool, maximum: int | None, now: float) -> Encodings:
+    def encoded(self, form: Form, is_v5: bool, maximum: int | None, now: float) -> Encodings:
         """The messages for a subscription, shared with all that ask for the same.
 
         A run that may go on as it is comes joined only, without the list of its messages; not so
@@ -134,13 +161,13 @@ class Batch:
         if (
             run is not None
             and is_v5 is self.is_v5
-            and not target.identifiers
+            and not form.identifiers
             and (maximum is None or len(run.frames) <= maximum)
         ):
             return _NO_ENTRIES, run.frames
         elapsed = int(now - self.received_at) if self.expires else 0
-        qos, retain_as_published = target.qos, target.retain_as_published
-        identifiers = target.identifiers
+        qos, retain_as_published = form.qos, form.retain_as_published
+        identifiers = form.identifiers
         key = (is_v5, qos, retain_as_published, identifiers, elapsed)
         found = self._encodings.get(key)
         if found is None:

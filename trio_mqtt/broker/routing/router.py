@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.options import SharedStrategy
-from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.batch import Author, Batch
 from trio_mqtt.broker.routing.shared import SharedGroup
-from trio_mqtt.broker.subscription import Subscription, Target
+from trio_mqtt.broker.routing.target import Recipient, Target
 from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.protocol.topics import has_wildcard, parse_shared
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.session import Session
+    from trio_mqtt.broker.routing.target import Receiver
 
 REMEMBERED = 32 * 1024 * 1024  # bytes of matches; when there are more, all are forgotten at once
 _ENTRY = 100  # bytes of one that is remembered, beside its topic
@@ -67,7 +67,7 @@ class _Node:
 
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
-        self.subscriptions: dict[Subscription, None] = {}
+        self.subscriptions: dict[Recipient, None] = {}
         self.groups: dict[str, SharedGroup] = {}
 
 
@@ -87,7 +87,7 @@ class Router:
         self._remembered_at_most = REMEMBERED
         self._matches: dict[tuple[object, ...], Match] = {}
 
-    def add(self, subscription: Subscription) -> None:
+    def add(self, subscription: Recipient) -> None:
         """From now on messages reach `subscription`. Adding it again takes its new options."""
         shared = parse_shared(subscription.topic_filter)
         plain = shared[1] if shared else subscription.topic_filter
@@ -102,12 +102,11 @@ class Router:
             if group is None:
                 group = node.groups[shared[0]] = SharedGroup(self._shared_strategy)
             group.add(subscription)
-            subscription.group = group
         else:
             node.subscriptions[subscription] = None
         self._forget(plain)
 
-    def remove(self, subscription: Subscription) -> None:
+    def remove(self, subscription: Recipient) -> None:
         """No message reaches `subscription` from now on."""
         shared = parse_shared(subscription.topic_filter)
         plain = shared[1] if shared else subscription.topic_filter
@@ -146,6 +145,18 @@ class Router:
         for level in shared[1].split("/") if shared else ():
             node = None if node is None else node.children.get(level)
         return None if node is None or shared is None else node.groups.get(shared[0])
+
+    def share(self, shared_filter: str, batch: Batch) -> None:
+        """Hand messages to those who share `$share/NAME/FILTER` now, if anybody does."""
+        group = self.group(shared_filter)
+        if group is not None:
+            group.deliver(batch)
+
+    def is_back(self, subscription: Recipient) -> None:
+        """The client of a shared subscription, which may have been away, is connected again."""
+        group = self.group(subscription.topic_filter)
+        if group is not None:
+            group.add(subscription)
 
     def _forget(self, plain_filter: str) -> None:
         """A change of subscriptions to this filter: forget the matches that it may concern."""
@@ -190,7 +201,7 @@ class Router:
         return topic[0] == "$" or topic.count("/") >= self._maximum_levels
 
     def _find(self, topic: str) -> Match:
-        by_session: dict[Session, list[Target]] = {}
+        by_session: dict[Receiver, list[Target]] = {}
         groups: list[SharedGroup] = []
         for node in self._nodes(topic):
             for subscription in node.subscriptions:
@@ -270,11 +281,11 @@ class Router:
         for group in match.groups:
             group.deliver(batch)
 
-    def _target_of_sender(self, topic: str, sender: Session) -> Target | None:
+    def _target_of_sender(self, topic: str, sender: Author) -> Target | None:
         """How a message reaches its own sender, who has some no local (§3.8.3.1)."""
         return self._target(topic, sender, local=True)
 
-    def _target(self, topic: str, session: Session, *, local: bool) -> Target | None:
+    def _target(self, topic: str, session: Author, *, local: bool) -> Target | None:
         found = [
             subscription.target
             for node in self._nodes(topic)
@@ -283,7 +294,7 @@ class Router:
         ]
         return _carrier(found) if found else None
 
-    def pass_on(self, batch: Batch, session: Session) -> None:
+    def pass_on(self, batch: Batch, session: Author) -> None:
         """Hand messages to `session` alone: they waited in a subscription that has ended."""
         local = batch.sender is session
         for message in batch.messages:

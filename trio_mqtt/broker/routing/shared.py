@@ -11,7 +11,7 @@ from trio_mqtt.broker.options import SharedStrategy
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.routing.batch import Batch
-    from trio_mqtt.broker.subscription import Subscription
+    from trio_mqtt.broker.routing.target import Recipient
     from trio_mqtt.protocol.packets import Publish
 
 
@@ -21,16 +21,16 @@ class _Ring:
     __slots__ = ("_places", "_turn", "members")
 
     def __init__(self) -> None:
-        self.members: list[Subscription] = []
-        self._places: dict[Subscription, int] = {}
+        self.members: list[Recipient] = []
+        self._places: dict[Recipient, int] = {}
         self._turn = 0
 
-    def add(self, member: Subscription) -> None:
+    def add(self, member: Recipient) -> None:
         if member not in self._places:
             self._places[member] = len(self.members)
             self.members.append(member)
 
-    def discard(self, member: Subscription) -> None:
+    def discard(self, member: Recipient) -> None:
         place = self._places.pop(member, None)
         if place is None:
             return
@@ -41,7 +41,7 @@ class _Ring:
             if place == self._turn - 1:
                 self._turn = place  # who took its place has not had its turn
 
-    def next(self) -> Subscription:
+    def next(self) -> Recipient:
         turn = self._turn % len(self.members)
         self._turn = turn + 1
         return self.members[turn]
@@ -62,12 +62,12 @@ class SharedGroup:
         self._strategy = strategy
         self._present = _Ring()
         self._away = _Ring()
-        self._favourite: Subscription | None = None  # of the sticky strategy
+        self._favourite: Recipient | None = None  # of the sticky strategy
 
     def __bool__(self) -> bool:
         return bool(self._present.members or self._away.members)
 
-    def add(self, member: Subscription) -> None:
+    def add(self, member: Recipient) -> None:
         """From now on `member` may get messages; also called when its client has come back."""
         if member.session.connection is None:
             self._away.add(member)
@@ -75,7 +75,7 @@ class SharedGroup:
             self._away.discard(member)
             self._present.add(member)
 
-    def discard(self, member: Subscription) -> None:
+    def discard(self, member: Recipient) -> None:
         """`member` gets no more messages."""
         self._present.discard(member)
         self._away.discard(member)
@@ -108,11 +108,11 @@ class SharedGroup:
         for member, share in self._shares(batch):
             member.offer(member.target, batch.part(share))
 
-    def _gone(self, member: Subscription) -> None:
+    def _gone(self, member: Recipient) -> None:
         self._present.discard(member)
         self._away.add(member)
 
-    def _one(self, batch: Batch) -> Subscription:
+    def _one(self, batch: Batch) -> Recipient:
         """The member for a whole batch."""
         ring = self._present
         while ring.members:
@@ -122,7 +122,7 @@ class SharedGroup:
             self._gone(member)
         return self._pick(self._away, batch)
 
-    def _pick(self, ring: _Ring, batch: Batch) -> Subscription:
+    def _pick(self, ring: _Ring, batch: Batch) -> Recipient:
         strategy = self._strategy
         if strategy is SharedStrategy.ROUND_ROBIN:
             return ring.next()
@@ -136,7 +136,7 @@ class SharedGroup:
             self._favourite = favourite = ring.next()
         return favourite
 
-    def _shares(self, batch: Batch) -> Iterator[tuple[Subscription, Sequence[Publish]]]:
+    def _shares(self, batch: Batch) -> Iterator[tuple[Recipient, Sequence[Publish]]]:
         """The members for the messages of a batch, each with its share in order."""
         messages = batch.messages
         count = len(messages)
@@ -153,7 +153,7 @@ class SharedGroup:
         ring = self._present if self._present.members else self._away
         loads = [(_load(member), place) for place, member in enumerate(ring.members)]
         heapq.heapify(loads)
-        shares: dict[Subscription, list[Publish]] = {}
+        shares: dict[Recipient, list[Publish]] = {}
         for message in messages:
             load, place = loads[0]
             heapq.heapreplace(loads, (load + 1, place))
@@ -161,6 +161,6 @@ class SharedGroup:
         yield from shares.items()
 
 
-def _load(member: Subscription) -> int:
+def _load(member: Recipient) -> int:
     session = member.session
     return session.queued_messages + len(session.sender)

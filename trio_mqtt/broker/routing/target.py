@@ -1,0 +1,78 @@
+"""How messages reach a session: what routing asks of subscriptions, and a subscription's target."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import Protocol
+
+from trio_mqtt.broker.routing.batch import Author, Batch
+
+
+class Receiver(Author, Protocol):
+    """A session, as far as routing knows of it."""
+
+    @property
+    def connection(self) -> object | None:
+        """Where what reaches it leaves; None while its client is away."""
+
+    @property
+    def queued_messages(self) -> int:
+        """How many messages wait for it."""
+
+    @property
+    def sender(self) -> Sized:
+        """What was sent and is not acknowledged yet."""
+
+
+class Recipient(Protocol):
+    """A subscription, as far as routing knows of it."""
+
+    @property
+    def session(self) -> Receiver:
+        """Whose it is."""
+
+    @property
+    def topic_filter(self) -> str:
+        """Which messages it gets; it begins with `$share/` where it shares them."""
+
+    @property
+    def target(self) -> Target:
+        """How messages that only it matches reach the session."""
+
+    @property
+    def serial(self) -> int:
+        """Tells which of two subscriptions is the older one."""
+
+    def offer(self, target: Target, batch: Batch) -> None:
+        """Take a batch, to send it to the client now or later."""
+
+    def has_room_for(self, count: int, size: int) -> bool:
+        """Whether so many messages of so many bytes, of any QoS, can wait for the session too."""
+
+
+class Target:
+    """How messages of a topic reach a session: through which subscription, and as what.
+
+    A subscription has one for the topics that only it matches. Where several of a session match,
+    one carries the message at the highest QoS granted, with the identifiers of all (§3.3.4).
+    """
+
+    __slots__ = ("identifiers", "no_local", "origin", "qos", "retain_as_published",
+                 "subscription")  # fmt: skip
+
+    def __init__(
+        self,
+        subscription: Recipient,
+        qos: int,
+        retain_as_published: bool,
+        identifiers: tuple[int, ...],
+        no_local: bool,
+        shared_filter: str = "",
+    ) -> None:
+        self.subscription = subscription
+        self.qos = qos
+        self.retain_as_published = retain_as_published
+        self.identifiers = identifiers
+        self.no_local = no_local
+        # What is remembered of a message in flight: its identifiers, and who shares it.
+        self.origin = identifiers, shared_filter
