@@ -9,7 +9,7 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from trio_mqtt.broker.broker import ALONE, Broker
 from trio_mqtt.broker.routing.batch import Batch
-from trio_mqtt.broker.subscription import Subscription
+from trio_mqtt.broker.sessions.subscription import Subscription
 from trio_mqtt.protocol.packets import PubAck, Publish
 
 

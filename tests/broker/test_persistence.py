@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.broker.raw import V5, V311, Raw
-from trio_mqtt.broker.session import NEVER
+from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.storage.memory import MemoryStorage

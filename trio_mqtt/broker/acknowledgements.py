@@ -10,7 +10,7 @@ from trio_mqtt.protocol.packets import PubAck, Publish, PubRec
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Connection
-    from trio_mqtt.broker.session import Session
+    from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.protocol.reason_codes import ReasonCode
 
 # A reason code that says more than success, with words for failures.

@@ -38,8 +38,8 @@ from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.broker.routing.retained_search import RetainedSearch
 from trio_mqtt.broker.routing.router import Router
-from trio_mqtt.broker.session import Session
-from trio_mqtt.broker.sessions import Sessions, redirection
+from trio_mqtt.broker.sessions.registry import Sessions, redirection
+from trio_mqtt.broker.sessions.session import Session
 from trio_mqtt.broker.sources import source_of
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.broker.system_topics import ROOT, SystemTopics

@@ -12,7 +12,6 @@ import trio
 
 from trio_mqtt.broker.access.identity import seconds_left
 from trio_mqtt.broker.acknowledgements import Acknowledgements
-from trio_mqtt.broker.aliases import TopicAliases
 from trio_mqtt.broker.auth_exchange import Authentication
 from trio_mqtt.broker.events.kinds import (
     ClientConnected,
@@ -30,13 +29,14 @@ from trio_mqtt.broker.handshake import (
     within_limit,
 )
 from trio_mqtt.broker.offers import RefusedPublish, offer_check
-from trio_mqtt.broker.outgoing import Writer
 from trio_mqtt.broker.redelivery import send_again
 from trio_mqtt.broker.requests import Requests
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.routing.retained_search import SEARCHES_AT_ONCE
-from trio_mqtt.broker.session import Session
-from trio_mqtt.broker.subscription import Subscription
+from trio_mqtt.broker.sessions.aliases import TopicAliases
+from trio_mqtt.broker.sessions.outlet import Writer
+from trio_mqtt.broker.sessions.session import Session
+from trio_mqtt.broker.sessions.subscription import Subscription
 from trio_mqtt.broker.turns import PACKETS_AT_ONCE, STEPS_AT_ONCE, Turn
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.encoding import encode

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.refusals import RefusedAction
     from trio_mqtt.broker.connection import Connection
     from trio_mqtt.broker.routing.batch import Batch
-    from trio_mqtt.broker.session import Session
+    from trio_mqtt.broker.sessions.session import Session
 
 logger = logging.getLogger("trio_mqtt.broker")
 

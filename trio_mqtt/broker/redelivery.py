@@ -13,7 +13,7 @@ from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Connection
-    from trio_mqtt.broker.session import InFlight, Session
+    from trio_mqtt.broker.sessions.session import InFlight, Session
 
 
 async def send_again(connection: Connection, session: Session) -> None:

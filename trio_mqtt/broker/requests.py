@@ -39,8 +39,8 @@ from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connection import Answer, Connection
-    from trio_mqtt.broker.session import Session
-    from trio_mqtt.broker.subscription import Subscription as ActiveSubscription
+    from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.broker.sessions.subscription import Subscription as ActiveSubscription
 
 # A subscription that was granted, and whether it is new.
 Granted = tuple["ActiveSubscription", bool]

@@ -16,7 +16,7 @@ from trio_mqtt.protocol.packets import Publish, PublishRun
 from trio_mqtt.protocol.properties import Carrier, Properties, encode_properties
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.permissions import Permissions
+    from trio_mqtt.broker.access.permissions import Permissions
 
 # A message ready to be sent: a whole packet of QoS 0, or what stands before and after the packet
 # identifier. None is a message that expired or is too large for this client.

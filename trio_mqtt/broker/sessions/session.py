@@ -15,7 +15,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.connection import Connection
-    from trio_mqtt.broker.subscription import Subscription
+    from trio_mqtt.broker.sessions.subscription import Subscription
     from trio_mqtt.broker.timers import Timer
 
 # What is in flight: the message, the RETAIN flag it was sent with, its subscription identifiers

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.retained_search import RetainedSearch
-    from trio_mqtt.broker.session import Session
+    from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol.packets import Publish
 

@@ -12,9 +12,9 @@ from trio_mqtt.broker.events.kinds import WillPublished
 from trio_mqtt.broker.offers import unoffered_message
 from trio_mqtt.broker.routing.batch import Batch, size_of
 from trio_mqtt.broker.routing.filter_paths import FilterPaths, wildcard_paths
-from trio_mqtt.broker.session import NEVER, Session
-from trio_mqtt.broker.session_room import SessionRoom, holder_of
-from trio_mqtt.broker.subscription import Subscription
+from trio_mqtt.broker.sessions.room import SessionRoom, holder_of
+from trio_mqtt.broker.sessions.session import NEVER, Session
+from trio_mqtt.broker.sessions.subscription import Subscription
 from trio_mqtt.protocol import packets
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Publish

@@ -9,7 +9,7 @@ from trio_mqtt.broker.sources import source_of
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.broker.session import Session
+    from trio_mqtt.broker.sessions.session import Session
 
 
 def holder_of(user: str | None, peer: str) -> str:
