@@ -25,7 +25,7 @@ def limits() -> Limits:
 def _pending(broker: Broker, client_id: str) -> int:
     """Bytes that wait to be written to a client."""
     return next(
-        connection.writer._pending_bytes
+        connection.outlet._pending_bytes
         for connection in broker._connections
         if connection.client_id == client_id
     )

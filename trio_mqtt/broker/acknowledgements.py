@@ -42,7 +42,7 @@ class Acknowledgements:
             ack = acks.pop()
             if ack < 0x5000_0000:
                 protocol.acknowledged()
-            connection.writer.write(ack.to_bytes(4, "big"))
+            connection.outlet.write(ack.to_bytes(4, "big"))
             return
         done = 0  # what is acknowledged by PUBACK no longer counts; QoS 2 counts to PUBCOMP
         for ack in acks:
@@ -63,7 +63,7 @@ class Acknowledgements:
                 done += 1
         protocol.acknowledged(done)
         acks.clear()
-        connection.writer.write(data)
+        connection.outlet.write(data)
 
     def _with_code(self, ack: int, code: ReasonCode, reason: str) -> bytes:
         """PUBACK or PUBREC with a reason code."""

@@ -92,7 +92,7 @@ class Authentication:
                 nursery.cancel_scope.cancel()
         if protocol.violation is not None:
             connection.end(protocol.violation.reason_code, str(protocol.violation))
-        if connection.ended:
+        if connection.outlet.ended:
             return None
         protocol.accept_packets_of(limits.maximum_packet_size)
         return outcome
@@ -144,7 +144,7 @@ class Authentication:
         )
         with trio.move_on_after(timeout):
             outcome = await self._ask(data, again=True)
-        if connection.ended:
+        if connection.outlet.ended:
             return
         if isinstance(outcome, Authenticated) and outcome.username not in (
             None,
@@ -180,7 +180,7 @@ class Authentication:
     def say(self, code: ReasonCode, data: bytes) -> None:
         """Send AUTH; without the client's doing nothing is in its way but its packet size."""
         connection = self.connection
-        if connection.ended:
+        if connection.outlet.ended:
             return
         try:
             packet = connection.protocol.send(Auth(code, self.properties(data)))
@@ -188,4 +188,4 @@ class Authentication:
             connection.end(ReasonCode.PACKET_TOO_LARGE, str(error))
             return
         connection.broker.statistics.other_packets_sent += 1
-        connection.writer.write(packet)
+        connection.outlet.write(packet)

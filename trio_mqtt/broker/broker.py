@@ -166,10 +166,10 @@ class Broker:
         Raises LocalProtocolError for a reference that is none.
         """
         check_reference(reference)
-        connection = self.sessions.connection_of(client_id)
-        if connection is None:
+        outlet = self.sessions.outlet_of(client_id)
+        if outlet is None:
             return False
-        connection.end(
+        outlet.end(
             redirection(moved), f"it is sent to {reference}", {"server_reference": reference}
         )
         return True
@@ -315,7 +315,7 @@ class Broker:
 
     def _anything_waits(self) -> bool:
         """Whether a message is on its way to a client that is connected."""
-        return any(s.connection and s.queued_messages for s in self.sessions.all())
+        return any(s.outlet and s.queued_messages for s in self.sessions.all())
 
     # -- messages -------------------------------------------------------------------------------
 
@@ -402,7 +402,7 @@ class Broker:
         found = self.retained.search(topic_filter)
         if self._system_topics is not None and topic_filter.startswith(ROOT):
             found = chain(self._system_topics.search(topic_filter), found)
-        return RetainedSearch(found, self.access.rules, self.statistics)
+        return RetainedSearch(found, self.access.rules, self.statistics, self.searching)
 
     async def run_timers(self) -> None:
         """Do what is due: keep alives, expiries, delayed wills."""

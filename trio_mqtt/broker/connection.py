@@ -32,9 +32,8 @@ from trio_mqtt.broker.offers import RefusedPublish, offer_check
 from trio_mqtt.broker.redelivery import send_again
 from trio_mqtt.broker.requests import Requests
 from trio_mqtt.broker.routing.batch import Batch
-from trio_mqtt.broker.routing.retained_search import SEARCHES_AT_ONCE
 from trio_mqtt.broker.sessions.aliases import TopicAliases
-from trio_mqtt.broker.sessions.outlet import Writer
+from trio_mqtt.broker.sessions.outlet import Outlet
 from trio_mqtt.broker.sessions.session import Session
 from trio_mqtt.broker.sessions.subscription import Subscription
 from trio_mqtt.broker.turns import PACKETS_AT_ONCE, STEPS_AT_ONCE, Turn
@@ -103,19 +102,13 @@ class Connection:
             maximum_filters=limits.maximum_filters_at_once,
             maximum_request_size=limits.maximum_request_size,
         )
-        self.writer = Writer(stream, limits, broker.statistics, self.lost)
+        self.outlet = Outlet(stream, limits, broker.statistics, self)
         self.session: Session | None = None
         self.client_id: str | None = None
         # Whom CONNECT names, or whom an authentication method has found the client to be.
         self.username: str | None = None
-        self.is_v5 = False
-        # Bytes in one packet that the client accepts; None if it set no limit.
-        self.maximum_packet_size: int | None = None
-        # The topic aliases that the client is sent; None if it takes none.
-        self.aliases: TopicAliases | None = None
         # Whether the client wants reasons in words (§3.1.2.11.7).
         self.problem_information = True
-        self.ended = False
         self.reason = ""
         self._accepted = False
         self._resumed = False
@@ -123,7 +116,6 @@ class Connection:
         self.identity: Identity | None = None  # who the client is, once that is known
         # A program's hooks, if they are asked about what this client does.
         self.gate: Gate | None = None
-        self.asks_delivery = False
         self._nursery: trio.Nursery | None = None
         self._reader: trio.lowlevel.Task | None = None
         self.requests = Requests(self)
@@ -141,10 +133,7 @@ class Connection:
         # When CONNECT must have come, then when the client must have been heard of again.
         self._deadline: Timer | None = None
         self._expiry: Timer | None = None  # of the client's token
-        self._quota = trio.lowlevel.ParkingLot()
-        self._waited_for = False  # somebody is parked there
         self._acks = Acknowledgements(self)
-        self._searches: trio.Semaphore | None = None
         self._counted = False  # part of a packet has come that the broker counts
         self.turn = Turn()
         # What is left to do for the packet at which the last turn ended.
@@ -164,7 +153,7 @@ class Connection:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                self.writer.start(self.broker.tasks)
+                self.outlet.start(self.broker.tasks)
                 # A timer instead of a cancel scope: most connections never come near it.
                 self._deadline = self.broker.timers.after(
                     self.broker.limits.connect_timeout,
@@ -176,7 +165,7 @@ class Connection:
                     if is_known and not self.broker.count_address(self):
                         raise HandshakeRefusedError(TOO_MANY_CONNECTIONS)
                     self.stream = await self.stream.open()
-                    self.writer.use(self.stream)
+                    self.outlet.use(self.stream)
                     if not is_known and not self.broker.count_address(self):
                         raise HandshakeRefusedError(TOO_MANY_CONNECTIONS)
                     packets = await receive_first(self)
@@ -204,7 +193,7 @@ class Connection:
             except Exception:
                 self.failed()
             try:
-                await self.writer.finish()
+                await self.outlet.finish()
             finally:
                 self.broker.leave(self)
                 self._let_go()
@@ -218,9 +207,9 @@ class Connection:
         """Answer CONNECT. The client's session, if it was accepted."""
         self.client_id = connect.client_id or None
         self.broker.statistics.packets_received += 1
-        self.is_v5 = connect.protocol_version == ProtocolVersion.V5
-        if self.is_v5 and self.protocol.peer_maximum_packet_size < MAX_PACKET_SIZE:
-            self.maximum_packet_size = self.protocol.peer_maximum_packet_size
+        self.outlet.is_v5 = connect.protocol_version == ProtocolVersion.V5
+        if self.outlet.is_v5 and self.protocol.peer_maximum_packet_size < MAX_PACKET_SIZE:
+            self.outlet.maximum_packet_size = self.protocol.peer_maximum_packet_size
         self.problem_information = connect.properties.get("request_problem_information", 1) == 1
         self.username = connect.username
         answer = await authenticate(self, connect)
@@ -239,16 +228,16 @@ class Connection:
             raise
         self.broker.statistics.other_packets_sent += 1
         if session is None:
-            self.writer.write(data)
+            self.outlet.write(data)
             self.lost(reason or answer.reason_code.sentence)
             return None
         self._accepted = True
         maximum = min(
-            self.protocol.peer_topic_alias_maximum if self.is_v5 else 0,
+            self.protocol.peer_topic_alias_maximum if self.outlet.is_v5 else 0,
             self.broker.limits.client_topic_alias_maximum,
         )
         if maximum:
-            self.aliases = TopicAliases(maximum)
+            self.outlet.aliases = TopicAliases(maximum)
         self.broker.statistics.clients_accepted += 1
         self.broker.statistics.clients_connected += 1
         if ClientConnected in self.broker.event_streams.wanted:
@@ -261,7 +250,7 @@ class Connection:
                     answer.session_present,
                 )
             )
-        self.writer.write(data)
+        self.outlet.write(data)
         keep_alive = answer.properties.get("server_keep_alive", connect.keep_alive)
         self._cancel_deadline()
         self._last_received = trio.current_time()
@@ -288,7 +277,8 @@ class Connection:
             access.asks_publish or access.asks_subscribe or access.asks_delivery
         ):
             self.gate = Gate(self, hooks, client)
-            self.asks_delivery = access.asks_delivery
+            if access.asks_delivery:
+                self.outlet.hooks = self.gate
         if identity.expires_at is not None:
             self._expiry = broker.timers.after(
                 seconds_left(identity.expires_at),
@@ -312,7 +302,7 @@ class Connection:
         A client that says goodbye in the same read gets its answers too: the protocol is a read
         ahead then, and would refuse them. Raises LocalProtocolError as the protocol does.
         """
-        if self.ended or self.protocol.state is not State.DISCONNECTED:
+        if self.outlet.ended or self.protocol.state is not State.DISCONNECTED:
             return self.protocol.send(packet)
         data = encode(packet, self.protocol.version)
         return data if len(data) <= self.protocol.peer_maximum_packet_size else b""
@@ -323,7 +313,7 @@ class Connection:
         They are left out where the client wants none (§3.1.2.11.7) or takes no packet so large.
         Raises LocalProtocolError as the protocol does.
         """
-        if reason and self.is_v5 and self.problem_information:
+        if reason and self.outlet.is_v5 and self.problem_information:
             try:
                 data = self.encoded(replace(packet, properties={"reason_string": reason}))
             except LocalProtocolError:
@@ -344,14 +334,7 @@ class Connection:
             subscription.is_served = True
             if subscription.shared_filter and not subscription.resting:
                 self.broker.router.is_back(subscription)
-            self._nursery.start_soon(subscription.deliver, self)
-
-    @property
-    def searches(self) -> trio.Semaphore:
-        """The places for searches of retained messages that are under way."""
-        if self._searches is None:
-            self._searches = trio.Semaphore(SEARCHES_AT_ONCE)
-        return self._searches
+            self._nursery.start_soon(subscription.deliver, self.outlet)
 
     async def _read(self, first: Sequence[Packet], session: Session) -> None:
         packets: Sequence[Packet | RefusedPublish] = first
@@ -365,7 +348,7 @@ class Connection:
         readable = self.stream.readable
         receive_nowait = self.stream.receive_nowait
         statistics = self.broker.statistics
-        writer = self.writer
+        outlet = self.outlet
         current_time = trio.current_time
         while True:
             if packets:
@@ -381,34 +364,34 @@ class Connection:
                 else:
                     self.turn.begin()
                     done = self.process(packets, session)
-                    while done < len(packets) and not self.ended:
+                    while done < len(packets) and not outlet.ended:
                         await self.turn.give_way()
-                        if not self.ended:  # else the session may be another's
+                        if not outlet.ended:  # else the session may be another's
                             done = self.process(packets, session, done)
-                if self.ended:
+                if outlet.ended:
                     return
             violation = protocol.violation
             if violation is not None:
                 self.end(violation.reason_code, str(violation))
                 return
-            if writer.congested:
+            if outlet.congested:
                 # Once, not until all is written: those who deliver wait for the same, and none of
                 # them must keep the client from being heard.
                 self._held_back = True
-                await writer.wait_for_progress()
+                await outlet.wait_for_progress()
                 self._held_back = False
                 self._last_received = current_time()
             if protocol.pending:
                 # More has come than is to be done in one turn: the others first.
                 await trio.lowlevel.checkpoint()
-                if self.ended:
+                if outlet.ended:
                     return
                 packets = receive(b"")
                 continue
             # A client that says nothing more must not occupy what it said last.
             packets, only, data = (), None, None
             await readable()
-            if self.ended:
+            if outlet.ended:
                 return  # the session is another's, or gone: nothing may be done for it any more
             data = receive_nowait()
             if data is None:
@@ -434,7 +417,7 @@ class Connection:
         if held > COUNTED or self._counted:
             self._counted = held > COUNTED
             self.broker.memory.receiving(self, held if self._counted else 0)
-        return not self.ended
+        return not self.outlet.ended
 
     def give_up_unfinished(self) -> None:
         """The broker has no room for what has come of a packet: let go of it, and end."""
@@ -450,11 +433,12 @@ class Connection:
         Returns how many are done; those that are, are answered: the acknowledgements of one turn
         leave together.
         """
+        outlet = self.outlet
         if self._begun is not None:
             if not self._go_on(self._begun):
                 return start
             start += 1
-            if self.ended:
+            if outlet.ended:
                 return start
         elif not start:
             self.broker.statistics.packets_received += len(packets)
@@ -491,7 +475,7 @@ class Connection:
                     keeping += self.broker.retained.most(packet)
                     if (
                         qos
-                        and self.is_v5
+                        and outlet.is_v5
                         and not broker.retained.has_room_for(len(retained), keeping)
                     ):
                         # Those before it first: they may take the last room, or give some back.
@@ -558,7 +542,7 @@ class Connection:
                 if begun is not None and not self._go_on(begun):
                     done = index
                     break
-                if self.ended:
+                if outlet.ended:
                     return done
                 if self.turn.is_over:
                     done = index + 1
@@ -567,16 +551,15 @@ class Connection:
             self._publish(messages, session, retained)
         if acks:
             self._acks.write(session)
-        if self._waited_for and session.sender.quota > 0:
-            self._waited_for = False
-            self._quota.unpark_all()
+        if outlet.awaits_quota and session.sender.quota > 0:
+            outlet.quota_is_back()
         return done
 
     def _go_on(self, begun: Iterator[None]) -> bool:
         """Go on with what a packet asks for; whether it is done in this turn."""
         self._begun = None
         for _ in begun:
-            if self.ended:
+            if self.outlet.ended:
                 break
             if self.turn.is_over:
                 self._begun = begun
@@ -607,12 +590,12 @@ class Connection:
             batch = Batch(
                 messages,
                 sender=session,
-                is_v5=self.is_v5,
+                is_v5=self.outlet.is_v5,
                 received_at=self._last_received,
             )
             self.broker.statistics.payload_bytes_received += batch.payload_size
             missed = self.broker.route(batch, retained)
-            if missed and self.is_v5 and self._acks.waiting:
+            if missed and self.outlet.is_v5 and self._acks.waiting:
                 codes = {m.packet_id: self.broker.reason_for(m) for m in missed if m.packet_id}
         if forbidden:
             self.broker.count_refused(session, forbidden)
@@ -621,7 +604,7 @@ class Connection:
                 if isinstance(forbidden, PublishRun)
                 else sum(message.payload_size for message in forbidden)
             )
-            if self.is_v5 and not isinstance(forbidden, PublishRun):
+            if self.outlet.is_v5 and not isinstance(forbidden, PublishRun):
                 codes |= {m.packet_id: NOT_PERMITTED for m in forbidden if m.packet_id}
         if codes:
             self._acks.write(session, codes)
@@ -630,7 +613,7 @@ class Connection:
         """Route `message` in place of a packet that the client sent, and acknowledge that."""
         self.broker.statistics.packets_received += 1
         no_room = message.retain and packet.qos and not self.broker.retained.takes(message)
-        if no_room and self.is_v5:
+        if no_room and self.outlet.is_v5:
             self.requests.refuse(_no_room(packet), session)
         elif self._acks.note(packet, session):
             self._publish([message], session, [message] * message.retain)
@@ -662,13 +645,13 @@ class Connection:
         properties: Properties = NO_PROPERTIES,
     ) -> None:
         """End the connection, telling an MQTT 5 client why, with `properties` where they fit."""
-        if self.ended:
+        if self.outlet.ended:
             return
         state = self.protocol.state
-        if self.is_v5 and state is State.CONNECTED:
+        if self.outlet.is_v5 and state is State.CONNECTED:
             code = allowed(reason_code, PacketType.DISCONNECT)
             self._say(Disconnect(code, properties), reason)
-        elif self.is_v5 and state is State.CONNECTING:
+        elif self.outlet.is_v5 and state is State.CONNECTING:
             self._say(ConnAck(reason_code=allowed(reason_code, PacketType.CONNACK)), reason)
         self.lost(reason or reason_code.sentence)
 
@@ -684,7 +667,7 @@ class Connection:
             # The client may accept nothing so large: the code alone is four bytes.
             packet.properties = attempt
             try:
-                self.writer.write(self.protocol.send(packet))
+                self.outlet.write(self.protocol.send(packet))
             except LocalProtocolError:
                 continue
             self.broker.statistics.other_packets_sent += 1
@@ -693,8 +676,8 @@ class Connection:
 
     def lost(self, reason: str) -> None:
         """The connection is over, for a reason that the client is not told or knows."""
-        if not self.ended:
-            self.ended = True
+        if not self.outlet.ended:
+            self.outlet.ended = True
             self.reason = reason
         # The reader looks for itself; anybody else has to interrupt it.
         if self._nursery is not None and trio.lowlevel.current_task() is not self._reader:
@@ -712,7 +695,7 @@ class Connection:
         self.count_unfinished()
         session = self.session
         if session is not None:
-            self.broker.sessions.release(self, session)
+            self.broker.sessions.release(self.outlet, session)
         event_streams = self.broker.event_streams
         if self._accepted and session is not None:
             self.broker.statistics.clients_connected -= 1
@@ -730,14 +713,7 @@ class Connection:
         So it is freed with its last reference, and nothing of it waits for the collector.
         """
         self.authentication = self.gate = self._reader = None
-        del self.writer, self.requests, self._acks
-
-    # -- the client's receive maximum -----------------------------------------------------------
-
-    async def quota_change(self) -> None:
-        """Wait until an acknowledgement has given back some of the quota."""
-        self._waited_for = True
-        await self._quota.park()
+        del self.outlet, self.requests, self._acks
 
 
 def _no_room(message: Publish) -> RefusedPublish:

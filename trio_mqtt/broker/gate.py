@@ -103,7 +103,7 @@ class Gate:
 
     def _is_over(self) -> bool:
         """Whether the connection has ended, as it may at any turn."""
-        return self._connection.ended
+        return self._connection.outlet.ended
 
     async def _process(self, ready: list[Packet | RefusedPublish], session: Session) -> None:
         """Do what was decided."""

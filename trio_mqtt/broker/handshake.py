@@ -67,7 +67,7 @@ def _refuse_violation(connection: Connection, error: RemoteProtocolError) -> Non
         answer = connection.protocol.refusal(code, str(error))
     if answer:
         connection.broker.statistics.other_packets_sent += 1
-        connection.writer.write(answer)
+        connection.outlet.write(answer)
     connection.lost(str(error))
 
 

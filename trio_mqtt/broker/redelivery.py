@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 async def send_again(connection: Connection, session: Session) -> None:
     """Send again what was in flight (§4.4), then let the subscriptions go on."""
-    if connection.ended:
+    if connection.outlet.ended:
         return  # the client said goodbye before this task began
     sender = session.sender
-    version = ProtocolVersion.V5 if connection.is_v5 else ProtocolVersion.V311
+    version = ProtocolVersion.V5 if connection.outlet.is_v5 else ProtocolVersion.V311
     for packet_id in list(sender.released):
         connection.broker.statistics.other_packets_sent += 1
-        connection.writer.write(connection.protocol.send(PubRel(packet_id)))
+        connection.outlet.write(connection.protocol.send(PubRel(packet_id)))
     pending = {packet_id: (qos, item) for packet_id, qos, item in sender.to_resend()}
-    while not connection.ended:
+    while not connection.outlet.ended:
         # What was answered meanwhile, before it was sent again, gave quota back that it had
         # not taken, or will by PUBCOMP; and after PUBREL no PUBLISH may follow (§4.3.3).
         for packet_id in [known for known in pending if known not in sender.in_flight]:
@@ -35,7 +35,7 @@ async def send_again(connection: Connection, session: Session) -> None:
         if not pending:
             break
         if sender.quota <= 0:
-            await connection.quota_change()
+            await connection.outlet.quota_change()
             await trio.lowlevel.checkpoint_if_cancelled()  # ended while it was woken
             continue
         packet_id = next(iter(pending))
@@ -43,20 +43,20 @@ async def send_again(connection: Connection, session: Session) -> None:
         before, after = _again(item, qos, version)
         may_receive = session.permissions is None or session.permissions.may_receive(item[0].topic)
         if not may_receive or len(before) + 2 + len(after) > (
-            connection.maximum_packet_size or MAX_PACKET_SIZE
+            connection.outlet.maximum_packet_size or MAX_PACKET_SIZE
         ):
             # As if it had been delivered (§3.1.2.11.4).
             sender.give_up(packet_id)
             connection.broker.statistics.messages_dropped += 1
             continue
         sender.sent_again()
-        connection.writer.write(before + packet_id.to_bytes(2, "big") + after)
+        connection.outlet.write(before + packet_id.to_bytes(2, "big") + after)
         connection.broker.statistics.messages_sent += 1
         connection.broker.statistics.payload_bytes_sent += item[0].payload_size
-        if connection.writer.congested:
-            await connection.writer.wait_until_written()
+        if connection.outlet.congested:
+            await connection.outlet.wait_until_written()
             await trio.lowlevel.checkpoint_if_cancelled()  # ended while it was woken
-    if not connection.ended:
+    if not connection.outlet.ended:
         connection.begin_delivery(session)
 
 

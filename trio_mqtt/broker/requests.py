@@ -119,7 +119,7 @@ class Requests:
             )
             return
         connection.broker.statistics.other_packets_sent += 1
-        connection.writer.write(data)
+        connection.outlet.write(data)
 
     def _pubrec(self, packet: PubRec, session: Session) -> None:
         item, release = session.sender.on_pubrec(packet.packet_id, packet.reason_code)
@@ -145,7 +145,7 @@ class Requests:
         identifier = identifiers[0] if identifiers else None
         offered = self._connection.broker.options
         unoffered = self._unoffered(packet)
-        if unoffered is not None and self._connection.is_v5:
+        if unoffered is not None and self._connection.outlet.is_v5:
             # It was told in CONNACK, so this is a protocol error (§3.2.2.3.11 to .13).
             self._connection.end(*unoffered)
             return
@@ -216,7 +216,7 @@ class Requests:
         """Let a subscription send what there is for it, now that the client knows of it."""
         subscription, new = granted
         if not subscription.closed:  # as by a request that was answered meanwhile
-            subscription.begin_search(self._connection)
+            subscription.begin_search(self._connection.outlet)
             if new:
                 self._connection.start_delivery(subscription)
 

@@ -24,14 +24,20 @@ MOST = 256  # messages in one batch: the rules are asked about each
 class RetainedSearch:
     """Finds the messages that a subscription is to be sent, with what is left of their expiry."""
 
-    __slots__ = ("_found", "_place", "_rules", "_statistics", "is_done")
+    __slots__ = ("_found", "_place", "_rules", "_statistics", "is_done", "turns")
 
     def __init__(
-        self, found: Iterator[Retained | None], rules: RuleBook, statistics: Statistics
+        self,
+        found: Iterator[Retained | None],
+        rules: RuleBook,
+        statistics: Statistics,
+        turns: trio.Lock,
     ) -> None:
+        """`turns` is the broker's: whoever has it may search, for one turn."""
         self._found = found
         self._rules = rules
         self._statistics = statistics
+        self.turns = turns
         self._place: trio.Semaphore | None = None
         self.is_done = False
 

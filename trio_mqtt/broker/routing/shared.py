@@ -69,7 +69,7 @@ class SharedGroup:
 
     def add(self, member: Recipient) -> None:
         """From now on `member` may get messages; also called when its client has come back."""
-        if member.session.connection is None:
+        if member.session.outlet is None:
             self._away.add(member)
         else:
             self._away.discard(member)
@@ -85,7 +85,7 @@ class SharedGroup:
     def anybody_is_connected(self) -> bool:
         """Whether there is a member that can be sent messages now."""
         members = self._present.members
-        while members and members[-1].session.connection is None:
+        while members and members[-1].session.outlet is None:
             self._gone(members[-1])
         return bool(members)
 
@@ -94,7 +94,7 @@ class SharedGroup:
         return self.anybody_is_connected() and all(
             member.has_room_for(count, size)
             for member in self._present.members
-            if member.session.connection is not None
+            if member.session.outlet is not None
         )
 
     def deliver(self, batch: Batch) -> None:
@@ -117,7 +117,7 @@ class SharedGroup:
         ring = self._present
         while ring.members:
             member = self._pick(ring, batch)
-            if member.session.connection is not None:
+            if member.session.outlet is not None:
                 return member
             self._gone(member)
         return self._pick(self._away, batch)
@@ -132,7 +132,7 @@ class SharedGroup:
             client_id = "" if batch.sender is None else batch.sender.client_id
             return ring.members[zlib.crc32(client_id.encode()) % len(ring.members)]
         favourite = self._favourite
-        if favourite is None or favourite.session.connection is None:
+        if favourite is None or favourite.session.outlet is None:
             self._favourite = favourite = ring.next()
         return favourite
 
@@ -148,7 +148,7 @@ class SharedGroup:
             for index, member in enumerate(members):
                 yield member, messages[index :: len(members)]
             return
-        for member in [m for m in self._present.members if m.session.connection is None]:
+        for member in [m for m in self._present.members if m.session.outlet is None]:
             self._gone(member)
         ring = self._present if self._present.members else self._away
         loads = [(_load(member), place) for place, member in enumerate(ring.members)]

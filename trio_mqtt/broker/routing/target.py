@@ -12,7 +12,7 @@ class Receiver(Author, Protocol):
     """A session, as far as routing knows of it."""
 
     @property
-    def connection(self) -> object | None:
+    def outlet(self) -> object | None:
         """Where what reaches it leaves; None while its client is away."""
 
     @property

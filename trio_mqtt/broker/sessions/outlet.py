@@ -1,17 +1,26 @@
-"""What leaves for one client: at once what the socket takes, the rest by a task that waits."""
+"""The way to one client: what leaves for it, and what delivery asks of its connection."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from trio_mqtt.broker.routing.retained_search import SEARCHES_AT_ONCE
+from trio_mqtt.protocol.properties import NO_PROPERTIES
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.sessions.aliases import TopicAliases
     from trio_mqtt.broker.statistics import Statistics
+    from trio_mqtt.protocol.packets import Publish
+    from trio_mqtt.protocol.properties import Properties
+    from trio_mqtt.protocol.reason_codes import ReasonCode
     from trio_mqtt.transport.listeners.streams import ByteStream
 
 logger = logging.getLogger("trio_mqtt.broker")
@@ -19,10 +28,32 @@ logger = logging.getLogger("trio_mqtt.broker")
 _AT_ONCE = 64 * 1024  # the bytes that must leave within the write timeout
 
 
-class Writer:
-    """Writes to a stream without waiting; `congested` says when to prepare nothing more.
+class Owner(Protocol):
+    """The connection that an outlet is of."""
 
-    `on_lost` is called with the reason when the client can no longer be written to.
+    def end(
+        self, reason_code: ReasonCode, reason: str = "", properties: Properties = NO_PROPERTIES
+    ) -> None:
+        """End it, telling the client why."""
+
+    def lost(self, reason: str) -> None:
+        """It is over: the client can no longer be written to."""
+
+    def failed(self) -> None:
+        """A defect of the broker, met by this client alone."""
+
+
+class DeliveryHooks(Protocol):
+    """A program's hooks that decide what a client receives."""
+
+    async def deliver(self, batch: Batch, start: int) -> Sequence[Publish]:
+        """What is sent of the messages of a batch from `start` on."""
+
+
+class Outlet:
+    """Writes to a client without waiting; `congested` says when to prepare nothing more.
+
+    What a session and its subscriptions know of the connection that serves them.
     """
 
     __slots__ = (
@@ -31,30 +62,34 @@ class Writer:
         "_give_up_at",
         "_limits",
         "_nursery",
-        "_on_lost",
+        "_owner",
         "_pending",
         "_pending_bytes",
+        "_quota",
+        "_searches",
         "_send_nowait",
         "_sending",
         "_statistics",
         "_stream",
         "_writing",
         "_written",
+        "aliases",
+        "awaits_quota",
         "congested",
+        "ended",
+        "hooks",
+        "is_v5",
+        "maximum_packet_size",
     )
 
     def __init__(
-        self,
-        stream: ByteStream,
-        limits: Limits,
-        statistics: Statistics,
-        on_lost: Callable[[str], None],
+        self, stream: ByteStream, limits: Limits, statistics: Statistics, owner: Owner
     ) -> None:
         self._stream = stream
         self._send_nowait = stream.send_nowait
         self._limits = limits
         self._statistics = statistics
-        self._on_lost = on_lost
+        self._owner = owner
         self._nursery: trio.Nursery | None = None
         # What the socket did not take yet.
         self._pending: list[bytes] = []
@@ -68,6 +103,19 @@ class Writer:
         self._all_written = trio.lowlevel.ParkingLot()
         self._sending: trio.CancelScope | None = None
         self._give_up_at = math.inf
+        # Whether the connection is over: nothing may be done any more for its client.
+        self.ended = False
+        self.is_v5 = False
+        # Bytes in one packet that the client accepts; None if it set no limit.
+        self.maximum_packet_size: int | None = None
+        # The topic aliases that the client is sent; None if it takes none.
+        self.aliases: TopicAliases | None = None
+        # A program's hooks, if they are asked about what the client receives.
+        self.hooks: DeliveryHooks | None = None
+        # Somebody waits for an acknowledgement to give back some of the client's quota.
+        self.awaits_quota = False
+        self._quota = trio.lowlevel.ParkingLot()
+        self._searches: trio.Semaphore | None = None
 
     def use(self, stream: ByteStream) -> None:
         """Write to `stream` from now on; nothing was written yet."""
@@ -91,7 +139,7 @@ class Writer:
                 sent = self._send_nowait(data)
             except trio.BrokenResourceError:
                 self._broken = True
-                self._on_lost("the connection was lost")
+                self._owner.lost("the connection was lost")
                 return
             if sent == len(data):
                 return
@@ -124,12 +172,12 @@ class Writer:
                             self._written.unpark_all()
                 complete = True
             if not complete:
-                self._on_lost("it stopped reading")
+                self._owner.lost("it stopped reading")
         except trio.BrokenResourceError:
-            self._on_lost("the connection was lost")
+            self._owner.lost("the connection was lost")
         except Exception:
             logger.exception("Writing to %s failed", self._stream.peer)
-            self._on_lost("internal error")
+            self._owner.lost("internal error")
         finally:
             # A packet that was cut off is the last: nothing may follow it.
             self._broken = self._broken or not complete
@@ -158,3 +206,32 @@ class Writer:
         self._broken = True
         self._pending.clear()  # closing may take its time
         await self._stream.aclose()
+
+    # -- the connection -------------------------------------------------------------------------
+
+    def end(
+        self, reason_code: ReasonCode, reason: str, properties: Properties = NO_PROPERTIES
+    ) -> None:
+        """End the connection, telling the client why, with `properties` where they fit."""
+        self._owner.end(reason_code, reason, properties)
+
+    def failed(self) -> None:
+        """A defect of the broker was met in delivering: that ends this connection alone."""
+        self._owner.failed()
+
+    async def quota_change(self) -> None:
+        """Wait until an acknowledgement has given back some of the quota (§4.9)."""
+        self.awaits_quota = True
+        await self._quota.park()
+
+    def quota_is_back(self) -> None:
+        """There is quota again: whoever waits for it goes on."""
+        self.awaits_quota = False
+        self._quota.unpark_all()
+
+    @property
+    def searches(self) -> trio.Semaphore:
+        """The places for searches of retained messages that are under way."""
+        if self._searches is None:
+            self._searches = trio.Semaphore(SEARCHES_AT_ONCE)
+        return self._searches

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.broker import Broker
     from trio_mqtt.broker.connection import Connection
     from trio_mqtt.broker.routing.shared import SharedGroup
+    from trio_mqtt.broker.sessions.outlet import Outlet
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -63,10 +64,10 @@ class Sessions:
         """The sessions that there are now."""
         return list(self._sessions.values())
 
-    def connection_of(self, client_id: str) -> Connection | None:
-        """The connection that serves a client now, if it is connected."""
+    def outlet_of(self, client_id: str) -> Outlet | None:
+        """The way to a client, if it is connected."""
         session = self._sessions.get(client_id)
-        return None if session is None else session.connection
+        return None if session is None else session.outlet
 
     # -- CONNECT --------------------------------------------------------------------------------
 
@@ -114,7 +115,7 @@ class Sessions:
         self._room.present(session)
         connection.client_id = client_id
         connection.session = session
-        await session.attach(connection)
+        await session.attach(connection.outlet)
         connection.admit(session)
         session.cancel_timer()
         session.will = connect.will
@@ -205,10 +206,10 @@ class Sessions:
 
     # -- the end of a connection and of a session -----------------------------------------------
 
-    def release(self, connection: Connection, session: Session) -> None:
-        """The tasks of `connection` have ended: its will is due, its session begins to expire."""
-        if not session.detach(connection):
-            if session.connection is None and not session.is_claimed:
+    def release(self, outlet: Outlet, session: Session) -> None:
+        """A connection's tasks have ended: its will is due, its session begins to expire."""
+        if not session.detach(outlet):
+            if session.outlet is None and not session.is_claimed:
                 self._room.absent(session)  # it was to take over, and has gone before
             return
         will = session.will
@@ -278,7 +279,7 @@ class Sessions:
         self._share_what_is_left(session, ended=True)
         for topic_filter in list(session.subscriptions):
             self.unsubscribe(session, topic_filter)
-        if session.connection is None:
+        if session.outlet is None:
             self.publish_will(session)
         session.disown()
 

@@ -14,7 +14,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import Permissions
-    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.sessions.outlet import Outlet
     from trio_mqtt.broker.sessions.subscription import Subscription
     from trio_mqtt.broker.timers import Timer
 
@@ -34,11 +34,11 @@ class Session:
         "_released",
         "_timer",
         "client_id",
-        "connection",
         "expires_at",
         "expiry_interval",
         "filter_bytes",
         "holder",
+        "outlet",
         "owner",
         "paths",
         "permissions",
@@ -77,9 +77,9 @@ class Session:
         self.queued_bytes = 0
         # Retained messages that wait there on top of them.
         self.retained_waiting = 0
-        # Whose tasks work on this session now, and who will be next.
-        self.connection: Connection | None = None
-        self._claimant: Connection | None = None
+        # The way to the client while it is connected, and that of who will be next.
+        self.outlet: Outlet | None = None
+        self._claimant: Outlet | None = None
         self._released = trio.Event()
         # What happens next while no connection has the session: its will is due, or it expires.
         self._timer: Timer | None = None
@@ -90,27 +90,27 @@ class Session:
         unacknowledged = [item for _, item in sender.in_flight.values()]
         return sum(size_of(item[0]) for item in (*unacknowledged, *sender.released.values()))
 
-    async def attach(self, connection: Connection) -> None:
-        """Make `connection` the session's own, once the one before has let go of it.
+    async def attach(self, outlet: Outlet) -> None:
+        """Give the session to the connection of `outlet`, once the one before has let go of it.
 
         That one is told that its session was taken over (MQTT 5.0 §3.1.4). If yet another
         connection claims the session meanwhile, this one is ended in the same way.
         """
         self.disown()
-        self._claimant = connection
+        self._claimant = outlet
         # Whoever was superseded has been cancelled, so that waiting ends here for it.
-        while self.connection is not None or self._claimant is not connection:
+        while self.outlet is not None or self._claimant is not outlet:
             await self._released.wait()
-        self.connection = connection
+        self.outlet = outlet
         self._released = trio.Event()
 
-    def detach(self, connection: Connection) -> bool:
-        """The tasks of `connection` have ended; whether the session was its own."""
-        if self._claimant is connection:
+    def detach(self, outlet: Outlet) -> bool:
+        """The tasks of a connection have ended; whether the session was its own."""
+        if self._claimant is outlet:
             self._claimant = None
-        if self.connection is not connection:
+        if self.outlet is not outlet:
             return False
-        self.connection = None
+        self.outlet = None
         self._released.set()
         return True
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trio_mqtt.broker.access.permissions import Permissions
-    from trio_mqtt.broker.connection import Connection
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.retained_search import RetainedSearch
+    from trio_mqtt.broker.sessions.outlet import DeliveryHooks, Outlet
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol.packets import Publish
@@ -108,14 +108,14 @@ class Subscription:
         if (
             batch.alone
             and self._idle is not None
-            and self._send_alone(session.connection, target, batch)
+            and self._send_alone(session.outlet, target, batch)
         ):
             return
         limits = self._limits
         messages = session.queued_messages + batch.count
         size = session.queued_bytes + batch.size
         if (
-            session.connection is None
+            session.outlet is None
             or messages * 2 > limits.maximum_queued_messages
             or size * 2 > limits.maximum_queued_bytes
             or self._statistics.queued_bytes * 2 > limits.maximum_queued_bytes_in_all
@@ -131,15 +131,15 @@ class Subscription:
         self._statistics.queued_bytes += batch.size
         self._put(target, batch)
 
-    def _send_alone(self, connection: Connection | None, target: Target, batch: Batch) -> bool:
+    def _send_alone(self, outlet: Outlet | None, target: Target, batch: Batch) -> bool:
         """Send a batch while the task has nothing to do; whether that was possible."""
         session = self.session
         if (
-            connection is None
-            or connection.ended
+            outlet is None
+            or outlet.ended
             or self._search is not None
-            or connection.writer.congested
-            or connection.asks_delivery
+            or outlet.congested
+            or outlet.hooks is not None
             or session.sender.quota < batch.count
             or batch.size > self._large
         ):
@@ -150,18 +150,18 @@ class Subscription:
         self._current = current = target, batch
         try:
             ready: list[bytes] = []
-            self._prepare(connection, current, ready)
+            self._prepare(outlet, current, ready)
             if ready:
-                connection.writer.write(ready[0] if len(ready) == 1 else b"".join(ready))
+                outlet.write(ready[0] if len(ready) == 1 else b"".join(ready))
         except Exception:
-            connection.failed()  # a defect that must not reach the publisher
+            outlet.failed()  # a defect that must not reach the publisher
         return True
 
     def _fitting(self, target: Target, batch: Batch) -> Batch | None:
         """The part of a batch that may wait here: no QoS 0 for who is away, all within bounds."""
         session = self.session
         limits = self._limits
-        away = session.connection is None
+        away = session.outlet is None
         count, size = session.queued_messages, session.queued_bytes
         others = self._statistics.queued_bytes - size  # what waits for the other sessions
         fitting = []
@@ -202,22 +202,22 @@ class Subscription:
         self._end_search()
         self._search = search
 
-    def begin_search(self, connection: Connection) -> None:
+    def begin_search(self, outlet: Outlet) -> None:
         """Take the first steps in search of the retained messages: mostly there are no more."""
         search = self._search
         if search is None:
             return
-        if search.take_place_nowait(connection.searches):
+        if search.take_place_nowait(outlet.searches):
             self._look(search, Turn())
         if self._idle is not None:
             self._wake(self._idle)
 
-    async def _go_on_searching(self, connection: Connection, search: RetainedSearch) -> None:
+    async def _go_on_searching(self, outlet: Outlet, search: RetainedSearch) -> None:
         """Search for one turn: one subscription at a time, and of each client only few."""
         if not search.has_place:
-            await search.take_place(connection.searches)
-        async with connection.broker.searching:
-            if self._search is search and not connection.ended:
+            await search.take_place(outlet.searches)
+        async with search.turns:
+            if self._search is search and not outlet.ended:
                 self._look(search, Turn())
             elif self._search is not search:
                 search.leave_place()  # it was replaced while it waited
@@ -299,17 +299,16 @@ class Subscription:
             self.session.queued_bytes -= batch.size
             self._statistics.queued_bytes -= batch.size
 
-    async def deliver(self, connection: Connection) -> None:
-        """Send what arrives to `connection`, for as long as it and the subscription last."""
+    async def deliver(self, outlet: Outlet) -> None:
+        """Send what arrives to the client, for as long as it and the subscription last."""
         try:
-            await self._deliver(connection)
+            await self._deliver(outlet)
         finally:
             self.is_served = False
             if self._search is not None:
                 self._search.leave_place()
 
-    async def _deliver(self, connection: Connection) -> None:
-        writer = connection.writer
+    async def _deliver(self, outlet: Outlet) -> None:
         while True:
             current = self._current
             if current is None:
@@ -317,8 +316,8 @@ class Subscription:
                     current = self._current = self.target, self._found
                     self._found = None
                 elif self._search is not None:
-                    await self._go_on_searching(connection, self._search)
-                    if connection.ended or self.closed:
+                    await self._go_on_searching(outlet, self._search)
+                    if outlet.ended or self.closed:
                         return
                     continue
                 elif self._waiting:
@@ -329,31 +328,32 @@ class Subscription:
                     self._idle = trio.lowlevel.current_task()
                     await trio.lowlevel.wait_task_rescheduled(self._not_idle)
                     continue
-            if writer.congested:
+            if outlet.congested:
                 # Before preparing, not after: else each of many subscriptions would add its part.
-                await writer.wait_until_written()
-            if connection.ended or self.closed:
-                return  # what is left goes with the next connection, or with the subscription
-            if connection.asks_delivery and current[1] is not self._decided:
-                await self._ask_hooks(connection, current)
+                await outlet.wait_until_written()
+            if outlet.ended or self.closed:
+                return  # what is left goes with the next outlet, or with the subscription
+            hooks = outlet.hooks
+            if hooks is not None and current[1] is not self._decided:
+                await self._ask_hooks(hooks, current)
                 continue
             ready: list[bytes] = []
-            size = self._prepare(connection, current, ready)
+            size = self._prepare(outlet, current, ready)
             while (
                 self._waiting
                 and self._current is None
                 and self._search is None
                 and self._found is None
                 and size < JOIN
-                and not connection.asks_delivery
+                and hooks is None
             ):
                 current = self._current = self._take()
-                size += self._prepare(connection, current, ready)
+                size += self._prepare(outlet, current, ready)
             if ready:
-                writer.write(ready[0] if len(ready) == 1 else b"".join(ready))
+                outlet.write(ready[0] if len(ready) == 1 else b"".join(ready))
                 ready.clear()  # who waits for more must not hold what was sent
             if self._current is not None:
-                await connection.quota_change()
+                await outlet.quota_change()
             elif size >= JOIN:
                 await trio.lowlevel.checkpoint()  # others have something to send too
 
@@ -390,13 +390,10 @@ class Subscription:
         """Tell those who follow it that messages were sent."""
         self._event_streams.delivered(self.session.client_id, messages, self.target.qos)
 
-    async def _ask_hooks(self, connection: Connection, current: tuple[Target, Batch]) -> None:
+    async def _ask_hooks(self, hooks: DeliveryHooks, current: tuple[Target, Batch]) -> None:
         """Let the program's hooks decide what is sent of the current batch."""
         target, batch = current
-        gate = connection.gate
-        if gate is None:
-            return
-        sent = await gate.deliver(batch, self._at)
+        sent = await hooks.deliver(batch, self._at)
         if self._current is not current:
             return  # it was withdrawn meanwhile
         self._refused(batch.count - self._at - len(sent))
@@ -444,9 +441,7 @@ class Subscription:
         self._idle = None
         return trio.lowlevel.Abort.SUCCEEDED
 
-    def _prepare(
-        self, connection: Connection, current: tuple[Target, Batch], ready: list[bytes]
-    ) -> int:
+    def _prepare(self, outlet: Outlet, current: tuple[Target, Batch], ready: list[bytes]) -> int:
         """Append the packets of the current batch; return their size.
 
         It stops where the receive maximum does: then the batch stays the current one, and `_at`
@@ -462,10 +457,10 @@ class Subscription:
                 return 0
             batch = permitted
         statistics = self._statistics
-        maximum = connection.maximum_packet_size
+        maximum = outlet.maximum_packet_size
         now = trio.current_time() if batch.expires else 0.0
-        encoded, joined = batch.encoded(target, connection.is_v5, maximum, now)
-        aliases = connection.aliases
+        encoded, joined = batch.encoded(target, outlet.is_v5, maximum, now)
+        aliases = outlet.aliases
         wanted = self._event_streams.wanted
         followed = bool(wanted) and MessageDelivered in wanted
         if (
