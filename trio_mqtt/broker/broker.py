@@ -20,7 +20,7 @@ from trio_mqtt.broker.access.security import (
     asks_for_certificates,
     is_local,
 )
-from trio_mqtt.broker.connection import NOT_PERMITTED, Connection
+from trio_mqtt.broker.connections.connection import NOT_PERMITTED, Connection
 from trio_mqtt.broker.events.fan_out import EventStreams
 from trio_mqtt.broker.events.kinds import (
     BrokerEvent,

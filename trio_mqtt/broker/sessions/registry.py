@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.connections.offers import unoffered_message
 from trio_mqtt.broker.events.kinds import WillPublished
-from trio_mqtt.broker.offers import unoffered_message
 from trio_mqtt.broker.routing.batch import Batch, size_of
 from trio_mqtt.broker.routing.filter_paths import FilterPaths, wildcard_paths
 from trio_mqtt.broker.sessions.room import SessionRoom, holder_of
@@ -24,7 +24,7 @@ from trio_mqtt.protocol.topics import topic_name_problem
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.broker import Broker
-    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.connections.connection import Connection
     from trio_mqtt.broker.routing.shared import SharedGroup
     from trio_mqtt.broker.sessions.outlet import Outlet
 

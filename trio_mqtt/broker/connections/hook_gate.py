@@ -19,7 +19,7 @@ from trio_mqtt.broker.access.protocols import (
     Publication,
     SubscriptionRequest,
 )
-from trio_mqtt.broker.offers import RefusedPublish
+from trio_mqtt.broker.connections.offers import RefusedPublish
 from trio_mqtt.broker.turns import Turn
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import Packet, Publish, PublishRun, Subscribe, Will
@@ -28,7 +28,7 @@ from trio_mqtt.protocol.topics import topic_filter_problem, topic_name_problem
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.refusals import RefusedAction
-    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.connections.connection import Connection
     from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.sessions.session import Session
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.access.protocols import AccessRefused, SubscriptionRequest
+from trio_mqtt.broker.connections.offers import RefusedPublish, unoffered_filter
 from trio_mqtt.broker.events.kinds import (
     MessageAcknowledged,
     MessageRefused,
@@ -15,7 +16,6 @@ from trio_mqtt.broker.events.kinds import (
     SubscriptionRefused,
     Unsubscribed,
 )
-from trio_mqtt.broker.offers import RefusedPublish, unoffered_filter
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import (
@@ -38,7 +38,7 @@ from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.connection import Answer, Connection
+    from trio_mqtt.broker.connections.connection import Answer, Connection
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.sessions.subscription import Subscription as ActiveSubscription
 

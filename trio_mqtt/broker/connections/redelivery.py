@@ -12,7 +12,7 @@ from trio_mqtt.protocol.packets import PubRel
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.connections.connection import Connection
     from trio_mqtt.broker.sessions.session import InFlight, Session
 
 

@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.access.identity import seconds_left
-from trio_mqtt.broker.acknowledgements import Acknowledgements
-from trio_mqtt.broker.auth_exchange import Authentication
+from trio_mqtt.broker.connections.acknowledgements import Acknowledgements
+from trio_mqtt.broker.connections.auth_exchange import Authentication
+from trio_mqtt.broker.connections.connect import (
+    TOO_MANY_CONNECTIONS,
+    allowed,
+    authenticate,
+    receive_first,
+    within_limit,
+)
+from trio_mqtt.broker.connections.hook_gate import Gate
+from trio_mqtt.broker.connections.offers import RefusedPublish, offer_check
+from trio_mqtt.broker.connections.redelivery import send_again
+from trio_mqtt.broker.connections.requests import Requests
 from trio_mqtt.broker.events.kinds import (
     ClientConnected,
     ClientDisconnected,
@@ -20,17 +31,6 @@ from trio_mqtt.broker.events.kinds import (
     KeepAliveExpired,
     MessageAcknowledged,
 )
-from trio_mqtt.broker.gate import Gate
-from trio_mqtt.broker.handshake import (
-    TOO_MANY_CONNECTIONS,
-    allowed,
-    authenticate,
-    receive_first,
-    within_limit,
-)
-from trio_mqtt.broker.offers import RefusedPublish, offer_check
-from trio_mqtt.broker.redelivery import send_again
-from trio_mqtt.broker.requests import Requests
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.sessions.aliases import TopicAliases
 from trio_mqtt.broker.sessions.outlet import Outlet

@@ -15,8 +15,8 @@ from trio_mqtt.broker.access.protocols import (
     AuthenticationRefused,
     ClientInfo,
 )
-from trio_mqtt.broker.auth_exchange import Authentication
-from trio_mqtt.broker.gate import Gate
+from trio_mqtt.broker.connections.auth_exchange import Authentication
+from trio_mqtt.broker.connections.hook_gate import Gate
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType
@@ -25,7 +25,7 @@ from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.identity import Identity
-    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.connections.connection import Connection
 
 NO_WILL = "the client may not publish its will"
 TOO_MANY_CONNECTIONS = "its address has as many connections as one may have"

@@ -9,7 +9,7 @@ from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import PubAck, Publish, PubRec
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.connections.connection import Connection
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.protocol.reason_codes import ReasonCode
 

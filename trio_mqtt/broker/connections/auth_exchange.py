@@ -15,7 +15,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.protocols import Authenticator
-    from trio_mqtt.broker.connection import Connection
+    from trio_mqtt.broker.connections.connection import Connection
 
 logger = logging.getLogger("trio_mqtt.broker")
 
