@@ -36,7 +36,7 @@ class BenchOptions:
     compare: str | None
     compare_pid: int | None
     rounds: int
-    as_json: bool
+    json: bool
 
 
 async def bench(options: BenchOptions, terminal: Terminal) -> None:
@@ -46,7 +46,7 @@ async def bench(options: BenchOptions, terminal: Terminal) -> None:
     if problem is not None:
         raise CommandError(f"The topic {plan.topic!r} {problem}.", 2)
     make_room_for_files(plan)
-    report = Report(terminal, as_json=options.as_json)
+    report = Report(terminal, as_json=options.json)
     process = BrokerProcess(options.pid) if options.pid is not None else None
     if options.compare is None:
         await _one(options, report, terminal, process)
@@ -61,7 +61,7 @@ async def _one(
     plan = options.plan
     url = public_url(options.connection.broker)
     started = time.time()
-    if not options.as_json:
+    if not options.json:
         report.title(url, plan)
     measurement = Measurement(plan, options.connection, process)
     interrupted = True
@@ -75,7 +75,7 @@ async def _one(
         if measurement.begun:
             report.clear()
             summary, warnings = measurement.summary(), measurement.warnings()
-            if options.as_json:
+            if options.json:
                 told = _about(plan, started) | {"url": url, "interrupted": interrupted}
                 told |= {**summary, "warnings": warnings}
                 terminal.output.line(json.dumps(told, ensure_ascii=False))
@@ -100,7 +100,7 @@ async def _two(
     results: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
     warnings: list[str] = []
     interrupted = True
-    if not options.as_json:
+    if not options.json:
         report.title(f"{urls[0]} and {urls[1]}", plan)
     try:
         for connection, url in zip(connections, urls, strict=True):
@@ -116,7 +116,7 @@ async def _two(
     finally:
         report.clear()
         figures = compare(*results)
-        if options.as_json and results[0]:
+        if options.json and results[0]:
             told = _about(plan, started) | {"interrupted": interrupted}
             told["brokers"] = [
                 {"url": url, "rounds": rounds} for url, rounds in zip(urls, results, strict=True)

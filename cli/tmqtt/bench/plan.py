@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from tmqtt.connecting.settings import ConnectionOptions
 
-KINDS = ("conn", "pub", "sub", "pair", "fan-in", "fan-out")
+_DEFAULT_SECONDS = 10.0
+_DEFAULT_AHEAD = 1_000
+_DEFAULT_PROCESSES = 8  # at most, where there are more cores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,54 @@ class Plan:
     def slot(self, publisher: int, subscriber: int) -> int:
         """The slot of one pair."""
         return publisher if self.kind == "pair" else publisher * self.subscribers + subscriber
+
+
+def plan_of(kind: str, *, clients: int, **given: Any) -> Plan:
+    """The plan for what was asked for; what was not is as fits the `kind`."""
+    processes = given.pop("processes")
+    given["processes"] = _cores() if processes is None else processes
+    seconds = given.pop("duration")
+    if kind == "conn":
+        return Plan(
+            kind=kind, publishers=0, subscribers=clients, topic="", seconds=seconds, **given
+        )
+    publishers, subscribers = {
+        "pub": (clients, 0),
+        "sub": (0, clients),
+        "pair": (clients, clients),
+        "fan-in": (clients, given.pop("subscribers", 0)),
+        "fan-out": (given.pop("publishers", 0), clients),
+    }[kind]
+    topic = given.pop("topic")
+    if topic is None:
+        # Those of `pub` are where `sub` subscribes; others are in nobody's way.
+        topic = "tmqtt-bench" if kind == "pub" else f"tmqtt-bench-{secrets.token_hex(4)}"
+    if seconds is None and given["count"] is None:
+        seconds = _DEFAULT_SECONDS
+    ahead = given.pop("ahead", 0)
+    if ahead is None:
+        ahead = _DEFAULT_AHEAD if given["rate"] is None else 0
+    if ahead:
+        # All publishers of a subscriber share what may be under way to it.
+        ahead = max(1, ahead // (1 if kind == "pair" else publishers))
+    return Plan(
+        kind=kind,
+        publishers=publishers,
+        subscribers=subscribers,
+        topic=topic,
+        seconds=seconds,
+        ahead=ahead,
+        **given,
+    )
+
+
+def _cores() -> int:
+    """The cores that this process may use, up to what measuring has a use for."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        cores = os.cpu_count() or 1
+    return min(cores, _DEFAULT_PROCESSES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from tmqtt.connecting.table import OPTIONS, Option
 from tmqtt.connecting.table import qos_of as _qos_of
 from tmqtt.terminal.command import PROPERTY, SEPARATOR
 from tmqtt.terminal.command import Command as Command
-from tmqtt.terminal.figures import parse_duration
+from tmqtt.terminal.figures import parse_count, parse_duration
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -47,10 +47,10 @@ def qos_of(text: str | int) -> int:  # an int where it is the default
 
 
 def count_of(given: str | int) -> int:  # an int where it is the default
-    text = str(given)
-    if not (text.isascii() and text.isdecimal() and 1 <= len(text) <= 18 and int(text)):
-        raise typer.BadParameter(f"{text!r} is not a number of messages: write 1 or more.")
-    return int(text)
+    try:
+        return parse_count(str(given))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def check_is_no_address(text: str, kind: str, name: str, *, otherwise: str = "") -> None:

@@ -68,6 +68,13 @@ def parse_rate(text: str, maximum: int | None = None) -> float:
     return per_second
 
 
+def parse_count(text: str, things: str = "messages") -> int:
+    """How many of some `things`, at least one."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18 and int(text)):
+        raise ValueError(f"{text!r} is not a number of {things}: write 1 or more.")
+    return int(text)
+
+
 def counted(number: int, thing: str, things: str | None = None) -> str:
     """How many there are: `1 message`, `1,234 messages`; `things` where that is no mere `s`."""
     return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
