@@ -38,7 +38,7 @@ async def _measure(mode: str, messages: int, topics: int) -> tuple[float, float]
         termios.tcsetwinsize(inner, (40, 120))
         command = [sys.executable, "-m", "tmqtt", "sub", "b/#", "-q", "1", "-b", broker.url]
         in_terminal = mode in ("--watch", "--tree")
-        with broker.sample(trio_mqtt.Subscribed, limit=10) as sample:
+        with broker.sample(trio_mqtt.events.Subscribed, limit=10) as sample:
             process = subprocess.Popen(  # noqa: ASYNC220 # it starts at once
                 [*command, "-C", str(messages), *MODES[mode]],
                 stdin=inner,
@@ -48,7 +48,7 @@ async def _measure(mode: str, messages: int, topics: int) -> tuple[float, float]
             os.close(inner)
             threading.Thread(target=_drain, args=(screen,), daemon=True).start()
             while not any(  # noqa: ASYNC110 # a sample is looked at, it does not call
-                isinstance(one, trio_mqtt.Subscribed) for one in sample.take()
+                isinstance(one, trio_mqtt.events.Subscribed) for one in sample.take()
             ):
                 await trio.sleep(0.05)
         began = trio.current_time()

@@ -106,7 +106,7 @@ async def main() -> None:
         trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker,
         trio_mqtt.open_client(broker.url) as client,
     ):
-        with broker.sample(trio_mqtt.Subscribed, limit=100) as sample:
+        with broker.sample(trio_mqtt.events.Subscribed, limit=100) as sample:
             terminals = {name: Terminal(words, broker.url) for name, words in PICTURES.items()}
             granted = 0
             while granted < len(terminals):

@@ -1,36 +1,50 @@
-"""The public face is exactly what is meant to be public, and all of it says what it is for."""
+"""The public faces have exactly what is meant to be public, and all of it says what it is for."""
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import inspect
-import re
+import pickle
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 import trio_mqtt
 
-PUBLIC = """
-    AccessControl AccessHooks AccessRefused AccessRules ApplicationMessage Authenticated
-    AuthenticationError AuthenticationExchange AuthenticationRefused Authenticator Backoff
-    Broker BrokerEvent BrokerOptions Client ClientAuthentication ClientCertificate
-    ClientConnected ClientDisconnected ClientExchange ClientInfo ClientRefused ClientStatus
-    ConfigurationError Connected ConnectionEvent ConnectionEvents ConnectionFailedError
-    ConnectionLost ConnectionLostError ConnectionOpened ConnectionRefusedByBrokerError
-    ConnectionState DisconnectedByBrokerError EventSample EventStream InvalidTokenError
-    InvalidUrlError KeepAliveExpired Limits Listen ListenError LocalProtocolError
-    MalformedPacketError MemoryStorage Message MessageAcknowledged MessageDelivered
-    MessagePublished MessageRefused Messages MessagesDropped MqttError Origin PasswordCheck
-    PasswordFile Pinged Properties ProtocolVersion Publication ReasonCode Reconnecting
-    RefusedError RemoteProtocolError RetainedChanged ScramAuthenticator ScramClient
-    ScramCredentials Security ServerTls SharedStrategy Statistics Storage StoreError Subscribed
-    Subscription SubscriptionRefused SubscriptionRequest TlsError TlsOptions TokenClaims
-    TokenVerifier Unsubscribed WaysIn Will WillPublished open_broker open_client parse_listen
-    serve topic_filter_problem topic_matches_filter topic_name_problem
-"""
-NAMES = PUBLIC.split()
-
+PUBLIC = {
+    "trio_mqtt": """
+        AccessControl AccessHooks AccessRefused AccessRules ApplicationMessage Authenticated
+        AuthenticationError AuthenticationExchange AuthenticationRefused Authenticator Backoff
+        Broker BrokerOptions Client ClientAuthentication ClientCertificate ClientExchange
+        ClientInfo ClientStatus ConfigurationError ConnectionFailedError ConnectionLostError
+        ConnectionRefusedByBrokerError ConnectionState DisconnectedByBrokerError InvalidTokenError
+        InvalidUrlError Limits Listen ListenError LocalProtocolError MalformedPacketError
+        MemoryStorage Message Messages MqttError Origin PasswordCheck PasswordFile Properties
+        ProtocolVersion Publication ReasonCode RefusedError RemoteProtocolError ScramAuthenticator
+        ScramClient ScramCredentials Security ServerTls SharedStrategy Statistics Storage
+        StoreError Subscription SubscriptionRequest TlsError TlsOptions TokenClaims TokenVerifier
+        WaysIn Will open_broker open_client parse_listen serve topic_filter_problem
+        topic_matches_filter topic_name_problem
+    """,
+    "trio_mqtt.events": """
+        BrokerEvent ClientConnected ClientDisconnected ClientRefused Connected ConnectionEvent
+        ConnectionEvents ConnectionLost ConnectionOpened EventSample EventStream KeepAliveExpired
+        MessageAcknowledged MessageDelivered MessagePublished MessageRefused MessagesDropped Pinged
+        Reconnecting RetainedChanged Subscribed SubscriptionRefused Unsubscribed WillPublished
+    """,
+}
+# What they have beside these: the version, and each other.
+BESIDE = {"trio_mqtt": {"__version__", "events"}, "trio_mqtt.events": set[str]()}
+NAMES = [(face, name) for face, names in PUBLIC.items() for name in names.split()]
+THINGS = [
+    pytest.param(face, thing, id=f"{face}.{name}")
+    for face, name in NAMES
+    if hasattr(thing := getattr(import_module(face), name), "__qualname__")
+]
 
 # What a program may call of a broker.
 BROKER = """
@@ -38,26 +52,67 @@ BROKER = """
     statistics url urls ways_in
 """
 
-# What the module needs itself.
-OWN = {"annotations", "import_module", "TYPE_CHECKING"}
 
-
-def public(name: str) -> bool:
-    value = getattr(trio_mqtt, name)
-    return not name.startswith("_") and not inspect.ismodule(value) and name not in OWN
-
-
-def test_the_public_names_are_these() -> None:
-    assert [name for name in dir(trio_mqtt) if public(name)] == NAMES
-
-
-def test_a_star_brings_the_public_names_and_no_others() -> None:
-    assert sorted(vars(trio_mqtt)["__all__"]) == NAMES
+@pytest.mark.parametrize("face", PUBLIC)
+def test_the_public_names_are_these(face: str) -> None:
+    module = import_module(face)
+    names = PUBLIC[face].split()
+    assert dir(module) == sorted({*names, *BESIDE[face]})
     brought: dict[str, object] = {}
-    exec("from trio_mqtt import *", brought)  # noqa: S102 # what a program would write
+    exec(f"from {face} import *", brought)  # noqa: S102 # what a program would write
     brought.pop("__builtins__")
-    assert sorted(brought) == NAMES
-    assert brought["open_client"] is trio_mqtt.open_client
+    assert {*brought} == {*names, *BESIDE[face]} - {"__version__"}
+    assert all(brought[name] is getattr(module, name) for name in names)
+    assert not hasattr(module, "no_such_name")
+
+
+def test_each_public_name_is_in_one_face() -> None:
+    names = [name for _, name in NAMES]
+    assert sorted(names) == sorted({*names})
+
+
+@pytest.mark.parametrize("face", PUBLIC)
+def test_type_checkers_see_the_same_names_as_the_interpreter(face: str) -> None:
+    tree = ast.parse(Path(str(import_module(face).__file__)).read_text(encoding="utf-8"))
+    block = tree.body[-1]
+    assert isinstance(block, ast.If)
+    seen = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert len(seen) == len(block.body)
+    assert all(alias.name == alias.asname for node in seen for alias in node.names)
+    assert sorted(alias.name for node in seen for alias in node.names) == dir(import_module(face))
+    for node in seen:
+        for alias in node.names:
+            thing = getattr(import_module(face), alias.name)
+            if thing not in sys.modules.values():
+                assert thing is getattr(import_module(str(node.module)), alias.name)
+
+
+@pytest.mark.parametrize(("face", "thing"), THINGS)
+def test_public_things_say_where_they_are_public(face: str, thing: type) -> None:
+    assert thing.__module__ == face
+    assert pickle.loads(pickle.dumps(thing)) is thing  # noqa: S301 # our own
+
+
+def test_what_the_library_raises_shows_its_public_name() -> None:
+    program = "import trio_mqtt; trio_mqtt.parse_listen('gopher://here')"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert ran.stderr.splitlines()[-1].startswith("trio_mqtt.InvalidUrlError: ")
+
+
+def test_without_their_source_the_faces_have_the_same_names() -> None:
+    program = (
+        "import builtins, sys\n"
+        "from importlib.machinery import SourceFileLoader\n"
+        "def absent(*_, **__): raise FileNotFoundError\n"
+        "builtins.open, SourceFileLoader.get_source = absent, lambda *_: None\n"
+        "import trio_mqtt.events\n"
+        "assert 'trio_mqtt.broker.face' in sys.modules\n"
+        "print(trio_mqtt.Broker.__name__, trio_mqtt.events.Connected.__name__)"
+    )
+    shown = subprocess.check_output([sys.executable, "-c", program], text=True)
+    assert shown == "Broker Connected\n"
 
 
 def test_the_version_is_that_of_the_package() -> None:
@@ -70,14 +125,9 @@ def test_importing_the_package_loads_nothing_yet() -> None:
         "import sys; before = {*sys.modules}; import trio_mqtt; print(*{*sys.modules} - before)"
     )
     loaded = subprocess.check_output([sys.executable, "-I", "-c", program], text=True).split()
-    assert [name for name in loaded if name.startswith("trio_mqtt.")] == []
+    ours = [name for name in loaded if name.startswith("trio_mqtt.")]
+    assert ours == ["trio_mqtt.lazy_names"]
     assert not {"importlib.metadata", "anyio", "trio", "ssl"} & {*loaded}
-
-
-def test_type_checkers_see_the_same_names_as_the_interpreter() -> None:
-    source = Path(trio_mqtt.__file__).read_text(encoding="utf-8")
-    seen = re.findall(r"^    from trio_mqtt\.(\S+) import (\w+) as \2$", source, re.MULTILINE)
-    assert {name: home for home, name in seen} == vars(trio_mqtt)["_HOMES"]
 
 
 def test_a_client_does_not_load_the_broker() -> None:
@@ -96,13 +146,13 @@ def test_a_broker_shows_what_programs_may_call() -> None:
 def test_every_public_name_says_what_it_is_for() -> None:
     silent = [
         name
-        for name in NAMES
-        if callable(value := getattr(trio_mqtt, name)) and not inspect.getdoc(value)
+        for face, name in NAMES
+        if callable(value := getattr(import_module(face), name)) and not inspect.getdoc(value)
     ]
     assert silent == []
 
 
 def test_every_error_is_an_mqtt_error() -> None:
-    errors = [getattr(trio_mqtt, name) for name in NAMES if name.endswith("Error")]
+    errors = [getattr(trio_mqtt, name) for _, name in NAMES if name.endswith("Error")]
     assert len(errors) > 5
     assert all(issubclass(error, trio_mqtt.MqttError) for error in errors)

@@ -17,7 +17,6 @@ from trio_mqtt import (
     AccessRefused,
     Authenticated,
     AuthenticationRefused,
-    ClientConnected,
     ClientInfo,
     Limits,
     Publication,
@@ -25,6 +24,7 @@ from trio_mqtt import (
     SubscriptionRequest,
 )
 from trio_mqtt.broker.broker import Broker
+from trio_mqtt.events import ClientConnected
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
     ConnAck,

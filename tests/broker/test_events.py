@@ -13,32 +13,34 @@ from tests.broker.raw import Raw
 from trio_mqtt import (
     AccessHooks,
     AccessRefused,
+    ClientInfo,
+    Limits,
+    Publication,
+    ReasonCode,
+    Security,
+    SubscriptionRequest,
+)
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.events import (
     BrokerEvent,
     ClientConnected,
     ClientDisconnected,
-    ClientInfo,
     ClientRefused,
     ConnectionOpened,
     EventStream,
     KeepAliveExpired,
-    Limits,
     MessageAcknowledged,
     MessageDelivered,
     MessagePublished,
     MessageRefused,
     MessagesDropped,
     Pinged,
-    Publication,
-    ReasonCode,
     RetainedChanged,
-    Security,
     Subscribed,
     SubscriptionRefused,
-    SubscriptionRequest,
     Unsubscribed,
     WillPublished,
 )
-from trio_mqtt.broker.broker import Broker
 from trio_mqtt.protocol.packets import PubAck, Publish, PubRec, Subscription, Will
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 

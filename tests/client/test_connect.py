@@ -7,20 +7,17 @@ import pytest
 
 from tests.client.fake_broker import FakeBroker
 from trio_mqtt import (
-    Connected,
-    ConnectionEvent,
     ConnectionFailedError,
-    ConnectionLost,
     ConnectionRefusedByBrokerError,
     InvalidUrlError,
     LocalProtocolError,
     ProtocolVersion,
     ReasonCode,
-    Reconnecting,
     RemoteProtocolError,
     Will,
     open_client,
 )
+from trio_mqtt.events import Connected, ConnectionEvent, ConnectionLost, Reconnecting
 from trio_mqtt.protocol.packets import ConnAck, Connect, Disconnect
 
 pytestmark = pytest.mark.anyio

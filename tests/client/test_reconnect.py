@@ -11,18 +11,15 @@ import pytest
 from tests.client.fake_broker import FakeBroker, Peer
 from trio_mqtt import (
     Client,
-    Connected,
-    ConnectionEvent,
-    ConnectionLost,
     ConnectionLostError,
     ConnectionRefusedByBrokerError,
     DisconnectedByBrokerError,
     MqttError,
     ReasonCode,
-    Reconnecting,
     RefusedError,
     RemoteProtocolError,
 )
+from trio_mqtt.events import Connected, ConnectionEvent, ConnectionLost, Reconnecting
 from trio_mqtt.protocol.packets import (
     ConnAck,
     Connect,

@@ -14,8 +14,8 @@ from trio_mqtt import (
     ConnectionState,
     DisconnectedByBrokerError,
     ReasonCode,
-    Reconnecting,
 )
+from trio_mqtt.events import Reconnecting
 from trio_mqtt.protocol.packets import Disconnect, Publish
 
 pytestmark = pytest.mark.anyio

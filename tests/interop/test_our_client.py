@@ -62,8 +62,8 @@ async def open_client(
     will = connecting.will
     sessions_present: list[bool] = []
 
-    def on_event(event: trio_mqtt.ConnectionEvent) -> None:
-        if isinstance(event, trio_mqtt.Connected):
+    def on_event(event: trio_mqtt.events.ConnectionEvent) -> None:
+        if isinstance(event, trio_mqtt.events.Connected):
             sessions_present.append(event.session_present)
 
     async with (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import trio_mqtt
+import trio_mqtt.events
 from trio_mqtt.broker.events.kinds import ALL_KINDS
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -38,4 +38,4 @@ def test_the_table_has_every_event_and_they_are_public() -> None:
     page = (DOCS / "hooks.md").read_text()
     for kind in ALL_KINDS:
         assert f"`{kind.__name__}`" in page
-        assert getattr(trio_mqtt, kind.__name__) is kind
+        assert getattr(trio_mqtt.events, kind.__name__) is kind

@@ -14,6 +14,15 @@ from tmqtt.terminal import looks
 from tmqtt.terminal.escaping import escape, escape_payload
 from tmqtt.terminal.figures import counted, rate
 from tmqtt.terminal.looks import Line, Part
+from trio_mqtt.events import (
+    BrokerEvent,
+    ClientConnected,
+    ClientDisconnected,
+    ClientRefused,
+    MessagePublished,
+    Subscribed,
+    Unsubscribed,
+)
 
 # Lines in one second: more than that nobody reads.
 MESSAGES_A_SECOND = 20
@@ -28,13 +37,13 @@ _RATE_SPAN = 5.0  # seconds over which rates are taken
 
 # The kinds of events that are shown.
 CLIENT_EVENTS = (
-    trio_mqtt.ClientConnected,
-    trio_mqtt.ClientRefused,
-    trio_mqtt.ClientDisconnected,
-    trio_mqtt.Subscribed,
-    trio_mqtt.Unsubscribed,
+    ClientConnected,
+    ClientRefused,
+    ClientDisconnected,
+    Subscribed,
+    Unsubscribed,
 )
-MESSAGES = (trio_mqtt.MessagePublished,)
+MESSAGES = (MessagePublished,)
 
 
 class Traffic:
@@ -52,7 +61,7 @@ class Traffic:
 
     def lines(
         self,
-        events: Iterable[trio_mqtt.BrokerEvent | Notice],
+        events: Iterable[BrokerEvent | Notice],
         missed_messages: int,
         missed_events: int,
         now: float,
@@ -72,13 +81,13 @@ class Traffic:
         self._hidden_messages += missed_messages
         self._hidden_events += missed_events
         for event in events:
-            if isinstance(event, trio_mqtt.MessagePublished):
+            if isinstance(event, MessagePublished):
                 if self._messages < MESSAGES_A_SECOND:
                     self._messages += 1
                     lines.append(_message_line(event, time))
                 else:
                     self._hidden_messages += 1
-            elif isinstance(event, (trio_mqtt.ClientRefused, Notice)):
+            elif isinstance(event, (ClientRefused, Notice)):
                 if self._refusals < REFUSALS_A_SECOND:
                     self._refusals += 1
                     lines.append((time_of_refusals or time, *_refusal_parts(event)))
@@ -91,12 +100,12 @@ class Traffic:
                 self._hidden_events += 1
         return lines
 
-    def hide(self, events: Iterable[trio_mqtt.BrokerEvent | Notice]) -> None:
+    def hide(self, events: Iterable[BrokerEvent | Notice]) -> None:
         """Count events without showing them: when they can be shown, their time is long over."""
         for event in events:
-            if isinstance(event, trio_mqtt.MessagePublished):
+            if isinstance(event, MessagePublished):
                 self._hidden_messages += 1
-            elif isinstance(event, (trio_mqtt.ClientRefused, Notice)):
+            elif isinstance(event, (ClientRefused, Notice)):
                 self._hidden_refusals += 1
             else:
                 self._hidden_events += 1
@@ -116,7 +125,7 @@ class Traffic:
         ]
 
 
-def _message_line(message: trio_mqtt.MessagePublished, time: Part) -> Line:
+def _message_line(message: MessagePublished, time: Part) -> Line:
     client_id = message.client_id
     notes = [f"QoS {message.qos}"] * (message.qos > 0) + ["retained"] * message.retain
     return (
@@ -129,9 +138,9 @@ def _message_line(message: trio_mqtt.MessagePublished, time: Part) -> Line:
     )
 
 
-def _event_parts(event: trio_mqtt.BrokerEvent) -> tuple[Part, ...]:
+def _event_parts(event: BrokerEvent) -> tuple[Part, ...]:
     match event:
-        case trio_mqtt.ClientConnected():
+        case ClientConnected():
             user = f", user {_name(event.username)}" if event.username else ""
             session = ", session resumed" if event.session_present else ""
             return (
@@ -142,20 +151,20 @@ def _event_parts(event: trio_mqtt.BrokerEvent) -> tuple[Part, ...]:
                     looks.NOTE,
                 ),
             )
-        case trio_mqtt.ClientDisconnected():
+        case ClientDisconnected():
             return (
                 (_name(event.client_id), looks.CLIENT),
                 (" disconnected", looks.WARNING if event.reason else looks.PLAIN),
                 (f": {_name(event.reason)}" if event.reason else "", looks.NOTE),
             )
-        case trio_mqtt.Subscribed():
+        case Subscribed():
             return (
                 (_name(event.client_id), looks.CLIENT),
                 (" subscribed to ", looks.PLAIN),
                 (_name(event.topic_filter), looks.TOPIC),
                 (f" (QoS {event.qos})" if event.qos else "", looks.NOTE),
             )
-        case trio_mqtt.Unsubscribed():
+        case Unsubscribed():
             return (
                 (_name(event.client_id), looks.CLIENT),
                 (" unsubscribed from ", looks.PLAIN),
@@ -165,7 +174,7 @@ def _event_parts(event: trio_mqtt.BrokerEvent) -> tuple[Part, ...]:
             raise AssertionError(f"{event} is not shown, or has a line of its own")
 
 
-def _refusal_parts(event: trio_mqtt.ClientRefused | Notice) -> tuple[Part, ...]:
+def _refusal_parts(event: ClientRefused | Notice) -> tuple[Part, ...]:
     if isinstance(event, Notice):
         return ((_cut(event.text, _SENTENCE), looks.WARNING),)
     who = f"{_name(event.client_id)} at " if event.client_id else ""

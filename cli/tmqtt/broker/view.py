@@ -17,6 +17,7 @@ from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.looks import Line
 from tmqtt.terminal.output import STDERR, STDOUT, encoded
 from tmqtt.terminal.running import Terminal
+from trio_mqtt.events import BrokerEvent, ClientDisconnected, ClientRefused, EventSample
 
 _CLEAR_LINE = "\r\x1b[2K"
 _SENTENCES = 20  # kept until the next look
@@ -110,7 +111,7 @@ class Screen:
             else:
                 self.warn(notice.text)
 
-    def tick(self, sample: trio_mqtt.EventSample) -> None:
+    def tick(self, sample: EventSample) -> None:
         """Show what is new. Called ten times a second."""
         self.hear()
         if self._output.trouble is not None:
@@ -146,7 +147,7 @@ class Screen:
         if lines or status != self._status:
             self._draw(lines, status)
 
-    def end(self, sample: trio_mqtt.EventSample) -> None:
+    def end(self, sample: EventSample) -> None:
         """Show what is left, and that the broker has stopped."""
         self.hear()
         lines = self._new_lines(self._take(sample), sample, time.monotonic())
@@ -155,16 +156,15 @@ class Screen:
             lines.append((self._stamps.now(), ("Stopped.", looks.STRONG)))
         self._draw(lines, ())
 
-    def _take(self, sample: trio_mqtt.EventSample) -> list[trio_mqtt.BrokerEvent | Notice]:
+    def _take(self, sample: EventSample) -> list[BrokerEvent | Notice]:
         """What has happened, as far as it is told."""
-        events: list[trio_mqtt.BrokerEvent | Notice] = [*sample.take()]
+        events: list[BrokerEvent | Notice] = [*sample.take()]
         for refusal in self._refusals:
             # Events have no time. What a client is refused comes before its end.
             ends = (
                 number
                 for number, event in enumerate(events)
-                if isinstance(event, trio_mqtt.ClientDisconnected)
-                and event.client_id == refusal.client_id
+                if isinstance(event, ClientDisconnected) and event.client_id == refusal.client_id
             )
             events.insert(next(ends, len(events)), refusal)
         self._refusals.clear()
@@ -172,12 +172,12 @@ class Screen:
             return events
         if not self._level.tells(Level.WARNING):
             return []
-        return [event for event in events if isinstance(event, (trio_mqtt.ClientRefused, Notice))]
+        return [event for event in events if isinstance(event, (ClientRefused, Notice))]
 
     def _new_lines(
         self,
-        events: list[trio_mqtt.BrokerEvent | Notice],
-        sample: trio_mqtt.EventSample,
+        events: list[BrokerEvent | Notice],
+        sample: EventSample,
         now: float,
     ) -> list[Line]:
         missed_messages, self._missed_messages = (

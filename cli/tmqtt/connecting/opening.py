@@ -157,29 +157,29 @@ class _Teller:
         self._waits = False
         self._why = ""
 
-    def tell(self, event: trio_mqtt.ConnectionEvent) -> None:
+    def tell(self, event: trio_mqtt.events.ConnectionEvent) -> None:
         match event:
-            case trio_mqtt.ConnectionLost(reason) if not self._was_connected:
+            case trio_mqtt.events.ConnectionLost(reason) if not self._was_connected:
                 if not self._for_anything and not _may_pass(reason):
                     raise reason  # which ends the client
                 self._waits = True
                 self._why = _in_short(reason)
-            case trio_mqtt.Reconnecting(_, attempt) if not self._was_connected:
+            case trio_mqtt.events.Reconnecting(_, attempt) if not self._was_connected:
                 tries = f", {attempt:,} attempts" if attempt > 1 else ""
                 self._terminal.pass_by(
                     f"Waiting for a broker at {self._url} ({self._why}{tries}). Ctrl-C ends it."
                 )
-            case trio_mqtt.ConnectionLost(reason):
+            case trio_mqtt.events.ConnectionLost(reason):
                 if not self._waits:
                     self._waits = True
                     self._terminal.say(f"{reason} Trying again.")
-            case trio_mqtt.Connected(url):
+            case trio_mqtt.events.Connected(url):
                 self._was_connected = True
                 if self._waits:
                     self._waits = False
                     self._terminal.pass_by("")
                     self._terminal.say(f"Connected to {url}.")
-            case trio_mqtt.Reconnecting():
+            case trio_mqtt.events.Reconnecting():
                 pass
 
     def end(self) -> None:

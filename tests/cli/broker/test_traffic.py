@@ -16,38 +16,47 @@ from tmqtt.broker.traffic import (
 from tmqtt.terminal import looks
 
 import trio_mqtt
+from trio_mqtt.events import (
+    BrokerEvent,
+    ClientConnected,
+    ClientDisconnected,
+    ClientRefused,
+    MessagePublished,
+    Subscribed,
+    Unsubscribed,
+)
 
 AT = ("12:00:00 ", "")
 
 
 def message(
     client_id: str | None = "pub", payload: bytes = b"x", qos: int = 0, retain: bool = False
-) -> trio_mqtt.MessagePublished:
-    return trio_mqtt.MessagePublished(client_id, "test", payload, qos, retain)
+) -> MessagePublished:
+    return MessagePublished(client_id, "test", payload, qos, retain)
 
 
-def published(count: int) -> list[trio_mqtt.MessagePublished]:
+def published(count: int) -> list[MessagePublished]:
     return [message()] * count
 
 
-def shown(traffic: Traffic, *events: trio_mqtt.BrokerEvent | Notice, now: float = 0.0) -> list[str]:
+def shown(traffic: Traffic, *events: BrokerEvent | Notice, now: float = 0.0) -> list[str]:
     return [looks.plain(line)[9:] for line in traffic.lines(events, 0, 0, now, AT)]
 
 
 def test_each_kind_of_event_is_a_line() -> None:
     assert shown(
         Traffic(0.0),
-        trio_mqtt.ClientConnected("c1", "127.0.0.1:5", "3.1.1", "ann", True),
-        trio_mqtt.Subscribed("c1", "a/+", 1),
+        ClientConnected("c1", "127.0.0.1:5", "3.1.1", "ann", True),
+        Subscribed("c1", "a/+", 1),
         message("c1", b"hi"),
         message("c1", b"ho", 1, True),
         message(None, b"own"),
-        trio_mqtt.Unsubscribed("c1", "a/+"),
-        trio_mqtt.ClientDisconnected("c1", ""),
-        trio_mqtt.ClientDisconnected("c2", "nothing came for 15 s"),
-        trio_mqtt.ClientRefused("c2", "127.0.0.1:6", "not authorized"),
-        trio_mqtt.ClientRefused("c2", "127.0.0.1:6", "wrong password", "ann"),
-        trio_mqtt.ClientRefused(None, "127.0.0.1:7", "no CONNECT"),
+        Unsubscribed("c1", "a/+"),
+        ClientDisconnected("c1", ""),
+        ClientDisconnected("c2", "nothing came for 15 s"),
+        ClientRefused("c2", "127.0.0.1:6", "not authorized"),
+        ClientRefused("c2", "127.0.0.1:6", "wrong password", "ann"),
+        ClientRefused(None, "127.0.0.1:7", "no CONNECT"),
     ) == [
         "c1 connected from 127.0.0.1:5, MQTT 3.1.1, user ann, session resumed",
         "c1 subscribed to a/+ (QoS 1)",
@@ -64,7 +73,7 @@ def test_each_kind_of_event_is_a_line() -> None:
 
 
 def test_names_are_escaped_and_cut() -> None:
-    (line,) = shown(Traffic(0.0), trio_mqtt.Subscribed("\x1b[2J" + "x" * 1000, "[red]a[/]", 0))
+    (line,) = shown(Traffic(0.0), Subscribed("\x1b[2J" + "x" * 1000, "[red]a[/]", 0))
     assert line == "\\x1b[2J" + "x" * 96 + "… subscribed to [red]a[/]"
 
 
@@ -88,7 +97,7 @@ def test_a_busy_broker_shows_a_bounded_sample_and_counts_every_other_message() -
 
 def test_a_storm_of_clients_is_counted_as_well() -> None:
     traffic = Traffic(0.0)
-    storm = [trio_mqtt.ClientDisconnected(f"c{n}", "gone") for n in range(EVENTS_A_SECOND + 5)]
+    storm = [ClientDisconnected(f"c{n}", "gone") for n in range(EVENTS_A_SECOND + 5)]
     assert len(shown(traffic, *storm)) == EVENTS_A_SECOND
     assert [looks.plain(line)[9:] for line in traffic.lines((), 0, 3, 1.0, AT)] == [
         "… 5 more client events not shown"
@@ -100,8 +109,8 @@ def test_a_storm_of_clients_is_counted_as_well() -> None:
 
 def test_those_who_come_and_go_hide_no_refusal_and_refusals_hide_nobody() -> None:
     traffic = Traffic(0.0)
-    storm = [trio_mqtt.ClientDisconnected(f"c{n}", "gone") for n in range(1_000)]
-    refused = [trio_mqtt.ClientRefused("c", "127.0.0.1:6", f"wrong {n}") for n in range(1_000)]
+    storm = [ClientDisconnected(f"c{n}", "gone") for n in range(1_000)]
+    refused = [ClientRefused("c", "127.0.0.1:6", f"wrong {n}") for n in range(1_000)]
     texts = shown(traffic, *storm, *refused, Notice("c may not publish"))
     assert texts[EVENTS_A_SECOND] == "c at 127.0.0.1:6 turned away: wrong 0"
     assert len(texts) == EVENTS_A_SECOND + REFUSALS_A_SECOND
@@ -114,7 +123,7 @@ def test_those_who_come_and_go_hide_no_refusal_and_refusals_hide_nobody() -> Non
 
 def test_lines_of_refusals_may_begin_in_a_way_of_their_own() -> None:
     lines = Traffic(0.0).lines(
-        [trio_mqtt.ClientDisconnected("c", ""), Notice("refused")],
+        [ClientDisconnected("c", ""), Notice("refused")],
         0,
         0,
         0,
@@ -126,7 +135,7 @@ def test_lines_of_refusals_may_begin_in_a_way_of_their_own() -> None:
 
 def test_what_was_not_shown_at_its_time_is_counted_only() -> None:
     traffic = Traffic(0.0)
-    traffic.hide([*published(3), trio_mqtt.ClientDisconnected("c", ""), Notice("refused")])
+    traffic.hide([*published(3), ClientDisconnected("c", ""), Notice("refused")])
     assert [looks.plain(line)[9:] for line in traffic.left_out(AT)] == [
         "… 3 more messages not shown",
         "… 1 more client event not shown",

@@ -47,7 +47,7 @@ class Clock:
 @contextmanager
 def screen_of(
     broker: trio_mqtt.Broker, *, terminal: bool
-) -> Iterator[tuple[Screen, trio_mqtt.EventSample, Display]]:
+) -> Iterator[tuple[Screen, trio_mqtt.events.EventSample, Display]]:
     display = Display(terminal=terminal)
     with broker.sample(*CLIENT_EVENTS, *MESSAGES, limit=200) as sample, library_log() as log:
         yield Screen(broker, Terminal(display, display), log), sample, display

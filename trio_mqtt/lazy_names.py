@@ -1,0 +1,90 @@
+"""Public faces whose names are loaded when they are first used, and say where they are public.
+
+A face writes its names once, as imports that type checkers follow, at its end:
+
+    if TYPE_CHECKING or not load_lazily(__name__):
+        from trio_mqtt.broker.limits import Limits as Limits
+
+They are read from there, so that each is imported only when somebody asks for it: a program that
+only publishes does not wait for the broker. Where there is no source to read (a frozen program),
+the face imports them all.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+
+# The names that a module has for faces, with these, until it is loaded.
+_unnamed: dict[str, list[tuple[str, str]]] = {}
+
+
+def load_lazily(face: str) -> bool:
+    """Have a face load its names when they are used; False where it must import them itself.
+
+    What it loads has the face as its `__module__`: from there programs import it, and so `repr`,
+    `help`, pickles and tracebacks show it.
+    """
+    module = sys.modules[face]
+    homes = _homes(module)
+    for name, home in homes.items():
+        _unnamed.setdefault(home, []).append((name, face))
+
+    def load(name: str) -> object:
+        home = homes.get(name)
+        if home is None:
+            raise AttributeError(f"module {face!r} has no attribute {name!r}")
+        if home == face:
+            return import_module(f"{face}.{name}")
+        value: object = getattr(import_module(home), name)
+        _name_what_is_loaded()
+        setattr(module, name, value)
+        return value
+
+    if homes:
+        vars(module).update(
+            __all__=[name for name in homes if not name.startswith("_")],
+            __getattr__=load,
+            __dir__=lambda: sorted(homes),
+        )
+    return bool(homes)
+
+
+def _homes(module: ModuleType) -> dict[str, str]:
+    """The module that each name is imported from; none where they cannot be read."""
+    # Compiling the source would take longer than all else here.
+    _, found, imports = _source(module).rpartition(f"{load_lazily.__name__}(__name__):\n")
+    homes: dict[str, str] = {}
+    home = ""
+    words = iter(imports.replace(",", " ").split())
+    for word in words if found else ():
+        if word == "from":
+            home = next(words)
+        elif word == "as":
+            homes[next(words)] = home
+    return homes
+
+
+def _source(module: ModuleType) -> str:
+    try:
+        with open(str(module.__file__), encoding="utf-8") as file:
+            return file.read()
+    except OSError:  # it is in an archive, or nowhere
+        get_source = getattr(module.__loader__, "get_source", None)
+        return "" if get_source is None else get_source(module.__name__) or ""
+
+
+def _name_what_is_loaded() -> None:
+    """Say in all public things that are loaded by now where they are public."""
+    for home in [home for home in _unnamed if home in sys.modules]:
+        there = vars(sys.modules[home])
+        names = _unnamed.pop(home)
+        # Another thread may be loading it: those that are not there yet have their turn later.
+        missing = [(name, face) for name, face in names if name not in there]
+        if missing:
+            _unnamed[home] = missing
+        for name, face in names:
+            value = there.get(name)
+            if getattr(value, "__module__", None) == home:
+                value.__module__ = face
