@@ -68,15 +68,16 @@ class InvalidUrlError(MqttError, ValueError):
     """An address that is not one; the text says what is wrong and shows a right one."""
 
 
-class ListenError(MqttError):
-    """The broker cannot listen at an address; the text says which and why."""
-
-
 class ConfigurationError(MqttError):
     """What the broker was told does not fit together, or a file that it was told to use is wrong.
 
-    The text names the file and the line where there is one, and the remedy.
+    A certificate is such a file, and so are those of passwords, rules and keys. The text names the
+    file and the line where there is one, and the remedy.
     """
+
+
+class ListenError(MqttError):
+    """This machine does not let the broker listen at an address; the text says which and why."""
 
 
 class InvalidTokenError(MqttError):

@@ -194,8 +194,7 @@ class Broker:
 
         Connections stay; new certificates are for new ones. What the client of a session may do is
         checked anew; clients whose user is gone or has another password are disconnected. Raises
-        ConfigurationError or, for a certificate, ListenError where a file cannot be used: then all
-        of them hold as they were.
+        ConfigurationError where a file cannot be used: then all of them hold as they were.
         """
         ready = [await prepare() for prepare in self.on_reload]
         await self.access.load()

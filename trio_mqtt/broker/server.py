@@ -17,7 +17,7 @@ from trio_mqtt.broker.face import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Persistence
-from trio_mqtt.errors import ConfigurationError, ListenError
+from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.records import Storage
 from trio_mqtt.transport.listeners.listen_urls import parse_listen
@@ -173,7 +173,7 @@ async def reload(broker: Broker | Core) -> bool:
     core = broker if isinstance(broker, Core) else broker._core  # noqa: SLF001  # its other half
     try:
         await core.reload()
-    except (ConfigurationError, ListenError) as error:
+    except ConfigurationError as error:
         logger.error(  # noqa: TRY400  # a sentence says it all
             "%s The settings stay as they were. %s", error, _OLD
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trio_mqtt import InvalidUrlError, Listen, ListenError, ServerTls, parse_listen
+from trio_mqtt import ConfigurationError, InvalidUrlError, Listen, ServerTls, parse_listen
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,12 @@ def test_defaults_are_for_listeners_that_can_have_them() -> None:
 @pytest.mark.parametrize(
     ("error", "options"),
     [
-        (ListenError, {"mode": -1}),
-        (ListenError, {"mode": 0o1777}),
+        (ConfigurationError, {"mode": -1}),
+        (ConfigurationError, {"mode": 0o1777}),
         (TypeError, {"mode": "660"}),
         (TypeError, {"tls": "server.pem"}),
         (TypeError, {"origins": "https://a.example"}),
-        (ListenError, {"origins": ["a.example"]}),
+        (ConfigurationError, {"origins": ["a.example"]}),
         (TypeError, {"trusted_proxies": "10.0.0.0/8"}),
         (TypeError, {"proxy_protocol": "unix"}),
         (TypeError, {"allow_anonymous": "no"}),
@@ -107,5 +107,5 @@ def test_what_no_listener_can_do_is_refused(
     "options", [{"client_certificates": "sometimes"}, {"username": "serial-number"}]
 )
 def test_what_no_certificate_can_say_is_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ListenError, match="not '"):
+    with pytest.raises(ConfigurationError, match="not '"):
         ServerTls("server.pem", **options)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import trio_mqtt
 from tests.transport.dialing import Certificates, dial, dial_tls, greet, until_end
-from trio_mqtt import Limits, Listen, ListenError, ServerTls
+from trio_mqtt import ConfigurationError, Limits, Listen, ServerTls
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Connect
@@ -182,6 +182,6 @@ async def test_a_proxy_may_stand_before_tls(certificates: Certificates) -> None:
 
 
 async def test_a_network_that_is_none_is_refused() -> None:
-    with pytest.raises(ListenError, match=r"'10\.0\.0\.0/33'"):
+    with pytest.raises(ConfigurationError, match=r"'10\.0\.0\.0/33'"):
         async with trio_mqtt.open_broker(Listen(LOCAL, proxy_protocol=("10.0.0.0/33",))):
             pass

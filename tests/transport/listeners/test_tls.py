@@ -26,7 +26,7 @@ from tests.transport.dialing import (
     greet,
     until_end,
 )
-from trio_mqtt import Limits, Listen, ListenError, Origin, ServerTls
+from trio_mqtt import ConfigurationError, Limits, Listen, Origin, ServerTls
 from trio_mqtt.broker.face import Broker
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -221,7 +221,7 @@ async def test_a_reload_that_fails_changes_nothing(
     ) as broker:
         certificates.server("renewed.example", into=first)
         certificates.server(expired=True, into=second)
-        with pytest.raises(ListenError, match=r"second\.pem of mqtts://\S+ has expired"):
+        with pytest.raises(ConfigurationError, match=r"second\.pem of mqtts://\S+ has expired"):
             await broker.reload()
         for url in broker.urls:
             client = await greet(await dial_tls(url, certificates.trusting()), url)
@@ -316,7 +316,7 @@ def _openssl(*arguments: str) -> None:
 
 
 async def refused(tls: ServerTls | None, url: str = LOCAL) -> str:
-    with pytest.raises(ListenError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         async with trio_mqtt.open_broker(Listen(url, tls=tls)):
             pass
     return str(caught.value)

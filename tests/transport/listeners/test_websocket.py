@@ -29,7 +29,7 @@ from tests.transport.dialing import (
     request,
     until_end,
 )
-from trio_mqtt import Limits, Listen, ListenError, ServerTls
+from trio_mqtt import ConfigurationError, Limits, Listen, ServerTls
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Connect, Publish
@@ -427,6 +427,6 @@ async def test_hosts_are_those_that_the_listener_is_told(
 
 @pytest.mark.parametrize("host", ["mqtt.example:9001", "http://mqtt.example", "", "a.*", "*a.b"])
 async def test_a_host_that_nobody_could_ask_for_is_refused(host: str) -> None:
-    with pytest.raises(ListenError, match="without a port"):
+    with pytest.raises(ConfigurationError, match="without a port"):
         async with trio_mqtt.open_broker(Listen(LOCAL, hosts=[host])):
             raise AssertionError("it has started")

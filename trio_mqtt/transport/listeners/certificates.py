@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from trio_mqtt.errors import ListenError
+from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.transport.listeners.options import ClientCertificate, ServerTls
 
 _CERTIFICATE = re.compile(
@@ -36,7 +36,7 @@ class ServerCertificates:
     """What a listener needs for its handshakes, as the files were when they were last read."""
 
     def __init__(self, tls: ServerTls, url: str) -> None:
-        """Raises ListenError, whose text names the file and what is wrong with it."""
+        """Raises ConfigurationError, whose text names the file and what is wrong with it."""
         self._tls = tls
         self._url = url
         self.context = load_context(tls, url)
@@ -44,7 +44,7 @@ class ServerCertificates:
     def prepare(self) -> Callable[[], None]:
         """Read the files again; what is returned puts them in force for new connections.
 
-        Raises ListenError, as at the beginning.
+        Raises ConfigurationError, as at the beginning.
         """
         context = load_context(self._tls, self._url)
 
@@ -55,18 +55,18 @@ class ServerCertificates:
 
 
 def load_context(tls: ServerTls, url: str) -> ssl.SSLContext:
-    """The settings for TLS 1.2 and later. Raises ListenError."""
+    """The settings for TLS 1.2 and later. Raises ConfigurationError."""
     certificate = _read(tls.certificate, "certificate", url)
     chain = _CERTIFICATE.findall(certificate)
     if not chain:
-        raise ListenError(
+        raise ConfigurationError(
             f"{_name(tls.certificate)}, the certificate of {url}, holds none: it has to be PEM,"
             ' "-----BEGIN CERTIFICATE-----".'
         )
     key_file = tls.certificate if tls.key is None else tls.key
     key = certificate if tls.key is None else _read(tls.key, "key", url)
     if not _KEY.search(key):
-        raise ListenError(
+        raise ConfigurationError(
             f"{_name(key_file)} holds no private key for {url}: name the file that does"
             ' (PEM, "-----BEGIN PRIVATE KEY-----").'
         )
@@ -87,7 +87,7 @@ def load_context(tls: ServerTls, url: str) -> ssl.SSLContext:
 
 
 def _refuse_encrypted(key_file: object) -> NoReturn:
-    raise ListenError(
+    raise ConfigurationError(
         f"{_name(key_file)} is protected by a passphrase, which nobody is there to type."
         " Store it without (openssl pkey -in FILE -out NEW), readable by the broker alone."
     )
@@ -97,24 +97,26 @@ def _ask_for_certificates(context: ssl.SSLContext, tls: ServerTls, url: str) -> 
     wanted = tls.client_certificates or ("none" if tls.ca is None else "required")
     if tls.ca is None:
         if wanted != "none" or tls.username is not None:
-            raise ListenError(
+            raise ConfigurationError(
                 f"Certificates of clients count at {url} only if an authority signs them: name its"
                 " certificate (ca)."
             )
         return
     if wanted == "none":
         if tls.username is not None:
-            raise ListenError(
+            raise ConfigurationError(
                 f"User names at {url} are to come from certificates, but none are asked for."
                 ' Set client certificates to "required" or "optional".'
             )
         return
     if not _CERTIFICATE.search(_read(tls.ca, "authorities", url)):
-        raise ListenError(f"{_name(tls.ca)}, the authorities of {url}, holds no certificate (PEM).")
+        raise ConfigurationError(
+            f"{_name(tls.ca)}, the authorities of {url}, holds no certificate (PEM)."
+        )
     try:
         context.load_verify_locations(tls.ca)
     except ssl.SSLError as error:
-        raise ListenError(
+        raise ConfigurationError(
             f"{_name(tls.ca)}, the authorities of {url}, cannot be used: {_words(error)}."
         ) from error
     context.verify_mode = ssl.CERT_REQUIRED if wanted == "required" else ssl.CERT_OPTIONAL
@@ -130,7 +132,7 @@ def _read(path: str | os.PathLike[str], what: str, url: str) -> bytes:
             if isinstance(error, PermissionError)
             else "Check the path."
         )
-        raise ListenError(
+        raise ConfigurationError(
             f"{_name(path)}, the {what} of {url}, cannot be read ({reason}). {advice}"
         ) from error
 
@@ -138,17 +140,17 @@ def _read(path: str | os.PathLike[str], what: str, url: str) -> bytes:
 def _raise_for(error: ssl.SSLError, tls: ServerTls, url: str, key_file: object) -> NoReturn:
     certificate = _name(tls.certificate)
     if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
-        raise ListenError(
+        raise ConfigurationError(
             f"The key in {_name(key_file)} does not belong to the certificate in {certificate}."
             " Name the two that were made together, the broker's own certificate first in its file."
         ) from error
     if error.reason in ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"):
-        raise ListenError(
+        raise ConfigurationError(
             f"{certificate} is too weak for TLS today ({_words(error)})."
             " Make one with an EC or 2048-bit RSA key, signed with SHA-256."
         ) from error
     files = certificate if key_file is tls.certificate else f"{certificate} or {_name(key_file)}"
-    raise ListenError(
+    raise ConfigurationError(
         f"{files} is damaged or no PEM, and cannot serve {url} ({_words(error)})."
     ) from error
 
@@ -174,18 +176,18 @@ def _try_out(context: ssl.SSLContext, certificate: bytes, tls: ServerTls, url: s
     except ssl.SSLCertVerificationError as error:
         name = _name(tls.certificate)
         if error.verify_code == _EXPIRED:
-            raise ListenError(
+            raise ConfigurationError(
                 f"The certificate {name} of {url} has expired. Renew it; no client would accept it."
             ) from error
         if error.verify_code == _NOT_YET:
-            raise ListenError(
+            raise ConfigurationError(
                 f"The certificate {name} of {url} is not valid yet. Check this machine's clock."
             ) from error
-        raise ListenError(
+        raise ConfigurationError(
             f"The certificate {name} of {url} is not fit for a server: {error.verify_message}."
         ) from error
     except ssl.SSLError as error:
-        raise ListenError(
+        raise ConfigurationError(
             f"No handshake is possible with the certificate {_name(tls.certificate)} of {url}:"
             f" {_words(error)}."
         ) from error

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import trio
 
-from trio_mqtt.errors import ListenError
+from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.transport.listeners.certificates import ServerCertificates, client_certificate
 from trio_mqtt.transport.listeners.host_names import allowed_hosts
 from trio_mqtt.transport.listeners.networks import Networks
@@ -31,7 +31,7 @@ class Handshakes:
     """What the connections of one listener go through before MQTT."""
 
     def __init__(self, listen: Listen, address: Address) -> None:
-        """Raises ListenError for files that cannot be used."""
+        """Raises ConfigurationError for files that cannot be used."""
         scheme = address.scheme
         self.scheme = scheme
         self.path = address.path if address.is_websocket else WEBSOCKET_PATH
@@ -43,12 +43,12 @@ class Handshakes:
         if listen.tls is not None and (address.is_tls or scheme == "any"):
             self.certificates = ServerCertificates(listen.tls, address.url)
         elif listen.tls is not None:
-            raise ListenError(
+            raise ConfigurationError(
                 f"{address.url} is without TLS, but has a certificate."
                 f" Write {'wss' if scheme == 'ws' else 'mqtts'}://, or leave the certificate out."
             )
         elif address.is_tls:
-            raise ListenError(
+            raise ConfigurationError(
                 f"{address.url} needs a certificate: {address.url}?cert=FILE&key=FILE."
             )
 

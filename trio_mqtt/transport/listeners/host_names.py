@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from trio_mqtt.errors import ListenError
+from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.transport.listeners.options import Listen
 from trio_mqtt.transport.urls import Address, is_loopback
 
@@ -20,7 +20,7 @@ _LOOPBACK_HOSTS = ("localhost", "*.localhost", "127.0.0.0/8", "::1")
 
 
 def allowed_hosts(listen: Listen, address: Address) -> Collection[str] | None:
-    """By what names WebSocket clients may call the broker; None: by any. Raises ListenError.
+    """By what names WebSocket clients may call the broker; None: by any. Raises ConfigurationError.
 
     A broker that only this machine reaches often asks nobody who they are. What keeps web pages out
     is that they come from elsewhere, and that must not hang on a name which anybody can choose.
@@ -28,7 +28,7 @@ def allowed_hosts(listen: Listen, address: Address) -> Collection[str] | None:
     if listen.hosts is not None:
         for host in listen.hosts:
             if not _is_host(host):
-                raise ListenError(
+                raise ConfigurationError(
                     f"The host {host!r} of {address.url} is none that clients could call it by:"
                     " write mqtt.example.org, *.example.org, an address or a network, without a"
                     " port."

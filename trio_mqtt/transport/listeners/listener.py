@@ -58,7 +58,10 @@ class Listener:
                 nursery.start_soon(self._accept, listening, handle, nursery)
 
     async def prepare_reload(self) -> Callable[[], None]:
-        """Read the certificates again; what is returned puts them in force. Raises ListenError."""
+        """Read the certificates again; what is returned puts them in force.
+
+        Raises ConfigurationError.
+        """
         certificates = self._handshakes.certificates
         if certificates is None:
             return lambda: None
@@ -124,7 +127,8 @@ class Listener:
 async def open_listener(listen: Listen) -> Listener:
     """Listen at an address; port 0 takes a free one.
 
-    Raises InvalidUrlError, and ListenError, whose text says what is wrong and what to do.
+    Raises InvalidUrlError, ConfigurationError for what the listener was told, and ListenError where
+    this machine does not let it listen; the text says what is wrong and what to do.
     """
     listen = named_by_socket(listen)
     address = parse_url(listen.url, listening=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Collection, Sequence
 
-from trio_mqtt.errors import ListenError
+from trio_mqtt.errors import ConfigurationError
 
 UNIX = "unix"  # whoever comes through a Unix socket
 
@@ -14,14 +14,14 @@ class Networks:
     """A set of networks, asked for the addresses of peers."""
 
     def __init__(self, names: Collection[str], where: str) -> None:
-        """Raises ListenError for a name that is no network."""
+        """Raises ConfigurationError for a name that is no network."""
         self._unix = UNIX in names
         try:
             self._networks = [
                 ipaddress.ip_network(name, strict=False) for name in names if name != UNIX
             ]
         except ValueError as error:
-            raise ListenError(
+            raise ConfigurationError(
                 f"Among the trusted proxies of {where}: {error}."
                 " Write 10.0.0.0/8 or a single address."
             ) from error

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from os import PathLike
 from typing import Literal, TypeAlias
 
-from trio_mqtt.errors import ListenError
+from trio_mqtt.errors import ConfigurationError
 
 Path: TypeAlias = "str | PathLike[str]"
 
@@ -34,11 +34,11 @@ class ServerTls:
     def __post_init__(self) -> None:
         asked, username = self.client_certificates, self.username
         if asked not in (None, "none", "optional", "required"):
-            raise ListenError(
+            raise ConfigurationError(
                 f"Client certificates are 'none', 'optional' or 'required', not {asked!r}."
             )
         if username not in (None, "common-name", "subject"):
-            raise ListenError(
+            raise ConfigurationError(
                 f"A user name is a certificate's 'common-name' or 'subject', not {username!r}."
             )
 
@@ -53,8 +53,8 @@ class Listen:
 
         Listen("mqtts://0.0.0.0:8883", tls=ServerTls("server.pem", "server.key"))
 
-    Raises ListenError for what no listener can do, and TypeError for what is of another kind; what
-    its files and networks are is looked at when the broker begins to listen.
+    Raises ConfigurationError for what no listener can do, and TypeError for what is of another
+    kind; what its files and networks are is looked at when the broker begins to listen.
     """
 
     url: str
@@ -91,7 +91,7 @@ class Listen:
                 raise TypeError(f"{name} is a collection, such as [{value!r}], not {value!r}.")
         for origin in self.origins or ():
             if origin not in ("*", "null") and "://" not in origin:
-                raise ListenError(
+                raise ConfigurationError(
                     f"The origin {origin!r} is none of a page: it reads https://HOST, or *."
                 )
         if self.allow_anonymous not in (None, True, False):
@@ -102,7 +102,7 @@ class Listen:
             if not isinstance(self.mode, int):
                 raise TypeError(f"mode is an int, such as 0o660, not {self.mode!r}.")
             if not 0 <= self.mode <= 0o777:
-                raise ListenError(
+                raise ConfigurationError(
                     f"The permissions of a socket are from 0 to 0o777, not {self.mode:#o}."
                 )
 
