@@ -17,9 +17,9 @@ from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.looks import Line
 from tmqtt.terminal.output import STDERR, STDOUT, encoded
 from tmqtt.terminal.running import Terminal
+from tmqtt.terminal.sequences import CLEAR_LINE
 from trio_mqtt.events import BrokerEvent, ClientDisconnected, ClientRefused, EventSample
 
-_CLEAR_LINE = "\r\x1b[2K"
 _SENTENCES = 20  # kept until the next look
 
 
@@ -210,7 +210,7 @@ class Screen:
             for line in lines
         )
         if self._redraws:
-            text = f"{_CLEAR_LINE}{text}"
+            text = f"{CLEAR_LINE}{text}"
             if status:
                 text += painter.paint_within(status)
         self._output.put(encoded(text))

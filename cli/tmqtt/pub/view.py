@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import trio
 
 from tmqtt.terminal.figures import counted, latency
+from tmqtt.terminal.sequences import CLEAR_LINE
 
 if TYPE_CHECKING:
     from tmqtt.pub.plan import PubOptions
     from tmqtt.terminal.looks import Line, Painter
     from tmqtt.terminal.running import Terminal
 
-_CLEAR_LINE = "\r\x1b[2K"
 _TICK = 0.1  # seconds between two looks
 _LINES_A_SECOND = 20  # messages shown: more than that nobody reads
 _ROUND_TRIPS = 1_000  # the last ones, of which the median is shown
@@ -154,7 +154,7 @@ class _Live(PubView):
         data = b"".join(self._waiting)
         self._waiting.clear()
         if self._status:
-            data = _CLEAR_LINE.encode() + data
+            data = CLEAR_LINE.encode() + data
         self._status = status
         self._terminal.output.put(data + _encoded(status))
 

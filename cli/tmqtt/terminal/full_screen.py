@@ -20,10 +20,15 @@ from tmqtt.terminal.keys import Keyboard
 from tmqtt.terminal.looks import Line, Part
 from tmqtt.terminal.output import STDOUT, encoded
 from tmqtt.terminal.running import Terminal
+from tmqtt.terminal.sequences import (
+    CLEAR_SCREEN,
+    CLEAR_TO_END_OF_LINE,
+    CLEAR_TO_END_OF_SCREEN,
+    ENTER_SCREEN,
+    HOME,
+    LEAVE_SCREEN,
+)
 
-# The alternate screen, without cursor and without wrapping; and all of it undone.
-_ENTER = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H\x1b[2J"
-_LEAVE = b"\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
 _PATIENCE = 1.0  # seconds that a terminal has to take its screen back before the command stops
 _SIZE_IN_FORCE = 0.05  # seconds
 _KEYS = 1_000  # that wait for a look
@@ -69,13 +74,13 @@ class FullScreen:
         shown = [cut(line, width) for line in frame(width, height)[:height]]
         if self.sentence:
             shown.append(cut([(self.sentence, looks.WARNING)], width))
-        text = "\r\n".join(f"{self._painter.paint(line)}\x1b[K" for line in shown)
+        text = "\r\n".join(f"{self._painter.paint(line)}{CLEAR_TO_END_OF_LINE}" for line in shown)
         if size == self._size and text == self._drawn:
             return
-        begin = "\x1b[H" if size == self._size else "\x1b[H\x1b[2J"
+        begin = HOME if size == self._size else HOME + CLEAR_SCREEN
         self._size = size
         self._drawn = text
-        self._output.put(encoded(f"{begin}{text}\x1b[J"))
+        self._output.put(encoded(f"{begin}{text}{CLEAR_TO_END_OF_SCREEN}"))
 
     def take_keys(self) -> list[str]:
         """The keys since the last call, by the names that `tmqtt.terminal.keys` has."""
@@ -110,7 +115,7 @@ class FullScreen:
         self._keyboard.open()
         if not self._taken:
             self._taken = True
-            self._output.put(_ENTER)
+            self._output.put(ENTER_SCREEN.encode())
         self._redraw()
 
     def give_back(self) -> None:
@@ -118,12 +123,12 @@ class FullScreen:
         self._keyboard.close()
         if self._taken:
             self._taken = False
-            self._output.put(_LEAVE)
+            self._output.put(LEAVE_SCREEN.encode())
 
     def give_back_at_once(self) -> None:
         """The same where the process ends without an orderly goodbye."""
         self._keyboard.close()
-        os.write(STDOUT, _LEAVE)
+        os.write(STDOUT, LEAVE_SCREEN.encode())
 
     def _press(self, key: str) -> None:
         if len(self._keys) < _KEYS:

@@ -22,6 +22,7 @@ from tmqtt.terminal.output import STDERR, STDOUT, Output, encoded, open_output
 from tmqtt.terminal.sentences import TIMED_OUT as TIMED_OUT
 from tmqtt.terminal.sentences import CommandError as CommandError
 from tmqtt.terminal.sentences import tell
+from tmqtt.terminal.sequences import CLEAR_LINE
 
 _HANGUP = getattr(signal, "SIGHUP", None)
 
@@ -83,7 +84,7 @@ class Terminal:
         before, self._passing = self._passing, sentence
         if self.tell is None and self.messages.is_terminal and os.environ.get("TERM") != "dumb":
             if before or sentence:
-                self.messages.put(encoded(f"\r\x1b[2K{_within_a_line(sentence)}"))
+                self.messages.put(encoded(f"{CLEAR_LINE}{_within_a_line(sentence)}"))
         elif sentence and not before:
             (self.tell or self.messages.line)(escape(sentence))
 
