@@ -8,6 +8,7 @@ from typing import Any
 from tmqtt.messages import payload_view
 from tmqtt.messages.message import ShownMessage
 from tmqtt.terminal import looks
+from tmqtt.terminal.cells import length
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.figures import counted
 from tmqtt.terminal.looks import Line, Part
@@ -39,7 +40,7 @@ class MessageView:
         tail: list[Part] = [(f" ({', '.join(notes)})", looks.NOTE)] if notes else []
         if shown.flat is not None:
             line = [*head, (" ", looks.PLAIN), *shown.flat, *tail]
-            if payload_view.length(line) <= width or not shown.tall:
+            if length(line) <= width or not shown.tall:
                 return [line]
         lines: list[Line] = [[*head, *tail], *([_GUTTER, *line] for line in shown.tall)]
         if shown.left_out:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
-
-from rich.cells import cell_len, chop_cells
 
 from tmqtt.messages import json_view
 from tmqtt.terminal import looks
+from tmqtt.terminal.cells import wrap
 from tmqtt.terminal.escaping import escape
-from tmqtt.terminal.looks import Line, Part
+from tmqtt.terminal.looks import Line
 
 BYTES = "yellow"
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -130,31 +128,3 @@ def _bytes(payload: bytes, width: int, height: int) -> Shown:
 
 def _ascii(data: bytes) -> str:
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in data)
-
-
-def wrap(line: Line, width: int) -> Iterator[Line]:
-    """The line in pieces of at most `width` cells."""
-    current: list[Part] = []
-    room = width
-    for text, style in line:
-        while text:
-            if len(text) <= room and (text.isascii() or cell_len(text) <= room):
-                current.append((text, style))
-                room -= cell_len(text)
-                break
-            head = chop_cells(text[:room], room)[0] if room > 1 else ""
-            if head and cell_len(head) <= room:
-                current.append((head, style))
-                text = text[len(head) :]
-            elif not current:  # not even one character fits
-                current.append((text[:1], style))
-                text = text[1:]
-            yield current
-            current, room = [], width
-    if current:
-        yield current
-
-
-def length(line: Line) -> int:
-    """The cells that a line takes."""
-    return sum(cell_len(text) for text, _ in line)

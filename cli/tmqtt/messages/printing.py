@@ -36,8 +36,8 @@ def _raw_with_topic(topic: str, payload: bytes, _retained: bool) -> bytes:
 
 
 def _lines_for_people(*, preview: bool) -> LineOf:
-    from tmqtt.messages.payload_view import length, wrap
     from tmqtt.terminal import looks  # Rich: not needed in a pipe
+    from tmqtt.terminal.cells import length, wrap
 
     painter = looks.Painter()
 

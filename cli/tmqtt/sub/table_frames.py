@@ -12,6 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from tmqtt.messages import payload_view
 from tmqtt.sub.topics import SORTS, Sort, Topic, Topics
 from tmqtt.terminal import looks
+from tmqtt.terminal.cells import fit, wrap
 from tmqtt.terminal.escaping import escape, escape_payload
 from tmqtt.terminal.figures import counted, rate
 from tmqtt.terminal.looks import Line, Part
@@ -156,7 +157,7 @@ class _Columns:
         return ((_GAP.join([*cells, "LAST"]), looks.STRONG),)
 
     def row(self, topic: Topic, now: float, chosen: bool) -> Line:
-        parts: list[Part] = [(_fit(escape(topic.name[: self.name + 1]), self.name), looks.TOPIC)]
+        parts: list[Part] = [(fit(escape(topic.name[: self.name + 1]), self.name), looks.TOPIC)]
         if self.rate:
             parts.append((f"{_GAP}{rate(topic.rate):>{self.rate}}", looks.PLAIN))
         if self.age:
@@ -182,7 +183,7 @@ def summary(title: str, topics: Topics, width: int) -> Line:
     if cell_len(title) > room:
         title = title.partition(" at ")[0]  # the address is known to who gave it
     if cell_len(title) > room >= 8:
-        title = _fit(title, room)
+        title = fit(title, room)
     parts: list[Part] = [(title, looks.STRONG)] if cell_len(title) <= room else []
     for figure in figures:
         parts += [(" · ", looks.NOTE)] * bool(parts) + [(figure, looks.PLAIN)]
@@ -205,7 +206,7 @@ def in_full(topic: Topic, now: float, width: int, height: int) -> list[Line]:
         f" {counted(len(topic.payload), 'byte')}"
     )
     shown = payload_view.show(topic.payload, None, width=width, height=max(height - 4, 1))
-    lines: list[Line] = list(payload_view.wrap([(escape(topic.name), looks.TOPIC)], width))[:3]
+    lines: list[Line] = list(wrap([(escape(topic.name), looks.TOPIC)], width))[:3]
     lines += [((figures, looks.NOTE),), ()]
     lines += shown.tall or ([shown.flat] if shown.flat is not None else [])
     if shown.left_out:
@@ -231,10 +232,3 @@ def value(payload: bytes, width: int) -> str:
     if not payload:
         return "(empty)"
     return escape_payload(payload, width)
-
-
-def _fit(text: str, width: int) -> str:
-    """The text in exactly so many cells."""
-    if cell_len(text) > width:
-        return set_cell_size(text, width - 1) + "…"
-    return set_cell_size(text, width)

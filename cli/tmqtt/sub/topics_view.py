@@ -17,7 +17,8 @@ from tmqtt.sub.topics import Sort, Topics
 from tmqtt.sub.tree_frames import TreeFrames
 from tmqtt.terminal import looks
 from tmqtt.terminal.browsing import Browser
-from tmqtt.terminal.full_screen import FullScreen, cut, full_screen
+from tmqtt.terminal.cells import cut
+from tmqtt.terminal.full_screen import FullScreen, full_screen
 from tmqtt.terminal.looks import Line
 from tmqtt.terminal.output import encoded
 from tmqtt.terminal.running import Terminal

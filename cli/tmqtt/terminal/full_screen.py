@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import trio
-from rich.cells import cell_len, set_cell_size
 
 from tmqtt.terminal import looks
+from tmqtt.terminal.cells import cut
 from tmqtt.terminal.keys import Keyboard
-from tmqtt.terminal.looks import Line, Part
+from tmqtt.terminal.looks import Line
 from tmqtt.terminal.output import STDOUT, encoded
 from tmqtt.terminal.running import Terminal
 from tmqtt.terminal.sequences import (
@@ -178,21 +178,3 @@ def full_screen(terminal: Terminal, painter: looks.Painter) -> Iterator[FullScre
         terminal.tell = None
         terminal.restore = None
         screen.give_back()
-
-
-def cut(line: Line, width: int) -> Line:
-    """The line in at most `width` cells; where something is missing it ends with "…"."""
-    parts: list[Part] = []
-    room = width
-    for number, (text, style) in enumerate(line):
-        size = cell_len(text)
-        if size < room or (size == room and number == len(line) - 1):
-            parts.append((text, style))
-            room -= size
-            continue
-        if size == room and not any(rest for rest, _ in line[number + 1 :]):
-            parts.append((text, style))
-            break
-        parts.append((set_cell_size(text, room - 1) + "…", style))
-        break
-    return parts

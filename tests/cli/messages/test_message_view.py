@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tmqtt.messages.json_view import LIT, one_line, parse
 from tmqtt.messages.message_view import MessageView
-from tmqtt.messages.payload_view import length, show, wrap
+from tmqtt.messages.payload_view import show
 from tmqtt.terminal import looks
+from tmqtt.terminal.cells import length, wrap
 
 from trio_mqtt import Message, Properties
 

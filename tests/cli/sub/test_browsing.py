@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tmqtt.messages.payload_view import length
 from tmqtt.sub.table_frames import Table
 from tmqtt.sub.topics import Topics
 from tmqtt.sub.tree_frames import TreeFrames
 from tmqtt.terminal import keys, looks
 from tmqtt.terminal.browsing import Browser
-from tmqtt.terminal.full_screen import cut
+from tmqtt.terminal.cells import cut, length
 
 from trio_mqtt import Message
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tmqtt.messages.payload_view import length
 from tmqtt.sub import topics
 from tmqtt.sub.plotting import number_in, parse_path
 from tmqtt.sub.table_frames import Table, age
@@ -13,7 +12,7 @@ from tmqtt.sub.topic_tree import Tree
 from tmqtt.sub.topics import Topics
 from tmqtt.sub.tree_frames import TreeFrames
 from tmqtt.terminal import looks
-from tmqtt.terminal.full_screen import cut
+from tmqtt.terminal.cells import cut, length
 
 from trio_mqtt import Message
 
