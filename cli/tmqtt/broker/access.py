@@ -9,7 +9,7 @@ import trio_mqtt
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenOptions:
     """Which JSON Web Tokens count."""
 
     key_file: str
@@ -30,12 +30,12 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Locks:
+class AccessOptions:
     """What the options say; files are named by their paths."""
 
     passwords: str | None
     access: str | None
-    tokens: Tokens | None
+    tokens: TokenOptions | None
     allow_anonymous: bool | None
 
     def security(self) -> trio_mqtt.Security:

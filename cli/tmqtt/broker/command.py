@@ -9,13 +9,13 @@ from contextlib import ExitStack, suppress
 import trio
 
 import trio_mqtt
-from tmqtt.broker.access import Locks
+from tmqtt.broker.access import AccessOptions
 from tmqtt.broker.lasting import GoesOn, Troubles
 from tmqtt.broker.levels import Level
 from tmqtt.broker.library_log import LibraryLog, library_log
 from tmqtt.broker.systemd import Notifier, listeners_for, take_sockets
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
-from tmqtt.broker.view import Screen
+from tmqtt.broker.view import BrokerView
 from tmqtt.terminal.running import CommandError, Terminal, collect_less_often
 from trio_mqtt.broker.server import DEFAULT_URL, reload
 
@@ -28,7 +28,7 @@ async def serve(
     terminal: Terminal,
     *,
     defaults: Mapping[str, str | Sequence[str]] = {},  # never changed
-    locks: Locks,
+    access: AccessOptions,
     level: Level,
 ) -> None:
     """Be a broker until told to stop, and show what happens, as much as `level` says.
@@ -50,53 +50,53 @@ async def serve(
         log = last.enter_context(library_log())
         last.callback(_tell_the_rest, log, terminal)
         async with (
-            trio_mqtt.open_broker(*listeners, security=locks.security()) as broker,
+            trio_mqtt.open_broker(*listeners, security=access.security()) as broker,
             trio.open_nursery() as nursery,
         ):
-            screen = Screen(broker, terminal, log, level)
-            _outlast_output(terminal, screen, Troubles(notifier))
-            await nursery.start(_reload_when_told, broker, terminal, notifier, screen)
+            view = BrokerView(broker, terminal, log, level)
+            _outlast_output(terminal, view, Troubles(notifier))
+            await nursery.start(_reload_when_told, broker, terminal, notifier, view)
             nursery.start_soon(notifier.keep_watchdog_quiet)
             with notifier.serving():
-                await _show(broker, terminal, last, screen, level)
+                await _show(broker, terminal, last, view, level)
 
 
 def _tell_the_rest(log: LibraryLog, terminal: Terminal) -> None:
-    """Tell what was logged before there was a screen, where there never came to be one."""
+    """Tell what was logged before there was a view, where there never came to be one."""
     for notice in log.take():
         terminal.warn(notice.text)
 
 
-def _outlast_output(terminal: Terminal, screen: Screen, troubles: Troubles) -> None:
+def _outlast_output(terminal: Terminal, view: BrokerView, troubles: Troubles) -> None:
     """Have clients served on where the log's disk is full, or its reader has gone."""
-    terminal.output.outlive(GoesOn("The output", troubles, screen.warn, screen.note))
-    terminal.messages.outlive(GoesOn("The error output", troubles, screen.note, screen.warn))
+    terminal.output.outlive(GoesOn("The output", troubles, view.warn, view.note))
+    terminal.messages.outlive(GoesOn("The error output", troubles, view.note, view.warn))
 
 
 async def _show(
-    broker: trio_mqtt.Broker, terminal: Terminal, last: ExitStack, screen: Screen, level: Level
+    broker: trio_mqtt.Broker, terminal: Terminal, last: ExitStack, view: BrokerView, level: Level
 ) -> None:
     """Show what happens; what is to be done when the broker has ended goes to `last`."""
     # Both outlast the broker, so that the goodbyes are seen as well.
     watching = last.enter_context(ExitStack())
     kinds = CLIENT_EVENTS + MESSAGES * level.tells(Level.ALL)
     sample = watching.enter_context(broker.sample(*kinds, limit=_SAMPLE))
-    watching.callback(screen.end, sample)
-    screen.begin()
+    watching.callback(view.end, sample)
+    view.begin()
     while not terminal.output.closed:
         await trio.sleep(_TICK)
-        screen.tick(sample)
+        view.tick(sample)
     watching.close()
     while True:
         await trio.sleep(_TICK)
-        screen.hear()
+        view.hear()
 
 
 async def _reload_when_told(
     broker: trio_mqtt.Broker,
     terminal: Terminal,
     notifier: Notifier,
-    screen: Screen,
+    view: BrokerView,
     task_status: trio.TaskStatus[None],
 ) -> None:
     """Read all files again at each SIGHUP, and say so; what fails is told as a warning."""
@@ -112,4 +112,4 @@ async def _reload_when_told(
         with notifier.reloading():
             done = await reload(broker)
         if done:
-            screen.tell("The settings were read again.")
+            view.tell("The settings were read again.")

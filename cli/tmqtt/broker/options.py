@@ -15,7 +15,7 @@ app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
 _ACCESS = "Who may connect, and do what"
 _TLS = "TLS"
-_DOORS = "WebSocket and proxies"
+_WEBSOCKET = "WebSocket and proxies"
 _OUTPUT = "Output"
 
 _EPILOG = """\
@@ -168,7 +168,7 @@ def broker(
             help="Pages that may connect by WebSocket, such as https://example.org; * for all."
             "  [default: pages from the broker's own host]",
             show_default=False,
-            rich_help_panel=_DOORS,
+            rich_help_panel=_WEBSOCKET,
         ),
     ] = None,
     allowed_host: Annotated[
@@ -179,7 +179,7 @@ def broker(
             help="By what name WebSocket clients may call the broker; * for any.  [default: where"
             " only this machine can connect, localhost]",
             show_default=False,
-            rich_help_panel=_DOORS,
+            rich_help_panel=_WEBSOCKET,
         ),
     ] = None,
     trusted_proxy: Annotated[
@@ -188,7 +188,7 @@ def broker(
             "--trusted-proxy",
             metavar="NETWORK",
             help="Proxies whose X-Forwarded-For is believed (WebSocket), such as 10.0.0.0/8.",
-            rich_help_panel=_DOORS,
+            rich_help_panel=_WEBSOCKET,
         ),
     ] = None,
     proxy_protocol: Annotated[
@@ -197,7 +197,7 @@ def broker(
             "--proxy-protocol",
             metavar="NETWORK",
             help="Proxies that begin each connection by a PROXY protocol header.",
-            rich_help_panel=_DOORS,
+            rich_help_panel=_WEBSOCKET,
         ),
     ] = None,
     log_level: Annotated[
@@ -232,16 +232,16 @@ def broker(
         raise typer.BadParameter("--quiet says the same as --log-level: give one of them.")
     level = Level.WARNING if quiet else log_level or Level.ALL
 
-    from tmqtt.broker.access import Locks, Tokens
+    from tmqtt.broker.access import AccessOptions, TokenOptions
     from tmqtt.broker.command import serve
     from tmqtt.terminal.running import run
 
     tokens = None
     if jwt_key is not None:
-        tokens = Tokens(
+        tokens = TokenOptions(
             jwt_key, jwt_audience or (), jwt_issuer or (), jwt_user_claim, jwt_access_claim
         )
-    locks = Locks(password_file, access_file, tokens, allow_anonymous)
+    access = AccessOptions(password_file, access_file, tokens, allow_anonymous)
     given = {
         "cert": cert,
         "key": key,
@@ -256,7 +256,7 @@ def broker(
     defaults = {name: value for name, value in given.items() if value}
     run(
         lambda terminal: serve(
-            tuple(urls or ()), terminal, defaults=defaults, locks=locks, level=level
+            tuple(urls or ()), terminal, defaults=defaults, access=access, level=level
         ),
         stopped=0,
     )

@@ -1,4 +1,4 @@
-"""The broker's screen: what happens scrolls by above one line that says how things stand."""
+"""What a person sees of the broker: what happens scrolls by above a line of how things stand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trio_mqtt.events import BrokerEvent, ClientDisconnected, ClientRefused, Eve
 _SENTENCES = 20  # kept until the next look
 
 
-class Screen:
+class BrokerView:
     """Shows what happens in a broker: in a terminal, or line by line in a pipe.
 
     The broker pays for a bounded sample and for nothing else: a terminal that is slow is shown less
@@ -60,7 +60,7 @@ class Screen:
         # then there is nothing to do until they change.
         self._state: tuple[int, ...] = ()
         self._at_rest = False
-        # The status line as it stands on the screen.
+        # The status line as it stands in the terminal.
         self._status: Line = ()
 
     def begin(self) -> None:
@@ -75,7 +75,7 @@ class Screen:
         self._draw(lines, ())
 
     def warn(self, text: str) -> None:
-        """Say at once on stderr what is wrong; with the next look, where that is this screen."""
+        """Say at once on stderr what is wrong; with the next look, where both are one."""
         self._say(f"Warning: {text}", WARNING)
 
     def note(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""`tmqtt broker` at every door, and under systemd."""
+"""`tmqtt broker` at every kind of listener, and under systemd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The broker's screen shows what is new, and costs nothing while nothing is."""
+"""What is seen of the broker is what is new, and costs nothing while nothing is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import trio
 import trio.testing
 from tmqtt.broker.library_log import library_log
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
-from tmqtt.broker.view import Screen
+from tmqtt.broker.view import BrokerView
 from tmqtt.terminal.output import STDOUT, Output
 from tmqtt.terminal.running import Terminal
 
@@ -45,16 +45,16 @@ class Clock:
 
 
 @contextmanager
-def screen_of(
+def view_of(
     broker: trio_mqtt.Broker, *, terminal: bool
-) -> Iterator[tuple[Screen, trio_mqtt.events.EventSample, Display]]:
+) -> Iterator[tuple[BrokerView, trio_mqtt.events.EventSample, Display]]:
     display = Display(terminal=terminal)
     with broker.sample(*CLIENT_EVENTS, *MESSAGES, limit=200) as sample, library_log() as log:
-        yield Screen(broker, Terminal(display, display), log), sample, display
+        yield BrokerView(broker, Terminal(display, display), log), sample, display
 
 
 @pytest.mark.trio
-async def test_a_screen_is_drawn_only_when_something_changed(
+async def test_the_view_is_drawn_only_when_something_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
@@ -62,16 +62,16 @@ async def test_a_screen_is_drawn_only_when_something_changed(
     clock = Clock(monkeypatch)
     async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
         await trio.testing.wait_all_tasks_blocked()
-        with screen_of(broker, terminal=True) as (screen, sample, display):
-            screen.begin()
-            screen.tick(sample)
+        with view_of(broker, terminal=True) as (view, sample, display):
+            view.begin()
+            view.tick(sample)
             assert len(display.shown) == 2
             for _ in range(100):
                 clock.now += 0.1
-                screen.tick(sample)
+                view.tick(sample)
             assert len(display.shown) == 2
             await broker.publish("t", b"news")
-            screen.tick(sample)
+            view.tick(sample)
             assert "the broker" in display.shown[2]
             assert "1 message in all" in display.shown[2]
             assert re.match(r"\r\x1b\[2K", display.shown[2])  # over the old status line
@@ -81,16 +81,16 @@ async def test_a_screen_is_drawn_only_when_something_changed(
 async def test_a_busy_terminal_is_shown_a_summary_later(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
-        with screen_of(broker, terminal=False) as (screen, sample, display):
+        with view_of(broker, terminal=False) as (view, sample, display):
             display.busy = True
             for _ in range(1_000):
                 await broker.publish("t", b"x")
                 clock.now += 0.1
-                screen.tick(sample)
+                view.tick(sample)
             assert display.shown == []
             display.busy = False
-            screen.tick(sample)
-            screen.end(sample)
+            view.tick(sample)
+            view.end(sample)
     lines = "".join(display.shown).splitlines()
     messages = [line for line in lines if "the broker → t x" in line]
     left_out = [line for line in lines if "more messages not shown" in line]
@@ -104,9 +104,9 @@ async def test_warnings_are_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     Clock(monkeypatch)
     async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
         await trio.testing.wait_all_tasks_blocked()
-        with screen_of(broker, terminal=False) as (screen, sample, display):
-            screen.warn("too many\x1b[2J")
-            screen.tick(sample)
+        with view_of(broker, terminal=False) as (view, sample, display):
+            view.warn("too many\x1b[2J")
+            view.tick(sample)
             line = display.shown[0].split(" ", 1)[1]
             assert line == "Warning: too many\\x1b[2J\n"
 
@@ -117,12 +117,12 @@ async def test_what_a_client_is_refused_stands_between_its_coming_and_its_going(
 ) -> None:
     Clock(monkeypatch)
     async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
-        with screen_of(broker, terminal=False) as (screen, sample, display):
+        with view_of(broker, terminal=False) as (view, sample, display):
             async with trio_mqtt.open_client(broker.url, client_id="lamp"):
                 pass
             await trio.testing.wait_all_tasks_blocked(0.01)
             logging.getLogger("trio_mqtt.access").warning("no!", extra={"client_id": "lamp"})
-            screen.tick(sample)
+            view.tick(sample)
     lines = [line.split(" ", 1)[1] for line in "".join(display.shown).splitlines()]
     assert [line.partition(" from")[0] for line in lines] == [
         "lamp connected",
