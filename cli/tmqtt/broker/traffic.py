@@ -28,6 +28,9 @@ from trio_mqtt.events import (
 MESSAGES_A_SECOND = 20
 EVENTS_A_SECOND = 40
 REFUSALS_A_SECOND = 20  # of their own: those who come and go hide none
+# Of those, clients that are turned away: anybody can be one, and a log is not theirs to fill. What
+# clients that are let in may not do, the library bounds in the same way.
+TURNED_AWAY_A_MINUTE = 60
 # Characters of a payload and of a client identifier or topic.
 _PAYLOAD = 200
 _NAME = 100
@@ -47,11 +50,12 @@ MESSAGES = (MessagePublished,)
 
 
 class Traffic:
-    """Turns a sample of a broker's events into lines, so many each second; the rest it counts."""
+    """Turns a sample of a broker's events into lines, so many in a time; the rest it counts."""
 
     def __init__(self, started_at: float) -> None:
-        self._second = started_at
-        self._messages = self._events = self._refusals = 0
+        self._second = self._minute = started_at
+        self._messages = self._events = self._refusals = 0  # in this second
+        self._turned_away = 0  # in this minute
         self._hidden_messages = self._hidden_events = self._hidden_refusals = 0
 
     @property
@@ -74,8 +78,12 @@ class Traffic:
         `now` is in seconds, `time` is how the lines begin; those of refusals may begin otherwise.
         """
         lines: list[Line] = []
+        if now - self._minute >= 60.0:
+            self._minute = now
+            self._turned_away = 0
         if now - self._second >= 1.0:
-            lines += self.left_out(time)
+            # Of refusals in their thousands not even the count is told each second.
+            lines += self._counts(time, refusals=self._turned_away < TURNED_AWAY_A_MINUTE)
             self._second = now
             self._messages = self._events = self._refusals = 0
         self._hidden_messages += missed_messages
@@ -88,8 +96,7 @@ class Traffic:
                 else:
                     self._hidden_messages += 1
             elif isinstance(event, (ClientRefused, Notice)):
-                if self._refusals < REFUSALS_A_SECOND:
-                    self._refusals += 1
+                if self._has_room(event):
                     lines.append((time_of_refusals or time, *_refusal_parts(event)))
                 else:
                     self._hidden_refusals += 1
@@ -112,15 +119,32 @@ class Traffic:
 
     def left_out(self, time: Part) -> list[Line]:
         """What was not shown since this was last said."""
-        counts = (
-            (self._hidden_messages, "message", "messages"),
-            (self._hidden_events, "client event", "client events"),
-            (self._hidden_refusals, "refusal", "refusals"),
-        )
-        self._hidden_messages = self._hidden_events = self._hidden_refusals = 0
+        return self._counts(time, refusals=True)
+
+    def _has_room(self, refusal: ClientRefused | Notice) -> bool:
+        """Whether a refusal is shown; takes its place then."""
+        turned_away = isinstance(refusal, ClientRefused)
+        if self._refusals >= REFUSALS_A_SECOND:
+            return False
+        if turned_away and self._turned_away >= TURNED_AWAY_A_MINUTE:
+            return False
+        self._refusals += 1
+        self._turned_away += turned_away
+        return True
+
+    def _counts(self, time: Part, *, refusals: bool) -> list[Line]:
+        """What was not shown, those that were refused only if `refusals`."""
+        counts = [
+            (self._hidden_messages, "more message"),
+            (self._hidden_events, "more client event"),
+        ]
+        self._hidden_messages = self._hidden_events = 0
+        if refusals:
+            counts.append((self._hidden_refusals, "more refusal"))
+            self._hidden_refusals = 0
         return [
-            (time, (f"… {count:,} more {one if count == 1 else many} not shown", looks.NOTE))
-            for count, one, many in counts
+            (time, (f"… {counted(count, thing)} not shown", looks.NOTE))
+            for count, thing in counts
             if count
         ]
 

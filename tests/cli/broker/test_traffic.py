@@ -9,6 +9,7 @@ from tmqtt.broker.traffic import (
     EVENTS_A_SECOND,
     MESSAGES_A_SECOND,
     REFUSALS_A_SECOND,
+    TURNED_AWAY_A_MINUTE,
     Rates,
     Traffic,
     status_line,
@@ -119,6 +120,32 @@ def test_those_who_come_and_go_hide_no_refusal_and_refusals_hide_nobody() -> Non
         f"… {1_001 - REFUSALS_A_SECOND} more refusals not shown",
     ]
     assert shown(traffic, Notice("a\x1b may not"), now=1.0) == ["a\\x1b may not"]
+
+
+def test_a_flood_of_clients_that_are_turned_away_fills_no_log() -> None:
+    traffic = Traffic(0.0)
+    texts: list[str] = []
+    for tick in range(1_200):  # two minutes, in which 24,000 try
+        flood = [ClientRefused("c", "127.0.0.1:6", "not authorized")] * 20
+        texts += shown(traffic, *flood, now=tick / 10)
+    texts += [looks.plain(line)[9:] for line in traffic.left_out(AT)]
+    told = [text for text in texts if "turned away" in text]
+    counts = [
+        int(found[1].replace(",", ""))
+        for text in texts
+        if (found := re.search(r"… ([\d,]+) more refusals not shown", text))
+    ]
+    assert len(told) == 2 * TURNED_AWAY_A_MINUTE
+    assert len(told) + sum(counts) == 24_000
+    assert len(counts) <= 2 * (TURNED_AWAY_A_MINUTE // REFUSALS_A_SECOND)
+
+
+def test_a_flood_that_is_turned_away_hides_nothing_that_is_refused_inside() -> None:
+    traffic = Traffic(0.0)
+    flood = [ClientRefused("c", "127.0.0.1:6", "not authorized")] * 20
+    for second in range(10):
+        shown(traffic, *flood, now=float(second))
+    assert shown(traffic, *flood, Notice("c may not publish"), now=10.0) == ["c may not publish"]
 
 
 def test_lines_of_refusals_may_begin_in_a_way_of_their_own() -> None:
