@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from tests.client.links import AUTHORITY, running
 from trio_mqtt import TlsOptions, open_client
-from trio_mqtt.transport.connectors.by_url import links_for
+from trio_mqtt.transport.connectors.by_url import connector_for
 from trio_mqtt.transport.urls import parse_url
 
 pytestmark = pytest.mark.anyio
@@ -68,7 +68,7 @@ async def test_nothing_is_left(scheme: str, form: str, tmp_path: Path) -> None:
         address = parse_url(server.url)
 
         async def link() -> None:
-            stream = await links_for(address, tls)(address)
+            stream = await connector_for(address, tls)(address)
             try:
                 await stream.send_eof()
             finally:

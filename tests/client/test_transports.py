@@ -41,7 +41,7 @@ from trio_mqtt import (
 from trio_mqtt.protocol.client_connection import ClientConnection
 from trio_mqtt.protocol.packets import ConnAck, Connect, Disconnect, Publish
 from trio_mqtt.protocol.server_connection import ServerConnection
-from trio_mqtt.transport.connectors.by_url import links_for
+from trio_mqtt.transport.connectors.by_url import connector_for
 from trio_mqtt.transport.urls import parse_url
 
 pytestmark = pytest.mark.anyio
@@ -110,7 +110,7 @@ async def test_bytes_arrive_once_and_in_order_past_a_full_socket(
     """What the kernel does not take at once is sent later, and nothing of it twice."""
     async with running(scheme, tmp_path) as server:
         address = parse_url(server.url)
-        stream = await links_for(address, only(scheme, tls))(address)
+        stream = await connector_for(address, only(scheme, tls))(address)
         async with stream:
             client = ClientConnection(ProtocolVersion.V5)
             await stream.send(client.send(Connect("c")))
@@ -320,9 +320,9 @@ async def test_an_encrypted_key_wants_its_password(tmp_path: Path, ca: Path) -> 
         + mine.cert_chain_pems[0].bytes()
     )
     with pytest.raises(TlsError, match="is encrypted: give key_password"):
-        links_for(parse_url("mqtts://h"), TlsOptions(certificate=pem))
+        connector_for(parse_url("mqtts://h"), TlsOptions(certificate=pem))
     with pytest.raises(TlsError, match="the right password"):
-        links_for(parse_url("mqtts://h"), TlsOptions(certificate=pem, key_password="wrong"))
+        connector_for(parse_url("mqtts://h"), TlsOptions(certificate=pem, key_password="wrong"))
     async with running("mqtts", tmp_path, server_context(demanding=True)) as server:
         tls = TlsOptions(ca=ca, certificate=pem, key_password="secret")
         async with open_client(server.url, tls=tls) as client:
@@ -350,12 +350,12 @@ def test_options_that_would_go_unused_are_refused() -> None:
         TlsOptions(key="key.pem")
     for url in ("mqtt://h", "ws://h", "unix:///s"):
         with pytest.raises(ValueError, match="does without TLS"):
-            links_for(parse_url(url), TlsOptions())
+            connector_for(parse_url(url), TlsOptions())
     for url in ("mqtt://h", "mqtts://h", "unix:///s"):
         with pytest.raises(ValueError, match="is no WebSocket"):
-            links_for(parse_url(url), None, {"a": "b"})
+            connector_for(parse_url(url), None, {"a": "b"})
     with pytest.raises(TypeError, match="not bool"):
-        links_for(parse_url("mqtts://h"), True)  # type: ignore[arg-type]  # that is what is tested
+        connector_for(parse_url("mqtts://h"), True)  # type: ignore[arg-type]  # that is what is tested
 
 
 # WebSocket
@@ -390,7 +390,7 @@ async def test_the_request_has_what_it_must(tmp_path: Path) -> None:
 )
 def test_headers_that_are_none_are_refused(header: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="header"):
-        links_for(parse_url("ws://h"), None, [header])
+        connector_for(parse_url("ws://h"), None, [header])
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from trio_mqtt.errors import StoreError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
-from trio_mqtt.transport.connectors.by_url import Connector, links_for
+from trio_mqtt.transport.connectors.by_url import Connector, connector_for
 from trio_mqtt.transport.connectors.tls_options import TlsOptions
 from trio_mqtt.transport.urls import parse_url
 
@@ -130,7 +130,7 @@ async def open_client(
     )
     will = checked_will(will)
     address = parse_url(url)
-    links = links_for(address, tls, websocket_headers)
+    by_url = connector_for(address, tls, websocket_headers)
     if isinstance(password, str):
         password = password.encode()
     if password is None and address.password is not None:
@@ -158,7 +158,7 @@ async def open_client(
         will,
         connect_timeout,
         properties,
-        connector or links,
+        connector or by_url,
         authentication,
     )
     reports = Reports(on_event)

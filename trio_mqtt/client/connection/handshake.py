@@ -28,7 +28,7 @@ from trio_mqtt.protocol.packets import Auth, ConnAck, Connect, Disconnect, Packe
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
-from trio_mqtt.transport.connectors.by_url import Connector, Links
+from trio_mqtt.transport.connectors.by_url import Connector, UrlConnector
 from trio_mqtt.transport.urls import Address
 
 # QoS 1 and 2 messages that a broker may have unacknowledged here, unless the program says more.
@@ -75,7 +75,7 @@ class Settings:
     will: Will | None
     connect_timeout: float
     properties: Properties = field(default_factory=lambda: NO_PROPERTIES)
-    connector: Connector = field(default_factory=Links)
+    connector: Connector = field(default_factory=UrlConnector)
     authentication: ClientAuthentication | None = None
 
 

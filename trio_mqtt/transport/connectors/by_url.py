@@ -23,7 +23,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
 @dataclass(slots=True)
-class Links:
+class UrlConnector:
     """Opens streams to brokers: the connector of a client that brings none of its own.
 
     `tls` is for mqtts:// and wss://, made when the first of them is opened if it is None.
@@ -64,11 +64,11 @@ class Links:
         return stream
 
 
-def links_for(
+def connector_for(
     address: Address,
     tls: ssl.SSLContext | TlsOptions | None = None,
     headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
-) -> Links:
+) -> UrlConnector:
     """What opens the streams of a client of the broker at `address`.
 
     Raises ValueError where `tls` or `headers` would go unused, TypeError for a `tls` that is
@@ -86,9 +86,9 @@ def links_for(
     match tls:
         case None:
             context = client_context(TlsOptions()) if address.is_tls else None
-            return Links(context, headers=pairs)
+            return UrlConnector(context, headers=pairs)
         case TlsOptions():
-            return Links(
+            return UrlConnector(
                 client_context(tls),
                 address.host,
                 tls.server_name,
@@ -96,7 +96,7 @@ def links_for(
                 pairs,
             )
         case ssl.SSLContext():
-            return Links(tls, headers=pairs)
+            return UrlConnector(tls, headers=pairs)
     raise TypeError(f"`tls` is an ssl.SSLContext or TlsOptions, not {type(tls).__name__}.")
 
 
