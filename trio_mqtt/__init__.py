@@ -77,8 +77,8 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.storage.records import Storage as Storage
     from trio_mqtt.transport.connectors.tls_options import TlsOptions as TlsOptions
     from trio_mqtt.transport.listeners.listen_urls import parse_listen as parse_listen
-    from trio_mqtt.transport.listeners.options import ClientCertificate as ClientCertificate
     from trio_mqtt.transport.listeners.options import Listen as Listen
-    from trio_mqtt.transport.listeners.options import Origin as Origin
     from trio_mqtt.transport.listeners.options import ServerTls as ServerTls
+    from trio_mqtt.transport.listeners.origin import ClientCertificate as ClientCertificate
+    from trio_mqtt.transport.listeners.origin import Origin as Origin
     from trio_mqtt.version import __version__ as __version__

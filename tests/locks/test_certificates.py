@@ -13,7 +13,8 @@ from trio_mqtt import AccessHooks, Authenticated, ClientInfo, Security
 from trio_mqtt.protocol.packets import ConnAck, Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import open_memory_broker
-from trio_mqtt.transport.listeners.options import ClientCertificate, Listen, Origin, ServerTls
+from trio_mqtt.transport.listeners.options import Listen, ServerTls
+from trio_mqtt.transport.listeners.origin import ClientCertificate, Origin
 from trio_mqtt.transport.listeners.streams import TrioStream
 
 CERTIFICATE = ClientCertificate("sensor", "CN=sensor,O=Example", "1", 2e9)

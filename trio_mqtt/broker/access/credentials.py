@@ -26,7 +26,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.in_force import AccessInForce
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.transport.listeners.options import Origin
+    from trio_mqtt.transport.listeners.origin import Origin
 
 logger = logging.getLogger("trio_mqtt.broker")
 

@@ -19,21 +19,24 @@ class TlsOptions:
 
         trio_mqtt.open_client("mqtts://broker.example", tls=TlsOptions(ca="ca.pem"))
 
-    `ca` is a file (or directory) of certificates of authorities to trust instead of the system's.
-    `certificate` is the client's own, with what leads to an authority after it, and `key` its
-    private key, if that is in a file of its own; both as PEM, and `key_password` opens the key.
-    `server_name` is the name that the broker's certificate must bear, where it is not the host of
-    the URL. `alpn` are application protocols to offer. `verify=False` takes any certificate,
-    which anybody on the way can make: for tests only. TLS 1.2 is the oldest version spoken.
+    TLS 1.2 is the oldest version spoken. Files are PEM, and read when the client is opened. Raises
+    ValueError for a key without its certificate.
     """
 
     ca: StrPath | None = None
+    """A file (or directory) of certificates of authorities to trust, instead of the system's."""
     certificate: StrPath | None = None
+    """A file: the client's own certificate, with what leads to an authority after it."""
     key: StrPath | None = None
+    """A file: the private key of `certificate`, if it is not in the same one."""
     key_password: str | None = None
+    """Opens the key, where that is encrypted."""
     server_name: str | None = None
+    """The name that the broker's certificate must bear, where that is not the host of the URL."""
     alpn: tuple[str, ...] = ()
+    """Application protocols to offer (RFC 7301), for brokers that share a port with others."""
     verify: bool = True
+    """False takes any certificate, which anybody on the way can make: for tests only."""
 
     def __post_init__(self) -> None:
         if self.certificate is None and (self.key is not None or self.key_password is not None):

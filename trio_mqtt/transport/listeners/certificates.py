@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from trio_mqtt.errors import ConfigurationError
-from trio_mqtt.transport.listeners.options import ClientCertificate, ServerTls
+from trio_mqtt.transport.listeners.options import ServerTls
+from trio_mqtt.transport.listeners.origin import ClientCertificate
 
 _CERTIFICATE = re.compile(
     rb"-----BEGIN (?:TRUSTED )?CERTIFICATE-----.*?-----END (?:TRUSTED )?CERTIFICATE-----", re.DOTALL

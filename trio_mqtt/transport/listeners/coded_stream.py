@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 
 import trio
 
-from trio_mqtt.transport.listeners.options import Origin
+from trio_mqtt.transport.listeners.origin import Origin
 from trio_mqtt.transport.listeners.streams import ByteStream
 
 _PIECE = 64 * 1024  # bytes that are handed on at once where it takes waiting

@@ -13,7 +13,8 @@ from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.transport.listeners.certificates import ServerCertificates, client_certificate
 from trio_mqtt.transport.listeners.host_names import allowed_hosts
 from trio_mqtt.transport.listeners.networks import Networks
-from trio_mqtt.transport.listeners.options import Listen, Origin
+from trio_mqtt.transport.listeners.options import Listen
+from trio_mqtt.transport.listeners.origin import Origin
 from trio_mqtt.transport.listeners.proxy_protocol import BadProxyHeaderError, ProxyHeaderReader
 from trio_mqtt.transport.listeners.streams import ByteStream, HandshakeRefusedError, SocketStream
 from trio_mqtt.transport.listeners.tls_stream import TlsStream

@@ -14,7 +14,8 @@ import trio
 
 from trio_mqtt.errors import ListenError
 from trio_mqtt.transport.listeners.handshakes import Handshakes
-from trio_mqtt.transport.listeners.options import Listen, Origin
+from trio_mqtt.transport.listeners.options import Listen
+from trio_mqtt.transport.listeners.origin import Origin
 from trio_mqtt.transport.listeners.streams import ByteStream
 from trio_mqtt.transport.listeners.unix_sockets import UnixSocket, open_unix_socket, process_of
 from trio_mqtt.transport.urls import Address, parse_url

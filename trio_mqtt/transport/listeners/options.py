@@ -1,4 +1,4 @@
-"""How a broker listens at one address, and what a connection accepted there has shown of itself."""
+"""How a broker listens at one address."""
 
 from __future__ import annotations
 
@@ -17,19 +17,28 @@ Path: TypeAlias = "str | PathLike[str]"
 class ServerTls:
     """The certificate that a listener shows, and those that it asks its clients for.
 
-    Files are PEM. `certificate` holds the chain, the broker's own first, and the key too where
-    `key` is not given. `ca` are the authorities whose client certificates count; with it, they are
-    required unless `client_certificates` says "optional" (who has one must show a good one) or
-    "none". `username` takes the user name from the certificate: its common name, or its whole
-    subject (RFC 4514, "CN=sensor,O=Example").
+    Files are PEM; they are read when the broker begins to listen, and again by its `reload`. Raises
+    ConfigurationError for a choice that there is not.
     """
 
     certificate: Path
+    """A file: the chain, the broker's own certificate first, and the key too without `key`."""
     key: Path | None = None
+    """A file: the private key, without a passphrase, as nobody is there to type it."""
     _: KW_ONLY
     ca: Path | None = None
+    """A file: the authorities whose client certificates count. None: no client is asked for one."""
     client_certificates: Literal["none", "optional", "required"] | None = None
+    """Whether a client must show one: "optional" lets in who has none, but no one with a bad one.
+
+    None: "required" with `ca`, "none" without.
+    """
     username: Literal["common-name", "subject"] | None = None
+    """Takes the user name from the client's certificate, whatever CONNECT says.
+
+    It is the certificate's common name, or its whole subject (RFC 4514, "CN=sensor,O=Example").
+    None: the user name is that of CONNECT.
+    """
 
     def __post_init__(self) -> None:
         asked, username = self.client_certificates, self.username
@@ -58,28 +67,41 @@ class Listen:
     """
 
     url: str
+    """Where to listen, and what is spoken there. Port 0 takes a free one: `broker.url` has it."""
     _: KW_ONLY
     tls: ServerTls | None = None
-    # WebSocket: the pages that may connect, by their origin ("https://example.org"), "*" for any.
-    # None: those from the host that they connect to. Programs that are no browsers send none.
+    """The certificates, which mqtts:// and wss:// need, any:// may have, and others must not."""
     origins: Collection[str] | None = None
-    # WebSocket: by what clients may call the broker, in the Host of their request: names,
-    # "*.example.org", addresses, networks; "*" for anything. None: at a listener that only this
-    # machine reaches, localhost and loopback addresses, unless there are `origins`; else anything.
+    """WebSocket: the pages that may connect, by origin ("https://example.org"); "*" for any.
+
+    None: those from the host that they connect to. Programs that are no browsers send none, and are
+    not held to this.
+    """
     hosts: Collection[str] | None = None
-    # WebSocket: the networks of proxies whose X-Forwarded-For is believed.
+    """WebSocket: by what clients may call the broker, in the Host of their request.
+
+    Names, "*.example.org", addresses, networks; "*" for anything. None: at a listener that only
+    this machine reaches, localhost and loopback addresses, unless there are `origins` (a page
+    elsewhere could have its own name lead here); else anything.
+    """
     trusted_proxies: Collection[str] = ()
-    # The networks of proxies that begin each connection by a header of the PROXY protocol (version
-    # 1 or 2), "unix" for those that come through a Unix socket. Others speak for themselves.
+    """WebSocket: the networks of proxies whose X-Forwarded-For is believed."""
     proxy_protocol: Collection[str] = ()
-    # Unix: the permissions and the group of the socket.
+    """The networks of proxies that begin each connection by a header of the PROXY protocol.
+
+    Version 1 or 2; "unix" for those that come through a Unix socket. Others speak for themselves.
+    """
     mode: int | None = None
+    """Unix: the permissions of the socket. None: 0o660, this user and its group."""
     group: str | int | None = None
-    # Whether clients without a user name may connect here. None: as the broker is set.
+    """Unix: the group of the socket, by name or number. None: this user's own."""
     allow_anonymous: bool | None = None
-    # A socket that listens already, such as one inherited from systemd; the URL says what is
-    # spoken on it. The broker closes it.
+    """Whether clients without a user name may connect here. None: as the broker is set."""
     socket: sockets.socket | None = field(default=None, compare=False)
+    """A socket that listens already, such as one inherited from systemd. The broker closes it.
+
+    The URL says what is spoken on it.
+    """
 
     def __post_init__(self) -> None:
         if self.tls is not None and not isinstance(self.tls, ServerTls):
@@ -105,51 +127,3 @@ class Listen:
                 raise ConfigurationError(
                     f"The permissions of a socket are from 0 to 0o777, not {self.mode:#o}."
                 )
-
-
-@dataclass(frozen=True, slots=True)
-class ClientCertificate:
-    """What a client's certificate says; an authority that the listener trusts has signed it."""
-
-    # None where there is no common name, or more than one: then it names nobody.
-    common_name: str | None
-    # As RFC 4514 writes it: "CN=sensor,O=Example".
-    subject: str
-    serial_number: str
-    # Seconds since 1970 at which it expires.
-    expires: float
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a connection comes from."""
-
-    # What accepted it; None for streams that the program itself hands to the broker.
-    listener: Listen | None
-    # The client's address, behind the proxies that the listener trusts.
-    peer: str
-    certificate: ClientCertificate | None = None
-    # Whether the bytes came through TLS.
-    is_encrypted: bool = False
-
-    @property
-    def is_behind_proxies(self) -> bool:
-        """Whether the client's address may be one that a proxy tells, and is not known at once."""
-        listener = self.listener
-        return listener is not None and bool(listener.trusted_proxies or listener.proxy_protocol)
-
-    @property
-    def asks_for_certificate_name(self) -> bool:
-        """Whether the listener takes user names from certificates."""
-        tls = None if self.listener is None else self.listener.tls
-        return tls is not None and tls.username is not None
-
-    @property
-    def username(self) -> str | None:
-        """The user name that the certificate gives, where the listener takes it from there."""
-        if self.certificate is None or self.listener is None or self.listener.tls is None:
-            return None
-        kind = self.listener.tls.username
-        if kind == "common-name":
-            return self.certificate.common_name
-        return self.certificate.subject if kind == "subject" else None

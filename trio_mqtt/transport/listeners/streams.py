@@ -9,7 +9,7 @@ from typing import Protocol
 
 import trio
 
-from trio_mqtt.transport.listeners.options import Origin
+from trio_mqtt.transport.listeners.origin import Origin
 
 READ_SIZE = 256 * 1024
 CLOSE_TIMEOUT = 1.0  # seconds for the goodbye of a stream that says one

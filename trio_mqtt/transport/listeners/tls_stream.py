@@ -8,7 +8,7 @@ from contextlib import suppress
 import trio
 
 from trio_mqtt.transport.listeners.coded_stream import CodedStream
-from trio_mqtt.transport.listeners.options import Origin
+from trio_mqtt.transport.listeners.origin import Origin
 from trio_mqtt.transport.listeners.streams import SocketStream
 
 _RECORD = 16 * 1024  # bytes in one TLS record at most
