@@ -12,7 +12,8 @@ import pytest
 import trio
 
 import trio_mqtt
-from trio_mqtt import ReasonCode, ScramAuthenticator, ScramClient, ScramCredentials
+from trio_mqtt import ReasonCode, ScramClient
+from trio_mqtt.access import ScramAuthenticator, ScramCredentials
 from trio_mqtt.client.scram import ScramExchange
 
 pytestmark = pytest.mark.anyio

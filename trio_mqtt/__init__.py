@@ -1,6 +1,7 @@
 """An MQTT broker and clients for Python, on structured concurrency.
 
-What most programs use is here. `trio_mqtt.events` has what happens in a broker and to a client's
+What most programs use is here. `trio_mqtt.access` has who may connect to a broker and what they may
+do, for those that decide it; `trio_mqtt.events` what happens in a broker and to a client's
 connection, for those that follow it; `trio_mqtt.testing` what tests need.
 """
 
@@ -11,26 +12,9 @@ from typing import TYPE_CHECKING
 from trio_mqtt.lazy_names import load_lazily
 
 if TYPE_CHECKING or not load_lazily(__name__):
+    from trio_mqtt import access as access
     from trio_mqtt import events as events
-    from trio_mqtt.broker.access.files.passwords import PasswordFile as PasswordFile
-    from trio_mqtt.broker.access.files.tokens import TokenClaims as TokenClaims
-    from trio_mqtt.broker.access.files.tokens import TokenVerifier as TokenVerifier
-    from trio_mqtt.broker.access.protocols import AccessControl as AccessControl
-    from trio_mqtt.broker.access.protocols import AccessHooks as AccessHooks
-    from trio_mqtt.broker.access.protocols import AccessRefused as AccessRefused
-    from trio_mqtt.broker.access.protocols import AccessRules as AccessRules
-    from trio_mqtt.broker.access.protocols import Authenticated as Authenticated
-    from trio_mqtt.broker.access.protocols import AuthenticationExchange as AuthenticationExchange
-    from trio_mqtt.broker.access.protocols import AuthenticationRefused as AuthenticationRefused
-    from trio_mqtt.broker.access.protocols import Authenticator as Authenticator
-    from trio_mqtt.broker.access.protocols import ClientInfo as ClientInfo
-    from trio_mqtt.broker.access.protocols import PasswordCheck as PasswordCheck
-    from trio_mqtt.broker.access.protocols import Publication as Publication
-    from trio_mqtt.broker.access.protocols import SubscriptionRequest as SubscriptionRequest
-    from trio_mqtt.broker.access.scram import ScramAuthenticator as ScramAuthenticator
-    from trio_mqtt.broker.access.scram import ScramCredentials as ScramCredentials
     from trio_mqtt.broker.access.security import Security as Security
-    from trio_mqtt.broker.access.security import WaysIn as WaysIn
     from trio_mqtt.broker.face import Broker as Broker
     from trio_mqtt.broker.limits import Limits as Limits
     from trio_mqtt.broker.options import BrokerOptions as BrokerOptions

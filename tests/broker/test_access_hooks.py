@@ -12,15 +12,14 @@ import pytest
 import trio
 
 from tests.broker.raw import V5, V311, Raw
-from trio_mqtt import (
+from trio_mqtt import Limits, Security
+from trio_mqtt.access import (
     AccessHooks,
     AccessRefused,
     Authenticated,
     AuthenticationRefused,
     ClientInfo,
-    Limits,
     Publication,
-    Security,
     SubscriptionRequest,
 )
 from trio_mqtt.broker.broker import Broker

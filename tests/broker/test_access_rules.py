@@ -13,7 +13,7 @@ from tests.broker.naive_rules import NaiveRule, allowed, as_file, topics_of, top
 from trio_mqtt import ConfigurationError
 from trio_mqtt.broker.access.files.access_file import AccessFile
 from trio_mqtt.broker.access.files.access_formats import read_mosquitto, read_toml
-from trio_mqtt.broker.access.files.access_rules import ACTIONS, Action, Rules
+from trio_mqtt.broker.access.files.access_rules import ACTIONS, Action, WrittenRules
 from trio_mqtt.broker.access.files.rule_tree import Decision
 
 EXAMPLE = """\
@@ -53,19 +53,23 @@ deny = ["mail/%u/secret"]
 """
 
 
-def rules(text: str, *, toml: bool = False) -> Rules:
+def rules(text: str, *, toml: bool = False) -> WrittenRules:
     found = (read_toml if toml else read_mosquitto)(text, "access")
-    return Rules(users=found.users, anonymous=found.anonymous, everyone=found.everyone)
+    return WrittenRules(users=found.users, anonymous=found.anonymous, everyone=found.everyone)
 
 
 def may(
-    file: Rules, action: Action, topic: str, username: str | None = None, client_id: str = "c1"
+    file: WrittenRules,
+    action: Action,
+    topic: str,
+    username: str | None = None,
+    client_id: str = "c1",
 ) -> bool:
     return file.decide(action, client_id=client_id, username=username, topic=topic).allowed
 
 
 @pytest.fixture(params=["mosquitto", "toml"])
-def example(request: pytest.FixtureRequest) -> Rules:
+def example(request: pytest.FixtureRequest) -> WrittenRules:
     """The same rules, in each of the formats."""
     return rules(TOML, toml=True) if request.param == "toml" else rules(EXAMPLE)
 
@@ -106,7 +110,7 @@ def example(request: pytest.FixtureRequest) -> Rules:
     ],
 )
 def test_what_the_example_allows(
-    example: Rules, username: str | None, action: Action, topic: str, expected: bool
+    example: WrittenRules, username: str | None, action: Action, topic: str, expected: bool
 ) -> None:
     assert may(example, action, topic, username) is expected
     if action == "receive":
@@ -143,7 +147,7 @@ def test_what_the_example_allows(
     ],
 )
 def test_subscribing_is_allowed_where_anything_could_ever_be_received(
-    example: Rules, username: str | None, topic_filter: str, expected: bool
+    example: WrittenRules, username: str | None, topic_filter: str, expected: bool
 ) -> None:
     assert may(example, "subscribe", topic_filter, username) is expected
 
@@ -267,7 +271,7 @@ def test_own_rules_come_before_those_for_everybody() -> None:
 
 
 def test_rules_of_a_token_are_those_of_its_client() -> None:
-    own = Rules.of(read=["a/#", "$SYS/x"], write=["b/%c", "c/%u"], deny=["a/secret"])
+    own = WrittenRules.of(read=["a/#", "$SYS/x"], write=["b/%c", "c/%u"], deny=["a/secret"])
     assert may(own, "receive", "a/b", "ann")
     assert not may(own, "receive", "a/secret", "ann")
     assert not may(own, "publish", "a/b", "ann")

@@ -13,7 +13,8 @@ import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
 from tests.remains import living, without_collector
-from trio_mqtt import AccessHooks, ClientInfo, Publication, Security, SubscriptionRequest
+from trio_mqtt import Security
+from trio_mqtt.access import AccessHooks, ClientInfo, Publication, SubscriptionRequest
 from trio_mqtt.broker.access.protocols import Authenticated, AuthenticationExchange
 from trio_mqtt.broker.limits import MIB, Limits
 from trio_mqtt.protocol.encoding import encode

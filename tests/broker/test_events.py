@@ -10,14 +10,12 @@ import trio.testing
 
 from tests.broker.conftest import Join
 from tests.broker.raw import Raw
-from trio_mqtt import (
+from trio_mqtt import Limits, ReasonCode, Security
+from trio_mqtt.access import (
     AccessHooks,
     AccessRefused,
     ClientInfo,
-    Limits,
     Publication,
-    ReasonCode,
-    Security,
     SubscriptionRequest,
 )
 from trio_mqtt.broker.broker import Broker

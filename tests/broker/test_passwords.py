@@ -64,7 +64,7 @@ def test_the_files_of_mosquitto_are_read_as_they_are(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["argon2id", "pbkdf2"])
-def test_a_password_that_is_set_is_the_one_that_fits(path: Path, kind: hashes.Kind) -> None:
+def test_a_password_that_is_set_is_the_one_that_fits(path: Path, kind: hashes.HashKind) -> None:
     assert set_password(path, "alice", b"first \xff", kind=kind, create=True)
     assert not set_password(path, "alice", b"second", kind=kind)
     file = PasswordFile.load(path)
@@ -85,7 +85,7 @@ def test_the_same_password_never_has_the_same_hash() -> None:
 
 @settings(deadline=None)
 @given(st.binary(), st.sampled_from(["argon2id", "pbkdf2"]))
-def test_each_hash_is_read_back(password: bytes, kind: hashes.Kind) -> None:
+def test_each_hash_is_read_back(password: bytes, kind: hashes.HashKind) -> None:
     made = make_hash(password, kind)
     read = read_hash(made.text)
     assert read == made
@@ -379,7 +379,7 @@ def test_changes_at_the_same_time_are_all_made(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["argon2id", "pbkdf2"])
-def test_the_hash_of_the_empty_password_lets_nobody_in(path: Path, kind: hashes.Kind) -> None:
+def test_the_hash_of_the_empty_password_lets_nobody_in(path: Path, kind: hashes.HashKind) -> None:
     file = loaded(path, f"alice:{make_hash(b'', kind).text}\n")
     assert not file.verify("alice", b"")
     assert not file.verify("alice", None)

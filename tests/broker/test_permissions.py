@@ -10,7 +10,8 @@ import trio
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
-from trio_mqtt import ClientInfo, Security
+from trio_mqtt import Security
+from trio_mqtt.access import ClientInfo
 from trio_mqtt.broker.access.permissions import REMEMBERED, Permissions, RuleBook
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits

@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from tests.broker.raw import V5, Raw
-from trio_mqtt import AccessHooks, AccessRefused, Limits, Security
+from trio_mqtt import Limits, Security
+from trio_mqtt.access import AccessHooks, AccessRefused
 from trio_mqtt.broker.access.refusals import LINES, LINES_OF_ONE, WINDOW
 from trio_mqtt.protocol.packets import ConnAck, Connect, Publish, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode

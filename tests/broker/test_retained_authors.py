@@ -9,9 +9,10 @@ import pytest
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from tests.broker.test_permissions import Rules
-from trio_mqtt import AccessHooks, ClientInfo, Security
+from trio_mqtt import Security
+from trio_mqtt.access import AccessHooks, ClientInfo
 from trio_mqtt.broker.access.authorship import Authorship
-from trio_mqtt.broker.access.files.access_rules import Rules as WrittenRules
+from trio_mqtt.broker.access.files.access_rules import WrittenRules
 from trio_mqtt.broker.access.files.file_rules import FileRules
 from trio_mqtt.broker.access.permissions import Permissions, RuleBook
 from trio_mqtt.broker.broker import Broker

@@ -10,7 +10,8 @@ import trio
 import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
-from trio_mqtt import Authenticated, AuthenticationExchange, BrokerOptions, Limits
+from trio_mqtt import BrokerOptions, Limits
+from trio_mqtt.access import Authenticated, AuthenticationExchange
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect
 from trio_mqtt.protocol.properties import Properties

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_mqtt import ConfigurationError, InvalidTokenError, TokenClaims, TokenVerifier
+from trio_mqtt import ConfigurationError, InvalidTokenError
+from trio_mqtt.access import TokenClaims, TokenVerifier
 from trio_mqtt.broker.access.files.access_rules import Action
 
 SECRET = b"a secret of more than sixty-four bytes, which is what HS512 asks for at least."

@@ -240,7 +240,7 @@ def test_paho_is_disconnected_when_its_token_expires_and_not_let_in_again(
     key = tmp_path / "key"
     key.write_bytes(SECRET)
     key.chmod(0o600)
-    security = trio_mqtt.Security(tokens=trio_mqtt.TokenVerifier.load(key))
+    security = trio_mqtt.Security(tokens=trio_mqtt.access.TokenVerifier.load(key))
     opening = trio_mqtt.open_broker("mqtt://127.0.0.1:0", security=security)
     token = jwt.encode({"sub": "alice", "exp": time.time() + 1}, SECRET, "HS256")
     with trio_portal.wrap_async_context_manager(opening) as broker:

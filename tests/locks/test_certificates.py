@@ -9,7 +9,8 @@ import trio
 import trio.testing
 
 from tests.broker.raw import Raw
-from trio_mqtt import AccessHooks, Authenticated, ClientInfo, Security
+from trio_mqtt import Security
+from trio_mqtt.access import AccessHooks, Authenticated, ClientInfo
 from trio_mqtt.protocol.packets import ConnAck, Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import open_memory_broker

@@ -300,11 +300,11 @@ async def test_what_others_can_reach_must_say_who_may_connect(passwords: Path, u
 
 
 async def test_local_listeners_let_in_anybody_and_others_only_who_may(tmp_path: Path) -> None:
-    class Hooks(trio_mqtt.AccessHooks):
+    class Hooks(trio_mqtt.access.AccessHooks):
         async def authenticate(
-            self, client: trio_mqtt.ClientInfo, password: bytes | None
-        ) -> trio_mqtt.Authenticated | trio_mqtt.AuthenticationRefused:
-            return trio_mqtt.AuthenticationRefused()
+            self, client: trio_mqtt.access.ClientInfo, password: bytes | None
+        ) -> trio_mqtt.access.Authenticated | trio_mqtt.access.AuthenticationRefused:
+            return trio_mqtt.access.AuthenticationRefused()
 
     urls = ("mqtt://127.0.0.1:0", f"unix://{tmp_path}/socket")
     async with trio_mqtt.open_broker(*urls) as broker:

@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from tests.broker.raw import V5, V311, Raw
-from trio_mqtt import AccessHooks, Authenticated, ClientInfo, Security, TokenVerifier
+from trio_mqtt import Security
+from trio_mqtt.access import AccessHooks, Authenticated, ClientInfo, TokenVerifier
 from trio_mqtt.broker.access.files.password_changes import set_password
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect

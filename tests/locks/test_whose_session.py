@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.broker.raw import V5, Raw
-from trio_mqtt import AccessHooks, Authenticated, AuthenticationRefused, ClientInfo, Security
+from trio_mqtt import Security
+from trio_mqtt.access import AccessHooks, Authenticated, AuthenticationRefused, ClientInfo
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode

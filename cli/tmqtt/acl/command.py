@@ -7,12 +7,8 @@ import json
 import typer
 
 from tmqtt.terminal.plainly import WRONG_FILE, errors_as_sentences, say
-from trio_mqtt.broker.access.files.access_file import AccessFile
-from trio_mqtt.broker.access.files.access_rules import ACTIONS, Section
-from trio_mqtt.broker.access.files.rule_tree import READ, WRITE
-from trio_mqtt.protocol.topics import has_wildcard, topic_filter_problem
-
-_WORDS = {READ: "read", WRITE: "write", READ | WRITE: "readwrite"}
+from trio_mqtt import topic_filter_problem, topic_name_problem
+from trio_mqtt.access import ACTIONS, AccessFile, Section
 
 
 def explain(
@@ -31,7 +27,7 @@ def explain(
         if problem is not None:
             raise ValueError(f"The topic {topic!r} {problem}: topics read home/kitchen/lamp.")
         asked = [each for each in ACTIONS if action in (None, each)]
-        if has_wildcard(topic) or topic.startswith("$share/"):
+        if topic_name_problem(topic) is not None or topic.startswith("$share/"):
             if action not in (None, "subscribe"):
                 raise ValueError(
                     f"{topic!r} is a topic filter, and messages have a topic: write one, or"
@@ -70,7 +66,7 @@ def show_rules(path: str, *, as_json: bool) -> None:
         rules = [
             {
                 "for": whom,
-                "access": _WORDS.get(rule.access, "deny"),
+                "access": rule.grants,
                 "filter": rule.topic_filter,
                 "line": rule.line,
             }
@@ -83,8 +79,8 @@ def show_rules(path: str, *, as_json: bool) -> None:
         if not section.rules:
             continue
         say(f"{whom}:")
-        for rule in sorted(section.rules, key=lambda rule: rule.access != 0):  # as they decide
+        for rule in sorted(section.rules, key=lambda rule: rule.grants != "deny"):  # as they decide
             line = "" if rule.line is None else f"  (line {rule.line})"
-            say(f"  {_WORDS.get(rule.access, 'deny'):<9} {rule.topic_filter}{line}")
+            say(f"  {rule.grants:<9} {rule.topic_filter}{line}")
     for warning in file.warnings:
         say(f"Warning: {warning}", problem=True)

@@ -18,9 +18,9 @@ class TokenOptions:
     user_claim: str
     access_claim: str
 
-    def verifier(self) -> trio_mqtt.TokenVerifier:
+    def verifier(self) -> trio_mqtt.access.TokenVerifier:
         """What verifies them. Raises ConfigurationError for a file that holds no keys."""
-        return trio_mqtt.TokenVerifier.load(
+        return trio_mqtt.access.TokenVerifier.load(
             self.key_file,
             audience=self.audience or None,
             issuer=self.issuer or None,

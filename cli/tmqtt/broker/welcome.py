@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio_mqtt
 from tmqtt.terminal import looks
 from tmqtt.terminal.looks import Line
-from trio_mqtt.broker.access.security import WaysIn
+from trio_mqtt.access import WaysIn
 
 ANYBODY = (
     "Warning: anyone who can reach this address may connect, without a password."

@@ -10,10 +10,14 @@ from typing import Literal
 import typer
 
 from tmqtt.terminal.plainly import WRONG_FILE, errors_as_sentences, say
-from trio_mqtt.broker.access.files.hashes import Kind
-from trio_mqtt.broker.access.files.password_changes import remove_user, set_password
-from trio_mqtt.broker.access.files.passwords import PasswordFile, username_problem
-from trio_mqtt.broker.access.files.rule_files import read_bytes
+from trio_mqtt.access import (
+    HashKind,
+    PasswordFile,
+    read_file,
+    remove_user,
+    set_password,
+    username_problem,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class PasswdOptions:
     username: str
     action: Literal["set", "delete", "check", "list"]
     create: bool
-    kind: Kind
+    kind: HashKind
     password_file: str | None
 
 
@@ -48,7 +52,7 @@ def _set(options: PasswdOptions) -> None:
     if problem is not None:  # before the person types a password
         raise ValueError(f"The user name {options.username!r} {problem}: choose another.")
     if not options.create:
-        read_bytes(options.file, "password", "add --create to make it")
+        read_file(options.file, "password", "add --create to make it")
     password = _password(options, twice=True)
     is_new = set_password(
         options.file, options.username, password, kind=options.kind, create=options.create
@@ -79,7 +83,7 @@ def _list(options: PasswdOptions) -> None:
 def _password(options: PasswdOptions, *, twice: bool) -> bytes:
     """The password: from a file, from the person, or from the line that stdin has."""
     if options.password_file is not None:
-        return _only_line(read_bytes(options.password_file, "password"), options.password_file)
+        return _only_line(read_file(options.password_file, "password"), options.password_file)
     if not sys.stdin.isatty():
         return _only_line(sys.stdin.buffer.read(70_000), "stdin")
     password = getpass.getpass(f"Password of {options.username}: ")

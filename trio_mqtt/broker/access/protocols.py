@@ -197,9 +197,9 @@ class AccessHooks:
 
     Methods that are not overridden cost nothing.
 
-        class ReadOnly(trio_mqtt.AccessHooks):
+        class ReadOnly(trio_mqtt.access.AccessHooks):
             async def authorize_publish(self, client, message):
-                return trio_mqtt.AccessRefused(reason="this broker only tells")
+                return trio_mqtt.access.AccessRefused(reason="this broker only tells")
     """
 
     async def authenticate(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from trio_mqtt.broker.access.files.access_formats import read_mosquitto, read_toml
-from trio_mqtt.broker.access.files.access_rules import Rules, Section
-from trio_mqtt.broker.access.files.rule_files import read_text
+from trio_mqtt.broker.access.files.access_rules import Section, WrittenRules
+from trio_mqtt.broker.access.files.reading import read_text
 from trio_mqtt.errors import ConfigurationError
 
 
-class AccessFile(Rules):
+class AccessFile(WrittenRules):
     """The rules of an access file: in Mosquitto's format or, where its name ends so, in TOML.
 
         rules = AccessFile.load("access")

@@ -19,11 +19,10 @@ import tomllib
 from dataclasses import dataclass, field
 
 from trio_mqtt.broker.access.files.access_rules import Section
-from trio_mqtt.broker.access.files.rule_tree import DENY, MARKER, READ, WRITE, Rule
+from trio_mqtt.broker.access.files.rule_tree import ACCESS, MARKER, Rule
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.protocol.topics import SHARE_PREFIX, topic_filter_problem
 
-_ACCESS = {"read": READ, "write": WRITE, "readwrite": READ | WRITE, "deny": DENY}
 _BLANKS = " \t\n\v\f\r"  # what Mosquitto takes for blank
 
 
@@ -63,7 +62,7 @@ def read_mosquitto(text: str, path: str) -> Found:
             substitutes = word == "pattern"
             rule = Rule(topic_filter, access, line.strip(), found.count, number, substitutes)
             found.add(found.everyone if substitutes else section, rule)
-            if rest in _ACCESS:
+            if rest in ACCESS:
                 found.warnings.append(f"{where} is a rule for the topic {rest!r}: was more meant?")
             _warn_of(rule, where, found)
         else:
@@ -76,7 +75,7 @@ def _access_and_filter(rest: str, where: str) -> tuple[int, str]:
     if not separator:
         access_word, topic_filter = "readwrite", rest
     topic_filter = topic_filter.lstrip(" ")
-    if access_word not in _ACCESS:
+    if access_word not in ACCESS:
         raise ConfigurationError(
             f"{where} has {access_word!r} where read, write, readwrite or deny stands. (A topic"
             " with a space in it needs one of these before it.)"
@@ -88,7 +87,7 @@ def _access_and_filter(rest: str, where: str) -> tuple[int, str]:
             f"{where}: the topic filter {topic_filter!r} {problem}. Filters read home/lamp, home/+"
             f" or home/#.{hint}"
         )
-    return _ACCESS[access_word], topic_filter
+    return ACCESS[access_word], topic_filter
 
 
 def _mosquitto_remedy(word: str, rest: str) -> str:
@@ -161,7 +160,7 @@ def _read_section(
         )
     for word, filters in table.items():
         place = (*keys, word)
-        if word not in _ACCESS:
+        if word not in ACCESS:
             problem = "is unknown: a section has read, write, readwrite and deny"
             raise _toml_error(lines, place, file, problem)
         if not isinstance(filters, list) or not all(isinstance(each, str) for each in filters):
@@ -178,7 +177,7 @@ def _read_section(
             line = lines.of(place, topic_filter)
             text = f"[{_dotted(keys)}] {word} {json.dumps(topic_filter, ensure_ascii=False)}"
             substitutes = MARKER.search(topic_filter) is not None
-            rule = Rule(topic_filter, _ACCESS[word], text, found.count, line, substitutes)
+            rule = Rule(topic_filter, ACCESS[word], text, found.count, line, substitutes)
             found.add(section, rule)
             where = f"{_place(line)}{file}"
             _warn_of(rule, where[0].upper() + where[1:], found)

@@ -58,7 +58,7 @@ class Section:
         return None if rule is None else rule.decision
 
 
-class Rules:
+class WrittenRules:
     """Access rules, asked by `decide`.
 
     A client's own rules come first, those of its user name or, if it has none, of anonymous
@@ -80,7 +80,7 @@ class Rules:
     @classmethod
     def of(
         cls, *, read: Iterable[str] = (), write: Iterable[str] = (), deny: Iterable[str] = ()
-    ) -> Rules:
+    ) -> WrittenRules:
         """Rules that are the same for each client. The filters, which are valid, may have %c, %u.
 
         Such are those of a token, which belongs to one client.

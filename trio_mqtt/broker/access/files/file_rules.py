@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access.files.access_rules import Action, Rules
+    from trio_mqtt.broker.access.files.access_rules import Action, WrittenRules
     from trio_mqtt.broker.access.files.rule_tree import Decision
     from trio_mqtt.broker.access.protocols import ClientInfo
 
@@ -18,7 +18,7 @@ class FileRules:
 
     __slots__ = ("_rules", "_source")
 
-    def __init__(self, rules: Rules, source: str = "the rules") -> None:
+    def __init__(self, rules: WrittenRules, source: str = "the rules") -> None:
         """`source` says in the log where the rules are written."""
         self._rules = rules
         self._source = source

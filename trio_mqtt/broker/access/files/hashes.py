@@ -17,7 +17,8 @@ from typing import Literal, Protocol
 import argon2.low_level as argon2
 from argon2.exceptions import VerificationError
 
-Kind = Literal["argon2id", "pbkdf2"]
+# What hashes are made of: argon2id where Mosquitto need not read them.
+HashKind = Literal["argon2id", "pbkdf2"]
 
 # What OWASP asks of a server for which each attempt costs: 19 MiB, and 20 to 40 ms of one core.
 # One lane, for the broker checks several passwords at a time, each in a thread of its own.
@@ -122,7 +123,7 @@ class Sha512:
         return Sha512(secrets.token_bytes(len(self.salt)), secrets.token_bytes(_SHA512_SIZE))
 
 
-def make_hash(password: bytes, kind: Kind = "argon2id") -> PasswordHash:
+def make_hash(password: bytes, kind: HashKind = "argon2id") -> PasswordHash:
     """A new hash of a password, with a salt drawn for it. It takes as long as a check."""
     if kind == "pbkdf2":
         salt = secrets.token_bytes(_MOSQUITTO_SALT)

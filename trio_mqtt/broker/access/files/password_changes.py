@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from trio_mqtt.broker.access.files.hashes import Kind, make_hash
+from trio_mqtt.broker.access.files.hashes import HashKind, make_hash
 from trio_mqtt.broker.access.files.passwords import hash_on, password_lines, username_problem
-from trio_mqtt.broker.access.files.rule_files import read_text
+from trio_mqtt.broker.access.files.reading import read_text
 from trio_mqtt.errors import ConfigurationError
 
 
@@ -20,7 +20,7 @@ def set_password(
     username: str,
     password: bytes,
     *,
-    kind: Kind = "argon2id",
+    kind: HashKind = "argon2id",
     create: bool = False,
 ) -> bool:
     """Give a user a password; True where the user is new.

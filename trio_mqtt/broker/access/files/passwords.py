@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trio_mqtt.broker.access.files.hashes import PasswordHash, read_hash
-from trio_mqtt.broker.access.files.rule_files import read_text
+from trio_mqtt.broker.access.files.reading import read_text
 from trio_mqtt.errors import ConfigurationError
 
 # Successes that are remembered, each some 200 bytes.

@@ -14,6 +14,10 @@ READ = 1
 WRITE = 2
 DENY = 0
 
+# The same in the words of access files.
+ACCESS = {"read": READ, "write": WRITE, "readwrite": READ | WRITE, "deny": DENY}
+_WORDS = {access: word for word, access in ACCESS.items()}
+
 # A level that no topic has: stands for all those that no rule names.
 ANY_LEVEL = "\0"
 
@@ -49,6 +53,11 @@ class Rule:
         where = "" if self.line is None else f"line {self.line}: "
         decision = Decision(self.access != DENY, self.line, where + self.text)
         object.__setattr__(self, "decision", decision)
+
+    @property
+    def grants(self) -> str:
+        """What it grants, in the word of access files: read, write, readwrite or deny."""
+        return _WORDS[self.access]
 
 
 class Names:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from trio_mqtt.broker.access.files.rule_files import read_bytes
+from trio_mqtt.broker.access.files.reading import read_file
 from trio_mqtt.errors import ConfigurationError
 
 _RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
@@ -39,7 +39,7 @@ class TokenKey:
 
 def load_keys(path: str | os.PathLike[str]) -> list[TokenKey]:
     """Read a file of keys. Raises ConfigurationError: which file, what is wrong, remedy."""
-    data = read_bytes(path, "key")
+    data = read_file(path, "key")
     name = os.fspath(path)
     try:
         if b"-----BEGIN" in data:

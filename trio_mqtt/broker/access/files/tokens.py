@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trio_mqtt.broker.access.files.access_rules import Rules
+from trio_mqtt.broker.access.files.access_rules import WrittenRules
 from trio_mqtt.broker.access.files.token_keys import TokenKey, load_keys
 from trio_mqtt.errors import ConfigurationError, InvalidTokenError
 from trio_mqtt.optional import tokens_are_missing
@@ -25,7 +25,7 @@ class TokenClaims:
     """
 
     username: str
-    rules: Rules | None
+    rules: WrittenRules | None
     expires_at: float | None
 
 
@@ -179,7 +179,7 @@ class TokenVerifier:
             raise InvalidTokenError(f"the claim {claim!r} of the token is no user name")
         return name
 
-    def _rules(self, claims: dict[str, Any]) -> Rules | None:
+    def _rules(self, claims: dict[str, Any]) -> WrittenRules | None:
         claim = self._access_claim
         access = claims.get(claim)
         if access is None:
@@ -196,7 +196,7 @@ class TokenVerifier:
                 raise InvalidTokenError(
                     f"{word!r} in the claim {claim!r} of the token is no list of topic filters"
                 )
-        return Rules.of(
+        return WrittenRules.of(
             read=access.get("subscribe", ()),
             write=access.get("publish", ()),
             deny=access.get("deny", ()),

@@ -16,7 +16,7 @@ def read_text(path: str | os.PathLike[str], what: str, remedy: str = "Check the 
 
     Raises ConfigurationError where it cannot be read.
     """
-    data = read_bytes(path, what, remedy)
+    data = read_file(path, what, remedy)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -28,8 +28,12 @@ def read_text(path: str | os.PathLike[str], what: str, remedy: str = "Check the 
     return text.removeprefix("\ufeff")  # some editors begin a file with it
 
 
-def read_bytes(path: str | os.PathLike[str], what: str, remedy: str = "Check the name") -> bytes:
-    """The bytes of a file. Raises ConfigurationError where it cannot be read."""
+def read_file(path: str | os.PathLike[str], what: str, remedy: str = "Check the name") -> bytes:
+    """The bytes of a file that says something about access, 64 MiB at most.
+
+    `what` names the kind of file, `remedy` ends a sentence. Raises ConfigurationError where it
+    cannot be read: which file, what is wrong, the remedy.
+    """
     file = Path(path)
     try:
         if file.exists() and file.stat().st_size > _MOST_BYTES:
