@@ -47,6 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             isinstance(item, pytest.Function)
             and HERE in item.path.parents
             and inspect.iscoroutinefunction(item.obj)
+            and item.get_closest_marker("trio") is None  # which asks for real time
         ):
             item.add_marker(pytest.mark.trio(run=run_in_virtual_time))
 

@@ -12,7 +12,7 @@ import pytest
 import trio_mqtt.events
 from trio_mqtt.broker.events.kinds import ALL_KINDS
 
-DOCS = Path(__file__).parent.parent.parent / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 PROGRAMS = [
     pytest.param(program, id=f"{page}-{number}")
     for page in ("hooks.md", "security.md")

@@ -15,6 +15,8 @@ from trio_mqtt.protocol.packets import ConnAck, Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import open_memory_broker
 
+pytestmark = pytest.mark.trio  # in real time: passwords are checked in threads
+
 
 @pytest.mark.parametrize("version", [V5, V311], ids=["5", "3.1.1"])
 async def test_who_is_not_let_in_is_in_the_log(

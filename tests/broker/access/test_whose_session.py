@@ -13,6 +13,8 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
+pytestmark = pytest.mark.trio  # in real time: passwords are checked in threads
+
 ANOTHERS = ReasonCode.CLIENT_IDENTIFIER_NOT_VALID
 
 

@@ -19,6 +19,8 @@ from trio_mqtt.protocol.packets import ConnAck, Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
+pytestmark = pytest.mark.trio  # in real time: passwords are checked in threads
+
 SECRET = b"a secret of more than sixty-four bytes, which is what HS512 asks for at least."
 WRONG = ReasonCode.BAD_USER_NAME_OR_PASSWORD
 

@@ -28,6 +28,8 @@ from trio_mqtt.protocol.packets import ConnAck, Connect, Disconnect, Packet, Pub
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
+pytestmark = pytest.mark.trio  # in real time: passwords are checked in threads
+
 HOME = "192.0.2.1:1"
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.broker.naive_rules import NaiveRule, allowed, as_file, topics_of, topics_on
+from tests.broker.access.files.naive_rules import NaiveRule, allowed, as_file, topics_of, topics_on
 from trio_mqtt import ConfigurationError
 from trio_mqtt.broker.access.files.access_file import AccessFile
 from trio_mqtt.broker.access.files.access_formats import read_mosquitto, read_toml

@@ -28,6 +28,8 @@ from trio_mqtt.protocol.packets import ConnAck, Connect, Publish, Subscribe, Sub
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
+pytestmark = pytest.mark.trio  # in real time: passwords are checked in threads
+
 WRONG, UNASKED = ReasonCode.BAD_USER_NAME_OR_PASSWORD, ReasonCode.NOT_AUTHORIZED
 
 

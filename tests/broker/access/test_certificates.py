@@ -18,6 +18,8 @@ from trio_mqtt.transport.listeners.options import Listen, ServerTls
 from trio_mqtt.transport.listeners.origin import ClientCertificate, Origin
 from trio_mqtt.transport.listeners.streams import TrioStream
 
+pytestmark = pytest.mark.trio  # in real time: passwords are checked in threads
+
 CERTIFICATE = ClientCertificate("sensor", "CN=sensor,O=Example", "1", 2e9)
 Kind = Literal["common-name", "subject"]
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from tests.broker.access.test_permissions import Rules
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
-from tests.broker.test_permissions import Rules
 from trio_mqtt import Security
 from trio_mqtt.access import AccessHooks, ClientInfo
 from trio_mqtt.broker.access.authorship import Authorship
