@@ -23,15 +23,15 @@ PUBLIC = {
         ConnectionFailedError ConnectionLostError ConnectionRefusedByBrokerError ConnectionState
         DisconnectedByBrokerError InvalidTokenError InvalidUrlError Limits Listen ListenError
         LocalProtocolError MalformedPacketError MemoryStorage Message Messages MqttError Origin
-        Properties ProtocolVersion ReasonCode RefusedError RemoteProtocolError ScramClient Security
-        ServerTls SharedStrategy Statistics Storage StoreError Subscription TlsError TlsOptions
-        Will open_broker open_client parse_listen serve topic_filter_problem topic_matches_filter
-        topic_name_problem
+        Properties ProtocolVersion ReasonCode RefusedError RemoteProtocolError RequestRefusedError
+        ScramClient Security ServerTls SharedStrategy Statistics Storage StoreError Subscription
+        TlsError TlsOptions Will open_broker open_client parse_listen serve topic_filter_problem
+        topic_matches_filter topic_name_problem
     """,
     "trio_mqtt.access": """
         ACTIONS AccessControl AccessFile AccessHooks AccessRefused AccessRules Action Authenticated
         AuthenticationExchange AuthenticationRefused Authenticator ClientInfo Decision HashKind
-        PasswordCheck PasswordFile PasswordHash Publication Rule ScramAuthenticator
+        PasswordCheck PasswordFile PasswordHash Publication Refusal Rule ScramAuthenticator
         ScramCredentials Section SubscriptionRequest TokenClaims TokenVerifier WaysIn WrittenRules
         read_file remove_user set_password username_problem
     """,

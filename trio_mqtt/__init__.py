@@ -47,6 +47,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.errors import MqttError as MqttError
     from trio_mqtt.errors import RefusedError as RefusedError
     from trio_mqtt.errors import RemoteProtocolError as RemoteProtocolError
+    from trio_mqtt.errors import RequestRefusedError as RequestRefusedError
     from trio_mqtt.errors import StoreError as StoreError
     from trio_mqtt.errors import TlsError as TlsError
     from trio_mqtt.protocol.packet_types import ProtocolVersion as ProtocolVersion

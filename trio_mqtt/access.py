@@ -39,6 +39,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.broker.access.protocols import ClientInfo as ClientInfo
     from trio_mqtt.broker.access.protocols import PasswordCheck as PasswordCheck
     from trio_mqtt.broker.access.protocols import Publication as Publication
+    from trio_mqtt.broker.access.protocols import Refusal as Refusal
     from trio_mqtt.broker.access.protocols import SubscriptionRequest as SubscriptionRequest
     from trio_mqtt.broker.access.scram import ScramAuthenticator as ScramAuthenticator
     from trio_mqtt.broker.access.scram import ScramCredentials as ScramCredentials

@@ -68,7 +68,7 @@ class InvalidUrlError(MqttError, ValueError):
     """An address that is not one; the text says what is wrong and shows a right one."""
 
 
-class ConfigurationError(MqttError):
+class ConfigurationError(MqttError, ValueError):
     """What the broker was told does not fit together, or a file that it was told to use is wrong.
 
     A certificate is such a file, and so are those of passwords, rules and keys. The text names the
@@ -92,15 +92,26 @@ class TlsError(ConnectionFailedError):
     """TLS did not come about: a certificate, a key or a version; the text says what to do."""
 
 
-class ConnectionRefusedByBrokerError(MqttError):
-    """The broker answered CONNECT with a refusal; `reason_code` says why (MQTT 5.0 §3.2.2.2).
+class RefusedError(MqttError):
+    """The broker said no; `reason_code` says why."""
+
+    def __init__(self, message: str, reason_code: ReasonCode) -> None:
+        super().__init__(message)
+        self.reason_code = reason_code
+
+
+class RequestRefusedError(RefusedError):
+    """The broker refused a publish or a subscription (MQTT 5.0 §3.4.2.1, §3.9.3)."""
+
+
+class ConnectionRefusedByBrokerError(RefusedError):
+    """The broker answered CONNECT with a refusal (MQTT 5.0 §3.2.2.2).
 
     `server_reference` names other servers, where it refers to them (§4.11).
     """
 
     def __init__(self, message: str, reason_code: ReasonCode, server_reference: str = "") -> None:
-        super().__init__(message)
-        self.reason_code = reason_code
+        super().__init__(message, reason_code)
         self.server_reference = server_reference
 
 
@@ -126,11 +137,3 @@ class AuthenticationError(MqttError):
 
 class StoreError(MqttError):
     """A client's store cannot be used; the text says which file, why, and what to do."""
-
-
-class RefusedError(MqttError):
-    """The broker refused a publish or a subscription; `reason_code` says why."""
-
-    def __init__(self, message: str, reason_code: ReasonCode) -> None:
-        super().__init__(message)
-        self.reason_code = reason_code

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from tests.client.fake_broker import FakeBroker, Peer
-from trio_mqtt import ConnectionLostError, LocalProtocolError, ReasonCode, RefusedError
+from trio_mqtt import ConnectionLostError, LocalProtocolError, ReasonCode, RequestRefusedError
 from trio_mqtt.protocol.packets import ConnAck, PubAck, PubComp, Publish, PubRec, PubRel
 
 pytestmark = pytest.mark.anyio
@@ -98,7 +98,7 @@ async def test_a_refusal_ends_it_when_those_under_way_are_done(broker: FakeBroke
     broker.answers[Publish] = refuse_third
     broker.connack = ConnAck(properties={"receive_maximum": 2})
     async with broker.client() as client:
-        with pytest.raises(RefusedError, match="'t'"):
+        with pytest.raises(RequestRefusedError, match="'t'"):
             await client.publish_many(numbered(100), qos=1)
         assert len(client._session.sender) == 0
     assert 4 <= len(broker.peer.all(Publish)) < 10

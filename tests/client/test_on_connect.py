@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from tests.client.fake_broker import FakeBroker, Peer
-from trio_mqtt import Client, RefusedError
+from trio_mqtt import Client, RequestRefusedError
 from trio_mqtt.protocol.packets import ConnAck, Disconnect, PubAck, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -152,7 +152,7 @@ async def test_so_does_the_brokers_refusal(broker: FakeBroker) -> None:
     broker.answers[Publish] = lambda peer, packet: peer.send(
         PubAck(packet.packet_id, ReasonCode.NOT_AUTHORIZED)
     )
-    with pytest.raises(RefusedError, match="'status'"):
+    with pytest.raises(RequestRefusedError, match="'status'"):
         async with broker.client(on_connect=birth):
             pytest.fail("it was entered")
 

@@ -7,7 +7,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.client.fake_broker import FakeBroker
-from trio_mqtt import LocalProtocolError, ReasonCode, RefusedError
+from trio_mqtt import LocalProtocolError, ReasonCode, RequestRefusedError
 from trio_mqtt.protocol.packets import (
     ConnAck,
     Disconnect,
@@ -128,7 +128,9 @@ async def test_a_refusal_is_raised_with_its_code_and_the_brokers_words(
                 broker.peer.send(answer)
 
             tasks.start_soon(refuse)
-            with pytest.raises(RefusedError, match=r"'t': not authorized \(ask Anna\)\.") as caught:
+            with pytest.raises(
+                RequestRefusedError, match=r"'t': not authorized \(ask Anna\)\."
+            ) as caught:
                 await client.publish("t", qos=qos)
         assert caught.value.reason_code is ReasonCode.NOT_AUTHORIZED
         assert client._session.sender.quota == 65_535

@@ -16,8 +16,8 @@ from trio_mqtt import (
     DisconnectedByBrokerError,
     MqttError,
     ReasonCode,
-    RefusedError,
     RemoteProtocolError,
+    RequestRefusedError,
 )
 from trio_mqtt.events import Connected, ConnectionEvent, ConnectionLost, Reconnecting
 from trio_mqtt.protocol.packets import (
@@ -232,7 +232,7 @@ async def test_a_subscription_refused_after_a_reconnection_ends_its_iteration(
             SubAck(packet.packet_id, [ReasonCode.NOT_AUTHORIZED])
         )
         broker.peer.end()
-        with pytest.raises(RefusedError, match="not authorized"):
+        with pytest.raises(RequestRefusedError, match="not authorized"):
             await anext(messages)
 
 

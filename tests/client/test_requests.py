@@ -12,7 +12,7 @@ from trio_mqtt import (
     LocalProtocolError,
     Message,
     ReasonCode,
-    RefusedError,
+    RequestRefusedError,
 )
 from trio_mqtt.protocol.packets import ConnAck, PubAck, Publish, SubAck, Subscribe, Unsubscribe
 
@@ -120,7 +120,7 @@ async def test_it_says_at_once_that_nobody_is_there(broker: FakeBroker) -> None:
         PubAck(packet.packet_id, ReasonCode.NO_MATCHING_SUBSCRIBERS)
     )
     async with broker.client() as client:
-        with anyio.fail_after(0.1), pytest.raises(RefusedError, match="Nobody") as caught:
+        with anyio.fail_after(0.1), pytest.raises(RequestRefusedError, match="Nobody") as caught:
             await client.request("echo", timeout=5)
         assert caught.value.reason_code is ReasonCode.NO_MATCHING_SUBSCRIBERS
         assert client._requests._waiting == {}
@@ -132,14 +132,14 @@ async def test_a_refused_subscription_or_request_is_told(broker: FakeBroker) -> 
 
     granting, broker.answers[Subscribe] = broker.answers[Subscribe], refuse
     async with broker.client() as client:
-        with pytest.raises(RefusedError, match="subscription"):
+        with pytest.raises(RequestRefusedError, match="subscription"):
             await client.request("echo")
         assert client._session.incoming.subscriptions.filters == {}
         broker.answers[Subscribe] = granting
         broker.answers[Publish] = lambda peer, packet: peer.send(
             PubAck(packet.packet_id, ReasonCode.NOT_AUTHORIZED)
         )
-        with pytest.raises(RefusedError, match="message on 'echo'"):
+        with pytest.raises(RequestRefusedError, match="message on 'echo'"):
             await client.request("echo")
 
 

@@ -18,7 +18,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.client.fake_broker import FakeBroker
-from trio_mqtt import Client, LocalProtocolError, ReasonCode, RefusedError, StoreError
+from trio_mqtt import Client, LocalProtocolError, ReasonCode, RequestRefusedError, StoreError
 from trio_mqtt.client.session import session as client_session
 from trio_mqtt.protocol.packets import (
     ConnAck,
@@ -208,7 +208,7 @@ async def test_publishing_waits_for_the_acknowledgement(broker: FakeBroker, clie
         broker.answers[Publish] = lambda peer, packet: peer.send(
             PubAck(packet.packet_id, ReasonCode.QUOTA_EXCEEDED)
         )
-        with pytest.raises(RefusedError):
+        with pytest.raises(RequestRefusedError):
             await one.publish("t", qos=1)
         assert one.undelivered == 0
         await one.publish("t", qos=0)

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from tests.client.fake_broker import FakeBroker, Peer
-from trio_mqtt import Client, LocalProtocolError, Messages, ReasonCode, RefusedError
+from trio_mqtt import Client, LocalProtocolError, Messages, ReasonCode, RequestRefusedError
 from trio_mqtt.protocol.packets import (
     ConnAck,
     PubAck,
@@ -100,7 +100,7 @@ async def test_a_refused_filter_is_told_and_the_others_are_given_back(
 
     broker.answers[Subscribe] = refuse_secret
     async with broker.client(protocol_version=version) as client:
-        with pytest.raises(RefusedError, match="'secret/#'") as caught:
+        with pytest.raises(RequestRefusedError, match="'secret/#'") as caught:
             async with client.subscribe("open", "secret/#"):
                 pytest.fail("a refused subscription was entered")
         if version == 5:

@@ -170,7 +170,9 @@ def by_ours(
     async def publish() -> bool:
         try:
             async with trio_mqtt.open_client(url, username=username, password=password) as client:
-                with suppress(trio_mqtt.RefusedError):  # what came of it shows what is retained
+                with suppress(
+                    trio_mqtt.RequestRefusedError
+                ):  # what came of it shows what is retained
                     await client.publish(topic, "x", qos=1, retain=True)
                 return True
         except trio_mqtt.ConnectionRefusedByBrokerError:

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import pytest
 
 import trio_mqtt
-from trio_mqtt import ConnectionLostError, LocalProtocolError, RefusedError, sync
+from trio_mqtt import ConnectionLostError, LocalProtocolError, RequestRefusedError, sync
 from trio_mqtt.client.message import ApplicationMessage
 from trio_mqtt.testing import BrokerAddress, broker_in_thread
 
@@ -66,7 +66,7 @@ def test_requests_are_answered(client: sync.Client, broker: BrokerAddress) -> No
         thread.start()
         assert client.request("echo", "ping", timeout=10).text == "pong"
         thread.join()
-    with pytest.raises(RefusedError, match="Nobody"):
+    with pytest.raises(RequestRefusedError, match="Nobody"):
         client.request("nobody")
 
 

@@ -160,11 +160,12 @@ class Client:
         answered; only if the broker loses the session it is given up.
         Of a burst at QoS 0 that leaves in one piece, only the first message looks for cancellation.
 
-        Returns the broker's reason code, such as NO_MATCHING_SUBSCRIBERS. Raises RefusedError where
-        that is a refusal, LocalProtocolError (a ValueError) for what MQTT or this broker does not
-        allow (topic, QoS, RETAIN, size, properties), and TypeError for arguments of other types:
-        these two before anything is sent. Raises ConnectionLostError where the connection will not
-        come back, or where a broker lost the session when a message of QoS 2 was half delivered.
+        Returns the broker's reason code, such as NO_MATCHING_SUBSCRIBERS. Raises
+        RequestRefusedError where that is a refusal, LocalProtocolError (a ValueError) for what MQTT
+        or this broker does not allow (topic, QoS, RETAIN, size, properties), and TypeError for
+        arguments of other types: these two before anything is sent. Raises ConnectionLostError
+        where the connection will not come back, or where a broker lost the session when a message
+        of QoS 2 was half delivered.
         """
         session = self._session
         if not isinstance(payload, bytes):
@@ -312,9 +313,9 @@ class Client:
             await client.publish_many((("log", line) for line in lines), qos=1)
 
         The first message that the broker refuses ends it: no more are begun, those that were are
-        brought to their end, and RefusedError is raised. What `messages` raises ends it too, as
-        does a message that is none (LocalProtocolError, TypeError), and cancelling: those that were
-        begun go on without their caller then, as with `publish`.
+        brought to their end, and RequestRefusedError is raised. What `messages` raises ends it too,
+        as does a message that is none (LocalProtocolError, TypeError), and cancelling: those that
+        were begun go on without their caller then, as with `publish`.
         """
         check_qos(qos)
         if properties:
@@ -343,11 +344,11 @@ class Client:
         topic nobody can guess. The message expires at the broker after `timeout` seconds, unless
         `properties` say otherwise; None waits for ever.
 
-        Raises TimeoutError where no response came within `timeout` seconds, RefusedError where the
-        broker refuses the request or the subscription, and where it says that nobody listens
-        (NO_MATCHING_SUBSCRIBERS, at QoS 1 and 2), and LocalProtocolError in MQTT 3, which has no
-        requests. Otherwise it raises as `publish` does. Cancelling is safe: a response that comes
-        later is counted in `late_responses`.
+        Raises TimeoutError where no response came within `timeout` seconds, RequestRefusedError
+        where the broker refuses the request or the subscription, and where it says that nobody
+        listens (NO_MATCHING_SUBSCRIBERS, at QoS 1 and 2), and LocalProtocolError in MQTT 3, which
+        has no requests. Otherwise it raises as `publish` does. Cancelling is safe: a response that
+        comes later is counted in `late_responses`.
         """
         payload = payload_bytes(payload)
         check_topic(topic)
@@ -413,7 +414,7 @@ class Client:
         Subscriptions that overlap get each their own copy. (MQTT 3 cannot tell for which of them a
         copy was sent: where its broker sends several, each of them goes to all.)
 
-        Raises RefusedError where the broker refuses a filter: it says which and why, and the
+        Raises RequestRefusedError where the broker refuses a filter: it says which and why, and the
         others are given back. Raises LocalProtocolError, which is a ValueError, for what is not a
         topic filter or another option, and for what the broker said it does not have, and TypeError
         for a filter that is not a str. While disconnected it waits.

@@ -130,7 +130,7 @@ class Publisher:
         totals.expected += self._expected
         try:
             await self._client.publish(self._topic, payload, qos=plan.qos, retain=plan.retain)
-        except trio_mqtt.RefusedError as error:
+        except trio_mqtt.RequestRefusedError as error:
             totals.refused += 1
             measured.note(str(error))
         measured.last_sent = time.monotonic_ns()

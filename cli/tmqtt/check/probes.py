@@ -81,7 +81,11 @@ async def guarded(probe: Probe, bench: Bench) -> list[Finding]:
 
 def _status(error: trio_mqtt.MqttError) -> str:
     """Whether an error says that there is no such thing, or that something is wrong."""
-    no = (trio_mqtt.RefusedError, trio_mqtt.LocalProtocolError, trio_mqtt.ConnectionLostError)
+    no = (
+        trio_mqtt.RequestRefusedError,
+        trio_mqtt.LocalProtocolError,
+        trio_mqtt.ConnectionLostError,
+    )
     return ABSENT if isinstance(error, no) else WRONG
 
 

@@ -80,7 +80,7 @@ class _Publisher:
         self._properties = cast(trio_mqtt.Properties, options.properties)
         self._room = trio.CapacityLimiter(_ON_THE_WAY)
         # The last refusal by the broker.
-        self.refusal: trio_mqtt.RefusedError | None = None
+        self.refusal: trio_mqtt.RequestRefusedError | None = None
         # Whether the end came before the broker had taken all.
         self.late = False
 
@@ -156,7 +156,7 @@ class _Publisher:
                 retain=options.retain,
                 properties=self._properties or None,
             )
-        except trio_mqtt.RefusedError as error:
+        except trio_mqtt.RequestRefusedError as error:
             self.refusal = error
             self._view.refused(str(error))
         else:

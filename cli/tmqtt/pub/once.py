@@ -69,7 +69,7 @@ async def _publish(options: PubOptions, connection: ConnectionOptions) -> int:
                             retain=options.retain,
                             properties=cast(trio_mqtt.Properties, options.properties) or None,
                         )
-                    except trio_mqtt.RefusedError as error:
+                    except trio_mqtt.RequestRefusedError as error:
                         failure = error
         except (trio_mqtt.MqttError, CommandError) as error:
             failure = error

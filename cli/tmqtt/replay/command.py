@@ -40,7 +40,7 @@ async def replay(options: ReplayOptions, connection: ConnectionOptions, terminal
     """Publish the messages of a recording.
 
     Raises CommandError for a file that cannot be read or that is no recording, with the line, and
-    at the end RefusedError, if the broker refused any of the messages.
+    at the end RequestRefusedError, if the broker refused any of the messages.
     """
     with _opened(options.path) as file:
         may_repeat = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
@@ -143,7 +143,7 @@ class _Player:
         self._began = trio.current_time()
         self._sent = 0
         self._refused = 0
-        self.refusal: trio_mqtt.RefusedError | None = None  # the last one
+        self.refusal: trio_mqtt.RequestRefusedError | None = None  # the last one
         self._failure: trio_mqtt.MqttError | None = None
 
     def sentence(self) -> str:
@@ -211,7 +211,7 @@ class _Player:
                 retain=record.retain,
                 properties=properties or None,
             )
-        except trio_mqtt.RefusedError as error:
+        except trio_mqtt.RequestRefusedError as error:
             self._refused += 1
             self.refusal = error
             self._terminal.warn(str(error))

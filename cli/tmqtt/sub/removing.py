@@ -42,7 +42,7 @@ class Remover:
     async def _remove(self, topic: str, qos: int) -> None:
         try:
             await self._client.publish(topic, b"", qos=qos, retain=True)
-        except trio_mqtt.RefusedError as error:
+        except trio_mqtt.RequestRefusedError as error:
             self._terminal.warn(str(error))
         except trio_mqtt.MqttError as error:
             self._failure = error  # raised outside of the nursery, which would wrap it

@@ -6,7 +6,7 @@ import os
 import sys
 
 from tmqtt.terminal.escaping import escape
-from trio_mqtt.errors import ConnectionRefusedByBrokerError, MqttError, RefusedError
+from trio_mqtt.errors import MqttError, RefusedError
 
 STDERR = 2
 FAILURE = 1
@@ -33,7 +33,7 @@ def tell(error: MqttError | CommandError) -> int:
     if isinstance(error, CommandError):
         return error.code
     # What the broker refused has the broker's own code.
-    if isinstance(error, RefusedError | ConnectionRefusedByBrokerError):
+    if isinstance(error, RefusedError):
         return int(error.reason_code)
     return FAILURE
 

@@ -146,7 +146,7 @@ def test_a_quiet_broker_tells_whom_it_refuses_what_and_by_which_rule(
     with Program("broker", free_url, *options, "--allow-anonymous", terminal=in_terminal) as broker:
         with (
             sync.open_client(free_url, client_id="lamp", wait_for_broker=True) as client,
-            pytest.raises(trio_mqtt.RefusedError),
+            pytest.raises(trio_mqtt.RequestRefusedError),
         ):
             client.publish("home/door", "open", qos=1)
         line = broker.out.expect(

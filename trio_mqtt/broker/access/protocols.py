@@ -9,7 +9,7 @@ an authentication method (MQTT 5.0 §4.12).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -60,19 +60,27 @@ class SubscriptionRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class AccessRefused:
-    """A hook says no; MQTT 5 clients are told why, in words too (§3.4.2.1, §3.9.3).
+class Refusal:
+    """What a program answers that says no: `reason_code` by its number, `reason` in words.
 
-    `reason_code` must be one that refuses; where the answer's packet cannot carry it, "not
-    authorized" stands in its place. Raises ValueError for a code that is no refusal.
+    Raises ValueError for a code that is no refusal.
     """
 
     reason_code: ReasonCode = ReasonCode.NOT_AUTHORIZED
     reason: str = ""
+    _refuses: ClassVar[str] = "nothing"
 
     def __post_init__(self) -> None:
         if not self.reason_code.is_failure:
-            raise ValueError(f"{self.reason_code.sentence!r} refuses nothing.")
+            raise ValueError(f"{self.reason_code.sentence!r} refuses {self._refuses}.")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRefused(Refusal):
+    """A client may not do what it asks for; MQTT 5 clients are told why (§3.4.2.1, §3.9.3).
+
+    Where the answer's packet cannot carry the code, "not authorized" stands in its place.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +96,15 @@ class Authenticated:
 
 
 @dataclass(frozen=True, slots=True)
-class AuthenticationRefused:
-    """The client is not let in; `reason`, if there is one, is told to it in words.
+class AuthenticationRefused(Refusal):
+    """A client is not let in; it is told why, in words too if there are some.
 
-    `reason_code` is that of CONNACK (§3.2.2.2). DISCONNECT, which ends a connection that fails to
-    authenticate again, says "not authorized" in its place. Raises ValueError for a code that is
-    no refusal.
+    The code is that of CONNACK (§3.2.2.2). DISCONNECT, which ends a connection that fails to
+    authenticate again, says "not authorized" in its place.
     """
 
-    reason_code: ReasonCode = ReasonCode.NOT_AUTHORIZED
     reason: str = "authentication failed"
-
-    def __post_init__(self) -> None:
-        if not self.reason_code.is_failure:
-            raise ValueError(f"{self.reason_code.sentence!r} refuses nobody.")
+    _refuses: ClassVar[str] = "nobody"
 
 
 class AuthenticationExchange(Protocol):

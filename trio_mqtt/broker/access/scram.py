@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trio_mqtt.broker.access.protocols import Authenticated, AuthenticationRefused
+from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.optional import scram_is_missing
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -37,13 +38,13 @@ class ScramCredentials:
         """The credentials for a password, with a salt (12 bytes or more) that is drawn for it.
 
         More `iterations` make guessing a stolen password slower, and each connection of its client.
-        Raises ValueError for what the method does not allow, ImportError without scramp.
+        Raises ConfigurationError for what the method does not allow, ImportError without scramp.
         """
         scramp = _scramp()
         try:
             made = scramp.ScramMechanism(METHOD).make_auth_info(password, iterations, salt)
         except scramp.ScramException as error:
-            raise ValueError(f"These are no credentials for {METHOD}: {error}.") from error
+            raise ConfigurationError(f"These are no credentials for {METHOD}: {error}.") from error
         salt, stored_key, server_key, iterations = made
         return cls(salt, stored_key, server_key, iterations)
 
@@ -59,7 +60,7 @@ class ScramAuthenticator:
     it is drawn unless given, and has to be given, and kept, where credentials outlive the process.
 
     It needs the package scramp, which the extra `scram` brings. Raises ImportError without it,
-    and ValueError for user names and passwords that the method does not allow.
+    and ConfigurationError for user names and passwords that the method does not allow.
     """
 
     def __init__(
@@ -76,9 +77,13 @@ class ScramAuthenticator:
             try:
                 prepared = saslprep(name)
             except self._error as error:
-                raise ValueError(f"{name!r} is no user name for {METHOD}: {error}.") from error
+                raise ConfigurationError(
+                    f"{name!r} is no user name for {METHOD}: {error}."
+                ) from error
             if not prepared:
-                raise ValueError(f"{name!r} is no user name for {METHOD}: nothing is left of it.")
+                raise ConfigurationError(
+                    f"{name!r} is no user name for {METHOD}: nothing is left of it."
+                )
             self._users[prepared] = (
                 known if isinstance(known, ScramCredentials) else ScramCredentials.of(known)
             )

@@ -9,7 +9,7 @@ import anyio
 from trio_mqtt.client.arguments import Payload, check_topic, payload_bytes
 from trio_mqtt.client.session.session import Session
 from trio_mqtt.client.session.waiting import Outgoing
-from trio_mqtt.errors import MqttError, RefusedError
+from trio_mqtt.errors import MqttError, RequestRefusedError
 from trio_mqtt.protocol.properties import Properties
 
 Pairs = Iterable[tuple[str, Payload]]
@@ -114,9 +114,9 @@ async def _acknowledged(
     return count
 
 
-def refused_message(url: str, item: Outgoing) -> RefusedError:
+def refused_message(url: str, item: Outgoing) -> RequestRefusedError:
     """The error for a message that the broker did not take."""
-    return RefusedError(
+    return RequestRefusedError(
         f"The broker at {url} refused the message on {item.topic!r}:"
         f" {item.reason.sentence}{item.reason_text}.",
         item.reason,

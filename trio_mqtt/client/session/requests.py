@@ -14,7 +14,7 @@ from trio_mqtt.client.messages import Messages
 from trio_mqtt.client.session.session import Session
 from trio_mqtt.client.session.subscribing import grant, leave, release
 from trio_mqtt.client.session.subscriptions import Options
-from trio_mqtt.errors import ConnectionLostError, LocalProtocolError, MqttError, RefusedError
+from trio_mqtt.errors import ConnectionLostError, LocalProtocolError, MqttError, RequestRefusedError
 from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -110,7 +110,9 @@ class Requests:
             try:
                 code = await self._publisher.publish(topic, payload, qos=qos, properties=own)
                 if code == ReasonCode.NO_MATCHING_SUBSCRIBERS and answer.message is None:
-                    raise RefusedError(f"Nobody is there to answer requests on {topic!r}.", code)
+                    raise RequestRefusedError(
+                        f"Nobody is there to answer requests on {topic!r}.", code
+                    )
                 return await answer.wait()
             finally:
                 self._waiting.pop(number, None)

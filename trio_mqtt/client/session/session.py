@@ -20,8 +20,8 @@ from trio_mqtt.errors import (
     ConnectionLostError,
     LocalProtocolError,
     MqttError,
-    RefusedError,
     RemoteProtocolError,
+    RequestRefusedError,
 )
 from trio_mqtt.protocol.delivery import Sender
 from trio_mqtt.protocol.packets import (
@@ -708,10 +708,10 @@ def _nobody(_item: Outgoing) -> None:
 
 def refusal(
     url: str, refused: list[tuple[str, ReasonCode]], answer: SubAck | UnsubAck
-) -> RefusedError:
+) -> RequestRefusedError:
     """The error for topic filters that a broker did not grant."""
     filters = ", ".join(f"{name!r} ({code.sentence})" for name, code in refused)
-    return RefusedError(
+    return RequestRefusedError(
         f"The broker at {url} refused the subscription to {filters}"
         f"{explanation(answer.properties)}.",
         refused[0][1],

@@ -17,7 +17,7 @@ UNSUBSCRIBE_TIMEOUT = 2.0
 async def grant(session: Session, messages: Messages, options: dict[str, Options]) -> None:
     """Have every filter granted, on one connection or, if it breaks, on the next.
 
-    Whatever comes of it, `release` is due afterwards. Raises RefusedError.
+    Whatever comes of it, `release` is due afterwards. Raises RequestRefusedError.
     """
     session.incoming.opened(messages)
     subscriptions = session.incoming.subscriptions

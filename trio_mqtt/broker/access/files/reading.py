@@ -36,9 +36,8 @@ def read_file(path: str | os.PathLike[str], what: str, remedy: str = "Check the 
     """
     file = Path(path)
     try:
-        if file.exists() and file.stat().st_size > _MOST_BYTES:
-            raise ConfigurationError(f"The {what} file {file} is too large to be one.")
-        return file.read_bytes()
+        if not file.exists() or file.stat().st_size <= _MOST_BYTES:
+            return file.read_bytes()
     except FileNotFoundError as error:
         raise ConfigurationError(f"There is no {what} file {file}: {remedy}.") from error
     except IsADirectoryError as error:
@@ -51,3 +50,4 @@ def read_file(path: str | os.PathLike[str], what: str, remedy: str = "Check the 
         raise ConfigurationError(
             f"The {what} file {file} cannot be read ({error}): check the disk and the name."
         ) from error
+    raise ConfigurationError(f"The {what} file {file} is too large to be one.")
