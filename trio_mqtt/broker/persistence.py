@@ -23,8 +23,8 @@ from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.storage.records import (
     Change,
-    RetainedChanged,
-    SessionChanged,
+    RetainedChange,
+    SessionChange,
     Storage,
     Stored,
     StoredAuthor,
@@ -75,14 +75,14 @@ class Persistence:
                 if author is not None and author.own is None:
                     # What a token allowed ends with the broker: nobody could ask it again.
                     kept = replace(kept, author=_stored(author.client))
-                changes.append(RetainedChanged(message.topic, kept))
+                changes.append(RetainedChange(message.topic, kept))
         client_ids = set()
         for session in self._broker.sessions.all():
             if session.expiry_interval:
                 client_ids.add(session.client_id)
-                changes.append(SessionChanged(session.client_id, self._kept(session, now)))
-        changes += [RetainedChanged(topic, None) for topic in self._topics - topics]
-        changes += [SessionChanged(client_id, None) for client_id in self._client_ids - client_ids]
+                changes.append(SessionChange(session.client_id, self._kept(session, now)))
+        changes += [RetainedChange(topic, None) for topic in self._topics - topics]
+        changes += [SessionChange(client_id, None) for client_id in self._client_ids - client_ids]
         await self._storage.append(changes)
         await self._storage.close()
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from trio_mqtt.storage.records import (
     Change,
-    RetainedChanged,
+    RetainedChange,
     Stored,
     StoredMessage,
     StoredSession,
@@ -30,7 +30,7 @@ class MemoryStorage:
 
     async def append(self, changes: Sequence[Change]) -> None:
         for change in changes:
-            if isinstance(change, RetainedChanged):
+            if isinstance(change, RetainedChange):
                 if change.message is None:
                     self._retained.pop(change.topic, None)
                 else:

@@ -65,17 +65,18 @@ class StoredSession:
     client_id: str
     expires_at: float | None
     subscriptions: tuple[StoredSubscription, ...] = ()
-    # Packet identifier and message of what was sent and not acknowledged, in the order of sending.
     in_flight: tuple[tuple[int, StoredMessage], ...] = ()
-    # Packet identifiers of QoS 2: released to the client, and received from it.
+    """Packet identifier and message of what was sent and not acknowledged, in order of sending."""
     released: tuple[int, ...] = ()
+    """Packet identifiers of QoS 2 for which PUBREL was sent to the client."""
     received: tuple[int, ...] = ()
-    # The user whose session it is, where a user name was proved.
+    """Packet identifiers of QoS 2 that came from the client, which has yet to send PUBREL."""
     owner: str | None = None
+    """The user whose session it is, where a user name was proved."""
 
 
 @dataclass(frozen=True, slots=True)
-class RetainedChanged:
+class RetainedChange:
     """The retained message of a topic is another one, or (None) there is none any more."""
 
     topic: str
@@ -83,14 +84,14 @@ class RetainedChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionChanged:
+class SessionChange:
     """A session is as given, or (None) it has ended."""
 
     client_id: str
     session: StoredSession | None
 
 
-Change = RetainedChanged | SessionChanged
+Change = RetainedChange | SessionChange
 
 
 @dataclass(frozen=True, slots=True)
