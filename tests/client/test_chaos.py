@@ -12,7 +12,7 @@ from anyio.from_thread import start_blocking_portal
 
 import trio_mqtt
 from tests.client.chaos import Chaos, between
-from tests.client.links import AUTHORITY
+from tests.transport.connectors.serving import AUTHORITY
 from trio_mqtt import Backoff, TlsOptions, open_client
 from trio_mqtt.transport.urls import parse_url
 

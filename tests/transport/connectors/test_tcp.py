@@ -8,69 +8,18 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from anyio.abc import ByteStream, SocketAttribute
+from anyio.abc import SocketAttribute
 
+from tests.transport.connectors.serving import Server
 from trio_mqtt import ConnectionFailedError, ReasonCode, open_client
 from trio_mqtt.protocol.packets import (
-    ConnAck,
-    Connect,
     Disconnect,
-    Packet,
-    PubAck,
     Publish,
-    SubAck,
-    Subscribe,
-    UnsubAck,
-    Unsubscribe,
 )
-from trio_mqtt.protocol.server_connection import ServerConnection
 from trio_mqtt.transport.connectors.sockets import connect_tcp
 from trio_mqtt.transport.urls import parse_url
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-class Server:
-    """An echo: what is published comes back to its publisher."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"mqtt://localhost:{port}"
-        self.received: list[Packet] = []
-        self.closed = anyio.Event()
-
-    async def serve(self, stream: ByteStream) -> None:
-        protocol = ServerConnection(
-            maximum_packet_size=100_000_000, receive_maximum=65_535, topic_alias_maximum=0
-        )
-        async with stream:
-            try:
-                while True:
-                    packets = protocol.receive(await stream.receive())
-                    self.received += packets
-                    answer = b"".join(self.answer(protocol, packet) for packet in packets)
-                    if answer:
-                        await stream.send(answer)
-            except (anyio.EndOfStream, anyio.BrokenResourceError):
-                self.closed.set()
-
-    def answer(self, protocol: ServerConnection, packet: Packet) -> bytes:
-        match packet:
-            case Connect():
-                return protocol.send(ConnAck())
-            case Subscribe():
-                return protocol.send(SubAck(packet.packet_id, [ReasonCode.SUCCESS]))
-            case Unsubscribe():
-                return protocol.send(UnsubAck(packet.packet_id, [ReasonCode.SUCCESS]))
-            case Publish(qos=0):
-                return packet.frame or b""
-            case Publish():
-                return protocol.send(PubAck(packet.packet_id))
-        return b""
 
 
 @asynccontextmanager

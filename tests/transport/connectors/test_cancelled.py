@@ -11,7 +11,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tests.client.links import AUTHORITY, running
+from tests.transport.connectors.serving import only, running
 from trio_mqtt import TlsOptions, open_client
 from trio_mqtt.transport.connectors.by_url import connector_for
 from trio_mqtt.transport.urls import parse_url
@@ -19,12 +19,6 @@ from trio_mqtt.transport.urls import parse_url
 pytestmark = pytest.mark.anyio
 
 SCHEMES = ["mqtt", "mqtts", "ws", "wss", "unix"]
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """In real time, over real sockets."""
-    return str(request.param)
 
 
 def open_sockets() -> int:
@@ -58,29 +52,27 @@ async def at_each_step(operation: Callable[[], Awaitable[None]]) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("form", ["link", "client"])
-async def test_nothing_is_left(scheme: str, form: str, tmp_path: Path) -> None:
-    ca = tmp_path / "ca.pem"
-    AUTHORITY.cert_pem.write_to_path(ca)
-    tls = TlsOptions(ca=ca) if scheme in ("mqtts", "wss") else None
+@pytest.mark.parametrize("form", ["stream", "client"])
+async def test_nothing_is_left(scheme: str, form: str, tls: TlsOptions, tmp_path: Path) -> None:
+    options = only(scheme, tls)
     async with running(scheme, tmp_path) as server:
         before = open_sockets()
         address = parse_url(server.url)
 
-        async def link() -> None:
-            stream = await connector_for(address, tls)(address)
+        async def opened() -> None:
+            stream = await connector_for(address, options)(address)
             try:
                 await stream.send_eof()
             finally:
                 await anyio.aclose_forcefully(stream)
 
         async def client() -> None:
-            async with open_client(server.url, tls=tls) as one, one.subscribe("t") as messages:
+            async with open_client(server.url, tls=options) as one, one.subscribe("t") as messages:
                 await one.publish("t", "x")
                 assert (await anext(messages)).text == "x"
                 await one.publish("t", "x", qos=1)
 
-        await at_each_step(link if form == "link" else client)
+        await at_each_step(opened if form == "stream" else client)
         # The server's ends are closed as soon as it has seen what became of the client's.
         with anyio.fail_after(5):
             while open_sockets() > before:  # noqa: ASYNC110 # the kernel has no event for it

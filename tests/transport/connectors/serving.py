@@ -1,4 +1,4 @@
-"""Servers behind TLS, WebSocket and Unix sockets, with certificates of their own."""
+"""Servers for clients, over TCP, TLS, WebSocket and Unix sockets, with their certificates."""
 
 from __future__ import annotations
 
@@ -20,10 +20,60 @@ from wsproto.events import (
     Request,
 )
 
-from tests.client.test_tcp import Server
+from trio_mqtt import ReasonCode, TlsOptions
+from trio_mqtt.protocol.packets import (
+    ConnAck,
+    Connect,
+    Packet,
+    PubAck,
+    Publish,
+    SubAck,
+    Subscribe,
+    UnsubAck,
+    Unsubscribe,
+)
+from trio_mqtt.protocol.server_connection import ServerConnection
 
 AUTHORITY = trustme.CA()
 Handle = Callable[[ByteStream], Awaitable[None]]
+
+
+class Server:
+    """An echo: what is published comes back to its publisher."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"mqtt://localhost:{port}"
+        self.received: list[Packet] = []
+        self.closed = anyio.Event()
+
+    async def serve(self, stream: ByteStream) -> None:
+        protocol = ServerConnection(
+            maximum_packet_size=100_000_000, receive_maximum=65_535, topic_alias_maximum=0
+        )
+        async with stream:
+            try:
+                while True:
+                    packets = protocol.receive(await stream.receive())
+                    self.received += packets
+                    answer = b"".join(self.answer(protocol, packet) for packet in packets)
+                    if answer:
+                        await stream.send(answer)
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                self.closed.set()
+
+    def answer(self, protocol: ServerConnection, packet: Packet) -> bytes:
+        match packet:
+            case Connect():
+                return protocol.send(ConnAck())
+            case Subscribe():
+                return protocol.send(SubAck(packet.packet_id, [ReasonCode.SUCCESS]))
+            case Unsubscribe():
+                return protocol.send(UnsubAck(packet.packet_id, [ReasonCode.SUCCESS]))
+            case Publish(qos=0):
+                return packet.frame or b""
+            case Publish():
+                return protocol.send(PubAck(packet.packet_id))
+        return b""
 
 
 def server_context(
@@ -111,6 +161,11 @@ def within_tls(handle: Handle, context: ssl.SSLContext) -> Handle:
                 await handle(TLSStream(stream, False, tls, incoming, outgoing))
 
     return serve
+
+
+def only(scheme: str, tls: TlsOptions) -> TlsOptions | None:
+    """The options, where the scheme goes through TLS."""
+    return tls if scheme in ("mqtts", "wss") else None
 
 
 @asynccontextmanager
