@@ -33,19 +33,19 @@ async def check(connection: ConnectionOptions, terminal: Terminal, *, json: bool
             text = painter.paint(line) if painter else looks.plain(line).rstrip()
             output.put(encoded(f"{text}\n"))
 
-    bench = probes.Bench(connection.broker, arguments(replace(connection, clean_start=True)))
+    target = probes.Target(connection.broker, arguments(replace(connection, clean_start=True)))
     for finding in await check_tls(connection):
         show(finding)
-    for finding in await probes.versions(bench):
+    for finding in await probes.versions(target):
         show(finding)
-    if bench.best is not None:
+    if target.best is not None:
         for probe in probes.ALL:
-            for finding in await probes.guarded(probe, bench):
+            for finding in await probes.guarded(probe, target):
                 show(finding)
     if json:
-        output.line(as_json(bench.url, findings))
-    if bench.failure is not None:
-        raise bench.failure
+        output.line(as_json(target.url, findings))
+    if target.failure is not None:
+        raise target.failure
     wrong = sum(finding.status == WRONG for finding in findings)
     if wrong:
         raise CommandError(f"{wrong} of {len(findings)} rows are wrong.")

@@ -39,7 +39,7 @@ _TRIED = "Tried"
 
 
 @dataclass(slots=True)
-class Bench:
+class Target:
     """The broker that is checked, and what is known of it."""
 
     broker: str
@@ -64,19 +64,23 @@ class Bench:
             yield client
 
 
-Probe = Callable[[Bench], Awaitable[list[Finding]]]
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One check: what a person calls it, and what finds the rows."""
+
+    name: str
+    find: Callable[[Target], Awaitable[list[Finding]]]
 
 
-async def guarded(probe: Probe, bench: Bench) -> list[Finding]:
+async def guarded(probe: Probe, target: Target) -> list[Finding]:
     """What the check finds; that it fails or takes too long is a finding, too."""
-    name = (probe.__doc__ or "").rstrip(".")
     try:
         with trio.fail_after(_PATIENCE):
-            return await probe(bench)
+            return await probe.find(target)
     except trio.TooSlowError:
-        return [Finding(_TRIED, name, WRONG, f"nothing came within {_PATIENCE:g} s")]
+        return [Finding(_TRIED, probe.name, WRONG, f"nothing came within {_PATIENCE:g} s")]
     except trio_mqtt.MqttError as error:
-        return [Finding(_TRIED, name, _status(error), _why(error))]
+        return [Finding(_TRIED, probe.name, _status(error), _why(error))]
 
 
 def _status(error: trio_mqtt.MqttError) -> str:
@@ -94,59 +98,59 @@ def _why(error: trio_mqtt.MqttError) -> str:
     return f"refused: {code.sentence}" if code is not None else str(error)
 
 
-async def versions(bench: Bench) -> list[Finding]:
-    """Protocol versions."""
+async def versions(target: Target) -> list[Finding]:
+    """Which versions of the protocol the broker speaks."""
     findings: list[Finding] = []
     for name, version in _VERSIONS.items():
         try:
-            took = await _connected_in(bench, version)
-            if bench.best is None:
+            took = await _connected_in(target, version)
+            if target.best is None:
                 # The first connection has also looked up the name and loaded what it needs.
-                took = await _connected_in(bench, version)
-            bench.best = version
+                took = await _connected_in(target, version)
+            target.best = version
             findings.append(Finding(_TALK, name, OK, f"connected in {took:.1f} ms"))
         except trio_mqtt.MqttError as error:
-            bench.failure = error
+            target.failure = error
             finding = Finding(_TALK, name, ABSENT, _why(error))
             told = [found.detail for found in findings if found.status == ABSENT]
-            if bench.best is None and isinstance(error, _NO_BROKER) and finding.detail in told:
+            if target.best is None and isinstance(error, _NO_BROKER) and finding.detail in told:
                 return []  # the same for all versions: the failure says it
             findings.append(finding)
-    if bench.best is not None:
-        bench.failure = None
+    if target.best is not None:
+        target.failure = None
     return findings
 
 
-async def _connected_in(bench: Bench, version: trio_mqtt.ProtocolVersion) -> float:
+async def _connected_in(target: Target, version: trio_mqtt.ProtocolVersion) -> float:
     """Milliseconds that a connection takes."""
     began = trio.current_time()
-    async with bench.client(protocol_version=version) as client:
-        bench.url = client.url
+    async with target.client(protocol_version=version) as client:
+        target.url = client.url
         return (trio.current_time() - began) * 1000
 
 
-async def round_trip(bench: Bench) -> list[Finding]:
-    """Round trip."""
+async def round_trip(target: Target) -> list[Finding]:
+    """How long a message and its acknowledgement take."""
     times: list[float] = []
-    async with bench.client() as client:
+    async with target.client() as client:
         for _ in range(_ROUND_TRIPS):
             began = trio.current_time()
-            await client.publish(f"{bench.prefix}/rtt", b"", qos=1)
+            await client.publish(f"{target.prefix}/rtt", b"", qos=1)
             times.append((trio.current_time() - began) * 1000)
     words = f"{median(times):.2f} ms (median), {max(times):.2f} ms at most, QoS 1"
     return [Finding(_TALK, "Round trip", OK, words)]
 
 
-async def stated(bench: Bench) -> list[Finding]:
-    """Limits in CONNACK."""
-    if bench.best != trio_mqtt.ProtocolVersion.V5:
+async def stated(target: Target) -> list[Finding]:
+    """The limits that the broker states in CONNACK."""
+    if target.best != trio_mqtt.ProtocolVersion.V5:
         return [Finding(_LIMITS, "CONNACK", ABSENT, "only MQTT 5 states limits")]
     session = {"session_expiry_interval": 0xFFFF_FFFF}
-    async with bench.client(**session) as client:
+    async with target.client(**session) as client:
         said = client.server_properties
         asked = client.client_id
     # The session was only to see what the broker makes of it.
-    async with bench.client(client_id=asked, clean_start=True):
+    async with target.client(client_id=asked, clean_start=True):
         pass
     rows = [
         ("Maximum QoS", said.get("maximum_qos", 2), 2, "{}"),
@@ -190,22 +194,21 @@ async def _arrives(
 
 
 def _qos(qos: int) -> Probe:
-    async def probe(bench: Bench) -> list[Finding]:
-        topic = f"{bench.prefix}/qos{qos}"
-        async with bench.client() as client:
+    async def find(target: Target) -> list[Finding]:
+        topic = f"{target.prefix}/qos{qos}"
+        async with target.client() as client:
             message = await _arrives(client, topic, topic, qos=qos)
         if message.qos == qos:
             return [Finding(_TRIED, f"QoS {qos}", OK)]
         return [Finding(_TRIED, f"QoS {qos}", LIMITED, f"arrives at QoS {message.qos}")]
 
-    probe.__doc__ = f"QoS {qos}"
-    return probe
+    return Probe(f"QoS {qos}", find)
 
 
-async def retained(bench: Bench) -> list[Finding]:
-    """Retained messages."""
-    topic = f"{bench.prefix}/retained"
-    async with bench.client() as client:
+async def retained(target: Target) -> list[Finding]:
+    """Whether a retained message is kept for who subscribes later."""
+    topic = f"{target.prefix}/retained"
+    async with target.client() as client:
         try:
             await client.publish(topic, b"kept", qos=1, retain=True)
             async with client.subscribe(topic) as messages:
@@ -219,18 +222,18 @@ async def retained(bench: Bench) -> list[Finding]:
     return [Finding(_TRIED, "Retained messages", WRONG, "taken, but not kept")]
 
 
-async def wildcards(bench: Bench) -> list[Finding]:
-    """Wildcards."""
-    async with bench.client() as client:
-        for topic_filter in (f"{bench.prefix}/+/leaf", f"{bench.prefix}/wild/#"):
-            await _arrives(client, topic_filter, f"{bench.prefix}/wild/leaf")
+async def wildcards(target: Target) -> list[Finding]:
+    """Whether filters with wildcards match."""
+    async with target.client() as client:
+        for topic_filter in (f"{target.prefix}/+/leaf", f"{target.prefix}/wild/#"):
+            await _arrives(client, topic_filter, f"{target.prefix}/wild/leaf")
     return [Finding(_TRIED, "Wildcards + and #", OK)]
 
 
-async def shared(bench: Bench) -> list[Finding]:
-    """Shared subscriptions."""
-    topic = f"{bench.prefix}/shared"
-    async with bench.client() as client:
+async def shared(target: Target) -> list[Finding]:
+    """Whether subscriptions are shared."""
+    topic = f"{target.prefix}/shared"
+    async with target.client() as client:
         with trio.move_on_after(_PATIENCE / 2):
             await _arrives(client, f"$share/check/{topic}", topic)
             return [Finding(_TRIED, "Shared subscriptions", OK)]
@@ -241,7 +244,7 @@ def _largest(
     name: str,
     sizes: tuple[int, ...],
     unit: str,
-    tries: Callable[[Bench, int], Awaitable[None]],
+    tries: Callable[[Target, int], Awaitable[None]],
     *,
     exactly: bool = False,
 ) -> Probe:
@@ -250,23 +253,23 @@ def _largest(
     `exactly` looks for the bound between the first that goes through and the one before it.
     """
 
-    async def problem(bench: Bench, size: int) -> tuple[str, str] | None:
+    async def problem(target: Target, size: int) -> tuple[str, str] | None:
         """What goes wrong with a size, and what that means; None where nothing does."""
         try:
             with trio.fail_after(_PATIENCE / len(sizes)):
-                await tries(bench, size)
+                await tries(target, size)
         except trio_mqtt.MqttError as error:
             return _why(error), _status(error)
         except trio.TooSlowError:
             return "nothing comes", WRONG
         return None
 
-    async def probe(bench: Bench) -> list[Finding]:
+    async def find(target: Target) -> list[Finding]:
         began = trio.current_time()
         found: tuple[str, str] | None = None
         too_much = 0
         for size in sizes:
-            wrong = await problem(bench, size)
+            wrong = await problem(target, size)
             if wrong is not None:
                 found, too_much = wrong, size
                 continue
@@ -276,7 +279,7 @@ def _largest(
             with trio.move_on_at(began + _PATIENCE * _SEARCH):
                 while exactly and too_much - most > 1:
                     middle = (most + too_much) // 2
-                    wrong = await problem(bench, middle)
+                    wrong = await problem(target, middle)
                     if wrong is None:
                         most = middle
                     else:
@@ -287,61 +290,60 @@ def _largest(
         why, failed = found or ("", WRONG)
         return [Finding(_TRIED, name, failed, why)]
 
-    probe.__doc__ = name
-    return probe
+    return Probe(name, find)
 
 
-async def _payload(bench: Bench, size: int) -> None:
-    topic = f"{bench.prefix}/size"
-    async with bench.client() as client:
+async def _payload(target: Target, size: int) -> None:
+    topic = f"{target.prefix}/size"
+    async with target.client() as client:
         await _arrives(client, topic, topic, bytes(size))
 
 
-async def _topic_length(bench: Bench, size: int) -> None:
-    topic = f"{bench.prefix}/".ljust(size, "x")
-    async with bench.client() as client:
+async def _topic_length(target: Target, size: int) -> None:
+    topic = f"{target.prefix}/".ljust(size, "x")
+    async with target.client() as client:
         await _arrives(client, topic, topic)
 
 
-async def _topic_levels(bench: Bench, levels: int) -> None:
-    topic = f"{bench.prefix}/" + "/".join("x" * (levels - 2))
-    async with bench.client() as client:
+async def _topic_levels(target: Target, levels: int) -> None:
+    topic = f"{target.prefix}/" + "/".join("x" * (levels - 2))
+    async with target.client() as client:
         await _arrives(client, topic, topic)
 
 
-async def _identifier(bench: Bench, size: int) -> None:
+async def _identifier(target: Target, size: int) -> None:
     client_id = f"tmqtt-check-{secrets.token_hex(4)}".ljust(size, "x")
-    async with bench.client(client_id=client_id) as client:
-        await client.publish(f"{bench.prefix}/id", b"", qos=1)
+    async with target.client(client_id=client_id) as client:
+        await client.publish(f"{target.prefix}/id", b"", qos=1)
 
 
-async def empty_identifier(bench: Bench) -> list[Finding]:
-    """Empty client id."""
-    async with bench.client(client_id="") as client:
+async def empty_identifier(target: Target) -> list[Finding]:
+    """Whether a client may leave its identifier to the broker."""
+    async with target.client(client_id="") as client:
         words = "the broker chooses one" if client.client_id else ""
     return [Finding(_TRIED, "Empty client id", OK, words)]
 
 
-async def unicode_identifier(bench: Bench) -> list[Finding]:
-    """Client id in Unicode."""
-    async with bench.client(client_id=f"tmqtt-check-ä☀😀-{secrets.token_hex(4)}") as client:
-        await client.publish(f"{bench.prefix}/id", b"", qos=1)
+async def unicode_identifier(target: Target) -> list[Finding]:
+    """Whether an identifier may have letters of all kinds."""
+    async with target.client(client_id=f"tmqtt-check-ä☀😀-{secrets.token_hex(4)}") as client:
+        await client.publish(f"{target.prefix}/id", b"", qos=1)
     return [Finding(_TRIED, "Client id in Unicode", OK)]
 
 
 ALL: tuple[Probe, ...] = (
-    round_trip,
-    stated,
+    Probe("Round trip", round_trip),
+    Probe("Limits in CONNACK", stated),
     _qos(0),
     _qos(1),
     _qos(2),
-    retained,
-    wildcards,
-    shared,
+    Probe("Retained messages", retained),
+    Probe("Wildcards", wildcards),
+    Probe("Shared subscriptions", shared),
     _largest("Payload", _PAYLOADS, "bytes", _payload),
     _largest("Topic length", _TOPICS, "bytes", _topic_length),
     _largest("Topic levels", _LEVELS, "levels", _topic_levels, exactly=True),
     _largest("Client id length", _IDENTIFIERS, "bytes", _identifier),
-    empty_identifier,
-    unicode_identifier,
+    Probe("Empty client id", empty_identifier),
+    Probe("Client id in Unicode", unicode_identifier),
 )

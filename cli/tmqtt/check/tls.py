@@ -28,16 +28,16 @@ async def check_tls(connection: ConnectionOptions) -> list[Finding]:
         return []  # it is no address, which connecting tells
     if parts.scheme not in _PORTS or not host:
         return []
-    look = _Look(
+    handshakes = _Handshakes(
         host, port or _PORTS[parts.scheme], connection.tls or {}, connection.connect_timeout
     )
     try:
-        return await trio.to_thread.run_sync(look.findings, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(handshakes.findings, abandon_on_cancel=True)
     except OSError as error:
         return [Finding(_GROUP, "Handshake", WRONG, str(error))]
 
 
-class _Look:
+class _Handshakes:
     """Handshakes with the broker, trusting it or not."""
 
     def __init__(self, host: str, port: int, options: Mapping[str, Any], timeout: float) -> None:
@@ -49,21 +49,21 @@ class _Look:
     def findings(self) -> list[Finding]:
         trusted = Finding(_GROUP, "Certificate trusted", OK)
         try:
-            link, _ = self._shake(self._context())
+            handshake, _ = self._shake(self._context())
         except ssl.SSLCertVerificationError as error:
             trusted = Finding(_GROUP, "Certificate trusted", WRONG, error.verify_message)
             context = self._context()
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-            link, encoded = self._shake(context)
-            link["certificate"] = self._decoded(encoded)
-        cipher, _, bits = link["cipher"]
-        old = link["version"] not in ("TLSv1.2", "TLSv1.3")
+            handshake, encoded = self._shake(context)
+            handshake["certificate"] = self._decoded(encoded)
+        cipher, _, bits = handshake["cipher"]
+        old = handshake["version"] not in ("TLSv1.2", "TLSv1.3")
         return [
-            Finding(_GROUP, "Version", LIMITED if old else OK, link["version"]),
+            Finding(_GROUP, "Version", LIMITED if old else OK, handshake["version"]),
             Finding(_GROUP, "Cipher", OK, f"{cipher}, {bits} bits"),
             trusted,
-            *_certificate(link["certificate"]),
+            *_certificate(handshake["certificate"]),
         ]
 
     def _context(self) -> ssl.SSLContext:
@@ -80,13 +80,13 @@ class _Look:
         name = self._options.get("server_name") or self._host
         with (
             socket.create_connection((self._host, self._port), self._timeout) as plain,
-            context.wrap_socket(plain, server_hostname=name) as link,
+            context.wrap_socket(plain, server_hostname=name) as secured,
         ):
             return {
-                "version": link.version(),
-                "cipher": link.cipher(),
-                "certificate": link.getpeercert() or {},
-            }, link.getpeercert(binary_form=True) or b""
+                "version": secured.version(),
+                "cipher": secured.cipher(),
+                "certificate": secured.getpeercert() or {},
+            }, secured.getpeercert(binary_form=True) or b""
 
     def _decoded(self, encoded: bytes) -> Mapping[str, Any]:
         """The certificate's fields, which are told only of one that is trusted: so trust it."""
@@ -94,10 +94,10 @@ class _Look:
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         try:
-            link, _ = self._shake(context)
+            handshake, _ = self._shake(context)
         except OSError:
             return {}
-        fields: Mapping[str, Any] = link["certificate"]
+        fields: Mapping[str, Any] = handshake["certificate"]
         return fields
 
 
