@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.options import CONTEXT
-from tmqtt.terminal.command import Command, Group
+from tmqtt.terminal.command import CONTEXT, Command, Group
 
 _EXAMPLES = """\
 Examples:

@@ -10,8 +10,9 @@ import typer
 
 from tmqtt.bench.plan import plan_of
 from tmqtt.bench.table import SHAPES, Option, Shape
-from tmqtt.connecting.options import CONTEXT, Command, ConnectionOptions, connects
-from tmqtt.terminal.command import Group
+from tmqtt.connecting.options import connects
+from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.terminal.command import CONTEXT, Command, Group
 
 _EPILOG = """\
 Examples:

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from tmqtt.broker.levels import Level
-from tmqtt.connecting.options import CONTEXT
-from tmqtt.terminal.command import Command
+from tmqtt.terminal.command import CONTEXT, Command
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.options import CONTEXT, EXIT_CODES, Command, ConnectionOptions, connects
+from tmqtt.connecting.options import EXIT_CODES, connects
+from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.terminal.command import CONTEXT, Command
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 

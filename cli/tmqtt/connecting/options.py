@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their values are read."""
+"""The options of a connection as Typer takes them, and what else commands that connect share."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tmqtt.connecting.settings import ConnectionOptions as ConnectionOptions
-from tmqtt.connecting.settings import SettingError, connection_options
+from tmqtt.connecting.settings import ConnectionOptions, SettingError, connection_options
 from tmqtt.connecting.table import OPTIONS, Option
-from tmqtt.connecting.table import qos_of as _qos_of
+from tmqtt.connecting.table import qos_of as parse_qos
 from tmqtt.terminal.command import PROPERTY, SEPARATOR
-from tmqtt.terminal.command import Command as Command
-from tmqtt.terminal.figures import parse_count, parse_duration
-
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+from tmqtt.terminal.values import reader
 
 # What addresses begin with, here and in other programs.
 _SCHEMES = ("mqtt", "mqtts", "ws", "wss", "unix", "tcp", "ssl", "tls", "http", "https", "any")
@@ -30,27 +26,6 @@ EXIT_CODES = (
     "Each option of the connection is a variable too (TMQTT_ and its name: TMQTT_BROKER,\n"
     "TMQTT_PASSWORD) and a line of a profile in ~/.config/tmqtt/config.toml."
 )
-
-
-def duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def qos_of(text: str | int) -> int:  # an int where it is the default
-    try:
-        return _qos_of(str(text))
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def count_of(given: str | int) -> int:  # an int where it is the default
-    try:
-        return parse_count(str(given))
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 def check_is_no_address(text: str, kind: str, name: str, *, otherwise: str = "") -> None:
@@ -66,6 +41,8 @@ def check_is_no_address(text: str, kind: str, name: str, *, otherwise: str = "")
             param_hint=f"'{name}'",
         )
 
+
+qos_of = reader(parse_qos)
 
 Qos = Annotated[
     int,

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.options import (
-    CONTEXT,
-    EXIT_CODES,
-    Command,
-    ConnectionOptions,
-    Qos,
-    check_is_no_address,
-    connects,
-    count_of,
-    duration,
-)
+from tmqtt.connecting.options import EXIT_CODES, Qos, check_is_no_address, connects
 from tmqtt.connecting.property_values import put, user_property
+from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.figures import parse_rate, parse_seconds, parse_size
+from tmqtt.terminal.values import count_of, duration, reader
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
 _FASTEST = 1_000_000  # messages a second that can be asked for
+_LONGEST_EXPIRY = 0xFFFF_FFFF  # seconds (MQTT 5.0 §3.3.2.3.3)
 _SCHEDULE = "Schedule"
 _MESSAGE = "Message"
 _PROPERTIES = "Properties of the message"
@@ -39,27 +34,6 @@ Templates in the topic and MESSAGE: {n} the number of the message, {now} and {ms
 {uuid}, {random:1:6}, {choice:red,green}; {{n}} writes {n}. Other braces, as in JSON, stay.
 
 """
-
-
-def size_of(text: str) -> int:
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def rate_of(text: str) -> float:
-    try:
-        return parse_rate(text, _FASTEST)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def expiry_of(text: str) -> int:
-    try:
-        return parse_seconds(text, 0xFFFF_FFFF)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 def user_property_of(text: str) -> tuple[str, str]:
@@ -143,7 +117,7 @@ def pub(
         typer.Option(
             "--size",
             metavar="SIZE",
-            parser=size_of,
+            parser=reader(parse_size),
             help="The message is so many random bytes: 100, 4KB, 1MiB.",
             rich_help_panel=_MESSAGE,
         ),
@@ -179,7 +153,7 @@ def pub(
         typer.Option(
             "--rate",
             metavar="RATE",
-            parser=rate_of,
+            parser=reader(partial(parse_rate, maximum=_FASTEST)),
             help="Publish again and again, so often: 100/s, 30/m.",
             rich_help_panel=_SCHEDULE,
         ),
@@ -222,7 +196,7 @@ def pub(
         typer.Option(
             "--expiry",
             metavar="DURATION",
-            parser=expiry_of,
+            parser=reader(partial(parse_seconds, maximum=_LONGEST_EXPIRY)),
             help="How long the message is worth delivering.",
             rich_help_panel=_PROPERTIES,
         ),

@@ -6,14 +6,10 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.options import (
-    CONTEXT,
-    EXIT_CODES,
-    Command,
-    ConnectionOptions,
-    connects,
-    count_of,
-)
+from tmqtt.connecting.options import EXIT_CODES, connects
+from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.terminal.command import CONTEXT, Command
+from tmqtt.terminal.values import count_of
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 

@@ -6,17 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tmqtt.connecting.options import (
-    CONTEXT,
-    EXIT_CODES,
-    Command,
-    ConnectionOptions,
-    check_is_no_address,
-    connects,
-    count_of,
-    duration,
-    qos_of,
-)
+from tmqtt.connecting.options import EXIT_CODES, check_is_no_address, connects, qos_of
+from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.terminal.command import CONTEXT, Command
+from tmqtt.terminal.values import count_of, duration
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 

@@ -11,6 +11,8 @@ from typer.core import TyperCommand, TyperGroup
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter, Parameter
 
+# Of every command.
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _PLAIN = (str, bool, list[str])
 PROPERTY, LONG_PROPERTY = "-D", "--property"
 HELP, HOST = "-h", "--host"
