@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib.metadata
 import inspect
 import pickle
@@ -10,11 +11,14 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import get_origin
+from typing import TYPE_CHECKING, get_origin
 
 import pytest
 
 import trio_mqtt
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 PUBLIC = {
     "trio_mqtt": """
@@ -159,6 +163,15 @@ def test_every_public_name_says_what_it_is_for() -> None:
         and not inspect.getdoc(value)
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize(
+    "documented", [trio_mqtt.Limits, trio_mqtt.BrokerOptions, trio_mqtt.Statistics]
+)
+def test_help_tells_of_every_attribute(documented: type[DataclassInstance]) -> None:
+    shown = str(inspect.getdoc(documented))
+    names = [field.name for field in dataclasses.fields(documented)]
+    assert [name for name in names if f"\n    {name}: " not in shown] == []
 
 
 def test_every_error_is_an_mqtt_error() -> None:

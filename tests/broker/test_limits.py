@@ -12,7 +12,7 @@ import pytest
 from tests.broker.conftest import Join
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
-from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
     Disconnect,
@@ -48,7 +48,7 @@ def limits(name: str, value: object) -> Limits:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_limit_is_negative(name: str) -> None:
-    with pytest.raises(LocalProtocolError, match=f"^{name} is .* not -5.$"):
+    with pytest.raises(ConfigurationError, match=f"^{name} is .* not -5.$"):
         limits(name, -5)
 
 
@@ -57,7 +57,7 @@ def test_a_limit_is_0_only_where_the_broker_can_do_without(name: str) -> None:
     if name in MAY_BE_0:
         assert getattr(limits(name, 0), name) == 0
     else:
-        with pytest.raises(LocalProtocolError, match=f"^{name} is .* not 0.$"):
+        with pytest.raises(ConfigurationError, match=f"^{name} is .* not 0.$"):
             limits(name, 0)
 
 
@@ -80,7 +80,7 @@ def test_what_the_standard_gives_a_range_stays_in_it(name: str, least: int, most
         assert getattr(limits(name, value), name) == value
     for value in (least - 1, most + 1):
         sentence = f"{name} is from {least:,} to {most:,}, not {value:,}."
-        with pytest.raises(LocalProtocolError, match=f"^{re.escape(sentence)}$"):
+        with pytest.raises(ConfigurationError, match=f"^{re.escape(sentence)}$"):
             limits(name, value)
 
 
@@ -96,7 +96,7 @@ def test_times_may_be_parts_of_seconds_or_have_no_end_and_numbers_may_not() -> N
     for name in TIMES:
         for value in (1, 0.5, math.inf):
             assert getattr(limits(name, value), name) == value
-        with pytest.raises(LocalProtocolError, match="not nan"):
+        with pytest.raises(ConfigurationError, match="not nan"):
             limits(name, math.nan)
     for name in NUMBERS:
         with pytest.raises(TypeError, match=r"a whole number, not 1000\.5"):
@@ -107,7 +107,7 @@ def test_who_follows_what_happens_holds_at_least_one_event() -> None:
     broker = Broker(Limits())
     for follow in (broker.sample, broker.events):
         for limit in (0, -5):
-            with pytest.raises(LocalProtocolError, match=f"^limit is 1 or more, not {limit}.$"):
+            with pytest.raises(ConfigurationError, match=f"^limit is 1 or more, not {limit}.$"):
                 follow(limit=limit)
 
 

@@ -11,7 +11,7 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Open
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.options import BrokerOptions
-from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.errors import ConfigurationError, LocalProtocolError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
     ConnAck,
@@ -40,7 +40,7 @@ async def test_a_broker_that_offers_all_says_nothing_of_it(join: Join) -> None:
 
 
 def test_there_is_no_qos_3() -> None:
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(ConfigurationError):
         BrokerOptions(maximum_qos=3)
 
 
@@ -194,5 +194,5 @@ def test_options_of_another_kind_are_refused(option: str, value: object, sentenc
 
 
 def test_who_has_moved_says_where_to() -> None:
-    with pytest.raises(LocalProtocolError, match="server_reference"):
+    with pytest.raises(ConfigurationError, match="server_reference"):
         BrokerOptions(server_moved=True)

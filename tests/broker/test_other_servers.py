@@ -8,7 +8,7 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, Open
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.options import BrokerOptions
-from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.errors import ConfigurationError, LocalProtocolError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Will
 from trio_mqtt.protocol.properties import Properties
@@ -83,13 +83,13 @@ async def test_it_is_told_as_much_as_fits(
 async def test_a_reference_must_be_one(broker: Broker, reference: str) -> None:
     with pytest.raises(LocalProtocolError):
         broker.redirect("c", reference)
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(ConfigurationError):
         BrokerOptions(server_reference=reference)
 
 
 @pytest.mark.parametrize("prefix", ["", "a/#"])
 def test_a_response_topic_prefix_must_begin_a_topic(prefix: str) -> None:
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(ConfigurationError):
         BrokerOptions(response_topic_prefix=prefix)
 
 

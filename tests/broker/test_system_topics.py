@@ -9,7 +9,7 @@ import trio
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Raw
-from trio_mqtt import BrokerOptions, LocalProtocolError
+from trio_mqtt import BrokerOptions, ConfigurationError
 from trio_mqtt.broker.access.protocols import (
     AccessControl,
     Authenticated,
@@ -254,5 +254,5 @@ async def test_there_are_none_where_they_are_turned_off() -> None:
         await client.connect("c")
         await client.subscribe("$SYS/#")
         await client.expect_nothing(100)
-    with pytest.raises(LocalProtocolError, match="0 seconds or more"):
+    with pytest.raises(ConfigurationError, match="0 seconds or more"):
         BrokerOptions(system_topics_interval=-1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.attribute_docs import with_attribute_docs
+from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 MIB = 1024 * 1024
@@ -30,98 +31,116 @@ _RANGES: dict[str, tuple[int, int | None]] = {
 }
 
 
+@with_attribute_docs
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the broker accepts at most. Times are in seconds, sizes in bytes.
+    """What the broker accepts at most. Times are in seconds and may be `math.inf`, sizes in bytes.
 
-    Raises LocalProtocolError, a ValueError, for what no broker can keep to, and TypeError for what
-    is no number. A time may be `math.inf`.
+    Raises ConfigurationError, a ValueError, for what no broker can keep to, and TypeError for what
+    is no number.
     """
 
-    # A connection that does not say CONNECT in time, and authenticate, occupies a slot for nothing.
     connect_timeout: float = 10.0
-    # Challenges in one authentication by AUTH (§4.12): none of the usual methods needs many.
+    """Seconds until a connection must have said CONNECT, and authenticated: until then it occupies
+    a slot for nothing."""
     maximum_authentication_steps: int = 16
-    # A program's hook that decides on one request; a client waits for it with all that it sends.
+    """Challenges in one authentication by AUTH (§4.12): none of the usual methods needs many."""
     hook_timeout: float = 5.0
-    # Threads that hash passwords, and clients that wait for one: who comes then is sent away, or
-    # one with less of a claim in its place (whose address has failed, or has many waiting).
+    """Seconds for a program's hook to decide on one request; a client waits for it with all that it
+    sends."""
     password_threads: int = 2
+    """Threads that hash passwords. Hashing is meant to be slow, and takes a processor each."""
     maximum_password_checks: int = 1_000
-    # Those of them from one address (IPv6: one /64), and for one user name. What two threads check
-    # in some three seconds; behind a gateway, a whole fleet may have one address.
+    """Clients that wait for one of these threads: who comes then is sent away, or one with less of
+    a claim in its place (whose address has failed, or has many waiting)."""
     maximum_password_checks_per_address: int = 250
+    """Those of them from one address (IPv6: one /64): what two threads check in some three seconds.
+    Behind a gateway, a whole fleet may have one address."""
     maximum_password_checks_per_user: int = 100
-    # A peer that is not known yet gets a small buffer: enough for a CONNECT with a full will.
+    """Those of them for one user name."""
     maximum_connect_size: int = 128 * 1024
-    # One packet; told to MQTT 5 clients as Maximum Packet Size (§3.2.2.3.6).
+    """Bytes of a CONNECT: a peer that is not known yet gets a small buffer, enough for a full
+    will."""
     maximum_packet_size: int = 16 * MIB
-    # What has come of all packets that are not whole yet. Beyond it a large one is given up, first
-    # one that does not go on; its client is told that the quota is exceeded, and disconnected.
+    """Bytes of one packet; told to MQTT 5 clients as Maximum Packet Size (§3.2.2.3.6)."""
     maximum_unfinished_bytes: int = 256 * MIB
-    # User properties of one packet or will: more is an attack, not an application. Who sends more
-    # is told the number, and disconnected.
+    """Bytes that have come of all packets that are not whole yet. Beyond it a large one is given
+    up, first one that does not go on; its client is told that the quota is exceeded, and
+    disconnected."""
     maximum_user_properties: int = 1_000
-    # QoS 1 and 2 messages that a client may send without an acknowledgement (§3.2.2.3.3).
+    """User properties of one packet or will: more is an attack, not an application. Who sends more
+    is told the number, and disconnected."""
     receive_maximum: int = 1_000
-    # Topic aliases that a client may set (§3.2.2.3.8): one remembered topic each.
+    """QoS 1 and 2 messages that a client may send without an acknowledgement (§3.2.2.3.3)."""
     topic_alias_maximum: int = 64
-    # Topic aliases that the broker sets for one client, if it takes any: as above.
+    """Topic aliases that a client may set (§3.2.2.3.8): one remembered topic each."""
     client_topic_alias_maximum: int = 32
-    # QoS 1 and 2 messages in flight to one client; small devices have small buffers.
+    """Topic aliases that the broker sets for one client, if it takes any: one remembered topic
+    each."""
     maximum_in_flight: int = 128
-    # And their bytes: beyond it, the next one waits for an acknowledgement. One always goes.
+    """QoS 1 and 2 messages in flight to one client; small devices have small buffers."""
     maximum_in_flight_bytes: int = 32 * MIB
-    # Levels in a topic name or filter: deeper ones are attacks on the matching.
+    """Bytes of those messages: beyond it, the next one waits for an acknowledgement. One always
+    goes."""
     maximum_topic_levels: int = 128
-    # Topic filters in one SUBSCRIBE or UNSUBSCRIBE, and its bytes: each filter costs a search.
+    """Levels in a topic name or filter: deeper ones are attacks on the matching."""
     maximum_filters_at_once: int = 1_000
+    """Topic filters in one SUBSCRIBE or UNSUBSCRIBE: each costs a search."""
     maximum_request_size: int = 256 * 1024
-    # Subscriptions of one session: each has a channel and a task.
+    """Bytes of one SUBSCRIBE or UNSUBSCRIBE, for the same reason."""
     maximum_subscriptions: int = 10_000
-    # Bytes of the topic filters of one session, with what the tree keeps of each level.
+    """Subscriptions of one session: each has a channel and a task."""
     maximum_subscription_bytes: int = 16 * MIB
-    # Nodes of the tree of filters that wildcards may lead one topic to, beside one for each of its
-    # levels: by the filters of one session, and by all. Each way of placing wildcards in a filter
-    # counts once, however many filters have it: `sensors/+/state` and `lights/+/state` are two
-    # nodes, `L+` and `L+L`. Ten thousand devices need a handful; only attacks need thousands.
+    """Bytes of the topic filters of one session, with what the tree keeps of each level."""
     maximum_wildcard_paths_per_session: int = 1_000
+    """Nodes of the tree of filters that wildcards may lead one topic to, beside one for each of its
+    levels, by the filters of one session. Each way of placing wildcards in a filter counts once,
+    however many filters have it: `sensors/+/state` and `lights/+/state` are two nodes, `L+` and
+    `L+L`. Ten thousand devices need a handful; only attacks need thousands."""
     maximum_wildcard_paths: int = 5_000
-    # Messages that wait for one session, connected or not. QoS 0 may fill half of it: QoS 1 and 2
-    # have promised more.
+    """The same, by the filters of all sessions."""
     maximum_queued_messages: int = 100_000
+    """Messages that wait for one session, connected or not. QoS 0 may fill half of it: QoS 1 and 2
+    have promised more."""
     maximum_queued_bytes: int = 64 * MIB
-    # The bytes of all sessions' queues together, of which QoS 0 may fill half. A message counts for
-    # each session that it waits for, though it is held once: this is for the day on which thousands
-    # of queues fill up, each within its bounds.
+    """Bytes of those messages, of which QoS 0 may fill half."""
     maximum_queued_bytes_in_all: int = 4096 * MIB
-    # How long a session is kept at most after its connection ended; MQTT 5 clients are told
-    # (§3.2.2.3.2). Sessions of MQTT 3 know no expiry and are kept so long too.
+    """Bytes of all sessions' queues together, of which QoS 0 may fill half. A message counts for
+    each session that it waits for, though it is held once: this is for the day on which thousands
+    of queues fill up, each within its bounds."""
     maximum_session_expiry: int = 0xFFFF_FFFF
-    # The longest keep alive of an MQTT 5 client, told as Server Keep Alive (§3.2.2.3.14).
+    """Seconds that a session is kept at most after its connection ended (0xFFFFFFFF: for ever).
+    MQTT 5 clients are told (§3.2.2.3.2). Sessions of MQTT 3 know no expiry and are kept so long
+    too."""
     maximum_keep_alive: int = 3_600
+    """Seconds of the longest keep alive of an MQTT 5 client, told as Server Keep Alive
+    (§3.2.2.3.14)."""
     maximum_connections: int = 100_000
-    # Those of them from one address (IPv6: one /64). As many as there may be at all: behind a
-    # gateway or a proxy, all clients have one address. Where they do not, a few hundred are plenty.
+    """Connections at one time."""
     maximum_connections_per_address: int = 100_000
-    # Sessions, connected or not: each can hold a queue.
+    """Those of them from one address (IPv6: one /64). As many as there may be at all: behind a
+    gateway or a proxy, all clients have one address. Where they do not, a few hundred are
+    plenty."""
     maximum_sessions: int = 100_000
-    # Those of them of one user or, where nobody has proved a name, of one address (IPv6: one /64).
-    # Half of all, so that no single client can fill the broker for ever; whole fleets share a user.
+    """Sessions, connected or not: each can hold a queue."""
     maximum_sessions_per_user: int = 50_000
-    # Characters in a client identifier; it is a key in many places.
+    """Those of them of one user or, where nobody has proved a name, of one address (IPv6: one /64).
+    Half of all, so that no single client can fill the broker for ever; whole fleets share a
+    user."""
     maximum_client_identifier: int = 1_024
-    # Topics with a retained message.
+    """Characters in a client identifier; it is a key in many places."""
     maximum_retained_messages: int = 1_000_000
-    # Bytes of all retained messages, with their topics and what each level of these costs: one
-    # client could fill the memory with large ones.
+    """Topics with a retained message."""
     maximum_retained_bytes: int = 1024 * MIB
-    # Bytes written but not accepted by the socket, beyond which nothing more is prepared.
+    """Bytes of all retained messages, with their topics and what each level of these costs: one
+    client could fill the memory with large ones."""
     write_buffer: int = 256 * 1024
-    # A client that takes nothing of what is written for so long has stopped reading.
+    """Bytes written but not accepted by the socket, beyond which nothing more is prepared."""
     write_timeout: float = 60.0
-    # How long saying goodbye may take for each connection.
+    """Seconds for which a client may take nothing of what is written: then it has stopped
+    reading."""
     goodbye_timeout: float = 1.0
+    """Seconds that saying goodbye may take for each connection."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -129,7 +148,7 @@ class Limits:
 
 
 def check_limit(name: str, value: object, is_time: bool = False) -> None:
-    """Raise LocalProtocolError or TypeError for a bound that means nothing."""
+    """Raise ConfigurationError or TypeError for a bound that means nothing."""
     if isinstance(value, bool) or not isinstance(value, (int, float) if is_time else int):
         wanted = "a number of seconds" if is_time else "a whole number"
         raise TypeError(f"{name} is {wanted}, not {value!r}.")
@@ -137,9 +156,9 @@ def check_limit(name: str, value: object, is_time: bool = False) -> None:
     unit = " seconds" if is_time else ""
     if is_time and name not in _RANGES:
         if not value > least:
-            raise LocalProtocolError(f"{name} is more than {least}{unit}, not {value}.")
+            raise ConfigurationError(f"{name} is more than {least}{unit}, not {value}.")
     elif most is None:
         if not value >= least:
-            raise LocalProtocolError(f"{name} is {least}{unit} or more, not {value}.")
+            raise ConfigurationError(f"{name} is {least}{unit} or more, not {value}.")
     elif not least <= value <= most:
-        raise LocalProtocolError(f"{name} is from {least:,} to {most:,}, not {value:,}.")
+        raise ConfigurationError(f"{name} is from {least:,} to {most:,}, not {value:,}.")

@@ -5,57 +5,70 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import Enum
 
-from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.attribute_docs import with_attribute_docs
+from trio_mqtt.errors import ConfigurationError, LocalProtocolError
 from trio_mqtt.protocol.topics import topic_name_problem
 from trio_mqtt.protocol.wire import encode_utf8
 
 
+@with_attribute_docs
 class SharedStrategy(Enum):
     """Which member of a shared subscription gets a message (MQTT 5.0 §4.8.2).
 
     Members that are connected come before all others.
     """
 
-    ROUND_ROBIN = "round-robin"  # each in turn
-    LEAST_LOADED = "least-loaded"  # who has the fewest messages waiting and in flight
-    HASH = "hash"  # the same for all messages of a publishing client, while the members stay
-    STICKY = "sticky"  # the same for all messages, until it goes away
+    ROUND_ROBIN = "round-robin"
+    """Each in turn."""
+    LEAST_LOADED = "least-loaded"
+    """Who has the fewest messages waiting and in flight."""
+    HASH = "hash"
+    """The same for all messages of a publishing client, while the members stay."""
+    STICKY = "sticky"
+    """The same for all messages, until it goes away."""
 
 
+@with_attribute_docs
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerOptions:
     """What the broker offers to its clients.
 
-    Raises LocalProtocolError, a ValueError, for what no broker can offer, and TypeError for what is
+    Raises ConfigurationError, a ValueError, for what no broker can offer, and TypeError for what is
     of another kind.
     """
 
     shared_strategy: SharedStrategy = SharedStrategy.ROUND_ROBIN
-    # What is not offered is told in CONNACK (MQTT 5.0 §3.2.2.3.4 to .13); who asks for it anyway
-    # is disconnected, and where MQTT 3 has an answer that says no, gets that. Subscriptions at a
-    # higher QoS are granted at the maximum.
+    """Which member of a shared subscription gets a message."""
     maximum_qos: int = 2
+    """The QoS at which subscriptions are granted at most (MQTT 5.0 §3.2.2.3.4). As with all that is
+    not offered, CONNACK tells; who publishes at a higher one is disconnected."""
     retain_available: bool = True
+    """Whether messages may be retained (§3.2.2.3.5). Who asks for what is not offered is
+    disconnected; where MQTT 3 has an answer that says no, it gets that."""
     wildcard_subscription_available: bool = True
+    """Whether topic filters may have wildcards (§3.2.2.3.11)."""
     subscription_identifier_available: bool = True
+    """Whether subscriptions may have identifiers (§3.2.2.3.12)."""
     shared_subscription_available: bool = True
-    # Whether payloads that are said to be text are looked at (§3.3.2.3.2): what is not UTF-8 is
-    # refused. It takes time for each of these messages.
+    """Whether subscriptions may be shared (§3.2.2.3.13)."""
     check_payload_format: bool = False
-    # Told, with its client identifier appended, to a client that asks for response information
-    # (§3.2.2.3.15): the start of the topics at which it awaits responses. None: nothing is told.
+    """Whether payloads that are said to be text are looked at (§3.3.2.3.2): what is not UTF-8 is
+    refused. It takes time for each of these messages."""
     response_topic_prefix: str | None = None
-    # Seconds between two looks at how the broker fares, for those who subscribe to topics below
-    # $SYS. 0: there are no such topics.
+    """Told, with its client identifier appended, to a client that asks for response information
+    (§3.2.2.3.15): the start of the topics at which it awaits responses. None: nothing is told."""
     system_topics_interval: float = 10.0
-    # Whether the session whose client is away longest ends for a new one where there are no more
-    # (`Limits.maximum_sessions`, and `maximum_sessions_per_user` for those of one user). By
-    # default the new client is refused: it learns of that, while messages that wait in a session
-    # would be lost without anybody's knowing.
+    """Seconds between two looks at how the broker fares, for those who subscribe to topics below
+    $SYS. 0: there are no such topics."""
     oldest_absent_session_ends: bool = False
-    # Where clients are sent instead of being served (§4.11), and whether for good.
+    """Whether the session whose client is away longest ends for a new one where there are no more
+    (`Limits.maximum_sessions`, and `maximum_sessions_per_user` for those of one user). By default
+    the new client is refused: it learns of that, while messages that wait in a session would be
+    lost without anybody's knowing."""
     server_reference: str | None = None
+    """Where clients are sent instead of being served (§4.11). None: they are served."""
     server_moved: bool = False
+    """Whether they are to go there for good."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -63,15 +76,18 @@ class BrokerOptions:
         prefix = self.response_topic_prefix
         problem = None if prefix is None else topic_name_problem(prefix)
         if problem is not None:
-            raise LocalProtocolError(f"The prefix {prefix!r} {problem}.")
+            raise ConfigurationError(f"The prefix {prefix!r} {problem}.")
         if self.server_reference is not None:
-            check_reference(self.server_reference)
+            try:
+                check_reference(self.server_reference)
+            except LocalProtocolError as error:
+                raise ConfigurationError(str(error)) from None
         if not self.system_topics_interval >= 0:
-            raise LocalProtocolError("the interval of the system topics is 0 seconds or more")
+            raise ConfigurationError("the interval of the system topics is 0 seconds or more")
         if self.maximum_qos not in (0, 1, 2):
-            raise LocalProtocolError(f"there is no QoS {self.maximum_qos}")
+            raise ConfigurationError(f"there is no QoS {self.maximum_qos}")
         if self.server_moved and self.server_reference is None:
-            raise LocalProtocolError("a server that has moved needs a server_reference: where to")
+            raise ConfigurationError("a server that has moved needs a server_reference: where to")
 
 
 def _check_kind(name: str, value: object, default: object) -> None:

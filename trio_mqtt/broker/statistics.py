@@ -4,40 +4,53 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trio_mqtt.attribute_docs import with_attribute_docs
 
+
+@with_attribute_docs
 @dataclass(slots=True)
 class Statistics:
-    """Totals since the start, and what there is now.
-
-    Messages are PUBLISH packets. Those received are what came to be published: also those of the
-    program itself, and wills.
-    """
+    """Totals since the start, and what there is now. Messages are PUBLISH packets."""
 
     connections_accepted: int = 0
+    """Connections that came, also those that were turned away."""
     clients_accepted: int = 0
+    """Clients that were told in CONNACK that they may stay."""
     clients_connected: int = 0
+    """Those that are connected now."""
     sessions: int = 0
+    """Sessions that there are now, connected or not."""
     sessions_expired: int = 0
+    """Sessions whose client was away for longer than their expiry interval."""
     subscriptions: int = 0
-    # Those of them that are shared.
+    """Subscriptions of all sessions, now."""
     shared_subscriptions: int = 0
+    """Those of them that are shared."""
     messages_received: int = 0
-    # Those of them that no client sent in a PUBLISH: the program's, and wills.
+    """Messages that came to be published, also by the program itself, and wills."""
     messages_without_packet: int = 0
+    """Those of them that no client sent in a PUBLISH: the program's, and wills."""
     messages_sent: int = 0
+    """Messages sent to clients: one counts for each client that it went to."""
     messages_dropped: int = 0
-    # What waits in the queues of all sessions.
+    """Messages that were refused or found no room, and, for each client, those that will not reach
+    it."""
     queued_bytes: int = 0
-    # Messages that would have reached a client which may not receive them.
+    """Bytes that wait in the queues of all sessions, now."""
     deliveries_refused: int = 0
-    # The payloads of PUBLISH packets.
+    """Messages that would have reached a client which may not receive them."""
     payload_bytes_received: int = 0
+    """Bytes of the payloads of PUBLISH packets that came."""
     payload_bytes_sent: int = 0
-    # Packets of any kind that clients sent, and those that are no PUBLISH among what they are sent.
+    """Bytes of the payloads of PUBLISH packets that were sent."""
     packets_received: int = 0
+    """Packets of any kind that clients sent."""
     other_packets_sent: int = 0
+    """Packets that are no PUBLISH among those that clients were sent."""
     bytes_received: int = 0
+    """Bytes that came from clients, without those of TLS and WebSocket."""
     bytes_sent: int = 0
+    """Bytes that were sent to clients, without those of TLS and WebSocket."""
 
     @property
     def publishes_received(self) -> int:
