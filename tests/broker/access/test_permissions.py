@@ -12,7 +12,7 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from trio_mqtt import Security
 from trio_mqtt.access import ClientInfo
-from trio_mqtt.broker.access.permissions import REMEMBERED, Permissions, RuleBook
+from trio_mqtt.broker.access.permissions import REMEMBERED, Permissions, RulesInForce
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -296,7 +296,7 @@ async def test_answers_are_remembered_for_each_topic(join: Join, rules: Rules) -
 def test_what_is_remembered_is_bounded() -> None:
     rules = Rules()
     client = ClientInfo("c", None, "memory", "5")
-    permissions = Permissions(client, RuleBook(rules))
+    permissions = Permissions(client, RulesInForce(rules))
     for number in range(3 * REMEMBERED):
         assert permissions.may_receive(f"t/{number}")
         assert permissions.may_publish(f"t/{number}")

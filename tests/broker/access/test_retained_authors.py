@@ -14,7 +14,7 @@ from trio_mqtt.access import AccessHooks, ClientInfo
 from trio_mqtt.broker.access.authorship import Authorship
 from trio_mqtt.broker.access.files.access_rules import WrittenRules
 from trio_mqtt.broker.access.files.file_rules import FileRules
-from trio_mqtt.broker.access.permissions import Permissions, RuleBook
+from trio_mqtt.broker.access.permissions import Permissions, RulesInForce
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.retained import RetainedMessages
@@ -160,12 +160,12 @@ async def test_without_rules_nobody_is_remembered_as_an_author() -> None:
 
 def test_what_a_token_allowed_its_author_does_not_hang_on_the_file() -> None:
     rules = Rules()
-    book = RuleBook(rules)
+    in_force = RulesInForce(rules)
     own = FileRules(WrittenRules.of(write=["t"]))
-    author = Authorship.of(Permissions(_client(), book, own))
+    author = Authorship.of(Permissions(_client(), in_force, own))
     rules.forbid("publish", "t")
-    book.changed()
-    assert author.holds(book, "t")
+    in_force.changed()
+    assert author.holds(in_force, "t")
 
 
 def test_authors_with_long_names_count_among_the_bytes_of_retained_messages() -> None:

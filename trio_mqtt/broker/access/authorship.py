@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.access.permissions import RuleBook, answer
+from trio_mqtt.broker.access.permissions import RulesInForce, answer
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import Permissions
@@ -37,7 +37,7 @@ class Authorship:
         if client.properties:
             client = replace(client, properties={})  # which may be large
         authorship = cls(client, permissions.own)
-        authorship._edition = permissions.book.edition
+        authorship._edition = permissions.in_force.edition
         return authorship
 
     @property
@@ -45,10 +45,10 @@ class Authorship:
         """The bytes that it occupies, near enough for a bound."""
         return 64 + len(self.client.client_id) + len(self.client.username or "")
 
-    def holds(self, book: RuleBook, topic: str) -> bool:
+    def holds(self, in_force: RulesInForce, topic: str) -> bool:
         """Whether the author may publish to the message's topic by the rules in force."""
-        if self._edition != book.edition:
-            self._edition = book.edition
-            rules = book.rules if self.own is None else self.own
+        if self._edition != in_force.edition:
+            self._edition = in_force.edition
+            rules = in_force.rules if self.own is None else self.own
             self._allowed = rules is None or answer(rules.may_publish, self.client, topic)
         return self._allowed

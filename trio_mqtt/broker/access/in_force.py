@@ -10,7 +10,7 @@ import trio
 
 from trio_mqtt.broker.access.files.file_rules import FileRules
 from trio_mqtt.broker.access.password_checks import PasswordChecks
-from trio_mqtt.broker.access.permissions import Permissions, RuleBook
+from trio_mqtt.broker.access.permissions import Permissions, RulesInForce
 from trio_mqtt.broker.access.protocols import AccessHooks
 from trio_mqtt.broker.access.security import Security, is_local
 
@@ -41,7 +41,7 @@ class AccessInForce:
         self.tokens: TokenVerifier | None = security.tokens
         self.hooks: AccessControl | None = security.hooks
         self.refusals = refusals
-        self.rules = RuleBook(refusals=refusals)
+        self.rules = RulesInForce(refusals=refusals)
         # Hashing takes long: in few threads, so that the clients which are connected are served.
         self.password_checks = PasswordChecks(limits)
         self.asks_authenticate = self._overridden("authenticate")

@@ -22,8 +22,8 @@ REMEMBERED_LENGTH = 512  # characters: longer topics are looked up each time, no
 Question = Callable[["ClientInfo", str], bool]
 
 
-class RuleBook:
-    """The rules in force. Each change gives it another edition, and makes sessions ask again."""
+class RulesInForce:
+    """The rules for all clients. Each change is another edition, and makes sessions ask again."""
 
     __slots__ = ("edition", "refusals", "rules")
 
@@ -65,20 +65,22 @@ def rule_that_decides(
 class Permissions:
     """What a session's client may do, as the rules have said of it since their last change."""
 
-    __slots__ = ("_edition", "_publish", "_receive", "book", "client", "own")
+    __slots__ = ("_edition", "_publish", "_receive", "client", "in_force", "own")
 
-    def __init__(self, client: ClientInfo, book: RuleBook, own: AccessRules | None = None) -> None:
-        """`own` are rules that this client brings along, in place of those of the book."""
+    def __init__(
+        self, client: ClientInfo, in_force: RulesInForce, own: AccessRules | None = None
+    ) -> None:
+        """`own` are rules that this client brings along, in place of those in force for all."""
         self.client = client
-        self.book = book
+        self.in_force = in_force
         self.own = own
-        self._edition = book.edition
+        self._edition = in_force.edition
         self._publish: dict[str, bool] = {}
         self._receive: dict[str, bool] = {}
 
     def may_receive(self, topic: str) -> bool:
         """Whether messages of a topic are sent to the client."""
-        if self._edition != self.book.edition:
+        if self._edition != self.in_force.edition:
             self._begin_anew()
         found = self._receive.get(topic)
         if found is None:
@@ -88,7 +90,7 @@ class Permissions:
 
     def may_publish(self, topic: str) -> bool:
         """Whether the client may publish to a topic."""
-        if self._edition != self.book.edition:
+        if self._edition != self.in_force.edition:
             self._begin_anew()
         found = self._publish.get(topic)
         if found is None:
@@ -107,13 +109,13 @@ class Permissions:
     @property
     def tells_deliveries(self) -> bool:
         """Whether the log has deliveries that are refused."""
-        return self.book.refusals is not None and self.book.refusals.has_deliveries
+        return self.in_force.refusals is not None and self.in_force.refusals.has_deliveries
 
     def tell_refused(
         self, action: RefusedAction, refused: str | Sequence[Publish] | PublishRun, count: int = 1
     ) -> None:
         """Say in the log that the client may not do something with a topic, or with messages."""
-        log, client, rules = self.book.refusals, self.client, self._rules
+        log, client, rules = self.in_force.refusals, self.client, self._rules
         if log is None:
             return
 
@@ -130,10 +132,10 @@ class Permissions:
 
     @property
     def _rules(self) -> AccessRules | None:
-        return self.book.rules if self.own is None else self.own
+        return self.in_force.rules if self.own is None else self.own
 
     def _begin_anew(self) -> None:
-        self._edition = self.book.edition
+        self._edition = self.in_force.edition
         self._publish.clear()
         self._receive.clear()
 

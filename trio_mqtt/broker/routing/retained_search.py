@@ -11,7 +11,7 @@ from trio_mqtt.broker.routing.batch import JOIN, Batch, remaining_properties, si
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access.permissions import RuleBook
+    from trio_mqtt.broker.access.permissions import RulesInForce
     from trio_mqtt.broker.routing.retained import Retained
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.broker.turns import Turn
@@ -29,7 +29,7 @@ class RetainedSearch:
     def __init__(
         self,
         found: Iterator[Retained | None],
-        rules: RuleBook,
+        rules: RulesInForce,
         statistics: Statistics,
         turns: trio.Lock,
     ) -> None:
