@@ -33,12 +33,6 @@ pytestmark = pytest.mark.trio  # in real time: passwords are checked in threads
 WRONG, UNASKED = ReasonCode.BAD_USER_NAME_OR_PASSWORD, ReasonCode.NOT_AUTHORIZED
 
 
-@pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashes, "ARGON2_MEMORY", 16)
-    monkeypatch.setattr(hashes, "ARGON2_PASSES", 1)
-
-
 @pytest.fixture
 def passwords(tmp_path: Path) -> Path:
     path = tmp_path / "passwords"

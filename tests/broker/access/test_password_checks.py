@@ -18,7 +18,6 @@ import trio.testing
 import trio_mqtt
 from tests.broker.raw import V5, V311, Raw
 from trio_mqtt import Limits, Security
-from trio_mqtt.broker.access.files import hashes
 from trio_mqtt.broker.access.files.password_changes import set_password
 from trio_mqtt.broker.access.files.passwords import PasswordFile
 from trio_mqtt.broker.access.password_checks import PasswordChecks, TooManyChecksError
@@ -289,7 +288,6 @@ async def test_who_gets_no_turn_in_time_is_told(version: ProtocolVersion) -> Non
 async def test_a_wrong_password_is_hashed_once_for_each_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hashes, "ARGON2_MEMORY", 16)
     path = tmp_path / "users"
     set_password(path, "alice", b"right", create=True)
     hashed = []

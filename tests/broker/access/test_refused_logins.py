@@ -8,7 +8,6 @@ import pytest
 
 from tests.broker.raw import V5, V311, Raw
 from trio_mqtt import Security
-from trio_mqtt.broker.access.files import hashes
 from trio_mqtt.broker.access.files.password_changes import set_password
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect
@@ -23,9 +22,7 @@ async def test_who_is_not_let_in_is_in_the_log(
     version: ProtocolVersion,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hashes, "ARGON2_MEMORY", 16)
     users = tmp_path / "users"
     set_password(users, "alice", b"right", create=True)
     async with open_memory_broker(security=Security(passwords=users)) as memory:
@@ -50,9 +47,8 @@ async def test_who_is_not_let_in_is_in_the_log(
 
 
 async def test_who_is_no_longer_let_in_is_in_the_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(hashes, "ARGON2_MEMORY", 16)
     users = tmp_path / "users"
     set_password(users, "alice", b"right", create=True)
     async with open_memory_broker(security=Security(passwords=users)) as memory:

@@ -9,17 +9,14 @@ import pytest
 import trio
 
 from trio_mqtt import Security
-from trio_mqtt.broker.access.files import hashes
 from trio_mqtt.broker.access.files.password_changes import remove_user, set_password
 from trio_mqtt.broker.server import reload
 from trio_mqtt.testing import open_memory_broker
 
 
 async def test_a_damaged_password_file_changes_nothing_and_is_told_each_hour(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(hashes, "ARGON2_MEMORY", 16)
-    monkeypatch.setattr(hashes, "ARGON2_PASSES", 1)
     path = tmp_path / "users"
     for name in ("alice", "bob", "carol"):
         set_password(path, name, b"right", create=True)

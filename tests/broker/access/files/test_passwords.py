@@ -28,14 +28,6 @@ SALT = "MTIzNDU2Nzg5MDEy"
 DIGEST = "A" * 86 + "=="
 
 
-@pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests do not wait for hashes that are slow on purpose."""
-    monkeypatch.setattr(hashes, "ARGON2_MEMORY", 16)
-    monkeypatch.setattr(hashes, "ARGON2_PASSES", 1)
-    monkeypatch.setattr(hashes, "PBKDF2_ITERATIONS", 10)
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "passwords"
