@@ -109,10 +109,12 @@ def _bytes(payload: bytes, width: int, height: int) -> Shown:
     flat = None
     if len(payload) <= _ONE_LINE_OF_BYTES:
         flat = [(payload.hex(" "), BYTES), (f"  |{_ascii(payload)}|", looks.NOTE)]
-    # Offset, two blanks, three cells a byte, the bytes as text: "00000000  68 69  |hi|".
+    # Offset, two blanks, three cells a byte, the bytes as text: "00000000  68 69 |hi|"; and before
+    # that one more blank, where there is room for it.
     a_line = _BYTES_A_LINE
     while a_line > 1 and 12 + 4 * a_line > width:
         a_line //= 2
+    gap = " " if 12 + 4 * a_line < width else ""
     tall: list[Line] = []
     for start in range(0, min(len(payload), a_line * height), a_line):
         piece = payload[start : start + a_line]
@@ -120,7 +122,7 @@ def _bytes(payload: bytes, width: int, height: int) -> Shown:
             [
                 (f"{start:08x}  ", looks.NOTE),
                 (piece.hex(" ").ljust(3 * a_line), BYTES),
-                (f" |{_ascii(piece)}|", looks.NOTE),
+                (f"{gap}|{_ascii(piece)}|", looks.NOTE),
             ]
         )
     return Shown(flat, tall, max(0, len(payload) - a_line * height))

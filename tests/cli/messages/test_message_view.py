@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tmqtt.messages.json_view import LIT, one_line, parse
 from tmqtt.messages.message_view import MessageView
@@ -80,10 +80,11 @@ def test_long_json_gets_a_line_for_each_field_and_is_folded() -> None:
 
 def test_bytes_are_a_hex_dump() -> None:
     shown = lines(bytes(range(256)) * 16, height=8)
-    assert shown[1] == (
-        "  │ 00000000  00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f   |................|"
-    ).replace("0f   |", "0f  |")
+    first = "  │ 00000000  00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f |................|"
+    assert shown[1] == first
     assert shown[-1] == f"  │ … {4096 - 4 * 16:,} more bytes"
+    wider = lines(bytes(range(256)) * 16, width=81, height=8)
+    assert wider[1] == first.replace("0f |", "0f  |")
 
 
 def test_text_of_several_lines_cannot_look_like_a_message() -> None:
@@ -113,6 +114,7 @@ def test_the_view_remembers_the_last_of_a_topic() -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=3_000), st.integers(1, 100), st.integers(1, 40))
+@example(bytes(9), 48, 1)
 def test_nothing_is_wider_higher_or_unprintable(payload: bytes, width: int, height: int) -> None:
     message = Message("a", payload, 0, False, False, {})
     found = MessageView().lines(message, AT, width, height)
