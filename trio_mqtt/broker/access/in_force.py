@@ -114,6 +114,7 @@ def _read(security: Security) -> tuple[PasswordCheck | None, AccessRules | None]
     """Read the files; what is a program's own is as it is. Raises ConfigurationError."""
     passwords, access = security.passwords, security.access
     warnings: tuple[str, ...] = ()
+    # A broker that has no such files does not wait for what reads them.
     if isinstance(passwords, (str, os.PathLike)):
         from trio_mqtt.broker.access.files.passwords import PasswordFile
 
