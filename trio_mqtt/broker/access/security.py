@@ -20,34 +20,55 @@ if TYPE_CHECKING:
 class Security:
     """Who may connect to a broker, and what they may do there.
 
-    `passwords` is a password file (which `tmqtt passwd` makes, or Mosquitto's) or a program's own
-    check, `access` an access file (Mosquitto's format, or TOML) or a program's own rules;
-    `tokens` verifies JSON Web Tokens that clients send as their password. `Broker.reload` reads all
-    the files again. `hooks` are a program's own decisions, which come last.
-    `allow_anonymous` lets in clients that prove nothing; by default they may come from this machine
-    only, and only where there are no passwords and no tokens.
+    `Broker.reload` reads all its files again.
 
         Security(passwords="passwords", access="access.acl")
     """
 
     passwords: PasswordCheck | str | os.PathLike[str] | None = None
+    """A password file (which `tmqtt passwd` makes, or Mosquitto's), or a program's own check."""
+
     access: AccessRules | str | os.PathLike[str] | None = None
+    """An access file (Mosquitto's format, or TOML), or a program's own rules."""
+
     tokens: TokenVerifier | None = None
+    """What verifies JSON Web Tokens that clients send as their password."""
+
     hooks: AccessControl | None = None
+    """A program's own decisions, which come last."""
+
     allow_anonymous: bool | None = None
+    """Whether clients that prove nothing are let in.
+
+    By default they may come from this machine only, and only where there are no passwords and no
+    tokens.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class WaysIn:
-    """By what clients can connect at one listener, `local` ones from this machine only."""
+    """By what clients can connect at one listener."""
 
     local: bool
+    """Whether they can come from this machine only."""
+
     anonymous: bool
+    """Whether clients that prove nothing are let in."""
+
     passwords: bool
+    """Whether they can show a user name and a password."""
+
     tokens: bool
+    """Whether they can show a JSON Web Token in place of a password."""
+
     certificates: bool
-    methods: tuple[str, ...]  # of enhanced authentication (MQTT 5.0 §4.12)
+    """Whether they can show a certificate."""
+
+    methods: tuple[str, ...]
+    """The methods of enhanced authentication that they can name (MQTT 5.0 §4.12)."""
+
     hooks: bool
+    """Whether the program decides about them by a hook."""
 
 
 def is_local(listen: Listen) -> bool:
