@@ -17,24 +17,37 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """A client, as hooks and rules see it.
-
-    `authenticated` tells whether somebody has proved that the client is `username`; where nothing
-    asks for a password, it is only what the client calls itself. `listener` is the URL that it came
-    by, empty for a stream that the program handed to the broker. `certificate_name` (CN) and
-    `certificate_subject` are those of its TLS certificate, where it showed one. `properties` are
-    those of CONNECT (MQTT 5.0 §3.1.2.11).
-    """
+    """A client, as hooks and rules see it."""
 
     client_id: str
+    """The client identifier (MQTT 5.0 §3.1.3.1)."""
+
     username: str | None
+    """The user name of CONNECT, or the one that was proved in another way."""
+
     address: str
+    """Where the client is: HOST:PORT, or the process that came by a Unix socket."""
+
     protocol_version: str
+    """The version of MQTT that it speaks: "3.1", "3.1.1" or "5"."""
+
     listener: str = ""
+    """The URL that it came by; empty for a stream that the program handed to the broker."""
+
     authenticated: bool = False
+    """Whether somebody has proved that it is `username`.
+
+    Where nothing asks for a password, that is only what the client calls itself.
+    """
+
     certificate_name: str | None = None
+    """The common name (CN) of its TLS certificate, where it showed one."""
+
     certificate_subject: str | None = None
+    """The subject of that certificate."""
+
     properties: Properties = field(default_factory=Properties, compare=False)
+    """The properties of CONNECT (MQTT 5.0 §3.1.2.11)."""
 
 
 @dataclass(frozen=True, slots=True)
