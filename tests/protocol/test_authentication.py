@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.protocol.test_protocol_connection import V5, Ends, new_server
+from tests.protocol.ends import V5, Ends, new_server
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.encoding import encode
-from trio_mqtt.protocol.packets import Auth, ConnAck, Connect, Disconnect, PingReq, Publish
+from trio_mqtt.protocol.packets import Auth, ConnAck, Connect, Disconnect, PingReq, PubAck, Publish, Subscribe, Subscription
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode as Code
 from trio_mqtt.protocol.server_connection import ServerConnection
@@ -198,3 +198,63 @@ def test_a_packet_that_has_begun_is_held_to_a_bound_that_is_lowered() -> None:
     assert violations(server) == []
     server.accept_packets_of(128)
     assert violations(server) == [Code.PACKET_TOO_LARGE]
+
+
+@pytest.mark.normative("MQTT-3.1.2-30")
+def test_a_client_that_authenticates_sends_nothing_else_meanwhile() -> None:
+    method: Properties = {"authentication_method": "m"}
+    for early in (Publish("t"), PingReq(), Subscribe(1, [Subscription("t")])):
+        server = new_server()
+        connect = Connect("c", properties=method)
+        assert server.receive(encode(connect, V5) + encode(early, V5)) == [connect]
+        assert server.violation is not None
+        assert server.violation.reason_code == Code.PROTOCOL_ERROR
+    server = new_server()
+    connect = Connect("c", properties=method)
+    assert server.receive(encode(connect, V5) + encode(Disconnect(), V5)) == [
+        connect,
+        Disconnect(),
+    ]
+
+
+@pytest.mark.normative("MQTT-4.12.0-1")
+def test_an_authentication_method_can_be_refused() -> None:
+    ends = Ends(connect={"authentication_method": "m"})
+    ends.up(ends.connect)
+    refusal = ConnAck(False, Code.BAD_AUTHENTICATION_METHOD)
+    assert ends.down(refusal) == [refusal]
+
+
+@pytest.mark.normative("MQTT-3.1.2-30")
+def test_a_client_that_authenticates_may_only_leave_before_connack() -> None:
+    ends = Ends(connect={"authentication_method": "m"})
+    ends.up(ends.connect)
+    for packet in (Publish("t"), PingReq(), PubAck(1), Subscribe(1, [Subscription("t")])):
+        with pytest.raises(LocalProtocolError, match="authentication"):
+            ends.client.send(packet)
+    assert ends.up(Disconnect()) == [Disconnect()]
+
+
+@pytest.mark.normative("MQTT-4.12.0-5")
+def test_a_method_that_is_accepted_at_once_is_named_in_connack() -> None:
+    method: Properties = {"authentication_method": "m"}
+    ends = Ends(connect=method, connack=method).open()
+    assert ends.up(PingReq()) == [PingReq()]
+    assert ends.server.violation is None
+
+
+@pytest.mark.normative("MQTT-4.12.0-5", "MQTT-4.12.0-6")
+@pytest.mark.parametrize(("asked", "named"), [(None, "m"), ("m", None), ("m", "M")])
+def test_connack_names_the_method_of_connect_and_no_other(
+    asked: str | None, named: str | None
+) -> None:
+    connect: Properties = {"authentication_method": asked} if asked else {}
+    answer = ConnAck(properties={"authentication_method": named} if named else {})
+    ends = Ends(connect=connect)
+    ends.up(ends.connect)
+    with pytest.raises(LocalProtocolError, match="authentication method"):
+        ends.server.send(answer)
+    assert ends.server.state is State.CONNECTING
+    assert ends.client.receive(encode(answer, V5)) == []
+    assert ends.client.violation is not None
+    assert ends.client.state is State.CONNECTING
