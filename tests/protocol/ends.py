@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.client_connection import ClientConnection
-from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
     Auth,
@@ -32,8 +28,7 @@ from trio_mqtt.protocol.packets import (
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode as Code
 from trio_mqtt.protocol.server_connection import ServerConnection
-from trio_mqtt.protocol.states import CLIENT_MAY_SEND, SERVER_MAY_SEND, State
-from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
+from trio_mqtt.protocol.states import State
 
 V31, V311, V5 = ProtocolVersion.V31, ProtocolVersion.V311, ProtocolVersion.V5
 V = pytest.mark.parametrize("version", [V31, V311, V5], ids=lambda v: v.text)

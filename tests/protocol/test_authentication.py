@@ -7,7 +7,17 @@ import pytest
 from tests.protocol.ends import V5, Ends, new_server
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.encoding import encode
-from trio_mqtt.protocol.packets import Auth, ConnAck, Connect, Disconnect, PingReq, PubAck, Publish, Subscribe, Subscription
+from trio_mqtt.protocol.packets import (
+    Auth,
+    ConnAck,
+    Connect,
+    Disconnect,
+    PingReq,
+    PubAck,
+    Publish,
+    Subscribe,
+    Subscription,
+)
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode as Code
 from trio_mqtt.protocol.server_connection import ServerConnection

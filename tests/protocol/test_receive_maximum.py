@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from tests.protocol.ends import STEP, V, V5, V31, V311, Ends, in_state, new_server, packets_for
-from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
-from trio_mqtt.protocol.client_connection import ClientConnection
-from trio_mqtt.protocol.encoding import encode
+from tests.protocol.ends import STEP, V31, V311, Ends
+from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import (
-    Auth,
-    ConnAck,
-    Connect,
-    Disconnect,
-    Packet,
-    PingReq,
-    PingResp,
-    PubAck,
-    PubComp,
-    Publish,
-    PubRec,
-    PubRel,
-    SubAck,
-    Subscribe,
-    Subscription,
-    UnsubAck,
-    Unsubscribe,
-)
-from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.packets import Packet, PubAck, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode as Code
-from trio_mqtt.protocol.server_connection import ServerConnection
-from trio_mqtt.protocol.states import CLIENT_MAY_SEND, SERVER_MAY_SEND, State
-from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 
 def qos_packets(count: int) -> list[Packet]:
@@ -89,3 +63,24 @@ def test_mqtt_3_knows_no_receive_maximum(version: ProtocolVersion) -> None:
     ends = Ends(version, receive_maximum=1).open()
     assert ends.up(*qos_packets(5)) == qos_packets(5)
     assert ends.server.violation is None
+
+
+def test_what_an_earlier_connection_has_brought_was_not_counted_on_this_one() -> None:
+    ends = Ends(receive_maximum=1).open()
+    ends.server.acknowledged()
+    assert ends.server.unacknowledged == 0
+    assert ends.up(*qos_packets(1)) == qos_packets(1)
+    assert ends.up(*qos_packets(1)) == []
+
+
+def test_puback_of_the_client_ends_the_counting() -> None:
+    ends = Ends(connect={"receive_maximum": 1}).open()
+    for _ in range(3):
+        assert ends.down(*qos_packets(1)) == qos_packets(1)
+        assert ends.client.acknowledge(1) == ends.client.send(PubAck(1))
+    ends.client.peer_maximum_packet_size = 3
+    with pytest.raises(LocalProtocolError, match="larger"):
+        ends.client.acknowledge(1)
+    closed = Ends()
+    with pytest.raises(LocalProtocolError, match="opened"):
+        closed.client.acknowledge(1)

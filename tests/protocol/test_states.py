@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from tests.protocol.ends import STEP, V, V5, V31, V311, Ends, in_state, new_server, packets_for
+from tests.protocol.ends import STEP, V5, Ends, V, in_state, packets_for
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.client_connection import ClientConnection
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
-    Auth,
     ConnAck,
-    Connect,
     Disconnect,
     Packet,
     PingReq,
     PingResp,
-    PubAck,
-    PubComp,
     Publish,
-    PubRec,
-    PubRel,
-    SubAck,
     Subscribe,
     Subscription,
-    UnsubAck,
-    Unsubscribe,
 )
-from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode as Code
 from trio_mqtt.protocol.server_connection import ServerConnection
 from trio_mqtt.protocol.states import CLIENT_MAY_SEND, SERVER_MAY_SEND, State
-from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 
 @V
@@ -173,6 +160,17 @@ def test_of_two_violations_the_first_counts() -> None:
 
 
 @pytest.mark.normative("MQTT-4.13.1-1", "MQTT-3.14.1-1")
+def test_a_violation_that_is_found_later_counts_if_it_comes_before() -> None:
+    """Whoever handles the packets may find what one alone does not show."""
+    ends = Ends().open()
+    publish = Publish("t")
+    assert ends.server.receive(encode(publish, V5) + b"\0") == [publish]
+    found = RemoteProtocolError("that message was not for now")
+    ends.server.violated(found)
+    assert ends.server.violation is found
+    assert ends.server.receive(encode(publish, V5)) == []
+
+
 def test_after_a_violation_the_reason_can_be_sent() -> None:
     ends = Ends().open()
     ends.server.receive(b"\x36\x06\0\x01t\0\x01\0")

@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from tests.protocol.ends import STEP, V, V5, V31, V311, Ends, in_state, new_server, packets_for
-from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
-from trio_mqtt.protocol.client_connection import ClientConnection
+from tests.protocol.ends import STEP, V5, Ends
+from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.encoding import encode
-from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import (
-    Auth,
-    ConnAck,
-    Connect,
-    Disconnect,
-    Packet,
-    PingReq,
-    PingResp,
-    PubAck,
-    PubComp,
-    Publish,
-    PubRec,
-    PubRel,
-    SubAck,
-    Subscribe,
-    Subscription,
-    UnsubAck,
-    Unsubscribe,
-)
+from trio_mqtt.protocol.packets import PingReq, PingResp, Publish
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode as Code
-from trio_mqtt.protocol.server_connection import ServerConnection
-from trio_mqtt.protocol.states import CLIENT_MAY_SEND, SERVER_MAY_SEND, State
-from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 
 def aliased(topic: str, alias: int, payload: bytes = b"p", packet_id: int = 0) -> Publish:

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.protocol.ends import STEP, V, V5, V31, V311, Ends, in_state, new_server, packets_for
-from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
+from tests.protocol.ends import V5, V311, Ends
+from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.client_connection import ClientConnection
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
-    Auth,
     ConnAck,
     Connect,
     Disconnect,
@@ -28,12 +27,10 @@ from trio_mqtt.protocol.packets import (
     Subscribe,
     Subscription,
     UnsubAck,
-    Unsubscribe,
 )
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode as Code
-from trio_mqtt.protocol.server_connection import ServerConnection
-from trio_mqtt.protocol.states import CLIENT_MAY_SEND, SERVER_MAY_SEND, State
+from trio_mqtt.protocol.states import State
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 

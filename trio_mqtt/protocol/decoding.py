@@ -4,31 +4,11 @@ from __future__ import annotations
 
 import struct
 
-from trio_mqtt.errors import (
-    MalformedPacketError,
-    RemoteProtocolError,
-    without_frames,
-)
-from trio_mqtt.protocol.packet_decoding import (
-    check_response_topic,
-    decode_packet,
-    read_opening,
-)
+from trio_mqtt.errors import MalformedPacketError, RemoteProtocolError, without_frames
+from trio_mqtt.protocol.packet_decoding import check_response_topic, decode_packet, read_opening
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
-from trio_mqtt.protocol.packets import (
-    Connect,
-    Packet,
-    PubAck,
-    PubAckRun,
-    Publish,
-    PublishRun,
-)
-from trio_mqtt.protocol.properties import (
-    NO_PROPERTIES,
-    Carrier,
-    Properties,
-    decode_properties,
-)
+from trio_mqtt.protocol.packets import Connect, Packet, PubAck, PubAckRun, Publish, PublishRun
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, decode_properties
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.request_bounds import RequestBounds
 from trio_mqtt.protocol.wire import (

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trio_mqtt.errors import (
-    MalformedPacketError,
-    RemoteProtocolError,
-    UnsupportedVersionError,
-)
+from trio_mqtt.errors import MalformedPacketError, RemoteProtocolError, UnsupportedVersionError
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
     Auth,

@@ -12,13 +12,7 @@ import trustme
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 from wsproto import ConnectionType, WSConnection
-from wsproto.events import (
-    AcceptConnection,
-    BytesMessage,
-    CloseConnection,
-    Event,
-    Request,
-)
+from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Request
 
 from trio_mqtt import ReasonCode, TlsOptions
 from trio_mqtt.protocol.packets import (

@@ -11,11 +11,7 @@ import anyio
 import pytest
 from anyio.abc import ByteStream
 
-from tests.transport.connectors.serving import (
-    listening,
-    only,
-    running,
-)
+from tests.transport.connectors.serving import listening, only, running
 from trio_mqtt import (
     ConnectionFailedError,
     InvalidUrlError,

@@ -12,10 +12,7 @@ from anyio.abc import SocketAttribute
 
 from tests.transport.connectors.serving import Server
 from trio_mqtt import ConnectionFailedError, ReasonCode, open_client
-from trio_mqtt.protocol.packets import (
-    Disconnect,
-    Publish,
-)
+from trio_mqtt.protocol.packets import Disconnect, Publish
 from trio_mqtt.transport.connectors.sockets import connect_tcp
 from trio_mqtt.transport.urls import parse_url
 

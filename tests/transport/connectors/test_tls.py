@@ -14,18 +14,8 @@ from anyio.abc import ByteStream
 from anyio.streams.tls import TLSAttribute
 from cryptography.hazmat.primitives import serialization
 
-from tests.transport.connectors.serving import (
-    AUTHORITY,
-    listening,
-    running,
-    server_context,
-)
-from trio_mqtt import (
-    ConnectionFailedError,
-    TlsError,
-    TlsOptions,
-    open_client,
-)
+from tests.transport.connectors.serving import AUTHORITY, listening, running, server_context
+from trio_mqtt import ConnectionFailedError, TlsError, TlsOptions, open_client
 from trio_mqtt.transport.connectors.by_url import connector_for
 from trio_mqtt.transport.urls import parse_url
 

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trio_mqtt import (
-    ConnectionFailedError,
-    open_client,
-)
+from trio_mqtt import ConnectionFailedError, open_client
 
 pytestmark = pytest.mark.anyio
 

@@ -17,15 +17,8 @@ from wsproto.events import (
     TextMessage,
 )
 
-from tests.transport.connectors.serving import (
-    Within,
-    listening,
-)
-from trio_mqtt import (
-    ConnectionFailedError,
-    ConnectionLostError,
-    open_client,
-)
+from tests.transport.connectors.serving import Within, listening
+from trio_mqtt import ConnectionFailedError, ConnectionLostError, open_client
 from trio_mqtt.protocol.packets import ConnAck
 from trio_mqtt.protocol.server_connection import ServerConnection
 from trio_mqtt.transport.connectors.by_url import connector_for
