@@ -60,7 +60,7 @@ THINGS = [
 # What a program may call of a broker.
 BROKER = """
     close events handle limits listeners options publish redirect reload rules_changed sample
-    statistics url urls ways_in
+    statistics try_reload url urls ways_in
 """
 
 

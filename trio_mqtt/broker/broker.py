@@ -44,7 +44,7 @@ from trio_mqtt.broker.sources import source_of
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.broker.system_topics import ROOT, SystemTopics
 from trio_mqtt.broker.timers import Timer, Timers
-from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.errors import ConfigurationError, LocalProtocolError
 from trio_mqtt.protocol.packets import Publish, PublishRun
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, encode_properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -61,6 +61,8 @@ ROOM_FOR_HEADER = 9  # first byte, remaining length, length of the topic, packet
 ALONE = 0.0003
 _TOLD = 10  # connections of one address beyond its bound that stay until they can be told
 _REMIND = 3_600.0  # seconds between two reminders of files that cannot be read
+# What nobody must overlook: somebody may rely on what was changed.
+_OLD = "Nothing that was changed in the files is in force, also not what they withdraw."
 _SWEEP = 30.0  # seconds between two looks for retained messages that have expired
 
 
@@ -209,14 +211,27 @@ class Broker:
                 connection.refused_again("its password is no longer valid")
         await self._check_sessions()
 
-    def remind(self, sentence: str) -> None:
+    async def try_reload(self) -> bool:
+        """Do `reload`; where that fails, say so again and again. Whether it was done."""
+        try:
+            await self.reload()
+        except ConfigurationError as error:
+            logger.error(  # noqa: TRY400  # a sentence says it all
+                "%s The settings stay as they were. %s", error, _OLD
+            )
+            self._remind(f"The files could not be read when that was asked for: {error} {_OLD}")
+            return False
+        logger.info("The settings were read again.")
+        return True
+
+    def _remind(self, sentence: str) -> None:
         """Say in the log each hour what is wrong with the files, until they could be read again."""
         if self._reminder is not None:
             self._reminder.cancel()
 
         def say_again() -> None:
             logger.warning("%s", sentence)
-            self.remind(sentence)
+            self._remind(sentence)
 
         self._reminder = self.timers.after(_REMIND, say_again)
 

@@ -132,6 +132,13 @@ class Broker:
         """
         await self._core.reload()
 
+    async def try_reload(self) -> bool:
+        """Do `reload` as `serve` does at SIGHUP; whether it could be done.
+
+        Where it could not, the log says so, again each hour, and all of them hold as they were.
+        """
+        return await self._core.try_reload()
+
     async def rules_changed(self) -> None:
         """The program's `AccessRules` answer otherwise than before: ask them again, at once."""
         await self._core.rules_changed()

@@ -17,15 +17,11 @@ from trio_mqtt.broker.face import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Persistence
-from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.records import Storage
 from trio_mqtt.transport.listeners.listen_urls import parse_listen
 from trio_mqtt.transport.listeners.listener import Listener, named_by_socket, open_listener
 from trio_mqtt.transport.listeners.options import Listen
-
-# What nobody must overlook: somebody may rely on what was changed.
-_OLD = "Nothing that was changed in the files is in force, also not what they withdraw."
 
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
 
@@ -162,22 +158,4 @@ async def serve(
             async for number in signals:
                 if number not in RELOADS:
                     break
-                await reload(broker)
-
-
-async def reload(broker: Broker | Core) -> bool:
-    """Read the broker's files again; where that fails, say so, and go on as before.
-
-    Whether it was done.
-    """
-    core = broker if isinstance(broker, Core) else broker._core  # noqa: SLF001  # its other half
-    try:
-        await core.reload()
-    except ConfigurationError as error:
-        logger.error(  # noqa: TRY400  # a sentence says it all
-            "%s The settings stay as they were. %s", error, _OLD
-        )
-        core.remind(f"The files could not be read when that was asked for: {error} {_OLD}")
-        return False
-    logger.info("The settings were read again.")
-    return True
+                await broker.try_reload()

@@ -17,8 +17,8 @@ from tmqtt.broker.systemd import Notifier, listeners_for, take_sockets
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
 from tmqtt.broker.view import BrokerView
 from tmqtt.terminal.running import CommandError, Terminal, collect_less_often
-from trio_mqtt.broker.server import DEFAULT_URL, reload
 
+_DEFAULT_URL = "mqtt://127.0.0.1:1883"  # this machine only
 _TICK = 0.1  # seconds: ten times a second is as often as a person sees
 _SAMPLE = 200  # events that are looked at in one tick; messages fill half of it
 
@@ -37,7 +37,7 @@ async def serve(
     """
     collect_less_often()
     inherited = take_sockets(os.environ)
-    listeners = listeners_for(urls or (() if inherited else (DEFAULT_URL,)), inherited, defaults)
+    listeners = listeners_for(urls or (() if inherited else (_DEFAULT_URL,)), inherited, defaults)
     if "cert" in defaults and not any(listen.tls for listen in listeners):
         raise CommandError(
             "A certificate is given, but no listener uses TLS."
@@ -110,6 +110,6 @@ async def _reload_when_told(
     task_status.started()
     async for _ in told:
         with notifier.reloading():
-            done = await reload(broker)
+            done = await broker.try_reload()
         if done:
             view.tell("The settings were read again.")

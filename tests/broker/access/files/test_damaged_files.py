@@ -10,7 +10,6 @@ import trio
 
 from trio_mqtt import Security
 from trio_mqtt.broker.access.files.password_changes import remove_user, set_password
-from trio_mqtt.broker.server import reload
 from trio_mqtt.testing import open_memory_broker
 
 
@@ -32,7 +31,7 @@ async def test_a_damaged_password_file_changes_nothing_and_is_told_each_hour(
         remove_user(path, "alice")
         damaged = path.read_text().rstrip()[:-60]  # as where a disk was full
         path.write_text(damaged)
-        assert not await reload(memory.broker)
+        assert not await memory.broker.try_reload()
         assert memory.broker.access.passwords is passwords
         (sentence,) = told()
         assert f"Line 2 of the password file {path}, for the user 'carol'" in sentence
@@ -44,7 +43,7 @@ async def test_a_damaged_password_file_changes_nothing_and_is_told_each_hour(
         # Mended: that is in force, and there is nothing to be reminded of.
         path.write_text(whole)
         remove_user(path, "alice")
-        assert await reload(memory.broker)
+        assert await memory.broker.try_reload()
         assert memory.broker.access.passwords is not passwords
         assert memory.broker.access.passwords is not None
         assert memory.broker.access.passwords.entry("alice") is None
