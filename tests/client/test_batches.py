@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from tests.client.fake_broker import FakeBroker, Peer
+from tests.client.sessions import assert_nobody_waits, session_of
 from trio_mqtt import ConnectionLostError, LocalProtocolError, ReasonCode, RequestRefusedError
 from trio_mqtt.protocol.packets import ConnAck, PubAck, PubComp, Publish, PubRec, PubRel
 
@@ -25,7 +26,7 @@ async def test_all_arrive_in_order(broker: FakeBroker, qos: int, at_once: bool) 
     broker.connack = ConnAck(properties={"receive_maximum": 20})
     async with broker.client() as client:
         assert await client.publish_many(numbered(1_000), qos=qos) == 1_000
-        assert len(client._session.sender) == 0
+        assert client.undelivered == 0
     sent = broker.peer.all(Publish)
     assert [packet.payload for packet in sent] == [b"%d" % n for n in range(1_000)]
     assert {packet.qos for packet in sent} == {qos}
@@ -100,7 +101,7 @@ async def test_a_refusal_ends_it_when_those_under_way_are_done(broker: FakeBroke
     async with broker.client() as client:
         with pytest.raises(RequestRefusedError, match="'t'"):
             await client.publish_many(numbered(100), qos=1)
-        assert len(client._session.sender) == 0
+        assert client.undelivered == 0
     assert 4 <= len(broker.peer.all(Publish)) < 10
 
 
@@ -142,15 +143,17 @@ async def test_what_was_begun_goes_on_when_it_is_cancelled(broker: FakeBroker, q
     async with broker.client() as client:
         with anyio.move_on_after(1):
             await client.publish_many(numbered(3), qos=qos)
-        assert all(item.abandoned for _, item in client._session.sender.in_flight.values())
+        assert all(
+            item.abandoned for _, item in session_of(client).outgoing.sender.in_flight.values()
+        )
         for packet in broker.peer.all(Publish):
             answer = PubAck if qos == 1 else PubRec
             broker.peer.send(answer(packet.packet_id))
         if qos == 2:
             await broker.peer.expect(PubRel)
         await anyio.wait_all_tasks_blocked()
-        assert len(client._session.sender) == 0
-        assert client._session._awaiting == 0
+        assert client.undelivered == 0
+        assert_nobody_waits(client)
 
 
 async def test_what_is_no_message_ends_it(broker: FakeBroker) -> None:
@@ -163,7 +166,7 @@ async def test_what_is_no_message_ends_it(broker: FakeBroker) -> None:
                         qos=qos,
                     )
                 await anyio.wait_all_tasks_blocked()
-        assert len(client._session.sender) == 0
+        assert client.undelivered == 0
     assert len(broker.peer.all(Publish)) == 6
 
 

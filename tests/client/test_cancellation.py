@@ -9,6 +9,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.client.fake_broker import FakeBroker
+from tests.client.sessions import assert_nothing_leaks, cancelled_after, session_of
 from trio_mqtt import Client, ReasonCode
 from trio_mqtt.protocol.packets import (
     ConnAck,
@@ -25,37 +26,6 @@ from trio_mqtt.protocol.packets import (
 pytestmark = pytest.mark.anyio
 
 MOST_STEPS = 200
-
-
-async def cancelled_after(steps: int, operation: Callable[[], Awaitable[object]]) -> bool:
-    """Cancel an operation after so many scheduler turns; whether it came to its end before."""
-    completed = False
-    async with anyio.create_task_group() as tasks:
-
-        async def run() -> None:
-            nonlocal completed
-            await operation()
-            completed = True
-
-        tasks.start_soon(run)
-        for _ in range(steps):
-            await checkpoint()
-        tasks.cancel_scope.cancel()
-    return completed
-
-
-def assert_nothing_leaks(client: Client) -> None:
-    session = client._session
-    assert len(session.sender) == 0
-    assert session.sender.quota == session.sender.receive_maximum
-    assert session.sender.reserved == set()
-    assert session._pending == {}
-    assert session._awaiting == 0
-    assert not session.waiting_acknowledged
-    assert not session.waiting_unacknowledged
-    assert session.incoming.subscriptions.filters == {}
-    assert session.incoming._all_messages == set()
-    assert session.incoming.full == set()
 
 
 async def at_every_step(client: Client, operation: Callable[[], Awaitable[object]]) -> int:
@@ -138,7 +108,7 @@ async def test_waiting_for_the_receive_maximum(broker: FakeBroker) -> None:
             first = await peer.expect(Publish)
             for steps in range(10):
                 assert not await cancelled_after(steps, lambda: client.publish("t", qos=1))
-            assert len(client._session.waiting_acknowledged) == 0
+            assert len(session_of(client).outgoing.waiting_acknowledged) == 0
             peer.mute = set()
             peer.send(PubRec(first.packet_id))
         assert await client.publish("t", qos=1) is ReasonCode.SUCCESS
@@ -176,7 +146,7 @@ async def test_a_cancelled_qos_2_is_completed_in_the_background(broker: FakeBrok
         with anyio.move_on_after(1):
             await client.publish("t", qos=2)
         packet = await peer.expect(Publish)
-        assert packet.packet_id in client._session.sender.in_flight
+        assert packet.packet_id in session_of(client).outgoing.sender.in_flight
         peer.send(PubRec(packet.packet_id))
         await peer.expect(PubRel)
         peer.send(PubComp(packet.packet_id))

@@ -7,6 +7,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.client.fake_broker import FakeBroker
+from tests.client.sessions import session_of
 from trio_mqtt import LocalProtocolError, ReasonCode, RequestRefusedError
 from trio_mqtt.protocol.packets import (
     ConnAck,
@@ -133,7 +134,7 @@ async def test_a_refusal_is_raised_with_its_code_and_the_brokers_words(
             ) as caught:
                 await client.publish("t", qos=qos)
         assert caught.value.reason_code is ReasonCode.NOT_AUTHORIZED
-        assert client._session.sender.quota == 65_535
+        assert session_of(client).outgoing.sender.quota == 65_535
 
 
 async def test_the_receive_maximum_bounds_what_is_unacknowledged(broker: FakeBroker) -> None:
@@ -170,7 +171,7 @@ async def test_what_the_broker_does_not_accept_is_not_sent(broker: FakeBroker) -
             with pytest.raises(LocalProtocolError, match="larger than the 100"):
                 await client.publish("t", bytes(200), qos=qos)
         assert await client.publish("t", "fits", qos=1) is ReasonCode.SUCCESS
-        assert len(client._session.sender) == 0
+        assert client.undelivered == 0
     assert len(broker.peer.all(Publish)) == 1
 
 

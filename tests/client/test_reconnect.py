@@ -151,7 +151,7 @@ async def test_a_half_delivered_qos_2_of_a_lost_session_is_told(broker: FakeBrok
             tasks.start_soon(drop)
             with pytest.raises(ConnectionLostError, match="not known"):
                 await client.publish("t", qos=2)
-        assert len(client._session.sender) == 0
+        assert client.undelivered == 0
         assert client.connected
 
 

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from tests.client.fake_broker import FakeBroker, Peer
-from tests.client.test_cancellation import cancelled_after
+from tests.client.sessions import assert_nobody_waits, cancelled_after, topic_filters
 from trio_mqtt import (
     ConnectionLostError,
     LocalProtocolError,
@@ -75,7 +75,7 @@ async def test_response_topics_begin_as_the_broker_suggests(broker: FakeBroker) 
         await client.wait_connected()
         await client.request("echo")
         assert peer.all(Publish)[0].properties["response_topic"].startswith("answers/you/")
-        filters = client._session.incoming.subscriptions.filters
+        filters = topic_filters(client)
         assert [name.rpartition("/")[0] for name in filters] == ["answers/you"]
 
 
@@ -134,7 +134,7 @@ async def test_a_refused_subscription_or_request_is_told(broker: FakeBroker) -> 
     async with broker.client() as client:
         with pytest.raises(RequestRefusedError, match="subscription"):
             await client.request("echo")
-        assert client._session.incoming.subscriptions.filters == {}
+        assert topic_filters(client) == []
         broker.answers[Subscribe] = granting
         broker.answers[Publish] = lambda peer, packet: peer.send(
             PubAck(packet.packet_id, ReasonCode.NOT_AUTHORIZED)
@@ -196,12 +196,10 @@ async def test_cancelling_at_any_step_leaves_nothing_behind(broker: FakeBroker) 
             completed = await cancelled_after(steps, lambda: client.request("echo"))
             await anyio.wait_all_tasks_blocked()
             assert client._requests._waiting == {}
-            assert client._session._awaiting == 0
-            assert len(client._session.sender) == 0
-            assert client._session._pending == {}
-            filters = client._session.incoming.subscriptions.filters
+            assert_nobody_waits(client)
+            assert client.undelivered == 0
             subscribed = len(broker.peer.all(Subscribe)) - len(broker.peer.all(Unsubscribe))
-            assert len(filters) == subscribed
+            assert len(topic_filters(client)) == subscribed
             with anyio.fail_after(1):
                 await client.request("echo")  # the next is none the worse
         if completed:

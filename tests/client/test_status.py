@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from tests.client.fake_broker import FakeBroker
+from tests.client.sessions import assert_nobody_waits
 from trio_mqtt import (
     Backoff,
     Client,
@@ -103,5 +104,5 @@ async def test_a_publish_that_waits_may_have_a_time_out_of_its_own(
         broker.down = False
         await client.wait_connected()
         await client.publish("t", "later", qos=qos)
-        assert client._session._awaiting == 0
+        assert_nobody_waits(client)
     assert [packet.payload for packet in broker.peer.all(Publish)] == [b"later"]

@@ -18,8 +18,9 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.client.fake_broker import FakeBroker
+from tests.client.sessions import assert_nobody_waits, session_of
 from trio_mqtt import Client, LocalProtocolError, ReasonCode, RequestRefusedError, StoreError
-from trio_mqtt.client.session import session as client_session
+from trio_mqtt.client.session import outgoing
 from trio_mqtt.protocol.packets import (
     ConnAck,
     Connect,
@@ -76,7 +77,7 @@ def present(broker: FakeBroker, *sessions: bool) -> None:
 async def test_messages_leave_in_the_order_of_the_calls(
     broker: FakeBroker, client: Opens, monkeypatch: pytest.MonkeyPatch, qos: int
 ) -> None:
-    monkeypatch.setattr(client_session, "MAX_STORED", 3)
+    monkeypatch.setattr(outgoing, "MAX_STORED", 3)
     broker.connack = ConnAck(properties={"receive_maximum": 2})
     called: list[int] = []
     async with client() as one:
@@ -247,7 +248,7 @@ async def test_messages_are_stored_without_a_connection(
 async def test_who_stores_more_than_the_bound_waits(
     broker: FakeBroker, client: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_session, "MAX_STORED", 3)
+    monkeypatch.setattr(outgoing, "MAX_STORED", 3)
     async with client() as one:
         peer = broker.peer
         peer.mute = {Publish}
@@ -343,9 +344,9 @@ async def test_cancelling_at_any_step_leaves_nothing_half_done(
                 tasks.cancel_scope.cancel()
         with anyio.fail_after(5):
             await delivered(one)
-        session = one._session
-        assert session.sender.quota == session.sender.receive_maximum
-        assert not session.waiting_acknowledged
+        sender = session_of(one).outgoing.sender
+        assert sender.quota == sender.receive_maximum
+        assert_nobody_waits(one)
         await one.publish("last", qos=qos)
     assert kept(path) == []
 

@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from tests.client.fake_broker import FakeBroker, Peer
+from tests.client.sessions import session_of, topic_filters
 from trio_mqtt import Client, LocalProtocolError, Messages, ReasonCode, RequestRefusedError
 from trio_mqtt.protocol.packets import (
     ConnAck,
@@ -51,7 +52,7 @@ async def test_subscribe_sends_its_options_and_leaving_unsubscribes(broker: Fake
                 assert one.retain_handling == 2
         left = [name for packet in broker.peer.all(Unsubscribe) for name in packet.topic_filters]
         assert sorted(left) == ["a", "b/+"]
-        assert client._session.sender.reserved == set()
+        assert session_of(client).outgoing.sender.reserved == set()
 
 
 async def test_a_subscription_may_be_left_in_the_session(broker: FakeBroker) -> None:
@@ -109,7 +110,7 @@ async def test_a_refused_filter_is_told_and_the_others_are_given_back(
         assert "'open'" not in str(caught.value)
         left = [name for packet in broker.peer.all(Unsubscribe) for name in packet.topic_filters]
         assert "open" in left
-        assert client._session.incoming.subscriptions.filters == {}
+        assert topic_filters(client) == []
 
 
 @pytest.mark.parametrize("filters", [(), ("",), ("a/#/b",), ("a+",), ("$share/g",), ("ok", "#x")])

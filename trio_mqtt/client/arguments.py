@@ -73,13 +73,15 @@ def check_filters(filters: tuple[object, ...]) -> None:
             raise LocalProtocolError(f"The topic filter {topic_filter!r} {problem}.")
 
 
-def check_subscription(
-    qos: object, retain_handling: object, buffer: object, overflow: object, manual: bool
-) -> None:
+def check_subscription(qos: object, retain_handling: object) -> None:
     """Raise TypeError or LocalProtocolError for options that no subscription can have."""
     check_qos(qos)
     if retain_handling not in (0, 1, 2):
         raise LocalProtocolError(f"There is no retain handling {retain_handling!r}: 0, 1 or 2.")
+
+
+def check_buffer(buffer: object, overflow: object, manual: bool) -> None:
+    """Raise TypeError or LocalProtocolError for what messages cannot wait in."""
     if not isinstance(buffer, int):
         raise TypeError(f"A buffer is an int, in messages, not {kind_of(buffer)}.")
     if buffer < 1:

@@ -10,10 +10,9 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from trio_mqtt.client.arguments import (
     Payload,
-    check_filters,
+    check_buffer,
     check_message_properties,
     check_qos,
-    check_subscription,
     check_topic,
     payload_bytes,
 )
@@ -23,20 +22,18 @@ from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.client.events import ConnectionEvents
 from trio_mqtt.client.message import Message
 from trio_mqtt.client.messages import KINDS, Messages, Overflow
-from trio_mqtt.client.session.batches import publish_batch, refused_message
+from trio_mqtt.client.session.batches import publish_batch
+from trio_mqtt.client.session.delivery import Delivery
+from trio_mqtt.client.session.granting import grant, leave, release
 from trio_mqtt.client.session.requests import Requests
 from trio_mqtt.client.session.session import Session
-from trio_mqtt.client.session.subscribing import grant, leave, release
-from trio_mqtt.client.session.subscriptions import Options
-from trio_mqtt.client.session.waiting import Outgoing
+from trio_mqtt.client.session.subscriptions import checked_options
 from trio_mqtt.client.status import ClientStatus
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Subscription
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.protocol.topics import has_wildcard
-from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER
 
 logger = logging.getLogger("trio_mqtt.client")
 
@@ -49,6 +46,7 @@ class Client:
 
     def __init__(self, session: Session, attempts: Attempts, reports: Reports) -> None:
         self._session = session
+        self._outgoing = session.outgoing
         self._attempts = attempts
         self._reports = reports
         self._requests = Requests(session, self)
@@ -168,6 +166,7 @@ class Client:
         of QoS 2 was half delivered.
         """
         session = self._session
+        outgoing = self._outgoing
         if not isinstance(payload, bytes):
             payload = payload_bytes(payload)
         if properties is None:
@@ -186,7 +185,7 @@ class Client:
         if (
             qos == 0
             and connection is not None
-            and not session.waiting_unacknowledged
+            and not outgoing.waiting_unacknowledged
             and not connection.full
         ):
             head, after = connection.protocol.message_head(
@@ -199,14 +198,14 @@ class Client:
             check_qos(qos)
         session.begin_to_wait()
         try:
-            item = session.publish(topic, payload, qos, retain, properties)
+            item = outgoing.publish(topic, payload, qos, retain, properties)
             await item.wait()
         finally:
             session.end_to_wait()
         if item.error is not None:
             raise item.error
         if item.reason.is_failure:
-            raise refused_message(self.url, item)
+            raise item.refusal(self.url)
         return item.reason
 
     def publish_nowait(
@@ -226,12 +225,12 @@ class Client:
         check_topic(topic)
         if properties:
             self._check_properties(properties)
-        session = self._session
-        connection = session.connection
+        outgoing = self._outgoing
+        connection = outgoing.connection
         if (
             connection is None
             or connection.full
-            or (session.waiting_unacknowledged and not session.speaks_first)
+            or (outgoing.waiting_unacknowledged and not outgoing.lines.speaks_first)
         ):
             raise anyio.WouldBlock
         connection.gather_message(
@@ -247,7 +246,7 @@ class Client:
     @property
     def undelivered(self) -> int:
         """How many messages of QoS 1 and 2 the broker has not acknowledged yet, stored ones too."""
-        return len(self._session.sender)
+        return len(self._outgoing.sender)
 
     async def enqueue(
         self,
@@ -268,8 +267,8 @@ class Client:
         Raises LocalProtocolError where the client has no store, and what `publish` raises for
         arguments that are wrong.
         """
-        session = self._session
-        if session.journal is None:
+        outgoing = self._outgoing
+        if outgoing.journal is None:
             raise LocalProtocolError(
                 "This client has no store to keep messages in: open it with store=PATH."
             )
@@ -281,18 +280,18 @@ class Client:
         if properties:
             self._check_properties(properties)
         await checkpoint_if_cancelled()
-        item = session.publish(
+        item = outgoing.publish(
             topic, payload, qos, retain, properties or NO_PROPERTIES, self._ended
         )
         await item.turn()
         if item.error is not None:
             raise item.error
-        await session.safe(item)
+        await item.safe()
 
-    def _ended(self, item: Outgoing) -> None:
+    def _ended(self, item: Delivery) -> None:
         """A message that nobody waits for is delivered, or will not be."""
         if item.error is None and item.reason.is_failure:
-            logger.warning("%s", refused_message(self.url, item))
+            logger.warning("%s", item.refusal(self.url))
 
     async def publish_many(
         self,
@@ -419,27 +418,17 @@ class Client:
         topic filter or another option, and for what the broker said it does not have, and TypeError
         for a filter that is not a str. While disconnected it waits.
         """
-        check_filters(
-            tuple(one.topic_filter if isinstance(one, Subscription) else one for one in filters)
+        options = checked_options(
+            filters,
+            qos,
+            no_local,
+            retain_as_published,
+            retain_handling,
+            subscription_identifier,
         )
-        options: dict[str, Options] = {}
-        for one in filters:
-            if not isinstance(one, Subscription):
-                one = Subscription(one, qos, no_local, retain_as_published, retain_handling)
-            check_subscription(
-                one.qos, one.retain_handling, buffer, overflow, manual_acknowledgement
-            )
-            options[one.topic_filter] = Options(
-                one.qos,
-                one.no_local,
-                one.retain_as_published,
-                one.retain_handling,
-                subscription_identifier,
-            )
+        check_buffer(buffer, overflow, manual_acknowledgement)
         session = self._session
-        self._check_filters(tuple(options))
-        if subscription_identifier is not None:
-            self._check_identifier(subscription_identifier)
+        session.subscribing.check_available(tuple(options), subscription_identifier)
         messages = KINDS[overflow](
             tuple(options),
             buffer,
@@ -454,29 +443,3 @@ class Client:
             unused = release(session, messages)
             if unused and unsubscribe and session.error is None:
                 await leave(session, unused)
-
-    def _check_filters(self, filters: tuple[str, ...]) -> None:
-        known = self.server_properties
-        for topic_filter in filters:
-            if has_wildcard(topic_filter) and not known.get("wildcard_subscription_available", 1):
-                raise LocalProtocolError(
-                    f"The broker at {self.url} has no wildcard subscriptions: {topic_filter!r}."
-                )
-            if topic_filter.startswith("$share/") and not known.get(
-                "shared_subscription_available", 1
-            ):
-                raise LocalProtocolError(
-                    f"The broker at {self.url} has no shared subscriptions: {topic_filter!r}."
-                )
-
-    def _check_identifier(self, identifier: int) -> None:
-        if not 1 <= identifier <= MAX_VARIABLE_BYTE_INTEGER:
-            raise LocalProtocolError(
-                f"There is no subscription identifier {identifier}:"
-                f" it is from 1 to {MAX_VARIABLE_BYTE_INTEGER:,}."
-            )
-        if self._session.connection is not None and not self._session.identifiers_available:
-            raise LocalProtocolError(
-                f"The broker at {self.url} has no subscription identifiers"
-                f" (MQTT {self.protocol_version.text})."
-            )

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 import anyio
 
 from trio_mqtt.client.arguments import Payload, check_topic, payload_bytes
+from trio_mqtt.client.session.delivery import Delivery
+from trio_mqtt.client.session.outgoing import Outgoing
 from trio_mqtt.client.session.session import Session
-from trio_mqtt.client.session.waiting import Outgoing
-from trio_mqtt.errors import MqttError, RequestRefusedError
+from trio_mqtt.errors import MqttError
 from trio_mqtt.protocol.properties import Properties
 
 Pairs = Iterable[tuple[str, Payload]]
@@ -24,16 +25,16 @@ class _Batch:
         self.url = url
         self.open = 0
         self.error: MqttError | None = None  # the first
-        self.waiting: Outgoing | None = None  # the message that was begun last
+        self.waiting: Delivery | None = None  # the message that was begun last
         self._done: anyio.Event | None = None
 
-    def on_end(self, item: Outgoing) -> None:
+    def on_end(self, item: Delivery) -> None:
         self.open -= 1
         if self.error is None:
             if item.error is not None:
                 self.error = item.error
             elif item.reason.is_failure:
-                self.error = refused_message(self.url, item)
+                self.error = item.refusal(self.url)
             if self.error is not None and self.waiting is not None and self.waiting.leave_line():
                 self.open -= 1
         if self._done is not None and not self.open:
@@ -52,14 +53,16 @@ async def publish_batch(
     session.begin_to_wait()
     try:
         if qos:
-            return await _acknowledged(session, _Batch(url), messages, qos, retain, properties)
-        return await _unacknowledged(session, messages, retain, properties)
+            return await _acknowledged(
+                session.outgoing, _Batch(url), messages, qos, retain, properties
+            )
+        return await _unacknowledged(session.outgoing, messages, retain, properties)
     finally:
         session.end_to_wait()
 
 
 async def _unacknowledged(
-    session: Session, messages: Pairs, retain: bool, properties: Properties
+    outgoing: Outgoing, messages: Pairs, retain: bool, properties: Properties
 ) -> int:
     count = 0
     for topic, payload in messages:
@@ -67,9 +70,9 @@ async def _unacknowledged(
             payload = payload_bytes(payload)
         if type(topic) is not str:
             check_topic(topic)
-        connection = session.connection
-        if connection is None or connection.full or session.waiting_unacknowledged:
-            item = session.publish(topic, payload, 0, retain, properties)
+        connection = outgoing.connection
+        if connection is None or connection.full or outgoing.waiting_unacknowledged:
+            item = outgoing.publish(topic, payload, 0, retain, properties)
             await item.wait()
             if item.error is not None:
                 raise item.error
@@ -83,7 +86,7 @@ async def _unacknowledged(
 
 
 async def _acknowledged(
-    session: Session,
+    outgoing: Outgoing,
     batch: _Batch,
     messages: Pairs,
     qos: int,
@@ -99,7 +102,7 @@ async def _acknowledged(
                 check_topic(topic)
             if batch.error is not None:
                 break
-            item = session.publish(topic, payload, qos, retain, properties, batch.on_end)
+            item = outgoing.publish(topic, payload, qos, retain, properties, batch.on_end)
             batch.open += 1
             if item.waits:
                 batch.waiting = item
@@ -107,17 +110,8 @@ async def _acknowledged(
             count += 1
         await batch.all_done()
     except BaseException:
-        session.abandon(batch.on_end)
+        outgoing.abandon(batch.on_end)
         raise
     if batch.error is not None:
         raise batch.error
     return count
-
-
-def refused_message(url: str, item: Outgoing) -> RequestRefusedError:
-    """The error for a message that the broker did not take."""
-    return RequestRefusedError(
-        f"The broker at {url} refused the message on {item.topic!r}:"
-        f" {item.reason.sentence}{item.reason_text}.",
-        item.reason,
-    )

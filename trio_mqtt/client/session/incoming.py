@@ -64,9 +64,10 @@ class Incoming:
         self._all_messages: set[Messages] = set()
         self.journal: Journal | None = None
 
-    def restore(self, received: set[int]) -> None:
+    def keep_in(self, journal: Journal) -> None:
         """Go on with the messages of QoS 2 that the program before had received."""
-        self._receiver.restore(received)
+        self.journal = journal
+        self._receiver.restore(journal.received)
 
     # Connections come and go.
 
@@ -138,6 +139,20 @@ class Incoming:
             messages.wake()
             if messages.is_full:
                 self.full.add(messages)
+
+    def on_run(self, run: list[Publish], touched: set[Messages]) -> None:
+        """Messages of QoS 0 on one topic came, without properties."""
+        self.offer(run, self.subscriptions.targets_of(run[0].topic), touched)
+
+    def offer(self, run: list[Publish], targets: Targets, touched: set[Messages]) -> None:
+        """Queue messages of QoS 0 there; where the client reads on past full queues, in bounds."""
+        touched.update(targets)
+        bounded = bool(self.full)
+        for messages in targets:
+            if bounded:
+                messages.offer(run)
+            else:
+                messages.extend(run)
 
     def on_publish(self, connection: Connection, publish: Publish) -> Targets:
         """A message of QoS 1 or 2 came; the queues that it went to."""

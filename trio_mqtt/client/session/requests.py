@@ -11,8 +11,8 @@ import anyio
 from trio_mqtt.client.connection.connection import Connection
 from trio_mqtt.client.message import Message, Publisher
 from trio_mqtt.client.messages import Messages
+from trio_mqtt.client.session.granting import grant, leave, release
 from trio_mqtt.client.session.session import Session
-from trio_mqtt.client.session.subscribing import grant, leave, release
 from trio_mqtt.client.session.subscriptions import Options
 from trio_mqtt.errors import ConnectionLostError, LocalProtocolError, MqttError, RequestRefusedError
 from trio_mqtt.protocol.packets import Publish

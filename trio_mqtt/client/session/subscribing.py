@@ -1,79 +1,215 @@
-"""How a subscription comes to be granted, and how it is given back."""
+"""SUBSCRIBE and UNSUBSCRIBE, and who waits for their answers."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from typing import Any
+
 import anyio
 
-from trio_mqtt.client.messages import Messages
-from trio_mqtt.client.session.session import Session, refusal
-from trio_mqtt.client.session.subscriptions import Options
-from trio_mqtt.errors import MqttError
+from trio_mqtt.client.connection.connection import Connection, explanation
+from trio_mqtt.client.session.subscriptions import Request, Subscriptions
+from trio_mqtt.errors import LocalProtocolError, MqttError, RemoteProtocolError, RequestRefusedError
+from trio_mqtt.protocol.delivery import Sender
+from trio_mqtt.protocol.packets import SubAck, Subscribe, UnsubAck, Unsubscribe
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.topics import has_wildcard
+from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER
 
-# Seconds that leaving a subscription waits for the broker to confirm it.
-UNSUBSCRIBE_TIMEOUT = 2.0
+logger = logging.getLogger("trio_mqtt.client")
 
 
-async def grant(session: Session, messages: Messages, options: dict[str, Options]) -> None:
-    """Have every filter granted, on one connection or, if it breaks, on the next.
+class Pending:
+    """A SUBSCRIBE or UNSUBSCRIBE that waits for its answer."""
 
-    Whatever comes of it, `release` is due afterwards. Raises RequestRefusedError.
-    """
-    session.incoming.opened(messages)
-    subscriptions = session.incoming.subscriptions
-    session.begin_to_wait()
-    try:
-        while True:
-            connection = await session.connected()
-            requests = []
-            for topic_filter, wanted in options.items():
-                session.subscribed_again(topic_filter)
-                requests += subscriptions.add(
-                    messages, topic_filter, wanted, session.identifiers_available
-                )
-            session.incoming.claim()
-            asked = [session.subscribe(connection, request) for request in requests]
-            refused: list[tuple[str, ReasonCode]] = []
-            try:
-                for request, pending in zip(requests, asked, strict=True):
-                    answer = await pending.wait()
-                    for entry, code in zip(request.filters, answer.reason_codes, strict=True):
-                        if not code.is_failure:
-                            subscriptions.confirm(entry, messages)
-                        elif messages in entry.users:
-                            refused.append((entry.topic_filter, code))
-                            last_refusal = answer
-            except MqttError:
-                if session.error is not None:
-                    raise
-                continue  # that connection has ended: once more on the next
-            if refused:
-                raise refusal(connection.url, refused, last_refusal)
-            session.incoming.claim()
+    __slots__ = ("_done", "answer", "awaits", "count", "error", "on_answer")
+
+    def __init__(
+        self,
+        awaits: type[SubAck | UnsubAck],
+        count: int,
+        on_answer: Callable[[SubAck | UnsubAck], None] | None = None,
+    ) -> None:
+        self.awaits = awaits
+        self.count = count  # topic filters in the request
+        self.on_answer = on_answer
+        self.answer: SubAck | UnsubAck | None = None
+        self.error: MqttError | None = None
+        self._done = anyio.Event()
+
+    def finish(self, answer: SubAck | UnsubAck) -> None:
+        self.answer = answer
+        self._done.set()
+        if self.on_answer is not None:
+            self.on_answer(answer)
+
+    def fail(self, error: MqttError) -> None:
+        self.error = error
+        self._done.set()
+
+    async def wait(self) -> SubAck | UnsubAck:
+        """The answer. Raises the error of the connection that ended before it came."""
+        await self._done.wait()
+        if self.answer is None:
+            raise self.error or AssertionError("done without an answer")
+        return self.answer
+
+
+class Subscribing:
+    """What a session asks of the broker, and what it has answered."""
+
+    def __init__(self, sender: Sender[Any], subscriptions: Subscriptions) -> None:
+        self.connection: Connection | None = None
+        self._sender = sender  # whose packet identifiers these share (§2.2.1)
+        self._subscriptions = subscriptions
+        self._pending: dict[int, Pending] = {}
+        self._left: dict[str, None] = {}  # to unsubscribe from once connected again
+
+    def attach(self, connection: Connection) -> None:
+        """There is a new connection."""
+        self.connection = connection
+
+    def detach(self, error: MqttError) -> None:
+        """The connection has ended: requests on it will not be answered."""
+        self.connection = None
+        pending, self._pending = self._pending, {}
+        for request in pending.values():
+            request.fail(error)
+
+    @property
+    def identifiers_available(self) -> bool:
+        """Whether the broker sends subscription identifiers (MQTT 5.0 §3.2.2.3.12)."""
+        connection = self.connection
+        return (
+            connection is not None
+            and connection.protocol.version == 5
+            and connection.connack.properties.get("subscription_identifier_available", 1) == 1
+        )
+
+    def check_available(self, filters: tuple[str, ...], identifier: int | None) -> None:
+        """Raise LocalProtocolError for what the present broker said it does not have.
+
+        And for an identifier that none has.
+        """
+        connection = self.connection
+        if connection is not None:
+            known = connection.connack.properties
+            for topic_filter in filters:
+                if has_wildcard(topic_filter) and not known.get(
+                    "wildcard_subscription_available", 1
+                ):
+                    raise LocalProtocolError(
+                        f"The broker at {connection.url} has no wildcard subscriptions:"
+                        f" {topic_filter!r}."
+                    )
+                if topic_filter.startswith("$share/") and not known.get(
+                    "shared_subscription_available", 1
+                ):
+                    raise LocalProtocolError(
+                        f"The broker at {connection.url} has no shared subscriptions:"
+                        f" {topic_filter!r}."
+                    )
+        if identifier is None:
             return
-    finally:
-        session.end_to_wait()
+        if not 1 <= identifier <= MAX_VARIABLE_BYTE_INTEGER:
+            raise LocalProtocolError(
+                f"There is no subscription identifier {identifier}:"
+                f" it is from 1 to {MAX_VARIABLE_BYTE_INTEGER:,}."
+            )
+        if connection is not None and not self.identifiers_available:
+            raise LocalProtocolError(
+                f"The broker at {connection.url} has no subscription identifiers"
+                f" (MQTT {connection.protocol.version.text})."
+            )
+
+    def renew(self, connection: Connection, *, present: bool) -> None:
+        """Ask a broker that has lost the session again; one that has kept it, for what changed."""
+        left, self._left = list(self._left), {}
+        if present:
+            if left:
+                self.unsubscribe(connection, left)
+            return
+        for request in self._subscriptions.all_again(self.identifiers_available):
+
+            def refused(answer: SubAck | UnsubAck, request: Request = request) -> None:
+                for entry, code in zip(request.filters, answer.reason_codes, strict=True):
+                    if code.is_failure:
+                        error = refusal(connection.url, [(entry.topic_filter, code)], answer)
+                        logger.warning("%s", error)
+                        for messages in entry.users:
+                            messages.close(error)
+
+            self.subscribe(connection, request, refused)
+
+    def subscribe(
+        self,
+        connection: Connection,
+        request: Request,
+        on_answer: Callable[[SubAck | UnsubAck], None] | None = None,
+    ) -> Pending:
+        """Send SUBSCRIBE on the present connection."""
+        pending = Pending(SubAck, len(request.subscriptions), on_answer)
+        packet_id = self._sender.reserve_identifier()
+        packet = Subscribe(packet_id, request.subscriptions, request.properties)
+        return self._ask(connection, packet, pending)
+
+    def unsubscribe(self, connection: Connection, filters: list[str]) -> Pending:
+        """Send UNSUBSCRIBE on the present connection."""
+        packet_id = self._sender.reserve_identifier()
+        return self._ask(
+            connection, Unsubscribe(packet_id, filters), Pending(UnsubAck, len(filters))
+        )
+
+    def unsubscribe_later(self, filters: list[str]) -> None:
+        """There is no connection: should the session be resumed, unsubscribe then."""
+        self._left.update(dict.fromkeys(filters))
+
+    def subscribed_again(self, topic_filter: str) -> None:
+        """A filter that was to be left is used once more."""
+        self._left.pop(topic_filter, None)
+
+    def _ask(
+        self, connection: Connection, packet: Subscribe | Unsubscribe, pending: Pending
+    ) -> Pending:
+        try:
+            connection.write(connection.protocol.send(packet))
+        except BaseException:
+            self._sender.return_identifier(packet.packet_id)
+            raise
+        self._pending[packet.packet_id] = pending
+        return pending
+
+    def on_answer(self, packet: SubAck | UnsubAck) -> None:
+        """The broker has answered. Raises RemoteProtocolError for what fits no request."""
+        pending = self._pending.get(packet.packet_id)
+        if pending is None:
+            return
+        if not isinstance(packet, pending.awaits):
+            raise RemoteProtocolError(
+                f"{type(packet).__name__.upper()} answers what awaits"
+                f" {pending.awaits.__name__.upper()}"
+            )
+        # MQTT 3 has no codes in UNSUBACK.
+        if packet.reason_codes or type(packet) is SubAck:
+            codes = len(packet.reason_codes)
+            if codes != pending.count:
+                raise RemoteProtocolError(
+                    f"{type(packet).__name__.upper()} has {codes} reason codes"
+                    f" for {pending.count} topic filters"
+                )
+        del self._pending[packet.packet_id]
+        self._sender.return_identifier(packet.packet_id)
+        pending.finish(packet)
 
 
-def release(session: Session, messages: Messages) -> list[str]:
-    """Nobody reads these messages any more; the filters that nobody uses now, for `leave`."""
-    unused = session.incoming.subscriptions.remove(messages)
-    session.incoming.closed(messages)
-    return [entry.topic_filter for entry in unused]
-
-
-async def leave(session: Session, filters: list[str]) -> None:
-    """Unsubscribe, now or when there is a connection."""
-    connection = session.connection
-    if connection is None:
-        session.unsubscribe_later(filters)
-        return
-    pending = session.unsubscribe(connection, filters)
-    session.begin_to_wait()
-    try:
-        with anyio.move_on_after(UNSUBSCRIBE_TIMEOUT, shield=True):
-            await pending.wait()
-    except MqttError:
-        session.unsubscribe_later(filters)
-    finally:
-        session.end_to_wait()
+def refusal(
+    url: str, refused: list[tuple[str, ReasonCode]], answer: SubAck | UnsubAck
+) -> RequestRefusedError:
+    """The error for topic filters that a broker did not grant."""
+    filters = ", ".join(f"{name!r} ({code.sentence})" for name, code in refused)
+    return RequestRefusedError(
+        f"The broker at {url} refused the subscription to {filters}"
+        f"{explanation(answer.properties)}.",
+        refused[0][1],
+    )

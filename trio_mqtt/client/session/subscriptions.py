@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from trio_mqtt.client.arguments import check_filters, check_subscription
 from trio_mqtt.client.messages import Messages
 from trio_mqtt.protocol.packets import Publish, Subscription
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
@@ -26,6 +27,32 @@ class Options:
     retain_handling: int = 0
     # The subscription identifier that the program wants to see in the messages.
     identifier: int | None = None
+
+
+def checked_options(
+    filters: tuple[str | Subscription, ...],
+    qos: int,
+    no_local: bool,
+    retain_as_published: bool,
+    retain_handling: int,
+    identifier: int | None,
+) -> dict[str, Options]:
+    """The options of each filter; those given are for filters that do not bring their own.
+
+    Raises TypeError or LocalProtocolError for what no subscription can have.
+    """
+    check_filters(
+        tuple(one.topic_filter if isinstance(one, Subscription) else one for one in filters)
+    )
+    options: dict[str, Options] = {}
+    for one in filters:
+        if not isinstance(one, Subscription):
+            one = Subscription(one, qos, no_local, retain_as_published, retain_handling)
+        check_subscription(one.qos, one.retain_handling)
+        options[one.topic_filter] = Options(
+            one.qos, one.no_local, one.retain_as_published, one.retain_handling, identifier
+        )
+    return options
 
 
 @dataclass(slots=True, eq=False)

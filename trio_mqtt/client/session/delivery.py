@@ -1,4 +1,4 @@
-"""What tasks wait for: the fate of a message they publish, the answer to a request."""
+"""A message on its way to the broker, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 import anyio
 
-from trio_mqtt.errors import MqttError
-from trio_mqtt.protocol.packets import SubAck, UnsubAck
+from trio_mqtt.client.connection.connection import explanation
+from trio_mqtt.errors import MqttError, RequestRefusedError
+from trio_mqtt.protocol.packets import PubAck, PubRec
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.storage.client_changes import OutgoingStored
 
 
-class Outgoing:
+class Delivery:
     """A message that is being published, and its outcome."""
 
     __slots__ = (
@@ -42,7 +44,7 @@ class Outgoing:
         qos: int,
         retain: bool,
         properties: Properties,
-        on_end: Callable[[Outgoing], None] | None = None,
+        on_end: Callable[[Delivery], None] | None = None,
     ) -> None:
         self.topic = topic
         self.payload = payload
@@ -63,6 +65,52 @@ class Outgoing:
         self.number = 0
         self.stored: anyio.Event | None = None
 
+    @classmethod
+    def restored(cls, kept: OutgoingStored) -> Delivery:
+        """A message that the program before had in its store."""
+        item = cls(kept.topic, kept.payload, kept.qos, kept.retain, kept.properties)
+        item.number = kept.number
+        item.sent = True  # it may have been, by that program
+        item.stored = anyio.Event()
+        item.stored.set()
+        return item
+
+    def to_store(self, packet_id: int) -> OutgoingStored:
+        """What the store keeps of it."""
+        return OutgoingStored(
+            self.number,
+            packet_id,
+            self.qos,
+            self.retain,
+            self.topic,
+            self.payload,
+            self.properties,
+        )
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether its present state outlives this program, if it is to."""
+        return self.stored is None or self.stored.is_set()
+
+    async def safe(self) -> None:
+        """Wait until it stands in the store. Raises the error that ended the client."""
+        stored = self.stored
+        if stored is None:
+            raise AssertionError("it does not go to a store")
+        try:
+            await stored.wait()
+        except BaseException:
+            self.abandoned = True
+            raise
+        if self.stored is not stored and self.error is not None:
+            raise self.error
+
+    def take_reason(self, packet: PubAck | PubRec) -> None:
+        """What the broker says of it."""
+        self.reason = packet.reason_code
+        if packet.properties:
+            self.reason_text = explanation(packet.properties)
+
     def finish(self) -> None:
         """The broker has taken or refused the message."""
         if self._done is not None:
@@ -75,7 +123,15 @@ class Outgoing:
         self.error = error
         self.finish()
 
-    def belongs_to(self, on_end: Callable[[Outgoing], None]) -> bool:
+    def refusal(self, url: str) -> RequestRefusedError:
+        """The error for a message that the broker of that address did not take."""
+        return RequestRefusedError(
+            f"The broker at {url} refused the message on {self.topic!r}:"
+            f" {self.reason.sentence}{self.reason_text}.",
+            self.reason,
+        )
+
+    def belongs_to(self, on_end: Callable[[Delivery], None]) -> bool:
         """Whether its end is told there."""
         return self._on_end == on_end
 
@@ -122,40 +178,4 @@ class Outgoing:
             raise
 
 
-Line = OrderedDict[Outgoing, None]  # in the order of asking; who waits in it may leave at any time
-
-
-class Pending:
-    """A SUBSCRIBE or UNSUBSCRIBE that waits for its answer."""
-
-    __slots__ = ("_done", "answer", "awaits", "count", "error", "on_answer")
-
-    def __init__(
-        self,
-        awaits: type[SubAck | UnsubAck],
-        count: int,
-        on_answer: Callable[[SubAck | UnsubAck], None] | None = None,
-    ) -> None:
-        self.awaits = awaits
-        self.count = count  # topic filters in the request
-        self.on_answer = on_answer
-        self.answer: SubAck | UnsubAck | None = None
-        self.error: MqttError | None = None
-        self._done = anyio.Event()
-
-    def finish(self, answer: SubAck | UnsubAck) -> None:
-        self.answer = answer
-        self._done.set()
-        if self.on_answer is not None:
-            self.on_answer(answer)
-
-    def fail(self, error: MqttError) -> None:
-        self.error = error
-        self._done.set()
-
-    async def wait(self) -> SubAck | UnsubAck:
-        """The answer. Raises the error of the connection that ended before it came."""
-        await self._done.wait()
-        if self.answer is None:
-            raise self.error or AssertionError("done without an answer")
-        return self.answer
+Line = OrderedDict[Delivery, None]  # in the order of asking; who waits in it may leave at any time

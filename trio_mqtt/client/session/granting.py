@@ -1,0 +1,80 @@
+"""How a subscription comes to be granted, and how it is given back."""
+
+from __future__ import annotations
+
+import anyio
+
+from trio_mqtt.client.messages import Messages
+from trio_mqtt.client.session.session import Session
+from trio_mqtt.client.session.subscribing import refusal
+from trio_mqtt.client.session.subscriptions import Options
+from trio_mqtt.errors import MqttError
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+# Seconds that leaving a subscription waits for the broker to confirm it.
+UNSUBSCRIBE_TIMEOUT = 2.0
+
+
+async def grant(session: Session, messages: Messages, options: dict[str, Options]) -> None:
+    """Have every filter granted, on one connection or, if it breaks, on the next.
+
+    Whatever comes of it, `release` is due afterwards. Raises RequestRefusedError.
+    """
+    session.incoming.opened(messages)
+    subscriptions = session.incoming.subscriptions
+    session.begin_to_wait()
+    try:
+        while True:
+            connection = await session.connected()
+            requests = []
+            for topic_filter, wanted in options.items():
+                session.subscribing.subscribed_again(topic_filter)
+                requests += subscriptions.add(
+                    messages, topic_filter, wanted, session.subscribing.identifiers_available
+                )
+            session.incoming.claim()
+            asked = [session.subscribing.subscribe(connection, request) for request in requests]
+            refused: list[tuple[str, ReasonCode]] = []
+            try:
+                for request, pending in zip(requests, asked, strict=True):
+                    answer = await pending.wait()
+                    for entry, code in zip(request.filters, answer.reason_codes, strict=True):
+                        if not code.is_failure:
+                            subscriptions.confirm(entry, messages)
+                        elif messages in entry.users:
+                            refused.append((entry.topic_filter, code))
+                            last_refusal = answer
+            except MqttError:
+                if session.error is not None:
+                    raise
+                continue  # that connection has ended: once more on the next
+            if refused:
+                raise refusal(connection.url, refused, last_refusal)
+            session.incoming.claim()
+            return
+    finally:
+        session.end_to_wait()
+
+
+def release(session: Session, messages: Messages) -> list[str]:
+    """Nobody reads these messages any more; the filters that nobody uses now, for `leave`."""
+    unused = session.incoming.subscriptions.remove(messages)
+    session.incoming.closed(messages)
+    return [entry.topic_filter for entry in unused]
+
+
+async def leave(session: Session, filters: list[str]) -> None:
+    """Unsubscribe, now or when there is a connection."""
+    connection = session.connection
+    if connection is None:
+        session.subscribing.unsubscribe_later(filters)
+        return
+    pending = session.subscribing.unsubscribe(connection, filters)
+    session.begin_to_wait()
+    try:
+        with anyio.move_on_after(UNSUBSCRIBE_TIMEOUT, shield=True):
+            await pending.wait()
+    except MqttError:
+        session.subscribing.unsubscribe_later(filters)
+    finally:
+        session.end_to_wait()
