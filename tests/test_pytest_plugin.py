@@ -129,7 +129,7 @@ def test_nothing_is_imported_before_a_fixture_is_used(suite: Path) -> None:
             )
 
         def test_before():
-            assert loaded() == ["trio_mqtt", "trio_mqtt.pytest_plugin"]
+            assert loaded() == ["trio_mqtt", "trio_mqtt.lazy_names", "trio_mqtt.pytest_plugin"]
 
         def test_then(mqtt_broker):
             assert "trio_mqtt.broker.broker" in loaded()
