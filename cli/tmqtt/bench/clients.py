@@ -16,8 +16,10 @@ from tmqtt.bench.pacing import Pace
 from tmqtt.bench.plan import Job
 from tmqtt.bench.tracking import Track
 from tmqtt.connecting.opening import open_connection
-from tmqtt.terminal.output import STDERR, Output
-from tmqtt.terminal.running import CommandError, Terminal
+from tmqtt.terminal.output import Output
+from tmqtt.terminal.sentences import CommandError
+from tmqtt.terminal.streams import STDERR
+from tmqtt.terminal.terminal import Terminal
 
 # Connections that are being opened at a time in one process.
 _OPENING = 8

@@ -19,7 +19,8 @@ from tmqtt.bench.report import Report
 from tmqtt.connecting.opening import public_url
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.figures import counted
-from tmqtt.terminal.running import CommandError, Terminal
+from tmqtt.terminal.sentences import CommandError
+from tmqtt.terminal.terminal import Terminal
 
 SCHEMA = "tmqtt-bench/1"
 _OTHER_FILES = 64  # that a worker has open beside its connections

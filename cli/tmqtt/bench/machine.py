@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import psutil
 
-from tmqtt.terminal.running import CommandError
+from tmqtt.terminal.sentences import CommandError
 
 
 class BrokerProcess:

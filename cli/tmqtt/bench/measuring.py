@@ -17,7 +17,7 @@ from tmqtt.bench.progress import progress_file
 from tmqtt.bench.tally import Tally
 from tmqtt.bench.workers import Workers, open_workers
 from tmqtt.connecting.settings import ConnectionOptions
-from tmqtt.terminal.running import CommandError
+from tmqtt.terminal.sentences import CommandError
 
 _LEAD = 100_000_000  # nanoseconds from the word to the start, so that all workers have heard it
 _LOOK = 0.1  # seconds

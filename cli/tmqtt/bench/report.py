@@ -10,9 +10,10 @@ from tmqtt.bench.measuring import CONNECTING, RUNNING, Measurement
 from tmqtt.bench.plan import Plan
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.figures import latency, rate, size
-from tmqtt.terminal.output import Output, encoded
-from tmqtt.terminal.running import Terminal
+from tmqtt.terminal.output import Output
 from tmqtt.terminal.sequences import CLEAR_LINE
+from tmqtt.terminal.streams import encoded
+from tmqtt.terminal.terminal import Terminal
 
 _BAR = 12  # characters
 _INDENT = 2

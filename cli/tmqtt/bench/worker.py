@@ -25,7 +25,7 @@ from tmqtt.bench.pacing import Pace
 from tmqtt.bench.plan import Job
 from tmqtt.bench.progress import open_progress
 from tmqtt.bench.publishing import Publisher
-from tmqtt.terminal.running import CommandError
+from tmqtt.terminal.sentences import CommandError
 
 REPORT_EVERY = 0.25  # seconds
 

@@ -14,7 +14,7 @@ from typing import Any
 import trio
 
 from tmqtt.bench.plan import Job
-from tmqtt.terminal.running import CommandError
+from tmqtt.terminal.sentences import CommandError
 
 _GOODBYE = 3.0  # seconds that workers have to disconnect
 

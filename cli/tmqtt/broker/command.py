@@ -16,7 +16,9 @@ from tmqtt.broker.library_log import LibraryLog, library_log
 from tmqtt.broker.systemd import Notifier, listeners_for, take_sockets
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
 from tmqtt.broker.view import BrokerView
-from tmqtt.terminal.running import CommandError, Terminal, collect_less_often
+from tmqtt.terminal.running import collect_less_often
+from tmqtt.terminal.sentences import CommandError
+from tmqtt.terminal.terminal import Terminal
 
 _DEFAULT_URL = "mqtt://127.0.0.1:1883"  # this machine only
 _TICK = 0.1  # seconds: ten times a second is as often as a person sees

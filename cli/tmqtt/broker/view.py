@@ -15,9 +15,9 @@ from tmqtt.broker.traffic import Rates, Traffic, status_line
 from tmqtt.terminal import looks
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.looks import Line
-from tmqtt.terminal.output import STDERR, STDOUT, encoded
-from tmqtt.terminal.running import Terminal
 from tmqtt.terminal.sequences import CLEAR_LINE
+from tmqtt.terminal.streams import STDERR, STDOUT, encoded
+from tmqtt.terminal.terminal import Terminal
 from trio_mqtt.events import BrokerEvent, ClientDisconnected, ClientRefused, EventSample
 
 _SENTENCES = 20  # kept until the next look

@@ -10,8 +10,9 @@ from tmqtt.check.tls import check_tls
 from tmqtt.connecting.opening import arguments
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal import looks
-from tmqtt.terminal.output import encoded
-from tmqtt.terminal.running import CommandError, Terminal
+from tmqtt.terminal.sentences import CommandError
+from tmqtt.terminal.streams import encoded
+from tmqtt.terminal.terminal import Terminal
 
 _PLAIN_WIDTH = 10_000  # in a pipe, a row is a line
 

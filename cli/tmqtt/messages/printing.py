@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from tmqtt.terminal.escaping import escape, escape_payload
 from tmqtt.terminal.figures import size
-from tmqtt.terminal.output import Output, encoded
+from tmqtt.terminal.output import Output
+from tmqtt.terminal.streams import encoded
 
 # The line for a topic, a payload, and whether it was retained.
 LineOf = Callable[[str, bytes, bool], bytes]

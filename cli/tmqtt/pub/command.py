@@ -18,7 +18,8 @@ from tmqtt.pub.plan import PubOptions, check_topic, topic_templates
 from tmqtt.pub.schedule import Schedule
 from tmqtt.pub.templates import Template
 from tmqtt.pub.view import PubView, open_view
-from tmqtt.terminal.running import TIMED_OUT, CommandError, Terminal
+from tmqtt.terminal.sentences import TIMED_OUT, CommandError
+from tmqtt.terminal.terminal import Terminal
 
 # Messages of QoS 1 and 2 that are on their way at once: a slow broker does not hold up the
 # schedule at once, and what waits for it has a bound.

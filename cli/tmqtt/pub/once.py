@@ -21,7 +21,8 @@ from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.messages.payload_file import read_payload
 from tmqtt.pub.plan import PubOptions, payload_template, topic_templates
 from tmqtt.terminal.escaping import escape
-from tmqtt.terminal.sentences import STDERR, CommandError, encoded, tell
+from tmqtt.terminal.sentences import CommandError, tell
+from tmqtt.terminal.streams import STDERR, encoded
 
 
 class _Messages:

@@ -7,9 +7,8 @@ import select
 import stat
 import sys
 
-from tmqtt.terminal.sentences import STDERR, encoded
+from tmqtt.terminal.streams import STDERR, STDIN, encoded
 
-_STDIN = 0
 # Seconds that the program before it in a pipe gets to say something. Input that stays silent may
 # be nobody's: a service's, a job's, that of a shell on another machine.
 _PATIENCE = 1.0
@@ -22,9 +21,9 @@ def look_for_input(*, patient: bool) -> bool:
     says that it was not waited for any longer.
     """
     try:
-        status = os.fstat(_STDIN)
+        status = os.fstat(STDIN)
         if stat.S_ISREG(status.st_mode):
-            return status.st_size > os.lseek(_STDIN, 0, os.SEEK_CUR)
+            return status.st_size > os.lseek(STDIN, 0, os.SEEK_CUR)
         if not (stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)):
             return False  # a terminal, or the null device
         return _look_into(patient=patient)
@@ -38,7 +37,7 @@ def _look_into(*, patient: bool) -> bool:
     import fcntl
     import termios
 
-    readable, _, _ = select.select([_STDIN], [], [], _PATIENCE if patient else 0)
+    readable, _, _ = select.select([STDIN], [], [], _PATIENCE if patient else 0)
     if not readable:
         if patient:
             sentence = (
@@ -46,5 +45,5 @@ def _look_into(*, patient: bool) -> bool:
             )
             os.write(STDERR, encoded(f"{sentence}\n"))
         return False
-    size = fcntl.ioctl(_STDIN, termios.FIONREAD, b"\0\0\0\0")
+    size = fcntl.ioctl(STDIN, termios.FIONREAD, b"\0\0\0\0")
     return int.from_bytes(size, sys.byteorder) > 0  # 0: it has ended

@@ -18,7 +18,7 @@ from tmqtt.terminal.sequences import CLEAR_LINE
 if TYPE_CHECKING:
     from tmqtt.pub.plan import PubOptions
     from tmqtt.terminal.looks import Line, Painter
-    from tmqtt.terminal.running import Terminal
+    from tmqtt.terminal.terminal import Terminal
 
 _TICK = 0.1  # seconds between two looks
 _LINES_A_SECOND = 20  # messages shown: more than that nobody reads
@@ -197,7 +197,7 @@ def _bar(share: float, width: int) -> Line:
 
 
 def _encoded(text: str) -> bytes:
-    from tmqtt.terminal.output import encoded
+    from tmqtt.terminal.streams import encoded
 
     return encoded(text)
 

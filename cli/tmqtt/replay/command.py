@@ -20,7 +20,8 @@ from tmqtt.connecting.opening import open_connection
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.messages.records import MAX_LINE, Record, RecordError, read_record
 from tmqtt.terminal.figures import counted
-from tmqtt.terminal.running import CommandError, Terminal
+from tmqtt.terminal.sentences import CommandError
+from tmqtt.terminal.terminal import Terminal
 
 _IN_FLIGHT = 100  # messages of QoS 1 and 2 that wait for their acknowledgement
 _LINES = 500  # lines that are read at once

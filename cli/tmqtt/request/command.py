@@ -15,7 +15,8 @@ from tmqtt.connecting.opening import open_connection, unanswered
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.messages.payload_input import whole_file
 from tmqtt.messages.printing import lines_for
-from tmqtt.terminal.running import TIMED_OUT, CommandError, Terminal
+from tmqtt.terminal.sentences import TIMED_OUT, CommandError
+from tmqtt.terminal.terminal import Terminal
 
 _PERCENTILES = (50.0, 90.0, 99.0, 99.9)
 

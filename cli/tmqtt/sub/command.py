@@ -19,7 +19,9 @@ from tmqtt.messages.formats import FormatError
 from tmqtt.sub import views
 from tmqtt.sub.filtering import Selection
 from tmqtt.terminal.figures import counted
-from tmqtt.terminal.running import TIMED_OUT, CommandError, Terminal, collect_less_often
+from tmqtt.terminal.running import collect_less_often
+from tmqtt.terminal.sentences import TIMED_OUT, CommandError
+from tmqtt.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
     from tmqtt.sub.plotting import Path

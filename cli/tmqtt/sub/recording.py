@@ -11,7 +11,8 @@ import trio
 import trio_mqtt
 from tmqtt.messages.records import Recorder
 from tmqtt.terminal.output import Output, open_output
-from tmqtt.terminal.running import CommandError, Terminal
+from tmqtt.terminal.sentences import CommandError
+from tmqtt.terminal.terminal import Terminal
 
 
 class Recording:

@@ -8,7 +8,7 @@ import trio
 
 import trio_mqtt
 from tmqtt.terminal.figures import counted
-from tmqtt.terminal.running import Terminal
+from tmqtt.terminal.terminal import Terminal
 
 
 class Remover:

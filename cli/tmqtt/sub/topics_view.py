@@ -20,8 +20,8 @@ from tmqtt.terminal.browsing import Browser
 from tmqtt.terminal.cells import cut
 from tmqtt.terminal.full_screen import FullScreen, full_screen
 from tmqtt.terminal.looks import Line
-from tmqtt.terminal.output import encoded
-from tmqtt.terminal.running import Terminal
+from tmqtt.terminal.streams import encoded
+from tmqtt.terminal.terminal import Terminal
 
 _FRAME = 0.1  # seconds between frames, at least
 # Of the time, a frame may take so much: with 10,000 topics messages come first.

@@ -12,8 +12,9 @@ import trio
 import trio_mqtt
 from tmqtt.messages.formats import Format, safe_bytes
 from tmqtt.messages.records import Recorder
-from tmqtt.terminal.output import Output, encoded
-from tmqtt.terminal.running import Terminal
+from tmqtt.terminal.output import Output
+from tmqtt.terminal.streams import encoded
+from tmqtt.terminal.terminal import Terminal
 
 _TICK = 0.25  # seconds
 _BUSY = 64 * 1024  # bytes that wait for a terminal, beyond which messages are left out

@@ -18,8 +18,6 @@ from tmqtt.terminal import looks
 from tmqtt.terminal.cells import cut
 from tmqtt.terminal.keys import Keyboard
 from tmqtt.terminal.looks import Line
-from tmqtt.terminal.output import STDOUT, encoded
-from tmqtt.terminal.running import Terminal
 from tmqtt.terminal.sequences import (
     CLEAR_SCREEN,
     CLEAR_TO_END_OF_LINE,
@@ -28,6 +26,8 @@ from tmqtt.terminal.sequences import (
     HOME,
     LEAVE_SCREEN,
 )
+from tmqtt.terminal.streams import STDOUT, encoded
+from tmqtt.terminal.terminal import Terminal
 
 _PATIENCE = 1.0  # seconds that a terminal has to take its screen back before the command stops
 _SIZE_IN_FORCE = 0.05  # seconds

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 
-_STDOUT, _STDERR = 1, 2
+from tmqtt.terminal.streams import STDERR, STDOUT
 
 # A part of a line: text that is safe to show, and its style in Rich's words.
 Part = tuple[str, str]
@@ -49,7 +49,7 @@ class Painter:
     def __init__(self, *, stderr: bool = False) -> None:
         from rich.console import Console  # not needed by a broker in a pipe, which paints nothing
 
-        self._descriptor = _STDERR if stderr else _STDOUT
+        self._descriptor = STDERR if stderr else STDOUT
         self._console = Console(
             file=_Nowhere(),
             force_terminal=os.isatty(self._descriptor) or None,

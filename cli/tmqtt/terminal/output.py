@@ -16,10 +16,8 @@ from typing import Protocol
 
 import trio
 
-from tmqtt.terminal.sentences import encoded as encoded
+from tmqtt.terminal.streams import encoded
 
-STDOUT = 1
-STDERR = 2
 LIMIT = 1024 * 1024  # bytes that wait to be written, beyond which `room` waits
 _FAREWELL = 1.0  # seconds that the last lines get to be written
 _GONE = (errno.EPIPE, errno.EIO, errno.EBADF)  # nobody reads any more

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from tmqtt.terminal.escaping import escape
+from tmqtt.terminal.streams import STDERR, encoded
 from trio_mqtt.errors import MqttError, RefusedError
 
-STDERR = 2
 FAILURE = 1
 TIMED_OUT = 27  # as Mosquitto's commands say it
 
@@ -19,12 +18,6 @@ class CommandError(Exception):
     def __init__(self, sentence: str, code: int = FAILURE) -> None:
         super().__init__(sentence)
         self.code = code
-
-
-def encoded(text: str) -> bytes:
-    """`text` as the terminal or pipe at stdout wants it."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace")
 
 
 def tell(error: MqttError | CommandError) -> int:

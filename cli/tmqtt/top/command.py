@@ -13,8 +13,9 @@ import trio_mqtt
 from tmqtt.connecting.opening import open_connection, public_url
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.groups import first_of
-from tmqtt.terminal.running import CommandError, Terminal
+from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.sparkline import BARS
+from tmqtt.terminal.terminal import Terminal
 from tmqtt.top.readings import FILTER, SETTLE, Readings
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from tmqtt.bench.command import make_room_for_files
 from tmqtt.bench.plan import Plan
-from tmqtt.terminal.running import CommandError
+from tmqtt.terminal.sentences import CommandError
 
 from tests.cli.conftest import Run
 from tests.cli.programs import DEADLINE, Program, running_broker, screen

@@ -13,8 +13,9 @@ import trio.testing
 from tmqtt.broker.library_log import library_log
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
 from tmqtt.broker.view import BrokerView
-from tmqtt.terminal.output import STDOUT, Output
-from tmqtt.terminal.running import Terminal
+from tmqtt.terminal.output import Output
+from tmqtt.terminal.streams import STDOUT
+from tmqtt.terminal.terminal import Terminal
 
 import trio_mqtt
 
