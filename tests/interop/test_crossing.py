@@ -1,4 +1,4 @@
-"""Every door crossed with every credential, foreign clients and ours; certificates; tokens."""
+"""Every listener crossed with every credential, foreign clients and ours; certificates; tokens."""
 
 from __future__ import annotations
 
@@ -42,23 +42,25 @@ TRANSPORTS: dict[str, Literal["unix", "websockets"]] = {
 }
 
 
-class Doors:
+class Served:
     """A broker with a listener of every kind that asks for passwords, and two for certificates."""
 
     def __init__(self, urls: dict[str, str], certificates: Certificates) -> None:
         self.urls = urls
         self.certificates = certificates
 
-    def url(self, door: str, scheme: str) -> str:
-        """Where a client connects that speaks `scheme` at a door."""
+    def url(self, listener: str, scheme: str) -> str:
+        """Where a client connects that speaks `scheme` at a listener."""
         if scheme == "unix":
-            return self.urls[door]
+            return self.urls[listener]
         path = "/mqtt" if scheme in ("ws", "wss") else ""
-        return f"{scheme}://127.0.0.1:{urlsplit(self.urls[door]).port}{path}"
+        return f"{scheme}://127.0.0.1:{urlsplit(self.urls[listener]).port}{path}"
 
 
 @pytest.fixture(scope="module")
-def doors(trio_portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+def served(
+    trio_portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("crossing")
     certificates = Certificates(folder)
     set_password(folder / "users", "alice", b"right", create=True)
@@ -76,16 +78,16 @@ def doors(trio_portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory)
         *listeners.values(), security=trio_mqtt.Security(passwords=folder / "users")
     )
     with trio_portal.wrap_async_context_manager(opening) as broker:
-        yield Doors(dict(zip(listeners, broker.urls, strict=True)), certificates)
+        yield Served(dict(zip(listeners, broker.urls, strict=True)), certificates)
 
 
-# Whether a client is let in: the doors, the URL, user name and password, and its certificate's
+# Whether a client is let in: the listeners, the URL, user name and password, and its certificate's
 # file. Whoever is let in publishes a message and has it acknowledged.
-Enters = Callable[[Doors, str, str | None, str | None, str | None], bool]
+Enters = Callable[[Served, str, str | None, str | None, str | None], bool]
 
 
 def mosquitto(
-    doors: Doors, url: str, username: str | None, password: str | None, file: str | None
+    served: Served, url: str, username: str | None, password: str | None, file: str | None
 ) -> bool:
     parts = urlsplit(url)
     command = [program("mosquitto_pub"), "-t", "crossing", "-m", "x", "-q", "1"]
@@ -94,7 +96,7 @@ def mosquitto(
     else:
         command += ["-h", "127.0.0.1", "-p", str(parts.port)]
     if parts.scheme == "mqtts":
-        command += ["--cafile", doors.certificates.ca_file]
+        command += ["--cafile", served.certificates.ca_file]
     if file is not None:
         command += ["--cert", file, "--key", file]
     if username is not None and password is not None:
@@ -104,7 +106,7 @@ def mosquitto(
 
 
 def paho(
-    doors: Doors, url: str, username: str | None, password: str | None, file: str | None
+    served: Served, url: str, username: str | None, password: str | None, file: str | None
 ) -> bool:
     parts = urlsplit(url)
     client = mqtt.Client(
@@ -113,7 +115,7 @@ def paho(
         reconnect_on_failure=False,
     )
     if parts.scheme in ("mqtts", "wss"):
-        client.tls_set(doors.certificates.ca_file, file, file)
+        client.tls_set(served.certificates.ca_file, file, file)
     if username is not None:
         client.username_pw_set(username, password)
     ended: queue.Queue[bool] = queue.Queue()
@@ -135,7 +137,7 @@ def paho(
 
 
 def mqttjs(
-    doors: Doors, url: str, username: str | None, password: str | None, file: str | None
+    served: Served, url: str, username: str | None, password: str | None, file: str | None
 ) -> bool:
     script = """
         import { readFileSync } from "node:fs";
@@ -154,7 +156,7 @@ def mqttjs(
     options = json.dumps(
         {
             "url": url,
-            "ca": doors.certificates.ca_file,
+            "ca": served.certificates.ca_file,
             "file": file,
             "username": username,
             "password": password,
@@ -167,9 +169,9 @@ def mqttjs(
 
 
 def ours(
-    doors: Doors, url: str, username: str | None, password: str | None, file: str | None
+    served: Served, url: str, username: str | None, password: str | None, file: str | None
 ) -> bool:
-    tls = doors.certificates.trusting(file) if urlsplit(url).scheme in ("mqtts", "wss") else None
+    tls = served.certificates.trusting(file) if urlsplit(url).scheme in ("mqtts", "wss") else None
 
     async def enter() -> bool:
         try:
@@ -189,49 +191,49 @@ TCP = [("mqtts", "mqtts"), ("any", "mqtt"), ("any", "mqtts")]
 WEB = [("wss", "wss"), ("any", "ws"), ("any", "wss")]
 UNIX = [("unix", "unix")]
 EACH = [
-    pytest.param(enters, door, scheme, id=f"{enters.__name__}-{door}-{scheme}")
+    pytest.param(enters, listener, scheme, id=f"{enters.__name__}-{listener}-{scheme}")
     for enters, ways in (
         (mosquitto, TCP + UNIX),
         (paho, TCP + WEB + UNIX),
         (mqttjs, TCP + WEB),
         (ours, TCP + WEB + UNIX),
     )
-    for door, scheme in ways
+    for listener, scheme in ways
 ]
 
 
-@pytest.mark.parametrize(("enters", "door", "scheme"), EACH)
-def test_every_door_lets_in_by_the_right_password_only(
-    doors: Doors, enters: Enters, door: str, scheme: str
+@pytest.mark.parametrize(("enters", "listener", "scheme"), EACH)
+def test_every_listener_lets_in_by_the_right_password_only(
+    served: Served, enters: Enters, listener: str, scheme: str
 ) -> None:
-    url = doors.url(door, scheme)
+    url = served.url(listener, scheme)
     let_in = [
-        name for name, (user, word) in CREDENTIALS.items() if enters(doors, url, user, word, None)
+        name for name, (user, word) in CREDENTIALS.items() if enters(served, url, user, word, None)
     ]
     assert let_in == ["right"]
 
 
 @pytest.mark.parametrize(
-    ("enters", "door"),
+    ("enters", "listener"),
     [
         *((enters, "mutual-mqtts") for enters in (mosquitto, mqttjs, paho, ours)),
         (ours, "mutual-wss"),
     ],
 )
 def test_certificates_and_passwords_both_have_to_be_right(
-    doors: Doors, enters: Enters, door: str
+    served: Served, enters: Enters, listener: str
 ) -> None:
-    url = doors.url(door, door.removeprefix("mutual-"))
-    issue = doors.certificates.client
+    url = served.url(listener, listener.removeprefix("mutual-"))
+    issue = served.certificates.client
     files = {
         "right": issue("sensor"),
         "foreign": issue("sensor", ours=False),
         "expired": issue("sensor", expired=True),
         "missing": None,
     }
-    let_in = [name for name, file in files.items() if enters(doors, url, "alice", "right", file)]
+    let_in = [name for name, file in files.items() if enters(served, url, "alice", "right", file)]
     assert let_in == ["right"]
-    assert not enters(doors, url, "alice", "wrong", files["right"])
+    assert not enters(served, url, "alice", "wrong", files["right"])
 
 
 def test_paho_is_disconnected_when_its_token_expires_and_not_let_in_again(

@@ -1,4 +1,4 @@
-"""mosquitto_pub and mosquitto_sub at our broker's locks, and what changes while it runs."""
+"""Access of mosquitto_pub and mosquitto_sub at our broker, and what changes while it runs."""
 
 from __future__ import annotations
 

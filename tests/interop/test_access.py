@@ -1,4 +1,4 @@
-"""Locks before foreign clients: right, wrong and missing passwords; access given and withdrawn."""
+"""Access and foreign clients: right, wrong and missing passwords; access given and withdrawn."""
 
 from __future__ import annotations
 
