@@ -56,8 +56,7 @@ def tests(session: nox.Session) -> None:
 TESTED_WITH_LOWEST = (
     "tests/test_public_names.py",
     "tests/broker",
-    "tests/client/test_publish.py",
-    "tests/client/test_transports.py",
+    "tests/client/session/test_publish.py",
     "tests/cli/acl/test_acl.py",
     "tests/cli/test_errors.py",
     "tests/cli/messages/test_formats.py",

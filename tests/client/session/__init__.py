@@ -1,0 +1,1 @@
+"""What lasts from one connection to the next: messages on their way, and subscriptions."""
