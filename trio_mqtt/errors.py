@@ -1,4 +1,27 @@
-"""One tree of exceptions: whatever this library raises on purpose is an `MqttError`."""
+"""One tree of exceptions: whatever goes wrong on purpose here is an `MqttError`.
+
+MqttError
+├── LocalProtocolError                  this end was asked to break the rules
+├── RemoteProtocolError                 the peer has broken them
+│   ├── MalformedPacketError
+│   └── UnsupportedVersionError
+├── InvalidUrlError                     an address is none
+├── ConfigurationError                  settings, or a file of the broker's, are wrong
+├── StoreError                          a client's store cannot be used
+├── ListenError                         the machine does not let the broker listen
+├── ConnectionFailedError               no connection came about
+│   └── TlsError
+├── ConnectionLostError                 a connection has ended
+│   └── DisconnectedByBrokerError
+├── RefusedError                        the broker says no
+│   ├── ConnectionRefusedByBrokerError
+│   └── RequestRefusedError
+├── AuthenticationError                 the broker does not prove who it is
+└── InvalidTokenError                   a token lets nobody in
+
+Arguments that cannot be are a ValueError or a TypeError, as everywhere in Python; some of these are
+ValueErrors, too.
+"""
 
 from __future__ import annotations
 
@@ -69,19 +92,19 @@ class InvalidUrlError(MqttError, ValueError):
 
 
 class ConfigurationError(MqttError, ValueError):
-    """What the broker was told does not fit together, or a file that it was told to use is wrong.
+    """Settings do not fit together, or a file that the broker was told to use is wrong.
 
     A certificate is such a file, and so are those of passwords, rules and keys. The text names the
     file and the line where there is one, and the remedy.
     """
 
 
+class StoreError(MqttError):
+    """A client's store cannot be used; the text says which file, why, and what to do."""
+
+
 class ListenError(MqttError):
     """This machine does not let the broker listen at an address; the text says which and why."""
-
-
-class InvalidTokenError(MqttError):
-    """A JSON Web Token that does not let its client in; the text says why."""
 
 
 class ConnectionFailedError(MqttError):
@@ -90,29 +113,6 @@ class ConnectionFailedError(MqttError):
 
 class TlsError(ConnectionFailedError):
     """TLS did not come about: a certificate, a key or a version; the text says what to do."""
-
-
-class RefusedError(MqttError):
-    """The broker said no; `reason_code` says why."""
-
-    def __init__(self, message: str, reason_code: ReasonCode) -> None:
-        super().__init__(message)
-        self.reason_code = reason_code
-
-
-class RequestRefusedError(RefusedError):
-    """The broker refused a publish or a subscription (MQTT 5.0 §3.4.2.1, §3.9.3)."""
-
-
-class ConnectionRefusedByBrokerError(RefusedError):
-    """The broker answered CONNECT with a refusal (MQTT 5.0 §3.2.2.2).
-
-    `server_reference` names other servers, where it refers to them (§4.11).
-    """
-
-    def __init__(self, message: str, reason_code: ReasonCode, server_reference: str = "") -> None:
-        super().__init__(message, reason_code)
-        self.server_reference = server_reference
 
 
 class ConnectionLostError(MqttError):
@@ -131,9 +131,32 @@ class DisconnectedByBrokerError(ConnectionLostError):
         self.server_reference = server_reference
 
 
+class RefusedError(MqttError):
+    """The broker said no; `reason_code` says why."""
+
+    def __init__(self, message: str, reason_code: ReasonCode) -> None:
+        super().__init__(message)
+        self.reason_code = reason_code
+
+
+class ConnectionRefusedByBrokerError(RefusedError):
+    """The broker answered CONNECT with a refusal (MQTT 5.0 §3.2.2.2).
+
+    `server_reference` names other servers, where it refers to them (§4.11).
+    """
+
+    def __init__(self, message: str, reason_code: ReasonCode, server_reference: str = "") -> None:
+        super().__init__(message, reason_code)
+        self.server_reference = server_reference
+
+
+class RequestRefusedError(RefusedError):
+    """The broker refused a publish or a subscription (MQTT 5.0 §3.4.2.1, §3.9.3)."""
+
+
 class AuthenticationError(MqttError):
     """The broker did not prove who it is, or authenticates in another way than agreed."""
 
 
-class StoreError(MqttError):
-    """A client's store cannot be used; the text says which file, why, and what to do."""
+class InvalidTokenError(MqttError):
+    """A JSON Web Token that does not let its client in; the text says why."""
