@@ -166,7 +166,17 @@ def test_every_public_name_says_what_it_is_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "documented", [trio_mqtt.Limits, trio_mqtt.BrokerOptions, trio_mqtt.Statistics]
+    "documented",
+    [
+        trio_mqtt.Limits,
+        trio_mqtt.BrokerOptions,
+        trio_mqtt.Statistics,
+        trio_mqtt.Listen,
+        trio_mqtt.ServerTls,
+        trio_mqtt.TlsOptions,
+        trio_mqtt.Origin,
+        trio_mqtt.ClientCertificate,
+    ],
 )
 def test_help_tells_of_every_attribute(documented: type[DataclassInstance]) -> None:
     shown = str(inspect.getdoc(documented))

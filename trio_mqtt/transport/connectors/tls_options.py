@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from trio_mqtt.errors import TlsError
+from trio_mqtt.attribute_docs import with_attribute_docs
+from trio_mqtt.errors import ConfigurationError, TlsError
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
 
+@with_attribute_docs
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
     """How a client connects by TLS. The defaults are what a broker on the Internet needs.
@@ -20,7 +22,7 @@ class TlsOptions:
         trio_mqtt.open_client("mqtts://broker.example", tls=TlsOptions(ca="ca.pem"))
 
     TLS 1.2 is the oldest version spoken. Files are PEM, and read when the client is opened. Raises
-    ValueError for a key without its certificate.
+    ConfigurationError for a key without its certificate.
     """
 
     ca: StrPath | None = None
@@ -40,7 +42,7 @@ class TlsOptions:
 
     def __post_init__(self) -> None:
         if self.certificate is None and (self.key is not None or self.key_password is not None):
-            raise ValueError("A key for TLS needs the certificate that it belongs to.")
+            raise ConfigurationError("A key for TLS needs the certificate that it belongs to.")
 
 
 def client_context(options: TlsOptions) -> ssl.SSLContext:

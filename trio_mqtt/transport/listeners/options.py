@@ -8,11 +8,13 @@ from dataclasses import KW_ONLY, dataclass, field
 from os import PathLike
 from typing import Literal, TypeAlias
 
+from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.errors import ConfigurationError
 
 Path: TypeAlias = "str | PathLike[str]"
 
 
+@with_attribute_docs
 @dataclass(frozen=True, slots=True)
 class ServerTls:
     """The certificate that a listener shows, and those that it asks its clients for.
@@ -52,6 +54,7 @@ class ServerTls:
             )
 
 
+@with_attribute_docs
 @dataclass(frozen=True, slots=True)
 class Listen:
     """One listener of a broker: its address as a URL, and what holds for it alone.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.transport.listeners.options import Listen
 
 
+@with_attribute_docs
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
     """What a client's certificate says; an authority that the listener trusts has signed it."""
@@ -21,6 +23,7 @@ class ClientCertificate:
     """When, in seconds since 1970 (UTC)."""
 
 
+@with_attribute_docs
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a connection comes from."""
