@@ -119,7 +119,7 @@ def test_without_their_source_the_faces_have_the_same_names() -> None:
         "def absent(*_, **__): raise FileNotFoundError\n"
         "builtins.open, SourceFileLoader.get_source = absent, lambda *_: None\n"
         "import trio_mqtt.events\n"
-        "assert 'trio_mqtt.broker.face' in sys.modules\n"
+        "assert 'trio_mqtt.broker.broker' in sys.modules\n"
         "print(trio_mqtt.Broker.__name__, trio_mqtt.events.Connected.__name__)"
     )
     shown = subprocess.check_output([sys.executable, "-c", program], text=True)

@@ -20,6 +20,7 @@ from anyio.abc import ByteStream
 from trio_mqtt.broker.access.protocols import Authenticator
 from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.core import Core
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.server import open_broker, running
@@ -118,15 +119,15 @@ async def open_memory_broker(
         async with trio_mqtt.testing.open_memory_broker() as memory:
             stream = memory.connect()
     """
-    broker = Broker(
+    core = Core(
         limits or Limits(),
         options,
         authenticators=authenticators,
         authentication_required=authentication_required,
         security=security,
     )
-    await broker.access.load()
-    async with running(broker, storage=storage) as nursery:
+    await core.access.load()
+    async with running(core, storage=storage) as (broker, nursery):
         yield MemoryBroker(broker, nursery)
 
 

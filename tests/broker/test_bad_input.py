@@ -11,6 +11,7 @@ import trio.testing
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Closed, Raw
+from tests.inside import core_of, links_of
 from tests.remains import living, without_collector
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
@@ -71,8 +72,8 @@ async def test_wills_with_bad_properties_are_refused_and_leave_nothing(
             tracemalloc.stop()
     assert remains == {}
     assert after - before < 250_000  # 500 for each: a connection takes more
-    assert not broker._connections
-    assert len(broker.sessions) == 0
+    assert not links_of(broker)
+    assert len(core_of(broker).sessions) == 0
 
 
 async def _send_on(client: Raw) -> None:
@@ -98,7 +99,7 @@ async def test_claims_on_many_connections_take_no_room_and_no_time(
     assert most < 10_000_000
     await other.ping()
     await trio.testing.wait_all_tasks_blocked()
-    assert len(broker._connections) == 1
+    assert len(links_of(broker)) == 1
 
 
 async def test_every_slot_that_silence_occupies_is_free_again() -> None:
@@ -165,4 +166,4 @@ async def test_packets_before_an_answer_take_no_effect_where_connect_is_not_righ
     assert (await client.expect(ConnAck)).reason_code == ReasonCode.PROTOCOL_ERROR
     await client.expect_closed()
     await watcher.expect_nothing()
-    assert len(broker.retained) == 0
+    assert len(core_of(broker).retained) == 0

@@ -9,6 +9,7 @@ import pytest
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Raw
+from tests.inside import core_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.routing.batch import BATCH, KEPT_ENCODINGS, MESSAGE, Batch
 from trio_mqtt.broker.routing.target import Target
@@ -75,13 +76,13 @@ async def test_the_size_of_a_batch_is_that_of_its_messages(
     await client.subscribe("t")
     publisher = await join("p")
     sizes: list[int] = []
-    route = broker.route
+    route = core_of(broker).route
 
     def spy(batch: Batch, retained: Sequence[Publish]) -> Sequence[Publish]:
         sizes.append(batch.size)
         return route(batch, retained)
 
-    broker.route = spy  # type: ignore[method-assign, assignment]  # a test
+    core_of(broker).route = spy  # type: ignore[method-assign, assignment]  # a test
     await publisher.send(*(Publish("t", b"x" * size) for _ in range(5)))
     await publisher.ping()
     assert sum(sizes) >= 5 * size

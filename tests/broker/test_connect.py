@@ -9,6 +9,7 @@ import trio
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V31, V311, Raw
+from tests.inside import core_of, links_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -60,8 +61,8 @@ async def test_what_is_no_connect_is_closed_at_once_without_a_word(
     await client.send(NO_CONNECT[name])
     await client.expect_closed()
     assert trio.current_time() == before
-    assert not broker._connections
-    assert len(broker.sessions) == 0
+    assert not links_of(broker)
+    assert len(core_of(broker).sessions) == 0
 
 
 def _connect_5(flags: int, rest: bytes, first: int = 0x10) -> bytes:
@@ -130,8 +131,8 @@ async def test_a_connect_of_version_5_that_is_not_right_is_answered(
     assert ("reason_string" in answer.properties) is in_words
     await client.expect_closed()
     assert trio.current_time() == before
-    assert not broker._connections
-    assert len(broker.sessions) == 0
+    assert not links_of(broker)
+    assert len(core_of(broker).sessions) == 0
 
 
 @pytest.mark.normative("MQTT-3.1.2-24")
@@ -157,7 +158,7 @@ async def test_flags_that_version_3_1_does_not_use_mean_nothing(
     body = b"\0\x06MQIsdp\x03" + bytes((flags,)) + b"\0\x3c\0\x01c" + rest
     await client.send(bytes((0x10, len(body))) + body)
     assert (await client.expect(ConnAck)).reason_code == ReasonCode.SUCCESS
-    session = broker.sessions._sessions["c"]
+    session = core_of(broker).sessions._sessions["c"]
     assert (session.will is not None) is bool(rest)
     await client.ping()
 
@@ -186,7 +187,7 @@ async def test_silence_before_connect_is_ended_after_the_timeout(
         await client.send(said)
     await client.expect_closed()
     assert trio.current_time() - before == pytest.approx(10)
-    assert not broker._connections
+    assert not links_of(broker)
 
 
 async def test_a_connect_byte_by_byte_is_accepted_in_time_only(opened: Opened) -> None:
@@ -260,10 +261,10 @@ async def test_an_empty_client_identifier_gets_a_new_one(
     join: Join, broker: Broker, version: ProtocolVersion
 ) -> None:
     answers = [(await join("", version)).connack for _ in range(3)]
-    assert len(broker.sessions) == 3
+    assert len(core_of(broker).sessions) == 3
     if version == V5:
         assert {a.properties["assigned_client_identifier"] for a in answers if a} == set(
-            broker.sessions._sessions
+            core_of(broker).sessions._sessions
         )
 
 
@@ -297,7 +298,7 @@ async def test_who_cannot_be_accepted_is_told_why_and_closed(
     answer = await client.expect(ConnAck)
     assert (answer.reason_code, answer.session_present) == (code, False)
     await client.expect_closed()
-    assert len(broker.sessions) == 0
+    assert len(core_of(broker).sessions) == 0
 
 
 @pytest.mark.normative("MQTT-3.1.4-6")
@@ -323,8 +324,8 @@ async def test_what_follows_a_connect_that_is_refused_takes_no_effect(
         await client.drain()
         await client.expect_closed()
     await watcher.expect_nothing()
-    assert len(broker.retained) == 0
-    assert list(broker.sessions._sessions) == ["watcher"]
+    assert len(core_of(broker).retained) == 0
+    assert list(core_of(broker).sessions._sessions) == ["watcher"]
 
 
 async def test_a_large_message_may_follow_connect_at_once(

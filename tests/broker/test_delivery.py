@@ -8,6 +8,7 @@ import trio.testing
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V31, V311
+from tests.inside import core_of, links_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
@@ -188,7 +189,7 @@ async def test_what_clients_publish_to_the_brokers_topics_reaches_nobody(
             code = await client.publish(topic, b"x", qos, retain=True)
             assert code == (ReasonCode.NOT_AUTHORIZED if qos and version == V5 else 0)
     await watcher.expect_nothing()
-    assert len(broker.retained) == 0
+    assert len(core_of(broker).retained) == 0
     await broker.publish("$SYS/x", "y")
     assert len(await watcher.messages()) == 2
 
@@ -266,7 +267,7 @@ async def test_a_message_expires_while_it_waits(join: Join, broker: Broker) -> N
 
 def publisher_time(broker: Broker) -> float:
     """When the publisher was heard of last."""
-    return max(c._last_received for c in broker._connections if c.client_id == "p")
+    return max(c.last_received for c in links_of(broker) if c.client_id == "p")
 
 
 @pytest.mark.normative("MQTT-3.1.2-24", "MQTT-3.1.2-25")
@@ -282,7 +283,7 @@ async def test_a_message_too_large_for_a_client_is_left_out(
     await publisher.send(Publish("t", b"4"), Publish("t", b"x" * 99), Publish("t", b"5"))
     assert [m.payload for m in await client.take()] == [b"1", b"2", b"3", b"4", b"5"]
     assert broker.statistics.messages_dropped == 3
-    assert broker.sessions.all()[0].queued_messages == 0
+    assert core_of(broker).sessions.all()[0].queued_messages == 0
 
 
 @pytest.mark.normative("MQTT-4.8.2-3")
@@ -325,7 +326,7 @@ async def test_subscriptions_are_replaced_and_answered_one_by_one(
     assert codes == ([0, 0x11, 0x11, 0] if version == V5 else [])
     await broker.publish("a", b"x", qos=2)
     await client.expect_nothing()
-    assert not broker.router._root.children
+    assert not core_of(broker).router._root.children
 
 
 class TestWithFewSubscriptions:

@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
+from tests.inside import core_of, links_of
 from tests.remains import living, without_collector
 from trio_mqtt import Security
 from trio_mqtt.access import AccessHooks, ClientInfo, Publication, SubscriptionRequest
@@ -210,7 +211,7 @@ async def left_messages_in_flight_and_waiting(memory: MemoryBroker) -> None:
     await client.drop()
     await memory.broker.publish("a", b"2", qos=1)
     await trio.sleep(40)
-    assert not memory.broker.sessions.all()
+    assert not core_of(memory.broker).sessions.all()
 
 
 async def left_a_will_for_later(memory: MemoryBroker) -> None:
@@ -288,7 +289,7 @@ async def test_nothing_is_left_of_a_client_that(memory: MemoryBroker, end: End) 
     before = living()
     await end(memory)
     await trio.testing.wait_all_tasks_blocked()
-    assert not memory.broker._connections
+    assert not links_of(memory.broker)
     assert living() - before == {}
     assert living()["Connection"] == living()["Session"] == living()["Subscription"] == 0
 

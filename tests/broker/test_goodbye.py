@@ -7,6 +7,7 @@ import trio.testing
 
 from tests.broker.conftest import Join
 from tests.broker.raw import Raw
+from tests.inside import links_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import open_memory_broker
@@ -63,7 +64,7 @@ async def test_who_stops_serving_a_stream_lets_go_of_all_that_belongs_to_it(
         await client.connect()
         nursery.cancel_scope.cancel()
     await client.expect_closed()
-    assert not broker._connections
+    assert not links_of(broker)
     assert broker.statistics.clients_connected == 0
 
 

@@ -6,8 +6,8 @@ import pytest
 import trio
 import trio.testing
 
+from tests.inside import core_of, idle_broker
 from trio_mqtt.broker.broker import Broker
-from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
@@ -48,7 +48,7 @@ async def converse(broker: Broker, version: ProtocolVersion, *reads: list[Packet
 
 def kept(broker: Broker, topic: str) -> list[bytes]:
     """The payload that is retained for a topic, if one is."""
-    return [message.payload for message, *_ in broker.retained.matching(topic)]
+    return [message.payload for message, *_ in core_of(broker).retained.matching(topic)]
 
 
 @pytest.mark.parametrize("version", [V5, V311], ids=lambda version: version.text)
@@ -59,7 +59,7 @@ def kept(broker: Broker, topic: str) -> list[bytes]:
 async def test_a_goodbye_with_a_request_before_it_cancels_the_will(
     asking: Packet, version: ProtocolVersion, together: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broker = Broker(Limits())
+    broker = idle_broker()
     connect = Connect("c", protocol_version=version, will=Will("will", b"gone", retain=True))
     message = Publish("t", b"said", retain=True)
     goodbye: list[Packet] = [asking, message, Disconnect()]
@@ -72,7 +72,7 @@ async def test_a_goodbye_with_a_request_before_it_cancels_the_will(
 
 
 async def test_a_resumed_session_bears_a_goodbye_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    broker = Broker(Limits())
+    broker = idle_broker()
     connect = Connect(
         "c", protocol_version=V5, clean_start=False, properties={"session_expiry_interval": 60}
     )
@@ -82,5 +82,5 @@ async def test_a_resumed_session_bears_a_goodbye_at_once(caplog: pytest.LogCaptu
     await converse(broker, V5, [connect, Disconnect()])
 
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
-    [session] = broker.sessions.all()
+    [session] = core_of(broker).sessions.all()
     assert list(session.sender.released) == [1]

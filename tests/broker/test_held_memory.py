@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 
 from tests.broker.conftest import Join
+from tests.inside import core_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.batch import Batch
@@ -69,7 +70,7 @@ class TestInFlight:
             await publisher.publish("t", b"%d" % number * 30 * KIB, qos)
         sent = await client.messages()
         assert [message.payload[:1] for message in sent] == [b"0", b"1", b"2"]
-        session = broker.sessions._sessions["c"]
+        session = core_of(broker).sessions._sessions["c"]
         assert 90 * KIB <= session.bytes_in_flight() <= 100 * KIB
         if qos == 1:
             await client.send(PubAck(sent[0].packet_id))
@@ -85,7 +86,7 @@ class TestInFlight:
         for size in (30, 30, 30, *[2] * 30):
             await publisher.publish("t", b"x" * size * KIB, 1)
         await client.messages()
-        assert broker.sessions._sessions["c"].bytes_in_flight() <= 150 * KIB
+        assert core_of(broker).sessions._sessions["c"].bytes_in_flight() <= 150 * KIB
 
     async def test_one_always_goes(self, join: Join) -> None:
         client = await join("c")
@@ -112,7 +113,7 @@ class TestQueues:
         for number in range(5):
             for _ in range(12):
                 await publisher.publish(f"t/{number}", b"x" * 9 * KIB, 1)
-        sessions = broker.sessions.all()
+        sessions = core_of(broker).sessions.all()
         waiting = sum(session.queued_bytes for session in sessions)
         assert 200 * KIB < waiting <= 255 * KIB
         assert broker.statistics.queued_bytes == waiting
@@ -137,13 +138,13 @@ class TestUnfinished:
         for client in stuck:
             await client.send(packet[: 300 * KIB])
             await client.expect_nothing()
-            assert broker.memory.unfinished <= 1_000 * KIB
+            assert core_of(broker).memory.unfinished <= 1_000 * KIB
         # That which did not go on for longest has given way.
         await stuck[0].expect_disconnect(ReasonCode.QUOTA_EXCEEDED)
         for client in stuck[1:]:
             await client.send(packet[300 * KIB :])
             assert (await client.expect(PubAck)).packet_id == 1
-        assert broker.memory.unfinished == 0
+        assert core_of(broker).memory.unfinished == 0
 
     async def test_what_ends_gives_its_share_back(self, join: Join, broker: Broker) -> None:
         packet = encode(Publish("t", b"x" * 400 * KIB), V5)
@@ -152,7 +153,7 @@ class TestUnfinished:
             await client.send(packet[: 300 * KIB])
             await client.expect_nothing()
             await client.drop()
-            assert broker.memory.unfinished == 0
+            assert core_of(broker).memory.unfinished == 0
         other = await join("other")
         await other.send(packet)
         await other.ping()

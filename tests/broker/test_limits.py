@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.broker.conftest import Join
-from trio_mqtt.broker.broker import Broker
+from tests.inside import idle_broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -104,7 +104,7 @@ def test_times_may_be_parts_of_seconds_or_have_no_end_and_numbers_may_not() -> N
 
 
 def test_who_follows_what_happens_holds_at_least_one_event() -> None:
-    broker = Broker(Limits())
+    broker = idle_broker()
     for follow in (broker.sample, broker.events):
         for limit in (0, -5):
             with pytest.raises(ConfigurationError, match=f"^limit is 1 or more, not {limit}.$"):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.broker.conftest import Join
+from tests.inside import core_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.filter_paths import FilterPaths, wildcard_paths
@@ -26,7 +27,7 @@ def attack() -> Iterator[str]:
 
 def visited(broker: Broker, topic: str) -> int:
     """How many nodes of the tree the look-up of a topic comes by."""
-    nodes = [broker.router._root]
+    nodes = [core_of(broker).router._root]
     count = 0
     for level in topic.split("/"):
         nodes = [
@@ -55,7 +56,7 @@ class TestAttack:
                 codes += await client.subscribe(*filters[at : at + 100])
             assert codes[0] == ReasonCode.SUCCESS or reached
             assert ReasonCode.QUOTA_EXCEEDED in codes
-            assert len(broker.sessions._sessions[name].paths) <= 100
+            assert len(core_of(broker).sessions._sessions[name].paths) <= 100
             reached.append(codes.count(ReasonCode.SUCCESS))
             assert visited(broker, topic) <= 150 + LEVELS
         assert reached[0] > 20
@@ -72,7 +73,7 @@ class TestAttack:
         for room in range(300):
             filters = (f"home/{room}/+/state", f"home/{room}/#", f"home/{room}/lamp")
             assert await client.subscribe(*filters) == [ReasonCode.SUCCESS] * 3
-        session = broker.sessions._sessions["c"]
+        session = core_of(broker).sessions._sessions["c"]
         assert len(session.paths) == 3  # LL+, LL+L and LL#
 
     async def test_all_is_given_back(self, join: Join, broker: Broker) -> None:
@@ -80,15 +81,20 @@ class TestAttack:
         filters = ("a/+/b", "a/#", "$share/g/+/x", "plain")
         await client.subscribe(*filters)
         await client.subscribe(*filters, qos=1)  # again, which counts nothing
-        session = broker.sessions._sessions["c"]
-        assert len(session.paths) == len(broker.sessions._paths) == 5
+        session = core_of(broker).sessions._sessions["c"]
+        assert len(session.paths) == len(core_of(broker).subscriptions._paths) == 5
         await client.unsubscribe(*filters[:2])
         assert len(session.paths) == 2
         await client.unsubscribe(*filters)
-        assert len(session.paths) == len(broker.sessions._paths) == session.filter_bytes == 0
+        assert (
+            len(session.paths)
+            == len(core_of(broker).subscriptions._paths)
+            == session.filter_bytes
+            == 0
+        )
         await client.subscribe(*filters)
         client = await join("c", clean_start=True)
-        assert len(broker.sessions._paths) == 0
+        assert len(core_of(broker).subscriptions._paths) == 0
 
 
 class TestBytes:
@@ -105,7 +111,7 @@ class TestBytes:
 
 
 async def test_what_is_remembered_has_a_bound_in_bytes(join: Join, broker: Broker) -> None:
-    router = broker.router
+    router = core_of(broker).router
     router._remembered_at_most = 50_000
     client = await join("c")
     await client.subscribe("nobody/+")

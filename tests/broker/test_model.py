@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.broker.conftest import in_virtual_time
 from tests.broker.model import EXPIRY, Conversation
 from tests.broker.raw import V311
+from tests.inside import core_of, links_of
 from trio_mqtt.testing import open_memory_broker
 
 PROMISES = pytest.mark.normative(
@@ -28,7 +29,7 @@ async def converse(chance: random.Random, steps: int) -> None:
         conversation.check()
         clients = conversation.clients
         for one in clients:
-            session = broker.sessions._sessions[one.name]
+            session = core_of(broker).sessions._sessions[one.name]
             assert (session.queued_messages, session.queued_bytes) == (0, 0)
             assert len(session.sender) == 0
             assert session.sender.quota == session.sender.receive_maximum
@@ -42,12 +43,12 @@ async def converse(chance: random.Random, steps: int) -> None:
         assert conversation.publisher is not None
         await conversation.publisher.drop()
         await trio.sleep(EXPIRY + 1)
-        assert not broker._connections
+        assert not links_of(broker)
         kept = {one.name for one in clients if one.version == V311 or one.member}
-        assert {session.client_id for session in broker.sessions.all()} == kept
-        for session in broker.sessions.all():
-            broker.sessions._discard(session)
-        assert not broker.router._root.children
+        assert {session.client_id for session in core_of(broker).sessions.all()} == kept
+        for session in core_of(broker).sessions.all():
+            core_of(broker).sessions._discard(session)
+        assert not core_of(broker).router._root.children
         assert (statistics.sessions, statistics.subscriptions, statistics.clients_connected) == (
             0,
             0,

@@ -9,6 +9,7 @@ import pytest
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Open
+from tests.inside import core_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.errors import ConfigurationError, LocalProtocolError
@@ -98,7 +99,7 @@ class TestWithNothing:
         await client.send(Publish("t", b"before"), message, Publish("t", b"after"))
         await client.expect_disconnect(code)
         assert await watcher.payloads() == [b"before"]
-        assert len(broker.retained) == 0
+        assert len(core_of(broker).retained) == 0
 
     async def test_what_comes_with_connect_is_held_to_it_too(self, opened: Open) -> None:
         client = opened()
@@ -127,7 +128,7 @@ class TestWithNothing:
         answer = await client.expect(ConnAck)
         assert answer.reason_code == (code if version == V5 else ReasonCode.SERVER_UNAVAILABLE)
         await client.expect_closed()
-        assert len(broker.sessions) == 0
+        assert len(core_of(broker).sessions) == 0
 
     @pytest.mark.parametrize(
         ("topic_filter", "code"),

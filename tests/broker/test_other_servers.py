@@ -6,6 +6,7 @@ import pytest
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Open
+from tests.inside import core_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.errors import ConfigurationError, LocalProtocolError
@@ -36,7 +37,7 @@ class TestABrokerThatServesNobody:
         else:
             assert answer.reason_code == ReasonCode.SERVER_UNAVAILABLE
         await client.expect_closed()
-        assert len(broker.sessions) == 0
+        assert len(core_of(broker).sessions) == 0
 
     async def test_names_it_only_where_it_fits(self, opened: Open, moved: bool) -> None:
         client = opened()

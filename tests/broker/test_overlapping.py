@@ -7,6 +7,7 @@ import trio.testing
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311
+from tests.inside import core_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import PubAck, Publish, Subscription
@@ -87,7 +88,7 @@ async def test_what_waits_for_a_subscription_that_ends_is_left_to_the_other(
         await client.send(PubAck(packet_id))
     found = await client.take()
     assert [m.payload for m in found] == [b"%d" % n for n in range(128, 301)]
-    session = broker.sessions.all()[0]
+    session = core_of(broker).sessions.all()[0]
     assert (session.queued_messages, session.queued_bytes) == (0, 0)
 
 
@@ -104,10 +105,10 @@ async def test_what_waits_for_the_only_subscription_ends_with_it(
     assert await client.take() == []
     await client.send(PubAck(1))
     assert await client.take() == []
-    session = broker.sessions.all()[0]
+    session = core_of(broker).sessions.all()[0]
     assert (session.queued_messages, session.queued_bytes) == (0, 0)
     await trio.testing.wait_all_tasks_blocked()
-    assert not broker.router._root.children
+    assert not core_of(broker).router._root.children
 
 
 async def test_no_local_keeps_only_the_own_messages_away(join: Join) -> None:
@@ -146,4 +147,4 @@ async def test_long_topics_are_routed_and_not_remembered(join: Join, broker: Bro
     seen = [(m.topic, m.payload) for m in [await client.expect(Publish) for _ in range(4)]]
     assert sorted(seen) == sorted((t, p) for t in (topic, "short") for p in (b"1", b"2"))
     assert [p for t, p in seen if t == topic] == [b"1", b"2"]
-    assert list(broker.router._remembered) == ["short"]
+    assert list(core_of(broker).router._remembered) == ["short"]

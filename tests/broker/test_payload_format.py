@@ -6,6 +6,7 @@ import pytest
 
 from tests.broker.conftest import Join
 from tests.broker.raw import Open
+from tests.inside import core_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.protocol.packets import ConnAck, Connect, PubAck, Publish, PubRec, Will
@@ -74,7 +75,7 @@ async def test_a_will_is_refused_with_its_connection(opened: Open, broker: Broke
     answer = await client.expect(ConnAck)
     assert answer.reason_code == INVALID
     await client.expect_closed()
-    assert len(broker.sessions) == 0
+    assert len(core_of(broker).sessions) == 0
 
 
 class TestByDefault:

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from tests.broker.raw import V5, V311, Raw
+from tests.inside import core_of
 from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -126,14 +127,14 @@ async def test_time_goes_on_between_two_brokers(monkeypatch: pytest.MonkeyPatch)
             await publisher.publish(topic, b"x", 1, retain=True, properties=properties)  # type: ignore[arg-type]
     await trio.sleep(50)
     async with broker_on(storage) as memory:
-        assert [s.client_id for s in memory.broker.sessions.all()] == ["long", "for ever"]
+        assert [s.client_id for s in core_of(memory.broker).sessions.all()] == ["long", "for ever"]
         client = await join(memory, "s")
         await client.subscribe("#", qos=1)
         message = await client.expect_message("late", b"x", 1)
         assert message.properties == {"message_expiry_interval": 50}
         await client.disconnect()
         await trio.sleep(51)
-        assert [s.client_id for s in memory.broker.sessions.all()] == ["for ever"]
+        assert [s.client_id for s in core_of(memory.broker).sessions.all()] == ["for ever"]
     assert [one.client_id for one in (await storage.load()).sessions] == ["for ever"]
 
 
@@ -146,7 +147,7 @@ async def test_sessions_of_mqtt_3_are_kept_too() -> None:
         other = Raw(memory.connect(), V311)
         await other.connect("other", clean_start=True)
     async with broker_on(storage) as memory:
-        assert [s.client_id for s in memory.broker.sessions.all()] == ["old"]
+        assert [s.client_id for s in core_of(memory.broker).sessions.all()] == ["old"]
         await memory.broker.publish("t", "x", qos=1)
         client = Raw(memory.connect(), V311)
         connack = await client.connect("old", clean_start=False)

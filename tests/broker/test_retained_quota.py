@@ -8,6 +8,7 @@ import pytest
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V311
+from tests.inside import core_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.packets import PubAck, Publish, PubRec
@@ -22,7 +23,7 @@ def limits() -> Limits:
 
 
 def kept(broker: Broker) -> dict[str, bytes]:
-    return {message.topic: message.payload for message, *_ in broker.retained.all()}
+    return {message.topic: message.payload for message, *_ in core_of(broker).retained.all()}
 
 
 @pytest.mark.normative("MQTT-3.4.2-1", "MQTT-3.5.2-1")

@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
+from tests.inside import core_of
 from trio_mqtt import BrokerOptions, Limits
 from trio_mqtt.access import Authenticated, AuthenticationExchange
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -69,7 +70,7 @@ async def hoard(memory: MemoryBroker, count: int, peer: str = HOARDER, name: str
 
 
 def left(memory: MemoryBroker) -> list[str]:
-    return [session.client_id for session in memory.broker.sessions.all()]
+    return [session.client_id for session in core_of(memory.broker).sessions.all()]
 
 
 @pytest.mark.parametrize("version", [V5, V311], ids=["5", "3.1.1"])
@@ -148,7 +149,7 @@ async def test_sessions_that_end_give_their_room_back() -> None:
             await client.disconnect()
             await trio.sleep(1_001)
             assert left(memory) == []
-        room = memory.broker.sessions._room
+        room = core_of(memory.broker).sessions._room
         assert (room._count, room._held, room._absent, room._absent_of) == (0, {}, {}, {})
 
 

@@ -8,6 +8,7 @@ import trio.testing
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311
+from tests.inside import core_of, links_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -67,9 +68,9 @@ async def test_a_session_is_kept_for_its_expiry_interval(
     else:
         await client.disconnect(properties={"session_expiry_interval": changed})
     await trio.sleep(away)
-    assert len(broker.sessions) == kept
+    assert len(core_of(broker).sessions) == kept
     assert broker.statistics.subscriptions == kept
-    assert bool(broker.router._root.children) is kept
+    assert bool(core_of(broker).router._root.children) is kept
     client = await join("c", clean_start=False, expiry=expiry)
     assert client.connack is not None
     assert client.connack.session_present is kept
@@ -93,7 +94,7 @@ async def test_a_session_of_version_3_may_go_on_in_version_5(join: Join, broker:
     assert [m.payload for m in await client.take()] == [b"x"]
     await client.drop()
     await trio.sleep(6)
-    assert len(broker.sessions) == 0
+    assert len(core_of(broker).sessions) == 0
 
 
 async def test_a_goodbye_must_not_prolong_a_session_that_ends_with_it(join: Join) -> None:
@@ -138,7 +139,7 @@ class TestWithSmallQueues:
                 "t", b"x", 1, properties={"topic_alias": 1, "content_type": "x" * 3_000}
             )
         assert broker.statistics.messages_dropped == 6
-        session = broker.sessions._sessions["c"]
+        session = core_of(broker).sessions._sessions["c"]
         assert 9_000 < session.queued_bytes <= 12_000
 
 
@@ -171,14 +172,14 @@ class TestWithFewSessions:
         three = await join("three", V311, clean_start=False)
         await three.drop()
         await trio.sleep(51)
-        assert len(broker.sessions) == 0
+        assert len(core_of(broker).sessions) == 0
 
     async def test_connections_beyond_the_limit_are_closed(
         self, join: Join, opened: object, memory: object, broker: Broker
     ) -> None:
         clients = [opened() for _ in range(4)]  # type: ignore[operator]  # a factory
         await trio.testing.wait_all_tasks_blocked()
-        assert len(broker._connections) == 3
+        assert len(links_of(broker)) == 3
         closed = 0
         for client in clients:
             with trio.move_on_after(0.01):

@@ -7,6 +7,7 @@ import pytest
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V311, Raw
+from tests.inside import core_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions, SharedStrategy
@@ -182,7 +183,7 @@ async def test_qos_1_goes_to_another_with_all_that_waits(
     else:
         await slow.disconnect(properties={"session_expiry_interval": 0})
     assert [m.payload for m in await other.take()] == [b"0", b"1", b"2", b"3", b"4"]
-    assert broker.sessions.all()[0].queued_messages == 0
+    assert core_of(broker).sessions.all()[0].queued_messages == 0
     if how == "lost":
         slow = await join("slow", clean_start=False)
         await slow.expect_nothing()  # nobody gets it twice

@@ -7,6 +7,7 @@ import trio
 import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
+from tests.inside import core_of, links_of
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import open_memory_broker
@@ -25,7 +26,7 @@ async def test_clients_are_told_and_what_waits_for_them_is_sent() -> None:
     assert getattr(found[-1], "reason_code", None) == ReasonCode.SERVER_SHUTTING_DOWN
     await three.expect_closed()
     await silent.expect_closed()
-    assert not memory.broker._connections
+    assert not links_of(memory.broker)
 
 
 async def test_a_frozen_client_delays_the_end_only_for_the_goodbye() -> None:
@@ -57,7 +58,7 @@ async def test_what_the_body_raises_arrives_as_it_is() -> None:
 
 async def test_a_connection_that_comes_while_the_broker_ends_is_closed() -> None:
     async with open_memory_broker() as memory:
-        memory.broker.closing = True
+        core_of(memory.broker).sessions.closing = True
         client = Raw(memory.connect())
         await client.expect_closed()
     assert memory.broker.statistics.clients_connected == 0
@@ -74,6 +75,6 @@ async def test_who_comes_while_the_broker_ends_is_not_said_to_be_one_too_many(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with open_memory_broker() as memory:
-        memory.broker.closing = True
+        core_of(memory.broker).sessions.closing = True
         await Raw(memory.connect()).expect_closed()
     assert "no more connections" not in caplog.text

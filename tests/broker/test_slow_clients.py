@@ -7,6 +7,7 @@ import trio
 import trio.testing
 
 from tests.broker.conftest import Join
+from tests.inside import core_of, links_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -26,7 +27,7 @@ def _pending(broker: Broker, client_id: str) -> int:
     """Bytes that wait to be written to a client."""
     return next(
         connection.outlet._pending_bytes
-        for connection in broker._connections
+        for connection in links_of(broker)
         if connection.client_id == client_id
     )
 
@@ -44,7 +45,7 @@ async def test_a_frozen_subscriber_costs_itself_and_is_ended(
     for number in range(400):
         await publisher.publish("t", b"%d" % number + b"x" * 10_000, qos)
     assert trio.current_time() == before  # nobody waits for it
-    session = broker.sessions._sessions["frozen"]
+    session = core_of(broker).sessions._sessions["frozen"]
     assert session.queued_messages <= 200
     assert session.queued_bytes <= 1024 * KIB
     assert _pending(broker, "frozen") <= 64 * KIB + 512 * KIB
@@ -52,7 +53,7 @@ async def test_a_frozen_subscriber_costs_itself_and_is_ended(
     assert len([m for m in await watcher.messages(1) if m.topic == "t"]) == 400
     found = await watcher.messages(seconds=61)
     assert [m.topic for m in found] == ["gone"]
-    assert len(broker.sessions) == 2
+    assert len(core_of(broker).sessions) == 2
 
 
 async def test_many_subscriptions_of_a_frozen_client_hold_no_more_than_one(
@@ -77,7 +78,7 @@ async def test_retained_messages_leave_piece_by_piece(join: Join, broker: Broker
     await trio.testing.wait_all_tasks_blocked()
     assert _pending(broker, "frozen") <= 64 * KIB + 512 * KIB
     assert len(await frozen.messages(0.001)) == 150
-    assert broker.sessions.all()[0].retained_waiting == 0
+    assert core_of(broker).sessions.all()[0].retained_waiting == 0
 
 
 async def test_a_client_that_is_slow_but_alive_is_not_taken_for_dead(
@@ -117,4 +118,4 @@ async def test_a_client_that_drips_bytes_is_not_alive(
         await trio.sleep(1)
     else:
         raise AssertionError("it was not ended")
-    assert not broker._connections
+    assert not links_of(broker)

@@ -8,6 +8,7 @@ import trio.testing
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Raw
+from tests.inside import core_of, links_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Connect, Publish, Subscribe, Subscription, Unsubscribe
@@ -39,11 +40,11 @@ async def test_what_a_connection_sends_after_it_was_superseded_takes_no_effect(
             nursery.start_soon(first.send, Subscribe(1, [Subscription("left/behind")]))
             nursery.start_soon(second.connect, "same")
         await trio.testing.wait_all_tasks_blocked()
-        assert len(broker.sessions) == 1
+        assert len(core_of(broker).sessions) == 1
         await second.disconnect()
         await first.drop()
         await trio.testing.wait_all_tasks_blocked()
-        assert not broker.router._root.children
+        assert not core_of(broker).router._root.children
         assert broker.statistics.subscriptions == 0
 
 
@@ -71,17 +72,19 @@ async def test_a_storm_of_connections_leaves_one_and_nothing_behind(
             for number in range(20):
                 nursery.start_soon(storm, number)
         await trio.testing.wait_all_tasks_blocked()
-        assert len(broker.sessions) == 1
+        assert len(core_of(broker).sessions) == 1
         assert broker.statistics.clients_connected == 1
-        assert len(broker._connections) == 1
-        assert broker.statistics.subscriptions == len(broker.sessions.all()[0].subscriptions)
+        assert len(links_of(broker)) == 1
+        assert broker.statistics.subscriptions == len(
+            core_of(broker).sessions.all()[0].subscriptions
+        )
     last = Raw(memory.connect(), V5)
     await last.connect("same")
     await last.disconnect()
     await trio.testing.wait_all_tasks_blocked()
-    assert not broker._connections
-    assert len(broker.sessions) == 0
-    assert not broker.router._root.children
+    assert not links_of(broker)
+    assert len(core_of(broker).sessions) == 0
+    assert not core_of(broker).router._root.children
     assert broker.statistics.subscriptions == broker.statistics.clients_connected == 0
     for client in clients:
         await client.drop()

@@ -12,6 +12,7 @@ import trio.testing
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Closed
+from tests.inside import core_of
 from trio_mqtt.broker import turns
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
@@ -135,13 +136,13 @@ async def test_messages_of_one_topic_travel_as_one_batch(
     """What a whole read brings in a flood is not taken apart."""
     client = await join("c")
     batches: list[int] = []
-    route = broker.router.publish
+    route = core_of(broker).router.publish
 
     def publish(batch: Batch) -> Sequence[Publish]:
         batches.append(batch.count)
         return route(batch)
 
-    monkeypatch.setattr(broker.router, "publish", publish)
+    monkeypatch.setattr(core_of(broker).router, "publish", publish)
     await client.send(encode(Publish("t", b"x" * 70), V5) * 3_000)
     await client.ping()
     assert batches == [3_000]
@@ -272,7 +273,7 @@ async def test_retained_messages_are_looked_for_in_turns(join: Join, broker: Bro
     for number in range(3_000):
         await broker.publish(f"r/{number}/x/y", b"x", retain=True)
     visited = 0
-    search = broker.retained.search
+    search = core_of(broker).retained.search
 
     def counted(topic_filter: str):  # type: ignore[no-untyped-def]
         nonlocal visited
@@ -280,11 +281,11 @@ async def test_retained_messages_are_looked_for_in_turns(join: Join, broker: Bro
             visited += 1  # STEP nodes
             yield found
 
-    broker.retained.search = counted  # type: ignore[method-assign]
+    core_of(broker).retained.search = counted  # type: ignore[method-assign]
     client = await join("c")
     async with watched(lambda: visited) as passes:
         await client.subscribe(*(f"r/+/+/nothing{number}" for number in range(20)))
-        (session,) = broker.sessions.all()
+        (session,) = core_of(broker).sessions.all()
         while any(one._search for one in session.subscriptions.values()):
             await trio.lowlevel.checkpoint()
     assert sum(passes) > 20 * 6_000 / 32 - 40
@@ -322,7 +323,7 @@ async def test_a_second_subscribe_begins_the_search_anew(join: Join, broker: Bro
     found = await client.messages(1)
     assert {m.topic for m in found} == {f"r/{number}" for number in range(2_000)}
     assert len(found) < 3 * 2_000
-    assert broker.sessions.all()[0].retained_waiting == 0
+    assert core_of(broker).sessions.all()[0].retained_waiting == 0
 
 
 async def test_a_search_goes_on_with_the_next_connection(join: Join, broker: Broker) -> None:

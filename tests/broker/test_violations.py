@@ -7,6 +7,7 @@ import trio.testing
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V31, V311
+from tests.inside import core_of, links_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
@@ -319,17 +320,17 @@ async def test_a_defect_met_by_one_client_ends_only_that(
     client = await join("c", version, will=Will("gone", b"x"))
     await other.subscribe("gone")
     with monkeypatch.context() as patched:
-        patched.setattr(broker.router, "publish", lambda batch: 1 // 0)
+        patched.setattr(core_of(broker).router, "publish", lambda batch: 1 // 0)
         await client.send(Publish("t", b"x"))
         await client.expect_closed()
     assert "ZeroDivisionError" in caplog.text
     await other.ping()
-    assert list(broker._connections) == [c for c in broker._connections if c.client_id == "other"]
+    assert links_of(broker) == [c for c in links_of(broker) if c.client_id == "other"]
     with monkeypatch.context() as patched:
-        patched.setattr(broker.sessions, "release", lambda *_: 1 // 0)
+        patched.setattr(core_of(broker).sessions, "release", lambda *_: 1 // 0)
         client = await join("d", version)
         await client.drop()
     await other.ping()
     await trio.testing.wait_all_tasks_blocked()
-    assert len(broker._connections) == 1
+    assert len(links_of(broker)) == 1
     await other.send(PingReq())

@@ -7,6 +7,7 @@ import trio.testing
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311
+from tests.inside import core_of, links_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.events.kinds import (
     ClientConnected,
@@ -59,7 +60,7 @@ async def test_a_sample_has_who_comes_what_is_said_and_who_goes(
 
 async def test_a_sample_without_messages_costs_them_nothing(join: Join, broker: Broker) -> None:
     with broker.sample(*CLIENTS) as sample:
-        assert MessagePublished not in broker.event_streams.wanted
+        assert MessagePublished not in core_of(broker).event_streams.wanted
         client = await join("c")
         await client.send(Publish("t", b"x"))
         await broker.publish("t", b"y")
@@ -70,7 +71,7 @@ async def test_a_sample_without_messages_costs_them_nothing(join: Join, broker: 
         with broker.sample(MessagePublished) as other:
             await broker.publish("t", b"z")
             assert [type(event) for event in other.take()] == [MessagePublished]
-        assert broker.event_streams.wanted == {*CLIENTS}
+        assert core_of(broker).event_streams.wanted == {*CLIENTS}
         assert sample.take() == []
 
 
@@ -144,6 +145,6 @@ async def test_the_statistics_say_what_there_was_and_is(join: Join, broker: Brok
     assert (statistics.sessions, statistics.subscriptions) == (1, 2)
     await (await join("c", V5)).disconnect()
     assert (statistics.sessions, statistics.subscriptions) == (0, 0)
-    assert not broker._connections
-    assert not broker.router._root.children
+    assert not links_of(broker)
+    assert not core_of(broker).router._root.children
     assert statistics.messages_dropped == 0

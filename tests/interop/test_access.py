@@ -16,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 import trio_mqtt
+from tests.inside import core_of
 from trio_mqtt.broker.access.files.password_changes import set_password
 
 from .node import PACKAGES, node_command
@@ -43,7 +44,7 @@ class Locked:
         self._portal.call(self.broker.reload)
 
     def retained(self) -> list[str]:
-        return self._portal.call(lambda: [m.topic for m, *_ in self.broker._core.retained.all()])
+        return self._portal.call(lambda: [m.topic for m, *_ in core_of(self.broker).retained.all()])
 
     def publish(self, topic: str, payload: str) -> None:
         self._portal.call(self.broker.publish, topic, payload)

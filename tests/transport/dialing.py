@@ -17,7 +17,8 @@ import trio
 import trustme
 
 from tests.broker.raw import Raw
-from trio_mqtt.broker.face import Broker
+from tests.inside import links_of
+from trio_mqtt.broker.broker import Broker
 from trio_mqtt.transport.urls import parse_url
 
 CLOSE, PING, PONG, TEXT, BINARY, CONTINUATION = 8, 9, 10, 1, 2, 0
@@ -104,7 +105,7 @@ async def dial_tls(url: str, context: ssl.SSLContext) -> trio.abc.Stream:
 async def gone(broker: Broker) -> None:
     """Wait until the broker serves nobody."""
     with trio.fail_after(5):
-        while broker._core._connections:  # noqa: ASYNC110  # nobody tells
+        while links_of(broker):  # noqa: ASYNC110  # nobody tells
             await trio.sleep(0.001)
 
 

@@ -34,14 +34,24 @@ from trio_mqtt.storage.records import (
 )
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.broker import Broker
+    from trio_mqtt.broker.routing.retained import RetainedMessages
+    from trio_mqtt.broker.sessions.registry import Sessions
+    from trio_mqtt.broker.sessions.subscriptions import Subscriptions
 
 
 class Persistence:
     """Loads a broker's state from a storage, and keeps it there when the broker ends."""
 
-    def __init__(self, broker: Broker, storage: Storage) -> None:
-        self._broker = broker
+    def __init__(
+        self,
+        sessions: Sessions,
+        subscriptions: Subscriptions,
+        retained: RetainedMessages,
+        storage: Storage,
+    ) -> None:
+        self._sessions = sessions
+        self._subscriptions = subscriptions
+        self._retained = retained
         self._storage = storage
         # What the storage holds and may have ended meanwhile.
         self._topics: set[str] = set()
@@ -58,7 +68,7 @@ class Persistence:
             message = self._message(kept, now)
             if message is not None:
                 author = None if kept.author is None else _restored(kept.author)
-                self._broker.retained.store(message, now, author)
+                self._retained.store(message, now, author)
         for session in stored.sessions:
             self._restore(session, now)
 
@@ -67,7 +77,7 @@ class Persistence:
         now = trio.current_time()
         changes: list[Change] = []
         topics = set()
-        for message, stored_at, author, _ in self._broker.retained.all():
+        for message, stored_at, author, _ in self._retained.all():
             properties = remaining_properties(message.properties, int(now - stored_at))
             if properties is not None:
                 topics.add(message.topic)
@@ -77,7 +87,7 @@ class Persistence:
                     kept = replace(kept, author=_stored(author.client))
                 changes.append(RetainedChange(message.topic, kept))
         client_ids = set()
-        for session in self._broker.sessions.all():
+        for session in self._sessions.all():
             if session.expiry_interval:
                 client_ids.add(session.client_id)
                 changes.append(SessionChange(session.client_id, self._kept(session, now)))
@@ -158,7 +168,7 @@ class Persistence:
         expires_at = None if kept.expires_at is None else kept.expires_at - self._epoch
         if expires_at is not None and expires_at <= now:
             return
-        session = self._broker.sessions.restore(kept.client_id, expires_at, kept.owner)
+        session = self._sessions.restore(kept.client_id, expires_at, kept.owner)
         for packet_id, message in kept.in_flight:
             session.sender.restore(packet_id, message.qos, self._in_flight(message))
         for packet_id in kept.released:
@@ -168,7 +178,7 @@ class Persistence:
             options = packets.Subscription(
                 one.topic_filter, one.qos, one.no_local, one.retain_as_published
             )
-            subscription, _ = self._broker.sessions.subscribe(session, options, one.identifier)
+            subscription, _ = self._subscriptions.add(session, options, one.identifier)
             for waiting in one.waiting:
                 self._put_back(subscription, waiting, now)
 

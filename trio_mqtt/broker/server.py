@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import trio
 
 from trio_mqtt.broker.access.protocols import Authenticator
 from trio_mqtt.broker.access.security import Security, check_exposure
-from trio_mqtt.broker.broker import Broker as Core
-from trio_mqtt.broker.face import Broker
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.connections.connection import Connection
+from trio_mqtt.broker.connections.registry import Connections
+from trio_mqtt.broker.core import Core
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Persistence
@@ -22,6 +24,7 @@ from trio_mqtt.storage.records import Storage
 from trio_mqtt.transport.listeners.listen_urls import parse_listen
 from trio_mqtt.transport.listeners.listener import Listener, named_by_socket, open_listener
 from trio_mqtt.transport.listeners.options import Listen
+from trio_mqtt.transport.listeners.streams import ByteStream
 
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
 
@@ -64,24 +67,22 @@ async def open_broker(
         parse_listen(listener) if isinstance(listener, str) else named_by_socket(listener)
         for listener in listeners or (DEFAULT_URL,)
     ]
-    broker = Core(
+    core = Core(
         limits or Limits(),
         options,
         authenticators=authenticators,
         authentication_required=authentication_required,
         security=security,
     )
-    await broker.access.load()
-    asks_who = bool(broker.access.asks_who or broker.authenticators or authentication_required)
-    check_exposure(wanted, asks_who=asks_who, security=broker.access.security)
+    await core.access.load()
+    asks_who = bool(core.access.asks_who or core.authenticators or authentication_required)
+    check_exposure(wanted, asks_who=asks_who, security=core.access.security)
     opened: list[Listener] = []
     try:
         for listen in wanted:
             opened.append(await open_listener(listen))
-        broker.listeners = tuple(listener.listen for listener in opened)
-        broker.on_reload += (listener.prepare_reload for listener in opened)
-        async with running(broker, opened, storage):
-            yield Broker(broker)
+        async with running(core, opened, storage) as (broker, _):
+            yield broker
     finally:
         for listener in opened:
             listener.close()
@@ -89,21 +90,25 @@ async def open_broker(
 
 @asynccontextmanager
 async def running(
-    broker: Core, listeners: Sequence[Listener] = (), storage: Storage | None = None
-) -> AsyncIterator[trio.Nursery]:
-    """The broker's tasks, and the nursery for them: they end only after the clients were told.
+    core: Core, listeners: Sequence[Listener] = (), storage: Storage | None = None
+) -> AsyncIterator[tuple[Broker, trio.Nursery]]:
+    """A broker of these parts, and its tasks: they end only after the clients were told.
 
     Without listeners, clients come only by `Broker.handle`.
     """
-    persistence = Persistence(broker, storage or MemoryStorage())
+    connections = Connections(core)
+    broker = Broker(core, connections, listeners)
+    persistence = Persistence(
+        core.sessions, core.subscriptions, core.retained, storage or MemoryStorage()
+    )
     await persistence.load()
     raised: BaseException | None = None
     try:
         async with trio.open_nursery() as owner:
-            tasks: trio.Nursery = await owner.start(_run_tasks, broker, listeners)
+            tasks: trio.Nursery = await owner.start(_run_tasks, core, connections, listeners)
             try:
                 try:
-                    yield tasks
+                    yield broker, tasks
                 finally:
                     for listener in listeners:
                         listener.close()
@@ -123,15 +128,21 @@ async def running(
 
 
 async def _run_tasks(
-    broker: Core, listeners: Sequence[Listener], task_status: trio.TaskStatus[trio.Nursery]
+    core: Core,
+    connections: Connections,
+    listeners: Sequence[Listener],
+    task_status: trio.TaskStatus[trio.Nursery],
 ) -> None:
+    def serve_stream(stream: ByteStream) -> Awaitable[None]:
+        return Connection(core, connections, stream).run()
+
     # Whoever cancels the broker cancels its user; these serve on until the clients were told.
     with trio.CancelScope(shield=True):
         async with trio.open_nursery() as nursery:
-            broker.tasks = nursery
-            nursery.start_soon(broker.run_timers)
+            core.tasks = nursery
+            nursery.start_soon(core.run_timers)
             for listener in listeners:
-                nursery.start_soon(listener.serve, broker.serve_stream)
+                nursery.start_soon(listener.serve, serve_stream)
                 logger.info("Listening at %s", listener.url)
             task_status.started(nursery)
 
@@ -140,16 +151,27 @@ async def serve(
     *listeners: str | Listen,
     limits: Limits | None = None,
     options: BrokerOptions | None = None,
+    storage: Storage | None = None,
+    authenticators: Mapping[str, Authenticator] | None = None,
+    authentication_required: bool = False,
     security: Security | None = None,
     task_status: trio.TaskStatus[Broker] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Be a broker until the process is told to stop: by Ctrl-C, SIGTERM or cancellation.
 
-    SIGHUP makes it read its certificates, password and access files again (`Broker.reload`).
+    SIGHUP makes it read its certificates, password and access files again (`Broker.try_reload`).
 
     `trio.run(trio_mqtt.serve)` is a whole program. Arguments and errors are those of `open_broker`.
     """
-    async with open_broker(*listeners, limits=limits, options=options, security=security) as broker:
+    async with open_broker(
+        *listeners,
+        limits=limits,
+        options=options,
+        storage=storage,
+        authenticators=authenticators,
+        authentication_required=authentication_required,
+        security=security,
+    ) as broker:
         if threading.current_thread() is not threading.main_thread():
             task_status.started(broker)
             await trio.sleep_forever()  # signals reach the main thread only

@@ -19,8 +19,10 @@ from trio_mqtt.broker.routing.retained import Retained, RetainedMessages
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.broker import Broker
+    from trio_mqtt.broker.routing.router import Router
+    from trio_mqtt.broker.sessions.registry import Sessions
     from trio_mqtt.broker.statistics import Statistics
+    from trio_mqtt.broker.timers import Timers
 
 ROOT = "$SYS"
 _PREFIX = "$SYS/broker/"
@@ -62,10 +64,22 @@ class _Load:
 class SystemTopics:
     """The system topics of one broker, renewed every `interval` seconds; never, if that is 0."""
 
-    def __init__(self, broker: Broker, interval: float) -> None:
-        self._broker = broker
+    def __init__(
+        self,
+        interval: float,
+        statistics: Statistics,
+        timers: Timers,
+        router: Router,
+        retained: RetainedMessages,
+        sessions: Sessions,
+    ) -> None:
         self._interval = interval
-        self._began = self._at = trio.current_time()
+        self._statistics = statistics
+        self._timers = timers
+        self._router = router
+        self._retained = retained
+        self._sessions = sessions
+        self._began = self._at = 0.0  # on Trio's clock: when the broker did, and of the last look
         self._loads = {name: _Load() for name in _LOADS}
         self._most_clients = 0
         self._most_heap = 0
@@ -76,9 +90,10 @@ class SystemTopics:
         self._version: str | None = None
 
     def begin(self) -> None:
-        """From now on the topics are renewed."""
+        """The broker begins: from now on the topics are renewed."""
+        self._began = self._at = trio.current_time()
         if self._interval > 0:
-            self._broker.timers.after(self._interval, self._tick)
+            self._timers.after(self._interval, self._tick)
 
     def search(self, topic_filter: str) -> Iterator[Retained | None]:
         """The messages as they are now whose topics match, each with the time when it was made."""
@@ -92,19 +107,19 @@ class SystemTopics:
         now = trio.current_time()
         elapsed = now - self._at
         self._at = now
-        statistics = self._broker.statistics
+        statistics = self._statistics
         for name, total in _LOADS.items():
             self._loads[name].update(total(statistics), elapsed)
         self._most_clients = max(self._most_clients, statistics.clients_connected)
-        if self._broker.router.has_below(ROOT):
+        if self._router.has_below(ROOT):
             self._renew(now)
             told, self._told = self._told, self._messages.copy()
             changed = [one for name, one in self._told.items() if told.get(name) is not one]
             if changed:
-                self._broker.router.publish(Batch(changed, received_at=now))
+                self._router.publish(Batch(changed, received_at=now))
         else:
             self._told.clear()
-        self._broker.timers.after(self._interval, self._tick)
+        self._timers.after(self._interval, self._tick)
 
     def _renew(self, now: float) -> None:
         """Keep the values as they are now."""
@@ -117,8 +132,8 @@ class SystemTopics:
                 self._kept.store(message, now)
 
     def _current(self, now: float) -> Iterator[tuple[str, str]]:
-        broker = self._broker
-        statistics = broker.statistics
+        statistics = self._statistics
+        retained = self._retained
         connected, sessions = statistics.clients_connected, statistics.sessions
         self._most_clients = max(self._most_clients, connected)
         numbers = {
@@ -131,8 +146,8 @@ class SystemTopics:
             "clients/expired": statistics.sessions_expired,
             "subscriptions/count": statistics.subscriptions - statistics.shared_subscriptions,
             "shared_subscriptions/count": statistics.shared_subscriptions,
-            "retained messages/count": len(broker.retained),
-            "retained messages/bytes": broker.retained.bytes,
+            "retained messages/count": len(retained),
+            "retained messages/bytes": retained.bytes,
             # Messages are packets of any kind here; PUBLISH alone has names of its own.
             "messages/received": statistics.packets_received,
             "messages/sent": statistics.packets_sent,
@@ -146,13 +161,13 @@ class SystemTopics:
             "bytes/sent": statistics.bytes_sent,
             "connections/count": statistics.connections_accepted,
         }
-        queued = [(one.queued_messages, one.queued_bytes) for one in broker.sessions.all()]
+        queued = [(one.queued_messages, one.queued_bytes) for one in self._sessions.all()]
         numbers["queues/messages/count"] = sum(messages for messages, _ in queued)
         numbers["queues/messages/bytes"] = sum(size for _, size in queued)
         numbers["messages/stored"] = numbers["store/messages/count"] = (
-            len(broker.retained) + numbers["queues/messages/count"]
+            len(retained) + numbers["queues/messages/count"]
         )
-        numbers["store/messages/bytes"] = broker.retained.bytes + numbers["queues/messages/bytes"]
+        numbers["store/messages/bytes"] = retained.bytes + numbers["queues/messages/bytes"]
         heap = _heap()
         if heap is not None:
             self._most_heap = max(self._most_heap, heap)

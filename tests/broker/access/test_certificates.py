@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 from tests.broker.raw import Raw
+from tests.inside import serve_stream
 from trio_mqtt import Security
 from trio_mqtt.access import AccessHooks, Authenticated, ClientInfo
 from trio_mqtt.protocol.packets import ConnAck, Connect
@@ -66,7 +67,7 @@ async def answered(
         ours, theirs = trio.testing.memory_stream_pair()
         stream = TrioStream(theirs, "far away")
         stream.origin = Origin(listen, "far away", certificate, is_encrypted=True)
-        nursery.start_soon(memory.broker.serve_stream, stream)
+        nursery.start_soon(serve_stream, memory.broker, stream)
         client = Raw(ours)
         await client.send(connect or Connect("c", username="root"))
         answer = await client.expect(ConnAck)

@@ -17,6 +17,7 @@ import trio.testing
 
 import trio_mqtt
 from tests.broker.raw import V5, V311, Raw
+from tests.inside import core_of
 from trio_mqtt import Limits, Security
 from trio_mqtt.broker.access.files.password_changes import set_password
 from trio_mqtt.broker.access.files.passwords import PasswordFile
@@ -192,7 +193,7 @@ async def test_the_right_user_is_let_in_beside_hundreds_of_guesses() -> None:
             name = f"user{number % 30}"
             await guesser.send(Connect(f"g{number}", username=name, password=b"%d" % number))
         await trio.testing.wait_all_tasks_blocked()
-        assert len(memory.broker.access.password_checks) == 250
+        assert len(core_of(memory.broker).access.password_checks) == 250
         client = Raw(memory.connect(peer=HOME))
         await client.send(Connect("c", username="user7", password=b"right"))
         await trio.testing.wait_all_tasks_blocked()
@@ -215,7 +216,7 @@ async def test_guesses_of_sockets_that_were_closed_are_not_hashed(reset: bool) -
             for number, stream in enumerate(sockets):
                 connect = Connect(f"c{number}", username="alice", password=b"x")
                 await stream.send_all(encode(connect, V5))
-            checks = broker._core.access.password_checks
+            checks = core_of(broker).access.password_checks
             await until(lambda: len(checks) == 19)
             for stream in sockets:
                 if reset:
@@ -234,10 +235,10 @@ async def test_guesses_of_connections_that_have_gone_are_not_hashed() -> None:
         for number, client in enumerate(gone):
             await client.send(Connect(f"c{number}", username="alice", password=b"x"))
         await trio.testing.wait_all_tasks_blocked()
-        assert len(memory.broker.access.password_checks) == 29
+        assert len(core_of(memory.broker).access.password_checks) == 29
         for client in gone:
             await client.drop()
-        assert len(memory.broker.access.password_checks) == 0
+        assert len(core_of(memory.broker).access.password_checks) == 0
         passwords.go_on.set()
         client = Raw(memory.connect())
         await client.send(Connect("c", username="alice", password=b"right"))
@@ -264,8 +265,10 @@ async def test_what_is_said_while_the_password_is_checked_is_not_lost(hasty: boo
         await client.stream.aclose()
         await trio.testing.wait_all_tasks_blocked()
         passwords.go_on.set()
-        await until(lambda: len(memory.broker.retained) > 0)
-        assert [message.payload for message, *_ in memory.broker.retained.matching("t")] == [b"2"]
+        await until(lambda: len(core_of(memory.broker).retained) > 0)
+        assert [
+            message.payload for message, *_ in core_of(memory.broker).retained.matching("t")
+        ] == [b"2"]
 
 
 @pytest.mark.parametrize("version", [V5, V311], ids=["5", "3.1.1"])

@@ -9,6 +9,7 @@ import pytest
 from tests.broker.access.test_permissions import Rules
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
+from tests.inside import core_of
 from trio_mqtt import Security
 from trio_mqtt.access import AccessHooks, ClientInfo
 from trio_mqtt.broker.access.authorship import Authorship
@@ -133,7 +134,7 @@ async def test_authors_are_known_to_the_next_broker() -> None:
     security = Security(access=rules)
     for _ in range(2):  # and to the one after that
         async with open_memory_broker(storage=storage, security=security) as memory:
-            if not len(memory.broker.retained):
+            if not len(core_of(memory.broker).retained):
                 for name in ("author", "other"):
                     client = Raw(memory.connect(), V5)
                     await client.connect(name, username=name)
@@ -154,7 +155,7 @@ async def test_without_rules_nobody_is_remembered_as_an_author() -> None:
         assert await client.publish("t", b"x", 1, retain=True) == (
             ReasonCode.NO_MATCHING_SUBSCRIBERS
         )
-        (kept,) = memory.broker.retained.all()
+        (kept,) = core_of(memory.broker).retained.all()
         assert kept.author is None
 
 

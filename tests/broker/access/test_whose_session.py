@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.broker.raw import V5, Raw
+from tests.inside import core_of
 from trio_mqtt import Security
 from trio_mqtt.access import AccessHooks, Authenticated, AuthenticationRefused, ClientInfo
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -128,4 +129,4 @@ async def test_a_password_that_is_changed_while_it_is_checked_lets_nobody_in() -
         client, answer = await connect(memory, "alice")
         assert answer.reason_code == ReasonCode.NOT_AUTHORIZED
         await client.expect_closed()
-        assert len(memory.broker.sessions) == 0
+        assert len(core_of(memory.broker).sessions) == 0

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 import trio_mqtt
+from tests.inside import links_of
 from tests.transport.dialing import (
     Certificates,
     dial,
@@ -35,7 +36,7 @@ async def test_all_are_served_on_one_port(
             stream = await dial_websocket(stream)
         client = await greet(stream)
         await exchange(client, "t")
-        (connection,) = broker._core._connections
+        (connection,) = links_of(broker)
         assert connection.stream.origin.is_encrypted == within_tls
         await client.stream.aclose()
 

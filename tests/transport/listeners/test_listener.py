@@ -15,7 +15,8 @@ import trio.testing
 
 import trio_mqtt
 from tests.broker.raw import V5, V311, Raw
-from trio_mqtt.broker.face import Broker
+from tests.inside import links_of
+from trio_mqtt.broker.broker import Broker
 from trio_mqtt.errors import ListenError
 from trio_mqtt.protocol.packets import Connect, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -39,7 +40,7 @@ def _descriptors() -> int:
 async def _gone(broker: Broker) -> None:
     """Wait until the broker has seen that all have gone."""
     with trio.fail_after(5):
-        while broker._core._connections:  # noqa: ASYNC110  # nobody tells
+        while links_of(broker):  # noqa: ASYNC110  # nobody tells
             await trio.sleep(0.001)
 
 
@@ -88,7 +89,7 @@ async def test_a_reset_in_the_middle_of_writing_ends_only_that_client() -> None:
         await client.stream.aclose()
         await other.ping()
         with trio.fail_after(5):
-            while len(broker._core._connections) > 1:  # noqa: ASYNC110  # nobody tells
+            while len(links_of(broker)) > 1:  # noqa: ASYNC110  # nobody tells
                 await trio.sleep(0.001)
         await other.stream.aclose()
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trio_mqtt
+from tests.inside import links_of
 from tests.transport.dialing import Certificates, dial, dial_tls, greet, until_end
 from trio_mqtt import ConfigurationError, Limits, Listen, ServerTls
 from trio_mqtt.protocol.encoding import encode
@@ -126,7 +127,7 @@ async def test_the_broker_knows_clients_by_what_a_trusted_proxy_says(
         for byte in header:
             await stream.send_all(bytes([byte]))
         client = await greet(stream)
-        (connection,) = broker._core._connections
+        (connection,) = links_of(broker)
         found = connection.stream.origin.peer
         assert found.startswith("127.0.0.1:") if peer is None else found == peer
         await client.stream.aclose()
@@ -160,7 +161,7 @@ async def test_the_word_of_others_does_not_count() -> None:
         assert await until_end(liar) == b""
         await liar.aclose()
         client = await greet(await dial(broker.url))
-        (connection,) = broker._core._connections
+        (connection,) = links_of(broker)
         assert connection.stream.peer.startswith("127.0.0.1:")
         await client.stream.aclose()
 
@@ -175,7 +176,7 @@ async def test_a_proxy_may_stand_before_tls(certificates: Certificates) -> None:
         stream = await dial_tls(broker.url, certificates.trusting())
         await stream.transport_stream.send_all(GOOD[0][0])  # type: ignore[attr-defined]
         client = await greet(stream)
-        (connection,) = broker._core._connections
+        (connection,) = links_of(broker)
         assert connection.stream.peer == "1.2.3.4:1000"
         assert connection.stream.origin.is_encrypted
         await client.stream.aclose()

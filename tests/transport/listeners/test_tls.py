@@ -16,6 +16,7 @@ import trio
 
 import trio_mqtt
 from tests.broker.raw import Raw
+from tests.inside import links_of
 from tests.transport.dialing import (
     Certificates,
     dial,
@@ -27,7 +28,7 @@ from tests.transport.dialing import (
     until_end,
 )
 from trio_mqtt import ConfigurationError, Limits, Listen, Origin, ServerTls
-from trio_mqtt.broker.face import Broker
+from trio_mqtt.broker.broker import Broker
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Connect, Publish
@@ -46,7 +47,7 @@ async def broker_with(
 
 async def origin_of(broker: Broker, client: Raw) -> Origin:
     await client.ping()
-    (connection,) = broker._core._connections
+    (connection,) = links_of(broker)
     return connection.stream.origin
 
 

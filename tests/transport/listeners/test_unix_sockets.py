@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import trio_mqtt
+from tests.inside import links_of
 from tests.transport.dialing import dial, exchange, greet
 from trio_mqtt import Listen, ListenError
 
@@ -30,7 +31,7 @@ async def test_messages_go_through_and_the_file_goes_with_the_broker(tmp_path: P
     async with trio_mqtt.open_broker(f"unix://{tmp_path}/a%20b.sock") as broker:
         client = await greet(await dial(broker.url))
         await exchange(client, "t")
-        (connection,) = broker._core._connections
+        (connection,) = links_of(broker)
         assert f"process {os.getpid()} of user {os.getuid()}" in connection.stream.peer
         await client.stream.aclose()
         assert stat.S_IMODE(facts(path).st_mode) == 0o660
@@ -96,6 +97,6 @@ async def test_a_proxy_may_come_through_a_socket(tmp_path: Path) -> None:
         stream = await dial(broker.url)
         await stream.send_all(b"PROXY TCP4 1.2.3.4 5.6.7.8 1000 1883\r\n")
         client = await greet(stream)
-        (connection,) = broker._core._connections
+        (connection,) = links_of(broker)
         assert connection.stream.peer == "1.2.3.4:1000"
         await client.stream.aclose()

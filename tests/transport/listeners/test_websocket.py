@@ -10,6 +10,7 @@ import trio
 
 import trio_mqtt
 from tests.broker.raw import Raw
+from tests.inside import links_of
 from tests.transport.dialing import (
     BINARY,
     CLOSE,
@@ -53,7 +54,7 @@ async def test_messages_go_both_ways_within_tls(certificates: Certificates) -> N
         stream = await dial_tls(broker.url, certificates.trusting())
         client = await greet(await dial_websocket(stream))
         await exchange(client, "t")
-        (connection,) = broker._core._connections
+        (connection,) = links_of(broker)
         assert connection.stream.origin.is_encrypted
         await client.stream.aclose()
         await gone(broker)
@@ -208,7 +209,7 @@ async def test_a_client_that_pings_and_does_not_read_is_not_answered_without_end
     async with trio_mqtt.open_broker(LOCAL) as broker:
         websocket = await dial_websocket(await dial(broker.url))
         await greet(websocket)
-        (connection,) = broker._core._connections
+        (connection,) = links_of(broker)
         with trio.move_on_after(0.5):
             for _ in range(200):
                 await websocket.stream.send_all(frame(b"x" * 125, PING) * 500)
@@ -356,7 +357,7 @@ async def test_the_word_of_trusted_proxies_counts(
     async with trio_mqtt.open_broker(Listen(LOCAL, trusted_proxies=proxies)) as broker:
         opening = request(X_Forwarded_For=header)
         client = await greet(await dial_websocket(await dial(broker.url), opening))
-        (connection,) = broker._core._connections
+        (connection,) = links_of(broker)
         found = connection.stream.origin.peer
         assert connection.stream.peer == found
         assert found.startswith("127.0.0.1:") if peer is None else found == peer

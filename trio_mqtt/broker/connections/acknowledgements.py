@@ -9,7 +9,7 @@ from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import PubAck, Publish, PubRec
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.connections.connection import Connection
+    from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -20,10 +20,10 @@ Answer = tuple["ReasonCode", str]
 class Acknowledgements:
     """What is to be acknowledged when the packets of one read are done."""
 
-    __slots__ = ("_connection", "waiting")
+    __slots__ = ("_link", "waiting")
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, link: Link) -> None:
+        self._link = link
         # The four bytes of each, as a number.
         self.waiting: list[int] = []
 
@@ -35,14 +35,14 @@ class Acknowledgements:
         acks = self.waiting
         if not acks:
             return
-        connection = self._connection
-        protocol = connection.protocol
-        connection.broker.statistics.other_packets_sent += len(acks)
+        link = self._link
+        protocol = link.protocol
+        link.core.statistics.other_packets_sent += len(acks)
         if codes is None and len(acks) == 1:
             ack = acks.pop()
             if ack < 0x5000_0000:
                 protocol.acknowledged()
-            connection.outlet.write(ack.to_bytes(4, "big"))
+            link.outlet.write(ack.to_bytes(4, "big"))
             return
         done = 0  # what is acknowledged by PUBACK no longer counts; QoS 2 counts to PUBCOMP
         for ack in acks:
@@ -63,15 +63,15 @@ class Acknowledgements:
                 done += 1
         protocol.acknowledged(done)
         acks.clear()
-        connection.outlet.write(data)
+        link.outlet.write(data)
 
     def _with_code(self, ack: int, code: ReasonCode, reason: str) -> bytes:
         """PUBACK or PUBREC with a reason code."""
-        connection = self._connection
-        if reason and connection.problem_information:
+        link = self._link
+        if reason and link.problem_information:
             kind = PubAck if ack < 0x5000_0000 else PubRec
             try:
-                return connection.explained(kind(ack & 0xFFFF, code), reason)
+                return link.explained(kind(ack & 0xFFFF, code), reason)
             except LocalProtocolError:
                 return b""  # it accepts not even five bytes
         return struct.pack(">IB", ack + 0x1_0000, code)
@@ -83,6 +83,6 @@ class Acknowledgements:
         elif packet.qos == 2:
             self.waiting.append(0x5002_0000 | packet.packet_id)
             if not session.receiver.on_publish(packet.packet_id):
-                self._connection.protocol.acknowledged()
+                self._link.protocol.acknowledged()
                 return False
         return True

@@ -15,7 +15,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.protocols import Authenticator
-    from trio_mqtt.broker.connections.connection import Connection
+    from trio_mqtt.broker.connections.link import Link
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -24,12 +24,12 @@ class _Exchange:
     """An exchange on a connection. The two take turns, so that one answer at most waits."""
 
     def __init__(self, owner: Authentication, data: bytes, *, again: bool) -> None:
-        connection = owner.connection
+        link = owner.link
         self.method = owner.method
         self.data = data
-        self.peer = connection.stream.peer
-        self.client_id = connection.client_id or ""
-        self.username = connection.username
+        self.peer = link.stream.peer
+        self.client_id = link.client_id or ""
+        self.username = link.username
         self.again = again
         self._owner = owner
         self._steps = 0
@@ -39,11 +39,11 @@ class _Exchange:
     async def challenge(self, data: bytes = b"") -> bytes:
         if self._answered is not None or self._owner.exchange is not self:
             raise RuntimeError("A challenge is sent after the answer to the one before.")
-        connection = self._owner.connection
+        link = self._owner.link
         self._steps += 1
         self._answered = trio.Event()
-        if self._steps > connection.broker.limits.maximum_authentication_steps:
-            connection.end(ReasonCode.NOT_AUTHORIZED, "authentication takes too many steps")
+        if self._steps > link.core.limits.maximum_authentication_steps:
+            link.end(ReasonCode.NOT_AUTHORIZED, "authentication takes too many steps")
         else:
             self._owner.say(ReasonCode.CONTINUE_AUTHENTICATION, data)
         await self._answered.wait()  # ending the connection cancels it
@@ -62,8 +62,8 @@ class Authentication:
     The authenticator runs in a task of its own, so that the client is heard meanwhile.
     """
 
-    def __init__(self, connection: Connection, method: str, authenticator: Authenticator) -> None:
-        self.connection = connection
+    def __init__(self, link: Link, method: str, authenticator: Authenticator) -> None:
+        self.link = link
         self.method = method
         self.exchange: _Exchange | None = None
         self._authenticator = authenticator
@@ -72,9 +72,9 @@ class Authentication:
         self, connect: Connect
     ) -> Authenticated | AuthenticationRefused | None:
         """Authenticate a client that sent CONNECT. None: the connection has ended meanwhile."""
-        connection = self.connection
-        protocol = connection.protocol
-        limits = connection.broker.limits
+        link = self.link
+        protocol = link.protocol
+        limits = link.core.limits
         # Whoever is not known yet gets a small buffer.
         protocol.accept_packets_of(limits.maximum_connect_size)
         data = connect.properties.get("authentication_data", b"")
@@ -91,17 +91,17 @@ class Authentication:
                 await self._hear()
                 nursery.cancel_scope.cancel()
         if protocol.violation is not None:
-            connection.end(protocol.violation.reason_code, str(protocol.violation))
-        if connection.outlet.ended:
+            link.end(protocol.violation.reason_code, str(protocol.violation))
+        if link.outlet.ended:
             return None
         protocol.accept_packets_of(limits.maximum_packet_size)
         return outcome
 
     async def _hear(self) -> None:
         """Receive what the client says before CONNACK: answers and, at any time, goodbye."""
-        connection = self.connection
-        stream = connection.stream
-        protocol = connection.protocol
+        link = self.link
+        stream = link.stream
+        protocol = link.protocol
         while protocol.violation is None:
             data: bytes | None = b""
             pending = protocol.pending  # of what came with CONNECT
@@ -114,13 +114,13 @@ class Authentication:
             if data is None:
                 continue
             if not data and not pending:
-                connection.lost("the connection was lost before it was accepted")
+                link.lost("the connection was lost before it was accepted")
                 return
-            connection.broker.statistics.bytes_received += len(data)
+            link.core.statistics.bytes_received += len(data)
             for packet in protocol.receive(data):
-                connection.broker.statistics.packets_received += 1
+                link.core.statistics.packets_received += 1
                 if not isinstance(packet, Auth):  # DISCONNECT: the protocol lets nothing else pass
-                    connection.lost("it disconnected")
+                    link.lost("it disconnected")
                     return
                 self._on_answer(packet)
 
@@ -137,26 +137,26 @@ class Authentication:
 
     async def _again(self, data: bytes) -> None:
         """Authenticate a client that is connected, while messages go on."""
-        connection = self.connection
-        timeout = connection.broker.limits.connect_timeout
+        link = self.link
+        timeout = link.core.limits.connect_timeout
         outcome: Authenticated | AuthenticationRefused = AuthenticationRefused(
             reason=f"it did not authenticate in {timeout:g} s"
         )
         with trio.move_on_after(timeout):
             outcome = await self._ask(data, again=True)
-        if connection.outlet.ended:
+        if link.outlet.ended:
             return
         if isinstance(outcome, Authenticated) and outcome.username not in (
             None,
-            connection.username,
+            link.username,
         ):
             # What was granted to one user stays that user's.
             outcome = AuthenticationRefused(reason="it authenticated again as another user")
         if isinstance(outcome, AuthenticationRefused):
-            connection.refused_again(outcome.reason)
+            link.no_longer_allowed(outcome.reason)
             return
         self.say(ReasonCode.SUCCESS, outcome.data)
-        logger.info("%r (%s) authenticated again", connection.client_id, connection.stream.peer)
+        logger.info("%r (%s) authenticated again", link.client_id, link.stream.peer)
 
     async def _ask(self, data: bytes, *, again: bool) -> Authenticated | AuthenticationRefused:
         self.exchange = _Exchange(self, data, again=again)
@@ -164,7 +164,7 @@ class Authentication:
             return await self._authenticator.authenticate(self.exchange)
         except Exception:
             logger.exception(
-                "The authenticator of %r failed for %s", self.method, self.connection.stream.peer
+                "The authenticator of %r failed for %s", self.method, self.link.stream.peer
             )
             return AuthenticationRefused(ReasonCode.UNSPECIFIED_ERROR)
         finally:
@@ -179,13 +179,13 @@ class Authentication:
 
     def say(self, code: ReasonCode, data: bytes) -> None:
         """Send AUTH; without the client's doing nothing is in its way but its packet size."""
-        connection = self.connection
-        if connection.outlet.ended:
+        link = self.link
+        if link.outlet.ended:
             return
         try:
-            packet = connection.protocol.send(Auth(code, self.properties(data)))
+            packet = link.protocol.send(Auth(code, self.properties(data)))
         except LocalProtocolError as error:
-            connection.end(ReasonCode.PACKET_TOO_LARGE, str(error))
+            link.end(ReasonCode.PACKET_TOO_LARGE, str(error))
             return
-        connection.broker.statistics.other_packets_sent += 1
-        connection.outlet.write(packet)
+        link.core.statistics.other_packets_sent += 1
+        link.outlet.write(packet)

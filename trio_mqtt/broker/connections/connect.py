@@ -1,14 +1,16 @@
-"""The answer to CONNECT: who the client is, and what CONNACK says (MQTT 5.0 §3.1.4, §3.2)."""
+"""The way from a stream to a session: CONNECT, who the client is, and CONNACK (MQTT 5.0 §3.1.4)."""
 
 from __future__ import annotations
 
 import re
-from functools import partial
+import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
 from trio_mqtt.broker.access.credentials import Credentials
+from trio_mqtt.broker.access.identity import Identity, seconds_left
 from trio_mqtt.broker.access.protocols import (
     AccessRefused,
     Authenticated,
@@ -16,16 +18,29 @@ from trio_mqtt.broker.access.protocols import (
     ClientInfo,
 )
 from trio_mqtt.broker.connections.auth_exchange import Authentication
-from trio_mqtt.broker.connections.hook_gate import Gate
-from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
+from trio_mqtt.broker.connections.connack import (
+    allowed,
+    expiry_interval,
+    refusal,
+    refusal_of,
+    tell_limits,
+    within_limit,
+)
+from trio_mqtt.broker.connections.hook_questions import HookQuestions
+from trio_mqtt.broker.events.kinds import ClientConnected
+from trio_mqtt.broker.sessions.aliases import TopicAliases
+from trio_mqtt.broker.sessions.registry import Claim
+from trio_mqtt.errors import RemoteProtocolError, UnsupportedVersionError
 from trio_mqtt.protocol.encoding import encode
-from trio_mqtt.protocol.packet_types import PacketType
+from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Packet, Will
-from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
+from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access.identity import Identity
-    from trio_mqtt.broker.connections.connection import Connection
+    from trio_mqtt.broker.connections.link import Link
+    from trio_mqtt.broker.sessions.session import Session
 
 NO_WILL = "the client may not publish its will"
 TOO_MANY_CONNECTIONS = "its address has as many connections as one may have"
@@ -36,216 +51,293 @@ _BRIDGE_STATE = re.compile(r"\$SYS/broker/connection/.+/state")
 _ELSEWHERE = (ReasonCode.USE_ANOTHER_SERVER, ReasonCode.SERVER_MOVED)
 
 
-async def receive_first(connection: Connection) -> list[Packet]:
+async def receive_first(link: Link) -> list[Packet]:
     """What comes with CONNECT, and CONNECT first; nothing if it does not come."""
     while True:
-        await connection.stream.readable()
-        data = connection.stream.receive_nowait()
+        await link.stream.readable()
+        data = link.stream.receive_nowait()
         if data is None:
             continue
         if not data:
-            connection.lost("it closed the connection before CONNECT")
+            link.lost("it closed the connection before CONNECT")
             return []
-        connection.broker.statistics.bytes_received += len(data)
-        packets = connection.protocol.receive(data)
-        if not connection.count_unfinished():
+        link.core.statistics.bytes_received += len(data)
+        packets = link.protocol.receive(data)
+        if not link.count_unfinished():
             return []
         if packets:
             return packets
-        if connection.protocol.violation is not None:
-            _refuse_violation(connection, connection.protocol.violation)
+        if link.protocol.violation is not None:
+            _refuse_violation(link, link.protocol.violation)
             return []
 
 
-def _refuse_violation(connection: Connection, error: RemoteProtocolError) -> None:
+def _refuse_violation(link: Link, error: RemoteProtocolError) -> None:
     """A first packet that is no right CONNECT: closed without a word, unless those are known."""
     if isinstance(error, UnsupportedVersionError):
         # Without words: what it said about them, and about its limits, is not understood.
         answer = encode(ConnAck(reason_code=error.reason_code), error.answer_version)
     else:
         code = allowed(error.reason_code, PacketType.CONNACK)
-        answer = connection.protocol.refusal(code, str(error))
+        answer = link.protocol.refusal(code, str(error))
     if answer:
-        connection.broker.statistics.other_packets_sent += 1
-        connection.outlet.write(answer)
-    connection.lost(str(error))
+        link.core.statistics.other_packets_sent += 1
+        link.outlet.write(answer)
+    link.lost(str(error))
 
 
-async def authenticate(connection: Connection, connect: Connect) -> ConnAck | None:
-    """Find out who the client is, and give it its session; the answer to its CONNECT.
+class Handshake:
+    """CONNECT of one client: who it is, what session it gets, and the answer."""
 
-    None if the connection has ended meanwhile.
-    """
-    if connection.is_one_too_many:
-        return _refused(connection, connect, ReasonCode.QUOTA_EXCEEDED, TOO_MANY_CONNECTIONS)
-    method = connect.properties.get("authentication_method")
-    if method is None:
-        if connection.broker.authentication_required:
-            return _refused(
-                connection,
-                connect,
-                ReasonCode.NOT_AUTHORIZED,
-                "this broker asks for an authentication method",
-            )
-        return await _admit(connection, connect, None)
-    authenticator = connection.broker.authenticators.get(method)
-    if authenticator is None:
-        return _refused(
-            connection,
-            connect,
-            ReasonCode.BAD_AUTHENTICATION_METHOD,
-            "this broker does not offer that authentication method",
-        )
-    connection.authentication = Authentication(connection, method, authenticator)
-    outcome = await connection.authentication.before_connack(connect)
-    if outcome is None:
-        return None
-    if not isinstance(outcome, Authenticated):
-        return _refused(connection, connect, outcome.reason_code, outcome.reason)
-    if outcome.username is not None:
-        connection.username = outcome.username
-    answer = await _admit(connection, connect, outcome)
-    if not answer.reason_code.is_failure:
-        answer.properties = {
-            **answer.properties, **connection.authentication.properties(outcome.data)
-        }  # fmt: skip
-    return answer
+    def __init__(self, link: Link, connect: Connect, *, answer_by: float, said_more: bool) -> None:
+        """`answer_by` is the time on Trio's clock until which the client waits for CONNACK.
 
+        `said_more` tells that more packets have come with CONNECT.
+        """
+        self._link = link
+        self._connect = connect
+        self._answer_by = answer_by
+        self._said_more = said_more
+        # What the client has said meanwhile, in bytes that are not decoded yet.
+        self.early = b""
+        # Who asks the client, if CONNECT named a method.
+        self.authentication: Authentication | None = None
+        # A program's hooks, if they are asked about what this client does.
+        self.hooks: HookQuestions | None = None
 
-async def _admit(
-    connection: Connection, connect: Connect, outcome: Authenticated | None
-) -> ConnAck:
-    """Check what the client shows, and its will; then give it its session."""
-    broker = connection.broker
-    credentials = Credentials(
-        connect,
-        username=connection.username,
-        origin=connection.stream.origin,
-        address=connection.stream.peer,
-        access=broker.access,
-        limits=broker.limits,
-        answer_by=connection.connect_by,
-        meanwhile=None if connection.said_more else partial(_end_if_it_leaves, connection),
-    )
-    identity = await credentials.check(outcome)
-    if isinstance(identity, AuthenticationRefused):
-        return _refused(connection, connect, identity.reason_code, identity.reason)
-    if connect.will is not None:
-        refused = await _check_will(connection, connect, connect.will, identity)
-        if refused is not None:
-            return refused
-    if not broker.access.still_knows(identity):
-        # The files were read again meanwhile. From here on that ends the connection.
-        reason = "its password is no longer valid"
-        return _refused(connection, connect, ReasonCode.NOT_AUTHORIZED, reason)
-    connection.username = identity.client.username
-    connection.identity = identity
-    answer = await broker.sessions.accept(connection, connect)
-    if answer.reason_code.is_failure and answer.reason_code not in _ELSEWHERE:
-        reason = answer.properties.get("reason_string", answer.reason_code.sentence)
-        broker.access.refusals.record(identity.client, "connect", rule=reason)
-    return answer
-
-
-async def _end_if_it_leaves(connection: Connection) -> None:
-    """Hear a client that waits for CONNACK: once it has gone, nothing is done for it any more.
-
-    One that has gone on speaking may have said all that it wanted when it closes its side.
-    """
-    stream = connection.stream
-    while True:
+    async def accept(self) -> Session | None:
+        """Answer CONNECT. The client's session, if it was accepted."""
+        link, connect = self._link, self._connect
+        core, outlet = link.core, link.outlet
+        link.client_id = connect.client_id or None
+        core.statistics.packets_received += 1
+        outlet.is_v5 = connect.protocol_version == ProtocolVersion.V5
+        if outlet.is_v5 and link.protocol.peer_maximum_packet_size < MAX_PACKET_SIZE:
+            outlet.maximum_packet_size = link.protocol.peer_maximum_packet_size
+        link.problem_information = connect.properties.get("request_problem_information", 1) == 1
+        link.username = connect.username
+        answer = await self._authenticated()
+        if answer is None:
+            return None
+        reason = answer.properties.get("reason_string", "")
+        if reason and not link.problem_information:
+            answer.properties = answer.properties.copy()
+            del answer.properties["reason_string"]
+        session = link.session
         try:
-            await stream.readable()
-            data = stream.receive_nowait()
-        except trio.BrokenResourceError:
-            data = b""
-        if data:
-            connection.broker.statistics.bytes_received += len(data)
-            connection.early = data
-            return
-        if data is not None:
-            connection.lost("it closed the connection before it was accepted")
-            return
-
-
-async def _check_will(
-    connection: Connection, connect: Connect, will: Will, identity: Identity
-) -> ConnAck | None:
-    """The refusal of a will that the client may not publish; a hook may change it instead."""
-    access = connection.broker.access
-    if access.hooks is not None and access.asks_publish:
-        decided = await Gate(connection, access.hooks, identity.client).publish(will)
-        if isinstance(decided, AccessRefused):
-            reason = decided.reason or NO_WILL
-            rule = f"the program's hook: {reason}"
-            access.refusals.record(identity.client, "will", will.topic, rule=rule)
-            return _refusal(decided.reason_code, reason)
-        if decided is not None:
-            connect.will = will = Will(
-                decided.topic,
-                decided.payload,
-                decided.qos,
-                decided.retain,
-                decided.properties,
+            data = within_limit(answer, link.encoded)
+        except RemoteProtocolError:
+            if session is not None:
+                session.will = None  # it was never accepted
+            raise
+        core.statistics.other_packets_sent += 1
+        if session is None:
+            outlet.write(data)
+            link.lost(reason or answer.reason_code.sentence)
+            return None
+        link.is_accepted = True
+        maximum = min(
+            link.protocol.peer_topic_alias_maximum if outlet.is_v5 else 0,
+            core.limits.client_topic_alias_maximum,
+        )
+        if maximum:
+            outlet.aliases = TopicAliases(maximum)
+        core.statistics.clients_accepted += 1
+        core.statistics.clients_connected += 1
+        if ClientConnected in core.event_streams.wanted:
+            core.event_streams.tell(
+                ClientConnected(
+                    session.client_id,
+                    link.stream.peer,
+                    connect.protocol_version.text,
+                    link.username,
+                    answer.session_present,
+                )
             )
-    permissions = access.permissions(identity.client, identity.rules)
-    if permissions is not None and not permissions.may_publish(will.topic):
-        permissions.tell_refused("will", will.topic)
-        return _refusal(ReasonCode.NOT_AUTHORIZED, NO_WILL)
-    reserved = connection.broker.reserved_because(will.topic)
-    if reserved:
-        access.refusals.record(identity.client, "will", will.topic, rule=reserved)
-        if not _BRIDGE_STATE.fullmatch(will.topic):
-            return _refusal(ReasonCode.TOPIC_NAME_INVALID, f"{NO_WILL}: {reserved}")
-    return None
+        outlet.write(data)
+        link.expect_packets(answer.properties.get("server_keep_alive", connect.keep_alive))
+        return session
 
+    async def _authenticated(self) -> ConnAck | None:
+        """Find out who the client is, and give it its session; the answer to its CONNECT.
 
-def within_limit(connection: Connection, answer: ConnAck) -> bytes:
-    """The bytes of CONNACK, without what it can do without where the client takes so little."""
-    try:
-        return connection.encoded(answer)
-    except LocalProtocolError:
-        # Too large for this client: without what is only for people (§3.2.2.3.9).
-        answer.properties = answer.properties.copy()
-        answer.properties.pop("reason_string", None)
-    try:
-        return connection.encoded(answer)
-    except LocalProtocolError:
-        # And without what it can do without.
-        answer.properties.pop("response_information", None)
-        answer.properties.pop("server_reference", None)
-    try:
-        return connection.encoded(answer)
-    except LocalProtocolError as error:
-        raise RemoteProtocolError(
-            "it accepts only packets that are too small for CONNACK",
-            ReasonCode.PACKET_TOO_LARGE,
-        ) from error
+        None if the connection has ended meanwhile.
+        """
+        link, connect = self._link, self._connect
+        if link.is_one_too_many:
+            return self._refused(ReasonCode.QUOTA_EXCEEDED, TOO_MANY_CONNECTIONS)
+        method = connect.properties.get("authentication_method")
+        if method is None:
+            if link.core.authentication_required:
+                return self._refused(
+                    ReasonCode.NOT_AUTHORIZED, "this broker asks for an authentication method"
+                )
+            return await self._admitted(None)
+        authenticator = link.core.authenticators.get(method)
+        if authenticator is None:
+            return self._refused(
+                ReasonCode.BAD_AUTHENTICATION_METHOD,
+                "this broker does not offer that authentication method",
+            )
+        self.authentication = Authentication(link, method, authenticator)
+        outcome = await self.authentication.before_connack(connect)
+        if outcome is None:
+            return None
+        if not isinstance(outcome, Authenticated):
+            return self._refused(outcome.reason_code, outcome.reason)
+        if outcome.username is not None:
+            link.username = outcome.username
+        answer = await self._admitted(outcome)
+        if not answer.reason_code.is_failure:
+            answer.properties = {
+                **answer.properties, **self.authentication.properties(outcome.data)
+            }  # fmt: skip
+        return answer
 
+    async def _admitted(self, outcome: Authenticated | None) -> ConnAck:
+        """Check what the client shows, and its will; then give it its session."""
+        link, connect = self._link, self._connect
+        core = link.core
+        credentials = Credentials(
+            connect,
+            username=link.username,
+            origin=link.stream.origin,
+            address=link.stream.peer,
+            access=core.access,
+            limits=core.limits,
+            answer_by=self._answer_by,
+            meanwhile=None if self._said_more else self._end_if_it_leaves,
+        )
+        identity = await credentials.check(outcome)
+        if isinstance(identity, AuthenticationRefused):
+            return self._refused(identity.reason_code, identity.reason)
+        if connect.will is not None:
+            refused = await self._check_will(connect.will, identity)
+            if refused is not None:
+                return refused
+        if not core.access.still_knows(identity):
+            # The files were read again meanwhile. From here on that ends the connection.
+            return self._refused(ReasonCode.NOT_AUTHORIZED, "its password is no longer valid")
+        link.username = identity.client.username
+        link.identity = identity
+        answer = refusal_of(connect, core.limits, core.options)
+        if answer is None:
+            answer = await self._begin_session(identity)
+        if answer.reason_code.is_failure and answer.reason_code not in _ELSEWHERE:
+            reason = answer.properties.get("reason_string", answer.reason_code.sentence)
+            core.access.refusals.record(identity.client, "connect", rule=reason)
+        return answer
 
-def _refused(connection: Connection, connect: Connect, code: ReasonCode, reason: str) -> ConnAck:
-    """The answer to a client that is not let in, which the log has too."""
-    client = ClientInfo(
-        client_id=connect.client_id,
-        username=connection.username,
-        address=connection.stream.peer,
-        protocol_version=connect.protocol_version.text,
-    )
-    connection.broker.access.refusals.record(client, "connect", rule=reason or code.sentence)
-    return _refusal(code, reason)
+    async def _end_if_it_leaves(self) -> None:
+        """Hear a client that waits for CONNACK: once it has gone, nothing is done for it any more.
 
+        One that has gone on speaking may have said all that it wanted when it closes its side.
+        """
+        link = self._link
+        stream = link.stream
+        while True:
+            try:
+                await stream.readable()
+                data = stream.receive_nowait()
+            except trio.BrokenResourceError:
+                data = b""
+            if data:
+                link.core.statistics.bytes_received += len(data)
+                self.early = data
+                return
+            if data is not None:
+                link.lost("it closed the connection before it was accepted")
+                return
 
-def _refusal(code: ReasonCode, reason: str) -> ConnAck:
-    answer = ConnAck(reason_code=allowed(code, PacketType.CONNACK))
-    if reason:
-        answer.properties = {"reason_string": reason}
-    return answer
+    async def _check_will(self, will: Will, identity: Identity) -> ConnAck | None:
+        """The refusal of a will that the client may not publish; a hook may change it instead."""
+        core = self._link.core
+        access = core.access
+        if access.hooks is not None and access.asks_publish:
+            questions = HookQuestions(access.hooks, identity.client, core.limits, access.refusals)
+            decided = await questions.publish(will)
+            if isinstance(decided, AccessRefused):
+                reason = decided.reason or NO_WILL
+                rule = f"the program's hook: {reason}"
+                access.refusals.record(identity.client, "will", will.topic, rule=rule)
+                return refusal(decided.reason_code, reason)
+            if decided is not None:
+                self._connect.will = will = Will(
+                    decided.topic,
+                    decided.payload,
+                    decided.qos,
+                    decided.retain,
+                    decided.properties,
+                )
+        permissions = access.permissions(identity.client, identity.rules)
+        if permissions is not None and not permissions.may_publish(will.topic):
+            permissions.tell_refused("will", will.topic)
+            return refusal(ReasonCode.NOT_AUTHORIZED, NO_WILL)
+        reserved = core.reserved_because(will.topic)
+        if reserved:
+            access.refusals.record(identity.client, "will", will.topic, rule=reserved)
+            if not _BRIDGE_STATE.fullmatch(will.topic):
+                return refusal(ReasonCode.TOPIC_NAME_INVALID, f"{NO_WILL}: {reserved}")
+        return None
 
+    async def _begin_session(self, identity: Identity) -> ConnAck:
+        """Give the connection its session, once another that has it has let go of it."""
+        link, connect = self._link, self._connect
+        core = link.core
+        properties: Properties = {}
+        client_id = connect.client_id
+        if not client_id:
+            client_id = f"auto-{uuid.uuid4().hex}"
+            properties["assigned_client_identifier"] = client_id
+        claim = core.sessions.claim(
+            client_id,
+            user=identity.proved_username,
+            address=link.stream.peer,
+            clean_start=connect.clean_start,
+        )
+        if not isinstance(claim, Claim):
+            code, problem = claim
+            return ConnAck(reason_code=code, properties={"reason_string": problem})
+        session = claim.session
+        link.client_id = client_id
+        link.session = session
+        await session.attach(link.outlet)
+        self._grant(session, identity)
+        session.begin(
+            connect.will,
+            expiry_interval(connect, core.limits, properties),
+            min(link.protocol.peer_receive_maximum, core.limits.maximum_in_flight),
+        )
+        if connect.protocol_version == ProtocolVersion.V5:
+            tell_limits(connect, client_id, core.limits, core.options, properties)
+        return ConnAck(claim.present, ReasonCode.SUCCESS, properties)
 
-def allowed(code: ReasonCode, kind: PacketType) -> ReasonCode:
-    """The nearest reason code that a packet of this kind may carry (§3.2.2.2, §3.14.2.1)."""
-    if code in ALLOWED[kind]:
-        return code
-    if code in (ReasonCode.SESSION_TAKEN_OVER, ReasonCode.SERVER_SHUTTING_DOWN):
-        return ReasonCode.SERVER_UNAVAILABLE
-    return ReasonCode.PROTOCOL_ERROR
+    def _grant(self, session: Session, identity: Identity) -> None:
+        """The session is this connection's: what its client may do holds from now on."""
+        link = self._link
+        core = link.core
+        access = core.access
+        client = replace(identity.client, client_id=session.client_id)
+        session.permissions = access.permissions(client, identity.rules)
+        core.subscriptions.check(session)
+        hooks = access.hooks
+        if hooks is not None and (
+            access.asks_publish or access.asks_subscribe or access.asks_delivery
+        ):
+            self.hooks = HookQuestions(hooks, client, core.limits, access.refusals)
+            if access.asks_delivery:
+                link.outlet.hooks = self.hooks
+        if identity.expires_at is not None:
+            link.expect_expiry(seconds_left(identity.expires_at))
+
+    def _refused(self, code: ReasonCode, reason: str) -> ConnAck:
+        """The answer to a client that is not let in, which the log has too."""
+        client = ClientInfo(
+            client_id=self._connect.client_id,
+            username=self._link.username,
+            address=self._link.stream.peer,
+            protocol_version=self._connect.protocol_version.text,
+        )
+        refusals = self._link.core.access.refusals
+        refusals.record(client, "connect", rule=reason or code.sentence)
+        return refusal(code, reason)

@@ -12,21 +12,22 @@ from trio_mqtt.protocol.packets import PubRel
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.connections.connection import Connection
+    from trio_mqtt.broker.connections.deliveries import Deliveries
+    from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.sessions.session import InFlight, Session
 
 
-async def send_again(connection: Connection, session: Session) -> None:
+async def send_again(link: Link, session: Session, deliveries: Deliveries) -> None:
     """Send again what was in flight (§4.4), then let the subscriptions go on."""
-    if connection.outlet.ended:
+    if link.outlet.ended:
         return  # the client said goodbye before this task began
     sender = session.sender
-    version = ProtocolVersion.V5 if connection.outlet.is_v5 else ProtocolVersion.V311
+    version = ProtocolVersion.V5 if link.outlet.is_v5 else ProtocolVersion.V311
     for packet_id in list(sender.released):
-        connection.broker.statistics.other_packets_sent += 1
-        connection.outlet.write(connection.protocol.send(PubRel(packet_id)))
+        link.core.statistics.other_packets_sent += 1
+        link.outlet.write(link.protocol.send(PubRel(packet_id)))
     pending = {packet_id: (qos, item) for packet_id, qos, item in sender.to_resend()}
-    while not connection.outlet.ended:
+    while not link.outlet.ended:
         # What was answered meanwhile, before it was sent again, gave quota back that it had
         # not taken, or will by PUBCOMP; and after PUBREL no PUBLISH may follow (§4.3.3).
         for packet_id in [known for known in pending if known not in sender.in_flight]:
@@ -35,7 +36,7 @@ async def send_again(connection: Connection, session: Session) -> None:
         if not pending:
             break
         if sender.quota <= 0:
-            await connection.outlet.quota_change()
+            await link.outlet.quota_change()
             await trio.lowlevel.checkpoint_if_cancelled()  # ended while it was woken
             continue
         packet_id = next(iter(pending))
@@ -43,21 +44,21 @@ async def send_again(connection: Connection, session: Session) -> None:
         before, after = _again(item, qos, version)
         may_receive = session.permissions is None or session.permissions.may_receive(item[0].topic)
         if not may_receive or len(before) + 2 + len(after) > (
-            connection.outlet.maximum_packet_size or MAX_PACKET_SIZE
+            link.outlet.maximum_packet_size or MAX_PACKET_SIZE
         ):
             # As if it had been delivered (§3.1.2.11.4).
             sender.give_up(packet_id)
-            connection.broker.statistics.messages_dropped += 1
+            link.core.statistics.messages_dropped += 1
             continue
         sender.sent_again()
-        connection.outlet.write(before + packet_id.to_bytes(2, "big") + after)
-        connection.broker.statistics.messages_sent += 1
-        connection.broker.statistics.payload_bytes_sent += item[0].payload_size
-        if connection.outlet.congested:
-            await connection.outlet.wait_until_written()
+        link.outlet.write(before + packet_id.to_bytes(2, "big") + after)
+        link.core.statistics.messages_sent += 1
+        link.core.statistics.payload_bytes_sent += item[0].payload_size
+        if link.outlet.congested:
+            await link.outlet.wait_until_written()
             await trio.lowlevel.checkpoint_if_cancelled()  # ended while it was woken
-    if not connection.outlet.ended:
-        connection.begin_delivery(session)
+    if not link.outlet.ended:
+        deliveries.begin(session)
 
 
 def _again(item: InFlight, qos: int, version: ProtocolVersion) -> tuple[bytes, bytes]:

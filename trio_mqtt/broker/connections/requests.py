@@ -38,7 +38,9 @@ from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.connections.connection import Answer, Connection
+    from trio_mqtt.broker.connections.auth_exchange import Authentication
+    from trio_mqtt.broker.connections.deliveries import Deliveries
+    from trio_mqtt.broker.connections.link import Answer, Link
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.sessions.subscription import Subscription as ActiveSubscription
 
@@ -49,10 +51,15 @@ Granted = tuple["ActiveSubscription", bool]
 class Requests:
     """Answers the requests of one connection: at once, or in steps where there is much to do."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_authentication", "_deliveries", "_link")
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(
+        self, link: Link, deliveries: Deliveries, authentication: Authentication | None
+    ) -> None:
+        """`authentication` is that of the method which CONNECT named, if it named one."""
+        self._link = link
+        self._deliveries = deliveries
+        self._authentication = authentication
 
     def handle(self, packet: Packet | RefusedPublish, session: Session) -> Iterator[None] | None:
         """Do what `packet` asks for and answer it; what is returned are the steps left to do so."""
@@ -61,7 +68,7 @@ class Requests:
         elif isinstance(packet, PubRel):
             reason = session.receiver.on_pubrel(packet.packet_id)
             if reason == ReasonCode.SUCCESS:
-                self._connection.protocol.acknowledged()
+                self._link.protocol.acknowledged()
             self._answer(PubComp(packet.packet_id, reason))
         elif isinstance(packet, PubComp):
             session.sender.on_pubcomp(packet.packet_id)
@@ -71,13 +78,13 @@ class Requests:
             return self._unsubscribe(packet, session)
         elif isinstance(packet, PingReq):
             self._answer(PingResp())
-            event_streams = self._connection.broker.event_streams
+            event_streams = self._link.core.event_streams
             if Pinged in event_streams.wanted:
                 event_streams.tell(Pinged(session.client_id))
         elif isinstance(packet, Disconnect):
             self._disconnect(packet, session)
         elif isinstance(packet, Auth):
-            self._connection.on_auth(packet)
+            self._on_auth(packet)
         elif isinstance(packet, RefusedPublish):
             self.refuse(packet, session)
         return None
@@ -88,7 +95,7 @@ class Requests:
         if message.qos == 0:
             self._count_refused(message, session)
             return
-        self._connection.protocol.acknowledged()
+        self._link.protocol.acknowledged()
         if message.qos == 2 and packet_id in session.receiver.accepted:
             self._answer(PubRec(packet_id))  # a repetition of one that was taken
             return
@@ -97,35 +104,40 @@ class Requests:
         self._answer(answer(packet_id, message.reason_code), message.reason)
 
     def _count_refused(self, message: RefusedPublish, session: Session) -> None:
-        broker = self._connection.broker
-        broker.statistics.messages_received += 1
-        broker.statistics.payload_bytes_received += message.payload_size
-        broker.statistics.messages_dropped += 1
-        if MessageRefused in broker.event_streams.wanted:
+        core = self._link.core
+        core.statistics.messages_received += 1
+        core.statistics.payload_bytes_received += message.payload_size
+        core.statistics.messages_dropped += 1
+        if MessageRefused in core.event_streams.wanted:
             reason = message.reason or message.reason_code.sentence
-            broker.event_streams.tell(MessageRefused(session.client_id, message.topic, reason))
+            core.event_streams.tell(MessageRefused(session.client_id, message.topic, reason))
 
     def _answer(self, packet: Answer | PingResp, reason: str = "") -> None:
-        connection = self._connection
+        link = self._link
         try:
             if isinstance(packet, PingResp):
-                data = connection.encoded(packet)
+                data = link.encoded(packet)
             else:
-                data = connection.explained(packet, reason)
+                data = link.explained(packet, reason)
         except LocalProtocolError:
-            connection.end(
+            link.end(
                 ReasonCode.PACKET_TOO_LARGE,
                 f"it accepts no {type(packet).__name__.upper()} as large as it asked for",
             )
             return
-        connection.broker.statistics.other_packets_sent += 1
-        connection.outlet.write(data)
+        link.core.statistics.other_packets_sent += 1
+        link.outlet.write(data)
+
+    def _on_auth(self, packet: Auth) -> None:
+        """The client authenticates again, which the protocol allows only after a method."""
+        if self._authentication is not None and self._link.nursery is not None:
+            self._authentication.on_auth(packet, self._link.nursery)
 
     def _pubrec(self, packet: PubRec, session: Session) -> None:
         item, release = session.sender.on_pubrec(packet.packet_id, packet.reason_code)
         if release:
             self._answer(PubRel(packet.packet_id))
-            event_streams = self._connection.broker.event_streams
+            event_streams = self._link.core.event_streams
             if item is not None and MessageAcknowledged in event_streams.wanted:
                 event_streams.acknowledged(session.client_id, [(2, item[0].topic)])
         elif item is None and not packet.reason_code.is_failure:
@@ -143,13 +155,13 @@ class Requests:
         """
         identifiers = packet.properties.get("subscription_identifier")
         identifier = identifiers[0] if identifiers else None
-        offered = self._connection.broker.options
+        offered = self._link.core.options
         unoffered = self._unoffered(packet)
-        if unoffered is not None and self._connection.outlet.is_v5:
+        if unoffered is not None and self._link.outlet.is_v5:
             # It was told in CONNACK, so this is a protocol error (§3.2.2.3.11 to .13).
-            self._connection.end(*unoffered)
+            self._link.end(*unoffered)
             return
-        event_streams = self._connection.broker.event_streams
+        event_streams = self._link.core.event_streams
         codes: list[ReasonCode] = []
         reasons: dict[str, None] = {}
         granted: list[Granted] = []
@@ -183,7 +195,7 @@ class Requests:
 
     def _unoffered(self, packet: Subscribe) -> tuple[ReasonCode, str] | None:
         """What a SUBSCRIBE asks for that this broker does not offer at all."""
-        offered = self._connection.broker.options
+        offered = self._link.core.options
         if (
             not offered.subscription_identifier_available
             and "subscription_identifier" in packet.properties
@@ -199,15 +211,15 @@ class Requests:
         return None
 
     def _grant(self, options: Subscription, identifier: int | None, session: Session) -> Granted:
-        broker = self._connection.broker
-        subscription, new = broker.sessions.subscribe(session, options, identifier)
+        core = self._link.core
+        subscription, new = core.subscriptions.add(session, options, identifier)
         wanted = options.retain_handling == 0 or (options.retain_handling == 1 and new)
-        wanted = wanted and broker.options.retain_available
+        wanted = wanted and core.options.retain_available
         if wanted and parse_shared(options.topic_filter) is None:
             # From now on the messages themselves come.
-            subscription.offer_retained(broker.search_retained(options.topic_filter))
-        if Subscribed in broker.event_streams.wanted:
-            broker.event_streams.tell(
+            subscription.offer_retained(core.search_retained(options.topic_filter))
+        if Subscribed in core.event_streams.wanted:
+            core.event_streams.tell(
                 Subscribed(session.client_id, options.topic_filter, options.qos)
             )
         return subscription, new
@@ -216,17 +228,17 @@ class Requests:
         """Let a subscription send what there is for it, now that the client knows of it."""
         subscription, new = granted
         if not subscription.closed:  # as by a request that was answered meanwhile
-            subscription.begin_search(self._connection.outlet)
+            subscription.begin_search(self._link.outlet)
             if new:
-                self._connection.start_delivery(subscription)
+                self._deliveries.start(subscription)
 
     def _problem(self, options: Subscription, session: Session) -> tuple[ReasonCode, str] | None:
         """The reason that refuses a subscription (§3.9.3), as code and in words, if one must."""
-        broker = self._connection.broker
-        limits = broker.limits
+        core = self._link.core
+        limits = core.limits
         if options.topic_filter.count("/") >= limits.maximum_topic_levels:
-            return ReasonCode.TOPIC_FILTER_INVALID, broker.too_deep
-        unoffered = unoffered_filter(options.topic_filter, broker.options)
+            return ReasonCode.TOPIC_FILTER_INVALID, core.too_deep
+        unoffered = unoffered_filter(options.topic_filter, core.options)
         if unoffered is not None:
             return unoffered
         permissions = session.permissions
@@ -235,14 +247,14 @@ class Requests:
             return ReasonCode.NOT_AUTHORIZED, "the client may not subscribe to this filter"
         if session.retained_waiting > limits.maximum_queued_messages:
             return ReasonCode.QUOTA_EXCEEDED, "too many retained messages wait for this client"
-        no_room = broker.sessions.no_room_for(session, options.topic_filter)
+        no_room = core.subscriptions.no_room_for(session, options.topic_filter)
         if no_room is not None:
             return ReasonCode.QUOTA_EXCEEDED, no_room
         return None
 
     def _too_many(self, asked: str, session: Session) -> tuple[ReasonCode, str] | None:
         """Hooks may make one subscription of many filters: those are counted as well."""
-        limit = self._connection.broker.limits.maximum_subscriptions
+        limit = self._link.core.limits.maximum_subscriptions
         if len(session.renamed) < limit or asked in session.renamed:
             return None
         return ReasonCode.QUOTA_EXCEEDED, f"a client may have {limit} subscriptions"
@@ -251,34 +263,34 @@ class Requests:
         """A subscription is known to the client by the filter that it asked for."""
         before = session.renamed.pop(asked, None)
         if before is not None and before != granted:
-            self._connection.broker.sessions.unsubscribe(session, before)
+            self._link.core.subscriptions.remove(session, before)
         if asked != granted:
             session.renamed[asked] = granted
 
     def _unsubscribe(self, packet: Unsubscribe, session: Session) -> Iterator[None]:
-        broker = self._connection.broker
+        core = self._link.core
         codes = []
         for topic_filter in packet.topic_filters:
             known = session.renamed.pop(topic_filter, topic_filter)
-            existed = broker.sessions.unsubscribe(session, known)
+            existed = core.subscriptions.remove(session, known)
             codes.append(ReasonCode.SUCCESS if existed else ReasonCode.NO_SUBSCRIPTION_EXISTED)
-            if existed and Unsubscribed in broker.event_streams.wanted:
-                broker.event_streams.tell(Unsubscribed(session.client_id, topic_filter))
+            if existed and Unsubscribed in core.event_streams.wanted:
+                core.event_streams.tell(Unsubscribed(session.client_id, topic_filter))
             yield
         self._answer(UnsubAck(packet.packet_id, codes))
 
     def _disconnect(self, packet: Disconnect, session: Session) -> None:
         """DISCONNECT: the will is forgotten unless asked for; expiry may change (§3.14.2)."""
-        connection = self._connection
+        link = self._link
         interval = packet.properties.get("session_expiry_interval")
         if interval is not None:
-            limit = connection.broker.limits.maximum_session_expiry
+            limit = link.core.limits.maximum_session_expiry
             session.expiry_interval = min(interval, limit)
         if packet.reason_code == ReasonCode.SUCCESS:
             session.will = None
-            connection.lost("")
+            link.lost("")
         else:
-            connection.lost(packet.reason_code.sentence)
+            link.lost(packet.reason_code.sentence)
 
 
 def _code(refused: AccessRefused) -> ReasonCode:

@@ -104,6 +104,14 @@ class Session:
         self.outlet = outlet
         self._released = trio.Event()
 
+    def begin(self, will: Will | None, expiry_interval: int, receive_maximum: int) -> None:
+        """CONNECT was accepted: what it says of the will and the session's end holds now."""
+        self.cancel_timer()
+        self.will = will
+        self.expiry_interval = expiry_interval
+        self.expires_at = None
+        self.sender.connected(receive_maximum)
+
     def detach(self, outlet: Outlet) -> bool:
         """The tasks of a connection have ended; whether the session was its own."""
         if self._claimant is outlet:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.inside import core_of
 from trio_mqtt import Security
 from trio_mqtt.broker.access.files.password_changes import remove_user, set_password
 from trio_mqtt.testing import open_memory_broker
@@ -26,13 +27,13 @@ async def test_a_damaged_password_file_changes_nothing_and_is_told_each_hour(
         return found
 
     async with open_memory_broker(security=Security(passwords=path)) as memory:
-        passwords = memory.broker.access.passwords
+        passwords = core_of(memory.broker).access.passwords
         whole = path.read_text()
         remove_user(path, "alice")
         damaged = path.read_text().rstrip()[:-60]  # as where a disk was full
         path.write_text(damaged)
         assert not await memory.broker.try_reload()
-        assert memory.broker.access.passwords is passwords
+        assert core_of(memory.broker).access.passwords is passwords
         (sentence,) = told()
         assert f"Line 2 of the password file {path}, for the user 'carol'" in sentence
         assert "The settings stay as they were." in sentence
@@ -44,9 +45,10 @@ async def test_a_damaged_password_file_changes_nothing_and_is_told_each_hour(
         path.write_text(whole)
         remove_user(path, "alice")
         assert await memory.broker.try_reload()
-        assert memory.broker.access.passwords is not passwords
-        assert memory.broker.access.passwords is not None
-        assert memory.broker.access.passwords.entry("alice") is None
+        anew = core_of(memory.broker).access.passwords
+        assert anew is not passwords
+        assert anew is not None
+        assert anew.entry("alice") is None
         told()  # virtual time went on while a thread read the files
         await trio.sleep(5 * 3_600)
         assert told() == []

@@ -1,0 +1,34 @@
+"""The inside of a broker, for tests of what no program sees."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.connections.connection import Connection
+from trio_mqtt.broker.connections.link import Link
+from trio_mqtt.broker.connections.registry import Connections
+from trio_mqtt.broker.core import Core
+from trio_mqtt.broker.limits import Limits
+from trio_mqtt.transport.listeners.streams import ByteStream
+
+
+def idle_broker(limits: Limits | None = None) -> Broker:
+    """A broker without tasks and listeners: nothing happens but what a test makes happen."""
+    core = Core(limits or Limits())
+    return Broker(core, Connections(core))
+
+
+def core_of(broker: Broker) -> Core:
+    """What all connections of a broker share."""
+    return broker._core
+
+
+def links_of(broker: Broker) -> list[Link]:
+    """The connections that a broker has now."""
+    return broker._connections.all()
+
+
+def serve_stream(broker: Broker, stream: ByteStream) -> Coroutine[None, None, None]:
+    """Serve one client on a stream as a listener has them, with the origin that it tells."""
+    return Connection(broker._core, broker._connections, stream).run()

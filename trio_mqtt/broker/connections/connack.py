@@ -1,0 +1,138 @@
+"""What CONNACK says: that a client is refused, or what holds for one that is let in (§3.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trio_mqtt.broker.connections.offers import unoffered_message
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
+from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
+from trio_mqtt.protocol.packets import ConnAck, Connect, Packet
+from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
+from trio_mqtt.protocol.topics import topic_name_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.options import BrokerOptions
+
+
+def refusal(code: ReasonCode, reason: str) -> ConnAck:
+    """CONNACK that refuses a client, with the reason in words if there is one."""
+    answer = ConnAck(reason_code=allowed(code, PacketType.CONNACK))
+    if reason:
+        answer.properties = {"reason_string": reason}
+    return answer
+
+
+def allowed(code: ReasonCode, kind: PacketType) -> ReasonCode:
+    """The nearest reason code that a packet of this kind may carry (§3.2.2.2, §3.14.2.1)."""
+    if code in ALLOWED[kind]:
+        return code
+    if code in (ReasonCode.SESSION_TAKEN_OVER, ReasonCode.SERVER_SHUTTING_DOWN):
+        return ReasonCode.SERVER_UNAVAILABLE
+    return ReasonCode.PROTOCOL_ERROR
+
+
+def redirection(moved: bool) -> ReasonCode:
+    """The reason code that sends a client to another server, for good or for now (§4.11)."""
+    return ReasonCode.SERVER_MOVED if moved else ReasonCode.USE_ANOTHER_SERVER
+
+
+def refusal_of(connect: Connect, limits: Limits, options: BrokerOptions) -> ConnAck | None:
+    """The answer to a CONNECT that no client of this broker may send, whoever it is."""
+    if options.server_reference is not None:
+        return ConnAck(
+            reason_code=redirection(options.server_moved),
+            properties={
+                "server_reference": options.server_reference,
+                "reason_string": "this broker's clients are served by another",
+            },
+        )
+    version = connect.protocol_version
+    client_id = connect.client_id
+    problem = None
+    code = ReasonCode.CLIENT_IDENTIFIER_NOT_VALID
+    if version == ProtocolVersion.V31 and not 1 <= len(client_id) <= 23:
+        problem = "a client identifier of MQTT 3.1 has 1 to 23 characters"
+    elif not client_id and not connect.clean_start and version != ProtocolVersion.V5:
+        problem = "a session that is to be kept needs a client identifier"
+    elif len(client_id) > limits.maximum_client_identifier:
+        problem = (
+            f"the client identifier has more than {limits.maximum_client_identifier} characters"
+        )
+    elif connect.will is not None:
+        unoffered = unoffered_message(connect.will, options)
+        if unoffered is not None:
+            code, problem = unoffered
+    if problem is None:
+        return None
+    return ConnAck(reason_code=code, properties={"reason_string": problem})
+
+
+def expiry_interval(connect: Connect, limits: Limits, properties: Properties) -> int:
+    """How long the session is kept (§3.1.2.11.2), told where it is not what was asked for."""
+    limit = limits.maximum_session_expiry
+    if connect.protocol_version != ProtocolVersion.V5:
+        return 0 if connect.clean_start else limit
+    asked = connect.properties.get("session_expiry_interval", 0)
+    if asked > limit:
+        properties["session_expiry_interval"] = limit
+    return min(asked, limit)
+
+
+def tell_limits(
+    connect: Connect,
+    client_id: str,
+    limits: Limits,
+    options: BrokerOptions,
+    properties: Properties,
+) -> None:
+    """The server's limits in CONNACK (§3.2.2.3), where they are not what MQTT 5 supposes."""
+    properties["receive_maximum"] = limits.receive_maximum
+    properties["maximum_packet_size"] = limits.maximum_packet_size
+    if limits.topic_alias_maximum:
+        properties["topic_alias_maximum"] = limits.topic_alias_maximum
+    if options.maximum_qos < 2:
+        properties["maximum_qos"] = options.maximum_qos
+    if not options.retain_available:
+        properties["retain_available"] = 0
+    if not options.wildcard_subscription_available:
+        properties["wildcard_subscription_available"] = 0
+    if not options.subscription_identifier_available:
+        properties["subscription_identifier_available"] = 0
+    if not options.shared_subscription_available:
+        properties["shared_subscription_available"] = 0
+    prefix = options.response_topic_prefix
+    if prefix is not None and connect.properties.get("request_response_information") == 1:
+        start = prefix + client_id
+        if topic_name_problem(start) is None:
+            properties["response_information"] = start
+    keep_alive = connect.keep_alive
+    if keep_alive == 0 or keep_alive > limits.maximum_keep_alive:
+        properties["server_keep_alive"] = limits.maximum_keep_alive
+
+
+def within_limit(answer: ConnAck, encoded: Callable[[Packet], bytes]) -> bytes:
+    """The bytes of CONNACK, without what it can do without where the client takes so little."""
+    try:
+        return encoded(answer)
+    except LocalProtocolError:
+        # Too large for this client: without what is only for people (§3.2.2.3.9).
+        answer.properties = answer.properties.copy()
+        answer.properties.pop("reason_string", None)
+    try:
+        return encoded(answer)
+    except LocalProtocolError:
+        # And without what it can do without.
+        answer.properties.pop("response_information", None)
+        answer.properties.pop("server_reference", None)
+    try:
+        return encoded(answer)
+    except LocalProtocolError as error:
+        raise RemoteProtocolError(
+            "it accepts only packets that are too small for CONNACK",
+            ReasonCode.PACKET_TOO_LARGE,
+        ) from error

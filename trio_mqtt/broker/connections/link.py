@@ -1,0 +1,246 @@
+"""The lower half of a connection: stream, protocol and outlet, who the client is, and the end."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.connections.connack import allowed
+from trio_mqtt.broker.events.kinds import KeepAliveExpired
+from trio_mqtt.broker.sessions.outlet import Outlet
+from trio_mqtt.broker.turns import PACKETS_AT_ONCE, Turn
+from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.protocol.encoding import encode
+from trio_mqtt.protocol.packet_types import PacketType
+from trio_mqtt.protocol.packets import (
+    ConnAck,
+    Disconnect,
+    Packet,
+    PubAck,
+    PubComp,
+    PubRec,
+    PubRel,
+    SubAck,
+    UnsubAck,
+)
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.server_connection import ServerConnection
+from trio_mqtt.protocol.states import State
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.access.identity import Identity
+    from trio_mqtt.broker.core import Core
+    from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.broker.timers import Timer
+    from trio_mqtt.transport.listeners.streams import ByteStream
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+# What answers a packet of the client, and may say why it refuses.
+Answer = PubAck | PubRec | PubRel | PubComp | SubAck | UnsubAck
+
+COUNTED = 4_096  # bytes of an unfinished packet, from which on it counts
+
+
+class Link:
+    """What a client's connection is, for all that serve it; they end it, and know nothing above.
+
+    `core` is what it shares with all others.
+    """
+
+    def __init__(self, core: Core, stream: ByteStream) -> None:
+        limits = core.limits
+        self.core = core
+        self.stream = stream
+        self.protocol = ServerConnection(
+            maximum_packet_size=limits.maximum_connect_size,
+            # What comes in one read with CONNECT is held anyway.
+            maximum_packet_size_later=limits.maximum_packet_size,
+            receive_maximum=limits.receive_maximum,
+            topic_alias_maximum=limits.topic_alias_maximum,
+            maximum_user_properties=limits.maximum_user_properties,
+            runs=True,
+            packets_at_once=PACKETS_AT_ONCE,
+            maximum_filters=limits.maximum_filters_at_once,
+            maximum_request_size=limits.maximum_request_size,
+        )
+        self.outlet = Outlet(stream, limits, core.statistics, self)
+        self.session: Session | None = None
+        self.client_id: str | None = None
+        # Whom CONNECT names, or whom an authentication method has found the client to be.
+        self.username: str | None = None
+        self.identity: Identity | None = None  # who the client is, once that is known
+        # Whether the client wants reasons in words (§3.1.2.11.7).
+        self.problem_information = True
+        self.reason = ""  # why it has ended; empty if the client said goodbye
+        self.is_accepted = False  # its client got a session
+        self.turn = Turn()
+        # The nursery of its tasks, while they run, and the one that reads.
+        self.nursery: trio.Nursery | None = None
+        self.reader: trio.lowlevel.Task | None = None
+        self.last_received = trio.current_time()
+        # Whether the client is not read from, as it does not read.
+        self.held_back = False
+        # The address that it counts for, where that is bounded; and whether that has too many.
+        self.source: str | None = None
+        self.is_one_too_many = False
+        # When CONNECT must have come, then when the client must have been heard of again.
+        self._deadline: Timer | None = None
+        self._expiry: Timer | None = None  # of the client's token
+        self.counts_unfinished = False  # part of a packet has come that the broker counts
+
+    # -- what the client is sent ----------------------------------------------------------------
+
+    def encoded(self, packet: Packet) -> bytes:
+        """The bytes of an answer.
+
+        A client that says goodbye in the same read gets its answers too: the protocol is a read
+        ahead then, and would refuse them. Raises LocalProtocolError as the protocol does.
+        """
+        if self.outlet.ended or self.protocol.state is not State.DISCONNECTED:
+            return self.protocol.send(packet)
+        data = encode(packet, self.protocol.version)
+        return data if len(data) <= self.protocol.peer_maximum_packet_size else b""
+
+    def explained(self, packet: Answer, reason: str) -> bytes:
+        """The bytes of an answer that refuses, with the reason in words.
+
+        They are left out where the client wants none (§3.1.2.11.7) or takes no packet so large.
+        Raises LocalProtocolError as the protocol does.
+        """
+        if reason and self.outlet.is_v5 and self.problem_information:
+            try:
+                data = self.encoded(replace(packet, properties={"reason_string": reason}))
+            except LocalProtocolError:
+                data = b""
+            if data:
+                return data
+        return self.encoded(packet)
+
+    # -- what the client must have said by when -------------------------------------------------
+
+    def expect_connect(self) -> float:
+        """End the connection where CONNECT is not answered in time; by when on Trio's clock."""
+        timeout = self.core.limits.connect_timeout
+        # A timer instead of a cancel scope: most connections never come near it.
+        self._deadline = self.core.timers.after(
+            timeout, lambda: self.lost("it did not connect in time")
+        )
+        return self.last_received + timeout
+
+    def expect_packets(self, keep_alive: int) -> None:
+        """End it when the client is silent for one and a half times its keep alive (§3.1.2.10)."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        self.last_received = trio.current_time()
+        if keep_alive:
+            self._check_keep_alive(keep_alive * 1.5)
+
+    def _check_keep_alive(self, timeout: float) -> None:
+        left = self.last_received + timeout - trio.current_time()
+        if self.held_back:
+            left = timeout  # what it says is not read now; that it reads is for the outlet to see
+        if left > 0:
+            self._deadline = self.core.timers.after(left, lambda: self._check_keep_alive(timeout))
+        else:
+            if KeepAliveExpired in self.core.event_streams.wanted and self.session is not None:
+                self.core.event_streams.tell(KeepAliveExpired(self.session.client_id))
+            self.end(ReasonCode.KEEP_ALIVE_TIMEOUT, f"nothing came for {timeout:g} s")
+
+    def expect_expiry(self, seconds: float) -> None:
+        """End it when the client's token is no longer valid."""
+        self._expiry = self.core.timers.after(
+            seconds, lambda: self.end(ReasonCode.NOT_AUTHORIZED, "its token has expired")
+        )
+
+    def expect_nothing(self) -> None:
+        """It has ended: no time passes for it any more."""
+        for timer in (self._deadline, self._expiry):
+            if timer is not None:
+                timer.cancel()
+        self._deadline = self._expiry = None
+
+    def count_unfinished(self) -> bool:
+        """Have the broker know how much has come of a packet that is not whole yet.
+
+        False if there is no room for it: then the connection has ended.
+        """
+        held = self.protocol.unfinished
+        if held > COUNTED or self.counts_unfinished:
+            self.counts_unfinished = held > COUNTED
+            self.core.memory.receiving(self, held if self.counts_unfinished else 0)
+        return not self.outlet.ended
+
+    def give_up_unfinished(self) -> None:
+        """The broker has no room for what has come of a packet: let go of it, and end."""
+        self.counts_unfinished = False
+        self.protocol.forget_unfinished()
+        self.end(ReasonCode.QUOTA_EXCEEDED, "too many packets are unfinished at this broker")
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def end(
+        self,
+        reason_code: ReasonCode,
+        reason: str = "",
+        properties: Properties = NO_PROPERTIES,
+    ) -> None:
+        """End the connection, telling an MQTT 5 client why, with `properties` where they fit."""
+        if self.outlet.ended:
+            return
+        state = self.protocol.state
+        if self.outlet.is_v5 and state is State.CONNECTED:
+            code = allowed(reason_code, PacketType.DISCONNECT)
+            self._say(Disconnect(code, properties), reason)
+        elif self.outlet.is_v5 and state is State.CONNECTING:
+            self._say(ConnAck(reason_code=allowed(reason_code, PacketType.CONNACK)), reason)
+        self.lost(reason or reason_code.sentence)
+
+    def _say(self, packet: Disconnect | ConnAck, reason: str) -> None:
+        """Send a last packet, with the reason in words where the client takes them (§4.13)."""
+        properties = packet.properties
+        attempts: list[Properties] = [properties, {}]
+        if reason and self.problem_information:
+            with_words = properties.copy()
+            with_words["reason_string"] = reason
+            attempts.insert(0, with_words)
+        for attempt in attempts:
+            # The client may accept nothing so large: the code alone is four bytes.
+            packet.properties = attempt
+            try:
+                self.outlet.write(self.protocol.send(packet))
+            except LocalProtocolError:
+                continue
+            self.core.statistics.other_packets_sent += 1
+            return
+        logger.debug("%s accepts no packet that says why it is ended", self.stream.peer)
+
+    def no_longer_allowed(self, reason: str) -> None:
+        """The client was let in, and is no longer: by its method, or as its password is another."""
+        if self.identity is not None:
+            self.core.access.refusals.record(self.identity.client, "stay connected", rule=reason)
+        self.end(ReasonCode.NOT_AUTHORIZED, reason)
+
+    def lost(self, reason: str) -> None:
+        """The connection is over, for a reason that the client is not told or knows."""
+        if not self.outlet.ended:
+            self.outlet.ended = True
+            self.reason = reason
+        # The reader looks for itself; anybody else has to interrupt it.
+        if self.nursery is not None and trio.lowlevel.current_task() is not self.reader:
+            self.nursery.cancel_scope.cancel()
+
+    def failed(self) -> None:
+        """A defect of the broker, met by one client: the others go on."""
+        logger.exception("The connection from %s failed", self.stream.peer)
+        self.lost("internal error")
+
+    def let_go(self) -> None:
+        """All has ended: what refers back to this goes, so that it is freed at once."""
+        self.reader = None
+        del self.outlet

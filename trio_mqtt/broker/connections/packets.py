@@ -1,0 +1,240 @@
+"""What the packets of one read ask for, done in order and in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from trio_mqtt.broker.connections.acknowledgements import Acknowledgements
+from trio_mqtt.broker.connections.offers import RefusedPublish
+from trio_mqtt.broker.core import NOT_PERMITTED
+from trio_mqtt.broker.events.kinds import MessageAcknowledged
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.turns import STEPS_AT_ONCE
+from trio_mqtt.errors import RemoteProtocolError
+from trio_mqtt.protocol.packets import Packet, PubAck, PubAckRun, Publish, PublishRun
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.connections.link import Link
+    from trio_mqtt.broker.connections.requests import Requests
+    from trio_mqtt.broker.sessions.session import Session
+
+STEPS_TO_KEEP = 8  # of routing, as which keeping a message counts
+LONG_RUN = 64  # packets
+
+
+class PacketHandler:
+    """Publishes, acknowledges and hands on what one client has sent."""
+
+    __slots__ = ("_acks", "_begun", "_link", "_requests")
+
+    def __init__(self, link: Link, requests: Requests) -> None:
+        self._link = link
+        self._requests = requests
+        self._acks = Acknowledgements(link)
+        # What is left to do for the packet at which the last turn ended.
+        self._begun: Iterator[None] | None = None
+
+    def process(
+        self, packets: Sequence[Packet | RefusedPublish], session: Session, start: int = 0
+    ) -> int:
+        """Do what the packets from `start` on ask for, in order, until the turn is over.
+
+        Returns how many are done; those that are, are answered: the acknowledgements of one turn
+        leave together.
+        """
+        link = self._link
+        core, outlet = link.core, link.outlet
+        if self._begun is not None:
+            if not self._go_on(self._begun):
+                return start
+            start += 1
+            if outlet.ended:
+                return start
+        elif not start:
+            core.statistics.packets_received += len(packets)
+        acks = self._acks.waiting
+        messages: list[Publish] = []
+        retained: list[Publish] = []
+        statistics = core.statistics
+        keeping = steps = 0
+        last: str | None = None
+        done = len(packets)
+        for index in range(start, done):
+            packet = packets[index]
+            if isinstance(packet, Publish):
+                qos = packet.qos
+                if qos == 1:
+                    acks.append(0x4002_0000 | packet.packet_id)
+                elif qos == 2:
+                    acks.append(0x5002_0000 | packet.packet_id)
+                    if not session.receiver.on_publish(packet.packet_id):
+                        link.protocol.acknowledged()
+                        statistics.messages_received += 1
+                        statistics.payload_bytes_received += packet.payload_size
+                        continue
+                messages.append(packet)
+                if packet.topic is not last:
+                    last = packet.topic
+                    steps += core.router.steps_for(last)
+                if packet.retain:
+                    retained.append(packet)
+                    steps += STEPS_TO_KEEP
+                    # It occupies this much at most; what it may replace is looked at only when
+                    # there is little room.
+                    keeping += core.retained.most(packet)
+                    if (
+                        qos
+                        and outlet.is_v5
+                        and not core.retained.has_room_for(len(retained), keeping)
+                    ):
+                        # Those before it first: they may take the last room, or give some back.
+                        messages.pop()
+                        retained.pop()
+                        ack = acks.pop()
+                        if messages:
+                            self.publish(messages, session, retained)
+                            messages, retained = [], []
+                        self._acks.write(session)
+                        if core.retained.takes(packet):
+                            messages.append(packet)
+                            retained.append(packet)
+                            acks.append(ack)
+                        else:
+                            session.receiver.refused(packet.packet_id)
+                            self._requests.refuse(_no_room(packet), session)
+                if steps >= STEPS_AT_ONCE:
+                    steps = 0
+                    if messages:
+                        self.publish(messages, session, retained)
+                        messages, retained = [], []
+                    if link.turn.is_over:
+                        done = index + 1
+                        break
+            elif isinstance(packet, (PubAckRun, PubAck)):  # alone, with a reason code
+                followed = core.event_streams.wanted
+                if followed and MessageAcknowledged in followed:
+                    self._tell_acknowledged(packet, session)
+                try:
+                    if isinstance(packet, PubAckRun):
+                        statistics.packets_received += len(packet.packet_ids) - 1
+                        session.sender.on_pubacks(packet.packet_ids)
+                    else:
+                        session.sender.on_puback(packet.packet_id)
+                except RemoteProtocolError as error:
+                    # What came before it still counts, as QoS 2 has been noted as received.
+                    link.protocol.violated(error)
+                    break
+            elif isinstance(packet, PublishRun):
+                statistics.packets_received += len(packet) - 1
+                if len(packet) > LONG_RUN:
+                    # Taking it apart would cost more than parting it from what comes before it.
+                    if messages:
+                        self.publish(messages, session, retained)
+                        messages, retained = [], []
+                    self.publish(packet, session)
+                else:
+                    messages += packet.messages
+                    steps += core.router.steps_for(packet.topic)
+                    if steps >= STEPS_AT_ONCE:
+                        steps = 0
+                        self.publish(messages, session, retained)
+                        messages, retained = [], []
+                        if link.turn.is_over:
+                            done = index + 1
+                            break
+            else:
+                if messages:
+                    self.publish(messages, session, retained)
+                    messages, retained = [], []
+                self._acks.write(session)
+                begun = self._requests.handle(packet, session)
+                if begun is not None and not self._go_on(begun):
+                    done = index
+                    break
+                if outlet.ended:
+                    return done
+                if link.turn.is_over:
+                    done = index + 1
+                    break
+        if messages:
+            self.publish(messages, session, retained)
+        if acks:
+            self._acks.write(session)
+        if outlet.awaits_quota and session.sender.quota > 0:
+            outlet.quota_is_back()
+        return done
+
+    def _go_on(self, begun: Iterator[None]) -> bool:
+        """Go on with what a packet asks for; whether it is done in this turn."""
+        self._begun = None
+        for _ in begun:
+            if self._link.outlet.ended:
+                break
+            if self._link.turn.is_over:
+                self._begun = begun
+                return False
+        return True
+
+    def _tell_acknowledged(self, packet: PubAckRun | PubAck, session: Session) -> None:
+        """Tell those who follow it that the client has taken over messages."""
+        ids = packet.packet_ids if isinstance(packet, PubAckRun) else [packet.packet_id]
+        in_flight = session.sender.in_flight
+        known = (in_flight[packet_id] for packet_id in ids if packet_id in in_flight)
+        self._link.core.event_streams.acknowledged(
+            session.client_id, ((qos, message.topic) for qos, (message, *_) in known)
+        )
+
+    def publish(
+        self,
+        messages: Sequence[Publish] | PublishRun,
+        session: Session,
+        retained: Sequence[Publish] = (),
+    ) -> None:
+        """Route what the client published, and say by acknowledgement what reached nobody."""
+        link = self._link
+        core, is_v5 = link.core, link.outlet.is_v5
+        forbidden: Sequence[Publish] | PublishRun = ()
+        if session.permissions is not None:
+            messages, retained, forbidden = session.permissions.divide(messages, retained)
+        codes: dict[int, tuple[ReasonCode, str]] = {}
+        if messages:
+            batch = Batch(
+                messages,
+                sender=session,
+                is_v5=is_v5,
+                received_at=link.last_received,
+            )
+            core.statistics.payload_bytes_received += batch.payload_size
+            missed = core.route(batch, retained)
+            if missed and is_v5 and self._acks.waiting:
+                codes = {m.packet_id: core.reason_for(m) for m in missed if m.packet_id}
+        if forbidden:
+            core.count_refused(session, forbidden)
+            core.statistics.payload_bytes_received += (
+                forbidden.payload_size
+                if isinstance(forbidden, PublishRun)
+                else sum(message.payload_size for message in forbidden)
+            )
+            if is_v5 and not isinstance(forbidden, PublishRun):
+                codes |= {m.packet_id: NOT_PERMITTED for m in forbidden if m.packet_id}
+        if codes:
+            self._acks.write(session, codes)
+
+    def publish_instead(self, packet: Publish, message: Publish, session: Session) -> None:
+        """Route `message` in place of a packet that the client sent, and acknowledge that."""
+        link = self._link
+        link.core.statistics.packets_received += 1
+        no_room = message.retain and packet.qos and not link.core.retained.takes(message)
+        if no_room and link.outlet.is_v5:
+            self._requests.refuse(_no_room(packet), session)
+        elif self._acks.note(packet, session):
+            self.publish([message], session, [message] * message.retain)
+        self._acks.write(session)
+
+
+def _no_room(message: Publish) -> RefusedPublish:
+    return RefusedPublish.of(
+        message, ReasonCode.QUOTA_EXCEEDED, "this broker keeps no more retained messages"
+    )

@@ -1,0 +1,104 @@
+"""Who is connected to one broker: how many there may be, in all and of one address."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.events.kinds import ConnectionOpened
+from trio_mqtt.broker.sources import source_of
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.connections.link import Link
+    from trio_mqtt.broker.core import Core
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+_TOLD = 10  # connections of one address beyond its bound that stay until they can be told
+
+
+class Connections:
+    """All connections of a broker."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._links: dict[Link, None] = {}
+        # How many connections each address has, where that is bounded.
+        self._of_address: Counter[str] = Counter()
+        self._all_gone = trio.Event()
+        self._full = False  # the last connection was turned away
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def all(self) -> list[Link]:
+        """The connections that there are now."""
+        return list(self._links)
+
+    def enter(self, link: Link) -> bool:
+        """A connection begins; whether there is room for it."""
+        core = self._core
+        core.statistics.connections_accepted += 1
+        if core.sessions.closing:
+            return False
+        if len(self._links) >= core.limits.maximum_connections:
+            if not self._full:
+                logger.warning("Turned %s away: no more connections", link.stream.peer)
+            self._full = True
+            return False
+        self._full = False
+        self._links[link] = None
+        if ConnectionOpened in core.event_streams.wanted:
+            listen = link.stream.origin.listener
+            core.event_streams.tell(
+                ConnectionOpened(link.stream.peer, "" if listen is None else listen.url)
+            )
+        return True
+
+    def count_address(self, link: Link) -> bool:
+        """Count a connection for its address, once that is known; whether it may go on.
+
+        Some that are too many may: they are told so once they have said CONNECT.
+        """
+        limits = self._core.limits
+        limit = limits.maximum_connections_per_address
+        if limit >= limits.maximum_connections:
+            return True
+        source = link.source = source_of(link.stream.peer)
+        count = self._of_address[source] = self._of_address[source] + 1
+        link.is_one_too_many = count > limit
+        return count <= limit + _TOLD
+
+    def leave(self, link: Link) -> None:
+        """Everything of a connection has ended."""
+        del self._links[link]
+        source = link.source
+        if source is not None:
+            self._of_address[source] -= 1
+            if not self._of_address[source]:
+                del self._of_address[source]
+        if not self._links:
+            self._all_gone.set()
+
+    async def close(self) -> None:
+        """End in order: wills are published, clients told, and what waits for them sent.
+
+        Takes no longer than the limits allow for a goodbye.
+        """
+        core = self._core
+        core.sessions.closing = True
+        for session in core.sessions.all():
+            core.wills.publish(session)
+        with trio.move_on_after(core.limits.goodbye_timeout):
+            # No message pays for telling that it was the last: looking now and then is enough.
+            while any(one.outlet and one.queued_messages for one in core.sessions.all()):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        self._all_gone = trio.Event()
+        for link in self.all():
+            link.end(ReasonCode.SERVER_SHUTTING_DOWN, "the broker is shutting down")
+        if self._links:
+            await self._all_gone.wait()

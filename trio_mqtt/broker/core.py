@@ -1,0 +1,179 @@
+"""What all connections of a broker share, and how a message goes through it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.access.authorship import Authorship
+from trio_mqtt.broker.access.in_force import AccessInForce
+from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
+from trio_mqtt.broker.access.security import Security
+from trio_mqtt.broker.events.fan_out import EventStreams
+from trio_mqtt.broker.events.kinds import MessagePublished, MessageRefused, RetainedChanged
+from trio_mqtt.broker.memory import Memory
+from trio_mqtt.broker.options import BrokerOptions
+from trio_mqtt.broker.routing.retained import RetainedMessages
+from trio_mqtt.broker.routing.retained_search import RetainedSearch
+from trio_mqtt.broker.routing.router import Router
+from trio_mqtt.broker.sessions.registry import Sessions
+from trio_mqtt.broker.sessions.room import SessionRoom
+from trio_mqtt.broker.sessions.subscriptions import Subscriptions
+from trio_mqtt.broker.sessions.wills import Wills
+from trio_mqtt.broker.statistics import Statistics
+from trio_mqtt.broker.system_topics import ROOT, SystemTopics
+from trio_mqtt.broker.timers import Timers
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.access.protocols import Authenticator
+    from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.protocol.packets import Publish, PublishRun
+
+# Seconds after which a batch counts as coming alone. It is then written by whoever brings it:
+# waking the tasks of the subscriptions would cost more than the writing. What follows closer goes
+# through the channels, where the batches of many publishers gather and leave as one.
+ALONE = 0.0003
+# What a message is answered with that the access rules refuse.
+NOT_PERMITTED = ReasonCode.NOT_AUTHORIZED, "the client may not publish to this topic"
+_SWEEP = 30.0  # seconds between two looks for retained messages that have expired
+
+
+class Core:
+    """The parts of one broker, and the one home of how a message is routed and kept."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        options: BrokerOptions | None = None,
+        *,
+        authenticators: Mapping[str, Authenticator] | None = None,
+        authentication_required: bool = False,
+        security: Security | None = None,
+    ) -> None:
+        self.limits = limits
+        self.options = options = options or BrokerOptions()
+        # By authentication method (§4.12).
+        self.authenticators = dict(authenticators or {})
+        self.authentication_required = authentication_required
+        self.statistics = Statistics()
+        self.event_streams = EventStreams()
+        self.timers = Timers()
+        self.router = Router(limits.maximum_topic_levels, options.shared_strategy)
+        self.retained = RetainedMessages(
+            limits.maximum_retained_messages, limits.maximum_retained_bytes
+        )
+        self.memory = Memory(limits.maximum_unfinished_bytes)
+        self.access = AccessInForce(security or Security(), limits, RefusalLog(self.timers))
+        self.subscriptions = Subscriptions(limits, self.statistics, self.router, self.event_streams)
+        self.wills = Wills(self.statistics, self.event_streams, self.route, self.count_refused)
+        self.sessions = Sessions(
+            self.statistics,
+            self.timers,
+            self.router,
+            self.subscriptions,
+            self.wills,
+            SessionRoom(limits, makes_room=options.oldest_absent_session_ends),
+        )
+        self.system_topics = SystemTopics(
+            options.system_topics_interval,
+            self.statistics,
+            self.timers,
+            self.router,
+            self.retained,
+            self.sessions,
+        )
+        # Whoever looks for retained messages does so for one turn, then it is the next one's.
+        self._searching = trio.Lock()
+        self._routed_at = -ALONE
+        # For tasks that outlive the connection they serve, while the broker runs.
+        self.tasks: trio.Nursery | None = None
+
+    # -- messages -------------------------------------------------------------------------------
+
+    def route(self, batch: Batch, retained: Sequence[Publish] = ()) -> Sequence[Publish]:
+        """Hand messages to all whom they reach; return those that reach nobody.
+
+        `retained` are those of the messages that are to be kept.
+        """
+        self.statistics.messages_received += batch.count
+        batch.alone = batch.received_at - self._routed_at >= ALONE
+        self._routed_at = batch.received_at
+        wanted = self.event_streams.wanted
+        if wanted and MessagePublished in wanted:
+            sender = batch.sender
+            self.event_streams.published(None if sender is None else sender.client_id, batch)
+        for message in retained:
+            if batch.sender is None or not self.router.is_reserved(message.topic):
+                permissions = None if batch.sender is None else batch.sender.permissions
+                author = None if permissions is None else Authorship.of(permissions)
+                stored = self.retained.store(message, batch.received_at, author)
+                self.statistics.messages_dropped += not stored
+                if RetainedChanged in wanted:
+                    removed = not stored or not message.payload
+                    self.event_streams.tell(RetainedChanged(message.topic, removed))
+        return self.router.publish(batch)
+
+    def count_refused(
+        self,
+        session: Session,
+        messages: Sequence[Publish] | PublishRun,
+        action: RefusedAction = "publish",
+    ) -> None:
+        """A client published what it may not: the messages go nowhere."""
+        self.statistics.messages_received += len(messages)
+        self.statistics.messages_dropped += len(messages)
+        if session.permissions is not None:
+            session.permissions.tell_refused(action, messages)
+        if MessageRefused in self.event_streams.wanted:
+            for message in messages if isinstance(messages, Sequence) else messages.messages:
+                self.event_streams.tell(
+                    MessageRefused(session.client_id, message.topic, NOT_PERMITTED[1])
+                )
+
+    def reason_for(self, message: Publish) -> tuple[ReasonCode, str]:
+        """The reason for a client's message that reached nobody (§3.4.2.1); words if it failed."""
+        reserved = self.reserved_because(message.topic)
+        if reserved:
+            return ReasonCode.NOT_AUTHORIZED, reserved
+        return ReasonCode.NO_MATCHING_SUBSCRIBERS, ""
+
+    def reserved_because(self, topic: str) -> str:
+        """Why no client may publish to a topic; empty if there is nothing against the topic."""
+        if topic[0] == "$":
+            return "topics that begin with $ are the broker's own"
+        return self.too_deep if self.router.is_reserved(topic) else ""
+
+    @property
+    def too_deep(self) -> str:
+        """Why topics and filters with too many levels are refused."""
+        return f"this broker takes topics of {self.limits.maximum_topic_levels} levels at most"
+
+    def search_retained(self, topic_filter: str) -> RetainedSearch:
+        """The retained messages for a new subscription, as they are now."""
+        found = self.retained.search(topic_filter)
+        if topic_filter.startswith(ROOT):
+            found = chain(self.system_topics.search(topic_filter), found)
+        return RetainedSearch(found, self.access.rules, self.statistics, self._searching)
+
+    # -- time -----------------------------------------------------------------------------------
+
+    async def run_timers(self) -> None:
+        """Do what is due: keep alives, expiries, delayed wills."""
+        self._sweep()
+        self.system_topics.begin()
+        await self.timers.run()
+
+    def _sweep(self) -> None:
+        self.retained.expire(trio.current_time())
+        self.timers.after(_SWEEP, self._sweep)
+
+    def end(self) -> None:
+        """All connections have ended: nothing more will happen."""
+        self.event_streams.end()
+        self.access.refusals.close()

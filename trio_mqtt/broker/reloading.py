@@ -1,0 +1,85 @@
+"""Reading a broker's files again while it runs, and what that changes for who is connected."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.connections.registry import Connections
+    from trio_mqtt.broker.core import Core
+    from trio_mqtt.broker.timers import Timer
+    from trio_mqtt.transport.listeners.listener import Listener
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+_REMIND = 3_600.0  # seconds between two reminders of files that cannot be read
+# What nobody must overlook: somebody may rely on what was changed.
+_OLD = "Nothing that was changed in the files is in force, also not what they withdraw."
+
+
+class Reloading:
+    """Puts certificates, passwords, rules and keys in force anew, all or none."""
+
+    def __init__(self, core: Core, connections: Connections, listeners: Sequence[Listener]) -> None:
+        self._core = core
+        self._connections = connections
+        self._listeners = listeners
+        self._reminder: Timer | None = None  # of files that could not be read again
+
+    async def reload(self) -> None:
+        """See `Broker.reload`."""
+        ready = [await listener.prepare_reload() for listener in self._listeners]
+        access = self._core.access
+        await access.load()
+        for put_in_force in ready:
+            put_in_force()
+        if self._reminder is not None:
+            self._reminder.cancel()
+            self._reminder = None
+        for link in self._connections.all():
+            identity = link.identity
+            if identity is not None and not access.still_knows(identity):
+                link.no_longer_allowed("its password is no longer valid")
+        await self._check_sessions()
+
+    async def try_reload(self) -> bool:
+        """See `Broker.try_reload`."""
+        try:
+            await self.reload()
+        except ConfigurationError as error:
+            logger.error(  # noqa: TRY400  # a sentence says it all
+                "%s The settings stay as they were. %s", error, _OLD
+            )
+            self._remind(f"The files could not be read when that was asked for: {error} {_OLD}")
+            return False
+        logger.info("The settings were read again.")
+        return True
+
+    def _remind(self, sentence: str) -> None:
+        """Say in the log each hour what is wrong with the files, until they could be read again."""
+        if self._reminder is not None:
+            self._reminder.cancel()
+
+        def say_again() -> None:
+            logger.warning("%s", sentence)
+            self._remind(sentence)
+
+        self._reminder = self._core.timers.after(_REMIND, say_again)
+
+    async def rules_changed(self) -> None:
+        """See `Broker.rules_changed`."""
+        self._core.access.rules.changed()
+        await self._check_sessions()
+
+    async def _check_sessions(self) -> None:
+        """Let subscriptions rest that are no longer allowed. Messages are checked in any case."""
+        for session in self._core.sessions.all():
+            if session.permissions is not None:
+                self._core.subscriptions.check(session)
+            await trio.lowlevel.checkpoint()

@@ -1,0 +1,134 @@
+"""The subscriptions of all sessions: added, given up, and resting while they are not allowed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trio_mqtt.broker.routing.filter_paths import FilterPaths, wildcard_paths
+from trio_mqtt.broker.sessions.subscription import Subscription
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.events.fan_out import EventStreams
+    from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.routing.router import Router
+    from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.broker.statistics import Statistics
+    from trio_mqtt.protocol import packets
+
+# Bytes of one level in the tree of filters beside its name, and of a subscription.
+_LEVEL = 400
+_SUBSCRIPTION = 1_500
+
+
+def _bytes_of(topic_filter: str) -> int:
+    """The bytes that a subscription occupies, near enough for a bound."""
+    return _SUBSCRIPTION + len(topic_filter.encode()) + _LEVEL * (topic_filter.count("/") + 1)
+
+
+class Subscriptions:
+    """Adds and removes the subscriptions of one broker's sessions, within their bounds."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        statistics: Statistics,
+        router: Router,
+        event_streams: EventStreams,
+    ) -> None:
+        self._limits = limits
+        self._statistics = statistics
+        self._router = router
+        self._event_streams = event_streams
+        # The places of wildcards in all filters.
+        self._paths = FilterPaths()
+
+    def add(
+        self, session: Session, options: packets.Subscription, identifier: int | None
+    ) -> tuple[Subscription, bool]:
+        """Add a subscription, or give it new options (§3.8.4); and whether it is new."""
+        subscription = session.subscriptions.get(options.topic_filter)
+        new = subscription is None
+        if subscription is None:
+            subscription = Subscription(
+                session,
+                options.topic_filter,
+                self._limits,
+                self._statistics,
+                self._event_streams,
+            )
+            session.subscriptions[options.topic_filter] = subscription
+            paths = wildcard_paths(options.topic_filter)
+            session.paths.add(paths)
+            self._paths.add(paths)
+            session.filter_bytes += _bytes_of(options.topic_filter)
+            self._statistics.subscriptions += 1
+            self._statistics.shared_subscriptions += bool(subscription.shared_filter)
+        subscription.set_options(options, identifier)
+        subscription.resting = False
+        self._router.add(subscription)
+        return subscription, new
+
+    def no_room_for(self, session: Session, topic_filter: str) -> str | None:
+        """Why there is no room for another filter of a session, in words; None if there is."""
+        if topic_filter in session.subscriptions:
+            return None
+        limits = self._limits
+        if len(session.subscriptions) >= limits.maximum_subscriptions:
+            return f"a client may have {limits.maximum_subscriptions} subscriptions"
+        if session.filter_bytes + _bytes_of(topic_filter) > limits.maximum_subscription_bytes:
+            return "the topic filters of this client are too long in all"
+        paths = wildcard_paths(topic_filter)
+        if session.paths.more_with(paths) > limits.maximum_wildcard_paths_per_session:
+            return "this client has wildcards in too many different places of its filters"
+        if self._paths.more_with(paths) > limits.maximum_wildcard_paths:
+            return "this broker has wildcards in too many different places of its filters"
+        return None
+
+    def check(self, session: Session) -> None:
+        """Let each subscription rest, or go on, as the session's client may subscribe to it now.
+
+        One that rests gets no message. What waits in it is checked when it would be delivered;
+        what it shares with others is theirs.
+        """
+        permissions = session.permissions
+        router = self._router
+        for subscription in session.subscriptions.values():
+            allowed = permissions is None or permissions.may_subscribe(subscription.topic_filter)
+            if allowed is not subscription.resting:
+                continue
+            subscription.resting = not allowed
+            if allowed:
+                router.add(subscription)
+                continue
+            if permissions is not None:
+                permissions.tell_refused("subscribe", subscription.topic_filter)
+            router.remove(subscription)
+            for _, batch in subscription.withdraw():
+                if subscription.shared_filter:
+                    router.share(subscription.shared_filter, batch)
+                else:
+                    self._statistics.deliveries_refused += batch.count
+
+    def remove(self, session: Session, topic_filter: str) -> bool:
+        """End a subscription; whether there was one (§3.10.4).
+
+        What waits in it and matches another subscription of the session waits there from now on;
+        what it shares with others waits for them.
+        """
+        subscription = session.subscriptions.pop(topic_filter, None)
+        if subscription is None:
+            return False
+        paths = wildcard_paths(topic_filter)
+        session.paths.discard(paths)
+        self._paths.discard(paths)
+        session.filter_bytes -= _bytes_of(topic_filter)
+        self._statistics.subscriptions -= 1
+        self._statistics.shared_subscriptions -= bool(subscription.shared_filter)
+        router = self._router
+        router.remove(subscription)
+        for _, batch in subscription.close():
+            if subscription.shared_filter:
+                router.share(subscription.shared_filter, batch)
+            elif not batch.retained:
+                router.pass_on(batch, session)
+        return True
