@@ -103,7 +103,7 @@ class SocketStream:
             raise trio.BrokenResourceError(str(error)) from error
         return _view[:size]
 
-    def send_nowait(self, data: bytes) -> int:
+    def send_nowait(self, data: bytes | memoryview) -> int:
         try:
             return self._socket.send(data)
         except BlockingIOError:
@@ -116,7 +116,7 @@ class SocketStream:
         try:
             while rest:
                 await trio.lowlevel.wait_writable(self._socket)
-                rest = rest[self.send_nowait(rest) :]  # type: ignore[arg-type]  # bytes-like
+                rest = rest[self.send_nowait(rest) :]
         except OSError as error:
             raise trio.BrokenResourceError(str(error)) from error
 
