@@ -186,7 +186,7 @@ def ours(
     return anyio.run(enter)
 
 
-# Door and scheme; those of mqtt:// and ws:// are in the tests of passwords.
+# Listener and scheme; those of mqtt:// and ws:// are in the tests of passwords.
 TCP = [("mqtts", "mqtts"), ("any", "mqtt"), ("any", "mqtts")]
 WEB = [("wss", "wss"), ("any", "ws"), ("any", "wss")]
 UNIX = [("unix", "unix")]

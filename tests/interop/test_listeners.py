@@ -1,4 +1,4 @@
-"""Every door of our broker with foreign clients: TLS, WebSocket, Unix sockets, one port for all."""
+"""Every listener of our broker with foreign clients: TLS, WebSocket, Unix, one port for all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Doors:
+class Served:
     """Where the broker listens, by what is spoken there."""
 
     urls: dict[str, str]
@@ -38,8 +38,10 @@ class Doors:
 
 
 @pytest.fixture(scope="module")
-def doors(trio_portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    folder = tmp_path_factory.mktemp("doors")
+def served(
+    trio_portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("listeners")
     certificates = Certificates(folder)
     tls = trio_mqtt.ServerTls(certificates.server())
     mutual = trio_mqtt.ServerTls(certificates.server(), ca=certificates.ca_file)
@@ -54,11 +56,11 @@ def doors(trio_portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory)
     }
     opening = trio_mqtt.open_broker(*listeners.values())
     with trio_portal.wrap_async_context_manager(opening) as broker:
-        yield Doors(dict(zip(listeners, broker.urls, strict=True)), certificates)
+        yield Served(dict(zip(listeners, broker.urls, strict=True)), certificates)
 
 
-def client_file(doors: Doors, shown: str) -> str | None:
-    certificates = doors.certificates
+def client_file(served: Served, shown: str) -> str | None:
+    certificates = served.certificates
     if shown == "none":
         return None
     return certificates.client("sensor", ours=shown != "foreign", expired=shown == "expired")
@@ -72,7 +74,7 @@ def mosquitto_pub(arguments: list[str]) -> int:
         [
             program("mosquitto_pub"),
             "-t",
-            "doors/m",
+            "listeners/m",
             "-m",
             "hello",
             "-q",
@@ -91,7 +93,7 @@ def mosquitto_round_trip(arguments: list[str]) -> str:
     """A retained message, published and taken by the two commands."""
     assert mosquitto_pub(["-r", *arguments]) == 0
     taken = subprocess.run(
-        [program("mosquitto_sub"), "-t", "doors/m", "-C", "1", *arguments],
+        [program("mosquitto_sub"), "-t", "listeners/m", "-C", "1", *arguments],
         check=True,
         capture_output=True,
         text=True,
@@ -100,22 +102,22 @@ def mosquitto_round_trip(arguments: list[str]) -> str:
     return taken.stdout
 
 
-@pytest.mark.parametrize("door", ["mqtts", "any"])
-def test_mosquittos_commands_come_in_by_tls(doors: Doors, door: str) -> None:
-    arguments = ["-h", "127.0.0.1", "-p", str(doors.port(door)), "--cafile",
-                 doors.certificates.ca_file]  # fmt: skip
+@pytest.mark.parametrize("listener", ["mqtts", "any"])
+def test_mosquittos_commands_come_in_by_tls(served: Served, listener: str) -> None:
+    arguments = ["-h", "127.0.0.1", "-p", str(served.port(listener)), "--cafile",
+                 served.certificates.ca_file]  # fmt: skip
     assert mosquitto_round_trip(arguments) == "hello\n"
 
 
-def test_mosquittos_commands_come_in_by_a_unix_socket(doors: Doors) -> None:
-    assert mosquitto_round_trip(["--unix", doors.path()]) == "hello\n"
+def test_mosquittos_commands_come_in_by_a_unix_socket(served: Served) -> None:
+    assert mosquitto_round_trip(["--unix", served.path()]) == "hello\n"
 
 
 @pytest.mark.parametrize("shown", ["right", "foreign", "expired", "none"])
-def test_mosquitto_pub_comes_in_by_a_right_certificate_only(doors: Doors, shown: str) -> None:
-    file = client_file(doors, shown)
-    arguments = ["-h", "127.0.0.1", "-p", str(doors.port("mutual")), "--cafile",
-                 doors.certificates.ca_file]  # fmt: skip
+def test_mosquitto_pub_comes_in_by_a_right_certificate_only(served: Served, shown: str) -> None:
+    file = client_file(served, shown)
+    arguments = ["-h", "127.0.0.1", "-p", str(served.port("mutual")), "--cafile",
+                 served.certificates.ca_file]  # fmt: skip
     if file is not None:
         arguments += ["--cert", file, "--key", file]
     assert (mosquitto_pub(arguments) == 0) == (shown == "right")
@@ -137,11 +139,11 @@ def paho_round_trip(client: paho.Client, host: str, port: int) -> int:
     client.on_message = on_message
     client.on_subscribe = lambda *_: ready.set()
     client.connect(host, port)
-    client.subscribe("doors/paho", 1)
+    client.subscribe("listeners/paho", 1)
     client.loop_start()
     try:
         assert ready.wait(DEADLINE)
-        client.publish("doors/paho", b"x" * MIB, 1)
+        client.publish("listeners/paho", b"x" * MIB, 1)
         assert done.wait(DEADLINE)
     finally:
         client.disconnect()
@@ -150,7 +152,7 @@ def paho_round_trip(client: paho.Client, host: str, port: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("door", "tls", "websocket"),
+    ("listener", "tls", "websocket"),
     [
         ("mqtts", True, False),
         ("ws", False, True),
@@ -161,34 +163,36 @@ def paho_round_trip(client: paho.Client, host: str, port: int) -> int:
         ("any", True, True),
     ],
 )
-def test_paho_comes_in_by_every_door(doors: Doors, door: str, tls: bool, websocket: bool) -> None:
+def test_paho_comes_in_by_every_listener(
+    served: Served, listener: str, tls: bool, websocket: bool
+) -> None:
     client = paho.Client(
         CallbackAPIVersion.VERSION2, transport="websockets" if websocket else "tcp"
     )
     if tls:
-        client.tls_set(doors.certificates.ca_file)
-    assert paho_round_trip(client, "127.0.0.1", doors.port(door)) == MIB
+        client.tls_set(served.certificates.ca_file)
+    assert paho_round_trip(client, "127.0.0.1", served.port(listener)) == MIB
 
 
-def test_paho_comes_in_by_a_unix_socket(doors: Doors) -> None:
+def test_paho_comes_in_by_a_unix_socket(served: Served) -> None:
     client = paho.Client(CallbackAPIVersion.VERSION2, transport="unix")
-    assert paho_round_trip(client, doors.path(), 1) == MIB
+    assert paho_round_trip(client, served.path(), 1) == MIB
 
 
-def test_paho_comes_in_by_websocket_with_a_right_certificate(doors: Doors) -> None:
+def test_paho_comes_in_by_websocket_with_a_right_certificate(served: Served) -> None:
     client = paho.Client(CallbackAPIVersion.VERSION2, transport="websockets")
-    file = client_file(doors, "right")
-    client.tls_set(doors.certificates.ca_file, file, file)
-    assert paho_round_trip(client, "127.0.0.1", doors.port("mutual-wss")) == MIB
+    file = client_file(served, "right")
+    client.tls_set(served.certificates.ca_file, file, file)
+    assert paho_round_trip(client, "127.0.0.1", served.port("mutual-wss")) == MIB
 
 
 # -- MQTT.js --------------------------------------------------------------------------------------
 
 
-def mqttjs(doors: Doors, url: str, file: str | None = None) -> subprocess.CompletedProcess[str]:
-    arguments = [url, doors.certificates.ca_file, *([] if file is None else [file])]
+def mqttjs(served: Served, url: str, file: str | None = None) -> subprocess.CompletedProcess[str]:
+    arguments = [url, served.certificates.ca_file, *([] if file is None else [file])]
     return subprocess.run(
-        [*node_command("doors.mjs"), *arguments],
+        [*node_command("listeners.mjs"), *arguments],
         check=False,
         capture_output=True,
         text=True,
@@ -197,16 +201,16 @@ def mqttjs(doors: Doors, url: str, file: str | None = None) -> subprocess.Comple
 
 
 @pytest.mark.parametrize(
-    ("door", "scheme"),
+    ("listener", "scheme"),
     [("mqtts", "mqtts"), ("ws", "ws"), ("wss", "wss"), ("any", "mqtt"), ("any", "wss")],
 )
-def test_mqttjs_comes_in_by_every_door(doors: Doors, door: str, scheme: str) -> None:
+def test_mqttjs_comes_in_by_every_listener(served: Served, listener: str, scheme: str) -> None:
     path = "/mqtt" if scheme.startswith("ws") else ""
-    done = mqttjs(doors, f"{scheme}://127.0.0.1:{doors.port(door)}{path}")
+    done = mqttjs(served, f"{scheme}://127.0.0.1:{served.port(listener)}{path}")
     assert done.stdout == f"{MIB}\n", done.stderr
 
 
 @pytest.mark.parametrize("shown", ["right", "foreign", "expired", "none"])
-def test_mqttjs_comes_in_by_a_right_certificate_only(doors: Doors, shown: str) -> None:
-    done = mqttjs(doors, doors.urls["mutual-wss"], client_file(doors, shown))
+def test_mqttjs_comes_in_by_a_right_certificate_only(served: Served, shown: str) -> None:
+    done = mqttjs(served, served.urls["mutual-wss"], client_file(served, shown))
     assert (done.returncode == 0) == (shown == "right"), done.stderr

@@ -1,6 +1,6 @@
 // One MQTT.js client: sends a megabyte to itself at URL, trusting the authority in the file CA and
 // showing the certificate in the file CERTIFICATE, and says how many bytes came back.
-// node doors.mjs URL CA [CERTIFICATE]
+// node listeners.mjs URL CA [CERTIFICATE]
 
 import { readFileSync } from "node:fs";
 
@@ -26,6 +26,6 @@ client.on("message", (topic, payload) => {
   process.exit(0);
 });
 client.on("connect", async () => {
-  await client.subscribeAsync("doors/js", { qos: 1 });
-  await client.publishAsync("doors/js", Buffer.alloc(1 << 20, "x"), { qos: 1 });
+  await client.subscribeAsync("listeners/js", { qos: 1 });
+  await client.publishAsync("listeners/js", Buffer.alloc(1 << 20, "x"), { qos: 1 });
 });
