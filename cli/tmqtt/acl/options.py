@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tmqtt.terminal.command import CONTEXT, Command, Group
+from tmqtt.terminal.values import reader
 
 _EXAMPLES = """\
 Examples:
@@ -34,11 +35,10 @@ File = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+@reader
 def action_of(text: str) -> str:
     if text not in ("publish", "subscribe", "receive"):
-        raise typer.BadParameter(
-            f"there is no action {text!r}: write publish, subscribe or receive."
-        )
+        raise ValueError(f"there is no action {text!r}: write publish, subscribe or receive.")
     return text
 
 

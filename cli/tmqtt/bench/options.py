@@ -13,6 +13,7 @@ from tmqtt.bench.table import SHAPES, Option, Shape
 from tmqtt.connecting.options import connects
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.command import CONTEXT, Command, Group
+from tmqtt.terminal.values import reader
 
 _EPILOG = """\
 Examples:
@@ -77,18 +78,12 @@ def _parameter(
 
 
 def _annotation(option: Option) -> object:
-    def read(text: str) -> object:
-        try:
-            return option.read(text)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-
     names = [option.short] if option.short else []
     info = typer.Option(
         *names,
         f"--{option.name}",
         metavar=option.metavar or None,
-        parser=read if option.metavar else None,
+        parser=reader(option.read) if option.metavar else None,
         help=option.help,
         show_default=option.default is not None,
     )

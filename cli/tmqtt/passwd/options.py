@@ -7,13 +7,15 @@ from typing import Annotated
 import typer
 
 from tmqtt.terminal.command import CONTEXT, Command
+from tmqtt.terminal.values import reader
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
 
+@reader
 def kind_of(text: str) -> str:
     if text not in ("argon2id", "pbkdf2"):
-        raise typer.BadParameter(f"there is no kind {text!r}: write argon2id or pbkdf2.")
+        raise ValueError(f"there is no kind {text!r}: write argon2id or pbkdf2.")
     return text
 
 
