@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.programs import DATE_AND_TIME, Program, running_broker
-from trio_mqtt.broker.access.files.password_changes import set_password
-from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt import ReasonCode
+from trio_mqtt.access import set_password
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ import trustme
 
 from tests.cli.conftest import Run
 from tests.cli.programs import Program, broker_that_answers
-from trio_mqtt.broker.access.files.password_changes import set_password
+from trio_mqtt.access import set_password
 
 # CONNACK of MQTT 5 that allows packets of 64 bytes (MQTT 5.0 §3.2.2.3.6).
 _SMALL_PACKETS = b"\x20\x08\x00\x00\x05\x27\x00\x00\x00\x40"

@@ -17,6 +17,8 @@ from tmqtt.terminal.sentences import CommandError
 from tests.cli.conftest import Run
 from tests.cli.programs import DEADLINE, Program, running_broker, screen
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:

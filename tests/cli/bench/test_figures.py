@@ -104,6 +104,7 @@ def test_a_message_that_the_broker_held_up_counts_from_when_it_was_due() -> None
     assert pace.take() == 4_100_000
 
 
+@pytest.mark.slow
 def test_a_pace_does_not_drift() -> None:
     pace = Pace(5, 3)
     for _ in range(3_000_000):

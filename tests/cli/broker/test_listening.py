@@ -18,6 +18,8 @@ import trustme
 
 from tests.cli.programs import DEADLINE, Program
 
+pytestmark = pytest.mark.slow
+
 HELLO = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01c"
 WELCOME = b"\x20\x02\x00\x00"
 

@@ -17,7 +17,9 @@ import pytest
 import trio_mqtt
 from tests.cli.programs import DATE_AND_TIME, DEADLINE, IN_TERMINAL, Program, publish
 from trio_mqtt import sync
-from trio_mqtt.broker.access.files.password_changes import set_password
+from trio_mqtt.access import set_password
+
+pytestmark = pytest.mark.slow
 
 # Of a kind that is read for the sake of old files, and warned of.
 OLD_HASH = (

@@ -19,6 +19,8 @@ from tmqtt.terminal.looks import plain
 import trio_mqtt
 from tests.cli.programs import Program, screen
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("columns", [40, 80])
 def test_our_broker_can_do_everything(in_pipe: tuple[Program, str], columns: int) -> None:

@@ -10,8 +10,9 @@ from tmqtt.app import app
 from typer.testing import CliRunner
 
 from tests.cli.programs import Program
-from trio_mqtt.broker.access.files.password_changes import set_password
-from trio_mqtt.broker.access.files.passwords import PasswordFile
+from trio_mqtt.access import PasswordFile, set_password
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ import trio_mqtt
 from tests.cli.programs import Program, running_broker, screen
 from trio_mqtt.testing import broker_in_thread
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
