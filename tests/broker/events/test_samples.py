@@ -1,13 +1,12 @@
-"""What a program that embeds the broker may follow and publish."""
+"""A program looks now and then at some of what happens in its broker."""
 
 from __future__ import annotations
 
-import pytest
 import trio.testing
 
 from tests.broker.conftest import Join
-from tests.broker.raw import V5, V311
-from tests.inside import core_of, links_of
+from tests.broker.raw import V311
+from tests.inside import core_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.events.kinds import (
     ClientConnected,
@@ -18,9 +17,7 @@ from trio_mqtt.broker.events.kinds import (
     Unsubscribed,
 )
 from trio_mqtt.broker.events.samples import SAMPLE_BYTES
-from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import PubAck, Publish
-from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.testing import MemoryBroker
 
 CLIENTS = (ClientConnected, ClientDisconnected, ClientRefused, Subscribed, Unsubscribed)
@@ -102,49 +99,3 @@ async def test_a_sample_holds_few_bytes(join: Join, broker: Broker) -> None:
     held = sum(len(event.payload) for event in events if isinstance(event, MessagePublished))
     assert 0 < held <= SAMPLE_BYTES
     assert sample.missed_messages >= 8
-
-
-@pytest.mark.parametrize(
-    ("topic", "payload", "qos", "properties"),
-    [
-        ("", b"", 0, {}),
-        ("a/#", b"", 0, {}),
-        ("t", b"", 3, {}),
-        ("t", b"", 0, {"topic_alias": 1}),
-        ("t", b"", 0, {"subscription_identifier": [1]}),
-        ("t", b"", 0, {"server_keep_alive": 1}),
-        ("t", b"", 0, {"payload_format_indicator": 2}),
-        ("t", b"x" * 16 * 1024 * 1024, 0, {}),
-    ],
-)
-async def test_what_mqtt_forbids_cannot_be_published_by_the_program_either(
-    join: Join, broker: Broker, topic: str, payload: bytes, qos: int, properties: Properties
-) -> None:
-    client = await join("c")
-    await client.subscribe("#")
-    with pytest.raises(LocalProtocolError):
-        await broker.publish(topic, payload, qos=qos, properties=properties)
-    await client.expect_nothing()
-
-
-async def test_the_statistics_say_what_there_was_and_is(join: Join, broker: Broker) -> None:
-    client = await join("c", expiry=100)
-    other = await join("o", V311)
-    await client.subscribe("t", "u", qos=1)
-    await other.publish("t", b"x", 1)
-    await client.take()
-    statistics = broker.statistics
-    assert statistics.connections_accepted == statistics.clients_connected == 2
-    assert (statistics.sessions, statistics.subscriptions) == (2, 2)
-    assert (statistics.messages_received, statistics.messages_sent) == (1, 1)
-    assert statistics.bytes_received > 50
-    assert statistics.bytes_sent > 20
-    await client.disconnect()
-    await other.disconnect()
-    assert statistics.clients_connected == 0
-    assert (statistics.sessions, statistics.subscriptions) == (1, 2)
-    await (await join("c", V5)).disconnect()
-    assert (statistics.sessions, statistics.subscriptions) == (0, 0)
-    assert not links_of(broker)
-    assert not core_of(broker).router._root.children
-    assert statistics.messages_dropped == 0
