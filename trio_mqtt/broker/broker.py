@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.access.security import WaysIn, asks_for_certificates, is_local
+from trio_mqtt.broker.access.security import WaysIn
 from trio_mqtt.broker.connections.connack import redirection
 from trio_mqtt.broker.connections.connection import Connection
 from trio_mqtt.broker.events.kinds import BrokerEvent
@@ -79,16 +79,7 @@ class Broker:
 
     def ways_in(self, listen: Listen) -> WaysIn:
         """By what clients can connect at one of the broker's `listeners`."""
-        core, access = self._core, self._core.access
-        return WaysIn(
-            local=is_local(listen),
-            anonymous=not core.authentication_required and access.allows_anonymous(listen),
-            passwords=access.passwords is not None and not core.authentication_required,
-            tokens=access.tokens is not None and not core.authentication_required,
-            certificates=asks_for_certificates(listen) and not core.authentication_required,
-            methods=tuple(core.authenticators),
-            hooks=access.asks_authenticate,
-        )
+        return self._core.access.ways_in(listen)
 
     def handle(
         self, stream: trio.abc.Stream, peer: str = "a stream"

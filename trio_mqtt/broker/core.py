@@ -58,9 +58,6 @@ class Core:
     ) -> None:
         self.limits = limits
         self.options = options = options or BrokerOptions()
-        # By authentication method (§4.12).
-        self.authenticators = dict(authenticators or {})
-        self.authentication_required = authentication_required
         self.statistics = Statistics()
         self.event_streams = EventStreams()
         self.timers = Timers()
@@ -69,7 +66,13 @@ class Core:
             limits.maximum_retained_messages, limits.maximum_retained_bytes
         )
         self.memory = Memory(limits.maximum_unfinished_bytes)
-        self.access = AccessInForce(security or Security(), limits, RefusalLog(self.timers))
+        self.access = AccessInForce(
+            security or Security(),
+            limits,
+            RefusalLog(self.timers),
+            authenticators=authenticators,
+            authentication_required=authentication_required,
+        )
         self.subscriptions = Subscriptions(limits, self.statistics, self.router, self.event_streams)
         self.wills = Wills(self.statistics, self.event_streams, self.route, self.count_refused)
         self.sessions = Sessions(

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from trio_mqtt.broker.access.protocols import Authenticator
-from trio_mqtt.broker.access.security import Security, check_exposure
+from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.connections.connection import Connection
 from trio_mqtt.broker.connections.registry import Connections
@@ -75,8 +75,7 @@ async def open_broker(
         security=security,
     )
     await core.access.load()
-    asks_who = bool(core.access.asks_who or core.authenticators or authentication_required)
-    check_exposure(wanted, asks_who=asks_who, security=core.access.security)
+    core.access.check_exposure(wanted)
     opened: list[Listener] = []
     try:
         for listen in wanted:

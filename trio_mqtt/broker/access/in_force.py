@@ -12,16 +12,23 @@ from trio_mqtt.broker.access.files.file_rules import FileRules
 from trio_mqtt.broker.access.password_checks import PasswordChecks
 from trio_mqtt.broker.access.permissions import Permissions, RulesInForce
 from trio_mqtt.broker.access.protocols import AccessHooks
-from trio_mqtt.broker.access.security import Security, is_local
+from trio_mqtt.broker.access.security import (
+    Security,
+    WaysIn,
+    asks_for_certificates,
+    is_local,
+)
+from trio_mqtt.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from trio_mqtt.broker.access.files.tokens import TokenVerifier
     from trio_mqtt.broker.access.identity import Identity
     from trio_mqtt.broker.access.protocols import (
         AccessControl,
         AccessRules,
+        Authenticator,
         ClientInfo,
         PasswordCheck,
     )
@@ -33,13 +40,24 @@ logger = logging.getLogger("trio_mqtt.broker")
 
 
 class AccessInForce:
-    """Passwords, rules, tokens and hooks of one broker."""
+    """Passwords, rules, tokens, hooks and authentication methods of one broker."""
 
-    def __init__(self, security: Security, limits: Limits, refusals: RefusalLog) -> None:
+    def __init__(
+        self,
+        security: Security,
+        limits: Limits,
+        refusals: RefusalLog,
+        *,
+        authenticators: Mapping[str, Authenticator] | None = None,
+        authentication_required: bool = False,
+    ) -> None:
         self.security = security
         self.passwords: PasswordCheck | None = None
         self.tokens: TokenVerifier | None = security.tokens
         self.hooks: AccessControl | None = security.hooks
+        # By authentication method (MQTT 5.0 §4.12); whether clients must name one of them.
+        self.authenticators = dict(authenticators or {})
+        self.authentication_required = authentication_required
         self.refusals = refusals
         self.rules = RulesInForce(refusals=refusals)
         # Hashing takes long: in few threads, so that the clients which are connected are served.
@@ -56,13 +74,43 @@ class AccessInForce:
 
     @property
     def asks_who(self) -> bool:
-        """Whether clients are asked to prove who they are."""
+        """Whether clients that name no authentication method are asked to prove who they are."""
         return self.asks_credentials or self.asks_authenticate
 
     @property
     def asks_credentials(self) -> bool:
         """Whether there is something to check what clients show against."""
         return self.passwords is not None or self.tokens is not None
+
+    def ways_in(self, listen: Listen) -> WaysIn:
+        """By what clients can connect at a listener."""
+        only_methods = self.authentication_required
+        return WaysIn(
+            local=is_local(listen),
+            anonymous=not only_methods and self.allows_anonymous(listen),
+            passwords=not only_methods and self.passwords is not None,
+            tokens=not only_methods and self.tokens is not None,
+            certificates=not only_methods and asks_for_certificates(listen),
+            methods=tuple(self.authenticators),
+            hooks=self.asks_authenticate,
+        )
+
+    def check_exposure(self, listens: Iterable[Listen]) -> None:
+        """Refuse to listen where others could reach a broker that asks nobody who they are.
+
+        Raises ConfigurationError.
+        """
+        if self.asks_who or self.authenticators or self.authentication_required:
+            return
+        for listen in listens:
+            is_guarded = is_local(listen) or asks_for_certificates(listen)
+            if self.said_of_anonymous(listen) is None and not is_guarded:
+                raise ConfigurationError(
+                    f"Anybody who can reach {listen.url} could connect to this broker. Name a"
+                    " password file (--password-file FILE, which tmqtt passwd makes;"
+                    " Security(passwords=...) in a program), or say --allow-anonymous"
+                    " (allow_anonymous=True) if that is meant."
+                )
 
     def permissions(self, client: ClientInfo, own: AccessRules | None) -> Permissions | None:
         """What a client may do; None if there are no rules that could refuse anything.

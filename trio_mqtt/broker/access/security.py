@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.transport.listeners.options import Listen
 from trio_mqtt.transport.urls import is_loopback, parse_url
 
@@ -81,19 +79,3 @@ def asks_for_certificates(listen: Listen) -> bool:
     """Whether clients can prove by a certificate that they may connect."""
     tls = listen.tls
     return tls is not None and tls.ca is not None and tls.client_certificates != "none"
-
-
-def check_exposure(listens: Iterable[Listen], *, asks_who: bool, security: Security) -> None:
-    """Refuse to listen where others could reach a broker that asks nobody who they are.
-
-    Raises ConfigurationError.
-    """
-    if asks_who or security.allow_anonymous is not None:
-        return
-    for listen in listens:
-        if listen.allow_anonymous is None and not is_local(listen) | asks_for_certificates(listen):
-            raise ConfigurationError(
-                f"Anybody who can reach {listen.url} could connect to this broker. Name a password"
-                " file (--password-file FILE, which tmqtt passwd makes; Security(passwords=...) in"
-                " a program), or say --allow-anonymous (allow_anonymous=True) if that is meant."
-            )

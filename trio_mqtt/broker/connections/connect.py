@@ -168,12 +168,12 @@ class Handshake:
             return self._refused(ReasonCode.QUOTA_EXCEEDED, TOO_MANY_CONNECTIONS)
         method = connect.properties.get("authentication_method")
         if method is None:
-            if link.core.authentication_required:
+            if link.core.access.authentication_required:
                 return self._refused(
                     ReasonCode.NOT_AUTHORIZED, "this broker asks for an authentication method"
                 )
             return await self._admitted(None)
-        authenticator = link.core.authenticators.get(method)
+        authenticator = link.core.access.authenticators.get(method)
         if authenticator is None:
             return self._refused(
                 ReasonCode.BAD_AUTHENTICATION_METHOD,
