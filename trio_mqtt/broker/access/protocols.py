@@ -132,8 +132,8 @@ class AuthenticationExchange(Protocol):
         """What the client sent first; empty if it sent nothing."""
 
     @property
-    def peer(self) -> str:
-        """The address of the client."""
+    def address(self) -> str:
+        """Where the client is, as in `ClientInfo`."""
 
     @property
     def client_id(self) -> str:

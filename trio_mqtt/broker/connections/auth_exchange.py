@@ -27,7 +27,7 @@ class _Exchange:
         link = owner.link
         self.method = owner.method
         self.data = data
-        self.peer = link.stream.peer
+        self.address = link.stream.peer
         self.client_id = link.client_id or ""
         self.username = link.username
         self.again = again
