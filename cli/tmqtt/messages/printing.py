@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from tmqtt.terminal import looks
 from tmqtt.terminal.escaping import escape, escape_payload
 from tmqtt.terminal.figures import size
 from tmqtt.terminal.output import Output
@@ -37,8 +38,7 @@ def _raw_with_topic(topic: str, payload: bytes, _retained: bool) -> bytes:
 
 
 def _lines_for_people(*, preview: bool) -> LineOf:
-    from tmqtt.terminal import looks  # Rich: not needed in a pipe
-    from tmqtt.terminal.cells import length, wrap
+    from tmqtt.terminal.cells import length, wrap  # of Rich, which is not needed in a pipe
 
     painter = looks.Painter()
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from statistics import median
-from typing import TYPE_CHECKING
 
 import trio
 
+from tmqtt.messages.printing import lines_for
+from tmqtt.pub.plan import PubOptions
+from tmqtt.terminal import looks
 from tmqtt.terminal.figures import counted, latency
+from tmqtt.terminal.looks import Line, Painter
 from tmqtt.terminal.sequences import CLEAR_LINE
-
-if TYPE_CHECKING:
-    from tmqtt.pub.plan import PubOptions
-    from tmqtt.terminal.looks import Line, Painter
-    from tmqtt.terminal.terminal import Terminal
+from tmqtt.terminal.streams import encoded
+from tmqtt.terminal.terminal import Terminal
 
 _TICK = 0.1  # seconds between two looks
 _LINES_A_SECOND = 20  # messages shown: more than that nobody reads
@@ -66,8 +66,6 @@ class PubView:
 
     def end(self) -> None:
         """Show what is left, and a summary if it was Ctrl-C that ended it."""
-        import signal
-
         if self._terminal.signal == signal.SIGINT and not self._options.is_single:
             self._terminal.say(self._summary())
 
@@ -88,20 +86,21 @@ class PubView:
 class _Verbose(PubView):
     """Prints each message, in a pipe."""
 
+    def __init__(self, options: PubOptions, terminal: Terminal) -> None:
+        super().__init__(options, terminal)
+        self._line = lines_for(terminal.output, with_topic=True)
+
     def sent(self, topic: str, payload: bytes) -> None:
         super().sent(topic, payload)
-        self._terminal.output.put(b"%s %s\n" % (os.fsencode(topic), payload))
+        self._terminal.output.put(self._line(topic, payload, self._options.retain))
 
 
 class _Live(PubView):
     """Shows messages as they are sent, above one line of how it goes."""
 
     def __init__(self, options: PubOptions, terminal: Terminal) -> None:
-        from tmqtt.messages.printing import lines_for
-        from tmqtt.terminal.looks import Painter  # Rich: not needed in a pipe
-
         super().__init__(options, terminal)
-        self._painter: Painter = Painter()
+        self._painter = Painter()
         self._line = lines_for(terminal.output, with_topic=True, preview=True)
         self._redraws = self._painter.can_redraw and not options.is_single
         self._waiting: list[bytes] = []
@@ -142,12 +141,12 @@ class _Live(PubView):
             self._terminal.output.line(self._summary())
 
     def _tell(self, sentence: str) -> None:
-        self._waiting.append(_encoded(f"{sentence}\n"))
+        self._waiting.append(encoded(f"{sentence}\n"))
 
     def _say_hidden(self) -> None:
         if self._hidden:
             text = f"… {counted(self._hidden, 'more message')} not shown\n"
-            self._waiting.append(_encoded(text))
+            self._waiting.append(encoded(text))
             self._hidden = 0
 
     def _draw(self, status: str) -> None:
@@ -156,12 +155,10 @@ class _Live(PubView):
         if self._status:
             data = CLEAR_LINE.encode() + data
         self._status = status
-        self._terminal.output.put(data + _encoded(status))
+        self._terminal.output.put(data + encoded(status))
 
     def _status_line(self) -> Line:
         """How it goes: what matters most comes first, for narrow terminals."""
-        from tmqtt.terminal import looks
-
         options = self._options
         elapsed = time.monotonic() - self._started
         separator = (" · ", looks.NOTE)
@@ -189,17 +186,9 @@ class _Live(PubView):
 
 
 def _bar(share: float, width: int) -> Line:
-    from tmqtt.terminal import looks
-
-    full, empty = ("━", "─") if _encoded("━") == "━".encode() else ("#", "-")
+    full, empty = ("━", "─") if encoded("━") == "━".encode() else ("#", "-")
     done = round(share * width)
     return ((full * done, looks.GOOD), (empty * (width - done), looks.NOTE))
-
-
-def _encoded(text: str) -> bytes:
-    from tmqtt.terminal.streams import encoded
-
-    return encoded(text)
 
 
 def _span(seconds: float) -> str:
