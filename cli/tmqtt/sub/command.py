@@ -214,7 +214,7 @@ async def _show(
 def _view(options: SubOptions, terminal: Terminal, title: str) -> views.View:
     output = terminal.output
     if options.record == "-":
-        return views.Nothing()
+        return views.View()
     if options.watch or options.tree:
         from tmqtt.sub.topics_view import TopicsView
 
@@ -228,9 +228,11 @@ def _view(options: SubOptions, terminal: Terminal, title: str) -> views.View:
     if options.json:
         return views.Lines(output, views.json_lines(output))
     if output.is_terminal and options.newline:
-        return views.ForPeople(output)
+        from tmqtt.sub.people_view import PeopleView  # of Rich, which is not needed in a pipe
+
+        return PeopleView(output)
     if options.record is not None:
-        return views.Nothing()
+        return views.View()
     return views.Lines(
         output, views.raw(output, with_topic=options.verbose, newline=options.newline)
     )

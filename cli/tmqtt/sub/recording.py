@@ -3,49 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trio
 
-import trio_mqtt
 from tmqtt.messages.records import Recorder
-from tmqtt.terminal.output import Output, open_output
+from tmqtt.sub.views import Lines
+from tmqtt.terminal.output import open_output
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.terminal import Terminal
 
 
-class Recording:
-    """Writes each message as a line of JSON. `open_recording` makes one."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._line = Recorder().line
-
-    async def show(self, messages: Sequence[trio_mqtt.Message], moment: int) -> None:
-        """Record messages; a disk that is slow makes the broker wait."""
-        line = self._line
-        # In one piece: what is written to a file ends with a whole line, but for a crash within.
-        self._output.put(b"".join([line(message, moment) for message in messages]))
-        if self._output.full:
-            await self._output.room()
-
-    async def run(self) -> None:
-        """Nothing is to be done from time to time."""
-
-    def end(self) -> None:
-        """Nothing is left: `open_recording` waits until all is written."""
-
-
 @asynccontextmanager
-async def open_recording(path: str, terminal: Terminal) -> AsyncIterator[Recording]:
+async def open_recording(path: str, terminal: Terminal) -> AsyncIterator[Lines]:
     """A recording to a new file, which only its owner may read, or to stdout ("-").
 
-    Raises CommandError where the file exists or cannot be written. What came is written whole
-    before it is left, however long that takes.
+    A disk that is slow makes the broker wait. Raises CommandError where the file exists or cannot
+    be written. What came is written whole before it is left, however long that takes.
     """
     if path == "-":
-        yield Recording(terminal.output)
+        yield Lines(terminal.output, Recorder().line)
         return
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -61,7 +39,7 @@ async def open_recording(path: str, terminal: Terminal) -> AsyncIterator[Recordi
         with trio.CancelScope() as scope:
             async with open_output(descriptor, when_closed=scope.cancel) as output:
                 try:
-                    yield Recording(output)
+                    yield Lines(output, Recorder().line)
                 except trio.Cancelled:
                     raise
                 except BaseException as error:

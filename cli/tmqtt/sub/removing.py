@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import trio
 
 import trio_mqtt
+from tmqtt.sub.views import View
 from tmqtt.terminal.figures import counted
 from tmqtt.terminal.terminal import Terminal
 
 
-class Remover:
+class Remover(View):
     """Publishes an empty retained message to the topic of each message that was retained."""
 
     def __init__(self, client: trio_mqtt.Client, terminal: Terminal, *, dry_run: bool) -> None:
@@ -48,9 +49,6 @@ class Remover:
             self._failure = error  # raised outside of the nursery, which would wrap it
         else:
             self._removed += 1
-
-    async def run(self) -> None:
-        """Nothing is to be done from time to time."""
 
     def end(self) -> None:
         """Say how many there were, if there were any."""

@@ -1,19 +1,18 @@
-"""The table of `sub --watch`, and what it shares with the tree of `--tree`. Sans-IO."""
+"""The table of `sub --watch`: topics by name, by rate or by age. Sans-IO."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from rich.cells import cell_len, set_cell_size
 
-from tmqtt.messages import payload_view
+from tmqtt.sub.topic_lines import age, in_full, not_kept, summary, value
 from tmqtt.sub.topics import SORTS, Sort, Topic, Topics
 from tmqtt.terminal import looks
-from tmqtt.terminal.cells import fit, wrap
-from tmqtt.terminal.escaping import escape, escape_payload
+from tmqtt.terminal.cells import fit
+from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.figures import counted, rate
 from tmqtt.terminal.looks import Line, Part
 from tmqtt.terminal.sparkline import sparkline
@@ -27,24 +26,6 @@ _GOOD_VALUE = 24
 _LEAST_VALUE = 10
 
 
-class Frames(Protocol):
-    """What fills a screen."""
-
-    def frame(self, now: float, width: int, height: int) -> list[Line]:
-        """At most `height` lines; what is too long for `width` is cut by who draws them."""
-        ...
-
-    def left_out(self) -> str:
-        """What the last frame left out, in a few words, or nothing."""
-        ...
-
-
-@dataclass(slots=True)
-class _Fitted:
-    shown: int = 0
-    of: int = 0
-
-
 class Table:
     """A row a topic: rate, age, a row of numbers, the last value."""
 
@@ -54,14 +35,14 @@ class Table:
         self._topics = topics
         self._order: Sort = order
         self._title = title
-        self._fitted = _Fitted()
+        self._hidden = 0
         self._rate_width = _RATE
         self._pattern: re.Pattern[str] | None = None
 
     def frame(self, now: float, width: int, height: int) -> list[Line]:
         rows = self._topics.sorted(self._order)
         shown = rows[: max(height - 3, 1)]
-        self._fitted = _Fitted(len(shown), len(rows))
+        self._hidden = len(rows) - len(shown)
         lines = self.lines(now, width, shown, -1)
         left_out = self.left_out()
         if left_out:
@@ -69,8 +50,8 @@ class Table:
         return lines[:height]
 
     def left_out(self) -> str:
-        hidden = self._fitted.of - self._fitted.shown
-        words = [f"… {counted(hidden, 'more topic')} not shown"] * (hidden > 0)
+        """What the last frame left out, in a few words, or nothing."""
+        words = [f"… {counted(self._hidden, 'more topic')} not shown"] * (self._hidden > 0)
         return "; ".join([*words, *self.notes()])
 
     # What is browsed.
@@ -167,68 +148,3 @@ class _Columns:
             parts.append((f"{_GAP}{bars:<{self.plot}}", looks.CLIENT))
         parts.append((f"{_GAP}{value(topic.payload, self.value)}", looks.PLAIN))
         return [(text, f"reverse {style}".rstrip()) for text, style in parts] if chosen else parts
-
-
-def summary(title: str, topics: Topics, width: int) -> Line:
-    """How things stand, in one line; where that is narrow, at the cost of the title."""
-    count, known = topics.total(), len(topics.all)
-    figures = [
-        counted(known, "topic"),
-        f"{rate(topics.rate)}/s",
-        counted(count, "message"),
-    ]
-    while len(figures) > 1 and len(" · ".join(figures)) > width:
-        figures.pop()
-    room = width - sum(len(figure) + 3 for figure in figures)
-    if cell_len(title) > room:
-        title = title.partition(" at ")[0]  # the address is known to who gave it
-    if cell_len(title) > room >= 8:
-        title = fit(title, room)
-    parts: list[Part] = [(title, looks.STRONG)] if cell_len(title) <= room else []
-    for figure in figures:
-        parts += [(" · ", looks.NOTE)] * bool(parts) + [(figure, looks.PLAIN)]
-    return parts
-
-
-def not_kept(topics: Topics) -> list[str]:
-    """What is to be said of topics beyond the bound."""
-    if not topics.not_kept:
-        return []
-    return [f"{topics.not_kept:,} messages of further topics only counted"]
-
-
-def in_full(topic: Topic, now: float, width: int, height: int) -> list[Line]:
-    """One topic with its last message, in at most so many lines."""
-    count = topic.count
-    figures = (
-        f"{counted(count, 'message')}, {rate(topic.rate)}/s,"
-        f" the last {age(now - topic.at)}{'' if now - topic.at < 1 else ' ago'},"
-        f" {counted(len(topic.payload), 'byte')}"
-    )
-    shown = payload_view.show(topic.payload, None, width=width, height=max(height - 4, 1))
-    lines: list[Line] = list(wrap([(escape(topic.name), looks.TOPIC)], width))[:3]
-    lines += [((figures, looks.NOTE),), ()]
-    lines += shown.tall or ([shown.flat] if shown.flat is not None else [])
-    if shown.left_out:
-        lines = lines[: height - 1]
-        lines.append(((f"… {shown.left_out:,} more bytes", looks.NOTE),))
-    return lines[:height]
-
-
-def age(seconds: float) -> str:
-    """How long ago, in at most four characters."""
-    whole = int(seconds)
-    if whole < 1:
-        return "now"
-    for unit, size in (("s", 60), ("m", 60), ("h", 48)):
-        if whole < size:
-            return f"{whole}{unit}"
-        whole //= 24 if unit == "h" else 60
-    return f"{whole}d"
-
-
-def value(payload: bytes, width: int) -> str:
-    """A payload in a line, of which no more than `width` cells are seen."""
-    if not payload:
-        return "(empty)"
-    return escape_payload(payload, width)

@@ -12,9 +12,11 @@ import trio
 
 import trio_mqtt
 from tmqtt.sub.plotting import Path
-from tmqtt.sub.table_frames import Table, summary
+from tmqtt.sub.table_frames import Table
+from tmqtt.sub.topic_lines import summary
 from tmqtt.sub.topics import Sort, Topics
 from tmqtt.sub.tree_frames import TreeFrames
+from tmqtt.sub.views import View
 from tmqtt.terminal import looks
 from tmqtt.terminal.browsing import Browser
 from tmqtt.terminal.cells import cut
@@ -32,7 +34,7 @@ _LOG_EVERY = 10.0  # seconds between lines in a pipe
 _LOG_WIDTH = 120
 
 
-class TopicsView:
+class TopicsView(View):
     """Keeps what is known of each topic, and draws it. `end` gives the screen back."""
 
     def __init__(

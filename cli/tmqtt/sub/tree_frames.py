@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tmqtt.sub.table_frames import in_full, not_kept, summary, value
+from tmqtt.sub.topic_lines import in_full, not_kept, summary, value
 from tmqtt.sub.topic_tree import Node, Tree
 from tmqtt.sub.topics import Topics
 from tmqtt.terminal import keys, looks

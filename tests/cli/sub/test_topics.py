@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tmqtt.sub import topics
 from tmqtt.sub.plotting import number_in, parse_path
-from tmqtt.sub.table_frames import Table, age
+from tmqtt.sub.table_frames import Table
+from tmqtt.sub.topic_lines import age
 from tmqtt.sub.topic_tree import Tree
 from tmqtt.sub.topics import Topics
 from tmqtt.sub.tree_frames import TreeFrames
