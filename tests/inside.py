@@ -10,6 +10,7 @@ from trio_mqtt.broker.connections.link import Link
 from trio_mqtt.broker.connections.registry import Connections
 from trio_mqtt.broker.core import Core
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.sessions.session import Session
 from trio_mqtt.transport.listeners.streams import ByteStream
 
 
@@ -27,6 +28,16 @@ def core_of(broker: Broker) -> Core:
 def links_of(broker: Broker) -> list[Link]:
     """The connections that a broker has now."""
     return broker._connections.all()
+
+
+def sessions_of(broker: Broker) -> dict[str, Session]:
+    """The sessions that a broker has, by client identifier."""
+    return broker._core.sessions._sessions
+
+
+def has_filters(broker: Broker) -> bool:
+    """Whether anything is left in the broker's tree of topic filters."""
+    return bool(broker._core.router._root.children)
 
 
 def serve_stream(broker: Broker, stream: ByteStream) -> Coroutine[None, None, None]:

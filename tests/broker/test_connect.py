@@ -9,7 +9,7 @@ import trio
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V31, V311, Raw
-from tests.inside import core_of, links_of
+from tests.inside import core_of, links_of, sessions_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -158,7 +158,7 @@ async def test_flags_that_version_3_1_does_not_use_mean_nothing(
     body = b"\0\x06MQIsdp\x03" + bytes((flags,)) + b"\0\x3c\0\x01c" + rest
     await client.send(bytes((0x10, len(body))) + body)
     assert (await client.expect(ConnAck)).reason_code == ReasonCode.SUCCESS
-    session = core_of(broker).sessions._sessions["c"]
+    session = sessions_of(broker)["c"]
     assert (session.will is not None) is bool(rest)
     await client.ping()
 
@@ -264,7 +264,7 @@ async def test_an_empty_client_identifier_gets_a_new_one(
     assert len(core_of(broker).sessions) == 3
     if version == V5:
         assert {a.properties["assigned_client_identifier"] for a in answers if a} == set(
-            core_of(broker).sessions._sessions
+            sessions_of(broker)
         )
 
 
@@ -325,7 +325,7 @@ async def test_what_follows_a_connect_that_is_refused_takes_no_effect(
         await client.expect_closed()
     await watcher.expect_nothing()
     assert len(core_of(broker).retained) == 0
-    assert list(core_of(broker).sessions._sessions) == ["watcher"]
+    assert list(sessions_of(broker)) == ["watcher"]
 
 
 async def test_a_large_message_may_follow_connect_at_once(

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from tests.broker.conftest import Join
-from tests.inside import core_of
+from tests.inside import core_of, sessions_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.batch import Batch
@@ -70,7 +70,7 @@ class TestInFlight:
             await publisher.publish("t", b"%d" % number * 30 * KIB, qos)
         sent = await client.messages()
         assert [message.payload[:1] for message in sent] == [b"0", b"1", b"2"]
-        session = core_of(broker).sessions._sessions["c"]
+        session = sessions_of(broker)["c"]
         assert 90 * KIB <= session.bytes_in_flight() <= 100 * KIB
         if qos == 1:
             await client.send(PubAck(sent[0].packet_id))
@@ -86,7 +86,7 @@ class TestInFlight:
         for size in (30, 30, 30, *[2] * 30):
             await publisher.publish("t", b"x" * size * KIB, 1)
         await client.messages()
-        assert core_of(broker).sessions._sessions["c"].bytes_in_flight() <= 150 * KIB
+        assert sessions_of(broker)["c"].bytes_in_flight() <= 150 * KIB
 
     async def test_one_always_goes(self, join: Join) -> None:
         client = await join("c")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.broker.conftest import Join
-from tests.inside import core_of
+from tests.inside import core_of, sessions_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.filter_paths import FilterPaths, wildcard_paths
@@ -56,7 +56,7 @@ class TestAttack:
                 codes += await client.subscribe(*filters[at : at + 100])
             assert codes[0] == ReasonCode.SUCCESS or reached
             assert ReasonCode.QUOTA_EXCEEDED in codes
-            assert len(core_of(broker).sessions._sessions[name].paths) <= 100
+            assert len(sessions_of(broker)[name].paths) <= 100
             reached.append(codes.count(ReasonCode.SUCCESS))
             assert visited(broker, topic) <= 150 + LEVELS
         assert reached[0] > 20
@@ -73,7 +73,7 @@ class TestAttack:
         for room in range(300):
             filters = (f"home/{room}/+/state", f"home/{room}/#", f"home/{room}/lamp")
             assert await client.subscribe(*filters) == [ReasonCode.SUCCESS] * 3
-        session = core_of(broker).sessions._sessions["c"]
+        session = sessions_of(broker)["c"]
         assert len(session.paths) == 3  # LL+, LL+L and LL#
 
     async def test_all_is_given_back(self, join: Join, broker: Broker) -> None:
@@ -81,7 +81,7 @@ class TestAttack:
         filters = ("a/+/b", "a/#", "$share/g/+/x", "plain")
         await client.subscribe(*filters)
         await client.subscribe(*filters, qos=1)  # again, which counts nothing
-        session = core_of(broker).sessions._sessions["c"]
+        session = sessions_of(broker)["c"]
         assert len(session.paths) == len(core_of(broker).subscriptions._paths) == 5
         await client.unsubscribe(*filters[:2])
         assert len(session.paths) == 2

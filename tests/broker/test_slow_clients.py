@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from tests.broker.conftest import Join
-from tests.inside import core_of, links_of
+from tests.inside import core_of, links_of, sessions_of
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -45,7 +45,7 @@ async def test_a_frozen_subscriber_costs_itself_and_is_ended(
     for number in range(400):
         await publisher.publish("t", b"%d" % number + b"x" * 10_000, qos)
     assert trio.current_time() == before  # nobody waits for it
-    session = core_of(broker).sessions._sessions["frozen"]
+    session = sessions_of(broker)["frozen"]
     assert session.queued_messages <= 200
     assert session.queued_bytes <= 1024 * KIB
     assert _pending(broker, "frozen") <= 64 * KIB + 512 * KIB
