@@ -462,7 +462,7 @@ class Subscription:
         encoded, joined = batch.encoded(target, outlet.is_v5, maximum, now)
         aliases = outlet.aliases
         wanted = self._event_streams.wanted
-        followed = bool(wanted) and MessageDelivered in wanted
+        followed = wanted and MessageDelivered in wanted
         if (
             joined is not None
             and (aliases is None or not encoded)  # what goes on as it came keeps its topics
