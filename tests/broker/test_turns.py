@@ -286,7 +286,7 @@ async def test_retained_messages_are_looked_for_in_turns(join: Join, broker: Bro
     async with watched(lambda: visited) as passes:
         await client.subscribe(*(f"r/+/+/nothing{number}" for number in range(20)))
         (session,) = core_of(broker).sessions.all()
-        while any(one._search for one in session.subscriptions.values()):
+        while any(one._retained for one in session.subscriptions.values()):
             await trio.lowlevel.checkpoint()
     assert sum(passes) > 20 * 6_000 / 32 - 40
     # What a SUBSCRIBE begins, and what goes on of the searches before.

@@ -16,7 +16,8 @@ from trio_mqtt.broker.access.authorship import Authorship
 from trio_mqtt.broker.access.protocols import ClientInfo
 from trio_mqtt.broker.routing.batch import Batch, remaining_properties
 from trio_mqtt.broker.routing.target import Target
-from trio_mqtt.broker.sessions.session import NEVER, InFlight, Session
+from trio_mqtt.broker.sessions.delivery_state import InFlight
+from trio_mqtt.broker.sessions.session import NEVER, Session
 from trio_mqtt.broker.sessions.subscription import Subscription
 from trio_mqtt.protocol import packets
 from trio_mqtt.protocol.packets import Publish

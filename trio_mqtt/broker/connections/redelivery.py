@@ -14,7 +14,8 @@ from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 if TYPE_CHECKING:
     from trio_mqtt.broker.connections.deliveries import Deliveries
     from trio_mqtt.broker.connections.link import Link
-    from trio_mqtt.broker.sessions.session import InFlight, Session
+    from trio_mqtt.broker.sessions.delivery_state import InFlight
+    from trio_mqtt.broker.sessions.session import Session
 
 
 async def send_again(link: Link, session: Session, deliveries: Deliveries) -> None:

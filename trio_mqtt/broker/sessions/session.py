@@ -6,59 +6,45 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.routing.batch import size_of
 from trio_mqtt.broker.routing.filter_paths import FilterPaths
-from trio_mqtt.protocol.delivery import Receiver, Sender
-from trio_mqtt.protocol.packets import Publish, Will
+from trio_mqtt.broker.sessions.delivery_state import DeliveryState
+from trio_mqtt.protocol.delivery import Receiver
+from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.sessions.outlet import Outlet
     from trio_mqtt.broker.sessions.subscription import Subscription
     from trio_mqtt.broker.timers import Timer
 
-# What is in flight: the message, the RETAIN flag it was sent with, its subscription identifiers
-# with the `$share/NAME/FILTER` that it came by ("" if it is not shared), and when it was received,
-# as they are needed to send it again.
-InFlight = tuple[Publish, bool, tuple[tuple[int, ...], str], float]
-
 NEVER = 0xFFFF_FFFF  # a session expiry interval that does not end (§3.1.2.11.2)
 
 
-class Session:
+class Session(DeliveryState):
     """One client's state. The tasks of at most one connection work on it at a time."""
 
     __slots__ = (
         "_claimant",
         "_released",
         "_timer",
-        "client_id",
         "expires_at",
         "expiry_interval",
         "filter_bytes",
         "holder",
-        "outlet",
         "owner",
         "paths",
-        "permissions",
-        "queued_bytes",
-        "queued_messages",
         "receiver",
         "renamed",
-        "retained_waiting",
-        "sender",
         "subscriptions",
         "will",
     )
 
     def __init__(self, client_id: str) -> None:
-        self.client_id = client_id
+        super().__init__(client_id)
         self.subscriptions: dict[str, Subscription] = {}
         # What those of them that are counted for matching have: places of wildcards, and bytes.
         self.paths = FilterPaths()
         self.filter_bytes = 0
-        self.sender: Sender[InFlight] = Sender()
         self.receiver = Receiver()
         self.expiry_interval = 0
         # The user who has it, where somebody has proved the name: nobody else may take it.
@@ -68,27 +54,13 @@ class Session:
         # On the broker's clock; None while it is connected, and if it never does.
         self.expires_at: float | None = None
         self.will: Will | None = None
-        # What its client may do; None while nobody has asked, or if nothing is forbidden.
-        self.permissions: Permissions | None = None
         # The filters of subscriptions that a hook has replaced, by those that the client knows.
         self.renamed: dict[str, str] = {}
-        # Messages and bytes that wait in the channels of all subscriptions.
-        self.queued_messages = 0
-        self.queued_bytes = 0
-        # Retained messages that wait there on top of them.
-        self.retained_waiting = 0
-        # The way to the client while it is connected, and that of who will be next.
-        self.outlet: Outlet | None = None
+        # The way to the client of the connection that will have the session next, or has it.
         self._claimant: Outlet | None = None
         self._released = trio.Event()
         # What happens next while no connection has the session: its will is due, or it expires.
         self._timer: Timer | None = None
-
-    def bytes_in_flight(self) -> int:
-        """The bytes of what was sent and is not acknowledged yet."""
-        sender = self.sender
-        unacknowledged = [item for _, item in sender.in_flight.values()]
-        return sum(size_of(item[0]) for item in (*unacknowledged, *sender.released.values()))
 
     async def attach(self, outlet: Outlet) -> None:
         """Give the session to the connection of `outlet`, once the one before has let go of it.

@@ -1,8 +1,4 @@
-"""One subscription: a bounded channel of batches that belongs to the session, and its task.
-
-While the client is away the channel is the offline queue; the task of the next connection goes on
-where the last one stopped.
-"""
+"""One subscription: which messages it gets, as what, and the task that sends them."""
 
 from __future__ import annotations
 
@@ -18,9 +14,10 @@ from trio_mqtt.broker.events.kinds import (
     MessageDelivered,
     MessagesDropped,
 )
-from trio_mqtt.broker.routing.batch import JOIN, MESSAGE, Batch, size_of
+from trio_mqtt.broker.routing.batch import JOIN, Batch
 from trio_mqtt.broker.routing.target import Target
-from trio_mqtt.broker.turns import Turn
+from trio_mqtt.broker.sessions import queue_bounds
+from trio_mqtt.broker.sessions.queue import Queue
 from trio_mqtt.protocol import packets
 from trio_mqtt.protocol.topics import parse_shared
 
@@ -30,60 +27,37 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.broker.routing.retained_search import RetainedSearch
+    from trio_mqtt.broker.sessions.delivery_state import DeliveryState
     from trio_mqtt.broker.sessions.outlet import DeliveryHooks, Outlet
-    from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol.packets import Publish
 
 _serials = itertools.count()
 
 
-class Subscription:
+class Subscription(Queue):
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
-    __slots__ = ("_at", "_current", "_decided", "_event_streams", "_found", "_idle", "_incoming",
-                 "_large", "_limits", "_outgoing", "_search", "_statistics", "_waiting", "closed",
-                 "is_served", "resting", "serial", "session", "shared_filter", "target",
-                 "topic_filter")  # fmt: skip
+    __slots__ = ("_decided", "_event_streams", "_large", "is_served", "resting", "serial",
+                 "shared_filter", "topic_filter")  # fmt: skip
 
     def __init__(
         self,
-        session: Session,
+        session: DeliveryState,
         topic_filter: str,
         limits: Limits,
         statistics: Statistics,
         event_streams: EventStreams,
     ) -> None:
-        self.session = session
+        super().__init__(session, limits, statistics)
         self.topic_filter = topic_filter
         self.serial = next(_serials)  # tells which subscription is the older one
-        self.closed = False
         # `$share/NAME/FILTER`; empty if it is not shared.
         self.shared_filter = topic_filter if parse_shared(topic_filter) else ""
-        self._limits = limits
         # Bytes up to which a message may go without a look at what is in flight: as many of that
         # size as may be are half of what may be.
         self._large = limits.maximum_in_flight_bytes // (2 * limits.maximum_in_flight)
-        self._statistics = statistics
         self._event_streams = event_streams
-        # Every batch holds at least one message, so the bounds on queued messages and on retained
-        # messages that wait bound the channel too.
-        self._incoming, self._outgoing = trio.open_memory_channel[tuple[Target, Batch]](
-            2 * limits.maximum_queued_messages + 1
-        )
-        # Batches in the channel: asking the channel would cost an exception when it is empty.
-        self._waiting = 0
-        # The task, while it has nothing to do. It does not wait at the channel: what waits would
-        # then be on its way to it, out of reach, when the subscription ends.
-        self._idle: trio.lowlevel.Task | None = None
-        # What was taken off the channel and is not sent yet, and how far it is.
-        self._current: tuple[Target, Batch] | None = None
-        self._at = 0
-        # What looks for the retained messages that are to be sent before all else, as long as it
-        # does, and what it has found last.
-        self._search: RetainedSearch | None = None
-        self._found: Batch | None = None
         self.is_served = False  # it has a task
         # The batch about which the hooks have decided already.
         self._decided: Batch | None = None
@@ -120,7 +94,11 @@ class Subscription:
             or size * 2 > limits.maximum_queued_bytes
             or self._statistics.queued_bytes * 2 > limits.maximum_queued_bytes_in_all
         ):
-            fitting = self._fitting(target, batch)
+            fitting, dropped = queue_bounds.fitting_part(
+                batch, target.qos, session, limits, self._statistics
+            )
+            for _ in range(dropped):
+                self._drop(QUEUE_FULL)
             if fitting is None:
                 return
             batch = fitting
@@ -137,7 +115,7 @@ class Subscription:
         if (
             outlet is None
             or outlet.ended
-            or self._search is not None
+            or self._retained is not None
             or outlet.congested
             or outlet.hooks is not None
             or session.sender.quota < batch.count
@@ -157,169 +135,32 @@ class Subscription:
             outlet.failed()  # a defect that must not reach the publisher
         return True
 
-    def _fitting(self, target: Target, batch: Batch) -> Batch | None:
-        """The part of a batch that may wait here: no QoS 0 for who is away, all within bounds."""
-        session = self.session
-        limits = self._limits
-        away = session.outlet is None
-        count, size = session.queued_messages, session.queued_bytes
-        others = self._statistics.queued_bytes - size  # what waits for the other sessions
-        fitting = []
-        for message in batch.messages:
-            qos = min(message.qos, target.qos)
-            share = 1 if qos else 2  # QoS 0 may fill half of the queue
-            if (
-                (qos == 0 and away)
-                or (count + 1) * share > limits.maximum_queued_messages
-                or (size + size_of(message) + MESSAGE) * share > limits.maximum_queued_bytes
-                or (others + size + size_of(message) + MESSAGE) * share
-                > limits.maximum_queued_bytes_in_all
-            ):
-                if not (qos == 0 and away):
-                    self._drop(QUEUE_FULL)
-                continue
-            fitting.append(message)
-            count += 1
-            size += size_of(message) + MESSAGE
-        if not fitting:
-            return None
-        return batch if len(fitting) == batch.count else batch.part(fitting)
-
-    def has_room_for(self, count: int, size: int) -> bool:
-        """Whether so many messages of so many bytes, of any QoS, can wait for the session too."""
-        session, limits = self.session, self._limits
-        return (
-            2 * (session.queued_messages + count) <= limits.maximum_queued_messages
-            and 2 * (session.queued_bytes + size) <= limits.maximum_queued_bytes
-        )
-
-    def offer_retained(self, search: RetainedSearch) -> None:
-        """Let the retained messages that SUBSCRIBE asks for be sent before what comes from now on.
-
-        They come on top of the bounds: no more of them wait than are written at once. What an
-        earlier SUBSCRIBE has asked for and was not sent is among them.
-        """
-        self._end_search()
-        self._search = search
-
-    def begin_search(self, outlet: Outlet) -> None:
-        """Take the first steps in search of the retained messages: mostly there are no more."""
-        search = self._search
-        if search is None:
-            return
-        if search.take_place_nowait(outlet.searches):
-            self._look(search, Turn())
-        if self._idle is not None:
-            self._wake(self._idle)
-
-    async def _go_on_searching(self, outlet: Outlet, search: RetainedSearch) -> None:
-        """Search for one turn: one subscription at a time, and of each client only few."""
-        if not search.has_place:
-            await search.take_place(outlet.searches)
-        async with search.turns:
-            if self._search is search and not outlet.ended:
-                self._look(search, Turn())
-            elif self._search is not search:
-                search.leave_place()  # it was replaced while it waited
-
-    def _look(self, search: RetainedSearch, turn: Turn | None) -> None:
-        batch = search.go_on(turn)
-        if search.is_done:
-            search.leave_place()
-            self._search = None
-        if batch is not None:
-            self._found = batch
-            self.session.retained_waiting += batch.count
-
-    def _end_search(self) -> None:
-        if self._search is not None:
-            self._search.leave_place()
-            self._search = None
-        if self._found is not None:
-            self._forget(self._found)
-            self._found = None
-
-    def _put(self, target: Target, batch: Batch) -> None:
-        self._waiting += 1
-        self._incoming.send_nowait((target, batch))
-        if self._idle is not None:
-            self._wake(self._idle)
-
-    def _wake(self, task: trio.lowlevel.Task) -> None:
-        self._idle = None
-        trio.lowlevel.reschedule(task)
-
-    def close(self, *, searched: bool = False) -> list[tuple[Target, Batch]]:
-        """End the subscription and its task; return what waited and was not sent.
-
-        If it is `searched`, retained messages that were still to be found are among that.
-        """
-        self.closed = True
-        waiting = self.withdraw(searched=searched)
-        self._incoming.close()
-        if self._idle is not None:
-            self._wake(self._idle)
-        del self.target  # it refers back, and each would keep the other
-        return waiting
-
-    def withdraw(self, *, searched: bool = False) -> list[tuple[Target, Batch]]:
-        """Take back what waits and was not sent."""
-        waiting: list[tuple[Target, Batch]] = []
-        if self._current is not None:
-            target, batch = self._current
-            self._forget(batch)
-            self._count_begun(batch)
-            waiting.append((target, batch.part(batch.messages[self._at :])))
-            self._current = None
-            self._at = 0
-        while self._found is not None or (searched and self._search is not None):
-            if self._found is not None:
-                waiting.append((self.target, self._found))
-                self._forget(self._found)
-                self._found = None
-            elif self._search is not None:
-                self._look(self._search, None)
-        self._end_search()
-        while self._waiting:
-            target, batch = self._take()
-            self._forget(batch)
-            waiting.append((target, batch))
-        return waiting
-
-    def _take(self) -> tuple[Target, Batch]:
-        """The next batch of the channel, which must hold one."""
-        self._waiting -= 1
-        return self._outgoing.receive_nowait()
-
-    def _forget(self, batch: Batch) -> None:
-        if batch.retained:
-            self.session.retained_waiting -= batch.count
-        else:
-            self.session.queued_messages -= batch.count
-            self.session.queued_bytes -= batch.size
-            self._statistics.queued_bytes -= batch.size
-
     async def deliver(self, outlet: Outlet) -> None:
         """Send what arrives to the client, for as long as it and the subscription last."""
         try:
             await self._deliver(outlet)
         finally:
             self.is_served = False
-            if self._search is not None:
-                self._search.leave_place()
+            if self._retained is not None:
+                self._retained.pause()
 
     async def _deliver(self, outlet: Outlet) -> None:
         while True:
             current = self._current
             if current is None:
-                if self._found is not None:
-                    current = self._current = self.target, self._found
-                    self._found = None
-                elif self._search is not None:
-                    await self._go_on_searching(outlet, self._search)
-                    if outlet.ended or self.closed:
-                        return
-                    continue
+                retained = self._retained
+                if retained is not None:
+                    found = retained.take()
+                    if found is None:
+                        await retained.go_on(outlet)
+                        if outlet.ended or self.closed:
+                            return
+                    else:
+                        current = self._current = self.target, found
+                    if retained.is_over and retained is self._retained:
+                        self._retained = None
+                    if current is None:
+                        continue
                 elif self._waiting:
                     current = self._current = self._take()
                 elif self.closed:
@@ -342,8 +183,7 @@ class Subscription:
             while (
                 self._waiting
                 and self._current is None
-                and self._search is None
-                and self._found is None
+                and self._retained is None
                 and size < JOIN
                 and hooks is None
             ):
@@ -373,12 +213,6 @@ class Subscription:
         self._drop(EXPIRED)
         # The payloads of a batch are counted as sent together, when it is done.
         self._statistics.payload_bytes_sent -= batch.messages[index].payload_size
-
-    def _count_begun(self, batch: Batch) -> None:
-        """The current batch ends before it is done: count what was sent of it."""
-        if self._at:
-            begun = batch.messages[: self._at]
-            self._statistics.payload_bytes_sent += sum(one.payload_size for one in begun)
 
     def _refused(self, count: int) -> None:
         """The client may not receive some messages."""
@@ -418,28 +252,6 @@ class Subscription:
                 permissions.tell_refused("receive", rest)
         current = self._current
         return None if current is None else self._replace(current[0], batch, allowed)
-
-    def _replace(self, target: Target, batch: Batch, messages: Sequence[Publish]) -> Batch | None:
-        """Make `messages` what is left of the current batch."""
-        self._forget(batch)
-        self._count_begun(batch)
-        self._at = 0
-        self._current = None
-        if not messages:
-            return None
-        part = batch.part(messages)
-        if part.retained:
-            self.session.retained_waiting += part.count
-        else:
-            self.session.queued_messages += part.count
-            self.session.queued_bytes += part.size
-            self._statistics.queued_bytes += part.size
-        self._current = target, part
-        return part
-
-    def _not_idle(self, _raise_cancel: object) -> trio.lowlevel.Abort:
-        self._idle = None
-        return trio.lowlevel.Abort.SUCCEEDED
 
     def _prepare(self, outlet: Outlet, current: tuple[Target, Batch], ready: list[bytes]) -> int:
         """Append the packets of the current batch; return their size.

@@ -1,0 +1,167 @@
+"""What waits in a subscription: a bounded channel of batches that belongs to the session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.target import Target
+from trio_mqtt.broker.sessions import queue_bounds
+from trio_mqtt.broker.sessions.retained_first import RetainedFirst
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.routing.retained_search import RetainedSearch
+    from trio_mqtt.broker.sessions.delivery_state import DeliveryState
+    from trio_mqtt.broker.sessions.outlet import Outlet
+    from trio_mqtt.broker.statistics import Statistics
+    from trio_mqtt.protocol.packets import Publish
+
+
+class Queue:
+    """The batches of a subscription that wait, and the one that is being sent.
+
+    While the client is away it is the offline queue; the task of the next connection goes on where
+    the last one stopped. The session and the broker know how much waits in all.
+    """
+
+    __slots__ = ("_at", "_current", "_idle", "_incoming", "_limits", "_outgoing", "_retained",
+                 "_statistics", "_waiting", "closed", "session", "target")  # fmt: skip
+
+    # How messages that only this subscription matches reach the session.
+    target: Target
+
+    def __init__(self, session: DeliveryState, limits: Limits, statistics: Statistics) -> None:
+        self.session = session
+        self.closed = False
+        self._limits = limits
+        self._statistics = statistics
+        # Every batch holds at least one message, so the bounds on queued messages and on retained
+        # messages that wait bound the channel too.
+        self._incoming, self._outgoing = trio.open_memory_channel[tuple[Target, Batch]](
+            2 * limits.maximum_queued_messages + 1
+        )
+        # Batches in the channel: asking the channel would cost an exception when it is empty.
+        self._waiting = 0
+        # The task, while it has nothing to do. It does not wait at the channel: what waits would
+        # then be on its way to it, out of reach, when the subscription ends.
+        self._idle: trio.lowlevel.Task | None = None
+        # What was taken off the channel and is not sent yet, and how far it is.
+        self._current: tuple[Target, Batch] | None = None
+        self._at = 0
+        # The retained messages that are to be sent before all else, while there are any.
+        self._retained: RetainedFirst | None = None
+
+    def has_room_for(self, count: int, size: int) -> bool:
+        """Whether so many messages of so many bytes, of any QoS, can wait for the session too."""
+        return queue_bounds.has_room_for(self.session, self._limits, count, size)
+
+    def offer_retained(self, search: RetainedSearch) -> None:
+        """Let the retained messages that SUBSCRIBE asks for be sent before what comes from now on.
+
+        They come on top of the bounds: no more of them wait than are written at once. What an
+        earlier SUBSCRIBE has asked for and was not sent is among them.
+        """
+        if self._retained is not None:
+            self._retained.end()
+        self._retained = RetainedFirst(self.session, search)
+
+    def begin_search(self, outlet: Outlet) -> None:
+        """Take the first steps in search of the retained messages."""
+        retained = self._retained
+        if retained is None:
+            return
+        retained.begin(outlet)
+        if retained.is_over:
+            self._retained = None
+        if self._idle is not None:
+            self._wake(self._idle)
+
+    def _put(self, target: Target, batch: Batch) -> None:
+        self._waiting += 1
+        self._incoming.send_nowait((target, batch))
+        if self._idle is not None:
+            self._wake(self._idle)
+
+    def _take(self) -> tuple[Target, Batch]:
+        """The next batch of the channel, which must hold one."""
+        self._waiting -= 1
+        return self._outgoing.receive_nowait()
+
+    def _wake(self, task: trio.lowlevel.Task) -> None:
+        self._idle = None
+        trio.lowlevel.reschedule(task)
+
+    def _not_idle(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self._idle = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def close(self, *, searched: bool = False) -> list[tuple[Target, Batch]]:
+        """End the subscription and its task; return what waited and was not sent.
+
+        If it is `searched`, retained messages that were still to be found are among that.
+        """
+        self.closed = True
+        waiting = self.withdraw(searched=searched)
+        self._incoming.close()
+        if self._idle is not None:
+            self._wake(self._idle)
+        del self.target  # it refers back, and each would keep the other
+        return waiting
+
+    def withdraw(self, *, searched: bool = False) -> list[tuple[Target, Batch]]:
+        """Take back what waits and was not sent."""
+        waiting: list[tuple[Target, Batch]] = []
+        if self._current is not None:
+            target, batch = self._current
+            self._forget(batch)
+            self._count_begun(batch)
+            waiting.append((target, batch.part(batch.messages[self._at :])))
+            self._current = None
+            self._at = 0
+        if self._retained is not None:
+            rest = self._retained.rest(searched=searched)
+            waiting.extend((self.target, batch) for batch in rest)
+            self._retained.end()
+            self._retained = None
+        while self._waiting:
+            target, batch = self._take()
+            self._forget(batch)
+            waiting.append((target, batch))
+        return waiting
+
+    def _replace(self, target: Target, batch: Batch, messages: Sequence[Publish]) -> Batch | None:
+        """Make `messages` what is left of the current batch."""
+        self._forget(batch)
+        self._count_begun(batch)
+        self._at = 0
+        self._current = None
+        if not messages:
+            return None
+        part = batch.part(messages)
+        if part.retained:
+            self.session.retained_waiting += part.count
+        else:
+            self.session.queued_messages += part.count
+            self.session.queued_bytes += part.size
+            self._statistics.queued_bytes += part.size
+        self._current = target, part
+        return part
+
+    def _forget(self, batch: Batch) -> None:
+        if batch.retained:
+            self.session.retained_waiting -= batch.count
+        else:
+            self.session.queued_messages -= batch.count
+            self.session.queued_bytes -= batch.size
+            self._statistics.queued_bytes -= batch.size
+
+    def _count_begun(self, batch: Batch) -> None:
+        """The current batch ends before it is done: count what was sent of it."""
+        if self._at:
+            begun = batch.messages[: self._at]
+            self._statistics.payload_bytes_sent += sum(one.payload_size for one in begun)
