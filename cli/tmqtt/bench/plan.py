@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,7 +98,7 @@ def plan_of(kind: str, *, clients: int, **given: Any) -> Plan:
     topic = given.pop("topic")
     if topic is None:
         # Those of `pub` are where `sub` subscribes; others are in nobody's way.
-        topic = "tmqtt-bench" if kind == "pub" else f"tmqtt-bench-{secrets.token_hex(4)}"
+        topic = "tmqtt-bench" if kind == "pub" else f"tmqtt-bench-{os.urandom(4).hex()}"
     if seconds is None and given["count"] is None:
         seconds = _DEFAULT_SECONDS
     ahead = given.pop("ahead", 0)

@@ -3,5 +3,5 @@
 `options` is what is loaded first, `command` runs the broker and shows it by a `view`: `welcome`
 says who may connect, `traffic` makes lines of events, `library_log` hears what the library has to
 say, and `stamps` say when it was. `systemd` is how a service manager starts it and hears of it;
-`lasting` has it outlive its output. Nothing here is used by another command.
+`output_keeper` has it outlive its output. Nothing here is used by another command.
 """

@@ -10,9 +10,9 @@ import trio
 
 import trio_mqtt
 from tmqtt.broker.access import AccessOptions
-from tmqtt.broker.lasting import GoesOn, Troubles
 from tmqtt.broker.levels import Level
 from tmqtt.broker.library_log import LibraryLog, library_log
+from tmqtt.broker.output_keeper import OutputKeeper, OutputTroubles
 from tmqtt.broker.systemd import Notifier, listeners_for, take_sockets
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
 from tmqtt.broker.view import BrokerView
@@ -56,7 +56,7 @@ async def serve(
             trio.open_nursery() as nursery,
         ):
             view = BrokerView(broker, terminal, log, level)
-            _outlast_output(terminal, view, Troubles(notifier))
+            _outlast_output(terminal, view, OutputTroubles(notifier))
             await nursery.start(_reload_when_told, broker, terminal, notifier, view)
             nursery.start_soon(notifier.keep_watchdog_quiet)
             with notifier.serving():
@@ -69,10 +69,10 @@ def _tell_the_rest(log: LibraryLog, terminal: Terminal) -> None:
         terminal.warn(notice.text)
 
 
-def _outlast_output(terminal: Terminal, view: BrokerView, troubles: Troubles) -> None:
+def _outlast_output(terminal: Terminal, view: BrokerView, troubles: OutputTroubles) -> None:
     """Have clients served on where the log's disk is full, or its reader has gone."""
-    terminal.output.outlive(GoesOn("The output", troubles, view.warn, view.note))
-    terminal.messages.outlive(GoesOn("The error output", troubles, view.note, view.warn))
+    terminal.output.outlive(OutputKeeper("The output", troubles, view.warn, view.note))
+    terminal.messages.outlive(OutputKeeper("The error output", troubles, view.note, view.warn))
 
 
 async def _show(

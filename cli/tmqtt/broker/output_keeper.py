@@ -9,7 +9,7 @@ from tmqtt.broker.stamps import local_time
 from tmqtt.broker.systemd import Notifier
 
 
-class Troubles:
+class OutputTroubles:
     """Which of the broker's streams cannot be written, as systemd shows it."""
 
     def __init__(self, notifier: Notifier) -> None:
@@ -30,7 +30,7 @@ class Troubles:
         self._notifier.status(" ".join(self._present.values()) or "Serving.")
 
 
-class GoesOn:
+class OutputKeeper:
     """Keeps a broker running without one of its streams: `name` is what the person calls it.
 
     `tell` says a sentence elsewhere, `note` says one in the stream itself once it is back.
@@ -39,7 +39,7 @@ class GoesOn:
     def __init__(
         self,
         name: str,
-        troubles: Troubles,
+        troubles: OutputTroubles,
         tell: Callable[[str], None],
         note: Callable[[str], None],
     ) -> None:
