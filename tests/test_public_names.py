@@ -176,6 +176,9 @@ def test_every_public_name_says_what_it_is_for() -> None:
         trio_mqtt.TlsOptions,
         trio_mqtt.Origin,
         trio_mqtt.ClientCertificate,
+        trio_mqtt.Security,
+        trio_mqtt.access.ClientInfo,
+        trio_mqtt.access.WaysIn,
     ],
 )
 def test_help_tells_of_every_attribute(documented: type[DataclassInstance]) -> None:

@@ -11,10 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
+from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 
+@with_attribute_docs
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
     """A client, as hooks and rules see it."""

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.transport.listeners.options import Listen
 from trio_mqtt.transport.urls import is_loopback, parse_url
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.protocols import AccessControl, AccessRules, PasswordCheck
 
 
+@with_attribute_docs
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Security:
     """Who may connect to a broker, and what they may do there.
@@ -43,6 +45,7 @@ class Security:
     """
 
 
+@with_attribute_docs
 @dataclass(frozen=True, slots=True)
 class WaysIn:
     """By what clients can connect at one listener."""
