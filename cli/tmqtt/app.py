@@ -43,7 +43,7 @@ Three terminals, to begin with:
 `tmqtt COMMAND --help` has more examples, all options, and the exit codes. They are 0: done;
 1: it did not work; 2: the options are wrong; 27: the time is over; 130: ended by Ctrl-C."""
 _COMPLETION = ("install_completion", "show_completion")
-_NAMES = [name for commands in COMMANDS.values() for name in commands]
+NAMES = [name for commands in COMMANDS.values() for name in commands]
 
 
 class _Commands(Group):
@@ -53,14 +53,14 @@ class _Commands(Group):
         return lighten(super().get_params(ctx))
 
     def list_commands(self, ctx: Context) -> list[str]:
-        return _NAMES
+        return NAMES
 
     def resolve_command(
         self, ctx: Context, args: list[str]
     ) -> tuple[str | None, Command | None, list[str]]:
-        if args and args[0] not in _NAMES and not ctx.resilient_parsing:
-            near = [name for name in _NAMES if name.startswith(args[0])]
-            near = near or get_close_matches(args[0], _NAMES)
+        if args and args[0] not in NAMES and not ctx.resilient_parsing:
+            near = [name for name in NAMES if name.startswith(args[0])]
+            near = near or get_close_matches(args[0], NAMES)
             if near and not args[0].startswith("-"):
                 known = " or ".join(repr(name) for name in near)
                 ctx.fail(f"No such command {args[0]!r}. Did you mean {known}?")
@@ -80,7 +80,7 @@ class _Commands(Group):
         ]
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
-        if cmd_name not in _NAMES:
+        if cmd_name not in NAMES:
             return None
         command = get_command(import_module(f"tmqtt.{cmd_name}.options").app)
         command.name = cmd_name

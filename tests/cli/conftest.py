@@ -9,12 +9,12 @@ import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol, TextIO
+from typing import TextIO
 
 import pytest
 from tmqtt.app import app
 
-from tests.cli.programs import Program, Stream, running_broker
+from tests.cli.programs import Ended, Program, Run, Stream, running_broker
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,20 +50,6 @@ def on_screen() -> Iterator[tuple[Program, str]]:
         assert broker.ended() == 0
         assert broker.out.text.endswith("Stopped.\n")
         assert "Traceback" not in broker.out.text
-
-
-class Ended(NamedTuple):
-    """How a command ended, and what it printed."""
-
-    code: object
-    out: str
-    err: str
-
-
-class Run(Protocol):
-    """Runs `tmqtt` to its end."""
-
-    def __call__(self, *arguments: str) -> Ended: ...
 
 
 @pytest.fixture

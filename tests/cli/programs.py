@@ -1,4 +1,4 @@
-"""Running `tmqtt` as its users do: as a process, in a pseudo-terminal or in a pipe."""
+"""Running `tmqtt` as its users do, in a pseudo-terminal or in a pipe, and brokers for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, NamedTuple, Protocol
 
 import pyte
 
@@ -162,9 +162,9 @@ class Program:
             self.process.wait()
         self._close()
 
-    def resize(self, columns: int) -> None:
-        """Change the width of the terminal."""
-        termios.tcsetwinsize(self._keyboard, (LINES, columns))
+    def resize(self, columns: int, lines: int = LINES) -> None:
+        """Change the size of the terminal."""
+        termios.tcsetwinsize(self._keyboard, (lines, columns))
 
     def press_ctrl_c(self) -> None:
         """Type Ctrl-C into the terminal."""
@@ -191,6 +191,20 @@ class Program:
         if self._keyboard >= 0:
             os.close(self._keyboard)
             self._keyboard = -1
+
+
+class Ended(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: object
+    out: str
+    err: str
+
+
+class Run(Protocol):
+    """Runs `tmqtt` to its end."""
+
+    def __call__(self, *arguments: str) -> Ended: ...
 
 
 def screen(data: bytes, columns: int) -> list[str]:

@@ -12,8 +12,7 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from tests.cli.conftest import Run
-from tests.cli.programs import Program, broker_that_answers
+from tests.cli.programs import Program, Run, broker_that_answers
 from trio_mqtt.access import set_password
 
 # CONNACK of MQTT 5 that allows packets of 64 bytes (MQTT 5.0 §3.2.2.3.6).

@@ -11,8 +11,7 @@ import pytest
 from tmqtt.app import app
 from typer.testing import CliRunner
 
-from tests.cli.conftest import Run
-from tests.cli.programs import Program, broker_that_answers
+from tests.cli.programs import Program, Run, broker_that_answers
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tmqtt.app import _NAMES, app
+from tmqtt.app import NAMES, app
 from typer.testing import CliRunner
 
 from tests.cli.programs import Program
@@ -59,7 +59,7 @@ def test_help_has_groups_and_every_option_of_the_connection(command: str) -> Non
     assert "--install-completion" not in result.stdout
 
 
-@pytest.mark.parametrize("command", [*_NAMES, "bench pair", "acl check", "acl show"])
+@pytest.mark.parametrize("command", [*NAMES, "bench pair", "acl check", "acl show"])
 def test_help_has_examples_and_exit_codes_and_nothing_cut_off(command: str) -> None:
     words = command.split()
     result = CliRunner().invoke(app, [*words, "--help"], prog_name="tmqtt")
@@ -131,7 +131,7 @@ def completed(words: str, path: str) -> list[str]:
 
 @pytest.mark.slow
 def test_the_shell_completes_commands_and_options(path_with_tmqtt: str) -> None:
-    assert set(completed("tmqtt ", path_with_tmqtt)) == set(_NAMES)
+    assert set(completed("tmqtt ", path_with_tmqtt)) == set(NAMES)
     assert completed("tmqtt che", path_with_tmqtt) == ["check"]
     assert "--retain" in completed("tmqtt pub --re", path_with_tmqtt)
     assert "--will-topic" in completed("tmqtt sub --will-t", path_with_tmqtt)

@@ -10,8 +10,7 @@ import pytest
 from tmqtt.app import app
 from typer.testing import CliRunner
 
-from tests.cli.conftest import Run
-from tests.cli.programs import Program, running_broker
+from tests.cli.programs import Program, Run, running_broker
 
 
 @pytest.mark.slow

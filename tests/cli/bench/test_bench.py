@@ -14,8 +14,7 @@ from tmqtt.bench.command import make_room_for_files
 from tmqtt.bench.plan import Plan
 from tmqtt.terminal.sentences import CommandError
 
-from tests.cli.conftest import Run
-from tests.cli.programs import DEADLINE, Program, running_broker, screen
+from tests.cli.programs import DEADLINE, Program, Run, running_broker, screen
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.cli.conftest import Run
-from tests.cli.programs import Program, Stream, broker_that_answers, running_broker, screen
+from tests.cli.programs import Program, Run, Stream, broker_that_answers, running_broker, screen
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,7 @@ from tmqtt.sub.retained import RetainedMessages
 from trio.testing import MockClock
 
 import trio_mqtt
-from tests.cli.conftest import Run
-from tests.cli.programs import Program, publish
+from tests.cli.programs import Program, Run, publish
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
 

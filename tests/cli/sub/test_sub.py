@@ -10,8 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.cli.conftest import Run
-from tests.cli.programs import Program, publish, running_broker, screen
+from tests.cli.programs import Program, Run, publish, running_broker, screen
 
 pytestmark = pytest.mark.slow
 

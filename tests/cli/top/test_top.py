@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import termios
 from collections.abc import Iterator
 
 import pytest
@@ -82,7 +81,7 @@ def test_a_terminal_that_changes_its_size_is_drawn_anew_at_once(url: str) -> Non
     ) as top:
         top.out.expect("q ends it")
         before = len(top.out.data)
-        termios.tcsetwinsize(top._keyboard, (10, 60))
+        top.resize(60, 10)
         top.out.expect("q ends it", times=2)
         drawn = top.out.data[before:]
         assert b"\x1b[2J" in drawn
