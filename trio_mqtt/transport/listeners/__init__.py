@@ -5,6 +5,6 @@ broker a `streams.ByteStream` for each client: at once, or one whose `open` goes
 before MQTT, the PROXY protocol, TLS and WebSocket (`handshakes`). It works on Trio, and below the
 level of Trio's streams: each coroutine between a reader and the event loop costs at each read.
 
-The broker touches `options`, `listen_urls`, `listener` and `streams`; the rest is the room's own.
-It knows nothing of MQTT but that WebSocket carries it, and nothing of the connectors.
+The broker touches these four, and `origin`, what a connection has shown of itself; the rest is the
+room's own. It knows nothing of MQTT but that WebSocket carries it, and nothing of the connectors.
 """
