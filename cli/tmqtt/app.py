@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.main import get_command
 
-from tmqtt.terminal.command import Group, lighten
+from tmqtt.terminal.command import Group
 
 if TYPE_CHECKING:
-    from typer._click import Command, Context, HelpFormatter, Parameter
+    from typer._click import Command, Context, HelpFormatter
     from typer._click.shell_completion import CompletionItem
 
 # By what they are for: the name of each command, which is that of its folder, and what it does.
@@ -48,9 +48,6 @@ NAMES = [name for commands in COMMANDS.values() for name in commands]
 
 class _Commands(Group):
     """Commands that are loaded when they are called: `--help` loads none of them."""
-
-    def get_params(self, ctx: Context) -> list[Parameter]:
-        return lighten(super().get_params(ctx))
 
     def list_commands(self, ctx: Context) -> list[str]:
         return NAMES

@@ -40,6 +40,12 @@ def loaded_by(*arguments: str) -> set[str]:
 def test_the_help_loads_neither_client_nor_broker() -> None:
     assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by("--help")
     assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by("pub", "--help")
+    assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by(
+        "bench", "pair", "--help"
+    )
+    assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by(
+        "acl", "check", "--help"
+    )
 
 
 def test_one_message_loads_neither_trio_nor_rich_nor_validators(

@@ -67,6 +67,9 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A command that has commands, each told of in a whole sentence."""
 
+    def get_params(self, ctx: Context) -> list[Parameter]:
+        return lighten(super().get_params(ctx))
+
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
         commands = [self.get_command(ctx, name) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
