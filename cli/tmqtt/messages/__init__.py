@@ -1,6 +1,7 @@
 """Messages as they are shown, written down and read again.
 
-Views of payloads, JSON and messages for people; formats, records and lines for programs. Any file
-may be used from outside. It knows `terminal` and how a message of `trio_mqtt` looks, and no
-command. Mostly sans-IO: a message and the time in, lines or bytes out.
+`message` is what all of it needs of one. For people there are views of payloads, JSON and messages,
+for programs formats, records and lines; payloads come from files and standard input. Any file may
+be used by commands. It knows `terminal` and the public names of `trio_mqtt`, and neither commands
+nor connections. All but `payload_file` and `payload_input` is sans-IO.
 """

@@ -11,7 +11,7 @@ from tmqtt.messages.json_view import LIT, one_line, parse
 from tmqtt.messages.message_view import MessageView
 from tmqtt.messages.payload_view import show
 from tmqtt.terminal import looks
-from tmqtt.terminal.cells import length, wrap
+from tmqtt.terminal.cells import length
 
 from trio_mqtt import Message, Properties
 
@@ -122,14 +122,6 @@ def test_nothing_is_wider_higher_or_unprintable(payload: bytes, width: int, heig
     for line in found:
         assert looks.plain(line).isprintable()
         assert length(line) <= max(width, 46)  # a hex dump of one byte needs so much
-
-
-@settings(deadline=None)
-@given(st.text(alphabet="aä漢☀ ", max_size=200), st.integers(2, 30))
-def test_wrapping_loses_nothing(text: str, width: int) -> None:
-    pieces = list(wrap([(text, "")], width))
-    assert "".join(looks.plain(piece) for piece in pieces) == text
-    assert all(length(piece) <= width for piece in pieces)
 
 
 @settings(deadline=None)
