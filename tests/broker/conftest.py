@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.protocol.packet_types import ProtocolVersion

@@ -7,7 +7,7 @@ import trio
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.broker.core import ALONE
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.sessions.subscription import Subscription

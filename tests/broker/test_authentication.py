@@ -11,14 +11,14 @@ import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of
+from trio_mqtt import Broker
 from trio_mqtt.broker.access.protocols import (
     Authenticated,
     AuthenticationExchange,
     AuthenticationRefused,
 )
-from trio_mqtt.broker.broker import Broker
-from trio_mqtt.broker.events.kinds import ClientConnected
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.events import ClientConnected
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (

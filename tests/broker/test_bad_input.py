@@ -13,7 +13,7 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, Closed, Raw
 from tests.inside import core_of, links_of
 from tests.remains import living, without_collector
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion

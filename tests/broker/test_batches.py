@@ -10,7 +10,7 @@ import pytest
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.broker.routing.batch import BATCH, KEPT_ENCODINGS, MESSAGE, Batch
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.protocol.packet_types import ProtocolVersion

@@ -10,7 +10,7 @@ import trio
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V31, V311, Raw
 from tests.inside import core_of, links_of, sessions_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (

@@ -8,7 +8,7 @@ import trio.testing
 from tests.broker.conftest import Join
 from tests.broker.raw import Raw
 from tests.inside import links_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import open_memory_broker
 

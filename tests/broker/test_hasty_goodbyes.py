@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from tests.inside import core_of, idle_broker
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (

@@ -9,7 +9,7 @@ import pytest
 
 from tests.broker.conftest import Join
 from tests.inside import core_of, sessions_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.protocol.decoding import PacketDecoder

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.broker.conftest import Join
 from tests.inside import core_of, sessions_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.filter_paths import FilterPaths, wildcard_paths
 from trio_mqtt.protocol.reason_codes import ReasonCode

@@ -10,7 +10,7 @@ import pytest
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Open
 from tests.inside import core_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.errors import ConfigurationError, LocalProtocolError
 from trio_mqtt.protocol.packet_types import ProtocolVersion

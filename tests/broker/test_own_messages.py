@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.broker.conftest import Join
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.properties import Properties
 

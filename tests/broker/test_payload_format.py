@@ -7,7 +7,7 @@ import pytest
 from tests.broker.conftest import Join
 from tests.broker.raw import Open
 from tests.inside import core_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.protocol.packets import ConnAck, Connect, PubAck, Publish, PubRec, Will
 from trio_mqtt.protocol.properties import Properties

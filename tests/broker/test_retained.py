@@ -8,7 +8,7 @@ import trio
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311
 from tests.inside import core_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.protocol.packet_types import ProtocolVersion

@@ -8,7 +8,7 @@ import pytest
 from tests.broker.conftest import Join
 from tests.broker.raw import V311, Raw
 from tests.inside import core_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions, SharedStrategy
 from trio_mqtt.protocol.packets import PubAck, Publish, PubRec, PubRel

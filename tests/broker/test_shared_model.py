@@ -9,7 +9,7 @@ import pytest
 from tests.broker.conftest import Join
 from tests.broker.raw import Raw
 from tests.inside import has_filters
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 
 FILTERS = ["t", "#", "$share/g/t", "$share/g/#", "$share/h/t", "$share/h/+"]
 

@@ -8,7 +8,7 @@ import trio.testing
 
 from tests.broker.conftest import Join
 from tests.inside import core_of, links_of, sessions_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import PingReq, Publish, Will

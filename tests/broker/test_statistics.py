@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311
 from tests.inside import has_filters, links_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 
 
 async def test_the_statistics_say_what_there_was_and_is(join: Join, broker: Broker) -> None:

@@ -10,7 +10,7 @@ import trio
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of
-from trio_mqtt import BrokerOptions, ConfigurationError
+from trio_mqtt import Broker, BrokerOptions, ConfigurationError
 from trio_mqtt.broker.access.protocols import (
     AccessControl,
     Authenticated,
@@ -19,7 +19,6 @@ from trio_mqtt.broker.access.protocols import (
     SubscriptionRequest,
 )
 from trio_mqtt.broker.access.security import Security
-from trio_mqtt.broker.broker import Broker
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode

@@ -9,7 +9,7 @@ import trio.testing
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of, has_filters, links_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Connect, Publish, Subscribe, Subscription, Unsubscribe
 from trio_mqtt.protocol.reason_codes import ReasonCode

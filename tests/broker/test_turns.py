@@ -13,8 +13,8 @@ import trio.testing
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Closed
 from tests.inside import core_of
+from trio_mqtt import Broker
 from trio_mqtt.broker import turns
-from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.turns import PACKETS_AT_ONCE, TURN

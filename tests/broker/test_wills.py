@@ -10,9 +10,9 @@ import trio
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V31, V311, Raw
 from tests.inside import core_of
+from trio_mqtt import Broker
 from trio_mqtt.broker.access.protocols import AccessRules, ClientInfo
 from trio_mqtt.broker.access.security import Security
-from trio_mqtt.broker.broker import Broker
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Subscription, Will
 from trio_mqtt.protocol.properties import Properties

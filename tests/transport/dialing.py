@@ -18,7 +18,7 @@ import trustme
 
 from tests.broker.raw import Raw
 from tests.inside import links_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.transport.urls import parse_url
 
 CLOSE, PING, PONG, TEXT, BINARY, CONTINUATION = 8, 9, 10, 1, 2, 0

@@ -13,7 +13,7 @@ import trio
 
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of
-from trio_mqtt import Limits, Security
+from trio_mqtt import Broker, Limits, Security
 from trio_mqtt.access import (
     AccessHooks,
     AccessRefused,
@@ -23,7 +23,6 @@ from trio_mqtt.access import (
     Publication,
     SubscriptionRequest,
 )
-from trio_mqtt.broker.broker import Broker
 from trio_mqtt.events import ClientConnected
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (

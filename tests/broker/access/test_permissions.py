@@ -11,10 +11,9 @@ import trio
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from tests.inside import core_of
-from trio_mqtt import Security
+from trio_mqtt import Broker, Security
 from trio_mqtt.access import ClientInfo
 from trio_mqtt.broker.access.permissions import REMEMBERED, Permissions, RulesInForce
-from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (

@@ -10,13 +10,12 @@ from tests.broker.access.test_permissions import Rules
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from tests.inside import core_of
-from trio_mqtt import Security
+from trio_mqtt import Broker, Security
 from trio_mqtt.access import AccessHooks, ClientInfo
 from trio_mqtt.broker.access.authorship import Authorship
 from trio_mqtt.broker.access.files.access_rules import WrittenRules
 from trio_mqtt.broker.access.files.file_rules import FileRules
 from trio_mqtt.broker.access.permissions import Permissions, RulesInForce
-from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.protocol.packet_types import ProtocolVersion

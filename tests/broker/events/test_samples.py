@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import trio.testing
 
 from tests.broker.conftest import Join
-from tests.broker.raw import V311
+from tests.broker.raw import V311, Raw
 from tests.inside import core_of
-from trio_mqtt.broker.broker import Broker
-from trio_mqtt.broker.events.kinds import (
+from trio_mqtt import Broker
+from trio_mqtt.broker.events.samples import SAMPLE_BYTES
+from trio_mqtt.events import (
     ClientConnected,
     ClientDisconnected,
     ClientRefused,
@@ -16,9 +19,8 @@ from trio_mqtt.broker.events.kinds import (
     Subscribed,
     Unsubscribed,
 )
-from trio_mqtt.broker.events.samples import SAMPLE_BYTES
 from trio_mqtt.protocol.packets import PubAck, Publish
-from trio_mqtt.testing import MemoryBroker
+from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
 CLIENTS = (ClientConnected, ClientDisconnected, ClientRefused, Subscribed, Unsubscribed)
 
@@ -99,3 +101,31 @@ async def test_a_sample_holds_few_bytes(join: Join, broker: Broker) -> None:
     held = sum(len(event.payload) for event in events if isinstance(event, MessagePublished))
     assert 0 < held <= SAMPLE_BYTES
     assert sample.missed_messages >= 8
+
+
+async def test_streams_and_samples_take_the_kinds_that_each_asked_for(
+    join: Join, broker: Broker
+) -> None:
+    with (
+        broker.sample(ClientConnected, MessagePublished) as sample,
+        broker.events(MessagePublished, Subscribed) as events,
+    ):
+        client = await join("c")
+        await client.subscribe("t")
+        await broker.publish("t", b"x", qos=1)
+        said = MessagePublished(None, "t", b"x", 1, retain=False)
+        assert [type(event) for event in sample.take()] == [ClientConnected, MessagePublished]
+        following = aiter(events)
+        assert [await anext(following), await anext(following)] == [Subscribed("c", "t", 0), said]
+
+
+async def test_what_a_sample_holds_outlasts_the_broker() -> None:
+    async with open_memory_broker() as memory:
+        with ExitStack() as stack:
+            sample = stack.enter_context(memory.broker.sample(ClientDisconnected))
+            client = Raw(memory.connect())
+            await client.connect("c")
+            last = stack.pop_all()
+    with last:
+        assert sample.take() == [ClientDisconnected("c", "the broker is shutting down")]
+        assert sample.take() == []

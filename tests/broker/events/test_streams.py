@@ -11,7 +11,7 @@ import trio.testing
 from tests.broker.conftest import Join
 from tests.broker.raw import Raw
 from tests.inside import core_of
-from trio_mqtt import Limits, ReasonCode, Security
+from trio_mqtt import Broker, Limits, ReasonCode, Security
 from trio_mqtt.access import (
     AccessHooks,
     AccessRefused,
@@ -19,7 +19,6 @@ from trio_mqtt.access import (
     Publication,
     SubscriptionRequest,
 )
-from trio_mqtt.broker.broker import Broker
 from trio_mqtt.events import (
     BrokerEvent,
     ClientConnected,

@@ -22,8 +22,7 @@ from tests.transport.dialing import (
     greet,
     until_end,
 )
-from trio_mqtt import Limits, Listen, ServerTls
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker, Limits, Listen, ServerTls
 from trio_mqtt.protocol.packets import Connect, Disconnect, Publish
 
 LARGE = b"\x30\xff\xff\x7f"  # the beginning of a PUBLISH of 2 MiB

@@ -16,7 +16,7 @@ import trio.testing
 import trio_mqtt
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import links_of
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker
 from trio_mqtt.errors import ListenError
 from trio_mqtt.protocol.packets import Connect, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode

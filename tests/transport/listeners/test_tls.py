@@ -27,8 +27,7 @@ from tests.transport.dialing import (
     greet,
     until_end,
 )
-from trio_mqtt import ConfigurationError, Limits, Listen, Origin, ServerTls
-from trio_mqtt.broker.broker import Broker
+from trio_mqtt import Broker, ConfigurationError, Limits, Listen, Origin, ServerTls
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Connect, Publish
