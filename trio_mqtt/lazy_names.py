@@ -77,10 +77,12 @@ def _source(module: ModuleType) -> str:
 
 def _name_what_is_loaded() -> None:
     """Say in all public things that are loaded by now where they are public."""
-    for home in [home for home in _unnamed if home in sys.modules]:
+    for home in list(_unnamed):  # of which other threads may load some meanwhile
+        if home not in sys.modules:
+            continue
         there = vars(sys.modules[home])
-        names = _unnamed.pop(home)
-        # Another thread may be loading it: those that are not there yet have their turn later.
+        names = _unnamed.pop(home, [])
+        # Those that are not there yet, as a thread is loading them, have their turn later.
         missing = [(name, face) for name, face in names if name not in there]
         if missing:
             _unnamed[home] = missing
