@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.access.files.file_rules import FileRules
+from trio_mqtt.broker.access.hook_questions import HookQuestions
 from trio_mqtt.broker.access.password_checks import PasswordChecks
 from trio_mqtt.broker.access.permissions import Permissions, RulesInForce
 from trio_mqtt.broker.access.protocols import AccessHooks
@@ -62,6 +63,7 @@ class AccessInForce:
         self.rules = RulesInForce(refusals=refusals)
         # Hashing takes long: in few threads, so that the clients which are connected are served.
         self.password_checks = PasswordChecks(limits)
+        self._limits = limits
         self.asks_authenticate = self._overridden("authenticate")
         self.asks_publish = self._overridden("authorize_publish")
         self.asks_subscribe = self._overridden("authorize_subscribe")
@@ -120,6 +122,14 @@ class AccessInForce:
         if own is None and self.security.access is None:
             return None
         return Permissions(client, self.rules, own)
+
+    def hook_questions(self, client: ClientInfo) -> HookQuestions | None:
+        """What the program's hooks are asked of a client; None if they are asked nothing."""
+        if self.hooks is None or not (
+            self.asks_publish or self.asks_subscribe or self.asks_delivery
+        ):
+            return None
+        return HookQuestions(self.hooks, client, self._limits, self.refusals)
 
     async def load(self) -> None:
         """Read the files anew, all or none.

@@ -26,7 +26,6 @@ from trio_mqtt.broker.connections.connack import (
     tell_limits,
     within_limit,
 )
-from trio_mqtt.broker.connections.hook_questions import HookQuestions
 from trio_mqtt.broker.events.kinds import ClientConnected
 from trio_mqtt.broker.sessions.aliases import TopicAliases
 from trio_mqtt.broker.sessions.registry import Claim
@@ -39,6 +38,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.access.hook_questions import HookQuestions
     from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.sessions.session import Session
 
@@ -253,8 +253,8 @@ class Handshake:
         """The refusal of a will that the client may not publish; a hook may change it instead."""
         core = self._link.core
         access = core.access
-        if access.hooks is not None and access.asks_publish:
-            questions = HookQuestions(access.hooks, identity.client, core.limits, access.refusals)
+        questions = access.hook_questions(identity.client)
+        if questions is not None and access.asks_publish:
             decided = await questions.publish(will)
             if isinstance(decided, AccessRefused):
                 reason = decided.reason or NO_WILL
@@ -320,13 +320,9 @@ class Handshake:
         client = replace(identity.client, client_id=session.client_id)
         session.permissions = access.permissions(client, identity.rules)
         core.subscriptions.check(session)
-        hooks = access.hooks
-        if hooks is not None and (
-            access.asks_publish or access.asks_subscribe or access.asks_delivery
-        ):
-            self.hooks = HookQuestions(hooks, client, core.limits, access.refusals)
-            if access.asks_delivery:
-                link.outlet.hooks = self.hooks
+        self.hooks = access.hook_questions(client)
+        if access.asks_delivery:
+            link.outlet.hooks = self.hooks
         if identity.expires_at is not None:
             link.expect_expiry(seconds_left(identity.expires_at))
 

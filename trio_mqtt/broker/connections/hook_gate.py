@@ -18,7 +18,7 @@ from trio_mqtt.protocol.packets import Packet, Publish, PublishRun, Subscribe
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.connections.hook_questions import HookQuestions
+    from trio_mqtt.broker.access.hook_questions import HookQuestions
     from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.connections.packets import PacketHandler
     from trio_mqtt.broker.connections.requests import Requests

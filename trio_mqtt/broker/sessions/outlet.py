@@ -12,13 +12,10 @@ from trio_mqtt.broker.routing.retained_search import SEARCHES_AT_ONCE
 from trio_mqtt.protocol.properties import NO_PROPERTIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from trio_mqtt.broker.access.hook_questions import HookQuestions
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.sessions.aliases import TopicAliases
     from trio_mqtt.broker.statistics import Statistics
-    from trio_mqtt.protocol.packets import Publish
     from trio_mqtt.protocol.properties import Properties
     from trio_mqtt.protocol.reason_codes import ReasonCode
     from trio_mqtt.transport.listeners.streams import ByteStream
@@ -41,13 +38,6 @@ class Owner(Protocol):
 
     def failed(self) -> None:
         """A defect of the broker, met by this client alone."""
-
-
-class DeliveryHooks(Protocol):
-    """A program's hooks that decide what a client receives."""
-
-    async def deliver(self, batch: Batch, start: int) -> Sequence[Publish]:
-        """What is sent of the messages of a batch from `start` on."""
 
 
 class Outlet:
@@ -111,7 +101,7 @@ class Outlet:
         # The topic aliases that the client is sent; None if it takes none.
         self.aliases: TopicAliases | None = None
         # A program's hooks, if they are asked about what the client receives.
-        self.hooks: DeliveryHooks | None = None
+        self.hooks: HookQuestions | None = None
         # Somebody waits for an acknowledgement to give back some of the client's quota.
         self.awaits_quota = False
         self._quota = trio.lowlevel.ParkingLot()

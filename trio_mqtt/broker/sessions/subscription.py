@@ -24,11 +24,12 @@ from trio_mqtt.protocol.topics import parse_shared
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trio_mqtt.broker.access.hook_questions import HookQuestions
     from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.sessions.delivery_state import DeliveryState
-    from trio_mqtt.broker.sessions.outlet import DeliveryHooks, Outlet
+    from trio_mqtt.broker.sessions.outlet import Outlet
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol.packets import Publish
 
@@ -224,10 +225,10 @@ class Subscription(Queue):
         """Tell those who follow it that messages were sent."""
         self._event_streams.delivered(self.session.client_id, messages, self.target.qos)
 
-    async def _ask_hooks(self, hooks: DeliveryHooks, current: tuple[Target, Batch]) -> None:
+    async def _ask_hooks(self, hooks: HookQuestions, current: tuple[Target, Batch]) -> None:
         """Let the program's hooks decide what is sent of the current batch."""
         target, batch = current
-        sent = await hooks.deliver(batch, self._at)
+        sent = await hooks.deliver(batch.messages[self._at :])
         if self._current is not current:
             return  # it was withdrawn meanwhile
         self._refused(batch.count - self._at - len(sent))

@@ -23,7 +23,6 @@ from trio_mqtt.protocol.topics import topic_filter_problem, topic_name_problem
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.broker.routing.batch import Batch
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -54,11 +53,11 @@ class HookQuestions:
             return decided if isinstance(decided, AccessRefused) else None
         return _packet(decided, message.packet_id if isinstance(message, Publish) else 0)
 
-    async def deliver(self, batch: Batch, start: int) -> Sequence[Publish]:
-        """What is sent of the messages of a batch from `start` on."""
+    async def deliver(self, messages: Sequence[Publish]) -> Sequence[Publish]:
+        """What is sent of messages that wait for the client."""
         sent: list[Publish] = []
         turn = Turn()
-        for message in batch.messages[start:]:
+        for message in messages:
             if turn.is_over:
                 await turn.give_way()  # a hook may decide without waiting for anything
             offered = Publication(
@@ -76,12 +75,14 @@ class HookQuestions:
         return sent
 
     async def subscribe(self, request: SubscriptionRequest) -> SubscriptionRequest | AccessRefused:
+        """What is subscribed to in place of what the client asks for."""
         decided = await self._ask(self._hooks.authorize_subscribe, request, _subscription_problem)
         if isinstance(decided, AccessRefused):
             self.tell_refused("subscribe", request.topic_filter, decided)
         return decided
 
     def tell_refused(self, action: RefusedAction, topic: str, decided: AccessRefused) -> None:
+        """Say in the log that a hook has refused something."""
         reason = decided.reason or decided.reason_code.sentence
         self._refusals.record(self._client, action, topic, rule=f"the program's hook: {reason}")
 
