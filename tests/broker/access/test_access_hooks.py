@@ -1,29 +1,22 @@
-"""A program's hooks decide who may connect and what they may do, and change what goes."""
+"""A program's hooks decide what clients may do, and change what goes."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import trio
 
-from tests.broker.raw import V5, V311, Raw
+from tests.broker.access.hooked import served
+from tests.broker.raw import V5, V311
 from tests.inside import core_of
-from trio_mqtt import Broker, Limits, Security
 from trio_mqtt.access import (
     AccessHooks,
     AccessRefused,
-    Authenticated,
-    AuthenticationRefused,
     ClientInfo,
     Publication,
     SubscriptionRequest,
 )
-from trio_mqtt.events import ClientConnected
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
     ConnAck,
@@ -39,114 +32,6 @@ from trio_mqtt.protocol.packets import (
     Will,
 )
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.testing import MemoryBroker, open_memory_broker
-
-
-class Served:
-    """A broker with hooks, and clients for it."""
-
-    def __init__(self, memory: MemoryBroker) -> None:
-        self.broker: Broker = memory.broker
-        self._memory = memory
-
-    def opened(self, version: ProtocolVersion = V5) -> Raw:
-        return Raw(self._memory.connect(), version)
-
-    async def join(self, client_id: str, version: ProtocolVersion = V5, **options: Any) -> Raw:
-        client = self.opened(version)
-        await client.connect(client_id, **options)
-        return client
-
-
-@asynccontextmanager
-async def served(hooks: AccessHooks, **limits: Any) -> AsyncIterator[Served]:
-    security = Security(hooks=hooks)
-    async with open_memory_broker(limits=Limits(**limits), security=security) as memory:
-        yield Served(memory)
-
-
-class Doorkeeper(AccessHooks):
-    """Knows one password; an answer for each client otherwise."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[ClientInfo, bytes | None]] = []
-
-    async def authenticate(
-        self, client: ClientInfo, password: bytes | None
-    ) -> Authenticated | AuthenticationRefused:
-        self.seen.append((client, password))
-        await trio.sleep(0.1)
-        if client.client_id == "broken":
-            raise RuntimeError("no database")
-        if client.client_id == "slow":
-            await trio.sleep_forever()
-        if password != b"right":
-            return AuthenticationRefused(ReasonCode.BANNED, "not you")
-        return Authenticated(username="the real " + (client.username or "nobody"))
-
-
-async def test_a_hook_lets_clients_in_and_says_who_they_are(version: ProtocolVersion) -> None:
-    hooks = Doorkeeper()
-    async with served(hooks) as broker:
-        client = broker.opened(version)
-        with broker.broker.sample(ClientConnected) as sample:
-            await client.send(Connect("c", protocol_version=version, username="me",
-                                      password=b"right"))  # fmt: skip
-            assert (await client.expect(ConnAck)).reason_code == ReasonCode.SUCCESS
-            assert getattr(sample.take()[0], "username") == "the real me"  # noqa: B009
-    ((info, password),) = hooks.seen
-    assert (info.client_id, info.username, info.address, password) == (
-        "c",
-        "me",
-        "memory",
-        b"right",
-    )
-    assert (info.protocol_version, info.listener, info.authenticated) == (version.text, "", False)
-
-
-@pytest.mark.parametrize(
-    ("client_id", "code", "in_v311"),
-    [
-        ("stranger", ReasonCode.BANNED, ReasonCode.NOT_AUTHORIZED),
-        ("broken", ReasonCode.UNSPECIFIED_ERROR, ReasonCode.SERVER_UNAVAILABLE),
-        ("slow", ReasonCode.UNSPECIFIED_ERROR, ReasonCode.SERVER_UNAVAILABLE),
-    ],
-)
-async def test_who_is_refused_has_done_nothing(
-    version: ProtocolVersion,
-    client_id: str,
-    code: ReasonCode,
-    in_v311: ReasonCode,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async with served(Doorkeeper()) as broker:
-        client = broker.opened(version)
-        # All that it wants is sent with CONNECT, before any answer.
-        await client.send(
-            Connect(client_id, protocol_version=version, will=Will("t", b"will")),
-            Subscribe(1, [Subscription("#")]),
-            Publish("t", b"1", 1, retain=True, packet_id=2),
-        )
-        answer = await client.expect(ConnAck)
-        assert answer.reason_code == (code if version == V5 else in_v311)
-        await client.expect_closed()
-        statistics = broker.broker.statistics
-        assert (statistics.sessions, statistics.subscriptions) == (0, 0)
-        assert (statistics.messages_received, len(core_of(broker.broker).retained)) == (0, 0)
-    if client_id != "stranger":
-        assert any(record.levelno >= logging.WARNING for record in caplog.records)
-
-
-async def test_one_client_that_is_decided_about_for_long_holds_up_nobody() -> None:
-    async with served(Doorkeeper()) as broker:
-        slow = broker.opened()
-        await slow.send(Connect("slow", username="x", password=b"right"))
-        quick = broker.opened()
-        began = trio.current_time()
-        await quick.send(Connect("quick", username="x", password=b"right"))
-        assert (await quick.expect(ConnAck)).reason_code == ReasonCode.SUCCESS
-        assert trio.current_time() - began < 1
-        assert (await slow.expect(ConnAck)).reason_code == ReasonCode.UNSPECIFIED_ERROR
 
 
 class Editor(AccessHooks):
@@ -360,13 +245,6 @@ async def test_a_client_that_is_lost_while_it_is_decided_about_loses_nothing() -
         await client.drop()
         again = await broker.join("c", clean_start=False, expiry=100)
         assert [m.payload for m in await again.take(10)] == [b"1"]
-
-
-async def test_hooks_that_are_not_overridden_are_not_asked() -> None:
-    async with served(Doorkeeper()) as broker:
-        access = core_of(broker.broker).access
-        assert access.asks_authenticate
-        assert [access.asks_publish, access.asks_subscribe, access.asks_delivery] == [False] * 3
 
 
 def test_a_refusal_must_refuse() -> None:
