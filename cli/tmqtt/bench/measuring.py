@@ -17,6 +17,7 @@ from tmqtt.bench.progress import progress_file
 from tmqtt.bench.tally import Tally
 from tmqtt.bench.workers import Workers, open_workers
 from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.terminal import figures
 from tmqtt.terminal.sentences import CommandError
 
 _LEAD = 100_000_000  # nanoseconds from the word to the start, so that all workers have heard it
@@ -269,8 +270,8 @@ class Measurement:
             reached = totals.sent / self.plan.publishers / tally.sending()
             if reached < 0.95 * rate:
                 found.append(
-                    f"The rate was not reached: {reached:,.0f} of {rate:,.0f} messages a second"
-                    " for each publisher."
+                    f"The rate was not reached: {figures.rate(reached)} of {figures.rate(rate)}"
+                    " messages a second for each publisher."
                 )
         if tally.problem and not totals.lost_connections:
             found.append(tally.problem)

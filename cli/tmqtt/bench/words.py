@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tmqtt.bench.plan import Plan
-from tmqtt.terminal.figures import counted, latency, rate, size
+from tmqtt.terminal.figures import asked_rate, counted, latency, rate, size
 
 NAMES = {
     "delivery": "latency",
@@ -35,7 +35,7 @@ def describe(plan: Plan) -> str:
         if plan.publishers:
             parts.append(counted(plan.size, "byte"))
             parts.append("retained" if plan.retain else "")
-            parts.append(f"{plan.rate:g}/s each" if plan.rate else "as fast as possible")
+            parts.append(f"{asked_rate(plan.rate)} each" if plan.rate else "as fast as possible")
     parts.append(counted(max(1, min(plan.processes, plan.clients)), "process", "processes"))
     return ", ".join(filter(None, parts))
 

@@ -101,6 +101,12 @@ def rate(value: float) -> str:
     return f"{value:.1f}" if value >= 0.05 else f"{value:.2f}"
 
 
+def asked_rate(per_second: float) -> str:
+    """Times a second as `parse_rate` takes it, so that it is a number: `100/s`, `30/m`, `6/h`."""
+    unit = "s" if per_second >= 1 else "m" if per_second * 60 >= 1 else "h"
+    return f"{per_second * _RATE_UNITS[unit]:g}/{unit}"
+
+
 def latency(seconds: float) -> str:
     """How long something took: `85 µs`, `1.2 ms`, `3.4 s`."""
     microseconds = seconds * 1_000_000

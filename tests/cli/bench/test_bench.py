@@ -57,6 +57,7 @@ def test_a_pair_gets_what_it_sends_once_and_in_order(url: str) -> None:
     ("arguments", "sent", "received"),
     [
         (("pub", "-c", "3", "--count", "50", "-q", "2"), 150, 0),
+        (("pair", "--count", "1", "--rate", "6/h"), 1, 1),
         (("fan-in", "-c", "3", "--subscribers", "2", "--count", "50"), 150, 300),
         (("fan-out", "-c", "4", "--publishers", "2", "--count", "50", "--size", "5"), 100, 400),
     ],

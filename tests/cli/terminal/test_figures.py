@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tmqtt.terminal.figures import (
+    asked_rate,
     counted,
     latency,
     parse_duration,
@@ -63,6 +64,11 @@ def test_a_rate_is_a_number_for_a_unit_of_time(text: str, per_second: float) -> 
 def test_what_is_no_rate_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="6/h"):
         parse_rate(text)
+
+
+def test_a_rate_is_written_as_it_can_be_asked_for() -> None:
+    texts = ("2000/s", "1.5/s", "30/m", "6/h", "0.5/h")
+    assert tuple(asked_rate(parse_rate(text)) for text in texts) == texts
 
 
 def test_a_rate_has_a_bound_where_one_is_given() -> None:
