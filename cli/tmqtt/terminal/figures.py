@@ -77,7 +77,12 @@ def parse_count(text: str, things: str = "messages") -> int:
 
 def counted(number: int, thing: str, things: str | None = None) -> str:
     """How many there are: `1 message`, `1,234 messages`; `things` where that is no mere `s`."""
-    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
+    return f"{number:,} {named(number, thing, things)}"
+
+
+def named(number: float | None, thing: str, things: str | None = None) -> str:
+    """The name of so many things: `message` of one, else `messages`; `things` as in `counted`."""
+    return thing if number == 1 else things or f"{thing}s"
 
 
 def size(count: float) -> str:

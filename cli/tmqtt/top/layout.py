@@ -218,7 +218,7 @@ def _number(value: float | None, *, decimals: bool = False) -> str:
 
 
 def _counted(value: float | None, thing: str) -> str:
-    return f"{_UNKNOWN} {thing}s" if value is None else figures.counted(round(value), thing)
+    return f"{_number(value)} {figures.named(value, thing)}"
 
 
 def _size(count: float | None) -> str:
