@@ -58,7 +58,7 @@ async def open_connection(
     """
     version = _VERSIONS[options.protocol_version]
     waits = patient if options.wait is None else options.wait
-    teller = _Teller(terminal, public_url(options.broker), for_anything=options.wait is True)
+    reporter = _Reporter(terminal, public_url(options.broker), for_anything=options.wait is True)
     failure: BaseException | None = None
     try:
         async with trio_mqtt.open_client(
@@ -66,13 +66,13 @@ async def open_connection(
             **arguments(options),
             reconnect=trio_mqtt.Backoff(maximum=_LONGEST_PAUSE) if reconnect else False,
             wait_for_broker=waits,
-            on_event=teller.tell,
+            on_event=reporter.report,
         ) as client:
             yield client
     except* trio_mqtt.MqttError as group:  # in a group where the block has nurseries of its own
         failure = first_of(group)
     finally:
-        teller.end()
+        reporter.end()
     if isinstance(failure, trio_mqtt.ConnectionRefusedByBrokerError):
         code = int(failure.reason_code)
         if version is not None and version < trio_mqtt.ProtocolVersion.V5:
@@ -143,7 +143,7 @@ def public_url(url: str) -> str:
     return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
 
 
-class _Teller:
+class _Reporter:
     """Says that the broker is not there yet, and once that the connection is gone or back.
 
     Waiting for the first connection ends with what is not worth it, unless it is `for_anything`.
@@ -157,7 +157,7 @@ class _Teller:
         self._waits = False
         self._why = ""
 
-    def tell(self, event: trio_mqtt.events.ConnectionEvent) -> None:
+    def report(self, event: trio_mqtt.events.ConnectionEvent) -> None:
         match event:
             case trio_mqtt.events.ConnectionLost(reason) if not self._was_connected:
                 if not self._for_anything and not _may_pass(reason):

@@ -12,7 +12,7 @@ from tmqtt.terminal.output import Output
 from tmqtt.terminal.terminal import Terminal
 
 # A message and the nanoseconds since 1970 when it came, as bytes to print.
-LineOf = Callable[[trio_mqtt.Message, int], bytes]
+Rendering = Callable[[trio_mqtt.Message, int], bytes]
 
 
 class View:
@@ -31,7 +31,7 @@ class View:
 class Lines(View):
     """Prints every message; who reads sets the pace."""
 
-    def __init__(self, output: Output, line: LineOf) -> None:
+    def __init__(self, output: Output, line: Rendering) -> None:
         self._output = output
         self._line = line
 
@@ -43,7 +43,7 @@ class Lines(View):
             await self._output.room()
 
 
-def raw(output: Output, *, with_topic: bool, newline: bool) -> LineOf:
+def raw(output: Output, *, with_topic: bool, newline: bool) -> Rendering:
     """The payload as it is, perhaps after its topic; in a terminal nothing in it steers that."""
     end = b"\n" if newline else b""
     if output.is_terminal:
@@ -59,7 +59,7 @@ def raw(output: Output, *, with_topic: bool, newline: bool) -> LineOf:
     return lambda message, _moment: message.payload + end
 
 
-def formatted(terminal: Terminal, text: str, *, newline: bool) -> LineOf:
+def formatted(terminal: Terminal, text: str, *, newline: bool) -> Rendering:
     """Each message in a format. Raises FormatError."""
     end = b"\n" if newline else b""
 
@@ -70,7 +70,7 @@ def formatted(terminal: Terminal, text: str, *, newline: bool) -> LineOf:
     return lambda message, moment: line(message, moment) + end
 
 
-def json_lines(output: Output) -> LineOf:
+def json_lines(output: Output) -> Rendering:
     """Each message as a line of JSON."""
     line = Recorder().line
     if output.is_terminal:
