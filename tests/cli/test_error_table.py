@@ -55,7 +55,9 @@ _BY_OTHER_WORDS = {
     ("check", "the same in MQTT 3"),
 }  # fmt: skip
 # It starts processes to connect, which takes a second each time: a few stand for all.
-_SLOW = ("bench", ("no broker", "no address", "a wrong password", "another's certificate"))
+_BY_PROCESSES = ("bench", ("no broker", "no address", "a wrong password", "another's certificate"))
+# The broker takes a second to answer.
+_ANSWERED_LATE = ("a wrong password", "the same in MQTT 3")
 
 # What else may be wrong.
 _OTHERS = [
@@ -177,11 +179,11 @@ def _pairs() -> Iterator[object]:
         for problem in _CONNECTIONS:
             if (command, problem) in _BY_OTHER_WORDS:
                 continue
-            if command != _SLOW[0]:
-                yield pytest.param(command, problem, id=f"{command}, {problem}")
-            elif problem in _SLOW[1]:
-                name = f"{command}, {problem}"
-                yield pytest.param(command, problem, id=name, marks=pytest.mark.slow)
+            if command == _BY_PROCESSES[0] and problem not in _BY_PROCESSES[1]:
+                continue
+            slow = command == _BY_PROCESSES[0] or problem in _ANSWERED_LATE
+            marks = [pytest.mark.slow] * slow
+            yield pytest.param(command, problem, id=f"{command}, {problem}", marks=marks)
 
 
 @pytest.mark.parametrize(("command", "problem"), [*_pairs()])
@@ -195,6 +197,7 @@ def test_what_cannot_be(run: Run, places: Places, words: str, code: int, sentenc
     check(run, places, words.split(), code, sentence)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problem", ["no broker", "a wrong password", "an unknown host"])
 def test_a_process_in_a_terminal(places: Places, problem: str) -> None:
     options, code, sentence = _CONNECTIONS[problem]

@@ -41,6 +41,7 @@ def error_of(in_process: Run) -> ErrorOf:
     return run
 
 
+@pytest.mark.slow
 def test_an_error_of_a_process(unused: str) -> None:
     with Program("pub", "a", "b", "-b", unused) as pub:
         assert pub.ended() == 1

@@ -37,6 +37,7 @@ def loaded_by(*arguments: str) -> set[str]:
     return set(run(sys.executable, "-c", script, *arguments).splitlines()[-1].split())
 
 
+@pytest.mark.slow
 def test_the_help_loads_neither_client_nor_broker() -> None:
     assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by("--help")
     assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by("pub", "--help")
@@ -48,6 +49,7 @@ def test_the_help_loads_neither_client_nor_broker() -> None:
     )
 
 
+@pytest.mark.slow
 def test_one_message_loads_neither_trio_nor_rich_nor_validators(
     in_pipe: tuple[Program, str],
 ) -> None:
