@@ -24,7 +24,7 @@ from trio_mqtt.client.message import Message
 from trio_mqtt.client.messages import KINDS, Messages, Overflow
 from trio_mqtt.client.session.batches import publish_batch
 from trio_mqtt.client.session.delivery import Delivery
-from trio_mqtt.client.session.granting import grant, leave, release
+from trio_mqtt.client.session.granting import granted
 from trio_mqtt.client.session.requests import Requests
 from trio_mqtt.client.session.session import Session
 from trio_mqtt.client.session.subscriptions import checked_options
@@ -104,11 +104,8 @@ class Client:
         `ConnectionLost` and, where the client waits, `Reconnecting`. So whoever follows knows of
         every connection, the first included. It ends when the client is closed.
         """
-        events = self._reports.follow()
-        try:
+        with self._reports.following() as events:
             yield events
-        finally:
-            self._reports.unfollow(events)
 
     async def reauthenticate(self) -> None:
         """Authenticate again on the connection that stands (MQTT 5.0 §4.12.1), as before it ends.
@@ -281,15 +278,15 @@ class Client:
             self._check_properties(properties)
         await checkpoint_if_cancelled()
         item = outgoing.publish(
-            topic, payload, qos, retain, properties or NO_PROPERTIES, self._ended
+            topic, payload, qos, retain, properties or NO_PROPERTIES, self._log_refusal
         )
         await item.turn()
         if item.error is not None:
             raise item.error
         await item.safe()
 
-    def _ended(self, item: Delivery) -> None:
-        """A message that nobody waits for is delivered, or will not be."""
+    def _log_refusal(self, item: Delivery) -> None:
+        """A message that nobody waits for has come to its end."""
         if item.error is None and item.reason.is_failure:
             logger.warning("%s", item.refusal(self.url))
 
@@ -436,10 +433,5 @@ class Client:
             manual=manual_acknowledgement,
             publisher=self,
         )
-        try:
-            await grant(session, messages, options)
+        async with granted(session, messages, options, unsubscribe=unsubscribe):
             yield messages
-        finally:
-            unused = release(session, messages)
-            if unused and unsubscribe and session.error is None:
-                await leave(session, unused)

@@ -169,7 +169,7 @@ async def open_client(
     reconnection = Reconnection(attempts, session, reports)
     client = Client(session, attempts, reports)
     if on_connect is not None:
-        reconnection.on_connect = partial(_greet, on_connect, client)
+        reconnection.on_connect = partial(_call, on_connect, client)
     raised: BaseException | None = None
     try:
         async with opened_journal(store, client_id) as journal, anyio.create_task_group() as tasks:
@@ -185,7 +185,7 @@ async def open_client(
                 tasks.start_soon(reconnection.stay_connected, connection, tasks.cancel_scope)
                 reconnection.tell_connected(connection)
                 if on_connect is not None:
-                    await reconnection.greeted.wait()
+                    await reconnection.on_connect_returned.wait()
                 yield client
             except anyio.get_cancelled_exc_class():
                 raise
@@ -203,8 +203,8 @@ async def open_client(
             raise raised
 
 
-async def _greet(on_connect: Callable[[Client], Awaitable[object] | None], client: Client) -> None:
-    doing = on_connect(client)
+async def _call(function: Callable[[Client], Awaitable[object] | None], client: Client) -> None:
+    doing = function(client)
     if doing is not None:
         await doing
 

@@ -1,8 +1,7 @@
-"""One connection to a broker: its reader, its writer, its keep alive, and how it ends."""
+"""One connection to a broker: what is written and read on it, and how it ends."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -10,6 +9,7 @@ import anyio
 from anyio.abc import ByteStream, TaskGroup
 
 from trio_mqtt.client.authentication import ClientAuthentication
+from trio_mqtt.client.connection.keep_alive import keep_alive
 from trio_mqtt.client.connection.reauthentication import Reauthentication
 from trio_mqtt.errors import (
     ConnectionLostError,
@@ -19,7 +19,7 @@ from trio_mqtt.errors import (
 )
 from trio_mqtt.protocol.client_connection import ClientConnection
 from trio_mqtt.protocol.packet_types import PacketType
-from trio_mqtt.protocol.packets import Auth, ConnAck, Disconnect, Packet, PingReq
+from trio_mqtt.protocol.packets import Auth, ConnAck, Disconnect, Packet
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.states import State
@@ -83,8 +83,7 @@ class Connection:
         self._room: anyio.Event | None = None
         self._resumed: anyio.Event | None = None
         self._read_ended = anyio.Event()
-        self._has_sent = self._has_received = True
-        self._ping_ticks = 0  # since PINGREQ was sent; 0: none is unanswered
+        self.has_sent = self.has_received = True  # since the keep alive last looked
         self._scope: anyio.CancelScope | None = None
         self._handler: PacketHandler | None = None
         self.reauthentication: Reauthentication | None = None
@@ -157,7 +156,7 @@ class Connection:
             sent = 0  # the writer will meet the same error and end the connection
         self._unwritten.clear()
         self._unwritten_size = len(data) - sent
-        self._has_sent = True
+        self.has_sent = True
         if sent < len(data):
             self._unwritten.append(data[sent:])
             self.flush_soon()
@@ -172,6 +171,11 @@ class Connection:
             await self._room.wait()
 
     # Reading.
+
+    @property
+    def paused(self) -> bool:
+        """Whether this end does not read, as what it has read waits to be taken."""
+        return self._resumed is not None
 
     def resume(self) -> None:
         """Look again whether to go on reading."""
@@ -191,7 +195,7 @@ class Connection:
                 if self.reauthentication is not None:
                     tasks.start_soon(self.reauthentication.run)
                 tasks.start_soon(self._guard, self._write)
-                tasks.start_soon(self._guard, self._keep_alive)
+                tasks.start_soon(self._guard, keep_alive, self, self.keep_alive)
                 await self._guard(self._read, handler)
                 tasks.cancel_scope.cancel()
         finally:
@@ -249,7 +253,7 @@ class Connection:
         if self.closing:
             return
         if self.lost is None:
-            self._say_goodbye(ReasonCode.UNSPECIFIED_ERROR)
+            self._send_disconnect(ReasonCode.UNSPECIFIED_ERROR)
         self.lose(error)
 
     def lose(self, error: MqttError) -> None:
@@ -301,7 +305,7 @@ class Connection:
                 self._resumed = anyio.Event()
                 await self._resumed.wait()
             data = await receive(READ_SIZE)
-            self._has_received = True
+            self.has_received = True
             # After this end's DISCONNECT nothing counts, but it is read: see `close`.
             packets = [] if self.closing else protocol.receive(data)
 
@@ -325,9 +329,9 @@ class Connection:
         code = error.reason_code
         if code not in ALLOWED[PacketType.DISCONNECT]:
             code = ReasonCode.PROTOCOL_ERROR
-        self._say_goodbye(code)
+        self._send_disconnect(code)
 
-    def _say_goodbye(self, code: ReasonCode) -> None:
+    def _send_disconnect(self, code: ReasonCode) -> None:
         try:
             self.gather(self.protocol.send(Disconnect(code)))
         except MqttError:
@@ -348,7 +352,7 @@ class Connection:
             self._writing = True
             await self._stream.send(data)
             self._writing = False
-            self._has_sent = True
+            self.has_sent = True
             self._wake_writers()
 
     async def _unwritten_all_written(self) -> None:
@@ -361,37 +365,6 @@ class Connection:
             self._room = None
         if self._handler is not None:
             self._handler.on_room(self)
-
-    async def _keep_alive(self) -> None:
-        """Send PINGREQ where nothing else passes, and notice that the broker is gone (§3.1.2.10).
-
-        Time is counted in quarters of the keep alive, so that reading and writing need no clock.
-        After two quarters of silence in either direction PINGREQ is sent; when nothing at all
-        has come two quarters later, the connection is lost. While this end itself does not read
-        (backpressure), silence proves nothing.
-        """
-        if not self.keep_alive:
-            return
-        tick = self.keep_alive / 4
-        silent_out = silent_in = 0
-        while True:
-            await anyio.sleep(tick)
-            paused = self._resumed is not None
-            silent_out = 0 if self._has_sent else silent_out + 1
-            silent_in = 0 if self._has_received or paused else silent_in + 1
-            self._has_sent = self._has_received = False
-            if silent_in == 0:
-                self._ping_ticks = 0
-            elif self._ping_ticks:
-                self._ping_ticks += 1
-                if self._ping_ticks > 2:
-                    raise ConnectionLostError(
-                        f"The broker at {self.url} did not answer for "
-                        f"{math.ceil(silent_in * tick)} s (keep alive: {self.keep_alive} s)."
-                    )
-            if self._ping_ticks == 0 and (silent_out >= 2 or silent_in >= 2):
-                self._ping_ticks = 1
-                self.send(PingReq())
 
 
 def explanation(properties: Properties) -> str:

@@ -43,9 +43,9 @@ class Reconnection:
         self._attempts = attempts
         self._session = session
         self._reports = reports
-        # What is to be done first on each connection; `greeted` once that has been done.
+        # What is to be done first on each connection, and whether that has been done on one.
         self.on_connect: Callable[[], Awaitable[object]] | None = None
-        self.greeted = anyio.Event()
+        self.on_connect_returned = anyio.Event()
         self.failure: Exception | None = None  # what has ended the client
         # Cancelling the block must not cut the connection before DISCONNECT: leaving the block
         # ends the connection, always and within bounded time.
@@ -134,7 +134,7 @@ class Reconnection:
         raised: list[Exception] = []
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._greet, connection, on_connect, raised)
+                tasks.start_soon(self._call_on_connect, connection, on_connect, raised)
                 reason = await connection.run(self._session)
                 tasks.cancel_scope.cancel()
         finally:
@@ -143,7 +143,7 @@ class Reconnection:
             raise raised[0]
         return reason
 
-    async def _greet(
+    async def _call_on_connect(
         self,
         connection: Connection,
         on_connect: Callable[[], Awaitable[object]],
@@ -163,4 +163,4 @@ class Reconnection:
             connection.lose(ConnectionLostError(f"The connection to {connection.url} is closed."))
         else:
             session.release()
-            self.greeted.set()
+            self.on_connect_returned.set()

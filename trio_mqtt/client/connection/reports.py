@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import anyio
 
@@ -80,19 +81,19 @@ class Reports:
         for events in self._streams:
             events.close()
 
-    def follow(self) -> ConnectionEvents:
-        """A stream of events that begins with how things stand now; `unfollow` ends it."""
+    @contextmanager
+    def following(self) -> Iterator[ConnectionEvents]:
+        """A stream of events that begins with how things stand now."""
         events = ConnectionEvents()
         for event in self._present:
             events.push(event)
         if self._closed:
             events.close()
         self._streams.add(events)
-        return events
-
-    def unfollow(self, events: ConnectionEvents) -> None:
-        """Nobody reads these any more."""
-        self._streams.discard(events)
+        try:
+            yield events
+        finally:
+            self._streams.discard(events)
 
     def _tell(self, event: ConnectionEvent) -> None:
         for events in self._streams:

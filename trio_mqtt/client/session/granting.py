@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import anyio
 
 from trio_mqtt.client.messages import Messages
@@ -13,6 +16,23 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 # Seconds that leaving a subscription waits for the broker to confirm it.
 UNSUBSCRIBE_TIMEOUT = 2.0
+
+
+@asynccontextmanager
+async def granted(
+    session: Session, messages: Messages, options: dict[str, Options], *, unsubscribe: bool
+) -> AsyncIterator[None]:
+    """Subscribe for as long as the context lasts; `unsubscribe` as it ends, from what is unused.
+
+    Raises RequestRefusedError.
+    """
+    try:
+        await grant(session, messages, options)
+        yield
+    finally:
+        unused = release(session, messages)
+        if unused and unsubscribe and session.error is None:
+            await leave(session, unused)
 
 
 async def grant(session: Session, messages: Messages, options: dict[str, Options]) -> None:
