@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from tmqtt.bench.plan import plan_of
-from tmqtt.bench.table import SHAPES, Option, Shape
+from tmqtt.bench.table import SHAPES, Shape
 from tmqtt.connecting.options import connects
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.command import CONTEXT, Command, Group
-from tmqtt.terminal.values import reader
+from tmqtt.terminal.option import declared
 
 _EPILOG = """\
 Examples:
@@ -63,7 +63,9 @@ def _command(shape: Shape) -> Callable[..., None]:
 
     parameters = [_parameter("url", _URL, None), _parameter("connection", ConnectionOptions)]
     parameters[1:1] = [
-        _parameter(option.key, _annotation(option), option.default if option.metavar else False)
+        _parameter(
+            option.key, declared(option, reads=True), option.default if option.metavar else False
+        )
         for option in shape.options
     ]
     command.__doc__ = shape.help
@@ -75,19 +77,6 @@ def _parameter(
     name: str, kind: object, default: object = inspect.Parameter.empty
 ) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
-
-
-def _annotation(option: Option) -> object:
-    names = [option.short] if option.short else []
-    info = typer.Option(
-        *names,
-        f"--{option.name}",
-        metavar=option.metavar or None,
-        parser=reader(option.read) if option.metavar else None,
-        help=option.help,
-        show_default=option.default is not None,
-    )
-    return Annotated[str | None if option.metavar else bool, info]
 
 
 def _run(kind: str, connection: ConnectionOptions, given: dict[str, Any]) -> None:

@@ -9,36 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from tmqtt.connecting.table import qos_of
 from tmqtt.terminal.figures import parse_count, parse_duration, parse_rate, parse_size
+from tmqtt.terminal.option import Option
 
 _LARGEST = 200_000_000  # bytes of a payload
 _MOST_CLIENTS = 60_000
 _MOST_PROCESSES = 256
 _WIDEST = 65_535  # messages unacknowledged: a receive maximum (MQTT 5.0 §3.1.2.11.3)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One option. `name` is its long name; without a `metavar` it is a flag.
-
-    `default` is written as a person would. Without one the option shows none: it may be left out,
-    and its help says what that means.
-    """
-
-    name: str
-    short: str = ""
-    metavar: str = ""
-    help: str
-    read: Callable[[str], Any] = str
-    default: str | None = None
-
-    @property
-    def key(self) -> str:
-        """The name as an identifier."""
-        return self.name.replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from tmqtt.connecting.settings import ConnectionOptions, SettingError, connection_options
-from tmqtt.connecting.table import OPTIONS, Option
+from tmqtt.connecting.table import OPTIONS
 from tmqtt.connecting.table import qos_of as parse_qos
 from tmqtt.terminal.command import PROPERTY, SEPARATOR
+from tmqtt.terminal.option import Option, declared
 from tmqtt.terminal.values import reader
 
 # What addresses begin with, here and in other programs.
@@ -117,26 +118,13 @@ def connects(
 
 def _shared() -> dict[str, Any]:
     kinds: dict[str, Any] = {"c_profile": _PROFILE, "c_config": _CONFIG}
-    kinds |= {option.key: _annotation(option) for option in OPTIONS}
+    kinds |= {_key(option): declared(option, reads=False) for option in OPTIONS}
     return {**kinds, "c_properties": _PROPERTIES}
 
 
-def _annotation(option: Option) -> Any:
-    kind: Any = str
-    if option.flag:
-        kind = bool
-    elif option.repeats:
-        kind = list[str]
-    names = [option.short] if option.short else []
-    info = typer.Option(
-        *names,
-        f"--{option.name}/--no-{option.name}" if option.deniable else f"--{option.name}",
-        metavar=option.metavar or None,
-        help=option.help,
-        show_default=False,
-        rich_help_panel=option.group,
-    )
-    return Annotated[kind | None, info]
+def _key(option: Option) -> str:
+    """The name of an option as that of an argument, which no command has for its own."""
+    return f"c_{option.key}"
 
 
 def _connection(name: str, values: dict[str, Any], url: str | None) -> ConnectionOptions:
@@ -144,7 +132,7 @@ def _connection(name: str, values: dict[str, Any], url: str | None) -> Connectio
     profile = values.pop("c_profile") or os.environ.get("TMQTT_PROFILE")
     file = values.pop("c_config") or os.environ.get("TMQTT_CONFIG")
     properties = [words.split(SEPARATOR) for words in values.pop("c_properties") or ()]
-    given = {option.name: values.pop(option.key) for option in OPTIONS}
+    given = {option.name: values.pop(_key(option)) for option in OPTIONS}
     if url is not None:
         if given["broker"] is not None:
             raise typer.BadParameter(

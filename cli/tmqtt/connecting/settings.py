@@ -15,8 +15,9 @@ from tmqtt.connecting.table import (
     OPTIONS,
     TLS_OPTIONS,
     WILL_PROPERTIES,
-    Option,
+    variable_of,
 )
+from tmqtt.terminal.option import Option
 
 DEFAULT_BROKER = "mqtt://localhost:1883"
 _TRUE = ("1", "true", "yes", "on")
@@ -130,9 +131,9 @@ def _given(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _variables(environment: Mapping[str, str]) -> dict[str, Any]:
     return {
-        option.name: _read(option, [value] if option.repeats else value, option.variable)
+        option.name: _read(option, [value] if option.repeats else value, variable_of(option))
         for option in OPTIONS
-        if (value := environment.get(option.variable))
+        if (value := environment.get(variable_of(option)))
     }
 
 

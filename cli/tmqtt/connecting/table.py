@@ -7,12 +7,11 @@ a profile of the configuration file; the first of these counts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from tmqtt.connecting.property_values import user_property, whole_number
 from tmqtt.terminal.figures import parse_duration, parse_seconds
+from tmqtt.terminal.option import Option
 
 FOREVER = 0xFFFF_FFFF  # a session expiry interval that never ends (MQTT 5.0 §3.1.2.11.2)
 
@@ -23,32 +22,9 @@ _WILL = "Will"
 _TLS = "TLS"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One option. `name` is its long name and that in a profile; a `flag` takes no value.
-
-    A flag that is `deniable` has `--no-NAME` beside it: neither of them leaves it to the command.
-    """
-
-    name: str
-    short: str = ""
-    metavar: str = ""
-    help: str
-    group: str
-    read: Callable[[str], Any] = str
-    flag: bool = False
-    deniable: bool = False
-    repeats: bool = False
-
-    @property
-    def key(self) -> str:
-        """The name as an identifier, as no argument of a command is called."""
-        return "c_" + self.name.replace("-", "_")
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that sets it as well."""
-        return "TMQTT_" + self.name.replace("-", "_").upper()
+def variable_of(option: Option) -> str:
+    """The environment variable that sets an option as well."""
+    return f"TMQTT_{option.key.upper()}"
 
 
 # As Mosquitto's commands write them, too.
@@ -102,7 +78,7 @@ OPTIONS = (
            help="MQTT version.  [default: 5, and 3.1.1 where the broker refuses 5]"),
     Option(name="connect-timeout", metavar="DURATION", group=_WHERE, read=parse_duration,
            help="How long an attempt to connect may take.  [default: 10s]"),
-    Option(name="wait", short="-w", group=_WHERE, flag=True, deniable=True,
+    Option(name="wait", short="-w", group=_WHERE, deniable=True,
            help="Wait for a broker that is not there yet, or give up.  [default: wait in a"
                 " terminal, where the command goes on until it is ended]"),
     Option(name="keep-alive", short="-k", metavar="DURATION", group=_WHERE, read=_seconds(65_535),
@@ -115,11 +91,11 @@ OPTIONS = (
                 " or use a file or the variable."),
     Option(name="password-file", metavar="FILE", group=_WHO,
            help="Take the password from the first line of a file."),
-    Option(name="scram", group=_WHO, flag=True,
+    Option(name="scram", group=_WHO,
            help="Prove to know the password (SCRAM-SHA-256), instead of sending it."),
     Option(name="session", metavar="DURATION", group=_SESSION, read=_session,
            help="Have the broker keep the session so long after the connection: 10m, forever."),
-    Option(name="clean-start", group=_SESSION, flag=True,
+    Option(name="clean-start", group=_SESSION,
            help="With --session: forget an earlier session first."),
     Option(name="receive-maximum", metavar="N", group=_SESSION, read=_number(1, 65_535),
            help="Messages of QoS 1 and 2 that the broker may send unacknowledged."),
@@ -127,13 +103,13 @@ OPTIONS = (
            read=_number(1, 0xFFFF_FFFF), help="The largest packet that is accepted."),
     Option(name="topic-alias-maximum", metavar="N", group=_SESSION, read=_number(0, 65_535),
            help="How many topic aliases the broker may use."),
-    Option(name="request-response-information", group=_SESSION, flag=True,
+    Option(name="request-response-information", group=_SESSION,
            help="Ask the broker for response information."),
-    Option(name="no-problem-information", group=_SESSION, flag=True,
+    Option(name="no-problem-information", group=_SESSION,
            help="Ask the broker for no explanations of its refusals."),
     Option(name="connect-user-property", metavar="NAME=VALUE", group=_SESSION, repeats=True,
            read=user_property, help="A user property of CONNECT. May be repeated."),
-    Option(name="tls", group=_TLS, flag=True,
+    Option(name="tls", group=_TLS,
            help="With --host: connect by TLS. A URL says it by mqtts:// or wss://."),
     Option(name="cafile", metavar="FILE", group=_TLS,
            help="Authorities to trust instead of the system's (PEM, or a directory of such)."),
@@ -146,20 +122,20 @@ OPTIONS = (
            help="The name that the broker's certificate bears, where it is not the host."),
     Option(name="alpn", metavar="PROTOCOL", group=_TLS, repeats=True,
            help="An application protocol to offer. May be repeated."),
-    Option(name="insecure", group=_TLS, flag=True,
+    Option(name="insecure", group=_TLS,
            help="Take any certificate, which anybody on the way can make: for tests only."),
     Option(name="will-topic", metavar="TOPIC", group=_WILL,
            help="Where the broker publishes a message if this end is lost."),
     Option(name="will-payload", metavar="TEXT", group=_WILL, read=_bytes, help="That message."),
     Option(name="will-qos", metavar="0|1|2", group=_WILL, read=qos_of,
            help="Its quality of service."),
-    Option(name="will-retain", group=_WILL, flag=True, help="Have it kept for new subscribers."),
+    Option(name="will-retain", group=_WILL, help="Have it kept for new subscribers."),
     Option(name="will-delay", metavar="DURATION", group=_WILL, read=_seconds(0xFFFF_FFFF),
            help="How long the broker waits before it publishes."),
     Option(name="will-expiry", metavar="DURATION", group=_WILL, read=_seconds(0xFFFF_FFFF),
            help="How long the message is worth delivering."),
     Option(name="will-content-type", metavar="TYPE", group=_WILL, help="What the payload is."),
-    Option(name="will-text", group=_WILL, flag=True, help="Mark the payload as UTF-8 text."),
+    Option(name="will-text", group=_WILL, help="Mark the payload as UTF-8 text."),
     Option(name="will-response-topic", metavar="TOPIC", group=_WILL, help="Where to answer."),
     Option(name="will-correlation-data", metavar="TEXT", group=_WILL, read=_bytes,
            help="What an answer shall carry."),
