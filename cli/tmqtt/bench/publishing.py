@@ -11,7 +11,7 @@ import trio_mqtt
 from tmqtt.bench.clients import Bench
 from tmqtt.bench.marks import MARK_SIZE, filler, mark
 from tmqtt.bench.pacing import Pace
-from tmqtt.terminal.groups import first_of
+from tmqtt.terminal.error_groups import first_of
 
 # Messages between two looks at how far the subscribers are.
 _LOOK_EVERY = 16

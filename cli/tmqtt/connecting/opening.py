@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 
 import trio_mqtt
 from tmqtt.connecting.settings import ConnectionOptions, WillOptions
-from tmqtt.terminal.groups import first_of
+from tmqtt.terminal.error_groups import first_of
 from tmqtt.terminal.sentences import TIMED_OUT, CommandError
 
 

@@ -14,7 +14,7 @@ from typing import NoReturn, cast
 import trio
 
 import trio_mqtt
-from tmqtt.terminal.groups import first_of
+from tmqtt.terminal.error_groups import first_of
 from tmqtt.terminal.output import open_output
 from tmqtt.terminal.sentences import CommandError, tell
 from tmqtt.terminal.streams import STDERR, STDOUT

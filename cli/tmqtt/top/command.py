@@ -12,7 +12,7 @@ import trio
 import trio_mqtt
 from tmqtt.connecting.opening import open_connection, public_url
 from tmqtt.connecting.settings import ConnectionOptions
-from tmqtt.terminal.groups import first_of
+from tmqtt.terminal.error_groups import first_of
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.sparkline import BARS
 from tmqtt.terminal.terminal import Terminal
