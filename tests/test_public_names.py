@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PUBLIC = {
     "trio_mqtt": """
-        ApplicationMessage AuthenticationError Backoff Broker BrokerOptions Client
+        AuthenticationError Backoff Broker BrokerOptions Client
         ClientAuthentication ClientCertificate ClientExchange ClientStatus ConfigurationError
         ConnectionFailedError ConnectionLostError ConnectionRefusedByBrokerError ConnectionState
         DisconnectedByBrokerError InvalidTokenError InvalidUrlError Limits Listen ListenError

@@ -26,7 +26,6 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.client.authentication import ClientExchange as ClientExchange
     from trio_mqtt.client.client import Client as Client
     from trio_mqtt.client.connection.backoff import Backoff as Backoff
-    from trio_mqtt.client.message import ApplicationMessage as ApplicationMessage
     from trio_mqtt.client.message import Message as Message
     from trio_mqtt.client.messages import Messages as Messages
     from trio_mqtt.client.opening import open_client as open_client

@@ -30,8 +30,8 @@ from trio_mqtt.client import opening
 from trio_mqtt.client.arguments import Payload
 from trio_mqtt.client.blocks import plain_block
 from trio_mqtt.client.client import Client as AsyncClient
-from trio_mqtt.client.message import ApplicationMessage
 from trio_mqtt.client.message import Message as AsyncMessage
+from trio_mqtt.client.message import MessageContent
 from trio_mqtt.client.messages import Messages as AsyncMessages
 from trio_mqtt.client.status import ClientStatus
 from trio_mqtt.client.threads import Block, Bridge, Inlet
@@ -302,7 +302,7 @@ class Messages:
 
 
 @dataclass(slots=True)
-class Message(ApplicationMessage):
+class Message(MessageContent):
     """A message that a subscription received.
 
     With `manual_acknowledgement` of `subscribe`, `with message:` acknowledges it at the end of the

@@ -13,7 +13,7 @@ import pytest
 
 import trio_mqtt
 from trio_mqtt import ConnectionLostError, LocalProtocolError, RequestRefusedError, sync
-from trio_mqtt.client.message import ApplicationMessage
+from trio_mqtt.client.message import MessageContent
 from trio_mqtt.testing import BrokerAddress, broker_in_thread
 
 
@@ -75,7 +75,7 @@ def test_a_block_acknowledges(client: sync.Client) -> None:
         for number in range(3):
             client.publish("a", str(number), qos=1)
         with messages.get(timeout=10) as message:
-            assert isinstance(message, ApplicationMessage)
+            assert isinstance(message, MessageContent)
         messages.get(timeout=10).ack()
         with pytest.raises(KeyError), messages.get(timeout=10):
             raise KeyError

@@ -227,7 +227,7 @@ class Client:
         if (
             connection is None
             or connection.full
-            or (outgoing.waiting_unacknowledged and not outgoing.lines.speaks_first)
+            or (outgoing.waiting_unacknowledged and not outgoing.queues.speaks_first)
         ):
             raise anyio.WouldBlock
         connection.gather_message(

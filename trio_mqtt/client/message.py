@@ -15,7 +15,7 @@ from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 
-class Settling(Protocol):
+class Acknowledgement(Protocol):
     """An acknowledgement that is owed to the broker until all who got its message agree."""
 
     def settle(self) -> None:
@@ -37,8 +37,11 @@ class Publisher(Protocol):
 
 
 @dataclass(slots=True)
-class ApplicationMessage:
-    """What a message carries (MQTT 5.0 §3.3). Of MQTT 3 messages, all properties are absent."""
+class MessageContent:
+    """What a message carries, whichever client received it (MQTT 5.0 §3.3).
+
+    Of MQTT 3 messages, all properties are absent.
+    """
 
     topic: str
     payload: bytes
@@ -107,7 +110,7 @@ class ApplicationMessage:
 
 
 @dataclass(slots=True)
-class Message(ApplicationMessage):
+class Message(MessageContent):
     """A message that a subscription received.
 
     With `manual_acknowledgement` of `subscribe`, a message of QoS 1 or 2 is the program's to
@@ -116,7 +119,7 @@ class Message(ApplicationMessage):
     again if the session is resumed.
     """
 
-    _owed: Settling | None = field(default=None, repr=False, compare=False)
+    _owed: Acknowledgement | None = field(default=None, repr=False, compare=False)
     _publisher: Publisher | None = field(default=None, repr=False, compare=False)
     # The packet identifier that it came with on its connection (§2.2.1); 0 at QoS 0.
     packet_id: int = field(default=0, compare=False)

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint
 
-from trio_mqtt.client.message import Message, Publisher, Settling
+from trio_mqtt.client.message import Acknowledgement, Message, Publisher
 from trio_mqtt.errors import MqttError
 from trio_mqtt.protocol.packets import Publish
 
@@ -63,7 +63,7 @@ class Messages:
         self._queue: deque[Publish] = deque()
         # Acknowledgements that wait for room, each with the count of messages taken that makes it;
         # or, if they are the program's to give, one for each message of QoS 1 and 2.
-        self._owed: deque[tuple[int, Settling]] = deque()
+        self._owed: deque[tuple[int, Acknowledgement]] = deque()
         self._taken = 0
         self._yielded = False  # other tasks have had their turn since the last fair share
         self._full = False
@@ -129,7 +129,7 @@ class Messages:
                 owed = self._owed.popleft()[1]
         return self.message(publish, owed)
 
-    def message(self, publish: Publish, owed: Settling | None = None) -> Message:
+    def message(self, publish: Publish, owed: Acknowledgement | None = None) -> Message:
         """A message as the program sees it."""
         return Message(
             publish.topic,
@@ -173,7 +173,7 @@ class Messages:
         """Whether the next message may be acknowledged at once."""
         return not self._manual and len(self._queue) < self.buffer
 
-    def owe(self, acknowledgement: Settling) -> None:
+    def owe(self, acknowledgement: Acknowledgement) -> None:
         """Settle `acknowledgement` once the message pushed last stands within the bound.
 
         Or, with manual acknowledgement, once the program says so.

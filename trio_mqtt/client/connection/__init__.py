@@ -1,4 +1,6 @@
 """Connections: one after the other, from CONNECT to how each ends, and what is tried again when.
 
-`Connection` hands its packets to a `PacketHandler`, so nothing here needs to know who that is.
+`Reconnection` serves them, `Attempts` makes them, `Reports` tells of them, and `Connection` is one.
+The client takes these; the session knows `Connection` alone. That is handed packets to send, and
+hands on what comes to a `PacketHandler`: who that is, nothing here knows.
 """

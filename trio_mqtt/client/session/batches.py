@@ -35,7 +35,7 @@ class _Batch:
                 self.error = item.error
             elif item.reason.is_failure:
                 self.error = item.refusal(self.url)
-            if self.error is not None and self.waiting is not None and self.waiting.leave_line():
+            if self.error is not None and self.waiting is not None and self.waiting.leave_queue():
                 self.open -= 1
         if self._done is not None and not self.open:
             self._done.set()

@@ -20,8 +20,8 @@ class Delivery:
 
     __slots__ = (
         "_done",
-        "_line",
         "_on_end",
+        "_queue",
         "_turn",
         "abandoned",
         "error",
@@ -58,7 +58,7 @@ class Delivery:
         # Who publishes one message waits for the event; who publishes many is called.
         self._on_end = on_end
         self._done = anyio.Event() if on_end is None else None
-        self._line: Line | None = None
+        self._queue: SendQueue | None = None
         self._turn: anyio.Event | None = None
         self.sent = False  # on some connection
         # Where the client has a store: its place there, and whether its present state is safe.
@@ -142,40 +142,41 @@ class Delivery:
         try:
             await self._done.wait()
         except BaseException:
-            self.abandoned = not self.leave_line()
+            self.abandoned = not self.leave_queue()
             raise
 
-    def stand_in(self, line: Line) -> None:
-        """Wait behind all others in that line."""
-        line[self] = None
-        self._line = line
+    def join(self, queue: SendQueue) -> None:
+        """Wait behind all others in that queue."""
+        queue[self] = None
+        self._queue = queue
 
     @property
     def waits(self) -> bool:
-        """Whether it stands in line."""
-        return self._line is not None
+        """Whether it waits its turn."""
+        return self._queue is not None
 
-    def leave_line(self) -> bool:
+    def leave_queue(self) -> bool:
         """Wait there no more, to be sent or not to be; return whether it did wait."""
-        line = self._line
-        if line is None:
+        queue = self._queue
+        if queue is None:
             return False
-        del line[self]
-        self._line = None
+        del queue[self]
+        self._queue = None
         if self._turn is not None:
             self._turn.set()
         return True
 
     async def turn(self) -> None:
-        """Until the message no longer stands in line; cancelled, it is never sent."""
-        if self._line is None:
+        """Until the message no longer waits its turn; cancelled, it is never sent."""
+        if self._queue is None:
             return
         self._turn = anyio.Event()
         try:
             await self._turn.wait()
         except BaseException:
-            self.abandoned = not self.leave_line()
+            self.abandoned = not self.leave_queue()
             raise
 
 
-Line = OrderedDict[Delivery, None]  # in the order of asking; who waits in it may leave at any time
+# In the order of asking; who waits in it may leave at any time.
+SendQueue = OrderedDict[Delivery, None]

@@ -22,7 +22,7 @@ logger = logging.getLogger("trio_mqtt.client")
 MAX_UNCLAIMED = 100
 
 
-class _Owed:
+class _Acknowledgement:
     """An acknowledgement that waits: for the queues of its message, or for those before it."""
 
     __slots__ = ("_incoming", "abandoned", "connection", "left", "publish", "queues")
@@ -55,10 +55,10 @@ class Incoming:
         self.subscriptions = Subscriptions()
         self.full: set[Messages] = set()  # queues that make the client stop reading
         self._receiver = Receiver()
-        self._owed: dict[int, _Owed] = {}  # PUBREC that is still to be sent
+        self._owed: dict[int, _Acknowledgement] = {}  # PUBREC that is still to be sent
         # By QoS: what was not acknowledged yet on this connection, from the first on that waits.
         # PUBACK keeps the order of the messages, and so does PUBREC (§4.6).
-        self._pending: dict[int, deque[_Owed]] = {1: deque(), 2: deque()}
+        self._pending: dict[int, deque[_Acknowledgement]] = {1: deque(), 2: deque()}
         self._keeps_unclaimed = False
         self._unclaimed: deque[tuple[Connection, Publish]] = deque()
         self._all_messages: set[Messages] = set()
@@ -185,7 +185,7 @@ class Incoming:
         for messages in targets:
             messages.push(publish)
         if crowded:
-            owed = self._wait(_Owed(self, connection, publish, crowded))
+            owed = self._wait(_Acknowledgement(self, connection, publish, crowded))
             for messages in crowded:
                 messages.owe(owed)
         else:
@@ -195,11 +195,11 @@ class Incoming:
     def _acknowledge_in_turn(self, connection: Connection, publish: Publish) -> None:
         """Acknowledge, after all that came before."""
         if self._pending[publish.qos] and connection is self.connection:
-            self._wait(_Owed(self, connection, publish))
+            self._wait(_Acknowledgement(self, connection, publish))
         else:
             self.acknowledge(connection, publish)
 
-    def _wait(self, owed: _Owed) -> _Owed:
+    def _wait(self, owed: _Acknowledgement) -> _Acknowledgement:
         publish = owed.publish
         if publish.qos == 2:
             self._owed[publish.packet_id] = owed
@@ -207,18 +207,18 @@ class Incoming:
             self._pending[publish.qos].append(owed)
         return owed
 
-    def _release(self, pending: deque[_Owed]) -> None:
+    def _release(self, pending: deque[_Acknowledgement]) -> None:
         """Acknowledge what waits for nothing any more."""
         while pending and not pending[0].left:
             self._settle(pending.popleft())
 
-    def _settle(self, owed: _Owed) -> None:
+    def _settle(self, owed: _Acknowledgement) -> None:
         packet_id = owed.publish.packet_id
         if self._owed.get(packet_id) is owed:
             del self._owed[packet_id]
         self.acknowledge(owed.connection, owed.publish)
 
-    def settled(self, owed: _Owed) -> None:
+    def settled(self, owed: _Acknowledgement) -> None:
         """All queues of an acknowledgement that is owed agree."""
         if owed.abandoned or owed.connection is not self.connection:
             self._settle(owed)

@@ -9,9 +9,9 @@ import anyio
 
 from trio_mqtt.client.arguments import check_topic
 from trio_mqtt.client.connection.connection import Connection
-from trio_mqtt.client.session.delivery import Delivery, Line
+from trio_mqtt.client.session.delivery import Delivery, SendQueue
 from trio_mqtt.client.session.journal import MAX_STORED, Journal
-from trio_mqtt.client.session.lines import Lines
+from trio_mqtt.client.session.send_queues import SendQueues
 from trio_mqtt.errors import ConnectionLostError, LocalProtocolError, MqttError
 from trio_mqtt.protocol.delivery import Sender
 from trio_mqtt.protocol.packets import PubAck, PubComp, PubRec, PubRel
@@ -27,10 +27,10 @@ class Outgoing:
         self.connection: Connection | None = None
         self.error: MqttError | None = None  # why nothing will be sent any more
         self.sender: Sender[Delivery] = Sender()
-        self.lines = Lines()
+        self.queues = SendQueues()
         # The same objects as there, as every message asks for them.
-        self.waiting_unacknowledged = self.lines.unacknowledged
-        self.waiting_acknowledged = self.lines.acknowledged
+        self.waiting_unacknowledged = self.queues.unacknowledged
+        self.waiting_acknowledged = self.queues.acknowledged
         self.to_resend: deque[int] = deque()  # packet identifiers that wait for the quota
         self._held_back: list[int] = []  # to be sent from the store after what comes first
         self._redelivers = False  # what is sent again has been sent in this session
@@ -68,7 +68,7 @@ class Outgoing:
         self.to_resend = deque(
             packet_id for packet_id, (_, item) in sender.in_flight.items() if item.is_safe
         )
-        if self.lines.held:
+        if self.queues.held:
             # Sent again is what was sent; what only stands in the store waits like the others.
             self._held_back = [i for i in self.to_resend if not sender.in_flight[i][1].sent]
             self.to_resend = deque(i for i in self.to_resend if sender.in_flight[i][1].sent)
@@ -136,11 +136,11 @@ class Outgoing:
             item.fail(error)
         for item in list(self.sender.released.values()):
             item.fail(error)
-        self.lines.end(error)
+        self.queues.end(error)
 
     def release(self) -> None:
         """What has waited for what comes first on a connection comes now."""
-        had_waited = self.lines.release()
+        had_waited = self.queues.release()
         connection = self.connection
         if had_waited and connection is not None:
             self.to_resend.extend(self._held_back)
@@ -171,8 +171,8 @@ class Outgoing:
     ) -> Delivery:
         """Send a message now, or when those before it have been sent and it may be.
 
-        Messages of QoS 0 and those of QoS 1 and 2 stand in two lines, for only these wait for the
-        receive maximum (MQTT 5.0 §4.9). Whoever makes room sends what stands in line: the tasks
+        Messages of QoS 0 and those of QoS 1 and 2 stand in two queues, for only these wait for the
+        receive maximum (MQTT 5.0 §4.9). Whoever makes room sends what waits its turn: the tasks
         that wait need not run for it, and so nobody comes between. Where there is a store, messages
         are sent when they stand there.
 
@@ -196,12 +196,12 @@ class Outgoing:
             raise self.error
         check_topic(topic)
         self._check_accepted(item)
-        if self.lines.speaks_first:
-            item.stand_in(self.lines.first)
+        if self.queues.speaks_first:
+            item.join(self.queues.first)
             if self.begin_waiting() and self.connection is not None:
                 self.connection.flush_soon()
             return item
-        item.stand_in(self.waiting_acknowledged if qos else self.waiting_unacknowledged)
+        item.join(self.waiting_acknowledged if qos else self.waiting_unacknowledged)
         return item
 
     def _begin(self, item: Delivery) -> None:
@@ -225,30 +225,30 @@ class Outgoing:
             raise
 
     def begin_waiting(self) -> bool:
-        """Send what stands in line, as far as it may be; return whether something was gathered."""
+        """Send what waits its turn, as far as it may be; return whether something was gathered."""
         connection = self.connection
         gathered = False
-        line = self.lines.first
-        while line and self._may_come(next(iter(line))):
-            item = self._begin_next(line)
+        queue = self.queues.first
+        while queue and self._may_come(next(iter(queue))):
+            item = self._begin_next(queue)
             if item.error is None and not item.qos:
                 item.finish()
             gathered = True
-        if self.lines.held:
+        if self.queues.held:
             return gathered
-        line = self.waiting_unacknowledged
-        while line and connection is not None and not connection.full:
-            item = self._begin_next(line)
+        queue = self.waiting_unacknowledged
+        while queue and connection is not None and not connection.full:
+            item = self._begin_next(queue)
             if item.error is None:
                 item.finish()
             gathered = True
-        line = self.waiting_acknowledged
+        queue = self.waiting_acknowledged
         if self.journal is not None:
-            while line and self._has_place():
-                self._begin_next(line)
+            while queue and self._has_place():
+                self._begin_next(queue)
         else:
-            while line and connection and self.sender.quota > 0 and not connection.full:
-                self._begin_next(line)
+            while queue and connection and self.sender.quota > 0 and not connection.full:
+                self._begin_next(queue)
                 gathered = True
         return gathered
 
@@ -263,9 +263,9 @@ class Outgoing:
             and (not item.qos or self.sender.quota > 0)
         )
 
-    def _begin_next(self, line: Line) -> Delivery:
-        item = next(iter(line))
-        item.leave_line()
+    def _begin_next(self, queue: SendQueue) -> Delivery:
+        item = next(iter(queue))
+        item.leave_queue()
         try:
             self._begin(item)
         except MqttError as error:

@@ -39,8 +39,8 @@ class Session:
         self.outgoing = Outgoing()
         self.subscribing = Subscribing(self.outgoing.sender, self.incoming.subscriptions)
         self.on_room = self.outgoing.on_room  # as a connection calls it for each write
-        self.hold = self.outgoing.lines.hold
-        self.speak_first = self.outgoing.lines.speak_first
+        self.hold = self.outgoing.queues.hold
+        self.speak_first = self.outgoing.queues.speak_first
         self.release = self.outgoing.release
         self._attached = False  # to a connection, now or before
         self._connected = anyio.Event()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from contextvars import ContextVar
 
-from trio_mqtt.client.session.delivery import Delivery, Line
+from trio_mqtt.client.session.delivery import Delivery, SendQueue
 from trio_mqtt.errors import MqttError
 from trio_mqtt.protocol.properties import NO_PROPERTIES
 
@@ -13,33 +13,33 @@ from trio_mqtt.protocol.properties import NO_PROPERTIES
 _first: ContextVar[object] = ContextVar("trio_mqtt.first", default=None)
 
 
-class Lines:
-    """A line for messages of QoS 0, which need room in the buffer, and one for those of 1 and 2.
+class SendQueues:
+    """A queue for messages of QoS 0, which need room in the buffer, and one for those of 1 and 2.
 
     These need the quota, too (MQTT 5.0 §4.9). While a connection begins with what is to come
-    first, that stands in a line of its own; at the head of the other two stand messages that are
+    first, that stands in a queue of its own; at the head of the other two stand messages that are
     never sent, so that they look taken.
     """
 
     def __init__(self) -> None:
-        self.unacknowledged: Line = OrderedDict()
-        self.acknowledged: Line = OrderedDict()
-        self.first: Line = OrderedDict()
+        self.unacknowledged: SendQueue = OrderedDict()
+        self.acknowledged: SendQueue = OrderedDict()
+        self.first: SendQueue = OrderedDict()
         self._hold: object | None = None
         self._heads: list[Delivery] = []
 
     @property
     def held(self) -> bool:
-        """Whether the two lines wait for `release`."""
+        """Whether the two queues wait for `release`."""
         return self._hold is not None
 
     def hold(self) -> None:
         """Before a connection is attached: what waits is to wait until `release`."""
         self._hold = object()
-        for line in (self.unacknowledged, self.acknowledged):
+        for queue in (self.unacknowledged, self.acknowledged):
             head = Delivery("", b"", 0, False, NO_PROPERTIES, _nobody)
-            head.stand_in(line)
-            line.move_to_end(head, last=False)
+            head.join(queue)
+            queue.move_to_end(head, last=False)
             self._heads.append(head)
 
     def release(self) -> bool:
@@ -47,7 +47,7 @@ class Lines:
         self._hold = None
         heads, self._heads = self._heads, []
         for head in heads:
-            head.leave_line()
+            head.leave_queue()
         return bool(heads)
 
     def speak_first(self) -> None:
@@ -61,9 +61,9 @@ class Lines:
 
     def end(self, error: MqttError) -> None:
         """Nobody's turn will come any more."""
-        for line in (self.first, self.unacknowledged, self.acknowledged):
-            for item in list(line):
-                item.leave_line()
+        for queue in (self.first, self.unacknowledged, self.acknowledged):
+            for item in list(queue):
+                item.leave_queue()
                 item.fail(error)
 
 
