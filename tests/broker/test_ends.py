@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -307,6 +308,23 @@ async def test_nothing_is_left_of_a_client_that_hooks_were_asked_about(version: 
             await client.drop()
             await trio.testing.wait_all_tasks_blocked()
         assert living() - before == {}
+
+
+async def test_nothing_of_its_connect_is_held_for_a_client_that_stays(memory: MemoryBroker) -> None:
+    client = Raw(memory.connect())
+    await client.send(Connect("stays"), Publish("stays", b"1", 1, packet_id=1))
+    await client.expect(ConnAck)
+    await client.expect(PubAck)
+    await trio.testing.wait_all_tasks_blocked()
+    assert living()["Connection"] == 1
+    assert living()["Handshake"] == 0
+    assert [
+        one
+        for one in gc.get_objects()
+        if (isinstance(one, Connect) and one.client_id == "stays")
+        or (isinstance(one, Publish) and one.topic == "stays")
+    ] == []
+    await client.disconnect()
 
 
 async def test_nothing_is_left_of_a_client_that_was_turned_away() -> None:

@@ -57,14 +57,9 @@ class Connection:
                 connect_by = link.expect_connect()
                 try:
                     await self._open()
-                    packets = await receive_first(link)
-                    if packets and isinstance(packets[0], Connect):
-                        handshake = Handshake(
-                            link, packets[0], answer_by=connect_by, said_more=len(packets) > 1
-                        )
-                        session = await handshake.accept()
-                        if session is not None:
-                            await self._serve(handshake, packets[1:], session, nursery)
+                    serving = await self._accept(connect_by, nursery)
+                    if serving is not None:
+                        await serving
                 except RemoteProtocolError as error:
                     link.end(error.reason_code, str(error))
                 except HandshakeRefusedError as error:
@@ -98,6 +93,22 @@ class Connection:
         if not is_known and not self._connections.count_address(link):
             raise HandshakeRefusedError(TOO_MANY_CONNECTIONS)
 
+    async def _accept(
+        self, answer_by: float, nursery: trio.Nursery
+    ) -> Coroutine[None, None, None] | None:
+        """Hear CONNECT and answer it; what serves the client then, if it was accepted.
+
+        That is awaited elsewhere: nobody holds CONNECT for as long as the client stays.
+        """
+        packets = await receive_first(self._link)
+        if not packets or not isinstance(packets[0], Connect):
+            return None
+        handshake = Handshake(
+            self._link, packets[0], answer_by=answer_by, said_more=len(packets) > 1
+        )
+        session = await handshake.accept()
+        return None if session is None else self._serve(handshake, packets[1:], session, nursery)
+
     def _serve(
         self,
         handshake: Handshake,
@@ -118,24 +129,24 @@ class Connection:
         else:
             deliveries.begin(session)
         more = link.protocol.receive(handshake.early) if handshake.early else ()
-        return self._read([*packets, *more], session, handler, gate)
+        first = [*packets, *more]
+        check = offer_check(self._core.options, link.protocol)
+        if check is None:
+            return self._read(first, link.protocol.receive, session, handler, gate)
+        return self._read(check.passed(first), check.receive, session, handler, gate)
 
     async def _read(
         self,
-        first: Sequence[Packet],
+        packets: Sequence[Packet | RefusedPublish],
+        receive: Callable[[bytes], Sequence[Packet | RefusedPublish]],
         session: Session,
         handler: PacketHandler,
         gate: HookGate | None,
     ) -> None:
-        packets: Sequence[Packet | RefusedPublish] = first
+        """Do what `packets` ask for, then what comes and is `receive`d, until either side ends."""
         link = self._link
         protocol, outlet, turn = link.protocol, link.outlet, link.turn
         process, publish = handler.process, handler.publish
-        receive: Callable[[bytes], Sequence[Packet | RefusedPublish]] = protocol.receive
-        check = offer_check(self._core.options, protocol)
-        if check is not None:
-            receive = check.receive
-            packets = check.passed(first)
         readable = link.stream.readable
         receive_nowait = link.stream.receive_nowait
         statistics = self._core.statistics
