@@ -11,7 +11,6 @@ from tmqtt.bench.plan import Plan
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.figures import latency, rate, size
 from tmqtt.terminal.output import Output
-from tmqtt.terminal.sequences import CLEAR_LINE
 from tmqtt.terminal.streams import encoded
 from tmqtt.terminal.terminal import Terminal
 
@@ -60,12 +59,12 @@ class Report:
             return
         look = self._looks
         line = [(prefix, look.NOTE), *self._progress(measurement)]
-        live.put(encoded(CLEAR_LINE + self._painter.paint_within(line)))
+        live.redraw(self._painter.paint_within(line))
 
     def clear(self) -> None:
         """Take the line away."""
         if self._live is not None:
-            self._live.put(encoded(CLEAR_LINE))
+            self._live.redraw("")
 
     def figures(self, plan: Plan, summary: dict[str, Any], warnings: Sequence[str]) -> None:
         """What came of a measurement."""
@@ -144,7 +143,7 @@ class Report:
 
     def _tell(self, sentence: str) -> None:
         if self._live is not None:
-            self._live.put(encoded(f"{CLEAR_LINE}{sentence}\n"))
+            self._live.redraw("", above=encoded(f"{sentence}\n"))
 
     def _line(self, line: Sequence[tuple[str, str]]) -> None:
         text = self._painter.paint(line) if self._styled else self._looks.plain(line)

@@ -15,7 +15,6 @@ from tmqtt.broker.traffic import Rates, Traffic, status_line
 from tmqtt.terminal import looks
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.looks import Line
-from tmqtt.terminal.sequences import CLEAR_LINE
 from tmqtt.terminal.streams import STDERR, STDOUT, encoded
 from tmqtt.terminal.terminal import Terminal
 from trio_mqtt.events import BrokerEvent, ClientDisconnected, ClientRefused, EventSample
@@ -209,11 +208,11 @@ class BrokerView:
             f"{painter.paint(line) if _is_whole(line) else painter.paint_within(line)}\n"
             for line in lines
         )
-        if self._redraws:
-            text = f"{CLEAR_LINE}{text}"
-            if status:
-                text += painter.paint_within(status)
-        self._output.put(encoded(text))
+        if not self._redraws:
+            self._output.put(encoded(text))
+            return
+        last = painter.paint_within(status) if status else ""
+        self._output.redraw(last, above=encoded(text))
 
 
 def _is_whole(line: Line) -> bool:

@@ -16,7 +16,6 @@ from tmqtt.pub.plan import PubOptions
 from tmqtt.terminal import looks
 from tmqtt.terminal.figures import counted, latency
 from tmqtt.terminal.looks import Line, Painter
-from tmqtt.terminal.sequences import CLEAR_LINE
 from tmqtt.terminal.streams import encoded
 from tmqtt.terminal.terminal import Terminal
 
@@ -152,10 +151,12 @@ class _Live(PubView):
     def _draw(self, status: str) -> None:
         data = b"".join(self._waiting)
         self._waiting.clear()
+        output = self._terminal.output
         if self._status:
-            data = CLEAR_LINE.encode() + data
+            output.redraw(status, above=data)
+        else:
+            output.put(data + encoded(status))
         self._status = status
-        self._terminal.output.put(data + encoded(status))
 
     def _status_line(self) -> Line:
         """How it goes: what matters most comes first, for narrow terminals."""

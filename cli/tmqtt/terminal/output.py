@@ -16,6 +16,7 @@ from typing import Protocol
 
 import trio
 
+from tmqtt.terminal.sequences import CLEAR_LINE
 from tmqtt.terminal.streams import encoded
 
 LIMIT = 1024 * 1024  # bytes that wait to be written, beyond which `room` waits
@@ -81,6 +82,10 @@ class Output:
     def line(self, text: str) -> None:
         """Print a line of text. What the stream's encoding lacks is shown as an escape."""
         self.put(encoded(text + "\n"))
+
+    def redraw(self, line: str, above: bytes = b"") -> None:
+        """Draw the terminal's last line anew in its place; `above` it, whole lines scroll by."""
+        self.put(CLEAR_LINE.encode() + above + encoded(line))
 
     def outlive(self, keeper: Keeper) -> None:
         """Go on where the stream cannot be written: try again, and tell `keeper`.

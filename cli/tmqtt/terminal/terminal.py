@@ -13,8 +13,7 @@ import trio
 
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.output import Output
-from tmqtt.terminal.sequences import CLEAR_LINE
-from tmqtt.terminal.streams import STDERR, encoded
+from tmqtt.terminal.streams import STDERR
 
 HANGUP = getattr(signal, "SIGHUP", None)
 
@@ -76,7 +75,7 @@ class Terminal:
         before, self._passing = self._passing, sentence
         if self.tell is None and self.messages.is_terminal and os.environ.get("TERM") != "dumb":
             if before or sentence:
-                self.messages.put(encoded(f"{CLEAR_LINE}{_within_a_line(sentence)}"))
+                self.messages.redraw(_within_a_line(sentence))
         elif sentence and not before:
             (self.tell or self.messages.line)(escape(sentence))
 
