@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from trio_mqtt.errors import RemoteProtocolError
 from trio_mqtt.protocol.packets import Packet, Publish, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.protocol.topics import has_wildcard, parse_shared
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.options import BrokerOptions
@@ -96,19 +95,4 @@ def unoffered_message(
                 ReasonCode.PAYLOAD_FORMAT_INVALID,
                 f"the payload is not UTF-8 as it says: {error.reason} at byte {error.start}",
             )
-    return None
-
-
-def unoffered_filter(topic_filter: str, options: BrokerOptions) -> tuple[ReasonCode, str] | None:
-    """What a topic filter asks for that is not offered (MQTT 5.0 §3.2.2.3.11, §3.2.2.3.13)."""
-    if not options.shared_subscription_available and parse_shared(topic_filter) is not None:
-        return (
-            ReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
-            "this broker takes no shared subscriptions",
-        )
-    if not options.wildcard_subscription_available and has_wildcard(topic_filter):
-        return (
-            ReasonCode.WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED,
-            "this broker takes no subscriptions with wildcards",
-        )
     return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.access.protocols import AccessRefused, SubscriptionRequest
-from trio_mqtt.broker.connections.offers import RefusedPublish, unoffered_filter
+from trio_mqtt.broker.connections.offers import RefusedPublish
 from trio_mqtt.broker.events.kinds import (
     MessageAcknowledged,
     MessageRefused,
@@ -35,12 +35,13 @@ from trio_mqtt.protocol.packets import (
     Unsubscribe,
 )
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
-from trio_mqtt.protocol.topics import parse_shared
+from trio_mqtt.protocol.topics import has_wildcard, parse_shared
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connections.auth_exchange import Authentication
     from trio_mqtt.broker.connections.deliveries import Deliveries
     from trio_mqtt.broker.connections.link import Answer, Link
+    from trio_mqtt.broker.options import BrokerOptions
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.sessions.subscription import Subscription as ActiveSubscription
 
@@ -205,7 +206,7 @@ class Requests:
                 "this broker takes no subscription identifiers",
             )
         for options in packet.subscriptions:
-            unoffered = unoffered_filter(options.topic_filter, offered)
+            unoffered = _unoffered_filter(options.topic_filter, offered)
             if unoffered is not None:
                 return unoffered
         return None
@@ -238,7 +239,7 @@ class Requests:
         limits = core.limits
         if options.topic_filter.count("/") >= limits.maximum_topic_levels:
             return ReasonCode.TOPIC_FILTER_INVALID, core.too_deep
-        unoffered = unoffered_filter(options.topic_filter, core.options)
+        unoffered = _unoffered_filter(options.topic_filter, core.options)
         if unoffered is not None:
             return unoffered
         permissions = session.permissions
@@ -296,3 +297,18 @@ class Requests:
 def _code(refused: AccessRefused) -> ReasonCode:
     code = refused.reason_code
     return code if code in ALLOWED[PacketType.SUBACK] else ReasonCode.NOT_AUTHORIZED
+
+
+def _unoffered_filter(topic_filter: str, options: BrokerOptions) -> tuple[ReasonCode, str] | None:
+    """What a topic filter asks for that is not offered (MQTT 5.0 §3.2.2.3.11, §3.2.2.3.13)."""
+    if not options.shared_subscription_available and parse_shared(topic_filter) is not None:
+        return (
+            ReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
+            "this broker takes no shared subscriptions",
+        )
+    if not options.wildcard_subscription_available and has_wildcard(topic_filter):
+        return (
+            ReasonCode.WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED,
+            "this broker takes no subscriptions with wildcards",
+        )
+    return None
