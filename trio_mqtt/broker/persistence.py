@@ -15,6 +15,7 @@ import trio
 from trio_mqtt.broker.access.authorship import Authorship
 from trio_mqtt.broker.access.protocols import ClientInfo
 from trio_mqtt.broker.routing.batch import Batch, remaining_properties
+from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.broker.sessions.delivery_state import InFlight
 from trio_mqtt.broker.sessions.session import NEVER, Session
@@ -111,7 +112,7 @@ class Persistence:
             None if expiry >= NEVER else (session.expires_at or now + expiry) + self._epoch,
             tuple(
                 StoredSubscription(
-                    one.topic_filter,
+                    one.topic_filter.text,
                     one.target.qos,
                     one.target.no_local,
                     one.target.retain_as_published,
@@ -173,20 +174,23 @@ class Persistence:
         for packet_id, message in kept.in_flight:
             session.sender.restore(packet_id, message.qos, self._in_flight(message))
         for packet_id in kept.released:
-            session.sender.restore_released(packet_id, (Publish(""), False, ((), ""), now))
+            session.sender.restore_released(packet_id, (Publish(""), False, ((), None), now))
         session.receiver.restore(kept.received)
         for one in kept.subscriptions:
             options = packets.Subscription(
                 one.topic_filter, one.qos, one.no_local, one.retain_as_published
             )
-            subscription, _ = self._subscriptions.add(session, options, one.identifier)
+            topic_filter = TopicFilter(one.topic_filter)
+            subscription, _ = self._subscriptions.add(
+                session, topic_filter, options, one.identifier
+            )
             for waiting in one.waiting:
                 self._put_back(subscription, waiting, now)
 
     def _in_flight(self, kept: StoredMessage) -> InFlight:
         properties, identifiers = _without_identifiers(kept.properties)
         message = Publish(kept.topic, kept.payload, kept.qos, properties=properties)
-        return message, kept.retain, (identifiers, ""), kept.stored_at - self._epoch
+        return message, kept.retain, (identifiers, None), kept.stored_at - self._epoch
 
     def _put_back(self, subscription: Subscription, kept: StoredMessage, now: float) -> None:
         message = self._message(kept, now)

@@ -13,7 +13,7 @@ from tests.broker.conftest import Join
 from tests.inside import core_of, sessions_of
 from trio_mqtt import Broker
 from trio_mqtt.broker.limits import Limits
-from trio_mqtt.broker.routing.filter_paths import FilterPaths, wildcard_paths
+from trio_mqtt.broker.routing.filters import FilterPaths, TopicFilter
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import topic_filter_problem, topic_matches_filter
 
@@ -138,10 +138,10 @@ def test_no_topic_matches_more_filters_than_there_are_places(
     paths = FilterPaths()
     for one in filters:
         assert topic_filter_problem(one) is None
-        paths.add(wildcard_paths(one))
+        paths.add(TopicFilter(one))
     matching = {one for one in filters if topic_matches_filter(topic, one)}
     assert len(matching) <= len(paths) + 1  # and the one without wildcards
     for one in filters:
-        assert paths.more_with(wildcard_paths(one)) == len(paths)
-        paths.discard(wildcard_paths(one))
+        assert paths.more_with(TopicFilter(one)) == len(paths)
+        paths.discard(TopicFilter(one))
     assert len(paths) == 0

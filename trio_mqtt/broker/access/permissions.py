@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from trio_mqtt.protocol.packets import Publish, PublishRun
-from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.protocols import AccessRules, ClientInfo
@@ -99,12 +98,9 @@ class Permissions:
         return found
 
     def may_subscribe(self, topic_filter: str) -> bool:
-        """Whether the client may subscribe to a filter, shared or not."""
+        """Whether the client may subscribe to a filter; of a shared one, to what is shared."""
         rules = self._rules
-        if rules is None:
-            return True
-        shared = parse_shared(topic_filter)
-        return self._ask(rules.may_subscribe, shared[1] if shared else topic_filter, None)
+        return rules is None or self._ask(rules.may_subscribe, topic_filter, None)
 
     @property
     def tells_deliveries(self) -> bool:

@@ -30,6 +30,6 @@ class Deliveries:
         link = self._link
         if self._have_begun and link.nursery is not None and not subscription.is_served:
             subscription.is_served = True
-            if subscription.shared_filter and not subscription.resting:
+            if subscription.shared_filter is not None and not subscription.resting:
                 link.core.router.is_back(subscription)
             link.nursery.start_soon(subscription.deliver, link.outlet)

@@ -16,6 +16,7 @@ from trio_mqtt.broker.events.kinds import (
     SubscriptionRefused,
     Unsubscribed,
 )
+from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import (
@@ -174,12 +175,13 @@ class Requests:
             else:
                 if answer is not None:
                     options = replace(options, topic_filter=answer.topic_filter, qos=answer.qos)
-                problem = self._problem(options, session) or self._too_many(asked, session)
+                topic_filter = TopicFilter(options.topic_filter)
+                problem = self._problem(topic_filter, session) or self._too_many(asked, session)
             if problem is None:
-                self._rename(asked, options.topic_filter, session)
+                self._rename(asked, topic_filter.text, session)
                 if options.qos > offered.maximum_qos:
                     options = replace(options, qos=offered.maximum_qos)
-                granted.append(self._grant(options, identifier, session))
+                granted.append(self._grant(topic_filter, options, identifier, session))
                 codes.append(ReasonCode(options.qos))
             else:
                 codes.append(problem[0])
@@ -211,18 +213,22 @@ class Requests:
                 return unoffered
         return None
 
-    def _grant(self, options: Subscription, identifier: int | None, session: Session) -> Granted:
+    def _grant(
+        self,
+        topic_filter: TopicFilter,
+        options: Subscription,
+        identifier: int | None,
+        session: Session,
+    ) -> Granted:
         core = self._link.core
-        subscription, new = core.subscriptions.add(session, options, identifier)
+        subscription, new = core.subscriptions.add(session, topic_filter, options, identifier)
         wanted = options.retain_handling == 0 or (options.retain_handling == 1 and new)
         wanted = wanted and core.options.retain_available
-        if wanted and parse_shared(options.topic_filter) is None:
+        if wanted and not topic_filter.share:
             # From now on the messages themselves come.
-            subscription.offer_retained(core.search_retained(options.topic_filter))
+            subscription.offer_retained(core.search_retained(topic_filter.text))
         if Subscribed in core.event_streams.wanted:
-            core.event_streams.tell(
-                Subscribed(session.client_id, options.topic_filter, options.qos)
-            )
+            core.event_streams.tell(Subscribed(session.client_id, topic_filter.text, options.qos))
         return subscription, new
 
     def _begin(self, granted: Granted) -> None:
@@ -233,22 +239,24 @@ class Requests:
             if new:
                 self._deliveries.start(subscription)
 
-    def _problem(self, options: Subscription, session: Session) -> tuple[ReasonCode, str] | None:
+    def _problem(
+        self, topic_filter: TopicFilter, session: Session
+    ) -> tuple[ReasonCode, str] | None:
         """The reason that refuses a subscription (§3.9.3), as code and in words, if one must."""
         core = self._link.core
         limits = core.limits
-        if options.topic_filter.count("/") >= limits.maximum_topic_levels:
+        if topic_filter.text.count("/") >= limits.maximum_topic_levels:
             return ReasonCode.TOPIC_FILTER_INVALID, core.too_deep
-        unoffered = _unoffered_filter(options.topic_filter, core.options)
+        unoffered = _unoffered_filter(topic_filter.text, core.options)
         if unoffered is not None:
             return unoffered
         permissions = session.permissions
-        if permissions is not None and not permissions.may_subscribe(options.topic_filter):
-            permissions.tell_refused("subscribe", options.topic_filter)
+        if permissions is not None and not permissions.may_subscribe(topic_filter.plain):
+            permissions.tell_refused("subscribe", topic_filter.text)
             return ReasonCode.NOT_AUTHORIZED, "the client may not subscribe to this filter"
         if session.retained_waiting > limits.maximum_queued_messages:
             return ReasonCode.QUOTA_EXCEEDED, "too many retained messages wait for this client"
-        no_room = core.subscriptions.no_room_for(session, options.topic_filter)
+        no_room = core.subscriptions.no_room_for(session, topic_filter)
         if no_room is not None:
             return ReasonCode.QUOTA_EXCEEDED, no_room
         return None

@@ -11,9 +11,9 @@ from trio_mqtt.broker.routing.batch import Author, Batch
 from trio_mqtt.broker.routing.shared import SharedGroup
 from trio_mqtt.broker.routing.target import Recipient, Target
 from trio_mqtt.protocol.packets import Publish
-from trio_mqtt.protocol.topics import has_wildcard, parse_shared
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.routing.filters import TopicFilter
     from trio_mqtt.broker.routing.target import Receiver
 
 REMEMBERED = 32 * 1024 * 1024  # bytes of matches; when there are more, all are forgotten at once
@@ -89,28 +89,27 @@ class Router:
 
     def add(self, subscription: Recipient) -> None:
         """From now on messages reach `subscription`. Adding it again takes its new options."""
-        shared = parse_shared(subscription.topic_filter)
-        plain = shared[1] if shared else subscription.topic_filter
+        topic_filter = subscription.topic_filter
         node = self._root
-        for level in plain.split("/"):
+        for level in topic_filter.plain.split("/"):
             child = node.children.get(level)
             if child is None:
                 child = node.children[level] = _Node()
             node = child
-        if shared:
-            group = node.groups.get(shared[0])
+        share = topic_filter.share
+        if share:
+            group = node.groups.get(share)
             if group is None:
-                group = node.groups[shared[0]] = SharedGroup(self._shared_strategy)
+                group = node.groups[share] = SharedGroup(self._shared_strategy)
             group.add(subscription)
         else:
             node.subscriptions[subscription] = None
-        self._forget(plain)
+        self._forget(topic_filter)
 
     def remove(self, subscription: Recipient) -> None:
         """No message reaches `subscription` from now on."""
-        shared = parse_shared(subscription.topic_filter)
-        plain = shared[1] if shared else subscription.topic_filter
-        levels = plain.split("/")
+        topic_filter = subscription.topic_filter
+        levels = topic_filter.plain.split("/")
         path = [self._root]
         for level in levels:
             child = path[-1].children.get(level)
@@ -118,12 +117,13 @@ class Router:
                 return
             path.append(child)
         node = path[-1]
-        if shared:
-            group = node.groups.get(shared[0])
+        share = topic_filter.share
+        if share:
+            group = node.groups.get(share)
             if group is not None:
                 group.discard(subscription)
                 if not group:
-                    del node.groups[shared[0]]
+                    del node.groups[share]
         else:
             node.subscriptions.pop(subscription, None)
         for level, leaf, parent in zip(
@@ -132,21 +132,20 @@ class Router:
             if leaf.children or leaf.subscriptions or leaf.groups:
                 break
             del parent.children[level]
-        self._forget(plain)
+        self._forget(topic_filter)
 
     def has_below(self, level: str) -> bool:
         """Whether anybody subscribes to topics whose first level is `level`, by name."""
         return level in self._root.children
 
-    def group(self, shared_filter: str) -> SharedGroup | None:
+    def group(self, shared_filter: TopicFilter) -> SharedGroup | None:
         """Who shares `$share/NAME/FILTER` now; None if nobody does."""
-        shared = parse_shared(shared_filter)
         node: _Node | None = self._root
-        for level in shared[1].split("/") if shared else ():
+        for level in shared_filter.plain.split("/"):
             node = None if node is None else node.children.get(level)
-        return None if node is None or shared is None else node.groups.get(shared[0])
+        return None if node is None else node.groups.get(shared_filter.share)
 
-    def share(self, shared_filter: str, batch: Batch) -> None:
+    def share(self, shared_filter: TopicFilter, batch: Batch) -> None:
         """Hand messages to those who share `$share/NAME/FILTER` now, if anybody does."""
         group = self.group(shared_filter)
         if group is not None:
@@ -158,14 +157,14 @@ class Router:
         if group is not None:
             group.add(subscription)
 
-    def _forget(self, plain_filter: str) -> None:
+    def _forget(self, topic_filter: TopicFilter) -> None:
         """A change of subscriptions to this filter: forget the matches that it may concern."""
-        if has_wildcard(plain_filter):
+        topic = topic_filter.plain
+        if topic_filter.shape:
             self._remembered.clear()
             self._remembered_bytes = 0
-        else:
-            if self._remembered.pop(plain_filter, None) is not None:
-                self._remembered_bytes -= _ENTRY + sys.getsizeof(plain_filter)
+        elif self._remembered.pop(topic, None) is not None:
+            self._remembered_bytes -= _ENTRY + sys.getsizeof(topic)
         # Matches are shared by topics that reach the same subscriptions; rebuilding them is cheap.
         self._matches.clear()
 

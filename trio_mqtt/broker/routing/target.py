@@ -6,6 +6,7 @@ from collections.abc import Sized
 from typing import Protocol
 
 from trio_mqtt.broker.routing.batch import Author, Batch
+from trio_mqtt.broker.routing.filters import TopicFilter
 
 
 class Receiver(Author, Protocol):
@@ -32,8 +33,8 @@ class Recipient(Protocol):
         """Whose it is."""
 
     @property
-    def topic_filter(self) -> str:
-        """Which messages it gets; it begins with `$share/` where it shares them."""
+    def topic_filter(self) -> TopicFilter:
+        """Which messages it gets, and with whom it shares them."""
 
     @property
     def target(self) -> Target:
@@ -67,7 +68,7 @@ class Target:
         retain_as_published: bool,
         identifiers: tuple[int, ...],
         no_local: bool,
-        shared_filter: str = "",
+        shared_filter: TopicFilter | None = None,
     ) -> None:
         self.subscription = subscription
         self.qos = qos

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.routing.batch import size_of
+from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.protocol.delivery import Sender
 from trio_mqtt.protocol.packets import Publish
 
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.sessions.outlet import Outlet
 
 # What is in flight: the message, the RETAIN flag it was sent with, its subscription identifiers
-# with the `$share/NAME/FILTER` that it came by ("" if it is not shared), and when it was received,
-# as they are needed to send it again.
-InFlight = tuple[Publish, bool, tuple[tuple[int, ...], str], float]
+# with the `$share/NAME/FILTER` that it came by, if it is shared, and when it was received, as they
+# are needed to send it again.
+InFlight = tuple[Publish, bool, tuple[tuple[int, ...], TopicFilter | None], float]
 
 
 class DeliveryState:

@@ -23,7 +23,7 @@ def share_what_is_left(session: Session, router: Router, *, ended: bool = False)
     sent = [
         (packet_id, message, shared_filter, at)
         for packet_id, qos, (message, _, (_, shared_filter), at) in session.sender.to_resend()
-        if shared_filter and qos == 1
+        if shared_filter is not None and qos == 1
     ]
     count = session.queued_messages + len(sent)
     size = session.queued_bytes + sum(size_of(message) for _, message, _, _ in sent)
@@ -50,7 +50,7 @@ def share_what_is_left(session: Session, router: Router, *, ended: bool = False)
             )
             group.deliver(Batch([again], received_at=at))
     for subscription in session.subscriptions.values():
-        if not subscription.shared_filter:
+        if subscription.shared_filter is None:
             continue
         group = router.group(subscription.shared_filter)
         if group is not None and takes_over(group):

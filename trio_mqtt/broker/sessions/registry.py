@@ -156,7 +156,7 @@ class Sessions:
         self._statistics.sessions -= 1
         session.cancel_timer()
         for subscription in session.subscriptions.values():
-            if subscription.shared_filter:
+            if subscription.shared_filter is not None:
                 self._router.remove(subscription)
         share_what_is_left(session, self._router, ended=True)
         for topic_filter in list(session.subscriptions):

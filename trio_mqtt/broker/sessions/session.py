@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.routing.filter_paths import FilterPaths
+from trio_mqtt.broker.routing.filters import FilterPaths
 from trio_mqtt.broker.sessions.delivery_state import DeliveryState
 from trio_mqtt.protocol.delivery import Receiver
 from trio_mqtt.protocol.packets import Will

@@ -19,7 +19,6 @@ from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.broker.sessions import queue_bounds
 from trio_mqtt.broker.sessions.queue import Queue
 from trio_mqtt.protocol import packets
-from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.routing.filters import TopicFilter
     from trio_mqtt.broker.sessions.delivery_state import DeliveryState
     from trio_mqtt.broker.sessions.outlet import Outlet
     from trio_mqtt.broker.statistics import Statistics
@@ -45,7 +45,9 @@ class Subscription(Queue):
     def __init__(
         self,
         session: DeliveryState,
-        topic_filter: str,
+        topic_filter: TopicFilter,
+        options: packets.Subscription,
+        identifier: int | None,
         limits: Limits,
         statistics: Statistics,
         event_streams: EventStreams,
@@ -53,8 +55,8 @@ class Subscription(Queue):
         super().__init__(session, limits, statistics)
         self.topic_filter = topic_filter
         self.serial = next(_serials)  # tells which subscription is the older one
-        # `$share/NAME/FILTER`; empty if it is not shared.
-        self.shared_filter = topic_filter if parse_shared(topic_filter) else ""
+        # `$share/NAME/FILTER`; None if it is not shared.
+        self.shared_filter = topic_filter if topic_filter.share else None
         # Bytes up to which a message may go without a look at what is in flight: as many of that
         # size as may be are half of what may be.
         self._large = limits.maximum_in_flight_bytes // (2 * limits.maximum_in_flight)
@@ -64,7 +66,7 @@ class Subscription(Queue):
         self._decided: Batch | None = None
         # Whether its client may not have it any more: then it is known, and gets nothing.
         self.resting = False
-        self.target = Target(self, 0, False, (), False)
+        self.set_options(options, identifier)
 
     def set_options(self, options: packets.Subscription, identifier: int | None) -> None:
         """Take over the options of a SUBSCRIBE (§3.8.3.1) and its subscription identifier."""

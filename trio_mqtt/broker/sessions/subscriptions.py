@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.routing.filter_paths import FilterPaths, wildcard_paths
+from trio_mqtt.broker.routing.filters import FilterPaths
 from trio_mqtt.broker.sessions.subscription import Subscription
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.routing.filters import TopicFilter
     from trio_mqtt.broker.routing.router import Router
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.statistics import Statistics
@@ -20,9 +21,10 @@ _LEVEL = 400
 _SUBSCRIPTION = 1_500
 
 
-def _bytes_of(topic_filter: str) -> int:
+def _bytes_of(topic_filter: TopicFilter) -> int:
     """The bytes that a subscription occupies, near enough for a bound."""
-    return _SUBSCRIPTION + len(topic_filter.encode()) + _LEVEL * (topic_filter.count("/") + 1)
+    text = topic_filter.text
+    return _SUBSCRIPTION + len(text.encode()) + _LEVEL * (text.count("/") + 1)
 
 
 class Subscriptions:
@@ -43,44 +45,49 @@ class Subscriptions:
         self._paths = FilterPaths()
 
     def add(
-        self, session: Session, options: packets.Subscription, identifier: int | None
+        self,
+        session: Session,
+        topic_filter: TopicFilter,
+        options: packets.Subscription,
+        identifier: int | None,
     ) -> tuple[Subscription, bool]:
         """Add a subscription, or give it new options (§3.8.4); and whether it is new."""
-        subscription = session.subscriptions.get(options.topic_filter)
+        subscription = session.subscriptions.get(topic_filter.text)
         new = subscription is None
         if subscription is None:
             subscription = Subscription(
                 session,
-                options.topic_filter,
+                topic_filter,
+                options,
+                identifier,
                 self._limits,
                 self._statistics,
                 self._event_streams,
             )
-            session.subscriptions[options.topic_filter] = subscription
-            paths = wildcard_paths(options.topic_filter)
-            session.paths.add(paths)
-            self._paths.add(paths)
-            session.filter_bytes += _bytes_of(options.topic_filter)
+            session.subscriptions[topic_filter.text] = subscription
+            session.paths.add(topic_filter)
+            self._paths.add(topic_filter)
+            session.filter_bytes += _bytes_of(topic_filter)
             self._statistics.subscriptions += 1
-            self._statistics.shared_subscriptions += bool(subscription.shared_filter)
-        subscription.set_options(options, identifier)
-        subscription.resting = False
+            self._statistics.shared_subscriptions += subscription.shared_filter is not None
+        else:
+            subscription.set_options(options, identifier)
+            subscription.resting = False
         self._router.add(subscription)
         return subscription, new
 
-    def no_room_for(self, session: Session, topic_filter: str) -> str | None:
+    def no_room_for(self, session: Session, topic_filter: TopicFilter) -> str | None:
         """Why there is no room for another filter of a session, in words; None if there is."""
-        if topic_filter in session.subscriptions:
+        if topic_filter.text in session.subscriptions:
             return None
         limits = self._limits
         if len(session.subscriptions) >= limits.maximum_subscriptions:
             return f"a client may have {limits.maximum_subscriptions} subscriptions"
         if session.filter_bytes + _bytes_of(topic_filter) > limits.maximum_subscription_bytes:
             return "the topic filters of this client are too long in all"
-        paths = wildcard_paths(topic_filter)
-        if session.paths.more_with(paths) > limits.maximum_wildcard_paths_per_session:
+        if session.paths.more_with(topic_filter) > limits.maximum_wildcard_paths_per_session:
             return "this client has wildcards in too many different places of its filters"
-        if self._paths.more_with(paths) > limits.maximum_wildcard_paths:
+        if self._paths.more_with(topic_filter) > limits.maximum_wildcard_paths:
             return "this broker has wildcards in too many different places of its filters"
         return None
 
@@ -93,7 +100,8 @@ class Subscriptions:
         permissions = session.permissions
         router = self._router
         for subscription in session.subscriptions.values():
-            allowed = permissions is None or permissions.may_subscribe(subscription.topic_filter)
+            topic_filter = subscription.topic_filter
+            allowed = permissions is None or permissions.may_subscribe(topic_filter.plain)
             if allowed is not subscription.resting:
                 continue
             subscription.resting = not allowed
@@ -101,33 +109,33 @@ class Subscriptions:
                 router.add(subscription)
                 continue
             if permissions is not None:
-                permissions.tell_refused("subscribe", subscription.topic_filter)
+                permissions.tell_refused("subscribe", topic_filter.text)
             router.remove(subscription)
             for _, batch in subscription.withdraw():
-                if subscription.shared_filter:
+                if subscription.shared_filter is not None:
                     router.share(subscription.shared_filter, batch)
                 else:
                     self._statistics.deliveries_refused += batch.count
 
-    def remove(self, session: Session, topic_filter: str) -> bool:
-        """End a subscription; whether there was one (§3.10.4).
+    def remove(self, session: Session, text: str) -> bool:
+        """End the subscription to a filter; whether there was one (§3.10.4).
 
         What waits in it and matches another subscription of the session waits there from now on;
         what it shares with others waits for them.
         """
-        subscription = session.subscriptions.pop(topic_filter, None)
+        subscription = session.subscriptions.pop(text, None)
         if subscription is None:
             return False
-        paths = wildcard_paths(topic_filter)
-        session.paths.discard(paths)
-        self._paths.discard(paths)
+        topic_filter = subscription.topic_filter
+        session.paths.discard(topic_filter)
+        self._paths.discard(topic_filter)
         session.filter_bytes -= _bytes_of(topic_filter)
         self._statistics.subscriptions -= 1
-        self._statistics.shared_subscriptions -= bool(subscription.shared_filter)
+        self._statistics.shared_subscriptions -= subscription.shared_filter is not None
         router = self._router
         router.remove(subscription)
         for _, batch in subscription.close():
-            if subscription.shared_filter:
+            if subscription.shared_filter is not None:
                 router.share(subscription.shared_filter, batch)
             elif not batch.retained:
                 router.pass_on(batch, session)

@@ -1,0 +1,73 @@
+"""Topic filters taken apart, and how far they may make the broker look for what a topic matches.
+
+A topic's own levels lead it to one node each of the tree of filters. Wildcards lead it elsewhere
+too; but of all nodes whose paths have their wildcards in the same places, it can visit one only,
+since the other levels of the path are those of the topic. So the number of these *places*, over all
+filters, bounds the nodes that any topic visits, and the filters that it matches, however many
+filters there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trio_mqtt.protocol.topics import parse_shared
+
+
+class TopicFilter:
+    """A valid topic filter as a client names it, taken apart once."""
+
+    __slots__ = ("plain", "shape", "share", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        # What topics are held to, and of `$share/NAME/FILTER` the NAME; empty if nobody shares it.
+        self.share, self.plain = parse_shared(text) or ("", text)
+        # Its levels, where it has wildcards: of `a/+/b/#` it is `L+L#`.
+        self.shape = ""
+        if "+" in self.plain or "#" in self.plain:
+            levels = self.plain.split("/")
+            self.shape = "".join(level if level in ("+", "#") else "L" for level in levels)
+
+    @property
+    def places(self) -> Iterator[str]:
+        """Those of the wildcards, for each node of its path from the first one on.
+
+        `a/+/b/#` has `L+`, `L+L` and `L+L#`; a filter without wildcards has none.
+        """
+        shape = self.shape
+        first = len(shape) - len(shape.lstrip("L"))
+        return (shape[: end + 1] for end in range(first, len(shape)))
+
+
+class FilterPaths:
+    """The distinct places of wildcards in some filters, of one session or of a broker."""
+
+    __slots__ = ("_filters",)
+
+    def __init__(self) -> None:
+        self._filters: dict[str, int] = {}  # how many have them
+
+    def __len__(self) -> int:
+        return len(self._filters)
+
+    def more_with(self, topic_filter: TopicFilter) -> int:
+        """How many there would be with another filter."""
+        filters = self._filters
+        return len(filters) + sum(place not in filters for place in topic_filter.places)
+
+    def add(self, topic_filter: TopicFilter) -> None:
+        """There is another filter."""
+        filters = self._filters
+        for place in topic_filter.places:
+            filters[place] = filters.get(place, 0) + 1
+
+    def discard(self, topic_filter: TopicFilter) -> None:
+        """A filter, which was added, is no more."""
+        filters = self._filters
+        for place in topic_filter.places:
+            left = filters[place] - 1
+            if left:
+                filters[place] = left
+            else:
+                del filters[place]
