@@ -30,18 +30,20 @@ from trio_mqtt.client import opening
 from trio_mqtt.client.arguments import Payload
 from trio_mqtt.client.blocks import plain_block
 from trio_mqtt.client.client import Client as AsyncClient
+from trio_mqtt.client.events import ConnectionEvent
+from trio_mqtt.client.events import ConnectionEvents as AsyncConnectionEvents
 from trio_mqtt.client.message import Message as AsyncMessage
 from trio_mqtt.client.message import MessageContent
 from trio_mqtt.client.messages import Messages as AsyncMessages
 from trio_mqtt.client.status import ClientStatus
-from trio_mqtt.client.threads import Block, Bridge, Inlet
+from trio_mqtt.client.threads import Block, Bridge, Inlet, entered
 from trio_mqtt.errors import ConnectionLostError, MqttError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Subscription
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
-__all__ = ["Client", "Message", "Messages", "open_client"]
+__all__ = ["Client", "ConnectionEvents", "Message", "Messages", "open_client"]
 
 T = TypeVar("T")
 
@@ -232,6 +234,16 @@ class Client:
         finally:
             block.leave()
 
+    @plain_block("with client.events() as events:")
+    def events(self) -> Iterator[ConnectionEvents]:
+        """Follow the connection with `for event in events`, as by the asynchronous `events`."""
+        block = Block(self._bridge, partial(entered, self._client.events))
+        events = block.enter()
+        try:
+            yield ConnectionEvents(events, self)
+        finally:
+            block.leave()
+
     def call(self, work: Callable[[], Awaitable[T]], timeout: float | None = None) -> T:
         """Wait for `work` in the client's thread; whatever ends the wait here ends it there."""
 
@@ -299,6 +311,32 @@ class Messages:
             except (TimeoutError, StopIteration):
                 return
             yield _message(message, self._client)
+
+
+class ConnectionEvents:
+    """What becomes of a client's connection: iterate over it, until the client is closed.
+
+    Several threads may iterate; each event goes to one. Of more than 100, the oldest is forgotten.
+    """
+
+    def __init__(self, events: AsyncConnectionEvents, client: Client) -> None:
+        self._inlet = Inlet(client.call, events.take)
+
+    def __iter__(self) -> ConnectionEvents:
+        return self
+
+    def __next__(self) -> ConnectionEvent:
+        try:
+            return self._inlet.next(None)
+        except MqttError:  # the client is closed: nothing else keeps from asking
+            raise StopIteration from None
+
+    def get(self, timeout: float | None = None) -> ConnectionEvent:
+        """The next event. Raises TimeoutError where none comes within `timeout` seconds."""
+        try:
+            return self._inlet.next(timeout)
+        except StopIteration:
+            raise ConnectionLostError("The client is closed.") from None
 
 
 @dataclass(slots=True)

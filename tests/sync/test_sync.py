@@ -12,8 +12,9 @@ from contextlib import ExitStack
 import pytest
 
 import trio_mqtt
-from trio_mqtt import ConnectionLostError, LocalProtocolError, RequestRefusedError, sync
+from trio_mqtt import Backoff, ConnectionLostError, LocalProtocolError, RequestRefusedError, sync
 from trio_mqtt.client.message import MessageContent
+from trio_mqtt.events import Connected, ConnectionLost, Reconnecting
 from trio_mqtt.testing import BrokerAddress, broker_in_thread
 
 
@@ -54,6 +55,48 @@ def test_waits_may_be_bounded(client: sync.Client) -> None:
         assert [message.text for message in messages.until_quiet(0.5)] == ["1", "2"]
         client.publish("a", "3")
         assert messages.get().text == "3"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_connection_is_followed(backend: str) -> None:
+    with ExitStack() as running:
+        broker = running.enter_context(broker_in_thread())
+        again = Backoff(first=60, maximum=60)
+        with sync.open_client(broker.url, backend=backend, reconnect=again) as client:
+            with client.events() as events:
+                assert events.get(timeout=10) == Connected(
+                    broker.url, client.client_id, False, client.protocol_version
+                )
+                with pytest.raises(TimeoutError):
+                    events.get(timeout=0.01)
+                running.close()
+                assert isinstance(next(events), ConnectionLost)
+                assert isinstance(next(events), Reconnecting)
+                assert not client.connected
+            with client.events() as events:
+                assert [type(events.get(timeout=10)) for _ in range(2)] == [
+                    ConnectionLost,
+                    Reconnecting,
+                ]
+
+
+def test_following_ends_with_the_client(broker: BrokerAddress) -> None:
+    seen = []
+    begun = threading.Event()
+    with sync.open_client(broker.url) as client:
+
+        def follow() -> None:
+            with client.events() as events:
+                for event in events:
+                    seen.append(type(event))
+                    begun.set()
+
+        thread = threading.Thread(target=follow)
+        thread.start()
+        assert begun.wait(10)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert seen == [Connected]
 
 
 def test_requests_are_answered(client: sync.Client, broker: BrokerAddress) -> None:

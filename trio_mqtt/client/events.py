@@ -65,6 +65,15 @@ class ConnectionEvents:
             await changed.wait()
         return self._queue.popleft()
 
+    async def take(self) -> list[ConnectionEvent]:
+        """All events that are here, at least one: it waits for that as iterating does.
+
+        Raises StopAsyncIteration where iterating would end.
+        """
+        taken = [await self.__anext__(), *self._queue]
+        self._queue.clear()
+        return taken
+
     def push(self, event: ConnectionEvent) -> None:
         """Add an event (the client does)."""
         self._queue.append(event)

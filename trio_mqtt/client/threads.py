@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import CancelledError, Future
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    suppress,
+)
 from threading import RLock
 from typing import Generic, TypeVar
 
@@ -52,6 +57,13 @@ class Bridge:
     def _leave_blocks(self) -> None:
         for scope in list(self.held):
             scope.cancel()
+
+
+@asynccontextmanager
+async def entered(block: Callable[[], AbstractContextManager[T]]) -> AsyncIterator[T]:
+    """A plain block as an asynchronous one, which the other thread can hold open."""
+    with block() as value:
+        yield value
 
 
 class Block(Generic[T]):
