@@ -11,7 +11,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, get_origin
+from typing import TYPE_CHECKING, ForwardRef, get_origin, get_type_hints
 
 import pytest
 
@@ -104,6 +104,31 @@ def test_public_things_say_where_they_are_public(face: str, thing: type) -> None
     assert pickle.loads(pickle.dumps(thing)) is thing  # noqa: S301 # our own
 
 
+@pytest.mark.parametrize(
+    "annotated",
+    [
+        trio_mqtt.Limits,
+        trio_mqtt.BrokerOptions,
+        trio_mqtt.Listen,
+        trio_mqtt.ServerTls,
+        trio_mqtt.TlsOptions,
+        trio_mqtt.Will,
+        trio_mqtt.ClientStatus,
+        trio_mqtt.Message,
+        trio_mqtt.access.ClientInfo,
+        trio_mqtt.access.Publication,
+        trio_mqtt.access.AccessRefused,
+        trio_mqtt.events.MessagePublished,
+        trio_mqtt.events.Connected,
+        trio_mqtt.events.ConnectionLost,
+    ],
+)
+def test_annotations_of_public_classes_can_be_resolved(annotated: type) -> None:
+    hints = get_type_hints(annotated)
+    assert hints
+    assert not any(isinstance(hint, (str, ForwardRef)) for hint in hints.values())
+
+
 def test_what_the_library_raises_shows_its_public_name() -> None:
     program = "import trio_mqtt; trio_mqtt.parse_listen('gopher://here')"
     ran = subprocess.run(
@@ -112,11 +137,16 @@ def test_what_the_library_raises_shows_its_public_name() -> None:
     assert ran.stderr.splitlines()[-1].startswith("trio_mqtt.InvalidUrlError: ")
 
 
-def test_without_their_source_the_faces_have_the_same_names() -> None:
+@pytest.mark.parametrize(
+    "error",
+    ["FileNotFoundError", "UnicodeDecodeError('utf-8', b'', 0, 0, 'compiled')"],
+    ids=["no file", "a compiled file"],
+)
+def test_without_their_source_the_faces_have_the_same_names(error: str) -> None:
     program = (
         "import builtins, sys\n"
         "from importlib.machinery import SourceFileLoader\n"
-        "def absent(*_, **__): raise FileNotFoundError\n"
+        f"def absent(*_, **__): raise {error}\n"
         "builtins.open, SourceFileLoader.get_source = absent, lambda *_: None\n"
         "import trio_mqtt.events\n"
         "assert 'trio_mqtt.broker.broker' in sys.modules\n"

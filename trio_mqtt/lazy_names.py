@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from types import ModuleType
+from typing import ForwardRef
 
 # The names that a module has for faces, with these, until it is loaded.
 _unnamed: dict[str, list[tuple[str, str]]] = {}
@@ -24,7 +25,8 @@ def load_lazily(face: str) -> bool:
     """Have a face load its names when they are used; False where it must import them itself.
 
     What it loads has the face as its `__module__`: from there programs import it, and so `repr`,
-    `help`, pickles and tracebacks show it.
+    `help`, pickles and tracebacks show it. `inspect.getsource` finds no class whose `__module__`
+    was changed, but its methods.
     """
     module = sys.modules[face]
     homes = _homes(module)
@@ -70,7 +72,7 @@ def _source(module: ModuleType) -> str:
     try:
         with open(str(module.__file__), encoding="utf-8") as file:
             return file.read()
-    except OSError:  # it is in an archive, or nowhere
+    except (OSError, UnicodeDecodeError):  # it is in an archive, compiled, or nowhere
         get_source = getattr(module.__loader__, "get_source", None)
         return "" if get_source is None else get_source(module.__name__) or ""
 
@@ -88,5 +90,16 @@ def _name_what_is_loaded() -> None:
             _unnamed[home] = missing
         for name, face in names:
             value = there.get(name)
-            if getattr(value, "__module__", None) == home:
-                value.__module__ = face
+            if getattr(value, "__module__", None) != home:
+                continue
+            value.__module__ = face
+            if isinstance(value, type):
+                _keep_annotations(value, home)
+
+
+def _keep_annotations(public: type, home: str) -> None:
+    """Have `typing.get_type_hints` look up annotations where they are written, not in the face."""
+    annotations = vars(public).get("__annotations__", {})
+    for name, annotation in annotations.items():
+        if isinstance(annotation, str):
+            annotations[name] = ForwardRef(annotation, module=home, is_class=True)

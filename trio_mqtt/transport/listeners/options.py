@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.errors import ConfigurationError
 
-Path: TypeAlias = "str | PathLike[str]"
+Path: TypeAlias = str | PathLike[str]
 
 
 @with_attribute_docs
