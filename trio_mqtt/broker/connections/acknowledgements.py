@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.protocol.reason_codes import ReasonCode
 
-# A reason code that says more than success, with words for failures.
-Answer = tuple["ReasonCode", str]
-
 
 class Acknowledgements:
     """What is to be acknowledged when the packets of one read are done."""
@@ -27,10 +24,12 @@ class Acknowledgements:
         # The four bytes of each, as a number.
         self.waiting: list[int] = []
 
-    def write(self, session: Session, codes: dict[int, Answer] | None = None) -> None:
+    def write(
+        self, session: Session, codes: dict[int, tuple[ReasonCode, str]] | None = None
+    ) -> None:
         """Send them in the order of arrival (§4.6).
 
-        `codes` are those that say more than success, by packet identifier.
+        `codes` are those that say more than success, by packet identifier, with words for failures.
         """
         acks = self.waiting
         if not acks:

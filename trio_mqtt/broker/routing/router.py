@@ -14,7 +14,7 @@ from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.routing.filters import TopicFilter
-    from trio_mqtt.broker.routing.target import Receiver
+    from trio_mqtt.broker.routing.target import Subscriber
 
 REMEMBERED = 32 * 1024 * 1024  # bytes of matches; when there are more, all are forgotten at once
 _ENTRY = 100  # bytes of one that is remembered, beside its topic
@@ -200,7 +200,7 @@ class Router:
         return topic[0] == "$" or topic.count("/") >= self._maximum_levels
 
     def _find(self, topic: str) -> Match:
-        by_session: dict[Receiver, list[Target]] = {}
+        by_session: dict[Subscriber, list[Target]] = {}
         groups: list[SharedGroup] = []
         for node in self._nodes(topic):
             for subscription in node.subscriptions:

@@ -9,7 +9,7 @@ from trio_mqtt.broker.routing.batch import Author, Batch
 from trio_mqtt.broker.routing.filters import TopicFilter
 
 
-class Receiver(Author, Protocol):
+class Subscriber(Author, Protocol):
     """A session, as far as routing knows of it."""
 
     @property
@@ -29,7 +29,7 @@ class Recipient(Protocol):
     """A subscription, as far as routing knows of it."""
 
     @property
-    def session(self) -> Receiver:
+    def session(self) -> Subscriber:
         """Whose it is."""
 
     @property
