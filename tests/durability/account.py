@@ -1,0 +1,279 @@
+"""A history, read once: its messages, subscriptions, deliveries and connections.
+
+Places in the history are indexes of its events; NEVER is later than all of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from tests.durability.history import (
+    Acknowledged,
+    Completed,
+    Connected,
+    Connecting,
+    Down,
+    Ended,
+    History,
+    Publishing,
+    Received,
+    Released,
+    Resent,
+    Subscribed,
+    Subscribing,
+    Unsubscribed,
+    Unsubscribing,
+    Up,
+    WillOf,
+)
+from trio_mqtt.protocol.topics import parse_shared, topic_matches_filter
+
+NEVER = sys.maxsize
+
+
+@dataclass(slots=True)
+class Message:
+    """An application message, a will included: between `invoked` and `done` it takes effect."""
+
+    number: int
+    publisher: str
+    topic: str
+    qos: int
+    invoked: int
+    retain: bool = False
+    is_removal: bool = False
+    is_will: bool = False
+    acknowledged: int = NEVER
+    done: int = NEVER
+    was_resent: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Life:
+    """A subscription, from its first SUBSCRIBE until it is given up; `over` when that is sure.
+
+    `group` is the share name and filter of a shared one.
+    """
+
+    client: str
+    topic_filter: str
+    invoked: int
+    qos: set[int]
+    acknowledged: int = NEVER
+    given_up: int = NEVER
+    over: int = NEVER
+    group: tuple[str, str] | None = None
+
+    def matches(self, topic: str) -> bool:
+        plain = self.topic_filter if self.group is None else self.group[1]
+        return topic_matches_filter(topic, plain)
+
+    def may_have(self, message: Message) -> bool:
+        """Whether the message may have been routed while this subscription was there."""
+        return self.invoked < message.done and message.invoked < self.over
+
+    def is_owed(self, message: Message) -> bool:
+        """Whether the message must come: sent when it was sure to be there, and taken on."""
+        return (
+            self.acknowledged < message.invoked
+            and self.given_up == NEVER
+            and message.acknowledged < NEVER
+        )
+
+
+@dataclass(slots=True)
+class Delivery:
+    """A message that came as a new one: of a QoS 2 identifier that was not released, the first."""
+
+    at: float
+    index: int
+    client: str
+    connection: int
+    number: int
+    qos: int
+    retain: bool
+
+
+@dataclass(slots=True)
+class Connection:
+    """One connection of a client. `at` are the seconds of its end, which the broker may make."""
+
+    client: str
+    connecting: Connecting
+    index: int
+    connected: int = NEVER
+    connected_at: float = float("inf")
+    ended: int = NEVER
+    ended_at: float = float("inf")
+    said_goodbye: bool = False
+
+
+@dataclass(slots=True)
+class Account:
+    messages: dict[int, Message] = field(default_factory=dict)
+    lives: list[Life] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    connections: list[Connection] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
+    # What came with the identifier of another message that was not released.
+    confused: list[tuple[int, Received]] = field(default_factory=list)
+    _matching: dict[str, list[Life]] = field(default_factory=dict)
+
+    def lives_for(self, topic: str) -> list[Life]:
+        """All subscriptions, shared ones too, whose filter the topic matches."""
+        found = self._matching.get(topic)
+        if found is None:
+            found = self._matching[topic] = [life for life in self.lives if life.matches(topic)]
+        return found
+
+
+class _Reader:
+    """Goes through a history, event by event."""
+
+    def __init__(self) -> None:
+        self.account = Account()
+        self.connection: dict[str, Connection] = {}
+        self.subscribed: dict[tuple[str, str], Life] = {}
+        self.open: defaultdict[str, dict[int, int | None]] = defaultdict(dict)
+        # Given up with their session, and over when the client has been connected again.
+        self.fading: defaultdict[str, list[Life]] = defaultdict(list)
+
+    def connecting(self, index: int, event: Connecting) -> None:
+        connection = Connection(event.client, event, index)
+        self.account.connections.append(connection)
+        self.connection[event.client] = connection
+        if event.will is not None:
+            self.will(index, event.client, event.will)
+        if event.clean_start:
+            self.give_up_session(index, event.client)
+
+    def will(self, index: int, client: str, will: WillOf) -> None:
+        self.account.messages[will.number] = Message(
+            will.number, client, will.topic, will.qos, index, is_will=True
+        )
+
+    def connected(self, index: int, event: Connected) -> None:
+        connection = self.connection[event.client]
+        connection.connected, connection.connected_at = index, event.at
+        for life in self.fading.pop(event.client, ()):
+            life.over = index
+        if not event.session_present:
+            self.open[event.client].clear()
+
+    def ended(self, index: int, client: str, at: float, said_goodbye: bool) -> None:
+        connection = self.connection.pop(client, None)
+        if connection is None:
+            return
+        connection.ended, connection.ended_at = index, at
+        connection.said_goodbye = said_goodbye
+        if not connection.connecting.is_durable:
+            self.give_up_session(index, client)
+
+    def down(self, index: int, at: float) -> None:
+        for client in list(self.connection):
+            self.ended(index, client, at, False)
+
+    def give_up_session(self, index: int, client: str) -> None:
+        for key in [key for key in self.subscribed if key[0] == client]:
+            life = self.subscribed.pop(key)
+            life.given_up = min(life.given_up, index)
+            self.fading[client].append(life)
+
+    def subscribing(self, index: int, event: Subscribing) -> None:
+        key = event.client, event.topic_filter
+        life = self.subscribed.get(key)
+        if life is not None and life.given_up == NEVER:
+            life.qos.add(event.qos)
+            return
+        life = Life(event.client, event.topic_filter, index, {event.qos})
+        life.group = parse_shared(event.topic_filter)
+        self.subscribed[key] = life
+        self.account.lives.append(life)
+
+    def subscribed_(self, index: int, event: Subscribed) -> None:
+        life = self.subscribed[event.client, event.topic_filter]
+        if event.granted:
+            life.acknowledged = min(life.acknowledged, index)
+
+    def unsubscribing(self, index: int, event: Unsubscribing) -> None:
+        life = self.subscribed.get((event.client, event.topic_filter))
+        if life is not None:
+            life.given_up = min(life.given_up, index)
+
+    def unsubscribed(self, index: int, event: Unsubscribed) -> None:
+        life = self.subscribed.pop((event.client, event.topic_filter), None)
+        if life is not None:
+            life.over = index
+
+    def publishing(self, index: int, event: Publishing) -> None:
+        self.account.messages[event.number] = Message(
+            event.number, event.client, event.topic, event.qos, index, event.retain,
+            event.is_removal,
+        )  # fmt: skip
+
+    def acknowledged(self, index: int, event: Acknowledged) -> None:
+        message = self.account.messages[event.number]
+        if event.accepted:
+            message.acknowledged = min(message.acknowledged, index)
+        if message.qos == 1 or not event.accepted:
+            message.done = min(message.done, index)
+
+    def received(self, index: int, event: Received) -> None:
+        if event.qos == 2:
+            waiting = self.open[event.client]
+            if event.packet_id in waiting:
+                if waiting[event.packet_id] != event.number:
+                    self.account.confused.append((index, event))
+                return
+            waiting[event.packet_id] = event.number
+        if event.number is not None:
+            connection = self.connection.get(event.client)
+            self.account.deliveries.append(
+                Delivery(
+                    event.at, index, event.client, connection.index if connection else -1,
+                    event.number, event.qos, event.retain,
+                )
+            )  # fmt: skip
+
+    def read(self, history: History) -> Account:
+        for index, event in enumerate(history):
+            match event:
+                case Up():
+                    self.account.starts.append(event.at)
+                case Down():
+                    self.down(index, event.at)
+                case Connecting():
+                    self.connecting(index, event)
+                case Connected():
+                    self.connected(index, event)
+                case Ended():
+                    self.ended(index, event.client, event.at, event.said_goodbye)
+                case Subscribing():
+                    self.subscribing(index, event)
+                case Subscribed():
+                    self.subscribed_(index, event)
+                case Unsubscribing():
+                    self.unsubscribing(index, event)
+                case Unsubscribed():
+                    self.unsubscribed(index, event)
+                case Publishing():
+                    self.publishing(index, event)
+                case Resent():
+                    self.account.messages[event.number].was_resent = True
+                case Acknowledged():
+                    self.acknowledged(index, event)
+                case Completed():
+                    message = self.account.messages[event.number]
+                    message.done = min(message.done, index)
+                case Received():
+                    self.received(index, event)
+                case Released():
+                    self.open[event.client].pop(event.packet_id, None)
+        return self.account
+
+
+def account_of(history: History) -> Account:
+    """Read a history."""
+    return _Reader().read(history)
