@@ -8,7 +8,7 @@ looked at where the work is, not for each message: messages that travel as one b
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import trio
 
@@ -45,11 +45,3 @@ class Turn:
         """Let the others have their turn; then the next one begins."""
         await trio.lowlevel.checkpoint()
         self._ends_at = clock() + TURN
-
-
-async def in_turns(steps: Iterable[object]) -> None:
-    """Go through `steps`, letting the others have their turn in between."""
-    turn = Turn()
-    for _ in steps:
-        if turn.is_over:
-            await turn.give_way()
