@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
+from trio_mqtt.transport.listeners.origin import address_of, host_of
+
 _IPV6_HOST = 64  # bits of a network that one customer has; each address of it is free to take
 _NEIGHBOURS = {4: 24, 6: 48}  # bits that addresses of one network share
 
@@ -22,19 +24,11 @@ def neighbourhood_of(peer: str) -> str:
 
 
 def _network(peer: str, bits4: int, bits6: int) -> str:
-    host = peer
-    if peer.startswith("["):
-        host = peer[1:].partition("]")[0]
-    elif peer.count(":") == 1:
-        host = peer.partition(":")[0]
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
+    host = host_of(peer)
+    address = address_of(host)
+    if address is None:
         return host.partition(" of ")[2] or host  # a process of this machine: its user
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is None:
-            return str(ipaddress.ip_network((address, bits6), strict=False))
-        address = address.ipv4_mapped
-    if bits4 == 32:
+    if address.version == 4 and bits4 == 32:
         return str(address)
-    return str(ipaddress.ip_network((address, bits4), strict=False))
+    bits = bits4 if address.version == 4 else bits6
+    return str(ipaddress.ip_network((address, bits), strict=False))

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Collection, Sequence
 
 from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.transport.listeners.origin import address_of, host_of
 
 UNIX = "unix"  # whoever comes through a Unix socket
 
@@ -31,7 +32,7 @@ class Networks:
 
     def has(self, peer: str) -> bool:
         """Whether a peer, HOST:PORT or a process of this machine, is in one of the networks."""
-        address = _address_of(peer)
+        address = address_of(host_of(peer))
         if address is None:
             return self._unix
         return any(
@@ -46,26 +47,10 @@ class Networks:
         hops = [hop.strip() for header in headers for hop in header.split(",")]
         while hops and self.has(peer):
             hop = hops.pop()
-            found = _address_of(hop)
+            found = address_of(host_of(hop))
             if found is None:
                 break
             # Some proxies add the port.
             has_port = hop.endswith("]") is False and (hop.startswith("[") or hop.count(":") == 1)
             peer = hop if has_port else f"[{found}]" if found.version == 6 else str(found)
         return peer
-
-
-def _address_of(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address in HOST:PORT or HOST; IPv4 within IPv6 as what it is."""
-    host = peer
-    if peer.startswith("["):
-        host = peer[1:].partition("]")[0]
-    elif peer.count(":") == 1:
-        host = peer.partition(":")[0]
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 from trio_mqtt.attribute_docs import with_attribute_docs
@@ -58,3 +59,21 @@ class Origin:
         if kind == "common-name":
             return self.certificate.common_name
         return self.certificate.subject if kind == "subject" else None
+
+
+def host_of(peer: str) -> str:
+    """The host in HOST:PORT, [HOST]:PORT or HOST."""
+    if peer.startswith("["):
+        return peer[1:].partition("]")[0]
+    return peer.partition(":")[0] if peer.count(":") == 1 else peer
+
+
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The IP address that a host is given by; IPv4 within IPv6 is what it is. None for a name."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
