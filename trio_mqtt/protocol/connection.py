@@ -41,9 +41,14 @@ class ProtocolConnection:
         receive_maximum: int = 65_535,
         topic_alias_maximum: int = 0,
     ) -> None:
-        # These two are for others to read, at every read from the network; methods change them.
+        # These are for others to read, at every read from the network; methods change them.
         self.state = State.OPENED
         self.violation: RemoteProtocolError | None = None
+        # Whether more packets may have come than the last `receive` has returned: `receive(b"")`
+        # goes on with them.
+        self.pending = False
+        # The bytes that have come of a packet which is not whole yet.
+        self.unfinished = 0
         # What this end told, and holds the peer to.
         self.receive_maximum = receive_maximum
         self.topic_alias_maximum = topic_alias_maximum
@@ -85,14 +90,7 @@ class ProtocolConnection:
         What `receive` may have found comes after that.
         """
         self.violation = without_frames(error)
-
-    @property
-    def pending(self) -> bool:
-        """Whether more packets may have come than the last `receive` has returned.
-
-        Then `receive(b"")` goes on with them.
-        """
-        return self._decoder.pending and self.violation is None
+        self.pending = False
 
     def receive(self, data: bytes) -> list[Packet]:
         """The packets that `data` completes and that the rules allow, in order.
@@ -102,8 +100,11 @@ class ProtocolConnection:
         """
         if self.violation is not None:
             return []
-        packets = self._decoder.feed(data)
-        self.violation = self._decoder.violation
+        decoder = self._decoder
+        packets = decoder.feed(data)
+        self.violation = decoder.violation
+        self.pending = decoder.pending
+        self.unfinished = decoder.held
         if (
             len(packets) == 1
             and type(packets[0]) in self._unchecked
@@ -126,18 +127,16 @@ class ProtocolConnection:
                 continue
             if error is not None:
                 self.violation = error
+                self.pending = False
                 del packets[index:]
                 break
         return packets
 
-    @property
-    def unfinished(self) -> int:
-        """The bytes that have come of a packet which is not whole yet."""
-        return self._decoder.held
-
     def forget_unfinished(self) -> None:
         """Nothing more is received: let go of what has come of a packet that has no end."""
         self._decoder.forget_unfinished()
+        self.pending = False
+        self.unfinished = 0
 
     def _check(self, packet: Packet) -> RemoteProtocolError | None:
         raise AssertionError("each end checks what it receives")
