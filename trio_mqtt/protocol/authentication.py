@@ -6,16 +6,22 @@ from trio_mqtt.protocol.packets import Auth, ConnAck
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.states import State
 
+# What is wrong with AUTH, or with a CONNACK that names a method, after a CONNECT that names none.
+NO_METHOD = "AUTH must not be sent, as CONNECT named no authentication method"
+OTHER_METHOD = "CONNACK does not name the authentication method of CONNECT"
+
 
 class Authentication:
-    """Where the authentication of one connection stands, seen alike from both ends."""
+    """Where the authentication of one connection stands, seen alike from both ends.
 
-    __slots__ = ("_again", "_challenged", "_method", "in_progress")
+    Until CONNACK it is in progress.
+    """
 
-    def __init__(self, method: str | None = None) -> None:
-        """`method` is the authentication method that CONNECT names, if it names one."""
+    __slots__ = ("_again", "_challenged", "_method")
+
+    def __init__(self, method: str) -> None:
+        """`method` is the authentication method that CONNECT names."""
         self._method = method
-        self.in_progress = method is not None  # and CONNACK is still to come
         self._again = False  # the client has begun again, and is not told the end yet
         self._challenged = False  # the server's AUTH waits for the client's
 
@@ -23,12 +29,12 @@ class Authentication:
         """What keeps CONNACK from ending it, or None."""
         method = packet.properties.get("authentication_method")
         if method != self._method and not (method is None and packet.reason_code.is_failure):
-            return "CONNACK does not name the authentication method of CONNECT"
+            return OTHER_METHOD
         return None
 
     def ended(self) -> None:
         """CONNACK was sent or received."""
-        self.in_progress = self._challenged = False
+        self._challenged = False
 
     def problem(self, packet: Auth, state: State, *, from_client: bool) -> str | None:
         """What keeps AUTH from being sent now, or None (§4.12).
@@ -37,8 +43,6 @@ class Authentication:
         or until AUTH says success where it was the client who began again.
         """
         code = packet.reason_code
-        if self._method is None:
-            return "AUTH must not be sent, as CONNECT named no authentication method"
         if from_client:
             allowed = (code == ReasonCode.CONTINUE_AUTHENTICATION and self._challenged) or (
                 code == ReasonCode.RE_AUTHENTICATE and state is State.CONNECTED and not self._again
@@ -47,7 +51,8 @@ class Authentication:
             allowed = not self._challenged and (
                 (code == ReasonCode.SUCCESS and self._again)
                 or (
-                    code == ReasonCode.CONTINUE_AUTHENTICATION and (self.in_progress or self._again)
+                    code == ReasonCode.CONTINUE_AUTHENTICATION
+                    and (state is State.CONNECTING or self._again)
                 )
             )
         if not allowed or state is State.DISCONNECTED:

@@ -56,7 +56,8 @@ class ClientConnection(ProtocolConnection):
             raise LocalProtocolError(
                 f"a client must not send {kind.__name__} while {self.state.value}"
             )
-        if self._authentication.in_progress and not isinstance(packet, Disconnect):
+        authenticates = self.state is State.CONNECTING and self._authentication is not None
+        if authenticates and not isinstance(packet, Disconnect):
             raise LocalProtocolError(
                 "a client must not send this until CONNACK ends authentication"
             )
@@ -70,7 +71,7 @@ class ClientConnection(ProtocolConnection):
                 raise LocalProtocolError("CONNECT is of another protocol version")
             data = self._encode(packet)
             self._opened(packet)
-            if self._authentication.in_progress:
+            if self._authentication is not None:
                 self._decoder.first = None  # AUTH may come before CONNACK
             properties = packet.properties if self.version == 5 else NO_PROPERTIES
             self.receive_maximum = properties.get("receive_maximum", 65_535)

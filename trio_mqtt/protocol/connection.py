@@ -7,7 +7,7 @@ common; `ServerConnection` is a broker's end, `ClientConnection` a client's.
 from __future__ import annotations
 
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, without_frames
-from trio_mqtt.protocol.authentication import Authentication
+from trio_mqtt.protocol.authentication import NO_METHOD, OTHER_METHOD, Authentication
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -63,7 +63,8 @@ class ProtocolConnection:
         # What CONNECT said and later packets are held to.
         self._clean_start = True
         self._expires_at_once = True
-        self._authentication = Authentication()
+        # None where CONNECT names no authentication method.
+        self._authentication: Authentication | None = None
         self._unchecked = _UNCHECKED
 
     @property
@@ -203,32 +204,42 @@ class ProtocolConnection:
         self._clean_start = packet.clean_start
         properties = packet.properties if self.version == 5 else NO_PROPERTIES
         self._expires_at_once = properties.get("session_expiry_interval", 0) == 0
-        self._authentication = Authentication(properties.get("authentication_method"))
+        method = properties.get("authentication_method")
+        self._authentication = None if method is None else Authentication(method)
 
     def _connack_problem(self, packet: ConnAck) -> str | None:
         """What keeps CONNACK from answering the CONNECT before it, or None."""
         if packet.session_present and self._clean_start and self.version != 3:
             return "CONNACK says session present after a clean start"
-        return self._authentication.connack_problem(packet)
+        if self._authentication is not None:
+            return self._authentication.connack_problem(packet)
+        return OTHER_METHOD if "authentication_method" in packet.properties else None
 
     def _closed_or_connected(self, packet: ConnAck) -> None:
         """CONNACK was sent or received."""
         self.state = State.DISCONNECTED if packet.reason_code.is_failure else State.CONNECTED
-        self._authentication.ended()
+        if self._authentication is not None:
+            self._authentication.ended()
 
     def _send_auth(self, packet: Auth, *, from_client: bool) -> bytes:
-        problem = self._authentication.problem(packet, self.state, from_client=from_client)
+        authentication = self._authentication
+        if authentication is None:
+            raise LocalProtocolError(NO_METHOD)
+        problem = authentication.problem(packet, self.state, from_client=from_client)
         if problem is not None:
             raise LocalProtocolError(problem)
         data = self._encode(packet)
-        self._authentication.went_on(packet, from_client=from_client)
+        authentication.went_on(packet, from_client=from_client)
         return data
 
     def _receive_auth(self, packet: Auth, *, from_client: bool) -> RemoteProtocolError | None:
-        problem = self._authentication.problem(packet, self.state, from_client=from_client)
+        authentication = self._authentication
+        if authentication is None:
+            return RemoteProtocolError(NO_METHOD)
+        problem = authentication.problem(packet, self.state, from_client=from_client)
         if problem is not None:
             return RemoteProtocolError(problem)
-        self._authentication.went_on(packet, from_client=from_client)
+        authentication.went_on(packet, from_client=from_client)
         return None
 
     def _learn(self, properties: Properties) -> None:

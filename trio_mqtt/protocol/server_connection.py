@@ -137,7 +137,8 @@ class ServerConnection(ProtocolConnection):
         kind = _KIND_OF_RUN.get(type(packet), type(packet))
         if kind not in CLIENT_MAY_SEND[self.state]:
             return RemoteProtocolError(f"a client must not send {kind.__name__.upper()} now")
-        if self._authentication.in_progress and not isinstance(packet, Disconnect):
+        authenticates = self.state is State.CONNECTING and self._authentication is not None
+        if authenticates and not isinstance(packet, Disconnect):
             return RemoteProtocolError("a client that authenticates sends nothing else meanwhile")
         if isinstance(packet, Connect):
             self._opened(packet)
@@ -153,7 +154,7 @@ class ServerConnection(ProtocolConnection):
 
     def _check_publish(self, packet: Publish) -> RemoteProtocolError | None:
         if self.state is not State.CONNECTED and (
-            self.state is not State.CONNECTING or self._authentication.in_progress
+            self.state is not State.CONNECTING or self._authentication is not None
         ):
             return RemoteProtocolError("a client must not send PUBLISH now")
         if "subscription_identifier" in packet.properties:
