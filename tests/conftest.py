@@ -11,7 +11,9 @@ import pytest
 
 # Everything in these folders that is a coroutine runs under pytest-trio. `trio_mode` would take
 # over the AnyIO tests too, and run their asyncio case on Trio without a word.
-TRIO_FOLDERS = tuple(Path(__file__).parent / name for name in ("broker", "transport/listeners"))
+TRIO_FOLDERS = tuple(
+    Path(__file__).parent / name for name in ("broker", "storage", "transport/listeners")
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ MqttError
 │   └── UnsupportedVersionError
 ├── InvalidUrlError                     an address is none
 ├── ConfigurationError                  settings, or a file of the broker's, are wrong
-├── StoreError                          a client's store cannot be used
+├── StoreError                          a client's store, or a broker's, cannot be used
 ├── ListenError                         the machine does not let the broker listen
 ├── ConnectionFailedError               no connection came about
 │   └── TlsError
@@ -100,7 +100,10 @@ class ConfigurationError(MqttError, ValueError):
 
 
 class StoreError(MqttError):
-    """A client's store cannot be used; the text says which file, why, and what to do."""
+    """What a client or a broker keeps cannot be read or written, for now or for good.
+
+    The text says which file, why, and what to do.
+    """
 
 
 class ListenError(MqttError):

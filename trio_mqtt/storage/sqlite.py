@@ -1,0 +1,67 @@
+"""A storage in a file of SQLite."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import Literal, TypeAlias
+
+from trio_mqtt.errors import StoreError
+from trio_mqtt.storage.rows import Changes, Kept, Progress
+from trio_mqtt.storage.sqlite_file import BrokerFile
+from trio_mqtt.storage.worker_thread import WorkerThread
+
+Durability: TypeAlias = Literal["fsync", "commit"]
+
+_SYNCHRONOUS = {"fsync": "FULL", "commit": "NORMAL"}
+
+
+class SqliteStorage:
+    """Keeps sessions and retained messages in the file at `path`, for one broker at a time.
+
+    async with trio_mqtt.open_broker(storage=trio_mqtt.SqliteStorage("data/broker.sqlite3")): ...
+
+    With `durability="fsync"` what a broker has acknowledged survives a power cut; with "commit" it
+    survives the end of the process, however it comes, and a power cut takes the last of it. The
+    file is made where there is none, with its folder; only its owner may read it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], durability: Durability = "fsync") -> None:
+        if durability not in _SYNCHRONOUS:
+            raise ValueError(f"there is no durability {durability!r}: write 'fsync' or 'commit'")
+        self.path = os.fspath(path)
+        self.durability: Durability = durability
+        self._file: BrokerFile | None = None
+        self._thread: WorkerThread | None = None
+
+    async def load(self, progress: Progress | None = None) -> Kept:
+        if self._thread is None:
+            self._thread = WorkerThread("trio-mqtt storage", self._tidy)
+        try:
+            return await self._thread.run(partial(self._load, progress))
+        except BaseException:
+            await self.close()
+            raise
+
+    def _load(self, progress: Progress | None) -> Kept:
+        if self._file is None:
+            self._file = BrokerFile(self.path, synchronous=_SYNCHRONOUS[self.durability])
+        return self._file.load(progress)
+
+    async def append(self, changes: Changes) -> None:
+        if self._thread is None or self._file is None:
+            raise StoreError(f"{self.path} is not open: it is loaded first, and closed last.")
+        await self._thread.run(partial(self._file.append, changes))
+
+    def _tidy(self) -> float | None:
+        return None if self._file is None else self._file.tidy()
+
+    async def close(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await thread.end(self._close)
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()

@@ -1,0 +1,202 @@
+"""The tables of a broker's file: how rows are written to them, and read."""
+
+# What statements are put together from are the names of tables and columns here, never values.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from itertools import chain
+from typing import Any, NamedTuple
+
+from trio_mqtt.storage.rows import (
+    Changes,
+    DeliveryRow,
+    Kept,
+    MessageRow,
+    Progress,
+    RetainedRow,
+    SessionRow,
+    SubscriptionRow,
+)
+
+
+class Table(NamedTuple):
+    """A table, whose columns are those of its rows; `row` makes one of what is read."""
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    row: Callable[[Any], Any]
+
+
+def _identifier(row: tuple[int]) -> tuple[int, int]:
+    return row[0] >> 16, row[0] & 0xFFFF
+
+
+MESSAGES = Table("messages", MessageRow._fields, ("number",), MessageRow._make)
+DELIVERIES = Table("deliveries", DeliveryRow._fields, ("session", "message"), DeliveryRow._make)
+# Session and identifier are one number, so that those of a session stand together.
+IDENTIFIERS = Table("identifiers", ("key",), ("key",), _identifier)
+SUBSCRIPTIONS = Table(
+    "subscriptions", SubscriptionRow._fields, ("session", "topic_filter"), SubscriptionRow._make
+)
+SESSIONS = Table("sessions", SessionRow._fields, ("number",), SessionRow._make)
+RETAINED = Table("retained", RetainedRow._fields, ("topic",), RetainedRow._make)
+# In the order of `Kept`.
+TABLES = (MESSAGES, DELIVERIES, IDENTIFIERS, SUBSCRIPTIONS, SESSIONS, RETAINED)
+
+# What one statement writes at most. Python lets go of the interpreter for each statement, and waits
+# for it again afterwards: beside a busy event loop, one row a statement takes ten times as long.
+# Before SQLite 3.32 a statement had at most 999 values.
+_MOST_ROWS = 64
+_READ_AT_ONCE = 10_000
+
+
+def write(database: sqlite3.Connection, changes: Changes) -> None:
+    """Write all that has changed, in the transaction that is open.
+
+    Deliveries of sessions that have gone stay until `sweep`.
+    """
+    _write(database, MESSAGES, changes.messages)
+    _write(database, DELIVERIES, changes.deliveries)
+    _write(database, SUBSCRIPTIONS, changes.subscriptions)
+    _write(database, RETAINED, changes.retained)
+    if changes.identifiers:
+        _write(
+            database,
+            IDENTIFIERS,
+            {
+                session << 16 | identifier: (session << 16 | identifier,) if is_kept else None
+                for (session, identifier), is_kept in changes.identifiers.items()
+            },
+        )
+    if changes.sessions:
+        _write(database, SESSIONS, changes.sessions)
+        gone = [number for number, row in changes.sessions.items() if row is None]
+        _run(database, _deletion, ("subscriptions", ("session",)), [(number,) for number in gone])
+        database.executemany(
+            "DELETE FROM identifiers WHERE key BETWEEN ? AND ?",
+            [(number << 16, number << 16 | 0xFFFF) for number in gone],
+        )
+
+
+def _write(
+    database: sqlite3.Connection, table: Table, changes: Mapping[Any, Sequence[Any] | None]
+) -> None:
+    if not changes:
+        return
+    rows = [row for row in changes.values() if row is not None]
+    if len(rows) < len(changes):
+        keys = [key for key, row in changes.items() if row is None]
+        if len(table.key) == 1:
+            keys = [(key,) for key in keys]
+        _run(database, _deletion, (table.name, table.key), keys)
+    _run(database, _upsert, (table.name, table.columns, table.key), rows)
+
+
+def insert(database: sqlite3.Connection, table: Table, rows: list[Sequence[Any]]) -> None:
+    """Write rows as they stand in the table, in the transaction that is open."""
+    _run(database, _upsert, (table.name, table.columns, table.key), rows)
+
+
+def _run(
+    database: sqlite3.Connection,
+    statement: Callable[..., str],
+    about: tuple[Any, ...],
+    rows: list[Sequence[Any]],
+) -> None:
+    """Run a statement that takes many rows, for all of these; of few sizes, so that they stay."""
+    at = 0
+    while at < len(rows):
+        size = min(_MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
+        some = rows[at : at + size]
+        database.execute(statement(*about, size), list(chain.from_iterable(some)))
+        at += size
+
+
+@cache
+def _upsert(table: str, columns: tuple[str, ...], key: tuple[str, ...], rows: int) -> str:
+    others = [f"{name} = excluded.{name}" for name in columns if name not in key]
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES {_values(len(columns), rows)}"
+        f" ON CONFLICT ({', '.join(key)}) DO "
+        + (f"UPDATE SET {', '.join(others)}" if others else "NOTHING")
+    )
+
+
+@cache
+def _deletion(table: str, key: tuple[str, ...], rows: int) -> str:
+    if len(key) == 1:
+        return f"DELETE FROM {table} WHERE {key[0]} IN ({', '.join('?' * rows)})"
+    # SQLite looks each of them up; for `(session, message) IN (VALUES …)` it would read them all.
+    one = " AND ".join(f"{name} = ?" for name in key)
+    return f"DELETE FROM {table} WHERE {' OR '.join([f'({one})'] * rows)}"
+
+
+def _values(columns: int, rows: int) -> str:
+    return ", ".join([f"({', '.join('?' * columns)})"] * rows)
+
+
+def read(database: sqlite3.Connection, progress: Progress | None) -> Kept:
+    """All rows, but deliveries of sessions that have gone."""
+    count = "SELECT " + " + ".join(f"(SELECT count(*) FROM {table.name})" for table in TABLES)
+    total = database.execute(count).fetchone()[0]
+    done = 0
+    kept: list[Any] = []
+    for table in TABLES:
+        rows: list[Any] = []
+        kept.append(rows)
+        cursor = database.execute(_selection(table))
+        while some := cursor.fetchmany(_READ_AT_ONCE):
+            rows += map(table.row, some)
+            done += len(some)
+            if progress is not None:
+                progress(done, total)
+    return Kept(*kept)
+
+
+def _selection(table: Table) -> str:
+    where = ""
+    if table is DELIVERIES:
+        where = " WHERE session IN (SELECT number FROM sessions) ORDER BY message"
+    return f"SELECT {', '.join(table.columns)} FROM {table.name}{where}"
+
+
+def forget_what_ended(database: sqlite3.Connection, now: float) -> None:
+    """Delete what has expired, and what belongs to nothing any more, all over the file."""
+    run = database.execute
+    sessions = "(SELECT number FROM sessions)"
+    run("DELETE FROM sessions WHERE expires_at <= ? AND will IS NULL", (now,))
+    run(f"DELETE FROM subscriptions WHERE session NOT IN {sessions}")
+    run(f"DELETE FROM identifiers WHERE key >> 16 NOT IN {sessions}")
+    run(f"DELETE FROM deliveries WHERE session NOT IN {sessions}")
+    # Sent once, it does not expire (§4.3.3).
+    expired = "(SELECT number FROM messages WHERE expires_at <= ?)"
+    run(f"DELETE FROM deliveries WHERE packet_id = 0 AND message IN {expired}", (now,))
+    messages = "(SELECT number FROM messages)"
+    run(f"DELETE FROM deliveries WHERE NOT is_released AND message NOT IN {messages}")
+    run("DELETE FROM messages WHERE number NOT IN (SELECT message FROM deliveries)")
+    run("DELETE FROM retained WHERE expires_at <= ?", (now,))
+
+
+def sweep(database: sqlite3.Connection, after: int, rows: int) -> int | None:
+    """Delete deliveries of sessions that have gone, among some `rows` of messages after one.
+
+    Returns the message up to which that is done, or None where there is none.
+    """
+    last = database.execute(
+        "SELECT max(message) FROM"
+        " (SELECT message FROM deliveries WHERE message > ? ORDER BY message LIMIT ?)",
+        (after, rows),
+    ).fetchone()[0]
+    if last is None:
+        return None
+    database.execute(
+        "DELETE FROM deliveries WHERE message > ? AND message <= ?"
+        " AND session NOT IN (SELECT number FROM sessions)",
+        (after, last),
+    )
+    return int(last)
