@@ -9,7 +9,7 @@ import anyio
 from trio_mqtt.client.connection.backoff import Backoff, Delays
 from trio_mqtt.client.connection.connection import Connection
 from trio_mqtt.client.connection.handshake import Settings, connect, is_distrusted, is_lasting
-from trio_mqtt.client.connection.redirection import STOOD, Redirection, is_redirection
+from trio_mqtt.client.connection.redirection import STABLE_AFTER, Redirection, is_redirection
 from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.errors import (
     ConnectionFailedError,
@@ -74,8 +74,8 @@ class Attempts:
     def connection_ended(self, stood_for: float) -> None:
         """A connection that stood for so many seconds has ended."""
         self._delays.connection_ended(stood_for)
-        if stood_for >= STOOD:
-            self._redirection.settle()
+        if stood_for >= STABLE_AFTER:
+            self._redirection.reset()
 
     async def _until_connected(self, reason: MqttError | None) -> Connection:
         """Try until it succeeds or is to be given up; the first time at once if nothing failed."""
@@ -116,7 +116,7 @@ class Attempts:
     async def _connect(self) -> Connection:
         """A connection to where the client belongs, or to where it is sent from there."""
         redirection = self._redirection
-        redirection.settle()
+        redirection.reset()
         self._go_to(redirection.home)
         try:
             return await self._connect_here()

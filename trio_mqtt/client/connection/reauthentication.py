@@ -13,8 +13,8 @@ from trio_mqtt.protocol.packets import Auth
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 
-class Standing(Protocol):
-    """A connection that stands, as far as authenticating again needs it."""
+class AuthenticatedConnection(Protocol):
+    """A connection, as far as authenticating again needs it."""
 
     url: str
     lost: MqttError | None
@@ -33,7 +33,10 @@ class Reauthentication:
     """Authenticating again on a connection that stands (§4.12.1). Whoever asked may go away."""
 
     def __init__(
-        self, connection: Standing, authentication: ClientAuthentication, timeout: float
+        self,
+        connection: AuthenticatedConnection,
+        authentication: ClientAuthentication,
+        timeout: float,
     ) -> None:
         self._connection = connection
         self._method = authentication.method

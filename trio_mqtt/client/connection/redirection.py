@@ -16,7 +16,7 @@ from trio_mqtt.transport.urls import Address, parse_url
 # Servers in a row that a client may be sent to before it no longer believes in it.
 MAX_HOPS = 5
 # A connection that stood for so many seconds was one: the next redirection begins a new row.
-STOOD = 10.0
+STABLE_AFTER = 10.0
 # References of one broker that are tried.
 _MAX_REFERENCES = 10
 
@@ -44,7 +44,7 @@ class Redirection:
         self._hops = 0
         self._moved = True  # all hops so far were for good
 
-    def settle(self) -> None:
+    def reset(self) -> None:
         """A row of redirections is over: the connection stood, or failed for another reason."""
         self._hops = 0
         self._moved = True
