@@ -90,9 +90,9 @@ async def open_client(
     the connection is lost it is cancelled, and called anew on the next. What it raises ends the
     client, and is raised.
 
-    `connector` opens the byte stream, in place of what the URL
-    says. `authentication` is an authentication method of MQTT 5 (§4.12),
-    such as `ScramClient`, which is used on every connection.
+    `connector` opens the byte stream, in place of what the URL says. `authentication` is an
+    authentication method of MQTT 5 (§4.12), such as `ScramClient`, which is used on every
+    connection.
 
     With `follow_redirection`, the client goes where its broker sends it (MQTT 5.0 §4.11), through
     at most 5 servers in a row, and with what it would have told this one, its password included; so
