@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.transport.listeners.options import Listen
+from trio_mqtt.transport.listeners.origin import address_of
 from trio_mqtt.transport.urls import Address, is_loopback
 
 ANY = "*"
@@ -51,12 +52,9 @@ def is_among(host: str, allowed: Collection[str]) -> bool:
     for one in map(str.lower, allowed):
         if one == name or (one.startswith("*.") and name.endswith(one[1:])):
             return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
+    address = address_of(name)
+    if address is None:
         return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
     return any(address in network for network in map(_network, allowed) if network is not None)
 
 
