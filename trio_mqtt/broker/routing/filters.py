@@ -43,31 +43,31 @@ class TopicFilter:
 class FilterPaths:
     """The distinct places of wildcards in some filters, of one session or of a broker."""
 
-    __slots__ = ("_filters",)
+    __slots__ = ("_counts",)
 
     def __init__(self) -> None:
-        self._filters: dict[str, int] = {}  # how many have them
+        self._counts: dict[str, int] = {}  # of the filters that have a place
 
     def __len__(self) -> int:
-        return len(self._filters)
+        return len(self._counts)
 
     def more_with(self, topic_filter: TopicFilter) -> int:
         """How many there would be with another filter."""
-        filters = self._filters
-        return len(filters) + sum(place not in filters for place in topic_filter.places)
+        counts = self._counts
+        return len(counts) + sum(place not in counts for place in topic_filter.places)
 
     def add(self, topic_filter: TopicFilter) -> None:
         """There is another filter."""
-        filters = self._filters
+        counts = self._counts
         for place in topic_filter.places:
-            filters[place] = filters.get(place, 0) + 1
+            counts[place] = counts.get(place, 0) + 1
 
     def discard(self, topic_filter: TopicFilter) -> None:
         """A filter, which was added, is no more."""
-        filters = self._filters
+        counts = self._counts
         for place in topic_filter.places:
-            left = filters[place] - 1
+            left = counts[place] - 1
             if left:
-                filters[place] = left
+                counts[place] = left
             else:
-                del filters[place]
+                del counts[place]
