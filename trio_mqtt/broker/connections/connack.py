@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.connections.offers import unoffered_message
-from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
+from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Packet
 from trio_mqtt.protocol.properties import Properties
@@ -72,25 +72,22 @@ def refusal_of(connect: Connect, limits: Limits, options: BrokerOptions) -> Conn
     return ConnAck(reason_code=code, properties={"reason_string": problem})
 
 
-def expiry_interval(connect: Connect, limits: Limits, properties: Properties) -> int:
-    """How long the session is kept (§3.1.2.11.2), told where it is not what was asked for."""
-    limit = limits.maximum_session_expiry
+def terms(
+    connect: Connect, client_id: str, limits: Limits, options: BrokerOptions
+) -> tuple[int, Properties]:
+    """The session expiry interval that a client gets (§3.1.2.11.2), and what CONNACK tells it.
+
+    That is what differs from what it asked for, or from what MQTT 5 supposes (§3.2.2.3).
+    """
+    properties: Properties = {}
+    if client_id != connect.client_id:
+        properties["assigned_client_identifier"] = client_id
+    longest = limits.maximum_session_expiry
     if connect.protocol_version != ProtocolVersion.V5:
-        return 0 if connect.clean_start else limit
-    asked = connect.properties.get("session_expiry_interval", 0)
-    if asked > limit:
-        properties["session_expiry_interval"] = limit
-    return min(asked, limit)
-
-
-def tell_limits(
-    connect: Connect,
-    client_id: str,
-    limits: Limits,
-    options: BrokerOptions,
-    properties: Properties,
-) -> None:
-    """The server's limits in CONNACK (§3.2.2.3), where they are not what MQTT 5 supposes."""
+        return 0 if connect.clean_start else longest, properties
+    expiry_interval = connect.properties.get("session_expiry_interval", 0)
+    if expiry_interval > longest:
+        properties["session_expiry_interval"] = expiry_interval = longest
     properties["receive_maximum"] = limits.receive_maximum
     properties["maximum_packet_size"] = limits.maximum_packet_size
     if limits.topic_alias_maximum:
@@ -113,26 +110,22 @@ def tell_limits(
     keep_alive = connect.keep_alive
     if keep_alive == 0 or keep_alive > limits.maximum_keep_alive:
         properties["server_keep_alive"] = limits.maximum_keep_alive
+    return expiry_interval, properties
 
 
-def within_limit(answer: ConnAck, encoded: Callable[[Packet], bytes]) -> bytes:
-    """The bytes of CONNACK, without what it can do without where the client takes so little."""
+def shortened(answer: ConnAck, encoded: Callable[[Packet], bytes]) -> bytes | None:
+    """The bytes of a CONNACK that is too large for its client, without what it can do without.
+
+    None where that is too large as well.
+    """
+    answer.properties = answer.properties.copy()
+    answer.properties.pop("reason_string", None)  # it is only for people (§3.2.2.3.9)
     try:
         return encoded(answer)
     except LocalProtocolError:
-        # Too large for this client: without what is only for people (§3.2.2.3.9).
-        answer.properties = answer.properties.copy()
-        answer.properties.pop("reason_string", None)
-    try:
-        return encoded(answer)
-    except LocalProtocolError:
-        # And without what it can do without.
         answer.properties.pop("response_information", None)
         answer.properties.pop("server_reference", None)
     try:
         return encoded(answer)
-    except LocalProtocolError as error:
-        raise RemoteProtocolError(
-            "it accepts only packets that are too small for CONNACK",
-            ReasonCode.PACKET_TOO_LARGE,
-        ) from error
+    except LocalProtocolError:
+        return None

@@ -20,20 +20,18 @@ from trio_mqtt.broker.access.protocols import (
 from trio_mqtt.broker.connections.auth_exchange import Authentication
 from trio_mqtt.broker.connections.connack import (
     allowed,
-    expiry_interval,
     refusal,
     refusal_of,
-    tell_limits,
-    within_limit,
+    shortened,
+    terms,
 )
 from trio_mqtt.broker.events.kinds import ClientConnected
 from trio_mqtt.broker.sessions.aliases import TopicAliases
 from trio_mqtt.broker.sessions.registry import Claim
-from trio_mqtt.errors import RemoteProtocolError, UnsupportedVersionError
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Packet, Will
-from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
@@ -124,12 +122,18 @@ class Handshake:
             answer.properties = answer.properties.copy()
             del answer.properties["reason_string"]
         session = link.session
+        data: bytes | None
         try:
-            data = within_limit(answer, link.encoded)
-        except RemoteProtocolError:
+            data = link.encoded(answer)
+        except LocalProtocolError:
+            data = shortened(answer, link.encoded)
+        if data is None:
             if session is not None:
                 session.will = None  # it was never accepted
-            raise
+            raise RemoteProtocolError(
+                "it accepts only packets that are too small for CONNACK",
+                ReasonCode.PACKET_TOO_LARGE,
+            )
         core.statistics.other_packets_sent += 1
         if session is None:
             outlet.write(data)
@@ -220,13 +224,10 @@ class Handshake:
             return self._refused(ReasonCode.NOT_AUTHORIZED, "its password is no longer valid")
         link.username = identity.client.username
         link.identity = identity
-        answer = refusal_of(connect, core.limits, core.options)
-        if answer is None:
-            answer = await self._begin_session(identity)
-        if answer.reason_code.is_failure and answer.reason_code not in _ELSEWHERE:
-            reason = answer.properties.get("reason_string", answer.reason_code.sentence)
-            core.access.refusals.record(identity.client, "connect", rule=reason)
-        return answer
+        refused = refusal_of(connect, core.limits, core.options)
+        if refused is not None:
+            return self._turned_away(refused, identity)
+        return await self._begin_session(identity)
 
     async def _end_if_it_leaves(self) -> None:
         """Hear a client that waits for CONNACK: once it has gone, nothing is done for it any more.
@@ -284,11 +285,7 @@ class Handshake:
         """Give the connection its session, once another that has it has let go of it."""
         link, connect = self._link, self._connect
         core = link.core
-        properties: Properties = {}
-        client_id = connect.client_id
-        if not client_id:
-            client_id = f"auto-{uuid.uuid4().hex}"
-            properties["assigned_client_identifier"] = client_id
+        client_id = connect.client_id or f"auto-{uuid.uuid4().hex}"
         claim = core.sessions.claim(
             client_id,
             user=identity.proved_username,
@@ -296,20 +293,18 @@ class Handshake:
             clean_start=connect.clean_start,
         )
         if not isinstance(claim, Claim):
-            code, problem = claim
-            return ConnAck(reason_code=code, properties={"reason_string": problem})
+            return self._turned_away(refusal(*claim), identity)
         session = claim.session
         link.client_id = client_id
         link.session = session
         await session.attach(link.outlet)
         self._grant(session, identity)
+        expiry_interval, properties = terms(connect, client_id, core.limits, core.options)
         session.begin(
             connect.will,
-            expiry_interval(connect, core.limits, properties),
+            expiry_interval,
             min(link.protocol.peer_receive_maximum, core.limits.maximum_in_flight),
         )
-        if connect.protocol_version == ProtocolVersion.V5:
-            tell_limits(connect, client_id, core.limits, core.options, properties)
         return ConnAck(claim.present, ReasonCode.SUCCESS, properties)
 
     def _grant(self, session: Session, identity: Identity) -> None:
@@ -319,12 +314,19 @@ class Handshake:
         access = core.access
         client = replace(identity.client, client_id=session.client_id)
         session.permissions = access.permissions(client, identity.rules)
-        core.subscriptions.check(session)
         self.hooks = access.hook_questions(client)
         if access.asks_delivery:
             link.outlet.hooks = self.hooks
         if identity.expires_at is not None:
             link.expect_expiry(seconds_left(identity.expires_at))
+        core.subscriptions.check(session)
+
+    def _turned_away(self, answer: ConnAck, identity: Identity) -> ConnAck:
+        """The answer to a client that is who it says and is not let in: the log has it too."""
+        if answer.reason_code not in _ELSEWHERE:
+            reason = answer.properties.get("reason_string", answer.reason_code.sentence)
+            self._link.core.access.refusals.record(identity.client, "connect", rule=reason)
+        return answer
 
     def _refused(self, code: ReasonCode, reason: str) -> ConnAck:
         """The answer to a client that is not let in, which the log has too."""
