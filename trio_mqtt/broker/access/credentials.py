@@ -154,8 +154,7 @@ class Credentials:
     ) -> Identity | AuthenticationRefused:
         entry = passwords.entry(username)
         checks = self._access.password_checks
-        if self._access.remembers(username, self._connect.password):
-            checks.was_right(client.address)
+        if checks.remembers(passwords, username, self._connect.password, client.address):
             return Identity(replace(client, authenticated=True), entry=entry)
         turn_by = last_moment(self._answer_by, self._limits.connect_timeout)
 

@@ -22,7 +22,7 @@ from trio_mqtt.broker.access.security import (
 from trio_mqtt.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from trio_mqtt.broker.access.files.tokens import TokenVerifier
     from trio_mqtt.broker.access.identity import Identity
@@ -153,12 +153,6 @@ class AccessInForce:
         if listen is not None and listen.allow_anonymous is not None:
             return listen.allow_anonymous
         return self.security.allow_anonymous
-
-    def remembers(self, username: str, password: bytes | None) -> bool:
-        """Whether the password was right before, which a password file can tell without hashing."""
-        recall: Callable[[str, bytes | None], bool] | None
-        recall = getattr(self.passwords, "remembers", None)
-        return recall is not None and recall(username, password)
 
     def still_knows(self, identity: Identity) -> bool:
         """Whether the password that a client has shown is still its user's."""

@@ -20,6 +20,8 @@ import trio
 from trio_mqtt.broker.sources import neighbourhood_of, source_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio_mqtt.broker.access.protocols import PasswordCheck
     from trio_mqtt.broker.limits import Limits
 
@@ -89,9 +91,15 @@ class PasswordChecks:
         """How many wait."""
         return len(self._checks)
 
-    def was_right(self, peer: str) -> None:
-        """A client from this address has shown a right password."""
+    def remembers(
+        self, passwords: PasswordCheck, username: str, password: bytes | None, peer: str
+    ) -> bool:
+        """Whether the password was right before, which a password file can tell without hashing."""
+        recall: Callable[[str, bytes | None], bool] | None = getattr(passwords, "remembers", None)
+        if recall is None or not recall(username, password):
+            return False
         self._sources.was_right(source_of(peer))
+        return True
 
     async def check(
         self,
