@@ -214,11 +214,7 @@ class Connection:
     def _leave(self) -> None:
         """Let go of the session; tell who follows it."""
         link = self._link
-        link.nursery = None
-        link.lost("it is no longer served")
-        link.expect_nothing()
-        link.protocol.forget_unfinished()
-        link.count_unfinished()
+        link.stop()
         session = link.session
         if session is not None:
             self._core.sessions.release(link.outlet, session)

@@ -139,7 +139,10 @@ class Link:
             self._deadline = None
         self.last_received = trio.current_time()
         if keep_alive:
-            self._check_keep_alive(keep_alive * 1.5)
+            timeout = keep_alive * 1.5
+            self._deadline = self.core.timers.after(
+                timeout, lambda: self._check_keep_alive(timeout)
+            )
 
     def _check_keep_alive(self, timeout: float) -> None:
         left = self.last_received + timeout - trio.current_time()
@@ -157,13 +160,6 @@ class Link:
         self._expiry = self.core.timers.after(
             seconds, lambda: self.end(ReasonCode.NOT_AUTHORIZED, "its token has expired")
         )
-
-    def expect_nothing(self) -> None:
-        """It has ended: no time passes for it any more."""
-        for timer in (self._deadline, self._expiry):
-            if timer is not None:
-                timer.cancel()
-        self._deadline = self._expiry = None
 
     def count_unfinished(self) -> bool:
         """Have the broker know how much has come of a packet that is not whole yet.
@@ -239,6 +235,17 @@ class Link:
         """A defect of the broker, met by one client: the others go on."""
         logger.exception("The connection from %s failed", self.stream.peer)
         self.lost("internal error")
+
+    def stop(self) -> None:
+        """Its tasks have ended: nothing is expected or received any more."""
+        self.nursery = None
+        self.lost("it is no longer served")
+        for timer in (self._deadline, self._expiry):
+            if timer is not None:
+                timer.cancel()
+        self._deadline = self._expiry = None
+        self.protocol.forget_unfinished()
+        self.count_unfinished()
 
     def let_go(self) -> None:
         """All has ended: what refers back to this goes, so that it is freed at once."""

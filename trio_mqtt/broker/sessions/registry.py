@@ -154,15 +154,15 @@ class Sessions:
         del self._sessions[session.client_id]
         self._room.leave(session)
         self._statistics.sessions -= 1
-        session.cancel_timer()
         for subscription in session.subscriptions.values():
             if subscription.shared_filter is not None:
                 self._router.remove(subscription)
         share_what_is_left(session, self._router, ended=True)
         for topic_filter in list(session.subscriptions):
             self._subscriptions.remove(session, topic_filter)
-        if session.outlet is None:
+        if session.will is not None and session.outlet is None:
             self._wills.publish(session)
+        session.cancel_timer()
         session.disown()
 
     def restore(
