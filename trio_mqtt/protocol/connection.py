@@ -217,7 +217,8 @@ class ProtocolConnection:
 
     def _closed_or_connected(self, packet: ConnAck) -> None:
         """CONNACK was sent or received."""
-        self.state = State.DISCONNECTED if packet.reason_code.is_failure else State.CONNECTED
+        accepted = packet.reason_code == ReasonCode.SUCCESS
+        self.state = State.CONNECTED if accepted else State.DISCONNECTED
         if self._authentication is not None:
             self._authentication.ended()
 

@@ -21,11 +21,6 @@ class Identity:
     rules: AccessRules | None = None
     expires_at: float | None = None
 
-    @property
-    def proved_username(self) -> str | None:
-        """The user name, if somebody has proved it."""
-        return self.client.username if self.client.authenticated else None
-
 
 def seconds_left(expires_at: float) -> float:
     """How long a token is valid, on a clock that goes on."""

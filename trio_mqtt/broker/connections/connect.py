@@ -25,6 +25,7 @@ from trio_mqtt.broker.connections.connack import (
     shortened,
     terms,
 )
+from trio_mqtt.broker.connections.link import COUNTED, Link
 from trio_mqtt.broker.events.kinds import ClientConnected
 from trio_mqtt.broker.sessions.aliases import TopicAliases
 from trio_mqtt.broker.sessions.registry import Claim
@@ -37,7 +38,6 @@ from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.hook_questions import HookQuestions
-    from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.sessions.session import Session
 
 NO_WILL = "the client may not publish its will"
@@ -61,7 +61,8 @@ async def receive_first(link: Link) -> list[Packet]:
             return []
         link.core.statistics.bytes_received += len(data)
         packets = link.protocol.receive(data)
-        if not link.count_unfinished():
+        unfinished = link.protocol.unfinished > COUNTED or link.counts_unfinished
+        if unfinished and not link.count_unfinished():
             return []
         if packets:
             return packets
@@ -288,7 +289,7 @@ class Handshake:
         client_id = connect.client_id or f"auto-{uuid.uuid4().hex}"
         claim = core.sessions.claim(
             client_id,
-            user=identity.proved_username,
+            user=identity.client.username if identity.client.authenticated else None,
             address=link.stream.peer,
             clean_start=connect.clean_start,
         )

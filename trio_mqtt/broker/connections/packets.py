@@ -148,7 +148,8 @@ class PacketHandler:
                 if messages:
                     self.publish(messages, session, retained)
                     messages, retained = [], []
-                self._acks.write(session)
+                if acks:
+                    self._acks.write(session)
                 begun = self._requests.handle(packet, session)
                 if begun is not None and not self._go_on(begun):
                     done = index
