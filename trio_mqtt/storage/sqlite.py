@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sqlite3
 from functools import partial
 from typing import Literal, TypeAlias
 
 from trio_mqtt.errors import StoreError
+from trio_mqtt.storage import sqlite_salvage
 from trio_mqtt.storage.rows import Changes, Kept, Progress
 from trio_mqtt.storage.sqlite_file import BrokerFile
 from trio_mqtt.storage.worker_thread import WorkerThread
 
 Durability: TypeAlias = Literal["fsync", "commit"]
+
+_log = logging.getLogger("trio_mqtt.storage")
 
 _SYNCHRONOUS = {"fsync": "FULL", "commit": "NORMAL"}
 
@@ -44,9 +49,34 @@ class SqliteStorage:
             raise
 
     def _load(self, progress: Progress | None) -> Kept:
+        sqlite_salvage.finish_replacing(self.path)
+        try:
+            return self._open_and_load(progress)
+        except sqlite3.Error as error:
+            self._close()
+            damage = self._replace(str(error))
+        _log.warning(damage)
+        return self._open_and_load(progress)._replace(damage=damage)
+
+    def _open_and_load(self, progress: Progress | None) -> Kept:
         if self._file is None:
             self._file = BrokerFile(self.path, synchronous=_SYNCHRONOUS[self.durability])
         return self._file.load(progress)
+
+    def _replace(self, why: str) -> str:
+        """Have a new file with what can be read in place of the damaged; what is to be told."""
+        rows = sqlite_salvage.readable(self.path)
+        file = BrokerFile(sqlite_salvage.replacement(self.path), synchronous="FULL")
+        try:
+            file.fill(rows)
+        finally:
+            file.close()
+        aside = sqlite_salvage.put_in_place(self.path)
+        counts = ", ".join(f"{len(some):,} {table.name}" for table, some in rows.items() if some)
+        return (
+            f"{self.path} was damaged ({why}) and is set aside as {aside}."
+            f" What could be read of it is kept: {counts or 'nothing'}."
+        )
 
     async def append(self, changes: Changes) -> None:
         if self._thread is None or self._file is None:
