@@ -9,7 +9,7 @@ filters there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from trio_mqtt.protocol.topics import parse_shared
 
@@ -21,7 +21,7 @@ class TopicFilter:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        # What topics are held to, and of `$share/NAME/FILTER` the NAME; empty if nobody shares it.
+        # Of `$share/NAME/FILTER` the two; where it is not shared, no name and all of the filter.
         self.share, self.plain = parse_shared(text) or ("", text)
         # Its levels, where it has wildcards: of `a/+/b/#` it is `L+L#`.
         self.shape = ""
@@ -30,14 +30,16 @@ class TopicFilter:
             self.shape = "".join(level if level in ("+", "#") else "L" for level in levels)
 
     @property
-    def places(self) -> Iterator[str]:
+    def places(self) -> Sequence[str]:
         """Those of the wildcards, for each node of its path from the first one on.
 
         `a/+/b/#` has `L+`, `L+L` and `L+L#`; a filter without wildcards has none.
         """
         shape = self.shape
+        if not shape:
+            return ()
         first = len(shape) - len(shape.lstrip("L"))
-        return (shape[: end + 1] for end in range(first, len(shape)))
+        return [shape[: end + 1] for end in range(first, len(shape))]
 
 
 class FilterPaths:
