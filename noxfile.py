@@ -90,6 +90,18 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def durability(session: nox.Session) -> None:
+    """The broker is killed again and again, and nothing acknowledged is lost.
+
+    `-- --rounds 5` goes through fewer rounds than 50, `-- --seed N` through those of that seed.
+    """
+    session.install("-e", ".[test]")
+    # The plain test run leaves this folder out. `-s` shows the figures, beside Mosquitto's.
+    options = "addopts=--strict-markers --strict-config -ra"
+    session.run("pytest", "-s", "-o", options, "tests/durability", *session.posargs)
+
+
+@nox.session
 def conformance(session: nox.Session) -> None:
     """Prove the standards' statements and write docs/conformance.md.
 

@@ -142,6 +142,14 @@ class Released(ClientEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Answered(ClientEvent):
+    """The client's own PUBACK, PUBREC or PUBCOMP leaves."""
+
+    packet_id: int
+    packet: str
+
+
+@dataclass(frozen=True, slots=True)
 class Looking(ClientEvent):
     """A look at all retained messages of some topics begins."""
 

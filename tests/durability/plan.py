@@ -1,0 +1,151 @@
+"""Who does what and when, all of it decided by a seed before anything begins."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+
+V311, V5 = ProtocolVersion.V311, ProtocolVersion.V5
+RETAINED_TOPICS = ("r/1", "r/2", "r/3", "r/4")
+WILL_DELAYS = (0, 0, 2, 2, 60)  # seconds
+
+
+class Action(Enum):
+    PUBLISH = auto()
+    SUBSCRIBE = auto()
+    UNSUBSCRIBE = auto()
+    HOLD = auto()  # answers to messages, for a while
+    AWAY = auto()  # without a connection, for a while
+    TAKE_OVER = auto()
+    CLEAN_START = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`pause` and `seconds` are in seconds; what an action has no use for is left as it is."""
+
+    pause: float
+    action: Action
+    topic: str = ""
+    qos: int = 0
+    retain: bool = False
+    is_removal: bool = False
+    say_goodbye: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a client does in one round; `arrives` after so many seconds, or not at all (None)."""
+
+    arrives: float | None
+    will_delay: int
+    will_qos: int
+    steps: tuple[Step, ...]
+
+
+class Ending(Enum):
+    """How a round ends: KILL is SIGKILL, FAULT the process's own end within a commit."""
+
+    KILL = auto()
+    FAULT = auto()
+    TERMINATE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    seconds: float
+    ending: Ending
+    fault_place: str  # before, inside or after a commit
+    fault_commit: int  # which one
+    parts: dict[str, Part]
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a client may do. `core` are its subscriptions that are never given up."""
+
+    name: str
+    version: ProtocolVersion = V5
+    core: dict[str, int] = field(default_factory=dict)
+    topics: tuple[str, ...] = ()
+    wanders: tuple[str, ...] = ()
+    has_will: bool = False
+    presence: float = 0.9  # in how many of the rounds it takes part
+    restless: float = 0.03  # how often a step is to leave, or to take over
+
+
+ROLES = (
+    Role("p1", topics=("d/1", "d/2", "s/1", "r/1", "r/2", "r/3")),
+    Role("p2", V311, topics=("d/1", "d/3", "s/1", "x/1", "x/2", "r/1")),
+    Role("p3", topics=("x/1", "x/2", "x/3", "d/2", "s/2", "r/2", "r/4")),
+    Role("near", core={"d/#": 2, "r/#": 2}),
+    Role("old", V311, core={"d/#": 1}),
+    Role("far", core={"d/#": 2, "w/#": 1}, presence=0.3),
+    Role("watch", core={"w/#": 2}),
+    Role("g1", core={"$share/g/s/#": 2}),
+    Role("g2", core={"$share/g/s/#": 2}, presence=0.6, restless=0.1),
+    Role("g3", core={"$share/g/s/#": 1}, restless=0.1),
+    Role("u1", wanders=("x/1", "x/2", "x/3", "$share/h/s/#"), restless=0.1),
+    Role("u2", V311, wanders=("x/1", "x/2", "x/3"), restless=0.1),
+    Role("m1", has_will=True, presence=0.7, restless=0.5),
+    Role("m2", has_will=True, presence=0.7, restless=0.3),
+)
+
+
+def plan(seed: int, rounds: int) -> list[Round]:
+    """The rounds of a seed; the first of many are the same as of few."""
+    return [_round(random.Random(f"{seed}/{number}"), number) for number in range(rounds)]  # noqa: S311
+
+
+def _round(chance: random.Random, number: int) -> Round:
+    seconds = chance.uniform(0.3, 1.6)
+    return Round(
+        seconds,
+        chance.choices(list(Ending), (5, 4, 1))[0],
+        chance.choice(("before", "inside", "after")),
+        chance.randrange(1, 60),
+        # In the first round all are there, and make their sessions.
+        {role.name: _part(chance, role, seconds, always=number == 0) for role in ROLES},
+    )
+
+
+def _part(chance: random.Random, role: Role, seconds: float, *, always: bool) -> Part:
+    arrives = chance.uniform(0, 0.2 if always else seconds / 2)
+    if not always and chance.random() > role.presence:
+        return Part(None, 0, 0, ())
+    steps = []
+    time = arrives
+    while time < seconds:
+        pause = chance.expovariate(100 if role.topics else 8)
+        time += pause
+        steps.append(_step(chance, role, pause))
+    return Part(arrives, chance.choice(WILL_DELAYS), chance.choice((1, 2)), tuple(steps))
+
+
+def _step(chance: random.Random, role: Role, pause: float) -> Step:
+    # Publishers take many steps.
+    if chance.random() < (role.restless / 10 if role.topics else role.restless):
+        if chance.random() < 0.3:
+            return Step(pause, Action.TAKE_OVER)
+        return Step(
+            pause,
+            Action.AWAY,
+            say_goodbye=chance.random() < 0.5,
+            seconds=chance.choice((0.0, 0.05, 0.3)),
+        )
+    if role.topics:
+        topic = chance.choice(role.topics)
+        retain = topic in RETAINED_TOPICS
+        is_removal = retain and role.version == V5 and chance.random() < 0.3
+        return Step(pause, Action.PUBLISH, topic, chance.choice((1, 2)), retain, is_removal)
+    if role.wanders and chance.random() < 0.7:
+        topic_filter = chance.choice(role.wanders)
+        if chance.random() < 0.05:
+            return Step(pause, Action.CLEAN_START)
+        action = chance.choice((Action.SUBSCRIBE, Action.UNSUBSCRIBE))
+        return Step(pause, action, topic_filter, chance.choice((1, 2)))
+    return Step(pause, Action.HOLD, seconds=chance.uniform(0, 0.3))
