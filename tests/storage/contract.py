@@ -19,14 +19,16 @@ from trio_mqtt.storage.rows import (
     SubscriptionRow,
 )
 
-NOW = time.time()
-EARLIER = NOW - 60
-LATER = NOW + 3600
+EARLIER = time.time() - 60
+LATER = time.time() + 3600
+RECEIVED_AT = 1_750_000_000.25
 
 
 def message(number: int, expires_at: float | None = None) -> MessageRow:
     payload = b"\x00payload" * (number % 7)
-    return MessageRow(number, "a/b", payload, 1, 0, NOW, b"\x02\x00\x00\x00\x09", expires_at)
+    return MessageRow(
+        number, "a/b", payload, 1, 0, RECEIVED_AT, b"\x02\x00\x00\x00\x09", expires_at
+    )
 
 
 def delivery(session: int, number: int, packet_id: int = 0, is_released: int = 0) -> DeliveryRow:
@@ -42,7 +44,7 @@ def session(number: int, expires_at: float | None = None, will: bytes | None = N
 
 
 def retained(topic: str, payload: bytes = b"on", expires_at: float | None = None) -> RetainedRow:
-    return RetainedRow(topic, payload, 1, NOW, b"", '["client"]', expires_at)
+    return RetainedRow(topic, payload, 1, RECEIVED_AT, b"", '["client"]', expires_at)
 
 
 def changes(*rows: object) -> Changes:
