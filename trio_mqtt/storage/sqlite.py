@@ -49,12 +49,19 @@ class SqliteStorage:
             raise
 
     def _load(self, progress: Progress | None) -> Kept:
-        sqlite_salvage.finish_replacing(self.path)
         try:
-            return self._open_and_load(progress)
-        except sqlite3.Error as error:
-            self._close()
-            damage = self._replace(str(error))
+            sqlite_salvage.finish_replacing(self.path)
+            try:
+                return self._open_and_load(progress)
+            except sqlite3.Error as error:
+                self._close()
+                damage = self._replace(str(error))
+        except OSError as error:
+            raise StoreError(
+                f"{self.path} is damaged, and cannot be set aside"
+                f" ({(error.strerror or str(error)).lower()})."
+                " Check its folder and who may write there."
+            ) from error
         _log.warning(damage)
         return self._open_and_load(progress)._replace(damage=damage)
 

@@ -35,13 +35,18 @@ class BrokerFile:
         self._sweep_again = False
         self._is_freeing = False
         _make(path)
-        self.database = sqlite3.connect(
-            path,
-            timeout=_PATIENCE,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
+        try:
+            self.database = sqlite3.connect(
+                path,
+                timeout=_PATIENCE,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{path} cannot be opened ({error}). Check its folder and who may write there."
+            ) from error
         try:
             with self._explained("opened"):
                 self._open(synchronous)

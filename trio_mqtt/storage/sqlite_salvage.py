@@ -74,9 +74,8 @@ def finish_replacing(path: str) -> None:
     """See to what a process has left that ended while it put a new file in place."""
     if os.path.exists(path):
         _remove(replacement(path))
-    else:
-        with suppress(FileNotFoundError):
-            os.rename(replacement(path), path)
+    elif os.path.exists(replacement(path)):
+        os.rename(replacement(path), path)
 
 
 def readable(path: str) -> dict[Table, list[Any]]:
