@@ -289,3 +289,19 @@ def _on_subscribe(peer: Peer, packet: Subscribe) -> None:
 def _on_unsubscribe(peer: Peer, packet: Unsubscribe) -> None:
     codes = [ReasonCode.SUCCESS for _ in packet.topic_filters]
     peer.send(UnsubAck(packet.packet_id, codes))
+
+
+def mute(*kinds: type) -> Callable[[Peer], None]:
+    """A preparation of peers that do not answer such packets."""
+
+    def prepare(peer: Peer) -> None:
+        peer.mute = set(kinds)
+
+    return prepare
+
+
+async def stay(broker: FakeBroker, then: Callable[[Peer], None], **options: Any) -> None:
+    """Be a connected client to which `then` happens, until that ends it."""
+    async with broker.client(**options):
+        then(broker.peer)
+        await anyio.sleep_forever()

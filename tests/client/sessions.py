@@ -1,4 +1,4 @@
-"""What a client's session holds, which programs do not see; and cancelling at every step."""
+"""What tests do with a client and its session: look below the public face, cancel, take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 from anyio.lowlevel import checkpoint
 
-from trio_mqtt import Client
+from trio_mqtt import Client, Messages
 from trio_mqtt.client.session.session import Session
 
 
@@ -58,3 +58,11 @@ async def cancelled_after(steps: int, operation: Callable[[], Awaitable[object]]
             await checkpoint()
         tasks.cancel_scope.cancel()
     return completed
+
+
+async def publish(client: Client, payload: str, qos: int) -> None:
+    await client.publish("t", payload, qos=qos)
+
+
+async def payloads(messages: Messages, count: int) -> list[bytes]:
+    return [(await anext(messages)).payload for _ in range(count)]
