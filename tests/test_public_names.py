@@ -28,9 +28,9 @@ PUBLIC = {
         DisconnectedByBrokerError InvalidTokenError InvalidUrlError Limits Listen ListenError
         LocalProtocolError MalformedPacketError MemoryStorage Message Messages MqttError Origin
         Properties ProtocolVersion ReasonCode RefusedError RemoteProtocolError RequestRefusedError
-        ScramClient Security ServerTls SharedStrategy Statistics Storage StoreError Subscription
-        TlsError TlsOptions Will open_broker open_client parse_listen serve topic_filter_problem
-        topic_matches_filter topic_name_problem
+        ScramClient Security ServerTls SharedStrategy SqliteStorage Statistics Storage StoreError
+        Subscription TlsError TlsOptions Will open_broker open_client parse_listen serve
+        topic_filter_problem topic_matches_filter topic_name_problem
     """,
     "trio_mqtt.access": """
         ACTIONS AccessControl AccessFile AccessHooks AccessRefused AccessRules Action Authenticated

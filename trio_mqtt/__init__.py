@@ -58,7 +58,8 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.protocol.topics import topic_matches_filter as topic_matches_filter
     from trio_mqtt.protocol.topics import topic_name_problem as topic_name_problem
     from trio_mqtt.storage.memory import MemoryStorage as MemoryStorage
-    from trio_mqtt.storage.records import Storage as Storage
+    from trio_mqtt.storage.rows import Storage as Storage
+    from trio_mqtt.storage.sqlite import SqliteStorage as SqliteStorage
     from trio_mqtt.transport.connectors.tls_options import TlsOptions as TlsOptions
     from trio_mqtt.transport.listeners.listen_urls import parse_listen as parse_listen
     from trio_mqtt.transport.listeners.options import Listen as Listen

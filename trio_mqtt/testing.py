@@ -26,7 +26,7 @@ from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.server import open_broker, running
 from trio_mqtt.client.client import Client
 from trio_mqtt.client.opening import open_client
-from trio_mqtt.storage.records import Storage
+from trio_mqtt.storage.rows import Storage
 from trio_mqtt.transport.urls import Address, parse_url
 
 ClientStream = trio.StapledStream[Any, Any]
@@ -125,9 +125,10 @@ async def open_memory_broker(
         authenticators=authenticators,
         authentication_required=authentication_required,
         security=security,
+        storage=storage,
     )
     await core.access.load()
-    async with running(core, storage=storage) as (broker, nursery):
+    async with running(core) as (broker, nursery):
         yield MemoryBroker(broker, nursery)
 
 

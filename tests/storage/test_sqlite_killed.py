@@ -13,7 +13,7 @@ import trio
 
 from tests.storage.contract import in_order
 from tests.storage.killed import group
-from trio_mqtt.storage.memory_rows import MemoryStorage
+from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.rows import Kept
 from trio_mqtt.storage.sqlite import Durability, SqliteStorage
 

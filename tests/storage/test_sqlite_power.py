@@ -13,7 +13,7 @@ from tests.storage import power
 from tests.storage.contract import changes, in_order, retained
 from tests.storage.killed import group
 from tests.storage.test_sqlite_killed import last_group
-from trio_mqtt.storage.memory_rows import MemoryStorage
+from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.rows import Changes, Kept
 from trio_mqtt.storage.sqlite import SqliteStorage
 from trio_mqtt.storage.sqlite_file import BrokerFile

@@ -14,6 +14,7 @@ from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
 from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.events.fan_out import EventStreams
 from trio_mqtt.broker.events.kinds import MessagePublished, MessageRefused, RetainedChanged
+from trio_mqtt.broker.journal import Journal
 from trio_mqtt.broker.memory import Memory
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.routing.retained import RetainedMessages
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.protocol.packets import Publish, PublishRun
+    from trio_mqtt.storage.rows import Storage
 
 # Seconds after which a batch counts as coming alone. It is then written by whoever brings it:
 # waking the tasks of the subscriptions would cost more than the writing. What follows closer goes
@@ -55,9 +57,12 @@ class Core:
         authenticators: Mapping[str, Authenticator] | None = None,
         authentication_required: bool = False,
         security: Security | None = None,
+        storage: Storage | None = None,
     ) -> None:
         self.limits = limits
         self.options = options = options or BrokerOptions()
+        # What must outlive the broker goes there; None where nothing does.
+        self.journal = None if storage is None else Journal(storage)
         self.statistics = Statistics()
         self.event_streams = EventStreams()
         self.timers = Timers()
@@ -82,6 +87,7 @@ class Core:
             self.subscriptions,
             self.wills,
             SessionRoom(limits, makes_room=options.oldest_absent_session_ends),
+            self.journal,
         )
         self.system_topics = SystemTopics(
             options.system_topics_interval,
@@ -117,10 +123,23 @@ class Core:
                 author = None if permissions is None else Authorship.of(permissions)
                 stored = self.retained.store(message, batch.received_at, author)
                 self.statistics.messages_dropped += not stored
+                if self.journal is not None:
+                    self._keep_retained(message, batch.received_at, author, is_stored=stored)
                 if RetainedChanged in wanted:
                     removed = not stored or not message.payload
                     self.event_streams.tell(RetainedChanged(message.topic, removed))
         return self.router.publish(batch)
+
+    def _keep_retained(
+        self, message: Publish, at: float, author: Authorship | None, *, is_stored: bool
+    ) -> None:
+        """Have the retained message of a topic, or that there is none, outlive the broker."""
+        if self.journal is None:
+            return
+        if is_stored and message.payload:
+            self.journal.retained(message, at, None if author is None else author.text)
+        else:
+            self.journal.no_longer_retained(message.topic)
 
     def count_refused(
         self,
@@ -173,7 +192,9 @@ class Core:
         await self.timers.run()
 
     def _sweep(self) -> None:
-        self.retained.expire(trio.current_time())
+        for topic in self.retained.expire(trio.current_time()):
+            if self.journal is not None:
+                self.journal.no_longer_retained(topic)
         self.timers.after(_SWEEP, self._sweep)
 
     def end(self) -> None:

@@ -18,9 +18,8 @@ from trio_mqtt.broker.connections.registry import Connections
 from trio_mqtt.broker.core import Core
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
-from trio_mqtt.broker.persistence import Persistence
-from trio_mqtt.storage.memory import MemoryStorage
-from trio_mqtt.storage.records import Storage
+from trio_mqtt.broker.persistence import restore
+from trio_mqtt.storage.rows import Storage
 from trio_mqtt.transport.listeners.listen_urls import parse_listen
 from trio_mqtt.transport.listeners.listener import Listener, named_by_socket, open_listener
 from trio_mqtt.transport.listeners.options import Listen
@@ -73,6 +72,7 @@ async def open_broker(
         authenticators=authenticators,
         authentication_required=authentication_required,
         security=security,
+        storage=storage,
     )
     await core.access.load()
     core.access.check_exposure(wanted)
@@ -80,7 +80,7 @@ async def open_broker(
     try:
         for listen in wanted:
             opened.append(await open_listener(listen))
-        async with running(core, opened, storage) as (broker, _):
+        async with running(core, opened) as (broker, _):
             yield broker
     finally:
         for listener in opened:
@@ -89,7 +89,7 @@ async def open_broker(
 
 @asynccontextmanager
 async def running(
-    core: Core, listeners: Sequence[Listener] = (), storage: Storage | None = None
+    core: Core, listeners: Sequence[Listener] = ()
 ) -> AsyncIterator[tuple[Broker, trio.Nursery]]:
     """A broker of these parts, and its tasks: they end only after the clients were told.
 
@@ -97,10 +97,9 @@ async def running(
     """
     connections = Connections(core)
     broker = Broker(core, connections, listeners)
-    persistence = Persistence(
-        core.sessions, core.subscriptions, core.retained, storage or MemoryStorage()
-    )
-    await persistence.load()
+    journal = core.journal
+    if journal is not None:
+        await restore(core, journal)
     raised: BaseException | None = None
     try:
         async with trio.open_nursery() as owner:
@@ -113,7 +112,8 @@ async def running(
                         listener.close()
                     with trio.CancelScope(shield=True):
                         await broker.close()
-                        await persistence.close()
+                        if journal is not None:
+                            await journal.close()
             except BaseException as error:
                 raised = error
                 raise
@@ -140,6 +140,8 @@ async def _run_tasks(
         async with trio.open_nursery() as nursery:
             core.tasks = nursery
             nursery.start_soon(core.run_timers)
+            if core.journal is not None:
+                nursery.start_soon(core.journal.run)
             for listener in listeners:
                 nursery.start_soon(listener.serve, serve_stream)
                 logger.info("Listening at %s", listener.url)

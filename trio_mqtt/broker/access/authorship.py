@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.access.permissions import RulesInForce, answer
+from trio_mqtt.broker.access.protocols import ClientInfo
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import Permissions
-    from trio_mqtt.broker.access.protocols import AccessRules, ClientInfo
+    from trio_mqtt.broker.access.protocols import AccessRules
 
 _NEVER_ASKED = -1
 
@@ -41,6 +43,19 @@ class Authorship:
         return authorship
 
     @property
+    def text(self) -> str | None:
+        """The author in words that outlive the broker: see `restored`.
+
+        None where it brought rules of its own, as with a token: nobody could ask those again.
+        """
+        return None if self.own is not None else json.dumps(_told(self.client))
+
+    @classmethod
+    def restored(cls, text: str) -> Authorship:
+        """An author as an earlier broker has kept it."""
+        return cls(ClientInfo(**json.loads(text)))
+
+    @property
     def size(self) -> int:
         """The bytes that it occupies, near enough for a bound."""
         return 64 + len(self.client.client_id) + len(self.client.username or "")
@@ -52,3 +67,12 @@ class Authorship:
             rules = in_force.rules if self.own is None else self.own
             self._allowed = rules is None or answer(rules.may_publish, self.client, topic)
         return self._allowed
+
+
+def _told(client: ClientInfo) -> dict[str, object]:
+    """What rules know of a client, without what it has said in properties."""
+    return {
+        field.name: getattr(client, field.name)
+        for field in fields(client)
+        if field.name != "properties"
+    }

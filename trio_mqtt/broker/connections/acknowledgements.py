@@ -58,7 +58,7 @@ class Acknowledgements:
             )
         for packet_id, (reason_code, _) in (codes or {}).items():
             if reason_code.is_failure and packet_id in session.receiver.accepted:
-                session.receiver.refused(packet_id)
+                session.refuse(packet_id)
                 done += 1
         protocol.acknowledged(done)
         acks.clear()
@@ -81,7 +81,7 @@ class Acknowledgements:
             self.waiting.append(0x4002_0000 | packet.packet_id)
         elif packet.qos == 2:
             self.waiting.append(0x5002_0000 | packet.packet_id)
-            if not session.receiver.on_publish(packet.packet_id):
+            if not session.on_publish(packet.packet_id):
                 self._link.protocol.acknowledged()
                 return False
         return True

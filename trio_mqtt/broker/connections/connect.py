@@ -306,6 +306,9 @@ class Handshake:
             expiry_interval,
             min(link.protocol.peer_receive_maximum, core.limits.maximum_in_flight),
         )
+        core.sessions.keep(session)
+        if session.journal is not None:
+            link.outlet.hold(session.journal)  # CONNACK promises the session
         return ConnAck(claim.present, ReasonCode.SUCCESS, properties)
 
     def _grant(self, session: Session, identity: Identity) -> None:

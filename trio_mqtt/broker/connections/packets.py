@@ -61,19 +61,24 @@ class PacketHandler:
         keeping = steps = 0
         last: str | None = None
         done = len(packets)
+        is_full = core.journal is not None and core.journal.failure is not None
         for index in range(start, done):
             packet = packets[index]
             if isinstance(packet, Publish):
                 qos = packet.qos
+                if is_full and qos and self._cannot_be_kept(packet, session):
+                    continue
                 if qos == 1:
                     acks.append(0x4002_0000 | packet.packet_id)
                 elif qos == 2:
                     acks.append(0x5002_0000 | packet.packet_id)
-                    if not session.receiver.on_publish(packet.packet_id):
+                    if not session.on_publish(packet.packet_id):
                         link.protocol.acknowledged()
                         statistics.messages_received += 1
                         statistics.payload_bytes_received += packet.payload_size
                         continue
+                    if session.journal is not None:
+                        outlet.hold(session.journal)  # PUBREC promises that it is known
                 messages.append(packet)
                 if packet.topic is not last:
                     last = packet.topic
@@ -102,7 +107,7 @@ class PacketHandler:
                             retained.append(packet)
                             acks.append(ack)
                         else:
-                            session.receiver.refused(packet.packet_id)
+                            session.refuse(packet.packet_id)
                             self._requests.refuse(_no_room(packet), session)
                 if steps >= STEPS_AT_ONCE:
                     steps = 0
@@ -119,9 +124,12 @@ class PacketHandler:
                 try:
                     if isinstance(packet, PubAckRun):
                         statistics.packets_received += len(packet.packet_ids) - 1
-                        session.sender.on_pubacks(packet.packet_ids)
+                        if session.journal is None:
+                            session.sender.on_pubacks(packet.packet_ids)
+                        else:
+                            session.on_pubacks(packet.packet_ids)
                     else:
-                        session.sender.on_puback(packet.packet_id)
+                        session.on_pubacks((packet.packet_id,))
                 except RemoteProtocolError as error:
                     # What came before it still counts, as QoS 2 has been noted as received.
                     link.protocol.violated(error)
@@ -167,6 +175,22 @@ class PacketHandler:
             outlet.quota_is_back()
         return done
 
+    def _cannot_be_kept(self, packet: Publish, session: Session) -> bool:
+        """Refuse a message that the storage would have to keep, while it keeps nothing (§3.4.2.1).
+
+        Of an MQTT 3 client it is not acknowledged: it sends it again.
+        """
+        link = self._link
+        if packet.qos == 2 and packet.packet_id in session.receiver.accepted:
+            return False
+        if not packet.retain and not link.core.router.match(packet.topic).must_be_kept:
+            return False
+        if link.outlet.is_v5:
+            reason = "the broker's storage is full, or fails"
+            refused = RefusedPublish.of(packet, ReasonCode.QUOTA_EXCEEDED, reason)
+            self._requests.refuse(refused, session)
+        return True
+
     def _go_on(self, begun: Iterator[None]) -> bool:
         """Go on with what a packet asks for; whether it is done in this turn."""
         self._begun = None
@@ -208,7 +232,11 @@ class PacketHandler:
                 received_at=link.last_received,
             )
             core.statistics.payload_bytes_received += batch.payload_size
+            journal = core.journal
+            before = 0 if journal is None else journal.count
             missed = core.route(batch, retained)
+            if journal is not None and self._acks.waiting and journal.count != before:
+                link.outlet.hold(journal)  # what is promised must be kept first
             if missed and is_v5 and self._acks.waiting:
                 codes = {m.packet_id: core.reason_for(m) for m in missed if m.packet_id}
         if forbidden:

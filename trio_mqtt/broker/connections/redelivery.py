@@ -48,7 +48,7 @@ async def send_again(link: Link, session: Session, deliveries: Deliveries) -> No
             link.outlet.maximum_packet_size or MAX_PACKET_SIZE
         ):
             # As if it had been delivered (§3.1.2.11.4).
-            sender.give_up(packet_id)
+            session.give_up(packet_id)
             link.core.statistics.messages_dropped += 1
             continue
         sender.sent_again()
@@ -64,7 +64,7 @@ async def send_again(link: Link, session: Session, deliveries: Deliveries) -> No
 
 def _again(item: InFlight, qos: int, version: ProtocolVersion) -> tuple[bytes, bytes]:
     """A PUBLISH that was sent before, with DUP set, before and after its packet identifier."""
-    message, retain, (identifiers, _), received_at = item
+    message, retain, (identifiers, _), received_at, _ = item
     properties = message.properties
     interval = properties.get("message_expiry_interval") if properties else None
     if identifiers or interval is not None:

@@ -92,7 +92,7 @@ class Connections:
         core = self._core
         core.sessions.closing = True
         for session in core.sessions.all():
-            core.wills.publish(session)
+            core.sessions.publish_will(session)
         with trio.move_on_after(core.limits.goodbye_timeout):
             # No message pays for telling that it was the last: looking now and then is enough.
             while any(one.outlet and one.queued_messages for one in core.sessions.all()):  # noqa: ASYNC110

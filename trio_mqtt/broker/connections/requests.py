@@ -68,12 +68,13 @@ class Requests:
         if isinstance(packet, PubRec):
             self._pubrec(packet, session)
         elif isinstance(packet, PubRel):
-            reason = session.receiver.on_pubrel(packet.packet_id)
+            reason = session.on_pubrel(packet.packet_id)
             if reason == ReasonCode.SUCCESS:
                 self._link.protocol.acknowledged()
+            self._hold(session)
             self._answer(PubComp(packet.packet_id, reason))
         elif isinstance(packet, PubComp):
-            session.sender.on_pubcomp(packet.packet_id)
+            session.on_pubcomp(packet.packet_id)
         elif isinstance(packet, Subscribe):
             return self.subscribe(packet, session)
         elif isinstance(packet, Unsubscribe):
@@ -130,14 +131,20 @@ class Requests:
         link.core.statistics.other_packets_sent += 1
         link.outlet.write(data)
 
+    def _hold(self, session: Session) -> None:
+        """What is answered next promises what is kept with the session: it waits for that."""
+        if session.journal is not None:
+            self._link.outlet.hold(session.journal)
+
     def _on_auth(self, packet: Auth) -> None:
         """The client authenticates again, which the protocol allows only after a method."""
         if self._authentication is not None and self._link.nursery is not None:
             self._authentication.on_auth(packet, self._link.nursery)
 
     def _pubrec(self, packet: PubRec, session: Session) -> None:
-        item, release = session.sender.on_pubrec(packet.packet_id, packet.reason_code)
+        item, release = session.on_pubrec(packet)
         if release:
+            self._hold(session)
             self._answer(PubRel(packet.packet_id))
             event_streams = self._link.core.event_streams
             if item is not None and MessageAcknowledged in event_streams.wanted:
@@ -190,6 +197,7 @@ class Requests:
                 if problem[1]:
                     reasons[problem[1]] = None
             yield
+        self._hold(session)
         # The tasks that send retained messages run only after this, so SUBACK comes first.
         self._answer(SubAck(packet.packet_id, codes), "; ".join(reasons))
         for one in granted:
@@ -286,6 +294,7 @@ class Requests:
             if existed and Unsubscribed in core.event_streams.wanted:
                 core.event_streams.tell(Unsubscribed(session.client_id, topic_filter))
             yield
+        self._hold(session)
         self._answer(UnsubAck(packet.packet_id, codes))
 
     def _disconnect(self, packet: Disconnect, session: Session) -> None:

@@ -75,8 +75,8 @@ class Batch:
     their payloads; `expires` tells whether any of them has an expiry interval.
     """
 
-    __slots__ = ("_encodings", "_highest_qos", "_messages", "_run", "alone", "count", "expires",
-                 "is_v5", "payload_size", "received_at", "retained", "sender", "size",
+    __slots__ = ("_encodings", "_messages", "_run", "alone", "count", "expires", "highest_qos",
+                 "is_v5", "number", "payload_size", "received_at", "retained", "sender", "size",
                  "topic")  # fmt: skip
 
     def __init__(
@@ -92,7 +92,7 @@ class Batch:
         # The topic of all messages, if it is known without a look at each.
         self.topic: str | None = None
         self.expires = False
-        self._highest_qos = 0
+        self.highest_qos = 0
         if isinstance(messages, PublishRun):
             self._run: PublishRun | None = messages
             self._messages: Sequence[Publish] = ()
@@ -111,15 +111,17 @@ class Batch:
                 else:
                     size += len(frame)
                     payloads += len(frame) - message.payload_at
-                if message.qos > self._highest_qos:
-                    self._highest_qos = message.qos
+                if message.qos > self.highest_qos:
+                    self.highest_qos = message.qos
                 if message.properties and "message_expiry_interval" in message.properties:
                     self.expires = True
             self.size = BATCH + size + MESSAGE * count
             self.payload_size = payloads
             if count == 1:
                 self.topic = messages[0].topic
-        # Whether nothing came shortly before: see `Broker.route`.
+        # The number of the first message in the journal; 0 while they are not kept.
+        self.number = 0
+        # Whether nothing came shortly before: see `Core.route`.
         self.alone = False
         self.sender = sender
         self.is_v5 = is_v5
@@ -193,7 +195,7 @@ class Batch:
                         self._encode(message, is_v5, qos, retain_as_published, identifiers, elapsed)
                     )
             joined = None
-            if self._highest_qos == 0 or qos == 0:
+            if self.highest_qos == 0 or qos == 0:
                 packets = [entry for entry in entries if isinstance(entry, bytes)]
                 joined = b"".join(packets) if len(packets) == len(entries) else None
             if len(self._encodings) >= KEPT_ENCODINGS:

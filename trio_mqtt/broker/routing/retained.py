@@ -120,12 +120,13 @@ class RetainedMessages:
             size -= older.size
         return not self._is_too_much(size, older)
 
-    def expire(self, now: float) -> None:
-        """Remove the messages whose expiry interval has passed (§3.3.2.3.3)."""
-        for topic, deadline in list(self._expiring.items()):
-            if deadline <= now:
-                del self._expiring[topic]
-                self._remove(topic.split("/"))
+    def expire(self, now: float) -> list[str]:
+        """Remove the messages whose expiry interval has passed (§3.3.2.3.3); their topics."""
+        expired = [topic for topic, deadline in self._expiring.items() if deadline <= now]
+        for topic in expired:
+            del self._expiring[topic]
+            self._remove(topic.split("/"))
+        return expired
 
     def _at(self, levels: list[str]) -> tuple[Retained | None, int]:
         """What is kept at a topic, and the bytes of those of its nodes that there are not yet."""

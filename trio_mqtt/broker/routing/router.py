@@ -56,6 +56,12 @@ class Match:
         self.is_counted = False  # among the bytes of what is remembered
 
     @property
+    def must_be_kept(self) -> bool:
+        """Whether any of those whom it reaches outlives the broker."""
+        sessions = [target.subscription.session for target in self.targets]
+        return bool(self.groups) or any(one.journal is not None for one in sessions)
+
+    @property
     def size(self) -> int:
         """Its bytes, near enough for a bound."""
         identifiers = sum(len(target.identifiers) for target in self.targets)

@@ -17,6 +17,10 @@ class Subscriber(Author, Protocol):
         """Where what reaches it leaves; None while its client is away."""
 
     @property
+    def journal(self) -> object | None:
+        """Where what is on its way to it is kept; None where it ends with the broker."""
+
+    @property
     def queued_messages(self) -> int:
         """How many messages wait for it."""
 

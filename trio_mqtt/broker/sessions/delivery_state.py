@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trio_mqtt.broker.journal import encoded_identifiers
 from trio_mqtt.broker.routing.batch import size_of
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.protocol.delivery import Sender
 from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.storage.rows import DeliveryRow
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import Permissions
+    from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.sessions.outlet import Outlet
 
 # What is in flight: the message, the RETAIN flag it was sent with, its subscription identifiers
 # with the `$share/NAME/FILTER` that it came by, if it is shared, and when it was received, as they
-# are needed to send it again.
-InFlight = tuple[Publish, bool, tuple[tuple[int, ...], TopicFilter | None], float]
+# are needed to send it again; and its number in the journal (0 if it is not kept).
+InFlight = tuple[Publish, bool, tuple[tuple[int, ...], TopicFilter | None], float, int]
 
 
 class DeliveryState:
@@ -24,6 +27,8 @@ class DeliveryState:
 
     __slots__ = (
         "client_id",
+        "journal",
+        "number",
         "outlet",
         "permissions",
         "queued_bytes",
@@ -34,6 +39,9 @@ class DeliveryState:
 
     def __init__(self, client_id: str) -> None:
         self.client_id = client_id
+        # The journal that keeps it, and its number there; None where it ends with the broker.
+        self.journal: Journal | None = None
+        self.number = 0
         # The way to the client while it is connected.
         self.outlet: Outlet | None = None
         # What its client may do; None while nobody has asked, or if nothing is forbidden.
@@ -50,3 +58,20 @@ class DeliveryState:
         sender = self.sender
         unacknowledged = [item for _, item in sender.in_flight.values()]
         return sum(size_of(item[0]) for item in (*unacknowledged, *sender.released.values()))
+
+
+def delivery_row(
+    session: int, packet_id: int, qos: int, item: InFlight, is_released: int = 0
+) -> DeliveryRow:
+    """What is in flight to a session, as the journal keeps it."""
+    _, retain, (identifiers, shared_filter), _, number = item
+    return DeliveryRow(
+        session,
+        number,
+        "" if shared_filter is None else shared_filter.text,
+        qos,
+        retain,
+        encoded_identifiers(identifiers),
+        packet_id,
+        is_released,
+    )

@@ -22,7 +22,7 @@ def share_what_is_left(session: Session, router: Router, *, ended: bool = False)
     """
     sent = [
         (packet_id, message, shared_filter, at)
-        for packet_id, qos, (message, _, (_, shared_filter), at) in session.sender.to_resend()
+        for packet_id, qos, (message, _, (_, shared_filter), at, _) in session.sender.to_resend()
         if shared_filter is not None and qos == 1
     ]
     count = session.queued_messages + len(sent)
@@ -39,7 +39,7 @@ def share_what_is_left(session: Session, router: Router, *, ended: bool = False)
     for packet_id, message, shared_filter, at in sent:
         group = router.group(shared_filter)
         if group is not None and takes_over(group):
-            session.sender.give_up(packet_id)
+            session.give_up(packet_id)
             # Without its frame: who published it, and in which version, is not known any more.
             again = Publish(
                 message.topic,

@@ -13,6 +13,7 @@ from trio_mqtt.protocol.properties import NO_PROPERTIES
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.hook_questions import HookQuestions
+    from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.sessions.aliases import TopicAliases
     from trio_mqtt.broker.statistics import Statistics
@@ -48,8 +49,10 @@ class Outlet:
 
     __slots__ = (
         "_all_written",
+        "_blocked",
         "_broken",
         "_give_up_at",
+        "_held",
         "_limits",
         "_nursery",
         "_owner",
@@ -89,6 +92,9 @@ class Outlet:
         self._writing = False
         # A packet was cut off, or the stream is: nothing may follow.
         self._broken = False
+        # What leaves only once a group of the journal is kept, in order: the group, and the bytes.
+        self._held: list[tuple[int, list[bytes]]] = []
+        self._blocked = False  # it is broken, or held: nothing leaves now
         self._written = trio.lowlevel.ParkingLot()
         self._all_written = trio.lowlevel.ParkingLot()
         self._sending: trio.CancelScope | None = None
@@ -121,14 +127,18 @@ class Outlet:
 
     def write(self, data: bytes) -> None:
         """Send at once what the socket takes; the rest follows by the writer task."""
-        if self._broken:
+        if self._blocked:
+            if not self._broken:
+                self._held[-1][1].append(data)
+                self._pending_bytes += len(data)
+                self.congested = self._pending_bytes > self._limits.write_buffer
             return
         self._statistics.bytes_sent += len(data)
         if not self._pending and not self._writing:
             try:
                 sent = self._send_nowait(data)
             except trio.BrokenResourceError:
-                self._broken = True
+                self._broken = self._blocked = True
                 self._owner.lost("the connection was lost")
                 return
             if sent == len(data):
@@ -141,6 +151,33 @@ class Outlet:
         self._pending.append(data)
         self._pending_bytes += len(data)
         self.congested = self._pending_bytes > self._limits.write_buffer
+
+    def hold(self, journal: Journal) -> None:
+        """Let nothing more leave before the journal has kept what it has heard so far."""
+        if self._broken:
+            return
+        group = journal.holds(self)
+        if group and (not self._held or self._held[-1][0] != group):
+            self._held.append((group, []))
+            self._blocked = True
+
+    def release(self, group: int) -> None:
+        """All groups up to this one are kept: what waited for them leaves."""
+        held = self._held
+        data: list[bytes] = []
+        while held and held[0][0] <= group:
+            data += held.pop(0)[1]
+        self._blocked = self._broken or bool(held)
+        if data and not self._broken:
+            waiting = b"".join(data)
+            self._pending_bytes -= len(waiting)
+            blocked, self._blocked = self._blocked, False
+            self.write(waiting)
+            self._blocked = self._blocked or blocked
+            if not self.congested:
+                self._written.unpark_all()
+        if not held:
+            self._all_written.unpark_all()
 
     async def _write_pending(self) -> None:
         complete = False
@@ -170,7 +207,8 @@ class Outlet:
             self._owner.lost("internal error")
         finally:
             # A packet that was cut off is the last: nothing may follow it.
-            self._broken = self._broken or not complete
+            if not complete:
+                self._broken = self._blocked = True
             self._writing = False
             self._all_written.unpark_all()
 
@@ -186,6 +224,11 @@ class Outlet:
 
     async def finish(self) -> None:
         """Send what is left, as far as the client takes it in time; then close the stream."""
+        if any(data for _, data in self._held) and not self._broken:
+            # What was promised to it is on its way to the storage.
+            with trio.move_on_after(self._limits.goodbye_timeout, shield=True):
+                while self._held:
+                    await self._all_written.park()
         if self._writing:
             self._give_up_at = trio.current_time() + self._limits.goodbye_timeout
             if self._sending is not None:
@@ -193,7 +236,8 @@ class Outlet:
             with trio.CancelScope(shield=True):
                 while self._writing:
                     await self._all_written.park()
-        self._broken = True
+        self._broken = self._blocked = True
+        self._held.clear()
         self._pending.clear()  # closing may take its time
         await self._stream.aclose()
 

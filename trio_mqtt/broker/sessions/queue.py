@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.routing.filters import TopicFilter
     from trio_mqtt.broker.routing.retained_search import RetainedSearch
     from trio_mqtt.broker.sessions.delivery_state import DeliveryState
     from trio_mqtt.broker.sessions.outlet import Outlet
@@ -34,6 +35,9 @@ class Queue:
 
     # How messages that only this subscription matches reach the session.
     target: Target
+
+    # Which messages it gets.
+    topic_filter: TopicFilter
 
     def __init__(self, session: DeliveryState, limits: Limits, statistics: Statistics) -> None:
         self.session = session
@@ -120,6 +124,7 @@ class Queue:
             target, batch = self._current
             self._forget(batch)
             self._count_begun(batch)
+            self._no_longer_kept(target, batch, self._at)
             waiting.append((target, batch.part(batch.messages[self._at :])))
             self._current = None
             self._at = 0
@@ -131,13 +136,45 @@ class Queue:
         while self._waiting:
             target, batch = self._take()
             self._forget(batch)
+            if batch.number:
+                self._no_longer_kept(target, batch)
+                batch = batch.part(batch.messages)  # which is kept anew for whoever gets it
             waiting.append((target, batch))
         return waiting
+
+    def restore(self, target: Target, batch: Batch) -> None:
+        """What waited when an earlier broker ended waits again; the journal knows of it."""
+        self.session.queued_messages += batch.count
+        self.session.queued_bytes += batch.size
+        self._statistics.queued_bytes += batch.size
+        self._put(target, batch)
+
+    def _keep(self, target: Target, batch: Batch) -> None:
+        """Have messages outlive the broker: those of QoS 1 and 2, as the session does."""
+        session = self.session
+        if session.journal is not None and batch.highest_qos and target.qos:
+            session.journal.queued(
+                session.number,
+                batch,
+                self.topic_filter.text,
+                target.qos,
+                target.identifiers,
+                target.retain_as_published or batch.retained,
+            )
+
+    def _no_longer_kept(self, target: Target, batch: Batch, start: int = 0) -> None:
+        """The messages of a batch from `start` on have left the session."""
+        session, first = self.session, batch.number
+        if session.journal is not None and first and target.qos:
+            rest = range(start, batch.count)
+            numbers = [first + index for index in rest if batch.messages[index].qos]
+            session.journal.delivered(session.number, numbers)
 
     def _replace(self, target: Target, batch: Batch, messages: Sequence[Publish]) -> Batch | None:
         """Make `messages` what is left of the current batch."""
         self._forget(batch)
         self._count_begun(batch)
+        self._no_longer_kept(target, batch, self._at)
         self._at = 0
         self._current = None
         if not messages:
@@ -150,6 +187,7 @@ class Queue:
             self.session.queued_bytes += part.size
             self._statistics.queued_bytes += part.size
         self._current = target, part
+        self._keep(target, part)
         return part
 
     def _forget(self, batch: Batch) -> None:

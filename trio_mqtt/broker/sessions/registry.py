@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
+from trio_mqtt.broker.sessions.kept_rows import session_row, will_of
 from trio_mqtt.broker.sessions.leaving import share_what_is_left
 from trio_mqtt.broker.sessions.room import SessionRoom, holder_of
 from trio_mqtt.broker.sessions.session import NEVER, Session
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.routing.router import Router
     from trio_mqtt.broker.sessions.outlet import Outlet
     from trio_mqtt.broker.sessions.subscriptions import Subscriptions
     from trio_mqtt.broker.sessions.wills import Wills
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.broker.timers import Timers
+    from trio_mqtt.storage.rows import SessionRow
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -41,6 +44,7 @@ class Sessions:
         subscriptions: Subscriptions,
         wills: Wills,
         room: SessionRoom,
+        journal: Journal | None,
     ) -> None:
         self._statistics = statistics
         self._timers = timers
@@ -48,6 +52,7 @@ class Sessions:
         self._subscriptions = subscriptions
         self._wills = wills
         self._room = room
+        self._journal = journal
         self._sessions: dict[str, Session] = {}
         # The broker ends, and with it all connections: what they leave stays with their sessions.
         self.closing = False
@@ -107,6 +112,17 @@ class Sessions:
             self._expire(session)
         return problem
 
+    def keep(self, session: Session) -> None:
+        """Have the journal hear how a session is now, if it is to outlive the broker."""
+        journal = self._journal
+        if journal is None or self._sessions.get(session.client_id) is not session:
+            return
+        if session.journal is None:
+            if not session.expiry_interval:
+                return
+            session.keep_in(journal)
+        journal.session(session_row(session, journal.epoch))
+
     # -- the end of a connection and of a session -----------------------------------------------
 
     def release(self, outlet: Outlet, session: Session) -> None:
@@ -131,18 +147,27 @@ class Sessions:
             self._room.absent(session)
         if expiry == 0:
             self._discard(session)
-        elif session.will is not None and delay < expiry:
+            return
+        if session.will is not None and delay < expiry:
+            session.will_due_at = trio.current_time() + delay
             session.set_timer(
                 self._timers.after(delay, lambda: self._will_due(session, expiry - delay))
             )
         elif expiry < NEVER:
             session.set_timer(self._timers.after(expiry, lambda: self._expire(session)))
+        self.keep(session)
 
     def _will_due(self, session: Session, expiry: float) -> None:
         """The will delay interval has passed without the client coming back (§3.1.3.2.2)."""
-        self._wills.publish(session)
+        self.publish_will(session)
         if session.expiry_interval < NEVER:
             session.set_timer(self._timers.after(expiry, lambda: self._expire(session)))
+
+    def publish_will(self, session: Session) -> None:
+        """Publish a session's will, if it has one; it is not published again by another broker."""
+        if session.will is not None:
+            self._wills.publish(session)
+            self.keep(session)
 
     def _expire(self, session: Session) -> None:
         """The session was not taken up again in time (§3.1.2.11.2)."""
@@ -163,22 +188,50 @@ class Sessions:
         if session.will is not None and session.outlet is None:
             self._wills.publish(session)
         session.cancel_timer()
+        self._forget(session)
         session.disown()
 
-    def restore(
-        self, client_id: str, expires_at: float | None, owner: str | None = None
-    ) -> Session:
-        """A session that has outlived an earlier broker; None if it never expires."""
+    def _forget(self, session: Session) -> None:
+        """Nothing of a session is kept any more."""
+        journal = session.journal
+        if journal is None:
+            return
+        session.journal = None
+        sender = session.sender
+        in_flight = [item[4] for _, item in sender.in_flight.values()]
+        journal.delivered(session.number, [number for number in in_flight if number])
+        for item in sender.released.values():
+            journal.completed(session.number, item[4])
+        journal.session_ended(session.number)
+
+    def restore(self, row: SessionRow, journal: Journal) -> Session:
+        """A session that has outlived an earlier broker."""
+        client_id, owner = row.client_id, row.owner
         session = self._sessions[client_id] = Session(client_id)
+        session.journal, session.number = journal, row.number
         session.owner = owner
         self._statistics.sessions += 1
         # Where its client was is not known any more.
         self._room.enter(session, holder_of(owner, "elsewhere"))
         self._room.absent(session)
-        session.expiry_interval = NEVER
-        if expires_at is not None:
-            left = max(0.0, expires_at - trio.current_time())
-            session.expiry_interval = max(1, int(left))
-            session.expires_at = expires_at
+        session.expiry_interval = row.expiry_interval
+        now = trio.current_time()
+        left = float(row.expiry_interval)  # for who was connected: that has ended just now
+        if row.expires_at is not None:
+            left = max(0.0, row.expires_at - journal.epoch - now)
+        if row.expiry_interval < NEVER:
+            session.expires_at = now + left
+        if row.will is not None:
+            session.will = will_of(row.will)
+            delay = float(session.will.properties.get("will_delay_interval", 0))
+            if row.will_due_at is not None:
+                delay = max(0.0, row.will_due_at - journal.epoch - now)
+            if delay < left:
+                session.will_due_at = now + delay
+                session.set_timer(
+                    self._timers.after(delay, lambda: self._will_due(session, left - delay))
+                )
+                return session
+        if row.expiry_interval < NEVER:
             session.set_timer(self._timers.after(left, lambda: self._expire(session)))
         return session

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.routing.filters import FilterPaths
-from trio_mqtt.broker.sessions.delivery_state import DeliveryState
+from trio_mqtt.broker.sessions.delivery_state import DeliveryState, InFlight, delivery_row
 from trio_mqtt.protocol.delivery import Receiver
-from trio_mqtt.protocol.packets import Will
+from trio_mqtt.protocol.packets import PubRec, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.sessions.outlet import Outlet
     from trio_mqtt.broker.sessions.subscription import Subscription
     from trio_mqtt.broker.timers import Timer
@@ -37,6 +40,7 @@ class Session(DeliveryState):
         "renamed",
         "subscriptions",
         "will",
+        "will_due_at",
     )
 
     def __init__(self, client_id: str) -> None:
@@ -54,6 +58,7 @@ class Session(DeliveryState):
         # On the broker's clock; None while it is connected, and if it never does.
         self.expires_at: float | None = None
         self.will: Will | None = None
+        self.will_due_at: float | None = None  # on the broker's clock, once its client has gone
         # The filters of subscriptions that a hook has replaced, by those that the client knows.
         self.renamed: dict[str, str] = {}
         # The way to the client of the connection that will have the session next, or has it.
@@ -61,6 +66,74 @@ class Session(DeliveryState):
         self._released = trio.Event()
         # What happens next while no connection has the session: its will is due, or it expires.
         self._timer: Timer | None = None
+
+    def keep_in(self, journal: Journal) -> None:
+        """From now on it outlives the broker."""
+        self.journal = journal
+        self.number = journal.new_session()
+
+    # -- delivery, both ways (§4.3): the journal hears of what must outlive the broker ----------
+
+    def on_publish(self, packet_id: int) -> bool:
+        """PUBLISH of QoS 2 has come; whether it is a new message."""
+        is_new = self.receiver.on_publish(packet_id)
+        if is_new and self.journal is not None:
+            self.journal.identifier(self.number, packet_id, is_used=True)
+        return is_new
+
+    def refuse(self, packet_id: int) -> None:
+        """A message of QoS 2 is answered by a PUBREC that fails: its identifier is free again."""
+        if self.journal is not None and packet_id in self.receiver.accepted:
+            self.journal.identifier(self.number, packet_id, is_used=False)
+        self.receiver.refused(packet_id)
+
+    def on_pubrel(self, packet_id: int) -> ReasonCode:
+        """PUBREL has come; the reason code of PUBCOMP."""
+        reason = self.receiver.on_pubrel(packet_id)
+        if reason == ReasonCode.SUCCESS and self.journal is not None:
+            self.journal.identifier(self.number, packet_id, is_used=False)
+        return reason
+
+    def on_pubacks(self, packet_ids: Sequence[int]) -> None:
+        """PUBACKs have come. Raises RemoteProtocolError at one that answers nothing."""
+        sender = self.sender
+        numbers = {
+            packet_id: sender.in_flight[packet_id][1][4]
+            for packet_id in packet_ids
+            if packet_id in sender.in_flight
+        }
+        try:
+            sender.on_pubacks(packet_ids)
+        finally:
+            if self.journal is not None:
+                done = [numbers[one] for one in numbers if one not in sender.in_flight]
+                self.journal.delivered(self.number, [number for number in done if number])
+
+    def on_pubrec(self, packet: PubRec) -> tuple[InFlight | None, bool]:
+        """PUBREC has come; its message, and whether PUBREL is the answer."""
+        is_first = packet.packet_id in self.sender.in_flight
+        item, release = self.sender.on_pubrec(packet.packet_id, packet.reason_code)
+        if is_first and item is not None and self.journal is not None and item[4]:
+            if release:
+                self.journal.released(delivery_row(self.number, packet.packet_id, 2, item, 1))
+            else:
+                self.journal.delivered(self.number, [item[4]])
+        return item, release
+
+    def on_pubcomp(self, packet_id: int) -> None:
+        """PUBCOMP has come: the message is delivered."""
+        item = self.sender.on_pubcomp(packet_id)
+        if item is not None and self.journal is not None and item[4]:
+            self.journal.completed(self.number, item[4])
+
+    def give_up(self, packet_id: int) -> None:
+        """What was in flight before is not sent again on this connection."""
+        _, item = self.sender.in_flight[packet_id]
+        self.sender.give_up(packet_id)
+        if self.journal is not None and item[4]:
+            self.journal.delivered(self.number, [item[4]])
+
+    # -- connections ----------------------------------------------------------------------------
 
     async def attach(self, outlet: Outlet) -> None:
         """Give the session to the connection of `outlet`, once the one before has let go of it.
@@ -80,6 +153,7 @@ class Session(DeliveryState):
         """CONNECT was accepted: what it says of the will and the session's end holds now."""
         self.cancel_timer()
         self.will = will
+        self.will_due_at = None
         self.expiry_interval = expiry_interval
         self.expires_at = None
         self.sender.connected(receive_maximum)

@@ -17,6 +17,7 @@ from trio_mqtt.broker.events.kinds import (
 from trio_mqtt.broker.routing.batch import JOIN, Batch
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.broker.sessions import queue_bounds
+from trio_mqtt.broker.sessions.delivery_state import InFlight, delivery_row
 from trio_mqtt.broker.sessions.queue import Queue
 from trio_mqtt.protocol import packets
 
@@ -110,6 +111,8 @@ class Subscription(Queue):
         session.queued_messages = messages
         session.queued_bytes = size
         self._statistics.queued_bytes += batch.size
+        if session.journal is not None:
+            self._keep(target, batch)
         self._put(target, batch)
 
     def _send_alone(self, outlet: Outlet | None, target: Target, batch: Batch) -> bool:
@@ -128,6 +131,8 @@ class Subscription(Queue):
         session.queued_messages += batch.count
         session.queued_bytes += batch.size
         self._statistics.queued_bytes += batch.size
+        if session.journal is not None:
+            self._keep(target, batch)
         self._current = current = target, batch
         try:
             ready: list[bytes] = []
@@ -160,6 +165,7 @@ class Subscription(Queue):
                             return
                     else:
                         current = self._current = self.target, found
+                        self._keep(self.target, found)
                     if retained.is_over and retained is self._retained:
                         self._retained = None
                     if current is None:
@@ -214,6 +220,9 @@ class Subscription(Queue):
     def _drop_at(self, batch: Batch, index: int) -> None:
         """A message of a batch has expired, or is too large for the client."""
         self._drop(EXPIRED)
+        session = self.session
+        if session.journal is not None and batch.number and self.target.qos:
+            session.journal.delivered(session.number, [batch.number + index])
         # The payloads of a batch are counted as sent together, when it is done.
         self._statistics.payload_bytes_sent -= batch.messages[index].payload_size
 
@@ -222,6 +231,18 @@ class Subscription(Queue):
         self._statistics.deliveries_refused += count
         if count and MessagesDropped in self._event_streams.wanted:
             self._event_streams.tell(MessagesDropped(self.session.client_id, count, NOT_ALLOWED))
+
+    def _tell_sent(self, outlet: Outlet, packet_id: int, qos: int, item: InFlight) -> None:
+        """Tell the journal the packet identifier of a message.
+
+        One of QoS 2 leaves once that is kept: sent anew by another identifier, it would be another
+        message (§4.3.3).
+        """
+        session = self.session
+        if session.journal is not None:
+            session.journal.sent(delivery_row(session.number, packet_id, qos, item))
+            if qos == 2:
+                outlet.hold(session.journal)
 
     def _tell_delivered(self, messages: Sequence[Publish]) -> None:
         """Tell those who follow it that messages were sent."""
@@ -297,6 +318,8 @@ class Subscription(Queue):
         at = self._at
         messages = batch.messages
         keep_retain = target.retain_as_published or batch.retained
+        # The journal hears of each message, where the session is kept.
+        kept = 0 if self.session.journal is None else batch.number
         append = ready.append
         for index in range(at, len(messages)):
             entry = encoded[index]
@@ -325,10 +348,16 @@ class Subscription(Queue):
                 statistics.messages_sent += sent
                 return size
             message = messages[index]
-            packet_id = begin(
-                qos,
-                (message, message.retain and keep_retain, target.origin, batch.received_at),
+            item = (
+                message,
+                message.retain and keep_retain,
+                target.origin,
+                batch.received_at,
+                kept and kept + index,
             )
+            packet_id = begin(qos, item)
+            if kept:
+                self._tell_sent(outlet, packet_id, qos, item)
             if aliases is not None:
                 before, after = aliases.parts(message.topic, before, after, maximum)
             ready += before, packet_id.to_bytes(2, "big"), after

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.routing.filters import FilterPaths
+from trio_mqtt.broker.sessions.kept_rows import subscription_row
 from trio_mqtt.broker.sessions.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -74,7 +75,23 @@ class Subscriptions:
             subscription.set_options(options, identifier)
             subscription.resting = False
         self._router.add(subscription)
+        if session.journal is not None:
+            session.journal.subscribed(subscription_row(subscription, session))
         return subscription, new
+
+    def restore(
+        self,
+        session: Session,
+        topic_filter: TopicFilter,
+        options: packets.Subscription,
+        identifier: int | None,
+    ) -> None:
+        """Add a subscription that an earlier broker has kept, whatever the bounds are now."""
+        journal, session.journal = session.journal, None  # which knows of it
+        try:
+            self.add(session, topic_filter, options, identifier)
+        finally:
+            session.journal = journal
 
     def no_room_for(self, session: Session, topic_filter: TopicFilter) -> str | None:
         """Why there is no room for another filter of a session, in words; None if there is."""
@@ -127,6 +144,8 @@ class Subscriptions:
         if subscription is None:
             return False
         topic_filter = subscription.topic_filter
+        if session.journal is not None:
+            session.journal.unsubscribed(session.number, topic_filter.text)
         session.paths.discard(topic_filter)
         self._paths.discard(topic_filter)
         session.filter_bytes -= _bytes_of(topic_filter)

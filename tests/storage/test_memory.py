@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.storage.contract import StorageContract
-from trio_mqtt.storage.memory_rows import MemoryStorage
+from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.rows import Storage
 
 

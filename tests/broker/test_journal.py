@@ -1,0 +1,401 @@
+"""What is promised to clients is kept first; what is kept is there after a broker's sudden end."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from tests.broker.raw import V5, V311, Raw
+from tests.inside import core_of
+from trio_mqtt import StoreError
+from trio_mqtt.broker.sessions.session import NEVER
+from trio_mqtt.protocol.packets import (
+    ConnAck,
+    Connect,
+    PingReq,
+    PingResp,
+    PubAck,
+    PubComp,
+    Publish,
+    PubRec,
+    PubRel,
+    SubAck,
+    Subscribe,
+    Subscription,
+    Will,
+)
+from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.storage.memory import MemoryStorage
+from trio_mqtt.storage.rows import Changes
+from trio_mqtt.testing import MemoryBroker, open_memory_broker
+
+
+class Slow(MemoryStorage):
+    """A storage that keeps nothing before it may; it knows what it has kept as groups."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_keep = trio.Event()
+        self.may_keep.set()
+        self.groups: list[Changes] = []
+        self.failure: StoreError | None = None
+
+    async def append(self, changes: Changes) -> None:
+        await self.may_keep.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.groups.append(copy.deepcopy(changes))
+        await super().append(changes)
+
+    def wait(self) -> None:
+        """From now on nothing is kept."""
+        self.may_keep = trio.Event()
+
+    def as_it_is(self) -> Slow:
+        """What another broker would find, had this one ended just now."""
+        found = Slow()
+        found._messages = self._messages.copy()
+        found._sessions = copy.deepcopy(self._sessions)
+        found._retained = self._retained.copy()
+        return found
+
+
+@asynccontextmanager
+async def broker_on(storage: Slow) -> AsyncIterator[MemoryBroker]:
+    async with open_memory_broker(storage=storage) as memory:
+        try:
+            yield memory
+        finally:
+            storage.failure = None
+            storage.may_keep.set()
+
+
+async def join(memory: MemoryBroker, client_id: str, *, expiry: int = 0, clean: bool = True) -> Raw:
+    client = Raw(memory.connect(), V5)
+    await client.connect(
+        client_id, clean_start=clean, properties={"session_expiry_interval": expiry}
+    )
+    return client
+
+
+async def subscriber(memory: MemoryBroker, topic_filter: str, qos: int) -> Raw:
+    """A client whose session is kept, and who is away."""
+    client = await join(memory, "s", expiry=NEVER)
+    await client.subscribe(topic_filter, qos=qos)
+    await client.disconnect()
+    return client
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_a_message_is_acknowledged_once_it_is_kept(qos: int) -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        await subscriber(memory, "t", 2)
+        publisher = await join(memory, "p")
+        storage.wait()
+        await publisher.send(Publish("t", b"x", qos, packet_id=3))
+        await publisher.expect_nothing(60)
+        assert storage.as_it_is()._messages == {}
+        storage.may_keep.set()
+        if qos == 1:
+            assert await publisher.expect(PubAck) == PubAck(3)
+        else:
+            assert await publisher.expect(PubRec) == PubRec(3)
+        assert [row.payload for row in storage.as_it_is()._messages.values()] == [b"x"]
+
+
+async def test_what_needs_no_storage_waits_for_none() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        live = await join(memory, "live")
+        await live.subscribe("t", qos=1)
+        await subscriber(memory, "kept", 1)
+        busy, publisher = await join(memory, "busy"), await join(memory, "p")
+        storage.wait()
+        await busy.send(Publish("kept", b"x", 1, packet_id=1))
+        await trio.testing.wait_all_tasks_blocked()
+        await publisher.publish("t", b"y", 1)  # is acknowledged
+        await live.expect_message("t", b"y", 1)
+        await publisher.publish("nobody", b"z", 2)
+        await publisher.ping()
+
+
+async def test_all_that_follows_a_promise_waits_with_it_in_order() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        await subscriber(memory, "t", 1)
+        publisher = await join(memory, "p")
+        storage.wait()
+        await publisher.send(Publish("t", b"x", 1, packet_id=1), PingReq())
+        await publisher.send(Publish("nobody", b"x", 1, packet_id=2))
+        await publisher.expect_nothing(1)
+        storage.may_keep.set()
+        assert (await publisher.expect(PubAck)).packet_id == 1
+        await publisher.expect(PingResp)
+        assert (await publisher.expect(PubAck)).packet_id == 2
+
+
+async def test_changes_of_all_that_come_while_the_storage_is_at_work_are_one_group() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        await subscriber(memory, "t", 1)
+        publishers = [await join(memory, f"p{number}") for number in range(10)]
+        storage.wait()
+        before = len(storage.groups)
+        for number, publisher in enumerate(publishers):
+            await publisher.send(Publish("t", b"%d" % number, 1, packet_id=1))
+            await trio.testing.wait_all_tasks_blocked()
+        storage.may_keep.set()
+        for publisher in publishers:
+            await publisher.expect(PubAck)
+        assert [len(group.messages) for group in storage.groups[before:]] == [1, 9]
+
+
+async def test_what_comes_and_goes_within_a_group_is_never_written() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        live = await join(memory, "live", expiry=100)
+        await live.subscribe("t", qos=1)
+        await subscriber(memory, "other", 1)
+        publisher = await join(memory, "p")
+        storage.wait()
+        await publisher.send(Publish("other", b"the storage is at work", 1, packet_id=1))
+        await trio.testing.wait_all_tasks_blocked()
+        await publisher.send(Publish("t", b"x", 1, packet_id=2))
+        message = await live.expect_message("t", b"x", 1)
+        await live.send(PubAck(message.packet_id))
+        await trio.testing.wait_all_tasks_blocked()
+        before = len(storage.groups)
+        storage.may_keep.set()
+        assert (await publisher.expect(PubAck)).packet_id == 1
+        assert (await publisher.expect(PubAck)).packet_id == 2
+        assert sum(len(group.messages) for group in storage.groups[before:]) == 1
+
+
+async def test_a_message_is_kept_once_however_many_sessions_hold_it() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        clients = []
+        for number in range(5):
+            client = await join(memory, f"s{number}", expiry=100)
+            await client.subscribe("t", qos=1)
+            clients.append(client)
+        await memory.broker.publish("t", b"x", qos=1)
+        messages = [await client.expect_message("t", b"x", 1) for client in clients]
+        await clients[0].ping()
+        kept = storage.as_it_is()
+        assert len(kept._messages) == 1
+        for client, message in zip(clients, messages, strict=True):
+            assert len(storage.as_it_is()._messages) == 1
+            await client.send(PubAck(message.packet_id))
+            await client.ping()
+            await trio.testing.wait_all_tasks_blocked()
+        assert len(storage.as_it_is()._messages) == 0
+
+
+async def test_a_session_is_promised_once_it_is_kept() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        storage.wait()
+        client = Raw(memory.connect(), V5)
+        await client.send(
+            Connect("c", protocol_version=V5, properties={"session_expiry_interval": 100})
+        )
+        await client.expect_nothing(1)
+        storage.may_keep.set()
+        await client.expect(ConnAck)
+        storage.wait()
+        await client.send(Subscribe(1, [Subscription("t", qos=1)]))
+        await client.expect_nothing(1)
+        storage.may_keep.set()
+        await client.expect(SubAck)
+        found = storage.as_it_is()
+    async with broker_on(found) as memory:
+        assert memory.broker.statistics.subscriptions == 1
+
+
+async def test_what_is_sent_at_qos_2_leaves_once_its_identifier_is_kept() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        client = await join(memory, "c", expiry=100)
+        await client.subscribe("t", qos=2)
+        storage.wait()
+        await memory.broker.publish("t", b"x", qos=2)
+        await client.expect_nothing(1)
+        storage.may_keep.set()
+        message = await client.expect_message("t", b"x", 2)
+        storage.wait()
+        await client.send(PubRec(message.packet_id))
+        await client.expect_nothing(1)
+        storage.may_keep.set()
+        await client.expect(PubRel)
+        found = storage.as_it_is()
+    async with broker_on(found) as memory:
+        client = await join(memory, "c", expiry=100, clean=False)
+        assert await client.expect(PubRel) == PubRel(message.packet_id)
+        await client.send(PubComp(message.packet_id))
+        await client.ping()
+
+
+async def test_an_identifier_of_qos_2_is_free_once_that_is_kept() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        await subscriber(memory, "t", 1)
+        publisher = await join(memory, "p", expiry=100)
+        await publisher.send(Publish("t", b"1", 2, packet_id=5))
+        await publisher.expect(PubRec)
+        unreleased = storage.as_it_is()
+        storage.wait()
+        await publisher.send(PubRel(5))
+        await publisher.expect_nothing(1)
+        storage.may_keep.set()
+        await publisher.expect(PubComp)
+        released = storage.as_it_is()
+    for found, count in ((unreleased, 1), (released, 2)):
+        async with broker_on(found) as memory:
+            publisher = await join(memory, "p", expiry=100, clean=False)
+            await publisher.send(Publish("t", b"2", 2, packet_id=5))
+            await publisher.expect(PubRec)
+            client = await join(memory, "s", expiry=NEVER, clean=False)
+            assert len(await client.messages()) == count
+
+
+async def test_a_sudden_end_leaves_what_was_promised() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        await subscriber(memory, "t/#", 2)
+        shared = await join(memory, "shared", expiry=NEVER)
+        await shared.subscribe("$share/g/t/#", qos=1)
+        await shared.disconnect()
+        publisher = await join(memory, "p")
+        for number in range(20):
+            await publisher.publish(f"t/{number}", b"%d" % number, 1 + number % 2)
+        await publisher.publish("t/r", b"kept", 1, retain=True)
+        found = storage.as_it_is()
+    async with broker_on(found) as memory:
+        for client_id in ("s", "shared"):
+            client = await join(memory, client_id, expiry=NEVER, clean=False)
+            taken = [message.payload for message in await client.take()]
+            assert taken == [*(b"%d" % number for number in range(20)), b"kept"]
+        client = await join(memory, "new")
+        await client.subscribe("t/r", qos=1)
+        assert (await client.expect_message("t/r", b"kept", 1)).retain
+        await trio.testing.wait_all_tasks_blocked()
+        assert found.as_it_is()._messages == {}
+
+
+async def test_the_client_of_a_broker_that_ended_suddenly_has_gone() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        watcher = await join(memory, "watcher", expiry=NEVER)
+        await watcher.subscribe("gone/#", qos=1)
+        for client_id, delay in (("now", 0), ("later", 50)):
+            client = Raw(memory.connect(), V5)
+            properties = {"will_delay_interval": delay, "content_type": "text/plain"}
+            will = Will(f"gone/{client_id}", b"bye", 1, properties=properties)  # type: ignore[arg-type]
+            await client.connect(client_id, will=will, properties={"session_expiry_interval": 100})
+        found = storage.as_it_is()
+    async with broker_on(found) as memory:
+        watcher = await join(memory, "watcher", expiry=NEVER, clean=False)
+        message = await watcher.expect_message("gone/now", b"bye", 1)
+        assert message.properties == {"content_type": "text/plain"}
+        await watcher.send(PubAck(message.packet_id))
+        await watcher.expect_nothing(49)
+        await watcher.expect_message("gone/later", b"bye", 1)
+        await trio.sleep(51)
+        assert [one.client_id for one in core_of(memory.broker).sessions.all()] == ["watcher"]
+
+
+async def test_a_session_that_ends_leaves_nothing_behind() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        client = await join(memory, "c", expiry=100)
+        await client.subscribe("t", qos=2)
+        await client.send(Publish("other", b"x", 2, packet_id=9))
+        await client.expect(PubRec)
+        for qos in (1, 2, 2):
+            await memory.broker.publish("t", b"x", qos=qos)
+        received = [await client.expect(Publish) for _ in range(3)]
+        await client.send(PubRec(received[1].packet_id))
+        await client.expect(PubRel)
+        await client.drop()
+        await memory.broker.publish("t", b"waits", qos=1)
+        await trio.sleep(101)
+        found = storage.as_it_is()
+        assert (found._messages, found._sessions, found._retained) == ({}, {}, {})
+
+
+async def test_a_subscription_that_ends_leaves_nothing_behind() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        client = await join(memory, "c", expiry=100)
+        await client.subscribe("a/#", qos=1)
+        await client.subscribe("a/b", qos=1)
+        await client.drop()
+        await memory.broker.publish("a/b", b"x", qos=1)
+        await memory.broker.publish("a/c", b"y", qos=1)
+        client = await join(memory, "c", expiry=100, clean=False)
+        first, second = await client.expect(Publish), await client.expect(Publish)
+        await client.unsubscribe("a/#", "a/b")
+        await client.send(PubAck(first.packet_id), PubAck(second.packet_id))
+        await client.ping()
+        await trio.testing.wait_all_tasks_blocked()
+        found = storage.as_it_is()
+        assert found._messages == {}
+        assert [list(one.subscriptions) for one in found._sessions.values()] == [[]]
+
+
+async def test_retained_messages_are_kept_as_they_change() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        publisher = await join(memory, "p")
+        await publisher.publish("a", b"1", 1, retain=True)
+        await publisher.publish("a", b"2", 1, retain=True)
+        await publisher.publish("b", b"3", 1, retain=True)
+        await publisher.publish("b", b"", 1, retain=True)
+        await publisher.publish("c", b"4", retain=True, properties={"message_expiry_interval": 10})
+        await trio.testing.wait_all_tasks_blocked()
+        found = storage.as_it_is()
+        assert {topic: row.payload for topic, row in found._retained.items()} == {
+            "a": b"2",
+            "c": b"4",
+        }
+        await trio.sleep(60)
+        assert list(storage.as_it_is()._retained) == ["a"]
+
+
+async def test_a_storage_that_is_full_costs_only_those_who_need_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        await subscriber(memory, "t", 1)
+        live = await join(memory, "live")
+        await live.subscribe("live", qos=1)
+        publisher, old = await join(memory, "p"), Raw(memory.connect(), V311)
+        await old.connect("old")
+        storage.failure = StoreError("The disk is full.")
+        await publisher.send(Publish("t", b"promised once there is room", 1, packet_id=1))
+        await publisher.expect_nothing(0.5)
+        another = await join(memory, "another")
+        await another.send(Publish("t", b"refused", 1, packet_id=1))
+        assert (await another.expect(PubAck)).reason_code == ReasonCode.QUOTA_EXCEEDED
+        await another.send(Publish("t", b"refused", 2, packet_id=2))
+        assert (await another.expect(PubRec)).reason_code == ReasonCode.QUOTA_EXCEEDED
+        await old.send(Publish("t", b"not acknowledged", 1, packet_id=1))
+        await old.ping()
+        await another.publish("live", b"goes on", 1)
+        await live.expect_message("live", b"goes on", 1)
+        assert caplog.text.count("The disk is full.") == 1
+        storage.failure = None
+        assert (await publisher.expect(PubAck)).packet_id == 1
+        await another.publish("t", b"taken again", 1)
+        assert "keeps what changes again" in caplog.text
+        client = await join(memory, "s", expiry=NEVER, clean=False)
+        payloads = [message.payload for message in await client.take()]
+        assert payloads == [b"promised once there is room", b"taken again"]

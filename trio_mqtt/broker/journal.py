@@ -1,0 +1,349 @@
+"""What has changed of what must outlive the broker, on its way to a storage (MQTT 5.0 §4.1).
+
+Whoever changes something says so here, at once. What all connections change while the storage is at
+work goes to it next, as one group; what comes and goes within one group is never written. Whoever
+promises something to a client has the client's outlet held until the group is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+from trio_mqtt.errors import StoreError
+from trio_mqtt.protocol.properties import Carrier, Properties, encode_properties
+from trio_mqtt.storage.rows import (
+    Changes,
+    DeliveryRow,
+    MessageRow,
+    RetainedRow,
+    SessionRow,
+    SubscriptionRow,
+)
+
+if TYPE_CHECKING:
+    from trio_mqtt.protocol.packets import Publish
+    from trio_mqtt.storage.rows import Kept, Storage
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+_AGAIN = 1.0  # seconds between two tries of what the storage could not keep
+
+
+class Held(Protocol):
+    """The way to a client, on which nothing leaves before a group is kept."""
+
+    def release(self, group: int) -> None:
+        """All groups up to this one are kept."""
+
+
+class Stored(Protocol):
+    """Messages that have numbers once they are stored: the first has this one."""
+
+    number: int
+
+    @property
+    def messages(self) -> Sequence[Publish]:
+        """The messages one by one."""
+
+    @property
+    def received_at(self) -> float:
+        """When they came, on the broker's clock."""
+
+
+class Journal:
+    """Gathers changes in groups, and has the storage keep one after the other.
+
+    `count` goes up with every change. `group` is the number of the group that is being gathered,
+    and `kept` that of the last one which the storage has.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._changes = Changes()
+        self.count = 0
+        self.group = 1
+        self.kept = 0
+        # What to add to the broker's clock, which begins anywhere, to get the time of day.
+        self.epoch = time.time() - trio.current_time()
+        # Whose outlets wait for the group that is gathered, and for the one that is being kept.
+        self._held: dict[Held, None] = {}
+        self._held_now: dict[Held, None] = {}
+        self._last_session = 0
+        self._last_message = 0
+        # The last message of the group before: those after it are not stored anywhere yet.
+        self._stored_up_to = 0
+        # How many sessions a message is for, where that is more than one.
+        self._holders: dict[int, int] = {}
+        self._wake = trio.Event()
+        self._closing = False
+        self._has_ended = trio.Event()
+        self.failure: Exception | None = None  # why the storage keeps nothing now
+
+    # -- the storage ----------------------------------------------------------------------------
+
+    async def load(self) -> Kept:
+        """All that is kept. What comes from now on is numbered after it."""
+        kept = await self._storage.load()
+        self._last_session = max((row.number for row in kept.sessions), default=0)
+        newest = max((row.number for row in kept.messages), default=0)
+        newest = max(newest, max((row.message for row in kept.deliveries), default=0))
+        self._last_message = self._stored_up_to = newest
+        return kept
+
+    async def run(self) -> None:
+        """Have the storage keep what changes, until `close`."""
+        try:
+            while self._changes or self._held or not self._closing:
+                if self._changes or self._held:
+                    await self._keep()
+                else:
+                    self._wake = trio.Event()
+                    await self._wake.wait()
+        finally:
+            self._has_ended.set()
+
+    async def _keep(self) -> None:
+        """Have the group that was gathered kept, and let go of what waits for it."""
+        changes, self._held_now, group = self._changes, self._held, self.group
+        self._changes, self._held = Changes(), {}
+        self.group = group + 1
+        self._stored_up_to = self._last_message
+        while changes:
+            try:
+                with trio.CancelScope(shield=True):
+                    await self._storage.append(changes)
+                break
+            except Exception as error:
+                self._has_failed(error)
+                if self._closing:
+                    return  # and nobody is told that it was kept
+                with trio.move_on_after(_AGAIN):
+                    await self._until_closing()
+        if self.failure is not None:
+            logger.warning("The storage keeps what changes again.")
+            self.failure = None
+        self.kept = group
+        held, self._held_now = self._held_now, {}
+        for outlet in held:
+            outlet.release(group)
+
+    def _has_failed(self, error: Exception) -> None:
+        if self.failure is None:
+            sentence = "What clients are promised waits until it can be kept."
+            if isinstance(error, StoreError):
+                logger.error("%s %s", error, sentence)
+            else:
+                logger.error("The storage has a defect. %s", sentence, exc_info=error)
+        self.failure = error
+
+    async def _until_closing(self) -> None:
+        while not self._closing:
+            self._wake = trio.Event()
+            await self._wake.wait()
+
+    async def close(self) -> None:
+        """Keep what is left, and let go of the storage. `run` is running, or is about to.
+
+        Raises what the storage did, where it could not keep what is left.
+        """
+        self._closing = True
+        self._wake.set()
+        await self._has_ended.wait()
+        await self._storage.close()
+        if self.failure is not None:
+            raise self.failure
+
+    # -- promises -------------------------------------------------------------------------------
+
+    def holds(self, outlet: Held) -> int:
+        """The group that must be kept before `outlet` may go on; it is told when that is so.
+
+        0 where there is nothing to wait for.
+        """
+        if self._changes:
+            self._held[outlet] = None
+            return self.group
+        if self.kept < self.group - 1:  # the storage is at work
+            self._held_now[outlet] = None
+            return self.group - 1
+        return 0
+
+    def _note(self) -> None:
+        self.count += 1
+        if not self._wake.is_set():
+            self._wake.set()
+
+    # -- sessions -------------------------------------------------------------------------------
+
+    def new_session(self) -> int:
+        """The number of a session that is to be kept."""
+        self._last_session += 1
+        return self._last_session
+
+    def session(self, row: SessionRow) -> None:
+        """A session is as `row` says from now on."""
+        self._changes.sessions[row.number] = row
+        self._note()
+
+    def session_ended(self, session: int) -> None:
+        """A session is gone, with its subscriptions and identifiers, but not what is on its way."""
+        self._changes.sessions[session] = None
+        self._note()
+
+    def subscribed(self, row: SubscriptionRow) -> None:
+        """A session has a subscription, with these options."""
+        self._changes.subscriptions[row.session, row.topic_filter] = row
+        self._note()
+
+    def unsubscribed(self, session: int, topic_filter: str) -> None:
+        """A subscription has ended."""
+        self._changes.subscriptions[session, topic_filter] = None
+        self._note()
+
+    def identifier(self, session: int, packet_id: int, *, is_used: bool) -> None:
+        """A packet identifier of QoS 2 has come from a client, or was released by it."""
+        self._changes.identifiers[session, packet_id] = is_used
+        self._note()
+
+    # -- retained messages ----------------------------------------------------------------------
+
+    def retained(self, message: Publish, at: float, author: str | None) -> None:
+        """The retained message of a topic is this one."""
+        self._changes.retained[message.topic] = RetainedRow(
+            message.topic,
+            message.payload,
+            message.qos,
+            at + self.epoch,
+            encoded(message.properties),
+            author,
+            expiry(message, at + self.epoch),
+        )
+        self._note()
+
+    def no_longer_retained(self, topic: str) -> None:
+        """There is no retained message of a topic any more."""
+        self._changes.retained[topic] = None
+        self._note()
+
+    # -- deliveries -----------------------------------------------------------------------------
+
+    def queued(
+        self,
+        session: int,
+        batch: Stored,
+        topic_filter: str,
+        qos: int,
+        identifiers: tuple[int, ...],
+        keeps_retain: bool,
+    ) -> None:
+        """Messages of QoS 1 and 2 are on their way to a session that gets them at `qos` at most."""
+        changes = self._changes
+        messages = batch.messages
+        first = batch.number
+        is_new = not first
+        if is_new:
+            first = batch.number = self._last_message + 1
+            self._last_message += len(messages)
+        at = batch.received_at + self.epoch
+        with_identifiers = encoded_identifiers(identifiers)
+        rows, deliveries, holders = changes.messages, changes.deliveries, self._holders
+        number = first
+        for message in messages:
+            if message.qos:
+                if is_new:
+                    rows[number] = MessageRow(
+                        number,
+                        message.topic,
+                        message.payload,
+                        message.qos,
+                        message.retain,
+                        at,
+                        encoded(message.properties),
+                        expiry(message, at),
+                    )
+                else:
+                    holders[number] = holders.get(number, 1) + 1
+                deliveries[session, number] = DeliveryRow(
+                    session,
+                    number,
+                    topic_filter,
+                    min(message.qos, qos),
+                    message.retain and keeps_retain,
+                    with_identifiers,
+                )
+            number += 1
+        self._note()
+
+    def sent(self, row: DeliveryRow) -> None:
+        """A message has a packet identifier from now on, or was released (§4.3.3)."""
+        self._changes.deliveries[row.session, row.message] = row
+        self._note()
+
+    def released(self, row: DeliveryRow) -> None:
+        """PUBREC has come: the message itself is not needed any more, its identifier is."""
+        self._changes.deliveries[row.session, row.message] = row
+        self._let_go(row.message)
+        self._note()
+
+    def delivered(self, session: int, numbers: Iterable[int]) -> None:
+        """Messages have reached their client, or never will."""
+        deliveries = self._changes.deliveries
+        stored_up_to = self._stored_up_to
+        for number in numbers:
+            if number > stored_up_to:
+                deliveries.pop((session, number), None)
+            else:
+                deliveries[session, number] = None
+            self._let_go(number)
+        self._note()
+
+    def completed(self, session: int, number: int) -> None:
+        """PUBCOMP has come: nothing is left of a delivery."""
+        if number > self._stored_up_to:
+            self._changes.deliveries.pop((session, number), None)
+        else:
+            self._changes.deliveries[session, number] = None
+        self._note()
+
+    def _let_go(self, number: int) -> None:
+        """A session does not need a message any more; the last one takes it along."""
+        holders = self._holders.pop(number, 1) - 1
+        if holders > 1:
+            self._holders[number] = holders
+        elif not holders:
+            if number > self._stored_up_to:
+                self._changes.messages.pop(number, None)
+            else:
+                self._changes.messages[number] = None
+
+    def needed(self, number: int, sessions: int) -> None:
+        """A message that was loaded is for so many sessions; for none, it goes."""
+        if sessions > 1:
+            self._holders[number] = sessions
+        elif not sessions:
+            self._changes.messages[number] = None
+            self._note()
+
+
+def encoded(properties: Properties) -> bytes:
+    """Properties of PUBLISH as they are kept."""
+    return encode_properties(properties, Carrier.PUBLISH) if properties else b""
+
+
+def expiry(message: Publish, received_at: float) -> float | None:
+    """When a message expires that was received at this time of day; None is never (§3.3.2.3.3)."""
+    properties = message.properties
+    interval = properties.get("message_expiry_interval") if properties else None
+    return None if interval is None else received_at + interval
+
+
+def encoded_identifiers(identifiers: tuple[int, ...]) -> bytes:
+    """Subscription identifiers as they are kept."""
+    if not identifiers:
+        return b""
+    return encode_properties({"subscription_identifier": list(identifiers)}, Carrier.PUBLISH)

@@ -1,0 +1,83 @@
+"""Sessions, their wills and subscriptions, as a journal keeps them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trio_mqtt.broker.journal import encoded
+from trio_mqtt.protocol.packets import Will
+from trio_mqtt.protocol.properties import Carrier, Properties, decode_properties
+from trio_mqtt.protocol.wire import Reader
+from trio_mqtt.storage.rows import SessionRow, SubscriptionRow
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.broker.sessions.subscription import Subscription
+
+_QOS = 3  # bits of the first byte of a will: its QoS, and above it the RETAIN flag
+
+
+def session_row(session: Session, epoch: float) -> SessionRow:
+    """A session as it is now; `epoch` is what makes times of day of the broker's clock."""
+    expires_at, will_due_at = session.expires_at, session.will_due_at
+    return SessionRow(
+        session.number,
+        session.client_id,
+        session.owner,
+        session.expiry_interval,
+        None if expires_at is None else expires_at + epoch,
+        None if session.will is None else will_bytes(session.will),
+        None if will_due_at is None or session.will is None else will_due_at + epoch,
+    )
+
+
+def subscription_row(subscription: Subscription, session: Session) -> SubscriptionRow:
+    """A subscription of a session, by the filter that its client knows."""
+    target = subscription.target
+    granted = subscription.topic_filter.text
+    asked = (one for one, instead in session.renamed.items() if instead == granted)
+    return SubscriptionRow(
+        session.number,
+        granted,
+        target.qos,
+        target.no_local,
+        target.retain_as_published,
+        target.identifiers[0] if target.identifiers else None,
+        next(asked, granted) if session.renamed else granted,
+    )
+
+
+def will_bytes(will: Will) -> bytes:
+    """A will in one piece: its delay, flags, topic and payload, and its other properties."""
+    properties = will.properties.copy()
+    delay = properties.pop("will_delay_interval", 0)
+    topic = will.topic.encode()
+    parts = (
+        delay.to_bytes(4, "big"),
+        bytes((will.qos | will.retain << 2,)),
+        len(topic).to_bytes(2, "big"),
+        topic,
+        len(will.payload).to_bytes(4, "big"),
+        will.payload,
+        encoded(properties),
+    )
+    return b"".join(parts)
+
+
+def will_of(data: bytes) -> Will:
+    """The will that was made one piece."""
+    delay, flags = int.from_bytes(data[:4], "big"), data[4]
+    after_topic = 7 + int.from_bytes(data[5:7], "big")
+    start = after_topic + 4
+    end = start + int.from_bytes(data[after_topic:start], "big")
+    properties = decoded(data[end:])
+    if delay:
+        properties = {**properties, "will_delay_interval": delay}
+    return Will(
+        data[7:after_topic].decode(), data[start:end], flags & _QOS, bool(flags >> 2), properties
+    )
+
+
+def decoded(data: bytes) -> Properties:
+    """Properties of PUBLISH as they were kept."""
+    return decode_properties(Reader(data), Carrier.PUBLISH) if data else {}
