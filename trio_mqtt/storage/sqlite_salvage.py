@@ -151,21 +151,23 @@ def _rows(database: sqlite3.Connection, table: Table) -> Iterator[tuple[Any, ...
             return False
         return True
 
+    step = 1
     while after < _HIGHEST:
+        before = after
         try:
             for row in database.execute(statement, (after,)):
                 if isinstance(row[0], int):
                     after = max(after, row[0])  # in order, unless that is what is damaged
                     yield row[1:]
         except _FAILURES:
-            after = _first(after, has_next)
+            step = 1 if after > before else step * 2  # it may be there, and lead nowhere
+            after = _first(after, step, has_next)
         else:
             return
 
 
-def _first(after: int, has_next: Callable[[int], bool]) -> int:
-    """The nearest number behind `after` where reading goes on."""
-    step = 1
+def _first(after: int, step: int, has_next: Callable[[int], bool]) -> int:
+    """The nearest number behind `after`, by a step at least, where reading goes on."""
     while not has_next(after + step):
         step *= 2
         if after + step >= _HIGHEST:
