@@ -39,6 +39,10 @@ PUBLIC = {
         ScramCredentials Section SubscriptionRequest TokenClaims TokenVerifier WaysIn WrittenRules
         read_file remove_user set_password username_problem
     """,
+    "trio_mqtt.durability": """
+        Changes DeliveryRow IdentifierRow Kept MessageRow Progress RetainedRow Row SessionRow
+        StoreSummary SubscriptionRow read_store store_path summarize_store verify_store write_store
+    """,
     "trio_mqtt.events": """
         BrokerEvent ClientConnected ClientDisconnected ClientRefused Connected ConnectionEvent
         ConnectionEvents ConnectionLost ConnectionOpened EventSample EventStream KeepAliveExpired
@@ -47,7 +51,7 @@ PUBLIC = {
     """,
 }
 # What they have beside these: the version, and each other.
-BESIDE = {"trio_mqtt": {"__version__", "access", "events"}}
+BESIDE = {"trio_mqtt": {"__version__", "access", "durability", "events"}}
 NAMES = [(face, name) for face, names in PUBLIC.items() for name in names.split()]
 # Classes and functions, but no names for types such as a Literal.
 THINGS = [

@@ -11,6 +11,7 @@ import trio
 from trio_mqtt.storage.rows import (
     Changes,
     DeliveryRow,
+    IdentifierRow,
     Kept,
     MessageRow,
     RetainedRow,
@@ -114,7 +115,7 @@ class StorageContract(ABC):
         kept = Kept(
             [message(1), message(2, LATER)],
             [delivery(4, 1), delivery(5, 1, packet_id=9), delivery(4, 2, 3, is_released=1)],
-            [(4, 1), (4, 0xFFFF), (5, 1)],
+            [IdentifierRow(4, 1), IdentifierRow(4, 0xFFFF), IdentifierRow(5, 1)],
             [subscription(4), subscription(4, "ä/+"), subscription(5)],
             [session(4, LATER), session(5, None, b"\x00will")],
             [retained("a"), retained("b/c", b"", LATER)],
@@ -131,7 +132,7 @@ class StorageContract(ABC):
         last = Kept(
             [message(1)],
             [delivery(1, 1, packet_id=7)],
-            [(1, 1)],
+            [IdentifierRow(1, 1)],
             [subscription(1, qos=2)],
             [session(1, LATER, b"will")],
             [retained("a", b"off")],
@@ -189,7 +190,7 @@ class StorageContract(ABC):
         assert kept == Kept(
             [message(1), message(3), message(9)],
             [delivery(1, 1), delivery(3, 3), delivery(1, 9), delivery(3, 9)],
-            [(1, 1), (1, 0xFFFF), (3, 1), (3, 0xFFFF)],
+            [IdentifierRow(*each) for each in ((1, 1), (1, 0xFFFF), (3, 1), (3, 0xFFFF))],
             [subscription(1), subscription(3)],
             [session(1), session(3)],
             [],

@@ -4,7 +4,7 @@ For a broker, `rows` has what is kept, row by row, and the interface of every st
 everything at the start, append changes, close. `memory` and `sqlite` implement it; beneath
 `sqlite` are its file (`sqlite_file`), the tables in it and how rows get there (`sqlite_schema`,
 `sqlite_tables`), what becomes of a damaged one (`sqlite_salvage`), and the thread that all of it
-runs in (`worker_thread`).
+runs in (`worker_thread`). `sqlite_tools` looks into a file that no broker uses.
 
 For a client, `client_changes` has what changes in its session, and `client_store` keeps that in a
 file of SQLite.

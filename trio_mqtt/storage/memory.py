@@ -10,6 +10,7 @@ import trio
 from trio_mqtt.storage.rows import (
     Changes,
     DeliveryRow,
+    IdentifierRow,
     Kept,
     MessageRow,
     Progress,
@@ -54,7 +55,11 @@ class MemoryStorage:
                 (row for session in sessions for row in session.deliveries.values()),
                 key=attrgetter("message"),
             ),
-            [(session.row.number, each) for session in sessions for each in session.identifiers],
+            [
+                IdentifierRow(session.row.number, each)
+                for session in sessions
+                for each in session.identifiers
+            ],
             [row for session in sessions for row in session.subscriptions.values()],
             [session.row for session in sessions],
             list(self._retained.values()),

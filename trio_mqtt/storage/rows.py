@@ -49,6 +49,13 @@ class DeliveryRow(NamedTuple):
     is_released: int = 0
 
 
+class IdentifierRow(NamedTuple):
+    """The packet identifier of QoS 2 that the client of a session has yet to release (§4.3.3)."""
+
+    session: int
+    packet_id: int
+
+
 class SubscriptionRow(NamedTuple):
     """A subscription with its options (§3.8.3); `asked` is the filter that its client knows."""
 
@@ -90,6 +97,11 @@ class RetainedRow(NamedTuple):
     expires_at: float | None = None
 
 
+Row: TypeAlias = (
+    MessageRow | DeliveryRow | IdentifierRow | SubscriptionRow | SessionRow | RetainedRow
+)
+
+
 class Changes:
     """What has changed: for each key its row as it is from now on, or None where it is gone.
 
@@ -125,7 +137,7 @@ class Kept(NamedTuple):
 
     messages: list[MessageRow]
     deliveries: list[DeliveryRow]
-    identifiers: list[tuple[int, int]]
+    identifiers: list[IdentifierRow]
     subscriptions: list[SubscriptionRow]
     sessions: list[SessionRow]
     retained: list[RetainedRow]

@@ -75,7 +75,9 @@ class SqliteStorage:
         rows = sqlite_salvage.readable(self.path)
         file = BrokerFile(sqlite_salvage.replacement(self.path), synchronous="FULL")
         try:
-            file.fill(rows)
+            with file.filling() as fill:
+                for table, some in rows.items():
+                    fill(table, some)
         finally:
             file.close()
         aside = sqlite_salvage.put_in_place(self.path)

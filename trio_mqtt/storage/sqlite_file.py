@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from trio_mqtt.errors import StoreError
@@ -85,11 +86,11 @@ class BrokerFile:
         with self._explained("read"):
             return sqlite_tables.read(self.database, progress)
 
-    def fill(self, rows: Mapping[Table, list[Any]]) -> None:
-        """Write rows as they stand in the tables, all or none."""
+    @contextmanager
+    def filling(self) -> Iterator[Callable[[Table, list[Any]], None]]:
+        """Writes rows, as they stand in the tables, all or none."""
         with self._explained("written"), self._transaction():
-            for table, some in rows.items():
-                sqlite_tables.insert(self.database, table, some)
+            yield partial(sqlite_tables.insert, self.database)
 
     def append(self, changes: Changes) -> None:
         """Write changes, all or none; returns when they are durable."""

@@ -11,23 +11,7 @@ from contextlib import closing, suppress
 from typing import Any, get_type_hints
 
 from trio_mqtt.storage import sqlite_schema
-from trio_mqtt.storage.rows import (
-    DeliveryRow,
-    MessageRow,
-    RetainedRow,
-    SessionRow,
-    SubscriptionRow,
-)
-from trio_mqtt.storage.sqlite_tables import (
-    DELIVERIES,
-    IDENTIFIERS,
-    MESSAGES,
-    RETAINED,
-    SESSIONS,
-    SUBSCRIPTIONS,
-    TABLES,
-    Table,
-)
+from trio_mqtt.storage.sqlite_tables import DELIVERIES, IDENTIFIERS, TABLES, Table
 
 _PAGE = 4096  # bytes, as SQLite has them
 _HIGHEST = 1 << 62
@@ -35,13 +19,6 @@ _HIGHEST = 1 << 62
 _FAILURES = (sqlite3.Error, UnicodeDecodeError)
 # Beside the file and its log what SQLite may have left.
 _SUFFIXES = ("", "-wal", "-journal")
-_TYPES = {
-    MESSAGES: MessageRow,
-    DELIVERIES: DeliveryRow,
-    SUBSCRIPTIONS: SubscriptionRow,
-    SESSIONS: SessionRow,
-    RETAINED: RetainedRow,
-}
 _RANGES: dict[str, range] = {
     "qos": range(3),
     "packet_id": range(0x10000),
@@ -186,7 +163,7 @@ def _sound(table: Table, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any,
     """Those rows whose values may be what they are for."""
     types: list[Any] = [int]
     if table is not IDENTIFIERS:
-        types = list(get_type_hints(_TYPES[table]).values())
+        types = list(get_type_hints(table.row).values())
     ranges = [_RANGES.get(name) for name in table.columns]
     for row in rows:
         try:

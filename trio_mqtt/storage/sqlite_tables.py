@@ -14,39 +14,50 @@ from typing import Any, NamedTuple
 from trio_mqtt.storage.rows import (
     Changes,
     DeliveryRow,
+    IdentifierRow,
     Kept,
     MessageRow,
     Progress,
     RetainedRow,
+    Row,
     SessionRow,
     SubscriptionRow,
 )
 
 
 class Table(NamedTuple):
-    """A table, whose columns are those of its rows; `row` makes one of what is read."""
+    """A table, whose columns are those of its rows; `make` makes one of what is read."""
 
     name: str
     columns: tuple[str, ...]
     key: tuple[str, ...]
-    row: Callable[[Any], Any]
+    row: type[Row]
+    make: Callable[[Any], Any]
 
 
-def _identifier(row: tuple[int]) -> tuple[int, int]:
-    return row[0] >> 16, row[0] & 0xFFFF
+def _identifier(row: tuple[int]) -> IdentifierRow:
+    return IdentifierRow(row[0] >> 16, row[0] & 0xFFFF)
 
 
-MESSAGES = Table("messages", MessageRow._fields, ("number",), MessageRow._make)
-DELIVERIES = Table("deliveries", DeliveryRow._fields, ("session", "message"), DeliveryRow._make)
-# Session and identifier are one number, so that those of a session stand together.
-IDENTIFIERS = Table("identifiers", ("key",), ("key",), _identifier)
-SUBSCRIPTIONS = Table(
-    "subscriptions", SubscriptionRow._fields, ("session", "topic_filter"), SubscriptionRow._make
+MESSAGES = Table("messages", MessageRow._fields, ("number",), MessageRow, MessageRow._make)
+DELIVERIES = Table(
+    "deliveries", DeliveryRow._fields, ("session", "message"), DeliveryRow, DeliveryRow._make
 )
-SESSIONS = Table("sessions", SessionRow._fields, ("number",), SessionRow._make)
-RETAINED = Table("retained", RetainedRow._fields, ("topic",), RetainedRow._make)
+# Session and identifier are one number, so that those of a session stand together.
+IDENTIFIERS = Table("identifiers", ("key",), ("key",), IdentifierRow, _identifier)
+SUBSCRIPTIONS = Table(
+    "subscriptions",
+    SubscriptionRow._fields,
+    ("session", "topic_filter"),
+    SubscriptionRow,
+    SubscriptionRow._make,
+)
+SESSIONS = Table("sessions", SessionRow._fields, ("number",), SessionRow, SessionRow._make)
+RETAINED = Table("retained", RetainedRow._fields, ("topic",), RetainedRow, RetainedRow._make)
 # In the order of `Kept`.
 TABLES = (MESSAGES, DELIVERIES, IDENTIFIERS, SUBSCRIPTIONS, SESSIONS, RETAINED)
+
+_TABLE_OF = {table.row: table for table in TABLES}
 
 # What one statement writes at most. Python lets go of the interpreter for each statement, and waits
 # for it again afterwards: beside a busy event loop, one row a statement takes ten times as long.
@@ -95,6 +106,15 @@ def _write(
             keys = [(key,) for key in keys]
         _run(database, _deletion, (table.name, table.key), keys)
     _run(database, _upsert, (table.name, table.columns, table.key), rows)
+
+
+def table_of(row: Row) -> Table:
+    return _TABLE_OF[type(row)]
+
+
+def stored(row: Row) -> Sequence[Any]:
+    """The row as it stands in its table."""
+    return (row.session << 16 | row.packet_id,) if isinstance(row, IdentifierRow) else row
 
 
 def insert(database: sqlite3.Connection, table: Table, rows: list[Sequence[Any]]) -> None:
@@ -151,7 +171,7 @@ def read(database: sqlite3.Connection, progress: Progress | None) -> Kept:
         kept.append(rows)
         cursor = database.execute(_selection(table))
         while some := cursor.fetchmany(_READ_AT_ONCE):
-            rows += map(table.row, some)
+            rows += map(table.make, some)
             done += len(some)
             if progress is not None:
                 progress(done, total)
