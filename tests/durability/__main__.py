@@ -18,7 +18,7 @@ from tests.durability.rounds import run_rounds
 
 BROKERS: dict[str, Command] = {
     "mosquitto": Mosquitto(),
-    "mosquitto-best": Mosquitto("Mosquitto, saving every second", MOSQUITTO_BEST),
+    "mosquitto-best": Mosquitto("Mosquitto, saving at once", MOSQUITTO_BEST),
 }
 
 

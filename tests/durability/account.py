@@ -64,6 +64,7 @@ class Life:
     acknowledged: int = NEVER
     given_up: int = NEVER
     over: int = NEVER
+    lost: int = NEVER  # its client was told that the session is not there any more
     group: tuple[str, str] | None = None
 
     def matches(self, topic: str) -> bool:
@@ -77,7 +78,7 @@ class Life:
     def is_owed(self, message: Message) -> bool:
         """Whether the message must come: sent when it was sure to be there, and taken on."""
         return (
-            self.acknowledged < message.invoked
+            self.acknowledged < message.invoked < self.lost
             and self.given_up == NEVER
             and message.acknowledged < NEVER
         )
@@ -161,6 +162,8 @@ class _Reader:
             life.over = index
         if not event.session_present:
             self.open[event.client].clear()
+            for key in [key for key in self.subscribed if key[0] == event.client]:
+                self.subscribed.pop(key).lost = index
 
     def ended(self, index: int, client: str, at: float, said_goodbye: bool) -> None:
         connection = self.connection.pop(client, None)

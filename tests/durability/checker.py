@@ -328,7 +328,7 @@ def _will(
     deliveries = got.get(will.number, [])
     if after is not None and after.connecting.clean_start:
         return  # the session has ended before the delay
-    if connection.said_goodbye or (delay and back < end + delay):
+    if connection.said_goodbye or (delay and back < end + delay - EARLY):
         if deliveries:
             reason = "said goodbye" if connection.said_goodbye else "came back before"
             yield Violation(Kind.WILL, f"{name} came, although its client {reason}", will.number)

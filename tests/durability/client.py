@@ -56,6 +56,7 @@ from trio_mqtt.protocol.packets import (
     Will,
 )
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
+from trio_mqtt.protocol.states import State
 
 P = ParamSpec("P")
 V5 = ProtocolVersion.V5
@@ -172,16 +173,17 @@ class Client:
         self.is_holding = False
         if clean_start:
             self._outgoing.clear()
-            self.subscriptions.clear()
+        # MQTT 3 has one flag for both: what begins clean ends with its connection.
+        is_durable = self.is_durable and (self.version == V5 or not clean_start)
         self._recorder.note(
-            Connecting, self.name, clean_start=clean_start, is_durable=self.is_durable, will=will
+            Connecting, self.name, clean_start=clean_start, is_durable=is_durable, will=will
         )
         nursery.start_soon(self._read, link)
         properties: Properties = NO_PROPERTIES
         if self.version == V5:
             properties = {
                 "receive_maximum": self._receive_maximum,
-                "session_expiry_interval": EXPIRY if self.is_durable else 0,
+                "session_expiry_interval": EXPIRY if is_durable else 0,
             }
         await self._send(
             link,
@@ -318,8 +320,8 @@ class Client:
     async def _send(self, link: _Link, packet: Packet, resent: int | None = None) -> None:
         """Send a packet, if the connection is still the one; what fails ends it."""
         async with link.lock:
-            if self._link is not link:
-                return
+            if self._link is not link or link.protocol.state is State.DISCONNECTED:
+                return  # its end has come, and is handled in its turn
             if resent is not None:
                 self._recorder.note(Resent, self.name, resent)
             try:
@@ -368,6 +370,8 @@ class Client:
                 self._handle_request_answer(packet)
             case ConnAck():
                 self._handle_connack(link, packet)
+            case Disconnect():
+                self._forget(link)
             case _:
                 pass
         self._wake()
@@ -379,7 +383,9 @@ class Client:
             return
         self._recorder.note(Connected, self.name, packet.session_present)
         if not packet.session_present:
-            self._outgoing.clear()  # §4.1: without a session there, there is none here
+            # §4.1: without a session there, there is none here.
+            self._outgoing.clear()
+            self.subscriptions.clear()
         link.answered.set()
 
     async def _handle_publish(self, link: _Link, packet: Publish) -> None:

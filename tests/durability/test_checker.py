@@ -135,6 +135,12 @@ def test_nothing_is_owed_where_the_subscription_is_not_sure(given_up: str) -> No
     assert gone.kinds == []
 
 
+def test_a_lost_session_owes_what_was_sent_before_its_client_knew() -> None:
+    lost = story().publish(1).add(Down).add(Up).connect("s", False).publish(2)
+    assert lost.kinds == [Kind.LOST, Kind.SESSION]
+    assert lost.subscribe("s").publish(3).kinds == [Kind.LOST, Kind.LOST, Kind.SESSION]
+
+
 def test_who_subscribes_again_is_owed_what_came_before() -> None:
     assert story().publish(1).subscribe("s", qos=1).kinds == [Kind.LOST]
 
