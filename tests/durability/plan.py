@@ -106,8 +106,8 @@ def _round(chance: random.Random, number: int) -> Round:
     return Round(
         seconds,
         chance.choices(list(Ending), (5, 4, 1))[0],
-        chance.choice(("before", "inside", "after")),
-        chance.randrange(1, 60),
+        chance.choices(("before", "inside", "after"), (1, 2, 3))[0],
+        chance.randrange(1, 100),
         # In the first round all are there, and make their sessions.
         {role.name: _part(chance, role, seconds, always=number == 0) for role in ROLES},
     )
@@ -120,7 +120,9 @@ def _part(chance: random.Random, role: Role, seconds: float, *, always: bool) ->
     steps = []
     time = arrives
     while time < seconds:
-        pause = chance.expovariate(100 if role.topics else 8)
+        # Publishers send some at once, so that each end finds messages on their way.
+        at_once = role.topics and chance.random() < 0.7
+        pause = 0.0 if at_once else chance.expovariate(60 if role.topics else 8)
         time += pause
         steps.append(_step(chance, role, pause))
     return Part(arrives, chance.choice(WILL_DELAYS), chance.choice((1, 2)), tuple(steps))
