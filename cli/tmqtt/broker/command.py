@@ -10,6 +10,7 @@ import trio
 
 import trio_mqtt
 from tmqtt.broker.access import AccessOptions
+from tmqtt.broker.data import DataOptions
 from tmqtt.broker.levels import Level
 from tmqtt.broker.library_log import LibraryLog, library_log
 from tmqtt.broker.output_keeper import OutputKeeper, OutputTroubles
@@ -31,6 +32,7 @@ async def serve(
     *,
     defaults: Mapping[str, str | Sequence[str]] = {},  # never changed
     access: AccessOptions,
+    data: DataOptions,
     level: Level,
 ) -> None:
     """Be a broker until told to stop, and show what happens, as much as `level` says.
@@ -46,13 +48,16 @@ async def serve(
             " Listen at mqtts://, wss:// or any://, for example mqtts://localhost.",
             code=2,
         )
+    storage = data.storage()
     notifier = Notifier(os.environ)
     with ExitStack() as last:
         # Before anything is read: files give cause for warnings, and are read by a thread.
         log = last.enter_context(library_log())
         last.callback(_tell_the_rest, log, terminal)
         async with (
-            trio_mqtt.open_broker(*listeners, security=access.security()) as broker,
+            trio_mqtt.open_broker(
+                *listeners, storage=storage, security=access.security()
+            ) as broker,
             trio.open_nursery() as nursery,
         ):
             view = BrokerView(broker, terminal, log, level)

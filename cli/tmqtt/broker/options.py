@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from tmqtt.broker.durability import Durability
 from tmqtt.broker.levels import Level
 from tmqtt.terminal.command import CONTEXT, Command
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
 
+_DATA = "What outlives the broker"
 _ACCESS = "Who may connect, and do what"
 _TLS = "TLS"
 _WEBSOCKET = "WebSocket and proxies"
@@ -20,6 +22,7 @@ _OUTPUT = "Output"
 _EPILOG = """\
 Examples:
   tmqtt broker
+  tmqtt broker --data /var/lib/tmqtt
   tmqtt broker mqtt://0.0.0.0 --password-file users --access-file access.conf
   tmqtt broker mqtts://0.0.0.0 ws://0.0.0.0:8080 --cert chain.pem --key key.pem --allow-anonymous
   tmqtt broker --log-level info any://localhost:1883 >> broker.log
@@ -36,6 +39,30 @@ def broker(
             metavar="URL",
             help="Where to listen.  [default: mqtt://127.0.0.1:1883, this machine only]",
             show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Keep sessions, the messages that wait in them, and retained messages in DIR, a"
+            " folder for this broker alone: what it has acknowledged is there.  [default: they end"
+            " with the broker]",
+            show_default=False,
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    durability: Annotated[
+        Durability | None,
+        typer.Option(
+            "--durability",
+            metavar="fsync|commit|memory",
+            help="What it survives. fsync: a power cut; commit: the end of the process, however it"
+            " comes, and takes less time; memory: nothing.  [default: fsync with --data, else"
+            " memory]",
+            show_default=False,
+            rich_help_panel=_DATA,
         ),
     ] = None,
     password_file: Annotated[
@@ -233,6 +260,7 @@ def broker(
 
     from tmqtt.broker.access import AccessOptions, TokenOptions
     from tmqtt.broker.command import serve
+    from tmqtt.broker.data import DataOptions
     from tmqtt.terminal.running import run
 
     tokens = None
@@ -255,7 +283,12 @@ def broker(
     defaults = {name: value for name, value in given.items() if value}
     run(
         lambda terminal: serve(
-            tuple(urls or ()), terminal, defaults=defaults, access=access, level=level
+            tuple(urls or ()),
+            terminal,
+            defaults=defaults,
+            access=access,
+            data=DataOptions(data, durability),
+            level=level,
         ),
         stopped=0,
     )
