@@ -168,6 +168,28 @@ async def test_wills_are_kept_as_what_they_became() -> None:
         await watcher.expect_message("gone", b"bye", 1)
 
 
+@pytest.mark.parametrize("is_connected", [True, False])
+async def test_a_will_that_waits_goes_on_waiting_in_the_next_broker(is_connected: bool) -> None:
+    storage = MemoryStorage()
+    will = Will("gone", b"bye", 1, properties={"will_delay_interval": 60})
+    async with broker_on(storage) as memory:
+        watcher = await join(memory, "watcher", expiry=NEVER)
+        await watcher.subscribe("gone", qos=1)
+        for client_id in ("c", "back"):
+            client = Raw(memory.connect(), V5)
+            await client.connect(client_id, expiry=NEVER, will=will)
+            if not is_connected:
+                await client.drop()
+        await watcher.expect_nothing()
+    async with broker_on(storage) as memory:
+        watcher = await join(memory, "watcher", expiry=NEVER, clean=False)
+        await join(memory, "back", expiry=NEVER, clean=False)
+        await watcher.expect_nothing(50)
+        with trio.fail_after(20):
+            await watcher.expect_message("gone", b"bye", 1)
+        await watcher.expect_nothing(60)
+
+
 class Broken(MemoryStorage):
     async def append(self, changes: Changes) -> None:
         raise OSError("a defect")

@@ -90,9 +90,7 @@ class Connections:
         Takes no longer than the limits allow for a goodbye.
         """
         core = self._core
-        core.sessions.closing = True
-        for session in core.sessions.all():
-            core.sessions.publish_will(session)
+        core.sessions.publish_last_wills()
         with trio.move_on_after(core.limits.goodbye_timeout):
             # No message pays for telling that it was the last: looking now and then is enough.
             while any(one.outlet and one.queued_messages for one in core.sessions.all()):  # noqa: ASYNC110

@@ -169,6 +169,16 @@ class Sessions:
             self._wills.publish(session)
             self.keep(session)
 
+    def publish_last_wills(self) -> None:
+        """The broker ends, and wills with it; but one that waits goes on in the storage."""
+        self.closing = True
+        for session in self.all():
+            will = session.will
+            if will is not None and not (
+                session.journal is not None and will.properties.get("will_delay_interval")
+            ):
+                self.publish_will(session)
+
     def _expire(self, session: Session) -> None:
         """The session was not taken up again in time (§3.1.2.11.2)."""
         self._statistics.sessions_expired += 1
