@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "layers", "tests", "interop", "soak"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "kept", "interop", "soak"]
 nox.options.reuse_existing_virtualenvs = True
 
 
@@ -50,6 +50,15 @@ def tests(session: nox.Session) -> None:
     """The tests, as the README runs them."""
     session.install("-e", ".[test]")
     session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def kept(session: nox.Session) -> None:
+    """The tests of the broker, its model and the statements among them, with SQLite underneath."""
+    session.install("-e", ".[test]")
+    session.run(
+        "pytest", "-n", "auto", "-q", "--storage", "sqlite", "tests/broker", *session.posargs
+    )
 
 
 # What meets most of what the libraries offer, in half a minute.

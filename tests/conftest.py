@@ -5,15 +5,51 @@ from __future__ import annotations
 import inspect
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+import trio
 
 # Everything in these folders that is a coroutine runs under pytest-trio. `trio_mode` would take
 # over the AnyIO tests too, and run their asyncio case on Trio without a word.
 TRIO_FOLDERS = tuple(
     Path(__file__).parent / name for name in ("broker", "storage", "transport/listeners")
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--storage",
+        choices=("sqlite",),
+        help="what keeps what outlives a broker, where a test says nothing of it",
+    )
+
+
+@pytest.fixture(autouse=True)
+def _storage_underneath(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    if request.config.getoption("--storage") is None:
+        yield
+        return
+    from tests.storage.in_loop import InLoop
+    from trio_mqtt.broker.core import Core
+
+    begin = Core.__init__
+
+    def begin_with_storage(self: Core, *arguments: Any, **options: Any) -> None:
+        with suppress(RuntimeError):  # outside of Trio there are no clients, and nothing to keep
+            trio.lowlevel.current_task()
+            if options.get("storage") is None:
+                options["storage"] = InLoop(Path(folders.enter_context(TemporaryDirectory())))
+        begin(self, *arguments, **options)
+
+    with ExitStack() as folders:
+        monkeypatch.setattr(Core, "__init__", begin_with_storage)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
