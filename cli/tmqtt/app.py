@@ -21,6 +21,7 @@ COMMANDS = {
         "broker": "Run a broker until Ctrl-C, and show its traffic.",
         "passwd": "Set, remove and check passwords in a password file.",
         "acl": "Explain the rules of an access file.",
+        "store": "Look into what a broker keeps, and move it.",
     },
     "Client": {
         "pub": "Publish a message, once or on a schedule.",

@@ -98,6 +98,10 @@ _OTHERS = [
     ("passwd {missing} --list", 2, "{missing}"),
     ("acl check {missing} --topic a", 2, "{missing}"),
     ("acl show {missing}", 2, "{missing}"),
+    ("store info {missing}", 1, "There is no {missing}"),
+    ("store verify {missing}", 1, "There is no {missing}"),
+    ("store export {missing}", 1, "There is no {missing}"),
+    ("store import {folder}/new {missing}", 1, "{missing}: No such file"),
 ]
 
 

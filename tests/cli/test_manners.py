@@ -67,7 +67,13 @@ def test_help_has_groups_and_every_option_of_the_connection(command: str) -> Non
     assert "--install-completion" not in result.stdout
 
 
-@pytest.mark.parametrize("command", [*NAMES, "bench pair", "acl check", "acl show"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *[*NAMES, "bench pair", "acl check", "acl show"],
+        *["store info", "store verify", "store export", "store import"],
+    ],
+)
 def test_help_has_examples_and_exit_codes_and_nothing_cut_off(command: str) -> None:
     words = command.split()
     result = CliRunner().invoke(app, [*words, "--help"], prog_name="tmqtt")

@@ -1,0 +1,140 @@
+"""`tmqtt store`: what a broker keeps, looked into, and moved to and from JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from time import monotonic
+from typing import TextIO
+
+import typer
+
+from tmqtt.store import lines
+from tmqtt.terminal.figures import counted, size
+from tmqtt.terminal.plainly import errors_as_sentences, say
+from tmqtt.terminal.sequences import CLEAR_LINE
+from trio_mqtt.durability import (
+    Row,
+    read_store,
+    store_path,
+    summarize_store,
+    verify_store,
+    write_store,
+)
+
+_FAILURE = 1
+_WORDS = {
+    "sessions": "sessions",
+    "subscriptions": "subscriptions",
+    "messages": "messages that wait or are in flight",
+    "deliveries": "deliveries of them, one for each session",
+    "identifiers": "identifiers of QoS 2 that clients have to release",
+    "retained": "retained messages",
+}
+
+
+def show_info(folder: str, *, as_json: bool) -> None:
+    """Print what the store holds."""
+    with _failures():
+        summary = summarize_store(store_path(folder))
+    if as_json:
+        say(json.dumps(summary._asdict(), ensure_ascii=False))
+        return
+    free = f", {size(summary.free)} of it free" if summary.free else ""
+    say(f"{summary.path}: {size(summary.size)}{free}, written by trio-mqtt {summary.written_by}")
+    width = max(len(f"{count:,}") for count in summary.rows.values())
+    for name, words in _WORDS.items():
+        say(f"  {summary.rows[name]:>{width},} {words}")
+
+
+def check(folder: str) -> None:
+    """Print what is wrong; exit with 1 where something is."""
+    with _failures(), _progress("verified") as progress:
+        problems = verify_store(store_path(folder), progress)
+    for problem in problems:
+        say(problem, problem=True)
+    if problems:
+        raise typer.Exit(_FAILURE)
+    say(f"{store_path(folder)} is all right.")
+
+
+def write_lines(folder: str, path: str | None) -> None:
+    """Print all rows as lines, or write them to a file."""
+    count = 0
+    with _failures(), _output(path) as file, _progress("exported") as progress:
+        file.write(f"{lines.head()}\n")
+        for row in read_store(store_path(folder), progress):
+            file.write(f"{lines.line_of(row)}\n")
+            count += 1
+    say(f"Exported {counted(count, 'row')}.", problem=True)
+
+
+def read_lines(folder: str, path: str | None) -> None:
+    """Fill a new store with the rows of all lines."""
+    with _failures(), ExitStack() as stack:
+        file: TextIO = sys.stdin
+        if path is not None:
+            file = stack.enter_context(open(path, encoding="utf-8"))
+        else:
+            sys.stdin.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        progress = stack.enter_context(_progress("imported"))
+
+        def rows() -> Iterator[Row]:
+            for number, row in enumerate(lines.rows(file), 1):
+                if number % 10_000 == 0:
+                    progress(number, 0)
+                yield row
+
+        count = write_store(store_path(folder), rows())
+    say(f"Imported {counted(count, 'row')} to {store_path(folder)}.", problem=True)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """End with a sentence where it does not work."""
+    with errors_as_sentences(_FAILURE):
+        try:
+            yield
+        except BrokenPipeError:  # whoever read the lines has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(_FAILURE) from None
+        except OSError as error:
+            named = f"{error.filename}: " if error.filename else ""
+            raise ValueError(f"{named}{error.strerror or error}.") from error
+
+
+@contextmanager
+def _output(path: str | None) -> Iterator[TextIO]:
+    if path is None:
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        yield file
+
+
+@contextmanager
+def _progress(done: str) -> Iterator[Callable[[int, int], None]]:
+    """Tells on a terminal how far it is, in a line that is gone at the end."""
+    is_shown = sys.stderr.isatty()
+    next_at = monotonic() + 0.2
+
+    def show(rows: int, of: int) -> None:
+        nonlocal next_at
+        if is_shown and monotonic() >= next_at:
+            next_at = monotonic() + 0.1
+            share = f" of {of:,}" if of else ""
+            sys.stderr.write(f"{CLEAR_LINE}{rows:,}{share} rows {done}")
+            sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        if is_shown:
+            sys.stderr.write(CLEAR_LINE)
+            sys.stderr.flush()
