@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,16 @@ def test_bytes_that_say_something_else_stop_nobody(file: Path) -> None:
         assert len(kept.retained) <= ROWS
     assert told > 10
     assert whole.damage == ""
+
+
+def test_text_that_is_none_is_left_out_at_once(file: Path) -> None:
+    # Its pages are in order: it shows only when the row is read.
+    file.write_bytes(file.read_bytes().replace(b"client-7", b"client-\xff"))
+    began = time.monotonic()
+    kept = load(file)
+    assert time.monotonic() - began < 4  # nothing waits for a lock that nobody has
+    assert {row.number for row in kept.sessions} == {*range(1, 11)} - {7}
+    assert "Could not decode" in kept.damage
 
 
 def test_what_is_no_database_at_all_leaves_a_new_one(tmp_path: Path) -> None:

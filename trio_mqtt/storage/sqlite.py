@@ -54,8 +54,9 @@ class SqliteStorage:
             try:
                 return self._open_and_load(progress)
             except sqlite3.Error as error:
-                self._close()
-                damage = self._replace(str(error))
+                why = str(error)
+            self._close()
+            damage = self._replace(why)
         except OSError as error:
             raise StoreError(
                 f"{self.path} is damaged, and cannot be set aside"

@@ -98,7 +98,7 @@ def _remove(path: str) -> None:
 
 
 def _readable(path: str) -> dict[Table, list[Any]]:
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as database:
         database.text_factory = _text
         with suppress(*_FAILURES):
             database.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
@@ -169,12 +170,13 @@ def read(database: sqlite3.Connection, progress: Progress | None) -> Kept:
     for table in TABLES:
         rows: list[Any] = []
         kept.append(rows)
-        cursor = database.execute(_selection(table))
-        while some := cursor.fetchmany(_READ_AT_ONCE):
-            rows += map(table.make, some)
-            done += len(some)
-            if progress is not None:
-                progress(done, total)
+        # Closed, for else an error that somebody keeps would keep the file from being closed.
+        with closing(database.execute(_selection(table))) as cursor:
+            while some := cursor.fetchmany(_READ_AT_ONCE):
+                rows += map(table.make, some)
+                done += len(some)
+                if progress is not None:
+                    progress(done, total)
     return Kept(*kept)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from trio_mqtt.errors import StoreError
@@ -162,15 +162,14 @@ def _rows(file: BrokerFile, progress: Progress | None) -> Iterator[Row]:
     total = sum(_count(file, table) for table in TABLES)
     done = 0
     for table in TABLES:
-        cursor = file.database.execute(
-            f"SELECT {', '.join(table.columns)} FROM {table.name}"  # noqa: S608
-        )
-        while some := cursor.fetchmany(_AT_ONCE):
-            done += len(some)
-            if progress is not None:
-                progress(done, total)
-            for row in some:
-                yield table.make(row)
+        selection = f"SELECT {', '.join(table.columns)} FROM {table.name}"  # noqa: S608
+        with closing(file.database.execute(selection)) as cursor:
+            while some := cursor.fetchmany(_AT_ONCE):
+                done += len(some)
+                if progress is not None:
+                    progress(done, total)
+                for row in some:
+                    yield table.make(row)
 
 
 def _count(file: BrokerFile, table: Table) -> int:
