@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import trio
@@ -12,7 +13,8 @@ import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of
-from trio_mqtt import StoreError
+from trio_mqtt import Limits, Security, StoreError
+from trio_mqtt.access import AccessHooks, ClientInfo, Publication
 from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.protocol.packets import (
     ConnAck,
@@ -29,6 +31,7 @@ from trio_mqtt.protocol.packets import (
     Subscription,
     Will,
 )
+from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.rows import Changes
@@ -399,3 +402,57 @@ async def test_a_storage_that_is_full_costs_only_those_who_need_it(
         client = await join(memory, "s", expiry=NEVER, clean=False)
         payloads = [message.payload for message in await client.take()]
         assert payloads == [b"promised once there is room", b"taken again"]
+
+
+async def test_a_client_that_much_waits_for_is_heard_again_once_it_is_kept() -> None:
+    storage = Slow()
+    limits = Limits(write_buffer=10_000)
+    async with open_memory_broker(storage=storage, limits=limits) as memory:
+        await subscriber(memory, "t", 1)
+        live = await join(memory, "live")
+        await live.subscribe("live")
+        storage.wait()
+        await live.send(Publish("t", b"x", 1, packet_id=1))
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(20):
+            await memory.broker.publish("live", bytes(1_000))
+        await live.send(PingReq())
+        await live.expect_nothing(1)
+        storage.may_keep.set()
+        assert (await live.expect(PubAck)).packet_id == 1
+        assert len(await live.take()) == 20
+        await live.ping()
+
+
+async def test_a_message_that_expires_while_it_waits_leaves_nothing_behind() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        client = await join(memory, "c", expiry=1_000)
+        await client.subscribe("a/#", qos=1)
+        await client.subscribe("a/b", qos=0)
+        await client.drop()
+        properties: Properties = {"message_expiry_interval": 10}
+        await memory.broker.publish("a/b", b"x", qos=1, properties=properties)
+        await trio.sleep(20)
+        client = await join(memory, "c", expiry=1_000, clean=False)
+        await client.ping()
+        await trio.testing.wait_all_tasks_blocked()
+        assert storage.as_it_is()._messages == {}
+
+
+async def test_what_a_hook_has_replaced_at_qos_2_is_known_before_it_is_acknowledged() -> None:
+    class Louder(AccessHooks):
+        async def authorize_publish(
+            self, client: ClientInfo, publication: Publication
+        ) -> Publication:
+            return replace(publication, payload=publication.payload.upper())
+
+    storage = Slow()
+    async with open_memory_broker(storage=storage, security=Security(hooks=Louder())) as memory:
+        publisher = await join(memory, "p", expiry=100)
+        storage.wait()
+        await publisher.send(Publish("nobody", b"x", 2, packet_id=5))
+        await publisher.expect_nothing(1)
+        storage.may_keep.set()
+        await publisher.expect(PubRec)
+        assert [list(one.identifiers) for one in storage.as_it_is()._sessions.values()] == [[5]]

@@ -84,4 +84,6 @@ class Acknowledgements:
             if not session.on_publish(packet.packet_id):
                 self._link.protocol.acknowledged()
                 return False
+            if session.journal is not None:
+                self._link.outlet.hold(session.journal)
         return True

@@ -174,6 +174,7 @@ class Outlet:
             blocked, self._blocked = self._blocked, False
             self.write(waiting)
             self._blocked = self._blocked or blocked
+            self.congested = self._pending_bytes > self._limits.write_buffer
             if not self.congested:
                 self._written.unpark_all()
         if not held:

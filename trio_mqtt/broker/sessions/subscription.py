@@ -217,11 +217,11 @@ class Subscription(Queue):
         if MessagesDropped in self._event_streams.wanted:
             self._event_streams.tell(MessagesDropped(self.session.client_id, 1, reason))
 
-    def _drop_at(self, batch: Batch, index: int) -> None:
+    def _drop_at(self, target: Target, batch: Batch, index: int) -> None:
         """A message of a batch has expired, or is too large for the client."""
         self._drop(EXPIRED)
         session = self.session
-        if session.journal is not None and batch.number and self.target.qos:
+        if session.journal is not None and batch.number and target.qos:
             session.journal.delivered(session.number, [batch.number + index])
         # The payloads of a batch are counted as sent together, when it is done.
         self._statistics.payload_bytes_sent -= batch.messages[index].payload_size
@@ -324,11 +324,11 @@ class Subscription(Queue):
         for index in range(at, len(messages)):
             entry = encoded[index]
             if entry is None:
-                self._drop_at(batch, index)
+                self._drop_at(target, batch, index)
                 continue
             if isinstance(entry, bytes):
                 if maximum is not None and len(entry) > maximum:
-                    self._drop_at(batch, index)
+                    self._drop_at(target, batch, index)
                     continue
                 if aliases is not None:
                     entry = aliases.whole(messages[index].topic, entry, maximum)
@@ -340,7 +340,7 @@ class Subscription(Queue):
                 continue
             before, after, qos = entry
             if maximum is not None and len(before) + 2 + len(after) > maximum:
-                self._drop_at(batch, index)
+                self._drop_at(target, batch, index)
                 continue
             length = len(before) + len(after)
             if sender.quota <= 0 or (length > self._large and not self._has_room_in_flight(length)):
