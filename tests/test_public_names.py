@@ -25,7 +25,8 @@ PUBLIC = {
         AuthenticationError Backoff Broker BrokerOptions Client
         ClientAuthentication ClientCertificate ClientExchange ClientStatus ConfigurationError
         ConnectionFailedError ConnectionLostError ConnectionRefusedByBrokerError ConnectionState
-        DisconnectedByBrokerError InvalidTokenError InvalidUrlError Limits Listen ListenError
+        DisconnectedByBrokerError Holdings InvalidTokenError InvalidUrlError Limits Listen
+        ListenError
         LocalProtocolError MalformedPacketError MemoryStorage Message Messages MqttError Origin
         Properties ProtocolVersion ReasonCode RefusedError RemoteProtocolError RequestRefusedError
         ScramClient Security ServerTls SharedStrategy SqliteStorage Statistics Storage StoreError
@@ -63,8 +64,8 @@ THINGS = [
 
 # What a program may call of a broker.
 BROKER = """
-    close events handle limits listeners options publish redirect reload rules_changed sample
-    statistics try_reload url urls ways_in
+    close events handle holdings limits listeners options publish redirect reload restored
+    rules_changed sample statistics try_reload url urls ways_in
 """
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt import events as events
     from trio_mqtt.broker.access.security import Security as Security
     from trio_mqtt.broker.broker import Broker as Broker
+    from trio_mqtt.broker.holdings import Holdings as Holdings
     from trio_mqtt.broker.limits import Limits as Limits
     from trio_mqtt.broker.options import BrokerOptions as BrokerOptions
     from trio_mqtt.broker.options import SharedStrategy as SharedStrategy

@@ -11,6 +11,7 @@ import trio
 
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of
+from trio_mqtt import Holdings, open_broker
 from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -199,3 +200,45 @@ async def test_a_storage_with_a_defect_is_not_a_silent_loss() -> None:
     with pytest.raises(OSError, match="a defect"):
         async with broker_on(Broken()) as memory:
             await memory.broker.publish("t", "x", retain=True)
+
+
+async def test_a_broker_says_what_it_holds_and_what_was_restored(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "trio_mqtt.broker")
+    storage = MemoryStorage()
+    async with broker_on(storage) as memory:
+        assert memory.broker.restored == memory.broker.holdings() == Holdings()
+        for client_id in ("s", "never again"):
+            client = Raw(memory.connect(), V5)
+            await client.connect(
+                client_id,
+                clean_start=False,
+                properties={
+                    "session_expiry_interval": NEVER if client_id == "s" else 0,
+                    "receive_maximum": 2,
+                },
+            )
+            await client.subscribe("t", qos=1)
+        await memory.broker.publish("r", "x", retain=True)
+        for number in range(5):
+            await memory.broker.publish("t", str(number), qos=1)
+        assert memory.broker.holdings() == Holdings(sessions=1, messages=5, retained=1)
+    told: list[float] = []
+    async with open_memory_broker(storage=storage) as memory:
+        assert memory.broker.restored == memory.broker.holdings() == Holdings(1, 5, 1)
+    expected = "Restored 1 sessions, 5 messages on their way to them and 1 retained messages in 0.0"
+    assert any(record.getMessage().startswith(expected) for record in caplog.records)
+    async with open_broker("mqtt://127.0.0.1:0", storage=storage, progress=told.append):
+        assert told == [pytest.approx(0.3)]
+
+
+async def test_progress_goes_from_nothing_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trio_mqtt.broker.persistence.AT_ONCE", 1)
+    storage = MemoryStorage()
+    async with broker_on(storage) as memory:
+        for number in range(4):
+            await memory.broker.publish(f"r/{number}", "x", retain=True)
+    told: list[float] = []
+    async with open_broker("mqtt://127.0.0.1:0", storage=storage, progress=told.append):
+        assert told == pytest.approx([0.3, 0.475, 0.65, 0.825, 1.0])

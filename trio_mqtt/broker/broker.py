@@ -14,6 +14,7 @@ from trio_mqtt.broker.connections.connection import Connection
 from trio_mqtt.broker.events.kinds import BrokerEvent
 from trio_mqtt.broker.events.samples import EventSample
 from trio_mqtt.broker.events.streams import EventStream
+from trio_mqtt.broker.holdings import Holdings, holdings_of
 from trio_mqtt.broker.limits import Limits, check_limit
 from trio_mqtt.broker.options import BrokerOptions, check_reference
 from trio_mqtt.broker.reloading import Reloading
@@ -31,20 +32,26 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core
     from trio_mqtt.transport.listeners.listener import Listener
 
+_NOTHING = Holdings()
 ROOM_FOR_HEADER = 9  # first byte, remaining length, length of the topic, packet identifier
 
 
 class Broker:
     """An MQTT broker. `open_broker` makes one, listens for it and ends it in order."""
 
-    __slots__ = ("_connections", "_core", "_listeners", "_reloading")
+    __slots__ = ("_connections", "_core", "_listeners", "_reloading", "_restored")
 
     def __init__(
-        self, core: Core, connections: Connections, listeners: Sequence[Listener] = ()
+        self,
+        core: Core,
+        connections: Connections,
+        listeners: Sequence[Listener] = (),
+        restored: Holdings = _NOTHING,
     ) -> None:
         self._core = core
         self._connections = connections
         self._listeners = tuple(listener.listen for listener in listeners)
+        self._restored = restored
         self._reloading = Reloading(core, connections, listeners)
 
     @property
@@ -76,6 +83,15 @@ class Broker:
     def url(self) -> str:
         """The first address that the broker listens at, with the port that it got."""
         return self.urls[0]
+
+    @property
+    def restored(self) -> Holdings:
+        """What an earlier broker has left in the storage, as it was when this one began."""
+        return self._restored
+
+    def holdings(self) -> Holdings:
+        """What it holds now that outlives connections. Counted anew, session by session."""
+        return holdings_of(self._core)
 
     def ways_in(self, listen: Listen) -> WaysIn:
         """By what clients can connect at one of the broker's `listeners`."""

@@ -27,7 +27,7 @@ from trio_mqtt.storage.rows import (
 
 if TYPE_CHECKING:
     from trio_mqtt.protocol.packets import Publish
-    from trio_mqtt.storage.rows import Kept, Storage
+    from trio_mqtt.storage.rows import Kept, Progress, Storage
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -86,9 +86,9 @@ class Journal:
 
     # -- the storage ----------------------------------------------------------------------------
 
-    async def load(self) -> Kept:
+    async def load(self, progress: Progress | None = None) -> Kept:
         """All that is kept. What comes from now on is numbered after it."""
-        kept = await self._storage.load()
+        kept = await self._storage.load(progress)
         self._last_session = max((row.number for row in kept.sessions), default=0)
         newest = max((row.number for row in kept.messages), default=0)
         newest = max(newest, max((row.message for row in kept.deliveries), default=0))

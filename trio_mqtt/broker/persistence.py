@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
 from trio_mqtt.broker.access.authorship import Authorship
+from trio_mqtt.broker.holdings import Holdings
 from trio_mqtt.broker.routing.batch import Batch, remaining_properties
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.routing.target import Target
@@ -22,24 +25,22 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.sessions.subscription import Subscription
     from trio_mqtt.storage.rows import DeliveryRow, Kept, MessageRow
 
+Progress: TypeAlias = Callable[[float], None]
+"""Is told how far restoring has come, from 0 to 1; by any thread."""
+
 AT_ONCE = 1_000  # rows that are restored before others have their turn
-
-
-class Restored(NamedTuple):
-    """How much an earlier broker has left."""
-
-    retained: int
-    sessions: int
-    queued: int
 
 
 class _Restoring:
     """Puts what was kept where it was."""
 
-    def __init__(self, core: Core, journal: Journal, kept: Kept) -> None:
+    def __init__(
+        self, core: Core, journal: Journal, kept: Kept, progress: Callable[[int, int], None]
+    ) -> None:
         self._core = core
         self._journal = journal
         self._kept = kept
+        self._progress = progress
         self._now = trio.current_time()
         self._messages = {row.number: row for row in kept.messages}
         # For how many sessions each message is still needed.
@@ -47,10 +48,12 @@ class _Restoring:
         self._batches: dict[int, Batch] = {}
         self._targets: dict[tuple[object, ...], Target] = {}
         self._sessions: dict[int, Session] = {}
-        self._queued = 0
+        self._under_way = 0  # messages that are on their way to a session
         self._steps = 0
+        rows = kept.retained, kept.sessions, kept.subscriptions, kept.deliveries
+        self._all_steps = sum(len(each) for each in rows)
 
-    async def run(self) -> Restored:
+    async def run(self) -> Holdings:
         retained = await self._retained()
         for session in self._kept.sessions:
             self._sessions[session.number] = self._core.sessions.restore(session, self._journal)
@@ -65,11 +68,12 @@ class _Restoring:
             await self._step()
         for number in self._messages:
             self._journal.needed(number, self._needed[number])
-        return Restored(retained, len(self._sessions), self._queued)
+        return Holdings(len(self._sessions), self._under_way, retained)
 
     async def _step(self) -> None:
         self._steps += 1
         if not self._steps % AT_ONCE:
+            self._progress(self._steps, self._all_steps)
             await trio.lowlevel.checkpoint()
 
     async def _retained(self) -> int:
@@ -120,6 +124,7 @@ class _Restoring:
             at = message.received_at - self._journal.epoch
             sent = (self._publish(message), bool(row.retain), origin, at, row.message)
             session.sender.restore(row.packet_id, row.qos, sent)
+            self._under_way += 1
             return
         subscription = session.subscriptions.get(row.topic_filter)
         if subscription is None or message is None or self._has_expired(message):
@@ -133,7 +138,7 @@ class _Restoring:
             )
             batch.number = row.message
         subscription.restore(self._target(subscription, row, identifiers), batch)
-        self._queued += 1
+        self._under_way += 1
 
     def _target(
         self, subscription: Subscription, row: DeliveryRow, identifiers: tuple[int, ...]
@@ -162,9 +167,16 @@ class _Restoring:
         return remaining_properties(properties, int(self._now - at)) is None
 
 
-async def restore(core: Core, journal: Journal) -> Restored:
+async def restore(core: Core, journal: Journal, progress: Progress | None = None) -> Holdings:
     """Restore everything that the journal's storage holds, but what has expired meanwhile."""
-    return await _Restoring(core, journal, await journal.load()).run()
+
+    def tell(begin: float, end: float, done: int, total: int) -> None:
+        if progress is not None and total:
+            progress(begin + (end - begin) * done / total)
+
+    # Reading takes about a third of the time.
+    kept = await journal.load(partial(tell, 0.0, 0.3))
+    return await _Restoring(core, journal, kept, partial(tell, 0.3, 1.0)).run()
 
 
 def _identifiers(data: bytes) -> tuple[int, ...]:

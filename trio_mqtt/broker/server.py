@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -16,9 +17,10 @@ from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.connections.connection import Connection
 from trio_mqtt.broker.connections.registry import Connections
 from trio_mqtt.broker.core import Core
+from trio_mqtt.broker.holdings import Holdings
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
-from trio_mqtt.broker.persistence import restore
+from trio_mqtt.broker.persistence import Progress, restore
 from trio_mqtt.storage.rows import Storage
 from trio_mqtt.transport.listeners.listen_urls import parse_listen
 from trio_mqtt.transport.listeners.listener import Listener, named_by_socket, open_listener
@@ -39,6 +41,7 @@ async def open_broker(
     limits: Limits | None = None,
     options: BrokerOptions | None = None,
     storage: Storage | None = None,
+    progress: Progress | None = None,
     authenticators: Mapping[str, Authenticator] | None = None,
     authentication_required: bool = False,
     security: Security | None = None,
@@ -49,8 +52,11 @@ async def open_broker(
     of the broker says which): a URL such as mqtt://0.0.0.0 or "mqtts://0.0.0.0?cert=server.pem", or
     a `Listen`. At the end wills are published and clients told (MQTT 5.0 §4.13).
     `limits` are its bounds, `options` what it offers. `storage` keeps sessions and retained
-    messages for the broker that uses it next; by default they end with this one. `authenticators`
-    are those of the authentication methods that clients may name (§4.12), such as
+    messages for the broker that uses it next, such as `SqliteStorage(path)`: what this one has
+    acknowledged is then there, however it ends; by default it ends with the broker. Before any
+    client is served, what an earlier broker has left is restored, and `progress` told meanwhile how
+    far that is, from 0 to 1, by any thread; `Broker.restored` says how much it was.
+    `authenticators` are those of the authentication methods that clients may name (§4.12), such as
     {"SCRAM-SHA-256": ScramAuthenticator(...)}. With `authentication_required`, clients that name
     none are refused, all of MQTT 3 among them. `security` says who else may connect, and what they
     may do: by default everybody, but from this machine only.
@@ -60,7 +66,8 @@ async def open_broker(
 
     Raises InvalidUrlError for an address that is not one, ListenError where the broker cannot
     listen, and ConfigurationError for files that cannot be used and for listeners that would let in
-    everybody without being told so.
+    everybody without being told so. Raises StoreError where the storage cannot be used; at the end
+    as well, where it could not keep what was left.
     """
     wanted = [
         parse_listen(listener) if isinstance(listener, str) else named_by_socket(listener)
@@ -80,7 +87,7 @@ async def open_broker(
     try:
         for listen in wanted:
             opened.append(await open_listener(listen))
-        async with running(core, opened) as (broker, _):
+        async with running(core, opened, progress) as (broker, _):
             yield broker
     finally:
         for listener in opened:
@@ -89,17 +96,25 @@ async def open_broker(
 
 @asynccontextmanager
 async def running(
-    core: Core, listeners: Sequence[Listener] = ()
+    core: Core, listeners: Sequence[Listener] = (), progress: Progress | None = None
 ) -> AsyncIterator[tuple[Broker, trio.Nursery]]:
     """A broker of these parts, and its tasks: they end only after the clients were told.
 
     Without listeners, clients come only by `Broker.handle`.
     """
     connections = Connections(core)
-    broker = Broker(core, connections, listeners)
+    restored = Holdings()
     journal = core.journal
     if journal is not None:
-        await restore(core, journal)
+        began = time.monotonic()
+        restored = await restore(core, journal, progress)
+        logger.info(
+            "Restored %d sessions, %d messages on their way to them and %d retained messages"
+            " in %.1f s",
+            *restored,
+            time.monotonic() - began,
+        )
+    broker = Broker(core, connections, listeners, restored)
     raised: BaseException | None = None
     try:
         async with trio.open_nursery() as owner:
@@ -153,6 +168,7 @@ async def serve(
     limits: Limits | None = None,
     options: BrokerOptions | None = None,
     storage: Storage | None = None,
+    progress: Progress | None = None,
     authenticators: Mapping[str, Authenticator] | None = None,
     authentication_required: bool = False,
     security: Security | None = None,
@@ -169,6 +185,7 @@ async def serve(
         limits=limits,
         options=options,
         storage=storage,
+        progress=progress,
         authenticators=authenticators,
         authentication_required=authentication_required,
         security=security,
