@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,7 +13,7 @@ import trio
 import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
-from tests.inside import core_of
+from tests.inside import core_of, serve_stream
 from trio_mqtt import Limits, Security, StoreError
 from trio_mqtt.access import AccessHooks, ClientInfo, Publication
 from trio_mqtt.broker.sessions.session import NEVER
@@ -36,6 +37,8 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.rows import Changes
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
+from trio_mqtt.transport.listeners.origin import Origin
+from trio_mqtt.transport.listeners.streams import SocketStream
 
 
 class Slow(MemoryStorage):
@@ -409,19 +412,29 @@ async def test_a_client_that_much_waits_for_is_heard_again_once_it_is_kept() -> 
     limits = Limits(write_buffer=10_000)
     async with open_memory_broker(storage=storage, limits=limits) as memory:
         await subscriber(memory, "t", 1)
-        live = await join(memory, "live")
-        await live.subscribe("live")
-        storage.wait()
-        await live.send(Publish("t", b"x", 1, packet_id=1))
-        await trio.testing.wait_all_tasks_blocked()
-        for _ in range(20):
-            await memory.broker.publish("live", bytes(1_000))
-        await live.send(PingReq())
-        await live.expect_nothing(1)
-        storage.may_keep.set()
-        assert (await live.expect(PubAck)).packet_id == 1
-        assert len(await live.take()) == 20
-        await live.ping()
+        ours, theirs = socket.socketpair()  # which takes what is written at once
+        async with trio.open_nursery() as nursery:
+            stream = SocketStream(theirs, Origin(None, "here"))
+            nursery.start_soon(serve_stream, memory.broker, stream)
+            live = Raw(trio.SocketStream(trio.socket.from_stdlib_socket(ours)), V5)
+            await live.connect("live")
+            await hear_much(live, memory, storage)
+
+
+async def hear_much(live: Raw, memory: MemoryBroker, storage: Slow) -> None:
+    await live.subscribe("live")
+    storage.wait()
+    await live.send(Publish("t", b"x", 1, packet_id=1))
+    await trio.testing.wait_all_tasks_blocked()
+    for _ in range(20):
+        await memory.broker.publish("live", bytes(1_000))
+    await live.send(PingReq())
+    await live.expect_nothing(1)
+    storage.may_keep.set()
+    assert (await live.expect(PubAck)).packet_id == 1
+    assert len(await live.take()) == 20
+    await live.ping()
+    await live.drop()
 
 
 async def test_a_message_that_expires_while_it_waits_leaves_nothing_behind() -> None:
