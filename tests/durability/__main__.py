@@ -10,13 +10,15 @@ from pathlib import Path
 
 import trio
 
-from tests.durability.brokers import MOSQUITTO_BEST, Command, Mosquitto
+from tests.durability.brokers import MOSQUITTO_BEST, Command, Mosquitto, Ours
 from tests.durability.history import to_lines
 from tests.durability.plan import plan
 from tests.durability.report import findings, table
 from tests.durability.rounds import run_rounds
 
 BROKERS: dict[str, Command] = {
+    "ours": Ours(),
+    "ours-commit": Ours("commit"),
     "mosquitto": Mosquitto(),
     "mosquitto-best": Mosquitto("Mosquitto, saving at once", MOSQUITTO_BEST),
 }
@@ -28,7 +30,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--history", type=Path, help="write the last history here, as JSON lines")
+    parser.add_argument("--defect", help="give ours this defect, of those in launch.py")
     arguments = parser.parse_args()
+    if arguments.defect is not None:
+        BROKERS["ours"] = Ours(defect=arguments.defect)
     print(f"seed {arguments.seed}", flush=True)  # noqa: T201
     rounds = plan(arguments.seed, arguments.rounds)
     found = []

@@ -7,6 +7,7 @@ import random
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,13 +43,22 @@ class Command(Protocol):
     @property
     def knows_faults(self) -> bool: ...
 
+    @property
+    def receive_maximum(self) -> int:
+        """How many messages that are not acknowledged its clients say that they take."""
+
     def command(self, port: int, folder: Path, fault: str | None) -> Sequence[str]: ...
 
 
 class Mosquitto:
-    """Mosquitto with persistence, and more lines of its configuration."""
+    """Mosquitto with persistence, and more lines of its configuration.
+
+    After a restart it sends more than its clients take. Held to less than this, they would end one
+    connection after the other, and nothing else would be seen.
+    """
 
     knows_faults = False
+    receive_maximum = 65_535
 
     def __init__(self, name: str = "Mosquitto", lines: str = "") -> None:
         self.name = name
@@ -66,6 +76,30 @@ class Mosquitto:
         configuration = folder / "mosquitto.conf"
         configuration.write_text(_MOSQUITTO.format(port=port, folder=folder) + self._lines)
         return [program, "-c", str(configuration)]
+
+
+class Ours:
+    """`tmqtt broker --data`, and through the launcher with a fault, or with a defect."""
+
+    knows_faults = True
+    receive_maximum = 100
+
+    def __init__(self, durability: str = "fsync", defect: str | None = None) -> None:
+        self.name = f"trio-mqtt, {defect or durability}"
+        self._durability = durability
+        self._defect = defect
+
+    def command(self, port: int, folder: Path, fault: str | None) -> Sequence[str]:
+        program = ["-m", "tmqtt"]
+        if fault is not None or self._defect is not None:
+            # Without the launcher's folder among those that modules are looked for in.
+            program = ["-P", str(Path(__file__).with_name("launch.py"))]
+        if fault is not None:
+            program += ["--fault", fault]
+        if self._defect is not None:
+            program += ["--defect", self._defect]
+        options = ["--data", str(folder / "data"), "--durability", self._durability]
+        return [sys.executable, *program, "broker", f"mqtt://127.0.0.1:{port}", *options]
 
 
 class BrokerProcess:

@@ -107,10 +107,10 @@ class Client:
         self,
         name: str,
         recorder: Recorder,
-        *,
+        receive_maximum: int = 65_535,
         version: ProtocolVersion = V5,
+        *,
         is_durable: bool = True,
-        receive_maximum: int = 100,
     ) -> None:
         self.name = name
         self.version = version

@@ -15,11 +15,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def rounds(pytestconfig: pytest.Config) -> list[Round]:
-    """The rounds of the seed, which is printed."""
+def seed(pytestconfig: pytest.Config) -> int:
+    """What decides the rounds; it is printed."""
     seed: int | None = pytestconfig.getoption("--seed")
     if seed is None:
         seed = secrets.randbelow(1_000_000)
     print(f"\nseed {seed}: repeat with --seed {seed}")  # noqa: T201
+    return seed
+
+
+@pytest.fixture(scope="session")
+def rounds(pytestconfig: pytest.Config, seed: int) -> list[Round]:
+    """The rounds of the seed."""
     count: int = pytestconfig.getoption("--rounds")
     return plan(seed, count)

@@ -146,7 +146,7 @@ DEFECTS = {
 
 
 def launch() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, add_help=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--fault")
     parser.add_argument("--defect", choices=sorted(DEFECTS))
     known, arguments = parser.parse_known_args()

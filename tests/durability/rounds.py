@@ -12,7 +12,7 @@ from tests.durability.history import Down, History, Looked, Looking, Up, Violate
 from tests.durability.plan import RETAINED_TOPICS, ROLES, Action, Ending, Part, Role, Round, Step
 
 ROUND_SECONDS = 20.0  # at most; usual are one or two
-FAULT_SECONDS = 5.0  # after which a fault that did not come is a SIGKILL
+FAULT_SECONDS = 2.0  # after which a fault that did not come is a SIGKILL
 LOOK_SECONDS = 15.0
 QUIET = 1.0  # seconds without an event after which clients have all that is for them
 SETTLE = 6.0  # seconds: more than a will's delay and what a busy machine adds
@@ -20,20 +20,22 @@ SETTLE_SECONDS = 60.0
 
 
 class _Rounds:
-    def __init__(self, command: Command, folder: Path) -> None:
+    def __init__(self, command: Command, folder: Path, settle: float) -> None:
         self.recorder = Recorder()
         self.broker = BrokerProcess(command, folder)
         self.clients = {
-            role.name: Client(role.name, self.recorder, version=role.version) for role in ROLES
+            role.name: Client(role.name, self.recorder, command.receive_maximum, role.version)
+            for role in ROLES
         }
         self.looks = 0
+        self.settle_seconds = settle
 
     async def run(self, rounds: list[Round]) -> History:
         try:
             for each in rounds:
                 await self.round(each)
             # What has come to rest is as it was after one more end.
-            for seconds in (SETTLE, 0.0):
+            for seconds in (self.settle_seconds, 0.0):
                 await self.settle(seconds)
         finally:
             await self.broker.kill()
@@ -184,7 +186,12 @@ class _Rounds:
                 return
 
 
-async def run_rounds(command: Command, folder: Path, rounds: list[Round]) -> History:
-    """Go through all rounds, let everything settle, and tell what has happened."""
+async def run_rounds(
+    command: Command, folder: Path, rounds: list[Round], settle: float = SETTLE
+) -> History:
+    """Go through all rounds, let everything settle, and tell what has happened.
+
+    With less than SETTLE seconds for that, nothing can be said of wills.
+    """
     with trio.fail_after(len(rounds) * ROUND_SECONDS + 2 * SETTLE_SECONDS + ROUND_SECONDS):
-        return await _Rounds(command, folder).run(rounds)
+        return await _Rounds(command, folder, settle).run(rounds)

@@ -2,24 +2,68 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.durability.brokers import MOSQUITTO_BEST, Command, Mosquitto
-from tests.durability.plan import Round
+from tests.durability.brokers import MOSQUITTO_BEST, Command, Mosquitto, Ours
+from tests.durability.checker import Kind, check
+from tests.durability.history import to_lines
+from tests.durability.plan import Ending, Round, plan
 from tests.durability.report import Findings, findings, table
-from tests.durability.rounds import run_rounds
+from tests.durability.rounds import SETTLE, run_rounds
 
 MOSQUITTOS = (Mosquitto(), Mosquitto("Mosquitto, saving at once", MOSQUITTO_BEST))
+# What each defect shows as. Chance has a part in it: it is looked for until it is found.
+DEFECTS = {
+    "acknowledge-early": {Kind.LOST},
+    "forget-deliveries": {Kind.LOST},
+    "forget-identifiers": {Kind.REPEATED},
+    "forget-packet-ids": {Kind.REPEATED, Kind.PROTOCOL},
+    "forget-wills": {Kind.WILL},
+    "keep-removed": {Kind.RETAINED},
+    "keep-unsubscribed": {Kind.UNWANTED},
+}
+ATTEMPTS = 12
+ROUNDS_AT_ONCE = 5
 
 
 def run(command: Command, folder: Path, rounds: list[Round]) -> Findings:
-    """Go through the rounds, and print what was found."""
-    found = findings(command.name, trio.run(run_rounds, command, folder, rounds))
+    """Go through the rounds, and print what was found; the history stays in the folder."""
+    history = trio.run(run_rounds, command, folder, rounds)
+    (folder / "history.jsonl").write_text("\n".join(to_lines(history)))
+    found = findings(command.name, history)
     print("", table([found]), found.words, sep="\n")  # noqa: T201
     return found
+
+
+@pytest.mark.parametrize("durability", ["fsync", "commit"])
+def test_nothing_acknowledged_is_lost(durability: str, tmp_path: Path, rounds: list[Round]) -> None:
+    found = run(Ours(durability), tmp_path, rounds)
+    assert not found.violations, f"see {tmp_path}/history.jsonl and broker.log:\n{found.words}"
+    assert found.ends == len(rounds) + 2
+    assert found.acknowledged > 10 * len(rounds)
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_defect_is_found(defect: str, tmp_path: Path, seed: int) -> None:
+    settle = SETTLE if Kind.WILL in DEFECTS[defect] else 0.0
+    for attempt in range(ATTEMPTS):
+        # An end between a commit and its answer shows most.
+        rounds = [
+            replace(each, ending=Ending.FAULT, fault_place="after")
+            for each in plan(seed + attempt, ROUNDS_AT_ONCE)
+        ]
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        history = trio.run(run_rounds, Ours(defect=defect), folder, rounds, settle)
+        kinds = {violation.kind for violation in check(history)}
+        if kinds & DEFECTS[defect]:
+            print(f"\n{defect}: found after {attempt + 1} times {ROUNDS_AT_ONCE} rounds")  # noqa: T201
+            return
+    pytest.fail(f"{defect} was not found in {ATTEMPTS} times {ROUNDS_AT_ONCE} rounds")
 
 
 @pytest.mark.skipif(Mosquitto.program() is None, reason="Mosquitto is not installed")
