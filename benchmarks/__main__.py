@@ -14,7 +14,8 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import brokers, load, processes, report
-from benchmarks.compare import Bench, Result, compare
+from benchmarks.compare import compare
+from benchmarks.figures import Bench, Result
 from benchmarks.scenarios import SCENARIOS, Scenario
 
 _NAMES = (
@@ -23,6 +24,7 @@ _NAMES = (
     brokers.OURS,
     brokers.OURS_WITH_SCREEN,
     brokers.OURS_WITH_RULES,
+    *brokers.DURABLE,
 )
 _ON_REQUEST = (brokers.MOSQUITTO_WITHOUT_DELAY,)
 _USAGE_ERROR = 2
@@ -190,6 +192,7 @@ def _verdict(scenarios: Sequence[Scenario], results: Sequence[Result]) -> int:
         demanded = [brokers.OURS] if scenario.cpu_ratio is not None else []
         demanded += [brokers.OURS_WITH_SCREEN] if scenario.screen else []
         demanded += [brokers.OURS_WITH_RULES] if scenario.rules else []
+        demanded += [brokers.OURS_FSYNC] if scenario.durable not in (None, "restart") else []
         for name in demanded:
             row = rows.get((scenario.name, name))
             if row is None or not row.passed:

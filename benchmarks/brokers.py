@@ -1,5 +1,6 @@
 """The brokers that are compared: how each is found, started on a free port, and ended."""
 
+import getpass
 import importlib.metadata
 import os
 import pty
@@ -17,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
 
 from benchmarks import processes
 
@@ -26,6 +28,13 @@ AEDES = "aedes"
 OURS = "trio-mqtt"
 OURS_WITH_SCREEN = "trio-mqtt+screen"
 OURS_WITH_RULES = "trio-mqtt+rules"
+# Those that keep what they acknowledge.
+OURS_FSYNC = "trio-mqtt+fsync"
+OURS_COMMIT = "trio-mqtt+commit"
+MOSQUITTO_SAVED = "mosquitto+saved"
+
+DURABLE = (OURS_FSYNC, OURS_COMMIT, MOSQUITTO_SAVED)
+_DURABILITY = {OURS_FSYNC: "fsync", OURS_COMMIT: "commit"}
 
 AEDES_VERSION = "1.2.0"
 
@@ -36,12 +45,19 @@ _SCREEN_SIZE = (50, 160)  # lines and columns of the terminal a screen is drawn 
 _MOSQUITTO_CONFIGURATION = """\
 listener {port} 127.0.0.1
 allow_anonymous true
-persistence false
 log_dest stderr
 log_type error
 log_type warning
 # Without a bound, so that it never drops what a benchmark then would count as lost.
 max_queued_messages 0
+"""
+# The safest that it has: all of it is written anew, at each change and each second.
+_MOSQUITTO_SAVES = """\
+user {user}
+persistence true
+persistence_location {folder}/
+autosave_interval 1
+autosave_on_changes true
 """
 
 
@@ -61,6 +77,7 @@ class Broker:
     command: Callable[[int, Path, str], list[str]]
     in_terminal: bool = False
     transports: tuple[str, ...] = ("tcp", "tls", "websocket")
+    data: Path | None = None  # where the folder for its files is made; None is anywhere
 
 
 @dataclass(slots=True)
@@ -71,6 +88,7 @@ class Running:
     process: subprocess.Popen[bytes]
     port: int
     output: Path
+    command: list[str]
     screen: "Screen | None" = None
 
     @property
@@ -88,6 +106,19 @@ class Running:
         said = self.screen.tail if self.screen else self.output.read_bytes()
         lines = said.decode(errors="replace").strip().splitlines()
         return f"; it said: {lines[-1].strip()}" if lines else ""
+
+    def kill_and_start(self) -> None:
+        """End the broker as by kill -9, and start another on what it has left."""
+        self.process.kill()
+        self.process.wait()
+        with self.output.open("ab") as written:
+            self.process = _popen(self.command, self.output.parent, written)
+        _wait_until_accepting(self)
+
+    def bytes_on_disk(self) -> int:
+        """What the broker's files take, with what they are about to give back."""
+        paths = self.output.parent.rglob("*")
+        return sum(path.stat().st_blocks * 512 for path in paths if path.is_file())
 
     def pause(self) -> None:
         """Stop the broker's processes where they are, so that another is measured undisturbed."""
@@ -124,14 +155,14 @@ class Screen:
 
 def find(name: str, cache: Path) -> Broker:
     """The broker of that name, installed into `cache` if need be; raises Unavailable."""
-    if name in (MOSQUITTO, MOSQUITTO_WITHOUT_DELAY):
-        return _find_mosquitto(name)
+    if name in (MOSQUITTO, MOSQUITTO_WITHOUT_DELAY, MOSQUITTO_SAVED):
+        return _find_mosquitto(name, cache)
     if name == AEDES:
         return _find_aedes(cache)
-    return _find_ours(name)
+    return _find_ours(name, cache)
 
 
-def _find_mosquitto(name: str) -> Broker:
+def _find_mosquitto(name: str, cache: Path) -> Broker:
     # Debian keeps it where only root's PATH looks.
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
     program = shutil.which("mosquitto", path=path)
@@ -145,6 +176,10 @@ def _find_mosquitto(name: str) -> Broker:
         text = _MOSQUITTO_CONFIGURATION.format(port=port)
         if name == MOSQUITTO_WITHOUT_DELAY:
             text += "set_tcp_nodelay true\n"
+        if name == MOSQUITTO_SAVED:
+            text += _MOSQUITTO_SAVES.format(user=getpass.getuser(), folder=folder)
+        else:
+            text += "persistence false\n"
         if transport == "websocket":
             # It does not start without any other listener.
             text += f"protocol websockets\nlistener {_free_port()} 127.0.0.1\n"
@@ -154,7 +189,12 @@ def _find_mosquitto(name: str) -> Broker:
         configuration.write_text(text)
         return [program, "-c", str(configuration)]
 
-    return Broker(name, version[1] if version else "unknown", command)
+    return Broker(
+        name,
+        version[1] if version else "unknown",
+        command,
+        data=cache if name == MOSQUITTO_SAVED else None,
+    )
 
 
 def _find_aedes(cache: Path) -> Broker:
@@ -188,7 +228,7 @@ def _find_aedes(cache: Path) -> Broker:
     )
 
 
-def _find_ours(name: str) -> Broker:
+def _find_ours(name: str, cache: Path) -> Broker:
     try:
         version = importlib.metadata.version("trio-mqtt")
     except importlib.metadata.PackageNotFoundError:
@@ -204,6 +244,8 @@ def _find_ours(name: str) -> Broker:
             access = folder / "access"
             access.write_text(_access_rules())
             command += ["--access-file", str(access)]
+        if name in _DURABILITY:
+            command += ["--data", str(folder / "data"), "--durability", _DURABILITY[name]]
         return command
 
     return Broker(
@@ -211,6 +253,7 @@ def _find_ours(name: str) -> Broker:
         f"{version} on Python {sys.version.split()[0]}",
         command,
         in_terminal=name == OURS_WITH_SCREEN,
+        data=cache if name in _DURABILITY else None,
     )
 
 
@@ -251,7 +294,8 @@ def _make_certificate(folder: Path) -> Path:
 def running(broker: Broker, core: int, transport: str = "tcp") -> Iterator[Running]:
     """The broker pinned to `core`, accepting connections; ended on leaving. Raises Unavailable."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="benchmark-")))
+        made = TemporaryDirectory(prefix="benchmark-", dir=broker.data)
+        folder = Path(stack.enter_context(made))
         # A broker that gives up root, as Mosquitto does, must still be able to read its files.
         folder.chmod(0o755)
         port = _free_port()
@@ -262,7 +306,7 @@ def running(broker: Broker, core: int, transport: str = "tcp") -> Iterator[Runni
             process, screen = _start_in_terminal(command, folder, stack)
         else:
             process = _start(command, folder, output, stack)
-        instance = Running(broker, process, port, output, screen)
+        instance = Running(broker, process, port, output, command, screen)
         stack.callback(_end, instance)
         _wait_until_accepting(instance)
         yield instance
@@ -271,7 +315,10 @@ def running(broker: Broker, core: int, transport: str = "tcp") -> Iterator[Runni
 def _start(
     command: list[str], folder: Path, output: Path, stack: ExitStack
 ) -> subprocess.Popen[bytes]:
-    written = stack.enter_context(output.open("wb"))
+    return _popen(command, folder, stack.enter_context(output.open("wb")))
+
+
+def _popen(command: list[str], folder: Path, written: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command, cwd=folder, stdin=subprocess.DEVNULL, stdout=written, stderr=written
     )

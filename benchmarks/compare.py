@@ -3,91 +3,20 @@
 import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
 
-from benchmarks import brokers, load, processes
+from benchmarks import brokers, durable, load, processes
 from benchmarks.brokers import (
+    DURABLE,
     MOSQUITTO,
     OURS,
+    OURS_FSYNC,
     OURS_WITH_RULES,
     OURS_WITH_SCREEN,
     Broker,
     Running,
 )
+from benchmarks.figures import WARM_UP, Bench, Figures, Result, Row
 from benchmarks.scenarios import RULES_SHARE, SCREEN_SHARE, Scenario
-
-_WARM_UP = 0.3  # seconds of traffic on the same connections before each measured run
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What a comparison is made with."""
-
-    load_program: Path
-    broker_core: int
-    load_core: int
-    rounds: int
-    seconds: float
-
-
-@dataclass(slots=True)
-class Figures:
-    """What one broker did in one round of a scenario, or the median of rounds.
-
-    Of idle connections only `bytes_per_connection` and, as `cpu_us` and `rate`, the cost and the
-    number a second of connections opened are known.
-    """
-
-    cpu_us: float  # the broker's CPU time per delivered message
-    rate: float  # deliveries a second
-    lost: float = 0  # deliveries that never came
-    wrong: float = 0  # deliveries repeated, out of order or altered
-    p50_us: float | None = None
-    p99_us: float | None = None
-    bytes_per_connection: float | None = None
-
-
-@dataclass(slots=True)
-class Row:
-    """One broker's line in the result of a scenario."""
-
-    broker: str
-    rounds: list[Figures] = field(default_factory=list)
-    error: str | None = None
-    cpu_ratio: float | None = None  # times less CPU than Mosquitto
-    rate_ratio: float | None = None  # times the rate of Mosquitto
-    memory_ratio: float | None = None  # times less memory than Mosquitto
-    required: str | None = None
-    passed: bool | None = None  # None where nothing is required
-
-    @property
-    def median(self) -> Figures | None:
-        if not self.rounds or self.error:
-            return None
-        columns = zip(*(asdict(figures).items() for figures in self.rounds), strict=True)
-        medians: dict[str, Any] = {}
-        for column in columns:
-            values = [value for _, value in column if value is not None]
-            medians[column[0][0]] = statistics.median(values) if values else None
-        return Figures(**medians)
-
-    @property
-    def spread(self) -> float | None:
-        """How far the rounds' CPU figures lie apart, as a share of their median."""
-        costs = [figures.cpu_us for figures in self.rounds]
-        if len(costs) < 2 or self.error:
-            return None
-        return (max(costs) - min(costs)) / max(statistics.median(costs), 1e-9)
-
-
-@dataclass(slots=True)
-class Result:
-    """All brokers in one scenario."""
-
-    scenario: Scenario
-    rows: list[Row]
 
 
 def compare(
@@ -95,18 +24,24 @@ def compare(
 ) -> Iterator[Result]:
     """Measure the scenarios one after another; each result comes as soon as it is there."""
     for scenario in scenarios:
-        taking_part = [
-            broker
-            for broker in contenders
-            if scenario.transport in broker.transports
-            and (scenario.screen or broker.name != OURS_WITH_SCREEN)
-            and (scenario.rules or broker.name != OURS_WITH_RULES)
-        ]
+        taking_part = [broker for broker in contenders if _takes_part(broker, scenario)]
         measure = _measure_idle if scenario.kind == "idle" else _measure_traffic
         rows = {broker.name: Row(broker.name) for broker in taking_part}
         measure(bench, scenario, taking_part, rows)
         judge(scenario, rows)
         yield Result(scenario, list(rows.values()))
+
+
+def _takes_part(broker: Broker, scenario: Scenario) -> bool:
+    if scenario.durable:
+        in_memory = () if scenario.durable == "restart" else (MOSQUITTO, OURS)
+        return broker.name in (*in_memory, *DURABLE)
+    return (
+        scenario.transport in broker.transports
+        and broker.name not in DURABLE
+        and (scenario.screen or broker.name != OURS_WITH_SCREEN)
+        and (scenario.rules or broker.name != OURS_WITH_RULES)
+    )
 
 
 def _measure_traffic(
@@ -132,8 +67,11 @@ def _measure_traffic(
                     continue
                 running.resume()
                 try:
-                    row.rounds.append(_traffic(bench, scenario, running))
-                except load.LoadError as error:
+                    if scenario.durable:
+                        row.rounds.append(durable.measured(bench, scenario, running))
+                    else:
+                        row.rounds.append(_traffic(bench, scenario, running))
+                except (load.LoadError, brokers.Unavailable) as error:
                     row.error = running.end() or str(error)
                 finally:
                     running.pause()
@@ -142,7 +80,7 @@ def _measure_traffic(
 def _traffic(bench: Bench, scenario: Scenario, running: Running) -> Figures:
     program, core = bench.load_program, bench.load_core
     with load.running(program, core, "traffic", scenario.options, running.port) as traffic:
-        traffic.run(_WARM_UP)
+        traffic.run(WARM_UP)
         drawn = running.screen.drawn if running.screen else 0
         before = processes.cpu_seconds(running.pid)
         told = traffic.run(bench.seconds)
@@ -206,8 +144,10 @@ def judge(scenario: Scenario, rows: dict[str, Row]) -> None:
         row = rows[OURS]
         row.required = f"cpu x{scenario.cpu_ratio:g}"
         row.passed = (
-            row.cpu_ratio is not None and row.cpu_ratio >= scenario.cpu_ratio and _whole(row)
+            row.cpu_ratio is not None and row.cpu_ratio >= scenario.cpu_ratio and row.is_whole
         )
+    if scenario.durable and OURS_FSYNC in rows:
+        durable.judge(scenario, rows[OURS_FSYNC])
     if scenario.screen and OURS_WITH_SCREEN in rows:
         _judge_share(rows[OURS_WITH_SCREEN], rows.get(OURS), SCREEN_SHARE)
     if scenario.rules and OURS_WITH_RULES in rows:
@@ -225,9 +165,4 @@ def _judge_share(row: Row, without: Row | None, share: float) -> None:
     cpu = statistics.median(base.cpu_us / figures.cpu_us for figures, base in pairs)
     rate = statistics.median(figures.rate / base.rate for figures, base in pairs)
     row.required += f" (cpu {cpu:.0%}, rate {rate:.0%})"
-    row.passed = min(cpu, rate) >= share and _whole(row)
-
-
-def _whole(row: Row) -> bool:
-    """A figure counts only if in every round every message arrived once, in order, unaltered."""
-    return all(not figures.lost and not figures.wrong for figures in row.rounds)
+    row.passed = min(cpu, rate) >= share and row.is_whole

@@ -3,6 +3,7 @@
  *
  *   load traffic port=PORT [key=value ...]     publishers and subscribers
  *   load idle    port=PORT connections=N       connections that are opened and say nothing
+ *   load restart port=PORT connections=N       clients that come back after the broker's end
  *
  * It is spoken to over standard input and output, so that whoever measures the broker can read
  * the broker's clock exactly before and after the traffic:
@@ -11,6 +12,17 @@
  *   each line it then reads is a number of seconds to publish for; it publishes that long,
  *   waits until everything has arrived, and prints one JSON line of figures;
  *   at the end of its input it leaves.
+ *
+ * With `durable`, subscribers have sessions that outlive their connections. With `away` they are not
+ * connected meanwhile: a run publishes and waits for the acknowledgements, and at the line `collect`
+ * they come for what waits, and one more JSON line of figures follows. With `acknowledgements`, the
+ * latencies are those from PUBLISH to its PUBACK. With `beside=N`, so many pairs of other clients
+ * exchange messages of QoS 0 at `rate`, as many as that a second, and the latencies are theirs;
+ * `quiet` leaves them alone.
+ *
+ * The clients of `restart` have durable sessions with a subscription each. From the line that it
+ * reads on, those whose connections break come back until they are let in, and each publishes to
+ * itself, at QoS 1: who gets that is served.
  *
  * Publisher i publishes to topic i % topics and subscriber j subscribes to topic j % topics, or
  * all of them to `filter`. With `alternate`, each publisher goes through so many topics, bench/000
@@ -40,13 +52,14 @@
 enum packet_type {
     CONNECT = 1, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK,
 };
-enum role { PUBLISHER, SUBSCRIBER, IDLER };
+enum role { PUBLISHER, SUBSCRIBER, IDLER, SENDER, RECEIVER, RETURNER };
 
 enum {
     SETUP_TIMEOUT = 60,      /* seconds until all connections must stand */
     QUIET = 3,               /* seconds without any progress after which the rest counts as lost */
     SETUP_BATCH = 64,        /* connections opened before the answers are read */
     MAX_EVENTS = 512,
+    AGAIN = 10,              /* milliseconds between two tries to connect */
     MAX_UNSENT = 64 * 1024,  /* bytes: a publisher with this much unsent waits for its socket */
 };
 
@@ -82,15 +95,20 @@ struct connection {
     int unacknowledged;
     uint32_t sequence;       /* of the next message */
     uint32_t first_sequence; /* of this run: anything older is a straggler of the run before */
+    uint64_t *departed;      /* by packet identifier, where the latency is the acknowledgement's */
 
     /* of a subscriber: the next sequence number due, by publisher */
     uint32_t *due;
+
+    /* of a client that comes back */
+    uint64_t again_at;       /* when it is to try again; 0: it does not wait for that */
+    int served;
 };
 
 static struct {
     const char *host, *filter, *topic;
     long port, publishers, subscribers, topics, qos, size, window, rate, ahead, connections;
-    long tls, websocket, alternate;
+    long tls, websocket, alternate, messages, durable, away, acknowledgements, beside, quiet;
 } options = {
     .host = "127.0.0.1", .filter = "", .topic = "bench/%d",
     .port = 1883, .publishers = 1, .subscribers = 1, .topics = 1, .qos = 0, .size = 64,
@@ -99,6 +117,7 @@ static struct {
     .ahead = 20000,   /* messages published beyond those delivered */
     .connections = 1000,
     .alternate = 0,   /* topics that each publisher takes in turn; 0: it keeps to its own */
+    .messages = 0,    /* as many as are published in a run at most; 0: without a bound */
 };
 
 static struct {
@@ -110,7 +129,9 @@ static struct {
 
 static int poller, timer = -1, ready;
 static long due_now;  /* messages that the timer says are due, when there is a rate */
-static struct connection **publishers, **subscribers;
+static struct connection **publishers, **subscribers, **senders, **returners;
+static int waits_for_return;  /* the broker is about to end: who loses it comes back */
+static long served, resumed;
 
 /* ---- small things --------------------------------------------------------------------------- */
 
@@ -285,6 +306,8 @@ static void send_unsent(struct connection *c)
     while (out->start < out->end) {
         ssize_t sent = send_bytes(c, out->data + out->start, out->end - out->start);
         if (sent < 0) {
+            if (errno != EAGAIN && waits_for_return)
+                return;  /* reading finds it too */
             if (errno != EAGAIN)
                 fail("sending failed: %s", strerror(errno));
             wait_for_socket(c, 1);
@@ -368,8 +391,10 @@ static size_t put_remaining_length(uint8_t *at, size_t length)
 static void put_connect(struct connection *c)
 {
     char client_id[24];
-    snprintf(client_id, sizeof client_id, "load-%c%d", "psi"[c->role], c->index);
-    uint8_t body[64] = {0, 4, 'M', 'Q', 'T', 'T', 4, /* clean session */ 2, /* keep alive */ 0, 0};
+    snprintf(client_id, sizeof client_id, "load-%c%d", "psibcr"[c->role], c->index);
+    int durable = c->role == RETURNER || (c->role == SUBSCRIBER && options.durable);
+    uint8_t body[64] = {0, 4, 'M', 'Q', 'T', 'T', 4, /* clean session */ durable ? 0 : 2,
+                        /* keep alive */ 0, 0};
     size_t length = 10 + put_string(body + 10, client_id);
     uint8_t *at = reserve(&c->out, 2 + length);
     at[0] = CONNECT << 4;
@@ -377,11 +402,16 @@ static void put_connect(struct connection *c)
     memcpy(at + 2, body, length);
 }
 
+static long qos_of(const struct connection *c)
+{
+    return c->role == SENDER || c->role == RECEIVER ? 0 : options.qos;
+}
+
 static void put_subscribe(struct connection *c)
 {
     uint8_t body[160] = {0, 1};
     size_t length = 2 + put_string(body + 2, *options.filter ? options.filter : c->topic);
-    body[length++] = (uint8_t)options.qos;
+    body[length++] = (uint8_t)qos_of(c);
     uint8_t header[5] = {SUBSCRIBE << 4 | 2};
     size_t header_length = 1 + put_remaining_length(header + 1, length);
     memcpy(reserve(&c->out, header_length), header, header_length);
@@ -400,13 +430,14 @@ static void put_answer(struct connection *c, enum packet_type type, const uint8_
 /* All messages of a publisher are alike but for identifier and stamp: make the bytes once. */
 static void make_frame(struct connection *c)
 {
-    size_t size = (size_t)options.size, length = 2 + strlen(c->topic) + (options.qos ? 2 : 0) + size;
+    long qos = qos_of(c);
+    size_t size = (size_t)options.size, length = 2 + strlen(c->topic) + (qos ? 2 : 0) + size;
     uint8_t *at = c->frame = allocate(length + 5);
-    *at++ = (uint8_t)(PUBLISH << 4 | options.qos << 1);
+    *at++ = (uint8_t)(PUBLISH << 4 | qos << 1);
     at += put_remaining_length(at, length);
     at += put_string(at, c->topic);
     c->identifier_at = (size_t)(at - c->frame);
-    at += options.qos ? 2 : 0;
+    at += qos ? 2 : 0;
     c->stamp_at = (size_t)(at - c->frame);
     memset(at, 'x', size);
     c->frame_length = c->stamp_at + size;
@@ -423,16 +454,20 @@ static void put_publish(struct connection *c)
         end[-2] = (uint8_t)('0' + topic / 10 % 10);
         end[-1] = (uint8_t)('0' + topic % 10);
     }
-    if (options.qos) {
+    uint64_t now = nanoseconds();
+    if (qos_of(c)) {
         if (!++c->identifier)
             c->identifier = 1;
+        if (c->departed)
+            c->departed[c->identifier] = now;
         at[c->identifier_at] = (uint8_t)(c->identifier >> 8);
         at[c->identifier_at + 1] = (uint8_t)c->identifier;
         c->unacknowledged++;
     }
-    struct stamp stamp = {nanoseconds(), (uint32_t)c->index, c->sequence++};
+    struct stamp stamp = {now, (uint32_t)c->index, c->sequence++};
     memcpy(at + c->stamp_at, &stamp, sizeof stamp);
-    count.published++;
+    if (c->role == PUBLISHER)
+        count.published++;
 }
 
 /* ---- packets in ------------------------------------------------------------------------------- */
@@ -445,6 +480,18 @@ static void on_publish(struct connection *c, int qos, const uint8_t *body, size_
         at += 2;
     }
     struct stamp stamp;
+    if (c->role == RETURNER) {
+        if (waits_for_return && !c->served) {
+            c->served = 1;
+            served++;
+        }
+        return;
+    }
+    if (c->role == RECEIVER) {
+        memcpy(&stamp, at, sizeof stamp);
+        note_latency(now - stamp.departed);
+        return;
+    }
     if (at + options.size != body + length || (memcpy(&stamp, at, sizeof stamp),
                                                stamp.publisher >= (uint32_t)options.publishers)) {
         count.wrong++;
@@ -460,7 +507,8 @@ static void on_publish(struct connection *c, int qos, const uint8_t *body, size_
     count.skipped += stamp.sequence - *due;
     *due = stamp.sequence + 1;
     count.delivered++;
-    note_latency(now - stamp.departed);
+    if (!options.beside && !options.acknowledgements)
+        note_latency(now - stamp.departed);
 }
 
 static void on_packet(struct connection *c, uint8_t first, const uint8_t *body, size_t length, uint64_t now)
@@ -469,14 +517,17 @@ static void on_packet(struct connection *c, uint8_t first, const uint8_t *body, 
     case CONNACK:
         if (length < 2 || body[1])
             fail("the broker refused a connection with code %d", length < 2 ? -1 : body[1]);
-        if (c->role == SUBSCRIBER)
+        if (c->role == RETURNER && waits_for_return) {
+            resumed += body[0] & 1;
+            put_publish(c);
+        } else if ((c->role == SUBSCRIBER && !(body[0] & 1)) || c->role >= RECEIVER)
             put_subscribe(c);
         else
             ready++;
         break;
     case SUBACK:
-        if (length < 3 || body[2] != options.qos)
-            fail("the broker did not grant QoS %ld", options.qos);
+        if (length < 3 || body[2] != qos_of(c))
+            fail("the broker did not grant QoS %ld", qos_of(c));
         ready++;
         break;
     case PUBLISH:
@@ -491,6 +542,8 @@ static void on_packet(struct connection *c, uint8_t first, const uint8_t *body, 
         break;
     case PUBACK:
     case PUBCOMP:
+        if (c->departed)
+            note_latency(now - c->departed[body[0] << 8 | body[1]]);
         c->unacknowledged--;
         count.acknowledged++;
         break;
@@ -513,15 +566,30 @@ static size_t whole_packet(const uint8_t *at, size_t available, size_t *header)
     return 0;
 }
 
+/* The broker has ended, or is not there yet: try again in a while. */
+static void come_again(struct connection *c)
+{
+    if (c->fd >= 0)
+        close(c->fd);
+    c->fd = -1;
+    c->in.start = c->in.end = c->out.start = c->out.end = 0;
+    c->waits_for_socket = 0;
+    c->again_at = nanoseconds() + AGAIN * 1000000u;
+}
+
 static void read_packets(struct connection *c)
 {
     struct buffer *in = &c->in;
     if (in->end == in->capacity)
         in->end = (size_t)(reserve(in, in->capacity) - in->data);
     ssize_t received = receive(c, in);
+    if (waits_for_return && c->role == RETURNER && (received == 0 || (received < 0 && errno != EAGAIN))) {
+        come_again(c);
+        return;
+    }
     if (received == 0)
         fail("the broker closed the connection of %s %d",
-             c->role == SUBSCRIBER ? "subscriber" : c->role == PUBLISHER ? "publisher" : "idler",
+             c->role == SUBSCRIBER ? "subscriber" : c->role == PUBLISHER ? "publisher" : "client",
              c->index);
     if (received < 0) {
         if (errno == EAGAIN)
@@ -555,6 +623,8 @@ static void handle_events(int milliseconds)
                 due_now += (long)expirations;
             continue;
         }
+        if (c->fd < 0)
+            continue;
         if (events[i].events & EPOLLOUT)
             send_unsent(c);
         if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
@@ -605,19 +675,22 @@ static void start_websocket(struct connection *c)
         fail("the broker refused the WebSocket: %.40s", answer);
 }
 
-static struct connection *open_connection(enum role role, int index)
+/* Returns whether the broker was there: only a client that comes back may find it is not. */
+static int begin_connection(struct connection *c)
 {
-    struct connection *c = allocate(sizeof *c);
-    c->role = role;
-    c->index = index;
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (c->fd < 0)
         fail("no socket: %s", strerror(errno));
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
     if (inet_pton(AF_INET, options.host, &address.sin_addr) != 1)
         fail("%s is not an IPv4 address", options.host);
-    if (connect(c->fd, (struct sockaddr *)&address, sizeof address))
+    if (waits_for_return)
+        fcntl(c->fd, F_SETFL, O_NONBLOCK);  /* where many come at once, some wait to be let in */
+    if (connect(c->fd, (struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS) {
+        if (waits_for_return)
+            return 0;
         fail("connecting to port %ld failed: %s", options.port, strerror(errno));
+    }
     int on = 1;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (options.tls)
@@ -625,12 +698,22 @@ static struct connection *open_connection(enum role role, int index)
     if (options.websocket)
         start_websocket(c);
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
-    c->in.capacity = role == IDLER ? 64 : (size_t)(options.size > 16384 ? 4 * options.size : 65536);
-    c->in.data = allocate(c->in.capacity);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
     epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event);
     put_connect(c);
     send_unsent(c);
+    return 1;
+}
+
+static struct connection *open_connection(enum role role, int index)
+{
+    struct connection *c = allocate(sizeof *c);
+    c->role = role;
+    c->index = index;
+    c->in.capacity = role == IDLER ? 64 : role == RETURNER ? 1024
+        : (size_t)(options.size > 16384 ? 4 * options.size : 65536);
+    c->in.data = allocate(c->in.capacity);
+    begin_connection(c);
     return c;
 }
 
@@ -667,6 +750,46 @@ static void prepare_publisher(struct connection *c)
     else
         snprintf(c->topic, sizeof c->topic, options.topic, (int)(c->index % options.topics));
     make_frame(c);
+    if (options.acknowledgements)
+        c->departed = allocate(65536 * sizeof *c->departed);
+}
+
+static void prepare_beside(struct connection *c)
+{
+    snprintf(c->topic, sizeof c->topic, "beside/%d", c->index);
+    make_frame(c);
+}
+
+static void prepare_returner(struct connection *c)
+{
+    snprintf(c->topic, sizeof c->topic, "restart/%d", c->index);
+    make_frame(c);
+}
+
+/* Has all subscribers leave, whose sessions stay. */
+static void send_away(void)
+{
+    for (int i = 0; i < options.subscribers; i++) {
+        struct connection *c = subscribers[i];
+        memcpy(reserve(&c->out, 2), "\xe0\0", 2);
+        send_unsent(c);
+        if (unsent(c))
+            fail("subscriber %d could not take its leave", i);
+        shutdown(c->fd, SHUT_WR);
+        uint8_t rest[256];
+        fcntl(c->fd, F_SETFL, 0);
+        while (recv(c->fd, rest, sizeof rest, 0) > 0)
+            ;
+        close(c->fd);
+        c->fd = -1;
+        c->in.start = c->in.end = 0;
+    }
+}
+
+static void call_back(void)
+{
+    for (int i = 0; i < options.subscribers; i++)
+        begin_connection(subscribers[i]);
 }
 
 /* ---- traffic ---------------------------------------------------------------------------------- */
@@ -691,6 +814,10 @@ static void start_timer(long rate)
 
 static int far_ahead(void)
 {
+    if (options.messages && count.published >= options.messages)
+        return 1;
+    if (options.away)
+        return 0;
     double arrived = (double)(count.delivered + count.skipped);
     return options.ahead && count.per_publish > 0
         && (double)count.published - arrived / count.per_publish >= (double)options.ahead;
@@ -698,7 +825,7 @@ static int far_ahead(void)
 
 static int may_publish(const struct connection *c)
 {
-    return unsent(c) + c->frames.end - c->frames.start < MAX_UNSENT && !(options.qos && c->unacknowledged >= options.window);
+    return unsent(c) + c->frames.end - c->frames.start < MAX_UNSENT && !(qos_of(c) && c->unacknowledged >= options.window);
 }
 
 /* Lets every publisher write one batch. Returns whether one of them could go on at once. */
@@ -723,9 +850,11 @@ static int publish_batches(void)
 static void publish_due(void)
 {
     static long turn;
+    struct connection **from = options.beside ? senders : publishers;
+    long of = options.beside ? options.beside : options.publishers;
     for (; due_now > 0; due_now--) {
-        struct connection *c = publishers[turn++ % options.publishers];
-        if (!may_publish(c) || far_ahead())
+        struct connection *c = from[turn++ % of];
+        if (!may_publish(c) || (!options.beside && far_ahead()))
             continue;
         put_publish(c);
         if (!c->waits_for_socket)
@@ -763,6 +892,8 @@ static long expected_deliveries(void)
 
 static int settled(long expected)
 {
+    if (options.away)
+        return count.acknowledged >= count.published;
     return count.delivered + count.skipped >= expected
         && (!options.qos || count.acknowledged >= count.published)
         && (options.qos < 2 || count.released >= count.delivered);
@@ -788,10 +919,11 @@ static void run_traffic(double seconds)
         int more = 0;
         if (publishing && options.rate)
             publish_due();
-        else if (publishing)
+        if (publishing && !options.quiet && (options.beside || !options.rate))
             more = publish_batches();
         handle_events(more ? 0 : 5);
-        if (publishing && seconds_since(start) >= seconds) {
+        if (publishing && (seconds_since(start) >= seconds
+                           || (options.messages && count.published >= options.messages))) {
             publishing = 0;
             expected = expected_deliveries();
         }
@@ -807,6 +939,51 @@ static void run_traffic(double seconds)
     report_run(expected, (double)(progress_at - start) * 1e-9);
 }
 
+/* Subscribers that were away come for what waits, and leave again. */
+static void collect(void)
+{
+    long expected = expected_deliveries(), progress = -1;
+    uint64_t start = nanoseconds(), progress_at = start;
+    call_back();
+    while (count.delivered + count.skipped < expected && seconds_since(progress_at) <= QUIET) {
+        handle_events(5);
+        if (count.delivered != progress) {
+            progress = count.delivered;
+            progress_at = nanoseconds();
+        }
+    }
+    report_run(expected, (double)(progress_at - start) * 1e-9);
+    send_away();
+}
+
+/* The broker ends, and another one starts: those who were there come back. */
+static void run_restart(void)
+{
+    uint64_t start = nanoseconds();
+    waits_for_return = 1;
+    served = resumed = 0;
+    for (long i = 0; i < options.connections; i++)
+        returners[i]->served = 0;
+    printf("{\"connections\": %ld}\n", options.connections);
+    fflush(stdout);
+    while (served < options.connections && seconds_since(start) < SETUP_TIMEOUT) {
+        handle_events(1);
+        uint64_t now = nanoseconds();
+        for (long i = 0; i < options.connections; i++) {
+            struct connection *c = returners[i];
+            if (!c->again_at || c->again_at > now)
+                continue;
+            c->again_at = 0;
+            if (!begin_connection(c))
+                come_again(c);
+        }
+    }
+    printf("{\"served\": %ld, \"resumed\": %ld, \"seconds\": %.6f}\n", served, resumed,
+           seconds_since(start));
+    fflush(stdout);
+    waits_for_return = 0;
+}
+
 /* ---- the program ------------------------------------------------------------------------------ */
 
 static void set_option(const char *key, char *value)
@@ -817,7 +994,10 @@ static void set_option(const char *key, char *value)
         {"size", &options.size}, {"window", &options.window}, {"rate", &options.rate},
         {"ahead", &options.ahead}, {"connections", &options.connections},
         {"tls", &options.tls}, {"websocket", &options.websocket},
-        {"alternate", &options.alternate},
+        {"alternate", &options.alternate}, {"messages", &options.messages},
+        {"durable", &options.durable}, {"away", &options.away},
+        {"acknowledgements", &options.acknowledgements}, {"beside", &options.beside},
+        {"quiet", &options.quiet},
     };
     static const struct { const char *key; const char **text; } texts[] = {
         {"host", &options.host}, {"filter", &options.filter}, {"topic", &options.topic},
@@ -838,8 +1018,9 @@ static void set_option(const char *key, char *value)
 int main(int argc, char **argv)
 {
     int traffic = argc > 1 && !strcmp(argv[1], "traffic");
-    if (!traffic && !(argc > 1 && !strcmp(argv[1], "idle")))
-        fail("say traffic or idle, then key=value");
+    int restart = argc > 1 && !strcmp(argv[1], "restart");
+    if (!traffic && !restart && !(argc > 1 && !strcmp(argv[1], "idle")))
+        fail("say traffic, idle or restart, then key=value");
     for (int i = 2; i < argc; i++) {
         char *equals = strchr(argv[i], '=');
         if (!equals)
@@ -856,7 +1037,13 @@ int main(int argc, char **argv)
     uint64_t start = nanoseconds();
     if (traffic) {
         subscribers = open_connections(SUBSCRIBER, options.subscribers, prepare_subscriber);
+        if (options.away)
+            send_away();
         publishers = open_connections(PUBLISHER, options.publishers, prepare_publisher);
+        open_connections(RECEIVER, options.beside, prepare_beside);
+        senders = open_connections(SENDER, options.beside, prepare_beside);
+    } else if (restart) {
+        returners = open_connections(RETURNER, options.connections, prepare_returner);
     } else {
         open_connections(IDLER, options.connections, NULL);
     }
@@ -865,7 +1052,11 @@ int main(int argc, char **argv)
 
     char line[64];
     while (fgets(line, sizeof line, stdin))
-        if (traffic)
+        if (!strcmp(line, "collect\n"))
+            collect();
+        else if (traffic)
             run_traffic(atof(line));
+        else if (restart)
+            run_restart();
     return 0;
 }

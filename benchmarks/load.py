@@ -63,6 +63,18 @@ class Load:
         self._to.flush()
         return self.answer(seconds * 4 + 60)
 
+    def collect(self) -> dict[str, Any]:
+        """Have the subscribers that were away come for what waits, and give the figures."""
+        self._to.write("collect\n")
+        self._to.flush()
+        return self.answer(120)
+
+    def begin_restart(self) -> None:
+        """From now on whose connection breaks comes back; `answer` tells how that went."""
+        self._to.write("restart\n")
+        self._to.flush()
+        self.answer(10)
+
     def answer(self, limit: float) -> dict[str, Any]:
         """The next line of figures; raises LoadError when none comes within `limit` seconds."""
         watchdog = threading.Timer(limit, self._process.kill)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.compare import Figures, Result, Row
+from benchmarks.figures import Figures, Result, Row
 
 _TRAFFIC_COLUMNS = (
     "broker",
@@ -21,6 +22,22 @@ _TRAFFIC_COLUMNS = (
     "p50",
     "p99",
     "lost",
+    "cpu",
+    "rate",
+)
+_DURABLE_COLUMNS = (
+    "broker",
+    "cpu µs",
+    "±",
+    "rate /s",
+    "p50",
+    "p99",
+    "p50 quiet",
+    "p99 quiet",
+    "fsync",
+    "served in",
+    "lost",
+    "on disk",
     "cpu",
     "rate",
 )
@@ -38,9 +55,18 @@ _IDLE_COLUMNS = (
 
 def show(console: Console, result: Result) -> None:
     """Show one scenario's result: a table in a terminal, a line for each broker elsewhere."""
-    idle = result.scenario.kind == "idle"
-    columns = _IDLE_COLUMNS if idle else _TRAFFIC_COLUMNS
-    cells = {row.broker: _idle_cells(row) if idle else _traffic_cells(row) for row in result.rows}
+    columns: tuple[str, ...] = _TRAFFIC_COLUMNS
+    made = _traffic_cells
+    if result.scenario.kind == "idle":
+        columns, made = _IDLE_COLUMNS, _idle_cells
+    elif result.scenario.durable:
+        columns, made = _DURABLE_COLUMNS, _durable_cells
+    cells = {row.broker: made(row) for row in result.rows}
+    if result.scenario.durable:
+        # What this scenario does not measure has no column.
+        used = [any(column) for column in zip(*filter(any, cells.values()), strict=True)]
+        columns = (columns[0], *compress(columns[1:], used))
+        cells = {broker: list(compress(some, used)) for broker, some in cells.items()}
     if console.is_terminal:
         _show_table(console, result, columns, cells)
         return
@@ -95,6 +121,28 @@ def _traffic_cells(row: Row) -> list[str]:
         _time(median.p50_us),
         _time(median.p99_us),
         _lost(median),
+        _ratio(row.cpu_ratio),
+        _ratio(row.rate_ratio),
+    ]
+
+
+def _durable_cells(row: Row) -> list[str]:
+    median = row.median
+    if median is None:
+        return [""] * (len(_DURABLE_COLUMNS) - 1)
+    disk, seconds = median.bytes_on_disk, median.seconds
+    return [
+        f"{median.cpu_us:.2f}",
+        _percent(row.spread),
+        f"{median.rate:,.0f}",
+        _time(median.p50_us),
+        _time(median.p99_us),
+        _time(median.quiet_p50_us),
+        _time(median.quiet_p99_us),
+        _time(median.fsync_us),
+        "" if seconds is None else f"{seconds:.2f} s",
+        _lost(median),
+        "" if disk is None else f"{disk / 1e6:.1f} MB",
         _ratio(row.cpu_ratio),
         _ratio(row.rate_ratio),
     ]

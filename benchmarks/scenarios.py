@@ -11,6 +11,7 @@ class Scenario:
     `options` are those of load.c. `cpu_ratio` is how many times less CPU per delivered message than
     Mosquitto trio-mqtt must take in the same run, or None where nothing is required. `screen` says
     whether trio-mqtt is also measured with its screen on, `rules` whether with an access file.
+    `durable` is what is measured of brokers that keep what they acknowledge; see durable.py.
     """
 
     name: str
@@ -21,12 +22,18 @@ class Scenario:
     cpu_ratio: float | None = None
     screen: bool = False
     rules: bool = False
+    durable: Literal["online", "away", "alone", "beside", "restart"] | None = None
 
 
 # With the screen on, a broker must keep this share of its CPU figure and of its rate.
 SCREEN_SHARE = 0.9
 # And with an access file of 1,000 rules this share.
 RULES_SHARE = 0.8
+# A broker that keeps what it acknowledges must reach Mosquitto's rate in memory; one
+# acknowledgement alone may take so much longer than the disk's own fsync, in microseconds; and the
+# latency of others, at the 99th percentile, may be so many times what it is without it.
+ALONE_BEYOND_FSYNC = 1000.0
+BESIDE_TIMES = 2.0
 
 SCENARIOS = (
     Scenario(
@@ -153,5 +160,51 @@ SCENARIOS = (
         "10000 connections that are open and say nothing",
         "connections=10000",
         kind="idle",
+    ),
+    Scenario(
+        "durable-online",
+        "1 publisher to a durable session that is connected, QoS 1, window 64, 64 bytes",
+        "publishers=1 subscribers=1 durable=1 qos=1 window=64 acknowledgements=1",
+        durable="online",
+    ),
+    Scenario(
+        "durable-online-10",
+        "10 publishers to a durable session that is connected, QoS 1, window 64, 100 bytes",
+        "publishers=10 subscribers=1 durable=1 qos=1 window=64 size=100 acknowledgements=1",
+        durable="online",
+    ),
+    # No more than the queue of a session holds by default.
+    Scenario(
+        "durable-offline",
+        "1 publisher to a durable session that is away, QoS 1, window 64, 64 bytes",
+        "publishers=1 subscribers=1 durable=1 away=1 qos=1 window=64 acknowledgements=1"
+        " messages=90000",
+        durable="away",
+    ),
+    Scenario(
+        "durable-offline-10",
+        "10 publishers to a durable session that is away, QoS 1, window 64, 100 bytes",
+        "publishers=10 subscribers=1 durable=1 away=1 qos=1 window=64 size=100 acknowledgements=1"
+        " messages=90000",
+        durable="away",
+    ),
+    Scenario(
+        "durable-alone",
+        "1 publisher to a durable session that is away, QoS 1, one message at a time, 64 bytes",
+        "publishers=1 subscribers=1 durable=1 away=1 qos=1 window=1 acknowledgements=1"
+        " messages=90000",
+        durable="alone",
+    ),
+    Scenario(
+        "durable-beside",
+        "10 pairs, QoS 0, 1000 messages a second, beside durable-online and without it",
+        "publishers=1 subscribers=1 durable=1 qos=1 window=64 beside=10 rate=1000",
+        durable="beside",
+    ),
+    Scenario(
+        "restart-1000",
+        "kill -9 and start, while 1000 clients with durable sessions come back",
+        "connections=1000 qos=1",
+        durable="restart",
     ),
 )
