@@ -6,10 +6,11 @@ import stat
 from pathlib import Path
 
 import pytest
+import trio
 
-from tests.storage.contract import StorageContract
+from tests.storage.contract import StorageContract, changes, delivery, message, session
 from trio_mqtt import StoreError
-from trio_mqtt.storage.rows import Storage
+from trio_mqtt.storage.rows import Changes, Storage
 from trio_mqtt.storage.sqlite import Durability, SqliteStorage
 
 
@@ -40,6 +41,31 @@ async def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
     await storage.close()
+
+
+@pytest.mark.slow
+async def test_the_file_shrinks_when_what_it_held_has_gone(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "broker.sqlite3")
+    await storage.load()
+    numbers = range(1, 20_001)
+    rows = [row for number in numbers for row in (message(number), delivery(1, number))]
+    await storage.append(changes(session(1), *rows))
+    gone = Changes()
+    gone.sessions[1] = None  # and its deliveries with it, which nobody names
+    gone.messages = dict.fromkeys(numbers)
+    await storage.append(gone)
+    assert sum(sizes(tmp_path)) > 2_500_000
+    with trio.fail_after(30):
+        while sum(sizes(tmp_path)) > 1_500_000:
+            await trio.sleep(0.05)
+            # Also beside a broker that is never idle for long.
+            await storage.append(changes(session(2)))
+    await storage.close()
+    assert sum(sizes(tmp_path)) < 1_500_000
+
+
+def sizes(folder: Path) -> list[int]:
+    return [file.stat().st_size for file in folder.iterdir()]
 
 
 async def test_a_second_broker_is_refused(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def _make(path: str) -> None:
     folder = os.path.dirname(os.path.abspath(path))
     try:
         if not os.path.isdir(folder):
-            os.makedirs(folder, mode=0o700)
+            _make_folder(folder)
         # Only where there is none: closing a file lets go of all locks that this process has on it.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
@@ -186,6 +186,19 @@ def is_damage(error: sqlite3.Error) -> bool:
         sqlite3.SQLITE_MISMATCH,
         sqlite3.SQLITE_FORMAT,
     )
+
+
+def _make_folder(folder: str) -> None:
+    """Make it, and what it is in, as durable as what is kept there."""
+    parent = os.path.dirname(folder)
+    os.makedirs(parent, exist_ok=True)
+    os.mkdir(folder, 0o700)
+    if os.name == "posix":
+        descriptor = os.open(parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 _REMEDIES = {

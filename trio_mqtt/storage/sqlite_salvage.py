@@ -57,10 +57,7 @@ def finish_replacing(path: str) -> None:
 
 def readable(path: str) -> dict[Table, list[Any]]:
     """The rows of each table that can be read, as they stand there."""
-    found = _readable(path)
-    if any(found.values()):
-        return found
-    # The first page says where all else is. Ours are alike: it is lent from a new file.
+    # The first page says where all else is, and what. Ours are alike: it is lent from a new file.
     copy = f"{path}.copy"
     try:
         for suffix in _SUFFIXES:
@@ -68,9 +65,10 @@ def readable(path: str) -> dict[Table, list[Any]]:
                 shutil.copyfile(path + suffix, copy + suffix)
         os.chmod(copy, 0o600)
         _mend_first_page(copy)
-        return _readable(copy)
+        found, mended = _readable(path), _readable(copy)
     finally:
         _remove(copy)
+    return {table: max(found[table], mended[table], key=len) for table in TABLES}
 
 
 def _mend_first_page(path: str) -> None:

@@ -86,8 +86,11 @@ def prepare(database: sqlite3.Connection, path: str) -> None:
             f"{path} was written by trio-mqtt {_writer(database)}, whose version {version} of it"
             f" this one, {__version__}, does not know. Use that version or a newer one."
         )
-    if version == len(STEPS) and _writer(database) == __version__:
-        return
+    if version == len(STEPS):
+        if _tables(database) != _tables_of_new():
+            raise sqlite3.DatabaseError("its tables are not what they were made as")
+        if _writer(database) == __version__:
+            return
     run = database.execute
     database.executescript("BEGIN IMMEDIATE;" + "".join(STEPS[version:]))
     run("DELETE FROM about")
@@ -95,6 +98,18 @@ def prepare(database: sqlite3.Connection, path: str) -> None:
     run(f"PRAGMA application_id = {APPLICATION}")
     run(f"PRAGMA user_version = {len(STEPS)}")
     run("COMMIT")
+
+
+def _tables(database: sqlite3.Connection) -> list[tuple[str, str]]:
+    return sorted(database.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+def _tables_of_new() -> list[tuple[str, str]]:
+    database = sqlite3.connect(":memory:", isolation_level=None)
+    database.executescript("".join(STEPS))
+    tables = _tables(database)
+    database.close()
+    return tables
 
 
 def _writer(database: sqlite3.Connection) -> str:
