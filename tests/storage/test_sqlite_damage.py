@@ -148,6 +148,28 @@ def test_bytes_that_say_something_else_stop_nobody(file: Path) -> None:
     assert whole.damage == ""
 
 
+@pytest.mark.parametrize(
+    ("place", "made"),
+    [
+        (60, b"\xff" * 4),  # the version of the tables
+        (68, b"\xff" * 4),  # whose file it is
+        (b"CREATE TABLE retained (\n    topic", b"CREATE TABLE retained (\n    toxic"),
+        (b"number INTEGER PRIMARY KEY,\n    topic", b"number INTEGER PRIMARY KEX,\n    topic"),
+    ],
+)
+def test_a_header_that_says_something_else_is_made_anew(
+    file: Path, place: int | bytes, made: bytes
+) -> None:
+    whole = load(file)
+    damaged = bytearray(file.read_bytes())
+    at = place if isinstance(place, int) else damaged.index(place)
+    damaged[at : at + len(made)] = made
+    file.write_bytes(damaged)
+    kept = load(file)
+    assert kept.damage
+    assert lost(whole, kept) == 0
+
+
 def test_text_that_is_none_is_left_out_at_once(file: Path) -> None:
     # Its pages are in order: it shows only when the row is read.
     file.write_bytes(file.read_bytes().replace(b"client-7", b"client-\xff"))

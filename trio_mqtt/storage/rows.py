@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeAlias
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Is told how many rows are read, and of how many."""
+"""Is told how many rows are read, and of how many; perhaps in another thread."""
 
 
 class MessageRow(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from trio_mqtt.errors import StoreError
 from trio_mqtt.version import __version__
@@ -77,27 +78,57 @@ def prepare(database: sqlite3.Connection, path: str) -> None:
     version = _pragma(database, "user_version")
     application = _pragma(database, "application_id")
     is_empty = not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if version == len(STEPS) and application == APPLICATION:
+        is_damaged = _tables(database) != _tables_of_new()
+    elif version not in range(len(STEPS)) or application != APPLICATION:
+        is_damaged = not is_empty and _tables(database) == _tables_of_new() and _was_ours(database)
+    else:
+        is_damaged = False
+    if is_damaged:
+        raise sqlite3.DatabaseError("it is not what it was made as")
     if application != APPLICATION and not (is_empty and application == 0):
         raise StoreError(
             f"{path} is a file of SQLite, but not what a broker keeps. Choose another path."
         )
-    if version > len(STEPS):
+    if version not in range(len(STEPS) + 1):
         raise StoreError(
             f"{path} was written by trio-mqtt {_writer(database)}, whose version {version} of it"
             f" this one, {__version__}, does not know. Use that version or a newer one."
         )
-    if version == len(STEPS):
-        if _tables(database) != _tables_of_new():
-            raise sqlite3.DatabaseError("its tables are not what they were made as")
-        if _writer(database) == __version__:
-            return
+    if version == len(STEPS) and _writer(database) == __version__:
+        return
+    try:
+        _make(database, STEPS[version:])
+    except (sqlite3.OperationalError, sqlite3.IntegrityError) as error:
+        if version == 0:
+            raise
+        raise StoreError(
+            f"{path} was written by trio-mqtt {_writer(database)}, and cannot be made into what"
+            f" {__version__} needs ({error}). It is as it was."
+        ) from error
+
+
+def _make(database: sqlite3.Connection, steps: Sequence[str]) -> None:
     run = database.execute
-    database.executescript("BEGIN IMMEDIATE;" + "".join(STEPS[version:]))
-    run("DELETE FROM about")
-    run("INSERT INTO about VALUES (?)", (__version__,))
-    run(f"PRAGMA application_id = {APPLICATION}")
-    run(f"PRAGMA user_version = {len(STEPS)}")
-    run("COMMIT")
+    try:
+        database.executescript("BEGIN IMMEDIATE;" + "".join(steps))
+        run("DELETE FROM about")
+        run("INSERT INTO about VALUES (?)", (__version__,))
+        run(f"PRAGMA application_id = {APPLICATION}")
+        run(f"PRAGMA user_version = {len(STEPS)}")
+        run("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            run("ROLLBACK")
+        raise
+
+
+def _was_ours(database: sqlite3.Connection) -> bool:
+    """Whether this version of trio-mqtt has used it last."""
+    try:
+        return _writer(database) == __version__
+    except sqlite3.Error:
+        return False
 
 
 def _tables(database: sqlite3.Connection) -> list[tuple[str, str]]:
