@@ -213,7 +213,9 @@ def test_the_broker_says_who_may_connect_and_listens_at_all_urls() -> None:
             rf"{DATE_AND_TIME}Anyone on this machine may connect\.\n"
             rf"{DATE_AND_TIME}Listening at {re.escape(outer)}\n"
             rf"{DATE_AND_TIME}Warning: anyone who can reach this address may connect,"
-            r" without a password\. --password-file FILE changes that\.\n",
+            r" without a password\. --password-file FILE changes that\.\n"
+            rf"{DATE_AND_TIME}Sessions and retained messages end with it:"
+            r" --data DIR keeps them\.\n",
             broker.out.text,
         )
         port = outer.rpartition(":")[2]

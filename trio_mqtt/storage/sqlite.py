@@ -63,7 +63,7 @@ class SqliteStorage:
                 f" ({(error.strerror or str(error)).lower()})."
                 " Check its folder and who may write there."
             ) from error
-        _log.warning(damage)
+        _log.error(damage)
         return self._open_and_load(progress)._replace(damage=damage)
 
     def _open_and_load(self, progress: Progress | None) -> Kept:

@@ -1,8 +1,9 @@
 """`tmqtt broker`: a broker, and what happens in it.
 
 `options` is what is loaded first, with `levels` and `durability`; `command` runs the broker, with
-the `access` and the `data` that were asked for, and shows it by a `view`: `welcome` says who may
-connect, `traffic` makes lines of events, `library_log` hears what the library has to say, and
-`stamps` say when it was. `systemd` is how a service manager starts it and hears of it;
-`output_keeper` has it outlive its output. Nothing here is used by another command.
+the `access` and the `data` that were asked for, shows how far `restoring` is, and then by a `view`
+what happens: `welcome` says who may connect, `traffic` makes lines of events, `library_log` hears
+what the library has to say, and `stamps` say when it was. `systemd` is how a service manager starts
+it and hears of it; `output_keeper` has it outlive its output. Nothing here is used by another
+command.
 """

@@ -14,6 +14,7 @@ from tmqtt.broker.data import DataOptions
 from tmqtt.broker.levels import Level
 from tmqtt.broker.library_log import LibraryLog, library_log
 from tmqtt.broker.output_keeper import OutputKeeper, OutputTroubles
+from tmqtt.broker.restoring import shown_restoring
 from tmqtt.broker.systemd import Notifier, listeners_for, take_sockets
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
 from tmqtt.broker.view import BrokerView
@@ -55,17 +56,22 @@ async def serve(
         log = last.enter_context(library_log())
         last.callback(_tell_the_rest, log, terminal)
         async with (
+            shown_restoring(terminal) as restoring,
             trio_mqtt.open_broker(
-                *listeners, storage=storage, security=access.security()
+                *listeners,
+                storage=storage,
+                progress=restoring.progress,
+                security=access.security(),
             ) as broker,
             trio.open_nursery() as nursery,
         ):
+            restored = data.restored(broker.restored, restoring.end())
             view = BrokerView(broker, terminal, log, level)
             _outlast_output(terminal, view, OutputTroubles(notifier))
             await nursery.start(_reload_when_told, broker, terminal, notifier, view)
             nursery.start_soon(notifier.keep_watchdog_quiet)
             with notifier.serving():
-                await _show(broker, terminal, last, view, level)
+                await _show(broker, terminal, last, view, level, data, restored)
 
 
 def _tell_the_rest(log: LibraryLog, terminal: Terminal) -> None:
@@ -81,15 +87,21 @@ def _outlast_output(terminal: Terminal, view: BrokerView, troubles: OutputTroubl
 
 
 async def _show(
-    broker: trio_mqtt.Broker, terminal: Terminal, last: ExitStack, view: BrokerView, level: Level
+    broker: trio_mqtt.Broker,
+    terminal: Terminal,
+    last: ExitStack,
+    view: BrokerView,
+    level: Level,
+    data: DataOptions,
+    restored: str,
 ) -> None:
     """Show what happens; what is to be done when the broker has ended goes to `last`."""
     # Both outlast the broker, so that the goodbyes are seen as well.
     watching = last.enter_context(ExitStack())
     kinds = CLIENT_EVENTS + MESSAGES * level.tells(Level.ALL)
     sample = watching.enter_context(broker.sample(*kinds, limit=_SAMPLE))
-    watching.callback(view.end, sample)
-    view.begin()
+    watching.callback(lambda: view.end(sample, data.forgotten(broker.holdings())))
+    view.begin(*filter(None, (restored, data.promise())))
     while not terminal.output.closed:
         await trio.sleep(_TICK)
         view.tick(sample)

@@ -62,11 +62,11 @@ class BrokerView:
         # The status line as it stands in the terminal.
         self._status: Line = ()
 
-    def begin(self) -> None:
-        """Say where the broker listens, and who may connect."""
+    def begin(self, *sentences: str) -> None:
+        """Say where the broker listens, who may connect, and the sentences."""
         if not self._level.tells(Level.INFO):
             return
-        lines = welcome.lines_of(self._broker)
+        lines = welcome.lines_of(self._broker, *sentences)
         if self._painter is not None:
             lines.append((("Ctrl-C stops it.", looks.NOTE),))
         else:
@@ -146,12 +146,14 @@ class BrokerView:
         if lines or status != self._status:
             self._draw(lines, status)
 
-    def end(self, sample: EventSample) -> None:
-        """Show what is left, and that the broker has stopped."""
+    def end(self, sample: EventSample, last: str = "") -> None:
+        """Show what is left, a last sentence, and that the broker has stopped."""
         self.hear()
         lines = self._new_lines(self._take(sample), sample, time.monotonic())
         lines += self._traffic.left_out(self._stamps.now())
         if self._level.tells(Level.INFO):
+            if last:
+                lines.append(self._sentence(last, INFO))
             lines.append((self._stamps.now(), ("Stopped.", looks.STRONG)))
         self._draw(lines, ())
 

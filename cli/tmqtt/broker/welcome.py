@@ -1,9 +1,10 @@
-"""What the broker says when it starts: where it listens, who may connect there, what to change."""
+"""What the broker says when it starts: where it listens, who may connect there, what is kept."""
 
 from __future__ import annotations
 
 import trio_mqtt
 from tmqtt.terminal import looks
+from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.looks import Line
 from trio_mqtt.access import WaysIn
 
@@ -16,8 +17,11 @@ OTHERS = "To let others in: tmqtt broker mqtt://0.0.0.0 --password-file FILE"
 OTHERS_TOO = "To let others in, listen at mqtt://0.0.0.0."  # they are asked who they are
 
 
-def lines_of(broker: trio_mqtt.Broker) -> list[Line]:
-    """The addresses, each with who may connect; and how to let others in, where nobody else may."""
+def lines_of(broker: trio_mqtt.Broker, *sentences: str) -> list[Line]:
+    """The addresses, each with who may connect; the sentences; and how to let others in.
+
+    That only where nobody else may.
+    """
     found: list[Line] = []
     everybody_is_asked = all_local = True
     for listen in broker.listeners:
@@ -27,6 +31,7 @@ def lines_of(broker: trio_mqtt.Broker) -> list[Line]:
         found.append((("Listening at ", looks.PLAIN), (listen.url, looks.STRONG)))
         text, is_open = _who(ways_in)
         found.append(((text, looks.WARNING if is_open else looks.NOTE),))
+    found += [((escape(sentence), looks.NOTE),) for sentence in sentences]
     if all_local:
         found.append(((OTHERS_TOO if everybody_is_asked else OTHERS, looks.NOTE),))
     return found

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
+import sqlite3
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,11 +21,24 @@ from trio_mqtt import sync
 
 pytestmark = pytest.mark.slow
 
+SURVIVES = {"fsync": "a power cut", "commit": "the end of the process, but not a power cut"}
+# Becomes `tmqtt` where no file can grow beyond so many bytes, as on a disk that is full.
+LIMITED = (
+    "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1));"
+    "os.execv(sys.executable, [sys.executable, '-m', 'tmqtt', *sys.argv[2:]])"
+)
+
 
 @contextmanager
 def broker_with(folder: Path | str, *options: str) -> Iterator[tuple[Program, str]]:
     """A broker that keeps its state in a folder, and its address."""
     with Program("broker", "mqtt://127.0.0.1:0", "--data", str(folder), *options) as broker:
+        yield broker, broker.out.expect(r"Listening at (\S+)\n")[1]
+
+
+@contextmanager
+def broker_without(*, terminal: bool) -> Iterator[tuple[Program, str]]:
+    with Program("broker", "mqtt://127.0.0.1:0", terminal=terminal) as broker:
         yield broker, broker.out.expect(r"Listening at (\S+)\n")[1]
 
 
@@ -56,9 +75,15 @@ def test_what_was_acknowledged_is_there_again(
     with broker_with(folder, *options) as (broker, url):
         leave_something(url)
         assert broker.stop(end) == (-end if end == signal.SIGKILL else 0)
+        assert "Restored" not in broker.out.text
+        assert "with it" not in broker.out.text
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "broker.sqlite3").stat().st_mode) == 0o600
     with broker_with(folder, *options) as (broker, url):
+        broker.out.expect(
+            r"Restored 1 session, 3 waiting messages and 2 retained messages in \d\.\d s\.\n"
+        )
+        broker.out.expect(rf"What it acknowledges survives {SURVIVES[durability]}: .* {folder}\.")
         check_that_it_is_there(url)
         assert broker.stop() == 0
         assert broker.err.text == ""
@@ -104,3 +129,93 @@ def test_nothing_is_kept_without_a_folder() -> None:
                 assert next(messages).text == "first of all"
                 client.publish("kept", "once", qos=1, retain=True)
             assert broker.stop() == 0
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_without_a_folder_it_says_what_it_forgets(terminal: bool) -> None:
+    with broker_without(terminal=terminal) as (broker, url):
+        broker.out.expect(r"Sessions and retained messages end with it: --data DIR keeps them\.\n")
+        leave_something(url)
+        assert broker.stop() == 0
+        sentence = (
+            "1 session, 3 waiting messages and 2 retained messages end with it:"
+            " --data DIR keeps them.\n"
+        )
+        assert broker.out.text.count(sentence) == 1
+        assert broker.out.text.index(sentence) < broker.out.text.index("Stopped.")
+
+
+def test_where_nothing_is_forgotten_nothing_is_said() -> None:
+    with broker_without(terminal=False) as (broker, url):
+        publish(url, "t", "x", qos=1)
+        assert broker.stop() == 0
+        assert broker.out.text.count("--data") == 1  # at its start
+
+
+def test_a_quiet_broker_says_nothing_of_it(tmp_path: Path) -> None:
+    with Program("broker", "mqtt://127.0.0.1:0", "-q", "--data", str(tmp_path)) as broker:
+        while not (tmp_path / "broker.sqlite3-wal").exists():
+            time.sleep(0.01)
+        time.sleep(0.5)
+        broker.stop()
+        assert broker.out.text == broker.err.text == ""
+
+
+def test_a_newer_file_is_refused(tmp_path: Path) -> None:
+    with broker_with(tmp_path) as (broker, _):
+        assert broker.stop() == 0
+    with closing(sqlite3.connect(tmp_path / "broker.sqlite3")) as database:
+        database.execute("UPDATE about SET trio_mqtt = '99.0'")
+        database.execute("PRAGMA user_version = 99")
+        database.commit()
+    with Program("broker", "mqtt://127.0.0.1:0", "--data", str(tmp_path)) as broker:
+        assert broker.ended() == 1
+        assert "was written by trio-mqtt 99.0, whose version 99 of it" in broker.err.text
+        assert broker.err.text.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with Program("broker", "mqtt://127.0.0.1:0", "--data", str(tmp_path)) as broker:
+        assert broker.ended() == 1
+        assert "(permission denied). Check its folder" in broker.err.text
+
+
+@pytest.mark.parametrize("level", ["all", "error"])
+def test_a_damaged_file_is_set_aside_loudly(tmp_path: Path, level: str) -> None:
+    with broker_with(tmp_path) as (broker, url):
+        leave_something(url)
+        assert broker.stop() == 0
+    file = tmp_path / "broker.sqlite3"
+    data = bytearray(file.read_bytes())
+    data[4096 + 8 : 4096 + 64] = b"\xff" * 56
+    file.write_bytes(data)
+    with Program(
+        "broker", "mqtt://127.0.0.1:0", "--data", str(tmp_path), "--log-level", level
+    ) as broker:
+        broker.err.expect(r"Error: .*broker\.sqlite3 was damaged \(.*\) and is set aside as \S+\.")
+        assert broker.stop() == 0
+    assert len([*tmp_path.glob("broker.sqlite3.damaged-*")]) == 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs prlimit")
+def test_on_a_full_disk_it_does_not_start(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            LIMITED,
+            "2000",
+            "broker",
+            "mqtt://127.0.0.1:0",
+            "--data",
+            str(tmp_path),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert re.search(r"broker\.sqlite3 cannot be opened \(.*\)\. .*disk.*full", ran.stderr)
+    assert ran.stderr.count("\n") == 1

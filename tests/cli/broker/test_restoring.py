@@ -1,0 +1,65 @@
+"""How far restoring is, and what is forgotten, as a person sees it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+import trio
+from tmqtt.broker.data import DataOptions
+from tmqtt.broker.durability import Durability
+from tmqtt.broker.restoring import shown_restoring
+from tmqtt.terminal.output import Output
+from tmqtt.terminal.terminal import Terminal
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from trio_mqtt import Holdings
+
+
+class Display:
+    """Stands for the error output, and knows what it was given."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        self.is_terminal = terminal
+        self.shown: list[str] = []
+
+    def redraw(self, line: str, above: bytes = b"") -> None:
+        self.shown.append(line)
+
+    line = redraw
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("seconds", [0.25, 0.45])
+async def test_what_takes_long_is_shown_in_a_terminal(
+    terminal: bool, seconds: float, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    display = Display(terminal=terminal)
+    output = cast(Output, display)
+    async with shown_restoring(Terminal(output, output)) as restoring:
+        restoring.progress(0.25)
+        await trio.sleep(seconds - 0.15)
+        restoring.progress(0.5)
+        await trio.sleep(0.15)
+        restoring.end()
+        await wait_all_tasks_blocked()
+        expected = ["Restoring what is kept: 25%", "Restoring what is kept: 50%", ""]
+        assert display.shown == (expected if terminal and seconds > 0.3 else [])
+
+
+@pytest.mark.parametrize(
+    ("left", "sentence"),
+    [
+        (Holdings(), ""),
+        (Holdings(sessions=1), "1 session ends with it: --data DIR keeps it."),
+        (
+            Holdings(sessions=2, retained=1_000),
+            "2 sessions and 1,000 retained messages end with it: --data DIR keeps them.",
+        ),
+    ],
+)
+def test_what_is_forgotten_is_said_in_a_sentence(left: Holdings, sentence: str) -> None:
+    assert DataOptions(None, None).forgotten(left) == sentence
+    assert DataOptions("here", Durability.FSYNC).forgotten(left) == ""
