@@ -13,7 +13,7 @@ from typing import TextIO
 import typer
 
 from tmqtt.store import lines
-from tmqtt.terminal.figures import counted, size
+from tmqtt.terminal.figures import counted, named, size
 from tmqtt.terminal.plainly import errors_as_sentences, say
 from tmqtt.terminal.sequences import CLEAR_LINE
 from trio_mqtt.durability import (
@@ -26,13 +26,20 @@ from trio_mqtt.durability import (
 )
 
 _FAILURE = 1
+# One of them, and more.
 _WORDS = {
-    "sessions": "sessions",
-    "subscriptions": "subscriptions",
-    "messages": "messages that wait or are in flight",
-    "deliveries": "deliveries of them, one for each session",
-    "identifiers": "identifiers of QoS 2 that clients have to release",
-    "retained": "retained messages",
+    "sessions": ("session", "sessions"),
+    "subscriptions": ("subscription", "subscriptions"),
+    "messages": (
+        "message that waits or is in flight",
+        "messages that wait or are in flight",
+    ),
+    "deliveries": ("delivery to a session", "deliveries of them to sessions"),
+    "identifiers": (
+        "identifier of QoS 2 that its client has to release",
+        "identifiers of QoS 2 that their clients have to release",
+    ),
+    "retained": ("retained message", "retained messages"),
 }
 
 
@@ -47,7 +54,8 @@ def show_info(folder: str, *, as_json: bool) -> None:
     say(f"{summary.path}: {size(summary.size)}{free}, written by trio-mqtt {summary.written_by}")
     width = max(len(f"{count:,}") for count in summary.rows.values())
     for name, words in _WORDS.items():
-        say(f"  {summary.rows[name]:>{width},} {words}")
+        count = summary.rows[name]
+        say(f"  {count:>{width},} {named(count, *words)}")
 
 
 def check(folder: str) -> None:

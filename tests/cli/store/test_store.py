@@ -61,11 +61,11 @@ def test_info_shows_how_much_there_is(folder: Path) -> None:
     assert first.startswith(f"{folder}/broker.sqlite3: ")
     assert first.endswith(f" KB, written by trio-mqtt {__version__}")
     assert lines == [
-        "  1 sessions",
-        "  1 subscriptions",
+        "  1 session",
+        "  1 subscription",
         "  2 messages that wait or are in flight",
-        "  1 deliveries of them, one for each session",
-        "  1 identifiers of QoS 2 that clients have to release",
+        "  1 delivery to a session",
+        "  1 identifier of QoS 2 that its client has to release",
         "  2 retained messages",
     ]
 
