@@ -29,6 +29,34 @@ Progress: TypeAlias = Callable[[float], None]
 """Is told how far restoring has come, from 0 to 1; by any thread."""
 
 AT_ONCE = 1_000  # rows that are restored before others have their turn
+_TOGETHER = 256  # messages that are one batch again, at most
+
+
+class _Run:
+    """Messages that came together, on their way to one session: they travel as one batch again."""
+
+    __slots__ = ("after", "first", "received_at", "rows", "subscription", "target")
+
+    def __init__(self, subscription: Subscription, target: Target, first: MessageRow) -> None:
+        self.subscription = subscription
+        self.target = target
+        self.first = first.number
+        self.after = first.number + 1
+        self.received_at = first.received_at
+        self.rows = [first]
+
+    def goes_on_with(self, target: Target, row: MessageRow) -> bool:
+        """Whether the next message is one of them; then it is added."""
+        if (
+            target is not self.target
+            or row.number != self.after
+            or row.received_at != self.received_at
+            or len(self.rows) == _TOGETHER
+        ):
+            return False
+        self.after += 1
+        self.rows.append(row)
+        return True
 
 
 class _Restoring:
@@ -45,8 +73,11 @@ class _Restoring:
         self._messages = {row.number: row for row in kept.messages}
         # For how many sessions each message is still needed.
         self._needed: Counter[int] = Counter()
-        self._batches: dict[int, Batch] = {}
+        # Those that are for several sessions are shared, by their first and last numbers.
+        self._batches: dict[tuple[int, int], Batch] = {}
         self._targets: dict[tuple[object, ...], Target] = {}
+        # What each session gets next, while more of it may come.
+        self._runs: dict[int, _Run] = {}
         self._sessions: dict[int, Session] = {}
         self._under_way = 0  # messages that are on their way to a session
         self._steps = 0
@@ -66,6 +97,8 @@ class _Restoring:
         for row in self._kept.deliveries:
             self._deliver(row)
             await self._step()
+        for run in self._runs.values():
+            self._queue(run)
         for number in self._messages:
             self._journal.needed(number, self._needed[number])
         return Holdings(len(self._sessions), self._under_way, retained)
@@ -113,10 +146,9 @@ class _Restoring:
         message = self._messages.get(row.message)
         if message is not None and not row.is_released:
             self._needed[row.message] += 1
-        identifiers = _identifiers(row.identifiers)
         if row.packet_id:
             shared = TopicFilter(row.topic_filter) if row.topic_filter else None
-            origin = identifiers, shared
+            origin = _identifiers(row.identifiers), shared
             if row.is_released or message is None:
                 item = (Publish(""), False, origin, self._now, row.message)
                 session.sender.restore_released(row.packet_id, item)
@@ -131,26 +163,35 @@ class _Restoring:
             self._journal.delivered(row.session, [row.message])
             self._needed[row.message] -= 1
             return
-        batch = self._batches.get(row.message)
-        if batch is None:
-            batch = self._batches[row.message] = Batch(
-                [self._publish(message)], received_at=message.received_at - self._journal.epoch
-            )
-            batch.number = row.message
-        subscription.restore(self._target(subscription, row, identifiers), batch)
         self._under_way += 1
+        target = self._target(subscription, row)
+        run = self._runs.get(row.session)
+        if run is None or not run.goes_on_with(target, message):
+            self._runs[row.session] = _Run(subscription, target, message)
+            if run is not None:
+                self._queue(run)
 
-    def _target(
-        self, subscription: Subscription, row: DeliveryRow, identifiers: tuple[int, ...]
-    ) -> Target:
-        key = row.session, row.topic_filter, row.qos, row.retain, identifiers
+    def _queue(self, run: _Run) -> None:
+        """Messages wait for a session, as they did."""
+        key = run.first, run.after
+        batch = self._batches.get(key)
+        if batch is None:
+            batch = self._batches[key] = Batch(
+                [self._publish(row) for row in run.rows],
+                received_at=run.received_at - self._journal.epoch,
+            )
+            batch.number = run.first
+        run.subscription.restore(run.target, batch)
+
+    def _target(self, subscription: Subscription, row: DeliveryRow) -> Target:
+        key = row.session, row.topic_filter, row.qos, row.retain, row.identifiers
         target = self._targets.get(key)
         if target is None:
             target = self._targets[key] = Target(
                 subscription,
                 row.qos,
                 bool(row.retain),
-                identifiers,
+                _identifiers(row.identifiers),
                 False,
                 subscription.shared_filter,
             )
@@ -162,6 +203,8 @@ class _Restoring:
         )
 
     def _has_expired(self, row: MessageRow) -> bool:
+        if row.expires_at is None:
+            return False
         at = row.received_at - self._journal.epoch
         properties = decoded(row.properties)
         return remaining_properties(properties, int(self._now - at)) is None

@@ -77,19 +77,17 @@ class RetainedMessages:
             return True
         self._serial += 1
         kept = Retained(_kept(message), now, author, self._serial)
-        older, branch = self._at(levels)
-        size = self._bytes + branch + kept.size - (0 if older is None else older.size)
+        node, missing = self._deepest(levels)
+        older = None if missing else node.kept
+        size = self._bytes + _branch(missing) + kept.size - (0 if older is None else older.size)
         if self._is_too_much(size, older):
             self._remove(levels)
             return False
         interval = message.properties.get("message_expiry_interval")
         if interval is not None:
             self._expiring[message.topic] = now + interval
-        node = self._top(levels)
-        for level in levels:
-            child = node.children.get(level)
-            if child is None:
-                child = node.children[level] = _Node()
+        for level in missing:
+            child = node.children[level] = _Node()
             node = child
         self._count += older is None
         self._bytes = size
@@ -114,8 +112,9 @@ class RetainedMessages:
         """Whether `store` has room for a message."""
         if not message.payload:
             return True
-        older, branch = self._at(message.topic.split("/"))
-        size = self._bytes + branch + _size(_kept(message))
+        node, missing = self._deepest(message.topic.split("/"))
+        older = None if missing else node.kept
+        size = self._bytes + _branch(missing) + _size(_kept(message))
         if older is not None:
             size -= older.size
         return not self._is_too_much(size, older)
@@ -128,15 +127,15 @@ class RetainedMessages:
             self._remove(topic.split("/"))
         return expired
 
-    def _at(self, levels: list[str]) -> tuple[Retained | None, int]:
-        """What is kept at a topic, and the bytes of those of its nodes that there are not yet."""
+    def _deepest(self, levels: list[str]) -> tuple[_Node, list[str]]:
+        """The last node on the way to a topic that there is, and the levels that there are not."""
         node = self._top(levels)
         for depth, level in enumerate(levels):
             child = node.children.get(level)
             if child is None:
-                return None, sum(NODE + sys.getsizeof(missing) for missing in levels[depth:])
+                return node, levels[depth:]
             node = child
-        return node.kept, 0
+        return node, []
 
     def _remove(self, levels: list[str]) -> None:
         path = [self._top(levels)]
@@ -212,8 +211,15 @@ class RetainedMessages:
                     stack.append((iter((child,)), depth + 1))
 
 
+def _branch(levels: list[str]) -> int:
+    """The bytes of nodes that there are not yet."""
+    return NODE * len(levels) + sum(map(sys.getsizeof, levels))
+
+
 def _kept(message: Publish) -> Publish:
     """A message as it is kept. Its frame is let go: it would hold the payload twice."""
+    if message.frame is None and message.retain and not message.packet_id and not message.dup:
+        return message
     return Publish(
         message.topic, message.payload, message.qos, retain=True, properties=message.properties
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.journal import encoded
 from trio_mqtt.protocol.packets import Will
-from trio_mqtt.protocol.properties import Carrier, Properties, decode_properties
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, decode_properties
 from trio_mqtt.protocol.wire import Reader
 from trio_mqtt.storage.rows import SessionRow, SubscriptionRow
 
@@ -80,4 +80,4 @@ def will_of(data: bytes) -> Will:
 
 def decoded(data: bytes) -> Properties:
     """Properties of PUBLISH as they were kept."""
-    return decode_properties(Reader(data), Carrier.PUBLISH) if data else {}
+    return decode_properties(Reader(data), Carrier.PUBLISH) if data else NO_PROPERTIES
