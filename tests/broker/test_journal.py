@@ -16,6 +16,7 @@ from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of, serve_stream
 from trio_mqtt import Limits, Security, StoreError
 from trio_mqtt.access import AccessHooks, ClientInfo, Publication
+from trio_mqtt.broker.journal import Journal
 from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.protocol.packets import (
     ConnAck,
@@ -230,8 +231,9 @@ async def test_what_is_sent_at_qos_2_leaves_once_its_identifier_is_kept() -> Non
     async with broker_on(storage) as memory:
         client = await join(memory, "c", expiry=100)
         await client.subscribe("t", qos=2)
+        publisher = await join(memory, "p")
         storage.wait()
-        await memory.broker.publish("t", b"x", qos=2)
+        await publisher.send(Publish("t", b"x", 2, packet_id=1))
         await client.expect_nothing(1)
         storage.may_keep.set()
         message = await client.expect_message("t", b"x", 2)
@@ -469,3 +471,69 @@ async def test_what_a_hook_has_replaced_at_qos_2_is_known_before_it_is_acknowled
         storage.may_keep.set()
         await publisher.expect(PubRec)
         assert [list(one.identifiers) for one in storage.as_it_is()._sessions.values()] == [[5]]
+
+
+@pytest.mark.parametrize("retain", [False, True])
+async def test_what_the_program_publishes_is_kept_when_that_returns(retain: bool) -> None:
+    storage = Slow()
+    returned: list[int] = []
+    async with broker_on(storage) as memory, trio.open_nursery() as nursery:
+        await memory.broker.publish("t", b"of no use to anybody", qos=1)
+        if not retain:
+            await subscriber(memory, "t", 2)
+        storage.wait()
+
+        async def publish(qos: int) -> None:
+            await memory.broker.publish("t", b"x", qos=qos, retain=retain)
+            returned.append(qos)
+
+        for qos in (1, 2, 0):
+            nursery.start_soon(publish, qos)
+        await trio.testing.wait_all_tasks_blocked()
+        assert returned == [0]
+        with trio.move_on_after(60) as waiting:
+            await memory.broker.publish("t", b"x", qos=1, retain=retain)
+        assert waiting.cancelled_caught
+        storage.may_keep.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert sorted(returned) == [0, 1, 2]
+
+
+class FullOnce(Slow):
+    """A storage that cannot keep the first group."""
+
+    async def append(self, changes: Changes) -> None:
+        await self.may_keep.wait()
+        if self.failure is None:
+            self.failure = StoreError("The disk is full.")
+            raise self.failure
+        self.groups.append(copy.deepcopy(changes))
+
+
+async def test_a_journal_that_ends_keeps_nothing_after_what_it_could_not_keep() -> None:
+    storage = FullOnce()
+    storage.wait()
+    raised: list[StoreError] = []
+
+    async def change(topic: str) -> None:
+        journal.retained(Publish(topic, b"x", 1, True), 0.0, None)
+        with pytest.raises(StoreError, match="ended before this was kept") as error:
+            await journal.until_kept()
+        raised.append(error.value)
+
+    async def close() -> None:
+        with pytest.raises(StoreError, match=r"^The disk is full\.$"):
+            await journal.close()
+
+    async with trio.open_nursery() as nursery:
+        journal = Journal(storage)
+        nursery.start_soon(journal.run)
+        for topic in ("first", "second"):
+            nursery.start_soon(change, topic)
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(close)
+        await trio.testing.wait_all_tasks_blocked()
+        storage.may_keep.set()
+    assert [error.__cause__ for error in raised] == [storage.failure] * 2
+    await change("after all")
+    assert storage.groups == []

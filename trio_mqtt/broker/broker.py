@@ -115,7 +115,10 @@ class Broker:
     ) -> None:
         """Publish from within the program (MQTT 5.0 §3.3); `$` topics are allowed.
 
-        Raises LocalProtocolError for what cannot be published.
+        At QoS 1 and 2, with a storage, it returns when the message is kept for all sessions that
+        outlive the broker, and as the retained message: for as long as the storage can keep nothing
+        it waits. Raises LocalProtocolError for what cannot be published, and StoreError where the
+        broker ended before the message was kept.
         """
         problem = topic_name_problem(topic)
         if problem:
@@ -139,8 +142,13 @@ class Broker:
         message = Publish(topic, data, qos, retain, properties=properties.copy())
         now = trio.current_time()
         self._core.statistics.messages_without_packet += 1
+        journal = self._core.journal
+        changes = 0 if journal is None else journal.count
         self._core.route(Batch([message], received_at=now), [message] * retain)
-        await trio.lowlevel.checkpoint()
+        if qos and journal is not None and journal.count != changes:
+            await journal.until_kept()
+        else:
+            await trio.lowlevel.checkpoint()
 
     def events(
         self, *kinds: type[BrokerEvent], limit: int = 10_000

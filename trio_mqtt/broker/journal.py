@@ -55,6 +55,16 @@ class Stored(Protocol):
         """When they came, on the broker's clock."""
 
 
+class _Waiting:
+    """A task of the program's own that waits for a group."""
+
+    def __init__(self) -> None:
+        self.is_over = trio.Event()
+
+    def release(self, group: int) -> None:
+        self.is_over.set()
+
+
 class Journal:
     """Gathers changes in groups, and has the storage keep one after the other.
 
@@ -100,15 +110,22 @@ class Journal:
         try:
             while self._changes or self._held or not self._closing:
                 if self._changes or self._held:
-                    await self._keep()
+                    if not await self._keep():
+                        break
                 else:
                     self._wake = trio.Event()
                     await self._wake.wait()
         finally:
             self._has_ended.set()
+            for held in (*self._held_now, *self._held):
+                held.release(self.kept)  # none of them has been kept: nothing more leaves
 
-    async def _keep(self) -> None:
-        """Have the group that was gathered kept, and let go of what waits for it."""
+    async def _keep(self) -> bool:
+        """Have the group that was gathered kept, and let go of what waits for it.
+
+        False where that cannot be and the broker ends: nobody is told that it was kept, and nothing
+        that came after it may be kept without it.
+        """
         changes, self._held_now, group = self._changes, self._held, self.group
         self._changes, self._held = Changes(), {}
         self.group = group + 1
@@ -121,7 +138,7 @@ class Journal:
             except Exception as error:
                 self._has_failed(error)
                 if self._closing:
-                    return  # and nobody is told that it was kept
+                    return False
                 with trio.move_on_after(_AGAIN):
                     await self._until_closing()
         if self.failure is not None:
@@ -131,6 +148,7 @@ class Journal:
         held, self._held_now = self._held_now, {}
         for outlet in held:
             outlet.release(group)
+        return True
 
     def _has_failed(self, error: Exception) -> None:
         if self.failure is None:
@@ -172,6 +190,21 @@ class Journal:
             self._held_now[outlet] = None
             return self.group - 1
         return 0
+
+    async def until_kept(self) -> None:
+        """Wait until all that has changed so far is kept.
+
+        Raises StoreError where the broker ends without that.
+        """
+        waiting = _Waiting()
+        group = self.holds(waiting)
+        if not group or self._has_ended.is_set():
+            await trio.lowlevel.checkpoint()
+        else:
+            await waiting.is_over.wait()
+        if self.kept < group:
+            why = "" if self.failure is None else f" {self.failure}"
+            raise StoreError(f"The broker ended before this was kept.{why}") from self.failure
 
     def _note(self) -> None:
         self.count += 1
