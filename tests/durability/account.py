@@ -10,6 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from tests.durability.history import (
+    EARLY,
+    LATE,
     Acknowledged,
     Completed,
     Connected,
@@ -110,6 +112,17 @@ class Connection:
     ended_at: float = float("inf")
     said_goodbye: bool = False
 
+    def session_is_there(self, asked: float, answered: float, starts: list[float]) -> bool | None:
+        """Whether its session is there later, if nobody else ended it; None: nobody can tell.
+
+        `starts` are those of the broker until then: one that was away may count from its return.
+        """
+        expiry = self.connecting.expiry
+        if answered < self.ended_at + expiry - EARLY:
+            return True
+        latest = max([self.ended_at, *starts[-1:]]) + expiry + LATE
+        return False if asked > latest or not expiry else None
+
 
 @dataclass(slots=True)
 class Account:
@@ -118,9 +131,14 @@ class Account:
     deliveries: list[Delivery] = field(default_factory=list)
     connections: list[Connection] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
+    ends: list[tuple[int, float]] = field(default_factory=list)  # of the broker: index and time
     # What came with the identifier of another message that was not released.
     confused: list[tuple[int, Received]] = field(default_factory=list)
     _matching: dict[str, list[Life]] = field(default_factory=dict)
+
+    def next_end(self, index: int) -> tuple[int, float]:
+        """The first end of the broker after a place in the history: its place and time."""
+        return next((end for end in self.ends if end[0] > index), (NEVER, float("inf")))
 
     def lives_for(self, topic: str) -> list[Life]:
         """All subscriptions, shared ones too, whose filter the topic matches."""
@@ -136,6 +154,7 @@ class _Reader:
     def __init__(self) -> None:
         self.account = Account()
         self.connection: dict[str, Connection] = {}
+        self.before: dict[str, Connection] = {}  # the last that was accepted, and has ended
         self.subscribed: dict[tuple[str, str], Life] = {}
         self.open: defaultdict[str, dict[int, int | None]] = defaultdict(dict)
         # Given up with their session, and over when the client has been connected again.
@@ -162,8 +181,19 @@ class _Reader:
             life.over = index
         if not event.session_present:
             self.open[event.client].clear()
-            for key in [key for key in self.subscribed if key[0] == event.client]:
-                self.subscribed.pop(key).lost = index
+            self.session_is_gone(index, event, connection)
+
+    def session_is_gone(self, index: int, event: Connected, connection: Connection) -> None:
+        before = self.before.get(event.client)
+        was_to_stay = before is None or before.session_is_there(
+            connection.connecting.at, event.at, self.account.starts
+        )
+        for key in [key for key in self.subscribed if key[0] == event.client]:
+            life = self.subscribed.pop(key)
+            if was_to_stay:
+                life.lost = index
+            else:
+                life.given_up = life.over = index
 
     def ended(self, index: int, client: str, at: float, said_goodbye: bool) -> None:
         connection = self.connection.pop(client, None)
@@ -171,7 +201,9 @@ class _Reader:
             return
         connection.ended, connection.ended_at = index, at
         connection.said_goodbye = said_goodbye
-        if not connection.connecting.is_durable:
+        if connection.connected < NEVER:
+            self.before[client] = connection
+        if not connection.connecting.expiry:
             self.give_up_session(index, client)
 
     def down(self, index: int, at: float) -> None:
@@ -246,6 +278,7 @@ class _Reader:
                 case Up():
                     self.account.starts.append(event.at)
                 case Down():
+                    self.account.ends.append((index, event.at))
                     self.down(index, event.at)
                 case Connecting():
                     self.connecting(index, event)

@@ -15,10 +15,9 @@ from enum import StrEnum
 
 from tests.durability.account import NEVER, Account, Connection, Delivery, Life, Message, account_of
 from tests.durability.history import (
+    EARLY,
+    LATE,
     Connected,
-    Connecting,
-    Down,
-    Ended,
     History,
     Looked,
     Looking,
@@ -26,9 +25,7 @@ from tests.durability.history import (
     Violated,
 )
 
-EARLY = 1.0  # seconds: a delay is in whole seconds, and some clocks are too
 SHOWN = 5  # of the messages that might be retained
-LATE = 3.0  # seconds that a busy machine may take
 
 
 class Kind(StrEnum):
@@ -65,7 +62,7 @@ def check(history: History) -> list[Violation]:
         *_members(account),
         *_reordered(account),
         *_retained(account, history),
-        *_sessions(history),
+        *_sessions(account, history),
         *_wills(account, history),
         *_forbidden(account, history),
     ]
@@ -274,28 +271,30 @@ def _retained(account: Account, history: History) -> Iterator[Violation]:
             looks[topic].append((start, number))
 
 
-def _sessions(history: History) -> Iterator[Violation]:
+def _sessions(account: Account, history: History) -> Iterator[Violation]:
     """A session is there when its client comes back, and gone when it has ended."""
-    there: dict[str, bool | None] = {}  # None: either is right
-    connections: dict[str, tuple[Connecting, bool | None]] = {}
-    for event in history:
-        match event:
-            case Connecting():
-                before = there.get(event.client, False)
-                connections[event.client] = event, False if event.clean_start else before
-                # Until it is answered, it may have made a session, or ended one.
-                there[event.client] = True if before and not event.clean_start else None
-            case Connected():
-                _, expected = connections[event.client]
-                if expected is not None and event.session_present != expected:
-                    what = "lost" if expected else "there, which had ended or never was"
-                    yield Violation(Kind.SESSION, f"the session of {event.client} is {what}")
-                there[event.client] = True
-            case Ended() | Down():
-                for client in [event.client] if isinstance(event, Ended) else list(connections):
-                    ended, _ = connections.pop(client, (None, None))
-                    if ended is not None and there[client] and not ended.is_durable:
-                        there[client] = False
+    before: dict[str, Connection] = {}  # the last that was accepted
+    is_clear: dict[str, bool] = {}  # no connection without an answer has come since
+    for connection in account.connections:
+        client, connecting = connection.client, connection.connecting
+        last = before.get(client)
+        expected: bool | None = False
+        answer = history[connection.connected] if connection.connected < NEVER else None
+        if answer is None:
+            # It may have made a session, or ended one.
+            is_clear[client] = is_clear.get(client, False) and not connecting.clean_start
+            before.setdefault(client, connection)
+            continue
+        assert isinstance(answer, Connected)
+        if not connecting.clean_start and last is not None:
+            starts = [start for start in account.starts if start < connecting.at]
+            expected = last.session_is_there(connecting.at, answer.at, starts)
+            if not is_clear[client]:
+                expected = None
+        if expected is not None and answer.session_present != expected:
+            what = "lost" if expected else "there, which had ended or never was"
+            yield Violation(Kind.SESSION, f"the session of {client} is {what}")
+        before[client], is_clear[client] = connection, True
 
 
 def _wills(account: Account, history: History) -> Iterator[Violation]:
@@ -322,12 +321,14 @@ def _will(
     will = connection.connecting.will
     assert will is not None
     # It does not wait longer than the session lives.
-    delay = will.delay if connection.connecting.is_durable else 0
-    name = f"the will {will.number} of {connection.client} (QoS {will.qos}, delay {delay})"
+    delay = min(will.delay, connection.connecting.expiry)
+    name = f"the will {will.number} of {connection.client} (QoS {will.qos}, delay {delay:g})"
     end, back = connection.ended_at, float("inf") if after is None else after.connected_at
     deliveries = got.get(will.number, [])
     if after is not None and after.connecting.clean_start:
         return  # the session has ended before the delay
+    if connection.said_goodbye and end > _surely_handled(account, connection, after):
+        return  # DISCONNECT has no answer: the broker may have ended before it came
     if connection.said_goodbye or (delay and back < end + delay - EARLY):
         if deliveries:
             reason = "said goodbye" if connection.said_goodbye else "came back before"
@@ -345,6 +346,12 @@ def _will(
         surely = life.acknowledged < connection.index and life.given_up == NEVER
         if surely and life.group is None and life.client not in clients:
             yield Violation(Kind.WILL, f"{life.client} never got {name}", will.number)
+
+
+def _surely_handled(account: Account, connection: Connection, after: Connection | None) -> float:
+    """Until when a DISCONNECT must have been sent for the broker to have handled it in any case."""
+    index, at = account.next_end(connection.ended)
+    return after.connected_at if after is not None and after.connected < index else at - EARLY
 
 
 def _forbidden(account: Account, history: History) -> Iterator[Violation]:

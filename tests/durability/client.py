@@ -14,6 +14,7 @@ from typing import Concatenate, ParamSpec
 import trio
 
 from tests.durability.history import (
+    LONG,
     Acknowledged,
     Answered,
     Completed,
@@ -60,7 +61,6 @@ from trio_mqtt.protocol.states import State
 
 P = ParamSpec("P")
 V5 = ProtocolVersion.V5
-EXPIRY = 86_400  # seconds that a durable session outlives its connection
 WINDOW = 16  # messages that are sent and not acknowledged
 IDENTIFIERS = 64  # few, so that each is used again and again
 CONNECT_SECONDS = 15.0
@@ -109,12 +109,11 @@ class Client:
         recorder: Recorder,
         receive_maximum: int = 65_535,
         version: ProtocolVersion = V5,
-        *,
-        is_durable: bool = True,
+        expiry: float = LONG,
     ) -> None:
         self.name = name
         self.version = version
-        self.is_durable = is_durable
+        self.expiry = expiry  # seconds that its session outlives a connection
         self.is_holding = False  # answers to messages wait until this ends
         self.subscriptions: dict[str, int] = {}
         self.retained: dict[str, int | None] = {}  # what came with RETAIN
@@ -153,9 +152,7 @@ class Client:
         accepted = False
         try:
             with trio.move_on_after(CONNECT_SECONDS) as patience:
-                accepted = await self._connect(
-                    nursery, port, clean_start or not self.is_durable, will
-                )
+                accepted = await self._connect(nursery, port, clean_start or not self.expiry, will)
         except OSError:
             pass  # the broker has ended
         finally:
@@ -174,16 +171,16 @@ class Client:
         if clean_start:
             self._outgoing.clear()
         # MQTT 3 has one flag for both: what begins clean ends with its connection.
-        is_durable = self.is_durable and (self.version == V5 or not clean_start)
+        expiry = 0.0 if self.version != V5 and clean_start else self.expiry
         self._recorder.note(
-            Connecting, self.name, clean_start=clean_start, is_durable=is_durable, will=will
+            Connecting, self.name, clean_start=clean_start, expiry=expiry, will=will
         )
         nursery.start_soon(self._read, link)
         properties: Properties = NO_PROPERTIES
         if self.version == V5:
             properties = {
                 "receive_maximum": self._receive_maximum,
-                "session_expiry_interval": EXPIRY if is_durable else 0,
+                "session_expiry_interval": int(expiry),
             }
         await self._send(
             link,
@@ -250,7 +247,7 @@ class Client:
         self._requests[packet_id] = topic_filter
         self._recorder.note(Subscribing, self.name, topic_filter, qos)
         # A session that lasts has retained messages as they come, never as they are.
-        handling = 2 if self.is_durable and self.version == V5 else 0
+        handling = 2 if self.expiry and self.version == V5 else 0
         subscription = Subscription(topic_filter, qos, retain_handling=handling)
         await self._send(link, Subscribe(packet_id, [subscription]))
         await self._answer_to(link, packet_id)

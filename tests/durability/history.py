@@ -12,6 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+LONG = 86_400.0  # seconds: longer than any history
+EARLY = 1.0  # seconds that a broker may be before its time: it may count in whole ones
+LATE = 3.0  # seconds that a busy machine may take
+
 
 @dataclass(frozen=True, slots=True)
 class WillOf:
@@ -47,10 +51,10 @@ class ClientEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class Connecting(ClientEvent):
-    """CONNECT leaves. `is_durable` says that the session is to outlive its connection."""
+    """CONNECT leaves. `expiry` are the seconds that the session is to outlive its connection."""
 
     clean_start: bool = False
-    is_durable: bool = True
+    expiry: float = LONG
     will: WillOf | None = None
 
 

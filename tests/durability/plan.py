@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from tests.durability.history import LONG
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 
 V311, V5 = ProtocolVersion.V311, ProtocolVersion.V5
@@ -74,6 +75,7 @@ class Role:
     topics: tuple[str, ...] = ()
     wanders: tuple[str, ...] = ()
     has_will: bool = False
+    expiry: float = LONG  # seconds that its session outlives a connection
     presence: float = 0.9  # in how many of the rounds it takes part
     restless: float = 0.03  # how often a step is to leave, or to take over
 
@@ -85,6 +87,7 @@ ROLES = (
     Role("near", core={"d/#": 2, "r/#": 2}),
     Role("old", V311, core={"d/#": 1}),
     Role("far", core={"d/#": 2, "w/#": 1}, presence=0.3),
+    Role("brief", core={"d/#": 1}, expiry=4, presence=0.4, restless=0.2),
     Role("watch", core={"w/#": 2}),
     Role("g1", core={"$share/g/s/#": 2}),
     Role("g2", core={"$share/g/s/#": 2}, presence=0.6, restless=0.1),

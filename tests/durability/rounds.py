@@ -24,7 +24,9 @@ class _Rounds:
         self.recorder = Recorder()
         self.broker = BrokerProcess(command, folder)
         self.clients = {
-            role.name: Client(role.name, self.recorder, command.receive_maximum, role.version)
+            role.name: Client(
+                role.name, self.recorder, command.receive_maximum, role.version, role.expiry
+            )
             for role in ROLES
         }
         self.looks = 0
@@ -79,7 +81,7 @@ class _Rounds:
 
     async def look(self) -> None:
         """See what is retained, before anybody else connects."""
-        probe = Client("probe", self.recorder, is_durable=False)
+        probe = Client("probe", self.recorder, expiry=0.0)
         self.looks += 1
         end = f"r/end/{self.looks}"
         async with trio.open_nursery() as nursery:

@@ -259,8 +259,26 @@ class TestSessions:
         assert story().add(Ended, "s").connect("s", True, clean_start=True).kinds == [Kind.SESSION]
 
     def test_a_session_that_was_not_to_last_is_gone(self) -> None:
-        short = Story().connect("s", is_durable=False).add(Down).add(Up)
+        short = Story().connect("s", expiry=0.0).add(Down).add(Up)
         assert short.connect("s", True).kinds == [Kind.SESSION]
+
+    @pytest.mark.parametrize("ended", ["by the client", "by the broker"])
+    def test_a_session_lives_as_long_as_it_shall(self, ended: str) -> None:
+        for away, kinds in ((5, [[Kind.SESSION], []]), (11, [[], []]), (40, [[], [Kind.SESSION]])):
+            for present in (False, True):
+                brief = Story().add(Up).connect("s", expiry=10.0)
+                brief.add(Ended, "s")
+                if ended == "by the broker":
+                    brief.add(Down).add(Up)
+                brief.now += away - 4
+                assert brief.connect("s", present, expiry=10.0).kinds == kinds[present], away
+
+    def test_what_waited_in_a_session_that_expired_is_not_owed(self) -> None:
+        for away, kinds in ((1, [Kind.LOST, Kind.SESSION]), (40, [])):
+            brief = Story().add(Up).connect("p").connect("s", expiry=10.0).subscribe("s")
+            brief.add(Ended, "s").publish(1)
+            brief.now += away
+            assert brief.connect("s", False, expiry=10.0).kinds == kinds
 
     @pytest.mark.parametrize("present", [True, False])
     def test_a_connection_without_an_answer_promises_nothing(self, present: bool) -> None:
@@ -314,8 +332,12 @@ class TestWills:
 
     def test_who_says_goodbye_has_none(self) -> None:
         left = self.mortal(0).add(Ended, "m", said_goodbye=True)
+        left.now += 1
         assert left.crash("p", "s").kinds == []
         assert left.receive("s", 9, 2).kinds == [Kind.WILL]
+        hasty = self.mortal(0).add(Ended, "m", said_goodbye=True)
+        hasty.now -= 0.5
+        assert hasty.crash("p", "s").receive("s", 9, 2).kinds == []
 
     def test_who_comes_back_in_time_has_none(self) -> None:
         back = self.mortal(10).add(Ended, "m").connect("m", True)
@@ -339,7 +361,7 @@ class TestWills:
         assert twice.receive("s", 9, 2).kinds == [Kind.REPEATED]
 
     def test_a_session_that_does_not_last_has_no_delay(self) -> None:
-        gone = self.mortal(10, is_durable=False).add(Ended, "m").receive("s", 9, 2)
+        gone = self.mortal(10, expiry=0.0).add(Ended, "m").receive("s", 9, 2)
         assert gone.kinds == []
 
 
