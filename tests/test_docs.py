@@ -15,7 +15,7 @@ import trio_mqtt
 from trio_mqtt.testing import BrokerAddress, broker_in_thread
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = ("client.md", "client-connections.md", "coming-from.md", "testing.md")
+PAGES = ("client.md", "client-connections.md", "coming-from.md", "data.md", "testing.md")
 OTHERS = ("# paho-mqtt", "# aiomqtt")
 
 
@@ -48,7 +48,10 @@ def run(example: str, broker: BrokerAddress, backend: str) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("example", examples())
-def test_it_runs(example: str, backend: str) -> None:
+def test_it_runs(
+    example: str, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # for those that write files
     if example.startswith(OTHERS):
         compile(example, "example", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         return

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.programs import Program, publish
-from trio_mqtt import sync
+from tests.cli.programs import DEADLINE, Program, publish
+from trio_mqtt import ReasonCode, RefusedError, sync
 
 pytestmark = pytest.mark.slow
 
@@ -219,3 +221,37 @@ def test_on_a_full_disk_it_does_not_start(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert re.search(r"broker\.sqlite3 cannot be opened \(.*\)\. .*disk.*full", ran.stderr)
     assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs prlimit")
+def test_where_the_disk_gets_full_it_goes_on_and_is_well_again_later(tmp_path: Path) -> None:
+    command = ("broker", "mqtt://127.0.0.1:0", "--data", str(tmp_path))
+    with Program(*command) as broker:
+        url = broker.out.expect(r"Listening at (\S+)\n")[1]
+        resource.prlimit(broker.process.pid, resource.RLIMIT_FSIZE, (200_000, -1))
+
+        def publish_until_it_is_kept() -> None:
+            while True:
+                try:
+                    publish(url, "large", b"x" * 500_000, qos=1, retain=True)
+                except RefusedError as error:
+                    assert error.reason_code == ReasonCode.QUOTA_EXCEEDED  # noqa: PT017
+                    time.sleep(0.1)
+                else:
+                    return
+
+        publisher = threading.Thread(target=publish_until_it_is_kept)
+        publisher.start()
+        broker.err.expect(r"Error: .*broker\.sqlite3 cannot be written \(.*\)\. ")
+        with sync.open_client(url) as client, client.subscribe("t", qos=1) as messages:
+            client.publish("t", "of no concern to the disk", qos=1)
+            assert next(messages).text == "of no concern to the disk"
+        assert publisher.is_alive()
+        resource.prlimit(broker.process.pid, resource.RLIMIT_FSIZE, (-1, -1))
+        publisher.join(DEADLINE)
+        assert not publisher.is_alive()
+        broker.err.expect(r"The storage keeps what changes again\.\n")
+        broker.stop(signal.SIGKILL)
+    with broker_with(tmp_path) as (broker, _):
+        broker.out.expect(r"Restored 1 retained message in ")
+        assert broker.stop() == 0
