@@ -343,8 +343,13 @@ def _will(
         return
     clients = {delivery.client for delivery in deliveries}
     for life in account.lives_for(will.topic):
-        surely = life.acknowledged < connection.index and life.given_up == NEVER
-        if surely and life.group is None and life.client not in clients:
+        stays = life.given_up == life.lost == NEVER
+        if (
+            life.acknowledged < connection.index
+            and stays
+            and life.group is None
+            and life.client not in clients
+        ):
             yield Violation(Kind.WILL, f"{life.client} never got {name}", will.number)
 
 

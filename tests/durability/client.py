@@ -90,6 +90,7 @@ class _Link:
     lock: trio.Lock = field(default_factory=trio.Lock)
     answered: trio.Event = field(default_factory=trio.Event)
     reading: trio.CancelScope = field(default_factory=trio.CancelScope)
+    says_goodbye: bool = False
     is_taken_over: bool = False  # it stays open until the next one is accepted
 
 
@@ -270,8 +271,10 @@ class Client:
         if link is None:
             return
         if say_goodbye and self.is_connected:
+            # Before it leaves: the broker may close before this task goes on.
+            link.says_goodbye = True
             await self._send(link, Disconnect())
-        self._forget(link, said_goodbye=say_goodbye)
+        self._forget(link)
         await trio.aclose_forcefully(link.stream)
 
     async def answer_held(self) -> None:
@@ -289,14 +292,14 @@ class Client:
         while self._link is link and packet_id in self._requests:
             await self._changed.wait()
 
-    def _forget(self, link: _Link, *, said_goodbye: bool = False) -> None:
+    def _forget(self, link: _Link) -> None:
         if self._link is not link:
             return
         self._link = None
         self._requests.clear()
         self._held.clear()
         self.is_holding = False
-        self._recorder.note(Ended, self.name, said_goodbye)
+        self._recorder.note(Ended, self.name, link.says_goodbye)
         link.reading.cancel()
         link.answered.set()
         self._wake()
