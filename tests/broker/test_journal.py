@@ -537,3 +537,24 @@ async def test_a_journal_that_ends_keeps_nothing_after_what_it_could_not_keep() 
     assert [error.__cause__ for error in raised] == [storage.failure] * 2
     await change("after all")
     assert storage.groups == []
+
+
+async def test_what_a_session_gets_twice_is_kept_twice() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        client = await join(memory, "c", expiry=1_000)
+        for topic_filter in ("t", "$share/g/t", "$share/h/t"):
+            await client.subscribe(topic_filter, qos=1)
+        await client.drop()
+        await memory.broker.publish("t", b"x", qos=1)
+        client = await join(memory, "c", expiry=1_000, clean=False)
+        messages = [await client.expect_message("t", b"x", 1) for _ in range(3)]
+        await client.send(PubAck(messages[0].packet_id))
+        await client.ping()
+        found = storage.as_it_is()
+    async with broker_on(found) as memory:
+        client = await join(memory, "c", expiry=1_000, clean=False)
+        again = await client.take()
+        assert [message.packet_id for message in again] == [m.packet_id for m in messages[1:]]
+        await trio.testing.wait_all_tasks_blocked()
+        assert found.as_it_is()._messages == {}

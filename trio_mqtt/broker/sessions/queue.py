@@ -149,10 +149,16 @@ class Queue:
         self._statistics.queued_bytes += batch.size
         self._put(target, batch)
 
-    def _keep(self, target: Target, batch: Batch) -> None:
-        """Have messages outlive the broker: those of QoS 1 and 2, as the session does."""
+    def _keep(self, target: Target, batch: Batch) -> Batch:
+        """Have messages outlive the broker: those of QoS 1 and 2, as the session does.
+
+        Returns what is kept: by a shared subscription a session may get a message once more, which
+        is another delivery then.
+        """
         session = self.session
         if session.journal is not None and batch.highest_qos and target.qos:
+            if batch.number and self.topic_filter.share:
+                batch = batch.part(batch.messages)
             session.journal.queued(
                 session.number,
                 batch,
@@ -161,6 +167,7 @@ class Queue:
                 target.identifiers,
                 target.retain_as_published or batch.retained,
             )
+        return batch
 
     def _no_longer_kept(self, target: Target, batch: Batch, start: int = 0) -> None:
         """The messages of a batch from `start` on have left the session."""

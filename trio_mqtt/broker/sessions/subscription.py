@@ -112,7 +112,7 @@ class Subscription(Queue):
         session.queued_bytes = size
         self._statistics.queued_bytes += batch.size
         if session.journal is not None:
-            self._keep(target, batch)
+            batch = self._keep(target, batch)
         self._put(target, batch)
 
     def _send_alone(self, outlet: Outlet | None, target: Target, batch: Batch) -> bool:
@@ -132,7 +132,7 @@ class Subscription(Queue):
         session.queued_bytes += batch.size
         self._statistics.queued_bytes += batch.size
         if session.journal is not None:
-            self._keep(target, batch)
+            batch = self._keep(target, batch)
         self._current = current = target, batch
         try:
             ready: list[bytes] = []
@@ -164,8 +164,7 @@ class Subscription(Queue):
                         if outlet.ended or self.closed:
                             return
                     else:
-                        current = self._current = self.target, found
-                        self._keep(self.target, found)
+                        current = self._current = self.target, self._keep(self.target, found)
                     if retained.is_over and retained is self._retained:
                         self._retained = None
                     if current is None:
