@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
 
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of
-from trio_mqtt import Holdings, open_broker
+from trio_mqtt import Holdings, SqliteStorage, open_broker
 from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -242,3 +243,26 @@ async def test_progress_goes_from_nothing_to_all(monkeypatch: pytest.MonkeyPatch
     told: list[float] = []
     async with open_broker("mqtt://127.0.0.1:0", storage=storage, progress=told.append):
         assert told == pytest.approx([0.3, 0.475, 0.65, 0.825, 1.0])
+
+
+async def test_who_gives_up_opening_a_broker_has_let_go_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trio_mqtt.broker.persistence.AT_ONCE", 1)
+    file = tmp_path / "broker.sqlite3"
+    async with open_memory_broker(storage=SqliteStorage(file, "commit")) as memory:
+        for number in range(3):
+            await memory.broker.publish(f"r/{number}", "x", qos=1, retain=True)
+    with trio.CancelScope() as scope:
+
+        def give_up(done: float) -> None:
+            if done > 0.5:
+                scope.cancel()
+
+        async with open_broker(
+            "mqtt://127.0.0.1:0", storage=SqliteStorage(file, "commit"), progress=give_up
+        ):
+            pytest.fail("it was given up")
+    assert scope.cancelled_caught
+    async with open_memory_broker(storage=SqliteStorage(file, "commit")) as memory:
+        assert memory.broker.restored == Holdings(retained=3)

@@ -105,6 +105,11 @@ class Journal:
         self._last_message = self._stored_up_to = newest
         return kept
 
+    async def let_go(self) -> None:
+        """Let go of the storage as it is: nothing was begun with it."""
+        with trio.CancelScope(shield=True):
+            await self._storage.close()
+
     async def run(self) -> None:
         """Have the storage keep what changes, until `close`."""
         try:

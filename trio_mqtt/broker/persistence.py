@@ -219,7 +219,11 @@ async def restore(core: Core, journal: Journal, progress: Progress | None = None
 
     # Reading takes about a third of the time.
     kept = await journal.load(partial(tell, 0.0, 0.3))
-    return await _Restoring(core, journal, kept, partial(tell, 0.3, 1.0)).run()
+    try:
+        return await _Restoring(core, journal, kept, partial(tell, 0.3, 1.0)).run()
+    except BaseException:  # whoever opens the broker may be cancelled
+        await journal.let_go()
+        raise
 
 
 def _identifiers(data: bytes) -> tuple[int, ...]:
