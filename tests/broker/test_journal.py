@@ -558,3 +558,34 @@ async def test_what_a_session_gets_twice_is_kept_twice() -> None:
         assert [message.packet_id for message in again] == [m.packet_id for m in messages[1:]]
         await trio.testing.wait_all_tasks_blocked()
         assert found.as_it_is()._messages == {}
+
+
+async def test_what_is_damaged_costs_itself_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        await subscriber(memory, "t", 1)
+        client = await join(memory, "c", expiry=100)
+        await client.subscribe("gone", qos=1)
+        other = Raw(memory.connect(), V5)
+        properties: Properties = {"session_expiry_interval": 100}
+        await other.connect("other", will=Will("gone", b"bye", 1), properties=properties)
+        text: Properties = {"content_type": "text/plain"}
+        await client.publish("t", b"waits", 1, properties=text)
+        await client.publish("kept", b"1", 1, retain=True, properties=text)
+        await client.publish("whose", b"2", 1, retain=True)
+        found = storage.as_it_is()
+    (number,) = found._messages
+    found._messages[number] = found._messages[number]._replace(
+        properties=b"\x05\xff\xff\xff\xff\xff"
+    )
+    found._retained["kept"] = found._retained["kept"]._replace(properties=b"\x80")
+    found._retained["whose"] = found._retained["whose"]._replace(author='{"client')
+    for session in found._sessions.values():
+        if session.row.will is not None:
+            session.row = session.row._replace(will=session.row.will[:3])
+    async with broker_on(found) as memory:
+        client = await join(memory, "s", expiry=NEVER, clean=False)
+        assert (await client.expect_message("t", b"waits", 1)).properties == {}
+        await client.subscribe("#")
+        assert [message.payload for message in await client.take()] == [b"1"]
+    assert caplog.text.count("damaged") == 4

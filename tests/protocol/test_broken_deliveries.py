@@ -220,3 +220,33 @@ TestDeliveryMachine = DeliveryMachine.TestCase
 TestDeliveryMachine.settings = settings(
     settings.get_profile("protocol"), max_examples=60, stateful_step_count=40
 )
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "released", "order"),
+    [
+        ([3, 1, 2], [], [1, 2, 3]),
+        ([9], [], [9]),
+        ([1, 65_535, 65_534, 2], [], [65_534, 65_535, 1, 2]),
+        ([1, 65_535], [65_534, 2], [65_534, 65_535, 1, 2]),
+        ([], [5, 4], [4, 5]),
+        ([], [], []),
+    ],
+)
+def test_what_was_restored_is_in_the_order_of_sending(
+    in_flight: list[int], released: list[int], order: list[int]
+) -> None:
+    sender: Sender[str] = Sender()
+    for packet_id in in_flight:
+        sender.restore(packet_id, 1, str(packet_id))
+    for packet_id in released:
+        sender.restore_released(packet_id, str(packet_id))
+    sender.all_restored()
+    assert [packet_id for packet_id, *_ in sender.to_resend()] == [
+        packet_id for packet_id in order if packet_id in in_flight
+    ]
+    assert list(sender.released) == [packet_id for packet_id in order if packet_id in released]
+    sender.connected(100)
+    if order:
+        newest = sender.begin(1, "next")
+        assert newest == order[-1] % 65_535 + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 Progress: TypeAlias = Callable[[float], None]
 """Is told how far restoring has come, from 0 to 1; by any thread."""
+
+logger = logging.getLogger("trio_mqtt.broker")
 
 AT_ONCE = 1_000  # rows that are restored before others have their turn
 _TOGETHER = 256  # messages that are one batch again, at most
@@ -97,6 +100,8 @@ class _Restoring:
         for row in self._kept.deliveries:
             self._deliver(row)
             await self._step()
+        for restored in self._sessions.values():
+            restored.sender.all_restored()
         for run in self._runs.values():
             self._queue(run)
         for number in self._messages:
@@ -118,7 +123,13 @@ class _Restoring:
                 self._journal.no_longer_retained(row.topic)
                 continue
             message = Publish(row.topic, row.payload, row.qos, True, properties=properties)
-            author = None if row.author is None else Authorship.restored(row.author)
+            try:
+                author = None if row.author is None else Authorship.restored(row.author)
+            except (ValueError, TypeError):
+                # Whether its author may say this, nobody can tell any more.
+                logger.warning("Who published to %r is damaged: it is not restored.", row.topic)
+                self._journal.no_longer_retained(row.topic)
+                continue
             count += self._core.retained.store(message, at, author)
             await self._step()
         return count

@@ -62,6 +62,26 @@ class Sender(Generic[T]):
         """A PUBREL waited for its answer when the session was stored."""
         self._released[packet_id] = item
 
+    def all_restored(self) -> None:
+        """All was restored, in any order: the identifiers tell in which it was sent (§4.6).
+
+        They were taken one after the other, from 1 again after the last: the widest gap between
+        two that are in use lies between the newest and the oldest.
+        """
+        in_use = sorted((*self._in_flight, *self._released))
+        if not in_use:
+            return
+        before = [in_use[-1] - MAX_PACKET_IDENTIFIER, *in_use]
+        gaps = [one - other for one, other in zip(in_use, before, strict=False)]
+        oldest = gaps.index(max(gaps))
+        order = in_use[oldest:] + in_use[:oldest]
+        self._last = order[-1]
+        for packet_id in order:  # each becomes the last of those that are in order already
+            if packet_id in self._in_flight:
+                self._in_flight[packet_id] = self._in_flight.pop(packet_id)
+            else:
+                self._released[packet_id] = self._released.pop(packet_id)
+
     def connected(self, receive_maximum: int) -> None:
         """A new connection begins: its peer accepts `receive_maximum` unacknowledged messages.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.journal import encoded
+from trio_mqtt.errors import RemoteProtocolError
 from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, decode_properties
 from trio_mqtt.protocol.wire import Reader
@@ -13,6 +15,8 @@ from trio_mqtt.storage.rows import SessionRow, SubscriptionRow
 if TYPE_CHECKING:
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.sessions.subscription import Subscription
+
+logger = logging.getLogger("trio_mqtt.broker")
 
 _QOS = 3  # bits of the first byte of a will: its QoS, and above it the RETAIN flag
 
@@ -64,8 +68,16 @@ def will_bytes(will: Will) -> bytes:
     return b"".join(parts)
 
 
-def will_of(data: bytes) -> Will:
-    """The will that was made one piece."""
+def will_of(data: bytes) -> Will | None:
+    """The will that was made one piece; None where that is damaged."""
+    try:
+        return _will_of(data)
+    except (ValueError, IndexError):
+        logger.warning("A will is damaged: it is not published.")
+        return None
+
+
+def _will_of(data: bytes) -> Will:
     delay, flags = int.from_bytes(data[:4], "big"), data[4]
     after_topic = 7 + int.from_bytes(data[5:7], "big")
     start = after_topic + 4
@@ -79,5 +91,11 @@ def will_of(data: bytes) -> Will:
 
 
 def decoded(data: bytes) -> Properties:
-    """Properties of PUBLISH as they were kept."""
-    return decode_properties(Reader(data), Carrier.PUBLISH) if data else NO_PROPERTIES
+    """Properties of PUBLISH as they were kept; none where the bytes are damaged."""
+    if not data:
+        return NO_PROPERTIES
+    try:
+        return decode_properties(Reader(data), Carrier.PUBLISH)
+    except RemoteProtocolError as error:
+        logger.warning("The properties of a message are damaged (%s): it goes on without.", error)
+        return NO_PROPERTIES

@@ -231,8 +231,8 @@ class Sessions:
             left = max(0.0, row.expires_at - journal.epoch - now)
         if row.expiry_interval < NEVER:
             session.expires_at = now + left
-        if row.will is not None:
-            session.will = will_of(row.will)
+        session.will = None if row.will is None else will_of(row.will)
+        if session.will is not None:
             delay = float(session.will.properties.get("will_delay_interval", 0))
             if row.will_due_at is not None:
                 delay = max(0.0, row.will_due_at - journal.epoch - now)
