@@ -178,7 +178,11 @@ class _Reader:
         connection = self.connection[event.client]
         connection.connected, connection.connected_at = index, event.at
         for life in self.fading.pop(event.client, ()):
-            life.over = index
+            if event.session_present:
+                # What was to end the session got no answer, and did not end it.
+                self.subscribed.setdefault((event.client, life.topic_filter), life)
+            else:
+                life.over = index
         if not event.session_present:
             self.open[event.client].clear()
             self.session_is_gone(index, event, connection)

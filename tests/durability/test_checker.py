@@ -202,6 +202,14 @@ def test_a_subscription_that_was_given_up_does_not_come_back() -> None:
     assert cleaned.kinds == [Kind.UNWANTED]
 
 
+def test_a_clean_start_without_an_answer_may_leave_the_subscription() -> None:
+    cut = story().add(Ended, "s").add(Connecting, "s", clean_start=True).add(Down).add(Up)
+    assert cut.connect("s", True).publish(1).receive("s", 1).kinds == []
+    assert cut.unsubscribe("s").publish(2).receive("s", 2).kinds == [Kind.UNWANTED]
+    gone = story().add(Ended, "s").add(Connecting, "s", clean_start=True).add(Down).add(Up)
+    assert gone.connect("s", False).publish(1).receive("s", 1).kinds == [Kind.UNWANTED]
+
+
 def test_a_message_that_was_sent_while_subscribed_may_come_after() -> None:
     assert story().send(1).unsubscribe("s").add(Acknowledged, "p", 1).receive("s", 1).kinds == []
 
