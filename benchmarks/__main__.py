@@ -110,7 +110,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--cache",
         type=Path,
-        default=_default_cache(),
+        default=default_cache(),
         metavar="FOLDER",
         help="where the load generator and aedes are kept (default: %(default)s)",
     )
@@ -144,7 +144,8 @@ def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
     return number
 
 
-def _default_cache() -> Path:
+def default_cache() -> Path:
+    """Where the load generator and aedes are kept, unless another folder is named."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "trio-mqtt-benchmarks"
 

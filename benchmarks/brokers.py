@@ -42,6 +42,8 @@ _START_LIMIT = 30.0  # seconds a broker has to accept connections
 _END_LIMIT = 10.0  # seconds a broker has to end when asked to
 _SCREEN_SIZE = (50, 160)  # lines and columns of the terminal a screen is drawn on
 
+_CONNECT = b"\x10\x0c\0\4MQTT\4\2\0\0\0\0"
+
 _MOSQUITTO_CONFIGURATION = """\
 listener {port} 127.0.0.1
 allow_anonymous true
@@ -111,9 +113,26 @@ class Running:
         """End the broker as by kill -9, and start another on what it has left."""
         self.process.kill()
         self.process.wait()
+        self.start()
+
+    def stop(self) -> None:
+        """End the broker as it wishes to be."""
+        self.process.terminate()
+        self.process.wait()
+
+    def start(self) -> None:
+        """Start the broker that has ended anew; returns when it answers."""
         with self.output.open("ab") as written:
             self.process = _popen(self.command, self.output.parent, written)
+        self.wait_until_answering()
+
+    def wait_until_answering(self) -> None:
+        """Wait until a client is let in: a broker may listen before it has all that it keeps."""
         _wait_until_accepting(self)
+        with socket.create_connection(("127.0.0.1", self.port), _START_LIMIT) as client:
+            client.sendall(_CONNECT)
+            if not client.recv(4):
+                raise Unavailable(f"the broker let nobody in{self.last_words()}")
 
     def bytes_on_disk(self) -> int:
         """What the broker's files take, with what they are about to give back."""

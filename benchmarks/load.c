@@ -587,6 +587,11 @@ static void read_packets(struct connection *c)
         come_again(c);
         return;
     }
+    if (received == 0 && options.away && c->role == PUBLISHER) {
+        close(c->fd);  /* the broker has ended, and another one has what was published */
+        c->fd = -1;
+        return;
+    }
     if (received == 0)
         fail("the broker closed the connection of %s %d",
              c->role == SUBSCRIBER ? "subscriber" : c->role == PUBLISHER ? "publisher" : "client",
