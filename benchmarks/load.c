@@ -130,6 +130,7 @@ static struct {
 static int poller, timer = -1, ready;
 static long due_now;  /* messages that the timer says are due, when there is a rate */
 static struct connection **publishers, **subscribers, **senders, **returners;
+static int forgets;           /* sessions that an earlier run has left are let go of */
 static int waits_for_return;  /* the broker is about to end: who loses it comes back */
 static long served, resumed;
 
@@ -392,7 +393,7 @@ static void put_connect(struct connection *c)
 {
     char client_id[24];
     snprintf(client_id, sizeof client_id, "load-%c%d", "psibcr"[c->role], c->index);
-    int durable = c->role == RETURNER || (c->role == SUBSCRIBER && options.durable);
+    int durable = !forgets && (c->role == RETURNER || (c->role == SUBSCRIBER && options.durable));
     uint8_t body[64] = {0, 4, 'M', 'Q', 'T', 'T', 4, /* clean session */ durable ? 0 : 2,
                         /* keep alive */ 0, 0};
     size_t length = 10 + put_string(body + 10, client_id);
@@ -520,7 +521,7 @@ static void on_packet(struct connection *c, uint8_t first, const uint8_t *body, 
         if (c->role == RETURNER && waits_for_return) {
             resumed += body[0] & 1;
             put_publish(c);
-        } else if ((c->role == SUBSCRIBER && !(body[0] & 1)) || c->role >= RECEIVER)
+        } else if (!forgets && ((c->role == SUBSCRIBER && !(body[0] & 1)) || c->role >= RECEIVER))
             put_subscribe(c);
         else
             ready++;
@@ -771,15 +772,15 @@ static void prepare_returner(struct connection *c)
     make_frame(c);
 }
 
-/* Has all subscribers leave, whose sessions stay. */
-static void send_away(void)
+/* Has some clients leave. */
+static void send_away(struct connection **all, long n)
 {
-    for (int i = 0; i < options.subscribers; i++) {
-        struct connection *c = subscribers[i];
+    for (int i = 0; i < n; i++) {
+        struct connection *c = all[i];
         memcpy(reserve(&c->out, 2), "\xe0\0", 2);
         send_unsent(c);
         if (unsent(c))
-            fail("subscriber %d could not take its leave", i);
+            fail("client %d could not take its leave", i);
         shutdown(c->fd, SHUT_WR);
         uint8_t rest[256];
         fcntl(c->fd, F_SETFL, 0);
@@ -791,10 +792,29 @@ static void send_away(void)
     }
 }
 
-static void call_back(void)
+static void call_back(struct connection **all, long n)
 {
-    for (int i = 0; i < options.subscribers; i++)
-        begin_connection(subscribers[i]);
+    for (int i = 0; i < n; i++)
+        begin_connection(all[i]);
+}
+
+/* Opens connections with durable sessions, which are new ones. */
+static struct connection **open_durable(enum role role, long n, void (*prepare)(struct connection *))
+{
+    forgets = 1;
+    struct connection **all = open_connections(role, n, prepare);
+    send_away(all, n);
+    forgets = 0;
+    ready -= (int)n;
+    uint64_t start = nanoseconds();
+    int target = ready + (int)n;
+    call_back(all, n);
+    while (ready < target) {
+        if (seconds_since(start) > SETUP_TIMEOUT)
+            fail("set-up timed out: %d of %ld sessions", ready, n);
+        handle_events(10);
+    }
+    return all;
 }
 
 /* ---- traffic ---------------------------------------------------------------------------------- */
@@ -949,7 +969,7 @@ static void collect(void)
 {
     long expected = expected_deliveries(), progress = -1;
     uint64_t start = nanoseconds(), progress_at = start;
-    call_back();
+    call_back(subscribers, options.subscribers);
     while (count.delivered + count.skipped < expected && seconds_since(progress_at) <= QUIET) {
         handle_events(5);
         if (count.delivered != progress) {
@@ -958,7 +978,7 @@ static void collect(void)
         }
     }
     report_run(expected, (double)(progress_at - start) * 1e-9);
-    send_away();
+    send_away(subscribers, options.subscribers);
 }
 
 /* The broker ends, and another one starts: those who were there come back. */
@@ -1041,14 +1061,15 @@ int main(int argc, char **argv)
     poller = epoll_create1(0);
     uint64_t start = nanoseconds();
     if (traffic) {
-        subscribers = open_connections(SUBSCRIBER, options.subscribers, prepare_subscriber);
+        subscribers = (options.durable ? open_durable : open_connections)(
+            SUBSCRIBER, options.subscribers, prepare_subscriber);
         if (options.away)
-            send_away();
+            send_away(subscribers, options.subscribers);
         publishers = open_connections(PUBLISHER, options.publishers, prepare_publisher);
         open_connections(RECEIVER, options.beside, prepare_beside);
         senders = open_connections(SENDER, options.beside, prepare_beside);
     } else if (restart) {
-        returners = open_connections(RETURNER, options.connections, prepare_returner);
+        returners = open_durable(RETURNER, options.connections, prepare_returner);
     } else {
         open_connections(IDLER, options.connections, NULL);
     }

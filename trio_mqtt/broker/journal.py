@@ -294,6 +294,7 @@ class Journal:
         for message in messages:
             if message.qos:
                 if is_new:
+                    properties = message.properties
                     rows[number] = MessageRow(
                         number,
                         message.topic,
@@ -301,8 +302,8 @@ class Journal:
                         message.qos,
                         message.retain,
                         at,
-                        encoded(message.properties),
-                        expiry(message, at),
+                        encoded(properties) if properties else b"",
+                        expiry(message, at) if properties else None,
                     )
                 else:
                     holders[number] = holders.get(number, 1) + 1

@@ -71,7 +71,7 @@ def delivery_row(
         "" if shared_filter is None else shared_filter.text,
         qos,
         retain,
-        encoded_identifiers(identifiers),
+        encoded_identifiers(identifiers) if identifiers else b"",
         packet_id,
         is_released,
     )
