@@ -589,3 +589,37 @@ async def test_what_is_damaged_costs_itself_and_no_more(caplog: pytest.LogCaptur
         await client.subscribe("#")
         assert [message.payload for message in await client.take()] == [b"1"]
     assert caplog.text.count("damaged") == 4
+
+
+async def test_what_was_queued_within_other_bounds_is_restored() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        await subscriber(memory, "t/#", 1)
+        for number in range(50):
+            await memory.broker.publish(f"t/{number % 2}", b"%d" % number, qos=1)
+            await trio.sleep(0.1)
+        await trio.testing.wait_all_tasks_blocked()
+        found = storage.as_it_is()
+    limits = Limits(maximum_queued_messages=5)
+    async with open_memory_broker(storage=found, limits=limits) as memory:
+        client = await join(memory, "s", expiry=NEVER, clean=False)
+        assert [int(message.payload) for message in await client.take()] == list(range(50))
+
+
+async def test_a_message_that_one_session_cannot_have_any_more_stays_for_another() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        await subscriber(memory, "t", 1)
+        client = await join(memory, "another", expiry=NEVER)
+        await client.subscribe("t", qos=1)
+        await client.disconnect()
+        await memory.broker.publish("t", b"x", qos=1)
+        await trio.testing.wait_all_tasks_blocked()
+        found = storage.as_it_is()
+    next(iter(found._sessions.values())).subscriptions.clear()
+    async with broker_on(found) as memory:
+        await trio.testing.wait_all_tasks_blocked()
+        found = found.as_it_is()
+    async with broker_on(found) as memory:
+        client = await join(memory, "another", expiry=NEVER, clean=False)
+        await client.expect_message("t", b"x", 1)

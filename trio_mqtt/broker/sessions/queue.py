@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import trio
@@ -44,11 +45,9 @@ class Queue:
         self.closed = False
         self._limits = limits
         self._statistics = statistics
-        # Every batch holds at least one message, so the bounds on queued messages and on retained
-        # messages that wait bound the channel too.
-        self._incoming, self._outgoing = trio.open_memory_channel[tuple[Target, Batch]](
-            2 * limits.maximum_queued_messages + 1
-        )
+        # Every batch holds at least one message, so the bounds on queued messages bound it too; but
+        # what is restored was queued within other bounds, perhaps.
+        self._incoming, self._outgoing = trio.open_memory_channel[tuple[Target, Batch]](math.inf)
         # Batches in the channel: asking the channel would cost an exception when it is empty.
         self._waiting = 0
         # The task, while it has nothing to do. It does not wait at the channel: what waits would
