@@ -623,3 +623,42 @@ async def test_a_message_that_one_session_cannot_have_any_more_stays_for_another
     async with broker_on(found) as memory:
         client = await join(memory, "another", expiry=NEVER, clean=False)
         await client.expect_message("t", b"x", 1)
+
+
+async def test_who_has_gone_while_the_storage_fails_is_not_remembered() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        journal = core_of(memory.broker).journal
+        assert journal is not None
+        storage.failure = StoreError("The disk is full.")
+        for number in range(10):
+            client = Raw(memory.connect(), V5)
+            properties: Properties = {"session_expiry_interval": 10}
+            await client.send(Connect(f"c{number}", protocol_version=V5, properties=properties))
+            await trio.sleep(1)
+            await client.drop()
+        await trio.sleep(60)  # longer than the time for a goodbye
+        assert not journal._held
+        assert not journal._held_now
+
+
+async def test_others_have_their_turn_while_many_are_let_go() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        journal = core_of(memory.broker).journal
+        assert journal is not None
+        released: list[int] = []
+
+        class One:
+            def release(self, group: int) -> None:
+                released.append(group)
+
+        waiting = [One() for _ in range(1_000)]
+        journal.session_ended(1_000)
+        assert {journal.holds(one) for one in waiting} == {1}
+        journal.no_longer_holds(waiting[0])
+        seen: set[int] = set()
+        while len(released) < 999:
+            seen.add(len(released))
+            await trio.lowlevel.checkpoint()
+        assert len(seen) > 5

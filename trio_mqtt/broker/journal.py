@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trio_mqtt.broker")
 
 _AGAIN = 1.0  # seconds between two tries of what the storage could not keep
+_RELEASED_AT_ONCE = 64  # outlets, which takes about a millisecond
 
 
 class Held(Protocol):
@@ -150,9 +151,12 @@ class Journal:
             logger.warning("The storage keeps what changes again.")
             self.failure = None
         self.kept = group
-        held, self._held_now = self._held_now, {}
-        for outlet in held:
-            outlet.release(group)
+        for count, outlet in enumerate(tuple(self._held_now), 1):
+            if outlet in self._held_now:  # it may have gone meanwhile
+                del self._held_now[outlet]
+                outlet.release(group)
+            if not count % _RELEASED_AT_ONCE:
+                await trio.lowlevel.checkpoint()
         return True
 
     def _has_failed(self, error: Exception) -> None:
@@ -210,6 +214,11 @@ class Journal:
         if self.kept < group:
             why = "" if self.failure is None else f" {self.failure}"
             raise StoreError(f"The broker ended before this was kept.{why}") from self.failure
+
+    def no_longer_holds(self, outlet: Held) -> None:
+        """An outlet has ended, and waits for nothing any more."""
+        self._held.pop(outlet, None)
+        self._held_now.pop(outlet, None)
 
     def _note(self) -> None:
         self.count += 1

@@ -53,6 +53,7 @@ class Outlet:
         "_broken",
         "_give_up_at",
         "_held",
+        "_holder",
         "_limits",
         "_nursery",
         "_owner",
@@ -94,6 +95,7 @@ class Outlet:
         self._broken = False
         # What leaves only once a group of the journal is kept, in order: the group, and the bytes.
         self._held: list[tuple[int, list[bytes]]] = []
+        self._holder: Journal | None = None
         self._blocked = False  # it is broken, or held: nothing leaves now
         self._written = trio.lowlevel.ParkingLot()
         self._all_written = trio.lowlevel.ParkingLot()
@@ -159,6 +161,7 @@ class Outlet:
         group = journal.holds(self)
         if group and (not self._held or self._held[-1][0] != group):
             self._held.append((group, []))
+            self._holder = journal
             self._blocked = True
 
     def release(self, group: int) -> None:
@@ -172,7 +175,10 @@ class Outlet:
             waiting = b"".join(data)
             self._pending_bytes -= len(waiting)
             blocked, self._blocked = self._blocked, False
-            self.write(waiting)
+            try:
+                self.write(waiting)
+            except Exception:
+                self.failed()  # a defect that must not reach the journal
             self._blocked = self._blocked or blocked
             self.congested = self._pending_bytes > self._limits.write_buffer
             if not self.congested:
@@ -238,7 +244,9 @@ class Outlet:
                 while self._writing:
                     await self._all_written.park()
         self._broken = self._blocked = True
-        self._held.clear()
+        if self._held and self._holder is not None:
+            self._held.clear()
+            self._holder.no_longer_holds(self)
         self._pending.clear()  # closing may take its time
         await self._stream.aclose()
 
