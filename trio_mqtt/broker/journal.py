@@ -309,7 +309,7 @@ class Journal:
                         message.topic,
                         message.payload,
                         message.qos,
-                        message.retain,
+                        1 if message.retain else 0,  # not a bool, for which SQLite asks around
                         at,
                         encoded(properties) if properties else b"",
                         expiry(message, at) if properties else None,
@@ -321,7 +321,7 @@ class Journal:
                     number,
                     topic_filter,
                     min(message.qos, qos),
-                    message.retain and keeps_retain,
+                    1 if message.retain and keeps_retain else 0,
                     with_identifiers,
                 )
             number += 1

@@ -70,7 +70,7 @@ def delivery_row(
         number,
         "" if shared_filter is None else shared_filter.text,
         qos,
-        retain,
+        1 if retain else 0,
         encoded_identifiers(identifiers) if identifiers else b"",
         packet_id,
         is_released,
