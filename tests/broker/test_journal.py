@@ -662,3 +662,34 @@ async def test_others_have_their_turn_while_many_are_let_go() -> None:
             seen.add(len(released))
             await trio.lowlevel.checkpoint()
         assert len(seen) > 5
+
+
+async def test_the_time_of_who_was_connected_runs_once_however_many_brokers_end() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        client = Raw(memory.connect(), V5)
+        will = Will("gone", b"bye", 1, properties={"will_delay_interval": 50})
+        await client.connect("c", will=will, properties={"session_expiry_interval": 100})
+        await join(memory, "for ever", expiry=NEVER)
+        found = storage.as_it_is()
+    async with broker_on(found):
+        await trio.testing.wait_all_tasks_blocked()
+        rows = {one.row.client_id: one.row for one in found.as_it_is()._sessions.values()}
+        assert rows["for ever"].expires_at is None
+        due_at, expires_at = rows["c"].will_due_at, rows["c"].expires_at
+        assert due_at is not None
+        assert expires_at is not None
+        assert expires_at - due_at == pytest.approx(50)
+        assert len(found.groups[0].sessions) == 1
+
+
+async def test_the_will_of_a_session_that_another_client_ends_is_kept_with_its_end() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        await subscriber(memory, "gone", 1)
+        client = Raw(memory.connect(), V5)
+        await client.connect("c", will=Will("gone", b"bye", 1), expiry=100)
+        before = len(storage.groups)
+        await join(memory, "c", expiry=100)
+        ends = [group for group in storage.groups[before:] if None in group.sessions.values()]
+        assert [len(group.messages) for group in ends] == [1]

@@ -195,8 +195,8 @@ class Sessions:
         share_what_is_left(session, self._router, ended=True)
         for topic_filter in list(session.subscriptions):
             self._subscriptions.remove(session, topic_filter)
-        if session.will is not None and session.outlet is None:
-            self._wills.publish(session)
+        # At once, so that it is kept with the end of the session; who loses it says nothing more.
+        self._wills.publish(session)
         session.cancel_timer()
         self._forget(session)
         session.disown()
@@ -241,7 +241,9 @@ class Sessions:
                 session.set_timer(
                     self._timers.after(delay, lambda: self._will_due(session, left - delay))
                 )
-                return session
-        if row.expiry_interval < NEVER:
+        if session.will_due_at is None and row.expiry_interval < NEVER:
             session.set_timer(self._timers.after(left, lambda: self._expire(session)))
+        has_begun = row.expires_at is not None or row.will_due_at is not None
+        if not has_begun and (session.expires_at, session.will_due_at) != (None, None):
+            self.keep(session)  # its time goes on from now, however many brokers end meanwhile
         return session
