@@ -693,3 +693,21 @@ async def test_the_will_of_a_session_that_another_client_ends_is_kept_with_its_e
         await join(memory, "c", expiry=100)
         ends = [group for group in storage.groups[before:] if None in group.sessions.values()]
         assert [len(group.messages) for group in ends] == [1]
+
+
+async def test_what_waits_in_a_session_that_ends_is_passed_on_to_none_of_its_subscriptions() -> (
+    None
+):
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        client = await join(memory, "c", expiry=100)
+        await client.subscribe("a/b", "a/+", "+/b", "#", qos=1)
+        await client.drop()
+        for _ in range(5):
+            await memory.broker.publish("a/b", b"x", qos=1)
+        journal = core_of(memory.broker).journal
+        assert journal is not None
+        assert journal._last_message == 5
+        await join(memory, "c", expiry=100)
+        assert journal._last_message == 5
+        assert storage.as_it_is()._messages == {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.options import SharedStrategy
@@ -299,13 +301,23 @@ class Router:
         ]
         return _carrier(found) if found else None
 
-    def pass_on(self, batch: Batch, session: Author) -> None:
+    def pass_on(self, batches: Iterable[Batch], session: Author) -> None:
         """Hand messages to `session` alone: they waited in a subscription that has ended."""
-        local = batch.sender is session
-        for message in batch.messages:
-            target = self._target(message.topic, session, local=local)
-            if target is not None:
-                target.subscription.offer(target, batch.part([message]))
+        targets: dict[tuple[str, bool], Target | None] = {}  # there may be many of few topics
+
+        def target_of(topic: str, local: bool) -> Target | None:
+            key = topic, local
+            if key not in targets:
+                targets[key] = self._target(topic, session, local=local)
+            return targets[key]
+
+        for batch in batches:
+            local = batch.sender is session
+            found = [(target_of(message.topic, local), message) for message in batch.messages]
+            for target, group in groupby(found, itemgetter(0)):
+                messages = [message for _, message in group]
+                if target is not None:
+                    target.subscription.offer(target, batch.part(messages))
 
     def _publish_mixed(self, batch: Batch) -> list[Publish]:
         """A batch whose topics reach different subscriptions.

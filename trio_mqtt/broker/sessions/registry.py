@@ -194,7 +194,7 @@ class Sessions:
                 self._router.remove(subscription)
         share_what_is_left(session, self._router, ended=True)
         for topic_filter in list(session.subscriptions):
-            self._subscriptions.remove(session, topic_filter)
+            self._subscriptions.remove(session, topic_filter, ends=True)
         # At once, so that it is kept with the end of the session; who loses it says nothing more.
         self._wills.publish(session)
         session.cancel_timer()

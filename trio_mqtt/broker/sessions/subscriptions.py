@@ -134,11 +134,11 @@ class Subscriptions:
                 else:
                     self._statistics.deliveries_refused += batch.count
 
-    def remove(self, session: Session, text: str) -> bool:
+    def remove(self, session: Session, text: str, *, ends: bool = False) -> bool:
         """End the subscription to a filter; whether there was one (§3.10.4).
 
-        What waits in it and matches another subscription of the session waits there from now on;
-        what it shares with others waits for them.
+        What waits in it and matches another subscription of the session waits there from now on,
+        unless the session `ends`; what it shares with others waits for them.
         """
         subscription = session.subscriptions.pop(text, None)
         if subscription is None:
@@ -153,9 +153,10 @@ class Subscriptions:
         self._statistics.shared_subscriptions -= subscription.shared_filter is not None
         router = self._router
         router.remove(subscription)
-        for _, batch in subscription.close():
-            if subscription.shared_filter is not None:
+        waiting = [batch for _, batch in subscription.close()]
+        if subscription.shared_filter is not None:
+            for batch in waiting:
                 router.share(subscription.shared_filter, batch)
-            elif not batch.retained:
-                router.pass_on(batch, session)
+        elif not ends:
+            router.pass_on((batch for batch in waiting if not batch.retained), session)
         return True
