@@ -711,3 +711,32 @@ async def test_what_waits_in_a_session_that_ends_is_passed_on_to_none_of_its_sub
         await join(memory, "c", expiry=100)
         assert journal._last_message == 5
         assert storage.as_it_is()._messages == {}
+
+
+async def test_messages_of_a_read_are_kept_once_though_some_are_of_qos_0() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        for number in range(5):
+            client = await join(memory, f"c{number}", expiry=NEVER)
+            await client.subscribe("t", qos=1)
+            await client.disconnect()
+        publisher = await join(memory, "p")
+        await publisher.send(Publish("t", b"0", 0), Publish("t", b"1", 1, packet_id=1))
+        await publisher.expect(PubAck)
+        found = storage.as_it_is()
+    assert [row.payload for row in found._messages.values()] == [b"1"]
+    async with broker_on(found) as memory:
+        for number in range(5):
+            client = await join(memory, f"c{number}", expiry=NEVER, clean=False)
+            assert [one.payload for one in await client.take()] == [b"1"]
+        await trio.testing.wait_all_tasks_blocked()
+        assert found.as_it_is()._messages == {}
+
+
+async def test_to_remove_a_retained_message_that_is_not_there_waits_for_nothing() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        publisher = await join(memory, "p")
+        before = len(storage.groups)
+        await publisher.publish("t", b"", 1, retain=True)
+        assert len(storage.groups) == before

@@ -121,9 +121,13 @@ class Core:
             if batch.sender is None or not self.router.is_reserved(message.topic):
                 permissions = None if batch.sender is None else batch.sender.permissions
                 author = None if permissions is None else Authorship.of(permissions)
+                # Who removes what is not there is promised nothing.
+                keeps = self.journal is not None and (
+                    bool(message.payload) or self.retained.has(message.topic)
+                )
                 stored = self.retained.store(message, batch.received_at, author)
                 self.statistics.messages_dropped += not stored
-                if self.journal is not None:
+                if keeps:
                     self._keep_retained(message, batch.received_at, author, is_stored=stored)
                 if RetainedChanged in wanted:
                     removed = not stored or not message.payload

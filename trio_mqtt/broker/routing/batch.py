@@ -75,9 +75,9 @@ class Batch:
     their payloads; `expires` tells whether any of them has an expiry interval.
     """
 
-    __slots__ = ("_encodings", "_messages", "_run", "alone", "count", "expires", "highest_qos",
-                 "is_v5", "number", "payload_size", "received_at", "retained", "sender", "size",
-                 "topic")  # fmt: skip
+    __slots__ = ("_encodings", "_lasting", "_messages", "_run", "alone", "count", "expires",
+                 "highest_qos", "is_v5", "number", "payload_size", "received_at", "retained",
+                 "sender", "size", "topic")  # fmt: skip
 
     def __init__(
         self,
@@ -128,6 +128,7 @@ class Batch:
         self.received_at = received_at
         self.retained = retained
         self._encodings: dict[tuple[object, ...], Encodings] = {}
+        self._lasting: Batch | None = None
 
     @property
     def messages(self) -> Sequence[Publish]:
@@ -152,6 +153,12 @@ class Batch:
             received_at=self.received_at,
             retained=self.retained,
         )
+
+    def lasting(self, messages: Sequence[Publish]) -> Batch:
+        """The part of QoS 1 and 2, which are these: the same for all who are away."""
+        if self._lasting is None:
+            self._lasting = self.part(messages)
+        return self._lasting
 
     def encoded(self, form: Form, is_v5: bool, maximum: int | None, now: float) -> Encodings:
         """The messages for a subscription, shared with all that ask for the same.

@@ -101,6 +101,11 @@ class RetainedMessages:
         """Whether so many messages of so many bytes fit in, even if they replace none."""
         return self._count + count <= self._maximum and self._bytes + size <= self._maximum_bytes
 
+    def has(self, topic: str) -> bool:
+        """Whether anything is kept for a topic."""
+        node, missing = self._deepest(topic.split("/"))
+        return not missing and node.kept is not None
+
     @staticmethod
     def most(message: Publish) -> int:
         """The bytes that a message occupies at most, whatever is there already."""

@@ -42,7 +42,9 @@ def fitting_part(
         size += message_size
     if not fitting:
         return None, dropped
-    return (batch if len(fitting) == batch.count else batch.part(fitting)), dropped
+    if len(fitting) == batch.count:
+        return batch, 0
+    return (batch.part(fitting) if dropped or not away else batch.lasting(fitting)), dropped
 
 
 def has_room_for(session: DeliveryState, limits: Limits, count: int, size: int) -> bool:
