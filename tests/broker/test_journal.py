@@ -740,3 +740,62 @@ async def test_to_remove_a_retained_message_that_is_not_there_waits_for_nothing(
         before = len(storage.groups)
         await publisher.publish("t", b"", 1, retain=True)
         assert len(storage.groups) == before
+
+
+async def test_who_needs_the_storage_is_told_so_while_it_fails() -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        await subscriber(memory, "t", 1)
+        live = await join(memory, "live")
+        await live.subscribe("live", "$share/g/shared", qos=2)
+        kept, publisher = await join(memory, "kept", expiry=NEVER), await join(memory, "p")
+        storage.failure = StoreError("The disk is full.")
+        await publisher.send(Publish("t", b"waits until there is room", 1, packet_id=1))
+        await publisher.expect_nothing(0.5)
+
+        # What a message of QoS 2 needs is its identifier, and only where the session is kept.
+        await kept.send(Publish("live", b"x", 2, packet_id=1))
+        assert (await kept.expect(PubRec)).reason_code == ReasonCode.QUOTA_EXCEEDED
+        assert await kept.subscribe("more") == [ReasonCode.QUOTA_EXCEEDED]
+        await kept.publish("live", b"y", 1)
+        await kept.ping()
+        another = await join(memory, "another")
+        await another.publish("live", b"z", 2)
+        await another.publish("shared", b"1", 1)
+        assert [one.payload for one in await live.take()] == [b"y", b"z", b"1"]
+
+        for client_id, clean in (("new", True), ("s", False)):
+            for version in (V5, V311):
+                client = Raw(memory.connect(), version)
+                connect = Connect(client_id, clean and version == V5, 0, version)
+                if version == V5:
+                    connect.properties = {"session_expiry_interval": NEVER}
+                await client.send(connect)
+                answer = await client.expect(ConnAck)
+                assert answer.reason_code == ReasonCode.SERVER_UNAVAILABLE
+
+        storage.failure = None
+        await publisher.expect(PubAck)
+        assert await kept.subscribe("more") == [ReasonCode.SUCCESS]
+        client = await join(memory, "s", expiry=NEVER, clean=False)
+        assert [one.payload for one in await client.take()] == [b"waits until there is room"]
+
+
+async def test_what_a_hook_has_replaced_is_refused_while_the_storage_fails() -> None:
+    class Elsewhere(AccessHooks):
+        async def authorize_publish(
+            self, client: ClientInfo, publication: Publication
+        ) -> Publication:
+            return replace(publication, topic="t")
+
+    storage = Slow()
+    async with open_memory_broker(storage=storage, security=Security(hooks=Elsewhere())) as memory:
+        await subscriber(memory, "t", 1)
+        publisher, another = await join(memory, "p"), await join(memory, "another")
+        storage.failure = StoreError("The disk is full.")
+        await publisher.send(Publish("nobody", b"x", 1, packet_id=1))
+        await publisher.expect_nothing(0.5)
+        await another.send(Publish("nobody", b"x", 1, packet_id=1))
+        assert (await another.expect(PubAck)).reason_code == ReasonCode.QUOTA_EXCEEDED
+        storage.failure = None
+        await publisher.expect(PubAck)

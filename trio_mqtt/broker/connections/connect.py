@@ -26,6 +26,7 @@ from trio_mqtt.broker.connections.connack import (
     terms,
 )
 from trio_mqtt.broker.connections.link import COUNTED, Link
+from trio_mqtt.broker.connections.offers import STORAGE_FAILS
 from trio_mqtt.broker.events.kinds import ClientConnected
 from trio_mqtt.broker.sessions.aliases import TopicAliases
 from trio_mqtt.broker.sessions.registry import Claim
@@ -287,6 +288,11 @@ class Handshake:
         link, connect = self._link, self._connect
         core = link.core
         client_id = connect.client_id or f"auto-{uuid.uuid4().hex}"
+        expiry_interval, properties = terms(connect, client_id, core.limits, core.options)
+        if core.sessions.cannot_keep(client_id, expiry_interval, is_new=connect.clean_start):
+            return self._turned_away(
+                refusal(ReasonCode.SERVER_UNAVAILABLE, STORAGE_FAILS), identity
+            )
         claim = core.sessions.claim(
             client_id,
             user=identity.client.username if identity.client.authenticated else None,
@@ -300,7 +306,6 @@ class Handshake:
         link.session = session
         await session.attach(link.outlet)
         self._grant(session, identity)
-        expiry_interval, properties = terms(connect, client_id, core.limits, core.options)
         session.begin(
             connect.will,
             expiry_interval,

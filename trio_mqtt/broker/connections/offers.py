@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from trio_mqtt.protocol.server_connection import ServerConnection
 
 
+STORAGE_FAILS = "the broker's storage is full, or fails"
+
+
 @dataclass(slots=True)
 class RefusedPublish:
     """Stands where a message of QoS 1 or 2 did that is answered with a reason code only."""

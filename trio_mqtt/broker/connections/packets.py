@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.connections.acknowledgements import Acknowledgements
-from trio_mqtt.broker.connections.offers import RefusedPublish
+from trio_mqtt.broker.connections.offers import STORAGE_FAILS, RefusedPublish
 from trio_mqtt.broker.core import NOT_PERMITTED
 from trio_mqtt.broker.events.kinds import MessageAcknowledged
 from trio_mqtt.broker.routing.batch import Batch
@@ -66,7 +66,7 @@ class PacketHandler:
             packet = packets[index]
             if isinstance(packet, Publish):
                 qos = packet.qos
-                if is_full and qos and self._cannot_be_kept(packet, session):
+                if is_full and qos and self._cannot_be_kept(packet, packet, session):
                     continue
                 if qos == 1:
                     acks.append(0x4002_0000 | packet.packet_id)
@@ -175,21 +175,24 @@ class PacketHandler:
             outlet.quota_is_back()
         return done
 
-    def _cannot_be_kept(self, packet: Publish, session: Session) -> bool:
-        """Refuse a message that the storage would have to keep, while it keeps nothing (§3.4.2.1).
+    def _cannot_be_kept(self, packet: Publish, message: Publish, session: Session) -> bool:
+        """Refuse a packet whose `message` the storage would have to keep, while it keeps nothing.
 
-        Of an MQTT 3 client it is not acknowledged: it sends it again.
+        MQTT 5 has a reason code for it (§3.4.2.1). To an MQTT 3 client it is not acknowledged, so
+        that it sends it again.
         """
         link = self._link
         if packet.qos == 2 and packet.packet_id in session.receiver.accepted:
             return False
-        if not packet.retain and not link.core.router.match(packet.topic).must_be_kept:
-            return False
-        if link.outlet.is_v5:
-            reason = "the broker's storage is full, or fails"
-            refused = RefusedPublish.of(packet, ReasonCode.QUOTA_EXCEEDED, reason)
+        must_be_kept = (
+            (packet.qos == 2 and session.journal is not None)  # its identifier
+            or message.retain
+            or link.core.router.match(message.topic).must_be_kept
+        )
+        if must_be_kept and link.outlet.is_v5:
+            refused = RefusedPublish.of(packet, ReasonCode.QUOTA_EXCEEDED, STORAGE_FAILS)
             self._requests.refuse(refused, session)
-        return True
+        return must_be_kept
 
     def _go_on(self, begun: Iterator[None]) -> bool:
         """Go on with what a packet asks for; whether it is done in this turn."""
@@ -255,6 +258,10 @@ class PacketHandler:
         """Route `message` in place of a packet that the client sent, and acknowledge that."""
         link = self._link
         link.core.statistics.packets_received += 1
+        journal = link.core.journal
+        is_full = journal is not None and journal.failure is not None
+        if is_full and packet.qos and self._cannot_be_kept(packet, message, session):
+            return
         no_room = message.retain and packet.qos and not link.core.retained.takes(message)
         if no_room and link.outlet.is_v5:
             self._requests.refuse(_no_room(packet), session)

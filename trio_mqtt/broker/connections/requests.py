@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.access.protocols import AccessRefused, SubscriptionRequest
-from trio_mqtt.broker.connections.offers import RefusedPublish
+from trio_mqtt.broker.connections.offers import STORAGE_FAILS, RefusedPublish
 from trio_mqtt.broker.events.kinds import (
     MessageAcknowledged,
     MessageRefused,
@@ -71,7 +71,7 @@ class Requests:
             reason = session.on_pubrel(packet.packet_id)
             if reason == ReasonCode.SUCCESS:
                 self._link.protocol.acknowledged()
-            self._hold(session)
+                self._hold(session)
             self._answer(PubComp(packet.packet_id, reason))
         elif isinstance(packet, PubComp):
             session.on_pubcomp(packet.packet_id)
@@ -197,7 +197,8 @@ class Requests:
                 if problem[1]:
                     reasons[problem[1]] = None
             yield
-        self._hold(session)
+        if granted:
+            self._hold(session)
         # The tasks that send retained messages run only after this, so SUBACK comes first.
         self._answer(SubAck(packet.packet_id, codes), "; ".join(reasons))
         for one in granted:
@@ -262,6 +263,8 @@ class Requests:
         if permissions is not None and not permissions.may_subscribe(topic_filter.plain):
             permissions.tell_refused("subscribe", topic_filter.text)
             return ReasonCode.NOT_AUTHORIZED, "the client may not subscribe to this filter"
+        if session.journal is not None and session.journal.failure is not None:
+            return ReasonCode.QUOTA_EXCEEDED, STORAGE_FAILS
         if session.retained_waiting > limits.maximum_queued_messages:
             return ReasonCode.QUOTA_EXCEEDED, "too many retained messages wait for this client"
         no_room = core.subscriptions.no_room_for(session, topic_filter)
@@ -294,7 +297,8 @@ class Requests:
             if existed and Unsubscribed in core.event_streams.wanted:
                 core.event_streams.tell(Unsubscribed(session.client_id, topic_filter))
             yield
-        self._hold(session)
+        if ReasonCode.SUCCESS in codes:
+            self._hold(session)
         self._answer(UnsubAck(packet.packet_id, codes))
 
     def _disconnect(self, packet: Disconnect, session: Session) -> None:

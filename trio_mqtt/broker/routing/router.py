@@ -60,8 +60,9 @@ class Match:
     @property
     def must_be_kept(self) -> bool:
         """Whether any of those whom it reaches outlives the broker."""
-        sessions = [target.subscription.session for target in self.targets]
-        return bool(self.groups) or any(one.journal is not None for one in sessions)
+        return any(
+            target.subscription.session.journal is not None for target in self.targets
+        ) or any(group.must_be_kept for group in self.groups)
 
     @property
     def size(self) -> int:

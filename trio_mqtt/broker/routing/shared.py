@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.options import SharedStrategy
@@ -66,6 +67,12 @@ class SharedGroup:
 
     def __bool__(self) -> bool:
         return bool(self._present.members or self._away.members)
+
+    @property
+    def must_be_kept(self) -> bool:
+        """Whether any member outlives the broker."""
+        members = chain(self._present.members, self._away.members)
+        return any(member.session.journal is not None for member in members)
 
     def add(self, member: Recipient) -> None:
         """From now on `member` may get messages; also called when its client has come back."""

@@ -112,6 +112,13 @@ class Sessions:
             self._expire(session)
         return problem
 
+    def cannot_keep(self, client_id: str, expiry_interval: int, *, is_new: bool) -> bool:
+        """Whether a session would have to be kept, while the storage keeps nothing."""
+        if self._journal is None or self._journal.failure is None:
+            return False
+        session = None if is_new else self._sessions.get(client_id)
+        return bool(expiry_interval) or (session is not None and session.journal is not None)
+
     def keep(self, session: Session) -> None:
         """Have the journal hear how a session is now, if it is to outlive the broker."""
         journal = self._journal
