@@ -799,3 +799,25 @@ async def test_what_a_hook_has_replaced_is_refused_while_the_storage_fails() -> 
         assert (await another.expect(PubAck)).reason_code == ReasonCode.QUOTA_EXCEEDED
         storage.failure = None
         await publisher.expect(PubAck)
+
+
+async def test_what_a_hook_lets_through_as_it_is_stays_one_message() -> None:
+    class Anything(AccessHooks):
+        async def authorize_delivery(
+            self, client: ClientInfo, publication: Publication
+        ) -> Publication:
+            return publication
+
+    storage = Slow()
+    async with open_memory_broker(storage=storage, security=Security(hooks=Anything())) as memory:
+        clients = [await join(memory, f"c{number}", expiry=NEVER) for number in range(3)]
+        for client in clients:
+            await client.subscribe("t", qos=1)
+        await memory.broker.publish("t", b"x", qos=1)
+        received = [await client.expect_message("t", b"x", 1) for client in clients]
+        await trio.testing.wait_all_tasks_blocked()
+        assert list(storage.as_it_is()._messages) == [1]
+        for client, message in zip(clients, received, strict=True):
+            await client.send(PubAck(message.packet_id))
+        await trio.testing.wait_all_tasks_blocked()
+        assert storage.as_it_is()._messages == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from typing import TYPE_CHECKING
 
 import trio
@@ -250,10 +251,14 @@ class Subscription(Queue):
     async def _ask_hooks(self, hooks: HookQuestions, current: tuple[Target, Batch]) -> None:
         """Let the program's hooks decide what is sent of the current batch."""
         target, batch = current
-        sent = await hooks.deliver(batch.messages[self._at :])
+        rest = batch.messages[self._at :]
+        sent = await hooks.deliver(rest)
         if self._current is not current:
             return  # it was withdrawn meanwhile
-        self._refused(batch.count - self._at - len(sent))
+        if len(sent) == len(rest) and all(map(operator.is_, sent, rest)):
+            self._decided = batch  # it stays what the journal knows
+            return
+        self._refused(len(rest) - len(sent))
         self._decided = self._replace(target, batch, sent)
 
     def _permitted(self, permissions: Permissions, batch: Batch) -> Batch | None:
