@@ -43,7 +43,7 @@ def _storage_underneath(
     def begin_with_storage(self: Core, *arguments: Any, **options: Any) -> None:
         with suppress(RuntimeError):  # outside of Trio there are no clients, and nothing to keep
             trio.lowlevel.current_task()
-            if options.get("storage") is None:
+            if type(self) is Core and options.get("storage") is None:
                 options["storage"] = InLoop(Path(folders.enter_context(TemporaryDirectory())))
         begin(self, *arguments, **options)
 

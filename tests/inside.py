@@ -14,9 +14,13 @@ from trio_mqtt.broker.sessions.session import Session
 from trio_mqtt.transport.listeners.streams import ByteStream
 
 
+class IdleCore(Core):
+    """A core for which no task runs, and so no journal."""
+
+
 def idle_broker(limits: Limits | None = None) -> Broker:
     """A broker without tasks and listeners: nothing happens but what a test makes happen."""
-    core = Core(limits or Limits())
+    core = IdleCore(limits or Limits())
     return Broker(core, Connections(core))
 
 
