@@ -32,7 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _storage_underneath(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    if request.config.getoption("--storage") is None:
+    without = request.node.get_closest_marker("without_storage") is not None
+    if without or request.config.getoption("--storage") is None:
         yield
         return
     from tests.storage.in_loop import InLoop

@@ -202,6 +202,7 @@ async def test_a_goodbye_with_expiry_0_ends_session_and_will_delay(
     assert len(core_of(broker).sessions) == 1
 
 
+@pytest.mark.without_storage
 async def test_an_orderly_end_publishes_wills_once_to_those_still_connected() -> None:
     async with open_memory_broker() as memory:
         clients = [Raw(memory.connect()) for _ in range(3)]
