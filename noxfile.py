@@ -14,7 +14,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 @nox.session
 def quick(session: nox.Session) -> None:
-    """The inner loop, in less than 40 seconds: all checks, and the tests of protocol and broker."""
+    """The inner loop, in a minute and more: all checks, and the tests of protocol and broker."""
     session.install("-e", ".[dev]")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
