@@ -14,13 +14,14 @@ nox.options.reuse_existing_virtualenvs = True
 
 @nox.session
 def quick(session: nox.Session) -> None:
-    """The inner loop, in a minute and more: all checks, and the tests of protocol and broker."""
+    """The inner loop: all checks, and the quick tests of protocol and broker."""
     session.install("-e", ".[dev]")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("lint-imports")
     session.run("mypy")
-    session.run("pytest", "-n", "auto", "-q", "tests/protocol", "tests/broker", *session.posargs)
+    tests = ("tests/protocol", "tests/broker")
+    session.run("pytest", "-n", "auto", "-q", "-m", "not slow", *tests, *session.posargs)
 
 
 @nox.session

@@ -8,6 +8,8 @@ import pytest
 
 from tests.broker.crashes import Crashes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("seed", range(25))
 async def test_what_was_promised_survives_sudden_ends(seed: int) -> None:

@@ -34,6 +34,8 @@ from trio_mqtt.protocol.packets import (
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
+pytestmark = pytest.mark.slow
+
 
 class Asked(AccessHooks):
     """Hooks that let everything pass, some of it changed."""

@@ -12,6 +12,8 @@ from trio_mqtt.broker.limits import MIB
 from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.protocol.packets import Publish
 
+pytestmark = pytest.mark.slow
+
 TRUE = 1.5  # the factor by which a count may be wrong
 
 Topic = Callable[[int], str]

@@ -18,6 +18,8 @@ from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import Connect, PubAck, Publish, PublishRun
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
+pytestmark = pytest.mark.slow
+
 V5 = ProtocolVersion.V5
 KIB = 1024
 

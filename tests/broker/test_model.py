@@ -56,12 +56,14 @@ async def converse(chance: random.Random, steps: int) -> None:
         )
 
 
+@pytest.mark.slow
 @PROMISES
 @pytest.mark.parametrize("seed", range(40))
 async def test_a_long_conversation_keeps_every_promise(seed: int) -> None:
     await converse(random.Random(seed), 200)  # noqa: S311  # a test
 
 
+@pytest.mark.slow
 @PROMISES
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(chance=st.randoms(use_true_random=False), steps=st.integers(1, 60))

@@ -173,6 +173,7 @@ LEVEL = st.sampled_from(["", "a", "b", "ab", "$SYS", "$", "é"])
 TOPICS = st.lists(LEVEL, min_size=1, max_size=5).filter(lambda levels: levels != [""])
 
 
+@pytest.mark.slow
 @settings(max_examples=600)
 @given(
     st.lists(st.one_of(LEVEL, st.just("+")), max_size=5),
@@ -211,6 +212,7 @@ def naive_filter_is_valid(text: str) -> bool:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=600)
 @given(st.lists(st.sampled_from(["a", "+", "#", "/", "$share", "/", ""]), max_size=8).map("".join))
 def test_filter_validity_agrees_with_a_naive_reading(text: str) -> None:

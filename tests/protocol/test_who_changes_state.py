@@ -50,6 +50,7 @@ def changes(source: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_nobody_else_changes_it() -> None:
     assert len(FILES) > 100
     found = {str(path.relative_to(ROOT)): changes(path.read_text("utf-8")) for path in FILES}

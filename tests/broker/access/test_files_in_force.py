@@ -193,6 +193,7 @@ async def test_a_client_that_goes_while_its_password_is_checked_leaves_nothing()
         slow.go_on.set()
 
 
+@pytest.mark.slow
 async def test_unknown_users_take_as_long_as_known_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

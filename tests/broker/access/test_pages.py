@@ -22,6 +22,7 @@ PROGRAMS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_its_programs_run(program: str) -> None:
     ran = subprocess.run(

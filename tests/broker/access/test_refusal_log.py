@@ -121,6 +121,7 @@ async def test_deliveries_are_told_to_those_who_ask_for_information(
     ]
 
 
+@pytest.mark.slow
 async def test_a_flood_of_refusals_is_a_few_lines_and_a_sum(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

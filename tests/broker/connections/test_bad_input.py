@@ -41,6 +41,7 @@ BAD_WILLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.normative("MQTT-3.1.4-1", "MQTT-4.13.1-1")
 @pytest.mark.parametrize("name", BAD_WILLS)
 async def test_wills_with_bad_properties_are_refused_and_leave_nothing(
@@ -81,6 +82,7 @@ async def _send_on(client: Raw) -> None:
         await client.send(b"x" * 1_000)
 
 
+@pytest.mark.slow
 async def test_claims_on_many_connections_take_no_room_and_no_time(
     memory: MemoryBroker, join: Join, broker: Broker
 ) -> None:

@@ -32,6 +32,7 @@ def _pending(broker: Broker, client_id: str) -> int:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("qos", [0, 1, 2])
 async def test_a_frozen_subscriber_costs_itself_and_is_ended(
     join: Join, broker: Broker, version: ProtocolVersion, qos: int

@@ -23,6 +23,7 @@ def block(page: str, language: str) -> str:
     return found[1]
 
 
+@pytest.mark.slow
 def test_the_program_with_tokens_runs(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", block("jwt.md", "python")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ naive_rules = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.lists(naive_rules, max_size=8), names, st.none() | names)
 def test_each_decision_is_that_of_the_naive_model(
@@ -43,6 +45,7 @@ def test_each_decision_is_that_of_the_naive_model(
             assert decision.allowed is expected, (topic, action, decision)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(
     st.lists(naive_rules.filter(lambda rule: rule.access != "write"), max_size=6),
