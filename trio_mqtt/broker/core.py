@@ -66,7 +66,7 @@ class Core:
         self.statistics = Statistics()
         self.event_streams = EventStreams()
         self.timers = Timers()
-        self.router = Router(limits.maximum_topic_levels, options.shared_strategy)
+        self.router = Router(limits, self.statistics, options.shared_strategy)
         self.retained = RetainedMessages(
             limits.maximum_retained_messages, limits.maximum_retained_bytes
         )
@@ -88,6 +88,7 @@ class Core:
             self.wills,
             SessionRoom(limits, makes_room=options.oldest_absent_session_ends),
             self.journal,
+            takeover_refused=options.takeover_refused,
         )
         self.system_topics = SystemTopics(
             options.system_topics_interval,
@@ -126,7 +127,9 @@ class Core:
                     bool(message.payload) or self.retained.has(message.topic)
                 )
                 stored = self.retained.store(message, batch.received_at, author)
-                self.statistics.messages_dropped += not stored
+                if not stored:
+                    self.statistics.messages_dropped += 1
+                    self.statistics.retained_refused += 1
                 if keeps:
                     self._keep_retained(message, batch.received_at, author, is_stored=stored)
                 if RetainedChanged in wanted:
@@ -173,12 +176,16 @@ class Core:
         """Why no client may publish to a topic; empty if there is nothing against the topic."""
         if topic[0] == "$":
             return "topics that begin with $ are the broker's own"
-        return self.too_deep if self.router.is_reserved(topic) else ""
+        return self.too_long(topic) or ""
 
-    @property
-    def too_deep(self) -> str:
-        """Why topics and filters with too many levels are refused."""
-        return f"this broker takes topics of {self.limits.maximum_topic_levels} levels at most"
+    def too_long(self, topic: str) -> str | None:
+        """Why a topic or filter is refused that is too long or deep; None if it is not."""
+        limits = self.limits
+        if len(topic) > limits.maximum_topic_length:
+            return f"this broker takes topics of {limits.maximum_topic_length} characters at most"
+        if topic.count("/") >= limits.maximum_topic_levels:
+            return f"this broker takes topics of {limits.maximum_topic_levels} levels at most"
+        return None
 
     def search_retained(self, topic_filter: str) -> RetainedSearch:
         """The retained messages for a new subscription, as they are now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 from trio_mqtt.attribute_docs import with_attribute_docs
@@ -84,6 +85,9 @@ class Limits:
     goes."""
     maximum_topic_levels: int = 128
     """Levels in a topic name or filter: deeper ones are attacks on the matching."""
+    maximum_topic_length: int = 65_535
+    """Characters of a topic name or filter: as many as the standard allows bytes (§1.5.4). Those of
+    devices have fewer than 200; each is a key in many places."""
     maximum_filters_at_once: int = 1_000
     """Topic filters in one SUBSCRIBE or UNSUBSCRIBE: each costs a search."""
     maximum_request_size: int = 256 * 1024
@@ -115,12 +119,19 @@ class Limits:
     maximum_keep_alive: int = 3_600
     """Seconds of the longest keep alive of an MQTT 5 client, told as Server Keep Alive
     (§3.2.2.3.14)."""
+    maximum_keep_alive_mqtt_3: float = math.inf
+    """The same for a client of MQTT 3, which cannot be told: one that asks for more, or for none,
+    is refused with code 2, identifier rejected, as Mosquitto does. No bound by default: many
+    devices of MQTT 3 ask for none."""
     maximum_connections: int = 100_000
     """Connections at one time."""
     maximum_connections_per_address: int = 100_000
     """Those of them from one address (IPv6: one /64). As many as there may be at all: behind a
     gateway or a proxy, all clients have one address. Where they do not, a few hundred are
     plenty."""
+    maximum_connections_per_user: int = 100_000
+    """Those of them of one user, where the name is proved. As many as there may be at all: whole
+    fleets share a user."""
     maximum_sessions: int = 100_000
     """Sessions, connected or not: each can hold a queue."""
     maximum_sessions_per_user: int = 50_000

@@ -65,6 +65,11 @@ class BrokerOptions:
     (`Limits.maximum_sessions`, and `maximum_sessions_per_user` for those of one user). By default
     the new client is refused: it learns of that, while messages that wait in a session would be
     lost without anybody's knowing."""
+    takeover_refused: bool = False
+    """Whether a client whose identifier is connected already is refused, and the one that is there
+    stays. By default the new one takes over, as the standard says (§3.1.4): where a client was cut
+    off, its old connection may stand for one and a half times its keep alive, and would keep it
+    out."""
     server_reference: str | None = None
     """Where clients are sent instead of being served (§4.11). None: they are served."""
     server_moved: bool = False

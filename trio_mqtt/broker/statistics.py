@@ -18,6 +18,15 @@ class Statistics:
     """Clients that were told in CONNACK that they may stay."""
     clients_connected: int = 0
     """Those that are connected now."""
+    connections_refused: int = 0
+    """Connections and clients that were turned away as there are as many as may be: in all, of
+    their address or of their user."""
+    keep_alives_refused: int = 0
+    """Clients of MQTT 3 that were turned away for their keep alive."""
+    takeovers_refused: int = 0
+    """Clients that were turned away as their identifier is connected already."""
+    sessions_refused: int = 0
+    """Clients that were turned away as there is no room for their session."""
     sessions: int = 0
     """Sessions that there are now, connected or not."""
     sessions_expired: int = 0
@@ -37,6 +46,12 @@ class Statistics:
     it."""
     queued_bytes: int = 0
     """Bytes that wait in the queues of all sessions, now."""
+    topics_refused: int = 0
+    """Messages that clients published to topics which are not theirs, or are too deep or long."""
+    subscriptions_refused: int = 0
+    """Subscriptions that were refused for a bound on topic filters, or on how many there are."""
+    retained_refused: int = 0
+    """Retained messages for which there was no room."""
     deliveries_refused: int = 0
     """Messages that would have reached a client which may not receive them."""
     payload_bytes_received: int = 0

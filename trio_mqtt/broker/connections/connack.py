@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.connections.offers import unoffered_message
@@ -63,6 +64,8 @@ def refusal_of(connect: Connect, limits: Limits, options: BrokerOptions) -> Conn
         problem = (
             f"the client identifier has more than {limits.maximum_client_identifier} characters"
         )
+    elif not keep_alive_fits(connect, limits):
+        problem = f"its keep alive is not from 1 to {limits.maximum_keep_alive_mqtt_3:g} s"
     elif connect.will is not None:
         unoffered = unoffered_message(connect.will, options)
         if unoffered is not None:
@@ -70,6 +73,17 @@ def refusal_of(connect: Connect, limits: Limits, options: BrokerOptions) -> Conn
     if problem is None:
         return None
     return ConnAck(reason_code=code, properties={"reason_string": problem})
+
+
+def keep_alive_fits(connect: Connect, limits: Limits) -> bool:
+    """Whether a client may have the keep alive that it asks for; 0 is none (§3.1.2.10).
+
+    One of MQTT 5 is told another.
+    """
+    return (
+        connect.protocol_version == ProtocolVersion.V5
+        or (connect.keep_alive or math.inf) <= limits.maximum_keep_alive_mqtt_3
+    )
 
 
 def terms(

@@ -20,6 +20,7 @@ from trio_mqtt.broker.access.protocols import (
 from trio_mqtt.broker.connections.auth_exchange import Authentication
 from trio_mqtt.broker.connections.connack import (
     allowed,
+    keep_alive_fits,
     refusal,
     refusal_of,
     shortened,
@@ -228,6 +229,7 @@ class Handshake:
         link.identity = identity
         refused = refusal_of(connect, core.limits, core.options)
         if refused is not None:
+            core.statistics.keep_alives_refused += not keep_alive_fits(connect, core.limits)
             return self._turned_away(refused, identity)
         return await self._begin_session(identity)
 

@@ -107,6 +107,7 @@ class PacketHandler:
                             retained.append(packet)
                             acks.append(ack)
                         else:
+                            statistics.retained_refused += 1
                             session.refuse(packet.packet_id)
                             self._requests.refuse(_no_room(packet), session)
                 if steps >= STEPS_AT_ONCE:
@@ -264,6 +265,7 @@ class PacketHandler:
             return
         no_room = message.retain and packet.qos and not link.core.retained.takes(message)
         if no_room and link.outlet.is_v5:
+            link.core.statistics.retained_refused += 1
             self._requests.refuse(_no_room(packet), session)
         elif self._acks.note(packet, session):
             self.publish([message], session, [message] * message.retain)

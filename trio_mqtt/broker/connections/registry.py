@@ -49,6 +49,7 @@ class Connections:
             if not self._full:
                 logger.warning("Turned %s away: no more connections", link.stream.peer)
             self._full = True
+            core.statistics.connections_refused += 1
             return False
         self._full = False
         self._links[link] = None
@@ -71,6 +72,7 @@ class Connections:
         source = link.source = source_of(link.stream.peer)
         count = self._of_address[source] = self._of_address[source] + 1
         link.is_one_too_many = count > limit
+        self._core.statistics.connections_refused += link.is_one_too_many
         return count <= limit + _TOLD
 
     def leave(self, link: Link) -> None:

@@ -254,8 +254,10 @@ class Requests:
         """The reason that refuses a subscription (§3.9.3), as code and in words, if one must."""
         core = self._link.core
         limits = core.limits
-        if topic_filter.text.count("/") >= limits.maximum_topic_levels:
-            return ReasonCode.TOPIC_FILTER_INVALID, core.too_deep
+        too_long = core.too_long(topic_filter.text)
+        if too_long is not None:
+            core.statistics.subscriptions_refused += 1
+            return ReasonCode.TOPIC_FILTER_INVALID, too_long
         unoffered = _unoffered_filter(topic_filter.text, core.options)
         if unoffered is not None:
             return unoffered
@@ -269,6 +271,7 @@ class Requests:
             return ReasonCode.QUOTA_EXCEEDED, "too many retained messages wait for this client"
         no_room = core.subscriptions.no_room_for(session, topic_filter)
         if no_room is not None:
+            core.statistics.subscriptions_refused += 1
             return ReasonCode.QUOTA_EXCEEDED, no_room
         return None
 
@@ -277,6 +280,7 @@ class Requests:
         limit = self._link.core.limits.maximum_subscriptions
         if len(session.renamed) < limit or asked in session.renamed:
             return None
+        self._link.core.statistics.subscriptions_refused += 1
         return ReasonCode.QUOTA_EXCEEDED, f"a client may have {limit} subscriptions"
 
     def _rename(self, asked: str, granted: str, session: Session) -> None:

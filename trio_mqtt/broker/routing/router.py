@@ -15,8 +15,10 @@ from trio_mqtt.broker.routing.target import Recipient, Target
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.filters import TopicFilter
     from trio_mqtt.broker.routing.target import Subscriber
+    from trio_mqtt.broker.statistics import Statistics
 
 REMEMBERED = 32 * 1024 * 1024  # bytes of matches; when there are more, all are forgotten at once
 _ENTRY = 100  # bytes of one that is remembered, beside its topic
@@ -85,11 +87,14 @@ class Router:
 
     def __init__(
         self,
-        maximum_levels: int,
+        limits: Limits,
+        statistics: Statistics,
         shared_strategy: SharedStrategy = SharedStrategy.ROUND_ROBIN,
     ) -> None:
         self._shared_strategy = shared_strategy
-        self._maximum_levels = maximum_levels
+        self._maximum_levels = limits.maximum_topic_levels
+        self._maximum_length = limits.maximum_topic_length
+        self._statistics = statistics
         self._root = _Node()
         self._remembered: dict[str, Match] = {}
         self._remembered_bytes = 0
@@ -205,8 +210,12 @@ class Router:
         return self.match(topic).steps + FIRST_TIME
 
     def is_reserved(self, topic: str) -> bool:
-        """Whether clients may not publish to a topic: `$…` (§4.7.2), and more levels than fit."""
-        return topic[0] == "$" or topic.count("/") >= self._maximum_levels
+        """Whether clients may not publish to a topic: `$…` (§4.7.2), or one beyond the bounds."""
+        return (
+            topic[0] == "$"
+            or topic.count("/") >= self._maximum_levels
+            or len(topic) > self._maximum_length
+        )
 
     def _find(self, topic: str) -> Match:
         by_session: dict[Subscriber, list[Target]] = {}
@@ -263,7 +272,9 @@ class Router:
             for message in messages:
                 if message.topic is not topic and self.match(message.topic) is not first:
                     return self._publish_mixed(batch)
-        if first.is_empty or (first.reserved and batch.sender is not None):
+        refused = first.reserved and batch.sender is not None
+        if first.is_empty or refused:
+            self._statistics.topics_refused += refused and batch.count
             return () if batch.is_run else batch.messages
         if first.is_simple:
             for target in first.targets:
@@ -331,6 +342,7 @@ class Router:
         for message in batch.messages:
             match = self.match(message.topic)
             refused = match.reserved and batch.sender is not None
+            self._statistics.topics_refused += refused
             matched.append((message, nobody if refused else match))
         reached_by: dict[Target, dict[Match, None]] = {}
         simple: dict[Match, None] = {}

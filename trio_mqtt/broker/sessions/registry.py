@@ -45,7 +45,10 @@ class Sessions:
         wills: Wills,
         room: SessionRoom,
         journal: Journal | None,
+        *,
+        takeover_refused: bool = False,
     ) -> None:
+        """With `takeover_refused`, a client does not get the session of one that is connected."""
         self._statistics = statistics
         self._timers = timers
         self._router = router
@@ -53,6 +56,7 @@ class Sessions:
         self._wills = wills
         self._room = room
         self._journal = journal
+        self._takeover_refused = takeover_refused
         self._sessions: dict[str, Session] = {}
         # The broker ends, and with it all connections: what they leave stays with their sessions.
         self.closing = False
@@ -86,10 +90,18 @@ class Sessions:
                 "this client identifier is another user's",
             )
         holder = holder_of(user, address)
-        if session is None:
+        problem = None
+        if session is None or not session.is_connected:
+            problem = self._room.too_many_connected(holder)
+            self._statistics.connections_refused += problem is not None
+        elif self._takeover_refused:
+            self._statistics.takeovers_refused += 1
+            return ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, "this client identifier is connected"
+        if session is None and problem is None:
             problem = self._make_room(holder)
-            if problem is not None:
-                return ReasonCode.QUOTA_EXCEEDED, problem
+            self._statistics.sessions_refused += problem is not None
+        if problem is not None:
+            return ReasonCode.QUOTA_EXCEEDED, problem
         if session is not None and (clean_start or session.expiry_interval == 0):
             # A session that ends with its connection ends when another takes its place.
             self._discard(session)

@@ -64,6 +64,14 @@ class SessionRoom:
             if not of_holder:
                 del self._absent_of[session.holder]
 
+    def too_many_connected(self, holder: str) -> str | None:
+        """Why another client of a holder cannot be connected, in words; None if it can."""
+        most = self._limits.maximum_connections_per_user
+        connected = self._held[holder] - len(self._absent_of.get(holder, ()))
+        if connected < most or not _is_user(holder):
+            return None
+        return f"its user has {most} connections, as many as one may have"
+
     def find(self, holder: str) -> tuple[list[Session], str | None]:
         """What a new session of a holder takes: the sessions that go for it, or why it cannot be.
 
@@ -91,4 +99,8 @@ class SessionRoom:
 
 
 def _whose(holder: str) -> str:
-    return "its user" if holder.startswith("user ") else "its address"
+    return "its user" if _is_user(holder) else "its address"
+
+
+def _is_user(holder: str) -> bool:
+    return holder.startswith("user ")

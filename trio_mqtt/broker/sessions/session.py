@@ -173,6 +173,11 @@ class Session(DeliveryState):
         """Whether a connection has the session or waits for it."""
         return self._claimant is not None
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection has the session, or will, and has not ended."""
+        return self._claimant is not None and not self._claimant.ended
+
     def disown(self) -> None:
         """End whatever connection has the session or waits for it: another one takes its place."""
         if self._claimant is not None:
