@@ -50,9 +50,12 @@ PUBLIC = {
         MessageAcknowledged MessageDelivered MessagePublished MessageRefused MessagesDropped Pinged
         Reconnecting RetainedChanged Subscribed SubscriptionRefused Unsubscribed WillPublished
     """,
+    "trio_mqtt.monitoring": """
+        LogOptions LogWriter logging_to
+    """,
 }
 # What they have beside these: the version, and each other.
-BESIDE = {"trio_mqtt": {"__version__", "access", "durability", "events"}}
+BESIDE = {"trio_mqtt": {"__version__", "access", "durability", "events", "monitoring"}}
 NAMES = [(face, name) for face, names in PUBLIC.items() for name in names.split()]
 # Classes and functions, but no names for types such as a Literal.
 THINGS = [
@@ -214,6 +217,7 @@ def test_every_public_name_says_what_it_is_for() -> None:
         trio_mqtt.Security,
         trio_mqtt.access.ClientInfo,
         trio_mqtt.access.WaysIn,
+        trio_mqtt.monitoring.LogOptions,
     ],
 )
 def test_help_tells_of_every_attribute(documented: type[DataclassInstance]) -> None:

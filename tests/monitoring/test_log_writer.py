@@ -1,0 +1,294 @@
+"""The log: what is written, how, where to, and what happens where it cannot be."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from select import select
+
+import pytest
+
+from trio_mqtt import ConfigurationError
+from trio_mqtt.monitoring import LogOptions, logging_to
+from trio_mqtt.monitoring.log_destinations import open_destination
+
+connections = logging.getLogger("trio_mqtt.connections")
+messages = logging.getLogger("trio_mqtt.messages")
+access = logging.getLogger("trio_mqtt.access")
+monitoring = logging.getLogger("trio_mqtt.monitoring")
+
+ABOUT = {"client_id": "c1", "address": "127.0.0.1:5", "username": None, "topic": ""}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "broker.log"
+
+
+def test_a_line_for_people_has_its_time_level_and_part(path: Path) -> None:
+    before = datetime.now().astimezone().replace(microsecond=0)
+    with logging_to(LogOptions(file=str(path))):
+        connections.info("%r connected from %s", "c1", "127.0.0.1:5", extra=ABOUT)
+    (line,) = path.read_text().splitlines()
+    time, rest = line.split(" ", 1)
+    assert rest == "info connections: 'c1' connected from 127.0.0.1:5"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d", time)
+    assert datetime.fromisoformat(time) >= before
+
+
+def test_a_json_line_has_what_it_is_about(path: Path) -> None:
+    with logging_to(LogOptions(file=str(path), format="json")):
+        connections.info("%r connected", "c1", extra={**ABOUT, "payload": b"a\xff", "count": 2})
+    (line,) = path.read_text().splitlines()
+    found = json.loads(line)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found.pop("time"))
+    assert found == {
+        "level": "info",
+        "part": "connections",
+        "message": "'c1' connected",
+        "client_id": "c1",
+        "address": "127.0.0.1:5",
+        "payload": "a\\xff",
+        "count": 2,
+    }
+
+
+def test_one_event_is_one_line_whatever_clients_call_themselves(path: Path) -> None:
+    options = LogOptions(file=str(path))
+    with logging_to(options):
+        connections.info("a\nb\x1b[2J\u2028c é")
+        try:
+            raise ValueError("of the\nprogram")
+        except ValueError:
+            connections.exception("It failed")
+    first, second = path.read_text().split("\n")[:2]
+    assert first.endswith(r": a\nb\x1b[2J\u2028c é")
+    assert r"It failed: Traceback (most recent call last):\n" in second
+    assert path.read_text().count("\n") == 2
+
+
+def test_a_json_line_tells_of_a_defect(path: Path) -> None:
+    with logging_to(LogOptions(file=str(path), format="json")):
+        try:
+            raise ValueError("no")
+        except ValueError:
+            connections.exception("It failed")
+    assert json.loads(path.read_text())["exception"].endswith("ValueError: no")
+
+
+def test_each_part_has_its_level(path: Path) -> None:
+    options = LogOptions(
+        file=str(path), level="error", levels={"messages": "debug", "access": "warning"}
+    )
+    with logging_to(options):
+        connections.warning("left out")
+        connections.error("one")
+        messages.debug("two")
+        access.info("left out")
+        access.warning("three")
+        logging.getLogger("trio_mqtt").error("four")
+    assert [line.rpartition(": ")[2] for line in path.read_text().splitlines()] == [
+        "one", "two", "three", "four"
+    ]  # fmt: skip
+
+
+def test_loggers_are_as_they_were_afterwards(path: Path) -> None:
+    before = [(one.level, one.handlers[:]) for one in (connections, messages)]
+    with logging_to(LogOptions(file=str(path), level="debug", payloads=True)):
+        assert messages.isEnabledFor(logging.DEBUG)
+        assert logging.getLogger("trio_mqtt.messages.payloads").level == logging.DEBUG
+    assert [(one.level, one.handlers[:]) for one in (connections, messages)] == before
+    assert logging.getLogger("trio_mqtt.messages.payloads").level == logging.NOTSET
+
+
+def test_a_log_takes_nothing_from_another_that_wants_more(
+    path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = tmp_path / "other.log"
+    with (
+        caplog.at_level(logging.INFO, "trio_mqtt.connections"),
+        logging_to(LogOptions(file=str(other))),
+        logging_to(LogOptions(file=str(path), level="error")),
+    ):
+        connections.info("hello")
+    assert caplog.messages == ["hello"]
+    assert other.read_text().endswith("hello\n")
+    assert path.read_text() == ""
+
+
+# -- where to --------------------------------------------------------------------------------------
+
+
+def test_without_options_it_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    with logging_to():
+        connections.info("hello")
+        connections.debug("left out")
+    assert capsys.readouterr().err.endswith("info connections: hello\n")
+
+
+def test_a_file_that_was_moved_away_is_made_anew(path: Path) -> None:
+    with logging_to(LogOptions(file=str(path))):
+        connections.info("one")
+    with logging_to(LogOptions(file=str(path))) as log:
+        path.rename(path.with_suffix(".1"))
+        connections.info("two")
+        log.reopen()
+        connections.info("three")
+    assert path.with_suffix(".1").read_text().endswith("one\n")
+    assert [line.split()[-1] for line in path.read_text().splitlines()] == ["two", "three"]
+
+
+def test_a_file_is_put_aside_by_its_size(path: Path) -> None:
+    with logging_to(LogOptions(file=str(path), rotate_bytes=200, rotated_kept=2)):
+        for number in range(20):
+            connections.info("%s %s", number, "x" * 100)
+    assert sorted(one.name for one in path.parent.iterdir()) == [
+        "broker.log", "broker.log.1", "broker.log.2"
+    ]  # fmt: skip
+    assert " 19 x" in path.read_text()
+    assert " 18 x" in (path.parent / "broker.log.1").read_text()
+    assert path.stat().st_size <= 200
+
+
+def test_a_file_is_put_aside_by_its_time(path: Path) -> None:
+    path.write_text("old\n")
+    os.utime(path, (1_000_000, 1_000_000))
+    with logging_to(LogOptions(file=str(path), rotate_every="day")):
+        connections.info("new")
+    aside = path.parent / "broker.log.1970-01-12"
+    assert aside.read_text() == "old\n"
+    assert path.read_text().endswith("new\n")
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver,
+    ):
+        receiver.bind(f"{folder}/socket")
+        receiver.settimeout(5)
+        yield receiver
+
+
+def test_the_journal_gets_fields(listening: socket.socket) -> None:
+    handler = open_destination(LogOptions(destination="journal"), listening.getsockname())
+    record = connections.makeRecord(
+        connections.name, logging.WARNING, "", 0, "a\nb", (), None, extra=ABOUT
+    )
+    handler.handle(record)
+    handler.close()
+    assert listening.recv(1_000) == (
+        b"MESSAGE=warning connections: a\\nb\nPRIORITY=4\nSYSLOG_IDENTIFIER=tmqtt\n"
+        b"LOGGER=trio_mqtt.connections\nCLIENT_ID=c1\nADDRESS=127.0.0.1:5\n"
+    )
+    broken = connections.makeRecord(
+        connections.name, logging.DEBUG, "", 0, "x", (), None, extra={"reason": "1\n2"}
+    )
+    handler = open_destination(LogOptions(destination="journal"), listening.getsockname())
+    handler.handle(broken)
+    handler.close()
+    assert listening.recv(1_000).endswith(b"\nREASON\n\x03\0\0\0\0\0\0\x001\n2\n")
+
+
+def test_syslog_gets_lines(listening: socket.socket) -> None:
+    with logging_to(LogOptions(destination="syslog", syslog_address=listening.getsockname())):
+        connections.info("hello")
+    assert listening.recv(1_000) == b"<30>tmqtt: info connections: hello\0"
+
+
+def test_syslog_elsewhere_gets_datagrams() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        address = f"127.0.0.1:{receiver.getsockname()[1]}"
+        with logging_to(LogOptions(destination="syslog", syslog_address=address)):
+            connections.error("hello")
+        assert receiver.recv(1_000) == b"<27>tmqtt: error connections: hello\0"
+
+
+# -- where it cannot be written --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (LogOptions(file="/nowhere/x.log"), "/nowhere/x.log: No such file or directory."),
+        (LogOptions(destination="syslog", syslog_address="/nowhere"), "syslog at /nowhere: "),
+        (LogOptions(destination="syslog", syslog_address="here"), "neither the path of a socket"),
+    ],
+)
+def test_what_cannot_be_opened_is_told_in_a_sentence(options: LogOptions, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(sentence)), logging_to(options):
+        pass
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_disk_that_is_full_is_told_once_and_what_was_lost_is_counted(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.symlink_to("/dev/full")
+    with logging_to(LogOptions(file=str(path))) as log:
+        connections.info("one")
+        connections.info("two")
+        log.flush_lines()
+        path.unlink()  # there is room again
+        connections.info("three")
+        log.flush_lines()
+    told = [one.getMessage() for one in caplog.records if one.name == monitoring.name]
+    assert told == [
+        f"The log cannot be written to {path}: No space left on device.",
+        f"The log can be written to {path} again.",
+    ]
+    assert [line.split(" ", 1)[1] for line in path.read_text().splitlines()] == [
+        "info connections: three",
+        "warning monitoring: 2 lines of the log were left out: they could not be written in time.",
+    ]
+
+
+def test_whoever_does_not_read_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    with open(write, "w", buffering=1) as stderr, open(read, "rb") as reader:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        with logging_to(LogOptions(queued_lines=10)) as log:
+            for _ in range(300):
+                connections.info("x" * 1_000)  # of which a pipe has room for some 64
+            found = bytearray()
+            while log.waiting:
+                found += os.read(read, 65_536) if select([read], [], [], 0.01)[0] else b""
+        stderr.close()
+        found += reader.read()
+    left_out = re.findall(rb"(\d+) lines of the log were left out", found)
+    assert sum(map(int, left_out)) == 300 - found.count(b"xxx\n") > 0
+
+
+# -- options ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"level": "loud"}, "level is debug, info, warning or error, not 'loud'"),
+        ({"levels": {"door": "info"}}, "a part of the log is access, broker"),
+        ({"levels": {"access": "all"}}, "the level of access is debug, info, warning or error"),
+        ({"format": "xml"}, "format is human or json, not 'xml'"),
+        ({"destination": "file"}, "needs the file's name"),
+        ({"file": ""}, "is empty"),
+        ({"file": "x", "destination": "journal"}, "not to both"),
+        ({"file": "x", "rotate_bytes": 1, "rotate_every": "day"}, "not by both"),
+        ({"rotate_bytes": 1}, "only a log in a file"),
+        ({"file": "x", "rotate_every": "year"}, "rotate_every is hour, day or week"),
+        ({"queued_lines": 0}, "1 or more"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(given: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(sentence)):
+        LogOptions(**given)  # type: ignore[arg-type]

@@ -1,0 +1,171 @@
+"""Where lines go: stderr, a file, systemd's journal, syslog. Each is called by one thread alone.
+
+Whatever goes wrong is raised: the writer knows what to do about it.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from logging.handlers import (
+    RotatingFileHandler,
+    SysLogHandler,
+    TimedRotatingFileHandler,
+    WatchedFileHandler,
+)
+from typing import IO, NoReturn
+
+from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.monitoring.log_formats import exception_of, fields_of, formatter_for
+from trio_mqtt.monitoring.log_options import LogOptions
+
+JOURNAL = "/run/systemd/journal/socket"
+_IDENTIFIER = "tmqtt"
+_PERIODS = {"hour": "h", "day": "midnight", "week": "w0"}
+# Priorities as syslog(3) and systemd's journal have them.
+_PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+_DEBUG = 7
+
+
+def open_destination(options: LogOptions, journal: str = JOURNAL) -> logging.Handler:
+    """What writes lines to where they are to go.
+
+    Raises ConfigurationError where that cannot be opened.
+    """
+    try:
+        handler = _opened(options, journal)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(
+            f"The log cannot be written to {name_of(options)}: {reason}."
+        ) from error
+    handler.setFormatter(formatter_for(options))
+    return handler
+
+
+def name_of(options: LogOptions) -> str:
+    """What a sentence calls the destination."""
+    if options.goes_to == "file":
+        return str(options.file)
+    if options.goes_to == "syslog":
+        return f"syslog at {options.syslog_address}"
+    return {"stderr": "stderr", "journal": "the journal"}[options.goes_to]
+
+
+def _opened(options: LogOptions, journal: str) -> logging.Handler:
+    match options.goes_to:
+        case "file":
+            path = str(options.file)
+            kept = options.rotated_kept
+            if options.rotate_bytes:
+                return _SizedFile(path, maxBytes=options.rotate_bytes, backupCount=kept)
+            if options.rotate_every:
+                return _DatedFile(path, when=_PERIODS[options.rotate_every], backupCount=kept)
+            return _File(path)
+        case "journal":
+            return JournalHandler(journal)
+        case "syslog":
+            return _Syslog(_syslog_address(options.syslog_address))
+        case "stderr":
+            return _Stream(sys.stderr)
+
+
+def _syslog_address(text: str) -> str | tuple[str, int]:
+    if text.startswith("/"):
+        return text
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ConfigurationError(f"{text} is neither the path of a socket nor HOST:PORT.")
+    return host.strip("[]"), int(port)
+
+
+class _Raises(logging.Handler):
+    """Passes on what goes wrong, instead of printing it with a traceback."""
+
+    def handleError(self, record: logging.LogRecord) -> NoReturn:  # noqa: N802
+        """Called while what went wrong is handled."""
+        error = sys.exc_info()[1]
+        assert error is not None  # noqa: S101
+        raise error
+
+
+class _Unbuffered(logging.FileHandler):
+    """What a disk that is full did not take must not come later, nor anything in halves."""
+
+    def _open(self) -> io.TextIOWrapper:
+        # The handler closes it.
+        raw: IO[bytes] = open(self.baseFilename, "ab", buffering=0)  # noqa: SIM115
+        return io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
+
+
+class _Stream(_Raises, logging.StreamHandler[IO[str]]):
+    pass
+
+
+class _File(_Raises, _Unbuffered, WatchedFileHandler):
+    pass
+
+
+class _SizedFile(_Raises, _Unbuffered, RotatingFileHandler):
+    pass
+
+
+class _DatedFile(_Raises, _Unbuffered, TimedRotatingFileHandler):
+    pass
+
+
+class _Syslog(_Raises, SysLogHandler):
+    def __init__(self, address: str | tuple[str, int]) -> None:
+        if isinstance(address, str):
+            os.stat(address)  # the handler itself would not mind until the first line
+        super().__init__(address, SysLogHandler.LOG_DAEMON)
+        self.ident = f"{_IDENTIFIER}: "
+
+
+class JournalHandler(_Raises):
+    """systemd's journal by its own protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL): fields
+    such as CLIENT_ID can be searched for, `journalctl CLIENT_ID=c1`."""
+
+    def __init__(self, path: str = JOURNAL) -> None:
+        super().__init__()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            self._socket.connect(path)
+        except OSError:
+            self._socket.close()
+            raise
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record."""
+        self._socket.send(b"".join(_journal_field(*one) for one in self._fields(record)))
+
+    def _fields(self, record: logging.LogRecord) -> Iterator[tuple[str, object]]:
+        yield "MESSAGE", self.format(record)
+        yield "PRIORITY", _priority(record.levelno)
+        yield "SYSLOG_IDENTIFIER", _IDENTIFIER
+        yield "LOGGER", record.name
+        for name, value in fields_of(record):
+            yield name.upper(), value
+        exception = exception_of(record)
+        if exception:
+            yield "EXCEPTION", exception
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._socket.close()
+        super().close()
+
+
+def _priority(level: int) -> int:
+    return next((priority for at_least, priority in _PRIORITIES if level >= at_least), _DEBUG)
+
+
+def _journal_field(name: str, value: object) -> bytes:
+    data = bytes(value) if isinstance(value, (bytes, memoryview)) else str(value).encode()
+    if b"\n" not in data:
+        return b"%s=%s\n" % (name.encode(), data)
+    return b"%s\n%s%s\n" % (name.encode(), len(data).to_bytes(8, "little"), data)
