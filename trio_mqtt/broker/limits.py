@@ -11,6 +11,14 @@ from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 MIB = 1024 * 1024
 
+# What the limits count that may be parts of one, where that is not seconds.
+_UNITS = {
+    "maximum_message_rate_in": "messages a second",
+    "maximum_byte_rate_in": "bytes a second",
+    "maximum_message_rate_out": "messages a second",
+    "maximum_byte_rate_out": "bytes a second",
+}
+
 # What each limit may be, where that is not 1 or more, or more than 0 seconds: the standard's
 # numbers, and those bounds that may be 0, as the broker then does without.
 _RANGES: dict[str, tuple[int, int | None]] = {
@@ -35,7 +43,8 @@ _RANGES: dict[str, tuple[int, int | None]] = {
 @with_attribute_docs
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the broker accepts at most. Times are in seconds and may be `math.inf`, sizes in bytes.
+    """What the broker accepts at most. Times are in seconds, sizes in bytes; times and rates may be
+    `math.inf`: then there is no bound.
 
     Raises ConfigurationError, a ValueError, for what no broker can keep to, and TypeError for what
     is no number.
@@ -112,6 +121,17 @@ class Limits:
     """Bytes of all sessions' queues together, of which QoS 0 may fill half. A message counts for
     each session that it waits for, though it is held once: this is for the day on which thousands
     of queues fill up, each within its bounds."""
+    maximum_message_rate_in: float = math.inf
+    """PUBLISH packets a second that one client may send; a second's worth may come at once. Beyond
+    it the client is read from more slowly: nothing is dropped, and the pause is none of its keep
+    alive. No bound by default: what one client may send depends on what it is for."""
+    maximum_byte_rate_in: float = math.inf
+    """Bytes a second that one client may send, in packets of any kind, in the same way."""
+    maximum_message_rate_out: float = math.inf
+    """PUBLISH packets a second that one client is sent: for those behind thin lines. What it does
+    not get waits in its queue, within the bounds of that."""
+    maximum_byte_rate_out: float = math.inf
+    """Bytes a second of the PUBLISH packets that one client is sent, in the same way."""
     maximum_session_expiry: int = 0xFFFF_FFFF
     """Seconds that a session is kept at most after its connection ended (0xFFFFFFFF: for ever).
     MQTT 5 clients are told (§3.2.2.3.2). Sessions of MQTT 3 know no expiry and are kept so long
@@ -158,14 +178,18 @@ class Limits:
             check_limit(field.name, getattr(self, field.name), isinstance(field.default, float))
 
 
-def check_limit(name: str, value: object, is_time: bool = False) -> None:
-    """Raise ConfigurationError or TypeError for a bound that means nothing."""
-    if isinstance(value, bool) or not isinstance(value, (int, float) if is_time else int):
-        wanted = "a number of seconds" if is_time else "a whole number"
+def check_limit(name: str, value: object, has_parts: bool = False) -> None:
+    """Raise ConfigurationError or TypeError for a bound that means nothing.
+
+    One that `has_parts` is a time or a rate.
+    """
+    unit = _UNITS.get(name, "seconds")
+    if isinstance(value, bool) or not isinstance(value, (int, float) if has_parts else int):
+        wanted = f"a number of {unit}" if has_parts else "a whole number"
         raise TypeError(f"{name} is {wanted}, not {value!r}.")
-    least, most = _RANGES.get(name, (0 if is_time else 1, None))
-    unit = " seconds" if is_time else ""
-    if is_time and name not in _RANGES:
+    least, most = _RANGES.get(name, (0 if has_parts else 1, None))
+    unit = f" {unit}" if has_parts else ""
+    if has_parts and name not in _RANGES:
         if not value > least:
             raise ConfigurationError(f"{name} is more than {least}{unit}, not {value}.")
     elif most is None:

@@ -52,6 +52,10 @@ class Statistics:
     """Subscriptions that were refused for a bound on topic filters, or on how many there are."""
     retained_refused: int = 0
     """Retained messages for which there was no room."""
+    reads_paused: int = 0
+    """Times that the broker has stopped reading from a client for its rate."""
+    sends_paused: int = 0
+    """Times that the broker has waited before sending to a client, for its rate."""
     deliveries_refused: int = 0
     """Messages that would have reached a client which may not receive them."""
     payload_bytes_received: int = 0

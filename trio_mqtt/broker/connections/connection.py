@@ -13,7 +13,7 @@ from trio_mqtt.broker.connections.deliveries import Deliveries
 from trio_mqtt.broker.connections.hook_gate import HookGate
 from trio_mqtt.broker.connections.link import COUNTED, Link, logger
 from trio_mqtt.broker.connections.offers import RefusedPublish, offer_check
-from trio_mqtt.broker.connections.packets import PacketHandler
+from trio_mqtt.broker.connections.packets import PacketHandler, messages_among
 from trio_mqtt.broker.connections.redelivery import send_again
 from trio_mqtt.broker.connections.requests import Requests
 from trio_mqtt.broker.events.kinds import ClientDisconnected, ClientRefused
@@ -151,6 +151,7 @@ class Connection:
         receive_nowait = link.stream.receive_nowait
         statistics = self._core.statistics
         current_time = trio.current_time
+        pace = link.pace
         while True:
             if packets:
                 only = packets[0] if len(packets) == 1 else None
@@ -182,6 +183,9 @@ class Connection:
                 await outlet.wait_for_progress()
                 link.held_back = False
                 link.last_received = current_time()
+            if pace is not None:
+                pace.take(messages_among(packets), 0)
+                await link.keep_pace(pace)
             if protocol.pending:
                 # More has come than is to be done in one turn: the others first.
                 await trio.lowlevel.checkpoint()
@@ -202,6 +206,8 @@ class Connection:
                 link.lost("the connection was lost")
                 return
             statistics.bytes_received += len(data)
+            if pace is not None:
+                pace.take(0, len(data))
             packets = receive(data)
             if (
                 protocol.unfinished > COUNTED or link.counts_unfinished

@@ -10,6 +10,7 @@ import trio
 
 from trio_mqtt.broker.connections.connack import allowed
 from trio_mqtt.broker.events.kinds import KeepAliveExpired
+from trio_mqtt.broker.pace import pace_of
 from trio_mqtt.broker.sessions.outlet import Outlet
 from trio_mqtt.broker.turns import PACKETS_AT_ONCE, Turn
 from trio_mqtt.errors import LocalProtocolError
@@ -34,6 +35,7 @@ from trio_mqtt.protocol.states import State
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.identity import Identity
     from trio_mqtt.broker.core import Core
+    from trio_mqtt.broker.pace import Pace
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.timers import Timer
     from trio_mqtt.transport.listeners.streams import ByteStream
@@ -55,6 +57,9 @@ class Link:
     def __init__(self, core: Core, stream: ByteStream) -> None:
         limits = core.limits
         self.core = core
+        # How fast its client may send; None where that is not bounded.
+        self.pace = pace_of(limits.maximum_message_rate_in, limits.maximum_byte_rate_in)
+        is_paced = limits.maximum_message_rate_in < PACKETS_AT_ONCE
         self.stream = stream
         self.protocol = ServerConnection(
             maximum_packet_size=limits.maximum_connect_size,
@@ -63,8 +68,11 @@ class Link:
             receive_maximum=limits.receive_maximum,
             topic_alias_maximum=limits.topic_alias_maximum,
             maximum_user_properties=limits.maximum_user_properties,
-            runs=True,
-            packets_at_once=PACKETS_AT_ONCE,
+            # Where few packets a second may come, few are taken at once.
+            runs=not is_paced,
+            packets_at_once=(
+                max(1, int(limits.maximum_message_rate_in)) if is_paced else PACKETS_AT_ONCE
+            ),
             maximum_filters=limits.maximum_filters_at_once,
             maximum_request_size=limits.maximum_request_size,
         )
@@ -177,6 +185,18 @@ class Link:
         self.counts_unfinished = False
         self.protocol.forget_unfinished()
         self.end(ReasonCode.QUOTA_EXCEEDED, "too many packets are unfinished at this broker")
+
+    async def keep_pace(self, pace: Pace) -> None:
+        """Wait where the client has sent more than its rate allows. What it says then waits too."""
+        if not pace.is_in_debt:
+            return
+        self.core.statistics.reads_paused += 1
+        if pace.may_tell():
+            logger.info("%r sends more than its rate: it is read from more slowly", self.client_id)
+        self.held_back = True
+        await pace.paid()
+        self.held_back = False
+        self.last_received = trio.current_time()
 
     # -- the end --------------------------------------------------------------------------------
 

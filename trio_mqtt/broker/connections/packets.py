@@ -272,6 +272,15 @@ class PacketHandler:
         self._acks.write(session)
 
 
+def messages_among(packets: Sequence[Packet | RefusedPublish]) -> int:
+    """How many messages come with the packets of one read."""
+    return sum(
+        len(packet) if isinstance(packet, PublishRun) else 1
+        for packet in packets
+        if isinstance(packet, (Publish, PublishRun, RefusedPublish))
+    )
+
+
 def _no_room(message: Publish) -> RefusedPublish:
     return RefusedPublish.of(
         message, ReasonCode.QUOTA_EXCEEDED, "this broker keeps no more retained messages"

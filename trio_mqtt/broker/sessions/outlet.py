@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from trio_mqtt.broker.pace import Pace, pace_of
 from trio_mqtt.broker.routing.retained_search import SEARCHES_AT_ONCE
 from trio_mqtt.protocol.properties import NO_PROPERTIES
 
@@ -74,6 +75,7 @@ class Outlet:
         "hooks",
         "is_v5",
         "maximum_packet_size",
+        "pace",
     )
 
     def __init__(
@@ -106,6 +108,8 @@ class Outlet:
         self.is_v5 = False
         # Bytes in one packet that the client accepts; None if it set no limit.
         self.maximum_packet_size: int | None = None
+        # How fast the client is sent messages; None where that is not bounded.
+        self.pace = pace_of(limits.maximum_message_rate_out, limits.maximum_byte_rate_out)
         # The topic aliases that the client is sent; None if it takes none.
         self.aliases: TopicAliases | None = None
         # A program's hooks, if they are asked about what the client receives.
@@ -218,6 +222,15 @@ class Outlet:
                 self._broken = self._blocked = True
             self._writing = False
             self._all_written.unpark_all()
+
+    async def keep_pace(self, pace: Pace, client_id: str) -> None:
+        """Wait where the client was sent more than its rate allows."""
+        if not pace.is_in_debt:
+            return
+        self._statistics.sends_paused += 1
+        if pace.may_tell():
+            logger.info("%r is sent more than its rate: its messages wait", client_id)
+        await pace.paid()
 
     async def wait_until_written(self) -> None:
         """Wait until the client has taken most of what is written."""

@@ -125,6 +125,7 @@ class Subscription(Queue):
             or self._retained is not None
             or outlet.congested
             or outlet.hooks is not None
+            or outlet.pace is not None
             or session.sender.quota < batch.count
             or batch.size > self._large
         ):
@@ -181,13 +182,19 @@ class Subscription(Queue):
             if outlet.congested:
                 # Before preparing, not after: else each of many subscriptions would add its part.
                 await outlet.wait_until_written()
+            pace = outlet.pace
+            if pace is not None:
+                await outlet.keep_pace(pace, self.session.client_id)
             if outlet.ended or self.closed:
                 return  # what is left goes with the next outlet, or with the subscription
+            if not self._is_current(current):
+                continue  # it was withdrawn meanwhile
             hooks = outlet.hooks
             if hooks is not None and current[1] is not self._decided:
                 await self._ask_hooks(hooks, current)
                 continue
             ready: list[bytes] = []
+            before = self._statistics.messages_sent
             size = self._prepare(outlet, current, ready)
             while (
                 self._waiting
@@ -195,9 +202,12 @@ class Subscription(Queue):
                 and self._retained is None
                 and size < JOIN
                 and hooks is None
+                and pace is None
             ):
                 current = self._current = self._take()
                 size += self._prepare(outlet, current, ready)
+            if pace is not None:
+                pace.take(self._statistics.messages_sent - before, size)
             if ready:
                 outlet.write(ready[0] if len(ready) == 1 else b"".join(ready))
                 ready.clear()  # who waits for more must not hold what was sent
@@ -205,6 +215,9 @@ class Subscription(Queue):
                 await outlet.quota_change()
             elif size >= JOIN:
                 await trio.lowlevel.checkpoint()  # others have something to send too
+
+    def _is_current(self, current: tuple[Target, Batch]) -> bool:
+        return self._current is current
 
     def _has_room_in_flight(self, size: int) -> bool:
         """Whether a message of so many bytes may be sent before others are acknowledged."""
