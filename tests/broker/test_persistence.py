@@ -17,7 +17,7 @@ from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.storage.memory import MemoryStorage
-from trio_mqtt.storage.rows import Changes
+from trio_mqtt.storage.rows import Changes, Kept, Progress
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
 
@@ -266,3 +266,26 @@ async def test_who_gives_up_opening_a_broker_has_let_go_of_its_file(
     assert scope.cancelled_caught
     async with open_memory_broker(storage=SqliteStorage(file, "commit")) as memory:
         assert memory.broker.restored == Holdings(retained=3)
+
+
+async def test_a_broker_that_is_cancelled_while_its_storage_is_read_ends() -> None:
+    class SlowToRead(MemoryStorage):
+        is_closed = False
+
+        async def load(self, progress: Progress | None = None) -> Kept:
+            scope.cancel()
+            with trio.CancelScope(shield=True):  # as a thread cannot be interrupted
+                await trio.sleep(10)
+                self.kept = await super().load()
+            return self.kept
+
+        async def close(self) -> None:
+            self.is_closed = True
+            await super().close()
+
+    storage = SlowToRead()
+    with trio.CancelScope() as scope:
+        async with open_memory_broker(storage=storage):
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert storage.is_closed

@@ -118,7 +118,9 @@ async def running(
     raised: BaseException | None = None
     try:
         async with trio.open_nursery() as owner:
-            tasks: trio.Nursery = await owner.start(_run_tasks, core, connections, listeners)
+            # Cancelled here, as while a storage was read, nobody would have the tasks to end them.
+            with trio.CancelScope(shield=True):
+                tasks: trio.Nursery = await owner.start(_run_tasks, core, connections, listeners)
             try:
                 try:
                     yield broker, tasks
