@@ -46,4 +46,5 @@ def has_filters(broker: Broker) -> bool:
 
 def serve_stream(broker: Broker, stream: ByteStream) -> Coroutine[None, None, None]:
     """Serve one client on a stream as a listener has them, with the origin that it tells."""
-    return Connection(broker._core, broker._connections, stream).run()
+    core = broker._core
+    return Connection(core, core.settings, broker._connections, stream).run()

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 PUBLIC = {
     "trio_mqtt": """
-        AuthenticationError Backoff Broker BrokerOptions Client
-        ClientAuthentication ClientCertificate ClientExchange ClientStatus ConfigurationError
-        ConnectionFailedError ConnectionLostError ConnectionRefusedByBrokerError ConnectionState
+        AuthenticationError Backoff Broker BrokerOptions Client ClientAuthentication
+        ClientCertificate ClientExchange ClientStatus ConfigurationError ConnectionFailedError
+        ConnectionLostError ConnectionRefusedByBrokerError ConnectionState
         DisconnectedByBrokerError Holdings InvalidTokenError InvalidUrlError Limits Listen
-        ListenError
-        LocalProtocolError MalformedPacketError MemoryStorage Message Messages MqttError Origin
-        Properties ProtocolVersion ReasonCode RefusedError RemoteProtocolError RequestRefusedError
-        ScramClient Security ServerTls SharedStrategy SqliteStorage Statistics Storage StoreError
-        Subscription TlsError TlsOptions Will open_broker open_client parse_listen serve
-        topic_filter_problem topic_matches_filter topic_name_problem
+        ListenError ListenerLimits ListenerOptions LocalProtocolError MalformedPacketError
+        MemoryStorage Message Messages MqttError Origin Properties ProtocolVersion ReasonCode
+        RefusedError RemoteProtocolError RequestRefusedError ScramClient Security ServerTls
+        SharedStrategy SqliteStorage Statistics Storage StoreError Subscription TlsError
+        TlsOptions Will open_broker open_client parse_listen serve topic_filter_problem
+        topic_matches_filter topic_name_problem
     """,
     "trio_mqtt.access": """
         ACTIONS AccessControl AccessFile AccessHooks AccessRefused AccessRules Action Authenticated
@@ -118,6 +118,8 @@ def test_public_things_say_where_they_are_public(face: str, thing: type) -> None
         trio_mqtt.Limits,
         trio_mqtt.BrokerOptions,
         trio_mqtt.Listen,
+        trio_mqtt.ListenerLimits,
+        trio_mqtt.ListenerOptions,
         trio_mqtt.ServerTls,
         trio_mqtt.TlsOptions,
         trio_mqtt.Will,
@@ -210,6 +212,8 @@ def test_every_public_name_says_what_it_is_for() -> None:
         trio_mqtt.BrokerOptions,
         trio_mqtt.Statistics,
         trio_mqtt.Listen,
+        trio_mqtt.ListenerLimits,
+        trio_mqtt.ListenerOptions,
         trio_mqtt.ServerTls,
         trio_mqtt.TlsOptions,
         trio_mqtt.Origin,

@@ -22,6 +22,10 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.broker.broker import Broker as Broker
     from trio_mqtt.broker.holdings import Holdings as Holdings
     from trio_mqtt.broker.limits import Limits as Limits
+    from trio_mqtt.broker.listen import Listen as Listen
+    from trio_mqtt.broker.listen import ListenerLimits as ListenerLimits
+    from trio_mqtt.broker.listen import ListenerOptions as ListenerOptions
+    from trio_mqtt.broker.listen import parse_listen as parse_listen
     from trio_mqtt.broker.options import BrokerOptions as BrokerOptions
     from trio_mqtt.broker.options import SharedStrategy as SharedStrategy
     from trio_mqtt.broker.server import open_broker as open_broker
@@ -66,8 +70,6 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.storage.rows import Storage as Storage
     from trio_mqtt.storage.sqlite import SqliteStorage as SqliteStorage
     from trio_mqtt.transport.connectors.tls_options import TlsOptions as TlsOptions
-    from trio_mqtt.transport.listeners.listen_urls import parse_listen as parse_listen
-    from trio_mqtt.transport.listeners.options import Listen as Listen
     from trio_mqtt.transport.listeners.options import ServerTls as ServerTls
     from trio_mqtt.transport.listeners.origin import ClientCertificate as ClientCertificate
     from trio_mqtt.transport.listeners.origin import Origin as Origin

@@ -24,27 +24,50 @@ class _Doc:
 
     def __init__(self, own: str, module: str) -> None:
         self._own = own
-        self._module = module
+        self.module = module
 
     def __get__(self, instance: object, owner: type) -> str:
-        attributes = "\n".join(_attributes(sys.modules[self._module].__file__, owner.__name__))
+        import textwrap  # few programs ask for help: loading it would cost each of them
+
+        lines = [
+            line
+            for attribute, text in attribute_docs(owner).items()
+            for line in textwrap.wrap(
+                f"{attribute}: {text}",
+                width=96,
+                initial_indent=" " * 8,
+                subsequent_indent=" " * 12,
+            )
+        ]
+        attributes = "\n".join(lines)
         return f"{self._own.rstrip()}\n\n    Attributes:\n{attributes}" if attributes else self._own
 
 
-def _attributes(path: str | None, name: str) -> list[str]:
-    """Each attribute with what is written under it; none where there is no source to read."""
-    # Few programs ask for help: loading these would cost each of them.
+def attribute_docs(cls: type) -> dict[str, str]:
+    """What is written under each attribute of a class, those that it inherits first.
+
+    Empty where there is no source to read.
+    """
+    docs: dict[str, str] = {}
+    for one in reversed(cls.__mro__):
+        doc: Any = vars(one).get("__doc__")
+        if isinstance(doc, _Doc):
+            docs |= _written(sys.modules[doc.module].__file__, one.__name__)
+    return docs
+
+
+def _written(path: str | None, name: str) -> dict[str, str]:
+    """Each attribute of one class with what is written under it."""
     import ast
-    import textwrap
     from pathlib import Path
 
     try:
         tree = ast.parse(Path(str(path)).read_text(encoding="utf-8"))
     except OSError:
-        return []
+        return {}
     classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
     body = next(node.body for node in classes if node.name == name)
-    lines = []
+    docs = {}
     for above, below in pairwise(body):
         match above, below:
             case (
@@ -52,10 +75,5 @@ def _attributes(path: str | None, name: str) -> list[str]:
                 | ast.Assign(targets=[ast.Name(id=attribute)]),
                 ast.Expr(value=ast.Constant(value=str(text))),
             ):
-                lines += textwrap.wrap(
-                    f"{attribute}: {' '.join(text.split())}",
-                    width=96,
-                    initial_indent=" " * 8,
-                    subsequent_indent=" " * 12,
-                )
-    return lines
+                docs[attribute] = " ".join(text.split())
+    return docs

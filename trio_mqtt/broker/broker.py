@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -16,6 +17,7 @@ from trio_mqtt.broker.events.samples import EventSample
 from trio_mqtt.broker.events.streams import EventStream
 from trio_mqtt.broker.holdings import Holdings, holdings_of
 from trio_mqtt.broker.limits import Limits, check_limit
+from trio_mqtt.broker.listen import Listen
 from trio_mqtt.broker.options import BrokerOptions, check_reference
 from trio_mqtt.broker.reloading import Reloading
 from trio_mqtt.broker.routing.batch import Batch
@@ -24,7 +26,6 @@ from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, encode_properties
 from trio_mqtt.protocol.topics import topic_name_problem
-from trio_mqtt.transport.listeners.options import Listen
 from trio_mqtt.transport.listeners.streams import TrioStream
 
 if TYPE_CHECKING:
@@ -50,14 +51,14 @@ class Broker:
     ) -> None:
         self._core = core
         self._connections = connections
-        self._listeners = tuple(listener.listen for listener in listeners)
+        self._listeners = tuple(listeners)
         self._restored = restored
         self._reloading = Reloading(core, connections, listeners)
 
     @property
     def limits(self) -> Limits:
         """Its bounds."""
-        return self._core.limits
+        return self._core.limits.plain()
 
     @property
     def options(self) -> BrokerOptions:
@@ -72,7 +73,12 @@ class Broker:
     @property
     def listeners(self) -> tuple[Listen, ...]:
         """Where the broker listens, with the ports that it got."""
-        return self._listeners
+        settings = self._core.listeners
+        return tuple(
+            replace(listen, url=listener.url)
+            for listener in self._listeners
+            if (listen := settings[listener.url].listen) is not None
+        )
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -95,14 +101,16 @@ class Broker:
 
     def ways_in(self, listen: Listen) -> WaysIn:
         """By what clients can connect at one of the broker's `listeners`."""
-        return self._core.access.ways_in(listen)
+        settings = self._core.listeners.get(listen.url, self._core.settings)
+        return settings.access.ways_in(listen)
 
     def handle(
         self, stream: trio.abc.Stream, peer: str = "a stream"
     ) -> Coroutine[None, None, None]:
         """Serve one client on any byte stream, until either side ends it. Closes the stream."""
         # Not awaited here: one frame less for each wait.
-        return Connection(self._core, self._connections, TrioStream(stream, peer)).run()
+        core = self._core
+        return Connection(core, core.settings, self._connections, TrioStream(stream, peer)).run()
 
     async def publish(
         self,

@@ -10,6 +10,7 @@ import trio
 
 from trio_mqtt.broker.access.authorship import Authorship
 from trio_mqtt.broker.access.in_force import AccessInForce
+from trio_mqtt.broker.access.password_checks import PasswordChecks
 from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
 from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.events.fan_out import EventStreams
@@ -24,14 +25,17 @@ from trio_mqtt.broker.sessions.registry import Sessions
 from trio_mqtt.broker.sessions.room import SessionRoom
 from trio_mqtt.broker.sessions.subscriptions import Subscriptions
 from trio_mqtt.broker.sessions.wills import Wills
+from trio_mqtt.broker.settings import LimitsInForce, Settings
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.broker.system_topics import ROOT, SystemTopics
 from trio_mqtt.broker.timers import Timers
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.access.permissions import RulesInForce
     from trio_mqtt.broker.access.protocols import Authenticator
     from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.listen import Listen
     from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.protocol.packets import Publish, PublishRun
@@ -59,8 +63,9 @@ class Core:
         security: Security | None = None,
         storage: Storage | None = None,
     ) -> None:
-        self.limits = limits
-        self.options = options = options or BrokerOptions()
+        # All parts see the limits here, and so those that they become.
+        self.limits = limits = LimitsInForce.of(limits)
+        options = options or BrokerOptions()
         # What must outlive the broker goes there; None where nothing does.
         self.journal = None if storage is None else Journal(storage)
         self.statistics = Statistics()
@@ -75,9 +80,13 @@ class Core:
             security or Security(),
             limits,
             RefusalLog(self.timers),
+            PasswordChecks(limits),
             authenticators=authenticators,
             authentication_required=authentication_required,
         )
+        # What holds for clients that come by no listener, and for those of each, by its URL.
+        self.settings = Settings(limits, options, self.access)
+        self.listeners: dict[str, Settings] = {}
         self.subscriptions = Subscriptions(limits, self.statistics, self.router, self.event_streams)
         self.wills = Wills(self.statistics, self.event_streams, self.route, self.count_refused)
         self.sessions = Sessions(
@@ -103,6 +112,29 @@ class Core:
         self._routed_at = -ALONE
         # For tasks that outlive the connection they serve, while the broker runs.
         self.tasks: trio.Nursery | None = None
+
+    @property
+    def options(self) -> BrokerOptions:
+        """What the broker offers, where a listener has nothing of its own."""
+        return self.settings.options
+
+    def settings_for(self, listen: Listen) -> Settings:
+        """What will hold for the clients of a listener, once its access is loaded."""
+        access = self.access
+        if listen.security is not None:
+            access = AccessInForce(
+                listen.security, self.limits, access.refusals, access.password_checks
+            )
+        return self.settings.at(listen, access)
+
+    def all_access(self) -> list[AccessInForce]:
+        """The access of the broker, and of each listener that has its own."""
+        own = (settings.access for settings in self.listeners.values())
+        return list(dict.fromkeys((self.access, *own)))
+
+    def rules_at(self, url: str) -> RulesInForce:
+        """The rules for clients that come by a listener, or by one that is gone."""
+        return self.listeners.get(url, self.settings).access.rules
 
     # -- messages -------------------------------------------------------------------------------
 
@@ -192,7 +224,7 @@ class Core:
         found = self.retained.search(topic_filter)
         if topic_filter.startswith(ROOT):
             found = chain(self.system_topics.search(topic_filter), found)
-        return RetainedSearch(found, self.access.rules, self.statistics, self._searching)
+        return RetainedSearch(found, self.rules_at, self.statistics, self._searching)
 
     # -- time -----------------------------------------------------------------------------------
 

@@ -35,8 +35,7 @@ class Reloading:
     async def reload(self) -> None:
         """See `Broker.reload`."""
         ready = [await listener.prepare_reload() for listener in self._listeners]
-        access = self._core.access
-        await access.load()
+        ready += [await access.prepare() for access in self._core.all_access()]
         for put_in_force in ready:
             put_in_force()
         if self._reminder is not None:
@@ -44,7 +43,7 @@ class Reloading:
             self._reminder = None
         for link in self._connections.all():
             identity = link.identity
-            if identity is not None and not access.still_knows(identity):
+            if identity is not None and not link.access.still_knows(identity):
                 link.no_longer_allowed("its password is no longer valid")
         await self._check_sessions()
 
@@ -74,7 +73,8 @@ class Reloading:
 
     async def rules_changed(self) -> None:
         """See `Broker.rules_changed`."""
-        self._core.access.rules.changed()
+        for access in self._core.all_access():
+            access.rules.changed()
         await self._check_sessions()
 
     async def _check_sessions(self) -> None:

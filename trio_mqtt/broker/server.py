@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 
@@ -19,12 +20,12 @@ from trio_mqtt.broker.connections.registry import Connections
 from trio_mqtt.broker.core import Core
 from trio_mqtt.broker.holdings import Holdings
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.listen import Listen, parse_listen
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Progress, restore
+from trio_mqtt.broker.settings import Settings
 from trio_mqtt.storage.rows import Storage
-from trio_mqtt.transport.listeners.listen_urls import parse_listen
 from trio_mqtt.transport.listeners.listener import Listener, named_by_socket, open_listener
-from trio_mqtt.transport.listeners.options import Listen
 from trio_mqtt.transport.listeners.streams import ByteStream
 
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
@@ -70,7 +71,7 @@ async def open_broker(
     as well, where it could not keep what was left.
     """
     wanted = [
-        parse_listen(listener) if isinstance(listener, str) else named_by_socket(listener)
+        named_by_socket(parse_listen(listener) if isinstance(listener, str) else listener)
         for listener in listeners or (DEFAULT_URL,)
     ]
     core = Core(
@@ -82,11 +83,18 @@ async def open_broker(
         storage=storage,
     )
     await core.access.load()
-    core.access.check_exposure(wanted)
+    settings = [core.settings_for(listen) for listen in wanted]
+    for own in settings:
+        if own.access is not core.access:
+            await own.access.load()
+    for listen, own in zip(wanted, settings, strict=True):
+        own.access.check_exposure(listen)
     opened: list[Listener] = []
     try:
-        for listen in wanted:
-            opened.append(await open_listener(listen))
+        for listen, own in zip(wanted, settings, strict=True):
+            listener = await open_listener(listen)
+            opened.append(listener)
+            core.listeners[listener.url] = own
         async with running(core, opened, progress) as (broker, _):
             yield broker
     finally:
@@ -149,8 +157,8 @@ async def _run_tasks(
     listeners: Sequence[Listener],
     task_status: trio.TaskStatus[trio.Nursery],
 ) -> None:
-    def serve_stream(stream: ByteStream) -> Awaitable[None]:
-        return Connection(core, connections, stream).run()
+    def serve(settings: Settings, stream: ByteStream) -> Awaitable[None]:
+        return Connection(core, settings, connections, stream).run()
 
     # Whoever cancels the broker cancels its user; these serve on until the clients were told.
     with trio.CancelScope(shield=True):
@@ -160,7 +168,7 @@ async def _run_tasks(
             if core.journal is not None:
                 nursery.start_soon(core.journal.run)
             for listener in listeners:
-                nursery.start_soon(listener.serve, serve_stream)
+                nursery.start_soon(listener.serve, partial(serve, core.listeners[listener.url]))
                 logger.info("Listening at %s", listener.url)
             task_status.started(nursery)
 

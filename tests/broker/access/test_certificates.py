@@ -15,7 +15,7 @@ from trio_mqtt.access import AccessHooks, Authenticated, ClientInfo
 from trio_mqtt.protocol.packets import ConnAck, Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import open_memory_broker
-from trio_mqtt.transport.listeners.options import Listen, ServerTls
+from trio_mqtt.transport.listeners.options import Endpoint, ServerTls
 from trio_mqtt.transport.listeners.origin import ClientCertificate, Origin
 from trio_mqtt.transport.listeners.streams import TrioStream
 
@@ -62,7 +62,7 @@ async def answered(
 ) -> ConnAck:
     """The answer to a client that shows a certificate, or none, and calls itself root."""
     tls = ServerTls("server.pem", ca="ca.pem", client_certificates="optional", username=username)
-    listen = Listen(f"{scheme}://0.0.0.0:8883", tls=tls)
+    listen = Endpoint(f"{scheme}://0.0.0.0:8883", tls=tls)
     async with open_memory_broker(security=security) as memory, trio.open_nursery() as nursery:
         ours, theirs = trio.testing.memory_stream_pair()
         stream = TrioStream(theirs, "far away")

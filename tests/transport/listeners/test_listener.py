@@ -21,7 +21,7 @@ from trio_mqtt.errors import ListenError
 from trio_mqtt.protocol.packets import Connect, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.transport.listeners.listener import Listener, open_listener
-from trio_mqtt.transport.listeners.options import Listen
+from trio_mqtt.transport.listeners.options import Endpoint
 from trio_mqtt.transport.urls import parse_url
 
 LOCAL = "mqtt://127.0.0.1:0"
@@ -135,12 +135,12 @@ async def test_several_addresses_are_listened_at_together() -> None:
 async def test_ipv6_and_ipv4_may_have_the_same_port() -> None:
     while True:
         try:
-            six = await open_listener(Listen("mqtt://[::1]:0"))
+            six = await open_listener(Endpoint("mqtt://[::1]:0"))
         except ListenError as error:  # a machine without IPv6 says so
             assert "has no address ::1" in str(error)  # noqa: PT017
             return
         try:
-            four = await open_listener(Listen(f"mqtt://127.0.0.1:{parse_url(six.url).port}"))
+            four = await open_listener(Endpoint(f"mqtt://127.0.0.1:{parse_url(six.url).port}"))
         except ListenError as error:  # another program has that port of IPv4: take another one
             six.close()
             assert "is in use" in str(error)  # noqa: PT017
@@ -155,7 +155,7 @@ async def test_a_port_in_use_is_said_so_with_another() -> None:
     async with trio_mqtt.open_broker(LOCAL) as broker:
         port = parse_url(broker.url).port
         with pytest.raises(ListenError) as caught:
-            await open_listener(Listen(broker.url))
+            await open_listener(Endpoint(broker.url))
     assert str(caught.value) == (
         f"Port {port} of 127.0.0.1 is in use: another broker may be running."
         f" Stop it, or choose another port, for example mqtt://127.0.0.1:{port + 1}."
@@ -176,7 +176,7 @@ async def test_a_port_in_use_is_said_so_with_another() -> None:
 async def test_where_nobody_can_listen_is_said_so(url: str, sentence: str) -> None:
     before = _descriptors()
     with pytest.raises(ListenError) as caught:
-        await open_listener(Listen(url))
+        await open_listener(Endpoint(url))
     assert str(caught.value).startswith(sentence)
     assert _descriptors() <= before + 1
 
@@ -202,7 +202,7 @@ async def test_a_name_is_listened_at_as_far_as_this_machine_has_its_addresses(
         ]
 
     monkeypatch.setattr(trio.socket, "getaddrinfo", resolve)
-    listener = await open_listener(Listen("mqtt://some-name:0"))
+    listener = await open_listener(Endpoint("mqtt://some-name:0"))
     assert len(listener._sockets) == 1
     listener.close()
 
@@ -220,7 +220,7 @@ async def test_exhausted_descriptors_pause_accepting_and_closing_meanwhile_is_fi
             return super().accept()
 
     monkeypatch.setattr(socket, "socket", Exhausted)
-    listener = await open_listener(Listen(LOCAL))
+    listener = await open_listener(Endpoint(LOCAL))
     served = trio.Event()
 
     async def handle(stream: object) -> None:
@@ -247,7 +247,7 @@ async def test_exhausted_descriptors_pause_accepting_and_closing_meanwhile_is_fi
 async def test_closing_in_the_moment_of_a_new_connection_is_fine() -> None:
     for _ in range(20):
         async with trio.open_nursery() as nursery:
-            listener: Listener = await open_listener(Listen(LOCAL))
+            listener: Listener = await open_listener(Endpoint(LOCAL))
 
             async def handle(stream: object) -> None:
                 await stream.aclose()  # type: ignore[attr-defined]  # a SocketStream

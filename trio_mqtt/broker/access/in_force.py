@@ -10,7 +10,6 @@ import trio
 
 from trio_mqtt.broker.access.files.file_rules import FileRules
 from trio_mqtt.broker.access.hook_questions import HookQuestions
-from trio_mqtt.broker.access.password_checks import PasswordChecks
 from trio_mqtt.broker.access.permissions import Permissions, RulesInForce
 from trio_mqtt.broker.access.protocols import AccessHooks
 from trio_mqtt.broker.access.security import (
@@ -22,10 +21,11 @@ from trio_mqtt.broker.access.security import (
 from trio_mqtt.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from trio_mqtt.broker.access.files.tokens import TokenVerifier
     from trio_mqtt.broker.access.identity import Identity
+    from trio_mqtt.broker.access.password_checks import PasswordChecks
     from trio_mqtt.broker.access.protocols import (
         AccessControl,
         AccessRules,
@@ -35,19 +35,20 @@ if TYPE_CHECKING:
     )
     from trio_mqtt.broker.access.refusals import RefusalLog
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.transport.listeners.options import Listen
+    from trio_mqtt.transport.listeners.options import Endpoint
 
 logger = logging.getLogger("trio_mqtt.broker")
 
 
 class AccessInForce:
-    """Passwords, rules, tokens, hooks and authentication methods of one broker."""
+    """Passwords, rules, tokens, hooks and authentication methods of one broker, or one listener."""
 
     def __init__(
         self,
         security: Security,
         limits: Limits,
         refusals: RefusalLog,
+        password_checks: PasswordChecks,
         *,
         authenticators: Mapping[str, Authenticator] | None = None,
         authentication_required: bool = False,
@@ -62,7 +63,7 @@ class AccessInForce:
         self.refusals = refusals
         self.rules = RulesInForce(refusals=refusals)
         # Hashing takes long: in few threads, so that the clients which are connected are served.
-        self.password_checks = PasswordChecks(limits)
+        self.password_checks = password_checks
         self._limits = limits
         self.asks_authenticate = self._overridden("authenticate")
         self.asks_publish = self._overridden("authorize_publish")
@@ -84,35 +85,34 @@ class AccessInForce:
         """Whether there is something to check what clients show against."""
         return self.passwords is not None or self.tokens is not None
 
-    def ways_in(self, listen: Listen) -> WaysIn:
+    def ways_in(self, endpoint: Endpoint) -> WaysIn:
         """By what clients can connect at a listener."""
         only_methods = self.authentication_required
         return WaysIn(
-            local=is_local(listen),
-            anonymous=not only_methods and self.allows_anonymous(listen),
+            local=is_local(endpoint),
+            anonymous=not only_methods and self.allows_anonymous(endpoint),
             passwords=not only_methods and self.passwords is not None,
             tokens=not only_methods and self.tokens is not None,
-            certificates=not only_methods and asks_for_certificates(listen),
+            certificates=not only_methods and asks_for_certificates(endpoint),
             methods=tuple(self.authenticators),
             hooks=self.asks_authenticate,
         )
 
-    def check_exposure(self, listens: Iterable[Listen]) -> None:
+    def check_exposure(self, endpoint: Endpoint) -> None:
         """Refuse to listen where others could reach a broker that asks nobody who they are.
 
         Raises ConfigurationError.
         """
         if self.asks_who or self.authenticators or self.authentication_required:
             return
-        for listen in listens:
-            is_guarded = is_local(listen) or asks_for_certificates(listen)
-            if self.said_of_anonymous(listen) is None and not is_guarded:
-                raise ConfigurationError(
-                    f"Anybody who can reach {listen.url} could connect to this broker. Name a"
-                    " password file (--password-file FILE, which tmqtt passwd makes;"
-                    " Security(passwords=...) in a program), or say --allow-anonymous"
-                    " (allow_anonymous=True) if that is meant."
-                )
+        is_guarded = is_local(endpoint) or asks_for_certificates(endpoint)
+        if self.said_of_anonymous(endpoint) is None and not is_guarded:
+            raise ConfigurationError(
+                f"Anybody who can reach {endpoint.url} could connect to this broker. Name a"
+                " password file (--password-file FILE, which tmqtt passwd makes;"
+                " Security(passwords=...) in a program), or say --allow-anonymous"
+                " (allow_anonymous=True) if that is meant."
+            )
 
     def permissions(self, client: ClientInfo, own: AccessRules | None) -> Permissions | None:
         """What a client may do; None if there are no rules that could refuse anything.
@@ -136,22 +136,33 @@ class AccessInForce:
 
         Raises ConfigurationError, and then everything is as it was.
         """
-        security = self.security
-        passwords, rules = await trio.to_thread.run_sync(_read, security)
-        self.passwords, self.rules.rules = passwords, rules
-        self.rules.changed()
+        put_in_force = await self.prepare()
+        put_in_force()
 
-    def allows_anonymous(self, listen: Listen | None) -> bool:
+    async def prepare(self) -> Callable[[], None]:
+        """Read the files anew; what is returned puts what they say in force.
+
+        Raises ConfigurationError.
+        """
+        passwords, rules = await trio.to_thread.run_sync(_read, self.security)
+
+        def put_in_force() -> None:
+            self.passwords, self.rules.rules = passwords, rules
+            self.rules.changed()
+
+        return put_in_force
+
+    def allows_anonymous(self, endpoint: Endpoint | None) -> bool:
         """Whether clients that prove nothing may come by a listener (None: by the program)."""
-        said = self.said_of_anonymous(listen)
+        said = self.said_of_anonymous(endpoint)
         if said is not None:
             return said
-        return not self.asks_who and (listen is None or is_local(listen))
+        return not self.asks_who and (endpoint is None or is_local(endpoint))
 
-    def said_of_anonymous(self, listen: Listen | None) -> bool | None:
+    def said_of_anonymous(self, endpoint: Endpoint | None) -> bool | None:
         """What the configuration says of such clients, if it says anything."""
-        if listen is not None and listen.allow_anonymous is not None:
-            return listen.allow_anonymous
+        if endpoint is not None and endpoint.allow_anonymous is not None:
+            return endpoint.allow_anonymous
         return self.security.allow_anonymous
 
     def still_knows(self, identity: Identity) -> bool:

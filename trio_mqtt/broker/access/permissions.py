@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -21,8 +22,15 @@ REMEMBERED_LENGTH = 512  # characters: longer topics are looked up each time, no
 Question = Callable[["ClientInfo", str], bool]
 
 
+# Tell the rules of two listeners apart as well.
+_editions = itertools.count()
+
+
 class RulesInForce:
-    """The rules for all clients. Each change is another edition, and makes sessions ask again."""
+    """The rules for the clients of a broker, or of a listener that has its own.
+
+    Each change is another edition, and makes sessions ask again.
+    """
 
     __slots__ = ("edition", "refusals", "rules")
 
@@ -31,11 +39,11 @@ class RulesInForce:
     ) -> None:
         self.rules = rules
         self.refusals = refusals
-        self.edition = 0
+        self.edition = next(_editions)
 
     def changed(self) -> None:
         """What was answered before no longer counts."""
-        self.edition += 1
+        self.edition = next(_editions)
 
 
 def answer(question: Question, client: ClientInfo, topic: str) -> bool:

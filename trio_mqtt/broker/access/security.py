@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trio_mqtt.attribute_docs import with_attribute_docs
-from trio_mqtt.transport.listeners.options import Listen
+from trio_mqtt.transport.listeners.options import Endpoint
 from trio_mqtt.transport.urls import is_loopback, parse_url
 
 if TYPE_CHECKING:
@@ -72,13 +72,13 @@ class WaysIn:
     """Whether the program decides about them by a hook."""
 
 
-def is_local(listen: Listen) -> bool:
+def is_local(endpoint: Endpoint) -> bool:
     """Whether only this machine can reach a listener."""
-    address = parse_url(listen.url, listening=True)
+    address = parse_url(endpoint.url, listening=True)
     return address.scheme == "unix" or is_loopback(address.host)
 
 
-def asks_for_certificates(listen: Listen) -> bool:
+def asks_for_certificates(endpoint: Endpoint) -> bool:
     """Whether clients can prove by a certificate that they may connect."""
-    tls = listen.tls
+    tls = endpoint.tls
     return tls is not None and tls.ca is not None and tls.client_certificates != "none"

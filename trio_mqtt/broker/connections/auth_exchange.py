@@ -42,7 +42,7 @@ class _Exchange:
         link = self._owner.link
         self._steps += 1
         self._answered = trio.Event()
-        if self._steps > link.core.limits.maximum_authentication_steps:
+        if self._steps > link.limits.maximum_authentication_steps:
             link.end(ReasonCode.NOT_AUTHORIZED, "authentication takes too many steps")
         else:
             self._owner.say(ReasonCode.CONTINUE_AUTHENTICATION, data)
@@ -74,7 +74,7 @@ class Authentication:
         """Authenticate a client that sent CONNECT. None: the connection has ended meanwhile."""
         link = self.link
         protocol = link.protocol
-        limits = link.core.limits
+        limits = link.limits
         # Whoever is not known yet gets a small buffer.
         protocol.accept_packets_of(limits.maximum_connect_size)
         data = connect.properties.get("authentication_data", b"")
@@ -138,7 +138,7 @@ class Authentication:
     async def _again(self, data: bytes) -> None:
         """Authenticate a client that is connected, while messages go on."""
         link = self.link
-        timeout = link.core.limits.connect_timeout
+        timeout = link.limits.connect_timeout
         outcome: Authenticated | AuthenticationRefused = AuthenticationRefused(
             reason=f"it did not authenticate in {timeout:g} s"
         )

@@ -145,7 +145,7 @@ class Handshake:
         link.is_accepted = True
         maximum = min(
             link.protocol.peer_topic_alias_maximum if outlet.is_v5 else 0,
-            core.limits.client_topic_alias_maximum,
+            link.limits.client_topic_alias_maximum,
         )
         if maximum:
             outlet.aliases = TopicAliases(maximum)
@@ -175,12 +175,12 @@ class Handshake:
             return self._refused(ReasonCode.QUOTA_EXCEEDED, TOO_MANY_CONNECTIONS)
         method = connect.properties.get("authentication_method")
         if method is None:
-            if link.core.access.authentication_required:
+            if link.access.authentication_required:
                 return self._refused(
                     ReasonCode.NOT_AUTHORIZED, "this broker asks for an authentication method"
                 )
             return await self._admitted(None)
-        authenticator = link.core.access.authenticators.get(method)
+        authenticator = link.access.authenticators.get(method)
         if authenticator is None:
             return self._refused(
                 ReasonCode.BAD_AUTHENTICATION_METHOD,
@@ -204,14 +204,13 @@ class Handshake:
     async def _admitted(self, outcome: Authenticated | None) -> ConnAck:
         """Check what the client shows, and its will; then give it its session."""
         link, connect = self._link, self._connect
-        core = link.core
         credentials = Credentials(
             connect,
             username=link.username,
             origin=link.stream.origin,
             address=link.stream.peer,
-            access=core.access,
-            limits=core.limits,
+            access=link.access,
+            limits=link.limits,
             answer_by=self._answer_by,
             meanwhile=None if self._said_more else self._end_if_it_leaves,
         )
@@ -222,14 +221,14 @@ class Handshake:
             refused = await self._check_will(connect.will, identity)
             if refused is not None:
                 return refused
-        if not core.access.still_knows(identity):
+        if not link.access.still_knows(identity):
             # The files were read again meanwhile. From here on that ends the connection.
             return self._refused(ReasonCode.NOT_AUTHORIZED, "its password is no longer valid")
         link.username = identity.client.username
         link.identity = identity
-        refused = refusal_of(connect, core.limits, core.options)
+        refused = refusal_of(connect, link.limits, link.options)
         if refused is not None:
-            core.statistics.keep_alives_refused += not keep_alive_fits(connect, core.limits)
+            link.core.statistics.keep_alives_refused += not keep_alive_fits(connect, link.limits)
             return self._turned_away(refused, identity)
         return await self._begin_session(identity)
 
@@ -256,8 +255,8 @@ class Handshake:
 
     async def _check_will(self, will: Will, identity: Identity) -> ConnAck | None:
         """The refusal of a will that the client may not publish; a hook may change it instead."""
-        core = self._link.core
-        access = core.access
+        link = self._link
+        core, access = link.core, link.access
         questions = access.hook_questions(identity.client)
         if questions is not None and access.asks_publish:
             decided = await questions.publish(will)
@@ -290,7 +289,7 @@ class Handshake:
         link, connect = self._link, self._connect
         core = link.core
         client_id = connect.client_id or f"auto-{uuid.uuid4().hex}"
-        expiry_interval, properties = terms(connect, client_id, core.limits, core.options)
+        expiry_interval, properties = terms(connect, client_id, link.limits, link.options)
         if core.sessions.cannot_keep(client_id, expiry_interval, is_new=connect.clean_start):
             return self._turned_away(
                 refusal(ReasonCode.SERVER_UNAVAILABLE, STORAGE_FAILS), identity
@@ -311,7 +310,7 @@ class Handshake:
         session.begin(
             connect.will,
             expiry_interval,
-            min(link.protocol.peer_receive_maximum, core.limits.maximum_in_flight),
+            min(link.protocol.peer_receive_maximum, link.limits.maximum_in_flight),
         )
         core.sessions.keep(session)
         if session.journal is not None:
@@ -322,7 +321,7 @@ class Handshake:
         """The session is this connection's: what its client may do holds from now on."""
         link = self._link
         core = link.core
-        access = core.access
+        access = link.access
         client = replace(identity.client, client_id=session.client_id)
         session.permissions = access.permissions(client, identity.rules)
         self.hooks = access.hook_questions(client)
@@ -336,7 +335,7 @@ class Handshake:
         """The answer to a client that is who it says and is not let in: the log has it too."""
         if answer.reason_code not in _ELSEWHERE:
             reason = answer.properties.get("reason_string", answer.reason_code.sentence)
-            self._link.core.access.refusals.record(identity.client, "connect", rule=reason)
+            self._link.access.refusals.record(identity.client, "connect", rule=reason)
         return answer
 
     def _refused(self, code: ReasonCode, reason: str) -> ConnAck:
@@ -347,6 +346,6 @@ class Handshake:
             address=self._link.stream.peer,
             protocol_version=self._connect.protocol_version.text,
         )
-        refusals = self._link.core.access.refusals
+        refusals = self._link.access.refusals
         refusals.record(client, "connect", rule=reason or code.sentence)
         return refusal(code, reason)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.connections.registry import Connections
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.broker.settings import Settings
     from trio_mqtt.transport.listeners.streams import ByteStream
 
 SIGN_OF_LIFE = 1_000  # bytes in one read that keep a client alive though they end no packet
@@ -35,10 +36,13 @@ class Connection:
 
     __slots__ = ("_connections", "_core", "_link")
 
-    def __init__(self, core: Core, connections: Connections, stream: ByteStream) -> None:
+    def __init__(
+        self, core: Core, settings: Settings, connections: Connections, stream: ByteStream
+    ) -> None:
+        """`settings` are those of the listener that accepted the stream."""
         self._core = core
         self._connections = connections
-        self._link = Link(core, stream)
+        self._link = Link(core, settings, stream)
 
     async def run(self) -> None:
         """Serve the client until either side ends it. Whatever goes wrong ends only this one."""
@@ -130,7 +134,7 @@ class Connection:
             deliveries.begin(session)
         more = link.protocol.receive(handshake.early) if handshake.early else ()
         first = [*packets, *more]
-        check = offer_check(self._core.options, link.protocol)
+        check = offer_check(link.options, link.protocol)
         if check is None:
             return self._read(first, link.protocol.receive, session, handler, gate)
         return self._read(check.passed(first), check.receive, session, handler, gate)

@@ -37,7 +37,7 @@ class HookGate:
         packets: PacketHandler,
         requests: Requests,
     ) -> None:
-        access = link.core.access
+        access = link.access
         self._link = link
         self._questions = questions
         self._packets = packets

@@ -34,9 +34,11 @@ from trio_mqtt.protocol.states import State
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.identity import Identity
+    from trio_mqtt.broker.access.in_force import AccessInForce
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.pace import Pace
     from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.broker.settings import Settings
     from trio_mqtt.broker.timers import Timer
     from trio_mqtt.transport.listeners.streams import ByteStream
 
@@ -51,12 +53,15 @@ COUNTED = 4_096  # bytes of an unfinished packet, from which on it counts
 class Link:
     """What a client's connection is, for all that serve it; they end it, and know nothing above.
 
-    `core` is what it shares with all others.
+    `core` is what it shares with all others, `settings` what holds where it came in.
     """
 
-    def __init__(self, core: Core, stream: ByteStream) -> None:
-        limits = core.limits
+    def __init__(self, core: Core, settings: Settings, stream: ByteStream) -> None:
         self.core = core
+        self.settings = settings
+        # Bounds hold as they are now; what the client is offered, as it was when it came.
+        self.limits = limits = settings.limits
+        self.options = settings.options
         # How fast its client may send; None where that is not bounded.
         self.pace = pace_of(limits.maximum_message_rate_in, limits.maximum_byte_rate_in)
         is_paced = limits.maximum_message_rate_in < PACKETS_AT_ONCE
@@ -101,6 +106,11 @@ class Link:
         self._expiry: Timer | None = None  # of the client's token
         self.counts_unfinished = False  # part of a packet has come that the broker counts
 
+    @property
+    def access(self) -> AccessInForce:
+        """By what its client was let in, and is held to."""
+        return self.settings.access
+
     # -- what the client is sent ----------------------------------------------------------------
 
     def encoded(self, packet: Packet) -> bytes:
@@ -133,7 +143,7 @@ class Link:
 
     def expect_connect(self) -> float:
         """End the connection where CONNECT is not answered in time; by when on Trio's clock."""
-        timeout = self.core.limits.connect_timeout
+        timeout = self.limits.connect_timeout
         # A timer instead of a cancel scope: most connections never come near it.
         self._deadline = self.core.timers.after(
             timeout, lambda: self.lost("it did not connect in time")
@@ -239,7 +249,7 @@ class Link:
     def no_longer_allowed(self, reason: str) -> None:
         """The client was let in, and is no longer: by its method, or as its password is another."""
         if self.identity is not None:
-            self.core.access.refusals.record(self.identity.client, "stay connected", rule=reason)
+            self.access.refusals.record(self.identity.client, "stay connected", rule=reason)
         self.end(ReasonCode.NOT_AUTHORIZED, reason)
 
     def lost(self, reason: str) -> None:

@@ -30,7 +30,6 @@ class Connections:
         # How many connections each address has, where that is bounded.
         self._of_address: Counter[str] = Counter()
         self._all_gone = trio.Event()
-        self._full = False  # the last connection was turned away
 
     def __len__(self) -> int:
         return len(self._links)
@@ -45,13 +44,18 @@ class Connections:
         core.statistics.connections_accepted += 1
         if core.sessions.closing:
             return False
-        if len(self._links) >= core.limits.maximum_connections:
-            if not self._full:
+        settings = link.settings
+        if (
+            len(self._links) >= core.limits.maximum_connections
+            or settings.connections >= settings.limits.maximum_connections
+        ):
+            if not settings.is_full:
                 logger.warning("Turned %s away: no more connections", link.stream.peer)
-            self._full = True
+            settings.is_full = True
             core.statistics.connections_refused += 1
             return False
-        self._full = False
+        settings.is_full = False
+        settings.connections += 1
         self._links[link] = None
         if ConnectionOpened in core.event_streams.wanted:
             listen = link.stream.origin.listener
@@ -78,6 +82,7 @@ class Connections:
     def leave(self, link: Link) -> None:
         """Everything of a connection has ended."""
         del self._links[link]
+        link.settings.connections -= 1
         source = link.source
         if source is not None:
             self._of_address[source] -= 1

@@ -164,7 +164,7 @@ class Requests:
         """
         identifiers = packet.properties.get("subscription_identifier")
         identifier = identifiers[0] if identifiers else None
-        offered = self._link.core.options
+        offered = self._link.options
         unoffered = self._unoffered(packet)
         if unoffered is not None and self._link.outlet.is_v5:
             # It was told in CONNACK, so this is a protocol error (§3.2.2.3.11 to .13).
@@ -207,7 +207,7 @@ class Requests:
 
     def _unoffered(self, packet: Subscribe) -> tuple[ReasonCode, str] | None:
         """What a SUBSCRIBE asks for that this broker does not offer at all."""
-        offered = self._link.core.options
+        offered = self._link.options
         if (
             not offered.subscription_identifier_available
             and "subscription_identifier" in packet.properties
@@ -232,7 +232,7 @@ class Requests:
         core = self._link.core
         subscription, new = core.subscriptions.add(session, topic_filter, options, identifier)
         wanted = options.retain_handling == 0 or (options.retain_handling == 1 and new)
-        wanted = wanted and core.options.retain_available
+        wanted = wanted and self._link.options.retain_available
         if wanted and not topic_filter.share:
             # From now on the messages themselves come.
             subscription.offer_retained(core.search_retained(topic_filter.text))
@@ -253,12 +253,12 @@ class Requests:
     ) -> tuple[ReasonCode, str] | None:
         """The reason that refuses a subscription (§3.9.3), as code and in words, if one must."""
         core = self._link.core
-        limits = core.limits
+        limits = self._link.limits
         too_long = core.too_long(topic_filter.text)
         if too_long is not None:
             core.statistics.subscriptions_refused += 1
             return ReasonCode.TOPIC_FILTER_INVALID, too_long
-        unoffered = _unoffered_filter(topic_filter.text, core.options)
+        unoffered = _unoffered_filter(topic_filter.text, self._link.options)
         if unoffered is not None:
             return unoffered
         permissions = session.permissions
@@ -269,7 +269,7 @@ class Requests:
             return ReasonCode.QUOTA_EXCEEDED, STORAGE_FAILS
         if session.retained_waiting > limits.maximum_queued_messages:
             return ReasonCode.QUOTA_EXCEEDED, "too many retained messages wait for this client"
-        no_room = core.subscriptions.no_room_for(session, topic_filter)
+        no_room = core.subscriptions.no_room_for(session, topic_filter, limits)
         if no_room is not None:
             core.statistics.subscriptions_refused += 1
             return ReasonCode.QUOTA_EXCEEDED, no_room
@@ -277,7 +277,7 @@ class Requests:
 
     def _too_many(self, asked: str, session: Session) -> tuple[ReasonCode, str] | None:
         """Hooks may make one subscription of many filters: those are counted as well."""
-        limit = self._link.core.limits.maximum_subscriptions
+        limit = self._link.limits.maximum_subscriptions
         if len(session.renamed) < limit or asked in session.renamed:
             return None
         self._link.core.statistics.subscriptions_refused += 1
@@ -310,7 +310,7 @@ class Requests:
         link = self._link
         interval = packet.properties.get("session_expiry_interval")
         if interval is not None:
-            limit = link.core.limits.maximum_session_expiry
+            limit = link.limits.maximum_session_expiry
             session.expiry_interval = min(interval, limit)
         if packet.reason_code == ReasonCode.SUCCESS:
             session.will = None

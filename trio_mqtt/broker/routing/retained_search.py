@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import trio
@@ -24,18 +24,21 @@ MOST = 256  # messages in one batch: the rules are asked about each
 class RetainedSearch:
     """Finds the messages that a subscription is to be sent, with what is left of their expiry."""
 
-    __slots__ = ("_found", "_place", "_rules", "_statistics", "is_done", "turns")
+    __slots__ = ("_found", "_place", "_rules_at", "_statistics", "is_done", "turns")
 
     def __init__(
         self,
         found: Iterator[Retained | None],
-        rules: RulesInForce,
+        rules_at: Callable[[str], RulesInForce],
         statistics: Statistics,
         turns: trio.Lock,
     ) -> None:
-        """`turns` is the broker's: whoever has it may search, for one turn."""
+        """`rules_at` knows the rules at each listener, by its URL.
+
+        `turns` is the broker's: whoever has it may search, for one turn.
+        """
         self._found = found
-        self._rules = rules
+        self._rules_at = rules_at
         self._statistics = statistics
         self.turns = turns
         self._place: trio.Semaphore | None = None
@@ -78,7 +81,9 @@ class RetainedSearch:
                     break
                 continue
             message, stored_at, author, _ = found
-            if author is not None and not author.holds(self._rules, message.topic):
+            if author is not None and not author.holds(
+                self._rules_at(author.client.listener), message.topic
+            ):
                 # Its author has lost the right to say this to anybody.
                 self._statistics.deliveries_refused += 1
                 continue

@@ -93,18 +93,22 @@ class Subscriptions:
         finally:
             session.journal = journal
 
-    def no_room_for(self, session: Session, topic_filter: TopicFilter) -> str | None:
-        """Why there is no room for another filter of a session, in words; None if there is."""
+    def no_room_for(
+        self, session: Session, topic_filter: TopicFilter, limits: Limits
+    ) -> str | None:
+        """Why there is no room for another filter of a session, in words; None if there is.
+
+        `limits` are those of the listener by which its client has come.
+        """
         if topic_filter.text in session.subscriptions:
             return None
-        limits = self._limits
         if len(session.subscriptions) >= limits.maximum_subscriptions:
             return f"a client may have {limits.maximum_subscriptions} subscriptions"
         if session.filter_bytes + _bytes_of(topic_filter) > limits.maximum_subscription_bytes:
             return "the topic filters of this client are too long in all"
         if session.paths.more_with(topic_filter) > limits.maximum_wildcard_paths_per_session:
             return "this client has wildcards in too many different places of its filters"
-        if self._paths.more_with(topic_filter) > limits.maximum_wildcard_paths:
+        if self._paths.more_with(topic_filter) > self._limits.maximum_wildcard_paths:
             return "this broker has wildcards in too many different places of its filters"
         return None
 

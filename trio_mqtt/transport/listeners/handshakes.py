@@ -13,7 +13,7 @@ from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.transport.listeners.certificates import ServerCertificates, client_certificate
 from trio_mqtt.transport.listeners.host_names import allowed_hosts
 from trio_mqtt.transport.listeners.networks import Networks
-from trio_mqtt.transport.listeners.options import Listen
+from trio_mqtt.transport.listeners.options import Endpoint
 from trio_mqtt.transport.listeners.origin import Origin
 from trio_mqtt.transport.listeners.proxy_protocol import BadProxyHeaderError, ProxyHeaderReader
 from trio_mqtt.transport.listeners.streams import ByteStream, HandshakeRefusedError, SocketStream
@@ -31,19 +31,19 @@ _PEEK = 256  # bytes that are looked at for a header
 class Handshakes:
     """What the connections of one listener go through before MQTT."""
 
-    def __init__(self, listen: Listen, address: Address) -> None:
+    def __init__(self, endpoint: Endpoint, address: Address) -> None:
         """Raises ConfigurationError for files that cannot be used."""
         scheme = address.scheme
         self.scheme = scheme
         self.path = address.path if address.is_websocket else WEBSOCKET_PATH
-        self.origins = None if listen.origins is None else frozenset(listen.origins)
-        self.hosts = allowed_hosts(listen, address)
-        self.forwarders = Networks(listen.trusted_proxies, address.url)
-        self.proxies = Networks(listen.proxy_protocol, address.url)
+        self.origins = None if endpoint.origins is None else frozenset(endpoint.origins)
+        self.hosts = allowed_hosts(endpoint, address)
+        self.forwarders = Networks(endpoint.trusted_proxies, address.url)
+        self.proxies = Networks(endpoint.proxy_protocol, address.url)
         self.certificates: ServerCertificates | None = None
-        if listen.tls is not None and (address.is_tls or scheme == "any"):
-            self.certificates = ServerCertificates(listen.tls, address.url)
-        elif listen.tls is not None:
+        if endpoint.tls is not None and (address.is_tls or scheme == "any"):
+            self.certificates = ServerCertificates(endpoint.tls, address.url)
+        elif endpoint.tls is not None:
             raise ConfigurationError(
                 f"{address.url} is without TLS, but has a certificate."
                 f" Write {'wss' if scheme == 'ws' else 'mqtts'}://, or leave the certificate out."

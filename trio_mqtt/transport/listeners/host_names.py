@@ -8,7 +8,7 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from trio_mqtt.errors import ConfigurationError
-from trio_mqtt.transport.listeners.options import Listen
+from trio_mqtt.transport.listeners.options import Endpoint
 from trio_mqtt.transport.listeners.origin import address_of
 from trio_mqtt.transport.urls import Address, is_loopback
 
@@ -20,22 +20,22 @@ _NAME = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*")
 _LOOPBACK_HOSTS = ("localhost", "*.localhost", "127.0.0.0/8", "::1")
 
 
-def allowed_hosts(listen: Listen, address: Address) -> Collection[str] | None:
+def allowed_hosts(endpoint: Endpoint, address: Address) -> Collection[str] | None:
     """By what names WebSocket clients may call the broker; None: by any. Raises ConfigurationError.
 
     A broker that only this machine reaches often asks nobody who they are. What keeps web pages out
     is that they come from elsewhere, and that must not hang on a name which anybody can choose.
     """
-    if listen.hosts is not None:
-        for host in listen.hosts:
+    if endpoint.hosts is not None:
+        for host in endpoint.hosts:
             if not _is_host(host):
                 raise ConfigurationError(
                     f"The host {host!r} of {address.url} is none that clients could call it by:"
                     " write mqtt.example.org, *.example.org, an address or a network, without a"
                     " port."
                 )
-        return None if ANY in listen.hosts else frozenset(listen.hosts)
-    if listen.origins is None and is_loopback(address.host):
+        return None if ANY in endpoint.hosts else frozenset(endpoint.hosts)
+    if endpoint.origins is None and is_loopback(address.host):
         return _LOOPBACK_HOSTS
     return None  # pages are held to a list of origins, or come from where clients do
 

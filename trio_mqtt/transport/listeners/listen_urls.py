@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from urllib.parse import parse_qsl
 
 from trio_mqtt.errors import InvalidUrlError
-from trio_mqtt.transport.listeners.options import Listen, ServerTls
+from trio_mqtt.transport.listeners.options import Endpoint, ServerTls
 from trio_mqtt.transport.urls import parse_url
 
 _TLS = ("cert", "key", "ca", "client-certificates", "username")
@@ -34,23 +34,12 @@ _USERNAMES: tuple[Literal["common-name", "subject"], ...] = ("common-name", "sub
 _MODES = 0o777
 
 
-def parse_listen(url: str, defaults: Mapping[str, str | Collection[str]] = {}) -> Listen:
+_E = TypeVar("_E", bound=Endpoint)
+
+
+def parse_endpoint(url: str, defaults: Mapping[str, str | Collection[str]], kind: type[_E]) -> _E:
     """The listener that `url` describes; its query holds what is the listener's own.
 
-    | option | meaning |
-    |---|---|
-    | `cert`, `key` | files: the certificate chain of the broker, and its key (PEM) |
-    | `ca` | file: the authorities whose client certificates count |
-    | `client-certificates` | `required` (the default with `ca`), `optional` or `none` |
-    | `username` | from the client's certificate: `common-name` or `subject` |
-    | `origin` | WebSocket: a page that may connect, such as https://example.org; `*`: any |
-    | `host` | WebSocket: by what name clients may call the broker; `*`: any |
-    | `forwarded` | WebSocket: a network of proxies whose X-Forwarded-For is believed |
-    | `proxy` | a network of proxies that speak the PROXY protocol; `unix` for a socket |
-    | `mode`, `group` | Unix: permissions such as 660, and the group |
-    | `anonymous` | `yes` or `no`: whether clients without a user name may connect |
-
-    `origin`, `host`, `forwarded` and `proxy` may be repeated, or list several with commas.
     `defaults` are options for listeners that can have them and do not say otherwise. Raises
     InvalidUrlError, whose text says what is wrong.
     """
@@ -72,7 +61,7 @@ def parse_listen(url: str, defaults: Mapping[str, str | Collection[str]] = {}) -
     for name, default in defaults.items():
         if name in allowed and name not in options:
             options[name] = [default] if isinstance(default, str) else list(default)
-    return Listen(
+    return kind(
         base,
         tls=_tls(base, address.scheme, options),
         origins=options.get("origin"),

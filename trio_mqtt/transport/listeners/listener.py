@@ -8,19 +8,21 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
 from trio_mqtt.errors import ListenError
 from trio_mqtt.transport.listeners.handshakes import Handshakes
-from trio_mqtt.transport.listeners.options import Listen
+from trio_mqtt.transport.listeners.options import Endpoint
 from trio_mqtt.transport.listeners.origin import Origin
 from trio_mqtt.transport.listeners.streams import ByteStream
 from trio_mqtt.transport.listeners.unix_sockets import UnixSocket, open_unix_socket, process_of
 from trio_mqtt.transport.urls import Address, parse_url
 
 logger = logging.getLogger("trio_mqtt.broker")
+
+E = TypeVar("E", bound=Endpoint)
 
 _BACKLOG = 4_096
 # The process or the machine has no file descriptor or memory left for another client.
@@ -37,12 +39,12 @@ class Listener:
 
     def __init__(
         self,
-        listen: Listen,
+        endpoint: Endpoint,
         handshakes: Handshakes,
         sockets: list[socket.socket],
         file: UnixSocket | None = None,
     ) -> None:
-        self.listen = listen
+        self.endpoint = endpoint
         self._handshakes = handshakes
         self._sockets = sockets
         self._file = file
@@ -50,7 +52,7 @@ class Listener:
     @property
     def url(self) -> str:
         """The address, with the port that it got."""
-        return self.listen.url
+        return self.endpoint.url
 
     async def serve(self, handle: Callable[[ByteStream], Awaitable[None]]) -> None:
         """Accept clients for ever, each handled in a task of its own."""
@@ -118,27 +120,27 @@ class Listener:
     def _stream(self, connected: socket.socket, peer: object) -> ByteStream:
         try:
             return self._handshakes.receive(
-                connected, Origin(self.listen, peer_of(connected, peer))
+                connected, Origin(self.endpoint, peer_of(connected, peer))
             )
         except OSError:
             connected.close()
             raise
 
 
-async def open_listener(listen: Listen) -> Listener:
+async def open_listener(endpoint: Endpoint) -> Listener:
     """Listen at an address; port 0 takes a free one.
 
     Raises InvalidUrlError, ConfigurationError for what the listener was told, and ListenError where
     this machine does not let it listen; the text says what is wrong and what to do.
     """
-    listen = named_by_socket(listen)
-    address = parse_url(listen.url, listening=True)
-    handshakes = Handshakes(listen, address)
-    if listen.socket is not None:
-        return _inherited(listen, address, handshakes, listen.socket)
+    endpoint = named_by_socket(endpoint)
+    address = parse_url(endpoint.url, listening=True)
+    handshakes = Handshakes(endpoint, address)
+    if endpoint.socket is not None:
+        return _inherited(endpoint, address, handshakes, endpoint.socket)
     if address.scheme == "unix":
-        file = await open_unix_socket(address.path, listen.mode, listen.group)
-        return Listener(replace(listen, url=address.url), handshakes, [file.socket], file)
+        file = await open_unix_socket(address.path, endpoint.mode, endpoint.group)
+        return Listener(replace(endpoint, url=address.url), handshakes, [file.socket], file)
     try:
         found = await trio.socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -160,26 +162,26 @@ async def open_listener(listen: Listen) -> Listener:
             raise ListenError(_sentence(address, error)) from error
         break
     port = sockets[0].getsockname()[1]
-    return Listener(replace(listen, url=replace(address, port=port).url), handshakes, sockets)
+    return Listener(replace(endpoint, url=replace(address, port=port).url), handshakes, sockets)
 
 
 def _inherited(
-    listen: Listen, address: Address, handshakes: Handshakes, listening: socket.socket
+    endpoint: Endpoint, address: Address, handshakes: Handshakes, listening: socket.socket
 ) -> Listener:
     """Take over a socket that somebody else has opened."""
     listening.setblocking(False)
-    return Listener(replace(listen, url=address.url), handshakes, [listening])
+    return Listener(replace(endpoint, url=address.url), handshakes, [listening])
 
 
-def named_by_socket(listen: Listen) -> Listen:
+def named_by_socket(endpoint: E) -> E:
     """The same, at the address of its socket where it brings one.
 
     Raises ListenError for a socket at which nobody can listen.
     """
-    listening = listen.socket
+    listening = endpoint.socket
     if listening is None:
-        return listen
-    address = parse_url(listen.url, listening=True)
+        return endpoint
+    address = parse_url(endpoint.url, listening=True)
     try:
         accepts = listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         is_stream = listening.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
@@ -194,7 +196,7 @@ def named_by_socket(listen: Listen) -> Listen:
         address = replace(address, host=where[0], port=where[1])
     elif isinstance(where, str) and where:
         address = replace(address, path=where)
-    return replace(listen, url=address.url)
+    return replace(endpoint, url=address.url)
 
 
 def _listen(targets: list[tuple[int, int, int, tuple[Any, ...]]], port: int) -> list[socket.socket]:

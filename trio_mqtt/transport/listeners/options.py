@@ -56,17 +56,12 @@ class ServerTls:
 
 @with_attribute_docs
 @dataclass(frozen=True, slots=True)
-class Listen:
-    """One listener of a broker: its address as a URL, and what holds for it alone.
+class Endpoint:
+    """Where a broker listens, and how it gets from a socket to the bytes of MQTT.
 
-    Addresses are `mqtt://HOST:PORT`, `mqtts://` (TLS), `ws://` and `wss://` (WebSocket),
-    `unix:///PATH`, and `any://HOST:PORT`, which serves MQTT, WebSocket, and both within TLS if it
-    has a certificate, on one port. Networks are written as "10.0.0.0/8" or single addresses.
-
-        Listen("mqtts://0.0.0.0:8883", tls=ServerTls("server.pem", "server.key"))
-
-    Raises ConfigurationError for what no listener can do, and TypeError for what is of another
-    kind; what its files and networks are is looked at when the broker begins to listen.
+    Networks are written as "10.0.0.0/8" or single addresses. Raises ConfigurationError for what no
+    listener can do, and TypeError for what is of another kind; what its files and networks are is
+    looked at when the broker begins to listen.
     """
 
     url: str

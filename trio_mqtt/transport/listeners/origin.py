@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from trio_mqtt.attribute_docs import with_attribute_docs
-from trio_mqtt.transport.listeners.options import Listen
+from trio_mqtt.transport.listeners.options import Endpoint
 
 
 @with_attribute_docs
@@ -29,7 +29,7 @@ class ClientCertificate:
 class Origin:
     """Where a connection comes from."""
 
-    listener: Listen | None
+    listener: Endpoint | None
     """What accepted it; None for streams that the program itself hands to the broker."""
     peer: str
     """The client's address, HOST:PORT, behind the proxies that the listener trusts."""

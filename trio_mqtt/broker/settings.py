@@ -1,0 +1,72 @@
+"""What holds for a broker's clients: for all, and for those that come by one listener."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from trio_mqtt.broker.limits import Limits
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.access.in_force import AccessInForce
+    from trio_mqtt.broker.listen import Listen
+    from trio_mqtt.broker.options import BrokerOptions
+
+
+class LimitsInForce(Limits):
+    """The limits of a running broker, as all of its parts see them.
+
+    Whoever is bounded by them looks here each time, so that others hold for all at once.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, limits: Limits) -> LimitsInForce:
+        """The same limits, which may become others."""
+        in_force = cls()
+        in_force.become(limits)
+        return in_force
+
+    def plain(self) -> Limits:
+        """What they are now, for good."""
+        return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})
+
+    def become(self, limits: Limits) -> None:
+        """From now on these are the limits."""
+        for field in fields(Limits):
+            object.__setattr__(self, field.name, getattr(limits, field.name))
+
+
+class Settings:
+    """What holds for the clients of one listener, or for those that come by none.
+
+    `limits`, `options` and `access` are the broker's, with what the listener has of its own.
+    `connections` is how many there are now; `is_full` that the last one was turned away.
+    """
+
+    __slots__ = ("access", "connections", "is_full", "limits", "listen", "options")
+
+    def __init__(
+        self,
+        limits: LimitsInForce,
+        options: BrokerOptions,
+        access: AccessInForce,
+        listen: Listen | None = None,
+    ) -> None:
+        self.limits = limits
+        self.options = options
+        self.access = access
+        self.listen = listen
+        self.connections = 0
+        self.is_full = False
+
+    def at(self, listen: Listen, access: AccessInForce) -> Settings:
+        """Those of a listener, where these are the broker's."""
+        limits, options = listen.limits, listen.options
+        return Settings(
+            LimitsInForce.of(self.limits if limits is None else limits.over(self.limits)),
+            self.options if options is None else options.over(self.options),
+            access,
+            listen,
+        )
