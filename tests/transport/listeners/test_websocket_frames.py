@@ -6,7 +6,7 @@ import itertools
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.transport.dialing import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame
@@ -17,6 +17,7 @@ SIZES = st.one_of(
 )
 
 
+@settings(deadline=None)  # on a busy machine an example takes as long as that lets it
 @given(
     st.lists(st.tuples(SIZES, st.integers(1, 3)), max_size=6),
     st.lists(st.integers(1, 20) | st.integers(1, 70_000), min_size=1, max_size=10),
