@@ -17,6 +17,7 @@ Examples:
   tmqtt check mqtt://localhost
   tmqtt check mqtts://broker.example -u ann -P -
   tmqtt check --profile home --json
+  tmqtt check --alive unix:///run/tmqtt/health.sock
 
 """
 
@@ -31,6 +32,13 @@ def check(
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    alive: Annotated[
+        bool,
+        typer.Option(
+            "--alive",
+            help="Only find out whether it answers within 5 s, as health checks of containers do.",
+        ),
+    ] = False,
     *,
     connection: ConnectionOptions,
 ) -> None:
@@ -40,7 +48,14 @@ def check(
     mebibyte at once. Exit code 1 means that something is wrong.
     """
     del url  # it is in the connection
-    from tmqtt.check.command import check as run_check
+    if alive and json:
+        raise typer.BadParameter("--alive has nothing that --json could show.")
     from tmqtt.terminal.running import run
+
+    if alive:
+        from tmqtt.check.alive import ask_whether_alive
+
+        run(lambda terminal: ask_whether_alive(connection, terminal))
+    from tmqtt.check.command import check as run_check
 
     run(lambda terminal: run_check(connection, terminal, json=json))

@@ -243,8 +243,8 @@ def _failures() -> Iterator[None]:
             yield
         except PermissionError as error:
             raise ValueError(
-                f"{error.filename} cannot be written. For a service of the system, run this by"
-                " sudo; for one of your own, add --user."
+                f"{Path(error.filename).parent} cannot be written to. For a service of the system,"
+                " run this by sudo; for one of your own, add --user."
             ) from error
         except OSError as error:
             named = f"{error.filename}: " if error.filename else ""

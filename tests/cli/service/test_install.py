@@ -135,7 +135,7 @@ def test_who_may_not_write_is_told_of_sudo_and_user(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     code, _, err = run("install", "--root", tmp_path)
     assert code == 1
-    assert "cannot be written. For a service of the system, run this by sudo;" in err
+    assert "cannot be written to. For a service of the system, run this by sudo;" in err
 
 
 # -- one's own ------------------------------------------------------------------------------------
