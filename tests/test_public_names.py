@@ -27,9 +27,9 @@ PUBLIC = {
         ConnectionLostError ConnectionRefusedByBrokerError ConnectionState
         DisconnectedByBrokerError Holdings InvalidTokenError InvalidUrlError Limits Listen
         ListenError ListenerLimits ListenerOptions LocalProtocolError MalformedPacketError
-        MemoryStorage Message Messages MqttError Origin Properties ProtocolVersion ReasonCode
-        RefusedError RemoteProtocolError RequestRefusedError ScramClient Security ServerTls
-        SharedStrategy SqliteStorage Statistics Storage StoreError Subscription TlsError
+        MemoryStorage Message Messages MqttError Origin Properties ProtocolVersion QueuePolicy
+        ReasonCode RefusedError RemoteProtocolError RequestRefusedError ScramClient Security
+        ServerTls SharedStrategy SqliteStorage Statistics Storage StoreError Subscription TlsError
         TlsOptions Will open_broker open_client parse_listen serve topic_filter_problem
         topic_matches_filter topic_name_problem
     """,
@@ -48,7 +48,8 @@ PUBLIC = {
         BrokerEvent ClientConnected ClientDisconnected ClientRefused Connected ConnectionEvent
         ConnectionEvents ConnectionLost ConnectionOpened EventSample EventStream KeepAliveExpired
         MessageAcknowledged MessageDelivered MessagePublished MessageRefused MessagesDropped Pinged
-        Reconnecting RetainedChanged Subscribed SubscriptionRefused Unsubscribed WillPublished
+        Reconnecting RetainedChanged SlowConsumer Subscribed SubscriptionRefused Unsubscribed
+        WillPublished
     """,
     "trio_mqtt.monitoring": """
         LogOptions LogWriter logging_to

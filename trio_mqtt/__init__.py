@@ -27,6 +27,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.broker.listen import ListenerOptions as ListenerOptions
     from trio_mqtt.broker.listen import parse_listen as parse_listen
     from trio_mqtt.broker.options import BrokerOptions as BrokerOptions
+    from trio_mqtt.broker.options import QueuePolicy as QueuePolicy
     from trio_mqtt.broker.options import SharedStrategy as SharedStrategy
     from trio_mqtt.broker.server import open_broker as open_broker
     from trio_mqtt.broker.server import serve as serve

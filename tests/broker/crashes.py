@@ -410,7 +410,7 @@ def audit(memory: MemoryBroker, storage: MemoryStorage) -> None:
         expected += [(item[4], pid, 2, 1) for pid, item in session.sender.released.items()]
         waiting: list[tuple[int, int, int, int]] = []
         for subscription in session.subscriptions.values():
-            batches = [(*each, 0) for each in subscription._outgoing._state.data]
+            batches = [(*each, 0) for each in subscription._waiting]
             if subscription._current is not None:
                 batches.insert(0, (*subscription._current, subscription._at))
             for target, batch, at in batches:

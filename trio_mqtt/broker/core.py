@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 # Seconds after which a batch counts as coming alone. It is then written by whoever brings it:
 # waking the tasks of the subscriptions would cost more than the writing. What follows closer goes
-# through the channels, where the batches of many publishers gather and leave as one.
+# through the queues, where the batches of many publishers gather and leave as one.
 ALONE = 0.0003
 # What a message is answered with that the access rules refuse.
 NOT_PERMITTED = ReasonCode.NOT_AUTHORIZED, "the client may not publish to this topic"
@@ -97,7 +97,7 @@ class Core:
             self.wills,
             SessionRoom(limits, makes_room=options.oldest_absent_session_ends),
             self.journal,
-            takeover_refused=options.takeover_refused,
+            options,
         )
         self.system_topics = SystemTopics(
             options.system_topics_interval,

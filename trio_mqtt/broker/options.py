@@ -29,6 +29,23 @@ class SharedStrategy(Enum):
 
 
 @with_attribute_docs
+class QueuePolicy(Enum):
+    """What happens where there is no room for a message that is to wait for a client.
+
+    For one that is away, the policy to disconnect is that to drop the newest.
+    """
+
+    DROP_NEWEST = "drop-newest"
+    """What comes is dropped: what waits is the longest gap-free part, as commands want it."""
+    DROP_OLDEST = "drop-oldest"
+    """What has waited longest goes for what comes, as readings want it. QoS 0 never makes QoS 1 and
+    2 go."""
+    DISCONNECT = "disconnect"
+    """The client is disconnected with reason code 0x97, quota exceeded; its session stays as
+    CONNECT says, and what comes is dropped."""
+
+
+@with_attribute_docs
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerOptions:
     """What the broker offers to its clients.
@@ -39,6 +56,9 @@ class BrokerOptions:
 
     shared_strategy: SharedStrategy = SharedStrategy.ROUND_ROBIN
     """Which member of a shared subscription gets a message."""
+    queue_policy: QueuePolicy = QueuePolicy.DROP_NEWEST
+    """What happens where as much waits for a session as may (`Limits.maximum_queued_messages` and
+    the bytes)."""
     maximum_qos: int = 2
     """The QoS at which subscriptions are granted at most (MQTT 5.0 §3.2.2.3.4). As with all that is
     not offered, CONNACK tells; who publishes at a higher one is disconnected."""
@@ -97,8 +117,8 @@ class BrokerOptions:
 
 def _check_kind(name: str, value: object, default: object) -> None:
     """Raise TypeError for an option of another kind than its default."""
-    if isinstance(default, SharedStrategy):
-        kind, wanted = isinstance(value, SharedStrategy), "a trio_mqtt.SharedStrategy"
+    if isinstance(default, Enum):
+        kind, wanted = isinstance(value, type(default)), f"a trio_mqtt.{type(default).__name__}"
     elif isinstance(default, bool):
         kind, wanted = isinstance(value, bool), "True or False"
     elif isinstance(default, int | float):

@@ -44,6 +44,14 @@ class Statistics:
     messages_dropped: int = 0
     """Messages that were refused or found no room, and, for each client, those that will not reach
     it."""
+    queue_drops: int = 0
+    """Those of them for which there was no room in the queue of a client."""
+    slow_consumers: int = 0
+    """Times that a client was found to take less than comes for it; once a minute for each."""
+    slow_consumers_disconnected: int = 0
+    """Clients that were disconnected as too much waited for them."""
+    stopped_reading: int = 0
+    """Clients that were disconnected as they took nothing of what was written to them."""
     queued_bytes: int = 0
     """Bytes that wait in the queues of all sessions, now."""
     topics_refused: int = 0

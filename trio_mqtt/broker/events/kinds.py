@@ -161,6 +161,17 @@ class MessagesDropped(BrokerEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class SlowConsumer(BrokerEvent):
+    """A client takes less than comes for it: more than half of what may wait for it does, or its
+    queue is full while it is away. Told of a client once a minute at most, while it is so."""
+
+    client_id: str
+    is_connected: bool
+    queued_messages: int
+    queued_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class WillPublished(BrokerEvent):
     """The will of a client that left without a goodbye was published."""
 
@@ -192,6 +203,7 @@ ALL_KINDS: frozenset[type[BrokerEvent]] = frozenset(
         MessageDelivered,
         MessageAcknowledged,
         MessagesDropped,
+        SlowConsumer,
         WillPublished,
         RetainedChanged,
     }

@@ -92,8 +92,7 @@ class Router:
         shared_strategy: SharedStrategy = SharedStrategy.ROUND_ROBIN,
     ) -> None:
         self._shared_strategy = shared_strategy
-        self._maximum_levels = limits.maximum_topic_levels
-        self._maximum_length = limits.maximum_topic_length
+        self._limits = limits
         self._statistics = statistics
         self._root = _Node()
         self._remembered: dict[str, Match] = {}
@@ -213,8 +212,8 @@ class Router:
         """Whether clients may not publish to a topic: `$…` (§4.7.2), or one beyond the bounds."""
         return (
             topic[0] == "$"
-            or topic.count("/") >= self._maximum_levels
-            or len(topic) > self._maximum_length
+            or topic.count("/") >= self._limits.maximum_topic_levels
+            or len(topic) > self._limits.maximum_topic_length
         )
 
     def _find(self, topic: str) -> Match:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.journal import encoded_identifiers
+from trio_mqtt.broker.options import QueuePolicy
 from trio_mqtt.broker.routing.batch import size_of
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.protocol.delivery import Sender
@@ -14,6 +16,7 @@ from trio_mqtt.storage.rows import DeliveryRow
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.journal import Journal
+    from trio_mqtt.broker.sessions.order import Order
     from trio_mqtt.broker.sessions.outlet import Outlet
 
 # What is in flight: the message, the RETAIN flag it was sent with, its subscription identifiers
@@ -29,12 +32,15 @@ class DeliveryState:
         "client_id",
         "journal",
         "number",
+        "order",
         "outlet",
         "permissions",
+        "queue_policy",
         "queued_bytes",
         "queued_messages",
         "retained_waiting",
         "sender",
+        "slow_told_at",
     )
 
     def __init__(self, client_id: str) -> None:
@@ -47,11 +53,16 @@ class DeliveryState:
         # What its client may do; None while nobody has asked, or if nothing is forbidden.
         self.permissions: Permissions | None = None
         self.sender: Sender[InFlight] = Sender()
-        # Messages and bytes that wait in the channels of all subscriptions.
+        # Messages and bytes that wait in the queues of all subscriptions.
         self.queued_messages = 0
         self.queued_bytes = 0
         # Retained messages that wait there on top of them.
         self.retained_waiting = 0
+        # What happens when that is as much as may be; and the order of it, where the oldest goes.
+        self.queue_policy = QueuePolicy.DROP_NEWEST
+        self.order: Order | None = None
+        # When it was last told that the client takes less than comes for it.
+        self.slow_told_at = -math.inf
 
     def bytes_in_flight(self) -> int:
         """The bytes of what was sent and is not acknowledged yet."""

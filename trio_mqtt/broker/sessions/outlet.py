@@ -210,6 +210,7 @@ class Outlet:
                             self._written.unpark_all()
                 complete = True
             if not complete:
+                self._statistics.stopped_reading += 1
                 self._owner.lost("it stopped reading")
         except trio.BrokenResourceError:
             self._owner.lost("the connection was lost")

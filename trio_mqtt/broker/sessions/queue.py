@@ -1,8 +1,8 @@
-"""What waits in a subscription: a bounded channel of batches that belongs to the session."""
+"""What waits in a subscription: a bounded queue of batches that belongs to the session."""
 
 from __future__ import annotations
 
-import math
+from collections import deque
 from typing import TYPE_CHECKING
 
 import trio
@@ -10,10 +10,11 @@ import trio
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.broker.sessions import queue_bounds
+from trio_mqtt.broker.sessions.order import PIECE
 from trio_mqtt.broker.sessions.retained_first import RetainedFirst
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.filters import TopicFilter
@@ -31,8 +32,8 @@ class Queue:
     the last one stopped. The session and the broker know how much waits in all.
     """
 
-    __slots__ = ("_at", "_current", "_idle", "_incoming", "_limits", "_outgoing", "_retained",
-                 "_statistics", "_waiting", "closed", "session", "target")  # fmt: skip
+    __slots__ = ("_at", "_current", "_idle", "_limits", "_retained", "_statistics", "_waiting",
+                 "closed", "session", "target")  # fmt: skip
 
     # How messages that only this subscription matches reach the session.
     target: Target
@@ -47,13 +48,10 @@ class Queue:
         self._statistics = statistics
         # Every batch holds at least one message, so the bounds on queued messages bound it too; but
         # what is restored was queued within other bounds, perhaps.
-        self._incoming, self._outgoing = trio.open_memory_channel[tuple[Target, Batch]](math.inf)
-        # Batches in the channel: asking the channel would cost an exception when it is empty.
-        self._waiting = 0
-        # The task, while it has nothing to do. It does not wait at the channel: what waits would
-        # then be on its way to it, out of reach, when the subscription ends.
+        self._waiting: deque[tuple[Target, Batch]] = deque()
+        # The task, while it has nothing to do.
         self._idle: trio.lowlevel.Task | None = None
-        # What was taken off the channel and is not sent yet, and how far it is.
+        # What was taken off the queue and is not sent yet, and how far it is.
         self._current: tuple[Target, Batch] | None = None
         self._at = 0
         # The retained messages that are to be sent before all else, while there are any.
@@ -85,15 +83,60 @@ class Queue:
             self._wake(self._idle)
 
     def _put(self, target: Target, batch: Batch) -> None:
-        self._waiting += 1
-        self._incoming.send_nowait((target, batch))
+        self._waiting.append((target, batch))
+        order = self.session.order
+        if order is not None:
+            order.put(self, batch, self.session.queued_messages)
         if self._idle is not None:
             self._wake(self._idle)
 
     def _take(self) -> tuple[Target, Batch]:
-        """The next batch of the channel, which must hold one."""
-        self._waiting -= 1
-        return self._outgoing.receive_nowait()
+        """The next batch of the queue, which must hold one."""
+        return self._waiting.popleft()
+
+    # -- where the oldest goes for what is new ----------------------------------------------------
+
+    def waiting(self) -> Iterator[Batch]:
+        """What waits, and is none of the retained messages that SUBSCRIBE asked for."""
+        if self._current is not None and not self._current[1].retained:
+            yield self._current[1]
+        for _, batch in self._waiting:
+            yield batch
+
+    @property
+    def batches(self) -> int:
+        """How many these are."""
+        return sum(1 for _ in self.waiting())
+
+    def first_unsent(self, batch: Batch) -> int | None:
+        """From which message on a batch was not sent; None if it is not what is sent next."""
+        if self._current is not None and self._current[1] is batch:
+            return self._at
+        return 0 if self._waiting and self._waiting[0][1] is batch else None
+
+    def drop(self, batch: Batch, start: int, count: int) -> list[Batch]:
+        """Let go of so many messages from `start` on of what is sent next; its rest, in pieces."""
+        current = self._current
+        if current is not None and current[1] is batch:
+            target = current[0]
+            self._count_begun(batch)
+            self._at = 0
+            self._current = None
+        else:
+            current = None
+            target, _ = self._take()
+        self._forget(batch)
+        self._no_longer_kept(target, batch, start, start + count)
+        pieces = []
+        for at in range(start + count, batch.count, PIECE):
+            piece = batch.part(batch.messages[at : at + PIECE])
+            piece.number = batch.number and batch.number + at  # the journal knows it
+            self._count(piece)
+            pieces.append(piece)
+        self._waiting.extendleft((target, piece) for piece in reversed(pieces))
+        if current is not None and pieces:
+            self._current = self._take()
+        return pieces
 
     def _wake(self, task: trio.lowlevel.Task) -> None:
         self._idle = None
@@ -110,7 +153,6 @@ class Queue:
         """
         self.closed = True
         waiting = self.withdraw(searched=searched)
-        self._incoming.close()
         if self._idle is not None:
             self._wake(self._idle)
         del self.target  # it refers back, and each would keep the other
@@ -143,9 +185,7 @@ class Queue:
 
     def restore(self, target: Target, batch: Batch) -> None:
         """What waited when an earlier broker ended waits again; the journal knows of it."""
-        self.session.queued_messages += batch.count
-        self.session.queued_bytes += batch.size
-        self._statistics.queued_bytes += batch.size
+        self._count(batch)
         self._put(target, batch)
 
     def _keep(self, target: Target, batch: Batch) -> Batch:
@@ -168,11 +208,13 @@ class Queue:
             )
         return batch
 
-    def _no_longer_kept(self, target: Target, batch: Batch, start: int = 0) -> None:
-        """The messages of a batch from `start` on have left the session."""
+    def _no_longer_kept(
+        self, target: Target, batch: Batch, start: int = 0, stop: int | None = None
+    ) -> None:
+        """The messages of a batch from `start` on, up to `stop`, have left the session."""
         session, first = self.session, batch.number
         if session.journal is not None and first and target.qos:
-            rest = range(start, batch.count)
+            rest = range(start, batch.count if stop is None else stop)
             numbers = [first + index for index in rest if batch.messages[index].qos]
             session.journal.delivered(session.number, numbers)
 
@@ -189,12 +231,15 @@ class Queue:
         if part.retained:
             self.session.retained_waiting += part.count
         else:
-            self.session.queued_messages += part.count
-            self.session.queued_bytes += part.size
-            self._statistics.queued_bytes += part.size
+            self._count(part)
         self._current = target, part
         self._keep(target, part)
         return part
+
+    def _count(self, batch: Batch) -> None:
+        self.session.queued_messages += batch.count
+        self.session.queued_bytes += batch.size
+        self._statistics.queued_bytes += batch.size
 
     def _forget(self, batch: Batch) -> None:
         if batch.retained:

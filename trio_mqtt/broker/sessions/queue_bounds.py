@@ -21,6 +21,12 @@ def fitting_part(
     """
     away = session.outlet is None
     count, size = session.queued_messages, session.queued_bytes
+    if qos == 0 or batch.highest_qos == 0:
+        # At a flood there is no look at each of them.
+        if away:
+            return None, 0
+        if 2 * count >= limits.maximum_queued_messages or 2 * size >= limits.maximum_queued_bytes:
+            return None, batch.count
     others = statistics.queued_bytes - size  # what waits for the other sessions
     fitting = []
     dropped = 0

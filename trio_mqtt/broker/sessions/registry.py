@@ -15,6 +15,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.journal import Journal
+    from trio_mqtt.broker.options import BrokerOptions
     from trio_mqtt.broker.routing.router import Router
     from trio_mqtt.broker.sessions.outlet import Outlet
     from trio_mqtt.broker.sessions.subscriptions import Subscriptions
@@ -45,10 +46,8 @@ class Sessions:
         wills: Wills,
         room: SessionRoom,
         journal: Journal | None,
-        *,
-        takeover_refused: bool = False,
+        options: BrokerOptions,
     ) -> None:
-        """With `takeover_refused`, a client does not get the session of one that is connected."""
         self._statistics = statistics
         self._timers = timers
         self._router = router
@@ -56,7 +55,7 @@ class Sessions:
         self._wills = wills
         self._room = room
         self._journal = journal
-        self._takeover_refused = takeover_refused
+        self._options = options
         self._sessions: dict[str, Session] = {}
         # The broker ends, and with it all connections: what they leave stays with their sessions.
         self.closing = False
@@ -94,7 +93,7 @@ class Sessions:
         if session is None or not session.is_connected:
             problem = self._room.too_many_connected(holder)
             self._statistics.connections_refused += problem is not None
-        elif self._takeover_refused:
+        elif self._options.takeover_refused:
             self._statistics.takeovers_refused += 1
             return ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, "this client identifier is connected"
         if session is None and problem is None:
@@ -108,13 +107,18 @@ class Sessions:
             session = None
         present = session is not None
         if session is None:
-            session = self._sessions[client_id] = Session(client_id)
-            self._statistics.sessions += 1
+            session = self._begin(client_id)
         session.owner = user
         if session.holder != holder:
             self._room.enter(session, holder)
         self._room.present(session)
         return Claim(session, present)
+
+    def _begin(self, client_id: str) -> Session:
+        session = self._sessions[client_id] = Session(client_id)
+        session.keep_to(self._options.queue_policy)
+        self._statistics.sessions += 1
+        return session
 
     def _make_room(self, holder: str) -> str | None:
         """Make room for a new session; why that cannot be, if it cannot."""
@@ -217,6 +221,7 @@ class Sessions:
         # At once, so that it is kept with the end of the session; who loses it says nothing more.
         self._wills.publish(session)
         session.cancel_timer()
+        session.order = None
         self._forget(session)
         session.disown()
 
@@ -236,10 +241,9 @@ class Sessions:
     def restore(self, row: SessionRow, journal: Journal) -> Session:
         """A session that has outlived an earlier broker."""
         client_id, owner = row.client_id, row.owner
-        session = self._sessions[client_id] = Session(client_id)
+        session = self._begin(client_id)
         session.journal, session.number = journal, row.number
         session.owner = owner
-        self._statistics.sessions += 1
         # Where its client was is not known any more.
         self._room.enter(session, holder_of(owner, "elsewhere"))
         self._room.absent(session)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.options import QueuePolicy
 from trio_mqtt.broker.routing.filters import FilterPaths
 from trio_mqtt.broker.sessions.delivery_state import DeliveryState, InFlight, delivery_row
+from trio_mqtt.broker.sessions.order import Order
 from trio_mqtt.protocol.delivery import Receiver
 from trio_mqtt.protocol.packets import PubRec, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -71,6 +74,21 @@ class Session(DeliveryState):
         """From now on it outlives the broker."""
         self.journal = journal
         self.number = journal.new_session()
+
+    def keep_to(self, policy: QueuePolicy) -> None:
+        """What happens from now on where there is no room for what is to wait."""
+        self.queue_policy = policy
+        if policy is not QueuePolicy.DROP_OLDEST:
+            self.order = None
+        elif self.order is None:
+            self.order = order = Order()
+            waiting = [
+                (batch.received_at, subscription.serial, subscription, batch)
+                for subscription in self.subscriptions.values()
+                for batch in subscription.waiting()
+            ]
+            for _, _, subscription, batch in sorted(waiting, key=itemgetter(0, 1)):
+                order.put(subscription, batch, self.queued_messages)
 
     # -- delivery, both ways (§4.3): the journal hears of what must outlive the broker ----------
 

@@ -11,13 +11,11 @@ import trio
 from trio_mqtt.broker.events.kinds import (
     EXPIRED,
     NOT_ALLOWED,
-    QUEUE_FULL,
     MessageDelivered,
     MessagesDropped,
 )
 from trio_mqtt.broker.routing.batch import JOIN, Batch
 from trio_mqtt.broker.routing.target import Target
-from trio_mqtt.broker.sessions import queue_bounds
 from trio_mqtt.broker.sessions.delivery_state import InFlight, delivery_row
 from trio_mqtt.broker.sessions.queue import Queue
 from trio_mqtt.protocol import packets
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.routing.filters import TopicFilter
     from trio_mqtt.broker.sessions.delivery_state import DeliveryState
     from trio_mqtt.broker.sessions.outlet import Outlet
+    from trio_mqtt.broker.sessions.overflow import Overflow
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol.packets import Publish
 
@@ -41,8 +40,8 @@ _serials = itertools.count()
 class Subscription(Queue):
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
-    __slots__ = ("_decided", "_event_streams", "_large", "is_served", "resting", "serial",
-                 "shared_filter", "topic_filter")  # fmt: skip
+    __slots__ = ("_decided", "_event_streams", "_large", "_overflow", "is_served", "resting",
+                 "serial", "shared_filter", "topic_filter")  # fmt: skip
 
     def __init__(
         self,
@@ -53,6 +52,7 @@ class Subscription(Queue):
         limits: Limits,
         statistics: Statistics,
         event_streams: EventStreams,
+        overflow: Overflow,
     ) -> None:
         super().__init__(session, limits, statistics)
         self.topic_filter = topic_filter
@@ -63,6 +63,7 @@ class Subscription(Queue):
         # size as may be are half of what may be.
         self._large = limits.maximum_in_flight_bytes // (2 * limits.maximum_in_flight)
         self._event_streams = event_streams
+        self._overflow = overflow
         self.is_served = False  # it has a task
         # The batch about which the hooks have decided already.
         self._decided: Batch | None = None
@@ -99,11 +100,7 @@ class Subscription(Queue):
             or size * 2 > limits.maximum_queued_bytes
             or self._statistics.queued_bytes * 2 > limits.maximum_queued_bytes_in_all
         ):
-            fitting, dropped = queue_bounds.fitting_part(
-                batch, target.qos, session, limits, self._statistics
-            )
-            for _ in range(dropped):
-                self._drop(QUEUE_FULL)
+            fitting = self._overflow.fit(session, batch, target.qos)
             if fitting is None:
                 return
             batch = fitting
@@ -179,16 +176,16 @@ class Subscription(Queue):
                     self._idle = trio.lowlevel.current_task()
                     await trio.lowlevel.wait_task_rescheduled(self._not_idle)
                     continue
-            if outlet.congested:
+            pace = outlet.pace
+            if outlet.congested or pace is not None:
                 # Before preparing, not after: else each of many subscriptions would add its part.
                 await outlet.wait_until_written()
-            pace = outlet.pace
-            if pace is not None:
-                await outlet.keep_pace(pace, self.session.client_id)
+                if pace is not None:
+                    await outlet.keep_pace(pace, self.session.client_id)
+                if not self._is_current(current):
+                    continue  # it was withdrawn meanwhile, or some of it has gone for what is new
             if outlet.ended or self.closed:
                 return  # what is left goes with the next outlet, or with the subscription
-            if not self._is_current(current):
-                continue  # it was withdrawn meanwhile
             hooks = outlet.hooks
             if hooks is not None and current[1] is not self._decided:
                 await self._ask_hooks(hooks, current)
@@ -224,16 +221,12 @@ class Subscription(Queue):
         in_flight = self.session.bytes_in_flight()
         return not in_flight or in_flight + size <= self._limits.maximum_in_flight_bytes
 
-    def _drop(self, reason: str) -> None:
-        """A message will not reach the client."""
-        self._statistics.messages_dropped += 1
-        if MessagesDropped in self._event_streams.wanted:
-            self._event_streams.tell(MessagesDropped(self.session.client_id, 1, reason))
-
     def _drop_at(self, target: Target, batch: Batch, index: int) -> None:
         """A message of a batch has expired, or is too large for the client."""
-        self._drop(EXPIRED)
         session = self.session
+        self._statistics.messages_dropped += 1
+        if MessagesDropped in self._event_streams.wanted:
+            self._event_streams.tell(MessagesDropped(session.client_id, 1, EXPIRED))
         if session.journal is not None and batch.number and target.qos:
             session.journal.delivered(session.number, [batch.number + index])
         # The payloads of a batch are counted as sent together, when it is done.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.routing.filters import FilterPaths
 from trio_mqtt.broker.sessions.kept_rows import subscription_row
+from trio_mqtt.broker.sessions.overflow import Overflow
 from trio_mqtt.broker.sessions.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Subscriptions:
         self._statistics = statistics
         self._router = router
         self._event_streams = event_streams
+        self._overflow = Overflow(limits, statistics, event_streams)
         # The places of wildcards in all filters.
         self._paths = FilterPaths()
 
@@ -64,6 +66,7 @@ class Subscriptions:
                 self._limits,
                 self._statistics,
                 self._event_streams,
+                self._overflow,
             )
             session.subscriptions[topic_filter.text] = subscription
             session.paths.add(topic_filter)
