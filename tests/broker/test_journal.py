@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -13,6 +11,7 @@ import trio
 import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
+from tests.broker.slow_storage import Slow, broker_on, join, subscriber
 from tests.inside import core_of, serve_stream
 from trio_mqtt import Limits, Security, StoreError
 from trio_mqtt.access import AccessHooks, ClientInfo, Publication
@@ -35,67 +34,10 @@ from trio_mqtt.protocol.packets import (
 )
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.rows import Changes
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 from trio_mqtt.transport.listeners.origin import Origin
 from trio_mqtt.transport.listeners.streams import SocketStream
-
-
-class Slow(MemoryStorage):
-    """A storage that keeps nothing before it may; it knows what it has kept as groups."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.may_keep = trio.Event()
-        self.may_keep.set()
-        self.groups: list[Changes] = []
-        self.failure: StoreError | None = None
-
-    async def append(self, changes: Changes) -> None:
-        await self.may_keep.wait()
-        if self.failure is not None:
-            raise self.failure
-        self.groups.append(copy.deepcopy(changes))
-        await super().append(changes)
-
-    def wait(self) -> None:
-        """From now on nothing is kept."""
-        self.may_keep = trio.Event()
-
-    def as_it_is(self) -> Slow:
-        """What another broker would find, had this one ended just now."""
-        found = Slow()
-        found._messages = self._messages.copy()
-        found._sessions = copy.deepcopy(self._sessions)
-        found._retained = self._retained.copy()
-        return found
-
-
-@asynccontextmanager
-async def broker_on(storage: Slow) -> AsyncIterator[MemoryBroker]:
-    async with open_memory_broker(storage=storage) as memory:
-        try:
-            yield memory
-        finally:
-            storage.failure = None
-            storage.may_keep.set()
-
-
-async def join(memory: MemoryBroker, client_id: str, *, expiry: int = 0, clean: bool = True) -> Raw:
-    client = Raw(memory.connect(), V5)
-    await client.connect(
-        client_id, clean_start=clean, properties={"session_expiry_interval": expiry}
-    )
-    return client
-
-
-async def subscriber(memory: MemoryBroker, topic_filter: str, qos: int) -> Raw:
-    """A client whose session is kept, and who is away."""
-    client = await join(memory, "s", expiry=NEVER)
-    await client.subscribe(topic_filter, qos=qos)
-    await client.disconnect()
-    return client
 
 
 @pytest.mark.parametrize("qos", [1, 2])
