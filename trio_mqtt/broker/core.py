@@ -154,29 +154,29 @@ class Core:
             if batch.sender is None or not self.router.is_reserved(message.topic):
                 permissions = None if batch.sender is None else batch.sender.permissions
                 author = None if permissions is None else Authorship.of(permissions)
-                # Who removes what is not there is promised nothing.
-                keeps = self.journal is not None and (
-                    bool(message.payload) or self.retained.has(message.topic)
-                )
+                had = self.journal is not None and self.retained.has(message.topic)
                 stored = self.retained.store(message, batch.received_at, author)
                 if not stored:
                     self.statistics.messages_dropped += 1
                     self.statistics.retained_refused += 1
-                if keeps:
-                    self._keep_retained(message, batch.received_at, author, is_stored=stored)
+                has = stored and bool(message.payload)
+                # Who removes what is not there is promised nothing.
+                if self.journal is not None and (had or has):
+                    self._keep_retained(message, batch.received_at, author, had=had, has=has)
                 if RetainedChanged in wanted:
                     removed = not stored or not message.payload
                     self.event_streams.tell(RetainedChanged(message.topic, removed))
         return self.router.publish(batch)
 
     def _keep_retained(
-        self, message: Publish, at: float, author: Authorship | None, *, is_stored: bool
+        self, message: Publish, at: float, author: Authorship | None, *, had: bool, has: bool
     ) -> None:
         """Have the retained message of a topic, or that there is none, outlive the broker."""
         if self.journal is None:
             return
-        if is_stored and message.payload:
-            self.journal.retained(message, at, None if author is None else author.text)
+        if has:
+            text = None if author is None else author.text
+            self.journal.retained(message, at, text, is_first=not had)
         else:
             self.journal.no_longer_retained(message.topic)
 

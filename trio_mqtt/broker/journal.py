@@ -88,6 +88,8 @@ class Journal:
         self._last_message = 0
         # The last message of the group before: those after it are not stored anywhere yet.
         self._stored_up_to = 0
+        # Topics that had no retained message when the group that is gathered began, and have one.
+        self._newly_retained: set[str] = set()
         # How many sessions a message is for, where that is more than one.
         self._holders: dict[int, int] = {}
         self._wake = trio.Event()
@@ -134,6 +136,7 @@ class Journal:
         """
         changes, self._held_now, group = self._changes, self._held, self.group
         self._changes, self._held = Changes(), {}
+        self._newly_retained.clear()
         self.group = group + 1
         self._stored_up_to = self._last_message
         while changes:
@@ -259,10 +262,15 @@ class Journal:
 
     # -- retained messages ----------------------------------------------------------------------
 
-    def retained(self, message: Publish, at: float, author: str | None) -> None:
-        """The retained message of a topic is this one."""
-        self._changes.retained[message.topic] = RetainedRow(
-            message.topic,
+    def retained(
+        self, message: Publish, at: float, author: str | None, *, is_first: bool = False
+    ) -> None:
+        """The retained message of a topic is this one; `is_first`: there was none before."""
+        topic, retained = message.topic, self._changes.retained
+        if is_first and topic not in retained:
+            self._newly_retained.add(topic)
+        retained[topic] = RetainedRow(
+            topic,
             message.payload,
             message.qos,
             at + self.epoch,
@@ -274,7 +282,13 @@ class Journal:
 
     def no_longer_retained(self, topic: str) -> None:
         """There is no retained message of a topic any more."""
-        self._changes.retained[topic] = None
+        if topic in self._newly_retained:
+            # Nothing is to be said of it: else each topic that ever was would stay in the group,
+            # which has no end while the storage fails.
+            self._newly_retained.remove(topic)
+            del self._changes.retained[topic]
+        else:
+            self._changes.retained[topic] = None
         self._note()
 
     # -- deliveries -----------------------------------------------------------------------------
