@@ -8,33 +8,14 @@ from __future__ import annotations
 
 import re
 
-_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_SIZE_UNITS = {
-    "": 1, "B": 1,
-    "KB": 1_000, "MB": 1_000_000,
-    "KIB": 1_024, "MIB": 1_024 * 1_024,
-}  # fmt: skip
+from trio_mqtt import quantities
+from trio_mqtt.quantities import parse_duration as parse_duration
+
 _LARGE_UNITS = ("KB", "MB", "GB", "TB")
 _RATE_UNITS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,10}", re.ASCII)
-_SIZE = re.compile(r"([0-9]{1,9})\s*([KM]?I?B?)", re.ASCII | re.IGNORECASE)
 _RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(?:/(s|m|h))?", re.ASCII)
 LARGEST_PAYLOAD = 268_435_455 - 65_540  # it fits a packet with any topic (MQTT 5.0 §1.5.5)
-
-
-def parse_duration(text: str) -> float:
-    """The seconds that `text` names (`500ms`, `3s`, `5m`, `1h`, `2d`), always more than none."""
-    found = _DURATION.fullmatch(text)
-    if not found:
-        raise ValueError(
-            f"{text!r} is not a duration: write a number and a unit (ms, s, m, h, d),"
-            " for example 500ms or 3s."
-        )
-    seconds = float(found[1]) * _DURATION_UNITS[found[2]]
-    if seconds < 0.001:
-        raise ValueError(f"{text!r} is too short: the shortest duration is 1ms.")
-    return seconds
 
 
 def parse_seconds(text: str, maximum: int) -> int:
@@ -47,11 +28,7 @@ def parse_seconds(text: str, maximum: int) -> int:
 
 def parse_size(text: str) -> int:
     """The bytes of a payload that `text` names: `100`, `4KB`, `1MiB`."""
-    found = _SIZE.fullmatch(text)
-    unit = found[2].upper() if found else ""
-    if not found or unit not in _SIZE_UNITS:
-        raise ValueError(f"{text!r} is not a size: write 100, 4KB (4,000 bytes) or 4KiB (4,096).")
-    count = int(found[1]) * _SIZE_UNITS[unit]
+    count = quantities.parse_size(text)
     if count > LARGEST_PAYLOAD:
         raise ValueError(f"{text!r} is more than a message can hold ({LARGEST_PAYLOAD:,} bytes).")
     return count

@@ -1,0 +1,42 @@
+"""Durations and sizes as people write them: `30s`, `5m`, `16 MiB`."""
+
+from __future__ import annotations
+
+import re
+
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_SIZE_UNITS = {
+    "": 1, "B": 1,
+    "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40,
+}  # fmt: skip
+DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)"
+SIZE = r"([0-9]{1,9})\s*([KkMmGgTt]?[Ii]?[Bb]?)"
+_DURATION = re.compile(DURATION, re.ASCII)
+_SIZE = re.compile(SIZE, re.ASCII)
+
+
+def parse_duration(text: str) -> float:
+    """The seconds that `text` names (`500ms`, `3s`, `5m`, `1h`, `2d`), always more than none.
+
+    Raises ValueError, which says what is wrong and shows a right one.
+    """
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise ValueError(
+            f"{text!r} is not a duration: write a number and a unit (ms, s, m, h, d),"
+            " for example 500ms or 3s."
+        )
+    seconds = float(found[1]) * _DURATION_UNITS[found[2]]
+    if seconds < 0.001:
+        raise ValueError(f"{text!r} is too short: the shortest duration is 1ms.")
+    return seconds
+
+
+def parse_size(text: str) -> int:
+    """The bytes that `text` names: `100`, `4KB`, `16 MiB`. Raises ValueError as `parse_duration`."""
+    found = _SIZE.fullmatch(text)
+    unit = found[2].upper() if found else ""
+    if not found or unit not in _SIZE_UNITS:
+        raise ValueError(f"{text!r} is not a size: write 100, 4KB (4,000 bytes) or 4KiB (4,096).")
+    return int(found[1]) * _SIZE_UNITS[unit]
