@@ -40,6 +40,11 @@ PUBLIC = {
         ScramCredentials Section SubscriptionRequest TokenClaims TokenVerifier WaysIn WrittenRules
         read_file remove_user set_password username_problem
     """,
+    "trio_mqtt.configuration": """
+        AccessSettings Configuration InvalidConfiguration ListenerAccess ListenerSettings Override
+        Plugin PluginSettings Problem ScramSettings Settings Source StorageSettings TokenSettings
+        load
+    """,
     "trio_mqtt.durability": """
         Changes DeliveryRow IdentifierRow Kept MessageRow Progress RetainedRow Row SessionRow
         StoreSummary SubscriptionRow read_store store_path summarize_store verify_store write_store
@@ -56,7 +61,11 @@ PUBLIC = {
     """,
 }
 # What they have beside these: the version, and each other.
-BESIDE = {"trio_mqtt": {"__version__", "access", "durability", "events", "monitoring"}}
+BESIDE = {
+    "trio_mqtt": {
+        *("__version__", "access", "configuration", "durability", "events", "monitoring"),
+    }
+}
 NAMES = [(face, name) for face, names in PUBLIC.items() for name in names.split()]
 # Classes and functions, but no names for types such as a Literal.
 THINGS = [

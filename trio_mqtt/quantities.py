@@ -34,7 +34,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """The bytes that `text` names: `100`, `4KB`, `16 MiB`. Raises ValueError as `parse_duration`."""
+    """The bytes that `text` names: `100`, `4KB`, `16 MiB`. Raises ValueError likewise."""
     found = _SIZE.fullmatch(text)
     unit = found[2].upper() if found else ""
     if not found or unit not in _SIZE_UNITS:

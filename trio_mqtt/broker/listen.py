@@ -70,7 +70,7 @@ class ListenerLimits:
     maximum_keep_alive: int | None = None
     """Seconds of the longest keep alive of an MQTT 5 client."""
     maximum_keep_alive_mqtt_3: float | None = None
-    """The same for a client of MQTT 3."""
+    """Seconds of the longest keep alive of an MQTT 3 client."""
     maximum_client_identifier: int | None = None
     """Characters in a client identifier."""
     write_buffer: int | None = None

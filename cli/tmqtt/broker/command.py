@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 
 import trio
 
 import trio_mqtt
-from tmqtt.broker.access import AccessOptions
-from tmqtt.broker.data import DataOptions
+from tmqtt.broker.data import Data
 from tmqtt.broker.levels import Level
 from tmqtt.broker.library_log import LibraryLog, library_log
 from tmqtt.broker.output_keeper import OutputKeeper, OutputTroubles
 from tmqtt.broker.restoring import shown_restoring
-from tmqtt.broker.systemd import Notifier, listeners_for, take_sockets
+from tmqtt.broker.settings import as_command_error
+from tmqtt.broker.systemd import Inherited, Notifier, listeners_for, take_sockets
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
 from tmqtt.broker.view import BrokerView
 from tmqtt.terminal.running import collect_less_often
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.terminal import Terminal
+from trio_mqtt.configuration import Configuration, InvalidConfiguration
 
 _DEFAULT_URL = "mqtt://127.0.0.1:1883"  # this machine only
 _TICK = 0.1  # seconds: ten times a second is as often as a person sees
@@ -32,24 +34,18 @@ async def serve(
     terminal: Terminal,
     *,
     defaults: Mapping[str, str | Sequence[str]] = {},  # never changed
-    access: AccessOptions,
-    data: DataOptions,
+    configuration: Configuration,
     level: Level,
 ) -> None:
     """Be a broker until told to stop, and show what happens, as much as `level` says.
 
-    `defaults` are options for all listeners that can have them, as in their URLs.
+    `urls` take the place of the listeners that are configured; `defaults` are options for all of
+    them that can have them, as in their URLs.
     """
     collect_less_often()
     inherited = take_sockets(os.environ)
-    listeners = listeners_for(urls or (() if inherited else (_DEFAULT_URL,)), inherited, defaults)
-    if "cert" in defaults and not any(listen.tls for listen in listeners):
-        raise CommandError(
-            "A certificate is given, but no listener uses TLS."
-            " Listen at mqtts://, wss:// or any://, for example mqtts://localhost.",
-            code=2,
-        )
-    storage = data.storage()
+    listen_at = partial(_listen_at, urls, defaults, inherited)
+    data = Data(configuration.settings.storage)
     notifier = Notifier(os.environ)
     with ExitStack() as last:
         # Before anything is read: files give cause for warnings, and are read by a thread.
@@ -57,12 +53,7 @@ async def serve(
         last.callback(_tell_the_rest, log, terminal)
         async with (
             shown_restoring(terminal) as restoring,
-            trio_mqtt.open_broker(
-                *listeners,
-                storage=storage,
-                progress=restoring.progress,
-                security=access.security(),
-            ) as broker,
+            _opened(configuration, listen_at, restoring.progress) as broker,
             trio.open_nursery() as nursery,
         ):
             restored = data.restored(broker.restored, restoring.end())
@@ -72,6 +63,49 @@ async def serve(
             nursery.start_soon(notifier.keep_watchdog_quiet)
             with notifier.serving():
                 await _show(broker, terminal, last, view, level, data, restored)
+
+
+def _listen_at(
+    urls: Sequence[str],
+    defaults: Mapping[str, str | Sequence[str]],
+    inherited: Sequence[Inherited],
+    configured: Sequence[trio_mqtt.Listen],
+) -> list[trio_mqtt.Listen]:
+    """Where to listen: by the URLs, else as configured, else where there is nothing else."""
+    if not urls and configured:
+        if defaults:
+            raise CommandError(
+                "Options such as --cert are for the URLs that are given with them, and here the"
+                " configuration says where to listen: write them there, below [[listeners]].",
+                code=2,
+            )
+        return listeners_for(configured, inherited, defaults)
+    wanted = [
+        trio_mqtt.parse_listen(url, defaults)
+        for url in urls or (() if inherited else (_DEFAULT_URL,))
+    ]
+    listeners = listeners_for(wanted, inherited, defaults)
+    if "cert" in defaults and not any(listen.tls for listen in listeners):
+        raise CommandError(
+            "A certificate is given, but no listener uses TLS."
+            " Listen at mqtts://, wss:// or any://, for example mqtts://localhost.",
+            code=2,
+        )
+    return listeners
+
+
+@asynccontextmanager
+async def _opened(
+    configuration: Configuration,
+    listeners: Callable[[Sequence[trio_mqtt.Listen]], Sequence[trio_mqtt.Listen]],
+    progress: Callable[[float], None],
+) -> AsyncIterator[trio_mqtt.Broker]:
+    """The broker that is configured. Raises CommandError where a part of it cannot be made."""
+    try:
+        async with configuration.open(listeners=listeners, progress=progress) as broker:
+            yield broker
+    except InvalidConfiguration as error:
+        raise as_command_error(error) from None
 
 
 def _tell_the_rest(log: LibraryLog, terminal: Terminal) -> None:
@@ -92,7 +126,7 @@ async def _show(
     last: ExitStack,
     view: BrokerView,
     level: Level,
-    data: DataOptions,
+    data: Data,
     restored: str,
 ) -> None:
     """Show what happens; what is to be done when the broker has ended goes to `last`."""

@@ -13,6 +13,7 @@ from tmqtt.terminal.command import CONTEXT, Command
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
 
+_CONFIGURATION = "Configuration"
 _DATA = "What outlives the broker"
 _ACCESS = "Who may connect, and do what"
 _TLS = "TLS"
@@ -23,6 +24,7 @@ _EPILOG = """\
 Examples:
   tmqtt broker
   tmqtt broker --data /var/lib/tmqtt
+  tmqtt broker --config broker.toml --set limits.maximum_connections=100
   tmqtt broker mqtt://0.0.0.0 --password-file users --access-file access.conf
   tmqtt broker mqtts://0.0.0.0 ws://0.0.0.0:8080 --cert chain.pem --key key.pem --allow-anonymous
   tmqtt broker --log-level info any://localhost:1883 >> broker.log
@@ -39,6 +41,27 @@ def broker(
             metavar="URL",
             help="Where to listen.  [default: mqtt://127.0.0.1:1883, this machine only]",
             show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE",
+            help="The configuration, in TOML (tmqtt config example has all of it); or"
+            " TMQTT_BROKER_CONFIG. Options go over it.",
+            rich_help_panel=_CONFIGURATION,
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any setting of that file, such as limits.maximum_connections=100; or"
+            " TMQTT_LIMITS__MAXIMUM_CONNECTIONS.",
+            rich_help_panel=_CONFIGURATION,
         ),
     ] = None,
     data: Annotated[
@@ -113,23 +136,25 @@ def broker(
         ),
     ] = None,
     jwt_user_claim: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--jwt-user-claim",
             metavar="NAME",
-            help="What in a token names the user.",
+            help="What in a token names the user.  [default: sub]",
+            show_default=False,
             rich_help_panel=_ACCESS,
         ),
-    ] = "sub",
+    ] = None,
     jwt_access_claim: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--jwt-access-claim",
             metavar="NAME",
-            help="What in a token says what it allows.",
+            help="What in a token says what it allows.  [default: mqtt]",
+            show_default=False,
             rich_help_panel=_ACCESS,
         ),
-    ] = "mqtt",
+    ] = None,
     allow_anonymous: Annotated[
         bool | None,
         typer.Option(
@@ -258,17 +283,22 @@ def broker(
         raise typer.BadParameter("--quiet says the same as --log-level: give one of them.")
     level = Level.WARNING if quiet else log_level or Level.ALL
 
-    from tmqtt.broker.access import AccessOptions, TokenOptions
     from tmqtt.broker.command import serve
-    from tmqtt.broker.data import DataOptions
+    from tmqtt.broker.settings import configured, overrides
     from tmqtt.terminal.running import run
 
-    tokens = None
-    if jwt_key is not None:
-        tokens = TokenOptions(
-            jwt_key, jwt_audience or (), jwt_issuer or (), jwt_user_claim, jwt_access_claim
-        )
-    access = AccessOptions(password_file, access_file, tokens, allow_anonymous)
+    options = {
+        "data": data,
+        "durability": durability and durability.value,
+        "password_file": password_file,
+        "access_file": access_file,
+        "jwt_key": jwt_key,
+        "jwt_audience": jwt_audience or None,
+        "jwt_issuer": jwt_issuer or None,
+        "jwt_user_claim": jwt_user_claim,
+        "jwt_access_claim": jwt_access_claim,
+        "allow_anonymous": allow_anonymous,
+    }
     given = {
         "cert": cert,
         "key": key,
@@ -286,8 +316,7 @@ def broker(
             tuple(urls or ()),
             terminal,
             defaults=defaults,
-            access=access,
-            data=DataOptions(data, durability),
+            configuration=configured(config, overrides(options, set_ or ())),
             level=level,
         ),
         stopped=0,

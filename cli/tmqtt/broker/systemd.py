@@ -49,20 +49,19 @@ def take_sockets(environment: MutableMapping[str, str]) -> list[Inherited]:
 
 
 def listeners_for(
-    urls: Sequence[str],
+    wanted: Sequence[trio_mqtt.Listen],
     inherited: Sequence[Inherited],
     defaults: Mapping[str, str | Sequence[str]],
 ) -> list[trio_mqtt.Listen]:
-    """What to listen at: the URLs, and the sockets that were inherited.
+    """What to listen at: what is wanted, and the sockets that were inherited.
 
-    A URL uses the inherited socket that has its port or path. The others are served by their name:
-    what it begins with says what is spoken (`mqtts`, `ws-inside`); MQTT at a Unix socket, and
-    everything on one port elsewhere.
+    A listener uses the inherited socket that has its port or path. The others are served by their
+    name: what it begins with says what is spoken (`mqtts`, `ws-inside`); MQTT at a Unix socket, and
+    everything on one port elsewhere. `defaults` are options of these, as in a URL.
     """
     left = list(inherited)
     listeners = []
-    for url in urls:
-        listen = trio_mqtt.parse_listen(url, defaults)
+    for listen in wanted:
         fitting = next((one for one in left if _fits(listen.url, one.socket)), None)
         if fitting is not None:
             left.remove(fitting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.streams import STDERR, encoded
@@ -13,16 +14,19 @@ TIMED_OUT = 27  # as Mosquitto's commands say it
 
 
 class CommandError(Exception):
-    """A command cannot do its work: a sentence for the person, and the exit code."""
+    """A command cannot do its work: a sentence for the person, or several, and the exit code."""
 
-    def __init__(self, sentence: str, code: int = FAILURE) -> None:
+    def __init__(self, sentence: str, code: int = FAILURE, *, others: Sequence[str] = ()) -> None:
         super().__init__(sentence)
+        self.sentences = (sentence, *others)
         self.code = code
 
 
 def tell(error: MqttError | CommandError) -> int:
     """Say on stderr what went wrong; returns the exit code for it."""
-    os.write(STDERR, encoded(f"Error: {escape(_sentence(str(error)))}\n"))
+    sentences = error.sentences if isinstance(error, CommandError) else (str(error),)
+    text = "".join(f"Error: {escape(_sentence(sentence))}\n" for sentence in sentences)
+    os.write(STDERR, encoded(text))
     if isinstance(error, CommandError):
         return error.code
     # What the broker refused has the broker's own code.

@@ -94,11 +94,19 @@ def test_what_was_acknowledged_is_there_again(
 @pytest.mark.parametrize(
     ("options", "code", "sentence"),
     [
-        (["--durability", "fsync"], 2, "--durability fsync needs a folder"),
-        (["--durability", "memory", "--data", "."], 2, "--durability memory keeps nothing"),
+        (
+            ["--durability", "fsync"],
+            2,
+            'storage.durability is "fsync", which needs a folder',
+        ),
+        (
+            ["--durability", "memory", "--data", "."],
+            2,
+            'durability is "memory", which keeps nothing',
+        ),
         (["--durability", "fast", "--data", "."], 2, "not one of 'fsync', 'commit', 'memory'"),
         (["--data", __file__], 2, "test_data.py is not a folder."),
-        (["--data", ""], 2, "an empty name is not a folder."),
+        (["--data", ""], 2, "--data: storage.path is the path of a file or folder, not empty."),
         (["--data", "/proc/no/such"], 1, "/proc/no/such/broker.sqlite3 cannot be opened"),
     ],
 )

@@ -6,14 +6,14 @@ from typing import cast
 
 import pytest
 import trio
-from tmqtt.broker.data import DataOptions
-from tmqtt.broker.durability import Durability
+from tmqtt.broker.data import Data
 from tmqtt.broker.restoring import shown_restoring
 from tmqtt.terminal.output import Output
 from tmqtt.terminal.terminal import Terminal
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_mqtt import Holdings
+from trio_mqtt.configuration import StorageSettings
 
 
 class Display:
@@ -61,5 +61,5 @@ async def test_what_takes_long_is_shown_in_a_terminal(
     ],
 )
 def test_what_is_forgotten_is_said_in_a_sentence(left: Holdings, sentence: str) -> None:
-    assert DataOptions(None, None).forgotten(left) == sentence
-    assert DataOptions("here", Durability.FSYNC).forgotten(left) == ""
+    assert Data(StorageSettings()).forgotten(left) == sentence
+    assert Data(StorageSettings(path="here")).forgotten(left) == ""

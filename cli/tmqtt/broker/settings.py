@@ -1,0 +1,58 @@
+"""`tmqtt broker`: its configuration, of a file, the environment and its options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+
+from tmqtt.terminal.sentences import CommandError
+from trio_mqtt.configuration import Configuration, InvalidConfiguration, Override, load
+
+FILE_VARIABLE = "TMQTT_BROKER_CONFIG"  # TMQTT_CONFIG names the profiles of clients
+
+# What each option of the command sets.
+OPTIONS = {
+    "data": "storage.path",
+    "durability": "storage.durability",
+    "password_file": "access.passwords",
+    "access_file": "access.rules",
+    "jwt_key": "access.tokens.keys",
+    "jwt_audience": "access.tokens.audience",
+    "jwt_issuer": "access.tokens.issuer",
+    "jwt_user_claim": "access.tokens.username_claim",
+    "jwt_access_claim": "access.tokens.access_claim",
+    "allow_anonymous": "access.allow_anonymous",
+}
+
+
+def overrides(options: Mapping[str, object], settings: Iterable[str]) -> Iterator[Override]:
+    """What goes over the file: the options that are given, by their keys, and `--set NAME=VALUE`.
+
+    Raises CommandError for one that is not written so.
+    """
+    for key, setting in OPTIONS.items():
+        if options.get(key) is not None:
+            yield Override(setting, options[key], f"--{key.replace('_', '-')}")
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise CommandError(
+                f"--set {text}: write --set NAME=VALUE, for example"
+                " --set limits.maximum_connections=100.",
+                code=2,
+            )
+        yield Override(name.strip(), value.strip(), f"--set {name.strip()}")
+
+
+def configured(file: str | None, given: Iterable[Override]) -> Configuration:
+    """The configuration that holds. Raises CommandError with all that is wrong with it."""
+    try:
+        return load(file or os.environ.get(FILE_VARIABLE) or None, overrides=given)
+    except InvalidConfiguration as error:
+        raise as_command_error(error) from None
+
+
+def as_command_error(error: InvalidConfiguration) -> CommandError:
+    """The same as the command says it, each problem in a sentence."""
+    first, *others = map(str, error.problems)
+    return CommandError(first, code=2, others=others)

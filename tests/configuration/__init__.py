@@ -1,0 +1,1 @@
+"""The configuration of a broker: read, checked, and what opens from it."""

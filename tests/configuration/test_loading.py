@@ -1,0 +1,327 @@
+"""Reading a configuration: what is taken from where, and what is said of what is wrong."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+import trio_mqtt
+from trio_mqtt.configuration import (
+    Configuration,
+    InvalidConfiguration,
+    Override,
+    Source,
+    load,
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "broker.toml"
+
+
+def loaded(
+    file: Path, text: str, *overrides: Override, environment: dict[str, str] | None = None
+) -> Configuration:
+    file.write_text(dedent(text), encoding="utf-8")
+    return load(file, environment=environment or {}, overrides=overrides)
+
+
+def sentences(
+    file: Path, text: str, *overrides: Override, environment: dict[str, str] | None = None
+) -> list[str]:
+    """What is wrong, with the name of the file alone."""
+    with pytest.raises(InvalidConfiguration) as caught:
+        loaded(file, text, *overrides, environment=environment)
+    assert str(caught.value) == "\n".join(map(str, caught.value.problems))
+    return str(caught.value).replace(f"{file.parent}/", "").splitlines()
+
+
+def test_without_anything_all_is_as_a_broker_begins() -> None:
+    settings = load(environment={}).settings
+    assert settings.limits == trio_mqtt.Limits()
+    assert settings.options == trio_mqtt.BrokerOptions()
+    assert settings.listeners == ()
+
+
+def test_a_file_says_what_each_part_gets(file: Path) -> None:
+    configuration = loaded(
+        file,
+        """
+        [[listeners]]
+        url = "mqtts://0.0.0.0"
+        tls.certificate = "server.pem"
+        tls.client_certificates = "optional"
+        proxy_protocol = ["10.0.0.0/8"]
+        mode = 0o660
+
+        [limits]
+        maximum_packet_size = "1 MiB"
+        connect_timeout = "1m"
+        write_timeout = inf
+        maximum_session_expiry = "2d"
+        hook_timeout = 3
+
+        [options]
+        shared_strategy = "sticky"
+        maximum_qos = 1
+
+        [access.scram.users]
+        alice = "hers"
+        """,
+    )
+    settings = configuration.settings
+    (listen,) = configuration.make_parts().listeners
+    assert listen == trio_mqtt.Listen(
+        "mqtts://0.0.0.0",
+        tls=trio_mqtt.ServerTls(f"{file.parent}/server.pem", client_certificates="optional"),
+        proxy_protocol=("10.0.0.0/8",),
+        mode=0o660,
+    )
+    limits = settings.limits
+    assert (limits.maximum_packet_size, limits.connect_timeout) == (2**20, 60.0)
+    assert (limits.write_timeout, limits.maximum_session_expiry) == (math.inf, 172_800)
+    assert limits.hook_timeout == 3.0
+    assert isinstance(limits.maximum_session_expiry, int)
+    assert settings.options.shared_strategy is trio_mqtt.SharedStrategy.STICKY
+    assert settings.access.scram is not None
+    assert settings.access.scram.users == {"alice": "hers"}
+
+
+def test_the_environment_goes_over_the_file_and_options_over_both(file: Path) -> None:
+    configuration = loaded(
+        file,
+        """
+        [limits]
+        maximum_sessions = 1
+        maximum_connections = 1
+        maximum_subscriptions = 1
+        """,
+        Override("limits.maximum_connections", "3", "--set limits.maximum_connections"),
+        environment={
+            "TMQTT_LIMITS__MAXIMUM_CONNECTIONS": "2",
+            "TMQTT_LIMITS__MAXIMUM_SUBSCRIPTIONS": "2",
+            "TMQTT_LIMITS__MAXIMUM_IN_FLIGHT": "",  # as unset
+            "TMQTT_CONFIG": "that of another command",
+        },
+    )
+    limits = configuration.settings.limits
+    assert (limits.maximum_sessions, limits.maximum_connections) == (1, 3)
+    assert limits.maximum_subscriptions == 2
+    source = configuration.source_of
+    assert source("limits.maximum_sessions") == Source("file", str(file), 3)
+    assert str(source("limits.maximum_connections")) == "--set limits.maximum_connections"
+    variable = Source("environment", "TMQTT_LIMITS__MAXIMUM_SUBSCRIPTIONS")
+    assert source("limits.maximum_subscriptions") == variable
+    assert source("limits.maximum_in_flight") == Source("default")
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "value"),
+    [
+        ("limits.maximum_queued_bytes", "16 MiB", 16 * 2**20),
+        ("limits.maximum_queued_bytes", "100", 100),
+        ("limits.connect_timeout", "30s", 30.0),
+        ("limits.connect_timeout", "30", 30.0),
+        ("limits.connect_timeout", "inf", math.inf),
+        ("options.retain_available", "false", False),
+        ("options.retain_available", "No", False),
+        ("options.shared_strategy", "hash", trio_mqtt.SharedStrategy.HASH),
+        ("options.response_topic_prefix", "12", "12"),
+        ("access.allow_anonymous", "yes", True),
+        ("storage.path", "/var/lib/tmqtt", "/var/lib/tmqtt"),
+        ("access.tokens", '{ keys = "k", issuer = ["a", "b"] }', ("a", "b")),
+        ("access.tokens.issuer", "a, b", ("a", "b")),
+        ("access.tokens.issuer", '["a", "b"]', ("a", "b")),
+        ("plugins.hooks", "house:Hooks", "house:Hooks"),
+        ("plugins.authenticators.X-A", "house:Exchange", "house:Exchange"),
+        ("listeners.0.url", "mqtt://127.0.0.1:0", "mqtt://127.0.0.1:0"),
+    ],
+)
+def test_a_text_from_outside_is_read_as_the_setting_needs_it(
+    setting: str, text: str, value: object
+) -> None:
+    given = [Override(setting, text)]
+    if setting == "access.tokens.issuer":
+        given.append(Override("access.tokens.keys", "k"))
+    settings = load(environment={}, overrides=given).settings
+    found: object = settings
+    for key in setting.split("."):
+        if isinstance(found, tuple):
+            found = found[int(key)]
+        elif isinstance(found, dict):
+            found = found[key]
+        else:
+            found = getattr(found, key)
+    if isinstance(found, trio_mqtt.configuration.Plugin):
+        found = found.factory
+    if isinstance(found, trio_mqtt.configuration.TokenSettings):
+        found = found.issuer
+    assert found == value
+
+
+def test_a_variable_may_name_a_file_that_holds_the_secret(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("from a file\n", encoding="utf-8")
+    environment = {
+        "TMQTT_ACCESS__SCRAM__USERS": '{ "alice" = "hers" }',
+        "TMQTT_ACCESS__SCRAM__SECRET_FILE": str(secret),
+    }
+    scram = load(environment=environment).settings.access.scram
+    assert scram is not None
+    assert scram.secret == "from a file"
+    assert "from a file" not in repr(scram)
+    environment["TMQTT_ACCESS__SCRAM__SECRET_FILE"] = str(tmp_path / "none")
+    with pytest.raises(InvalidConfiguration, match=r"^TMQTT_\w+_FILE: The file .*none cannot be"):
+        load(environment=environment)
+
+
+def test_paths_are_relative_to_the_file_that_has_them(file: Path) -> None:
+    text = '[storage]\npath = "data"\n[access]\npasswords = "users"\n'
+    settings = loaded(file, text, Override("storage.path", "elsewhere")).settings
+    assert settings.access.passwords == str(file.parent / "users")
+    assert settings.storage.path == "elsewhere"
+
+
+def test_all_that_is_wrong_is_said_at_once_with_its_line(file: Path) -> None:
+    text = """\
+        colour = "red"
+        [[listeners]]
+        url = "mqtt://127.0.0.1:0"
+        mode = 9999
+        [[listeners]]
+        tls.certificate = "c.pem"
+        tls.client_certificates = "maybe"
+        [[listeners]]
+        url = "http://localhost"
+        [limits]
+        connect_timeout = "soon"
+        maximum_conections = 5
+        receive_maximum = 70_000
+        maximum_qos = 1
+        maximum_packet_size = true
+        [options]
+        server_moved = true
+        retain_available = 1
+        [access]
+        rules = ""
+        tokens = 3
+        """
+    assert sentences(file, text) == [
+        (
+            "broker.toml, line 1: There is no setting colour."
+            " Sections are listeners, access, limits, options, storage, plugins."
+        ),
+        (
+            "broker.toml, line 4: listeners.0.mode:"
+            " The permissions of a socket are from 0 to 0o777, not 0o23417."
+        ),
+        (
+            "broker.toml, line 5: listeners.1.url is missing."
+            " Where to listen, and what is spoken there."
+        ),
+        (
+            "broker.toml, line 7: listeners.1.tls.client_certificates is"
+            ' "none", "optional" or "required", not "maybe".'
+        ),
+        (
+            "broker.toml, line 9: listeners.2.url: 'http://localhost' does not start with mqtt://,"
+            " mqtts://, ws://, wss://, any://, unix://. An address reads mqtt://HOST or"
+            " mqtt://HOST:PORT, for example mqtt://localhost:1883."
+        ),
+        (
+            "broker.toml, line 11: limits.connect_timeout is a number of seconds,"
+            ' or a duration such as "30s", not "soon".'
+        ),
+        (
+            "broker.toml, line 12: There is no setting limits.maximum_conections."
+            " Did you mean limits.maximum_connections?"
+        ),
+        "broker.toml, line 13: limits.receive_maximum is from 1 to 65,535, not 70,000.",
+        "broker.toml, line 14: There is no setting limits.maximum_qos, but options.maximum_qos.",
+        (
+            "broker.toml, line 15: limits.maximum_packet_size is a whole number of bytes,"
+            ' or a size such as "16 MiB", not true.'
+        ),
+        (
+            "broker.toml, line 17: options.server_moved:"
+            " A server that has moved needs a server_reference: where to."
+        ),
+        "broker.toml, line 18: options.retain_available is true or false, not 1.",
+        "broker.toml, line 20: access.rules is the path of a file or folder, not empty.",
+        "broker.toml, line 21: access.tokens is a table, not 3.",
+    ]
+
+
+def test_what_is_wrong_from_outside_names_the_variable_or_the_option(file: Path) -> None:
+    assert sentences(
+        file,
+        "[limits]\nwrite_buffer = 1\n",
+        Override("limits..x", "1", "--set limits..x"),
+        Override("listeners.3.url", "x", "--set listeners.3.url"),
+        Override("storage.durability", "commit", "--durability"),
+        environment={"TMQTT_LIMITS__WRITE_BUFFER": "lots", "TMQTT_LIMTS__A": "1"},
+    ) == [
+        (
+            "TMQTT_LIMITS__WRITE_BUFFER: limits.write_buffer is a whole number of bytes,"
+            ' or a size such as "16 MiB", not "lots".'
+        ),
+        "TMQTT_LIMTS__A: There is no setting limts. Did you mean limits?",
+        (
+            '--durability: storage.durability is "commit", which needs a folder to keep things in:'
+            " storage.path, or --data DIR."
+        ),
+        "--set limits..x: 'limits..x' names no setting, as limits.write_buffer does.",
+        (
+            "--set listeners.3.url: There is no listeners.3.url:"
+            " there are 0, so that the next one is number 0."
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("[limits\n", 1, "expected ']' at the end of a table declaration"),
+        ("a = 1\nb = \n", 2, "invalid value"),
+        ("a = 1\n\na = 2\n", 3, "cannot overwrite a value"),
+        ("[a]\n[a]\n", 2, "cannot declare ('a',) twice"),
+        ("a = '", 1, 'expected "\'"'),
+    ],
+)
+def test_what_is_no_toml_is_told_with_its_line(file: Path, text: str, line: int, what: str) -> None:
+    (sentence,) = sentences(file, text)
+    assert sentence == f"broker.toml, line {line}: This is no TOML: {what}."
+
+
+def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfiguration, match=r"none.toml cannot be read: No such file"):
+        load(tmp_path / "none.toml", environment={})
+    latin = tmp_path / "latin.toml"
+    latin.write_bytes(b"# one\n# two \xe9\n")
+    with pytest.raises(InvalidConfiguration, match=r"^Line 2 of .*latin.toml is not text in UTF-8"):
+        load(latin, environment={})
+
+
+@pytest.mark.trio
+async def test_a_broker_opens_from_it_in_one_line(file: Path) -> None:
+    configuration = loaded(
+        file,
+        """
+        listeners = [{ url = "mqtt://127.0.0.1:0" }]
+        limits.maximum_connections = 7
+        options.maximum_qos = 1
+        storage.path = "data"
+        """,
+    )
+    async with configuration.open() as broker:
+        assert broker.limits.maximum_connections == 7
+        assert broker.options.maximum_qos == 1
+        async with trio_mqtt.open_client(broker.url) as client:
+            await client.publish("a", "b", qos=1, retain=True)
+    assert (file.parent / "data" / "broker.sqlite3").exists()
+    async with configuration.open() as broker:
+        assert broker.restored.retained == 1

@@ -1,0 +1,139 @@
+"""What a file may say: sections and settings, as the dataclasses and attribute docs have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import cache
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from trio_mqtt.attribute_docs import attribute_docs
+from trio_mqtt.configuration.kinds import Kind, Unit, kind_of
+from trio_mqtt.configuration.places import Place
+from trio_mqtt.configuration.sections import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: a value of some `kind`, or a `section` within the section.
+
+    `form` says how many there are of these: one table, an array of tables, or tables by name.
+    """
+
+    name: str
+    doc: str
+    default: Any
+    """MISSING where it must be given."""
+    kind: Kind | None = None
+    section: Section | None = None
+    form: Literal["value", "table", "array", "named"] = "value"
+    secret: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table of settings, which a dataclass takes as its arguments."""
+
+    cls: type
+    doc: str
+    settings: Mapping[str, Setting]
+    alone: str | None = None
+    """The setting whose value may be written in place of the table."""
+
+
+@cache
+def root() -> Section:
+    """The whole file."""
+    return section_of(Settings)
+
+
+@cache
+def section_of(cls: type) -> Section:
+    """The section that a dataclass makes."""
+    docs, types = attribute_docs(cls), get_type_hints(cls)
+    settings = {}
+    alone = None
+    for field in fields(cls):
+        if not field.metadata.get("written", True):
+            continue
+        setting = _setting(field, types[field.name], docs.get(field.name, ""))
+        if setting is not None:
+            settings[field.name] = setting
+        if "alone" in field.metadata:
+            alone = field.name
+    # The first paragraph: the attributes stand below it.
+    return Section(cls, " ".join((cls.__doc__ or "").split("\n\n")[0].split()), settings, alone)
+
+
+def _setting(field: Field[Any], annotation: Any, doc: str) -> Setting | None:
+    default = field.default
+    if field.default_factory is not MISSING:
+        default = field.default_factory()
+    secret = "secret" in field.metadata
+    cls, form = _dataclass_in(annotation)
+    if cls is not None:
+        return Setting(field.name, doc, default, section=section_of(cls), form=form, secret=secret)
+    kind = kind_of(annotation, _unit(doc))
+    return None if kind is None else Setting(field.name, doc, default, kind, secret=secret)
+
+
+def _unit(doc: str) -> Unit:
+    """In what a number is counted: attribute docs begin with it."""
+    first = doc.partition(" ")[0]
+    return "seconds" if first == "Seconds" else "bytes" if first == "Bytes" else ""
+
+
+def _dataclass_in(annotation: Any) -> tuple[type | None, Literal["table", "array", "named"]]:
+    """The dataclass that a type has in it, and whether there may be several."""
+    if isinstance(annotation, type) and is_dataclass(annotation):
+        return annotation, "table"
+    arguments = [one for one in get_args(annotation) if one not in (NoneType, Ellipsis, str)]
+    if len(arguments) != 1 or not (isinstance(arguments[0], type) and is_dataclass(arguments[0])):
+        return None, "table"
+    origin = get_origin(annotation)
+    if origin is tuple:
+        return arguments[0], "array"
+    is_mapping = isinstance(origin, type) and issubclass(origin, Mapping)
+    return arguments[0], "named" if is_mapping else "table"
+
+
+def find(keys: Iterable[str | int]) -> tuple[Setting | None, Place]:
+    """The setting that keys lead to, with its place: numbers of arrays are numbers there.
+
+    Keys that go on within a value lead to this value's setting; None where there is none.
+    """
+    section: Section | None = root()
+    setting: Setting | None = None
+    place: list[str | int] = []
+    among = ""
+    for key in keys:
+        if among:  # a number or a name, of one among several
+            is_number = among == "array" and str(key).isdecimal()
+            if is_number:
+                place.append(int(key))
+            else:
+                place.append(key)
+            among = ""
+            continue
+        place.append(key)
+        if section is not None:
+            setting = section.settings.get(str(key))
+            section = None if setting is None else setting.section
+            among = setting.form if setting and setting.form in ("array", "named") else ""
+    return setting, tuple(place)
+
+
+def all_settings(section: Section, above: Place = ()) -> Iterator[tuple[Place, Setting]]:
+    """Each setting with its place, section by section; one of several is number 0, or `NAME`."""
+    for name, setting in section.settings.items():
+        place: Place = (*above, name)
+        yield place, setting
+        if setting.section is not None:
+            among: dict[str, Place] = {"array": (0,), "named": ("NAME",)}
+            yield from all_settings(setting.section, place + among.get(setting.form, ()))

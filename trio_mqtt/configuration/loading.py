@@ -1,0 +1,74 @@
+"""Reading a configuration: the file, and what goes over it."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+
+from trio_mqtt.configuration.configured import Configuration
+from trio_mqtt.configuration.overlay import Overlay, Override
+from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
+from trio_mqtt.configuration.sources import File, Layers, Source
+from trio_mqtt.configuration.validation import Validation
+
+
+def load(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    overrides: Iterable[Override] = (),
+) -> Configuration:
+    """Read the configuration of a broker: the TOML file at `path`, and what goes over it.
+
+    Variables such as `TMQTT_LIMITS__MAXIMUM_CONNECTIONS` of the `environment` (None: that of the
+    process) go over the file, and `overrides` over both. Paths in the file are relative to its
+    folder. Nothing but the file is read yet, and no plugin loaded.
+
+        async with trio_mqtt.configuration.load("broker.toml").open() as broker:
+            print(broker.urls)
+
+    Raises InvalidConfiguration, a ConfigurationError, with all that is wrong, each with its place.
+    """
+    layers = Layers()
+    file = None if path is None else _read(os.fspath(path))
+    if file is not None:
+        layers.add_file(file, _parse(file))
+    overlay = Overlay(layers)
+    overlay.add_environment(os.environ if environment is None else environment)
+    overlay.add(overrides)
+    validation = Validation(layers)
+    settings = validation.settings()
+    problems = [*validation.problems, *overlay.problems]
+    if problems:
+        # Those of the file in the order of its lines, then the others.
+        problems.sort(key=lambda one: (one.source.line if one.source else None) or float("inf"))
+        raise InvalidConfiguration(problems)
+    return Configuration(settings, layers, file)
+
+
+def _read(path: str) -> File:
+    try:
+        with open(path, "rb") as opened:
+            return File(path, opened.read().decode())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        problem = f"The configuration file {path} cannot be read: {reason}."
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problem = f"Line {line} of {path} is not text in UTF-8, which TOML is written in."
+    raise InvalidConfiguration([Problem("", problem)])
+
+
+def _parse(file: File) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(file.text.replace("\r\n", "\n"))
+    except tomllib.TOMLDecodeError as error:
+        # Its text ends by the place: "Invalid value (at line 3, column 7)".
+        what, _, where = str(error).rpartition(" (at ")
+        line = where.partition("line ")[2].partition(",")[0]
+        source = Source("file", file.path, int(line) if line.isdecimal() else None)
+        if source.line is None:
+            source = Source("file", file.path, file.text.rstrip("\n").count("\n") + 1)
+        sentence = f"This is no TOML: {(what or str(error)).lower()}."
+        raise InvalidConfiguration([Problem("", sentence, source)]) from None

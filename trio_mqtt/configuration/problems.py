@@ -1,0 +1,32 @@
+"""What is wrong with a configuration: all of it at once, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trio_mqtt.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from trio_mqtt.configuration.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: `setting` is its name with dots, `sentence` what and the remedy."""
+
+    setting: str
+    sentence: str
+    source: Source | None = None
+
+    def __str__(self) -> str:
+        return self.sentence if self.source is None else f"{self.source}: {self.sentence}"
+
+
+class InvalidConfiguration(ConfigurationError):  # noqa: N818  # of a configuration, not an error
+    """A configuration from which no broker can be opened; its text names each problem in a line."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
