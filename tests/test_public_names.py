@@ -53,8 +53,8 @@ PUBLIC = {
         BrokerEvent ClientConnected ClientDisconnected ClientRefused Connected ConnectionEvent
         ConnectionEvents ConnectionLost ConnectionOpened EventSample EventStream KeepAliveExpired
         MessageAcknowledged MessageDelivered MessagePublished MessageRefused MessagesDropped Pinged
-        Reconnecting RetainedChanged SlowConsumer Subscribed SubscriptionRefused Unsubscribed
-        WillPublished
+        Reconnecting RetainedChanged SessionEnded SlowConsumer Subscribed SubscriptionRefused
+        Unsubscribed WillPublished
     """,
     "trio_mqtt.monitoring": """
         LogOptions LogWriter logging_to

@@ -23,6 +23,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.broker.events.kinds import MessagesDropped as MessagesDropped
     from trio_mqtt.broker.events.kinds import Pinged as Pinged
     from trio_mqtt.broker.events.kinds import RetainedChanged as RetainedChanged
+    from trio_mqtt.broker.events.kinds import SessionEnded as SessionEnded
     from trio_mqtt.broker.events.kinds import SlowConsumer as SlowConsumer
     from trio_mqtt.broker.events.kinds import Subscribed as Subscribed
     from trio_mqtt.broker.events.kinds import SubscriptionRefused as SubscriptionRefused

@@ -69,8 +69,8 @@ class Core:
         # What must outlive the broker goes there; None where nothing does.
         self.journal = None if storage is None else Journal(storage)
         self.statistics = Statistics()
-        self.event_streams = EventStreams()
         self.timers = Timers()
+        self.event_streams = EventStreams(self.timers)
         self.router = Router(limits, self.statistics, options.shared_strategy)
         self.retained = RetainedMessages(
             limits.maximum_retained_messages, limits.maximum_retained_bytes
@@ -97,6 +97,7 @@ class Core:
             self.wills,
             SessionRoom(limits, makes_room=options.oldest_absent_session_ends),
             self.journal,
+            self.event_streams,
             options,
         )
         self.system_topics = SystemTopics(
@@ -194,7 +195,7 @@ class Core:
         if MessageRefused in self.event_streams.wanted:
             for message in messages if isinstance(messages, Sequence) else messages.messages:
                 self.event_streams.tell(
-                    MessageRefused(session.client_id, message.topic, NOT_PERMITTED[1])
+                    MessageRefused(session.client_id, message.topic, NOT_PERMITTED[1], True)
                 )
 
     def reason_for(self, message: Publish) -> tuple[ReasonCode, str]:
@@ -235,6 +236,7 @@ class Core:
         await self.timers.run()
 
     def _sweep(self) -> None:
+        self.event_streams.log.look()
         for topic in self.retained.expire(trio.current_time()):
             if self.journal is not None:
                 self.journal.no_longer_retained(topic)

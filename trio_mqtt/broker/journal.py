@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trio_mqtt.protocol.packets import Publish
     from trio_mqtt.storage.rows import Kept, Progress, Storage
 
-logger = logging.getLogger("trio_mqtt.broker")
+logger = logging.getLogger("trio_mqtt.storage")
 
 _AGAIN = 1.0  # seconds between two tries of what the storage could not keep
 _RELEASED_AT_ONCE = 64  # outlets, which takes about a millisecond

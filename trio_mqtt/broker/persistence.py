@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Progress: TypeAlias = Callable[[float], None]
 """Is told how far restoring has come, from 0 to 1; by any thread."""
 
-logger = logging.getLogger("trio_mqtt.broker")
+logger = logging.getLogger("trio_mqtt.storage")
 
 AT_ONCE = 1_000  # rows that are restored before others have their turn
 _TOGETHER = 256  # messages that are one batch again, at most

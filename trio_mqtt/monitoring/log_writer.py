@@ -8,16 +8,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from trio_mqtt.broker.events.log import PAYLOADS, levels_changed
 from trio_mqtt.monitoring.log_destinations import name_of, open_destination
 from trio_mqtt.monitoring.log_options import NUMBERS, PARTS, ROOT, LogOptions, part_of
 
 # Tells what is wrong with the log itself: to all but that log.
 _OWN = f"{ROOT}.monitoring"
 _own = logging.getLogger(_OWN)
-
-# Payloads are confidential: that all is logged at debug asks for none of them. Only a level of this
-# logger's own does.
-PAYLOADS = f"{ROOT}.messages.payloads"
 
 _END = 2.0  # seconds that the last lines may take
 
@@ -36,15 +33,17 @@ def logging_to(options: LogOptions | None = None) -> Iterator[LogWriter]:
     """
     options = options or LogOptions()
     with ExitStack() as undo:
+        undo.callback(levels_changed)
         for part in PARTS:
             _open_logger(logging.getLogger(f"{ROOT}.{part}"), options.number_of(part), undo)
         if options.payloads:
-            _set_level(logging.getLogger(PAYLOADS), logging.DEBUG, undo)
+            _set_level(PAYLOADS, logging.DEBUG, undo)
         writer = LogWriter(options)
         undo.callback(writer.close)
         root = logging.getLogger(ROOT)
         root.addHandler(writer)
         undo.callback(root.removeHandler, writer)
+        levels_changed()
         yield writer
 
 

@@ -13,7 +13,8 @@ import trio
 from tests.broker.raw import V5, Raw
 from trio_mqtt import Limits, Security
 from trio_mqtt.access import AccessHooks, AccessRefused
-from trio_mqtt.broker.access.refusals import LINES, LINES_OF_ONE, WINDOW
+from trio_mqtt.broker.access.refusals import LINES, LINES_OF_ONE
+from trio_mqtt.broker.log_lines import WINDOW
 from trio_mqtt.protocol.packets import ConnAck, Connect, Publish, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
@@ -74,7 +75,7 @@ async def test_each_refusal_names_the_client_the_topic_and_the_rule(
     record = next(record for record in caplog.records if record.name == LOGGER)
     expected = {
         "client_id": "c1",
-        "user": None,
+        "username": None,
         "address": "10.0.0.1:5000",
         "action": "publish",
         "topic": "home/safe",

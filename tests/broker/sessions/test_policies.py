@@ -197,7 +197,7 @@ class TestDisconnect:
             with memory.broker.events(ClientDisconnected) as events:
                 await published(memory, 2, 30)
                 told = await following(events)
-            assert told == ClientDisconnected("away", "too much waits for it")
+            assert told == ClientDisconnected("away", "too much waits for it", "memory")
             await client.expect(Publish)
             await client.expect_disconnect(ReasonCode.QUOTA_EXCEEDED)
             assert memory.broker.statistics.slow_consumers_disconnected == 1

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.protocols import Authenticator
     from trio_mqtt.broker.connections.link import Link
 
-logger = logging.getLogger("trio_mqtt.broker")
+logger = logging.getLogger("trio_mqtt.connections")
 
 
 class _Exchange:

@@ -264,6 +264,7 @@ class Handshake:
                 reason = decided.reason or NO_WILL
                 rule = f"the program's hook: {reason}"
                 access.refusals.record(identity.client, "will", will.topic, rule=rule)
+                self._link.by_access = True
                 return refusal(decided.reason_code, reason)
             if decided is not None:
                 self._connect.will = will = Will(
@@ -276,11 +277,13 @@ class Handshake:
         permissions = access.permissions(identity.client, identity.rules)
         if permissions is not None and not permissions.may_publish(will.topic):
             permissions.tell_refused("will", will.topic)
+            self._link.by_access = True
             return refusal(ReasonCode.NOT_AUTHORIZED, NO_WILL)
         reserved = core.reserved_because(will.topic)
         if reserved:
             access.refusals.record(identity.client, "will", will.topic, rule=reserved)
             if not _BRIDGE_STATE.fullmatch(will.topic):
+                self._link.by_access = True
                 return refusal(ReasonCode.TOPIC_NAME_INVALID, f"{NO_WILL}: {reserved}")
         return None
 
@@ -336,6 +339,7 @@ class Handshake:
         if answer.reason_code not in _ELSEWHERE:
             reason = answer.properties.get("reason_string", answer.reason_code.sentence)
             self._link.access.refusals.record(identity.client, "connect", rule=reason)
+            self._link.by_access = True
         return answer
 
     def _refused(self, code: ReasonCode, reason: str) -> ConnAck:
@@ -348,4 +352,5 @@ class Handshake:
         )
         refusals = self._link.access.refusals
         refusals.record(client, "connect", rule=reason or code.sentence)
+        self._link.by_access = True
         return refusal(code, reason)

@@ -11,7 +11,7 @@ import trio
 from trio_mqtt.broker.connections.connect import TOO_MANY_CONNECTIONS, Handshake, receive_first
 from trio_mqtt.broker.connections.deliveries import Deliveries
 from trio_mqtt.broker.connections.hook_gate import HookGate
-from trio_mqtt.broker.connections.link import COUNTED, Link, logger
+from trio_mqtt.broker.connections.link import COUNTED, Link
 from trio_mqtt.broker.connections.offers import RefusedPublish, offer_check
 from trio_mqtt.broker.connections.packets import PacketHandler, messages_among
 from trio_mqtt.broker.connections.redelivery import send_again
@@ -232,9 +232,18 @@ class Connection:
         if link.is_accepted and session is not None:
             self._core.statistics.clients_connected -= 1
             if ClientDisconnected in event_streams.wanted:
-                event_streams.tell(ClientDisconnected(session.client_id, link.reason))
+                event_streams.tell(
+                    ClientDisconnected(
+                        session.client_id, link.reason, link.stream.peer, link.username
+                    )
+                )
         elif ClientRefused in event_streams.wanted:
             event_streams.tell(
-                ClientRefused(link.client_id, link.stream.peer, link.reason, link.username)
+                ClientRefused(
+                    link.client_id,
+                    link.stream.peer,
+                    link.reason,
+                    link.username,
+                    by_access=link.by_access,
+                )
             )
-        logger.info("%r (%s): %s", link.client_id, link.stream.peer, link.reason or "goodbye")

@@ -119,7 +119,7 @@ class HookGate:
         code = decided.reason_code
         if code not in ALLOWED[PacketType.PUBACK]:
             code = ReasonCode.NOT_AUTHORIZED
-        return RefusedPublish.of(packet, code, decided.reason)
+        return RefusedPublish.of(packet, code, decided.reason, by_access=True)
 
 
 def _one_by_one(packets: Sequence[Packet | RefusedPublish]) -> Iterator[Packet | RefusedPublish]:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.timers import Timer
     from trio_mqtt.transport.listeners.streams import ByteStream
 
-logger = logging.getLogger("trio_mqtt.broker")
+logger = logging.getLogger("trio_mqtt.connections")
 
 # What answers a packet of the client, and may say why it refuses.
 Answer = PubAck | PubRec | PubRel | PubComp | SubAck | UnsubAck
@@ -91,6 +91,7 @@ class Link:
         self.problem_information = True
         self.reason = ""  # why it has ended; empty if the client said goodbye
         self.is_accepted = False  # its client got a session
+        self.by_access = False  # it did not, for who it is or what it wanted
         self.turn = Turn()
         # The nursery of its tasks, while they run, and the one that reads.
         self.nursery: trio.Nursery | None = None

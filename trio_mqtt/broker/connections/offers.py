@@ -28,12 +28,21 @@ class RefusedPublish:
     reason_code: ReasonCode
     reason: str
     payload_size: int
+    by_access: bool = False  # a program's hook has refused it
 
     @classmethod
-    def of(cls, message: Publish, code: ReasonCode, reason: str) -> RefusedPublish:
+    def of(
+        cls, message: Publish, code: ReasonCode, reason: str, *, by_access: bool = False
+    ) -> RefusedPublish:
         """What stands in place of `message`."""
         return cls(
-            message.topic, message.packet_id, message.qos, code, reason, message.payload_size
+            message.topic,
+            message.packet_id,
+            message.qos,
+            code,
+            reason,
+            message.payload_size,
+            by_access,
         )
 
 

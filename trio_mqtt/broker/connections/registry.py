@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.core import Core
 
-logger = logging.getLogger("trio_mqtt.broker")
+logger = logging.getLogger("trio_mqtt.connections")
 
 _TOLD = 10  # connections of one address beyond its bound that stay until they can be told
 

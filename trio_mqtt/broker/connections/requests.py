@@ -113,7 +113,9 @@ class Requests:
         core.statistics.messages_dropped += 1
         if MessageRefused in core.event_streams.wanted:
             reason = message.reason or message.reason_code.sentence
-            core.event_streams.tell(MessageRefused(session.client_id, message.topic, reason))
+            core.event_streams.tell(
+                MessageRefused(session.client_id, message.topic, reason, message.by_access)
+            )
 
     def _answer(self, packet: Answer | PingResp, reason: str = "") -> None:
         link = self._link
@@ -193,7 +195,12 @@ class Requests:
             else:
                 codes.append(problem[0])
                 if SubscriptionRefused in event_streams.wanted:
-                    event_streams.tell(SubscriptionRefused(session.client_id, asked, *problem))
+                    by_access = isinstance(answer, AccessRefused) or (
+                        problem[0] == ReasonCode.NOT_AUTHORIZED
+                    )
+                    event_streams.tell(
+                        SubscriptionRefused(session.client_id, asked, *problem, by_access)
+                    )
                 if problem[1]:
                     reasons[problem[1]] = None
             yield

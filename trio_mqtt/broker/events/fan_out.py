@@ -13,26 +13,30 @@ from trio_mqtt.broker.events.kinds import (
     MessageDelivered,
     MessagePublished,
 )
+from trio_mqtt.broker.events.log import EventLog
 from trio_mqtt.broker.events.samples import EventSample
 from trio_mqtt.broker.events.streams import EventStream
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.timers import Timers
     from trio_mqtt.protocol.packets import Publish
 
 
 class EventStreams:
-    """All streams and samples of one broker's events.
+    """All streams and samples of one broker's events, and its log.
 
     `wanted` are the kinds that anybody follows: who would tell an event looks there first, so that
     nothing is made while nobody does.
     """
 
-    __slots__ = ("_following", "wanted")
+    __slots__ = ("_following", "log", "wanted")
 
-    def __init__(self) -> None:
-        self._following: list[EventStream | EventSample] = []
+    def __init__(self, timers: Timers) -> None:
         self.wanted: frozenset[type[BrokerEvent]] = frozenset()
+        self.log = EventLog(timers, self._count)
+        self._following: list[EventStream | EventSample | EventLog] = [self.log]
+        self.log.look()
 
     @contextmanager
     def stream(self, kinds: Sequence[type[BrokerEvent]], limit: int) -> Iterator[EventStream]:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 EXPIRED = "it has expired or is too large for the client"
 NOT_ALLOWED = "the client may not receive it"
 QUEUE_FULL = "too much waits for the client"
+# Why sessions end whose clients are away.
+SESSION_EXPIRED = "its client was away for too long"
+ROOM_NEEDED = "others need its room"
 
 
 class BrokerEvent:
@@ -45,12 +48,17 @@ class ClientConnected(BrokerEvent):
 
 @dataclass(frozen=True, slots=True)
 class ClientRefused(BrokerEvent):
-    """A connection ended before its client was accepted; nobody has proved its `username`."""
+    """A connection ended before its client was accepted; nobody has proved its `username`.
+
+    `by_access` tells that it was refused for who it is, or what it wanted: the log
+    `trio_mqtt.access` has that.
+    """
 
     client_id: str | None
     address: str
     reason: str
     username: str | None = None
+    by_access: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,8 @@ class ClientDisconnected(BrokerEvent):
 
     client_id: str
     reason: str
+    address: str = ""
+    username: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,14 @@ class Pinged(BrokerEvent):
     """A client has sent PINGREQ."""
 
     client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(BrokerEvent):
+    """The session of a client that is not connected has ended: nothing waits for it any more."""
+
+    client_id: str
+    reason: str
 
 
 # -- subscriptions ---------------------------------------------------------------------------------
@@ -97,12 +115,13 @@ class Unsubscribed(BrokerEvent):
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRefused(BrokerEvent):
-    """A client may not subscribe to what it asked for."""
+    """A client may not subscribe to what it asked for; `by_access` where rules or a hook say so."""
 
     client_id: str
     topic_filter: str
     reason_code: ReasonCode
     reason: str
+    by_access: bool = False
 
 
 # -- messages --------------------------------------------------------------------------------------
@@ -126,11 +145,12 @@ def message_published(client_id: str | None, message: Publish) -> MessagePublish
 
 @dataclass(frozen=True, slots=True)
 class MessageRefused(BrokerEvent):
-    """A client's message went nowhere."""
+    """A client's message went nowhere; `by_access` where rules or a hook did not let it."""
 
     client_id: str
     topic: str
     reason: str
+    by_access: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +215,7 @@ ALL_KINDS: frozenset[type[BrokerEvent]] = frozenset(
         ClientDisconnected,
         KeepAliveExpired,
         Pinged,
+        SessionEnded,
         Subscribed,
         Unsubscribed,
         SubscriptionRefused,

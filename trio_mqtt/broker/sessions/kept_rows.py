@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.sessions.subscription import Subscription
 
-logger = logging.getLogger("trio_mqtt.broker")
+logger = logging.getLogger("trio_mqtt.storage")
 
 _QOS = 3  # bits of the first byte of a will: its QoS, and above it the RETAIN flag
 

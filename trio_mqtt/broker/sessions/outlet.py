@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trio_mqtt.protocol.reason_codes import ReasonCode
     from trio_mqtt.transport.listeners.streams import ByteStream
 
-logger = logging.getLogger("trio_mqtt.broker")
+logger = logging.getLogger("trio_mqtt.connections")
 
 _AT_ONCE = 64 * 1024  # the bytes that must leave within the write timeout
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.events.kinds import QUEUE_FULL, MessagesDropped, SlowConsumer
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.sessions.order import Order
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol.packets import Publish
-
-logger = logging.getLogger("trio_mqtt.broker")
 
 TOLD_AGAIN = 60.0  # seconds until the same client is told of again, while it is as slow
 
@@ -99,13 +96,6 @@ class Overflow:
         if more is not None:
             messages, size = messages + more.count, size + more.size
         self._statistics.slow_consumers += 1
-        logger.warning(
-            "%r %s: %d messages wait for it, of %d bytes",
-            session.client_id,
-            "takes less than comes for it" if is_connected else "is away, and its queue is full",
-            messages,
-            size,
-        )
         if SlowConsumer in self._event_streams.wanted:
             self._event_streams.tell(
                 SlowConsumer(

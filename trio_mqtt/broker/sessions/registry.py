@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
+from trio_mqtt.broker.events.kinds import ROOM_NEEDED, SESSION_EXPIRED, SessionEnded
 from trio_mqtt.broker.sessions.kept_rows import session_row, will_of
 from trio_mqtt.broker.sessions.leaving import share_what_is_left
 from trio_mqtt.broker.sessions.room import SessionRoom, holder_of
@@ -14,6 +14,7 @@ from trio_mqtt.broker.sessions.session import NEVER, Session
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.options import BrokerOptions
     from trio_mqtt.broker.routing.router import Router
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.broker.timers import Timers
     from trio_mqtt.storage.rows import SessionRow
-
-logger = logging.getLogger("trio_mqtt.broker")
 
 
 class Claim(NamedTuple):
@@ -46,6 +45,7 @@ class Sessions:
         wills: Wills,
         room: SessionRoom,
         journal: Journal | None,
+        event_streams: EventStreams,
         options: BrokerOptions,
     ) -> None:
         self._statistics = statistics
@@ -55,6 +55,7 @@ class Sessions:
         self._wills = wills
         self._room = room
         self._journal = journal
+        self._event_streams = event_streams
         self._options = options
         self._sessions: dict[str, Session] = {}
         # The broker ends, and with it all connections: what they leave stays with their sessions.
@@ -124,8 +125,7 @@ class Sessions:
         """Make room for a new session; why that cannot be, if it cannot."""
         going, problem = self._room.find(holder)
         for session in going:
-            logger.info("The session of %r ends: others need its room", session.client_id)
-            self._expire(session)
+            self._expire(session, ROOM_NEEDED)
         return problem
 
     def cannot_keep(self, client_id: str, expiry_interval: int, *, is_new: bool) -> bool:
@@ -202,9 +202,11 @@ class Sessions:
             ):
                 self.publish_will(session)
 
-    def _expire(self, session: Session) -> None:
+    def _expire(self, session: Session, reason: str = SESSION_EXPIRED) -> None:
         """The session was not taken up again in time (§3.1.2.11.2)."""
         self._statistics.sessions_expired += 1
+        if SessionEnded in self._event_streams.wanted:
+            self._event_streams.tell(SessionEnded(session.client_id, reason))
         self._discard(session)
 
     def _discard(self, session: Session) -> None:

@@ -20,7 +20,7 @@ from trio_mqtt.transport.listeners.streams import ByteStream
 from trio_mqtt.transport.listeners.unix_sockets import UnixSocket, open_unix_socket, process_of
 from trio_mqtt.transport.urls import Address, parse_url
 
-logger = logging.getLogger("trio_mqtt.broker")
+logger = logging.getLogger("trio_mqtt.listeners")
 
 E = TypeVar("E", bound=Endpoint)
 
