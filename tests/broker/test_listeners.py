@@ -85,12 +85,27 @@ def test_what_no_listener_can_keep_to_is_refused(
         ({"limits": Limits()}, "limits is a trio_mqtt.ListenerLimits, not Limits("),
         ({"options": BrokerOptions()}, "options is a trio_mqtt.ListenerOptions, not BrokerOp"),
         ({"security": "passwords"}, "security is a trio_mqtt.Security, not 'passwords'."),
+        ({"mount_point": b"a/"}, "mount_point is a str, such as 'site-1/', not b'a/'."),
     ],
 )
 def test_what_is_of_another_kind_is_named(wrong: dict[str, Any], sentence: str) -> None:
     with pytest.raises(TypeError) as raised:
         Listen(LOCAL, **wrong)
     assert str(raised.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("mount_point", "problem"),
+    [
+        ("site", "runs into the topics after it: write 'site/'"),
+        ("$SYS/", "begins with $"),
+        ("a/+/", "wildcard"),
+    ],
+)
+def test_a_mount_point_is_whole_levels(mount_point: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        Listen(LOCAL, mount_point=mount_point)
+    assert problem in str(raised.value)
 
 
 def test_what_only_the_broker_has_no_listener_takes() -> None:

@@ -188,14 +188,17 @@ class Broker:
         check_limit("limit", limit)
         return self._core.event_streams.sample(kinds, limit)
 
-    def redirect(self, client_id: str, reference: str, *, moved: bool = False) -> bool:
+    def redirect(
+        self, client_id: str, reference: str, *, moved: bool = False, mount_point: str = ""
+    ) -> bool:
         """Send a client to another server, named by `reference` (§4.11); whether it is connected.
 
-        `moved` says that it is to go there from now on. An MQTT 3 client is only disconnected.
+        `moved` says that it is to go there from now on, `mount_point` is that of the listener by
+        which the client came. An MQTT 3 client is only disconnected.
         Raises LocalProtocolError for a reference that is none.
         """
         check_reference(reference)
-        outlet = self._core.sessions.outlet_of(client_id)
+        outlet = self._core.sessions.outlet_of(client_id, mount_point)
         if outlet is None:
             return False
         outlet.end(

@@ -10,6 +10,8 @@ from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.limits import Limits, check_limit
 from trio_mqtt.broker.options import BrokerOptions
+from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.protocol.topics import topic_name_problem
 from trio_mqtt.transport.listeners.listen_urls import parse_endpoint
 from trio_mqtt.transport.listeners.options import Endpoint
 
@@ -157,12 +159,23 @@ class Listen(Endpoint):
     """Bounds that are others here than those of the broker. None: they are the same."""
     options: ListenerOptions | None = None
     """What is offered here otherwise than by the broker. None: it is the same."""
+    mount_point: str = ""
+    """What stands before all topics of the clients that come by this listener, such as "site-1/".
+
+    They neither see it nor what is outside of it: it is put before the topics and filters that they
+    name, and taken away from those that they are sent. Sessions are its own too: a client has
+    another one where it comes by another mount point. Access rules and hooks see whole topics.
+    """
 
     def __post_init__(self) -> None:
         Endpoint.__post_init__(self)
         _check_kind("security", self.security, Security)
         _check_kind("limits", self.limits, ListenerLimits)
         _check_kind("options", self.options, ListenerOptions)
+        if not isinstance(self.mount_point, str):
+            raise TypeError(f"mount_point is a str, such as 'site-1/', not {self.mount_point!r}.")
+        if self.mount_point:
+            _check_mount_point(self.mount_point)
 
 
 def _given(own: ListenerLimits | ListenerOptions) -> dict[str, Any]:
@@ -173,6 +186,16 @@ def _given(own: ListenerLimits | ListenerOptions) -> dict[str, Any]:
 def _check_kind(name: str, value: object, kind: type) -> None:
     if value is not None and not isinstance(value, kind):
         raise TypeError(f"{name} is a trio_mqtt.{kind.__name__}, not {value!r}.")
+
+
+def _check_mount_point(mount_point: str) -> None:
+    problem = topic_name_problem(mount_point)
+    if problem is None and mount_point.startswith("$"):
+        problem = "begins with $, which is for the broker's own topics"
+    if problem is None and not mount_point.endswith("/"):
+        problem = f"runs into the topics after it: write {mount_point + '/'!r}"
+    if problem is not None:
+        raise ConfigurationError(f"The mount point {mount_point!r} {problem}.")
 
 
 def parse_listen(url: str, defaults: Mapping[str, str | Collection[str]] = {}) -> Listen:

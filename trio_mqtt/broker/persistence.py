@@ -205,6 +205,7 @@ class _Restoring:
                 _identifiers(row.identifiers),
                 False,
                 subscription.shared_filter,
+                subscription.session.mount_point,
             )
         return target
 

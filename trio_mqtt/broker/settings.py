@@ -70,3 +70,8 @@ class Settings:
             access,
             listen,
         )
+
+    @property
+    def mount_point(self) -> str:
+        """What stands before all topics of its clients."""
+        return "" if self.listen is None else self.listen.mount_point

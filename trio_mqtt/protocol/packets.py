@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.wire import encode_variable_byte_integer
 
 
 def _no_properties() -> Properties:
@@ -176,6 +177,28 @@ class PublishRun:
         if self._messages is None:
             self._messages = self.first(len(self.starts))
         return self._messages
+
+    def renamed(self, topic: str) -> PublishRun:
+        """The same messages on another topic."""
+        name = topic.encode()
+        header = len(name).to_bytes(2, "big") + name
+        frames, named = self.frames, 2 + len(self.topic.encode())
+        pieces: list[bytes] = []
+        starts: list[int] = []
+        at = long_lengths = 0
+        for start, end in zip(self.starts, [*self.starts[1:], len(frames)], strict=True):
+            rest = start + 1
+            while frames[rest] & 0x80:
+                rest += 1
+            rest += 1 + named
+            size = len(header) + end - rest
+            length = encode_variable_byte_integer(size)
+            pieces += frames[start : start + 1], length, header, frames[rest:end]
+            starts.append(at)
+            at += 1 + len(length) + size
+            long_lengths += len(length) - 1
+        topic_size = self.topic_size - named + len(header)
+        return PublishRun(topic, topic_size, b"".join(pieces), starts, long_lengths)
 
     def first(self, count: int) -> list[Publish]:
         """The first `count` packets, without taking all apart."""

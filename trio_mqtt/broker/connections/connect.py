@@ -27,6 +27,7 @@ from trio_mqtt.broker.connections.connack import (
     terms,
 )
 from trio_mqtt.broker.connections.link import COUNTED, Link
+from trio_mqtt.broker.connections.mounting import mounted_will
 from trio_mqtt.broker.connections.offers import STORAGE_FAILS
 from trio_mqtt.broker.events.kinds import ClientConnected
 from trio_mqtt.broker.sessions.aliases import TopicAliases
@@ -257,6 +258,11 @@ class Handshake:
         """The refusal of a will that the client may not publish; a hook may change it instead."""
         link = self._link
         core, access = link.core, link.access
+        if link.mount_point:
+            mounted = mounted_will(link.mount_point, will)
+            if mounted is None:
+                return refusal(ReasonCode.TOPIC_NAME_INVALID, f"{NO_WILL}: its topic is too long")
+            self._connect.will = will = mounted
         questions = access.hook_questions(identity.client)
         if questions is not None and access.asks_publish:
             decided = await questions.publish(will)
@@ -293,12 +299,14 @@ class Handshake:
         core = link.core
         client_id = connect.client_id or f"auto-{uuid.uuid4().hex}"
         expiry_interval, properties = terms(connect, client_id, link.limits, link.options)
-        if core.sessions.cannot_keep(client_id, expiry_interval, is_new=connect.clean_start):
+        mount_point, is_new = link.mount_point, connect.clean_start
+        if core.sessions.cannot_keep(client_id, mount_point, expiry_interval, is_new=is_new):
             return self._turned_away(
                 refusal(ReasonCode.SERVER_UNAVAILABLE, STORAGE_FAILS), identity
             )
         claim = core.sessions.claim(
             client_id,
+            mount_point,
             user=identity.client.username if identity.client.authenticated else None,
             address=link.stream.peer,
             clean_start=connect.clean_start,

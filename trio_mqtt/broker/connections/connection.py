@@ -12,6 +12,7 @@ from trio_mqtt.broker.connections.connect import TOO_MANY_CONNECTIONS, Handshake
 from trio_mqtt.broker.connections.deliveries import Deliveries
 from trio_mqtt.broker.connections.hook_gate import HookGate
 from trio_mqtt.broker.connections.link import COUNTED, Link
+from trio_mqtt.broker.connections.mounting import Mounting
 from trio_mqtt.broker.connections.offers import RefusedPublish, offer_check
 from trio_mqtt.broker.connections.packets import PacketHandler, messages_among
 from trio_mqtt.broker.connections.redelivery import send_again
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from trio_mqtt.transport.listeners.streams import ByteStream
 
 SIGN_OF_LIFE = 1_000  # bytes in one read that keep a client alive though they end no packet
+
+
+# What makes packets of bytes that come.
+Receive = Callable[[bytes], Sequence[Packet | RefusedPublish]]
 
 
 class Connection:
@@ -133,16 +138,21 @@ class Connection:
         else:
             deliveries.begin(session)
         more = link.protocol.receive(handshake.early) if handshake.early else ()
-        first = [*packets, *more]
+        said = [*packets, *more]
+        first: Sequence[Packet | RefusedPublish] = said
+        receive: Receive = link.protocol.receive
         check = offer_check(link.options, link.protocol)
-        if check is None:
-            return self._read(first, link.protocol.receive, session, handler, gate)
-        return self._read(check.passed(first), check.receive, session, handler, gate)
+        if check is not None:
+            first, receive = check.passed(said), check.receive
+        if link.mount_point:
+            mounting = Mounting(link.mount_point, receive, link.protocol)
+            first, receive = mounting.passed(first), mounting.receive
+        return self._read(first, receive, session, handler, gate)
 
     async def _read(
         self,
         packets: Sequence[Packet | RefusedPublish],
-        receive: Callable[[bytes], Sequence[Packet | RefusedPublish]],
+        receive: Receive,
         session: Session,
         handler: PacketHandler,
         gate: HookGate | None,

@@ -62,6 +62,7 @@ class Link:
         # Bounds hold as they are now; what the client is offered, as it was when it came.
         self.limits = limits = settings.limits
         self.options = settings.options
+        self.mount_point = settings.mount_point
         # How fast its client may send; None where that is not bounded.
         self.pace = pace_of(limits.maximum_message_rate_in, limits.maximum_byte_rate_in)
         is_paced = limits.maximum_message_rate_in < PACKETS_AT_ONCE

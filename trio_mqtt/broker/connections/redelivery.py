@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.mount_points import properties_below, topic_below
 from trio_mqtt.protocol.encoding import publish_parts
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import PubRel
@@ -42,7 +43,7 @@ async def send_again(link: Link, session: Session, deliveries: Deliveries) -> No
             continue
         packet_id = next(iter(pending))
         qos, item = pending.pop(packet_id)
-        before, after = _again(item, qos, version)
+        before, after = _again(item, qos, version, session.mount_point)
         may_receive = session.permissions is None or session.permissions.may_receive(item[0].topic)
         if not may_receive or len(before) + 2 + len(after) > (
             link.outlet.maximum_packet_size or MAX_PACKET_SIZE
@@ -62,10 +63,15 @@ async def send_again(link: Link, session: Session, deliveries: Deliveries) -> No
         deliveries.begin(session)
 
 
-def _again(item: InFlight, qos: int, version: ProtocolVersion) -> tuple[bytes, bytes]:
+def _again(
+    item: InFlight, qos: int, version: ProtocolVersion, mount_point: str
+) -> tuple[bytes, bytes]:
     """A PUBLISH that was sent before, with DUP set, before and after its packet identifier."""
     message, retain, (identifiers, _), received_at, _ = item
-    properties = message.properties
+    topic, properties = message.topic, message.properties
+    if mount_point:
+        topic = topic_below(mount_point, topic) or topic
+        properties = properties_below(mount_point, properties)
     interval = properties.get("message_expiry_interval") if properties else None
     if identifiers or interval is not None:
         properties = properties.copy()
@@ -76,7 +82,7 @@ def _again(item: InFlight, qos: int, version: ProtocolVersion) -> tuple[bytes, b
         elapsed = int(trio.current_time() - received_at)
         properties["message_expiry_interval"] = max(0, interval - elapsed)
     before, after = publish_parts(
-        message.topic,
+        topic,
         message.payload,
         qos,
         retain,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from trio_mqtt.broker.mount_points import properties_below, topic_below
 from trio_mqtt.protocol.encoding import publish_parts
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Publish, PublishRun
@@ -50,6 +51,10 @@ class Author(Protocol):
         """What its client may do; None if nothing is forbidden."""
 
 
+# The subscription identifiers that are added, and the mount point that is taken away.
+Changes = tuple[tuple[int, ...], str]
+
+
 class Form(Protocol):
     """As what messages are sent to a subscription."""
 
@@ -62,8 +67,8 @@ class Form(Protocol):
         """Whether they keep their RETAIN flag (§3.8.3.1)."""
 
     @property
-    def identifiers(self) -> tuple[int, ...]:
-        """The subscription identifiers that go with each."""
+    def changes(self) -> Changes | None:
+        """What is otherwise in each than it came; None for nothing."""
 
 
 class Batch:
@@ -170,19 +175,22 @@ class Batch:
         if (
             run is not None
             and is_v5 is self.is_v5
-            and not form.identifiers
             and (maximum is None or len(run.frames) <= maximum)
         ):
-            return _NO_ENTRIES, run.frames
+            if form.changes is None:
+                return _NO_ENTRIES, run.frames
+            frames = self._frames_below(run, *form.changes)
+            if frames is not None:
+                return _NO_ENTRIES, frames
         elapsed = int(now - self.received_at) if self.expires else 0
         qos, retain_as_published = form.qos, form.retain_as_published
-        identifiers = form.identifiers
-        key = (is_v5, qos, retain_as_published, identifiers, elapsed)
+        changes = form.changes
+        key = (is_v5, qos, retain_as_published, changes, elapsed)
         found = self._encodings.get(key)
         if found is None:
             entries: list[Encoded] = []
             append = entries.append
-            as_it_came = is_v5 is self.is_v5 and not identifiers and not self.expires
+            as_it_came = is_v5 is self.is_v5 and changes is None and not self.expires
             for message in self.messages:
                 frame = message.frame
                 if (
@@ -198,9 +206,7 @@ class Batch:
                     else:
                         append(frame)
                 else:
-                    append(
-                        self._encode(message, is_v5, qos, retain_as_published, identifiers, elapsed)
-                    )
+                    append(self._encode(message, is_v5, qos, retain_as_published, changes, elapsed))
             joined = None
             if self.highest_qos == 0 or qos == 0:
                 packets = [entry for entry in entries if isinstance(entry, bytes)]
@@ -210,24 +216,46 @@ class Batch:
             found = self._encodings[key] = (entries, joined)
         return found
 
+    def _frames_below(
+        self, run: PublishRun, identifiers: tuple[int, ...], mount_point: str
+    ) -> bytes | None:
+        """A run as clients below a mount point are sent it; None if it must be taken apart."""
+        below = None if identifiers else topic_below(mount_point, run.topic)
+        if below is None:
+            return None
+        key = ("run", mount_point)
+        found = self._encodings.get(key)
+        if found is None:
+            found = self._encodings[key] = (_NO_ENTRIES, run.renamed(below).frames)
+        return found[1]
+
     def _encode(
         self,
         message: Publish,
         is_v5: bool,
         maximum_qos: int,
         retain_as_published: bool,
-        identifiers: tuple[int, ...],
+        changes: Changes | None,
         elapsed: int,
     ) -> Encoded:
+        topic = message.topic
         remaining = remaining_properties(message.properties, elapsed)
         if remaining is None:
             return None
-        if identifiers:
-            remaining = remaining.copy()
-            remaining["subscription_identifier"] = list(identifiers)
+        if changes is not None:
+            identifiers, mount_point = changes
+            if mount_point:
+                below = topic_below(mount_point, topic)
+                if below is None:
+                    return None
+                topic = below
+                remaining = properties_below(mount_point, remaining)
+            if identifiers:
+                remaining = remaining.copy()
+                remaining["subscription_identifier"] = list(identifiers)
         qos = min(message.qos, maximum_qos)
         before, after = publish_parts(
-            message.topic,
+            topic,
             message.payload,
             qos,
             message.retain and (retain_as_published or self.retained),

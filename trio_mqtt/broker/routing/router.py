@@ -385,4 +385,5 @@ def _carrier(targets: list[Target]) -> Target:
         any(target.retain_as_published for target in targets),
         tuple(identifier for target in targets for identifier in target.identifiers),
         any(target.no_local for target in targets),
+        mount_point=targets[0].subscription.session.mount_point,
     )

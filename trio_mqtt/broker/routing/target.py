@@ -28,6 +28,10 @@ class Subscriber(Author, Protocol):
     def sender(self) -> Sized:
         """What was sent and is not acknowledged yet."""
 
+    @property
+    def mount_point(self) -> str:
+        """What stands before all of its topics, and its client never sees."""
+
 
 class Recipient(Protocol):
     """A subscription, as far as routing knows of it."""
@@ -62,7 +66,7 @@ class Target:
     one carries the message at the highest QoS granted, with the identifiers of all (§3.3.4).
     """
 
-    __slots__ = ("identifiers", "no_local", "origin", "qos", "retain_as_published",
+    __slots__ = ("changes", "identifiers", "no_local", "origin", "qos", "retain_as_published",
                  "subscription")  # fmt: skip
 
     def __init__(
@@ -73,11 +77,13 @@ class Target:
         identifiers: tuple[int, ...],
         no_local: bool,
         shared_filter: TopicFilter | None = None,
+        mount_point: str = "",
     ) -> None:
         self.subscription = subscription
         self.qos = qos
         self.retain_as_published = retain_as_published
         self.identifiers = identifiers
+        self.changes = (identifiers, mount_point) if identifiers or mount_point else None
         self.no_local = no_local
         # What is remembered of a message in flight: its identifiers, and who shares it.
         self.origin = identifiers, shared_filter

@@ -31,6 +31,7 @@ class DeliveryState:
     __slots__ = (
         "client_id",
         "journal",
+        "mount_point",
         "number",
         "order",
         "outlet",
@@ -43,8 +44,10 @@ class DeliveryState:
         "slow_told_at",
     )
 
-    def __init__(self, client_id: str) -> None:
+    def __init__(self, client_id: str, mount_point: str = "") -> None:
         self.client_id = client_id
+        # What stands before its topics; its client never sees that.
+        self.mount_point = mount_point
         # The journal that keeps it, and its number there; None where it ends with the broker.
         self.journal: Journal | None = None
         self.number = 0

@@ -26,7 +26,7 @@ def session_row(session: Session, epoch: float) -> SessionRow:
     expires_at, will_due_at = session.expires_at, session.will_due_at
     return SessionRow(
         session.number,
-        session.client_id,
+        session.key,
         session.owner,
         session.expiry_interval,
         None if expires_at is None else expires_at + epoch,

@@ -10,7 +10,7 @@ from trio_mqtt.broker.events.kinds import ROOM_NEEDED, SESSION_EXPIRED, SessionE
 from trio_mqtt.broker.sessions.kept_rows import session_row, will_of
 from trio_mqtt.broker.sessions.leaving import share_what_is_left
 from trio_mqtt.broker.sessions.room import SessionRoom, holder_of
-from trio_mqtt.broker.sessions.session import NEVER, Session
+from trio_mqtt.broker.sessions.session import NEVER, Session, session_key
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Claim(NamedTuple):
 
 
 class Sessions:
-    """All sessions of a broker, by client identifier."""
+    """All sessions of a broker, by client identifier and mount point."""
 
     def __init__(
         self,
@@ -68,22 +68,30 @@ class Sessions:
         """The sessions that there are now."""
         return list(self._sessions.values())
 
-    def outlet_of(self, client_id: str) -> Outlet | None:
+    def outlet_of(self, client_id: str, mount_point: str = "") -> Outlet | None:
         """The way to a client, if it is connected."""
-        session = self._sessions.get(client_id)
+        session = self._sessions.get(session_key(client_id, mount_point))
         return None if session is None else session.outlet
 
     # -- CONNECT --------------------------------------------------------------------------------
 
     def claim(
-        self, client_id: str, *, user: str | None, address: str, clean_start: bool
+        self,
+        client_id: str,
+        mount_point: str,
+        *,
+        user: str | None,
+        address: str,
+        clean_start: bool,
     ) -> Claim | tuple[ReasonCode, str]:
         """The session for a client that says CONNECT (§3.1.4); or why there is none, for CONNACK.
 
-        `user` is the one that the client has proved to be, if it has. Another connection may have
-        the session still: see `Session.attach`.
+        `mount_point` is that of the listener by which it came. `user` is the one that the client
+        has proved to be, if it has. Another connection may have the session still: see
+        `Session.attach`.
         """
-        session = self._sessions.get(client_id)
+        key = session_key(client_id, mount_point)
+        session = self._sessions.get(key)
         if session is not None and session.owner not in (None, user):
             return (
                 ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
@@ -108,15 +116,16 @@ class Sessions:
             session = None
         present = session is not None
         if session is None:
-            session = self._begin(client_id)
+            session = self._begin(client_id, mount_point)
         session.owner = user
         if session.holder != holder:
             self._room.enter(session, holder)
         self._room.present(session)
         return Claim(session, present)
 
-    def _begin(self, client_id: str) -> Session:
-        session = self._sessions[client_id] = Session(client_id)
+    def _begin(self, client_id: str, mount_point: str) -> Session:
+        session = Session(client_id, mount_point)
+        self._sessions[session.key] = session
         session.keep_to(self._options.queue_policy)
         self._statistics.sessions += 1
         return session
@@ -128,17 +137,20 @@ class Sessions:
             self._expire(session, ROOM_NEEDED)
         return problem
 
-    def cannot_keep(self, client_id: str, expiry_interval: int, *, is_new: bool) -> bool:
+    def cannot_keep(
+        self, client_id: str, mount_point: str, expiry_interval: int, *, is_new: bool
+    ) -> bool:
         """Whether a session would have to be kept, while the storage keeps nothing."""
         if self._journal is None or self._journal.failure is None:
             return False
-        session = None if is_new else self._sessions.get(client_id)
+        key = session_key(client_id, mount_point)
+        session = None if is_new else self._sessions.get(key)
         return bool(expiry_interval) or (session is not None and session.journal is not None)
 
     def keep(self, session: Session) -> None:
         """Have the journal hear how a session is now, if it is to outlive the broker."""
         journal = self._journal
-        if journal is None or self._sessions.get(session.client_id) is not session:
+        if journal is None or self._sessions.get(session.key) is not session:
             return
         if session.journal is None:
             if not session.expiry_interval:
@@ -156,7 +168,7 @@ class Sessions:
             return
         will = session.will
         expiry = session.expiry_interval
-        ended = self._sessions.get(session.client_id) is not session
+        ended = self._sessions.get(session.key) is not session
         delay = 0 if will is None else will.properties.get("will_delay_interval", 0)
         if will is not None and (ended or expiry == 0 or delay == 0):
             self._wills.publish(session)
@@ -211,7 +223,7 @@ class Sessions:
 
     def _discard(self, session: Session) -> None:
         """The session ends: nothing of it is left but a connection that is being ended."""
-        del self._sessions[session.client_id]
+        del self._sessions[session.key]
         self._room.leave(session)
         self._statistics.sessions -= 1
         for subscription in session.subscriptions.values():
@@ -242,8 +254,9 @@ class Sessions:
 
     def restore(self, row: SessionRow, journal: Journal) -> Session:
         """A session that has outlived an earlier broker."""
-        client_id, owner = row.client_id, row.owner
-        session = self._begin(client_id)
+        owner = row.owner
+        client_id, _, mount_point = row.client_id.partition("\0")
+        session = self._begin(client_id, mount_point)
         session.journal, session.number = journal, row.number
         session.owner = owner
         # Where its client was is not known any more.

@@ -80,6 +80,7 @@ class Subscription(Queue):
             () if identifier is None else (identifier,),
             options.no_local,
             self.shared_filter,
+            self.session.mount_point,
         )
 
     def offer(self, target: Target, batch: Batch) -> None:

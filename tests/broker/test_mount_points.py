@@ -1,0 +1,391 @@
+"""A listener's mount point: its clients see what is below it, by names without it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.lowlevel
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trio_mqtt
+from tests.broker.raw import V5, V311, Raw
+from tests.transport.dialing import dial
+from trio_mqtt import (
+    Broker,
+    Client,
+    Limits,
+    Listen,
+    MemoryStorage,
+    Message,
+    Messages,
+    RefusedError,
+    Security,
+    Will,
+    topic_matches_filter,
+)
+from trio_mqtt.broker.mount_points import mounted_filter, mounted_topic, topic_below
+from trio_mqtt.protocol.encoding import encode
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import (
+    ConnAck,
+    Connect,
+    Packet,
+    PubAck,
+    Publish,
+    PublishRun,
+    Subscribe,
+    Subscription,
+    Unsubscribe,
+)
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+in_real_time = pytest.mark.trio  # sockets are used
+
+LOCAL = "mqtt://127.0.0.1:0"
+
+
+@asynccontextmanager
+async def mounted(**settings: Any) -> AsyncIterator[Broker]:
+    """A broker with a listener without a mount point, two at `a/`, and one at `b/`."""
+    listeners = [Listen(LOCAL, mount_point=one) for one in ("", "a/", "a/", "b/")]
+    with trio.fail_after(10):
+        async with trio_mqtt.open_broker(*listeners, **settings) as broker:
+            yield broker
+
+
+async def taken(messages: Messages, count: int) -> list[Message]:
+    return [await anext(messages) for _ in range(count)]
+
+
+async def until_end(client: Client, messages: Messages, end: str = "end") -> list[str]:
+    """The topics that come before a message which the client publishes now."""
+    await client.publish(end, qos=1)
+    topics = []
+    async for message in messages:
+        if message.topic == end:
+            break
+        topics.append(message.topic)
+    return topics
+
+
+# -- names ------------------------------------------------------------------------------------
+
+LEVELS = st.sampled_from(["a", "b", "", "$x", "ä"])
+TOPICS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join).filter(bool)
+FILTERS = (
+    st.tuples(
+        st.lists(st.one_of(LEVELS, st.just("+")), max_size=3), st.sampled_from(["#", "+", "a"])
+    )
+    .map(lambda parts: "/".join([*parts[0], parts[1]]))
+    .filter(bool)
+)
+
+
+@given(TOPICS, FILTERS, st.sampled_from(["a/", "a/b/", "x y/"]))
+def test_below_it_topics_match_as_they_would_elsewhere(
+    topic: str, topic_filter: str, mount_point: str
+) -> None:
+    mounted, wanted = mounted_topic(mount_point, topic), mounted_filter(mount_point, topic_filter)
+    assert mounted is not None
+    assert wanted is not None
+    if topic[0] == "$":
+        assert mounted == topic  # which no client may publish to
+        return
+    assert topic_below(mount_point, mounted) == topic
+    assert topic_matches_filter(mounted, wanted) == topic_matches_filter(topic, topic_filter)
+
+
+@given(TOPICS, FILTERS)
+def test_nothing_else_is_ever_seen(topic: str, topic_filter: str) -> None:
+    wanted = mounted_filter("a/", topic_filter)
+    assert wanted is not None
+    if topic_matches_filter(topic, wanted):
+        below = topic_below("a/", topic)
+        assert below is None or topic == f"a/{below}"
+
+
+def test_of_a_shared_filter_what_is_shared_is_mounted() -> None:
+    assert mounted_filter("a/", "$share/us/b/#") == "$share/us/a/b/#"
+    assert mounted_filter("a/", "$share/us/#") == "$share/us/a/+/#"
+
+
+@pytest.mark.parametrize("letter", ["x", "ä", "\N{GRINNING FACE}"])
+def test_names_have_as_many_bytes_as_the_standard_allows(letter: str) -> None:
+    count = (65_535 - 2) // len(letter.encode())
+    assert mounted_topic("a/", letter * count) is not None
+    assert mounted_topic("a/", letter * (count + 1)) is None
+    assert mounted_filter("a/", letter * (count + 1)) is None
+
+
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=5), st.sampled_from([4, 5]))
+def test_a_run_that_is_renamed_is_what_renamed_messages_are(sizes: list[int], level: int) -> None:
+    version = ProtocolVersion(level)
+    for old, new in (("t", "site/t"), ("site/" * 30 + "t", "t")):
+        payloads = [bytes([65 + at]) * size for at, size in enumerate(sizes)]
+        data = b"".join(encode(Publish(old, each), version) for each in payloads)
+        wanted = b"".join(encode(Publish(new, each), version) for each in payloads)
+        starts, at = [], 0
+        for each in payloads:
+            starts.append(at)
+            at += len(encode(Publish(old, each), version))
+        size = 2 + len(old) + (level == 5)
+        longer = len(data) - sum(map(len, payloads)) - len(payloads) * (2 + size)
+        run = PublishRun(old, size, data, starts, longer).renamed(new)
+        assert (run.frames, run.topic) == (wanted, new)
+        assert [message.payload for message in run.messages] == payloads
+        assert run.payload_size == sum(sizes)
+
+
+# -- messages ---------------------------------------------------------------------------------
+
+
+@in_real_time
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize("qos", [0, 1, 2])
+async def test_what_is_published_below_it_is_whole_elsewhere(version: int, qos: int) -> None:
+    async with (
+        mounted() as broker,
+        trio_mqtt.open_client(broker.urls[0], protocol_version=version) as outside,
+        trio_mqtt.open_client(broker.urls[1], protocol_version=version) as inside,
+        trio_mqtt.open_client(broker.urls[3], protocol_version=version) as elsewhere,
+        outside.subscribe("#", qos=2) as whole,
+        inside.subscribe("#", qos=2) as ours,
+        elsewhere.subscribe("#", qos=2) as theirs,
+    ):
+        for client in (inside, elsewhere, outside):
+            for number in range(3):
+                await client.publish("a/t", f"{number}", qos=qos)
+        got = [(message.topic, message.payload) for message in await taken(whole, 9)]
+        assert {topic for topic, _ in got} == {"a/a/t", "b/a/t", "a/t"}
+        assert [payload for topic, payload in got if topic == "a/a/t"] == [b"0", b"1", b"2"]
+        topics = [message.topic for message in await taken(ours, 6)]
+        assert sorted(topics) == ["a/t"] * 3 + ["t"] * 3
+        assert [message.topic for message in await taken(theirs, 3)] == ["a/t"] * 3
+        assert await until_end(elsewhere, theirs) == []
+
+
+@in_real_time
+async def test_neither_the_level_above_nor_reserved_ones_are_seen() -> None:
+    async with (
+        mounted() as broker,
+        trio_mqtt.open_client(broker.urls[0]) as outside,
+        trio_mqtt.open_client(broker.urls[1]) as inside,
+        inside.subscribe("#", qos=1) as messages,
+        inside.subscribe("$SYS/#") as system,
+    ):
+        for topic in ("a", "a/", "a/$x", "b/t", "a/t"):
+            await outside.publish(topic, qos=1)
+        assert await until_end(inside, messages) == ["t"]
+        with pytest.raises(RefusedError, match=r"begin with \$"):
+            await inside.publish("$x/y", qos=1)
+        with trio.move_on_after(0.05):
+            await anext(system)
+            raise AssertionError("there is no $SYS below a mount point")
+
+
+@in_real_time
+async def test_retained_messages_are_found_by_both_names() -> None:
+    async with mounted() as broker:
+        async with trio_mqtt.open_client(broker.urls[1]) as client:
+            await client.publish("kept/x", b"1", qos=1, retain=True)
+        for index, topic in ((0, "a/kept/x"), (2, "kept/x")):
+            async with (
+                trio_mqtt.open_client(broker.urls[index]) as client,
+                client.subscribe("#", qos=1) as messages,
+            ):
+                message = await anext(messages)
+                assert (message.topic, message.retain) == (topic, True)
+        async with (
+            trio_mqtt.open_client(broker.urls[3]) as client,
+            client.subscribe("#", qos=1) as messages,
+        ):
+            assert await until_end(client, messages) == []
+
+
+@in_real_time
+async def test_a_response_topic_is_renamed_with_the_message() -> None:
+    async with (
+        mounted() as broker,
+        trio_mqtt.open_client(broker.urls[0]) as outside,
+        trio_mqtt.open_client(broker.urls[1]) as asking,
+        trio_mqtt.open_client(broker.urls[2]) as answering,
+        outside.subscribe("a/ask", qos=1) as seen,
+        answering.subscribe("ask", qos=1) as asked,
+        asking.subscribe("answers/#", qos=1) as answers,
+    ):
+        await asking.publish("ask", qos=1, properties={"response_topic": "answers/1"})
+        question = await anext(asked)
+        assert question.response_topic == "answers/1"
+        assert (await anext(seen)).response_topic == "a/answers/1"
+        await answering.publish(question.response_topic, b"yes", qos=1)
+        assert (await anext(answers)).payload == b"yes"
+        await outside.publish("a/ask", qos=1, properties={"response_topic": "outside/1"})
+        assert (await anext(asked)).response_topic == "outside/1"
+
+
+@in_real_time
+async def test_a_will_is_below_it() -> None:
+    async with (
+        mounted() as broker,
+        trio_mqtt.open_client(broker.urls[0]) as outside,
+        outside.subscribe("#", qos=1) as messages,
+    ):
+        client = Raw(await dial(broker.urls[1]))
+        will = Will("gone", b"away", 1, properties={"response_topic": "back"})
+        await client.connect(will=will)
+        await client.stream.aclose()
+        message = await anext(messages)
+        assert (message.topic, message.response_topic) == ("a/gone", "a/back")
+
+
+@in_real_time
+async def test_a_client_is_named_by_its_mount_point_too() -> None:
+    async with mounted() as broker, await dial(broker.urls[1]) as stream:
+        client = Raw(stream)
+        await client.connect("c")
+        assert not broker.redirect("c", "elsewhere")
+        assert not broker.redirect("c", "elsewhere", mount_point="b/")
+        assert broker.redirect("c", "elsewhere", mount_point="a/")
+        await client.expect_disconnect(ReasonCode.USE_ANOTHER_SERVER)
+
+
+@in_real_time
+async def test_shared_subscriptions_are_shared_below_it() -> None:
+    async with (
+        mounted() as broker,
+        trio_mqtt.open_client(broker.urls[0]) as outside,
+        trio_mqtt.open_client(broker.urls[1]) as first,
+        trio_mqtt.open_client(broker.urls[2]) as second,
+        trio_mqtt.open_client(broker.urls[3]) as other,
+        first.subscribe("$share/us/t", qos=1) as at_first,
+        second.subscribe("$share/us/t", qos=1) as at_second,
+        other.subscribe("$share/us/t", qos=1) as at_other,
+    ):
+        for _ in range(4):
+            await outside.publish("a/t", qos=1)
+        for messages in (at_first, at_second):
+            assert [message.topic for message in await taken(messages, 2)] == ["t", "t"]
+        await other.publish("t", b"own", qos=1)
+        assert (await anext(at_other)).payload == b"own"
+
+
+@in_real_time
+async def test_who_unsubscribes_gets_nothing_more() -> None:
+    async with (
+        mounted() as broker,
+        trio_mqtt.open_client(broker.urls[1]) as client,
+        client.subscribe("end", qos=1) as messages,
+    ):
+        for topic_filter in ("#", "t/+", "$share/x/t"):
+            async with client.subscribe(topic_filter, qos=1):
+                assert broker.statistics.subscriptions == 2
+            while broker.statistics.subscriptions != 1:
+                await trio.lowlevel.checkpoint()
+        assert await until_end(client, messages) == []
+
+
+@in_real_time
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_what_is_too_long_with_it_ends_the_connection(qos: int) -> None:
+    async with mounted() as broker:
+        longest = "x" * 65_535
+        asking: list[tuple[Packet, ReasonCode]] = [
+            (Publish(longest, qos=qos, packet_id=qos), ReasonCode.TOPIC_NAME_INVALID),
+            (Subscribe(1, [Subscription(longest)]), ReasonCode.TOPIC_FILTER_INVALID),
+            (Unsubscribe(1, [longest]), ReasonCode.TOPIC_FILTER_INVALID),
+        ]
+        for packet, code in asking:
+            async with await dial(broker.urls[1]) as stream:
+                client = Raw(stream)
+                await client.connect()
+                await client.send(packet)
+                end = await client.expect_disconnect(code)
+                assert end is not None
+                assert end.properties["reason_string"] == "a topic may have 65,533 bytes here"
+        async with await dial(broker.urls[1]) as stream:
+            client = Raw(stream)
+            await client.send(Connect("c", will=Will(longest)))
+            assert (await client.expect(ConnAck)).reason_code == ReasonCode.TOPIC_NAME_INVALID
+
+
+# -- rules ------------------------------------------------------------------------------------
+
+
+@in_real_time
+async def test_rules_are_about_whole_topics(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.write_text("topic readwrite a/#\n")
+    async with mounted(security=Security(access=rules, allow_anonymous=True)) as broker:
+        async with (
+            trio_mqtt.open_client(broker.urls[1]) as client,
+            client.subscribe("#", qos=1) as messages,
+        ):
+            await client.publish("t", qos=1)
+            assert (await anext(messages)).topic == "t"
+        async with trio_mqtt.open_client(broker.urls[3]) as client:
+            with pytest.raises(RefusedError):
+                await client.publish("a/t", qos=1)
+
+
+# -- sessions ---------------------------------------------------------------------------------
+
+
+@in_real_time
+async def test_a_client_has_another_session_at_another_mount_point() -> None:
+    async with (
+        mounted() as broker,
+        trio_mqtt.open_client(broker.urls[0], client_id="same") as outside,
+        trio_mqtt.open_client(broker.urls[1], client_id="same") as first,
+        trio_mqtt.open_client(broker.urls[3], client_id="same") as other,
+    ):
+        for client in (outside, first, other):
+            await client.publish("t", qos=1)
+        assert broker.statistics.clients_connected == 3
+
+
+@in_real_time
+@pytest.mark.parametrize("version", [V311, V5])
+@pytest.mark.parametrize("again", [True, False], ids=["another broker", "the same broker"])
+async def test_what_waits_and_is_in_flight_stays_below_it(
+    version: ProtocolVersion, again: bool
+) -> None:
+    storage = MemoryStorage()
+
+    async def join(broker: Broker, index: int) -> Raw:
+        client = Raw(await dial(broker.urls[index]), version)
+        await client.connect(clean_start=False, expiry=1_000)
+        return client
+
+    async def resumed(broker: Broker) -> None:
+        client = await join(broker, 2)
+        assert client.connack is not None
+        assert client.connack.session_present
+        for number in range(2):
+            message = await client.expect(Publish)
+            assert (message.topic, message.payload, message.dup) == ("t", b"%d" % number, True)
+            await client.send(PubAck(message.packet_id))
+        message = await client.expect(Publish)
+        assert (message.topic, message.payload, message.dup) == ("t", b"2", False)
+        await client.stream.aclose()
+
+    async with mounted(storage=storage, limits=Limits(maximum_in_flight=2)) as broker:
+        client = await join(broker, 1)
+        await client.subscribe("#", qos=1)
+        async with trio_mqtt.open_client(broker.urls[0]) as outside:
+            for number in range(3):
+                await outside.publish("a/t", f"{number}", qos=1)
+        for number in range(2):
+            await client.expect_message("t", b"%d" % number, 1)
+        await client.stream.aclose()
+        if not again:
+            await resumed(broker)
+    if again:
+        async with mounted(storage=storage) as broker:
+            assert tuple(broker.restored)[:2] == (1, 3)
+            await resumed(broker)
