@@ -16,6 +16,7 @@ from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
     ConnAck,
     Connect,
+    Disconnect,
     PingReq,
     Publish,
     Subscribe,
@@ -326,6 +327,21 @@ async def test_what_follows_a_connect_that_is_refused_takes_no_effect(
     await watcher.expect_nothing()
     assert len(core_of(broker).retained) == 0
     assert list(sessions_of(broker)) == ["watcher"]
+
+
+async def test_nothing_is_answered_where_connack_is_too_large_though_a_goodbye_has_come_with_it(
+    opened: Opened, broker: Broker
+) -> None:
+    client = opened()
+    await client.send(
+        Connect("c", properties={"maximum_packet_size": 10}),
+        Subscribe(1, [Subscription("t")]),
+        Publish("t", b"x", retain=True),
+        Disconnect(),
+    )
+    await client.expect_closed()
+    assert len(core_of(broker).retained) == 0
+    assert not sessions_of(broker)
 
 
 async def test_a_large_message_may_follow_connect_at_once(

@@ -127,19 +127,27 @@ def terms(
     return expiry_interval, properties
 
 
-def shortened(answer: ConnAck, encoded: Callable[[Packet], bytes]) -> bytes | None:
-    """The bytes of a CONNACK that is too large for its client, without what it can do without.
+def fitting(answer: ConnAck, encoded: Callable[[Packet], bytes]) -> bytes:
+    """The bytes of a CONNACK, without what it can do without where it is too large for its client.
 
-    None where that is too large as well.
+    Nothing where that is too large as well. `encoded` raises LocalProtocolError for what is too
+    large, or gives nothing.
     """
-    answer.properties = answer.properties.copy()
-    answer.properties.pop("reason_string", None)  # it is only for people (§3.2.2.3.9)
+    data = _encoded(answer, encoded)
+    if data:
+        return data
+    properties = answer.properties = answer.properties.copy()
+    properties.pop("reason_string", None)  # it is only for people (§3.2.2.3.9)
+    data = _encoded(answer, encoded)
+    if data:
+        return data
+    properties.pop("response_information", None)
+    properties.pop("server_reference", None)
+    return _encoded(answer, encoded)
+
+
+def _encoded(answer: ConnAck, encoded: Callable[[Packet], bytes]) -> bytes:
     try:
         return encoded(answer)
     except LocalProtocolError:
-        answer.properties.pop("response_information", None)
-        answer.properties.pop("server_reference", None)
-    try:
-        return encoded(answer)
-    except LocalProtocolError:
-        return None
+        return b""

@@ -20,10 +20,10 @@ from trio_mqtt.broker.access.protocols import (
 from trio_mqtt.broker.connections.auth_exchange import Authentication
 from trio_mqtt.broker.connections.connack import (
     allowed,
+    fitting,
     keep_alive_fits,
     refusal,
     refusal_of,
-    shortened,
     terms,
 )
 from trio_mqtt.broker.connections.link import COUNTED, Link
@@ -32,7 +32,7 @@ from trio_mqtt.broker.connections.offers import STORAGE_FAILS
 from trio_mqtt.broker.events.kinds import ClientConnected
 from trio_mqtt.broker.sessions.aliases import TopicAliases
 from trio_mqtt.broker.sessions.registry import Claim
-from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, UnsupportedVersionError
+from trio_mqtt.errors import RemoteProtocolError, UnsupportedVersionError
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, Packet, Will
@@ -126,12 +126,8 @@ class Handshake:
             answer.properties = answer.properties.copy()
             del answer.properties["reason_string"]
         session = link.session
-        data: bytes | None
-        try:
-            data = link.encoded(answer)
-        except LocalProtocolError:
-            data = shortened(answer, link.encoded)
-        if data is None:
+        data = fitting(answer, link.encoded)
+        if not data:
             if session is not None:
                 session.will = None  # it was never accepted
             raise RemoteProtocolError(
