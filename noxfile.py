@@ -100,6 +100,20 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Bytes of all kinds against the broker's real ports for a minute, and planted defects found.
+
+    `-- --seconds 3600 --seed N` goes on for an hour, and looks for no planted defects;
+    `-- --replay FILE` plays a case again that was found.
+    """
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+    if not session.posargs:
+        options = "addopts=--strict-markers --strict-config -ra"
+        session.run("pytest", "-s", "-o", options, "tests/fuzz/test_defects.py")
+
+
+@nox.session
 def durability(session: nox.Session) -> None:
     """The broker is killed again and again, and nothing acknowledged is lost.
 

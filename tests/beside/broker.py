@@ -1,0 +1,120 @@
+"""The broker's process, as its command runs it, with its log in a file and warnings as errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+# What no client can bring about: the broker's own failures.
+_SIGNS = re.compile(
+    r"^.*(?:Traceback \(most recent call last\)|internal error|Error: |Warning: .*\.py"
+    r"|ResourceWarning|Exception ignored|was never awaited).*$",
+    re.MULTILINE,
+)
+_LISTENING = re.compile(r"Listening at (\S+)")
+
+
+class WatchedBroker:
+    """`tmqtt broker` in a folder of its own, which has its data and its logs."""
+
+    def __init__(
+        self,
+        folder: Path,
+        urls: Sequence[str],
+        options: Sequence[str] = (),
+        *,
+        limits: Mapping[str, float] | None = None,
+        defect: str | None = None,
+    ) -> None:
+        self._log = folder / "broker.log"
+        self._errors = folder / "errors.log"
+        self._seen = 0
+        launcher = ["-m", "tests.beside.launch", "--errors", str(self._errors)]
+        if limits is not None:
+            launcher += ["--limits", json.dumps(limits)]
+        if defect is not None:
+            launcher += ["--defect", defect]
+        self._errors.unlink(missing_ok=True)
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *launcher, "broker", *urls, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONWARNINGS": "error", "NO_COLOR": "1"},
+            )
+        self.urls = self._wait(len(urls))
+
+    def __enter__(self) -> WatchedBroker:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def ports(self) -> list[int]:
+        """The port of each URL, in their order."""
+        return [int(url.rsplit(":", 1)[1].partition("/")[0].partition("?")[0]) for url in self.urls]
+
+    def reload(self) -> None:
+        """Have it read its files again."""
+        self.process.send_signal(signal.SIGHUP)
+
+    def problem(self) -> str | None:
+        """What is wrong with it that no client may bring about: it has ended, or says so."""
+        code = self.process.poll()
+        if code is not None:
+            return f"the broker has ended with {code}:\n{self.log_end()}"
+        if self._errors.exists() and self._errors.stat().st_size:
+            return f"the broker failed:\n{self._errors.read_text(errors='replace')[:8_000]}"
+        with self._log.open("rb") as log:
+            log.seek(self._seen)
+            data = log.read()
+        whole = data.rfind(b"\n") + 1
+        self._seen += whole
+        found = _SIGNS.search(data[:whole].decode(errors="replace"))
+        return None if found is None else f"the broker's log says: {found[0]}"
+
+    def log_end(self) -> str:
+        return self._log.read_text(errors="replace")[-4_000:]
+
+    def stop(self) -> int:
+        """Ask it to end (SIGTERM), and wait for that; its exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        return self.process.wait()
+
+    def _wait(self, count: int) -> list[str]:
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            urls = _LISTENING.findall(self._log.read_text(errors="replace"))
+            if len(urls) >= count:
+                return urls
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        self.stop()
+        raise RuntimeError(f"the broker did not start:\n{self.log_end()}")
