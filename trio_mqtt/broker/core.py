@@ -15,6 +15,7 @@ from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
 from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.events.fan_out import EventStreams
 from trio_mqtt.broker.events.kinds import MessagePublished, MessageRefused, RetainedChanged
+from trio_mqtt.broker.holding_off import HoldingOff
 from trio_mqtt.broker.journal import Journal
 from trio_mqtt.broker.memory import Memory
 from trio_mqtt.broker.options import BrokerOptions
@@ -75,6 +76,7 @@ class Core:
         self.retained = RetainedMessages(
             limits.maximum_retained_messages, limits.maximum_retained_bytes
         )
+        self.holding_off = HoldingOff(limits, self.statistics, self.timers)
         self.memory = Memory(limits.maximum_unfinished_bytes)
         self.access = AccessInForce(
             security or Security(),

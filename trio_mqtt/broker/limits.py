@@ -17,6 +17,9 @@ _UNITS = {
     "maximum_byte_rate_in": "bytes a second",
     "maximum_message_rate_out": "messages a second",
     "maximum_byte_rate_out": "bytes a second",
+    "maximum_connect_rate_per_address": "connections a second",
+    "maximum_connects_per_minute": "connections a minute",
+    "maximum_failed_logins_per_minute": "logins a minute",
 }
 
 # What each limit may be, where that is not 1 or more, or more than 0 seconds: the standard's
@@ -152,6 +155,24 @@ class Limits:
     maximum_connections_per_user: int = 100_000
     """Those of them of one user, where the name is proved. As many as there may be at all: whole
     fleets share a user."""
+    maximum_connect_rate_per_address: float = math.inf
+    """Connections a second that may be opened from one address (IPv6: one /64), over ten seconds.
+    Those beyond it are turned away. No bound by default: behind a gateway, all clients have one
+    address, and come back together. This machine has no bound."""
+    maximum_connects_per_minute: float = 60.0
+    """Times that one client identifier may connect from one address within a minute: more often,
+    and it is held off. One that tries again each second stays below; two that take the session
+    from each other as fast as they can do not."""
+    maximum_failed_logins_per_minute: float = 20.0
+    """Wrong passwords, tokens and proofs of one address within a minute: with more, it is held off
+    or, where others there were right, the user name is. People mistype less, and a device that is
+    set up wrongly need not ask so often."""
+    first_hold_off: float = 10.0
+    """Seconds for which a client, user or address is held off at first; each time again, twice as
+    long. One that means well is soon back."""
+    maximum_hold_off: float = 600.0
+    """Seconds for which it is held off at most; who is quiet for so long afterwards begins anew.
+    Guessing is of no use at that rate."""
     maximum_sessions: int = 100_000
     """Sessions, connected or not: each can hold a queue."""
     maximum_sessions_per_user: int = 50_000

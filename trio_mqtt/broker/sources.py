@@ -18,6 +18,12 @@ def source_of(peer: str) -> str:
     return _network(peer, 32, _IPV6_HOST)
 
 
+def is_this_machine(peer: str) -> bool:
+    """Whether HOST:PORT is of this machine: a loopback address, or no address at all."""
+    address = address_of(host_of(peer))
+    return address is None or address.is_loopback
+
+
 def neighbourhood_of(peer: str) -> str:
     """The network that a source is in: the /24 of IPv4, the /48 of IPv6."""
     return _network(peer, _NEIGHBOURS[4], _NEIGHBOURS[6])

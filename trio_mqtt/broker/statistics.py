@@ -21,6 +21,14 @@ class Statistics:
     connections_refused: int = 0
     """Connections and clients that were turned away as there are as many as may be: in all, of
     their address or of their user."""
+    connects_too_fast: int = 0
+    """Connections that were turned away as their address opens too many a second."""
+    hold_offs: int = 0
+    """Times that a client, user or address was held off: it connects too often, or guesses."""
+    clients_held_off: int = 0
+    """Clients that were turned away while they are held off."""
+    logins_failed: int = 0
+    """Clients that were turned away as what they showed to prove who they are was wrong."""
     keep_alives_refused: int = 0
     """Clients of MQTT 3 that were turned away for their keep alive."""
     takeovers_refused: int = 0

@@ -41,10 +41,10 @@ from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.hook_questions import HookQuestions
+    from trio_mqtt.broker.holding_off import HeldOff
     from trio_mqtt.broker.sessions.session import Session
 
 NO_WILL = "the client may not publish its will"
-TOO_MANY_CONNECTIONS = "its address has as many connections as one may have"
 # Mosquitto's bridges leave here, unasked, whether they are connected. It goes nowhere in this
 # broker, but to refuse it would keep them out.
 _BRIDGE_STATE = re.compile(r"\$SYS/broker/connection/.+/state")
@@ -168,8 +168,9 @@ class Handshake:
         None if the connection has ended meanwhile.
         """
         link, connect = self._link, self._connect
-        if link.is_one_too_many:
-            return self._refused(ReasonCode.QUOTA_EXCEEDED, TOO_MANY_CONNECTIONS)
+        held_off = self._held_off()
+        if held_off is not None:
+            return self._refused(held_off.reason_code, held_off.reason)
         method = connect.properties.get("authentication_method")
         if method is None:
             if link.access.authentication_required:
@@ -188,6 +189,7 @@ class Handshake:
         if outcome is None:
             return None
         if not isinstance(outcome, Authenticated):
+            self._was_wrong()
             return self._refused(outcome.reason_code, outcome.reason)
         if outcome.username is not None:
             link.username = outcome.username
@@ -197,6 +199,22 @@ class Handshake:
                 **answer.properties, **self.authentication.properties(outcome.data)
             }  # fmt: skip
         return answer
+
+    def _held_off(self) -> HeldOff | None:
+        """Why the client is not let in, whoever it is, if it is not."""
+        link, connect = self._link, self._connect
+        holding_off, peer = link.core.holding_off, link.stream.peer
+        return (
+            link.turned_away
+            or holding_off.identified(peer, connect.client_id)
+            or holding_off.logging_in(peer, connect.username)
+        )
+
+    def _was_wrong(self) -> None:
+        """What the client shows does not prove who it is."""
+        link = self._link
+        link.core.statistics.logins_failed += 1
+        link.core.holding_off.was_wrong(link.stream.peer, self._connect.username)
 
     async def _admitted(self, outcome: Authenticated | None) -> ConnAck:
         """Check what the client shows, and its will; then give it its session."""
@@ -213,6 +231,8 @@ class Handshake:
         )
         identity = await credentials.check(outcome)
         if isinstance(identity, AuthenticationRefused):
+            if identity.reason_code is ReasonCode.BAD_USER_NAME_OR_PASSWORD:
+                self._was_wrong()
             return self._refused(identity.reason_code, identity.reason)
         if connect.will is not None:
             refused = await self._check_will(connect.will, identity)
@@ -223,6 +243,7 @@ class Handshake:
             return self._refused(ReasonCode.NOT_AUTHORIZED, "its password is no longer valid")
         link.username = identity.client.username
         link.identity = identity
+        link.core.holding_off.was_right(link.stream.peer, connect.username)
         refused = refusal_of(connect, link.limits, link.options)
         if refused is not None:
             link.core.statistics.keep_alives_refused += not keep_alive_fits(connect, link.limits)

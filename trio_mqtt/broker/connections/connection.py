@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.connections.connect import TOO_MANY_CONNECTIONS, Handshake, receive_first
+from trio_mqtt.broker.connections.connect import Handshake, receive_first
 from trio_mqtt.broker.connections.deliveries import Deliveries
 from trio_mqtt.broker.connections.hook_gate import HookGate
 from trio_mqtt.broker.connections.link import COUNTED, Link
@@ -95,12 +95,18 @@ class Connection:
         """Handshakes of TLS and WebSocket, under the same deadline as CONNECT."""
         link = self._link
         is_known = not link.stream.origin.is_behind_proxies
-        if is_known and not self._connections.count_address(link):
-            raise HandshakeRefusedError(TOO_MANY_CONNECTIONS)
+        if is_known:
+            self._count_address()
         link.stream = await link.stream.open()
         link.outlet.use(link.stream)
-        if not is_known and not self._connections.count_address(link):
-            raise HandshakeRefusedError(TOO_MANY_CONNECTIONS)
+        if not is_known:
+            self._count_address()
+
+    def _count_address(self) -> None:
+        link = self._link
+        may_go_on = self._connections.count_address(link)
+        if not may_go_on and link.turned_away is not None:
+            raise HandshakeRefusedError(link.turned_away.reason)
 
     async def _accept(
         self, answer_by: float, nursery: trio.Nursery

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.identity import Identity
     from trio_mqtt.broker.access.in_force import AccessInForce
     from trio_mqtt.broker.core import Core
+    from trio_mqtt.broker.holding_off import HeldOff
     from trio_mqtt.broker.pace import Pace
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.settings import Settings
@@ -100,9 +101,9 @@ class Link:
         self.last_received = trio.current_time()
         # Whether the client is not read from, as it does not read.
         self.held_back = False
-        # The address that it counts for, where that is bounded; and whether that has too many.
+        # The address that it counts for, where that is bounded; and why its client is not served.
         self.source: str | None = None
-        self.is_one_too_many = False
+        self.turned_away: HeldOff | None = None
         # When CONNECT must have come, then when the client must have been heard of again.
         self._deadline: Timer | None = None
         self._expiry: Timer | None = None  # of the client's token

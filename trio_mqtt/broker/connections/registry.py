@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.events.kinds import ConnectionOpened
+from trio_mqtt.broker.holding_off import HeldOff
 from trio_mqtt.broker.sources import source_of
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -69,15 +70,24 @@ class Connections:
 
         Some that are too many may: they are told so once they have said CONNECT.
         """
+        held_off = link.turned_away = self._core.holding_off.connecting(link.stream.peer)
+        if held_off is not None and not held_off.is_told:
+            return False
         limits = self._core.limits
         limit = limits.maximum_connections_per_address
         if limit >= limits.maximum_connections:
             return True
         source = link.source = source_of(link.stream.peer)
         count = self._of_address[source] = self._of_address[source] + 1
-        link.is_one_too_many = count > limit
-        self._core.statistics.connections_refused += link.is_one_too_many
-        return count <= limit + _TOLD
+        if count <= limit:
+            return True
+        self._core.statistics.connections_refused += 1
+        link.turned_away = HeldOff(
+            ReasonCode.QUOTA_EXCEEDED,
+            "its address has as many connections as one may have",
+            is_told=count <= limit + _TOLD,
+        )
+        return link.turned_away.is_told
 
     def leave(self, link: Link) -> None:
         """Everything of a connection has ended."""
