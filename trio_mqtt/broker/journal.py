@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from trio_mqtt.errors import StoreError
-from trio_mqtt.protocol.properties import Carrier, Properties, encode_properties
-from trio_mqtt.storage.rows import (
-    Changes,
-    DeliveryRow,
-    MessageRow,
-    RetainedRow,
-    SessionRow,
-    SubscriptionRow,
-)
+from trio_mqtt.storage import gathered
+from trio_mqtt.storage.gathered import DeliveryRun, Gathered, MessageRun
+from trio_mqtt.storage.rows import DeliveryRow, RetainedRow, SessionRow, SubscriptionRow
 
 if TYPE_CHECKING:
     from trio_mqtt.protocol.packets import Publish
@@ -75,7 +69,7 @@ class Journal:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._changes = Changes()
+        self._changes = Gathered()
         self.count = 0
         self.group = 1
         self.kept = 0
@@ -135,7 +129,7 @@ class Journal:
         that came after it may be kept without it.
         """
         changes, self._held_now, group = self._changes, self._held, self.group
-        self._changes, self._held = Changes(), {}
+        self._changes, self._held = Gathered(), {}
         self._newly_retained.clear()
         self.group = group + 1
         self._stored_up_to = self._last_message
@@ -274,9 +268,9 @@ class Journal:
             message.payload,
             message.qos,
             at + self.epoch,
-            encoded(message.properties),
+            gathered.encoded(message.properties),
             author,
-            expiry(message, at + self.epoch),
+            gathered.expiry(message, at + self.epoch),
         )
         self._note()
 
@@ -298,79 +292,92 @@ class Journal:
         session: int,
         batch: Stored,
         topic_filter: str,
+        is_shared: bool,
         qos: int,
         identifiers: tuple[int, ...],
         keeps_retain: bool,
     ) -> None:
-        """Messages of QoS 1 and 2 are on their way to a session that gets them at `qos` at most."""
+        """Messages of QoS 1 and 2 are on their way to a session that gets them at `qos` at most.
+
+        `is_shared` says that a message in flight belongs to the subscription all the same.
+        """
         changes = self._changes
         messages = batch.messages
         first = batch.number
-        is_new = not first
-        if is_new:
+        if not first:
             first = batch.number = self._last_message + 1
             self._last_message += len(messages)
-        at = batch.received_at + self.epoch
-        with_identifiers = encoded_identifiers(identifiers)
-        rows, deliveries, holders = changes.messages, changes.deliveries, self._holders
-        number = first
-        for message in messages:
-            if message.qos:
-                if is_new:
-                    properties = message.properties
-                    rows[number] = MessageRow(
-                        number,
-                        message.topic,
-                        message.payload,
-                        message.qos,
-                        1 if message.retain else 0,  # not a bool, for which SQLite asks around
-                        at,
-                        encoded(properties) if properties else b"",
-                        expiry(message, at) if properties else None,
-                    )
-                else:
+            changes.message_runs.append(MessageRun(first, messages, batch.received_at + self.epoch))
+        else:
+            holders = self._holders
+            for number, message in enumerate(messages, first):
+                if message.qos:
                     holders[number] = holders.get(number, 1) + 1
-                deliveries[session, number] = DeliveryRow(
-                    session,
-                    number,
-                    topic_filter,
-                    min(message.qos, qos),
-                    1 if message.retain and keeps_retain else 0,
-                    with_identifiers,
-                )
-            number += 1
+        changes.queued(
+            DeliveryRun(
+                session,
+                first,
+                messages,
+                topic_filter,
+                is_shared,
+                qos,
+                keeps_retain,
+                bytearray(gathered.encoded_identifiers(identifiers)),
+            )
+        )
         self._note()
 
-    def sent(self, row: DeliveryRow) -> None:
-        """A message has a packet identifier from now on, or was released (§4.3.3)."""
-        self._changes.deliveries[row.session, row.message] = row
+    def is_gathered(self, number: int) -> bool:
+        """Whether a message belongs to the group that is gathered: no storage has it yet."""
+        return number > self._stored_up_to
+
+    def sent(self, session: int, packet_ids: Mapping[int, int]) -> None:
+        """Messages that are still gathered have packet identifiers from now on, by number."""
+        self._changes.sent(session, packet_ids)
+        self._note()
+
+    def sent_later(self, row: DeliveryRow) -> None:
+        """A message that is not gathered any more has a packet identifier from now on."""
+        self._changes.set_delivery(row.session, row.message, row)
         self._note()
 
     def released(self, row: DeliveryRow) -> None:
         """PUBREC has come: the message itself is not needed any more, its identifier is."""
-        self._changes.deliveries[row.session, row.message] = row
+        self._changes.set_delivery(row.session, row.message, row)
         self._let_go(row.message)
         self._note()
 
-    def delivered(self, session: int, numbers: Iterable[int]) -> None:
+    def delivered(self, session: int, numbers: Collection[int]) -> None:
         """Messages have reached their client, or never will."""
-        deliveries = self._changes.deliveries
-        stored_up_to = self._stored_up_to
-        for number in numbers:
-            if number > stored_up_to:
-                deliveries.pop((session, number), None)
+        if not numbers:
+            return
+        changes = self._changes
+        if min(numbers) > self._stored_up_to:
+            changes.taken(session, numbers)
+            if self._holders:
+                for number in numbers:
+                    self._let_go(number)
             else:
-                deliveries[session, number] = None
-            self._let_go(number)
+                changes.gone.update(numbers)
+        else:
+            for number in numbers:
+                self._is_over(session, number)
+                self._let_go(number)
         self._note()
 
     def completed(self, session: int, number: int) -> None:
         """PUBCOMP has come: nothing is left of a delivery."""
-        if number > self._stored_up_to:
-            self._changes.deliveries.pop((session, number), None)
-        else:
-            self._changes.deliveries[session, number] = None
+        self._is_over(session, number)
         self._note()
+
+    def _is_over(self, session: int, number: int) -> None:
+        """Nothing is left of a delivery."""
+        changes = self._changes
+        if number > self._stored_up_to:
+            changes.taken(session, (number,))
+            changes.unset_delivery(session, number)
+        else:
+            changes.set_delivery(session, number, None)
 
     def _let_go(self, number: int) -> None:
         """A session does not need a message any more; the last one takes it along."""
@@ -379,33 +386,14 @@ class Journal:
             self._holders[number] = holders
         elif not holders:
             if number > self._stored_up_to:
-                self._changes.messages.pop(number, None)
+                self._changes.gone.add(number)
             else:
-                self._changes.messages[number] = None
+                self._changes.set_message(number, None)
 
     def needed(self, number: int, sessions: int) -> None:
         """A message that was loaded is for so many sessions; for none, it goes."""
         if sessions > 1:
             self._holders[number] = sessions
         elif not sessions:
-            self._changes.messages[number] = None
+            self._changes.set_message(number, None)
             self._note()
-
-
-def encoded(properties: Properties) -> bytes:
-    """Properties of PUBLISH as they are kept."""
-    return encode_properties(properties, Carrier.PUBLISH) if properties else b""
-
-
-def expiry(message: Publish, received_at: float) -> float | None:
-    """When a message expires that was received at this time of day; None is never (§3.3.2.3.3)."""
-    properties = message.properties
-    interval = properties.get("message_expiry_interval") if properties else None
-    return None if interval is None else received_at + interval
-
-
-def encoded_identifiers(identifiers: tuple[int, ...]) -> bytes:
-    """Subscription identifiers as they are kept."""
-    if not identifiers:
-        return b""
-    return encode_properties({"subscription_identifier": list(identifiers)}, Carrier.PUBLISH)

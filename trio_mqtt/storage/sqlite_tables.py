@@ -12,6 +12,7 @@ from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
 
+from trio_mqtt.storage.gathered import Gathered
 from trio_mqtt.storage.rows import (
     Changes,
     DeliveryRow,
@@ -24,6 +25,7 @@ from trio_mqtt.storage.rows import (
     SessionRow,
     SubscriptionRow,
 )
+from trio_mqtt.storage.sqlite_runs import MOST_ROWS, write_runs
 
 
 class Table(NamedTuple):
@@ -60,10 +62,6 @@ TABLES = (MESSAGES, DELIVERIES, IDENTIFIERS, SUBSCRIPTIONS, SESSIONS, RETAINED)
 
 _TABLE_OF = {table.row: table for table in TABLES}
 
-# What one statement writes at most. Python lets go of the interpreter for each statement, and waits
-# for it again afterwards: beside a busy event loop, one row a statement takes ten times as long.
-# Before SQLite 3.32 a statement had at most 999 values.
-_MOST_ROWS = 64
 _READ_AT_ONCE = 10_000
 
 
@@ -72,8 +70,13 @@ def write(database: sqlite3.Connection, changes: Changes) -> None:
 
     Deliveries of sessions that have gone stay until `sweep`.
     """
-    _write(database, MESSAGES, changes.messages)
-    _write(database, DELIVERIES, changes.deliveries)
+    if isinstance(changes, Gathered) and changes.delivery_runs:
+        write_runs(database, changes)
+        messages, deliveries = changes.beside_runs()
+    else:
+        messages, deliveries = changes.messages, changes.deliveries
+    _write(database, MESSAGES, messages)
+    _write(database, DELIVERIES, deliveries)
     _write(database, SUBSCRIPTIONS, changes.subscriptions)
     _write(database, RETAINED, changes.retained)
     if changes.identifiers:
@@ -132,7 +135,7 @@ def _run(
     """Run a statement that takes many rows, for all of these; of few sizes, so that they stay."""
     at = 0
     while at < len(rows):
-        size = min(_MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
+        size = min(MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
         some = rows[at : at + size]
         database.execute(statement(*about, size), list(chain.from_iterable(some)))
         at += size

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.journal import encoded_identifiers
 from trio_mqtt.broker.options import QueuePolicy
 from trio_mqtt.broker.routing.batch import size_of
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.protocol.delivery import Sender
 from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.storage.gathered import encoded_identifiers
 from trio_mqtt.storage.rows import DeliveryRow
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.journal import encoded
 from trio_mqtt.errors import RemoteProtocolError
 from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, decode_properties
 from trio_mqtt.protocol.wire import Reader
+from trio_mqtt.storage.gathered import encoded
 from trio_mqtt.storage.rows import SessionRow, SubscriptionRow
 
 if TYPE_CHECKING:

@@ -202,6 +202,7 @@ class Queue:
                 session.number,
                 batch,
                 self.topic_filter.text,
+                bool(self.topic_filter.share),
                 target.qos,
                 target.identifiers,
                 target.retain_as_published or batch.retained,

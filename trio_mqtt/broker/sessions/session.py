@@ -127,18 +127,19 @@ class Session(DeliveryState):
 
     def on_pubacks(self, packet_ids: Sequence[int]) -> None:
         """PUBACKs have come. Raises RemoteProtocolError at one that answers nothing."""
-        sender = self.sender
-        numbers = {
-            packet_id: sender.in_flight[packet_id][1][4]
-            for packet_id in packet_ids
-            if packet_id in sender.in_flight
-        }
+        in_flight = self.sender.in_flight
+        entries = [(one, in_flight.get(one)) for one in packet_ids]
         try:
-            sender.on_pubacks(packet_ids)
+            self.sender.on_pubacks(packet_ids)
         finally:
             if self.journal is not None:
-                done = [numbers[one] for one in numbers if one not in sender.in_flight]
-                self.journal.delivered(self.number, [number for number in done if number])
+                numbers = {
+                    entry[1][4]
+                    for packet_id, entry in entries
+                    if entry is not None and packet_id not in in_flight
+                }
+                numbers.discard(0)
+                self.journal.delivered(self.number, numbers)
 
     def on_pubrec(self, packet: PubRec) -> tuple[InFlight | None, bool]:
         """PUBREC has come; its message, and whether PUBREL is the answer."""

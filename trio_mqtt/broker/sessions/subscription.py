@@ -16,7 +16,7 @@ from trio_mqtt.broker.events.kinds import (
 )
 from trio_mqtt.broker.routing.batch import JOIN, Batch
 from trio_mqtt.broker.routing.target import Target
-from trio_mqtt.broker.sessions.delivery_state import InFlight, delivery_row
+from trio_mqtt.broker.sessions.delivery_state import delivery_row
 from trio_mqtt.broker.sessions.queue import Queue
 from trio_mqtt.protocol import packets
 
@@ -239,17 +239,24 @@ class Subscription(Queue):
         if count and MessagesDropped in self._event_streams.wanted:
             self._event_streams.tell(MessagesDropped(self.session.client_id, count, NOT_ALLOWED))
 
-    def _tell_sent(self, outlet: Outlet, packet_id: int, qos: int, item: InFlight) -> None:
-        """Tell the journal the packet identifier of a message.
+    def _tell_sent(self, outlet: Outlet, batch: Batch, packet_ids: dict[int, int]) -> None:
+        """Tell the journal the packet identifiers of a batch's messages, by their numbers.
 
-        One of QoS 2 leaves once that is kept: sent anew by another identifier, it would be another
-        message (§4.3.3).
+        What is of QoS 2 leaves once that is kept: sent anew by another identifier, it would be
+        another message (§4.3.3).
         """
         session = self.session
-        if session.journal is not None:
-            session.journal.sent(delivery_row(session.number, packet_id, qos, item))
-            if qos == 2:
-                outlet.hold(session.journal)
+        journal = session.journal
+        if journal is None:
+            return
+        in_flight = session.sender.in_flight
+        if journal.is_gathered(batch.number):
+            journal.sent(session.number, packet_ids)
+        else:
+            for packet_id in packet_ids.values():
+                journal.sent_later(delivery_row(session.number, packet_id, *in_flight[packet_id]))
+        if batch.highest_qos == 2 and any(in_flight[one][0] == 2 for one in packet_ids.values()):
+            outlet.hold(journal)
 
     def _tell_delivered(self, messages: Sequence[Publish]) -> None:
         """Tell those who follow it that messages were sent."""
@@ -332,50 +339,57 @@ class Subscription(Queue):
         # The journal hears of each message, where the session is kept.
         kept = 0 if self.session.journal is None else batch.number
         append = ready.append
-        for index in range(at, len(messages)):
-            entry = encoded[index]
-            if entry is None:
-                self._drop_at(target, batch, index)
-                continue
-            if isinstance(entry, bytes):
-                if maximum is not None and len(entry) > maximum:
+        packet_ids: dict[int, int] = {}
+        try:
+            for index in range(at, len(messages)):
+                entry = encoded[index]
+                if entry is None:
                     self._drop_at(target, batch, index)
                     continue
+                if isinstance(entry, bytes):
+                    if maximum is not None and len(entry) > maximum:
+                        self._drop_at(target, batch, index)
+                        continue
+                    if aliases is not None:
+                        entry = aliases.whole(messages[index].topic, entry, maximum)
+                    append(entry)
+                    size += len(entry)
+                    sent += 1
+                    if followed:
+                        self._tell_delivered((messages[index],))
+                    continue
+                before, after, qos = entry
+                if maximum is not None and len(before) + 2 + len(after) > maximum:
+                    self._drop_at(target, batch, index)
+                    continue
+                length = len(before) + len(after)
+                if sender.quota <= 0 or (
+                    length > self._large and not self._has_room_in_flight(length)
+                ):
+                    self._at = index
+                    statistics.messages_sent += sent
+                    return size
+                message = messages[index]
+                item = (
+                    message,
+                    message.retain and keep_retain,
+                    target.origin,
+                    batch.received_at,
+                    kept and kept + index,
+                )
+                packet_id = begin(qos, item)
+                if kept:
+                    packet_ids[kept + index] = packet_id
                 if aliases is not None:
-                    entry = aliases.whole(messages[index].topic, entry, maximum)
-                append(entry)
-                size += len(entry)
+                    before, after = aliases.parts(message.topic, before, after, maximum)
+                ready += before, packet_id.to_bytes(2, "big"), after
+                size += length
                 sent += 1
                 if followed:
-                    self._tell_delivered((messages[index],))
-                continue
-            before, after, qos = entry
-            if maximum is not None and len(before) + 2 + len(after) > maximum:
-                self._drop_at(target, batch, index)
-                continue
-            length = len(before) + len(after)
-            if sender.quota <= 0 or (length > self._large and not self._has_room_in_flight(length)):
-                self._at = index
-                statistics.messages_sent += sent
-                return size
-            message = messages[index]
-            item = (
-                message,
-                message.retain and keep_retain,
-                target.origin,
-                batch.received_at,
-                kept and kept + index,
-            )
-            packet_id = begin(qos, item)
-            if kept:
-                self._tell_sent(outlet, packet_id, qos, item)
-            if aliases is not None:
-                before, after = aliases.parts(message.topic, before, after, maximum)
-            ready += before, packet_id.to_bytes(2, "big"), after
-            size += length
-            sent += 1
-            if followed:
-                self._tell_delivered((message,))
+                    self._tell_delivered((message,))
+        finally:
+            if packet_ids:
+                self._tell_sent(outlet, batch, packet_ids)
         statistics.messages_sent += sent
         statistics.payload_bytes_sent += batch.payload_size
         self._at = 0
