@@ -19,8 +19,8 @@ from tmqtt.service.units import (
     SOCKET,
     USER,
     account,
-    environment,
     service_unit,
+    settings,
     socket_unit,
 )
 from tmqtt.terminal.plainly import errors_as_sentences, say
@@ -66,7 +66,7 @@ def show_unit(service: Service) -> None:
 def install_service(service: Service, *, start: bool, dry_run: bool) -> None:
     """Write all files; tell systemd, where it is the one that runs."""
     at = service.places
-    options = environment(str(at.configuration), for_user=service.for_user)
+    begun = settings(str(at.configuration), str(at.data), for_user=service.for_user)
     with _failures():
         units = {at.service: service_unit(service.words, for_user=service.for_user)}
         if service.sockets:
@@ -78,8 +78,8 @@ def install_service(service: Service, *, start: bool, dry_run: bool) -> None:
         if dry_run:
             for path, text in units.items():
                 _show(at.on_disk(path), text)
-            if not at.on_disk(at.environment).exists():
-                _show(at.on_disk(at.environment), options)
+            if not at.on_disk(at.settings).exists():
+                _show(at.on_disk(at.settings), begun)
             return
         systemd = service.systemd
         systemd.check()
@@ -89,7 +89,7 @@ def install_service(service: Service, *, start: bool, dry_run: bool) -> None:
             _write(at.on_disk(path), text, _PUBLIC)
         if not service.for_user:
             systemd.make_account(at.account.name)
-        _make_configuration(at, options)
+        _make_configuration(at, begun)
         _tell(service, systemd, start=start)
 
 
@@ -114,7 +114,7 @@ def uninstall_service(service: Service, *, dry_run: bool) -> None:
             at.on_disk(path).unlink()
             say(f"Removed {at.on_disk(path)}")
         systemd.tell("daemon-reload")
-    stays = f"its options in {at.on_disk(at.configuration)} and what it has kept in {at.data}"
+    stays = f"its settings in {at.on_disk(at.configuration)} and what it has kept in {at.data}"
     if not service.for_user:
         stays = f"the user {USER}, {stays}"
     say(f"There still are {stays}.")
@@ -175,7 +175,7 @@ def _remove_socket(at: Places, systemd: Systemd) -> None:
         say(f"Removed {at.on_disk(at.socket)}")
 
 
-def _make_configuration(at: Places, options: str) -> None:
+def _make_configuration(at: Places, begun: str) -> None:
     """Make the folder of its settings, which the broker may read, and others may not."""
     folder = at.on_disk(at.configuration)
     if not folder.exists():
@@ -186,8 +186,8 @@ def _make_configuration(at: Places, options: str) -> None:
             # What is made in it is the group's, too.
             folder.chmod(0o2750)
             _give_to_group(folder, at.root)
-    if not at.on_disk(at.environment).exists():
-        _write(at.on_disk(at.environment), options, _PRIVATE)
+    if not at.on_disk(at.settings).exists():
+        _write(at.on_disk(at.settings), begun, _PRIVATE)
 
 
 def _give_to_group(folder: Path, root: Path) -> None:
@@ -220,7 +220,7 @@ def _tell(service: Service, systemd: Systemd, *, start: bool) -> None:
         say(f"It runs on as it was until {by_hand} restart {SERVICE}")
         return
     say(f"To start it, now and always: {by_hand} enable --now {' '.join(names)}")
-    say(f"Its options are in {at.environment}")
+    say(f"Its settings are in {at.settings}")
     if service.for_user:
         say("To have it run while you are not logged in: loginctl enable-linger")
 

@@ -83,8 +83,8 @@ def install(
     """Make the broker a service of systemd; what there was of it before is brought up to date.
 
     For the system it runs as a user of its own, `tmqtt`, which can write to /var/lib/tmqtt and
-    little else. Its options are in /etc/tmqtt/environment, which is made if it is not there, and
-    never changed. With --user it is yours, and they are in ~/.config/tmqtt/environment.
+    little else. Its settings are in /etc/tmqtt/broker.toml, which is made if it is not there, and
+    never changed. With --user it is yours, and they are in ~/.config/tmqtt/broker.toml.
     """
     from tmqtt.service.command import Service, install_service
 
@@ -94,7 +94,7 @@ def install(
 
 @app.command(cls=Command, epilog=_EXAMPLES + _CODES)
 def uninstall(for_user: ForUser = False, root: Root = None, dry_run: DryRun = False) -> None:
-    """Stop the service and remove it; what it has kept, its options and its user stay."""
+    """Stop the service and remove it; what it has kept, its settings and its user stay."""
     from tmqtt.service.command import Service, uninstall_service
 
     _check(for_user, root)

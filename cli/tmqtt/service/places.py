@@ -18,8 +18,8 @@ class Places:
     for_user: bool
     units: Path
     configuration: Path
-    data: str
-    """Where the broker keeps what it holds; a sentence has it."""
+    data: Path
+    """Where the broker keeps what it holds, unless its settings say otherwise."""
 
     @property
     def is_elsewhere(self) -> bool:
@@ -35,9 +35,9 @@ class Places:
         return self.units / SOCKET
 
     @property
-    def environment(self) -> Path:
-        """The options of the broker."""
-        return self.configuration / "environment"
+    def settings(self) -> Path:
+        """The configuration of the broker."""
+        return self.configuration / "broker.toml"
 
     @property
     def account(self) -> Path:
@@ -56,14 +56,18 @@ def places(*, for_user: bool, root: str | None) -> Places:
             for_user=False,
             units=Path("/etc/systemd/system"),
             configuration=Path("/etc/tmqtt"),
-            data="/var/lib/tmqtt",
+            data=Path("/var/lib/tmqtt"),
         )
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config").absolute()
+    settings = _users_own("XDG_CONFIG_HOME", ".config")
     return Places(
         root=Path("/"),
         for_user=True,
-        units=home / "systemd" / "user",
-        configuration=home / "tmqtt",
-        # systemd 254 has moved it.
-        data="~/.local/state/tmqtt (or ~/.config/tmqtt, before systemd 254)",
+        units=settings / "systemd" / "user",
+        configuration=settings / "tmqtt",
+        data=_users_own("XDG_STATE_HOME", ".local/state") / "tmqtt",
     )
+
+
+def _users_own(variable: str, usual: str) -> Path:
+    """A folder of the user's own, as the XDG Base Directory Specification finds it."""
+    return Path(os.environ.get(variable) or Path.home() / usual).absolute()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -33,9 +34,11 @@ def account() -> str:
     return _filled("sysusers.conf", False, {})
 
 
-def environment(configuration: str, *, for_user: bool) -> str:
-    """The file with the options of the broker, before anybody has written any."""
-    return _filled("environment", for_user, {"CONFIGURATION": configuration})
+def settings(configuration: str, data: str, *, for_user: bool) -> str:
+    """The broker's configuration, before anybody has written one: all is kept in `data`."""
+    # A path of TOML: JSON's strings are those of TOML.
+    values = {"CONFIGURATION": configuration, "DATA": json.dumps(data, ensure_ascii=False)}
+    return _filled("broker.toml", for_user, values)
 
 
 def _filled(name: str, for_user: bool, values: Mapping[str, str]) -> str:

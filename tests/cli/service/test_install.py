@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_it_writes_its_files_below_the_root_and_takes_them_away(tmp_path: Path) 
     assert files_in(tmp_path) == {
         f"{UNITS}/tmqtt.service",
         "etc/sysusers.d/tmqtt.conf",
-        "etc/tmqtt/environment",
+        "etc/tmqtt/broker.toml",
     }
     assert out.count("Wrote") == 3
     unit = (tmp_path / UNITS / "tmqtt.service").read_text(encoding="utf-8")
@@ -52,8 +53,8 @@ def test_it_writes_its_files_below_the_root_and_takes_them_away(tmp_path: Path) 
     assert "tmqtt:x:" in (tmp_path / "etc/passwd").read_text(encoding="utf-8")
     code, out, err = run("uninstall", "--root", tmp_path)
     assert (code, err) == (0, "")
-    assert files_in(tmp_path) == {"etc/tmqtt/environment"}
-    assert "There still are the user tmqtt, its options in" in out
+    assert files_in(tmp_path) == {"etc/tmqtt/broker.toml"}
+    assert "There still are the user tmqtt, its settings in" in out
     code, out, _ = run("uninstall", "--root", tmp_path)
     assert (code, "There is no service" in out) == (0, True)
 
@@ -66,15 +67,15 @@ def test_the_settings_are_for_the_broker_to_read_and_not_for_others(tmp_path: Pa
     if os.geteuid() == 0:
         group = (tmp_path / "etc/group").read_text(encoding="utf-8").split(":")[2]
         assert (folder.st_uid, folder.st_gid) == (0, int(group))
-    assert stat.S_IMODE((tmp_path / "etc/tmqtt/environment").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "etc/tmqtt/broker.toml").stat().st_mode) == 0o640
 
 
 @with_sysusers
 def test_once_more_it_brings_up_to_date_and_leaves_what_is_the_operators(tmp_path: Path) -> None:
     sockets = ("--socket", "0.0.0.0:1883", "--socket", "/run/tmqtt.sock")
     assert run("install", "--root", tmp_path, "--now", *sockets)[0] == 0
-    options = tmp_path / "etc/tmqtt/environment"
-    options.write_text("TMQTT_OPTIONS=--quiet\n")
+    settings = tmp_path / "etc/tmqtt/broker.toml"
+    settings.write_text("[limits]\n")
     socket = tmp_path / UNITS / "tmqtt.socket"
     listens = [line for line in socket.read_text().splitlines() if line.startswith("Listen")]
     assert listens == ["ListenStream=0.0.0.0:1883", "ListenStream=/run/tmqtt.sock"]
@@ -82,7 +83,7 @@ def test_once_more_it_brings_up_to_date_and_leaves_what_is_the_operators(tmp_pat
     assert (code, err) == (0, "")
     assert f"Wrote {tmp_path / UNITS / 'tmqtt.service'}\n" in out
     assert "ExecStart=/usr/bin/tmqtt broker" in (tmp_path / UNITS / "tmqtt.service").read_text()
-    assert options.read_text() == "TMQTT_OPTIONS=--quiet\n"
+    assert settings.read_text() == "[limits]\n"
     assert not [name for name in files_in(tmp_path) if name.endswith(".socket")]
 
 
@@ -116,7 +117,7 @@ def test_a_dry_run_shows_every_file_and_writes_none(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     for name in (f"{UNITS}/tmqtt.service", f"{UNITS}/tmqtt.socket", "etc/sysusers.d/tmqtt.conf"):
         assert f"Would write {tmp_path / name}:\n" in out
-    for line in ("[Service]", "ListenStream=1883", "u tmqtt -", "#TMQTT_OPTIONS="):
+    for line in ("[Service]", "ListenStream=1883", "u tmqtt -", 'path = "/var/lib/tmqtt"'):
         assert f"\n{line}" in out
     assert list(tmp_path.iterdir()) == []
 
@@ -153,6 +154,7 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], l
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(fake.parent), prepend=os.pathsep)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / 'own "state"'))
 
     def lines() -> list[str]:
         return told.read_text().splitlines() if told.exists() else []
@@ -169,6 +171,8 @@ def test_a_service_of_ones_own_is_written_started_and_removed(
     assert "It runs. How it fares: systemctl --user status tmqtt.service\n" in out
     assert run("show", "--user") == (0, unit.read_text(), "")
     assert stat.S_IMODE((tmp_path / "config/tmqtt").stat().st_mode) == 0o700
+    settings = tomllib.loads((tmp_path / "config/tmqtt/broker.toml").read_text())
+    assert settings == {"storage": {"path": str(tmp_path / 'own "state"/tmqtt')}}
     assert systemctl() == [
         "--user daemon-reload",
         "--user stop tmqtt.service",
@@ -178,7 +182,7 @@ def test_a_service_of_ones_own_is_written_started_and_removed(
     assert run("uninstall", "--user")[0] == 0
     assert systemctl()[4:] == ["--user disable --now tmqtt.service", "--user daemon-reload"]
     assert not unit.exists()
-    assert (tmp_path / "config/tmqtt/environment").exists()
+    assert (tmp_path / "config/tmqtt/broker.toml").exists()
 
 
 def test_without_now_it_tells_how_to_start_it(

@@ -58,23 +58,22 @@ class Installed(NamedTuple):
     root: Path
     unit: Mapping[str, str]
 
-    def command(self, environment: Mapping[str, str]) -> list[str]:
+    @property
+    def command(self) -> list[str]:
         """ExecStart as systemd makes a command line of it (systemd.service(5))."""
-        words: list[str] = []
-        for word in shlex.split(self.unit["ExecStart"]):
-            if word.startswith("${"):
-                words.append(environment[word[2:-1]])
-            elif word.startswith("$"):
-                words += shlex.split(environment.get(word[1:], ""))
-            else:
-                words.append(word)
-        return words
+        etc = str(self.root / "etc")
+        return [word.replace("%E", etc) for word in shlex.split(self.unit["ExecStart"])]
 
     @property
-    def options(self) -> Path:
+    def settings(self) -> Path:
+        """The configuration that the unit names."""
+        return Path(self.command[self.command.index("--config") + 1])
+
+    @property
+    def environment(self) -> Path:
         """The environment file that the unit names."""
-        name = self.unit["EnvironmentFile"].removeprefix("-").replace("%E", "/etc")
-        return self.root / name.lstrip("/")
+        name = self.unit["EnvironmentFile"].removeprefix("-")
+        return Path(name.replace("%E", str(self.root / "etc")))
 
 
 @pytest.fixture
@@ -88,7 +87,10 @@ def installed(tmp_path: Path) -> Installed:
     assert CliRunner().invoke(app, words).exit_code == 0
     text = (root / "etc/systemd/system/tmqtt.service").read_text(encoding="utf-8")
     unit = dict(line.split("=", 1) for line in text.splitlines() if line[:1].isalpha())
-    return Installed(root, unit)
+    service = Installed(root, unit)
+    # The folder of the system that runs is not the test's. What is installed is as it is otherwise.
+    service.environment.write_text(f"# ours\nTMQTT_STORAGE__PATH={root}/var/lib/tmqtt\n")
+    return service
 
 
 class Service(NamedTuple):
@@ -108,8 +110,8 @@ def started(installed: Installed, sockets: Sequence[socket.socket] = ()) -> Iter
     state = installed.root / "var/lib/tmqtt"  # StateDirectory=
     state.mkdir(parents=True, exist_ok=True)
     state.chmod(int(installed.unit["StateDirectoryMode"], 8))
-    environment = {"PATH": os.environ["PATH"], "STATE_DIRECTORY": str(state)}
-    for line in installed.options.read_text(encoding="utf-8").splitlines():
+    environment = {"PATH": os.environ["PATH"]}
+    for line in installed.environment.read_text(encoding="utf-8").splitlines():
         if line[:1].isalpha():
             name, value = line.split("=", 1)
             environment[name] = value
@@ -123,11 +125,10 @@ def started(installed: Installed, sockets: Sequence[socket.socket] = ()) -> Iter
             "WATCHDOG_USEC": "200000",
         }
         descriptors = [sock.fileno() for sock in sockets]
-        command = installed.command(environment)
         process = subprocess.Popen(
             [
                 sys.executable, "-c", _BECOME, installed.unit["LimitNOFILE"],
-                ",".join(map(str, descriptors)), *command,
+                ",".join(map(str, descriptors)), *installed.command,
             ],
             env=environment | {"PYTHONWARNINGS": "error"},
             pass_fds=descriptors,
@@ -185,12 +186,11 @@ def test_it_begins_reloads_and_ends_as_systemd_wants_to_hear_it(installed: Insta
     assert {path.stat().st_mode & 0o077 for path in kept.iterdir()} == {0}
 
 
-def test_its_options_are_those_of_its_environment_file(installed: Installed) -> None:
-    users = installed.root / "etc/tmqtt/users"
-    set_password(users, "ann", b"right", create=True)
-    installed.options.write_text(
-        f"# ours\nTMQTT_OPTIONS=--password-file {users} --log-level error\n"
-    )
+def test_its_settings_are_those_of_its_file(installed: Installed) -> None:
+    set_password(installed.settings.with_name("users"), "ann", b"right", create=True)
+    shown = installed.settings.read_text(encoding="utf-8")
+    assert "\n# [access]\n# passwords = " in shown
+    installed.settings.write_text(shown.replace("# [access]\n# passwords", "[access]\npasswords"))
     with (
         socket.create_server(("0.0.0.0", 0)) as listening,  # noqa: S104 # it asks for passwords
         started(installed, [listening]) as service,
@@ -209,10 +209,16 @@ def test_for_others_it_is_not_open_unless_told_so(installed: Installed) -> None:
         assert said.startswith(b"Error: Anybody who can reach ")
 
 
-def test_wrong_options_end_it_by_the_code_after_which_it_is_not_begun_again(
-    installed: Installed,
+@pytest.mark.parametrize("text", [None, "[limits]\nmaximum_connections = -1\n", "no TOML"])
+def test_wrong_settings_end_it_by_the_code_after_which_it_is_not_begun_again(
+    text: str | None, installed: Installed
 ) -> None:
-    installed.options.write_text("TMQTT_OPTIONS=--no-such-option\n")
+    if text is None:
+        installed.settings.unlink()
+    else:
+        installed.settings.write_text(text)
     with started(installed) as service:
-        code = service.process.wait(DEADLINE)
-    assert str(code) == installed.unit["RestartPreventExitStatus"]
+        said, _ = service.process.communicate(timeout=DEADLINE)
+    assert str(service.process.returncode) == installed.unit["RestartPreventExitStatus"]
+    assert said.startswith(b"Error: ")
+    assert b"broker.toml" in said
