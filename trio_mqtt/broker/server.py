@@ -135,6 +135,7 @@ async def running(
                 finally:
                     for listener in listeners:
                         listener.close()
+                    logger.info("Shutting down: %d clients are told", len(connections))
                     with trio.CancelScope(shield=True):
                         await broker.close()
                         if journal is not None:

@@ -19,6 +19,7 @@ from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.listen import Listen
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.monitoring.log_options import LogOptions
 
 Path: TypeAlias = str | PathLike[str]
 
@@ -165,5 +166,8 @@ class Settings:
     """What the broker offers to its clients."""
     storage: StorageSettings = field(default_factory=StorageSettings)
     """What outlives the broker."""
+    logging: LogOptions | None = None
+    """What is logged, how and where to. None given: no log is written; what `tmqtt broker` shows is
+    a view of what happens."""
     plugins: PluginSettings = field(default_factory=PluginSettings)
     """Parts of a program's own."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from os import PathLike, fspath
+from typing import Literal, TypeAlias, get_args
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.errors import ConfigurationError
@@ -26,6 +27,8 @@ LogPart = Literal[
 LogFormat = Literal["human", "json"]
 LogDestination = Literal["stderr", "file", "journal", "syslog"]
 LogPeriod = Literal["hour", "day", "week"]
+
+Path: TypeAlias = str | PathLike[str]
 
 ROOT = "trio_mqtt"  # the logger of which those of the parts are children
 PARTS: tuple[LogPart, ...] = get_args(LogPart)
@@ -50,9 +53,9 @@ class LogOptions:
     destination: LogDestination | None = None
     """stderr, file, journal (systemd's own, with the fields) or syslog. None: a file where `file`
     names one, else stderr."""
-    file: str | None = None
+    file: Path | None = None
     """The file that lines are appended to. One that was moved away or deleted is made anew with the
-    next line, so that logrotate needs to tell nobody."""
+    next line, so that logrotate needs to tell nobody; SIGHUP has `tmqtt broker` do so at once."""
     rotate_bytes: int = 0
     """Bytes from which on the file is put aside, as FILE.1, and a new one begun; 0: it is not,
     since elsewhere logrotate does that."""
@@ -88,7 +91,7 @@ class LogOptions:
                 )
         if self.destination == "file" and not self.file:
             raise ConfigurationError("a log in a file needs the file's name")
-        if self.file == "":
+        if self.file is not None and not fspath(self.file):
             raise ConfigurationError("the name of the log's file is empty")
         if self.file is not None and self.destination not in (None, "file"):
             raise ConfigurationError(

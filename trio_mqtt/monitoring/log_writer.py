@@ -62,11 +62,11 @@ class LogWriter(logging.Handler):
     """Takes records from any thread, and has its own write them."""
 
     def __init__(self, options: LogOptions) -> None:
-        super().__init__()
+        self._destination = open_destination(options)
+        super().__init__()  # from here on it is closed with the process
         self._levels: dict[str, int] = {part: options.number_of(part) for part in PARTS}
         self._default = NUMBERS[options.level]
         self._name = name_of(options)
-        self._destination = open_destination(options)
         self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(options.queued_lines)
         self._lost = 0  # since that was last written
         self._reopen = False

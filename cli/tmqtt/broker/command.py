@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 import trio
@@ -23,6 +24,7 @@ from tmqtt.terminal.running import collect_less_often
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.terminal import Terminal
 from trio_mqtt.configuration import Configuration, InvalidConfiguration
+from trio_mqtt.monitoring import LogOptions, LogWriter, logging_to
 
 _DEFAULT_URL = "mqtt://127.0.0.1:1883"  # this machine only
 _TICK = 0.1  # seconds: ten times a second is as often as a person sees
@@ -36,8 +38,11 @@ async def serve(
     defaults: Mapping[str, str | Sequence[str]] = {},  # never changed
     configuration: Configuration,
     level: Level,
+    log_level: Level | None = None,
 ) -> None:
     """Be a broker until told to stop, and show what happens, as much as `level` says.
+
+    The log, where one is configured, has as much as `log_level` says, if that is given.
 
     `urls` take the place of the listeners that are configured; `defaults` are options for all of
     them that can have them, as in their URLs.
@@ -51,6 +56,12 @@ async def serve(
         # Before anything is read: files give cause for warnings, and are read by a thread.
         log = last.enter_context(library_log())
         last.callback(_tell_the_rest, log, terminal)
+        log_options = _log_options(configuration, log_level)
+        writer = None
+        if log_options is not None:
+            writer = last.enter_context(logging_to(log_options))
+            if log_options.goes_to in ("stderr", "journal") and not terminal.output.is_terminal:
+                level = Level.ERROR  # the log is what is read there, and has it all
         async with (
             shown_restoring(terminal) as restoring,
             _opened(configuration, listen_at, restoring.progress) as broker,
@@ -59,10 +70,18 @@ async def serve(
             restored = data.restored(broker.restored, restoring.end())
             view = BrokerView(broker, terminal, log, level)
             _outlast_output(terminal, view, OutputTroubles(notifier))
-            await nursery.start(_reload_when_told, broker, terminal, notifier, view)
+            await nursery.start(_reload_when_told, broker, terminal, notifier, view, writer)
             nursery.start_soon(notifier.keep_watchdog_quiet)
             with notifier.serving():
                 await _show(broker, terminal, last, view, level, data, restored)
+
+
+def _log_options(configuration: Configuration, level: Level | None) -> LogOptions | None:
+    """What the log is to have and where it goes; None where none is written."""
+    options = configuration.settings.logging
+    if options is None or level is None:
+        return options
+    return replace(options, level=level.in_logs)
 
 
 def _listen_at(
@@ -150,6 +169,7 @@ async def _reload_when_told(
     terminal: Terminal,
     notifier: Notifier,
     view: BrokerView,
+    writer: LogWriter | None,
     task_status: trio.TaskStatus[None],
 ) -> None:
     """Read all files again at each SIGHUP, and say so; what fails is told as a warning."""
@@ -162,6 +182,8 @@ async def _reload_when_told(
     terminal.on_reload(on_signal)
     task_status.started()
     async for _ in told:
+        if writer is not None:
+            writer.reopen()
         with notifier.reloading():
             done = await broker.try_reload()
         if done:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tmqtt.broker.durability import Durability
-from tmqtt.broker.levels import Level
+from tmqtt.broker.levels import Level, LogFormat
 from tmqtt.terminal.command import CONTEXT, Command
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
@@ -28,6 +28,7 @@ Examples:
   tmqtt broker mqtt://0.0.0.0 --password-file users --access-file access.conf
   tmqtt broker mqtts://0.0.0.0 ws://0.0.0.0:8080 --cert chain.pem --key key.pem --allow-anonymous
   tmqtt broker --log-level info any://localhost:1883 >> broker.log
+  tmqtt broker --log-file broker.log --log-format json
 
 Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 it did not work, such as a port in use;
 2 the options are wrong."""
@@ -263,6 +264,26 @@ def broker(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
+    log_file: Annotated[
+        str | None,
+        typer.Option(
+            "--log-file",
+            metavar="FILE",
+            help="Write a log to FILE as well, which is made anew once it was moved away. It tells"
+            " what --log-level says; info, where that is not given.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            "--log-format",
+            metavar="human|json",
+            help="How the log is written: lines for people, or JSON objects.  [default: human]",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
     quiet: Annotated[
         bool,
         typer.Option(
@@ -298,6 +319,8 @@ def broker(
         "jwt_user_claim": jwt_user_claim,
         "jwt_access_claim": jwt_access_claim,
         "allow_anonymous": allow_anonymous,
+        "log_file": log_file,
+        "log_format": log_format and log_format.value,
     }
     given = {
         "cert": cert,
@@ -318,6 +341,7 @@ def broker(
             defaults=defaults,
             configuration=configured(config, overrides(options, set_ or ())),
             level=level,
+            log_level=Level.WARNING if quiet else log_level,
         ),
         stopped=0,
     )

@@ -22,6 +22,8 @@ OPTIONS = {
     "jwt_user_claim": "access.tokens.username_claim",
     "jwt_access_claim": "access.tokens.access_claim",
     "allow_anonymous": "access.allow_anonymous",
+    "log_file": "logging.file",
+    "log_format": "logging.format",
 }
 
 
