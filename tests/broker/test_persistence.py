@@ -140,6 +140,71 @@ async def test_time_goes_on_between_two_brokers(monkeypatch: pytest.MonkeyPatch)
     assert [one.client_id for one in (await storage.load()).sessions] == ["for ever"]
 
 
+@pytest.mark.parametrize("was_set_by", [1e7, -1e7])
+async def test_what_is_left_is_the_same_though_the_time_of_day_is_set(
+    was_set_by: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = MemoryStorage()
+    wall = time.time()
+    monkeypatch.setattr(time, "time", lambda: wall + trio.current_time())
+    async with broker_on(storage) as memory:
+        await waiting_until(memory, "before", 100)
+        wall += was_set_by
+        await waiting_until(memory, "after", 100)
+        await trio.sleep(40)
+    async with broker_on(storage) as memory:
+        wall -= was_set_by  # nothing is kept after this, and who looks has no session that is kept
+        await trio.sleep(40)
+        assert memory.broker.restored == Holdings(sessions=2, messages=2, retained=2)
+    async with broker_on(storage) as memory:
+        client = await join(memory, "look")
+        await client.subscribe("#")
+        left = [message.properties for message in await client.take()]
+        assert left == [{"message_expiry_interval": 20}] * 2
+        for client_id in ("before", "after"):
+            client = await join(memory, client_id, clean=False)
+            (message,) = await client.take()
+            assert message.properties == {"message_expiry_interval": 20}
+
+
+async def waiting_until(memory: MemoryBroker, name: str, seconds: int) -> None:
+    """A session, a message that waits in it, and a retained one, that expire together."""
+    client = await join(memory, name, expiry=seconds)
+    await client.subscribe(f"to/{name}", qos=1)
+    await client.disconnect()
+    publisher = await join(memory, "p")
+    for topic, retain in ((f"to/{name}", False), (f"kept/{name}", True)):
+        await publisher.publish(
+            topic, b"x", 1, retain=retain, properties={"message_expiry_interval": seconds}
+        )
+    await publisher.disconnect()
+
+
+async def test_nothing_lasts_longer_than_it_was_to_for_a_clock_that_is_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = MemoryStorage()
+    async with broker_on(storage) as memory:
+        await waiting_until(memory, "s", 100)
+    wall = time.time() - 1e7
+    monkeypatch.setattr(time, "time", lambda: wall + trio.current_time())
+    async with broker_on(storage) as memory:
+        await trio.sleep(99)
+        assert memory.broker.holdings() == Holdings(sessions=1, messages=1, retained=1)
+        await trio.sleep(32)
+        assert memory.broker.holdings() == Holdings()
+
+
+async def test_numbers_that_something_is_left_of_are_not_given_again() -> None:
+    class Full(MemoryStorage):
+        async def load(self, progress: Progress | None = None) -> Kept:
+            return (await super().load(progress))._replace(last_session=7)
+
+    async with broker_on(Full()) as memory:
+        await join(memory, "s", expiry=NEVER)
+        assert [one.number for one in core_of(memory.broker).sessions.all()] == [8]
+
+
 async def test_sessions_of_mqtt_3_are_kept_too() -> None:
     storage = MemoryStorage()
     async with broker_on(storage) as memory:

@@ -324,3 +324,31 @@ class StorageContract(ABC):
                 nursery.start_soon(storage.append, changes(session(number)))
         kept = await self.kept(storage)
         assert kept.sessions == [session(number) for number in range(1, 31)]
+
+    async def test_times_move_along_with_the_time_of_day(self, tmp_path: Path) -> None:
+        storage = self.storage(tmp_path)
+        await storage.load()
+        ends = session(2, EARLIER, None)._replace(will_due_at=EARLIER)
+        lasts, none_ends = session(3), retained("for ever")
+        moved = changes(
+            message(1, EARLIER), message(2), delivery(2, 1), delivery(2, 2), ends, lasts,
+            retained("t", expires_at=EARLIER), none_ends,
+        )  # fmt: skip
+        moved.clock_set = 3_600.0
+        await storage.append(moved)
+        await storage.append(changes(session(4, LATER)))
+        assert await self.kept(storage) == Kept(
+            [message(1, EARLIER + 3_600)._replace(received_at=RECEIVED_AT + 3_600), message(2)],
+            [delivery(2, 1), delivery(2, 2)],
+            [],
+            [],
+            [
+                ends._replace(expires_at=EARLIER + 3_600, will_due_at=EARLIER + 3_600),
+                lasts,
+                session(4, LATER),
+            ],
+            [
+                none_ends,
+                retained("t", expires_at=EARLIER + 3_600)._replace(received_at=RECEIVED_AT + 3_600),
+            ],
+        )

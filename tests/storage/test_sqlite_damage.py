@@ -73,8 +73,9 @@ def lost(before: Kept, after: Kept) -> int:
 
 def rows(kept: Kept) -> set[object]:
     found: set[object] = set()
-    for some in kept._replace(damage=""):
-        found.update(some)
+    for some in kept:
+        if isinstance(some, list):
+            found.update(some)
     return found
 
 

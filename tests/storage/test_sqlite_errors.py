@@ -12,7 +12,7 @@ import trio
 
 from tests.storage.contract import changes, delivery, in_order, message, retained, session
 from trio_mqtt import StoreError
-from trio_mqtt.storage import sqlite_schema
+from trio_mqtt.storage import sqlite_schema, sqlite_tables
 from trio_mqtt.storage.rows import Kept
 from trio_mqtt.storage.sqlite import SqliteStorage
 
@@ -89,6 +89,25 @@ trio.run(main)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+async def test_who_has_left_something_is_told_where_that_cannot_be_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(database: sqlite3.Connection, now: float) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    storage = await opened(tmp_path)
+    await storage.append(changes(session(3), session(7), message(1), delivery(7, 1)))
+    execute(storage, "DELETE FROM sessions WHERE number = 7")
+    await storage.close()
+    monkeypatch.setattr(sqlite_tables, "forget_what_ended", full)
+    found = await storage.load()
+    assert ([one.number for one in found.sessions], found.deliveries) == ([3], [])
+    assert found.last_session == 7
+    await storage.close()
+    monkeypatch.undo()
+    assert await kept(storage) == Kept([], [], [], [], [session(3)], [])
+
+
 async def test_a_write_that_fails_is_told_and_what_comes_later_is_kept(tmp_path: Path) -> None:
     path = str(tmp_path / "broker.sqlite3")
     ran = await trio.run_process([sys.executable, "-c", _LIMITED, path], capture_stdout=True)

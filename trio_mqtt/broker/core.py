@@ -242,6 +242,8 @@ class Core:
         for topic in self.retained.expire(trio.current_time()):
             if self.journal is not None:
                 self.journal.no_longer_retained(topic)
+        if self.journal is not None:
+            self.journal.follow_clock()
         self.timers.after(_SWEEP, self._sweep)
 
     def end(self) -> None:

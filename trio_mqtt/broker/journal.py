@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trio_mqtt.storage")
 
 _AGAIN = 1.0  # seconds between two tries of what the storage could not keep
+_CLOCK_SET = 1.0  # seconds by which the time of day must have been set to be followed
 _RELEASED_AT_ONCE = 64  # outlets, which takes about a millisecond
 
 
@@ -73,8 +74,7 @@ class Journal:
         self.count = 0
         self.group = 1
         self.kept = 0
-        # What to add to the broker's clock, which begins anywhere, to get the time of day.
-        self.epoch = time.time() - trio.current_time()
+        self.epoch = _epoch()
         # Whose outlets wait for the group that is gathered, and for the one that is being kept.
         self._held: dict[Held, None] = {}
         self._held_now: dict[Held, None] = {}
@@ -96,7 +96,8 @@ class Journal:
     async def load(self, progress: Progress | None = None) -> Kept:
         """All that is kept. What comes from now on is numbered after it."""
         kept = await self._storage.load(progress)
-        self._last_session = max((row.number for row in kept.sessions), default=0)
+        newest_session = max((row.number for row in kept.sessions), default=0)
+        self._last_session = max(newest_session, kept.last_session)
         newest = max((row.number for row in kept.messages), default=0)
         newest = max(newest, max((row.message for row in kept.deliveries), default=0))
         self._last_message = self._stored_up_to = newest
@@ -111,7 +112,7 @@ class Journal:
         """Have the storage keep what changes, until `close`."""
         try:
             while self._changes or self._held or not self._closing:
-                if self._changes or self._held:
+                if self._changes or self._held or self._clock_was_set():
                     if not await self._keep():
                         break
                 else:
@@ -128,6 +129,11 @@ class Journal:
         False where that cannot be and the broker ends: nobody is told that it was kept, and nothing
         that came after it may be kept without it.
         """
+        if self._clock_was_set():
+            # All that is in this group and before it is by the clock as it was.
+            epoch = _epoch()
+            self._changes.clock_set = epoch - self.epoch
+            self.epoch = epoch
         changes, self._held_now, group = self._changes, self._held, self.group
         self._changes, self._held = Gathered(), {}
         self._newly_retained.clear()
@@ -155,6 +161,17 @@ class Journal:
             if not count % _RELEASED_AT_ONCE:
                 await trio.lowlevel.checkpoint()
         return True
+
+    def follow_clock(self) -> None:
+        """Have the times that are kept move along where the time of day was set.
+
+        What is left of them runs by the broker's clock; the next broker has but the time of day.
+        """
+        if self._clock_was_set():
+            self._wake.set()
+
+    def _clock_was_set(self) -> bool:
+        return abs(_epoch() - self.epoch) > _CLOCK_SET
 
     def _has_failed(self, error: Exception) -> None:
         if self.failure is None:
@@ -397,3 +414,8 @@ class Journal:
         elif not sessions:
             self._changes.set_message(number, None)
             self._note()
+
+
+def _epoch() -> float:
+    """What to add to the broker's clock, which begins anywhere, to get the time of day."""
+    return time.time() - trio.current_time()

@@ -117,7 +117,7 @@ class _Restoring:
     async def _retained(self) -> int:
         count = 0
         for row in self._kept.retained:
-            at = row.received_at - self._journal.epoch
+            at = self._clock(row.received_at)
             properties = decoded(row.properties)
             if remaining_properties(properties, int(self._now - at)) is None:
                 self._journal.no_longer_retained(row.topic)
@@ -164,7 +164,7 @@ class _Restoring:
                 item = (Publish(""), False, origin, self._now, row.message)
                 session.sender.restore_released(row.packet_id, item)
                 return
-            at = message.received_at - self._journal.epoch
+            at = self._clock(message.received_at)
             sent = (self._publish(message), bool(row.retain), origin, at, row.message)
             session.sender.restore(row.packet_id, row.qos, sent)
             self._under_way += 1
@@ -189,7 +189,7 @@ class _Restoring:
         if batch is None:
             batch = self._batches[key] = Batch(
                 [self._publish(row) for row in run.rows],
-                received_at=run.received_at - self._journal.epoch,
+                received_at=self._clock(run.received_at),
             )
             batch.number = run.first
         run.subscription.restore(run.target, batch)
@@ -214,10 +214,14 @@ class _Restoring:
             row.topic, row.payload, row.qos, bool(row.retain), properties=decoded(row.properties)
         )
 
+    def _clock(self, received_at: float) -> float:
+        """When that was on the broker's clock; not later than now, whatever the time of day is."""
+        return min(received_at - self._journal.epoch, self._now)
+
     def _has_expired(self, row: MessageRow) -> bool:
         if row.expires_at is None:
             return False
-        at = row.received_at - self._journal.epoch
+        at = self._clock(row.received_at)
         properties = decoded(row.properties)
         return remaining_properties(properties, int(self._now - at)) is None
 

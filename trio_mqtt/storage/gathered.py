@@ -72,6 +72,7 @@ class Gathered(Changes):
             or self.subscriptions
             or self.sessions
             or self.retained
+            or self.clock_set
         )
 
     # -- gathering ------------------------------------------------------------------------------

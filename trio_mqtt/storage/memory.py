@@ -65,8 +65,7 @@ class MemoryStorage:
             list(self._retained.values()),
         )
         if progress is not None:
-            rows = sum(len(each) for each in kept)
-            progress(rows, rows)
+            progress(kept.rows, kept.rows)
         return kept
 
     def _forget_what_expired(self, now: float) -> None:
@@ -114,6 +113,28 @@ class MemoryStorage:
             else:
                 self._sessions[number] = _Session(session)
         self._append_to_sessions(changes)
+        if changes.clock_set:
+            self._move_times(changes.clock_set)
+
+    def _move_times(self, seconds: float) -> None:
+        for number, message in self._messages.items():
+            if message.expires_at is not None:
+                self._messages[number] = message._replace(
+                    received_at=message.received_at + seconds,
+                    expires_at=message.expires_at + seconds,
+                )
+        for topic, retained in self._retained.items():
+            if retained.expires_at is not None:
+                self._retained[topic] = retained._replace(
+                    received_at=retained.received_at + seconds,
+                    expires_at=retained.expires_at + seconds,
+                )
+        for session in self._sessions.values():
+            row = session.row
+            session.row = row._replace(
+                expires_at=None if row.expires_at is None else row.expires_at + seconds,
+                will_due_at=None if row.will_due_at is None else row.will_due_at + seconds,
+            )
 
     def _append_to_sessions(self, changes: Changes) -> None:
         """What belongs to a session; where it has gone, so has that."""

@@ -106,12 +106,15 @@ class Changes:
     """What has changed: for each key its row as it is from now on, or None where it is gone.
 
     With a session goes all that is its own: subscriptions, deliveries and identifiers. Messages are
-    named for themselves.
+    named for themselves. After all that, times move along by `clock_set` seconds, for the time of
+    day was set by as many: those at which something ends, and when it was received.
     """
 
-    __slots__ = ("deliveries", "identifiers", "messages", "retained", "sessions", "subscriptions")
+    __slots__ = ("clock_set", "deliveries", "identifiers", "messages", "retained", "sessions",
+                 "subscriptions")  # fmt: skip
 
     def __init__(self) -> None:
+        self.clock_set = 0.0
         self.messages: dict[int, MessageRow | None] = {}
         # By session and message.
         self.deliveries: dict[tuple[int, int], DeliveryRow | None] = {}
@@ -129,11 +132,15 @@ class Changes:
             or self.subscriptions
             or self.sessions
             or self.retained
+            or self.clock_set
         )
 
 
 class Kept(NamedTuple):
-    """Everything that a storage holds; deliveries in the order of their messages' numbers."""
+    """Everything that a storage holds; deliveries in the order of their messages' numbers.
+
+    `last_session` is a number up to which there may be remains of sessions that have gone.
+    """
 
     messages: list[MessageRow]
     deliveries: list[DeliveryRow]
@@ -142,6 +149,12 @@ class Kept(NamedTuple):
     sessions: list[SessionRow]
     retained: list[RetainedRow]
     damage: str = ""
+    last_session: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many there are in all."""
+        return sum(len(rows) for rows in self if isinstance(rows, list))
 
 
 class Storage(Protocol):

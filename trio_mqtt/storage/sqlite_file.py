@@ -78,13 +78,17 @@ class BrokerFile:
             found = self.database.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
                 raise sqlite3.DatabaseError(found.splitlines()[-1])
+        left = 0
         try:
             with self._transaction():
                 sqlite_tables.forget_what_ended(self.database, time.time())
         except sqlite3.OperationalError:
-            pass  # a full disk, perhaps: the broker sees for itself what has expired
+            # A full disk, perhaps: the broker sees for itself what has expired. It must give no new
+            # session the number of one that has left something here.
+            with self._explained("read"):
+                left = sqlite_tables.last_session(self.database)
         with self._explained("read"):
-            return sqlite_tables.read(self.database, progress)
+            return sqlite_tables.read(self.database, progress)._replace(last_session=left)
 
     @contextmanager
     def filling(self) -> Iterator[Callable[[Table, list[Any]], None]]:

@@ -70,6 +70,12 @@ def write(database: sqlite3.Connection, changes: Changes) -> None:
 
     Deliveries of sessions that have gone stay until `sweep`.
     """
+    _write_rows(database, changes)
+    if changes.clock_set:
+        _move_times(database, changes.clock_set)
+
+
+def _write_rows(database: sqlite3.Connection, changes: Changes) -> None:
     if isinstance(changes, Gathered) and changes.delivery_runs:
         write_runs(database, changes)
         messages, deliveries = changes.beside_runs()
@@ -96,6 +102,21 @@ def write(database: sqlite3.Connection, changes: Changes) -> None:
             "DELETE FROM identifiers WHERE key BETWEEN ? AND ?",
             [(number << 16, number << 16 | 0xFFFF) for number in gone],
         )
+
+
+def _move_times(database: sqlite3.Connection, seconds: float) -> None:
+    """What has an end ends so much later; where nothing does, nobody asks when it was received."""
+    for table in (MESSAGES, RETAINED):
+        database.execute(
+            f"UPDATE {table.name} SET received_at = received_at + ?, expires_at = expires_at + ?"
+            " WHERE expires_at IS NOT NULL",
+            (seconds, seconds),
+        )
+    database.execute(
+        "UPDATE sessions SET expires_at = expires_at + ?, will_due_at = will_due_at + ?"
+        " WHERE expires_at IS NOT NULL OR will_due_at IS NOT NULL",
+        (seconds, seconds),
+    )
 
 
 def _write(
@@ -205,6 +226,19 @@ def forget_what_ended(database: sqlite3.Connection, now: float) -> None:
     run(f"DELETE FROM deliveries WHERE NOT is_released AND message NOT IN {messages}")
     run("DELETE FROM messages WHERE number NOT IN (SELECT message FROM deliveries)")
     run("DELETE FROM retained WHERE expires_at <= ?", (now,))
+
+
+def last_session(database: sqlite3.Connection) -> int:
+    """The highest number of a session that something is left of."""
+    return max(
+        int(database.execute(f"SELECT coalesce(max({session}), 0) FROM {table}").fetchone()[0])
+        for table, session in (
+            ("sessions", "number"),
+            ("subscriptions", "session"),
+            ("identifiers", "key >> 16"),
+            ("deliveries", "session"),
+        )
+    )
 
 
 def sweep(database: sqlite3.Connection, after: int, rows: int) -> int | None:

@@ -266,14 +266,15 @@ class Sessions:
         now = trio.current_time()
         left = float(row.expiry_interval)  # for who was connected: that has ended just now
         if row.expires_at is not None:
-            left = max(0.0, row.expires_at - journal.epoch - now)
+            # Not more than it ever had, where the time of day is an earlier one than it was.
+            left = min(left, max(0.0, row.expires_at - journal.epoch - now))
         if row.expiry_interval < NEVER:
             session.expires_at = now + left
         session.will = None if row.will is None else will_of(row.will)
         if session.will is not None:
             delay = float(session.will.properties.get("will_delay_interval", 0))
             if row.will_due_at is not None:
-                delay = max(0.0, row.will_due_at - journal.epoch - now)
+                delay = min(delay, max(0.0, row.will_due_at - journal.epoch - now))
             if delay < left:
                 session.will_due_at = now + delay
                 session.set_timer(
