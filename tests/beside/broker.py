@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -30,30 +30,30 @@ class WatchedBroker:
     def __init__(
         self,
         folder: Path,
-        urls: Sequence[str],
-        options: Sequence[str] = (),
-        *,
-        limits: Mapping[str, float] | None = None,
+        configuration: str,
+        *options: str,
         defect: str | None = None,
     ) -> None:
+        """`configuration` is a TOML file's text; `options` are those of the command."""
+        self.configuration = folder / "broker.toml"
+        self.configuration.write_text(configuration)
         self._log = folder / "broker.log"
         self._errors = folder / "errors.log"
         self._seen = 0
         launcher = ["-m", "tests.beside.launch", "--errors", str(self._errors)]
-        if limits is not None:
-            launcher += ["--limits", json.dumps(limits)]
         if defect is not None:
             launcher += ["--defect", defect]
         self._errors.unlink(missing_ok=True)
+        given = ("--config", str(self.configuration))
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *launcher, "broker", *urls, *options],
+                [sys.executable, *launcher, "broker", *given, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "PYTHONWARNINGS": "error", "NO_COLOR": "1"},
             )
-        self.urls = self._wait(len(urls))
+        self.urls = self._wait(configuration.count("[[listeners]]"))
 
     def __enter__(self) -> WatchedBroker:
         return self
@@ -76,7 +76,7 @@ class WatchedBroker:
         return [int(url.rsplit(":", 1)[1].partition("/")[0].partition("?")[0]) for url in self.urls]
 
     def reload(self) -> None:
-        """Have it read its files again."""
+        """Have it read its files again (SIGHUP)."""
         self.process.send_signal(signal.SIGHUP)
 
     def problem(self) -> str | None:
@@ -93,6 +93,10 @@ class WatchedBroker:
         self._seen += whole
         found = _SIGNS.search(data[:whole].decode(errors="replace"))
         return None if found is None else f"the broker's log says: {found[0]}"
+
+    def count(self, words: str) -> int:
+        """How often the log says so."""
+        return self._log.read_text(errors="replace").count(words)
 
     def log_end(self) -> str:
         return self._log.read_text(errors="replace")[-4_000:]
@@ -118,3 +122,9 @@ class WatchedBroker:
             time.sleep(0.02)
         self.stop()
         raise RuntimeError(f"the broker did not start:\n{self.log_end()}")
+
+
+def toml(section: str, values: Mapping[str, object]) -> str:
+    """A section of the configuration."""
+    lines = (f"{name} = {json.dumps(value)}" for name, value in values.items())
+    return f"[{section}]\n" + "\n".join(lines) + "\n\n"

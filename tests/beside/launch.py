@@ -1,6 +1,6 @@
-"""`tmqtt`, with bounds that a test needs, and with all that is wrong written to a file.
+"""`tmqtt`, with all that is wrong written to a file.
 
-    launch.py [--limits JSON] [--errors FILE] [--defect NAME] ARGUMENT …
+    launch.py [--errors FILE] [--defect NAME] ARGUMENT …
 
 `--errors` has each record of the library's log from ERROR on with its traceback, where the
 command's own log has a sentence, and in a storm a count. A defect is one of `tests/fuzz/defects.py`
@@ -10,14 +10,10 @@ that whoever watches has to find.
 from __future__ import annotations
 
 import argparse
-import functools
-import json
 import logging
 import sys
 
 from tmqtt.__main__ import main
-
-import trio_mqtt
 
 
 def log_errors(path: str) -> None:
@@ -26,22 +22,13 @@ def log_errors(path: str) -> None:
     logging.getLogger("trio_mqtt").addHandler(handler)
 
 
-def set_limits(text: str) -> None:
-    limits = trio_mqtt.Limits(**json.loads(text))
-    bounded = functools.partial(trio_mqtt.open_broker, limits=limits)
-    trio_mqtt.open_broker = bounded
-
-
 def launch() -> None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--limits")
     parser.add_argument("--errors")
     parser.add_argument("--defect")
     known, arguments = parser.parse_known_args()
     if known.errors is not None:
         log_errors(known.errors)
-    if known.limits is not None:
-        set_limits(known.limits)
     if known.defect is not None:
         from tests.fuzz.defects import DEFECTS
 

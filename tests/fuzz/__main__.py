@@ -40,7 +40,10 @@ def main() -> int:
 
 def tell(outcome: Outcome) -> None:
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(outcome.kinds.items()))
-    say(f"{outcome.cases} cases in {outcome.seconds:.0f} s ({kinds}); {outcome.figures}")
+    say(
+        f"{outcome.cases} cases in {outcome.seconds:.0f} s ({kinds}), "
+        f"{sum(outcome.accepted.values())} clients let in; {outcome.figures}"
+    )
     for found in outcome.found:
         say("FOUND", *(problem[:SHOWN] for problem in found.problems))
         if found.path is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import time
@@ -13,14 +14,14 @@ from pathlib import Path
 import trio
 import trustme
 
-from tests.beside.broker import WatchedBroker
+from tests.beside.broker import WatchedBroker, toml
 from tests.beside.figures import MIB, cpu_seconds, descriptors, descriptors_back, lowest, resident
 from tests.beside.watching import WatchedPair
 from tests.fuzz.cases import Case
 from tests.fuzz.executor import play
-from tests.fuzz.expectations import LIMITS
+from tests.fuzz.expectations import LIMITS, MOUNT_POINT, MOUNTED
 from tests.fuzz.generator import make_case
-from tests.fuzz.oracle import judge
+from tests.fuzz.oracle import is_accepted, judge
 from trio_mqtt.access import set_password
 
 AT_ONCE = 48  # cases
@@ -33,9 +34,23 @@ MEMORY = 400 * MIB  # at any time
 WARM_UP = 20.0  # seconds, or a third of the time
 # Seconds until all sessions, wills and connections have ended, and what was theirs is given back.
 SETTLE = 30.0
+ENOUGH = 1_000  # cases in which each listener has let in somebody
 SUSPECTS = 80  # cases that may have to do with a failure of the process
 SUSPICION_SECONDS = 60.0  # in which they are played again, one by one
 
+WITH_TLS = ("mqtts", "wss", "any")
+# What holds at one listener alone.
+_BELOW = f"""\
+mount_point = "{MOUNT_POINT}"
+limits.maximum_message_rate_in = 1000
+limits.maximum_byte_rate_in = "300 KiB"
+limits.maximum_message_rate_out = 1000
+limits.maximum_in_flight = 5
+options.maximum_qos = 1
+options.shared_subscription_available = false
+access.rules = "below"
+"""
+_ACCESS_BELOW = f"topic readwrite {MOUNT_POINT}#\ntopic read secret/#\n"
 _ACCESS = """\
 topic readwrite fuzz/#
 topic write drop/#
@@ -68,6 +83,8 @@ class Outcome:
     seconds: float = 0.0
     found: list[Found] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
+    # Clients that were let in, by listener: those that are turned away test little.
+    accepted: Counter[str] = field(default_factory=Counter)
     figures: str = ""
 
 
@@ -82,18 +99,25 @@ class Setting:
         certificate.private_key_and_cert_chain_pem.write_to_path(str(pem))
         rules, users = folder / "access", folder / "users"
         rules.write_text(_ACCESS)
+        (folder / "below").write_text(_ACCESS_BELOW)
         for user in ("pair", "ann"):
             set_password(users, user, user.encode(), create=True)
-        names = ("mqtt", "ws", "mqtts", "wss", "any")
-        self.broker = WatchedBroker(
-            folder,
-            [f"{name}://127.0.0.1:0" for name in names],
-            ["--data", str(folder / "data"), "--durability", "commit", "--cert", str(pem),
-             "--access-file", str(rules), "--password-file", str(users), "--allow-anonymous",
-             "--log-level", "info"],
-            limits=LIMITS,
-            defect=defect,
-        )  # fmt: skip
+        names = ("mqtt", "ws", "mqtts", "wss", "any", MOUNTED)
+        listeners = "".join(
+            f'[[listeners]]\nurl = "{"mqtt" if name == MOUNTED else name}://127.0.0.1:0"\n'
+            + (f"tls.certificate = {json.dumps(str(pem))}\n" if name in WITH_TLS else "")
+            + (_BELOW if name == MOUNTED else "")
+            for name in names
+        )
+        configuration = listeners + "".join((
+            toml("access", {
+                "rules": str(rules), "passwords": str(users), "allow_anonymous": True,
+                "scram.users.ann": "ann",
+            }),
+            toml("storage", {"path": str(folder / "data"), "durability": "commit"}),
+            toml("limits", LIMITS),
+        ))  # fmt: skip
+        self.broker = WatchedBroker(folder, configuration, "--log-level", "info", defect=defect)
         self.ports = dict(zip(names, self.broker.ports, strict=False))
 
 
@@ -125,6 +149,7 @@ class Campaign:
                 outcome.cases = sum(outcome.kinds.values())
                 if not outcome.found:
                     self._settle(before)
+                    self._look_at_reach()
             self._look_at_pair(pair, at_end=True)
             used = cpu_seconds(broker.pid) if broker.process.poll() is None else 0.0
             if broker.stop() and not outcome.found:
@@ -161,6 +186,7 @@ class Campaign:
             del self._running[case.number]
             self._recent.append(case)
             self.outcome.kinds[case.kind] += 1
+            self.outcome.accepted.update(one.script.port for one in played if is_accepted(one))
             problems = [problem for one in played for problem in judge(one)]
             if problems and self._setting.broker.process.poll() is None:
                 self._found(problems, case)
@@ -203,6 +229,12 @@ class Campaign:
                 ])  # fmt: skip
         if (problem := broker.problem()) is not None:
             self._found([problem], suspects=True)
+
+    def _look_at_reach(self) -> None:
+        """Whether there were clients that were let in, everywhere: else nothing was tested."""
+        missing = self._setting.ports.keys() - self.outcome.accepted.keys()
+        if missing and self.outcome.cases > ENOUGH:
+            self._found([f"nobody was let in at {', '.join(sorted(missing))}"])
 
     def _found(
         self, problems: list[str], case: Case | None = None, *, suspects: bool = False

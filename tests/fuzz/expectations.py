@@ -27,6 +27,8 @@ LIMITS: dict[str, float] = {
     "maximum_keep_alive": 10,
     "write_timeout": 4.0,
 }
+# A listener with less than others, and what stands before all topics there.
+MOUNTED, MOUNT_POINT = "mounted", "site/"
 
 
 def connect_of(data: bytes) -> Connect | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tests.fuzz.bad_input import BAD_CONNECTS, BAD_PACKETS, BAD_STREAMS
 from tests.fuzz.cases import Case, Script, Step
+from tests.fuzz.expectations import MOUNTED
 from tests.fuzz.grammar import CLIENTS, FILTERS, TOPICS, V5, V31, V311, Grammar, Node, packet
 from tests.fuzz.mutations import harm, harm_bytes
 from tests.fuzz.websocket import hostile_frames, upgrade
@@ -14,7 +15,7 @@ from tests.fuzz.websocket import hostile_frames, upgrade
 LARGEST = 300_000  # bytes that a client sends in one step
 # What a listener is and how a client speaks to it.
 WAYS = (
-    (("mqtt", "tcp"), 60), (("any", "tcp"), 8), (("ws", "websocket"), 14),
+    (("mqtt", "tcp"), 60), (("any", "tcp"), 8), ((MOUNTED, "tcp"), 12), (("ws", "websocket"), 14),
     (("any", "websocket"), 4), (("mqtts", "tls"), 5), (("wss", "secure_websocket"), 4),
     (("ws", "tcp"), 2), (("mqtts", "tcp"), 2), (("wss", "tcp"), 1),
 )  # fmt: skip

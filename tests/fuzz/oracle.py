@@ -12,7 +12,7 @@ from tests.beside.pair import SECRET, TOPIC
 from tests.fuzz.answers import frames
 from tests.fuzz.cases import Script
 from tests.fuzz.executor import CLOSE_SECONDS, Played
-from tests.fuzz.expectations import connect_of, violation_of
+from tests.fuzz.expectations import MOUNT_POINT, MOUNTED, connect_of, violation_of
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.client_connection import ClientConnection
 from trio_mqtt.protocol.decoding import PacketDecoder
@@ -28,13 +28,20 @@ _ANSWERS = {
 }
 
 
+def is_accepted(played: Played) -> bool:
+    """Whether the broker has let the client in."""
+    for first, body, _ in frames(played.received):
+        return first == 0x20 and body[1:2] == b"\0"
+    return False
+
+
 def judge(played: Played) -> list[str]:
     """What was wrong with the broker's answers to one client."""
     found = list(played.problems)
     script, sent, data = played.script, played.written, played.received
     if any(step[0] == "raw" for step in script.steps):
         return found + _secrets(data)  # who knows what was said there
-    if script.speaks == "tcp" and script.port not in ("mqtt", "any"):
+    if script.speaks == "tcp" and script.port not in ("mqtt", "any", MOUNTED):
         return found  # an alert of TLS, an error of HTTP
     if played.stays:
         found.append(
@@ -52,7 +59,7 @@ def judge(played: Played) -> list[str]:
         found.append("the broker has closed in the middle of a packet")
     found += _beginning_and_end(script, packets, connect)
     found += _answers(sent, data, connect)
-    return found + _secrets(data) + _topics(packets)
+    return found + _secrets(data) + _topics(packets, script)
 
 
 def _decoded(data: bytes, connect: Connect | None, sent: bytes) -> tuple[list[Packet], str]:
@@ -147,14 +154,18 @@ def _secrets(data: bytes) -> list[str]:
     return ["what nobody may read was read"] if SECRET in data else []
 
 
-def _topics(packets: list[Packet]) -> list[str]:
-    """Access rules keep the pair's topics for the pair, and nobody writes `$SYS`."""
+def _topics(packets: list[Packet], script: Script) -> list[str]:
+    """Access rules keep the pair's topics for the pair, and nobody writes `$SYS`.
+
+    Below the mount point there are others of these names, and it is never seen.
+    """
+    forbidden = (MOUNT_POINT,) if script.port == MOUNTED else (f"{TOPIC}/", "secret/", MOUNT_POINT)
     return [
         f"a message comes that nobody may have: {packet}"[:300]
         for packet in packets
         if isinstance(packet, Publish)
         and (
-            packet.topic.startswith((f"{TOPIC}/", "secret/"))
+            packet.topic.startswith(forbidden)
             or (packet.topic.startswith("$SYS/") and packet.payload == b"x")
         )
     ][:3]
