@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ from trio_mqtt.access import set_password
 
 ROOT = Path(__file__).parents[2]
 DATA, SETTINGS, HEALTH = "/var/lib/tmqtt", "/etc/tmqtt", "/run/tmqtt"
+# What the broker in the container does by itself, and what that of compose.yaml does.
+OWN, COMPOSED = "deploy/container.toml", "deploy/settings/broker.toml"
 
 
 def stages() -> list[list[tuple[str, str]]]:
@@ -76,9 +79,8 @@ def test_it_is_not_root_and_says_so_by_numbers() -> None:
 
 
 def test_what_is_built_comes_without_what_built_it() -> None:
-    assert [value for name, value in LAST if name == "COPY"] == [
-        "--from=build /opt/tmqtt /opt/tmqtt"
-    ]
+    brought = [value for name, value in LAST if name == "COPY"]
+    assert brought == ["--from=build /opt/tmqtt /opt/tmqtt", f"{OWN} {SETTINGS}/broker.toml"]
     (built,) = [value for name, value in BUILD if name == "RUN"]
     assert "--without-pip /opt/tmqtt" in built
     copied = [word for name, value in BUILD if name == "COPY" for word in value.split()[:-1]]
@@ -97,7 +99,12 @@ def test_both_files_name_the_same_places() -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert (ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]).exists()
-    assert service["ports"][0].rpartition(":")[2] in " ".join(service["command"])
+    composed, own = (tomllib.loads((ROOT / path).read_text()) for path in (COMPOSED, OWN))
+    port = service["ports"][0].rpartition(":")[2]
+    assert composed["listeners"][0]["url"].endswith(f":{port}")
+    assert port in values("EXPOSE")[0].split()
+    for settings in (composed, own):
+        assert settings["storage"] == {"path": DATA}
 
 
 # -- its command lines as processes ---------------------------------------------------------------
@@ -114,20 +121,29 @@ def places(tmp_path: Path) -> dict[str, str]:
     return found
 
 
+def moved(places: dict[str, str], text: str) -> str:
+    """The same with the folders of the test."""
+    for place, folder in places.items():
+        text = text.replace(place, folder)
+    return text
+
+
 def words_in(places: dict[str, str], words: list[str]) -> list[str]:
     """The arguments of `tmqtt`, with the folders of the test."""
     assert words[0] == "tmqtt"
-    moved = []
-    for word in words[1:]:
-        for place, folder in places.items():
-            word = word.replace(place, folder)
-        moved.append(word)
-    return moved
+    return [moved(places, word) for word in words[1:]]
 
 
 @contextmanager
-def container(places: dict[str, str], *command: str) -> Iterator[Program]:
-    with Program(*words_in(places, [*exec_form("ENTRYPOINT"), *command])) as broker:
+def container(
+    places: dict[str, str], *options: str, settings: str = OWN, host: str = "127.0.0.1"
+) -> Iterator[Program]:
+    """The broker as the container starts it, at free ports."""
+    text = moved(places, (ROOT / settings).read_text(encoding="utf-8"))
+    text, found = re.subn(r"0\.0\.0\.0:\d+", f"{host}:0", text)
+    assert found == 1
+    Path(places[SETTINGS], "broker.toml").write_text(text, encoding="utf-8")
+    with Program(*words_in(places, [*exec_form("ENTRYPOINT"), *options])) as broker:
         yield broker
 
 
@@ -140,8 +156,8 @@ def health(places: dict[str, str]) -> int:
 
 @pytest.mark.slow
 def test_without_a_word_on_who_may_connect_it_does_not_start(places: dict[str, str]) -> None:
-    (command,) = exec_form("CMD")
-    with container(places, re.sub(r":\d+$", ":0", command)) as broker:
+    assert not values("CMD")
+    with container(places, host="0.0.0.0") as broker:  # noqa: S104 # it does not come to that
         assert broker.ended() == 1
     assert broker.err.text.startswith("Error: Anybody who can reach mqtt://0.0.0.0:0")
     assert "--password-file FILE" in broker.err.text
@@ -154,8 +170,8 @@ def test_it_is_healthy_while_it_answers(places: dict[str, str]) -> None:
     set_password(users, "ann", b"right", create=True)
     rules.write_text("user ann\ntopic readwrite home/#\n")
     assert health(places) != 0
-    command = ("mqtt://127.0.0.1:0", "--password-file", str(users), "--access-file", str(rules))
-    with container(places, *command) as broker:
+    options = ("--password-file", str(users), "--access-file", str(rules))
+    with container(places, *options) as broker:
         url = broker.out.expect(r"Listening at (mqtt://\S+)\n")[1]
         broker.out.expect("Listening at unix:")
         assert health(places) == 0
@@ -173,7 +189,7 @@ def test_it_is_healthy_while_it_answers(places: dict[str, str]) -> None:
 
 @pytest.mark.slow
 def test_the_way_for_health_checks_is_for_its_own_user_alone(places: dict[str, str]) -> None:
-    with container(places, "mqtt://127.0.0.1:0", "--no-anonymous") as broker:
+    with container(places, "--no-anonymous") as broker:
         broker.out.expect("Listening at unix:")
         assert Path(places[HEALTH], "health.sock").stat().st_mode & 0o777 == 0o600
         url = broker.out.expect(r"Listening at (mqtt://\S+)\n")[1]
@@ -182,7 +198,7 @@ def test_the_way_for_health_checks_is_for_its_own_user_alone(places: dict[str, s
 
 
 @pytest.mark.slow
-def test_the_command_of_compose_serves_users_by_tls(places: dict[str, str]) -> None:
+def test_the_settings_of_compose_serve_users_by_tls(places: dict[str, str]) -> None:
     ca = trustme.CA()
     leaf = ca.issue_cert("localhost")
     settings = Path(places[SETTINGS])
@@ -192,9 +208,7 @@ def test_the_command_of_compose_serves_users_by_tls(places: dict[str, str]) -> N
             chain.write(part.bytes())
     ca.cert_pem.write_to_path(str(settings / "ca.pem"))
     set_password(settings / "users", "ann", b"right", create=True)
-    words = words_in(places, ["tmqtt", *compose()["command"]])
-    command = [re.sub(r"0\.0\.0\.0:\d+$", "127.0.0.1:0", word) for word in words]
-    with container(places, *command) as broker:
+    with container(places, *compose().get("command", []), settings=COMPOSED) as broker:
         port = broker.out.expect(r"Listening at mqtts://127\.0\.0\.1:(\d+)\n")[1]
         broker.out.expect(r"may connect with a user name and a password\.\n")
         with Program(
