@@ -41,9 +41,9 @@ PUBLIC = {
         read_file remove_user set_password username_problem
     """,
     "trio_mqtt.configuration": """
-        AccessSettings Configuration InvalidConfiguration ListenerAccess ListenerSettings Override
-        Plugin PluginSettings Problem ScramSettings Settings Source StorageSettings TokenSettings
-        load
+        AccessSettings Configuration Held InvalidConfiguration ListenerAccess ListenerSettings
+        Override Plugin PluginSettings Problem ScramSettings Settings Source StorageSettings
+        TokenSettings check effective example load reference schema
     """,
     "trio_mqtt.durability": """
         Changes DeliveryRow IdentifierRow Kept MessageRow Progress RetainedRow Row SessionRow

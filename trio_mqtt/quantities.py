@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -40,3 +41,22 @@ def parse_size(text: str) -> int:
     if not found or unit not in _SIZE_UNITS:
         raise ValueError(f"{text!r} is not a size: write 100, 4KB (4,000 bytes) or 4KiB (4,096).")
     return int(found[1]) * _SIZE_UNITS[unit]
+
+
+def duration_text(seconds: float) -> str | None:
+    """A duration as `parse_duration` takes it; None for one that has no such text, such as 0."""
+    for unit in ("d", "h", "m", "s", "ms"):
+        count = seconds / _DURATION_UNITS[unit]
+        text = f"{count:.0f}{unit}"
+        if 1 <= count < 1e9 and count % 1 == 0 and parse_duration(text) == seconds:
+            return text
+    return None
+
+
+def size_text(count: float) -> str | None:
+    """Bytes as `parse_size` takes them, in binary units; None where that is no shorter."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        size = _SIZE_UNITS[unit.upper()]
+        if count and count != math.inf and count % size == 0:
+            return f"{count // size:.0f} {unit}"
+    return None

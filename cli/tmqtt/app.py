@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "Broker": {
         "broker": "Run a broker until Ctrl-C, and show its traffic.",
+        "config": "Check, show and begin a configuration file.",
         "passwd": "Set, remove and check passwords in a password file.",
         "acl": "Explain the rules of an access file.",
         "store": "Look into what a broker keeps, and move it.",

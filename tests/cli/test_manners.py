@@ -47,6 +47,10 @@ def test_the_help_loads_neither_client_nor_broker() -> None:
     assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by(
         "acl", "check", "--help"
     )
+    assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by("broker", "--help")
+    assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by(
+        "config", "check", "--help"
+    )
 
 
 @pytest.mark.slow
@@ -72,6 +76,7 @@ def test_help_has_groups_and_every_option_of_the_connection(command: str) -> Non
     [
         *[*NAMES, "bench pair", "acl check", "acl show"],
         *["store info", "store verify", "store export", "store import"],
+        *["config check", "config show", "config schema", "config example"],
     ],
 )
 def test_help_has_examples_and_exit_codes_and_nothing_cut_off(command: str) -> None:

@@ -143,9 +143,9 @@ class Limits:
     """Seconds of the longest keep alive of an MQTT 5 client, told as Server Keep Alive
     (§3.2.2.3.14)."""
     maximum_keep_alive_mqtt_3: float = math.inf
-    """The same for a client of MQTT 3, which cannot be told: one that asks for more, or for none,
-    is refused with code 2, identifier rejected, as Mosquitto does. No bound by default: many
-    devices of MQTT 3 ask for none."""
+    """Seconds of the longest keep alive of an MQTT 3 client, which cannot be told: one that asks
+    for more, or for none, is refused with code 2, identifier rejected, as Mosquitto does. No bound
+    by default: many devices of MQTT 3 ask for none."""
     maximum_connections: int = 100_000
     """Connections at one time."""
     maximum_connections_per_address: int = 100_000

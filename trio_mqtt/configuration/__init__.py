@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 from trio_mqtt.lazy_names import load_lazily
 
 if TYPE_CHECKING or not load_lazily(__name__):
+    from trio_mqtt.configuration.annotated import example as example
+    from trio_mqtt.configuration.checking import check as check
     from trio_mqtt.configuration.configured import Configuration as Configuration
+    from trio_mqtt.configuration.in_effect import Held as Held
+    from trio_mqtt.configuration.in_effect import effective as effective
+    from trio_mqtt.configuration.json_schema import schema as schema
     from trio_mqtt.configuration.loading import load as load
     from trio_mqtt.configuration.overlay import Override as Override
     from trio_mqtt.configuration.problems import InvalidConfiguration as InvalidConfiguration
@@ -29,3 +34,4 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.configuration.sections import StorageSettings as StorageSettings
     from trio_mqtt.configuration.sections import TokenSettings as TokenSettings
     from trio_mqtt.configuration.sources import Source as Source
+    from trio_mqtt.configuration.tables import reference as reference

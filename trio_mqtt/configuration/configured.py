@@ -13,6 +13,7 @@ from trio_mqtt.broker.persistence import Progress
 from trio_mqtt.broker.server import open_broker
 from trio_mqtt.configuration.description import find
 from trio_mqtt.configuration.parts import Maker, Parts
+from trio_mqtt.configuration.places import Place
 from trio_mqtt.configuration.sections import Settings
 from trio_mqtt.configuration.sources import File, Layers, Source
 
@@ -35,9 +36,9 @@ class Configuration:
         """The file that was read."""
         return None if self._file is None else self._file.path
 
-    def source_of(self, setting: str) -> Source:
-        """Where a setting's value comes from, such as `limits.maximum_connections`."""
-        place = find(setting.split("."))[1]
+    def source_of(self, setting: str | Place) -> Source:
+        """Where a setting's value comes from, such as that of `limits.maximum_connections`."""
+        place = find(setting.split("."))[1] if isinstance(setting, str) else setting
         return self._layers.source_of(place) or Source("default")
 
     def make_parts(self) -> Parts:

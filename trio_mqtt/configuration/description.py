@@ -56,7 +56,9 @@ def root() -> Section:
 @cache
 def section_of(cls: type) -> Section:
     """The section that a dataclass makes."""
-    docs, types = attribute_docs(cls), get_type_hints(cls)
+    # What is None in a program is left out in a file.
+    docs = {name: doc.replace("None:", "Not given:") for name, doc in attribute_docs(cls).items()}
+    types = get_type_hints(cls)
     settings = {}
     alone = None
     for field in fields(cls):

@@ -31,6 +31,9 @@ class Kind:
     is_path: bool = False
     is_list: bool = False
     takes_text: bool = False
+    unit: Unit = ""
+    example: str = '"..."'
+    """A value, as TOML writes it."""
     words: Mapping[str, Any] = field(default_factory=dict)
     """What some words mean where the value is given as text."""
 
@@ -52,13 +55,13 @@ _YES_AND_NO = {"yes": True, "on": True, "1": True, "no": False, "off": False, "0
 def kind_of(annotation: Any, unit: Unit = "") -> Kind | None:
     """What a value of this type may be; None where no file can name one, as for a socket."""
     if annotation is bool:
-        return Kind("true or false", StrictBool, words=_YES_AND_NO)
+        return Kind("true or false", StrictBool, example="true", words=_YES_AND_NO)
     if annotation in (int, float) and unit:
         return _quantity(annotation, unit)
     if annotation is int:
-        return Kind("a whole number", StrictInt)
+        return Kind("a whole number", StrictInt, example="1")
     if annotation is float:
-        return Kind("a number", float)
+        return Kind("a number", float, example="1.0")
     if annotation is str:
         return Kind("text", StrictStr, takes_text=True)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -75,7 +78,8 @@ def kind_of(annotation: Any, unit: Unit = "") -> Kind | None:
         if entry is None:
             return None
         expected = f"a list, each of its entries {entry.expected}"
-        return Kind(expected, _generic(list, entry.annotation), is_list=True)
+        example = f"[{entry.example}]"
+        return Kind(expected, _generic(list, entry.annotation), is_list=True, example=example)
     return None
 
 
@@ -98,7 +102,8 @@ def _quantity(number: type, unit: Unit) -> Kind:
     written: Any = Annotated[str, Field(pattern=f"^{pattern}$")]
     either: Any = Union[number, written]  # noqa: UP007  # a value, not a type
     checked = _generic(Annotated, number, BeforeValidator(read, json_schema_input_type=either))
-    return Kind(expected, checked, takes_text=True)
+    example = '"1 MiB"' if unit == "bytes" else '"30s"'
+    return Kind(expected, checked, takes_text=True, unit=unit, example=example)
 
 
 def _choice(annotation: Any, values: list[str], enum: type[Enum] | None = None) -> Kind:
@@ -112,14 +117,20 @@ def _choice(annotation: Any, values: list[str], enum: type[Enum] | None = None) 
         written = _generic(Literal, *values)
         reader = BeforeValidator(member, json_schema_input_type=written)
         annotation = _generic(Annotated, enum, reader)
-    return Kind(expected, annotation, takes_text=True)
+    return Kind(expected, annotation, takes_text=True, example=f'"{values[0]}"')
 
 
 def _one_of(arguments: tuple[Any, ...], unit: Unit) -> Kind | None:
     """What is one of several kinds, of which a file can name some."""
     wanted = [argument for argument in arguments if argument is not NoneType]
     if any(get_origin(argument) is os.PathLike for argument in wanted):
-        return Kind("the path of a file or folder", StrictStr, is_path=True, takes_text=True)
+        return Kind(
+            "the path of a file or folder",
+            StrictStr,
+            is_path=True,
+            takes_text=True,
+            example='"path/to/it"',
+        )
     kinds = [kind for argument in wanted if (kind := kind_of(argument, unit)) is not None]
     if len(kinds) < 2:
         return kinds[0] if kinds else None
@@ -127,18 +138,21 @@ def _one_of(arguments: tuple[Any, ...], unit: Unit) -> Kind | None:
         " or ".join(kind.expected for kind in kinds),
         Union[tuple(kind.annotation for kind in kinds)],  # noqa: UP007  # of as many as there are
         takes_text=any(kind.takes_text for kind in kinds),
+        example=kinds[0].example,
     )
 
 
 def _table(value: Any) -> Kind | None:
     if value is Any:
-        return Kind("a table", dict[str, Any])
+        return Kind("a table", dict[str, Any], example="{}")
     kind = kind_of(value)
     if kind is None:
         return None
-    return Kind(
-        f"a table, each of its values {kind.expected}", _generic(dict, str, kind.annotation)
+    expected, example = (
+        f"a table, each of its values {kind.expected}",
+        f"{{ name = {kind.example} }}",
     )
+    return Kind(expected, _generic(dict, str, kind.annotation), example=example)
 
 
 def _generic(of: Any, *arguments: Any) -> Any:

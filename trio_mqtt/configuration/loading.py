@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 
 from trio_mqtt.configuration.configured import Configuration
-from trio_mqtt.configuration.overlay import Overlay, Override
+from trio_mqtt.configuration.overlay import FILE_VARIABLE, Overlay, Override
 from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
 from trio_mqtt.configuration.sources import File, Layers, Source
 from trio_mqtt.configuration.validation import Validation
@@ -21,6 +21,7 @@ def load(
 ) -> Configuration:
     """Read the configuration of a broker: the TOML file at `path`, and what goes over it.
 
+    Without a path it is the file that the variable `TMQTT_BROKER_CONFIG` names, if it names one.
     Variables such as `TMQTT_LIMITS__MAXIMUM_CONNECTIONS` of the `environment` (None: that of the
     process) go over the file, and `overrides` over both. Paths in the file are relative to its
     folder. Nothing but the file is read yet, and no plugin loaded.
@@ -30,12 +31,14 @@ def load(
 
     Raises InvalidConfiguration, a ConfigurationError, with all that is wrong, each with its place.
     """
+    environment = os.environ if environment is None else environment
+    path = environment.get(FILE_VARIABLE) or None if path is None else path
     layers = Layers()
     file = None if path is None else _read(os.fspath(path))
     if file is not None:
         layers.add_file(file, _parse(file))
     overlay = Overlay(layers)
-    overlay.add_environment(os.environ if environment is None else environment)
+    overlay.add_environment(environment)
     overlay.add(overrides)
     validation = Validation(layers)
     settings = validation.settings()

@@ -10,8 +10,10 @@ from trio_mqtt.configuration.description import Setting, find
 from trio_mqtt.configuration.places import Place, dotted
 from trio_mqtt.configuration.problems import Problem
 from trio_mqtt.configuration.sources import Layers, Source
+from trio_mqtt.errors import ConfigurationError
 
 PREFIX = "TMQTT_"
+FILE_VARIABLE = "TMQTT_BROKER_CONFIG"  # TMQTT_CONFIG names the profiles of clients
 _BETWEEN = "__"  # the keys of a setting
 _FILE = "_file"  # the variable names a file, in which the value is
 
@@ -26,6 +28,17 @@ class Override(NamedTuple):
     setting: str
     value: Any
     name: str = "the program"
+
+    @classmethod
+    def written(cls, text: str) -> Override:
+        """What `NAME=VALUE` says, as the value of an option `--set`. Raises ConfigurationError."""
+        setting, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigurationError(
+                f"--set {text}: write --set NAME=VALUE, for example"
+                " --set limits.maximum_connections=100."
+            )
+        return cls(setting.strip(), value.strip(), f"--set {setting.strip()}")
 
 
 class Overlay:

@@ -61,7 +61,7 @@ class Maker:
         security = Security(
             passwords=own.get("passwords", access.passwords),
             access=own.get("rules", access.rules),
-            tokens=self._made(("access", "tokens"), _verifier, access),
+            tokens=self._made(("access", "tokens", "keys"), _verifier, access),
             hooks=own.get("hooks"),
             allow_anonymous=access.allow_anonymous,
         )
@@ -69,7 +69,7 @@ class Maker:
             self._listen(("listeners", number), listener, security)
             for number, listener in enumerate(self._settings.listeners)
         )
-        storage = self._made(("storage",), _storage, self._settings.storage)
+        storage = self._made(("storage", "path"), _storage, self._settings.storage)
         if self._problems:
             raise InvalidConfiguration(self._problems)
         return Parts(listeners, security, authenticators, own.get("storage", storage))
@@ -82,7 +82,7 @@ class Maker:
             security = Security(
                 passwords=access.passwords,
                 access=access.rules,
-                tokens=self._made((*place, "access", "tokens"), _verifier, access),
+                tokens=self._made((*place, "access", "tokens", "keys"), _verifier, access),
                 hooks=broker.hooks,
             )
         written = {field.name: getattr(listener, field.name) for field in fields(Listen)}
@@ -100,6 +100,9 @@ class Maker:
         """What a plugin's factory makes."""
         where = f"{dotted(place)}: {plugin.factory}"
         module, _, name = plugin.factory.partition(":")
+        if not name:
+            self._wrong(place, f'{where}: a factory is written "package.module:name".')
+            return None
         try:
             found: Any = import_module(module)
             for attribute in name.split("."):

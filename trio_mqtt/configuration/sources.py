@@ -49,6 +49,8 @@ class Source:
     """The line of the file."""
 
     def __str__(self) -> str:
+        if self.kind == "default":
+            return self.kind
         return self.name if self.line is None else f"{self.name}, line {self.line}"
 
 
@@ -79,7 +81,15 @@ class Layers:
         self._sources[place] = source
 
     def source_of(self, place: Place) -> Source | None:
-        """Where a value comes from; of a table, where that is which has the first of its values."""
+        """Where a value comes from; of a table, where that is which has the first of its values.
+
+        None where there is none.
+        """
+        node: Any = self.tree
+        for key in place:
+            node = _at(node, key) if isinstance(node, dict | list) else None
+            if node is None:
+                return None
         within = (self._sources[known] for known in self._sources if known[: len(place)] == place)
         given = self._given(place) or next(within, None)
         if isinstance(given, File):

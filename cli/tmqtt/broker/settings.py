@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 
 from tmqtt.terminal.sentences import CommandError
+from trio_mqtt import ConfigurationError
 from trio_mqtt.configuration import Configuration, InvalidConfiguration, Override, load
-
-FILE_VARIABLE = "TMQTT_BROKER_CONFIG"  # TMQTT_CONFIG names the profiles of clients
 
 # What each option of the command sets.
 OPTIONS = {
@@ -30,28 +28,23 @@ OPTIONS = {
 def overrides(options: Mapping[str, object], settings: Iterable[str]) -> Iterator[Override]:
     """What goes over the file: the options that are given, by their keys, and `--set NAME=VALUE`.
 
-    Raises CommandError for one that is not written so.
+    Raises ConfigurationError for one that is not written so.
     """
     for key, setting in OPTIONS.items():
         if options.get(key) is not None:
             yield Override(setting, options[key], f"--{key.replace('_', '-')}")
     for text in settings:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise CommandError(
-                f"--set {text}: write --set NAME=VALUE, for example"
-                " --set limits.maximum_connections=100.",
-                code=2,
-            )
-        yield Override(name.strip(), value.strip(), f"--set {name.strip()}")
+        yield Override.written(text)
 
 
 def configured(file: str | None, given: Iterable[Override]) -> Configuration:
     """The configuration that holds. Raises CommandError with all that is wrong with it."""
     try:
-        return load(file or os.environ.get(FILE_VARIABLE) or None, overrides=given)
+        return load(file, overrides=list(given))
     except InvalidConfiguration as error:
         raise as_command_error(error) from None
+    except ConfigurationError as error:
+        raise CommandError(str(error), code=2) from None
 
 
 def as_command_error(error: InvalidConfiguration) -> CommandError:

@@ -127,6 +127,14 @@ class Listener:
             raise
 
 
+def check_endpoint(endpoint: Endpoint) -> None:
+    """Look at what a listener is told and read its files, without listening.
+
+    Raises InvalidUrlError and ConfigurationError as `open_listener` does.
+    """
+    Handshakes(endpoint, parse_url(endpoint.url, listening=True))
+
+
 async def open_listener(endpoint: Endpoint) -> Listener:
     """Listen at an address; port 0 takes a free one.
 

@@ -1,0 +1,71 @@
+"""`tmqtt config`: what its commands do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import trio
+import typer
+
+from tmqtt.config.listing import print_table, toml_lines
+from tmqtt.terminal.plainly import say
+from trio_mqtt import configuration
+from trio_mqtt.configuration import Configuration, InvalidConfiguration, Override
+from trio_mqtt.errors import MqttError
+
+_WRONG = 1  # the exit code where the configuration is
+_WRONG_OPTION = 2
+
+
+def check_file(file: str | None, given: Iterable[str]) -> None:
+    """Say what is wrong with a configuration, or that nothing is."""
+    with _problems_told():
+        loaded = _loaded(file, given)
+        trio.run(configuration.check, loaded)
+    say(f"Nothing is wrong with {loaded.path or 'the configuration'}.")
+
+
+def show_file(file: str | None, given: Iterable[str], *, given_only: bool) -> None:
+    """Show what holds: in a terminal as a table, else as TOML."""
+    with _problems_told():
+        held = list(configuration.effective(_loaded(file, given)))
+    if given_only:
+        held = [one for one in held if one.source.kind != "default"]
+    if sys.stdout.isatty():
+        print_table(held)
+        return
+    for line in toml_lines(held):
+        say(line)
+
+
+def print_schema() -> None:
+    """Print the JSON Schema."""
+    typer.echo(json.dumps(configuration.schema(), indent=2))
+
+
+def print_example() -> None:
+    """Print the annotated example."""
+    typer.echo(configuration.example(), nl=False)
+
+
+def _loaded(file: str | None, given: Iterable[str]) -> Configuration:
+    try:
+        overrides = [Override.written(text) for text in given]
+    except MqttError as error:
+        say(f"Error: {error}", problem=True)
+        raise typer.Exit(_WRONG_OPTION) from None
+    return configuration.load(file, overrides=overrides)
+
+
+@contextmanager
+def _problems_told() -> Iterator[None]:
+    """End the command with a sentence for each problem where there are any."""
+    try:
+        yield
+    except InvalidConfiguration as error:
+        for problem in error.problems:
+            say(f"Error: {problem}", problem=True)
+        raise typer.Exit(_WRONG) from None

@@ -1,0 +1,1 @@
+"""`tmqtt config`."""

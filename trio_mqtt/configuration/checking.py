@@ -1,0 +1,62 @@
+"""Whether a broker would open: all that can be looked at without listening or keeping anything."""
+
+from __future__ import annotations
+
+import trio
+
+from trio_mqtt.broker.core import Core
+from trio_mqtt.configuration.configured import Configuration
+from trio_mqtt.configuration.places import Place, dotted
+from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
+from trio_mqtt.configuration.sections import ListenerAccess
+from trio_mqtt.errors import MqttError
+from trio_mqtt.transport.listeners.listener import check_endpoint
+
+
+async def check(configuration: Configuration) -> None:
+    """Look at all files that a configuration names, import its plugins, and have them made.
+
+    What remains is what only the start tells: whether ports are free, and the storage whole. Raises
+    InvalidConfiguration with all that is wrong.
+    """
+    parts = await trio.to_thread.run_sync(configuration.make_parts)
+    settings = configuration.settings
+    core = Core(
+        settings.limits,
+        settings.options,
+        authenticators=parts.authenticators,
+        authentication_required=settings.access.authentication_required,
+        security=parts.security,
+    )
+    problems: list[Problem] = []
+
+    def wrong(place: Place, error: MqttError) -> None:
+        source = configuration.source_of(place)
+        given = None if source.kind == "default" else source
+        problems.append(Problem(dotted(place), str(error), given))
+
+    try:
+        await core.access.load()
+    except MqttError as error:
+        wrong(_file_in(settings.access, (), error), error)
+    for number, listen in enumerate(parts.listeners):
+        place: Place = ("listeners", number)
+        own = core.settings_for(listen).access
+        try:
+            await trio.to_thread.run_sync(check_endpoint, listen)
+            if own is not core.access:
+                await own.load()
+            own.check_exposure(listen)
+        except MqttError as error:
+            wrong(_file_in(settings.listeners[number].access, place, error), error)
+    if problems:
+        raise InvalidConfiguration(problems)
+
+
+def _file_in(access: ListenerAccess | None, place: Place, error: MqttError) -> Place:
+    """The setting of an access at a place whose file an error is about; else the place."""
+    for name in ("passwords", "rules"):
+        path = getattr(access, name, None)
+        if path is not None and str(path) in str(error):
+            return (*place, "access", name)
+    return place
