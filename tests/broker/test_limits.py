@@ -87,7 +87,9 @@ def test_what_the_standard_gives_a_range_stays_in_it(name: str, least: int, most
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", ["10", None, True, b"1"])
 def test_a_limit_is_a_number(name: str, value: object) -> None:
-    wanted = r"a number of (seconds|\w+ a (second|minute))" if name in TIMES else "a whole number"
+    wanted = (
+        r"a number of (seconds|bytes|\w+ a (second|minute))" if name in TIMES else "a whole number"
+    )
     with pytest.raises(TypeError, match=f"^{name} is {wanted}, not {re.escape(repr(value))}.$"):
         limits(name, value)
 

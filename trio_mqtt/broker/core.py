@@ -17,6 +17,7 @@ from trio_mqtt.broker.events.fan_out import EventStreams
 from trio_mqtt.broker.events.kinds import MessagePublished, MessageRefused, RetainedChanged
 from trio_mqtt.broker.holding_off import HoldingOff
 from trio_mqtt.broker.journal import Journal
+from trio_mqtt.broker.load import Load
 from trio_mqtt.broker.memory import Memory
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.routing.retained import RetainedMessages
@@ -90,6 +91,7 @@ class Core:
         self.settings = Settings(limits, options, self.access)
         self.listeners: dict[str, Settings] = {}
         self.subscriptions = Subscriptions(limits, self.statistics, self.router, self.event_streams)
+        self.load = Load(limits, self.statistics, self.timers, self._held, self.subscriptions.heed)
         self.wills = Wills(self.statistics, self.event_streams, self.route, self.count_refused)
         self.sessions = Sessions(
             self.statistics,
@@ -235,6 +237,7 @@ class Core:
         """Do what is due: keep alives, expiries, delayed wills."""
         self._sweep()
         self.system_topics.begin()
+        self.load.begin()
         await self.timers.run()
 
     def _sweep(self) -> None:
@@ -245,6 +248,10 @@ class Core:
         if self.journal is not None:
             self.journal.follow_clock()
         self.timers.after(_SWEEP, self._sweep)
+
+    def _held(self) -> int:
+        """The bytes that clients make the broker hold, near enough for a bound."""
+        return self.statistics.queued_bytes + self.retained.bytes + self.memory.unfinished
 
     def end(self) -> None:
         """All connections have ended: nothing more will happen."""

@@ -29,6 +29,16 @@ class Statistics:
     """Clients that were turned away while they are held off."""
     logins_failed: int = 0
     """Clients that were turned away as what they showed to prove who they are was wrong."""
+    clients_refused_busy: int = 0
+    """Clients that were turned away as the broker does not keep up, or has no memory left."""
+    messages_shed: int = 0
+    """Messages of QoS 0 that clients published then, and which went nowhere."""
+    overloads: int = 0
+    """Times that the broker did not keep up, or had no memory left."""
+    loop_lag: float = 0.0
+    """Seconds that the broker was late with what was to be done when it last looked."""
+    memory: int = 0
+    """Bytes that its process occupied then."""
     keep_alives_refused: int = 0
     """Clients of MQTT 3 that were turned away for their keep alive."""
     takeovers_refused: int = 0

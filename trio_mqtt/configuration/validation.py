@@ -150,12 +150,12 @@ def _first_sentence(doc: str) -> str:
 def _unknown(section: Section, place: Place, name: str) -> str:
     """What to say of a setting that there is not."""
     where = dotted((*place, name))
-    near = get_close_matches(name, section.settings, n=1, cutoff=0.7)
-    if near:
-        return f"There is no setting {where}. Did you mean {dotted((*place, near[0]))}?"
     elsewhere = [other for other, _ in all_settings(root()) if other[-1] == name]
     if elsewhere:
         return f"There is no setting {where}, but {dotted(min(elsewhere, key=len))}."
+    near = get_close_matches(name, section.settings, n=1, cutoff=0.7)
+    if near:
+        return f"There is no setting {where}. Did you mean {dotted((*place, near[0]))}?"
     if len(section.settings) > _LISTED:
         return f"There is no setting {where}: `tmqtt config example` shows all that there are."
     what = f"Those of {dotted(place)} are" if place else "Sections are"

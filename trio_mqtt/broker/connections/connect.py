@@ -30,6 +30,7 @@ from trio_mqtt.broker.connections.link import COUNTED, Link
 from trio_mqtt.broker.connections.mounting import mounted_will
 from trio_mqtt.broker.connections.offers import STORAGE_FAILS
 from trio_mqtt.broker.events.kinds import ClientConnected
+from trio_mqtt.broker.holding_off import HeldOff
 from trio_mqtt.broker.sessions.aliases import TopicAliases
 from trio_mqtt.broker.sessions.registry import Claim
 from trio_mqtt.errors import RemoteProtocolError, UnsupportedVersionError
@@ -41,7 +42,6 @@ from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.hook_questions import HookQuestions
-    from trio_mqtt.broker.holding_off import HeldOff
     from trio_mqtt.broker.sessions.session import Session
 
 NO_WILL = "the client may not publish its will"
@@ -203,10 +203,15 @@ class Handshake:
     def _held_off(self) -> HeldOff | None:
         """Why the client is not let in, whoever it is, if it is not."""
         link, connect = self._link, self._connect
-        holding_off, peer = link.core.holding_off, link.stream.peer
+        core, peer, client_id = link.core, link.stream.peer, connect.client_id
+        holding_off, busy = core.holding_off, core.load.reason
+        # For want of memory, who fetches what waits is welcome.
+        if busy is not None and (core.load.is_late or not core.sessions.has_waiting(client_id)):
+            core.statistics.clients_refused_busy += 1
+            return HeldOff(ReasonCode.SERVER_BUSY, busy)
         return (
             link.turned_away
-            or holding_off.identified(peer, connect.client_id)
+            or holding_off.identified(peer, client_id)
             or holding_off.logging_in(peer, connect.username)
         )
 

@@ -228,6 +228,8 @@ class PacketHandler:
         if session.permissions is not None:
             messages, retained, forbidden = session.permissions.divide(messages, retained)
         codes: dict[int, tuple[ReasonCode, str]] = {}
+        if core.load.sheds:
+            messages = self._without_qos_0(messages)
         if messages:
             batch = Batch(
                 messages,
@@ -254,6 +256,20 @@ class PacketHandler:
                 codes |= {m.packet_id: NOT_PERMITTED for m in forbidden if m.packet_id}
         if codes:
             self._acks.write(session, codes)
+
+    def _without_qos_0(self, messages: Sequence[Publish] | PublishRun) -> Sequence[Publish]:
+        """What the broker still takes when it does not keep up; what it does not is counted."""
+        taken = (
+            []
+            if isinstance(messages, PublishRun)
+            else [message for message in messages if message.qos or message.retain]
+        )
+        shed = len(messages) - len(taken)
+        statistics = self._link.core.statistics
+        statistics.messages_received += shed
+        statistics.messages_dropped += shed
+        statistics.messages_shed += shed
+        return taken
 
     def publish_instead(self, packet: Publish, message: Publish, session: Session) -> None:
         """Route `message` in place of a packet that the client sent, and acknowledge that."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol.packets import Publish
 
+SHORT = 64 * 1024  # bytes that may wait for a session in any case
 TOLD_AGAIN = 60.0  # seconds until the same client is told of again, while it is as slow
 
 
@@ -29,17 +30,35 @@ class Overflow:
         self._limits = limits
         self._statistics = statistics
         self._event_streams = event_streams
+        self._is_sparing = False
+        self.looks_from = 0.0
+        self.is_sparing = False
+
+    @property
+    def is_sparing(self) -> bool:
+        """Whether the broker has no memory left: then long queues take no more."""
+        return self._is_sparing
+
+    @is_sparing.setter
+    def is_sparing(self, spares: bool) -> None:
+        self._is_sparing = spares
+        # Bytes that wait for all, from which on each batch is looked at before it waits.
+        self.looks_from = -1 if spares else self._limits.maximum_queued_bytes_in_all / 2
 
     def fit(self, session: DeliveryState, batch: Batch, qos: int) -> Batch | None:
         """What of a batch, sent at `qos` at most, waits for a session; the rest is dropped."""
         statistics, limits = self._statistics, self._limits
+        most_bytes = limits.maximum_queued_bytes
+        if self._is_sparing:
+            most_bytes = min(most_bytes, max(session.queued_bytes, SHORT))
         evicted = 0
         last: Batch | None = batch
         if session.order is not None:
-            last, evicted = self._evict(session, session.order, batch, qos)
+            last, evicted = self._evict(session, session.order, batch, qos, most_bytes)
         fitting, dropped = None, 0
         if last is not None:
-            fitting, dropped = fitting_part(last, qos, session, limits, statistics)
+            in_all = statistics.queued_bytes
+            fitting, dropped = fitting_part(last, qos, session, most_bytes, limits, in_all)
         lost = evicted + dropped
         if lost:
             statistics.messages_dropped += lost
@@ -47,7 +66,13 @@ class Overflow:
             if MessagesDropped in self._event_streams.wanted:
                 self._event_streams.tell(MessagesDropped(session.client_id, lost, QUEUE_FULL))
         # Who is connected is told of at half of what may wait, where QoS 0 begins to be dropped.
-        is_slow = lost or session.outlet is not None
+        is_slow = lost or (
+            session.outlet is not None
+            and (
+                (session.queued_messages + batch.count) * 2 > limits.maximum_queued_messages
+                or (session.queued_bytes + batch.size) * 2 > limits.maximum_queued_bytes
+            )
+        )
         if is_slow and batch.received_at >= session.slow_told_at + TOLD_AGAIN:
             session.slow_told_at = batch.received_at
             self._tell_slow(session, fitting)
@@ -59,7 +84,7 @@ class Overflow:
         return fitting
 
     def _evict(
-        self, session: DeliveryState, order: Order, batch: Batch, qos: int
+        self, session: DeliveryState, order: Order, batch: Batch, qos: int, most_bytes: int
     ) -> tuple[Batch | None, int]:
         """Drop what has waited longest to make room for a batch.
 
@@ -70,8 +95,7 @@ class Overflow:
         if only_qos_0 and session.outlet is None:
             return None, 0  # it does not wait for who is away
         share = 2 if only_qos_0 else 1
-        most, most_bytes = limits.maximum_queued_messages, limits.maximum_queued_bytes
-        most, most_bytes = most // share, most_bytes // share
+        most, most_bytes = limits.maximum_queued_messages // share, most_bytes // share
         last = _last_part(batch, most, most_bytes)
         if last is None:
             return None, batch.count

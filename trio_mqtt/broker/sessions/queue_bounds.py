@@ -9,15 +9,15 @@ from trio_mqtt.broker.routing.batch import MESSAGE, Batch, size_of
 if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.sessions.delivery_state import DeliveryState
-    from trio_mqtt.broker.statistics import Statistics
 
 
 def fitting_part(
-    batch: Batch, qos: int, session: DeliveryState, limits: Limits, statistics: Statistics
+    batch: Batch, qos: int, session: DeliveryState, most_bytes: int, limits: Limits, in_all: int
 ) -> tuple[Batch | None, int]:
     """The part of a batch that may wait, sent at `qos` at most; and how many do not for its bounds.
 
-    No QoS 0 waits for who is away, which counts as nothing lost.
+    `most_bytes` may wait for the session, and `in_all` do so for all. No QoS 0 waits for who is
+    away, which counts as nothing lost.
     """
     away = session.outlet is None
     count, size = session.queued_messages, session.queued_bytes
@@ -25,9 +25,9 @@ def fitting_part(
         # At a flood there is no look at each of them.
         if away:
             return None, 0
-        if 2 * count >= limits.maximum_queued_messages or 2 * size >= limits.maximum_queued_bytes:
+        if 2 * count >= limits.maximum_queued_messages or 2 * size >= most_bytes:
             return None, batch.count
-    others = statistics.queued_bytes - size  # what waits for the other sessions
+    others = in_all - size  # what waits for the other sessions
     fitting = []
     dropped = 0
     for message in batch.messages:
@@ -38,7 +38,7 @@ def fitting_part(
         message_size = size_of(message) + MESSAGE
         if (
             (count + 1) * share > limits.maximum_queued_messages
-            or (size + message_size) * share > limits.maximum_queued_bytes
+            or (size + message_size) * share > most_bytes
             or (others + size + message_size) * share > limits.maximum_queued_bytes_in_all
         ):
             dropped += 1

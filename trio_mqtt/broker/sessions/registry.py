@@ -73,6 +73,11 @@ class Sessions:
         session = self._sessions.get(session_key(client_id, mount_point))
         return None if session is None else session.outlet
 
+    def has_waiting(self, client_id: str) -> bool:
+        """Whether messages wait for a client."""
+        session = self._sessions.get(client_id)
+        return session is not None and session.queued_messages > 0
+
     # -- CONNECT --------------------------------------------------------------------------------
 
     def claim(

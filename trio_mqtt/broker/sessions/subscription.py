@@ -99,7 +99,7 @@ class Subscription(Queue):
             session.outlet is None
             or messages * 2 > limits.maximum_queued_messages
             or size * 2 > limits.maximum_queued_bytes
-            or self._statistics.queued_bytes * 2 > limits.maximum_queued_bytes_in_all
+            or self._statistics.queued_bytes > self._overflow.looks_from
         ):
             fitting = self._overflow.fit(session, batch, target.qos)
             if fitting is None:

@@ -1,0 +1,159 @@
+"""Where it does not keep up or has no memory left, the broker turns away what it must."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from tests.broker.conftest import Join
+from tests.broker.raw import V5, Raw
+from tests.inside import core_of, sessions_of
+from trio_mqtt import Broker, Limits
+from trio_mqtt.broker.load import resident_memory
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import ConnAck, Connect, PubAck, Publish
+from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.testing import MemoryBroker, open_memory_broker
+
+OK, BUSY = ReasonCode.SUCCESS, ReasonCode.SERVER_BUSY
+MIB = 1024 * 1024
+
+
+async def late_by(seconds: float) -> None:
+    """The loop is at work for so long, as everybody sees who waits; and is looked at then."""
+    clock = trio.lowlevel.current_clock()
+    assert isinstance(clock, trio.testing.MockClock)
+    clock.jump(seconds)
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def answer(memory: MemoryBroker, client_id: str, version: ProtocolVersion = V5) -> ReasonCode:
+    client = Raw(memory.connect(), version)
+    await client.send(Connect(client_id, clean_start=False, protocol_version=version))
+    return (await client.expect(ConnAck)).reason_code
+
+
+class TestLag:
+    async def test_new_clients_are_turned_away_and_qos_0_is_shed_until_it_keeps_up(
+        self,
+        memory: MemoryBroker,
+        join: Join,
+        version: ProtocolVersion,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level(logging.INFO, "trio_mqtt.broker")
+        statistics = memory.broker.statistics
+        client = await join("here", version)
+        await client.subscribe("#", qos=1)
+        await late_by(15)
+        refused = await answer(memory, "new", version)
+        assert refused == (BUSY if version == V5 else ReasonCode.SERVER_UNAVAILABLE)
+        await client.send(
+            *(Publish("t", b"0") for _ in range(100)),
+            Publish("t", b"1", 1, packet_id=1),
+            Publish("r", b"kept", retain=True),
+            Publish("t", b"0"),
+        )
+        packets = await client.drain()
+        assert [p.payload for p in packets if isinstance(p, Publish)] == [b"1", b"kept"]
+        assert [p.packet_id for p in packets if isinstance(p, PubAck)] == [1]
+        assert (statistics.messages_shed, statistics.messages_dropped) == (101, 101)
+        assert statistics.clients_refused_busy == 1
+        assert statistics.loop_lag > 10
+        # The program's own messages go on.
+        await memory.broker.publish("own", b"own")
+        assert await client.payloads() == [b"own"]
+        await trio.sleep(3)  # looked at again, it keeps up
+        assert await answer(memory, "new", version) == OK
+        await client.send(Publish("t", b"again"))
+        assert await client.payloads() == [b"again"]
+        assert statistics.overloads == 1
+        told = [one.getMessage() for one in caplog.records if one.name == "trio_mqtt.broker"]
+        assert [one.partition(":")[0] for one in told] == [
+            "The broker does not keep up", "The broker keeps up again"
+        ]  # fmt: skip
+
+    async def test_half_the_bound_is_recovered_and_more_is_not(self, memory: MemoryBroker) -> None:
+        load = core_of(memory.broker).load
+        seen = []
+        for seconds in (9, 14, 9, 6):
+            await late_by(seconds)
+            seen.append(load.is_late)
+        assert seen == [False, True, True, False]
+        assert memory.broker.statistics.overloads == 1
+
+
+@asynccontextmanager
+async def with_memory_for(more: int) -> AsyncIterator[MemoryBroker]:
+    gc.collect()
+    resident = resident_memory()
+    assert resident is not None
+    limits = Limits(maximum_memory=resident + more, maximum_queued_bytes=1_000 * MIB)
+    async with open_memory_broker(limits=limits) as memory:
+        yield memory
+
+
+class TestMemory:
+    @pytest.mark.skipif(resident_memory() is None, reason="the system tells no memory")
+    async def test_what_waits_grows_no_longer_and_who_fetches_it_may_come(self) -> None:
+        async with with_memory_for(40 * MIB) as memory:
+            statistics = memory.broker.statistics
+            away = Raw(memory.connect())
+            await away.connect("away", clean_start=False, expiry=1_000)
+            await away.subscribe("t", qos=1)
+            await away.disconnect()
+            source = Raw(memory.connect())
+            await source.connect("source")
+            for number in range(100):
+                await source.publish("t", bytes([number]) * MIB, 1)
+                await trio.sleep(0.3)
+            waits = sessions_of(memory.broker)["away"].queued_messages
+            assert 25 <= waits <= 55
+            assert statistics.queue_drops == 100 - waits
+            assert statistics.overloads == 1
+            assert statistics.memory > 0
+            assert await answer(memory, "new") == BUSY
+            await source.publish("other", b"shed")
+            await source.ping()
+            assert statistics.messages_shed == 1
+            back = Raw(memory.connect())
+            await back.connect("away", clean_start=False)
+            assert len(await back.take()) == waits
+            del back._packets[:], source
+            gc.collect()
+            await trio.sleep(20)
+            assert await answer(memory, "new") == OK
+
+    async def test_short_queues_still_take_something(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("trio_mqtt.broker.load.resident_memory", lambda: None)
+        async with open_memory_broker(limits=Limits(maximum_memory=100_000)) as memory:
+            names = ("long", "short")
+            for name in names:
+                client = Raw(memory.connect())
+                await client.connect(name, clean_start=False, expiry=1_000)
+                await client.subscribe(name, qos=1)
+                await client.disconnect()
+            source = Raw(memory.connect())
+            await source.connect("source")
+            for _ in range(150):
+                await source.publish("long", b"x" * 1_000, 1)
+            await trio.sleep(0.3)
+            for name in names:
+                for _ in range(10):
+                    await source.publish(name, b"x" * 1_000, 1)
+            waiting = {name: sessions_of(memory.broker)[name].queued_messages for name in names}
+            assert waiting == {"long": 150, "short": 10}
+            assert memory.broker.statistics.queue_drops == 10
+
+
+async def test_without_bounds_nothing_happens(broker: Broker, join: Join) -> None:
+    await trio.sleep(100)
+    await join()
+    statistics = broker.statistics
+    assert (statistics.overloads, statistics.clients_refused_busy) == (0, 0)
