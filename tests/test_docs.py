@@ -15,6 +15,7 @@ import trio_mqtt
 from trio_mqtt.testing import BrokerAddress, broker_in_thread
 
 DOCS = Path(__file__).parent.parent / "docs"
+CONFIGURATION = "configuration.md"
 PAGES = ("client.md", "client-connections.md", "coming-from.md", "data.md", "testing.md")
 OTHERS = ("# paho-mqtt", "# aiomqtt")
 
@@ -68,7 +69,34 @@ def test_ten_tasks_are_shown_in_each_library() -> None:
             assert task.count(f"\n{library}") == 1, (task.splitlines()[0], library)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, CONFIGURATION])
 def test_links_lead_somewhere(page: str) -> None:
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", (DOCS / page).read_text(encoding="utf-8")):
         assert (DOCS / link).exists(), link
+
+
+def test_the_tables_of_settings_are_those_of_the_source() -> None:
+    text = (DOCS / CONFIGURATION).read_text(encoding="utf-8")
+    current = trio_mqtt.configuration.reference()
+    assert text.endswith(f"\n{current}"), "python docs/settings.py writes them"
+
+
+def test_the_examples_of_configurations_are_right(tmp_path: Path) -> None:
+    text = (DOCS / CONFIGURATION).read_text(encoding="utf-8")
+    found = re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert len(found) == 2
+    for example in found:
+        file = tmp_path / "broker.toml"
+        file.write_text(example, encoding="utf-8")
+        trio_mqtt.configuration.load(file, environment={})
+
+
+def test_what_is_said_of_a_wrong_configuration_is_said(tmp_path: Path) -> None:
+    text = (DOCS / CONFIGURATION).read_text(encoding="utf-8")
+    said = re.findall(r"^Error: (broker.toml, line .*|TMQTT_.*)$", text, re.MULTILINE)
+    file = tmp_path / "broker.toml"
+    wrong = 'maximum_packet_size = "large"\nconect_timeout = "5s"\n'
+    file.write_text(f"{chr(10) * 14}[limits]\n{wrong}", encoding="utf-8")
+    with pytest.raises(trio_mqtt.configuration.InvalidConfiguration) as caught:
+        trio_mqtt.configuration.load(file, environment={"TMQTT_OPTIONS__MAXIMUM_QOS": "3"})
+    assert str(caught.value).replace(f"{tmp_path}/", "").splitlines() == said
