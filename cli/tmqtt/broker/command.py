@@ -63,7 +63,7 @@ async def serve(
             if log_options.goes_to in ("stderr", "journal") and not terminal.output.is_terminal:
                 level = Level.ERROR  # the log is what is read there, and has it all
         async with (
-            shown_restoring(terminal) as restoring,
+            shown_restoring(terminal, notifier.restoring) as restoring,
             _opened(configuration, listen_at, restoring.progress) as broker,
             trio.open_nursery() as nursery,
         ):

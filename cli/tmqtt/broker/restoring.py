@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -12,14 +12,19 @@ from tmqtt.terminal.terminal import Terminal
 
 _PATIENCE = 0.3  # seconds after which a person wonders
 _TICK = 0.1  # seconds
+_REPORTED = 5.0  # seconds between two reports to who started the broker
 
 
 class Restoring:
-    """Shows in a terminal how far it is, where that takes long enough for a person to wonder."""
+    """Shows in a terminal how far it is, where that takes long enough for a person to wonder.
 
-    def __init__(self, terminal: Terminal) -> None:
+    `report` is called with how far it is, from 0 to 1, as long as it goes on.
+    """
+
+    def __init__(self, terminal: Terminal, report: Callable[[float], None]) -> None:
         self._terminal = terminal
-        self._shown = trio.CancelScope()
+        self._report = report
+        self._shown, self._reported = trio.CancelScope(), trio.CancelScope()
         self._began = time.monotonic()
         self._done = 0.0
 
@@ -30,6 +35,7 @@ class Restoring:
     def end(self) -> float:
         """It is done: nothing more is shown. How many seconds it took."""
         self._shown.cancel()
+        self._reported.cancel()
         return time.monotonic() - self._began
 
     async def show(self) -> None:
@@ -45,11 +51,24 @@ class Restoring:
             finally:
                 self._terminal.pass_by("")
 
+    async def report(self) -> None:
+        """Report it until the end, and not where it does not get further: that may hang."""
+        reported = 0.0
+        with self._reported:
+            while True:
+                await trio.sleep(_REPORTED)
+                if self._done > reported:
+                    reported = self._done
+                    self._report(reported)
+
 
 @asynccontextmanager
-async def shown_restoring(terminal: Terminal) -> AsyncIterator[Restoring]:
-    """Show how far restoring is until its end; the context may last longer."""
-    restoring = Restoring(terminal)
+async def shown_restoring(
+    terminal: Terminal, report: Callable[[float], None]
+) -> AsyncIterator[Restoring]:
+    """Show how far restoring is until its end, and report it; the context may last longer."""
+    restoring = Restoring(terminal, report)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(restoring.show)
+        nursery.start_soon(restoring.report)
         yield restoring

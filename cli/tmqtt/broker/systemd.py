@@ -22,6 +22,8 @@ _FIRST_DESCRIPTOR = 3
 _SCHEMES = ("mqtts", "mqtt", "wss", "ws", "any")
 # How often the watchdog hears from us in the time that it grants.
 _BEATS = 2.0
+# Seconds that restoring may go on without getting further, before systemd gives it up.
+_PATIENCE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +104,20 @@ class Notifier:
         interval = environment.get("WATCHDOG_USEC", "")
         ours = pid in ("", str(os.getpid())) and interval.isdecimal()
         self._interval = int(interval) / 1_000_000 if ours else 0.0
+        self._has_restored = False
+
+    def restoring(self, done: float) -> None:
+        """What is kept is restored so far, from 0 to 1: the start may take a while longer."""
+        self._has_restored = True
+        self.status(f"Restoring what is kept: {done:.0%}")
+        self._tell(f"EXTEND_TIMEOUT_USEC={_PATIENCE * 1_000_000}")
 
     @contextmanager
     def serving(self) -> Iterator[None]:
         """Clients are welcome, for as long as the context lasts."""
         self._tell("READY=1")
+        if self._has_restored:
+            self.status("")
         try:
             yield
         finally:

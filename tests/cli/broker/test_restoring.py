@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
+from pathlib import Path
 from typing import cast
 
 import pytest
 import trio
 from tmqtt.broker.data import Data
 from tmqtt.broker.restoring import shown_restoring
+from tmqtt.broker.systemd import Notifier
 from tmqtt.terminal.output import Output
 from tmqtt.terminal.terminal import Terminal
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -38,7 +42,7 @@ async def test_what_takes_long_is_shown_in_a_terminal(
     monkeypatch.setenv("TERM", "xterm")
     display = Display(terminal=terminal)
     output = cast(Output, display)
-    async with shown_restoring(Terminal(output, output)) as restoring:
+    async with shown_restoring(Terminal(output, output), lambda _: None) as restoring:
         restoring.progress(0.25)
         await trio.sleep(seconds - 0.15)
         restoring.progress(0.5)
@@ -47,6 +51,39 @@ async def test_what_takes_long_is_shown_in_a_terminal(
         await wait_all_tasks_blocked()
         expected = ["Restoring what is kept: 25%", "Restoring what is kept: 50%", ""]
         assert display.shown == (expected if terminal and seconds > 0.3 else [])
+
+
+@pytest.mark.trio
+async def test_systemd_waits_while_it_goes_on_and_not_while_it_hangs(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    output = cast(Output, Display(terminal=False))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.bind(str(tmp_path / "notify"))
+        notices.setblocking(False)
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+
+        def told() -> list[str]:
+            found = []
+            with suppress(BlockingIOError):
+                while True:
+                    found.append(notices.recv(1_000).decode())
+            return found
+
+        async with shown_restoring(Terminal(output, output), notifier.restoring) as restoring:
+            restoring.progress(0.1)
+            await trio.sleep(4)
+            assert told() == []  # most are ready by then
+            restoring.progress(0.25)
+            await trio.sleep(4)
+            expected = ["STATUS=Restoring what is kept: 25%", "EXTEND_TIMEOUT_USEC=60000000"]
+            assert told() == expected
+            await trio.sleep(100)
+            assert told() == []
+            restoring.end()
+            with notifier.serving():
+                await trio.sleep(100)
+                assert told() == ["READY=1", "STATUS="]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""What the pages for operators show can be done: commands, settings, links."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from trio_mqtt.configuration import load
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("docs/deploying.md", "docs/home.md", "docs/security.md", "deploy/README.md")
+
+
+def text(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text(page), re.DOTALL | re.MULTILINE)
+
+
+def anchors(path: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", text(page)):
+        if link.startswith("https://"):
+            continue
+        name, _, anchor = link.partition("#")
+        path = (ROOT / page).parent / name if name else ROOT / page
+        assert path.exists(), link
+        assert not anchor or anchor in anchors(path), link
+
+
+@cache
+def help_of(*command: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "tmqtt", *command, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_have_the_options_that_are_shown(page: str) -> None:
+    shown = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    shown += re.findall(r"`(tmqtt [^`]+)`", text(page))
+    tried = 0
+    for line in shown:
+        words = shlex.split(line, comments=True)
+        here = [number for number, word in enumerate(words) if word.endswith(("/tmqtt", "tmqtt"))]
+        if not here or words[0] in ("docker", "systemctl", "journalctl", "loginctl", "install"):
+            continue
+        command = words[here[0] + 1 :]
+        if not command or not command[0].isalpha():
+            continue
+        tried += 1
+        has_commands = command[0] in ("service", "store", "acl", "config")
+        help_text = help_of(*command[: 2 if has_commands else 1])
+        for option in (word for word in command if word.startswith("-") and word != "-"):
+            assert re.search(rf"(^|[\s,/]){re.escape(option.split('=')[0])}\b", help_text), line
+    assert tried > 1 or page == "deploy/README.md"
+
+
+@pytest.mark.parametrize(
+    ("page", "settings"),
+    [(page, settings) for page in PAGES for settings in blocks(page, "toml")],
+)
+def test_settings_are_settings(page: str, settings: str, tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text(settings, encoding="utf-8")
+    loaded = load(file, environment={}).settings
+    assert loaded.listeners, page
