@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from trio_mqtt.broker.limits import MIB
+from trio_mqtt.broker.limits import MIB, Limits
 from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.protocol.packets import Publish
 
@@ -44,7 +44,9 @@ def traced() -> Iterator[Callable[[], int]]:
 @pytest.mark.parametrize("size", [0, 20, 5_000])
 def test_the_bytes_of_retained_messages_are_counted(shape: str, size: int) -> None:
     topic, count = SHAPES[shape]
-    retained = RetainedMessages(1_000_000, 1_000 * MIB)
+    retained = RetainedMessages(
+        Limits(maximum_retained_messages=1_000_000, maximum_retained_bytes=1_000 * MIB)
+    )
     with traced() as taken:
         for number in range(count):
             message = Publish(topic(number), bytes(size) or b"1", 1, retain=True)
@@ -58,7 +60,9 @@ def test_the_bytes_of_retained_messages_are_counted(shape: str, size: int) -> No
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_more_is_retained_than_the_bound_allows(shape: str) -> None:
     topic, _ = SHAPES[shape]
-    retained = RetainedMessages(1_000_000, MIB)
+    retained = RetainedMessages(
+        Limits(maximum_retained_messages=1_000_000, maximum_retained_bytes=MIB)
+    )
     with traced() as taken:
         for number in range(10_000):
             message = Publish(topic(number), b"1", 1, retain=True)

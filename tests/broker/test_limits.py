@@ -36,6 +36,7 @@ MAY_BE_0 = {
     "maximum_subscriptions",
     "maximum_session_expiry",
     "maximum_retained_messages",
+    "maximum_retained_per_client",
     "maximum_retained_bytes",
     "goodbye_timeout",
 }

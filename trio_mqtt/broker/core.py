@@ -74,9 +74,7 @@ class Core:
         self.timers = Timers()
         self.event_streams = EventStreams(self.timers)
         self.router = Router(limits, self.statistics, options.shared_strategy)
-        self.retained = RetainedMessages(
-            limits.maximum_retained_messages, limits.maximum_retained_bytes
-        )
+        self.retained = RetainedMessages(limits)
         self.holding_off = HoldingOff(limits, self.statistics, self.timers)
         self.memory = Memory(limits.maximum_unfinished_bytes)
         self.access = AccessInForce(
@@ -160,7 +158,8 @@ class Core:
                 permissions = None if batch.sender is None else batch.sender.permissions
                 author = None if permissions is None else Authorship.of(permissions)
                 had = self.journal is not None and self.retained.has(message.topic)
-                stored = self.retained.store(message, batch.received_at, author)
+                client_id = None if batch.sender is None else batch.sender.client_id
+                stored = self.retained.store(message, batch.received_at, author, client_id)
                 if not stored:
                     self.statistics.messages_dropped += 1
                     self.statistics.retained_refused += 1

@@ -39,6 +39,7 @@ _RANGES: dict[str, tuple[int, int | None]] = {
     "maximum_keep_alive": (1, 65_535),
     "maximum_client_identifier": (23, 65_535),
     "maximum_retained_messages": (0, None),
+    "maximum_retained_per_client": (0, None),
     "maximum_retained_bytes": (0, None),
     "goodbye_timeout": (0, None),
 }
@@ -193,9 +194,16 @@ class Limits:
     """Characters in a client identifier; it is a key in many places."""
     maximum_retained_messages: int = 1_000_000
     """Topics with a retained message."""
+    maximum_retained_per_client: int = 1_000_000
+    """Those of them that one client identifier has published. As many as there may be at all, as
+    gateways publish for thousands of devices. Those that were restored are nobody's."""
     maximum_retained_bytes: int = 1024 * MIB
     """Bytes of all retained messages, with their topics and what each level of these costs: one
     client could fill the memory with large ones."""
+    default_retained_expiry: float = math.inf
+    """Seconds after which a retained message is removed that has no message expiry interval: topics
+    that nobody publishes to any more would be kept for ever. No bound by default, as the standard
+    has it."""
     write_buffer: int = 256 * 1024
     """Bytes written but not accepted by the socket, beyond which nothing more is prepared."""
     write_timeout: float = 60.0

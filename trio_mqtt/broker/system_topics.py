@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.routing.retained import Retained, RetainedMessages
 from trio_mqtt.protocol.packets import Publish
@@ -86,7 +87,9 @@ class SystemTopics:
         self._messages: dict[str, Publish] = {}
         # What whoever subscribes has been told, by name; nothing while nobody subscribes.
         self._told: dict[str, Publish] = {}
-        self._kept = RetainedMessages(1_000, 1024 * 1024)
+        self._kept = RetainedMessages(
+            Limits(maximum_retained_messages=1_000, maximum_retained_bytes=1024 * 1024)
+        )
         self._version: str | None = None
 
     def begin(self) -> None:

@@ -170,7 +170,9 @@ def test_what_a_token_allowed_its_author_does_not_hang_on_the_file() -> None:
 
 def test_authors_with_long_names_count_among_the_bytes_of_retained_messages() -> None:
     author = Authorship(_client("n" * 60_000))
-    retained = RetainedMessages(100, 100_000)
+    retained = RetainedMessages(
+        Limits(maximum_retained_messages=100, maximum_retained_bytes=100_000)
+    )
     assert retained.store(Publish("a", b"x"), 0, author)
     assert retained.bytes > 60_000
     assert not retained.store(Publish("b", b"x"), 0, author)

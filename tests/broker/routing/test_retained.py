@@ -172,7 +172,9 @@ class TestWithFewRetained:
 
 
 def test_the_tree_leaves_nothing_behind() -> None:
-    retained = RetainedMessages(100, 10_000)
+    retained = RetainedMessages(
+        Limits(maximum_retained_messages=100, maximum_retained_bytes=10_000)
+    )
     topics = ["a", "a/b", "a/b/c", "/", "//", "x/y"]
     for topic in topics:
         assert retained.store(Publish(topic, b"1"), 0)
@@ -186,7 +188,7 @@ def test_the_tree_leaves_nothing_behind() -> None:
 
 
 def test_the_bytes_of_all_messages_have_a_bound() -> None:
-    retained = RetainedMessages(100, 1_500)
+    retained = RetainedMessages(Limits(maximum_retained_messages=100, maximum_retained_bytes=1_500))
     assert retained.store(Publish("a", b"x" * 700), 0)
     assert not retained.store(Publish("b", b"x" * 700), 0)
     assert retained.store(Publish("a", b"x" * 800), 0)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
+import trio
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V311
 from tests.inside import core_of
+from tests.storage.in_loop import InLoop
 from trio_mqtt import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.packets import PubAck, Publish, PubRec
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.testing import open_memory_broker
 
 FULL = ReasonCode.QUOTA_EXCEEDED
 
@@ -122,3 +126,70 @@ async def test_what_was_acknowledged_is_kept(join: Join, broker: Broker, seed: i
             if not answers[message.packet_id].reason_code.is_failure:
                 expected[message.topic] = message.payload
         assert kept(broker) == {topic: payload for topic, payload in expected.items() if payload}
+
+
+class TestOfOneClient:
+    @pytest.fixture
+    def limits(self) -> Limits:
+        return Limits(maximum_retained_per_client=2)
+
+    async def test_others_have_room_when_one_has_none(self, join: Join, broker: Broker) -> None:
+        one, other = await join("one"), await join("other")
+        for topic in "ab":
+            assert await one.publish(topic, b"1", 1, retain=True) != FULL
+        assert await one.publish("c", b"1", 1, retain=True) == FULL
+        assert broker.statistics.retained_refused == 1
+        assert await other.publish("c", b"1", 1, retain=True) != FULL
+        assert await one.publish("a", b"2", 1, retain=True) != FULL  # its own, once more
+        assert await other.publish("a", b"3", 1, retain=True) != FULL  # which is the other's now
+        assert await one.publish("d", b"1", 1, retain=True) != FULL
+        assert await one.publish("e", b"1", 1, retain=True) == FULL
+        assert await other.publish("b", b"", 1, retain=True) != FULL  # anybody removes it
+        assert await one.publish("e", b"1", 1, retain=True) != FULL
+        assert kept(broker) == {"a": b"3", "c": b"1", "d": b"1", "e": b"1"}
+        await broker.publish("own", b"1", retain=True)
+        for topic in "acde":
+            await other.publish(topic, b"", 0, retain=True)
+        await other.ping()
+        assert not core_of(broker).retained._of_client
+
+    async def test_mqtt_3_is_not_told_and_nothing_is_kept(self, join: Join, broker: Broker) -> None:
+        client = await join("c", V311)
+        for topic in "abc":
+            await client.publish(topic, b"1", 1, retain=True)
+        assert kept(broker) == {"a": b"1", "b": b"1"}
+        assert broker.statistics.retained_refused == broker.statistics.messages_dropped == 1
+
+
+class TestExpiry:
+    @pytest.fixture
+    def limits(self) -> Limits:
+        return Limits(default_retained_expiry=1_000)
+
+    async def test_what_has_none_of_its_own_expires_too(self, join: Join, broker: Broker) -> None:
+        client = await join()
+        await client.publish("a", b"1", retain=True)
+        await client.publish(
+            "own", b"1", retain=True, properties={"message_expiry_interval": 9_000}
+        )
+        await trio.sleep(900)
+        await client.publish("b", b"1", retain=True)
+        await client.publish("a", b"2", retain=True)  # from now on
+        await trio.sleep(900)
+        assert kept(broker) == {"a": b"2", "b": b"1", "own": b"1"}
+        await trio.sleep(140)
+        assert kept(broker) == {"own": b"1"}
+        assert not core_of(broker).retained._stored
+
+    async def test_its_time_goes_on_with_the_next_broker(
+        self, tmp_path: Path, limits: Limits
+    ) -> None:
+        async with open_memory_broker(limits=limits, storage=InLoop(tmp_path)) as memory:
+            await memory.broker.publish("a", b"1", qos=1, retain=True)
+            await trio.sleep(600)
+        async with open_memory_broker(limits=limits, storage=InLoop(tmp_path)) as memory:
+            assert kept(memory.broker) == {"a": b"1"}
+            await trio.sleep(1_100)
+            assert kept(memory.broker) == {}
+        async with open_memory_broker(storage=InLoop(tmp_path)) as memory:
+            assert kept(memory.broker) == {}

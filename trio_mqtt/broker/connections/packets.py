@@ -92,7 +92,9 @@ class PacketHandler:
                     if (
                         qos
                         and outlet.is_v5
-                        and not core.retained.has_room_for(len(retained), keeping)
+                        and not core.retained.has_room_for(
+                            len(retained), keeping, session.client_id
+                        )
                     ):
                         # Those before it first: they may take the last room, or give some back.
                         messages.pop()
@@ -102,7 +104,7 @@ class PacketHandler:
                             self.publish(messages, session, retained)
                             messages, retained = [], []
                         self._acks.write(session)
-                        if core.retained.takes(packet):
+                        if core.retained.takes(packet, session.client_id):
                             messages.append(packet)
                             retained.append(packet)
                             acks.append(ack)
@@ -279,7 +281,11 @@ class PacketHandler:
         is_full = journal is not None and journal.failure is not None
         if is_full and packet.qos and self._cannot_be_kept(packet, message, session):
             return
-        no_room = message.retain and packet.qos and not link.core.retained.takes(message)
+        no_room = (
+            message.retain
+            and packet.qos
+            and not link.core.retained.takes(message, session.client_id)
+        )
         if no_room and link.outlet.is_v5:
             link.core.statistics.retained_refused += 1
             self._requests.refuse(_no_room(packet), session)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from trio_mqtt.broker.routing.batch import size_of
@@ -11,6 +14,7 @@ from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.authorship import Authorship
+    from trio_mqtt.broker.limits import Limits
 
 STEP = 32  # nodes that are visited at once
 
@@ -20,12 +24,17 @@ _STRING = 80  # bytes of a string beside its characters, at most
 
 
 class Retained(NamedTuple):
-    """A retained message, when it was stored, by whom, where the rules must know, and in turn."""
+    """A retained message, when it was stored, by whom, where the rules must know, and in turn.
+
+    `client_id` is the client for which it counts; None where a program published it, or it was
+    restored.
+    """
 
     message: Publish
     stored_at: float
     author: Authorship | None
     serial: int
+    client_id: str | None = None
 
     @property
     def size(self) -> int:
@@ -42,11 +51,10 @@ class _Node:
 
 
 class RetainedMessages:
-    """At most one message a topic, `maximum` topics and `maximum_bytes` of messages."""
+    """At most one message a topic, and so many topics and bytes of messages as the limits say."""
 
-    def __init__(self, maximum: int, maximum_bytes: int) -> None:
-        self._maximum = maximum
-        self._maximum_bytes = maximum_bytes
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._bytes = 0
         # Topics that begin with $ have a tree of their own: no wildcard at the start matches them.
         self._root = _Node()
@@ -55,6 +63,11 @@ class RetainedMessages:
         self._serial = 0
         # When messages that expire do so, by topic; in the order of storing.
         self._expiring: dict[str, float] = {}
+        # When the others were stored, where they expire too; in the same order.
+        self._stored: dict[str, float] = {}
+        self._stored_last = -math.inf
+        self._in_order = True  # what is restored comes in any
+        self._of_client: Counter[str] = Counter()
 
     @property
     def bytes(self) -> int:
@@ -64,42 +77,78 @@ class RetainedMessages:
     def __len__(self) -> int:
         return self._count
 
-    def store(self, message: Publish, now: float, author: Authorship | None = None) -> bool:
+    def store(
+        self,
+        message: Publish,
+        now: float,
+        author: Authorship | None = None,
+        client_id: str | None = None,
+    ) -> bool:
         """Keep `message`, replacing its topic's; an empty payload removes it (§3.3.1.3).
 
-        False if there is no room for it: then nothing is kept for its topic, not even what it was
-        to replace.
+        It counts for the client of `client_id`, if that is given. False if there is no room for it:
+        then nothing is kept for its topic, not even what it was to replace.
         """
         levels = message.topic.split("/")
         self._expiring.pop(message.topic, None)
+        self._stored.pop(message.topic, None)
         if not message.payload:
             self._remove(levels)
             return True
         self._serial += 1
-        kept = Retained(_kept(message), now, author, self._serial)
+        kept = Retained(_kept(message), now, author, self._serial, client_id)
         node, missing = self._deepest(levels)
         older = None if missing else node.kept
         size = self._bytes + _branch(missing) + kept.size - (0 if older is None else older.size)
-        if self._is_too_much(size, older):
+        if self._is_too_much(size, older, client_id):
             self._remove(levels)
             return False
         interval = message.properties.get("message_expiry_interval")
         if interval is not None:
             self._expiring[message.topic] = now + interval
+        elif self._limits.default_retained_expiry < math.inf:
+            self._stored[message.topic] = now
+            self._in_order = self._in_order and now >= self._stored_last
+            self._stored_last = now
         for level in missing:
             child = node.children[level] = _Node()
             node = child
         self._count += older is None
         self._bytes = size
+        if older is not None:
+            self._no_longer_of(older.client_id)
+        if client_id is not None:
+            self._of_client[client_id] += 1
         node.kept = kept
         return True
 
-    def _is_too_much(self, size: int, older: Retained | None) -> bool:
-        return size > self._maximum_bytes or (older is None and self._count >= self._maximum)
+    def _is_too_much(self, size: int, older: Retained | None, client_id: str | None) -> bool:
+        limits = self._limits
+        if size > limits.maximum_retained_bytes or (
+            older is None and self._count >= limits.maximum_retained_messages
+        ):
+            return True
+        if client_id is None or (older is not None and older.client_id == client_id):
+            return False
+        return self._of_client[client_id] >= limits.maximum_retained_per_client
 
-    def has_room_for(self, count: int, size: int) -> bool:
+    def has_room_for(self, count: int, size: int, client_id: str | None = None) -> bool:
         """Whether so many messages of so many bytes fit in, even if they replace none."""
-        return self._count + count <= self._maximum and self._bytes + size <= self._maximum_bytes
+        limits = self._limits
+        return (
+            self._count + count <= limits.maximum_retained_messages
+            and self._bytes + size <= limits.maximum_retained_bytes
+            and (
+                client_id is None
+                or self._of_client[client_id] + count <= limits.maximum_retained_per_client
+            )
+        )
+
+    def _no_longer_of(self, client_id: str | None) -> None:
+        if client_id is not None:
+            self._of_client[client_id] -= 1
+            if not self._of_client[client_id]:
+                del self._of_client[client_id]
 
     def has(self, topic: str) -> bool:
         """Whether anything is kept for a topic."""
@@ -113,8 +162,8 @@ class RetainedMessages:
         levels = topic.count("/") + 1
         return size_of(message) + 128 + 2 * sys.getsizeof(topic) + levels * (NODE + _STRING)
 
-    def takes(self, message: Publish) -> bool:
-        """Whether `store` has room for a message."""
+    def takes(self, message: Publish, client_id: str | None = None) -> bool:
+        """Whether `store` has room for a message of a client."""
         if not message.payload:
             return True
         node, missing = self._deepest(message.topic.split("/"))
@@ -122,13 +171,22 @@ class RetainedMessages:
         size = self._bytes + _branch(missing) + _size(_kept(message))
         if older is not None:
             size -= older.size
-        return not self._is_too_much(size, older)
+        return not self._is_too_much(size, older, client_id)
 
     def expire(self, now: float) -> list[str]:
         """Remove the messages whose expiry interval has passed (§3.3.2.3.3); their topics."""
         expired = [topic for topic, deadline in self._expiring.items() if deadline <= now]
+        if not self._in_order:
+            self._stored = dict(sorted(self._stored.items(), key=itemgetter(1)))
+            self._in_order = True
+        long_ago = now - self._limits.default_retained_expiry
+        for topic, stored_at in self._stored.items():
+            if stored_at > long_ago:
+                break
+            expired.append(topic)
         for topic in expired:
-            del self._expiring[topic]
+            self._expiring.pop(topic, None)
+            self._stored.pop(topic, None)
             self._remove(topic.split("/"))
         return expired
 
@@ -153,6 +211,7 @@ class RetainedMessages:
         if kept is not None:
             self._count -= 1
             self._bytes -= kept.size
+            self._no_longer_of(kept.client_id)
             path[-1].kept = None
         # Branches that lead nowhere any more go with it.
         for level, node, parent in zip(

@@ -80,7 +80,7 @@ class RetainedSearch:
                 if turn is not None and turn.is_over:
                     break
                 continue
-            message, stored_at, author, _ = found
+            message, stored_at, author, *_ = found
             if author is not None and not author.holds(
                 self._rules_at(author.client.listener), message.topic
             ):
