@@ -144,7 +144,7 @@ def _one_of(arguments: tuple[Any, ...], unit: Unit) -> Kind | None:
 
 def _table(value: Any) -> Kind | None:
     if value is Any:
-        return Kind("a table", dict[str, Any], example="{}")
+        return Kind("a table", dict[str, Any], example='{ name = "..." }')
     kind = kind_of(value)
     if kind is None:
         return None
