@@ -17,6 +17,7 @@ from trio_mqtt import Limits, Security, StoreError
 from trio_mqtt.access import AccessHooks, ClientInfo, Publication
 from trio_mqtt.broker.journal import Journal
 from trio_mqtt.broker.sessions.session import NEVER
+from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
     ConnAck,
     Connect,
@@ -166,6 +167,23 @@ async def test_a_session_is_promised_once_it_is_kept() -> None:
         found = storage.as_it_is()
     async with broker_on(found) as memory:
         assert memory.broker.statistics.subscriptions == 1
+
+
+@pytest.mark.parametrize("version", [V5, V311])
+async def test_that_a_session_begins_anew_is_promised_once_that_is_kept(
+    version: ProtocolVersion,
+) -> None:
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        await subscriber(memory, "t", 1)
+        storage.wait()
+        client = Raw(memory.connect(), version)
+        await client.send(Connect("s", True, 0, version))
+        await client.expect_nothing(1)
+        storage.may_keep.set()
+        assert not (await client.expect(ConnAck)).session_present
+        found = storage.as_it_is()
+    assert (await found.load()).sessions == []
 
 
 async def test_what_is_sent_at_qos_2_leaves_once_its_identifier_is_kept() -> None:
@@ -706,11 +724,12 @@ async def test_who_needs_the_storage_is_told_so_while_it_fails() -> None:
         await another.publish("shared", b"1", 1)
         assert [one.payload for one in await live.take()] == [b"y", b"z", b"1"]
 
-        for client_id, clean in (("new", True), ("s", False)):
+        for client_id, clean in (("new", True), ("s", False), ("s", True)):
             for version in (V5, V311):
                 client = Raw(memory.connect(), version)
-                connect = Connect(client_id, clean and version == V5, 0, version)
-                if version == V5:
+                clean_start = clean and (version == V5 or client_id == "s")
+                connect = Connect(client_id, clean_start, 0, version)
+                if version == V5 and not (clean and client_id == "s"):
                     connect.properties = {"session_expiry_interval": NEVER}
                 await client.send(connect)
                 answer = await client.expect(ConnAck)

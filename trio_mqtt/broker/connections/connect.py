@@ -321,14 +321,13 @@ class Handshake:
         core = link.core
         client_id = connect.client_id or f"auto-{uuid.uuid4().hex}"
         expiry_interval, properties = terms(connect, client_id, link.limits, link.options)
-        mount_point, is_new = link.mount_point, connect.clean_start
-        if core.sessions.cannot_keep(client_id, mount_point, expiry_interval, is_new=is_new):
+        if core.sessions.cannot_keep(client_id, link.mount_point, expiry_interval):
             return self._turned_away(
                 refusal(ReasonCode.SERVER_UNAVAILABLE, STORAGE_FAILS), identity
             )
         claim = core.sessions.claim(
             client_id,
-            mount_point,
+            link.mount_point,
             user=identity.client.username if identity.client.authenticated else None,
             address=link.stream.peer,
             clean_start=connect.clean_start,
@@ -346,8 +345,9 @@ class Handshake:
             min(link.protocol.peer_receive_maximum, link.limits.maximum_in_flight),
         )
         core.sessions.keep(session)
-        if session.journal is not None:
-            link.outlet.hold(session.journal)  # CONNACK promises the session
+        if core.journal is not None and (session.journal is not None or claim.replaces_kept):
+            # CONNACK promises the session, or that there is none of before.
+            link.outlet.hold(core.journal)
         return ConnAck(claim.present, ReasonCode.SUCCESS, properties)
 
     def _grant(self, session: Session, identity: Identity) -> None:

@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 
 
 class Claim(NamedTuple):
-    """A session, and whether it was there before (§3.2.2.1.1)."""
+    """A session, and whether it was there before (§3.2.2.1.1).
+
+    `replaces_kept`: another one has ended for it that outlived the broker.
+    """
 
     session: Session
     present: bool
+    replaces_kept: bool
 
 
 class Sessions:
@@ -115,8 +119,10 @@ class Sessions:
             self._statistics.sessions_refused += problem is not None
         if problem is not None:
             return ReasonCode.QUOTA_EXCEEDED, problem
+        replaces_kept = False
         if session is not None and (clean_start or session.expiry_interval == 0):
             # A session that ends with its connection ends when another takes its place.
+            replaces_kept = session.journal is not None
             self._discard(session)
             session = None
         present = session is not None
@@ -126,7 +132,7 @@ class Sessions:
         if session.holder != holder:
             self._room.enter(session, holder)
         self._room.present(session)
-        return Claim(session, present)
+        return Claim(session, present, replaces_kept)
 
     def _begin(self, client_id: str, mount_point: str) -> Session:
         session = Session(client_id, mount_point)
@@ -142,14 +148,11 @@ class Sessions:
             self._expire(session, ROOM_NEEDED)
         return problem
 
-    def cannot_keep(
-        self, client_id: str, mount_point: str, expiry_interval: int, *, is_new: bool
-    ) -> bool:
-        """Whether a session would have to be kept, while the storage keeps nothing."""
+    def cannot_keep(self, client_id: str, mount_point: str, expiry_interval: int) -> bool:
+        """Whether a session, or its end, would have to be kept, while the storage keeps nothing."""
         if self._journal is None or self._journal.failure is None:
             return False
-        key = session_key(client_id, mount_point)
-        session = None if is_new else self._sessions.get(key)
+        session = self._sessions.get(session_key(client_id, mount_point))
         return bool(expiry_interval) or (session is not None and session.journal is not None)
 
     def keep(self, session: Session) -> None:
