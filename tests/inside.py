@@ -10,6 +10,7 @@ from trio_mqtt.broker.connections.link import Link
 from trio_mqtt.broker.connections.registry import Connections
 from trio_mqtt.broker.core import Core
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.listeners import Listeners
 from trio_mqtt.broker.sessions.session import Session
 from trio_mqtt.transport.listeners.streams import ByteStream
 
@@ -21,7 +22,7 @@ class IdleCore(Core):
 def idle_broker(limits: Limits | None = None) -> Broker:
     """A broker without tasks and listeners: nothing happens but what a test makes happen."""
     core = IdleCore(limits or Limits())
-    return Broker(core, Connections(core))
+    return Broker(core, Listeners(core, Connections(core)))
 
 
 def core_of(broker: Broker) -> Core:
@@ -31,7 +32,7 @@ def core_of(broker: Broker) -> Core:
 
 def links_of(broker: Broker) -> list[Link]:
     """The connections that a broker has now."""
-    return broker._connections.all()
+    return broker._listeners.connections.all()
 
 
 def sessions_of(broker: Broker) -> dict[str, Session]:
@@ -47,4 +48,4 @@ def has_filters(broker: Broker) -> bool:
 def serve_stream(broker: Broker, stream: ByteStream) -> Coroutine[None, None, None]:
     """Serve one client on a stream as a listener has them, with the origin that it tells."""
     core = broker._core
-    return Connection(core, core.settings, broker._connections, stream).run()
+    return Connection(core, core.settings, broker._listeners.connections, stream).run()

@@ -77,8 +77,8 @@ THINGS = [
 
 # What a program may call of a broker.
 BROKER = """
-    close events handle holdings limits listeners options publish redirect reload restored
-    rules_changed sample statistics try_reload url urls ways_in
+    close events handle holdings limits listeners options publish reconfigure redirect reload
+    restored rules_changed sample statistics try_reload url urls ways_in
 """
 
 

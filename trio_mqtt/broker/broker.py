@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.access.security import WaysIn
+from trio_mqtt.broker.access.security import Security, WaysIn
 from trio_mqtt.broker.connections.connack import redirection
 from trio_mqtt.broker.connections.connection import Connection
 from trio_mqtt.broker.events.kinds import BrokerEvent
@@ -17,8 +16,9 @@ from trio_mqtt.broker.events.samples import EventSample
 from trio_mqtt.broker.events.streams import EventStream
 from trio_mqtt.broker.holdings import Holdings, holdings_of
 from trio_mqtt.broker.limits import Limits, check_limit
-from trio_mqtt.broker.listen import Listen
+from trio_mqtt.broker.listen import Listen, listens_of
 from trio_mqtt.broker.options import BrokerOptions, check_reference
+from trio_mqtt.broker.reconfiguring import Reconfiguring
 from trio_mqtt.broker.reloading import Reloading
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.statistics import Statistics
@@ -29,9 +29,9 @@ from trio_mqtt.protocol.topics import topic_name_problem
 from trio_mqtt.transport.listeners.streams import TrioStream
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.connections.registry import Connections
+    from trio_mqtt.broker.access.protocols import Authenticator
     from trio_mqtt.broker.core import Core
-    from trio_mqtt.transport.listeners.listener import Listener
+    from trio_mqtt.broker.listeners import Listeners
 
 _NOTHING = Holdings()
 ROOM_FOR_HEADER = 9  # first byte, remaining length, length of the topic, packet identifier
@@ -40,20 +40,14 @@ ROOM_FOR_HEADER = 9  # first byte, remaining length, length of the topic, packet
 class Broker:
     """An MQTT broker. `open_broker` makes one, listens for it and ends it in order."""
 
-    __slots__ = ("_connections", "_core", "_listeners", "_reloading", "_restored")
+    __slots__ = ("_core", "_listeners", "_reconfiguring", "_reloading", "_restored")
 
-    def __init__(
-        self,
-        core: Core,
-        connections: Connections,
-        listeners: Sequence[Listener] = (),
-        restored: Holdings = _NOTHING,
-    ) -> None:
+    def __init__(self, core: Core, listeners: Listeners, restored: Holdings = _NOTHING) -> None:
         self._core = core
-        self._connections = connections
-        self._listeners = tuple(listeners)
+        self._listeners = listeners
         self._restored = restored
-        self._reloading = Reloading(core, connections, listeners)
+        self._reconfiguring = Reconfiguring(core, listeners)
+        self._reloading = Reloading(core, self._reconfiguring)
 
     @property
     def limits(self) -> Limits:
@@ -63,7 +57,7 @@ class Broker:
     @property
     def options(self) -> BrokerOptions:
         """What it offers."""
-        return self._core.options
+        return self._core.settings.options
 
     @property
     def statistics(self) -> Statistics:
@@ -73,17 +67,12 @@ class Broker:
     @property
     def listeners(self) -> tuple[Listen, ...]:
         """Where the broker listens, with the ports that it got."""
-        settings = self._core.listeners
-        return tuple(
-            replace(listen, url=listener.url)
-            for listener in self._listeners
-            if (listen := settings[listener.url].listen) is not None
-        )
+        return self._listeners.all()
 
     @property
     def urls(self) -> tuple[str, ...]:
         """The addresses that the broker listens at, with the ports that it got."""
-        return tuple(listener.url for listener in self._listeners)
+        return tuple(listen.url for listen in self._listeners.all())
 
     @property
     def url(self) -> str:
@@ -110,7 +99,9 @@ class Broker:
         """Serve one client on any byte stream, until either side ends it. Closes the stream."""
         # Not awaited here: one frame less for each wait.
         core = self._core
-        return Connection(core, core.settings, self._connections, TrioStream(stream, peer)).run()
+        return Connection(
+            core, core.settings, self._listeners.connections, TrioStream(stream, peer)
+        ).run()
 
     async def publish(
         self,
@@ -206,6 +197,44 @@ class Broker:
         )
         return True
 
+    async def reconfigure(
+        self,
+        *listeners: str | Listen,
+        limits: Limits | None = None,
+        options: BrokerOptions | None = None,
+        security: Security | None = None,
+        authenticators: Mapping[str, Authenticator] | None = None,
+        authentication_required: bool | None = None,
+    ) -> None:
+        """Give the broker other settings while it runs: all that are given, or none.
+
+        The arguments are those of `open_broker`; what is not given stays as it is. All files are
+        read anew, as by `reload`. Whatever can fail is done first; then all is in force at once,
+        and nobody meets half of it.
+
+        Limits hold from now on for everybody, but for what a client was told when it came: packet
+        sizes, receive maximum, topic aliases, keep alive, and rates. What is beyond a new bound
+        stays: it only gets no more. What is offered, and a program's hooks, hold for clients that
+        come from now on. A client that would no longer be let in is disconnected, as far as that
+        can be known without its password.
+
+        A listener is the same by its address, whatever is spoken there; its mount point is that of
+        new connections. New ones are opened. Those that are not named any more are closed, and
+        their clients disconnected, with reason code 0x98; sessions stay.
+
+        Raises what `open_broker` raises, and ConfigurationError for what cannot change while the
+        broker runs; then nothing has changed.
+        """
+        await self._reconfiguring.reconfigure(
+            listens_of(listeners) if listeners else None,
+            limits=limits,
+            options=options,
+            security=security,
+            authenticators=authenticators,
+            authentication_required=authentication_required,
+        )
+        self._reloading.settled()
+
     async def reload(self) -> None:
         """Read certificates, the password file, the access file and the keys again.
 
@@ -231,5 +260,5 @@ class Broker:
 
         Takes no longer than the limits allow for a goodbye.
         """
-        await self._connections.close()
+        await self._listeners.connections.close()
         self._core.end()

@@ -27,7 +27,7 @@ from trio_mqtt.broker.sessions.registry import Sessions
 from trio_mqtt.broker.sessions.room import SessionRoom
 from trio_mqtt.broker.sessions.subscriptions import Subscriptions
 from trio_mqtt.broker.sessions.wills import Wills
-from trio_mqtt.broker.settings import LimitsInForce, Settings
+from trio_mqtt.broker.settings import LimitsInForce, OptionsInForce, Settings
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.broker.system_topics import ROOT, SystemTopics
 from trio_mqtt.broker.timers import Timers
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import RulesInForce
     from trio_mqtt.broker.access.protocols import Authenticator
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.broker.listen import Listen
     from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.protocol.packets import Publish, PublishRun
@@ -67,13 +66,13 @@ class Core:
     ) -> None:
         # All parts see the limits here, and so those that they become.
         self.limits = limits = LimitsInForce.of(limits)
-        options = options or BrokerOptions()
+        self.options = in_force = OptionsInForce.of(options or BrokerOptions())
         # What must outlive the broker goes there; None where nothing does.
         self.journal = None if storage is None else Journal(storage)
         self.statistics = Statistics()
         self.timers = Timers()
         self.event_streams = EventStreams(self.timers)
-        self.router = Router(limits, self.statistics, options.shared_strategy)
+        self.router = Router(limits, self.statistics, in_force)
         self.retained = RetainedMessages(limits)
         self.holding_off = HoldingOff(limits, self.statistics, self.timers)
         self.memory = Memory(limits.maximum_unfinished_bytes)
@@ -86,7 +85,7 @@ class Core:
             authentication_required=authentication_required,
         )
         # What holds for clients that come by no listener, and for those of each, by its URL.
-        self.settings = Settings(limits, options, self.access)
+        self.settings = Settings(limits, options or BrokerOptions(), self.access)
         self.listeners: dict[str, Settings] = {}
         self.subscriptions = Subscriptions(limits, self.statistics, self.router, self.event_streams)
         self.load = Load(limits, self.statistics, self.timers, self._held, self.subscriptions.heed)
@@ -97,13 +96,13 @@ class Core:
             self.router,
             self.subscriptions,
             self.wills,
-            SessionRoom(limits, makes_room=options.oldest_absent_session_ends),
+            SessionRoom(limits, in_force),
             self.journal,
             self.event_streams,
-            options,
+            in_force,
         )
         self.system_topics = SystemTopics(
-            options.system_topics_interval,
+            in_force,
             self.statistics,
             self.timers,
             self.router,
@@ -116,19 +115,15 @@ class Core:
         # For tasks that outlive the connection they serve, while the broker runs.
         self.tasks: trio.Nursery | None = None
 
-    @property
-    def options(self) -> BrokerOptions:
-        """What the broker offers, where a listener has nothing of its own."""
-        return self.settings.options
-
-    def settings_for(self, listen: Listen) -> Settings:
-        """What will hold for the clients of a listener, once its access is loaded."""
-        access = self.access
-        if listen.security is not None:
-            access = AccessInForce(
-                listen.security, self.limits, access.refusals, access.password_checks
-            )
-        return self.settings.at(listen, access)
+    def keep_to(self, settings: Settings) -> None:
+        """From now on these are the limits and options, for all parts and for who comes next."""
+        limits, options = settings.limits, settings.options
+        self.settings.become(settings)
+        self.options.become(options)
+        self.router.forget()
+        self.memory.bound(limits.maximum_unfinished_bytes)
+        self.access.password_checks.threads_changed()
+        self.system_topics.interval_changed()
 
     def all_access(self) -> list[AccessInForce]:
         """The access of the broker, and of each listener that has its own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.protocol.topics import topic_name_problem
 from trio_mqtt.transport.listeners.listen_urls import parse_endpoint
+from trio_mqtt.transport.listeners.listener import named_by_socket
 from trio_mqtt.transport.listeners.options import Endpoint
 
 _DEFAULTS = {field.name: field.default for field in fields(Limits)}
@@ -219,3 +220,13 @@ def parse_listen(url: str, defaults: Mapping[str, str | Collection[str]] = {}) -
     InvalidUrlError, whose text says what is wrong.
     """
     return parse_endpoint(url, defaults, Listen)
+
+
+def listens_of(listeners: Iterable[str | Listen]) -> list[Listen]:
+    """What is listened at, of which some are told by their URL.
+
+    Raises InvalidUrlError, and ListenError for a socket at which nobody can listen.
+    """
+    return [
+        named_by_socket(parse_listen(one) if isinstance(one, str) else one) for one in listeners
+    ]

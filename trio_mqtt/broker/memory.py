@@ -23,6 +23,10 @@ class Memory:
         self._receiving: dict[Receiving, int] = {}
         self.unfinished = 0
 
+    def bound(self, maximum_unfinished: int) -> None:
+        """From now on no more is held than that."""
+        self._maximum_unfinished = maximum_unfinished
+
     def receiving(self, whose: Receiving, size: int) -> None:
         """So many bytes have come of a packet that has not ended yet.
 

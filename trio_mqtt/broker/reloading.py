@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-import trio
 
 from trio_mqtt.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.connections.registry import Connections
     from trio_mqtt.broker.core import Core
+    from trio_mqtt.broker.reconfiguring import Reconfiguring
     from trio_mqtt.broker.timers import Timer
-    from trio_mqtt.transport.listeners.listener import Listener
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -26,26 +22,21 @@ _OLD = "Nothing that was changed in the files is in force, also not what they wi
 class Reloading:
     """Puts certificates, passwords, rules and keys in force anew, all or none."""
 
-    def __init__(self, core: Core, connections: Connections, listeners: Sequence[Listener]) -> None:
+    def __init__(self, core: Core, reconfiguring: Reconfiguring) -> None:
         self._core = core
-        self._connections = connections
-        self._listeners = listeners
+        self._reconfiguring = reconfiguring
         self._reminder: Timer | None = None  # of files that could not be read again
 
     async def reload(self) -> None:
         """See `Broker.reload`."""
-        ready = [await listener.prepare_reload() for listener in self._listeners]
-        ready += [await access.prepare() for access in self._core.all_access()]
-        for put_in_force in ready:
-            put_in_force()
+        await self._reconfiguring.reconfigure()
+        self.settled()
+
+    def settled(self) -> None:
+        """The files could be read again."""
         if self._reminder is not None:
             self._reminder.cancel()
             self._reminder = None
-        for link in self._connections.all():
-            identity = link.identity
-            if identity is not None and not link.access.still_knows(identity):
-                link.no_longer_allowed("its password is no longer valid")
-        await self._check_sessions()
 
     async def try_reload(self) -> bool:
         """See `Broker.try_reload`."""
@@ -75,11 +66,4 @@ class Reloading:
         """See `Broker.rules_changed`."""
         for access in self._core.all_access():
             access.rules.changed()
-        await self._check_sessions()
-
-    async def _check_sessions(self) -> None:
-        """Let subscriptions rest that are no longer allowed. Messages are checked in any case."""
-        for session in self._core.sessions.all():
-            if session.permissions is not None:
-                self._core.subscriptions.check(session)
-            await trio.lowlevel.checkpoint()
+        await self._reconfiguring.check_sessions()

@@ -6,27 +6,23 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 
 import trio
 
 from trio_mqtt.broker.access.protocols import Authenticator
 from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.broker import Broker
-from trio_mqtt.broker.connections.connection import Connection
 from trio_mqtt.broker.connections.registry import Connections
 from trio_mqtt.broker.core import Core
 from trio_mqtt.broker.holdings import Holdings
 from trio_mqtt.broker.limits import Limits
-from trio_mqtt.broker.listen import Listen, parse_listen
+from trio_mqtt.broker.listen import Listen, listens_of
+from trio_mqtt.broker.listeners import Listeners
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Progress, restore
-from trio_mqtt.broker.settings import Settings
 from trio_mqtt.storage.rows import Storage
-from trio_mqtt.transport.listeners.listener import Listener, named_by_socket, open_listener
-from trio_mqtt.transport.listeners.streams import ByteStream
 
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
 
@@ -70,10 +66,7 @@ async def open_broker(
     everybody without being told so. Raises StoreError where the storage cannot be used; at the end
     as well, where it could not keep what was left.
     """
-    wanted = [
-        named_by_socket(parse_listen(listener) if isinstance(listener, str) else listener)
-        for listener in listeners or (DEFAULT_URL,)
-    ]
+    wanted = listens_of(listeners or (DEFAULT_URL,))
     core = Core(
         limits or Limits(),
         options,
@@ -83,34 +76,30 @@ async def open_broker(
         storage=storage,
     )
     await core.access.load()
-    settings = [core.settings_for(listen) for listen in wanted]
-    for own in settings:
+    settings = [core.settings.at(listen) for listen in wanted]
+    for listen, own in zip(wanted, settings, strict=True):
         if own.access is not core.access:
             await own.access.load()
-    for listen, own in zip(wanted, settings, strict=True):
         own.access.check_exposure(listen)
-    opened: list[Listener] = []
+    opened = Listeners(core, Connections(core))
+    opened.put_in_force(await opened.prepare(settings), core.access)
     try:
-        for listen, own in zip(wanted, settings, strict=True):
-            listener = await open_listener(listen)
-            opened.append(listener)
-            core.listeners[listener.url] = own
         async with running(core, opened, progress) as (broker, _):
             yield broker
     finally:
-        for listener in opened:
-            listener.close()
+        opened.close()
 
 
 @asynccontextmanager
 async def running(
-    core: Core, listeners: Sequence[Listener] = (), progress: Progress | None = None
+    core: Core, listeners: Listeners | None = None, progress: Progress | None = None
 ) -> AsyncIterator[tuple[Broker, trio.Nursery]]:
     """A broker of these parts, and its tasks: they end only after the clients were told.
 
     Without listeners, clients come only by `Broker.handle`.
     """
-    connections = Connections(core)
+    if listeners is None:
+        listeners = Listeners(core, Connections(core))
     restored = Holdings()
     journal = core.journal
     if journal is not None:
@@ -122,20 +111,19 @@ async def running(
             *restored,
             time.monotonic() - began,
         )
-    broker = Broker(core, connections, listeners, restored)
+    broker = Broker(core, listeners, restored)
     raised: BaseException | None = None
     try:
         async with trio.open_nursery() as owner:
             # Cancelled here, as while a storage was read, nobody would have the tasks to end them.
             with trio.CancelScope(shield=True):
-                tasks: trio.Nursery = await owner.start(_run_tasks, core, connections, listeners)
+                tasks: trio.Nursery = await owner.start(_run_tasks, core, listeners)
             try:
                 try:
                     yield broker, tasks
                 finally:
-                    for listener in listeners:
-                        listener.close()
-                    logger.info("Shutting down: %d clients are told", len(connections))
+                    listeners.close()
+                    logger.info("Shutting down: %d clients are told", len(listeners.connections))
                     with trio.CancelScope(shield=True):
                         await broker.close()
                         if journal is not None:
@@ -153,14 +141,8 @@ async def running(
 
 
 async def _run_tasks(
-    core: Core,
-    connections: Connections,
-    listeners: Sequence[Listener],
-    task_status: trio.TaskStatus[trio.Nursery],
+    core: Core, listeners: Listeners, task_status: trio.TaskStatus[trio.Nursery]
 ) -> None:
-    def serve(settings: Settings, stream: ByteStream) -> Awaitable[None]:
-        return Connection(core, settings, connections, stream).run()
-
     # Whoever cancels the broker cancels its user; these serve on until the clients were told.
     with trio.CancelScope(shield=True):
         async with trio.open_nursery() as nursery:
@@ -168,9 +150,7 @@ async def _run_tasks(
             nursery.start_soon(core.run_timers)
             if core.journal is not None:
                 nursery.start_soon(core.journal.run)
-            for listener in listeners:
-                nursery.start_soon(listener.serve, partial(serve, core.listeners[listener.url]))
-                logger.info("Listening at %s", listener.url)
+            listeners.begin(nursery)
             task_status.started(nursery)
 
 

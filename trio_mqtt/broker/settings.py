@@ -6,11 +6,11 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.options import BrokerOptions
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.in_force import AccessInForce
     from trio_mqtt.broker.listen import Listen
-    from trio_mqtt.broker.options import BrokerOptions
 
 
 class LimitsInForce(Limits):
@@ -38,6 +38,24 @@ class LimitsInForce(Limits):
             object.__setattr__(self, field.name, getattr(limits, field.name))
 
 
+class OptionsInForce(BrokerOptions):
+    """The options of a running broker, for those parts of it that keep to them at all times."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, options: BrokerOptions) -> OptionsInForce:
+        """The same options, which may become others."""
+        in_force = cls()
+        in_force.become(options)
+        return in_force
+
+    def become(self, options: BrokerOptions) -> None:
+        """From now on these are the options."""
+        for field in fields(BrokerOptions):
+            object.__setattr__(self, field.name, getattr(options, field.name))
+
+
 class Settings:
     """What holds for the clients of one listener, or for those that come by none.
 
@@ -61,15 +79,21 @@ class Settings:
         self.connections = 0
         self.is_full = False
 
-    def at(self, listen: Listen, access: AccessInForce) -> Settings:
-        """Those of a listener, where these are the broker's."""
-        limits, options = listen.limits, listen.options
+    def at(self, listen: Listen) -> Settings:
+        """Those of a listener, where these are the broker's; its own access is to be loaded."""
+        limits, options, security = listen.limits, listen.options, listen.security
         return Settings(
             LimitsInForce.of(self.limits if limits is None else limits.over(self.limits)),
             self.options if options is None else options.over(self.options),
-            access,
+            self.access if security is None else self.access.beside(security),
             listen,
         )
+
+    def become(self, others: Settings) -> None:
+        """From now on these are the settings, but for the access."""
+        self.limits.become(others.limits)
+        self.options = others.options
+        self.listen = others.listen
 
     @property
     def mount_point(self) -> str:

@@ -20,10 +20,11 @@ from trio_mqtt.broker.routing.retained import Retained, RetainedMessages
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.options import BrokerOptions
     from trio_mqtt.broker.routing.router import Router
     from trio_mqtt.broker.sessions.registry import Sessions
     from trio_mqtt.broker.statistics import Statistics
-    from trio_mqtt.broker.timers import Timers
+    from trio_mqtt.broker.timers import Timer, Timers
 
 ROOT = "$SYS"
 _PREFIX = "$SYS/broker/"
@@ -63,18 +64,19 @@ class _Load:
 
 
 class SystemTopics:
-    """The system topics of one broker, renewed every `interval` seconds; never, if that is 0."""
+    """The system topics of one broker, renewed as often as its options say."""
 
     def __init__(
         self,
-        interval: float,
+        options: BrokerOptions,
         statistics: Statistics,
         timers: Timers,
         router: Router,
         retained: RetainedMessages,
         sessions: Sessions,
     ) -> None:
-        self._interval = interval
+        self._options = options
+        self._next: Timer | None = None  # look at how the broker fares
         self._statistics = statistics
         self._timers = timers
         self._router = router
@@ -95,18 +97,29 @@ class SystemTopics:
     def begin(self) -> None:
         """The broker begins: from now on the topics are renewed."""
         self._began = self._at = trio.current_time()
-        if self._interval > 0:
-            self._timers.after(self._interval, self._tick)
+        self.interval_changed()
+
+    def interval_changed(self) -> None:
+        """From now on the topics are renewed as often as the options say, or not at all."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        interval = self._options.system_topics_interval
+        if interval > 0:
+            self._next = self._timers.after(interval, self._tick)
+        else:
+            self._told.clear()
 
     def search(self, topic_filter: str) -> Iterator[Retained | None]:
         """The messages as they are now whose topics match, each with the time when it was made."""
-        if self._interval > 0:
+        if self._options.system_topics_interval > 0:
             self._renew(trio.current_time())
             if not self._told:
                 self._told = self._messages.copy()
         return self._kept.search(topic_filter)
 
     def _tick(self) -> None:
+        self._next = None
         now = trio.current_time()
         elapsed = now - self._at
         self._at = now
@@ -122,7 +135,7 @@ class SystemTopics:
                 self._router.publish(Batch(changed, received_at=now))
         else:
             self._told.clear()
-        self._timers.after(self._interval, self._tick)
+        self.interval_changed()
 
     def _renew(self, now: float) -> None:
         """Keep the values as they are now."""

@@ -41,8 +41,8 @@ async def check(configuration: Configuration) -> None:
         wrong(_file_in(settings.access, (), error), error)
     for number, listen in enumerate(parts.listeners):
         place: Place = ("listeners", number)
-        own = core.settings_for(listen).access
         try:
+            own = core.settings.at(listen).access
             await trio.to_thread.run_sync(check_endpoint, listen)
             if own is not core.access:
                 await own.load()

@@ -100,7 +100,11 @@ class Credentials:
             # Its certificate has proved it; whatever else CONNECT calls it does not count.
             return Identity(replace(client, username=name, authenticated=True))
         if client.username is None and self._connect.password is None:
-            return Identity(client) if self._may_be_anonymous() else self._unproved()
+            return (
+                Identity(client)
+                if self._access.may_be_anonymous(self._origin)
+                else self._unproved()
+            )
         by_token = self._by_token(client)
         if isinstance(by_token, Identity) or (by_token is not None and passwords is None):
             return by_token
@@ -109,7 +113,7 @@ class Credentials:
                 return WRONG
             return await self._by_password(client, client.username, passwords)
         # Nobody asks for names: one that is given is what the client calls itself.
-        return Identity(client) if self._may_be_anonymous() else self._unproved()
+        return Identity(client) if self._access.may_be_anonymous(self._origin) else self._unproved()
 
     def _unproved(self) -> AuthenticationRefused:
         """The refusal of a client that proves nothing, with what it could show."""
@@ -123,13 +127,6 @@ class Credentials:
             ways.append("a token as the password")
         reason = f"this broker asks for {', or for '.join(ways)}"
         return AuthenticationRefused(ReasonCode.NOT_AUTHORIZED, reason)
-
-    def _may_be_anonymous(self) -> bool:
-        access, origin = self._access, self._origin
-        unsaid = access.said_of_anonymous(origin.listener) is None and not access.asks_credentials
-        if unsaid and (access.asks_authenticate or origin.certificate is not None):
-            return True  # the program is asked, or a certificate says enough
-        return access.allows_anonymous(origin.listener)
 
     def _by_token(self, client: ClientInfo) -> Identity | AuthenticationRefused | None:
         """Who the client is by the token that is its password; None if it shows none.

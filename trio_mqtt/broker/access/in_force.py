@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.refusals import RefusalLog
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.transport.listeners.options import Endpoint
+    from trio_mqtt.transport.listeners.origin import Origin
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -53,18 +54,27 @@ class AccessInForce:
         authenticators: Mapping[str, Authenticator] | None = None,
         authentication_required: bool = False,
     ) -> None:
-        self.security = security
+        self._take(security, authenticators or {}, authentication_required)
         self.passwords: PasswordCheck | None = None
-        self.tokens: TokenVerifier | None = security.tokens
-        self.hooks: AccessControl | None = security.hooks
-        # By authentication method (MQTT 5.0 §4.12); whether clients must name one of them.
-        self.authenticators = dict(authenticators or {})
-        self.authentication_required = authentication_required
+        self._renew_keys: Callable[[], None] = _nothing
         self.refusals = refusals
         self.rules = RulesInForce(refusals=refusals)
         # Hashing takes long: in few threads, so that the clients which are connected are served.
         self.password_checks = password_checks
         self._limits = limits
+
+    def _take(
+        self,
+        security: Security,
+        authenticators: Mapping[str, Authenticator],
+        authentication_required: bool,
+    ) -> None:
+        self.security = security
+        self.tokens: TokenVerifier | None = security.tokens
+        self.hooks: AccessControl | None = security.hooks
+        # By authentication method (MQTT 5.0 §4.12); whether clients must name one of them.
+        self.authenticators = dict(authenticators)
+        self.authentication_required = authentication_required
         self.asks_authenticate = self._overridden("authenticate")
         self.asks_publish = self._overridden("authorize_publish")
         self.asks_subscribe = self._overridden("authorize_subscribe")
@@ -131,26 +141,46 @@ class AccessInForce:
             return None
         return HookQuestions(self.hooks, client, self._limits, self.refusals)
 
+    def beside(
+        self,
+        security: Security,
+        *,
+        authenticators: Mapping[str, Authenticator] | None = None,
+        authentication_required: bool = False,
+    ) -> AccessInForce:
+        """Another access, which is to be loaded: that of a listener, or the one to come."""
+        return AccessInForce(
+            security,
+            self._limits,
+            self.refusals,
+            self.password_checks,
+            authenticators=authenticators,
+            authentication_required=authentication_required,
+        )
+
     async def load(self) -> None:
-        """Read the files anew, all or none.
-
-        Raises ConfigurationError, and then everything is as it was.
-        """
-        put_in_force = await self.prepare()
-        put_in_force()
-
-    async def prepare(self) -> Callable[[], None]:
-        """Read the files anew; what is returned puts what they say in force.
+        """Read the files, and begin to keep to what they say.
 
         Raises ConfigurationError.
         """
-        passwords, rules = await trio.to_thread.run_sync(_read, self.security)
+        await self.prepare()
+        self._renew_keys()
 
-        def put_in_force() -> None:
-            self.passwords, self.rules.rules = passwords, rules
-            self.rules.changed()
+    async def prepare(self) -> None:
+        """Read the files of an access that is not in force yet: another one is to `become` it.
 
-        return put_in_force
+        Raises ConfigurationError.
+        """
+        read = await trio.to_thread.run_sync(_read, self.security)
+        self.passwords, self.rules.rules, self._renew_keys = read
+        self.rules.changed()
+
+    def become(self, other: AccessInForce) -> None:
+        """From now on this is what `other`, which was prepared, says."""
+        self._take(other.security, other.authenticators, other.authentication_required)
+        self.passwords, self.rules.rules = other.passwords, other.rules.rules
+        self.rules.changed()
+        other._renew_keys()
 
     def allows_anonymous(self, endpoint: Endpoint | None) -> bool:
         """Whether clients that prove nothing may come by a listener (None: by the program)."""
@@ -165,16 +195,42 @@ class AccessInForce:
             return endpoint.allow_anonymous
         return self.security.allow_anonymous
 
-    def still_knows(self, identity: Identity) -> bool:
-        """Whether the password that a client has shown is still its user's."""
-        username = identity.client.username
-        if identity.entry is None or self.passwords is None or username is None:
-            return True
-        return self.passwords.entry(username) == identity.entry
+    def may_be_anonymous(self, origin: Origin) -> bool:
+        """Whether a client that comes from there may prove nothing."""
+        unsaid = self.said_of_anonymous(origin.listener) is None and not self.asks_credentials
+        if unsaid and (self.asks_authenticate or origin.certificate is not None):
+            return True  # the program is asked, or a certificate says enough
+        return self.allows_anonymous(origin.listener)
+
+    def why_no_longer(self, identity: Identity, origin: Origin) -> str | None:
+        """Why a client that was let in would not be now, as far as that can be known.
+
+        What it has shown is not kept. A client that a program let in, by its own check or method,
+        stays.
+        """
+        client, entry = identity.client, identity.entry
+        if entry is not None and self.passwords is not None and client.username is not None:
+            known = self.passwords.entry(client.username) == entry
+            return None if known else "its password is no longer valid"
+        if identity.expires_at is not None and self.tokens is None:
+            return "tokens are no longer taken"
+        unproved = entry is not None or not client.authenticated
+        if unproved and not self.may_be_anonymous(origin):
+            return "it has not proved who it is, which is asked for now"
+        return None
 
 
-def _read(security: Security) -> tuple[PasswordCheck | None, AccessRules | None]:
-    """Read the files; what is a program's own is as it is. Raises ConfigurationError."""
+def _nothing() -> None:
+    """No keys are to be renewed."""
+
+
+def _read(
+    security: Security,
+) -> tuple[PasswordCheck | None, AccessRules | None, Callable[[], None]]:
+    """Read the files; what is a program's own is as it is. Raises ConfigurationError.
+
+    What is returned with them has tokens verified by the keys that were read.
+    """
     passwords, access = security.passwords, security.access
     warnings: tuple[str, ...] = ()
     # A broker that has no such files does not wait for what reads them.
@@ -189,9 +245,10 @@ def _read(security: Security) -> tuple[PasswordCheck | None, AccessRules | None]
         file = AccessFile.load(access)
         warnings += file.warnings
         access = FileRules(file, file.path)
+    renew_keys: Callable[[], None] = _nothing
     if security.tokens is not None:
-        security.tokens.reload()  # last: once all else is read, nothing can fail any more
+        renew_keys = security.tokens.prepare()
         warnings += security.tokens.warnings
     for warning in warnings:
         logger.warning("%s", warning)
-    return passwords, access
+    return passwords, access, renew_keys

@@ -91,6 +91,11 @@ class PasswordChecks:
         """How many wait."""
         return len(self._checks)
 
+    def threads_changed(self) -> None:
+        """There are more or fewer threads than before."""
+        self._threads.total_tokens = self._limits.password_threads
+        self._go_on()
+
     def remembers(
         self, passwords: PasswordCheck, username: str, password: bytes | None, peer: str
     ) -> bool:

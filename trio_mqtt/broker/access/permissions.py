@@ -85,6 +85,10 @@ class Permissions:
         self._publish: dict[str, bool] = {}
         self._receive: dict[str, bool] = {}
 
+    def under(self, in_force: RulesInForce) -> Permissions:
+        """The same client's, by other rules for all."""
+        return Permissions(self.client, in_force, self.own)
+
     def may_receive(self, topic: str) -> bool:
         """Whether messages of a topic are sent to the client."""
         if self._edition != self.in_force.edition:

@@ -243,9 +243,10 @@ class Handshake:
             refused = await self._check_will(connect.will, identity)
             if refused is not None:
                 return refused
-        if not link.access.still_knows(identity):
+        no_longer = link.access.why_no_longer(identity, link.stream.origin)
+        if no_longer is not None:
             # The files were read again meanwhile. From here on that ends the connection.
-            return self._refused(ReasonCode.NOT_AUTHORIZED, "its password is no longer valid")
+            return self._refused(ReasonCode.NOT_AUTHORIZED, no_longer)
         link.username = identity.client.username
         link.identity = identity
         link.core.holding_off.was_right(link.stream.peer, connect.username)

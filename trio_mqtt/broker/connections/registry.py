@@ -73,12 +73,10 @@ class Connections:
         held_off = link.turned_away = self._core.holding_off.connecting(link.stream.peer)
         if held_off is not None and not held_off.is_told:
             return False
-        limits = self._core.limits
-        limit = limits.maximum_connections_per_address
-        if limit >= limits.maximum_connections:
+        if not self._counts_addresses:
             return True
-        source = link.source = source_of(link.stream.peer)
-        count = self._of_address[source] = self._of_address[source] + 1
+        limit = self._core.limits.maximum_connections_per_address
+        count = self._count(link)
         if count <= limit:
             return True
         self._core.statistics.connections_refused += 1
@@ -88,6 +86,24 @@ class Connections:
             is_told=count <= limit + _TOLD,
         )
         return link.turned_away.is_told
+
+    @property
+    def _counts_addresses(self) -> bool:
+        limits = self._core.limits
+        return limits.maximum_connections_per_address < limits.maximum_connections
+
+    def _count(self, link: Link) -> int:
+        """Count a connection for its address; how many that has now."""
+        source = link.source = source_of(link.stream.peer)
+        count = self._of_address[source] = self._of_address[source] + 1
+        return count
+
+    def bounds_changed(self) -> None:
+        """The bound of one address may be another: those that were not counted count from now."""
+        if self._counts_addresses:
+            for link in self._links:
+                if link.source is None and link.identity is not None:
+                    self._count(link)
 
     def leave(self, link: Link) -> None:
         """Everything of a connection has ended."""

@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.options import SharedStrategy
+from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.routing.batch import Author, Batch
 from trio_mqtt.broker.routing.shared import SharedGroup
 from trio_mqtt.broker.routing.target import Recipient, Target
@@ -89,9 +89,9 @@ class Router:
         self,
         limits: Limits,
         statistics: Statistics,
-        shared_strategy: SharedStrategy = SharedStrategy.ROUND_ROBIN,
+        options: BrokerOptions,
     ) -> None:
-        self._shared_strategy = shared_strategy
+        self._options = options
         self._limits = limits
         self._statistics = statistics
         self._root = _Node()
@@ -113,7 +113,7 @@ class Router:
         if share:
             group = node.groups.get(share)
             if group is None:
-                group = node.groups[share] = SharedGroup(self._shared_strategy)
+                group = node.groups[share] = SharedGroup(self._options)
             group.add(subscription)
         else:
             node.subscriptions[subscription] = None
@@ -146,6 +146,12 @@ class Router:
                 break
             del parent.children[level]
         self._forget(topic_filter)
+
+    def forget(self) -> None:
+        """The bounds of topics may be others: what is remembered of topics no longer counts."""
+        self._remembered.clear()
+        self._remembered_bytes = 0
+        self._matches.clear()
 
     def has_below(self, level: str) -> bool:
         """Whether anybody subscribes to topics whose first level is `level`, by name."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.options import SharedStrategy
+from trio_mqtt.broker.options import BrokerOptions, SharedStrategy
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.routing.batch import Batch
@@ -57,10 +57,10 @@ class SharedGroup:
     Those that have gone are noticed when it is their turn, those that come back say so.
     """
 
-    __slots__ = ("_away", "_favourite", "_present", "_strategy")
+    __slots__ = ("_away", "_favourite", "_options", "_present")
 
-    def __init__(self, strategy: SharedStrategy) -> None:
-        self._strategy = strategy
+    def __init__(self, options: BrokerOptions) -> None:
+        self._options = options
         self._present = _Ring()
         self._away = _Ring()
         self._favourite: Recipient | None = None  # of the sticky strategy
@@ -108,7 +108,10 @@ class SharedGroup:
         """Hand each message of `batch` to one member, if there is any."""
         if not self:
             return
-        if batch.count == 1 or self._strategy in (SharedStrategy.HASH, SharedStrategy.STICKY):
+        if batch.count == 1 or self._options.shared_strategy in (
+            SharedStrategy.HASH,
+            SharedStrategy.STICKY,
+        ):
             member = self._one(batch)
             member.offer(member.target, batch)
             return
@@ -130,7 +133,7 @@ class SharedGroup:
         return self._pick(self._away, batch)
 
     def _pick(self, ring: _Ring, batch: Batch) -> Recipient:
-        strategy = self._strategy
+        strategy = self._options.shared_strategy
         if strategy is SharedStrategy.ROUND_ROBIN:
             return ring.next()
         if strategy is SharedStrategy.LEAST_LOADED:
@@ -147,7 +150,7 @@ class SharedGroup:
         """The members for the messages of a batch, each with its share in order."""
         messages = batch.messages
         count = len(messages)
-        if self._strategy is SharedStrategy.ROUND_ROBIN:
+        if self._options.shared_strategy is SharedStrategy.ROUND_ROBIN:
             ring = self._present if self.anybody_is_connected() else self._away
             turns = min(count, len(ring.members))
             members = list(dict.fromkeys(self._one(batch) for _ in range(turns)))

@@ -9,6 +9,7 @@ from trio_mqtt.broker.sources import source_of
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.options import BrokerOptions
     from trio_mqtt.broker.sessions.session import Session
 
 
@@ -20,10 +21,9 @@ def holder_of(user: str | None, peer: str) -> str:
 class SessionRoom:
     """Counts the sessions of a broker by who holds them, and knows which client is away longest."""
 
-    def __init__(self, limits: Limits, *, makes_room: bool) -> None:
-        """`makes_room` says that the session of whoever is away longest goes for a new one."""
+    def __init__(self, limits: Limits, options: BrokerOptions) -> None:
         self._limits = limits
-        self._makes_room = makes_room
+        self._options = options
         self._count = 0
         self._held: Counter[str] = Counter()
         # Those without a connection, who is away longest first: all, and those of each holder.
@@ -78,16 +78,17 @@ class SessionRoom:
         A holder that has as many as it may have makes room itself.
         """
         own, most = self._held[holder], self._limits.maximum_sessions_per_user
+        makes_room = self._options.oldest_absent_session_ends
         if own >= most:
             # More than one where the bound was another when they were stored.
-            going = list(self._absent_of.get(holder, ()))[: own - most + 1] * self._makes_room
+            going = list(self._absent_of.get(holder, ()))[: (own - most + 1) * makes_room]
             if own - len(going) >= most:
                 return [], f"{_whose(holder)} has {most} sessions, as many as one may have"
         else:
             going = []
         missing = self._count - len(going) - self._limits.maximum_sessions + 1
         if missing > 0:
-            if not self._makes_room or len(self._absent) - len(going) < missing:
+            if not makes_room or len(self._absent) - len(going) < missing:
                 return [], "this broker keeps no more sessions"
             for session in self._absent:
                 if session not in going:

@@ -59,9 +59,7 @@ class Subscription(Queue):
         self.serial = next(_serials)  # tells which subscription is the older one
         # `$share/NAME/FILTER`; None if it is not shared.
         self.shared_filter = topic_filter if topic_filter.share else None
-        # Bytes up to which a message may go without a look at what is in flight: as many of that
-        # size as may be are half of what may be.
-        self._large = limits.maximum_in_flight_bytes // (2 * limits.maximum_in_flight)
+        self.limits_changed()
         self._event_streams = event_streams
         self._overflow = overflow
         self.is_served = False  # it has a task
@@ -70,6 +68,13 @@ class Subscription(Queue):
         # Whether its client may not have it any more: then it is known, and gets nothing.
         self.resting = False
         self.set_options(options, identifier)
+
+    def limits_changed(self) -> None:
+        """Bounds may be others than before."""
+        limits = self._limits
+        # Bytes up to which a message may go without a look at what is in flight: as many of that
+        # size as may be are half of what may be.
+        self._large = limits.maximum_in_flight_bytes // (2 * limits.maximum_in_flight)
 
     def set_options(self, options: packets.Subscription, identifier: int | None) -> None:
         """Take over the options of a SUBSCRIBE (§3.8.3.1) and its subscription identifier."""

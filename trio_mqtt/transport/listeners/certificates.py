@@ -1,11 +1,10 @@
-"""The TLS settings of a listener: certificates read, tried out, and read again while it runs."""
+"""The TLS settings of a listener: certificates read, and tried out."""
 
 from __future__ import annotations
 
 import os
 import re
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,28 +30,6 @@ _SHORT_NAMES = {
     "streetAddress": "STREET",
     "userId": "UID",
 }
-
-
-class ServerCertificates:
-    """What a listener needs for its handshakes, as the files were when they were last read."""
-
-    def __init__(self, tls: ServerTls, url: str) -> None:
-        """Raises ConfigurationError, whose text names the file and what is wrong with it."""
-        self._tls = tls
-        self._url = url
-        self.context = load_context(tls, url)
-
-    def prepare(self) -> Callable[[], None]:
-        """Read the files again; what is returned puts them in force for new connections.
-
-        Raises ConfigurationError, as at the beginning.
-        """
-        context = load_context(self._tls, self._url)
-
-        def put_in_force() -> None:
-            self.context = context
-
-        return put_in_force
 
 
 def load_context(tls: ServerTls, url: str) -> ssl.SSLContext:

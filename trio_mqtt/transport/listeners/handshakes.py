@@ -10,7 +10,7 @@ from dataclasses import replace
 import trio
 
 from trio_mqtt.errors import ConfigurationError
-from trio_mqtt.transport.listeners.certificates import ServerCertificates, client_certificate
+from trio_mqtt.transport.listeners.certificates import client_certificate, load_context
 from trio_mqtt.transport.listeners.host_names import allowed_hosts
 from trio_mqtt.transport.listeners.networks import Networks
 from trio_mqtt.transport.listeners.options import Endpoint
@@ -40,9 +40,9 @@ class Handshakes:
         self.hosts = allowed_hosts(endpoint, address)
         self.forwarders = Networks(endpoint.trusted_proxies, address.url)
         self.proxies = Networks(endpoint.proxy_protocol, address.url)
-        self.certificates: ServerCertificates | None = None
+        self.tls: ssl.SSLContext | None = None
         if endpoint.tls is not None and (address.is_tls or scheme == "any"):
-            self.certificates = ServerCertificates(endpoint.tls, address.url)
+            self.tls = load_context(endpoint.tls, address.url)
         elif endpoint.tls is not None:
             raise ConfigurationError(
                 f"{address.url} is without TLS, but has a certificate."
@@ -121,16 +121,16 @@ class _HandshakingStream:
     async def _guess(self) -> str:
         """What is spoken on a port for all, by the first byte; MQTT begins with CONNECT."""
         first = (await self._peek(1))[0]
-        if first == _TLS_HANDSHAKE and self._handshakes.certificates is not None:
+        if first == _TLS_HANDSHAKE and self._handshakes.tls is not None:
             return "mqtts"
         return "ws" if first == _HTTP_GET else "mqtt"
 
     async def _shake_hands(self) -> TlsStream:
-        certificates = self._handshakes.certificates
-        if certificates is None:
+        context = self._handshakes.tls
+        if context is None:
             raise HandshakeRefusedError("TLS without a certificate")
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = certificates.context.wrap_bio(incoming, outgoing, server_side=True)
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
         while True:
             received = await self._receive(self._stream)
             incoming.write(received)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from trio_mqtt.errors import ListenError
+from trio_mqtt.errors import ConfigurationError, ListenError
 from trio_mqtt.transport.listeners.handshakes import Handshakes
 from trio_mqtt.transport.listeners.options import Endpoint
 from trio_mqtt.transport.listeners.origin import Origin
@@ -60,15 +60,30 @@ class Listener:
             for listening in self._sockets:
                 nursery.start_soon(self._accept, listening, handle, nursery)
 
-    async def prepare_reload(self) -> Callable[[], None]:
-        """Read the certificates again; what is returned puts them in force.
+    async def prepare(self, endpoint: Endpoint) -> Callable[[], None]:
+        """Read anew what `endpoint`, at the same address, needs; what is returned puts it in force.
 
-        Raises ConfigurationError.
+        Raises ConfigurationError, also for what cannot change while it listens.
         """
-        certificates = self._handshakes.certificates
-        if certificates is None:
-            return lambda: None
-        return await trio.to_thread.run_sync(certificates.prepare)
+        url, file = self.endpoint.url, self._file
+        if file is not None and (endpoint.mode, endpoint.group) != (
+            self.endpoint.mode,
+            self.endpoint.group,
+        ):
+            raise ConfigurationError(
+                f"The mode and the group of {url} are set when it begins to listen:"
+                " they change at the next start."
+            )
+        address = parse_url(endpoint.url, listening=True)
+        if address.scheme != "unix":
+            address = replace(address, port=parse_url(url, listening=True).port)
+        handshakes = await trio.to_thread.run_sync(Handshakes, endpoint, address)
+
+        def put_in_force() -> None:
+            self.endpoint = replace(endpoint, url=address.url)
+            self._handshakes = handshakes
+
+        return put_in_force
 
     def close(self) -> None:
         """Stop listening."""

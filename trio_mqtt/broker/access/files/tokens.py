@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,19 @@ class TokenVerifier:
 
     def reload(self) -> None:
         """Read the keys again. Raises ConfigurationError, and then the old ones stay."""
-        self._keys = tuple(load_keys(self.path))
+        self.prepare()()
+
+    def prepare(self) -> Callable[[], None]:
+        """Read the keys again; what is returned verifies tokens by them from then on.
+
+        Raises ConfigurationError.
+        """
+        keys = tuple(load_keys(self.path))
+
+        def put_in_force() -> None:
+            self._keys = keys
+
+        return put_in_force
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -1,0 +1,432 @@
+"""Other settings for a broker that runs: all or none, and what they mean for who is there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+import trio_mqtt
+from tests.broker.raw import Raw
+from tests.inside import core_of
+from tests.transport.dialing import Certificates, dial, free_port
+from trio_mqtt import (
+    Broker,
+    BrokerOptions,
+    ConfigurationError,
+    Limits,
+    Listen,
+    ListenerLimits,
+    ListenError,
+    ReasonCode,
+    Security,
+    ServerTls,
+    SharedStrategy,
+    TlsOptions,
+)
+from trio_mqtt.broker.access.files.password_changes import remove_user, set_password
+from trio_mqtt.broker.options import QueuePolicy
+from trio_mqtt.protocol.packets import ConnAck, Connect, Subscription
+
+pytestmark = pytest.mark.trio  # in real time: sockets, and files that are read in threads
+
+LOCAL = "mqtt://127.0.0.1:0"
+NOT_AUTHORIZED = ReasonCode.NOT_AUTHORIZED
+SUCCESS = ReasonCode.SUCCESS
+
+
+@asynccontextmanager
+async def opened(*listeners: str | Listen, **settings: Any) -> AsyncIterator[Broker]:
+    with trio.fail_after(20):
+        async with trio_mqtt.open_broker(*(listeners or (LOCAL,)), **settings) as broker:
+            yield broker
+
+
+@asynccontextmanager
+async def joined(url: str, client_id: str = "c", **options: Any) -> AsyncIterator[Raw]:
+    """A client that is connected."""
+    async with await dial(url) as stream:
+        client = Raw(stream)
+        await client.connect(client_id, **options)
+        yield client
+
+
+async def may_connect(url: str, **options: Any) -> bool:
+    try:
+        async with trio_mqtt.open_client(url, reconnect=False, **options):
+            return True
+    except trio_mqtt.MqttError:
+        return False
+
+
+# -- limits and options -----------------------------------------------------------------------
+
+
+async def test_what_is_not_given_stays() -> None:
+    limits, options = Limits(maximum_keep_alive=9), BrokerOptions(maximum_qos=1)
+    async with opened(limits=limits, options=options) as broker:
+        urls = broker.urls
+        await broker.reconfigure()
+        assert (broker.limits, broker.options, broker.urls) == (limits, options, urls)
+        await broker.reconfigure(limits=Limits(maximum_keep_alive=8))
+        assert (broker.limits.maximum_keep_alive, broker.options) == (8, options)
+        await broker.reconfigure(options=BrokerOptions())
+        assert (broker.limits.maximum_keep_alive, broker.options) == (8, BrokerOptions())
+
+
+async def test_bounds_hold_at_once_and_take_nothing_away() -> None:
+    async with opened() as broker, joined(broker.url) as client:
+        await client.subscribe("a", "b")
+        await broker.reconfigure(limits=Limits(maximum_subscriptions=1))
+        assert await client.subscribe("c") == [ReasonCode.QUOTA_EXCEEDED]
+        await client.publish("b", b"still")
+        assert [message.payload for message in await client.messages()] == [b"still"]
+
+
+async def test_what_a_client_was_told_holds_for_its_connection() -> None:
+    async with opened() as broker, joined(broker.url) as client:
+        await broker.reconfigure(
+            limits=Limits(maximum_packet_size=1_000), options=BrokerOptions(retain_available=False)
+        )
+        assert await client.publish("t", bytes(5_000), 1, retain=True) in (
+            SUCCESS, ReasonCode.NO_MATCHING_SUBSCRIBERS
+        )  # fmt: skip
+        async with joined(broker.url, "later") as later:
+            assert later.connack is not None
+            assert later.connack.properties["maximum_packet_size"] == 1_000
+            assert later.connack.properties["retain_available"] == 0
+
+
+async def test_what_waits_is_bounded_anew() -> None:
+    async with opened() as broker:
+        async with joined(broker.url, "away", expiry=1_000) as client:
+            await client.subscribe("t", qos=1)
+        async with joined(broker.url) as client:
+            for number in range(4):
+                await client.publish("t", b"%d" % number, 1)
+            await broker.reconfigure(
+                limits=Limits(maximum_queued_messages=2),
+                options=BrokerOptions(queue_policy=QueuePolicy.DROP_NEWEST),
+            )
+            await client.publish("t", b"too many", 1)
+            await broker.reconfigure(
+                limits=Limits(maximum_queued_messages=4),
+                options=BrokerOptions(queue_policy=QueuePolicy.DROP_OLDEST),
+            )
+            await client.publish("t", b"last", 1)
+        async with joined(broker.url, "away", clean_start=False, expiry=0) as client:
+            got = [message.payload for message in await client.take()]
+            assert got == [b"1", b"2", b"3", b"last"]
+
+
+async def test_parts_that_have_bounds_of_their_own_keep_to_the_new_ones() -> None:
+    async with opened() as broker, joined(broker.url) as client:
+        await client.publish("a/b/c", b"kept", 1, retain=True)
+        await broker.reconfigure(
+            limits=Limits(
+                maximum_topic_levels=2,
+                maximum_retained_messages=1,
+                maximum_unfinished_bytes=1_000,
+                password_threads=5,
+            ),
+            options=BrokerOptions(
+                system_topics_interval=0, shared_strategy=SharedStrategy.STICKY,
+                oldest_absent_session_ends=True,
+            ),
+        )  # fmt: skip
+        assert await client.publish("a/b/c", b"deep", 1) == NOT_AUTHORIZED
+        assert await client.publish("other", b"kept", 1, retain=True) == ReasonCode.QUOTA_EXCEEDED
+        assert await client.subscribe("$SYS/#") == [SUCCESS]
+        assert await client.messages() == []
+        core = core_of(broker)
+        assert core.memory._maximum_unfinished == 1_000
+        assert core.access.password_checks._threads.total_tokens == 5
+        await broker.reconfigure(options=BrokerOptions(), limits=Limits())
+        assert await client.subscribe("$SYS/broker/version") == [SUCCESS]
+        assert len(await client.messages()) == 1
+        assert await client.publish("a/b/c", b"deep", 1) != NOT_AUTHORIZED
+
+
+async def test_shared_subscriptions_take_the_new_strategy() -> None:
+    async with opened() as broker, joined(broker.url, "1") as one, joined(broker.url, "2") as two:
+        for client in (one, two):
+            await client.subscribe("$share/us/t")
+        await broker.reconfigure(options=BrokerOptions(shared_strategy=SharedStrategy.STICKY))
+        async with joined(broker.url, "3") as publisher:
+            for _ in range(4):
+                await publisher.publish("t")
+                await publisher.ping()
+        assert sorted([len(await one.messages()), len(await two.messages())]) == [0, 4]
+
+
+async def test_connections_of_an_address_are_counted_once_they_are_bounded() -> None:
+    async with opened() as broker, joined(broker.url, "1"), joined(broker.url, "2"):
+        await broker.reconfigure(limits=Limits(maximum_connections_per_address=2))
+        assert not await may_connect(broker.url)
+        await broker.reconfigure(limits=Limits(maximum_connections_per_address=3))
+        assert await may_connect(broker.url)
+
+
+# -- access -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def passwords(tmp_path: Path) -> Path:
+    path = tmp_path / "passwords"
+    set_password(path, "alice", b"right", create=True)
+    set_password(path, "bob", b"his")
+    return path
+
+
+async def test_who_would_not_be_let_in_now_is_disconnected(passwords: Path) -> None:
+    async with opened() as broker, joined(broker.url, "nobody") as client:
+        await broker.reconfigure(security=Security(passwords=passwords))
+        await client.expect_disconnect(NOT_AUTHORIZED)
+        async with trio_mqtt.open_client(
+            broker.url,
+            username="alice",
+            password="right",
+        ) as alice:
+            await broker.reconfigure(security=Security(passwords=passwords, allow_anonymous=True))
+            await alice.publish("t", qos=1)
+            async with joined(broker.url, "nobody"):
+                pass
+        async with await dial(broker.url) as stream:
+            bob = Raw(stream)
+            await bob.send(Connect("b", username="bob", password=b"his"))
+            assert (await bob.expect(ConnAck)).reason_code == SUCCESS
+            remove_user(passwords, "bob")
+            await broker.reconfigure()
+            await bob.expect_disconnect(NOT_AUTHORIZED)
+
+
+async def test_rules_that_come_and_go_hold_for_who_is_there(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.write_text("topic read a/#\n")
+    async with opened() as broker, joined(broker.url) as client:
+        await client.subscribe("a/b", "c")
+        await broker.reconfigure(security=Security(access=rules))
+        assert await client.publish("a/b", b"", 1) == NOT_AUTHORIZED
+        await broker.publish("c", b"1")
+        await broker.publish("a/b", b"2")
+        assert [message.payload for message in await client.messages()] == [b"2"]
+        await broker.reconfigure(security=Security())
+        await broker.publish("a/b", b"3")
+        await broker.publish("c", b"4")
+        assert [message.payload for message in await client.messages()] == [b"3", b"4"]
+        assert await client.publish("x", b"", 1) == ReasonCode.NO_MATCHING_SUBSCRIBERS
+
+
+async def test_a_listener_gets_access_of_its_own_and_loses_it(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.write_text("topic read #\n")
+    others = tmp_path / "others"
+    others.write_text("topic readwrite #\n")
+    async with (
+        opened(LOCAL, LOCAL, security=Security(access=others)) as broker,
+        joined(broker.urls[0], "1") as one,
+        joined(broker.urls[1], "2") as two,
+    ):
+        first, second = broker.urls
+        await one.publish("kept/1", b"x", 1, retain=True)
+        await two.publish("kept/2", b"x", 1, retain=True)
+        for security, code in (
+            (Security(access=rules), NOT_AUTHORIZED),
+            (Security(access=others), ReasonCode.NO_MATCHING_SUBSCRIBERS),
+            (Security(access=rules), NOT_AUTHORIZED),
+            (None, ReasonCode.NO_MATCHING_SUBSCRIBERS),
+        ):
+            await broker.reconfigure(first, Listen(second, security=security))
+            assert await one.publish("t", b"", 1) == ReasonCode.NO_MATCHING_SUBSCRIBERS
+            assert await two.publish("t", b"", 1) == code
+            await one.subscribe("kept/#")
+            found = 1 if code == NOT_AUTHORIZED else 2
+            assert len(await one.messages()) == found
+
+
+# -- all or nothing ---------------------------------------------------------------------------
+
+
+async def test_where_anything_fails_nothing_has_changed(passwords: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    before = Security(passwords=passwords)
+    async with opened(security=before, limits=Limits(maximum_keep_alive=9)) as broker:
+        urls, port = broker.urls, free_port()
+        new = f"mqtt://127.0.0.1:{port}"
+        set_password(passwords, "carol", b"hers")
+        wrong: list[tuple[tuple[str | Listen, ...], dict[str, Any], type[Exception]]] = [
+            (
+                (broker.url, Listen(new, security=Security(passwords=missing))),
+                {},
+                ConfigurationError,
+            ),
+            ((new, Listen(LOCAL, tls=ServerTls(missing))), {}, ConfigurationError),
+            ((new, "mqtt://198.51.100.1:1"), {}, ListenError),
+            ((new,), {"security": Security(access=missing)}, ConfigurationError),
+            ((new, "mqtt://0.0.0.0:0"), {"security": Security()}, ConfigurationError),
+        ]
+        for listeners, settings, error in wrong:
+            with pytest.raises(error):
+                await broker.reconfigure(*listeners, limits=Limits(), **settings)
+            assert (broker.urls, broker.limits.maximum_keep_alive) == (urls, 9)
+            assert not await may_connect(new)
+        assert not await may_connect(broker.url, username="carol", password="hers")
+        await broker.reconfigure()
+        assert await may_connect(broker.url, username="carol", password="hers")
+
+
+async def test_who_gives_up_meanwhile_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opening = trio.Event()
+
+    async def never(*_: object) -> None:
+        opening.set()
+        await trio.sleep_forever()
+
+    async with opened() as broker:
+        new = f"mqtt://127.0.0.1:{free_port()}"
+        real = trio_mqtt.broker.listeners.open_listener  # type: ignore[attr-defined]
+        count = 0
+
+        async def open_one(listen: Listen) -> object:
+            nonlocal count
+            count += 1
+            return await (real(listen) if count == 1 else never())
+
+        monkeypatch.setattr("trio_mqtt.broker.listeners.open_listener", open_one)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(broker.reconfigure, broker.url, new, LOCAL)
+            await opening.wait()
+            nursery.cancel_scope.cancel()
+        assert not await may_connect(new)
+        assert len(broker.urls) == 1
+
+
+async def test_changes_are_made_one_after_the_other() -> None:
+    async with opened() as broker:
+        async with trio.open_nursery() as nursery:
+            for number in range(2, 12):
+                nursery.start_soon(
+                    lambda number: broker.reconfigure(
+                        limits=Limits(maximum_keep_alive=number, maximum_subscriptions=number)
+                    ),
+                    number,
+                )
+        assert broker.limits.maximum_keep_alive == broker.limits.maximum_subscriptions
+
+
+# -- listeners --------------------------------------------------------------------------------
+
+
+async def test_listeners_come_and_go() -> None:
+    async with opened() as broker:
+        first = broker.url
+        await broker.reconfigure(first, LOCAL)
+        second = broker.urls[1]
+        assert broker.urls[0] == first
+        async with (
+            joined(first, "stays") as stays,
+            joined(second, "goes", expiry=1_000) as goes,
+        ):
+            await goes.subscribe("t", qos=1)
+            await broker.reconfigure(first)
+            await goes.expect_disconnect(ReasonCode.ADMINISTRATIVE_ACTION)
+            assert not await may_connect(second)
+            assert await stays.publish("t", b"kept", 1) == SUCCESS
+        async with joined(first, "goes", clean_start=False) as goes:
+            assert [message.payload for message in await goes.take()] == [b"kept"]
+        await broker.reconfigure(second, first)
+        assert broker.urls == (second, first)
+        assert await may_connect(second)
+
+
+async def test_a_listener_that_stays_has_its_own_bounds_anew() -> None:
+    async with opened() as broker, joined(broker.url, "1") as client:
+        listen = Listen(broker.url, limits=ListenerLimits(maximum_connections=1))
+        await broker.reconfigure(listen)
+        assert broker.listeners == (listen,)
+        assert not await may_connect(broker.url)
+        await broker.reconfigure(broker.url)
+        assert await may_connect(broker.url)
+        await client.ping()
+
+
+async def test_what_is_spoken_at_a_port_can_change(tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+    tls = ServerTls(certificates.server())
+    trusting = TlsOptions(ca=certificates.ca_file)
+    async with opened() as broker, joined(broker.url) as client:
+        plain = broker.url
+        encrypted = plain.replace("mqtt://", "mqtts://")
+        await broker.reconfigure(Listen(encrypted, tls=tls))
+        assert broker.urls == (encrypted,)
+        assert not await may_connect(plain, connect_timeout=2)
+        assert await may_connect(encrypted, tls=trusting)
+        await client.ping()
+        await broker.reconfigure(plain)
+        assert await may_connect(plain)
+
+
+async def test_a_new_mount_point_is_for_new_connections() -> None:
+    async with opened() as broker, joined(broker.url) as before:
+        await before.subscribe("#")
+        await broker.reconfigure(Listen(broker.url, mount_point="a/"))
+        async with joined(broker.url) as after:
+            await after.publish("t", b"x", 1)
+        assert [message.topic for message in await before.messages()] == ["a/t"]
+
+
+async def test_another_address_at_a_port_that_is_held_needs_a_start() -> None:
+    async with opened("mqtt://127.0.0.1:0") as broker:
+        port = broker.url.rpartition(":")[2]
+        with pytest.raises(ListenError) as raised:
+            await broker.reconfigure(Listen(f"mqtt://0.0.0.0:{port}", allow_anonymous=True))
+        assert str(raised.value) == (
+            f"The broker itself listens at the port of mqtt://0.0.0.0:{port},"
+            f" by {broker.url}. Another address at the same port needs a start."
+        )
+        assert await may_connect(broker.url)
+
+
+async def test_a_unix_socket_stays_as_it_is(tmp_path: Path) -> None:
+    url = f"unix://{tmp_path}/s"
+    async with opened(Listen(url, mode=0o600)) as broker:
+        await broker.reconfigure(Listen(url, mode=0o600), LOCAL)
+        assert await may_connect(url)
+        with pytest.raises(ConfigurationError, match="they change at the next start"):
+            await broker.reconfigure(Listen(url, mode=0o660))
+        await broker.reconfigure(broker.urls[1])
+        assert not (tmp_path / "s").exists()
+
+
+async def test_a_flood_loses_nothing_while_settings_change() -> None:
+    async with (
+        opened() as broker,
+        joined(broker.url, "to") as receiver,
+        joined(broker.url, "from") as sender,
+    ):
+        await receiver.subscribe(Subscription("t", 1))
+        count = 300
+
+        async def publish() -> None:
+            for number in range(count):
+                await sender.publish("t", b"%d" % number, 1)
+
+        got: list[bytes] = []
+
+        async def receive() -> None:
+            while len(got) < count:
+                got.extend(message.payload for message in await receiver.take())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(publish)
+            nursery.start_soon(receive)
+            for number in range(20):
+                await broker.reconfigure(limits=Limits(maximum_in_flight=10 + number))
+        assert got == [b"%d" % number for number in range(count)]

@@ -1,0 +1,130 @@
+"""Other settings for a broker that runs: prepared first, then put in force in one step, or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.settings import LimitsInForce, Settings
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.access.in_force import AccessInForce
+    from trio_mqtt.broker.access.protocols import Authenticator
+    from trio_mqtt.broker.access.security import Security
+    from trio_mqtt.broker.connections.link import Link
+    from trio_mqtt.broker.core import Core
+    from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.listen import Listen
+    from trio_mqtt.broker.listeners import Listeners
+    from trio_mqtt.broker.options import BrokerOptions
+
+
+class Reconfiguring:
+    """Gives one broker other settings, one change after the other."""
+
+    def __init__(self, core: Core, listeners: Listeners) -> None:
+        self._core = core
+        self._connections = listeners.connections
+        self._listeners = listeners
+        self._turn = trio.Lock()
+
+    async def reconfigure(
+        self,
+        listens: Sequence[Listen] | None = None,
+        *,
+        limits: Limits | None = None,
+        options: BrokerOptions | None = None,
+        security: Security | None = None,
+        authenticators: Mapping[str, Authenticator] | None = None,
+        authentication_required: bool | None = None,
+    ) -> None:
+        """See `Broker.reconfigure`."""
+        async with self._turn:
+            await self._reconfigure(
+                [one.asked for one in self._listeners.open] if listens is None else listens,
+                self._core.settings.limits.plain() if limits is None else limits,
+                self._core.settings.options if options is None else options,
+                self._access(security, authenticators, authentication_required),
+            )
+        await self.check_sessions()
+
+    def _access(
+        self,
+        security: Security | None,
+        authenticators: Mapping[str, Authenticator] | None,
+        authentication_required: bool | None,
+    ) -> AccessInForce:
+        """The access that is to come, with what there is now in place of what is not given."""
+        now = self._core.access
+        return now.beside(
+            now.security if security is None else security,
+            authenticators=now.authenticators if authenticators is None else authenticators,
+            authentication_required=(
+                now.authentication_required
+                if authentication_required is None
+                else authentication_required
+            ),
+        )
+
+    async def _reconfigure(
+        self,
+        listens: Sequence[Listen],
+        limits: Limits,
+        options: BrokerOptions,
+        access: AccessInForce,
+    ) -> None:
+        await access.prepare()
+        whole = Settings(LimitsInForce.of(limits), options, access)
+        wanted = [whole.at(listen) for listen in listens]
+        for listen, settings in zip(listens, wanted, strict=True):
+            if settings.access is not access:
+                await settings.access.prepare()
+            settings.access.check_exposure(listen)
+        change = await self._listeners.prepare(wanted)
+        # From here on nothing fails, and nobody else has a turn before all of it is in force.
+        core = self._core
+        core.keep_to(whole)
+        core.access.become(access)
+        gone = self._listeners.put_in_force(change, access)
+        for link in self._connections.all():
+            if link.settings in gone:
+                link.end(ReasonCode.ADMINISTRATIVE_ACTION, "this listener is no longer open")
+            else:
+                self._check(link)
+        self._connections.bounds_changed()
+
+    def _check(self, link: Link) -> None:
+        """End a connection that would not be let in now; hold the others to the rules in force."""
+        identity, session = link.identity, link.session
+        if identity is None:
+            return  # it is about to be found out
+        no_longer = link.access.why_no_longer(identity, link.stream.origin)
+        if no_longer is not None:
+            link.no_longer_allowed(no_longer)
+        elif session is not None and session.outlet is link.outlet:
+            permissions, access = session.permissions, link.access
+            if permissions is None or permissions.in_force is not access.rules:
+                client = replace(identity.client, client_id=session.client_id)
+                session.permissions = access.permissions(client, identity.rules)
+
+    async def check_sessions(self) -> None:
+        """Have sessions keep to what is in force, each in a turn of its own.
+
+        Subscriptions rest that are no longer allowed; messages are checked in any case.
+        """
+        core = self._core
+        for session in core.sessions.all():
+            permissions = session.permissions
+            if permissions is not None:
+                rules = core.rules_at(permissions.client.listener)
+                if permissions.in_force is not rules:  # of one whose client is away
+                    session.permissions = permissions.under(rules)
+            core.subscriptions.check(session)
+            session.keep_to(core.options.queue_policy)
+            for subscription in session.subscriptions.values():
+                subscription.limits_changed()
+            await trio.lowlevel.checkpoint()
