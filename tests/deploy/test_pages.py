@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -83,3 +84,34 @@ def test_settings_are_settings(page: str, settings: str, tmp_path: Path) -> None
     file.write_text(settings, encoding="utf-8")
     loaded = load(file, environment={}).settings
     assert loaded.listeners, page
+
+
+def promises() -> list[tuple[str, list[str]]]:
+    """Each promise of docs/security.md, with its tests."""
+    rows = re.findall(
+        r"^\| ([^|]+) \| [^|]* \| ([^|]*`tests/[^|]*) \|$", text(PAGES[2]), re.MULTILINE
+    )
+    return [(promise, re.findall(r"`(tests/\S+)`", tests)) for promise, tests in rows]
+
+
+@cache
+def functions_in(path: Path) -> set[str]:
+    return {
+        node.name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def test_each_promise_of_security_has_tests_that_are_there() -> None:
+    table = text(PAGES[2])
+    table = table[table.index("## What is promised") : table.index("## Who may connect")]
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    headings = [row for row in rows if row.startswith("| promise")]
+    found = promises()
+    assert len(found) == len(rows) - len(headings) > 30
+    for promise, tests in found:
+        assert tests, promise
+        for test in tests:
+            path, _, name = test.partition("::")
+            assert name in functions_in(ROOT / path), test
