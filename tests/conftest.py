@@ -16,7 +16,8 @@ import trio
 # Everything in these folders that is a coroutine runs under pytest-trio. `trio_mode` would take
 # over the AnyIO tests too, and run their asyncio case on Trio without a word.
 TRIO_FOLDERS = tuple(
-    Path(__file__).parent / name for name in ("broker", "storage", "transport/listeners")
+    Path(__file__).parent / name
+    for name in ("broker", "monitoring", "storage", "transport/listeners")
 )
 
 

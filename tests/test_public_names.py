@@ -57,7 +57,8 @@ PUBLIC = {
         Unsubscribed WillPublished
     """,
     "trio_mqtt.monitoring": """
-        LogOptions LogWriter logging_to
+        LogOptions LogWriter MetricsOptions MetricsServer Readings Times Timing logging_to
+        serving_metrics
     """,
 }
 # What they have beside these: the version, and each other.
@@ -77,8 +78,8 @@ THINGS = [
 
 # What a program may call of a broker.
 BROKER = """
-    close events handle holdings limits listeners options publish reconfigure redirect reload
-    restored rules_changed sample statistics try_reload url urls ways_in
+    close events handle holdings limits listeners options publish readings reconfigure redirect
+    reload restored rules_changed sample statistics timing try_reload url urls ways_in
 """
 
 
@@ -232,6 +233,7 @@ def test_every_public_name_says_what_it_is_for() -> None:
         trio_mqtt.access.ClientInfo,
         trio_mqtt.access.WaysIn,
         trio_mqtt.monitoring.LogOptions,
+        trio_mqtt.monitoring.MetricsOptions,
     ],
 )
 def test_help_tells_of_every_attribute(documented: type[DataclassInstance]) -> None:

@@ -7,6 +7,7 @@ import sys
 
 PYJWT = "pyjwt[crypto]>=2.10"
 SCRAMP = "scramp>=1.5"
+PROMETHEUS = "prometheus-client>=0.21"
 
 
 def how_to_install(requirement: str) -> str:
@@ -28,4 +29,12 @@ def tokens_are_missing() -> str:
     return (
         "JSON Web Tokens need the packages PyJWT and cryptography. To install them:"
         f" {how_to_install(PYJWT)}"
+    )
+
+
+def metrics_are_missing() -> str:
+    """The sentence for who wants metrics without their package."""
+    return (
+        "Metrics need the package prometheus-client, which the extra trio-mqtt[metrics] brings."
+        f" To install it: {how_to_install(PROMETHEUS)}"
     )

@@ -213,7 +213,7 @@ def test_all_that_is_wrong_is_said_at_once_with_its_line(file: Path) -> None:
     assert sentences(file, text) == [
         (
             "broker.toml, line 1: There is no setting colour."
-            " Sections are listeners, access, limits, options, storage, logging, plugins."
+            " Sections are listeners, access, limits, options, storage, logging, metrics, plugins."
         ),
         (
             "broker.toml, line 4: listeners.0.mode:"

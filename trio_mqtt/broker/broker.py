@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -18,10 +18,12 @@ from trio_mqtt.broker.holdings import Holdings, holdings_of
 from trio_mqtt.broker.limits import Limits, check_limit
 from trio_mqtt.broker.listen import Listen, listens_of
 from trio_mqtt.broker.options import BrokerOptions, check_reference
+from trio_mqtt.broker.readings import Readings, readings_of
 from trio_mqtt.broker.reconfiguring import Reconfiguring
 from trio_mqtt.broker.reloading import Reloading
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.statistics import Statistics
+from trio_mqtt.broker.timing import Timing
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, encode_properties
@@ -87,6 +89,35 @@ class Broker:
     def holdings(self) -> Holdings:
         """What it holds now that outlives connections. Counted anew, session by session."""
         return holdings_of(self._core)
+
+    async def readings(self) -> Readings:
+        """How it fares now, in figures that nobody keeps. Counted session by session, in turns."""
+        return await readings_of(
+            self._core,
+            len(self._listeners.connections),
+            is_listening=all(one.listener.is_open for one in self._listeners.open),
+        )
+
+    @contextmanager
+    def timing(self, every: int = 16) -> Iterator[Timing]:
+        """Have deliveries and commits timed for as long as the context lasts.
+
+        Of the batches that come, each the messages of one read, one in `every` is. One at a time
+        may ask for that: raises LocalProtocolError where somebody else does.
+        """
+        check_limit("every", every)
+        core, journal = self._core, self._core.journal
+        if core.timing is not None:
+            raise LocalProtocolError("this broker is timed already")
+        core.timing = timing = Timing(every, trio.current_time)
+        if journal is not None:
+            journal.commits = timing.commits
+        try:
+            yield timing
+        finally:
+            core.timing = None
+            if journal is not None:
+                journal.commits = None
 
     def ways_in(self, listen: Listen) -> WaysIn:
         """By what clients can connect at one of the broker's `listeners`."""

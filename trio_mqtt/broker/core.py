@@ -23,6 +23,7 @@ from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.broker.routing.retained_search import RetainedSearch
 from trio_mqtt.broker.routing.router import Router
+from trio_mqtt.broker.routing.timed_batch import TimedBatch
 from trio_mqtt.broker.sessions.registry import Sessions
 from trio_mqtt.broker.sessions.room import SessionRoom
 from trio_mqtt.broker.sessions.subscriptions import Subscriptions
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.broker.timing import Timing
     from trio_mqtt.protocol.packets import Publish, PublishRun
     from trio_mqtt.storage.rows import Storage
 
@@ -112,6 +114,8 @@ class Core:
         # Whoever looks for retained messages does so for one turn, then it is the next one's.
         self._searching = trio.Lock()
         self._routed_at = -ALONE
+        # What is timed, while somebody asks for it.
+        self.timing: Timing | None = None
         # For tasks that outlive the connection they serve, while the broker runs.
         self.tasks: trio.Nursery | None = None
 
@@ -165,6 +169,8 @@ class Core:
                 if RetainedChanged in wanted:
                     removed = not stored or not message.payload
                     self.event_streams.tell(RetainedChanged(message.topic, removed))
+        if self.timing is not None and self.timing.picks():
+            batch = TimedBatch(batch, self.timing.delivered)
         return self.router.publish(batch)
 
     def _keep_retained(

@@ -20,6 +20,7 @@ from trio_mqtt.storage.gathered import DeliveryRun, Gathered, MessageRun
 from trio_mqtt.storage.rows import DeliveryRow, RetainedRow, SessionRow, SubscriptionRow
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.timing import Times
     from trio_mqtt.protocol.packets import Publish
     from trio_mqtt.storage.rows import Kept, Progress, Storage
 
@@ -89,6 +90,7 @@ class Journal:
         self._wake = trio.Event()
         self._closing = False
         self._has_ended = trio.Event()
+        self.commits: Times | None = None  # how long they took, while somebody asks
         self.failure: Exception | None = None  # why the storage keeps nothing now
 
     # -- the storage ----------------------------------------------------------------------------
@@ -141,8 +143,11 @@ class Journal:
         self._stored_up_to = self._last_message
         while changes:
             try:
+                began = time.perf_counter()
                 with trio.CancelScope(shield=True):
                     await self._storage.append(changes)
+                if self.commits is not None:
+                    self.commits.add(time.perf_counter() - began)
                 break
             except Exception as error:
                 self._has_failed(error)

@@ -54,11 +54,14 @@ class Configuration:
         *,
         listeners: Callable[[Sequence[Listen]], Sequence[str | Listen]] | None = None,
         progress: Progress | None = None,
+        metrics: Callable[[str], None] | None = None,
     ) -> AsyncIterator[Broker]:
         """Run the broker that is configured, for as long as the context lasts.
 
         `listeners` makes of those that are configured where to listen; `progress` and all else is
-        as `open_broker` has it. Raises InvalidConfiguration where a plugin or a part cannot be
+        as `open_broker` has it. `metrics` is told the URL at which metrics are served, if they are.
+        The log is not written here: `trio_mqtt.monitoring.logging_to(settings.logging)` does that,
+        before all else. Raises InvalidConfiguration where a plugin or a part cannot be
         made, and what `open_broker` raises.
         """
         parts = await trio.to_thread.run_sync(self.make_parts)
@@ -73,4 +76,13 @@ class Configuration:
             authentication_required=settings.access.authentication_required,
             security=parts.security,
         ) as broker:
-            yield broker
+            if settings.metrics.listen is None:
+                yield broker
+                return
+            # Only those wait for its packages who want metrics.
+            from trio_mqtt.monitoring.metrics_server import serving_metrics
+
+            async with serving_metrics(broker, settings.metrics) as server:
+                if metrics is not None and server is not None:
+                    metrics(server.url)
+                yield broker

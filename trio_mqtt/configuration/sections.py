@@ -20,6 +20,7 @@ from trio_mqtt.broker.listen import Listen
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.monitoring.log_options import LogOptions
+from trio_mqtt.monitoring.metrics_options import MetricsOptions
 
 Path: TypeAlias = str | PathLike[str]
 
@@ -169,5 +170,7 @@ class Settings:
     logging: LogOptions | None = None
     """What is logged, how and where to. None given: no log is written; what `tmqtt broker` shows is
     a view of what happens."""
+    metrics: MetricsOptions = field(default_factory=MetricsOptions)
+    """Metrics for Prometheus, and health checks."""
     plugins: PluginSettings = field(default_factory=PluginSettings)
     """Parts of a program's own."""

@@ -62,9 +62,10 @@ async def serve(
             writer = last.enter_context(logging_to(log_options))
             if log_options.goes_to in ("stderr", "journal") and not terminal.output.is_terminal:
                 level = Level.ERROR  # the log is what is read there, and has it all
+        metrics: list[str] = []  # where they are served, if they are
         async with (
             shown_restoring(terminal, notifier.restoring) as restoring,
-            _opened(configuration, listen_at, restoring.progress) as broker,
+            _opened(configuration, listen_at, restoring.progress, metrics.append) as broker,
             trio.open_nursery() as nursery,
         ):
             restored = data.restored(broker.restored, restoring.end())
@@ -73,7 +74,8 @@ async def serve(
             await nursery.start(_reload_when_told, broker, terminal, notifier, view, writer)
             nursery.start_soon(notifier.keep_watchdog_quiet)
             with notifier.serving():
-                await _show(broker, terminal, last, view, level, data, restored)
+                served = "".join(f"Metrics are at {url}/metrics." for url in metrics)
+                await _show(broker, terminal, last, view, level, data, (served, restored))
 
 
 def _log_options(configuration: Configuration, level: Level | None) -> LogOptions | None:
@@ -118,10 +120,13 @@ async def _opened(
     configuration: Configuration,
     listeners: Callable[[Sequence[trio_mqtt.Listen]], Sequence[trio_mqtt.Listen]],
     progress: Callable[[float], None],
+    metrics: Callable[[str], None],
 ) -> AsyncIterator[trio_mqtt.Broker]:
     """The broker that is configured. Raises CommandError where a part of it cannot be made."""
     try:
-        async with configuration.open(listeners=listeners, progress=progress) as broker:
+        async with configuration.open(
+            listeners=listeners, progress=progress, metrics=metrics
+        ) as broker:
             yield broker
     except InvalidConfiguration as error:
         raise as_command_error(error) from None
@@ -146,7 +151,7 @@ async def _show(
     view: BrokerView,
     level: Level,
     data: Data,
-    restored: str,
+    sentences: Sequence[str],
 ) -> None:
     """Show what happens; what is to be done when the broker has ended goes to `last`."""
     # Both outlast the broker, so that the goodbyes are seen as well.
@@ -154,7 +159,7 @@ async def _show(
     kinds = CLIENT_EVENTS + MESSAGES * level.tells(Level.ALL)
     sample = watching.enter_context(broker.sample(*kinds, limit=_SAMPLE))
     watching.callback(lambda: view.end(sample, data.forgotten(broker.holdings())))
-    view.begin(*filter(None, (restored, data.promise())))
+    view.begin(*filter(None, (*sentences, data.promise())))
     while not terminal.output.closed:
         await trio.sleep(_TICK)
         view.tick(sample)

@@ -284,6 +284,16 @@ def broker(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics",
+            metavar="HOST:PORT",
+            help="Answer Prometheus (/metrics) and health checks (/healthz, /readyz) there by HTTP,"
+            " for example 127.0.0.1:9883.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
     quiet: Annotated[
         bool,
         typer.Option(
@@ -321,6 +331,7 @@ def broker(
         "allow_anonymous": allow_anonymous,
         "log_file": log_file,
         "log_format": log_format and log_format.value,
+        "metrics": metrics,
     }
     given = {
         "cert": cert,

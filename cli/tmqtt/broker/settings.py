@@ -22,6 +22,7 @@ OPTIONS = {
     "allow_anonymous": "access.allow_anonymous",
     "log_file": "logging.file",
     "log_format": "logging.format",
+    "metrics": "metrics.listen",
 }
 
 

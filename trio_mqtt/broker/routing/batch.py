@@ -136,6 +136,11 @@ class Batch:
         self._lasting: Batch | None = None
 
     @property
+    def content(self) -> Sequence[Publish] | PublishRun:
+        """The messages as they came: a sequence of them, or a run."""
+        return self._messages if self._run is None else self._run
+
+    @property
     def messages(self) -> Sequence[Publish]:
         """The messages one by one."""
         return self._messages if self._run is None else self._run.messages

@@ -85,6 +85,11 @@ class Listener:
 
         return put_in_force
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not been closed."""
+        return bool(self._sockets)
+
     def close(self) -> None:
         """Stop listening."""
         if self._file is not None:

@@ -1,0 +1,45 @@
+"""`tmqtt broker --metrics`: figures and health checks beside the broker."""
+
+from __future__ import annotations
+
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.cli.programs import Program, publish
+
+pytestmark = pytest.mark.slow
+
+
+def got(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310
+        return str(answer.read().decode())
+
+
+@pytest.mark.parametrize("in_terminal", [True, False])
+def test_prometheus_and_health_checks_are_answered(in_terminal: bool) -> None:
+    command = ("broker", "mqtt://127.0.0.1:0", "--metrics", "127.0.0.1:0")
+    with Program(*command, terminal=in_terminal) as broker:
+        url = broker.out.expect(r"Listening at (\S+)\n")[1]
+        metrics = broker.out.expect(r"Metrics are at (http://127\.0\.0\.1:\d+)/metrics\.")[1]
+        publish(url, "t", "x", qos=1)
+        assert "mqtt_messages_received_total 1.0\n" in got(f"{metrics}/metrics")
+        assert got(f"{metrics}/healthz") == got(f"{metrics}/readyz") == "ok\n"
+        assert broker.stop() == 0
+        with pytest.raises(urllib.error.URLError):
+            got(f"{metrics}/healthz")
+
+
+def test_an_address_that_cannot_be_had_is_told_in_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        with Program("broker", "mqtt://127.0.0.1:0", "--metrics", where) as broker:
+            assert broker.ended() == 1
+        assert broker.err.text == (
+            f"Error: Metrics cannot be served at {where}: Address already in use.\n"
+        )
+    with Program("broker", "--metrics", "9883") as broker:
+        assert broker.ended() == 2
+        assert "127.0.0.1:9883" in broker.err.text

@@ -1,0 +1,199 @@
+"""What is measured of a broker, under the names that Prometheus has for such things.
+
+Nothing is counted for it that the broker does not count anyway, but for what is timed: all is read
+when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from itertools import accumulate
+
+import trio
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from trio_mqtt.attribute_docs import attribute_docs
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.readings import Readings
+from trio_mqtt.broker.statistics import Statistics
+from trio_mqtt.broker.timing import Times, Timing
+from trio_mqtt.version import __version__
+
+_LAG_EVERY = 1.0  # seconds between two looks at how late the loop is
+
+# Of the statistics, those that go up and down; all others count since the start.
+_GAUGES = {
+    "clients_connected",
+    "loop_lag",
+    "memory",
+    "queued_bytes",
+    "sessions",
+    "shared_subscriptions",
+    "subscriptions",
+}
+# Bytes have their unit before `_total`, as Prometheus wants it.
+_NAMES = {
+    "bytes_received": "mqtt_received_bytes",
+    "bytes_sent": "mqtt_sent_bytes",
+    "payload_bytes_received": "mqtt_payload_received_bytes",
+    "payload_bytes_sent": "mqtt_payload_sent_bytes",
+    "queued_bytes": "mqtt_queued_bytes",
+    "loop_lag": "mqtt_loop_lag_seconds",
+    "memory": "mqtt_memory_bytes",
+}
+_REFUSED = "_refused"  # what ends so is one metric, by what was refused
+_DROPPED = {"messages_dropped", "queue_drops", "deliveries_refused"}
+
+
+class Exposition:
+    """The metrics of one broker, as pages."""
+
+    def __init__(self, broker: Broker, timing: Timing) -> None:
+        self._broker = broker
+        self._lag = Times()
+        self._figures = _Figures(broker.statistics, timing, self._lag)
+        # One of its own: several brokers in a process, and what a program measures, stay apart.
+        self._registry = CollectorRegistry()
+        self._registry.register(self._figures)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+
+    async def page(self, accept: str) -> tuple[bytes, str]:
+        """All metrics as they are now, in the format that is accepted, and its name."""
+        self._figures.readings = await self._broker.readings()
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    async def follow_lag(self) -> None:
+        """Look each second how late the event loop comes to what was to be done."""
+        while True:
+            due = trio.current_time() + _LAG_EVERY
+            await trio.sleep_until(due)
+            self._lag.add(max(0.0, trio.current_time() - due))
+
+
+class _Figures(Collector):
+    """Makes metrics of what the broker has counted."""
+
+    def __init__(self, statistics: Statistics, timing: Timing, lag: Times) -> None:
+        self._statistics = statistics
+        self._timing = timing
+        self._lag = lag
+        self._docs = attribute_docs(Statistics)
+        self.readings = Readings()
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing beforehand: it is the only one that has such names."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics of the broker."""
+        info = InfoMetricFamily("mqtt_broker", "The broker that is measured.")
+        info.add_metric((), {"version": __version__})
+        yield info
+        yield from self._counted()
+        yield self._refused()
+        yield self._dropped()
+        yield from self._now()
+        yield _histogram(
+            "mqtt_delivery_seconds",
+            "From the read that brought a message until it is handed to one client's connection,"
+            " of some of the messages that wait for nobody who is away.",
+            self._timing.deliveries,
+        )
+        yield _histogram(
+            "mqtt_event_loop_lag_seconds",
+            "How late the event loop comes to what is due, looked at once a second.",
+            self._lag,
+        )
+        if self.readings.has_storage:
+            yield _histogram(
+                "mqtt_storage_commit_seconds",
+                "How long the storage takes to keep what has gathered.",
+                self._timing.commits,
+            )
+
+    def _counted(self) -> Iterator[Metric]:
+        for name, value in _numbers(self._statistics):
+            if name.endswith(_REFUSED) or name in _DROPPED:
+                continue
+            text = self._docs.get(name) or name.replace("_", " ")
+            known_as = _NAMES.get(name, f"mqtt_{name}")
+            if name in _GAUGES:
+                yield GaugeMetricFamily(known_as, text, value)
+            else:
+                yield CounterMetricFamily(known_as, text, value)
+
+    def _refused(self) -> Metric:
+        metric = CounterMetricFamily(
+            "mqtt_refused", "What clients were refused, by what it was.", labels=("what",)
+        )
+        for name, value in _numbers(self._statistics):
+            if name.endswith(_REFUSED):
+                metric.add_metric((name.removesuffix(_REFUSED),), value)
+        return metric
+
+    def _dropped(self) -> Metric:
+        statistics = self._statistics
+        metric = CounterMetricFamily(
+            "mqtt_messages_dropped",
+            "Messages that reach nobody, or for each client that they do not reach, by the cause.",
+            labels=("cause",),
+        )
+        full = statistics.queue_drops
+        metric.add_metric(("queue_full",), full)
+        metric.add_metric(("not_allowed",), statistics.deliveries_refused)
+        metric.add_metric(("refused_or_expired",), statistics.messages_dropped - full)
+        return metric
+
+    def _now(self) -> Iterator[Metric]:
+        readings = self.readings
+        for name, text, value in (
+            ("mqtt_connections", "Connections, also before CONNECT.", readings.connections),
+            (
+                "mqtt_queued_messages",
+                "Messages that wait in the queues of all sessions.",
+                readings.queued_messages,
+            ),
+            (
+                "mqtt_in_flight_messages",
+                "Messages that were sent and not acknowledged.",
+                readings.in_flight,
+            ),
+            ("mqtt_retained_messages", "Retained messages.", readings.retained),
+            ("mqtt_retained_bytes", "Bytes of retained messages.", readings.retained_bytes),
+            (
+                "mqtt_ready",
+                "Whether clients are served: 0 while the storage fails or the broker ends.",
+                int(not readings.problems),
+            ),
+            (
+                "mqtt_storage_failing",
+                "Whether the storage keeps nothing of what comes.",
+                int(readings.storage_failure is not None),
+            ),
+        ):
+            yield GaugeMetricFamily(name, text, value)
+
+
+def _numbers(statistics: Statistics) -> Iterator[tuple[str, float]]:
+    for field in fields(statistics):
+        value = getattr(statistics, field.name)
+        if isinstance(value, (int, float)):
+            yield field.name, value
+
+
+def _histogram(name: str, text: str, times: Times) -> Metric:
+    bounds = [*map(str, times.buckets), "+Inf"]
+    buckets = list(zip(bounds, accumulate(times.counts), strict=True))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=times.total)
