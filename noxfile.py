@@ -89,9 +89,9 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Clients come and go for a minute, and the broker's memory stays flat.
+    """Thousands of clients come and go for a minute: memory is flat, and others do not notice.
 
-    `SOAK_SECONDS=600 nox -s soak` goes on for longer.
+    `SOAK_SECONDS=1800 nox -s soak` goes on for half an hour.
     """
     session.install("-e", ".[test]")
     # The plain test run leaves this folder out. `-s` shows the figures.

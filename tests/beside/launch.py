@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import resource
 import sys
 
 from tmqtt.__main__ import main
@@ -33,6 +34,8 @@ def launch() -> None:
         from tests.fuzz.defects import DEFECTS
 
         DEFECTS[known.defect]()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # for thousands of clients
     sys.argv = ["tmqtt", *arguments]
     main()
 

@@ -1,14 +1,16 @@
 """A publisher and its subscriber in a process of their own, who must not notice what others do.
 
-    python -m tests.beside.pair PORT [--user NAME] [--rate MESSAGES_A_SECOND]
+    python -m tests.beside.pair PORT [--user NAME] [--rate MESSAGES_A_SECOND] [--broker PID]
 
 Messages of QoS 0, 1 and 2 in turn, at a steady rate. Each line of stdout is a JSON object: a
 `problem` as soon as there is one (a message that is lost, comes twice, late or out of order, a
 connection that ends), and each second the `figures`. It ends when stdin does; then the last figures
 have all that came.
 
-How late messages are is also the machine's doing. So the same process sends a byte to a process
-that does nothing but return it, just as often: what that takes is what the machine takes.
+How late messages are is also the machine's doing. So each has two latencies: what a clock says, and
+what is left of that without the time for which the broker and this process were ready to run and
+had no processor, which Linux counts for each thread. And as often as a message, a byte goes to a
+process that does nothing but return it.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from trio_mqtt.protocol.decoding import PacketDecoder
@@ -75,10 +78,35 @@ class End:
         return packets
 
 
+class Waits:
+    """How long some processes have waited for a processor, in seconds since each began."""
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = pids
+        self._files: dict[tuple[int, str], int] = {}
+        self.look()
+
+    def look(self) -> None:
+        """Find the threads that there are now."""
+        for pid in self._pids:
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                if (pid, thread) not in self._files:
+                    with suppress(OSError):  # it has ended, or this kernel does not count
+                        path = f"/proc/{pid}/task/{thread}/schedstat"
+                        self._files[pid, thread] = os.open(path, os.O_RDONLY)
+
+    def total(self) -> float:
+        total = 0
+        for file in self._files.values():
+            with suppress(OSError):
+                total += int(os.pread(file, 100, 0).split()[1])
+        return total / 1e9
+
+
 class Pair:
     """What was sent and what has come."""
 
-    def __init__(self, port: int, user: str | None) -> None:
+    def __init__(self, port: int, user: str | None, waits: Waits) -> None:
         self.subscriber = End(port, "pair-subscriber", user)
         self.subscriber.send(Subscribe(1, [Subscription(f"{TOPIC}/#", 2)]))
         while not any(isinstance(packet, SubAck) for packet in self.subscriber.receive()):
@@ -86,7 +114,10 @@ class Pair:
         self.publisher = End(port, "pair-publisher", user)
         self.sent = 0
         self.latencies: list[float] = []
-        self._waiting: tuple[deque[tuple[int, float]], ...] = (deque(), deque(), deque())
+        # Without what the processes waited for a processor meanwhile.
+        self.own_latencies: list[float] = []
+        self.waits = waits
+        self._waiting: tuple[deque[tuple[int, float, float]], ...] = (deque(), deque(), deque())
         self._packet_id = 0
         if user is not None:
             self.publisher.send(Publish(SECRET_TOPIC, SECRET, retain=True))
@@ -96,7 +127,7 @@ class Pair:
         if qos:
             self._packet_id = self._packet_id % 65_535 + 1
         now = time.monotonic()
-        self._waiting[qos].append((self.sent, now))
+        self._waiting[qos].append((self.sent, now, self.waits.total()))
         payload = b"%d" % self.sent
         packet_id = self._packet_id if qos else 0
         self.publisher.send(Publish(f"{TOPIC}/{qos}", payload, qos, packet_id=packet_id))
@@ -143,7 +174,11 @@ class Pair:
             while waiting and waiting[0][0] <= number:
                 waiting.popleft()
             return f"QoS {packet.qos}: message {number} came where {wanted} was next"
-        self.latencies.append(time.monotonic() - waiting.popleft()[1])
+        _, sent, waited = waiting.popleft()
+        latency = time.monotonic() - sent
+        self.latencies.append(latency)
+        # Where both waited at the same time, this is too much.
+        self.own_latencies.append(max(0.0, latency - (self.waits.total() - waited)))
         return None
 
 
@@ -187,6 +222,8 @@ def figures(pair: Pair, machine: Machine) -> dict[str, Any]:
         "median": percentile(pair.latencies, 0.5),
         "p99": percentile(pair.latencies, 0.99),
         "longest": max(pair.latencies, default=0.0),
+        "own_p99": percentile(pair.own_latencies, 0.99),
+        "own_longest": max(pair.own_latencies, default=0.0),
         "machine_p99": percentile(machine.latencies, 0.99),
         "machine_longest": max(machine.latencies, default=0.0),
     }
@@ -197,9 +234,10 @@ def tell(kind: str, value: object) -> None:
     sys.stdout.flush()
 
 
-def run(port: int, user: str | None, rate: float) -> None:
+def run(port: int, user: str | None, rate: float, broker: int | None) -> None:
     machine = Machine()
-    pair = Pair(port, user)
+    waits = Waits(os.getpid(), *(() if broker is None else (broker,)))
+    pair = Pair(port, user, waits)
     tell("figures", figures(pair, machine))
     poll = select.poll()
     stdin = sys.stdin.fileno()
@@ -234,6 +272,7 @@ def run(port: int, user: str | None, rate: float) -> None:
         if now >= next_figures:
             next_figures = now + 1 + pair.sent / 50_000  # of many, they take a while
             tell("figures", figures(pair, machine))
+            waits.look()
             if pair.late() > FROZEN:
                 tell("problem", f"a message is under way for more than {FROZEN:g} s")
                 break
@@ -246,10 +285,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("--user")
+    parser.add_argument("--broker", type=int)
     parser.add_argument("--rate", type=float, default=100.0)
     arguments = parser.parse_args()
     try:
-        run(arguments.port, arguments.user, arguments.rate)
+        run(arguments.port, arguments.user, arguments.rate, arguments.broker)
     except OSError as error:
         tell("problem", f"the pair: {error}")
 

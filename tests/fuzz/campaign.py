@@ -142,7 +142,7 @@ class Campaign:
         self._setting = Setting(self._folder / "broker", self._defect)
         broker = self._setting.broker
         try:
-            with WatchedPair(self._setting.ports["mqtt"], user="pair", rate=60) as pair:
+            with WatchedPair(broker, user="pair", rate=60) as pair:
                 before = descriptors(broker.pid)
                 os.nice(10)  # the load comes after what it is to load
                 await self._attack(pair)
@@ -272,7 +272,7 @@ async def replay(case: Case, folder: Path, defect: str | None = None) -> list[st
     """Play one case against a broker of its own; what was wrong."""
     setting = Setting(folder, defect)
     try:
-        with WatchedPair(setting.ports["mqtt"], user="pair") as pair:
+        with WatchedPair(setting.broker, user="pair") as pair:
             played = await play(case, setting.ports)
             await trio.sleep(LOOK)
         problems = [problem for one in played for problem in judge(one)] + pair.problems

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz.answers import frames
+from tests.beside.answers import frames
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.packet_types import PacketType

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from tests.beside.answers import frames
 from tests.beside.pair import SECRET, TOPIC
-from tests.fuzz.answers import frames
 from tests.fuzz.cases import Script
 from tests.fuzz.executor import CLOSE_SECONDS, Played
 from tests.fuzz.expectations import MOUNT_POINT, MOUNTED, connect_of, violation_of

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from tests.fuzz.answers import Answerer, frames
+from tests.beside.answers import Answerer, frames
 from tests.fuzz.bad_input import BAD_CONNECTS
 from tests.fuzz.cases import Case
 from tests.fuzz.expectations import connect_of, violation_of
