@@ -41,7 +41,8 @@ def subscription(session: int, topic_filter: str = "a/#", qos: int = 1) -> Subsc
 
 
 def session(number: int, expires_at: float | None = None, will: bytes | None = None) -> SessionRow:
-    return SessionRow(number, f"client-{number}", "ann", 3600, expires_at, will, None)
+    author = None if will is None else '{"client_id": "c"}'
+    return SessionRow(number, f"client-{number}", "ann", 3600, expires_at, will, None, author)
 
 
 def retained(topic: str, payload: bytes = b"on", expires_at: float | None = None) -> RetainedRow:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import trio
 
 from trio_mqtt.broker.access.authorship import Authorship
+from trio_mqtt.broker.access.permissions import Permissions
 from trio_mqtt.broker.holdings import Holdings
 from trio_mqtt.broker.routing.batch import Batch, remaining_properties
 from trio_mqtt.broker.routing.filters import TopicFilter
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.sessions.subscription import Subscription
-    from trio_mqtt.storage.rows import DeliveryRow, Kept, MessageRow
+    from trio_mqtt.storage.rows import DeliveryRow, Kept, MessageRow, SessionRow
 
 Progress: TypeAlias = Callable[[float], None]
 """Is told how far restoring has come, from 0 to 1; by any thread."""
@@ -90,7 +91,7 @@ class _Restoring:
     async def run(self) -> Holdings:
         retained = await self._retained()
         for session in self._kept.sessions:
-            self._sessions[session.number] = self._core.sessions.restore(session, self._journal)
+            self._session(session)
             await self._step()
         await self._subscriptions()
         for session_number, packet_id in self._kept.identifiers:
@@ -124,7 +125,7 @@ class _Restoring:
                 continue
             message = Publish(row.topic, row.payload, row.qos, True, properties=properties)
             try:
-                author = None if row.author is None else Authorship.restored(row.author)
+                author = _author(row.author)
             except (ValueError, TypeError):
                 # Whether its author may say this, nobody can tell any more.
                 logger.warning("Who published to %r is damaged: it is not restored.", row.topic)
@@ -133,6 +134,20 @@ class _Restoring:
             count += self._core.retained.store(message, at, author)
             await self._step()
         return count
+
+    def _session(self, row: SessionRow) -> None:
+        permissions = None
+        try:
+            author = _author(row.author)
+        except (ValueError, TypeError):
+            logger.warning("Whose the will of %r is is damaged: it is not kept.", row.client_id)
+            row = row._replace(will=None, author=None)
+        else:
+            if author is not None:
+                in_force = self._core.rules_at(author.client.listener)
+                permissions = Permissions(author.client, in_force)
+        session = self._core.sessions.restore(row, self._journal, permissions)
+        self._sessions[row.number] = session
 
     async def _subscriptions(self) -> None:
         for row in self._kept.subscriptions:
@@ -240,6 +255,11 @@ async def restore(core: Core, journal: Journal, progress: Progress | None = None
     except BaseException:  # whoever opens the broker may be cancelled
         await journal.let_go()
         raise
+
+
+def _author(text: str | None) -> Authorship | None:
+    """Raises ValueError or TypeError where that is damaged."""
+    return None if text is None else Authorship.restored(text)
 
 
 def _identifiers(data: bytes) -> tuple[int, ...]:

@@ -73,7 +73,7 @@ class SessionRow(NamedTuple):
 
     `owner` is the user whose it is, where a user name was proved. `will` is that of its client,
     encoded with its options; it is due at `will_due_at`, or, if that is None, when the client is
-    found to have gone.
+    found to have gone; `author` says who says it, where rules ask again.
     """
 
     number: int
@@ -83,6 +83,7 @@ class SessionRow(NamedTuple):
     expires_at: float | None
     will: bytes | None
     will_due_at: float | None
+    author: str | None = None
 
 
 class RetainedRow(NamedTuple):

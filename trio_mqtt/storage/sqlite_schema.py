@@ -53,7 +53,8 @@ CREATE TABLE sessions (
     expiry_interval INTEGER NOT NULL,
     expires_at REAL,
     will BLOB,
-    will_due_at REAL
+    will_due_at REAL,
+    author TEXT
 );
 CREATE TABLE retained (
     topic TEXT PRIMARY KEY NOT NULL,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+import trio
 
 from tests.broker.access.test_permissions import Rules
 from tests.broker.conftest import Join
@@ -20,8 +21,10 @@ from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Publish, Will
+from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.storage.memory import MemoryStorage
+from trio_mqtt.storage.rows import Changes
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
 Seen = Callable[[], Awaitable[list[str]]]
@@ -145,6 +148,52 @@ async def test_authors_are_known_to_the_next_broker() -> None:
         await client.connect("s")
         await client.subscribe("#", qos=1)
         assert [message.topic for message in await client.take()] == ["by/other"]
+
+
+@pytest.mark.parametrize("forbidden", ["before it is published", "afterwards", "never"])
+async def test_the_author_of_a_will_is_known_to_the_next_broker(forbidden: str) -> None:
+    storage, rules = MemoryStorage(), Rules()
+    security = Security(access=rules)
+    will = Will("gone", b"x", 1, retain=True, properties={"will_delay_interval": 60})
+    async with open_memory_broker(storage=storage, security=security) as memory:
+        client = Raw(memory.connect(), V5)
+        properties: Properties = {"session_expiry_interval": 3_600}
+        await client.connect("c", username="author", will=will, properties=properties)
+    if forbidden == "before it is published":
+        rules.forbid("publish", "gone", "author")
+    async with open_memory_broker(storage=storage, security=security) as memory:
+        await trio.sleep(30)
+    async with open_memory_broker(storage=storage, security=security) as memory:
+        await trio.sleep(61)
+        is_kept = forbidden != "before it is published"
+        assert len(core_of(memory.broker).retained) == is_kept
+        assert memory.broker.statistics.messages_dropped == (not is_kept)
+    if forbidden == "afterwards":
+        rules.forbid("publish", "gone", "author")
+    async with open_memory_broker(storage=storage, security=security) as memory:
+        client = Raw(memory.connect(), V5)
+        await client.connect("s")
+        await client.subscribe("#", qos=1)
+        assert len(await client.take()) == (forbidden == "never")
+
+
+async def test_a_will_of_whom_nobody_can_tell_is_not_published(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    storage, security = MemoryStorage(), Security(access=Rules())
+    async with open_memory_broker(storage=storage, security=security) as memory:
+        client = Raw(memory.connect(), V5)
+        will = Will("gone", b"x", 1, retain=True, properties={"will_delay_interval": 60})
+        properties: Properties = {"session_expiry_interval": 3_600}
+        await client.connect("c", username="author", will=will, properties=properties)
+    kept = await storage.load()
+    changes = Changes()
+    changes.sessions[1] = kept.sessions[0]._replace(author='{"client_id": 1')
+    await storage.append(changes)
+    async with open_memory_broker(storage=storage, security=security) as memory:
+        await trio.sleep(61)
+        assert not len(core_of(memory.broker).retained)
+    assert "Whose the will of 'c' is" in caplog.text
 
 
 async def test_without_rules_nobody_is_remembered_as_an_author() -> None:

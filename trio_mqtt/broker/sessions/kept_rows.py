@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from trio_mqtt.broker.access.authorship import Authorship
 from trio_mqtt.errors import RemoteProtocolError
 from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, decode_properties
@@ -24,14 +25,19 @@ _QOS = 3  # bits of the first byte of a will: its QoS, and above it the RETAIN f
 def session_row(session: Session, epoch: float) -> SessionRow:
     """A session as it is now; `epoch` is what makes times of day of the broker's clock."""
     expires_at, will_due_at = session.expires_at, session.will_due_at
+    will, permissions = session.will, session.permissions
+    author = None
+    if will is not None and permissions is not None:
+        author = Authorship.of(permissions).text
     return SessionRow(
         session.number,
         session.key,
         session.owner,
         session.expiry_interval,
         None if expires_at is None else expires_at + epoch,
-        None if session.will is None else will_bytes(session.will),
-        None if will_due_at is None or session.will is None else will_due_at + epoch,
+        None if will is None else will_bytes(will),
+        None if will_due_at is None or will is None else will_due_at + epoch,
+        author,
     )
 
 

@@ -14,6 +14,7 @@ from trio_mqtt.broker.sessions.session import NEVER, Session, session_key
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.options import BrokerOptions
@@ -260,13 +261,19 @@ class Sessions:
             journal.completed(session.number, item[4])
         journal.session_ended(session.number)
 
-    def restore(self, row: SessionRow, journal: Journal) -> Session:
-        """A session that has outlived an earlier broker."""
+    def restore(
+        self, row: SessionRow, journal: Journal, permissions: Permissions | None
+    ) -> Session:
+        """A session that has outlived an earlier broker.
+
+        `permissions` are those of its client, as far as its will needs them.
+        """
         owner = row.owner
         client_id, _, mount_point = row.client_id.partition("\0")
         session = self._begin(client_id, mount_point)
         session.journal, session.number = journal, row.number
         session.owner = owner
+        session.permissions = permissions
         # Where its client was is not known any more.
         self._room.enter(session, holder_of(owner, "elsewhere"))
         self._room.absent(session)
