@@ -13,6 +13,7 @@ from trio_mqtt.broker.access.in_force import AccessInForce
 from trio_mqtt.broker.access.password_checks import PasswordChecks
 from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
 from trio_mqtt.broker.access.security import Security
+from trio_mqtt.broker.event_topics import EventTopics
 from trio_mqtt.broker.events.fan_out import EventStreams
 from trio_mqtt.broker.events.kinds import MessagePublished, MessageRefused, RetainedChanged
 from trio_mqtt.broker.holding_off import HoldingOff
@@ -111,6 +112,10 @@ class Core:
             self.retained,
             self.sessions,
         )
+        self.event_topics = EventTopics(
+            in_force, self.timers, self.router, self.event_streams.kinds_changed
+        )
+        self.event_streams.add(self.event_topics)
         # Whoever looks for retained messages does so for one turn, then it is the next one's.
         self._searching = trio.Lock()
         self._routed_at = -ALONE
@@ -128,6 +133,7 @@ class Core:
         self.memory.bound(limits.maximum_unfinished_bytes)
         self.access.password_checks.threads_changed()
         self.system_topics.interval_changed()
+        self.event_topics.look()
 
     def all_access(self) -> list[AccessInForce]:
         """The access of the broker, and of each listener that has its own."""
@@ -237,6 +243,7 @@ class Core:
         """Do what is due: keep alives, expiries, delayed wills."""
         self._sweep()
         self.system_topics.begin()
+        self.event_topics.look()
         self.load.begin()
         await self.timers.run()
 

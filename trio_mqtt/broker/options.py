@@ -80,6 +80,12 @@ class BrokerOptions:
     system_topics_interval: float = 10.0
     """Seconds between two looks at how the broker fares, for those who subscribe to topics below
     $SYS. 0: there are no such topics."""
+    event_topics: str | None = None
+    """A name under which the broker tells, as aedes does, who comes and goes and what is subscribed
+    to: below $SYS/NAME/ heartbeat, new/clients, disconnect/clients, new/subscribes and
+    new/unsubscribes, for those who may read them. None: it does not, as that names all clients."""
+    heartbeat_interval: float = 60.0
+    """Seconds between two of these heartbeats."""
     oldest_absent_session_ends: bool = False
     """Whether the session whose client is away longest ends for a new one where there are no more
     (`Limits.maximum_sessions`, and `maximum_sessions_per_user` for those of one user). By default
@@ -109,6 +115,13 @@ class BrokerOptions:
                 raise ConfigurationError(str(error)) from None
         if not self.system_topics_interval >= 0:
             raise ConfigurationError("the interval of the system topics is 0 seconds or more")
+        name = self.event_topics
+        if name is not None and (name == "broker" or "/" in name or topic_name_problem(name)):
+            raise ConfigurationError(
+                f"event_topics is one level of a topic, and not broker: not {name!r}"
+            )
+        if not self.heartbeat_interval > 0:
+            raise ConfigurationError("the interval of heartbeats is more than 0 seconds")
         if self.maximum_qos not in (0, 1, 2):
             raise ConfigurationError(f"there is no QoS {self.maximum_qos}")
         if self.server_moved and self.server_reference is None:

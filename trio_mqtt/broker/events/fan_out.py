@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from trio_mqtt.broker.events.kinds import (
     ALL_KINDS,
@@ -23,6 +23,23 @@ if TYPE_CHECKING:
     from trio_mqtt.protocol.packets import Publish
 
 
+class Follower(Protocol):
+    """Who is told of events: at once, so that it must not take long."""
+
+    @property
+    def kinds(self) -> frozenset[type[BrokerEvent]]:
+        """Of these kinds."""
+
+    def tell(self, event: BrokerEvent) -> None:
+        """An event has happened."""
+
+    def tell_published(self, client_id: str | None, batch: Batch) -> None:
+        """Messages were taken."""
+
+    def end(self) -> None:
+        """There is nothing more to come."""
+
+
 class EventStreams:
     """All streams and samples of one broker's events, and its log.
 
@@ -34,8 +51,8 @@ class EventStreams:
 
     def __init__(self, timers: Timers) -> None:
         self.wanted: frozenset[type[BrokerEvent]] = frozenset()
-        self.log = EventLog(timers, self._count)
-        self._following: list[EventStream | EventSample | EventLog] = [self.log]
+        self.log = EventLog(timers, self.kinds_changed)
+        self._following: list[Follower] = [self.log]
         self.log.look()
 
     @contextmanager
@@ -55,23 +72,29 @@ class EventStreams:
     @contextmanager
     def _followed_by(self, one: EventStream | EventSample) -> Iterator[None]:
         self._following.append(one)
-        self._count()
+        self.kinds_changed()
         try:
             yield
         finally:
             if one in self._following:
                 self._following.remove(one)
-                self._count()
+                self.kinds_changed()
             one.end()
+
+    def add(self, follower: Follower) -> None:
+        """Have a part of the broker follow it until its end."""
+        self._following.append(follower)
+        self.kinds_changed()
 
     def end(self) -> None:
         """The broker ends: nothing more will happen."""
         for one in self._following:
             one.end()
         self._following = []
-        self._count()
+        self.kinds_changed()
 
-    def _count(self) -> None:
+    def kinds_changed(self) -> None:
+        """Somebody follows other kinds than before."""
         self.wanted = frozenset().union(*(one.kinds for one in self._following))
 
     def tell(self, event: BrokerEvent) -> None:
