@@ -598,8 +598,8 @@ async def test_who_has_gone_while_the_storage_fails_is_not_remembered() -> None:
             await trio.sleep(1)
             await client.drop()
         await trio.sleep(60)  # longer than the time for a goodbye
-        assert not journal._held
-        assert not journal._held_now
+        assert not journal._promises
+        assert not journal._promises._keeping
 
 
 async def test_others_have_their_turn_while_many_are_let_go() -> None:

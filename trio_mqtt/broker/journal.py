@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from trio_mqtt.broker.promises import Held, Promises, Waiting
+from trio_mqtt.broker.settling import Settling
 from trio_mqtt.errors import StoreError
 from trio_mqtt.storage import gathered
 from trio_mqtt.storage.gathered import DeliveryRun, Gathered, MessageRun
@@ -28,14 +30,6 @@ logger = logging.getLogger("trio_mqtt.storage")
 
 _AGAIN = 1.0  # seconds between two tries of what the storage could not keep
 _CLOCK_SET = 1.0  # seconds by which the time of day must have been set to be followed
-_RELEASED_AT_ONCE = 64  # outlets, which takes about a millisecond
-
-
-class Held(Protocol):
-    """The way to a client, on which nothing leaves before a group is kept."""
-
-    def release(self, group: int) -> None:
-        """All groups up to this one are kept."""
 
 
 class Stored(Protocol):
@@ -44,22 +38,8 @@ class Stored(Protocol):
     number: int
 
     @property
-    def messages(self) -> Sequence[Publish]:
-        """The messages one by one."""
-
-    @property
     def received_at(self) -> float:
         """When they came, on the broker's clock."""
-
-
-class _Waiting:
-    """A task of the program's own that waits for a group."""
-
-    def __init__(self) -> None:
-        self.is_over = trio.Event()
-
-    def release(self, group: int) -> None:
-        self.is_over.set()
 
 
 class Journal:
@@ -76,9 +56,7 @@ class Journal:
         self.group = 1
         self.kept = 0
         self.epoch = _epoch()
-        # Whose outlets wait for the group that is gathered, and for the one that is being kept.
-        self._held: dict[Held, None] = {}
-        self._held_now: dict[Held, None] = {}
+        self._promises = Promises()
         self._last_session = 0
         self._last_message = 0
         # The last message of the group before: those after it are not stored anywhere yet.
@@ -88,6 +66,7 @@ class Journal:
         # How many sessions a message is for, where that is more than one.
         self._holders: dict[int, int] = {}
         self._wake = trio.Event()
+        self._settling = Settling()
         self._closing = False
         self._has_ended = trio.Event()
         self.commits: Times | None = None  # how long they took, while somebody asks
@@ -113,8 +92,8 @@ class Journal:
     async def run(self) -> None:
         """Have the storage keep what changes, until `close`."""
         try:
-            while self._changes or self._held or not self._closing:
-                if self._changes or self._held or self._clock_was_set():
+            while self._changes or self._promises or not self._closing:
+                if self._changes or self._promises or self._clock_was_set():
                     if not await self._keep():
                         break
                 else:
@@ -122,8 +101,7 @@ class Journal:
                     await self._wake.wait()
         finally:
             self._has_ended.set()
-            for held in (*self._held_now, *self._held):
-                held.release(self.kept)  # none of them has been kept: nothing more leaves
+            self._promises.end(self.kept)  # nothing more leaves
 
     async def _keep(self) -> bool:
         """Have the group that was gathered kept, and let go of what waits for it.
@@ -131,23 +109,27 @@ class Journal:
         False where that cannot be and the broker ends: nobody is told that it was kept, and nothing
         that came after it may be kept without it.
         """
+        if self._changes.may_settle and not self._closing:
+            await self._settling.wait(self._changes)
         if self._clock_was_set():
             # All that is in this group and before it is by the clock as it was.
             epoch = _epoch()
             self._changes.clock_set = epoch - self.epoch
             self.epoch = epoch
-        changes, self._held_now, group = self._changes, self._held, self.group
-        self._changes, self._held = Gathered(), {}
+        changes, group = self._changes, self.group
+        self._changes = Gathered()
+        self._promises.keep()
         self._newly_retained.clear()
         self.group = group + 1
         self._stored_up_to = self._last_message
         while changes:
+            began, at = time.perf_counter(), trio.current_time()
             try:
-                began = time.perf_counter()
                 with trio.CancelScope(shield=True):
                     await self._storage.append(changes)
                 if self.commits is not None:
                     self.commits.add(time.perf_counter() - began)
+                self._settling.kept_in(trio.current_time() - at)
                 break
             except Exception as error:
                 self._has_failed(error)
@@ -159,12 +141,7 @@ class Journal:
             logger.warning("The storage keeps what changes again.")
             self.failure = None
         self.kept = group
-        for count, outlet in enumerate(tuple(self._held_now), 1):
-            if outlet in self._held_now:  # it may have gone meanwhile
-                del self._held_now[outlet]
-                outlet.release(group)
-            if not count % _RELEASED_AT_ONCE:
-                await trio.lowlevel.checkpoint()
+        await self._promises.fulfil(group)
         return True
 
     def follow_clock(self) -> None:
@@ -199,6 +176,7 @@ class Journal:
         """
         self._closing = True
         self._wake.set()
+        self._settling.end()
         await self._has_ended.wait()
         await self._storage.close()
         if self.failure is not None:
@@ -212,10 +190,10 @@ class Journal:
         0 where there is nothing to wait for.
         """
         if self._changes:
-            self._held[outlet] = None
+            self._promises.wait(outlet)
             return self.group
         if self.kept < self.group - 1:  # the storage is at work
-            self._held_now[outlet] = None
+            self._promises.wait_for_keeping(outlet)
             return self.group - 1
         return 0
 
@@ -224,7 +202,7 @@ class Journal:
 
         Raises StoreError where the broker ends without that.
         """
-        waiting = _Waiting()
+        waiting = Waiting()
         group = self.holds(waiting)
         if not group or self._has_ended.is_set():
             await trio.lowlevel.checkpoint()
@@ -236,11 +214,13 @@ class Journal:
 
     def no_longer_holds(self, outlet: Held) -> None:
         """An outlet has ended, and waits for nothing any more."""
-        self._held.pop(outlet, None)
-        self._held_now.pop(outlet, None)
+        self._promises.forget(outlet)
 
-    def _note(self) -> None:
+    def _note(self, *, is_urgent: bool = True) -> None:
         self.count += 1
+        if is_urgent:
+            self._changes.is_urgent = True
+            self._settling.end()
         if not self._wake.is_set():
             self._wake.set()
 
@@ -309,59 +289,40 @@ class Journal:
 
     # -- deliveries -----------------------------------------------------------------------------
 
-    def queued(
-        self,
-        session: int,
-        batch: Stored,
-        topic_filter: str,
-        is_shared: bool,
-        qos: int,
-        identifiers: tuple[int, ...],
-        keeps_retain: bool,
-    ) -> None:
-        """Messages of QoS 1 and 2 are on their way to a session that gets them at `qos` at most.
+    def queued(self, batch: Stored, run: DeliveryRun, *, is_away: bool) -> None:
+        """Messages of a batch are on their way to a session; `run` begins at number 0.
 
-        `is_shared` says that a message in flight belongs to the subscription all the same.
+        `is_away` says that nobody is there to acknowledge them.
         """
-        changes = self._changes
-        messages = batch.messages
-        first = batch.number
-        if not first:
-            first = batch.number = self._last_message + 1
-            self._last_message += len(messages)
-            changes.message_runs.append(MessageRun(first, messages, batch.received_at + self.epoch))
+        if not batch.number:
+            batch.number = self._last_message + 1
+            self._last_message += len(run.messages)
+            at = batch.received_at + self.epoch
+            self._changes.message_runs.append(MessageRun(batch.number, run.messages, at))
         else:
             holders = self._holders
-            for number, message in enumerate(messages, first):
+            for number, message in enumerate(run.messages, batch.number):
                 if message.qos:
                     holders[number] = holders.get(number, 1) + 1
-        changes.queued(
-            DeliveryRun(
-                session,
-                first,
-                messages,
-                topic_filter,
-                is_shared,
-                qos,
-                keeps_retain,
-                bytearray(gathered.encoded_identifiers(identifiers)),
-            )
-        )
-        self._note()
+        self._changes.queued(run._replace(first=batch.number))
+        self._note(is_urgent=is_away)
 
     def is_gathered(self, number: int) -> bool:
         """Whether a message belongs to the group that is gathered: no storage has it yet."""
         return number > self._stored_up_to
 
-    def sent(self, session: int, packet_ids: Mapping[int, int]) -> None:
-        """Messages that are still gathered have packet identifiers from now on, by number."""
+    def sent(self, session: int, packet_ids: Mapping[int, int], *, is_held: bool = False) -> None:
+        """Messages that are still gathered have packet identifiers from now on, by number.
+
+        `is_held` says that they do not leave before that is kept.
+        """
         self._changes.sent(session, packet_ids)
-        self._note()
+        self._note(is_urgent=is_held)
 
     def sent_later(self, row: DeliveryRow) -> None:
         """A message that is not gathered any more has a packet identifier from now on."""
         self._changes.set_delivery(row.session, row.message, row)
-        self._note()
+        self._note(is_urgent=row.qos == 2)
 
     def released(self, row: DeliveryRow) -> None:
         """PUBREC has come: the message itself is not needed any more, its identifier is."""
@@ -385,12 +346,14 @@ class Journal:
             for number in numbers:
                 self._is_over(session, number)
                 self._let_go(number)
-        self._note()
+        self._note(is_urgent=False)
+        if not changes.may_settle:
+            self._settling.end()
 
     def completed(self, session: int, number: int) -> None:
         """PUBCOMP has come: nothing is left of a delivery."""
         self._is_over(session, number)
-        self._note()
+        self._note(is_urgent=False)
 
     def _is_over(self, session: int, number: int) -> None:
         """Nothing is left of a delivery."""

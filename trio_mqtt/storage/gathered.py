@@ -48,7 +48,9 @@ class Gathered(Changes):
         "_rows_of_messages",
         "delivery_runs",
         "gone",
+        "is_urgent",
         "message_runs",
+        "taken_count",
     )
 
     def __init__(self) -> None:
@@ -62,10 +64,14 @@ class Gathered(Changes):
         self.gone: set[int] = set()
         self._left: dict[int, set[int]] = {}
         self._packet_ids: dict[int, dict[int, int]] = {}
+        # How many deliveries in runs were over before they were written.
+        self.taken_count = 0
+        # Something else is promised than that connected clients get their messages.
+        self.is_urgent = False
 
     def __bool__(self) -> bool:
         return bool(
-            any(self._left.values())
+            self._left
             or self._rows_of_messages
             or self._rows_of_deliveries
             or self.identifiers
@@ -82,10 +88,10 @@ class Gathered(Changes):
         self.delivery_runs.append(run)
         numbers = [number for number, message in enumerate(run.messages, run.first) if message.qos]
         left = self._left.get(run.session)
-        if left is None:
-            self._left[run.session] = set(numbers)
-        else:
+        if left is not None:
             left.update(numbers)
+        elif numbers:
+            self._left[run.session] = set(numbers)
 
     def sent(self, session: int, packet_ids: Mapping[int, int]) -> None:
         """Messages of this group are in flight to a session; `packet_ids` are by number."""
@@ -100,10 +106,23 @@ class Gathered(Changes):
         left = self._left.get(session)
         if left is None:
             return
+        before = len(left)
         left.difference_update(numbers)
-        if not left and not any(self._left.values()):
-            # A group has no end while the storage fails.
-            self._forget_runs()
+        self.taken_count += before - len(left)
+        if not left:
+            del self._left[session]
+            if not self._left:
+                self._forget_runs()  # a group has no end while the storage fails
+
+    @property
+    def may_settle(self) -> bool:
+        """Whether acknowledgements alone may spare it the storage."""
+        return bool(self._left) and not self.is_urgent
+
+    @property
+    def left(self) -> int:
+        """How many deliveries in runs are not over."""
+        return sum(map(len, self._left.values()))
 
     def set_message(self, number: int, row: MessageRow | None) -> None:
         """What is to be written of a message beside the runs, after them."""
@@ -131,7 +150,7 @@ class Gathered(Changes):
         """The deliveries of the runs that are not over: what their rows begin with."""
         for run in self.delivery_runs:
             session, first, messages, topic_filter, is_shared, most, keeps_retain, identifiers = run
-            left = self._left[session]
+            left = self._left.get(session, ())
             packet_ids = self._packet_ids.get(session, _NONE)
             for number, message in enumerate(messages, first):
                 if number in left:

@@ -12,6 +12,7 @@ from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.broker.sessions import queue_bounds
 from trio_mqtt.broker.sessions.order import PIECE
 from trio_mqtt.broker.sessions.retained_first import RetainedFirst
+from trio_mqtt.storage.gathered import DeliveryRun, encoded_identifiers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -198,15 +199,17 @@ class Queue:
         if session.journal is not None and batch.highest_qos and target.qos:
             if batch.number and self.topic_filter.share:
                 batch = batch.part(batch.messages)
-            session.journal.queued(
+            run = DeliveryRun(
                 session.number,
-                batch,
+                0,
+                batch.messages,
                 self.topic_filter.text,
                 bool(self.topic_filter.share),
                 target.qos,
-                target.identifiers,
                 target.retain_as_published or batch.retained,
+                bytearray(encoded_identifiers(target.identifiers)),
             )
+            session.journal.queued(batch, run, is_away=session.outlet is None)
         return batch
 
     def _no_longer_kept(

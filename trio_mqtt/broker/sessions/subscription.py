@@ -255,12 +255,15 @@ class Subscription(Queue):
         if journal is None:
             return
         in_flight = session.sender.in_flight
+        is_held = batch.highest_qos == 2 and any(
+            in_flight[packet_id][0] == 2 for packet_id in packet_ids.values()
+        )
         if journal.is_gathered(batch.number):
-            journal.sent(session.number, packet_ids)
+            journal.sent(session.number, packet_ids, is_held=is_held)
         else:
             for packet_id in packet_ids.values():
                 journal.sent_later(delivery_row(session.number, packet_id, *in_flight[packet_id]))
-        if batch.highest_qos == 2 and any(in_flight[one][0] == 2 for one in packet_ids.values()):
+        if is_held:
             outlet.hold(journal)
 
     def _tell_delivered(self, messages: Sequence[Publish]) -> None:
@@ -338,7 +341,6 @@ class Subscription(Queue):
         sender = self.session.sender
         begin = sender.begin
         size = sent = 0
-        at = self._at
         messages = batch.messages
         keep_retain = target.retain_as_published or batch.retained
         # The journal hears of each message, where the session is kept.
@@ -346,7 +348,7 @@ class Subscription(Queue):
         append = ready.append
         packet_ids: dict[int, int] = {}
         try:
-            for index in range(at, len(messages)):
+            for index in range(self._at, len(messages)):
                 entry = encoded[index]
                 if entry is None:
                     self._drop_at(target, batch, index)

@@ -1,0 +1,69 @@
+"""Who waits for groups of changes to be kept: the ways to clients, and tasks of the program."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import trio
+
+_RELEASED_AT_ONCE = 64  # outlets, which takes about a millisecond
+
+
+class Held(Protocol):
+    """The way to a client, on which nothing leaves before a group is kept."""
+
+    def release(self, group: int) -> None:
+        """All groups up to this one are kept."""
+
+
+class Waiting:
+    """A task of the program's own that waits for a group."""
+
+    def __init__(self) -> None:
+        self.is_over = trio.Event()
+
+    def release(self, group: int) -> None:
+        self.is_over.set()
+
+
+class Promises:
+    """Those who wait for the group that is gathered, and for the one that is being kept."""
+
+    def __init__(self) -> None:
+        self._gathered: dict[Held, None] = {}
+        self._keeping: dict[Held, None] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anybody waits for the group that is gathered."""
+        return bool(self._gathered)
+
+    def wait(self, held: Held) -> None:
+        """Wait for the group that is gathered."""
+        self._gathered[held] = None
+
+    def wait_for_keeping(self, held: Held) -> None:
+        """Wait for the group that is being kept."""
+        self._keeping[held] = None
+
+    def forget(self, held: Held) -> None:
+        """One waits no more."""
+        self._gathered.pop(held, None)
+        self._keeping.pop(held, None)
+
+    def keep(self) -> None:
+        """The group that was gathered is being kept from now on."""
+        self._keeping, self._gathered = self._gathered, {}
+
+    async def fulfil(self, group: int) -> None:
+        """The group is kept: let go of who waits for it."""
+        for count, held in enumerate(tuple(self._keeping), 1):
+            if held in self._keeping:  # it may have gone meanwhile
+                del self._keeping[held]
+                held.release(group)
+            if not count % _RELEASED_AT_ONCE:
+                await trio.lowlevel.checkpoint()
+
+    def end(self, group: int) -> None:
+        """No more groups are kept than up to this one: who waits for another waits in vain."""
+        for held in (*self._keeping, *self._gathered):
+            held.release(group)
