@@ -20,6 +20,7 @@ import trio_mqtt
 from tests.inside import core_of
 from trio_mqtt import ConfigurationError, ListenError, MemoryStorage, Statistics, StoreError
 from trio_mqtt.monitoring import MetricsOptions, serving_metrics
+from trio_mqtt.monitoring.http import Answer, HttpServer, Request
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
 LOCAL = MetricsOptions(listen="127.0.0.1:0", timed=1)
@@ -38,7 +39,7 @@ class Got(trio.abc.AsyncResource):
         connection = self._connection
         if connection.our_state is h11.DONE:
             connection.start_next_cycle()
-        headers = [("Host", "x"), ("Accept", accept)]
+        headers = [(b"Host", b"x"), (b"Accept", accept.encode("latin-1"))]
         data = connection.send(h11.Request(method=method, target=path, headers=headers)) or b""
         await self.stream.send_all(data + (connection.send(h11.EndOfMessage()) or b""))
         body, response = b"", None
@@ -146,6 +147,41 @@ async def test_openmetrics_is_spoken_to_who_asks_for_it() -> None:
     read = openmetrics.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
     families = {family.name for family in read}
     assert {"mqtt_messages_received", "mqtt_delivery_seconds", "mqtt_broker"} <= families
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text; version=a.b",
+        "application/openmetrics-text; version=1.0.0\xe9",
+        "application/openmetrics-text; version=",
+        "text/plain; version=1.0.0; escaping=\xff",
+        ";=,;",
+    ],
+)
+async def test_whatever_is_accepted_is_answered(accept: str) -> None:
+    async with watched() as (_, connect), await connect() as client:
+        status, body, _ = await client.get("/metrics", accept=accept)
+        assert status == 200
+        assert "mqtt_" in body
+
+
+async def test_what_fails_ends_only_the_connection_that_asked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(_: Request) -> Answer:
+        raise RuntimeError("a defect")
+
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(HttpServer(fail, connections=1, timeout=9).run, [listener])
+        for _ in range(2):
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                await stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert await _closed(stream)
+        nursery.cancel_scope.cancel()
+    assert [record.exc_info is not None for record in caplog.records] == [True, True]
 
 
 async def test_commits_are_timed_where_there_is_a_storage() -> None:

@@ -1,16 +1,20 @@
 """A little HTTP for what watches a broker: few clients, short answers, and a time for all of it.
 
 h11 speaks HTTP/1.1; here is only what carries its bytes. A client that is slow, or sends nonsense,
-loses its connection: none of them has more than a task, some kilobytes, and its time.
+loses its connection: none of them has more than a task, some kilobytes, and its time. What
+fails while one is answered ends that connection, and nothing else.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import h11
 import trio
+
+logger = logging.getLogger("trio_mqtt.monitoring")
 
 _READ = 4_096  # bytes at once
 _ASKED = 8_192  # bytes that a request's head may have
@@ -62,6 +66,8 @@ class HttpServer:
                     connection.start_next_cycle()
         except (trio.BrokenResourceError, h11.RemoteProtocolError, h11.LocalProtocolError):
             pass  # it has gone, or speaks something else
+        except Exception:
+            logger.exception("What was asked for by HTTP could not be answered")
         finally:
             self._free += 1
             await trio.aclose_forcefully(stream)
@@ -101,4 +107,4 @@ class HttpServer:
             return Answer(b"Only GET is answered here.\n", 405)
         path = request.target.decode("ascii").partition("?")[0]
         accept = b",".join(value for name, value in request.headers if name == b"accept")
-        return await self._respond(Request(path, accept.decode("latin-1")))
+        return await self._respond(Request(path, accept.decode("ascii", "ignore")))

@@ -71,7 +71,10 @@ class Exposition:
     async def page(self, accept: str) -> tuple[bytes, str]:
         """All metrics as they are now, in the format that is accepted, and its name."""
         self._figures.readings = await self._broker.readings()
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # a version that is no number
+            encode, content_type = choose_encoder("")
         return encode(self._registry), content_type
 
     async def follow_lag(self) -> None:
