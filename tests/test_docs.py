@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,14 @@ def test_the_tables_of_settings_are_those_of_the_source() -> None:
     text = (DOCS / CONFIGURATION).read_text(encoding="utf-8")
     current = trio_mqtt.configuration.reference()
     assert text.endswith(f"\n{current}"), "python docs/settings.py writes them"
+
+
+def test_the_table_of_limits_is_that_of_the_source() -> None:
+    script = runpy.run_path(str(DOCS / "limits.py"))
+    text = (DOCS / "limits.md").read_text(encoding="utf-8")
+    assert text.endswith(f"{script['MARK']}\n{script['tables']()}"), (
+        "python docs/limits.py writes it"
+    )
 
 
 def test_the_examples_of_configurations_are_right(tmp_path: Path) -> None:

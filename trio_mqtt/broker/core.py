@@ -84,6 +84,7 @@ class Core:
             limits,
             RefusalLog(self.timers),
             PasswordChecks(limits),
+            self.statistics,
             authenticators=authenticators,
             authentication_required=authentication_required,
         )

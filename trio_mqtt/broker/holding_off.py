@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.broker.timers import Timers
 
-logger = logging.getLogger("trio_mqtt.broker")
+logger = logging.getLogger("trio_mqtt.connections")
 
 _REMEMBERED = 10_000  # of each kind: some 3 MB when all are full
 _MINUTE = 60.0

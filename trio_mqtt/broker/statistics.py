@@ -21,12 +21,27 @@ class Statistics:
     connections_refused: int = 0
     """Connections and clients that were turned away as there are as many as may be: in all, of
     their address or of their user."""
+    connects_timed_out: int = 0
+    """Connections that have not said CONNECT, and authenticated, in time."""
     connects_too_fast: int = 0
     """Connections that were turned away as their address opens too many a second."""
     hold_offs: int = 0
     """Times that a client, user or address was held off: it connects too often, or guesses."""
     clients_held_off: int = 0
     """Clients that were turned away while they are held off."""
+    password_checks_refused: int = 0
+    """Clients that were turned away as too many passwords waited to be checked."""
+    identifiers_refused: int = 0
+    """Clients that were turned away for their client identifier, as what is too long."""
+    hooks_timed_out: int = 0
+    """Times that a program's hook took too long to decide."""
+    packets_refused: int = 0
+    """Clients that were disconnected as they sent more than they may: a packet that is too large,
+    too many topic filters or user properties, or beyond the receive or topic alias maximum."""
+    packets_given_up: int = 0
+    """Clients that were disconnected as too many packets were unfinished."""
+    keep_alives_expired: int = 0
+    """Clients that were silent for one and a half times their keep alive."""
     logins_failed: int = 0
     """Clients that were turned away as what they showed to prove who they are was wrong."""
     clients_refused_busy: int = 0

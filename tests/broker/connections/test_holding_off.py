@@ -84,7 +84,7 @@ class TestOneClient:
     async def test_one_that_comes_too_often_is_held_off_longer_each_time(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        caplog.set_level(logging.WARNING, "trio_mqtt.broker")
+        caplog.set_level(logging.WARNING, "trio_mqtt.connections")
         async with serving(maximum_connects_per_minute=5, maximum_hold_off=30) as memory:
             for seconds in (10, 20, 30, 30):
                 assert await answers(memory, 5) == [OK] * 5

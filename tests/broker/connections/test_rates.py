@@ -126,7 +126,7 @@ class TestIn:
     async def test_the_log_has_it_once_a_minute(
         self, join: Join, caplog: pytest.LogCaptureFixture
     ) -> None:
-        caplog.set_level(logging.INFO, "trio_mqtt.broker")
+        caplog.set_level(logging.INFO, "trio_mqtt.connections")
         flooder = await join("flooder")
         for sent in range(7):
             await flooder.send(*(Publish("t", b"") for _ in range(200)))

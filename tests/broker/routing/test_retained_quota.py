@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -182,14 +183,18 @@ class TestExpiry:
         assert not core_of(broker).retained._stored
 
     async def test_its_time_goes_on_with_the_next_broker(
-        self, tmp_path: Path, limits: Limits
+        self, tmp_path: Path, limits: Limits, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        wall = time.time() - trio.current_time()
+        monkeypatch.setattr(time, "time", lambda: wall + trio.current_time())
         async with open_memory_broker(limits=limits, storage=InLoop(tmp_path)) as memory:
-            await memory.broker.publish("a", b"1", qos=1, retain=True)
+            await memory.broker.publish("z", b"1", qos=1, retain=True)
             await trio.sleep(600)
+            await memory.broker.publish("a", b"1", qos=1, retain=True)
         async with open_memory_broker(limits=limits, storage=InLoop(tmp_path)) as memory:
+            await trio.sleep(500)
             assert kept(memory.broker) == {"a": b"1"}
-            await trio.sleep(1_100)
+            await trio.sleep(600)
             assert kept(memory.broker) == {}
         async with open_memory_broker(storage=InLoop(tmp_path)) as memory:
             assert kept(memory.broker) == {}

@@ -185,6 +185,7 @@ class Credentials:
             except Exception:
                 logger.exception("The hook that authenticates failed for %s", client.address)
         if scope.cancelled_caught:
+            self._access.statistics.hooks_timed_out += 1
             logger.warning(
                 "The hook that authenticates took more than %g s for %s", timeout, client.address
             )

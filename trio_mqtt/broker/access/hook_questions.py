@@ -23,6 +23,7 @@ from trio_mqtt.protocol.topics import topic_filter_problem, topic_name_problem
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
     from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.statistics import Statistics
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -36,12 +37,18 @@ class HookQuestions:
     """Asks the hooks about one client, each within its time."""
 
     def __init__(
-        self, hooks: AccessControl, client: ClientInfo, limits: Limits, refusals: RefusalLog
+        self,
+        hooks: AccessControl,
+        client: ClientInfo,
+        limits: Limits,
+        refusals: RefusalLog,
+        statistics: Statistics,
     ) -> None:
         self._hooks = hooks
         self._client = client
         self._limits = limits
         self._refusals = refusals
+        self._statistics = statistics
 
     async def publish(self, message: Publish | Will) -> Publish | AccessRefused | None:
         """What is published in place of a message; None if it is the same."""
@@ -103,6 +110,7 @@ class HookQuestions:
                 logger.exception("%s failed for %r", name, self._client.client_id)
                 return UNDECIDED
         if scope.cancelled_caught:
+            self._statistics.hooks_timed_out += 1
             logger.warning("%s took more than %g s for %r", name, timeout, self._client.client_id)
             return UNDECIDED
         if decided is offered or isinstance(decided, AccessRefused):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from trio_mqtt.broker.access.refusals import RefusalLog
     from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.transport.listeners.options import Endpoint
     from trio_mqtt.transport.listeners.origin import Origin
 
@@ -50,6 +51,7 @@ class AccessInForce:
         limits: Limits,
         refusals: RefusalLog,
         password_checks: PasswordChecks,
+        statistics: Statistics,
         *,
         authenticators: Mapping[str, Authenticator] | None = None,
         authentication_required: bool = False,
@@ -61,6 +63,7 @@ class AccessInForce:
         self.rules = RulesInForce(refusals=refusals)
         # Hashing takes long: in few threads, so that the clients which are connected are served.
         self.password_checks = password_checks
+        self.statistics = statistics
         self._limits = limits
 
     def _take(
@@ -139,7 +142,7 @@ class AccessInForce:
             self.asks_publish or self.asks_subscribe or self.asks_delivery
         ):
             return None
-        return HookQuestions(self.hooks, client, self._limits, self.refusals)
+        return HookQuestions(self.hooks, client, self._limits, self.refusals, self.statistics)
 
     def beside(
         self,
@@ -154,6 +157,7 @@ class AccessInForce:
             self._limits,
             self.refusals,
             self.password_checks,
+            self.statistics,
             authenticators=authenticators,
             authentication_required=authentication_required,
         )

@@ -43,6 +43,7 @@ class _Exchange:
         self._steps += 1
         self._answered = trio.Event()
         if self._steps > link.limits.maximum_authentication_steps:
+            link.core.statistics.logins_failed += 1
             link.end(ReasonCode.NOT_AUTHORIZED, "authentication takes too many steps")
         else:
             self._owner.say(ReasonCode.CONTINUE_AUTHENTICATION, data)
@@ -91,7 +92,7 @@ class Authentication:
                 await self._hear()
                 nursery.cancel_scope.cancel()
         if protocol.violation is not None:
-            link.end(protocol.violation.reason_code, str(protocol.violation))
+            link.violated(protocol.violation)
         if link.outlet.ended:
             return None
         protocol.accept_packets_of(limits.maximum_packet_size)

@@ -76,6 +76,7 @@ async def receive_first(link: Link) -> list[Packet]:
 
 def _refuse_violation(link: Link, error: RemoteProtocolError) -> None:
     """A first packet that is no right CONNECT: closed without a word, unless those are known."""
+    link.count_violation(error)
     if isinstance(error, UnsupportedVersionError):
         # Without words: what it said about them, and about its limits, is not understood.
         answer = encode(ConnAck(reason_code=error.reason_code), error.answer_version)
@@ -206,7 +207,9 @@ class Handshake:
         core, peer, client_id = link.core, link.stream.peer, connect.client_id
         holding_off, busy = core.holding_off, core.load.reason
         # For want of memory, who fetches what waits is welcome.
-        if busy is not None and (core.load.is_late or not core.sessions.has_waiting(client_id)):
+        if busy is not None and (
+            core.load.is_late or not core.sessions.has_waiting(client_id, link.mount_point)
+        ):
             core.statistics.clients_refused_busy += 1
             return HeldOff(ReasonCode.SERVER_BUSY, busy)
         return (
@@ -238,6 +241,8 @@ class Handshake:
         if isinstance(identity, AuthenticationRefused):
             if identity.reason_code is ReasonCode.BAD_USER_NAME_OR_PASSWORD:
                 self._was_wrong()
+            elif identity.reason_code is ReasonCode.SERVER_BUSY:
+                link.core.statistics.password_checks_refused += 1
             return self._refused(identity.reason_code, identity.reason)
         if connect.will is not None:
             refused = await self._check_will(connect.will, identity)
@@ -252,7 +257,11 @@ class Handshake:
         link.core.holding_off.was_right(link.stream.peer, connect.username)
         refused = refusal_of(connect, link.limits, link.options)
         if refused is not None:
-            link.core.statistics.keep_alives_refused += not keep_alive_fits(connect, link.limits)
+            statistics = link.core.statistics
+            if not keep_alive_fits(connect, link.limits):
+                statistics.keep_alives_refused += 1
+            elif refused.reason_code is ReasonCode.CLIENT_IDENTIFIER_NOT_VALID:
+                statistics.identifiers_refused += 1
             return self._turned_away(refused, identity)
         return await self._begin_session(identity)
 

@@ -70,7 +70,7 @@ class Connection:
                     if serving is not None:
                         await serving
                 except RemoteProtocolError as error:
-                    link.end(error.reason_code, str(error))
+                    link.violated(error)
                 except HandshakeRefusedError as error:
                     link.lost(str(error))
                 except trio.BrokenResourceError:
@@ -194,7 +194,7 @@ class Connection:
                     return
             violation = protocol.violation
             if violation is not None:
-                link.end(violation.reason_code, str(violation))
+                link.violated(violation)
                 return
             if outlet.congested:
                 # Once, not until all is written: those who deliver wait for the same, and none of

@@ -13,7 +13,7 @@ from trio_mqtt.broker.events.kinds import KeepAliveExpired
 from trio_mqtt.broker.pace import pace_of
 from trio_mqtt.broker.sessions.outlet import Outlet
 from trio_mqtt.broker.turns import PACKETS_AT_ONCE, Turn
-from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import (
@@ -47,6 +47,16 @@ logger = logging.getLogger("trio_mqtt.connections")
 
 # What answers a packet of the client, and may say why it refuses.
 Answer = PubAck | PubRec | PubRel | PubComp | SubAck | UnsubAck
+
+# The violations that are about how much a client sends.
+_BEYOND = frozenset(
+    {
+        ReasonCode.PACKET_TOO_LARGE,
+        ReasonCode.QUOTA_EXCEEDED,
+        ReasonCode.RECEIVE_MAXIMUM_EXCEEDED,
+        ReasonCode.TOPIC_ALIAS_INVALID,
+    }
+)
 
 COUNTED = 4_096  # bytes of an unfinished packet, from which on it counts
 
@@ -148,10 +158,12 @@ class Link:
         """End the connection where CONNECT is not answered in time; by when on Trio's clock."""
         timeout = self.limits.connect_timeout
         # A timer instead of a cancel scope: most connections never come near it.
-        self._deadline = self.core.timers.after(
-            timeout, lambda: self.lost("it did not connect in time")
-        )
+        self._deadline = self.core.timers.after(timeout, self._did_not_connect)
         return self.last_received + timeout
+
+    def _did_not_connect(self) -> None:
+        self.core.statistics.connects_timed_out += 1
+        self.lost("it did not connect in time")
 
     def expect_packets(self, keep_alive: int) -> None:
         """End it when the client is silent for one and a half times its keep alive (§3.1.2.10)."""
@@ -174,6 +186,7 @@ class Link:
         else:
             if KeepAliveExpired in self.core.event_streams.wanted and self.session is not None:
                 self.core.event_streams.tell(KeepAliveExpired(self.session.client_id))
+            self.core.statistics.keep_alives_expired += 1
             self.end(ReasonCode.KEEP_ALIVE_TIMEOUT, f"nothing came for {timeout:g} s")
 
     def expect_expiry(self, seconds: float) -> None:
@@ -196,6 +209,7 @@ class Link:
     def give_up_unfinished(self) -> None:
         """The broker has no room for what has come of a packet: let go of it, and end."""
         self.counts_unfinished = False
+        self.core.statistics.packets_given_up += 1
         self.protocol.forget_unfinished()
         self.end(ReasonCode.QUOTA_EXCEEDED, "too many packets are unfinished at this broker")
 
@@ -248,6 +262,15 @@ class Link:
             self.core.statistics.other_packets_sent += 1
             return
         logger.debug("%s accepts no packet that says why it is ended", self.stream.peer)
+
+    def violated(self, error: RemoteProtocolError) -> None:
+        """The client has broken a rule: end the connection, telling it so."""
+        self.count_violation(error)
+        self.end(error.reason_code, str(error))
+
+    def count_violation(self, error: RemoteProtocolError) -> None:
+        """Count it where it was for a bound."""
+        self.core.statistics.packets_refused += error.reason_code in _BEYOND
 
     def no_longer_allowed(self, reason: str) -> None:
         """The client was let in, and is no longer: by its method, or as its password is another."""

@@ -78,9 +78,9 @@ class Sessions:
         session = self._sessions.get(session_key(client_id, mount_point))
         return None if session is None else session.outlet
 
-    def has_waiting(self, client_id: str) -> bool:
+    def has_waiting(self, client_id: str, mount_point: str) -> bool:
         """Whether messages wait for a client."""
-        session = self._sessions.get(client_id)
+        session = self._sessions.get(session_key(client_id, mount_point))
         return session is not None and session.queued_messages > 0
 
     # -- CONNECT --------------------------------------------------------------------------------
@@ -129,6 +129,7 @@ class Sessions:
         present = session is not None
         if session is None:
             session = self._begin(client_id, mount_point)
+        session.keep_to(self._options.queue_policy)
         session.owner = user
         if session.holder != holder:
             self._room.enter(session, holder)
