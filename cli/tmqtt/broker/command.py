@@ -37,12 +37,12 @@ async def serve(
     *,
     defaults: Mapping[str, str | Sequence[str]] = {},  # never changed
     configuration: Configuration,
-    level: Level,
-    log_level: Level | None = None,
+    level: Level | None = None,
 ) -> None:
     """Be a broker until told to stop, and show what happens, as much as `level` says.
 
-    The log, where one is configured, has as much as `log_level` says, if that is given.
+    So does the log, where one is configured. Without a level the log has its own, and what is shown
+    is everything, but no messages where a file says how to serve and nobody looks on.
 
     `urls` take the place of the listeners that are configured; `defaults` are options for all of
     them that can have them, as in their URLs.
@@ -52,16 +52,18 @@ async def serve(
     listen_at = partial(_listen_at, urls, defaults, inherited)
     data = Data(configuration.settings.storage)
     notifier = Notifier(os.environ)
+    is_looked_at = configuration.path is None or terminal.output.is_terminal
+    shown = level or (Level.ALL if is_looked_at else Level.INFO)
     with ExitStack() as last:
         # Before anything is read: files give cause for warnings, and are read by a thread.
         log = last.enter_context(library_log())
         last.callback(_tell_the_rest, log, terminal)
-        log_options = _log_options(configuration, log_level)
+        log_options = _log_options(configuration, level)
         writer = None
         if log_options is not None:
             writer = last.enter_context(logging_to(log_options))
             if log_options.goes_to in ("stderr", "journal") and not terminal.output.is_terminal:
-                level = Level.ERROR  # the log is what is read there, and has it all
+                shown = Level.ERROR  # the log is what is read there, and has it all
         metrics: list[str] = []  # where they are served, if they are
         async with (
             shown_restoring(terminal, notifier.restoring) as restoring,
@@ -69,13 +71,13 @@ async def serve(
             trio.open_nursery() as nursery,
         ):
             restored = data.restored(broker.restored, restoring.end())
-            view = BrokerView(broker, terminal, log, level)
+            view = BrokerView(broker, terminal, log, shown)
             _outlast_output(terminal, view, OutputTroubles(notifier))
             await nursery.start(_reload_when_told, broker, terminal, notifier, view, writer)
             nursery.start_soon(notifier.keep_watchdog_quiet)
             with notifier.serving():
                 served = "".join(f"Metrics are at {url}/metrics." for url in metrics)
-                await _show(broker, terminal, last, view, level, data, (served, restored))
+                await _show(broker, terminal, last, view, shown, data, (served, restored))
 
 
 def _log_options(configuration: Configuration, level: Level | None) -> LogOptions | None:

@@ -259,7 +259,8 @@ def broker(
             metavar="error|warning|info|all",
             help="What to tell. error: what does not work; warning: also what may be wrong, whom it"
             " turns away and what it refuses; info: also who comes and goes; all: also messages, as"
-            " many as a person can read.  [default: all]",
+            " many as a person can read.  [default: all; with --config, where there is no terminal,"
+            " info]",
             show_default=False,
             rich_help_panel=_OUTPUT,
         ),
@@ -312,7 +313,6 @@ def broker(
     """
     if quiet and log_level is not None:
         raise typer.BadParameter("--quiet says the same as --log-level: give one of them.")
-    level = Level.WARNING if quiet else log_level or Level.ALL
 
     from tmqtt.broker.command import serve
     from tmqtt.broker.settings import configured, overrides
@@ -351,8 +351,7 @@ def broker(
             terminal,
             defaults=defaults,
             configuration=configured(config, overrides(options, set_ or ())),
-            level=level,
-            log_level=Level.WARNING if quiet else log_level,
+            level=Level.WARNING if quiet else log_level,
         ),
         stopped=0,
     )

@@ -99,3 +99,19 @@ def test_a_log_that_cannot_be_written_is_told_in_a_sentence() -> None:
     with Program("broker", "--set", "logging.level=loud") as broker:
         assert broker.ended() == 2
         assert "loud" in broker.err.text
+
+
+@pytest.mark.parametrize("in_terminal", [True, False])
+def test_with_a_file_of_settings_messages_are_for_who_looks_on(
+    in_terminal: bool, tmp_path: Path
+) -> None:
+    settings = tmp_path / "broker.toml"
+    settings.write_text('[[listeners]]\nurl = "mqtt://127.0.0.1:0"\n')
+    with Program("broker", "--config", str(settings), terminal=in_terminal) as broker:
+        with sync.open_client(broker.out.expect(LISTENING)[1], client_id="c1") as client:
+            client.publish("t", "secret", qos=1)
+            if in_terminal:
+                broker.out.expect("c1 → t secret")
+        broker.out.expect("c1 disconnected")
+        assert broker.stop() == 0
+    assert ("secret" in broker.out.text) is in_terminal

@@ -172,7 +172,8 @@ def test_a_service_of_ones_own_is_written_started_and_removed(
     assert run("show", "--user") == (0, unit.read_text(), "")
     assert stat.S_IMODE((tmp_path / "config/tmqtt").stat().st_mode) == 0o700
     settings = tomllib.loads((tmp_path / "config/tmqtt/broker.toml").read_text())
-    assert settings == {"storage": {"path": str(tmp_path / 'own "state"/tmqtt')}}
+    assert settings["storage"] == {"path": str(tmp_path / 'own "state"/tmqtt')}
+    assert settings["logging"] == {"destination": "journal"}
     assert systemctl() == [
         "--user daemon-reload",
         "--user stop tmqtt.service",

@@ -88,8 +88,10 @@ def installed(tmp_path: Path) -> Installed:
     text = (root / "etc/systemd/system/tmqtt.service").read_text(encoding="utf-8")
     unit = dict(line.split("=", 1) for line in text.splitlines() if line[:1].isalpha())
     service = Installed(root, unit)
-    # The folder of the system that runs is not the test's. What is installed is as it is otherwise.
-    service.environment.write_text(f"# ours\nTMQTT_STORAGE__PATH={root}/var/lib/tmqtt\n")
+    # Neither the folder nor the journal of the system that runs is the test's.
+    service.environment.write_text(
+        f"# ours\nTMQTT_STORAGE__PATH={root}/var/lib/tmqtt\nTMQTT_LOGGING__DESTINATION=stderr\n"
+    )
     return service
 
 
