@@ -38,6 +38,7 @@ MAY_BE_0 = {
     "maximum_retained_messages",
     "maximum_retained_per_client",
     "maximum_retained_bytes",
+    "drain_timeout",
     "goodbye_timeout",
 }
 

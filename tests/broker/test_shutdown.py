@@ -8,7 +8,9 @@ import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of, links_of
+from trio_mqtt import BrokerOptions
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.protocol.packets import PubAck, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import open_memory_broker
 
@@ -27,6 +29,56 @@ async def test_clients_are_told_and_what_waits_for_them_is_sent() -> None:
     await three.expect_closed()
     await silent.expect_closed()
     assert not links_of(memory.broker)
+
+
+async def test_who_acknowledges_late_is_waited_for_within_a_bound() -> None:
+    async with open_memory_broker(limits=Limits(drain_timeout=5.0)) as memory:
+        late, never = Raw(memory.connect(), V5), Raw(memory.connect(), V5)
+        for client, name in ((late, "late"), (never, "never")):
+            await client.connect(name)
+            await client.subscribe(name, qos=1)
+            await memory.broker.publish(name, b"x", qos=1)
+        ends = trio.Event()
+
+        async def acknowledge() -> None:
+            message = await late.expect(Publish)
+            await ends.wait()
+            await trio.sleep(3)
+            assert core_of(memory.broker).sessions.closing
+            await late.send(PubAck(message.packet_id))
+            await never.drop()
+            await late.expect_disconnect(ReasonCode.SERVER_SHUTTING_DOWN)
+
+        before = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(acknowledge)
+            ends.set()
+            await memory.broker.close()
+        assert 3 <= trio.current_time() - before < 3.1
+
+
+async def test_who_never_acknowledges_is_not_waited_for_longer() -> None:
+    async with open_memory_broker(limits=Limits(drain_timeout=5.0)) as memory:
+        client = Raw(memory.connect(), V5)
+        await client.connect("never")
+        await client.subscribe("t", qos=1)
+        await memory.broker.publish("t", b"x", qos=1)
+        before = trio.current_time()
+        await memory.broker.close()
+        assert 5 <= trio.current_time() - before < 5.1
+        await client.expect(Publish)
+        await client.expect_disconnect(ReasonCode.SERVER_SHUTTING_DOWN)
+
+
+async def test_clients_are_sent_to_a_successor() -> None:
+    async with open_memory_broker(options=BrokerOptions(successor="other.example")) as memory:
+        five, three = Raw(memory.connect(), V5), Raw(memory.connect(), V311)
+        await five.connect("five")
+        await three.connect("three")
+    told = await five.expect_disconnect(ReasonCode.USE_ANOTHER_SERVER)
+    assert told is not None
+    assert told.properties["server_reference"] == "other.example"
+    await three.expect_closed()
 
 
 async def test_a_frozen_client_delays_the_end_only_for_the_goodbye() -> None:

@@ -41,6 +41,7 @@ _RANGES: dict[str, tuple[int, int | None]] = {
     "maximum_retained_messages": (0, None),
     "maximum_retained_per_client": (0, None),
     "maximum_retained_bytes": (0, None),
+    "drain_timeout": (0, None),
     "goodbye_timeout": (0, None),
 }
 
@@ -209,6 +210,9 @@ class Limits:
     write_timeout: float = 60.0
     """Seconds for which a client may take nothing of what is written: then it has stopped
     reading."""
+    drain_timeout: float = 2.0
+    """Seconds that clients have, once the broker ends, to take what waits for them and acknowledge
+    it, before they are told: those who live need less. Without a storage, what is left is lost."""
     goodbye_timeout: float = 1.0
     """Seconds that saying goodbye may take for each connection."""
 

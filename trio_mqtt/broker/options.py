@@ -98,6 +98,9 @@ class BrokerOptions:
     out."""
     server_reference: str | None = None
     """Where clients are sent instead of being served (§4.11). None: they are served."""
+    successor: str | None = None
+    """Where clients are sent when the broker ends (§4.11), as a server reference. None: they are
+    told that it shuts down, and come back by themselves."""
     server_moved: bool = False
     """Whether they are to go there for good."""
 
@@ -108,9 +111,11 @@ class BrokerOptions:
         problem = None if prefix is None else topic_name_problem(prefix)
         if problem is not None:
             raise ConfigurationError(f"The prefix {prefix!r} {problem}.")
-        if self.server_reference is not None:
+        for reference in (self.server_reference, self.successor):
+            if reference is None:
+                continue
             try:
-                check_reference(self.server_reference)
+                check_reference(reference)
             except LocalProtocolError as error:
                 raise ConfigurationError(str(error)) from None
         if not self.system_topics_interval >= 0:

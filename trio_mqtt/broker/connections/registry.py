@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.connections.connack import redirection
 from trio_mqtt.broker.events.kinds import ConnectionOpened
 from trio_mqtt.broker.holding_off import HeldOff
 from trio_mqtt.broker.sources import source_of
@@ -16,6 +17,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 if TYPE_CHECKING:
     from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.core import Core
+    from trio_mqtt.broker.sessions.session import Session
 
 logger = logging.getLogger("trio_mqtt.connections")
 
@@ -118,18 +120,31 @@ class Connections:
             self._all_gone.set()
 
     async def close(self) -> None:
-        """End in order: wills are published, clients told, and what waits for them sent.
+        """End in order: wills are published, what waits is sent and acknowledged, clients told.
 
-        Takes no longer than the limits allow for a goodbye.
+        Takes no longer than the limits allow for that, and for a goodbye.
         """
         core = self._core
         core.sessions.publish_last_wills()
-        with trio.move_on_after(core.limits.goodbye_timeout):
+        with trio.move_on_after(core.limits.drain_timeout):
             # No message pays for telling that it was the last: looking now and then is enough.
-            while any(one.outlet and one.queued_messages for one in core.sessions.all()):  # noqa: ASYNC110
+            while any(map(_is_owed, core.sessions.all())):  # noqa: ASYNC110
                 await trio.sleep(0.01)
         self._all_gone = trio.Event()
+        successor = core.options.successor
         for link in self.all():
-            link.end(ReasonCode.SERVER_SHUTTING_DOWN, "the broker is shutting down")
+            if successor is None:
+                link.end(ReasonCode.SERVER_SHUTTING_DOWN, "the broker is shutting down")
+            else:
+                link.end(
+                    redirection(moved=False),
+                    f"the broker is shutting down: it is sent to {successor}",
+                    {"server_reference": successor},
+                )
         if self._links:
             await self._all_gone.wait()
+
+
+def _is_owed(session: Session) -> bool:
+    """Whether something is on its way to a client that is connected."""
+    return session.outlet is not None and bool(session.queued_messages or session.sender.in_flight)
