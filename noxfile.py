@@ -117,7 +117,8 @@ def fuzz(session: nox.Session) -> None:
 def durability(session: nox.Session) -> None:
     """The broker is killed again and again, and nothing acknowledged is lost.
 
-    `-- --rounds 5` goes through fewer rounds than 50, `-- --seed N` through those of that seed.
+    `-- --rounds 5` goes through fewer rounds than 50, `-- --seed N` through those of that seed,
+    and `-- --brief` leaves Mosquitto out, and all but three defects.
     """
     session.install("-e", ".[test]")
     # The plain test run leaves this folder out. `-s` shows the figures, beside Mosquitto's.

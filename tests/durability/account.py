@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.durability.history import (
     EARLY,
+    LASTING,
     LATE,
     Acknowledged,
     Completed,
@@ -37,7 +38,10 @@ NEVER = sys.maxsize
 
 @dataclass(slots=True)
 class Message:
-    """An application message, a will included: between `invoked` and `done` it takes effect."""
+    """An application message, a will included: between `invoked` and `done` it takes effect.
+
+    `sent_at` and `acknowledged_at` are in seconds, as `expiry` is.
+    """
 
     number: int
     publisher: str
@@ -50,6 +54,14 @@ class Message:
     acknowledged: int = NEVER
     done: int = NEVER
     was_resent: bool = False
+    expiry: int | None = None
+    sent_at: float = 0.0
+    acknowledged_at: float = float("inf")
+
+    @property
+    def may_expire(self) -> bool:
+        """Whether it may, before its receivers have come."""
+        return self.expiry is not None and self.expiry < LASTING
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +95,7 @@ class Life:
             self.acknowledged < message.invoked < self.lost
             and self.given_up == NEVER
             and message.acknowledged < NEVER
+            and not message.may_expire
         )
 
 
@@ -97,6 +110,8 @@ class Delivery:
     number: int
     qos: int
     retain: bool
+    dup: bool
+    expiry: int | None
 
 
 @dataclass(slots=True)
@@ -171,7 +186,7 @@ class _Reader:
 
     def will(self, index: int, client: str, will: WillOf) -> None:
         self.account.messages[will.number] = Message(
-            will.number, client, will.topic, will.qos, index, is_will=True
+            will.number, client, will.topic, will.qos, index, will.retain, is_will=True
         )
 
     def connected(self, index: int, event: Connected) -> None:
@@ -249,13 +264,14 @@ class _Reader:
     def publishing(self, index: int, event: Publishing) -> None:
         self.account.messages[event.number] = Message(
             event.number, event.client, event.topic, event.qos, index, event.retain,
-            event.is_removal,
+            event.is_removal, expiry=event.expiry, sent_at=event.at,
         )  # fmt: skip
 
     def acknowledged(self, index: int, event: Acknowledged) -> None:
         message = self.account.messages[event.number]
         if event.accepted:
             message.acknowledged = min(message.acknowledged, index)
+            message.acknowledged_at = min(message.acknowledged_at, event.at)
         if message.qos == 1 or not event.accepted:
             message.done = min(message.done, index)
 
@@ -272,9 +288,13 @@ class _Reader:
             self.account.deliveries.append(
                 Delivery(
                     event.at, index, event.client, connection.index if connection else -1,
-                    event.number, event.qos, event.retain,
+                    event.number, event.qos, event.retain, event.dup, event.expiry,
                 )
             )  # fmt: skip
+            message = self.account.messages.get(event.number)
+            if message is not None and message.is_will and event.qos == 2:
+                # What has come at QoS 2 was kept before.
+                message.done = min(message.done, index)
 
     def read(self, history: History) -> Account:
         for index, event in enumerate(history):

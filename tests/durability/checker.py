@@ -39,6 +39,7 @@ class Kind(StrEnum):
     RETAINED = "retained"
     SESSION = "session"
     SHARED = "shared"
+    EXPIRY = "expiry"
     WILL = "will"
     PROTOCOL = "protocol"
 
@@ -61,6 +62,7 @@ def check(history: History) -> list[Violation]:
         *_repeated(account),
         *_members(account),
         *_reordered(account),
+        *_expiry(account),
         *_retained(account, history),
         *_sessions(account, history),
         *_wills(account, history),
@@ -222,6 +224,29 @@ def _reordered(account: Account) -> Iterator[Violation]:
             yield Violation(Kind.REORDERED, what, message.number)
         else:
             last[key] = message
+
+
+def _expiry(account: Account) -> Iterator[Violation]:
+    """What has expired is not sent, unless it was before; and what is sent says what is left.
+
+    A message is received between its first byte and its acknowledgement, and sent some time before
+    it comes. What is left is told to whoever speaks MQTT 5.
+    """
+    speaks = {connection.client: connection.connecting.is_v5 for connection in account.connections}
+    for delivery in account.deliveries:
+        message = account.messages.get(delivery.number)
+        if message is None or message.expiry is None or message.acknowledged == NEVER:
+            continue
+        least = message.expiry - (delivery.at - message.sent_at) - EARLY
+        most = message.expiry - (delivery.at - message.acknowledged_at) + LATE
+        text = f"{delivery.client} got {_text(message)}, which expires after {message.expiry} s,"
+        if most < 0 and not delivery.dup:
+            yield Violation(Kind.EXPIRY, f"{text} {-most:.1f} s too late", message.number)
+        elif delivery.expiry is None:
+            if speaks.get(delivery.client):
+                yield Violation(Kind.EXPIRY, f"{text} as if it never did", message.number)
+        elif not least <= delivery.expiry <= max(most, 1):
+            yield Violation(Kind.EXPIRY, f"{text} with {delivery.expiry} s left", message.number)
 
 
 @dataclass(frozen=True, slots=True)

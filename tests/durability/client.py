@@ -174,7 +174,12 @@ class Client:
         # MQTT 3 has one flag for both: what begins clean ends with its connection.
         expiry = 0.0 if self.version != V5 and clean_start else self.expiry
         self._recorder.note(
-            Connecting, self.name, clean_start=clean_start, expiry=expiry, will=will
+            Connecting,
+            self.name,
+            clean_start=clean_start,
+            expiry=expiry,
+            will=will,
+            is_v5=self.version == V5,
         )
         nursery.start_soon(self._read, link)
         properties: Properties = NO_PROPERTIES
@@ -207,7 +212,13 @@ class Client:
         return True
 
     async def publish(
-        self, topic: str, qos: int, *, retain: bool = False, is_removal: bool = False
+        self,
+        topic: str,
+        qos: int,
+        *,
+        retain: bool = False,
+        is_removal: bool = False,
+        expiry: int | None = None,
     ) -> int | None:
         """Send a message as soon as the window has room; its number."""
         while self.is_connected and self._link is not None:
@@ -222,12 +233,14 @@ class Client:
         properties: Properties = NO_PROPERTIES
         if is_removal:
             properties = {"user_property": [("number", str(number))]}
+        elif expiry is not None:
+            properties = {"message_expiry_interval": expiry}
         payload = b"" if is_removal else payload_of(number)
         packet_id = self._free_id()
         packet = Publish(topic, payload, qos, retain, False, packet_id, properties)
         self._outgoing[packet_id] = _Outgoing(packet, number)
         self._recorder.note(
-            Publishing, self.name, number, topic, qos, packet_id, retain, is_removal
+            Publishing, self.name, number, topic, qos, packet_id, retain, is_removal, expiry
         )
         await self._send(link, packet)
         return number
@@ -395,7 +408,7 @@ class Client:
             number = int(pairs["number"]) if "number" in pairs else None
         self._recorder.note(
             Received, self.name, number, packet.topic, packet.qos, packet.packet_id, packet.dup,
-            packet.retain,
+            packet.retain, packet.properties.get("message_expiry_interval"),
         )  # fmt: skip
         if packet.retain:
             self.retained[packet.topic] = number
@@ -453,5 +466,6 @@ def _packet(will: WillOf) -> Will:
         will.topic,
         payload_of(will.number),
         will.qos,
+        will.retain,
         properties={"will_delay_interval": will.delay},
     )

@@ -10,8 +10,18 @@ from tests.durability.plan import Round, plan
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--brief", action="store_true", help="leave out Mosquitto, and all but three defects"
+    )
     parser.addoption("--rounds", type=int, default=50, help="how often the broker ends; default 50")
     parser.addoption("--seed", type=int, help="go through the rounds of this seed")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--brief"):
+        left_out = [item for item in items if item.get_closest_marker("not_brief")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

@@ -15,16 +15,18 @@ from typing import Any
 LONG = 86_400.0  # seconds: longer than any history
 EARLY = 1.0  # seconds that a broker may be before its time: it may count in whole ones
 LATE = 3.0  # seconds that a busy machine may take
+LASTING = 3_600  # seconds of message expiry: longer than any history, too
 
 
 @dataclass(frozen=True, slots=True)
 class WillOf:
-    """The will of a connection. `delay` is in seconds."""
+    """The will of a connection. `delay` is in seconds; `retain`: it is to be retained."""
 
     number: int
     topic: str
     qos: int
     delay: int = 0
+    retain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Connecting(ClientEvent):
     clean_start: bool = False
     expiry: float = LONG
     will: WillOf | None = None
+    is_v5: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,10 @@ class Unsubscribed(ClientEvent):
 
 @dataclass(frozen=True, slots=True)
 class Publishing(ClientEvent):
-    """A message leaves for the first time. `number` is in its payload and is of it alone."""
+    """A message leaves for the first time. `number` is in its payload and is of it alone.
+
+    `expiry` are the seconds of its message expiry interval, if it has one.
+    """
 
     number: int
     topic: str
@@ -102,6 +108,7 @@ class Publishing(ClientEvent):
     packet_id: int
     retain: bool = False
     is_removal: bool = False
+    expiry: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,10 @@ class Completed(ClientEvent):
 
 @dataclass(frozen=True, slots=True)
 class Received(ClientEvent):
-    """A PUBLISH came. `number` is None where its payload is none that the test has made."""
+    """A PUBLISH came. `number` is None where its payload is none that the test has made.
+
+    `expiry` is what is left of its message expiry interval, in seconds, where it says so.
+    """
 
     number: int | None
     topic: str
@@ -136,6 +146,7 @@ class Received(ClientEvent):
     packet_id: int
     dup: bool = False
     retain: bool = False
+    expiry: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,9 +134,21 @@ def forget_wills() -> None:
     _changed(forget)
 
 
+def forget_expiry() -> None:
+    """Messages are stored without their expiry."""
+
+    def forget(changes: Changes) -> None:
+        for number, row in changes.messages.items():
+            if row is not None and row.expires_at is not None:
+                changes.messages[number] = row._replace(properties=b"", expires_at=None)
+
+    _changed(forget)
+
+
 DEFECTS = {
     "acknowledge-early": acknowledge_early,
     "forget-deliveries": forget_deliveries,
+    "forget-expiry": forget_expiry,
     "forget-identifiers": forget_identifiers,
     "forget-packet-ids": forget_packet_ids,
     "forget-wills": forget_wills,

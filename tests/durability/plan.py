@@ -6,11 +6,13 @@ import random
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from tests.durability.history import LONG
+from tests.durability.history import LASTING, LONG
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 
 V311, V5 = ProtocolVersion.V311, ProtocolVersion.V5
-RETAINED_TOPICS = ("r/1", "r/2", "r/3", "r/4")
+PUBLISHED = ("r/1", "r/2", "r/3", "r/4")  # retained messages that are published
+RETAINED_TOPICS = (*PUBLISHED, "r/w/m1", "r/w/m2")  # and wills
+EXPIRIES = (2, 5, 10, LASTING)  # seconds: some rounds, and more than all of them
 WILL_DELAYS = (0, 0, 2, 2, 60)  # seconds
 
 
@@ -32,6 +34,7 @@ class Step:
     action: Action
     topic: str = ""
     qos: int = 0
+    expiry: int | None = None
     retain: bool = False
     is_removal: bool = False
     say_goodbye: bool = False
@@ -45,6 +48,7 @@ class Part:
     arrives: float | None
     will_delay: int
     will_qos: int
+    will_retain: bool
     steps: tuple[Step, ...]
 
 
@@ -86,9 +90,9 @@ ROLES = (
     Role("p3", topics=("x/1", "x/2", "x/3", "d/2", "s/2", "r/2", "r/4")),
     Role("near", core={"d/#": 2, "r/#": 2}),
     Role("old", V311, core={"d/#": 1}),
-    Role("far", core={"d/#": 2, "w/#": 1}, presence=0.3),
+    Role("far", core={"d/#": 2, "r/w/#": 1}, presence=0.3),
     Role("brief", core={"d/#": 1}, expiry=4, presence=0.4, restless=0.2),
-    Role("watch", core={"w/#": 2}),
+    Role("watch", core={"r/w/#": 2}),
     Role("g1", core={"$share/g/s/#": 2}),
     Role("g2", core={"$share/g/s/#": 2}, presence=0.6, restless=0.1),
     Role("g3", core={"$share/g/s/#": 1}, restless=0.1),
@@ -119,19 +123,23 @@ def _round(chance: random.Random, number: int) -> Round:
 def _part(chance: random.Random, role: Role, seconds: float, *, always: bool) -> Part:
     arrives = chance.uniform(0, 0.2 if always else seconds / 2)
     if not always and chance.random() > role.presence:
-        return Part(None, 0, 0, ())
+        return Part(None, 0, 0, False, ())
     steps = []
+    # What it gives up and asks for again, by turns.
+    held = set(() if always else role.wanders)
     time = arrives
     while time < seconds:
         # Publishers send some at once, so that each end finds messages on their way.
         at_once = role.topics and chance.random() < 0.7
-        pause = 0.0 if at_once else chance.expovariate(60 if role.topics else 8)
+        rate = 60 if role.topics else 16 if role.wanders else 8
+        pause = 0.0 if at_once else chance.expovariate(rate)
         time += pause
-        steps.append(_step(chance, role, pause))
-    return Part(arrives, chance.choice(WILL_DELAYS), chance.choice((1, 2)), tuple(steps))
+        steps.append(_step(chance, role, pause, held))
+    will = chance.choice(WILL_DELAYS), chance.choice((1, 2)), chance.random() < 0.5
+    return Part(arrives, *will, tuple(steps))
 
 
-def _step(chance: random.Random, role: Role, pause: float) -> Step:
+def _step(chance: random.Random, role: Role, pause: float, held: set[str]) -> Step:
     # Publishers take many steps.
     if chance.random() < (role.restless / 10 if role.topics else role.restless):
         if chance.random() < 0.3:
@@ -146,11 +154,14 @@ def _step(chance: random.Random, role: Role, pause: float) -> Step:
         topic = chance.choice(role.topics)
         retain = topic in RETAINED_TOPICS
         is_removal = retain and role.version == V5 and chance.random() < 0.3
-        return Step(pause, Action.PUBLISH, topic, chance.choice((1, 2)), retain, is_removal)
+        expires = not retain and role.version == V5 and chance.random() < 0.2
+        expiry = chance.choice(EXPIRIES) if expires else None
+        return Step(pause, Action.PUBLISH, topic, chance.choice((1, 2)), expiry, retain, is_removal)
     if role.wanders and chance.random() < 0.7:
         topic_filter = chance.choice(role.wanders)
         if chance.random() < 0.05:
             return Step(pause, Action.CLEAN_START)
-        action = chance.choice((Action.SUBSCRIBE, Action.UNSUBSCRIBE))
+        action = Action.UNSUBSCRIBE if topic_filter in held else Action.SUBSCRIBE
+        held ^= {topic_filter}
         return Step(pause, action, topic_filter, chance.choice((1, 2)))
     return Step(pause, Action.HOLD, seconds=chance.uniform(0, 0.3))

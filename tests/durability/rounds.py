@@ -117,8 +117,8 @@ class _Rounds:
         client = self.clients[role.name]
         will = None
         if role.has_will:
-            topic, number = f"w/{role.name}", self.recorder.number()
-            will = WillOf(number, topic, part.will_qos, part.will_delay)
+            topic, number = f"r/w/{role.name}", self.recorder.number()
+            will = WillOf(number, topic, part.will_qos, part.will_delay, part.will_retain)
         await client.connect(nursery, self.broker.port, clean_start=clean_start, will=will)
         await self.subscribe(role)
 
@@ -134,7 +134,11 @@ class _Rounds:
         match step.action:
             case Action.PUBLISH:
                 await client.publish(
-                    step.topic, step.qos, retain=step.retain, is_removal=step.is_removal
+                    step.topic,
+                    step.qos,
+                    retain=step.retain,
+                    is_removal=step.is_removal,
+                    expiry=step.expiry,
                 )
             case Action.SUBSCRIBE:
                 await client.subscribe(step.topic, step.qos)

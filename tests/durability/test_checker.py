@@ -9,6 +9,7 @@ import pytest
 
 from tests.durability.checker import Kind, check
 from tests.durability.history import (
+    LASTING,
     Acknowledged,
     Completed,
     Connected,
@@ -371,6 +372,45 @@ class TestWills:
     def test_a_session_that_does_not_last_has_no_delay(self) -> None:
         gone = self.mortal(10, expiry=0.0).add(Ended, "m").receive("s", 9, 2)
         assert gone.kinds == []
+
+    def test_what_it_left_is_retained(self) -> None:
+        def gone(qos: int) -> Story:
+            left = story().connect("m", will=WillOf(9, "t", qos, retain=True)).add(Ended, "m")
+            return left.receive("s", 9, qos)
+
+        assert gone(2).look(t=9).kinds == []
+        assert gone(2).look(t=None).kinds == [Kind.RETAINED]
+        # At QoS 1 it may have come before it was kept, and then it comes again.
+        assert gone(1).look(t=None).receive("s", 9).look(t=9).kinds == []
+        assert self.mortal(0).add(Ended, "m").receive("s", 9, 2).look(t=9).kinds == [Kind.RETAINED]
+
+
+class TestExpiry:
+    @staticmethod
+    def waited(seconds: float, *, is_v5: bool = True, **named: Any) -> Story:
+        """A message that expires after 20 seconds, and comes so long after it was taken."""
+        waits = Story().add(Up).connect("p").connect("s", is_v5=is_v5).subscribe("s")
+        waits.publish(1, expiry=20)
+        waits.now += seconds - 1.0
+        return waits.receive("s", 1, **named)
+
+    def test_what_is_left_is_told(self) -> None:
+        wrong = [Kind.EXPIRY]
+        for left, kinds in ((7, wrong), (8, []), (10, []), (13, []), (14, wrong), (None, wrong)):
+            assert self.waited(10, expiry=left).kinds == kinds, left
+
+    def test_mqtt_3_is_told_nothing(self) -> None:
+        assert self.waited(10, is_v5=False).kinds == []
+
+    def test_what_has_expired_does_not_come(self) -> None:
+        assert self.waited(22, is_v5=False).kinds == []
+        assert self.waited(24, is_v5=False).kinds == [Kind.EXPIRY]
+        # It was sent before: then it is sent again, however late that is.
+        assert self.waited(24, is_v5=False, dup=True).kinds == []
+
+    def test_what_may_have_expired_may_be_lost(self) -> None:
+        assert story().publish(1, expiry=20).kinds == []
+        assert story().publish(1, expiry=LASTING).kinds == [Kind.LOST]
 
 
 def test_what_clients_notice_is_told() -> None:

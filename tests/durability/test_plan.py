@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.durability.plan import Action, Ending, plan
+from tests.durability.plan import EXPIRIES, Action, Ending, plan
 
 
 def test_a_seed_has_one_plan() -> None:
@@ -18,3 +18,5 @@ def test_everything_happens_in_fifty_rounds() -> None:
     assert {each.ending for each in rounds} == set(Ending)
     assert {each.fault_place for each in rounds} == {"before", "inside", "after"}
     assert any(step.is_removal for step in steps)
+    assert {step.expiry for step in steps} == {None, *EXPIRIES}
+    assert {part.will_retain for each in rounds for part in each.parts.values()} == {False, True}
