@@ -83,6 +83,13 @@ async def test_what_is_no_websocket_gets_an_answer_in_http(opening: bytes, statu
         assert broker.statistics.clients_connected == 0
 
 
+async def test_a_listener_may_take_any_path() -> None:
+    async with trio_mqtt.open_broker("ws://127.0.0.1:0/*") as broker:
+        for path in ("/", "/mqtt", "/a/b?x=1"):
+            websocket = await dial_websocket(await dial(broker.url), request(path))
+            await websocket.aclose()
+
+
 async def test_the_path_is_the_urls() -> None:
     async with trio_mqtt.open_broker("ws://127.0.0.1:0/a/b") as broker:
         websocket = await dial_websocket(await dial(broker.url), request("/a/b?x=1"))

@@ -21,6 +21,7 @@ from trio_mqtt.transport.listeners.networks import Networks
 _SUBPROTOCOLS = ("mqtt", "mqttv3.1")
 # Bytes until the request must be complete: one with large cookies has room.
 _REQUEST_LIMIT = 16 * 1024
+ANY_PATH = "/*"  # the path of a listener that takes every one
 _NOT_FOUND, _FORBIDDEN, _BAD_REQUEST, _TOO_LARGE = 404, 403, 400, 431
 
 
@@ -79,7 +80,7 @@ class WebSocketHandshake:
 
     def _answer(self, request: Request, rest: bytes) -> bytes:
         path = request.target.partition("?")[0]
-        if path != self._path:
+        if self._path not in (path, ANY_PATH):
             return self._refuse(_NOT_FOUND, f"the path is {self._path}, not {path[:100]}")
         if self._hosts is not None and not is_among(request.host, self._hosts):
             return self._refuse(
