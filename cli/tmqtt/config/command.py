@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import trio
 import typer
 
 from tmqtt.config.listing import print_table, toml_lines
+from tmqtt.config.mosquitto.importing import import_file
+from tmqtt.config.mosquitto.statements import WrongLineError
 from tmqtt.terminal.plainly import say
 from trio_mqtt import configuration
 from trio_mqtt.configuration import Configuration, InvalidConfiguration, Override
@@ -39,6 +42,33 @@ def show_file(file: str | None, given: Iterable[str], *, given_only: bool) -> No
         return
     for line in toml_lines(held):
         say(line)
+
+
+def import_mosquitto(file: str, output: str | None, *, strict: bool) -> None:
+    """Write what Mosquitto's configuration is in our words, and tell what it is not."""
+    try:
+        draft = import_file(Path(file))
+    except WrongLineError as error:
+        say(f"Error: {error}", problem=True)
+        raise typer.Exit(_WRONG) from None
+    for note in draft.notes:
+        say(str(note), problem=True)
+    if strict and any(note.is_lost for note in draft.notes):
+        say("Error: Not all of it can be taken over, so nothing is written.", problem=True)
+        raise typer.Exit(_WRONG)
+    if output is None:
+        typer.echo(draft.text(), nl=False)
+        return
+    try:
+        with open(output, "x", encoding="utf-8") as opened:
+            opened.write(draft.text())
+    except FileExistsError:
+        say(f"Error: {output} exists already; it stays as it is.", problem=True)
+        raise typer.Exit(_WRONG_OPTION) from None
+    except OSError as error:
+        say(f"Error: {output} cannot be written: {error.strerror or error}.", problem=True)
+        raise typer.Exit(_WRONG_OPTION) from None
+    say(f"{output} is written. Try it: tmqtt config check {output}", problem=True)
 
 
 def print_schema() -> None:

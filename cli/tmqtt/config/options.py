@@ -14,6 +14,7 @@ Examples:
   tmqtt config check broker.toml
   tmqtt config show broker.toml --set limits.maximum_connections=100
   tmqtt config schema > broker.schema.json
+  tmqtt config import /etc/mosquitto/mosquitto.conf -o broker.toml
 
 """
 _CODES = "Exit codes: 0 done; 1 something is wrong with the configuration; 2 the options are wrong."
@@ -73,6 +74,30 @@ def show(
     from tmqtt.config.command import show_file
 
     show_file(file, set_ or (), given_only=given)
+
+
+@app.command("import", cls=Command, epilog=_EXAMPLES + _CODES)
+def import_(
+    file: Annotated[
+        str, typer.Argument(metavar="MOSQUITTO.CONF", help="The configuration of Mosquitto 2.")
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to write; it must not exist."),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Write nothing where anything cannot be taken over."),
+    ] = False,
+) -> None:
+    """Turn Mosquitto's configuration into one for `tmqtt broker --config`.
+
+    Each setting says from which line it comes. What has no equal, or is another here, is told on
+    stderr, line by line, with what to do instead.
+    """
+    from tmqtt.config.command import import_mosquitto
+
+    import_mosquitto(file, output, strict=strict)
 
 
 @app.command(cls=Command, epilog=_EXAMPLES + _CODES)

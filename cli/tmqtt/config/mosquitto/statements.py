@@ -1,0 +1,95 @@
+"""The lines of mosquitto.conf(5), with those of the files that it includes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class WrongLineError(Exception):
+    """Mosquitto itself would not start with a line; the text says where, and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One option as it is written: its name, and what follows."""
+
+    name: str
+    value: str
+    path: str
+    line: int
+    # Whether it is the first of its file: what belongs to a listener or a bridge ends there.
+    begins_file: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where it stands."""
+        return f"{self.path}, line {self.line}"
+
+    @property
+    def word(self) -> str:
+        """The first word of the value: where one is wanted, Mosquitto passes over the rest."""
+        return self.value.split(" ")[0]
+
+    def wrong(self, problem: str) -> WrongLineError:
+        """That Mosquitto would not start with it."""
+        return WrongLineError(f"{self.place}: {self.name} {problem}")
+
+    def text(self) -> str:
+        """The value, which must not be empty."""
+        if not self.value:
+            raise self.wrong("needs a value.")
+        return self.value
+
+    def whole(self, least: int = -(2**31), most: int = 2**63) -> int:
+        """The value as a whole number."""
+        try:
+            number = int(self.word)
+        except ValueError:
+            raise self.wrong(f"is a whole number, not {self.value!r}.") from None
+        if not least <= number <= most:
+            raise self.wrong(f"is from {least:,} to {most:,}, not {number:,}.")
+        return number
+
+    def truth(self) -> bool:
+        """The value as yes or no."""
+        if self.word not in ("true", "false", "1", "0"):
+            raise self.wrong(f"is true or false, not {self.value!r}.")
+        return self.word in ("true", "1")
+
+
+def read(path: Path, *, is_included: bool = False) -> Iterator[Statement]:
+    """The options of a file in order. Raises WrongLineError, also for files that cannot be read."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise WrongLineError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError as error:
+        raise WrongLineError(f"{path} is no text in UTF-8: byte {error.start}.") from None
+    begins = True
+    for number, line in enumerate(lines, 1):
+        if line.startswith("#") or not line.strip():
+            continue
+        name, _, value = line.strip(" ").partition(" ")
+        statement = Statement(name, value.strip(" \t"), str(path), number, begins)
+        if name != "include_dir":
+            begins = False
+            yield statement
+        elif is_included:
+            raise statement.wrong("is for the main file only.")
+        else:
+            yield from _included(statement)
+            begins = False
+
+
+def _included(statement: Statement) -> Iterator[Statement]:
+    """What the files of a folder say, in the order of their names."""
+    folder = Path(statement.text())
+    try:
+        files = sorted(one for one in folder.iterdir() if one.name.endswith(".conf"))
+    except OSError as error:
+        reason = error.strerror or error
+        raise statement.wrong(f"{str(folder)!r} cannot be read: {reason}.") from None
+    for file in files:
+        yield from read(file, is_included=True)
