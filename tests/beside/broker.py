@@ -21,6 +21,7 @@ _SIGNS = re.compile(
     r"|ResourceWarning|Exception ignored|was never awaited).*$",
     re.MULTILINE,
 )
+_METRICS = re.compile(r"http://127\.0\.0\.1:(\d+)/metrics")
 _LISTENING = re.compile(r"Listening at (\S+)")
 
 
@@ -40,6 +41,7 @@ class WatchedBroker:
         self._log = folder / "broker.log"
         self._errors = folder / "errors.log"
         self._seen = 0
+        self.metrics_port = 0  # 0 where there are none
         launcher = ["-m", "tests.beside.launch", "--errors", str(self._errors)]
         if defect is not None:
             launcher += ["--defect", defect]
@@ -53,7 +55,7 @@ class WatchedBroker:
                 stderr=log,
                 env={**os.environ, "PYTHONWARNINGS": "error", "NO_COLOR": "1"},
             )
-        self.urls = self._wait(configuration.count("[[listeners]]"))
+        self.urls = self._wait(configuration.count("[[listeners]]"), "[metrics]" in configuration)
 
     def __enter__(self) -> WatchedBroker:
         return self
@@ -111,11 +113,14 @@ class WatchedBroker:
                 self.process.kill()
         return self.process.wait()
 
-    def _wait(self, count: int) -> list[str]:
+    def _wait(self, count: int, has_metrics: bool) -> list[str]:
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
-            urls = _LISTENING.findall(self._log.read_text(errors="replace"))
-            if len(urls) >= count:
+            log = self._log.read_text(errors="replace")
+            urls = _LISTENING.findall(log)
+            if metrics := _METRICS.search(log):
+                self.metrics_port = int(metrics[1])
+            if len(urls) >= count and (self.metrics_port or not has_metrics):
                 return urls
             if self.process.poll() is not None:
                 break

@@ -84,6 +84,8 @@ class Waits:
     def __init__(self, *pids: int) -> None:
         self._pids = pids
         self._files: dict[tuple[int, str], int] = {}
+        # Of each thread, also those that have ended since: the sum never falls.
+        self._last: dict[tuple[int, str], int] = {}
         self.look()
 
     def look(self) -> None:
@@ -96,11 +98,10 @@ class Waits:
                         self._files[pid, thread] = os.open(path, os.O_RDONLY)
 
     def total(self) -> float:
-        total = 0
-        for file in self._files.values():
+        for thread, file in self._files.items():
             with suppress(OSError):
-                total += int(os.pread(file, 100, 0).split()[1])
-        return total / 1e9
+                self._last[thread] = int(os.pread(file, 100, 0).split()[1])
+        return sum(self._last.values()) / 1e9
 
 
 class Pair:

@@ -13,7 +13,7 @@ import trio
 from tests.fuzz.campaign import Campaign, Outcome, replay
 from tests.fuzz.cases import Case
 
-SHOWN = 1_500  # characters of a problem, which may have a whole log; the case's file has all
+SHOWN = 700  # characters of a problem's beginning and end; the case's file has all
 
 
 def main() -> int:
@@ -45,9 +45,15 @@ def tell(outcome: Outcome) -> None:
         f"{sum(outcome.accepted.values())} clients let in; {outcome.figures}"
     )
     for found in outcome.found:
-        say("FOUND", *(problem[:SHOWN] for problem in found.problems))
+        say("FOUND", *map(shortened, found.problems))
         if found.path is not None:
             say(f"play it again: python -m tests.fuzz --replay {found.path}")
+
+
+def shortened(problem: str) -> str:
+    if len(problem) <= 2 * SHOWN:
+        return problem
+    return f"{problem[:SHOWN]}\n…\n{problem[-SHOWN:]}"
 
 
 def say(*lines: str) -> None:

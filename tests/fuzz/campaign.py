@@ -9,6 +9,7 @@ import shutil
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import trio
@@ -19,7 +20,7 @@ from tests.beside.figures import MIB, cpu_seconds, descriptors, descriptors_back
 from tests.beside.watching import WatchedPair
 from tests.fuzz.cases import Case
 from tests.fuzz.executor import play
-from tests.fuzz.expectations import LIMITS, MOUNT_POINT, MOUNTED
+from tests.fuzz.expectations import LIMITS, METRICS, MOUNT_POINT, MOUNTED
 from tests.fuzz.generator import make_case
 from tests.fuzz.oracle import is_accepted, judge
 from trio_mqtt.access import set_password
@@ -34,6 +35,7 @@ MEMORY = 400 * MIB  # at any time
 WARM_UP = 20.0  # seconds, or a third of the time
 # Seconds until all sessions, wills and connections have ended, and what was theirs is given back.
 SETTLE = 30.0
+MOST_FOUND = 3  # cases that are told: after the first one the others only come to their ends
 ENOUGH = 1_000  # cases in which each listener has let in somebody
 SUSPECTS = 80  # cases that may have to do with a failure of the process
 SUSPICION_SECONDS = 60.0  # in which they are played again, one by one
@@ -115,10 +117,27 @@ class Setting:
                 "scram.users.ann": "ann",
             }),
             toml("storage", {"path": str(folder / "data"), "durability": "commit"}),
+            toml("metrics", {"listen": "127.0.0.1:0", "timeout": 4}),
             toml("limits", LIMITS),
         ))  # fmt: skip
         self.broker = WatchedBroker(folder, configuration, "--log-level", "info", defect=defect)
         self.ports = dict(zip(names, self.broker.ports, strict=False))
+        self.ports[METRICS] = self.broker.metrics_port
+
+    def unanswered(self) -> str | None:
+        """What is wrong with the answers to who watches the broker."""
+        for path in ("/healthz", "/metrics"):
+            connection = HTTPConnection("127.0.0.1", self.ports[METRICS], timeout=SETTLE)
+            try:
+                connection.request("GET", path)
+                status = connection.getresponse().status
+            except (OSError, HTTPException) as error:
+                return f"{path} is not answered: {error!r}"
+            finally:
+                connection.close()
+            if status != 200:
+                return f"{path} is answered by {status}"
+        return None
 
 
 class Campaign:
@@ -188,7 +207,8 @@ class Campaign:
             self.outcome.kinds[case.kind] += 1
             self.outcome.accepted.update(one.script.port for one in played if is_accepted(one))
             problems = [problem for one in played for problem in judge(one)]
-            if problems and self._setting.broker.process.poll() is None:
+            is_running = self._setting.broker.process.poll() is None
+            if problems and is_running and len(self.outcome.found) < MOST_FOUND:
                 self._found(problems, case)
 
     def _look(self, pair: WatchedPair) -> None:
@@ -227,12 +247,15 @@ class Campaign:
                     (f"the broker takes {left / MIB:.0f} MiB when all have gone,"
                     f" {min(warmed) / MIB:.0f} MiB after the first {warm:.0f} s")
                 ])  # fmt: skip
-        if (problem := broker.problem()) is not None:
+        problem = broker.problem()
+        if problem is not None:
             self._found([problem], suspects=True)
+        elif (problem := self._setting.unanswered()) is not None:
+            self._found([problem])
 
     def _look_at_reach(self) -> None:
         """Whether there were clients that were let in, everywhere: else nothing was tested."""
-        missing = self._setting.ports.keys() - self.outcome.accepted.keys()
+        missing = self._setting.ports.keys() - self.outcome.accepted.keys() - {METRICS}
         if missing and self.outcome.cases > ENOUGH:
             self._found([f"nobody was let in at {', '.join(sorted(missing))}"])
 

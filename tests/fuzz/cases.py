@@ -27,7 +27,7 @@ ENDS = ("wait", "shutdown", "reset", "close")
 class Script:
     """What one client does. `speaks` is tcp, tls, websocket or secure_websocket."""
 
-    port: str  # mqtt, ws, mqtts, wss, any or mounted
+    port: str  # mqtt, ws, mqtts, wss, any, mounted or metrics
     speaks: str
     steps: list[Step] = field(default_factory=list)
     end: str = "wait"

@@ -71,12 +71,11 @@ def dies() -> None:
 
 
 def answers_twice() -> None:
-    """PINGREQ is answered once more at times."""
-    numbers = count(1)
+    """PINGREQ is answered twice."""
 
     def make(handle: Function) -> Function:
         def handled(requests: Requests, packet: Any, session: Any) -> Any:
-            if isinstance(packet, PingReq) and next(numbers) % 3 == 0:
+            if isinstance(packet, PingReq):
                 requests._answer(PingResp())
             return handle(requests, packet, session)
 

@@ -29,6 +29,8 @@ LIMITS: dict[str, float] = {
 }
 # A listener with less than others, and what stands before all topics there.
 MOUNTED, MOUNT_POINT = "mounted", "site/"
+# Where metrics are asked for by HTTP.
+METRICS = "metrics"
 
 
 def connect_of(data: bytes) -> Connect | None:

@@ -6,9 +6,10 @@ import random
 from collections.abc import Callable
 
 from tests.fuzz.bad_input import BAD_CONNECTS, BAD_PACKETS, BAD_STREAMS
-from tests.fuzz.cases import Case, Script, Step
-from tests.fuzz.expectations import MOUNTED
+from tests.fuzz.cases import ENDS, Case, Script, Step
+from tests.fuzz.expectations import METRICS, MOUNTED
 from tests.fuzz.grammar import CLIENTS, FILTERS, TOPICS, V5, V31, V311, Grammar, Node, packet
+from tests.fuzz.http_requests import request
 from tests.fuzz.mutations import harm, harm_bytes
 from tests.fuzz.websocket import hostile_frames, upgrade
 
@@ -197,8 +198,21 @@ def websocket(chance: random.Random) -> list[Script]:
     return [script]
 
 
+def http(chance: random.Random) -> list[Script]:
+    """What asks for metrics, and what speaks something else to where they are."""
+    script = Script(METRICS, "tcp", end=chance.choice(ENDS), reads=chance.random() > 0.2)
+    for _ in range(chance.choice((1, 1, 2, 20))):
+        data = request(chance)
+        if chance.random() < 0.3:
+            cut = chance.randrange(len(data) + 1)
+            script.steps += [("raw", data[:cut].hex()), ("pause", 0.01)]
+            data = data[cut:]
+        script.steps.append(("raw", data.hex()))
+    return [script]
+
+
 _ACKNOWLEDGEMENTS = Grammar.ACKNOWLEDGEMENTS
 _KINDS: tuple[tuple[Callable[[random.Random], list[Script]], int], ...] = (
     (conversation, 35), (valid, 8), (opening, 15), (known_bad, 15), (many, 6), (takeover, 6),
-    (deliveries, 8), (websocket, 7),
+    (deliveries, 8), (websocket, 7), (http, 4),
 )  # fmt: skip

@@ -108,6 +108,9 @@ METHODS = ("SCRAM-SHA-256", "X", "")
 PAYLOADS = (b"", b"x", b"\x00", bytes(200), b"{}", "é".encode(), bytes(5_000))
 
 
+_USER_PROPERTY = next(row for row in TABLE if row.name == "user_property")
+
+
 class Grammar:
     """Valid packets of one version, drawn by chance."""
 
@@ -190,7 +193,7 @@ class Grammar:
         parts = [number(self.packet_id(), 2)]
         if self.version == V5:
             parts.append(self.properties(Carrier.SUBSCRIBE))
-        for _ in range(chance.choice((1, 1, 1, 2, 5))):
+        for _ in range(chance.choice((1, 1, 1, 1, 2, 2, 5, 200))):
             options = chance.randrange(3)
             if self.version == V5 and chance.random() < 0.3:
                 options |= chance.randrange(3) << 4 | chance.randrange(4) << 2
@@ -238,7 +241,12 @@ class Grammar:
             return Node(Kind.BLOCK)
         rows = [row for row in TABLE if carrier in row.carriers and row.name not in without]
         chosen = chance.sample(rows, min(len(rows), chance.choice((1, 1, 2, 4))))
-        return Node(Kind.BLOCK, parts=[self.property(row) for row in chosen])
+        parts = [self.property(row) for row in chosen]
+        if chance.random() < 0.1:
+            parts += [
+                self.property(_USER_PROPERTY) for _ in range(chance.choice((2, 30, 400, 900)))
+            ]
+        return Node(Kind.BLOCK, parts=parts)
 
     def property(self, row: Property) -> Node:
         return group(leaf(variable(row.identifier)), self._value(row))

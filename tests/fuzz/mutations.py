@@ -61,7 +61,7 @@ def _twice(node: Node, nodes: list[Node], chance: random.Random, _others: list[N
     one = chance.choice(parents)
     if one.parts:
         again = chance.choice(one.parts).copy()
-        times = chance.choice((1, 1, 1, 2, 30, 3_000))
+        times = chance.choice((1, 1, 1, 2, 30, 400, 3_000))
         times = min(times, MAXIMUM_SIZE // (again.size + 1) + 1)
         one.parts[chance.randrange(len(one.parts)) :] += (again.copy() for _ in range(times))
 

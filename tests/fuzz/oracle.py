@@ -39,15 +39,15 @@ def judge(played: Played) -> list[str]:
     """What was wrong with the broker's answers to one client."""
     found = list(played.problems)
     script, sent, data = played.script, played.written, played.received
-    if any(step[0] == "raw" for step in script.steps):
-        return found + _secrets(data)  # who knows what was said there
-    if script.speaks == "tcp" and script.port not in ("mqtt", "any", MOUNTED):
-        return found  # an alert of TLS, an error of HTTP
     if played.stays:
         found.append(
             f"the broker has not closed {CLOSE_SECONDS:g} s after"
             f" {violation_of(sent) or script.end}"
         )
+    if any(step[0] == "raw" for step in script.steps):
+        return found + _secrets(data)  # who knows what was said there
+    if script.speaks == "tcp" and script.port not in ("mqtt", "any", MOUNTED):
+        return found  # an alert of TLS, an error of HTTP
     if data.startswith((b"HTTP/", b"\x15\x03")):
         return found  # of the port for anything, to what is no MQTT
     connect = connect_of(sent)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
-from tests.fuzz.cases import Case
 
 # What each shows as.
 SIGNS = {
     "answers-twice": "PINGRESP comes unasked",
     "dies": "the broker has ended",
-    "freezes": "p99 of the pair",
+    "freezes": "of the pair|under way|has not closed",
     "ignores-sizes": "bytes",
     "keeps-descriptors": "descriptors are open",
     "keeps-memory": "MiB",
@@ -44,12 +44,16 @@ def test_a_planted_defect_is_found(defect: str, tmp_path: Path) -> None:
     planted = ("--defect", defect, "--folder", str(tmp_path))
     code, said = fuzz("--seconds", str(SECONDS), "--seed", "1", *planted)
     assert code == 1, said
-    assert SIGNS[defect] in said
+    assert re.search(SIGNS[defect], said), said
     if defect in REPLAYED:
-        (path, *_) = tmp_path.glob("case-*.json")
-        Case.read(path)
-        code, said = fuzz("--replay", str(path), *planted)
-        assert code == 1, said
-        assert SIGNS[defect] in said
-        code, said = fuzz("--replay", str(path), "--folder", str(tmp_path))
-        assert code == 0, said  # without the defect, nothing is wrong
+        assert any(plays_again(path, planted, SIGNS[defect]) for path in tmp_path.glob("case-*"))
+
+
+def plays_again(path: Path, planted: Sequence[str], sign: str) -> bool:
+    """Whether the file of a case shows the defect, and nothing where there is none."""
+    code, said = fuzz("--replay", str(path), *planted)
+    if code == 0 or not re.search(sign, said):
+        return False  # what the case met by chance, such as another with its name
+    code, said = fuzz("--replay", str(path), "--folder", str(path.parent))
+    assert code == 0, said
+    return True

@@ -35,7 +35,7 @@ def test_all_kinds_of_cases_and_of_ways_to_the_broker_are_made() -> None:
         ways.update(script.speaks for script in case.scripts)
         for script in case.scripts:
             assert len(script.sent) < 20 * LARGEST
-    assert len(kinds) == 8
+    assert len(kinds) == 9
     assert ways.keys() == {"tcp", "tls", "websocket", "secure_websocket"}
 
 
