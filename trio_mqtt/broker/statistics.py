@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 
@@ -107,10 +108,20 @@ class Statistics:
     """Packets of any kind that clients sent."""
     other_packets_sent: int = 0
     """Packets that are no PUBLISH among those that clients were sent."""
+    kinds_received: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """The packets that clients sent, but for PUBLISH, by kind and reason code: ("PINGREQ", 0)."""
+    kinds_sent: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """Those that clients were sent, but for PUBLISH, by kind and reason code: ("CONNACK", 0x87). Of
+    several codes in a packet, the highest counts."""
     bytes_received: int = 0
     """Bytes that came from clients, without those of TLS and WebSocket."""
     bytes_sent: int = 0
     """Bytes that were sent to clients, without those of TLS and WebSocket."""
+
+    def count_sent(self, kind: str, code: int = 0, packets: int = 1) -> None:
+        """Clients were sent packets of a kind, other than PUBLISH, with a reason code."""
+        self.other_packets_sent += packets
+        self.kinds_sent[kind, code] += packets
 
     @property
     def publishes_received(self) -> int:

@@ -105,6 +105,7 @@ class _Figures(Collector):
         info.add_metric((), {"version": __version__})
         yield info
         yield from self._counted()
+        yield from self._packets()
         yield self._refused()
         yield self._dropped()
         yield from self._now()
@@ -136,6 +137,32 @@ class _Figures(Collector):
                 yield GaugeMetricFamily(known_as, text, value)
             else:
                 yield CounterMetricFamily(known_as, text, value)
+
+    def _packets(self) -> Iterator[Metric]:
+        """Packets by kind and reason code; PUBLISH by its QoS, which its acknowledgement tells."""
+        statistics = self._statistics
+        for name, text, counted in (
+            ("received", "that clients sent", statistics.kinds_received),
+            ("sent", "that clients were sent", statistics.kinds_sent),
+        ):
+            metric = CounterMetricFamily(
+                f"mqtt_packets_by_type_{name}",
+                f"Packets {text}, but for PUBLISH, by type and reason code.",
+                labels=("type", "code"),
+            )
+            for (kind, code), count in sorted(counted.items()):
+                metric.add_metric((kind, f"0x{code:02X}"), count)
+            yield metric
+        publishes = CounterMetricFamily(
+            "mqtt_publishes_received", "PUBLISH packets that clients sent, by QoS.", labels=("qos",)
+        )
+        acknowledged = 0
+        for qos, kind in (("1", "PUBACK"), ("2", "PUBREC")):
+            count = sum(number for (one, _), number in statistics.kinds_sent.items() if one == kind)
+            publishes.add_metric((qos,), count)
+            acknowledged += count
+        publishes.add_metric(("0",), max(0, statistics.publishes_received - acknowledged))
+        yield publishes
 
     def _refused(self) -> Metric:
         metric = CounterMetricFamily(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from trio_mqtt.protocol.reason_codes import ReasonCode
 
 
+_PUBACK, _PUBREC = ("PUBACK", 0), ("PUBREC", 0)
+
+
 class Acknowledgements:
     """What is to be acknowledged when the packets of one read are done."""
 
@@ -36,20 +39,32 @@ class Acknowledgements:
             return
         link = self._link
         protocol = link.protocol
-        link.core.statistics.other_packets_sent += len(acks)
+        statistics = link.core.statistics
+        sent = statistics.kinds_sent
+        statistics.other_packets_sent += len(acks)
         if codes is None and len(acks) == 1:
             ack = acks.pop()
             if ack < 0x5000_0000:
                 protocol.acknowledged()
+                sent[_PUBACK] += 1
+            else:
+                sent[_PUBREC] += 1
             link.outlet.write(ack.to_bytes(4, "big"))
             return
         done = 0  # what is acknowledged by PUBACK no longer counts; QoS 2 counts to PUBCOMP
         for ack in acks:
             if ack < 0x5000_0000:
                 done += 1
+        sent[_PUBACK] += done
+        sent[_PUBREC] += len(acks) - done
         if codes is None:
             data = struct.pack(f">{len(acks)}I", *acks)
         else:
+            for ack in acks:
+                if (code := codes.get(ack & 0xFFFF)) is not None:
+                    plain = _PUBACK if ack < 0x5000_0000 else _PUBREC
+                    sent[plain] -= 1
+                    sent[plain[0], code[0]] += 1
             data = b"".join(
                 self._with_code(ack, *code)
                 if (code := codes.get(ack & 0xFFFF)) is not None

@@ -188,5 +188,5 @@ class Authentication:
         except LocalProtocolError as error:
             link.end(ReasonCode.PACKET_TOO_LARGE, str(error))
             return
-        link.core.statistics.other_packets_sent += 1
+        link.core.statistics.count_sent("AUTH", code)
         link.outlet.write(packet)

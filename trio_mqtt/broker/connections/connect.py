@@ -84,7 +84,7 @@ def _refuse_violation(link: Link, error: RemoteProtocolError) -> None:
         code = allowed(error.reason_code, PacketType.CONNACK)
         answer = link.protocol.refusal(code, str(error))
     if answer:
-        link.core.statistics.other_packets_sent += 1
+        link.core.statistics.count_sent("CONNACK", error.reason_code)
         link.outlet.write(answer)
     link.lost(str(error))
 
@@ -114,6 +114,7 @@ class Handshake:
         core, outlet = link.core, link.outlet
         link.client_id = connect.client_id or None
         core.statistics.packets_received += 1
+        core.statistics.kinds_received["CONNECT", 0] += 1
         outlet.is_v5 = connect.protocol_version == ProtocolVersion.V5
         if outlet.is_v5 and link.protocol.peer_maximum_packet_size < MAX_PACKET_SIZE:
             outlet.maximum_packet_size = link.protocol.peer_maximum_packet_size
@@ -135,7 +136,7 @@ class Handshake:
                 "it accepts only packets that are too small for CONNACK",
                 ReasonCode.PACKET_TOO_LARGE,
             )
-        core.statistics.other_packets_sent += 1
+        core.statistics.count_sent("CONNACK", answer.reason_code)
         if session is None:
             outlet.write(data)
             link.lost(reason or answer.reason_code.sentence)

@@ -259,7 +259,7 @@ class Link:
                 self.outlet.write(self.protocol.send(packet))
             except LocalProtocolError:
                 continue
-            self.core.statistics.other_packets_sent += 1
+            self.core.statistics.count_sent(type(packet).__name__.upper(), packet.reason_code)
             return
         logger.debug("%s accepts no packet that says why it is ended", self.stream.peer)
 

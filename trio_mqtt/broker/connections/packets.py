@@ -127,11 +127,13 @@ class PacketHandler:
                 try:
                     if isinstance(packet, PubAckRun):
                         statistics.packets_received += len(packet.packet_ids) - 1
+                        statistics.kinds_received["PUBACK", 0] += len(packet.packet_ids)
                         if session.journal is None:
                             session.sender.on_pubacks(packet.packet_ids)
                         else:
                             session.on_pubacks(packet.packet_ids)
                     else:
+                        statistics.kinds_received["PUBACK", packet.reason_code] += 1
                         session.on_pubacks((packet.packet_id,))
                 except RemoteProtocolError as error:
                     # What came before it still counts, as QoS 2 has been noted as received.

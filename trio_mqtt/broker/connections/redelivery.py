@@ -26,7 +26,7 @@ async def send_again(link: Link, session: Session, deliveries: Deliveries) -> No
     sender = session.sender
     version = ProtocolVersion.V5 if link.outlet.is_v5 else ProtocolVersion.V311
     for packet_id in list(sender.released):
-        link.core.statistics.other_packets_sent += 1
+        link.core.statistics.count_sent("PUBREL")
         link.outlet.write(link.protocol.send(PubRel(packet_id)))
     pending = {packet_id: (qos, item) for packet_id, qos, item in sender.to_resend()}
     while not link.outlet.ended:

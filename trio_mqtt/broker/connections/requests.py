@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.access.protocols import AccessRefused, SubscriptionRequest
 from trio_mqtt.broker.connections.offers import STORAGE_FAILS, RefusedPublish
+from trio_mqtt.broker.connections.packet_kinds import kind_of
 from trio_mqtt.broker.events.kinds import (
     MessageAcknowledged,
     MessageRefused,
@@ -65,6 +66,8 @@ class Requests:
 
     def handle(self, packet: Packet | RefusedPublish, session: Session) -> Iterator[None] | None:
         """Do what `packet` asks for and answer it; what is returned are the steps left to do so."""
+        if not isinstance(packet, (Subscribe, RefusedPublish)):
+            self._link.core.statistics.kinds_received[kind_of(packet)] += 1
         if isinstance(packet, PubRec):
             self._pubrec(packet, session)
         elif isinstance(packet, PubRel):
@@ -130,7 +133,7 @@ class Requests:
                 f"it accepts no {type(packet).__name__.upper()} as large as it asked for",
             )
             return
-        link.core.statistics.other_packets_sent += 1
+        link.core.statistics.count_sent(*kind_of(packet))
         link.outlet.write(data)
 
     def _hold(self, session: Session) -> None:
@@ -164,6 +167,7 @@ class Requests:
 
         `decided` is what the program's hooks make of each. Each step is one filter.
         """
+        self._link.core.statistics.kinds_received[kind_of(packet)] += 1
         identifiers = packet.properties.get("subscription_identifier")
         identifier = identifiers[0] if identifiers else None
         offered = self._link.options
