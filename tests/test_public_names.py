@@ -41,9 +41,10 @@ PUBLIC = {
         read_file remove_user set_password username_problem
     """,
     "trio_mqtt.configuration": """
-        AccessSettings Configuration Held InvalidConfiguration ListenerAccess ListenerSettings
-        Override Plugin PluginSettings Problem ScramSettings Settings Source StorageSettings
-        TokenSettings check effective example load reference schema
+        AccessSettings Change Configuration Held InvalidConfiguration ListenerAccess
+        ListenerSettings Override Plugin PluginSettings Problem RunningConfiguration ScramSettings
+        Settings Source StorageSettings TokenSettings check differences effective example load
+        reference schema
     """,
     "trio_mqtt.durability": """
         Changes DeliveryRow IdentifierRow Kept MessageRow Progress RetainedRow Row SessionRow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -275,12 +275,13 @@ class Broker:
         """
         await self._reloading.reload()
 
-    async def try_reload(self) -> bool:
+    async def try_reload(self, reload: Callable[[], Awaitable[None]] | None = None) -> bool:
         """Do `reload` as `serve` does at SIGHUP; whether it could be done.
 
-        Where it could not, the log says so, again each hour, and all of them hold as they were.
+        Where it could not, the log says so, again each hour, and all of them hold as they were. A
+        program that has more to read gives a `reload` of its own, which calls `reconfigure`.
         """
-        return await self._reloading.try_reload()
+        return await self._reloading.try_reload(reload)
 
     async def rules_changed(self) -> None:
         """The program's `AccessRules` answer otherwise than before: ask them again, at once."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.errors import MqttError
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core
@@ -38,15 +39,16 @@ class Reloading:
             self._reminder.cancel()
             self._reminder = None
 
-    async def try_reload(self) -> bool:
+    async def try_reload(self, reload: Callable[[], Awaitable[None]] | None) -> bool:
         """See `Broker.try_reload`."""
         try:
-            await self.reload()
-        except ConfigurationError as error:
+            await (self.reload() if reload is None else reload())
+        except (MqttError, OSError) as error:
+            why = " ".join(str(error).splitlines())
             logger.error(  # noqa: TRY400  # a sentence says it all
-                "%s The settings stay as they were. %s", error, _OLD
+                "%s The settings stay as they were. %s", why, _OLD
             )
-            self._remind(f"The files could not be read when that was asked for: {error} {_OLD}")
+            self._remind(f"The files could not be read when that was asked for: {why} {_OLD}")
             return False
         logger.info("The settings were read again.")
         return True

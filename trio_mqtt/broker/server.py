@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import trio
@@ -181,12 +181,22 @@ async def serve(
         authentication_required=authentication_required,
         security=security,
     ) as broker:
-        if threading.current_thread() is not threading.main_thread():
-            task_status.started(broker)
-            await trio.sleep_forever()  # signals reach the main thread only
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *RELOADS) as signals:
-            task_status.started(broker)
-            async for number in signals:
-                if number not in RELOADS:
-                    break
-                await broker.try_reload()
+        await until_told_to_stop(broker, reload=broker.try_reload, task_status=task_status)
+
+
+async def until_told_to_stop(
+    broker: Broker,
+    *,
+    reload: Callable[[], Awaitable[bool]],
+    task_status: trio.TaskStatus[Broker],
+) -> None:
+    """Wait until SIGINT or SIGTERM; SIGHUP has the settings read again."""
+    if threading.current_thread() is not threading.main_thread():
+        task_status.started(broker)
+        await trio.sleep_forever()  # signals reach the main thread only
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *RELOADS) as signals:
+        task_status.started(broker)
+        async for number in signals:
+            if number not in RELOADS:
+                break
+            await reload()

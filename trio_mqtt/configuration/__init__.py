@@ -16,7 +16,8 @@ from trio_mqtt.lazy_names import load_lazily
 if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.configuration.annotated import example as example
     from trio_mqtt.configuration.checking import check as check
-    from trio_mqtt.configuration.configured import Configuration as Configuration
+    from trio_mqtt.configuration.difference import Change as Change
+    from trio_mqtt.configuration.difference import differences as differences
     from trio_mqtt.configuration.in_effect import Held as Held
     from trio_mqtt.configuration.in_effect import effective as effective
     from trio_mqtt.configuration.json_schema import schema as schema
@@ -24,6 +25,8 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.configuration.overlay import Override as Override
     from trio_mqtt.configuration.problems import InvalidConfiguration as InvalidConfiguration
     from trio_mqtt.configuration.problems import Problem as Problem
+    from trio_mqtt.configuration.running import Configuration as Configuration
+    from trio_mqtt.configuration.running import RunningConfiguration as RunningConfiguration
     from trio_mqtt.configuration.sections import AccessSettings as AccessSettings
     from trio_mqtt.configuration.sections import ListenerAccess as ListenerAccess
     from trio_mqtt.configuration.sections import ListenerSettings as ListenerSettings

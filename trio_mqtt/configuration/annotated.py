@@ -36,6 +36,7 @@ EXAMPLES = {
     "access.tokens.keys": '"issuer.pem"',
     "access.scram.users": '{ alice = "her password" }',
     "storage.path": '"data"',
+    "metrics.listen": '"127.0.0.1:9883"',
     "options.response_topic_prefix": '"responses/"',
     "options.server_reference": '"other.example.org:1883"',
     "plugins.hooks.factory": '"house.access:Hooks"',

@@ -5,9 +5,9 @@ from __future__ import annotations
 import trio
 
 from trio_mqtt.broker.core import Core
-from trio_mqtt.configuration.configured import Configuration
 from trio_mqtt.configuration.places import Place, dotted
 from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
+from trio_mqtt.configuration.running import Configuration
 from trio_mqtt.configuration.sections import ListenerAccess
 from trio_mqtt.errors import MqttError
 from trio_mqtt.transport.listeners.listener import check_endpoint

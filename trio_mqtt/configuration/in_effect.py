@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from trio_mqtt.configuration.configured import Configuration
+from trio_mqtt.configuration.configured import Configured
 from trio_mqtt.configuration.description import Section, Setting, root
 from trio_mqtt.configuration.places import Place, dotted
 from trio_mqtt.configuration.sources import Source
@@ -28,20 +28,27 @@ class Held(NamedTuple):
     source: Source
 
 
-def effective(configuration: Configuration) -> Iterator[Held]:
+def effective(configuration: Configured) -> Iterator[Held]:
     """Each setting as it holds, table by table, values before the tables within."""
+    for held, _ in effective_values(configuration):
+        yield held
+
+
+def effective_values(configuration: Configured) -> Iterator[tuple[Held, Any]]:
+    """The same, each with its value, also that of a secret."""
     yield from _section(configuration, root(), configuration.settings, (), "")
 
 
 def _section(
-    configuration: Configuration, section: Section, made: Any, place: Place, table: str
-) -> Iterator[Held]:
+    configuration: Configured, section: Section, made: Any, place: Place, table: str
+) -> Iterator[tuple[Held, Any]]:
     for name, setting in section.settings.items():
         if setting.section is None:
             here = (*place, name)
-            value = _shown(setting, getattr(made, name))
+            value = getattr(made, name)
             source = configuration.source_of(here)
-            yield Held(table, dotted(here), toml_key(name), value, source)
+            held = Held(table, dotted(here), toml_key(name), _shown(setting, value), source)
+            yield held, value
     for name, setting in section.settings.items():
         if setting.section is None:
             continue

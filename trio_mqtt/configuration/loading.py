@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
+from functools import partial
 
-from trio_mqtt.configuration.configured import Configuration
 from trio_mqtt.configuration.overlay import FILE_VARIABLE, Overlay, Override
 from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
+from trio_mqtt.configuration.running import Configuration
 from trio_mqtt.configuration.sources import File, Layers, Source
 from trio_mqtt.configuration.validation import Validation
 
@@ -31,7 +32,8 @@ def load(
 
     Raises InvalidConfiguration, a ConfigurationError, with all that is wrong, each with its place.
     """
-    environment = os.environ if environment is None else environment
+    environment = dict(os.environ if environment is None else environment)
+    overrides = tuple(overrides)
     path = environment.get(FILE_VARIABLE) or None if path is None else path
     layers = Layers()
     file = None if path is None else _read(os.fspath(path))
@@ -47,7 +49,8 @@ def load(
         # Those of the file in the order of its lines, then the others.
         problems.sort(key=lambda one: (one.source.line if one.source else None) or float("inf"))
         raise InvalidConfiguration(problems)
-    return Configuration(settings, layers, file)
+    again = partial(load, path, environment=environment, overrides=overrides)
+    return Configuration(settings, layers, file, again)
 
 
 def _read(path: str) -> File:

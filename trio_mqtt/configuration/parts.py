@@ -3,138 +3,125 @@
 from __future__ import annotations
 
 import os
-import sys
-from dataclasses import fields
-from importlib import import_module
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any
 
 from trio_mqtt.broker.access.protocols import Authenticator
 from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.listen import Listen
 from trio_mqtt.configuration.places import Place, dotted
+from trio_mqtt.configuration.plugins import make_plugin
 from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
 from trio_mqtt.configuration.sections import (
-    AccessSettings,
-    ListenerAccess,
     ListenerSettings,
-    Plugin,
+    ScramSettings,
     Settings,
     StorageSettings,
+    TokenSettings,
 )
 from trio_mqtt.configuration.sources import Layers
 from trio_mqtt.errors import ConfigurationError, MqttError
 from trio_mqtt.storage.rows import Storage
 
+SCRAM = "SCRAM-SHA-256"
 
-class Parts(NamedTuple):
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
     """What a broker is opened with, beside its limits and options."""
 
     listeners: tuple[Listen, ...]
     security: Security
     authenticators: dict[str, Authenticator]
     storage: Storage | None
+    made: dict[Place, tuple[Any, Any]] = field(default_factory=dict)
+    """Each part, with the settings that it was made of."""
 
 
 class Maker:
-    """Makes the parts that settings ask for, and gathers what is wrong with them."""
+    """Makes the parts that settings ask for, and gathers what is wrong with them.
 
-    def __init__(self, settings: Settings, layers: Layers) -> None:
+    What `before` has is not made anew where its settings are the same: a part may hold more than
+    its settings say.
+    """
+
+    def __init__(self, settings: Settings, layers: Layers, before: Parts | None = None) -> None:
         self._settings = settings
         self._layers = layers
+        self._before = {} if before is None else before.made
+        self._made: dict[Place, tuple[Any, Any]] = {}
         self._problems: list[Problem] = []
 
     def parts(self) -> Parts:
         """All of them. Raises InvalidConfiguration."""
         access, plugins = self._settings.access, self._settings.plugins
         own = {
-            name: self._plugin(("plugins", name), plugin)
+            name: self._make(("plugins", name), getattr(plugins, name), partial(make_plugin, name))
             for name in ("hooks", "passwords", "rules", "storage")
-            if (plugin := getattr(plugins, name)) is not None
         }
+        make_authenticator = partial(make_plugin, "authenticators")
         authenticators = {
-            name: self._plugin(("plugins", "authenticators", name), plugin)
+            name: self._make(("plugins", "authenticators", name), plugin, make_authenticator)
             for name, plugin in plugins.authenticators.items()
         }
         if access.scram is not None:
-            scram = self._made(("access", "scram"), _scram, access)
-            authenticators.setdefault("SCRAM-SHA-256", scram)
+            scram = self._make(("access", "scram"), access.scram, _scram)
+            authenticators.setdefault(SCRAM, scram)
         security = Security(
-            passwords=own.get("passwords", access.passwords),
-            access=own.get("rules", access.rules),
-            tokens=self._made(("access", "tokens", "keys"), _verifier, access),
-            hooks=own.get("hooks"),
+            passwords=own["passwords"] or access.passwords,
+            access=own["rules"] or access.rules,
+            tokens=self._make(("access", "tokens", "keys"), access.tokens, _verifier),
+            hooks=own["hooks"],
             allow_anonymous=access.allow_anonymous,
         )
         listeners = tuple(
             self._listen(("listeners", number), listener, security)
             for number, listener in enumerate(self._settings.listeners)
         )
-        storage = self._made(("storage", "path"), _storage, self._settings.storage)
+        storage = self._make(("storage", "path"), self._settings.storage, _storage)
         if self._problems:
             raise InvalidConfiguration(self._problems)
-        return Parts(listeners, security, authenticators, own.get("storage", storage))
+        return Parts(
+            listeners=listeners,
+            security=security,
+            authenticators=authenticators,
+            storage=own["storage"] or storage,
+            made=self._made,
+        )
 
     def _listen(self, place: Place, listener: ListenerSettings, broker: Security) -> Listen:
         """A listener as the broker takes it, with an access of its own where it has one."""
         access = listener.access
         security = None
         if access is not None:
+            tokens = self._make((*place, "access", "tokens", "keys"), access.tokens, _verifier)
             security = Security(
-                passwords=access.passwords,
-                access=access.rules,
-                tokens=self._made((*place, "access", "tokens", "keys"), _verifier, access),
-                hooks=broker.hooks,
+                passwords=access.passwords, access=access.rules, tokens=tokens, hooks=broker.hooks
             )
         written = {field.name: getattr(listener, field.name) for field in fields(Listen)}
         return Listen(**written | {"security": security})
 
-    def _made(self, place: Place, make: Any, settings: Any) -> Any:
-        """What `make` makes of settings; a problem of this place where it cannot."""
+    def _make(self, place: Place, settings: Any, make: Callable[[Any], Any]) -> Any:
+        """What `make` makes of settings, if there are any; a problem where it cannot."""
+        if settings is None:
+            return None
+        if place in self._before and self._before[place][0] == settings:
+            self._made[place] = self._before[place]
+            return self._made[place][1]
         try:
-            return make(settings)
+            made = make(settings)
         except (MqttError, ImportError, OSError, ValueError) as error:
-            self._wrong(place, str(error))
+            sentence = f"{dotted(place)}: {error}"
+            source = self._layers.source_of(place)
+            self._problems.append(Problem(dotted(place), sentence, source))
             return None
-
-    def _plugin(self, place: Place, plugin: Plugin) -> Any:
-        """What a plugin's factory makes."""
-        where = f"{dotted(place)}: {plugin.factory}"
-        module, _, name = plugin.factory.partition(":")
-        if not name:
-            self._wrong(place, f'{where}: a factory is written "package.module:name".')
-            return None
-        try:
-            found: Any = import_module(module)
-            for attribute in name.split("."):
-                found = getattr(found, attribute)
-        except Exception as error:  # a module of somebody else's may raise anything
-            self._wrong(place, f"{where} cannot be loaded: {_told(error)}.{_hint(error, module)}")
-            return None
-        try:
-            return found(**plugin.settings)
-        except Exception as error:
-            self._wrong(place, f"{where} failed to make it: {_told(error)}.")
-            return None
-
-    def _wrong(self, place: Place, sentence: str) -> None:
-        self._problems.append(Problem(dotted(place), sentence, self._layers.source_of(place)))
+        self._made[place] = settings, made
+        return made
 
 
-def _told(error: Exception) -> str:
-    text = str(error).strip().rstrip(".") or "it says no more"
-    return text if isinstance(error, MqttError) else f"{type(error).__name__}: {text}"
-
-
-def _hint(error: Exception, module: str) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
-        return f" It must be installed for {sys.executable}, or its folder named by PYTHONPATH."
-    return ""
-
-
-def _verifier(access: ListenerAccess) -> Any:
-    tokens = access.tokens
-    if tokens is None:
-        return None
+def _verifier(tokens: TokenSettings) -> Any:
     from trio_mqtt.broker.access.files.tokens import TokenVerifier
 
     return TokenVerifier.load(
@@ -148,10 +135,7 @@ def _verifier(access: ListenerAccess) -> Any:
     )
 
 
-def _scram(access: AccessSettings) -> Any:
-    scram = access.scram
-    if scram is None:
-        return None
+def _scram(scram: ScramSettings) -> Any:
     from trio_mqtt.broker.access.scram import ScramAuthenticator
 
     secret = None if scram.secret is None else scram.secret.encode()

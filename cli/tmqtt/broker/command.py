@@ -23,7 +23,7 @@ from tmqtt.broker.view import BrokerView
 from tmqtt.terminal.running import collect_less_often
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.terminal import Terminal
-from trio_mqtt.configuration import Configuration, InvalidConfiguration
+from trio_mqtt.configuration import Configuration, InvalidConfiguration, RunningConfiguration
 from trio_mqtt.monitoring import LogOptions, LogWriter, logging_to
 
 _DEFAULT_URL = "mqtt://127.0.0.1:1883"  # this machine only
@@ -64,19 +64,20 @@ async def serve(
             writer = last.enter_context(logging_to(log_options))
             if log_options.goes_to in ("stderr", "journal") and not terminal.output.is_terminal:
                 shown = Level.ERROR  # the log is what is read there, and has it all
-        metrics: list[str] = []  # where they are served, if they are
         async with (
             shown_restoring(terminal, notifier.restoring) as restoring,
-            _opened(configuration, listen_at, restoring.progress, metrics.append) as broker,
+            _running(configuration, listen_at, restoring.progress) as running,
             trio.open_nursery() as nursery,
         ):
+            broker = running.broker
             restored = data.restored(broker.restored, restoring.end())
             view = BrokerView(broker, terminal, log, shown)
             _outlast_output(terminal, view, OutputTroubles(notifier))
-            await nursery.start(_reload_when_told, broker, terminal, notifier, view, writer)
+            await nursery.start(_reload_when_told, running, terminal, notifier, view, writer)
             nursery.start_soon(notifier.keep_watchdog_quiet)
             with notifier.serving():
-                served = "".join(f"Metrics are at {url}/metrics." for url in metrics)
+                url = running.metrics_url
+                served = "" if url is None else f"Metrics are at {url}/metrics."
                 await _show(broker, terminal, last, view, shown, data, (served, restored))
 
 
@@ -118,18 +119,15 @@ def _listen_at(
 
 
 @asynccontextmanager
-async def _opened(
+async def _running(
     configuration: Configuration,
     listeners: Callable[[Sequence[trio_mqtt.Listen]], Sequence[trio_mqtt.Listen]],
     progress: Callable[[float], None],
-    metrics: Callable[[str], None],
-) -> AsyncIterator[trio_mqtt.Broker]:
+) -> AsyncIterator[RunningConfiguration]:
     """The broker that is configured. Raises CommandError where a part of it cannot be made."""
     try:
-        async with configuration.open(
-            listeners=listeners, progress=progress, metrics=metrics
-        ) as broker:
-            yield broker
+        async with configuration.run(listeners=listeners, progress=progress) as running:
+            yield running
     except InvalidConfiguration as error:
         raise as_command_error(error) from None
 
@@ -172,14 +170,14 @@ async def _show(
 
 
 async def _reload_when_told(
-    broker: trio_mqtt.Broker,
+    running: RunningConfiguration,
     terminal: Terminal,
     notifier: Notifier,
     view: BrokerView,
     writer: LogWriter | None,
     task_status: trio.TaskStatus[None],
 ) -> None:
-    """Read all files again at each SIGHUP, and say so; what fails is told as a warning."""
+    """Read all settings and files again at each SIGHUP, and say so; what fails is a warning."""
     tell, told = trio.open_memory_channel[None](1)
 
     def on_signal() -> None:
@@ -192,6 +190,8 @@ async def _reload_when_told(
         if writer is not None:
             writer.reopen()
         with notifier.reloading():
-            done = await broker.try_reload()
+            done = await running.try_reload()
         if done:
+            for change in running.changes:
+                view.tell(str(change))
             view.tell("The settings were read again.")

@@ -75,18 +75,18 @@ def test_check_is_content_with_what_is_right() -> None:
     [
         ("access.passwords = 'none'", "line 1: There is no password file none"),
         ("access.rules = 'none'", "line 1: There is no access file none"),
-        ("access.tokens.keys = 'none'", "line 1: There is no key file none"),
+        ("access.tokens.keys = 'none'", "line 1: access.tokens.keys: There is no key file none"),
         ("listeners = [{ url = 'mqtt://0.0.0.0' }]", "line 1: Anybody who can reach mqtt://0.0"),
         ("listeners = [{ url = 'mqtts://localhost' }]", "line 1: mqtts://localhost:8883 needs a"),
         (
             "[[listeners]]\nurl = 'mqtt://localhost'\naccess.passwords = 'none'",
             "line 3: There is no password file none",
         ),
-        ("[storage]\npath = 'good.toml'", "line 2: good.toml is not a folder."),
+        ("[storage]\npath = 'good.toml'", "line 2: storage.path: good.toml is not a folder."),
         ("[plugins]\nhooks = 'no_such:x'", "line 2: plugins.hooks: no_such:x cannot be loaded: M"),
         ("[plugins]\nhooks = 'json:nothing'", "cannot be loaded: AttributeError: module 'json' "),
-        ("[plugins]\nhooks = 'json:loads'", "json:loads failed to make it: TypeError: loads() mi"),
-        ("[plugins]\nhooks = 'json'", 'json: a factory is written "package.module:name".'),
+        ("[plugins]\nhooks = 'json:loads'", "json:loads failed: TypeError: loads() missing"),
+        ("[plugins]\nhooks = 'json'", 'json is none: it is written "package.module:name".'),
     ],
 )
 def test_check_reads_the_files_and_makes_the_plugins(text: str, sentence: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tmqtt.app import app
 from typer.testing import CliRunner
 
+from trio_mqtt.configuration.annotated import EXAMPLES
 from trio_mqtt.configuration.description import Setting, all_settings, find, root
 from trio_mqtt.configuration.places import Place, dotted
 from trio_mqtt.configuration.written import toml_value
@@ -35,7 +36,7 @@ BESIDE = {
     "plugins.storage": {"factory": '"house:Part"'},
     "plugins.authenticators.NAME": {"factory": '"house:Part"'},
 }
-# Where not any value of its kind will do.
+# Where not any value of its kind will do, and none of the annotated example.
 OTHERS = {
     "listeners.0.url": '"mqtt://127.0.0.1:1"',
     "listeners.0.origins": '["https://example.org"]',
@@ -52,8 +53,8 @@ def other_value(name: str, setting: Setting) -> str:
     """A value that is not the default, as TOML writes it."""
     default, kind = setting.default, setting.kind
     assert kind is not None
-    if name in OTHERS:
-        return OTHERS[name]
+    if name in OTHERS or name in EXAMPLES:
+        return OTHERS.get(name) or EXAMPLES[name]
     if isinstance(default, bool):
         return toml_value(not default)
     if isinstance(default, Enum):

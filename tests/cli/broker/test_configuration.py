@@ -1,0 +1,112 @@
+"""`tmqtt broker --config`: what the file says holds, and holds anew at SIGHUP."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.cli.programs import Program
+from trio_mqtt import sync
+from trio_mqtt.errors import MqttError
+
+TEXT = """\
+[[listeners]]
+url = "mqtt://127.0.0.1:0"
+[limits]
+maximum_connections = 1
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "broker.toml"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def url_of(broker: Program) -> str:
+    return broker.out.expect(r"Listening at (mqtt://127.0.0.1:[1-9]\d*)")[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_file_holds_and_holds_anew_when_it_is_read_again(file: Path, terminal: bool) -> None:
+    with Program("broker", "--config", str(file), terminal=terminal) as broker:
+        url = url_of(broker)
+        with sync.open_client(url):
+            with pytest.raises(MqttError), sync.open_client(url):
+                pass
+            file.write_text(TEXT.replace("= 1", "= 2"), encoding="utf-8")
+            broker.process.send_signal(signal.SIGHUP)
+            broker.out.expect(r"limits.maximum_connections is 2 \(.*, line 4\); it was 1 before\.")
+            broker.out.expect(r"The settings were read again\.")
+            with sync.open_client(url):
+                pass
+            file.write_text(TEXT + "[storage]\npath = 'data'\ncolour = 'red'\n", encoding="utf-8")
+            broker.process.send_signal(signal.SIGHUP)
+            stream = broker.out if terminal else broker.err
+            stream.expect(
+                r"line 7: There is no setting storage.colour\..*The settings stay as they"
+            )
+            file.write_text(TEXT + "[storage]\npath = 'data'\n", encoding="utf-8")
+            broker.process.send_signal(signal.SIGHUP)
+            stream.expect(r"storage.path is .* That holds only after a new start\.")
+        assert broker.stop() == 0
+
+
+@pytest.mark.slow
+def test_options_and_variables_go_over_the_file(file: Path) -> None:
+    variables = {"TMQTT_BROKER_CONFIG": str(file), "TMQTT_LIMITS__MAXIMUM_CONNECTIONS": "3"}
+    options = ("--set", "options.maximum_qos=1", "--allow-anonymous", "mqtt://127.0.0.1:0")
+    with Program("broker", *options, environment=variables) as broker:
+        url = url_of(broker)
+        with (
+            sync.open_client(url),
+            sync.open_client(url),
+            sync.open_client(url),
+            pytest.raises(MqttError),
+            sync.open_client(url),
+        ):
+            pass
+        assert broker.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentences"),
+    [
+        (
+            ["--set", "limits.write_buffer=lots", "--set", "limit.x=1", "--jwt-audience", "a"],
+            [
+                (
+                    "--set limits.write_buffer: limits.write_buffer is a whole number of bytes,"
+                    ' or a size such as "16 MiB", not "lots".'
+                ),
+                "--set limit.x: There is no setting limit. Did you mean limits?",
+                (
+                    "--jwt-audience: access.tokens.keys is missing."
+                    " A file: the keys by which tokens are verified (PEM, JWKS or a secret)."
+                ),
+            ],
+        ),
+        (["--set", "nonsense"], ["--set nonsense: write --set NAME=VALUE"]),
+        (["--config", "/none.toml"], ["The configuration file /none.toml cannot be read: No such"]),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_begins(
+    options: list[str], sentences: list[str]
+) -> None:
+    with Program("broker", "mqtt://127.0.0.1:0", *options) as broker:
+        assert broker.ended() == 2
+        said = broker.err.text.splitlines()
+        assert len(said) == len(sentences)
+        for sentence in sentences:
+            assert any(line.startswith(f"Error: {sentence}") for line in said), said
+
+
+@pytest.mark.slow
+def test_options_of_listeners_are_for_urls(file: Path) -> None:
+    with Program("broker", "--config", str(file), "--cert", "x.pem") as broker:
+        assert broker.ended() == 2
+        assert "write them there, below [[listeners]]" in broker.err.text

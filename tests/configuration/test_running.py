@@ -1,0 +1,166 @@
+"""A configuration that is read again while its broker runs: all of it holds, or nothing."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import trio
+
+import trio_mqtt
+from trio_mqtt.access import AccessHooks
+from trio_mqtt.configuration import InvalidConfiguration, load
+
+pytestmark = pytest.mark.trio
+Write = Callable[[str], Path]
+
+BASE = """\
+[[listeners]]
+url = "mqtt://127.0.0.1:0"
+[limits]
+maximum_connections = 5
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write_file(text: str) -> Path:
+        file = tmp_path / "broker.toml"
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    return write_file
+
+
+async def test_what_the_file_says_otherwise_holds_from_then_on(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "trio_mqtt.broker")
+    file = write(BASE)
+    async with load(file, environment={}).run() as running:
+        broker = running.broker
+        urls = broker.urls
+        async with trio_mqtt.open_client(broker.url) as client:
+            write(BASE.replace("5", "7") + "[options]\nmaximum_qos = 1\n")
+            assert await running.try_reload()
+            await client.publish("still", "here", qos=1)
+        assert broker.limits.maximum_connections == 7
+        assert broker.options.maximum_qos == 1
+        assert broker.urls == urls
+        said = [
+            f"limits.maximum_connections is 7 ({file}, line 4); it was 5 before.",
+            f"options.maximum_qos is 1 ({file}, line 6); it was 2 before.",
+        ]
+        assert [str(change) for change in running.changes] == said
+        assert running.configuration.settings.limits.maximum_connections == 7
+        messages = [record.getMessage() for record in caplog.records]
+        assert [text for text in messages if text in said] == said
+        await running.reload()
+        assert running.changes == ()
+
+
+async def test_listeners_come_and_go(write: Write, tmp_path: Path) -> None:
+    first, second = (f"unix://{tmp_path}/{name}" for name in ("one", "two"))
+    one = f'[[listeners]]\nurl = "{first}"\n'
+    two = f'[[listeners]]\nurl = "{second}"\nmode = 0o600\n'
+    async with load(write(one), environment={}).run() as running:
+        write(two + one)
+        await running.reload()
+        assert set(running.broker.urls) == {first, second}
+        (change,) = running.changes
+        assert str(change).startswith(f'listeners[{second}].url is "{second}" (')
+        async with trio_mqtt.open_client(second) as client:
+            write(two)
+            await running.reload()
+            assert running.broker.urls == (second,)
+            await client.publish("still", "here", qos=1)
+        (change,) = running.changes
+        assert str(change) == f'listeners[{first}].url is not set any more; it was "{first}".'
+        with pytest.raises(trio_mqtt.ConnectionFailedError):
+            async with trio_mqtt.open_client(first, reconnect=False):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (BASE + "colour = 1\n", "line 5: There is no setting limits.colour: "),
+        (BASE + "[access]\npasswords = 'none'\n", "There is no password file "),
+        (BASE + "[plugins]\nhooks = 'nowhere:x'\n", "line 6: plugins.hooks: nowhere:x cannot be"),
+        (BASE + "[storage]\npath = 'data'\n", '/data" ('),
+        (BASE.replace("127.0.0.1:0", "192.0.2.1:1"), "192.0.2.1:1"),
+        ("[limits", "line 1: This is no TOML"),
+    ],
+)
+async def test_where_anything_is_wrong_nothing_changes(
+    text: str, sentence: str, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with load(write(BASE), environment={}).run() as running:
+        before = running.broker.urls
+        write(text.replace("= 5", "= 7"))
+        assert not await running.try_reload()
+        assert running.broker.limits.maximum_connections == 5
+        assert running.broker.urls == before
+        assert running.configuration.settings.limits.maximum_connections == 5
+        (record,) = [one for one in caplog.records if one.levelno == logging.ERROR]
+        assert sentence in record.getMessage()
+        assert "The settings stay as they were." in record.getMessage()
+        write(BASE)
+        assert await running.try_reload()
+
+
+async def test_what_holds_only_after_a_new_start_is_said_before_anything_changes(
+    write: Write,
+) -> None:
+    async with load(write(BASE), environment={}).run() as running:
+        write(BASE.replace("5", "7") + "[storage]\npath = 'data'\n")
+        with pytest.raises(InvalidConfiguration, match=r"holds only after a new start\.$"):
+            await running.reload()
+        assert running.broker.limits.maximum_connections == 5
+
+
+class Hooks(AccessHooks):
+    made = 0
+
+    def __init__(self, *, user: str = "") -> None:
+        type(self).made += 1
+
+
+async def test_a_plugin_stays_while_its_settings_do(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("house")
+    vars(module)["Hooks"] = Hooks
+    monkeypatch.setitem(sys.modules, "house", module)
+    plugin = "[plugins.hooks]\nfactory = 'house:Hooks'\nsettings = { user = 'a' }\n"
+    monkeypatch.setattr(Hooks, "made", 0)
+    async with load(write(BASE + plugin), environment={}).run() as running:
+        await running.reload()
+        assert Hooks.made == 1
+        write(BASE + plugin.replace("'a'", "'b'"))
+        await running.reload()
+        assert Hooks.made == 2
+        (change,) = running.changes
+        assert "plugins.hooks.settings has changed (" in str(change)
+
+
+async def test_a_part_that_is_none_is_told_by_what_it_lacks(write: Write) -> None:
+    text = "[plugins]\nhooks = 'builtins:dict'\nstorage = 'builtins:list'\n"
+    with pytest.raises(InvalidConfiguration) as caught:
+        async with load(write(text), environment={}).open():
+            pass
+    first, second = map(str, caught.value.problems)
+    assert "builtins:dict made a dict, which has no authenticate, authorize_publish" in first
+    assert second.endswith("which has no load, close: what is needed is a trio_mqtt.Storage.")
+
+
+async def test_it_serves_until_it_is_cancelled(write: Write) -> None:
+    async with trio.open_nursery() as nursery:
+        broker = await nursery.start(load(write(BASE), environment={}).serve)
+        async with trio_mqtt.open_client(broker.url) as client:
+            await client.publish("a", "b", qos=1)
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,199 @@
+"""The broker that a configuration opens, and what it keeps to, which may be read again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import trio
+
+from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.listen import Listen
+from trio_mqtt.broker.persistence import Progress
+from trio_mqtt.broker.server import DEFAULT_URL, open_broker, until_told_to_stop
+from trio_mqtt.configuration.configured import Configured
+from trio_mqtt.configuration.difference import Change, differences
+from trio_mqtt.configuration.parts import Maker, Parts
+from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
+from trio_mqtt.configuration.sections import Settings
+from trio_mqtt.configuration.sources import File, Layers
+
+logger = logging.getLogger("trio_mqtt.broker")
+
+# What makes of the listeners that are configured where to listen.
+ChooseListeners: TypeAlias = Callable[[Sequence[Listen]], Sequence[str | Listen]]
+
+# What holds from the start of a broker to its end.
+_FIXED = ("storage.", "plugins.storage.", "logging.", "metrics.")
+
+
+def _configured_or_default(listeners: Sequence[Listen]) -> Sequence[str | Listen]:
+    return listeners or (DEFAULT_URL,)
+
+
+class Configuration(Configured):
+    """What `trio_mqtt.configuration.load` has read, and the broker that it opens."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        layers: Layers,
+        file: File | None,
+        read_again: Callable[[], Configuration],
+    ) -> None:
+        super().__init__(settings, layers, file)
+        self._read_again = read_again
+
+    def read_again(self) -> Configuration:
+        """The same file as it is now, below the same environment and overrides.
+
+        Raises InvalidConfiguration.
+        """
+        return self._read_again()
+
+    def make_parts(self, before: Parts | None = None) -> Parts:
+        """The storage, what checks who connects, and plugins, which are imported and made now.
+
+        Those of `before` that have the same settings are used on. Raises InvalidConfiguration with
+        all that cannot be made.
+        """
+        return Maker(self._settings, self._layers, before).parts()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Broker]:
+        """Run the broker that is configured, for as long as the context lasts.
+
+        Raises InvalidConfiguration where a plugin or a part cannot be made, and what `open_broker`
+        raises.
+        """
+        async with self.run() as running:
+            yield running.broker
+
+    async def serve(
+        self, *, task_status: trio.TaskStatus[Broker] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Be the broker that is configured until the process is told to stop, as `trio_mqtt.serve`.
+
+        At SIGHUP the file is read again (`RunningConfiguration.try_reload`).
+
+            trio.run(trio_mqtt.configuration.load("broker.toml").serve)
+
+        Errors are those of `open`.
+        """
+        async with self.run() as running:
+            await until_told_to_stop(
+                running.broker, reload=running.try_reload, task_status=task_status
+            )
+
+    @asynccontextmanager
+    async def run(
+        self,
+        *,
+        listeners: ChooseListeners = _configured_or_default,
+        progress: Progress | None = None,
+    ) -> AsyncIterator[RunningConfiguration]:
+        """Run the broker as `open` does, with what it keeps to, for those that read it again.
+
+        `listeners` makes of those that are configured where to listen, now and whenever it is read
+        again; `progress` is told how far the storage is. The log is not written here:
+        `trio_mqtt.monitoring.logging_to(settings.logging)` does that, before all else.
+        """
+        parts = await trio.to_thread.run_sync(self.make_parts)
+        settings = self._settings
+        async with open_broker(
+            *listeners(parts.listeners),
+            limits=settings.limits,
+            options=settings.options,
+            storage=parts.storage,
+            progress=progress,
+            authenticators=parts.authenticators,
+            authentication_required=settings.access.authentication_required,
+            security=parts.security,
+        ) as broker:
+            if settings.metrics.listen is None:
+                yield RunningConfiguration(broker, self, parts, listeners)
+                return
+            # Only those wait for its packages who want metrics.
+            from trio_mqtt.monitoring.metrics_server import serving_metrics
+
+            async with serving_metrics(broker, settings.metrics) as server:
+                url = None if server is None else server.url
+                yield RunningConfiguration(broker, self, parts, listeners, metrics_url=url)
+
+
+class RunningConfiguration:
+    """A broker, and the configuration that it keeps to. `Configuration.run` makes one."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        configuration: Configuration,
+        parts: Parts,
+        listeners: ChooseListeners,
+        *,
+        metrics_url: str | None = None,
+    ) -> None:
+        self._metrics_url = metrics_url
+        self._broker = broker
+        self._configuration = configuration
+        self._parts = parts
+        self._listeners = listeners
+        self._changes: tuple[Change, ...] = ()
+
+    @property
+    def broker(self) -> Broker:
+        """The broker."""
+        return self._broker
+
+    @property
+    def configuration(self) -> Configuration:
+        """What it keeps to."""
+        return self._configuration
+
+    @property
+    def metrics_url(self) -> str | None:
+        """Where metrics are served, if they are."""
+        return self._metrics_url
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What it keeps to since the last `reload`, otherwise than before."""
+        return self._changes
+
+    async def reload(self) -> None:
+        """Read the file again, and all files that it names: `changes` has what is different.
+
+        The environment and overrides are what they were. A plugin stays what it is while its
+        settings are the same. Raises InvalidConfiguration with all that is wrong, or cannot change
+        while the broker runs, and what `Broker.reconfigure` raises: then nothing has changed.
+        """
+        after = await trio.to_thread.run_sync(self._configuration.read_again)
+        changes = differences(self._configuration, after)
+        fixed = [change for change in changes if change.setting.startswith(_FIXED)]
+        if fixed:
+            raise InvalidConfiguration(
+                Problem(change.setting, f"{change} That holds only after a new start.")
+                for change in fixed
+            )
+        parts = await trio.to_thread.run_sync(after.make_parts, self._parts)
+        settings = after.settings
+        await self._broker.reconfigure(
+            *self._listeners(parts.listeners),
+            limits=settings.limits,
+            options=settings.options,
+            security=parts.security,
+            authenticators=parts.authenticators,
+            authentication_required=settings.access.authentication_required,
+        )
+        self._configuration, self._parts, self._changes = after, parts, changes
+        for change in changes:
+            logger.info("%s", change)
+
+    async def try_reload(self) -> bool:
+        """Do `reload` as at SIGHUP; whether it could be done.
+
+        Where it could not, the log says so, again each hour, and all is as it was.
+        """
+        return await self._broker.try_reload(self.reload)
