@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "layers", "tests", "kept", "interop", "soak"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "kept", "interop", "image", "soak"]
 nox.options.reuse_existing_virtualenvs = True
 
 
@@ -85,6 +85,15 @@ def lowest(session: nox.Session) -> None:
     install = ("uv", "pip", "install", "--quiet", "--python", python)
     session.run(*install, "--resolution", "lowest-direct", "-e", ".[test]")
     session.run("pytest", "-n", "auto", "-q", *(session.posargs or TESTED_WITH_LOWEST))
+
+
+@nox.session
+def image(session: nox.Session) -> None:
+    """The steps of deploy/Containerfile build what serves, from what they copy alone."""
+    session.install("-e", ".[test]")
+    # The plain test run leaves this file out, which installs what the broker needs.
+    options = "addopts=--strict-markers --strict-config -ra"
+    session.run("pytest", "-o", options, "tests/deploy/test_image.py", *session.posargs)
 
 
 @nox.session

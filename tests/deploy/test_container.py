@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
 import signal
 import socket
@@ -18,44 +16,15 @@ from typing import Any
 import pytest
 import trustme
 import yaml
-from dockerfile_parse import DockerfileParser
 
 from tests.cli.programs import Program
+from tests.deploy.containerfile import BUILD, LAST, ROOT, exec_form, values
 from trio_mqtt import sync
 from trio_mqtt.access import set_password
 
-ROOT = Path(__file__).parents[2]
 DATA, SETTINGS, HEALTH = "/var/lib/tmqtt", "/etc/tmqtt", "/run/tmqtt"
 # What the broker in the container does by itself, and what that of compose.yaml does.
 OWN, COMPOSED = "deploy/container.toml", "deploy/settings/broker.toml"
-
-
-def stages() -> list[list[tuple[str, str]]]:
-    """The instructions of each stage, in order."""
-    text = (ROOT / "deploy/Containerfile").read_bytes()
-    found: list[list[tuple[str, str]]] = []
-    for entry in DockerfileParser(fileobj=io.BytesIO(text)).structure:
-        name, value = entry["instruction"], entry["value"]
-        if name == "FROM":
-            found.append([])
-        elif found and name != "COMMENT":
-            found[-1].append((name, value))
-    return found
-
-
-BUILD, LAST = stages()
-
-
-def values(name: str) -> list[str]:
-    return [value for instruction, value in LAST if instruction == name]
-
-
-def exec_form(name: str) -> list[str]:
-    """The words of what starts a process, which has no shell in between to get its signals."""
-    (value,) = values(name)
-    words = json.loads(value[value.index("[") :])
-    assert all(isinstance(word, str) for word in words)
-    return list(words)
 
 
 def compose() -> dict[str, Any]:
