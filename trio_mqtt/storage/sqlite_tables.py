@@ -25,6 +25,7 @@ from trio_mqtt.storage.rows import (
     SessionRow,
     SubscriptionRow,
 )
+from trio_mqtt.storage.sqlite_ranges import delete_ranges
 from trio_mqtt.storage.sqlite_runs import MOST_ROWS, write_runs
 
 
@@ -81,8 +82,10 @@ def _write_rows(database: sqlite3.Connection, changes: Changes) -> None:
         messages, deliveries = changes.beside_runs()
     else:
         messages, deliveries = changes.messages, changes.deliveries
-    _write(database, MESSAGES, messages)
-    _write(database, DELIVERIES, deliveries)
+    if messages or deliveries:
+        left = delete_ranges(database, messages, deliveries)
+        _write(database, MESSAGES, messages, left.messages)
+        _write(database, DELIVERIES, deliveries, left.deliveries)
     _write(database, SUBSCRIPTIONS, changes.subscriptions)
     _write(database, RETAINED, changes.retained)
     if changes.identifiers:
@@ -120,13 +123,18 @@ def _move_times(database: sqlite3.Connection, seconds: float) -> None:
 
 
 def _write(
-    database: sqlite3.Connection, table: Table, changes: Mapping[Any, Sequence[Any] | None]
+    database: sqlite3.Connection,
+    table: Table,
+    changes: Mapping[Any, Sequence[Any] | None],
+    keys: list[Any] | None = None,
 ) -> None:
+    """Write what has changed in a table; `keys` are those that have gone, if somebody knows."""
     if not changes:
         return
     rows = [row for row in changes.values() if row is not None]
     if len(rows) < len(changes):
-        keys = [key for key, row in changes.items() if row is None]
+        if keys is None:
+            keys = [key for key, row in changes.items() if row is None]
         if len(table.key) == 1:
             keys = [(key,) for key in keys]
         _run(database, _deletion, (table.name, table.key), keys)
