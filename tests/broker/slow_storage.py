@@ -64,9 +64,11 @@ async def join(memory: MemoryBroker, client_id: str, *, expiry: int = 0, clean: 
     return client
 
 
-async def subscriber(memory: MemoryBroker, topic_filter: str, qos: int) -> Raw:
+async def subscriber(
+    memory: MemoryBroker, topic_filter: str, qos: int, client_id: str = "s"
+) -> Raw:
     """A client whose session is kept, and who is away."""
-    client = await join(memory, "s", expiry=NEVER)
+    client = await join(memory, client_id, expiry=NEVER)
     await client.subscribe(topic_filter, qos=qos)
     await client.disconnect()
     return client

@@ -742,6 +742,45 @@ async def test_who_needs_the_storage_is_told_so_while_it_fails() -> None:
         assert [one.payload for one in await client.take()] == [b"waits until there is room"]
 
 
+async def test_what_is_sent_in_place_of_others_keeps_their_place() -> None:
+    class Louder(AccessHooks):
+        async def authorize_delivery(
+            self, client: ClientInfo, publication: Publication
+        ) -> Publication:
+            return replace(publication, payload=publication.payload.upper())
+
+    storage = Slow()
+    security = Security(hooks=Louder())
+    async with open_memory_broker(storage=storage, security=security) as memory:
+        await subscriber(memory, "t", 2)
+        await subscriber(memory, "t", 2, "other")
+        for payload in (b"a", b"b", b"c", b"d"):
+            publisher = await join(memory, "p")
+            await publisher.publish("t", payload, 2)
+            await publisher.disconnect()
+        client = Raw(memory.connect(), V5)
+        properties: Properties = {"session_expiry_interval": NEVER, "receive_maximum": 1}
+        await client.connect("s", clean_start=False, properties=properties)
+        message = await client.expect_message("t", b"A", 2)
+        await client.send(PubRec(message.packet_id))
+        await client.expect(PubRel)
+        await client.send(PubComp(message.packet_id))
+        await client.expect_message("t", b"B", 2)  # and C waits for its turn, as a new message
+        await trio.testing.wait_all_tasks_blocked()
+        storage = storage.as_it_is()
+    for _ in range(2):
+        async with broker_on(storage) as memory:
+            journal = core_of(memory.broker).journal
+            assert journal is not None
+            assert len(journal._places) == 2
+    async with broker_on(storage) as memory:
+        client = await join(memory, "s", expiry=NEVER, clean=False)
+        assert [one.payload for one in await client.take()] == [b"B", b"C", b"d"]
+        journal = core_of(memory.broker).journal
+        assert journal is not None
+        assert not journal._places
+
+
 async def test_what_a_hook_has_replaced_is_refused_while_the_storage_fails() -> None:
     class Elsewhere(AccessHooks):
         async def authorize_publish(

@@ -33,7 +33,7 @@ def message(number: int, expires_at: float | None = None) -> MessageRow:
 
 
 def delivery(session: int, number: int, packet_id: int = 0, is_released: int = 0) -> DeliveryRow:
-    return DeliveryRow(session, number, "a/#", 1, 0, b"\x0b\x01", packet_id, is_released)
+    return DeliveryRow(session, number, "a/#", 1, 0, b"\x0b\x01", packet_id, is_released, 0)
 
 
 def subscription(session: int, topic_filter: str = "a/#", qos: int = 1) -> SubscriptionRow:
@@ -325,6 +325,17 @@ class StorageContract(ABC):
                 nursery.start_soon(storage.append, changes(session(number)))
         kept = await self.kept(storage)
         assert kept.sessions == [session(number) for number in range(1, 31)]
+
+    async def test_deliveries_go_where_they_have_a_place(self, tmp_path: Path) -> None:
+        storage = self.storage(tmp_path)
+        await storage.load()
+        late = delivery(1, 4)._replace(place=2)
+        later = delivery(1, 5)._replace(place=2)
+        rows = delivery(1, 1), delivery(1, 3), late, later, delivery(1, 6)
+        await storage.append(changes(session(1), *map(message, (1, 3, 4, 5, 6)), *rows))
+        found = await self.kept(storage)
+        assert [row.message for row in found.deliveries] == [1, 4, 5, 3, 6]
+        assert found.deliveries[1] == late
 
     async def test_times_move_along_with_the_time_of_day(self, tmp_path: Path) -> None:
         storage = self.storage(tmp_path)

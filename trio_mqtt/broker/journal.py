@@ -65,6 +65,8 @@ class Journal:
         self._newly_retained: set[str] = set()
         # How many sessions a message is for, where that is more than one.
         self._holders: dict[int, int] = {}
+        # Where messages stand that are sent in place of others, by session and message.
+        self._places: dict[tuple[int, int], int] = {}
         self._wake = trio.Event()
         self._settling = Settling()
         self._closing = False
@@ -305,7 +307,18 @@ class Journal:
                 if message.qos:
                     holders[number] = holders.get(number, 1) + 1
         self._changes.queued(run._replace(first=batch.number))
+        if run.place:
+            for number in range(batch.number, batch.number + len(run.messages)):
+                self._places[run.session, number] = run.place
         self._note(is_urgent=is_away)
+
+    def place(self, session: int, number: int) -> int:
+        """Where a message stands, for what is to be sent in its place."""
+        return self._places.get((session, number), number)
+
+    def restored_place(self, row: DeliveryRow) -> None:
+        """A message that was loaded stands elsewhere than where its number does."""
+        self._places[row.session, row.message] = row.place
 
     def is_gathered(self, number: int) -> bool:
         """Whether a message belongs to the group that is gathered: no storage has it yet."""
@@ -321,12 +334,17 @@ class Journal:
 
     def sent_later(self, row: DeliveryRow) -> None:
         """A message that is not gathered any more has a packet identifier from now on."""
-        self._changes.set_delivery(row.session, row.message, row)
+        self._changes.set_delivery(row.session, row.message, self._placed(row))
         self._note(is_urgent=row.qos == 2)
+
+    def _placed(self, row: DeliveryRow) -> DeliveryRow:
+        """The row of a message in flight, which stays where it is."""
+        place = self._places.get((row.session, row.message)) if self._places else None
+        return row if place is None else row._replace(place=place)
 
     def released(self, row: DeliveryRow) -> None:
         """PUBREC has come: the message itself is not needed any more, its identifier is."""
-        self._changes.set_delivery(row.session, row.message, row)
+        self._changes.set_delivery(row.session, row.message, self._placed(row))
         self._let_go(row.message)
         self._note()
 
@@ -335,6 +353,9 @@ class Journal:
         if not numbers:
             return
         changes = self._changes
+        if self._places:
+            for number in numbers:
+                self._places.pop((session, number), None)
         if min(numbers) > self._stored_up_to:
             changes.taken(session, numbers)
             if self._holders:
@@ -353,6 +374,7 @@ class Journal:
     def completed(self, session: int, number: int) -> None:
         """PUBCOMP has come: nothing is left of a delivery."""
         self._is_over(session, number)
+        self._places.pop((session, number), None)
         self._note(is_urgent=False)
 
     def _is_over(self, session: int, number: int) -> None:

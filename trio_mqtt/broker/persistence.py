@@ -172,6 +172,8 @@ class _Restoring:
         message = self._messages.get(row.message)
         if message is not None and not row.is_released:
             self._needed[row.message] += 1
+        if row.place:
+            self._journal.restored_place(row)
         if row.packet_id:
             shared = TopicFilter(row.topic_filter) if row.topic_filter else None
             origin = _identifiers(row.identifiers), shared

@@ -26,7 +26,10 @@ class MessageRun(NamedTuple):
 
 
 class DeliveryRun(NamedTuple):
-    """Such messages on their way to one session, which gets them at `qos` at most."""
+    """Such messages on their way to one session, which gets them at `qos` at most.
+
+    `place` is where they stand in place of others, as in a DeliveryRow.
+    """
 
     session: int
     first: int
@@ -36,6 +39,7 @@ class DeliveryRun(NamedTuple):
     qos: int
     keeps_retain: bool
     identifiers: bytearray
+    place: int = 0
 
 
 class Gathered(Changes):
@@ -146,10 +150,10 @@ class Gathered(Changes):
                 if message.qos and number not in gone:
                     yield number, message, at
 
-    def deliveries_left(self) -> Iterator[tuple[int, int, str, int, int, bytearray, int]]:
+    def deliveries_left(self) -> Iterator[tuple[int, int, str, int, int, bytearray, int, int]]:
         """The deliveries of the runs that are not over: what their rows begin with."""
         for run in self.delivery_runs:
-            session, first, messages, topic_filter, is_shared, most, keeps_retain, identifiers = run
+            session, first, messages, topic_filter, is_shared, most, keeps_retain = run[:7]
             left = self._left.get(session, ())
             packet_ids = self._packet_ids.get(session, _NONE)
             for number, message in enumerate(messages, first):
@@ -162,8 +166,9 @@ class Gathered(Changes):
                         "" if packet_id and not is_shared else topic_filter,
                         message.qos if message.qos < most else most,
                         1 if keeps_retain and message.retain else 0,
-                        identifiers,
+                        run.identifiers,
                         packet_id,
+                        run.place,
                     )
 
     def _unroll(self) -> None:
@@ -174,7 +179,8 @@ class Gathered(Changes):
             number: message_row(number, message, at) for number, message, at in self.messages_left()
         }
         deliveries = {
-            row[:2]: DeliveryRow(*row[:5], bytes(row[5]), row[6]) for row in self.deliveries_left()
+            row[:2]: DeliveryRow(*row[:5], bytes(row[5]), row[6], place=row[7])
+            for row in self.deliveries_left()
         }
         self._rows_of_messages = {**messages, **self._rows_of_messages}
         self._rows_of_deliveries = {**deliveries, **self._rows_of_deliveries}

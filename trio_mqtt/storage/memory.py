@@ -53,7 +53,7 @@ class MemoryStorage:
             list(self._messages.values()),
             sorted(
                 (row for session in sessions for row in session.deliveries.values()),
-                key=attrgetter("message"),
+                key=attrgetter("order"),
             ),
             [
                 IdentifierRow(session.row.number, each)

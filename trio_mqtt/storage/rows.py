@@ -31,7 +31,9 @@ class MessageRow(NamedTuple):
 
 
 class DeliveryRow(NamedTuple):
-    """A message on its way to one session, which it reaches once, in the order of its number.
+    """A message on its way to one session, which it reaches once.
+
+    It stands where its number does, or as if it had the number `place`, where that is not 0.
 
     `message` is the number of a message; that may be gone where only PUBREL is left to be answered.
     `qos` and `retain` are those with which it is sent; `identifiers` its subscription identifiers,
@@ -47,6 +49,12 @@ class DeliveryRow(NamedTuple):
     identifiers: bytes
     packet_id: int = 0
     is_released: int = 0
+    place: int = 0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Sorts deliveries to a session."""
+        return self.place or self.message, self.message
 
 
 class IdentifierRow(NamedTuple):
@@ -138,7 +146,7 @@ class Changes:
 
 
 class Kept(NamedTuple):
-    """Everything that a storage holds; deliveries in the order of their messages' numbers.
+    """Everything that a storage holds; deliveries in the order in which they go.
 
     `last_session` is a number up to which there may be remains of sessions that have gone.
     """

@@ -35,12 +35,13 @@ _OF_MESSAGES = _Insertion(
 )
 _OF_DELIVERIES = _Insertion(
     "INSERT INTO deliveries"
-    " (session, message, topic_filter, qos, retain, identifiers, packet_id, is_released)"
+    " (session, message, topic_filter, qos, retain, identifiers, packet_id, place, is_released)"
     " VALUES {} ON CONFLICT (message, session) DO UPDATE SET"
     " topic_filter = excluded.topic_filter, qos = excluded.qos, retain = excluded.retain,"
-    " identifiers = excluded.identifiers, packet_id = excluded.packet_id, is_released = 0",
-    "(?, ?, ?, ?, ?, ?, ?, 0)",
-    7,
+    " identifiers = excluded.identifiers, packet_id = excluded.packet_id, place = excluded.place,"
+    " is_released = 0",
+    "(?, ?, ?, ?, ?, ?, ?, ?, 0)",
+    8,
 )
 
 # Of None and bytes Python asks around whether they want to be something else, which takes longer

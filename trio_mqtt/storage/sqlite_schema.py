@@ -33,6 +33,7 @@ CREATE TABLE deliveries (
     identifiers BLOB NOT NULL,
     packet_id INTEGER NOT NULL,
     is_released INTEGER NOT NULL,
+    place INTEGER NOT NULL,
     PRIMARY KEY (message, session)
 ) WITHOUT ROWID;
 CREATE TABLE identifiers (key INTEGER PRIMARY KEY);  -- session << 16 | packet identifier

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import cache
 from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from trio_mqtt.storage.gathered import Gathered
@@ -209,7 +210,10 @@ def read(database: sqlite3.Connection, progress: Progress | None) -> Kept:
                 done += len(some)
                 if progress is not None:
                     progress(done, total)
-    return Kept(*kept)
+    found = Kept(*kept)
+    if any(row.place for row in found.deliveries):
+        found.deliveries.sort(key=attrgetter("order"))
+    return found
 
 
 def _selection(table: Table) -> str:

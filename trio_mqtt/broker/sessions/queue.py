@@ -189,11 +189,11 @@ class Queue:
         self._count(batch)
         self._put(target, batch)
 
-    def _keep(self, target: Target, batch: Batch) -> Batch:
+    def _keep(self, target: Target, batch: Batch, place: int = 0) -> Batch:
         """Have messages outlive the broker: those of QoS 1 and 2, as the session does.
 
         Returns what is kept: by a shared subscription a session may get a message once more, which
-        is another delivery then.
+        is another delivery then. `place` is that of others for which it is sent.
         """
         session = self.session
         if session.journal is not None and batch.highest_qos and target.qos:
@@ -208,6 +208,7 @@ class Queue:
                 target.qos,
                 target.retain_as_published or batch.retained,
                 bytearray(encoded_identifiers(target.identifiers)),
+                place,
             )
             session.journal.queued(batch, run, is_away=session.outlet is None)
         return batch
@@ -224,6 +225,9 @@ class Queue:
 
     def _replace(self, target: Target, batch: Batch, messages: Sequence[Publish]) -> Batch | None:
         """Make `messages` what is left of the current batch."""
+        journal, place = self.session.journal, 0
+        if journal is not None and batch.number:
+            place = journal.place(self.session.number, batch.number + self._at)
         self._forget(batch)
         self._count_begun(batch)
         self._no_longer_kept(target, batch, self._at)
@@ -237,7 +241,7 @@ class Queue:
         else:
             self._count(part)
         self._current = target, part
-        self._keep(target, part)
+        self._keep(target, part, place)
         return part
 
     def _count(self, batch: Batch) -> None:
