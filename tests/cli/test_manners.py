@@ -47,6 +47,7 @@ def test_the_help_loads_neither_client_nor_broker() -> None:
     assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by(
         "acl", "check", "--help"
     )
+    assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by("service", "show")
     assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by("broker", "--help")
     assert not {"trio", "anyio", "rich", "pydantic", "asyncio"} & loaded_by(
         "config", "check", "--help"
@@ -76,6 +77,7 @@ def test_help_has_groups_and_every_option_of_the_connection(command: str) -> Non
     [
         *[*NAMES, "bench pair", "acl check", "acl show"],
         *["store info", "store verify", "store export", "store import"],
+        *["service install", "service uninstall", "service show"],
         *["config check", "config show", "config schema", "config example"],
     ],
 )

@@ -9,6 +9,9 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
+import tmqtt
+import trio_mqtt
+
 _TOP = Path("/")
 # What the unit hides from the service (ProtectHome=, PrivateTmp=).
 _HOMES = ("/home", "/root", "/run/user")
@@ -25,9 +28,13 @@ def this_program() -> list[str]:
 
 
 def parts_of_this_program(program: Sequence[str]) -> list[Path]:
-    """All that has to be read to run it: the script, the interpreter, and where modules are."""
+    """All that has to be read to run it: the script, the interpreter, and where modules are.
+
+    Of the modules, two stand for what was installed with them.
+    """
     found = [Path(program[0]), Path(sys.executable), Path(sys.base_prefix)]
     found += [Path(entry) for entry in sys.path if entry and Path(entry).exists()]
+    found += [Path(module.__file__ or "") for module in (tmqtt, trio_mqtt)]
     return list(dict.fromkeys(found))
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 from tmqtt.app import app
-from tmqtt.service.program import hindrance
+from tmqtt.service.program import hindrance, parts_of_this_program
 from typer.testing import CliRunner
+
+import trio_mqtt
 
 UNITS = "etc/systemd/system"
 
@@ -269,6 +274,14 @@ def test_what_is_closed_to_others_is_named(opt: Path) -> None:
     program.parent.chmod(0o700)
     assert hindrance([program], opt) == f"not everybody may enter {program.parent}"
     assert hindrance([opt / "none"], opt) == f"{opt / 'none'} is not there"
+
+
+def test_all_that_is_needed_to_run_it_is_looked_at() -> None:
+    parts = parts_of_this_program(["/opt/tmqtt/bin/tmqtt"])
+    assert parts[:2] == [Path("/opt/tmqtt/bin/tmqtt"), Path(sys.executable)]
+    for module in (trio_mqtt, typer, json):
+        assert any(Path(module.__file__ or "").is_relative_to(part) for part in parts)
+    assert Path(trio_mqtt.__file__ or "") in parts  # its own mode counts, not its folder's alone
 
 
 def test_a_link_into_a_home_counts_as_in_the_home(opt: Path, tmp_path: Path) -> None:
