@@ -8,7 +8,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .node import node_command
@@ -25,31 +25,57 @@ log_type warning
 """
 
 
+def mosquitto_program() -> str | None:
+    """Where Mosquitto is, if it is installed."""
+    search = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+    return shutil.which("mosquitto", path=search)
+
+
 @contextmanager
 def run_mosquitto(directory: Path, access: str = "allow_anonymous true") -> Iterator[Server]:
     """Run Mosquitto; `access` are the lines of its configuration that say who may do what."""
-    search = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
-    program = shutil.which("mosquitto", path=search)
+    text = MOSQUITTO_CONFIGURATION + access.replace("{", "{{").replace("}", "}}") + "\n"
+    with run_mosquitto_as(directory, text) as ports:
+        yield Server("127.0.0.1", ports[0])
+
+
+@contextmanager
+def run_mosquitto_as(
+    directory: Path, configuration: str, *options: str, ports: int = 1
+) -> Iterator[list[int]]:
+    """Run Mosquitto with a configuration and options, where {port} and {port2} stand for ports.
+
+    Yields the ports, of which the first accepts connections.
+    """
+    program = mosquitto_program()
     if program is None:
         raise FileNotFoundError("Mosquitto is not installed: apt-get install mosquitto.")
     lines: list[str] = []
     deadline = time.monotonic() + DEADLINE
     while True:
-        # Mosquitto cannot take port 0; if another program takes the port first, the next is tried.
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        configuration = directory / "mosquitto.conf"
-        configuration.write_text(MOSQUITTO_CONFIGURATION.format(port=port) + access + "\n")
-        process = LineProcess([program, "-c", str(configuration)], lines.append)
+        # Mosquitto cannot take port 0; if another program takes a port first, others are tried.
+        chosen = _free_ports(ports)
+        names = {"port" if not index else f"port{index + 1}": n for index, n in enumerate(chosen)}
+        file = directory / "mosquitto.conf"
+        file.write_text(configuration.format(**names))
+        own = [option.format(**names) for option in options]
+        process = LineProcess([program, "-c", str(file), *own], lines.append)
         try:
-            if _accepts(process, port, deadline):
-                yield Server("127.0.0.1", port)
+            if _accepts(process, chosen[0], deadline):
+                yield chosen
                 return
         finally:
             process.end()
         if time.monotonic() > deadline:
             raise TimeoutError("Mosquitto did not start: " + "; ".join(lines))
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as held:
+        free = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in free:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in free]
 
 
 def _accepts(process: LineProcess, port: int, deadline: float) -> bool:
