@@ -12,6 +12,7 @@ import trio
 
 from tests.fuzz.campaign import Campaign, Outcome, replay
 from tests.fuzz.cases import Case
+from tests.fuzz.generator import make_case
 
 SHOWN = 700  # characters of a problem's beginning and end; the case's file has all
 
@@ -20,17 +21,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long; default 60")
     parser.add_argument("--seed", type=int, help="which cases; by chance if it is not given")
+    parser.add_argument("--case", type=int, help="play only this one of the seed's cases")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="play this case, and no other")
     parser.add_argument("--folder", type=Path, help="where failing cases and logs are kept")
     parser.add_argument("--defect", help="give the broker this defect, of those in defects.py")
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="fuzz-"))
+    seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
+    case = None
     if arguments.replay is not None:
         case = Case.read(arguments.replay)
+    elif arguments.case is not None:
+        case = make_case(seed, arguments.case)
+    if case is not None:
         problems = trio.run(replay, case, folder / "replay", arguments.defect)
         say(*(problems or ["Nothing was wrong."]))
         return bool(problems)
-    seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
     say(f"seed {seed}, {arguments.seconds:g} s; files in {folder}")
     campaign = Campaign(seed, arguments.seconds, folder, arguments.defect)
     outcome = trio.run(campaign.run)
@@ -47,7 +53,9 @@ def tell(outcome: Outcome) -> None:
     for found in outcome.found:
         say("FOUND", *map(shortened, found.problems))
         if found.path is not None:
-            say(f"play it again: python -m tests.fuzz --replay {found.path}")
+            say(f"Play it again: python -m tests.fuzz --replay {found.path}")
+            number = found.path.stem.rpartition("-")[2]
+            say(f"or, with the same sources: --seed {outcome.seed} --case {number}")
 
 
 def shortened(problem: str) -> str:
