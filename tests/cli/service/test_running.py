@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 from tests.cli.programs import DEADLINE
 from trio_mqtt import sync
 from trio_mqtt.access import set_password
+from trio_mqtt.errors import RefusedError
 
 pytestmark = [
     pytest.mark.slow,
@@ -199,6 +200,27 @@ def test_its_settings_are_those_of_its_file(installed: Installed) -> None:
     ):
         service.expect(b"READY=1")
         publish(listening.getsockname()[1], "on", username="ann", password="right")
+
+
+def test_a_reload_takes_other_settings_or_none(installed: Installed) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        started(installed, [listening]) as service,
+    ):
+        port = listening.getsockname()[1]
+        service.expect(b"READY=1")
+        publish(port, "anybody")
+        set_password(installed.settings.with_name("users"), "ann", b"right", create=True)
+        before = installed.settings.read_text(encoding="utf-8")
+        after = before.replace("# [access]\n# passwords", "[access]\npasswords")
+        for text in (after, f"{after}\nnonsense\n"):
+            installed.settings.write_text(text, encoding="utf-8")
+            reload(installed, service)
+            service.expect(b"RELOADING=1")
+            service.expect(b"READY=1")
+            with pytest.raises(RefusedError):
+                publish(port, "nobody")
+            publish(port, "ann", username="ann", password="right")
 
 
 def test_for_others_it_is_not_open_unless_told_so(installed: Installed) -> None:
