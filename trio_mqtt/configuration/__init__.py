@@ -22,7 +22,6 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.configuration.in_effect import effective as effective
     from trio_mqtt.configuration.json_schema import schema as schema
     from trio_mqtt.configuration.loading import load as load
-    from trio_mqtt.configuration.overlay import Override as Override
     from trio_mqtt.configuration.problems import InvalidConfiguration as InvalidConfiguration
     from trio_mqtt.configuration.problems import Problem as Problem
     from trio_mqtt.configuration.running import Configuration as Configuration
@@ -36,5 +35,6 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.configuration.sections import Settings as Settings
     from trio_mqtt.configuration.sections import StorageSettings as StorageSettings
     from trio_mqtt.configuration.sections import TokenSettings as TokenSettings
+    from trio_mqtt.configuration.sources import Override as Override
     from trio_mqtt.configuration.sources import Source as Source
     from trio_mqtt.configuration.tables import reference as reference

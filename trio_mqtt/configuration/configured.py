@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from trio_mqtt.configuration.description import find
 from trio_mqtt.configuration.places import Place
 from trio_mqtt.configuration.sections import Settings
 from trio_mqtt.configuration.sources import File, Layers, Source
@@ -28,5 +27,12 @@ class Configured:
 
     def source_of(self, setting: str | Place) -> Source:
         """Where a setting's value comes from, such as that of `limits.maximum_connections`."""
-        place = find(setting.split("."))[1] if isinstance(setting, str) else setting
+        place = _place(setting) if isinstance(setting, str) else setting
         return self._layers.source_of(place) or Source("default")
+
+
+def _place(setting: str) -> Place:
+    # What describes settings takes longer to load than all else: not for nothing.
+    from trio_mqtt.configuration.description import find
+
+    return find(setting.split("."))[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from enum import Enum
 from functools import cache
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -64,7 +65,7 @@ def section_of(cls: type) -> Section:
     for field in fields(cls):
         if not field.metadata.get("written", True):
             continue
-        setting = _setting(field, types[field.name], docs.get(field.name, ""))
+        setting = _setting(field, types[field.name], docs)
         if setting is not None:
             settings[field.name] = setting
         if "alone" in field.metadata:
@@ -73,7 +74,8 @@ def section_of(cls: type) -> Section:
     return Section(cls, " ".join((cls.__doc__ or "").split("\n\n")[0].split()), settings, alone)
 
 
-def _setting(field: Field[Any], annotation: Any, doc: str) -> Setting | None:
+def _setting(field: Field[Any], annotation: Any, docs: Mapping[str, str]) -> Setting | None:
+    doc = docs.get(field.name, "")
     default = field.default
     if field.default_factory is not MISSING:
         default = field.default_factory()
@@ -81,7 +83,14 @@ def _setting(field: Field[Any], annotation: Any, doc: str) -> Setting | None:
     cls, form = _dataclass_in(annotation)
     if cls is not None:
         return Setting(field.name, doc, default, section=section_of(cls), form=form, secret=secret)
-    kind = kind_of(annotation, _unit(doc))
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        meanings = attribute_docs(annotation)
+        doc = " ".join(
+            (doc, *(f'"{one.value}": {meanings[one.name]}' for one in annotation if meanings))
+        )
+    # A program without its source has no docs: there each number may be written with a unit.
+    unit = _unit(doc) if docs else "seconds" if isinstance(default, float) else "bytes"
+    kind = kind_of(annotation, unit)
     return None if kind is None else Setting(field.name, doc, default, kind, secret=secret)
 
 

@@ -17,8 +17,21 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a broker's configuration, as a dictionary that JSON can write."""
-    made = _model(root().cls).model_json_schema()
-    return {"$schema": _DIALECT, **made, "title": "Configuration of a tmqtt broker"}
+    made = _without_titles(_model(root().cls).model_json_schema())
+    return {"$schema": _DIALECT, "title": "Configuration of a tmqtt broker", **made}
+
+
+def _without_titles(node: Any) -> Any:
+    """The same without the titles that are mere names of classes and fields."""
+    if isinstance(node, list):
+        return [_without_titles(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _without_titles(one)
+        for key, one in node.items()
+        if key != "title" or not isinstance(one, str)
+    }
 
 
 @cache
@@ -56,7 +69,6 @@ def _field(setting: Setting) -> tuple[Any, Any]:
     def without_default(made: dict[str, Any]) -> None:
         # What is None here is left out in TOML.
         made.pop("default", None)
-        made.pop("title", None)
         if default is not None:
             made["default"] = default
 

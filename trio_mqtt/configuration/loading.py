@@ -7,11 +7,17 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from trio_mqtt.configuration.overlay import FILE_VARIABLE, Overlay, Override
 from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
 from trio_mqtt.configuration.running import Configuration
-from trio_mqtt.configuration.sources import File, Layers, Source
-from trio_mqtt.configuration.validation import Validation
+from trio_mqtt.configuration.sections import Settings
+from trio_mqtt.configuration.sources import (
+    FILE_VARIABLE,
+    File,
+    Layers,
+    Override,
+    Source,
+    is_setting,
+)
 
 
 def load(
@@ -35,22 +41,36 @@ def load(
     environment = dict(os.environ if environment is None else environment)
     overrides = tuple(overrides)
     path = environment.get(FILE_VARIABLE) or None if path is None else path
+    again = partial(load, path, environment=environment, overrides=overrides)
     layers = Layers()
     file = None if path is None else _read(os.fspath(path))
     if file is not None:
         layers.add_file(file, _parse(file))
+    if layers.tree or overrides or any(is_setting(*one) for one in environment.items()):
+        settings = _settings(layers, environment, overrides)
+    else:  # a broker that has nothing to check does not wait for what checks it
+        settings = Settings()
+    return Configuration(settings, layers, file, again)
+
+
+def _settings(
+    layers: Layers, environment: Mapping[str, str], overrides: Iterable[Override]
+) -> Settings:
+    """What the layers of a file say, with what goes over them. Raises InvalidConfiguration."""
+    from trio_mqtt.configuration.overlay import Overlay
+    from trio_mqtt.configuration.validation import Validation
+
     overlay = Overlay(layers)
     overlay.add_environment(environment)
     overlay.add(overrides)
     validation = Validation(layers)
-    settings = validation.settings()
+    settings: Settings = validation.settings()
     problems = [*validation.problems, *overlay.problems]
     if problems:
         # Those of the file in the order of its lines, then the others.
         problems.sort(key=lambda one: (one.source.line if one.source else None) or float("inf"))
         raise InvalidConfiguration(problems)
-    again = partial(load, path, environment=environment, overrides=overrides)
-    return Configuration(settings, layers, file, again)
+    return settings
 
 
 def _read(path: str) -> File:

@@ -4,41 +4,21 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from trio_mqtt.configuration.description import Setting, find
 from trio_mqtt.configuration.places import Place, dotted
 from trio_mqtt.configuration.problems import Problem
-from trio_mqtt.configuration.sources import Layers, Source
-from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.configuration.sources import (
+    BETWEEN,
+    PREFIX,
+    Layers,
+    Override,
+    Source,
+    is_setting,
+)
 
-PREFIX = "TMQTT_"
-FILE_VARIABLE = "TMQTT_BROKER_CONFIG"  # TMQTT_CONFIG names the profiles of clients
-_BETWEEN = "__"  # the keys of a setting
 _FILE = "_file"  # the variable names a file, in which the value is
-
-
-class Override(NamedTuple):
-    """A setting given from outside, such as by an option: `limits.maximum_connections`, 100.
-
-    A text is read as the setting needs it: "100" is a number where one is wanted, "30s" a duration.
-    `name` says in messages who gave it.
-    """
-
-    setting: str
-    value: Any
-    name: str = "the program"
-
-    @classmethod
-    def written(cls, text: str) -> Override:
-        """What `NAME=VALUE` says, as the value of an option `--set`. Raises ConfigurationError."""
-        setting, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigurationError(
-                f"--set {text}: write --set NAME=VALUE, for example"
-                " --set limits.maximum_connections=100."
-            )
-        return cls(setting.strip(), value.strip(), f"--set {setting.strip()}")
 
 
 class Overlay:
@@ -51,10 +31,9 @@ class Overlay:
     def add_environment(self, environment: Mapping[str, str]) -> None:
         """Add variables such as `TMQTT_LIMITS__MAXIMUM_CONNECTIONS`; empty ones say nothing."""
         for variable, text in sorted(environment.items()):
-            name = variable.removeprefix(PREFIX)
-            if name == variable or _BETWEEN not in name or not text:
+            if not is_setting(variable, text):
                 continue
-            keys = name.lower().split(_BETWEEN)
+            keys = variable.removeprefix(PREFIX).lower().split(BETWEEN)
             source = Source("environment", variable)
             if find(keys)[0] is None and keys[-1].endswith(_FILE):
                 keys[-1] = keys[-1].removesuffix(_FILE)

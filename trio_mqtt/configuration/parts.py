@@ -136,10 +136,14 @@ def _verifier(tokens: TokenSettings) -> Any:
 
 
 def _scram(scram: ScramSettings) -> Any:
-    from trio_mqtt.broker.access.scram import ScramAuthenticator
+    from trio_mqtt.broker.access.scram import ScramAuthenticator, ScramCredentials
 
     secret = None if scram.secret is None else scram.secret.encode()
-    return ScramAuthenticator(scram.users, secret=secret)
+    users = {
+        name: ScramCredentials.parse(known) if known.startswith(f"{SCRAM}$") else known
+        for name, known in scram.users.items()
+    }
+    return ScramAuthenticator(users, secret=secret)
 
 
 def _storage(settings: StorageSettings) -> Storage | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
@@ -14,11 +14,13 @@ from trio_mqtt.broker.listen import Listen
 from trio_mqtt.broker.persistence import Progress
 from trio_mqtt.broker.server import DEFAULT_URL, open_broker, until_told_to_stop
 from trio_mqtt.configuration.configured import Configured
-from trio_mqtt.configuration.difference import Change, differences
 from trio_mqtt.configuration.parts import Maker, Parts
 from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
 from trio_mqtt.configuration.sections import Settings
 from trio_mqtt.configuration.sources import File, Layers
+
+if TYPE_CHECKING:
+    from trio_mqtt.configuration.difference import Change
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -169,6 +171,8 @@ class RunningConfiguration:
         settings are the same. Raises InvalidConfiguration with all that is wrong, or cannot change
         while the broker runs, and what `Broker.reconfigure` raises: then nothing has changed.
         """
+        from trio_mqtt.configuration.difference import differences  # not needed to begin
+
         after = await trio.to_thread.run_sync(self._configuration.read_again)
         changes = differences(self._configuration, after)
         fixed = [change for change in changes if change.setting.startswith(_FIXED)]

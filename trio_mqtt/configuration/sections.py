@@ -51,8 +51,9 @@ class TokenSettings:
 class ScramSettings:
     """Users who authenticate by SCRAM-SHA-256 (MQTT 5.0 §4.12): no password is sent."""
 
-    users: Mapping[str, str] = field(metadata={"secret": True})
-    """Each user's password."""
+    users: Mapping[str, str] = field(repr=False, metadata={"secret": True})
+    """Each user's password, or what `trio_mqtt.access.ScramCredentials.of(password).text` makes of
+    it: SCRAM-SHA-256$…, as PostgreSQL has it, which nobody can connect with."""
     secret: str | None = field(default=None, repr=False, metadata={"secret": True})
     """What the salts of users that do not exist are made from, so that nobody learns which do. By
     default it is drawn anew at each start."""
@@ -131,7 +132,7 @@ class Plugin:
 
     factory: str = field(metadata={"alone": True})
     """What makes it: a class or function, as "package.module:name"."""
-    settings: Mapping[str, Any] = field(default_factory=dict, metadata={"secret": True})
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False, metadata={"secret": True})
     """What the factory is called with, as keyword arguments."""
 
 

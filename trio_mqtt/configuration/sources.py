@@ -7,9 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from trio_mqtt.configuration.places import Place, lines_of
+from trio_mqtt.errors import ConfigurationError
+
+PREFIX = "TMQTT_"  # of variables that are settings
+BETWEEN = "__"  # their keys
+FILE_VARIABLE = "TMQTT_BROKER_CONFIG"  # TMQTT_CONFIG names the profiles of clients
+
+
+def is_setting(variable: str, text: str) -> bool:
+    """Whether a variable of the environment says something of the configuration."""
+    return variable.startswith(PREFIX) and BETWEEN in variable and text != ""
 
 
 class File:
@@ -36,6 +46,29 @@ class File:
                 return self.lines[place]
             place = place[:-1]
         return None
+
+
+class Override(NamedTuple):
+    """A setting given from outside, such as by an option: `limits.maximum_connections`, 100.
+
+    A text is read as the setting needs it: "100" is a number where one is wanted, "30s" a duration.
+    `name` says in messages who gave it.
+    """
+
+    setting: str
+    value: Any
+    name: str = "the program"
+
+    @classmethod
+    def written(cls, text: str) -> Override:
+        """What `NAME=VALUE` says, as the value of an option `--set`. Raises ConfigurationError."""
+        setting, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigurationError(
+                f"--set {text}: write --set NAME=VALUE, for example"
+                " --set limits.maximum_connections=100."
+            )
+        return cls(setting.strip(), value.strip(), f"--set {setting.strip()}")
 
 
 @dataclass(frozen=True, slots=True)

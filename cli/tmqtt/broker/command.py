@@ -50,7 +50,8 @@ async def serve(
     collect_less_often()
     inherited = take_sockets(os.environ)
     listen_at = partial(_listen_at, urls, defaults, inherited)
-    data = Data(configuration.settings.storage)
+    plugin = configuration.settings.plugins.storage
+    data = Data(configuration.settings.storage, None if plugin is None else plugin.factory)
     notifier = Notifier(os.environ)
     is_looked_at = configuration.path is None or terminal.output.is_terminal
     shown = level or (Level.ALL if is_looked_at else Level.INFO)

@@ -15,10 +15,14 @@ class Data:
     """The broker's state, and how safely it is to be there."""
 
     settings: StorageSettings
+    plugin: str | None = None
+    """What makes a storage of the operator's own, which has it then."""
 
     def promise(self) -> str:
         """What becomes of what the broker holds."""
         settings = self.settings
+        if self.plugin is not None:
+            return f"What it acknowledges is kept by {self.plugin}."
         if settings.path is None:
             return "Sessions and retained messages end with it: --data DIR keeps them."
         if settings.durability == "commit":
@@ -35,7 +39,7 @@ class Data:
 
     def forgotten(self, left: trio_mqtt.Holdings) -> str:
         """What ends with the broker that has left this; empty if it is nothing."""
-        if self.settings.path is not None or not any(left):
+        if self.settings.path is not None or self.plugin is not None or not any(left):
             return ""
         end, them = ("ends", "it") if sum(left) == 1 else ("end", "them")
         return f"{_listed(left)} {end} with it: --data DIR keeps {them}."

@@ -100,3 +100,4 @@ async def test_systemd_waits_while_it_goes_on_and_not_while_it_hangs(
 def test_what_is_forgotten_is_said_in_a_sentence(left: Holdings, sentence: str) -> None:
     assert Data(StorageSettings()).forgotten(left) == sentence
     assert Data(StorageSettings(path="here")).forgotten(left) == ""
+    assert Data(StorageSettings(), "house:Storage").forgotten(left) == ""

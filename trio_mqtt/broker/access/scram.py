@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,37 @@ class ScramCredentials:
             raise ConfigurationError(f"These are no credentials for {METHOD}: {error}.") from error
         salt, stored_key, server_key, iterations = made
         return cls(salt, stored_key, server_key, iterations)
+
+    @classmethod
+    def parse(cls, text: str) -> ScramCredentials:
+        """What `text` of other credentials has: SCRAM-SHA-256$ITERATIONS:SALT$STORED:SERVER.
+
+        It is the form that PostgreSQL has them in. Raises ConfigurationError.
+        """
+        try:
+            method, numbers, keys = text.split("$")
+            iterations, salt = numbers.split(":")
+            stored, server = keys.split(":")
+            salted, stored_key, server_key = (
+                b64decode(one, validate=True) for one in (salt, stored, server)
+            )
+            known = cls(salted, stored_key, server_key, int(iterations))
+            if method != METHOD or len(known.stored_key) != 32 or len(known.server_key) != 32:
+                raise ValueError
+        except ValueError:
+            raise ConfigurationError(
+                f"These are no credentials for {METHOD}: they read"
+                f" {METHOD}$ITERATIONS:SALT$STOREDKEY:SERVERKEY, the last three in Base64."
+            ) from None
+        return known
+
+    @property
+    def text(self) -> str:
+        """The same as text, which `parse` reads."""
+        salt, stored, server = (
+            b64encode(one).decode() for one in (self.salt, self.stored_key, self.server_key)
+        )
+        return f"{METHOD}${self.iterations}:{salt}${stored}:{server}"
 
 
 class ScramAuthenticator:
