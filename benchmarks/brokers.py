@@ -28,6 +28,7 @@ AEDES = "aedes"
 OURS = "trio-mqtt"
 OURS_WITH_SCREEN = "trio-mqtt+screen"
 OURS_WITH_RULES = "trio-mqtt+rules"
+OURS_WITH_METRICS = "trio-mqtt+metrics"
 # Those that keep what they acknowledge.
 OURS_FSYNC = "trio-mqtt+fsync"
 OURS_COMMIT = "trio-mqtt+commit"
@@ -263,6 +264,8 @@ def _find_ours(name: str, cache: Path) -> Broker:
             access = folder / "access"
             access.write_text(_access_rules())
             command += ["--access-file", str(access)]
+        if name == OURS_WITH_METRICS:
+            command += ["--metrics", "127.0.0.1:0"]
         if name in _DURABILITY:
             command += ["--data", str(folder / "data"), "--durability", _DURABILITY[name]]
         return command

@@ -132,7 +132,7 @@ class EventLog:
         verb, who, count = _about(event)
         if lines.take(who, verb, count):
             text = _WORDS[type(event)][1](event)
-            about = {"event": verb, **_fields(event)}
+            about = {"event": _as_field(verb), **_fields(event)}
             if self._with_payloads and isinstance(event, MessagePublished):
                 about["payload"] = payload = bytes(event.payload[:_PAYLOAD])
                 text = f"{text}: {payload!r}"
@@ -173,6 +173,10 @@ def _fields(event: BrokerEvent) -> dict[str, object]:
         for name in event.__dataclass_fields__  # type: ignore[attr-defined]
         if name not in ("by_access", "payload")
     }
+
+
+def _as_field(verb: str) -> str:
+    return verb.replace(" ", "_")
 
 
 def _named(client_id: str | None) -> str:
@@ -285,7 +289,7 @@ def _summing_up(way: _Way) -> Callable[[int, list[tuple[str, str, int]], set[str
 
     def sum_up(left_out: int, most: list[tuple[str, str, int]], verbs: set[str]) -> None:
         named = "; ".join(f"{who} {verb}: {count:,}" for who, verb, count in most)
-        event = next(iter(verbs)) if len(verbs) == 1 else None
+        event = _as_field(next(iter(verbs))) if len(verbs) == 1 else None
         way.logger.log(
             way.level,
             "%s more in the last minute are not shown. Most of them: %s",
