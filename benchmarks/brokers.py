@@ -41,6 +41,7 @@ AEDES_VERSION = "1.2.0"
 
 _START_LIMIT = 30.0  # seconds a broker has to accept connections
 _END_LIMIT = 10.0  # seconds a broker has to end when asked to
+_LATE = 3.0  # seconds after which a broker that was stopped knows that it is not late any more
 _SCREEN_SIZE = (50, 160)  # lines and columns of the terminal a screen is drawn on
 
 _CONNECT = b"\x10\x0c\0\4MQTT\4\2\0\0\0\0"
@@ -130,10 +131,19 @@ class Running:
     def wait_until_answering(self) -> None:
         """Wait until a client is let in: a broker may listen before it has all that it keeps."""
         _wait_until_accepting(self)
-        with socket.create_connection(("127.0.0.1", self.port), _START_LIMIT) as client:
-            client.sendall(_CONNECT)
-            if not client.recv(4):
+        self._wait_until_letting_in()
+
+    def _wait_until_letting_in(self) -> None:
+        limit = time.monotonic() + _START_LIMIT
+        while True:
+            with socket.create_connection(("127.0.0.1", self.port), _START_LIMIT) as client:
+                client.sendall(_CONNECT)
+                answer = client.recv(4)
+            if answer.endswith(b"\0"):
+                return
+            if time.monotonic() > limit:
                 raise Unavailable(f"the broker let nobody in{self.last_words()}")
+            time.sleep(0.05)
 
     def bytes_on_disk(self) -> int:
         """What the broker's files take, with what they are about to give back."""
@@ -146,6 +156,14 @@ class Running:
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
+
+    def resume_and_wait(self, transport: str) -> None:
+        """Have it go on, and let clients in: one that was stopped for long may think it is late."""
+        self.resume()
+        if transport == "tcp":
+            self._wait_until_letting_in()
+        else:
+            time.sleep(_LATE)
 
     def _signal(self, number: signal.Signals) -> None:
         for pid in list(processes.tree(self.pid)):

@@ -65,8 +65,8 @@ def _measure_traffic(
                 row = rows[running.broker.name]
                 if row.error:
                     continue
-                running.resume()
                 try:
+                    running.resume_and_wait(scenario.transport)
                     if scenario.durable:
                         row.rounds.append(durable.measured(bench, scenario, running))
                     else:
