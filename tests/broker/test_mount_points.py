@@ -333,6 +333,16 @@ async def test_rules_are_about_whole_topics(tmp_path: Path) -> None:
                 await client.publish("a/t", qos=1)
 
 
+@in_real_time
+async def test_what_a_client_has_retained_counts_for_it_alone() -> None:
+    async with mounted(limits=Limits(maximum_retained_per_client=1)) as broker:
+        for url in (broker.urls[0], broker.urls[1], broker.urls[3]):
+            async with trio_mqtt.open_client(url, client_id="same") as client:
+                await client.publish("t", b"kept", qos=1, retain=True)
+                with pytest.raises(RefusedError):
+                    await client.publish("t2", b"too many", qos=1, retain=True)
+
+
 # -- sessions ---------------------------------------------------------------------------------
 
 

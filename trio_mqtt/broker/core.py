@@ -164,8 +164,8 @@ class Core:
                 permissions = None if batch.sender is None else batch.sender.permissions
                 author = None if permissions is None else Authorship.of(permissions)
                 had = self.journal is not None and self.retained.has(message.topic)
-                client_id = None if batch.sender is None else batch.sender.client_id
-                stored = self.retained.store(message, batch.received_at, author, client_id)
+                key = None if batch.sender is None else batch.sender.key
+                stored = self.retained.store(message, batch.received_at, author, key)
                 if not stored:
                     self.statistics.messages_dropped += 1
                     self.statistics.retained_refused += 1

@@ -92,9 +92,7 @@ class PacketHandler:
                     if (
                         qos
                         and outlet.is_v5
-                        and not core.retained.has_room_for(
-                            len(retained), keeping, session.client_id
-                        )
+                        and not core.retained.has_room_for(len(retained), keeping, session.key)
                     ):
                         # Those before it first: they may take the last room, or give some back.
                         messages.pop()
@@ -104,7 +102,7 @@ class PacketHandler:
                             self.publish(messages, session, retained)
                             messages, retained = [], []
                         self._acks.write(session)
-                        if core.retained.takes(packet, session.client_id):
+                        if core.retained.takes(packet, session.key):
                             messages.append(packet)
                             retained.append(packet)
                             acks.append(ack)
@@ -284,9 +282,7 @@ class PacketHandler:
         if is_full and packet.qos and self._cannot_be_kept(packet, message, session):
             return
         no_room = (
-            message.retain
-            and packet.qos
-            and not link.core.retained.takes(message, session.client_id)
+            message.retain and packet.qos and not link.core.retained.takes(message, session.key)
         )
         if no_room and link.outlet.is_v5:
             link.core.statistics.retained_refused += 1

@@ -47,6 +47,10 @@ class Author(Protocol):
         """Its client's identifier."""
 
     @property
+    def key(self) -> str:
+        """What tells it from all others, of which one elsewhere may have the same identifier."""
+
+    @property
     def permissions(self) -> Permissions | None:
         """What its client may do; None if nothing is forbidden."""
 

@@ -26,15 +26,15 @@ _STRING = 80  # bytes of a string beside its characters, at most
 class Retained(NamedTuple):
     """A retained message, when it was stored, by whom, where the rules must know, and in turn.
 
-    `client_id` is the client for which it counts; None where a program published it, or it was
-    restored.
+    `client_key` is the client for which it counts, by its session; None where a program published
+    it, or it was restored.
     """
 
     message: Publish
     stored_at: float
     author: Authorship | None
     serial: int
-    client_id: str | None = None
+    client_key: str | None = None
 
     @property
     def size(self) -> int:
@@ -82,12 +82,12 @@ class RetainedMessages:
         message: Publish,
         now: float,
         author: Authorship | None = None,
-        client_id: str | None = None,
+        client_key: str | None = None,
     ) -> bool:
         """Keep `message`, replacing its topic's; an empty payload removes it (§3.3.1.3).
 
-        It counts for the client of `client_id`, if that is given. False if there is no room for it:
-        then nothing is kept for its topic, not even what it was to replace.
+        It counts for the client of `client_key`, if that is given. False if there is no room for
+        it: then nothing is kept for its topic, not even what it was to replace.
         """
         levels = message.topic.split("/")
         self._expiring.pop(message.topic, None)
@@ -96,11 +96,11 @@ class RetainedMessages:
             self._remove(levels)
             return True
         self._serial += 1
-        kept = Retained(_kept(message), now, author, self._serial, client_id)
+        kept = Retained(_kept(message), now, author, self._serial, client_key)
         node, missing = self._deepest(levels)
         older = None if missing else node.kept
         size = self._bytes + _branch(missing) + kept.size - (0 if older is None else older.size)
-        if self._is_too_much(size, older, client_id):
+        if self._is_too_much(size, older, client_key):
             self._remove(levels)
             return False
         interval = message.properties.get("message_expiry_interval")
@@ -116,39 +116,39 @@ class RetainedMessages:
         self._count += older is None
         self._bytes = size
         if older is not None:
-            self._no_longer_of(older.client_id)
-        if client_id is not None:
-            self._of_client[client_id] += 1
+            self._no_longer_of(older.client_key)
+        if client_key is not None:
+            self._of_client[client_key] += 1
         node.kept = kept
         return True
 
-    def _is_too_much(self, size: int, older: Retained | None, client_id: str | None) -> bool:
+    def _is_too_much(self, size: int, older: Retained | None, client_key: str | None) -> bool:
         limits = self._limits
         if size > limits.maximum_retained_bytes or (
             older is None and self._count >= limits.maximum_retained_messages
         ):
             return True
-        if client_id is None or (older is not None and older.client_id == client_id):
+        if client_key is None or (older is not None and older.client_key == client_key):
             return False
-        return self._of_client[client_id] >= limits.maximum_retained_per_client
+        return self._of_client[client_key] >= limits.maximum_retained_per_client
 
-    def has_room_for(self, count: int, size: int, client_id: str | None = None) -> bool:
+    def has_room_for(self, count: int, size: int, client_key: str | None = None) -> bool:
         """Whether so many messages of so many bytes fit in, even if they replace none."""
         limits = self._limits
         return (
             self._count + count <= limits.maximum_retained_messages
             and self._bytes + size <= limits.maximum_retained_bytes
             and (
-                client_id is None
-                or self._of_client[client_id] + count <= limits.maximum_retained_per_client
+                client_key is None
+                or self._of_client[client_key] + count <= limits.maximum_retained_per_client
             )
         )
 
-    def _no_longer_of(self, client_id: str | None) -> None:
-        if client_id is not None:
-            self._of_client[client_id] -= 1
-            if not self._of_client[client_id]:
-                del self._of_client[client_id]
+    def _no_longer_of(self, client_key: str | None) -> None:
+        if client_key is not None:
+            self._of_client[client_key] -= 1
+            if not self._of_client[client_key]:
+                del self._of_client[client_key]
 
     def has(self, topic: str) -> bool:
         """Whether anything is kept for a topic."""
@@ -162,7 +162,7 @@ class RetainedMessages:
         levels = topic.count("/") + 1
         return size_of(message) + 128 + 2 * sys.getsizeof(topic) + levels * (NODE + _STRING)
 
-    def takes(self, message: Publish, client_id: str | None = None) -> bool:
+    def takes(self, message: Publish, client_key: str | None = None) -> bool:
         """Whether `store` has room for a message of a client."""
         if not message.payload:
             return True
@@ -171,7 +171,7 @@ class RetainedMessages:
         size = self._bytes + _branch(missing) + _size(_kept(message))
         if older is not None:
             size -= older.size
-        return not self._is_too_much(size, older, client_id)
+        return not self._is_too_much(size, older, client_key)
 
     def expire(self, now: float) -> list[str]:
         """Remove the messages whose expiry interval has passed (§3.3.2.3.3); their topics."""
@@ -211,7 +211,7 @@ class RetainedMessages:
         if kept is not None:
             self._count -= 1
             self._bytes -= kept.size
-            self._no_longer_of(kept.client_id)
+            self._no_longer_of(kept.client_key)
             path[-1].kept = None
         # Branches that lead nowhere any more go with it.
         for level, node, parent in zip(

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 InFlight = tuple[Publish, bool, tuple[tuple[int, ...], TopicFilter | None], float, int]
 
 
+def session_key(client_id: str, mount_point: str) -> str:
+    """Whose session it is: a client's, and below a mount point another one than elsewhere.
+
+    No client identifier has a null character (§1.5.4), so no client can name another's.
+    """
+    return f"{client_id}\0{mount_point}" if mount_point else client_id
+
+
 class DeliveryState:
     """What waits for one client and what is in flight to it. Its subscriptions know this alone."""
 
@@ -66,6 +74,11 @@ class DeliveryState:
         self.order: Order | None = None
         # When it was last told that the client takes less than comes for it.
         self.slow_told_at = -math.inf
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others: see `session_key`."""
+        return session_key(self.client_id, self.mount_point)
 
     def bytes_in_flight(self) -> int:
         """The bytes of what was sent and is not acknowledged yet."""

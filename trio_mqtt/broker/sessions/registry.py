@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import trio
 
 from trio_mqtt.broker.events.kinds import ROOM_NEEDED, SESSION_EXPIRED, SessionEnded
+from trio_mqtt.broker.sessions.delivery_state import session_key
 from trio_mqtt.broker.sessions.kept_rows import session_row, will_of
 from trio_mqtt.broker.sessions.leaving import share_what_is_left
 from trio_mqtt.broker.sessions.room import SessionRoom, holder_of
-from trio_mqtt.broker.sessions.session import NEVER, Session, session_key
+from trio_mqtt.broker.sessions.session import NEVER, Session
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:

@@ -26,14 +26,6 @@ if TYPE_CHECKING:
 NEVER = 0xFFFF_FFFF  # a session expiry interval that does not end (§3.1.2.11.2)
 
 
-def session_key(client_id: str, mount_point: str) -> str:
-    """Whose session it is: a client's, and below a mount point another one than elsewhere.
-
-    No client identifier has a null character (§1.5.4), so no client can name another's.
-    """
-    return f"{client_id}\0{mount_point}" if mount_point else client_id
-
-
 class Session(DeliveryState):
     """One client's state. The tasks of at most one connection work on it at a time."""
 
@@ -77,11 +69,6 @@ class Session(DeliveryState):
         self._released = trio.Event()
         # What happens next while no connection has the session: its will is due, or it expires.
         self._timer: Timer | None = None
-
-    @property
-    def key(self) -> str:
-        """What tells it from all others: see `session_key`."""
-        return session_key(self.client_id, self.mount_point)
 
     def keep_in(self, journal: Journal) -> None:
         """From now on it outlives the broker."""
