@@ -22,6 +22,8 @@ _FIRST_DESCRIPTOR = 3
 _SCHEMES = ("mqtts", "mqtt", "wss", "ws", "any")
 # How often the watchdog hears from us in the time that it grants.
 _BEATS = 2.0
+# Seconds for what is said once, and must not get lost: without READY=1, systemd ends the service.
+_UNTIL_READ = 1.0
 # Seconds that restoring may go on without getting further, before systemd gives it up.
 _PATIENCE = 60
 
@@ -115,22 +117,22 @@ class Notifier:
     @contextmanager
     def serving(self) -> Iterator[None]:
         """Clients are welcome, for as long as the context lasts."""
-        self._tell("READY=1")
+        self._tell("READY=1", _UNTIL_READ)
         if self._has_restored:
             self.status("")
         try:
             yield
         finally:
-            self._tell("STOPPING=1")
+            self._tell("STOPPING=1", _UNTIL_READ)
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
         """Settings are read again, for as long as the context lasts."""
-        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1_000}")
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1_000}", _UNTIL_READ)
         try:
             yield
         finally:
-            self._tell("READY=1")
+            self._tell("READY=1", _UNTIL_READ)
 
     def status(self, sentence: str) -> None:
         """Say how things stand, for `systemctl status` to show."""
@@ -142,12 +144,13 @@ class Notifier:
             self._tell("WATCHDOG=1")
             await trio.sleep(self._interval / _BEATS)
 
-    def _tell(self, state: str) -> None:
+    def _tell(self, state: str, patience: float = 0.0) -> None:
+        """Send it; where so much waits to be read that it does not fit, wait so many seconds."""
         if not self._address:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-                sender.setblocking(False)
+                sender.settimeout(patience)
                 sender.sendto(state.encode(), self._address)
         except OSError:
             return  # whoever started us is gone, or busy: no reason to stop serving
