@@ -14,6 +14,7 @@ import trio
 import trio_mqtt
 from trio_mqtt.access import AccessHooks
 from trio_mqtt.configuration import InvalidConfiguration, load
+from trio_mqtt.monitoring import logging_to
 
 pytestmark = pytest.mark.trio
 Write = Callable[[str], Path]
@@ -164,3 +165,28 @@ async def test_it_serves_until_it_is_cancelled(write: Write) -> None:
         async with trio_mqtt.open_client(broker.url) as client:
             await client.publish("a", "b", qos=1)
         nursery.cancel_scope.cancel()
+
+
+async def test_a_log_goes_where_it_is_said_from_then_on(write: Write, tmp_path: Path) -> None:
+    text = BASE + "[logging]\nfile = 'first.log'\nlevel = 'info'\n"
+    configuration = load(write(text), environment={})
+    with logging_to(configuration.settings.logging) as writer:
+        async with configuration.run(change_log=writer.changing) as running:
+            async with trio_mqtt.open_client(running.broker.url, client_id="one"):
+                pass
+            write(text.replace("first", "second").replace("'info'", "'debug'"))
+            assert await running.try_reload()
+            async with trio_mqtt.open_client(running.broker.url, client_id="two") as client:
+                await client.publish("a/topic", "b", qos=1)
+            write(text.replace("first.log", "nowhere/third.log"))
+            assert not await running.try_reload()
+            await trio.to_thread.run_sync(writer.flush_lines)
+    first, second = ((tmp_path / f"{name}.log").read_text() for name in ("first", "second"))
+    assert "one" in first
+    assert "two" not in first
+    assert 'it was "info" before.' in second
+    assert "two" in second
+    assert "a/topic" in second
+    assert "nowhere/third.log" in second
+    with logging_to(configuration.settings.logging):
+        assert not logging.getLogger("trio_mqtt.messages").isEnabledFor(logging.DEBUG)

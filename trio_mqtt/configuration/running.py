@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
@@ -18,6 +18,7 @@ from trio_mqtt.configuration.parts import Maker, Parts
 from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
 from trio_mqtt.configuration.sections import Settings
 from trio_mqtt.configuration.sources import File, Layers
+from trio_mqtt.monitoring.log_options import LogOptions
 
 if TYPE_CHECKING:
     from trio_mqtt.configuration.difference import Change
@@ -27,8 +28,11 @@ logger = logging.getLogger("trio_mqtt.broker")
 # What makes of the listeners that are configured where to listen.
 ChooseListeners: TypeAlias = Callable[[Sequence[Listen]], Sequence[str | Listen]]
 
+# What has the log be written by other options within its context, if what it gives is called.
+ChangeLog: TypeAlias = Callable[[LogOptions], AbstractContextManager[Callable[[], None]]]
+
 # What holds from the start of a broker to its end.
-_FIXED = ("storage.", "plugins.storage.", "logging.", "metrics.")
+_FIXED = ("storage.", "plugins.storage.", "metrics.")
 
 
 def _configured_or_default(listeners: Sequence[Listen]) -> Sequence[str | Listen]:
@@ -95,12 +99,14 @@ class Configuration(Configured):
         *,
         listeners: ChooseListeners = _configured_or_default,
         progress: Progress | None = None,
+        change_log: ChangeLog | None = None,
     ) -> AsyncIterator[RunningConfiguration]:
         """Run the broker as `open` does, with what it keeps to, for those that read it again.
 
         `listeners` makes of those that are configured where to listen, now and whenever it is read
         again; `progress` is told how far the storage is. The log is not written here:
-        `trio_mqtt.monitoring.logging_to(settings.logging)` does that, before all else.
+        `trio_mqtt.monitoring.logging_to(settings.logging)` does that, before all else, and what it
+        gives has the function for `change_log`, `LogWriter.changing`.
         """
         parts = await trio.to_thread.run_sync(self.make_parts)
         settings = self._settings
@@ -115,14 +121,16 @@ class Configuration(Configured):
             security=parts.security,
         ) as broker:
             if settings.metrics.listen is None:
-                yield RunningConfiguration(broker, self, parts, listeners)
+                yield RunningConfiguration(broker, self, parts, listeners, change_log=change_log)
                 return
             # Only those wait for its packages who want metrics.
             from trio_mqtt.monitoring.metrics_server import serving_metrics
 
             async with serving_metrics(broker, settings.metrics) as server:
                 url = None if server is None else server.url
-                yield RunningConfiguration(broker, self, parts, listeners, metrics_url=url)
+                yield RunningConfiguration(
+                    broker, self, parts, listeners, change_log=change_log, metrics_url=url
+                )
 
 
 class RunningConfiguration:
@@ -135,8 +143,10 @@ class RunningConfiguration:
         parts: Parts,
         listeners: ChooseListeners,
         *,
+        change_log: ChangeLog | None = None,
         metrics_url: str | None = None,
     ) -> None:
+        self._change_log = change_log
         self._metrics_url = metrics_url
         self._broker = broker
         self._configuration = configuration
@@ -175,7 +185,7 @@ class RunningConfiguration:
 
         after = await trio.to_thread.run_sync(self._configuration.read_again)
         changes = differences(self._configuration, after)
-        fixed = [change for change in changes if change.setting.startswith(_FIXED)]
+        fixed = [change for change in changes if self._is_fixed(change.setting, after)]
         if fixed:
             raise InvalidConfiguration(
                 Problem(change.setting, f"{change} That holds only after a new start.")
@@ -183,17 +193,33 @@ class RunningConfiguration:
             )
         parts = await trio.to_thread.run_sync(after.make_parts, self._parts)
         settings = after.settings
-        await self._broker.reconfigure(
-            *self._listeners(parts.listeners),
-            limits=settings.limits,
-            options=settings.options,
-            security=parts.security,
-            authenticators=parts.authenticators,
-            authentication_required=settings.access.authentication_required,
-        )
+        with self._log_of(after) as change_log:
+            await self._broker.reconfigure(
+                *self._listeners(parts.listeners),
+                limits=settings.limits,
+                options=settings.options,
+                security=parts.security,
+                authenticators=parts.authenticators,
+                authentication_required=settings.access.authentication_required,
+            )
+            change_log()
         self._configuration, self._parts, self._changes = after, parts, changes
         for change in changes:
             logger.info("%s", change)
+
+    def _is_fixed(self, setting: str, after: Configuration) -> bool:
+        """Whether a setting holds from the start of the broker to its end."""
+        if setting.startswith("logging."):
+            logs = self._configuration.settings.logging, after.settings.logging
+            return self._change_log is None or None in logs
+        return setting.startswith(_FIXED)
+
+    def _log_of(self, after: Configuration) -> AbstractContextManager[Callable[[], None]]:
+        """What has the log be written as a configuration says, where that is otherwise than now."""
+        log = after.settings.logging
+        if self._change_log is None or log is None or log == self._configuration.settings.logging:
+            return nullcontext(lambda: None)
+        return self._change_log(log)
 
     async def try_reload(self) -> bool:
         """Do `reload` as at SIGHUP; whether it could be done.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from trio_mqtt.broker.events.log import PAYLOADS, levels_changed
 from trio_mqtt.monitoring.log_destinations import name_of, open_destination
@@ -31,31 +31,46 @@ def logging_to(options: LogOptions | None = None) -> Iterator[LogWriter]:
 
     Raises ConfigurationError where the destination cannot be opened.
     """
-    options = options or LogOptions()
-    with ExitStack() as undo:
-        undo.callback(levels_changed)
-        for part in PARTS:
-            _open_logger(logging.getLogger(f"{ROOT}.{part}"), options.number_of(part), undo)
-        if options.payloads:
-            _set_level(PAYLOADS, logging.DEBUG, undo)
-        writer = LogWriter(options)
-        undo.callback(writer.close)
-        root = logging.getLogger(ROOT)
-        root.addHandler(writer)
-        undo.callback(root.removeHandler, writer)
-        levels_changed()
+    writer = LogWriter(options or LogOptions())
+    root = logging.getLogger(ROOT)
+    root.addHandler(writer)
+    try:
         yield writer
+    finally:
+        root.removeHandler(writer)
+        writer.close()
 
 
-def _open_logger(logger: logging.Logger, level: int, undo: ExitStack) -> None:
-    """Have a logger let through what is of a level; others may want more of it."""
-    if logger.getEffectiveLevel() > level:
-        _set_level(logger, level, undo)
+class _Loggers:
+    """The loggers below `trio_mqtt`, opened as far as a log wants them, and as they were before."""
 
+    def __init__(self) -> None:
+        self._before: list[tuple[logging.Logger, int]] = []
 
-def _set_level(logger: logging.Logger, level: int, undo: ExitStack) -> None:
-    undo.callback(logger.setLevel, logger.level)
-    logger.setLevel(level)
+    def open(self, options: LogOptions) -> None:
+        """Have them let through what the log is to have; others may want more of it."""
+        self._restore()
+        for part in PARTS:
+            logger, level = logging.getLogger(f"{ROOT}.{part}"), options.number_of(part)
+            if logger.getEffectiveLevel() > level:
+                self._set(logger, level)
+        if options.payloads:
+            self._set(PAYLOADS, logging.DEBUG)
+        levels_changed()
+
+    def close(self) -> None:
+        """Have them as they were."""
+        self._restore()
+        levels_changed()
+
+    def _set(self, logger: logging.Logger, level: int) -> None:
+        self._before.append((logger, logger.level))
+        logger.setLevel(level)
+
+    def _restore(self) -> None:
+        for logger, level in reversed(self._before):
+            logger.setLevel(level)
+        self._before.clear()
 
 
 class LogWriter(logging.Handler):
@@ -64,9 +79,9 @@ class LogWriter(logging.Handler):
     def __init__(self, options: LogOptions) -> None:
         self._destination = open_destination(options)
         super().__init__()  # from here on it is closed with the process
-        self._levels: dict[str, int] = {part: options.number_of(part) for part in PARTS}
-        self._default = NUMBERS[options.level]
-        self._name = name_of(options)
+        self._next: logging.Handler | None = None  # where it goes from the next line on
+        self._loggers = _Loggers()
+        self._keep_to(options)
         self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(options.queued_lines)
         self._lost = 0  # since that was last written
         self._reopen = False
@@ -74,6 +89,37 @@ class LogWriter(logging.Handler):
         # A disk that does not answer must not keep the process from its end.
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
+
+    def _keep_to(self, options: LogOptions) -> None:
+        self._levels: dict[str, int] = {part: options.number_of(part) for part in PARTS}
+        self._default = NUMBERS[options.level]
+        self._name = name_of(options)
+        self._loggers.open(options)
+
+    @contextmanager
+    def changing(self, options: LogOptions) -> Iterator[Callable[[], None]]:
+        """Open where the log is to go by other options; what is given has it go there.
+
+        Unless that is called within the context, all stays as it is. Raises ConfigurationError
+        where the destination cannot be opened.
+        """
+        unused: list[logging.Handler] = [open_destination(options)]
+
+        def change() -> None:
+            destination = unused.pop()
+            self.acquire()  # the thread takes it
+            if self._next is not None:
+                unused.append(self._next)
+            self._next = destination
+            self._queue.maxsize = options.queued_lines
+            self.release()
+            self._keep_to(options)
+
+        try:
+            yield change
+        finally:
+            for destination in unused:
+                destination.close()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is of the levels that this log has."""
@@ -111,6 +157,7 @@ class LogWriter(logging.Handler):
 
     def close(self) -> None:
         """Write what waits, for at most two seconds, and let go of the destination."""
+        self._loggers.close()
         if not self._thread.is_alive():
             return
         try:
@@ -127,14 +174,16 @@ class LogWriter(logging.Handler):
                 break
             self._write(record)
             self._queue.task_done()
-        self._tell_lost()
         try:
+            self._take_next()
+            self._tell_lost()
             self._destination.close()
         except OSError:
             return
 
     def _write(self, record: logging.LogRecord) -> None:
         try:
+            self._take_next()
             if self._reopen and isinstance(self._destination, logging.FileHandler):
                 self._reopen = False
                 self._destination.close()  # opened with the next line
@@ -148,6 +197,15 @@ class LogWriter(logging.Handler):
             _own.warning("The log can be written to %s again.", self._name)
         if self._lost and self._queue.empty():
             self._tell_lost()
+
+    def _take_next(self) -> None:
+        """Go over to another destination, if there is one."""
+        if self._next is None:
+            return
+        self.acquire()
+        old, self._destination, self._next = self._destination, self._next, None
+        self.release()
+        old.close()
 
     def _tell_lost(self) -> None:
         self.acquire()  # others count

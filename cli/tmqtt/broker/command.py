@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -59,15 +59,20 @@ async def serve(
         # Before anything is read: files give cause for warnings, and are read by a thread.
         log = last.enter_context(library_log())
         last.callback(_tell_the_rest, log, terminal)
-        log_options = _log_options(configuration, level)
         writer = None
-        if log_options is not None:
+        if configuration.settings.logging is not None:
+            log_options = _log_options(configuration.settings.logging, level)
             writer = last.enter_context(logging_to(log_options))
             if log_options.goes_to in ("stderr", "journal") and not terminal.output.is_terminal:
                 shown = Level.ERROR  # the log is what is read there, and has it all
         async with (
             shown_restoring(terminal, notifier.restoring) as restoring,
-            _running(configuration, listen_at, restoring.progress) as running,
+            _running(
+                configuration,
+                listeners=listen_at,
+                progress=restoring.progress,
+                change_log=partial(_change_log, writer, level) if writer else None,
+            ) as running,
             trio.open_nursery() as nursery,
         ):
             broker = running.broker
@@ -82,12 +87,15 @@ async def serve(
                 await _show(broker, terminal, last, view, shown, data, (served, restored))
 
 
-def _log_options(configuration: Configuration, level: Level | None) -> LogOptions | None:
-    """What the log is to have and where it goes; None where none is written."""
-    options = configuration.settings.logging
-    if options is None or level is None:
-        return options
-    return replace(options, level=level.in_logs)
+def _log_options(options: LogOptions, level: Level | None) -> LogOptions:
+    """What the log is to have and where it goes, with the `level` that an option says."""
+    return options if level is None else replace(options, level=level.in_logs)
+
+
+def _change_log(
+    writer: LogWriter, level: Level | None, options: LogOptions
+) -> AbstractContextManager[Callable[[], None]]:
+    return writer.changing(_log_options(options, level))
 
 
 def _listen_at(
@@ -122,12 +130,16 @@ def _listen_at(
 @asynccontextmanager
 async def _running(
     configuration: Configuration,
+    *,
     listeners: Callable[[Sequence[trio_mqtt.Listen]], Sequence[trio_mqtt.Listen]],
     progress: Callable[[float], None],
+    change_log: Callable[[LogOptions], AbstractContextManager[Callable[[], None]]] | None,
 ) -> AsyncIterator[RunningConfiguration]:
     """The broker that is configured. Raises CommandError where a part of it cannot be made."""
     try:
-        async with configuration.run(listeners=listeners, progress=progress) as running:
+        async with configuration.run(
+            listeners=listeners, progress=progress, change_log=change_log
+        ) as running:
             yield running
     except InvalidConfiguration as error:
         raise as_command_error(error) from None
