@@ -33,7 +33,7 @@ _PAUSE = 0.002  # seconds between two messages of the pair
 _READ = 65_536
 
 
-def _bytes(*packets: Packet) -> bytes:
+def encoded(*packets: Packet) -> bytes:
     return b"".join(encode(packet, V311) for packet in packets)
 
 
@@ -42,36 +42,36 @@ def floods() -> dict[str, bytes]:
     many = [Subscription(f"flood/{number}") for number in range(500)]
     return {
         "nothing": b"",
-        "PINGREQ": _bytes(PingReq()) * 4_000,
-        "SUBSCRIBE": _bytes(*(Subscribe(1, [one]) for one in many)),
-        "SUBSCRIBE of 500": _bytes(Subscribe(1, many)),
-        "UNSUBSCRIBE": _bytes(*(Unsubscribe(1, [one.topic_filter]) for one in many)),
-        "QoS 0, one topic": _bytes(Publish("flood", b"x" * 16)) * 1_000,
-        "QoS 0, many topics": _bytes(*(Publish(f"flood/{n}", b"x" * 16) for n in range(1_000))),
-        "QoS 0, new topics": _bytes(
+        "PINGREQ": encoded(PingReq()) * 4_000,
+        "SUBSCRIBE": encoded(*(Subscribe(1, [one]) for one in many)),
+        "SUBSCRIBE of 500": encoded(Subscribe(1, many)),
+        "UNSUBSCRIBE": encoded(*(Unsubscribe(1, [one.topic_filter]) for one in many)),
+        "QoS 0, one topic": encoded(Publish("flood", b"x" * 16)) * 1_000,
+        "QoS 0, many topics": encoded(*(Publish(f"flood/{n}", b"x" * 16) for n in range(1_000))),
+        "QoS 0, new topics": encoded(
             *(Publish(f"flood/{n}/{n * 7919 % 100_003}", b"x") for n in range(30_000))
         ),
-        "QoS 1": _bytes(*(Publish("flood", b"x", 1, packet_id=n + 1) for n in range(500))),
-        "QoS 2": _bytes(
+        "QoS 1": encoded(*(Publish("flood", b"x", 1, packet_id=n + 1) for n in range(500))),
+        "QoS 2": encoded(
             *(
                 packet
                 for n in range(500)
                 for packet in (Publish("flood", b"x", 2, packet_id=n + 1), PubRel(n + 1))
             )
         ),
-        "retained": _bytes(*(Publish(f"flood/{n}", b"x" * 16, retain=True) for n in range(1_000))),
+        "retained": encoded(*(Publish(f"flood/{n}", b"x" * 16, retain=True) for n in range(1_000))),
     }
 
 
-def _connected(port: int, name: str) -> socket.socket:
+def connected(port: int, name: str) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.sendall(_bytes(Connect(name, protocol_version=V311)))
-    _receive(connection, 4)
+    connection.sendall(encoded(Connect(name, protocol_version=V311)))
+    received(connection, 4)
     return connection
 
 
-def _receive(connection: socket.socket, size: int) -> bytes:
+def received(connection: socket.socket, size: int) -> bytes:
     data = b""
     while len(data) < size:
         piece = connection.recv(size - len(data))
@@ -81,9 +81,9 @@ def _receive(connection: socket.socket, size: int) -> bytes:
     return data
 
 
-def _flood(port: int, data: bytes) -> None:
+def flood(port: int, data: bytes) -> None:
     """Send `data` for ever, and read whatever comes."""
-    connection = _connected(port, "flooder")
+    connection = connected(port, "flooder")
     connection.setblocking(False)
     rest = memoryview(data)
     while True:
@@ -100,24 +100,41 @@ def _flood(port: int, data: bytes) -> None:
             return
 
 
+class Pair:
+    """A publisher and a subscriber that exchange one message at a time."""
+
+    def __init__(self, port: int) -> None:
+        self._subscriber = connected(port, "subscriber")
+        self._subscriber.sendall(encoded(Subscribe(1, [Subscription("pair")])))
+        received(self._subscriber, 5)
+        self._publisher = connected(port, "publisher")
+
+    def delays(self, seconds: float) -> list[float]:
+        """What messages take for so long, each in seconds."""
+        message = encoded(Publish("pair", b"x" * 16))
+        found = []
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            began = time.perf_counter()
+            self._publisher.sendall(message)
+            received(self._subscriber, len(message))
+            found.append(time.perf_counter() - began)
+            time.sleep(_PAUSE)
+        return found
+
+    def close(self) -> None:
+        """They go."""
+        self._subscriber.close()
+        self._publisher.close()
+
+
 def delays(port: int, seconds: float) -> list[float]:
-    """What messages of the pair take, each in seconds."""
-    subscriber = _connected(port, "subscriber")
-    subscriber.sendall(_bytes(Subscribe(1, [Subscription("pair")])))
-    _receive(subscriber, 5)
-    publisher = _connected(port, "publisher")
-    message = _bytes(Publish("pair", b"x" * 16))
-    found = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        began = time.perf_counter()
-        publisher.sendall(message)
-        _receive(subscriber, len(message))
-        found.append(time.perf_counter() - began)
-        time.sleep(_PAUSE)
-    subscriber.close()
-    publisher.close()
-    return found
+    """What messages of a pair take for so long, each in seconds."""
+    pair = Pair(port)
+    try:
+        return pair.delays(seconds)
+    finally:
+        pair.close()
 
 
 def main() -> int:
@@ -135,7 +152,7 @@ def main() -> int:
     print(f"{'flood':20} {'messages':>8} {'median ms':>10} {'longest ms':>10}")
     for name, data in floods().items():
         with brokers.running(broker, cores[0]) as running:
-            flooder = multiprocessing.Process(target=_flood, args=(running.port, data), daemon=True)
+            flooder = multiprocessing.Process(target=flood, args=(running.port, data), daemon=True)
             if data:
                 flooder.start()
                 time.sleep(0.5)

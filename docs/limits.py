@@ -98,7 +98,7 @@ BEYOND: dict[str, dict[str, tuple[str, str]]] = {
         "maximum_session_expiry": ("the session ends", "sessions_expired"),
     },
     "The broker as a whole": {
-        "maximum_memory": (f"0x89: {REFUSED}, QoS 0 is dropped", "messages_shed"),
+        "maximum_memory": (f"0x89: {REFUSED}, long queues take no more", "clients_refused_busy"),
         "maximum_loop_lag": (f"0x89: {REFUSED}, QoS 0 is dropped", "messages_shed"),
     },
 }  # fmt: skip

@@ -92,7 +92,7 @@ class Core:
         self.settings = Settings(limits, options or BrokerOptions(), self.access)
         self.listeners: dict[str, Settings] = {}
         self.subscriptions = Subscriptions(limits, self.statistics, self.router, self.event_streams)
-        self.load = Load(limits, self.statistics, self.timers, self._held, self.subscriptions.heed)
+        self.load = Load(limits, self.statistics, self.timers, self._held, self._heed)
         self.wills = Wills(self.statistics, self.event_streams, self.route, self.count_refused)
         self.sessions = Sessions(
             self.statistics,
@@ -256,6 +256,11 @@ class Core:
         if self.journal is not None:
             self.journal.follow_clock()
         self.timers.after(_SWEEP, self._sweep)
+
+    def _heed(self, load: Load) -> None:
+        """The broker has been looked at: what takes more memory spares it, if it must."""
+        self.subscriptions.is_sparing(load.is_full)
+        self.retained.is_sparing = load.is_full
 
     def _held(self) -> int:
         """The bytes that clients make the broker hold, near enough for a bound."""

@@ -1,7 +1,8 @@
 """Whether the broker keeps up, and has memory left: looked at now and then, by a timer.
 
-Beyond a bound, new clients are turned away and messages of QoS 0 go nowhere; for want of memory,
-long queues grow no longer. That ends by itself, some way below the bound.
+Beyond a bound, new clients are turned away. Where the broker is late, messages of QoS 0 go nowhere;
+for want of memory, long queues take no more, and nothing is retained anew: who takes what comes for
+it has no part in that. It ends by itself, some way below the bound.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ NO_MEMORY = "the broker has no memory left: try again later"
 class Load:
     """How one broker fares.
 
-    `is_late` and `is_full` say that it does not keep up, and that it holds as much as it may;
-    `sheds` that either is so. `changed` is called whenever they have been looked at.
+    `is_late` and `is_full` say that it does not keep up, and that it holds as much as it may.
+    `changed` is called whenever that has been looked at.
     """
 
     __slots__ = ("_changed", "_due", "_given_back_at", "_held", "_limits", "_statistics", "_timers",
-                 "is_full", "is_late", "sheds")  # fmt: skip
+                 "is_full", "is_late")  # fmt: skip
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class Load:
         self._held = held
         self._changed = changed
         self._due = self._given_back_at = 0.0
-        self.is_late = self.is_full = self.sheds = False
+        self.is_late = self.is_full = False
 
     def begin(self) -> None:
         """The broker begins: from now on it is looked at."""
@@ -91,7 +92,6 @@ class Load:
         if memory > bound and self._give_back():
             statistics.memory = memory = self._memory()
         self.is_full = memory > bound
-        self.sheds = self.is_late or self.is_full
         if self.is_late is not was_late:
             self._tell_late(lag)
         if self.is_full is not was_full:
@@ -127,8 +127,8 @@ class Load:
         if self.is_full:
             self._statistics.overloads += 1
             logger.warning(
-                "The broker holds %d MiB, more than it may. New clients are turned away, messages"
-                " of QoS 0 dropped, and long queues take no more",
+                "The broker holds %d MiB, more than it may. New clients are turned away, long"
+                " queues take no more, and nothing is retained anew",
                 memory // _MIB,
             )
         else:

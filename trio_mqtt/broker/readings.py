@@ -70,6 +70,6 @@ async def readings_of(core: Core, connections: int, *, is_listening: bool) -> Re
         journal is not None,
         None if failure is None else str(failure),
         core.sessions.closing,
-        core.load.sheds,
+        core.load.reason is not None,
         is_listening,
     )

@@ -48,7 +48,8 @@ class Statistics:
     clients_refused_busy: int = 0
     """Clients that were turned away as the broker does not keep up, or has no memory left."""
     messages_shed: int = 0
-    """Messages of QoS 0 that clients published then, and which went nowhere."""
+    """Messages of QoS 0 that clients published while the broker did not keep up, and which went
+    nowhere."""
     overloads: int = 0
     """Times that the broker did not keep up, or had no memory left."""
     loop_lag: float = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tests.broker.raw import V5, V311, Raw
 from tests.inside import sessions_of
 from tests.storage.in_loop import InLoop
 from trio_mqtt import BrokerOptions, Limits, QueuePolicy
+from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.sessions.order import PIECE
 from trio_mqtt.events import BrokerEvent, ClientDisconnected, EventStream, SlowConsumer
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -247,3 +248,51 @@ class TestSlowConsumers:
             assert isinstance(told, SlowConsumer)
             assert (told.client_id, told.is_connected) == ("away", False)
             assert told.queued_messages == MOST
+
+
+class TestRoomForAll:
+    @pytest.mark.parametrize("qos", [0, 1])
+    async def test_who_takes_what_comes_gets_it_though_others_fill_the_room_for_all(
+        self, qos: int
+    ) -> None:
+        async with serving(
+            QueuePolicy.DROP_NEWEST,
+            maximum_queued_messages=1_000,
+            maximum_queued_bytes_in_all=100_000,
+            write_buffer=10_000,
+        ) as memory:
+            for number in range(10):
+                silent = await joined(memory, f"silent{number}", lockstep=True)
+                await silent.subscribe("t", qos=qos)
+            source = await joined(memory, "source")
+            for _ in range(100):
+                await source.publish("t", b"x" * 1_000, qos)
+            assert memory.broker.statistics.queue_drops > 0
+            assert memory.broker.statistics.queued_bytes <= 200_000
+            other = await joined(memory, "other")
+            await other.subscribe("o", qos=qos)
+            await source.send(
+                *(Publish("o", b"x" * 100, qos, packet_id=n * qos) for n in range(1, 10))
+            )
+            assert len(await other.messages()) == 9
+
+    async def test_a_full_queue_is_no_look_at_each_message(self) -> None:
+        async with serving(QueuePolicy.DROP_NEWEST) as memory:
+            await away(memory, "t")
+            await published(memory, 1, MOST)
+            session = sessions_of(memory.broker)["away"]
+            looks = 0
+
+            class Messages(list[Publish]):
+                def __iter__(self) -> Iterator[Publish]:
+                    nonlocal looks
+                    looks += 1
+                    return super().__iter__()
+
+            batch = Batch(Messages(Publish("t", b"%d" % n, 1) for n in range(500)))
+            before, target = looks, session.subscriptions["t"].target
+            session.subscriptions["t"].offer(target, batch)
+            assert memory.broker.statistics.queue_drops == 500
+            assert looks <= before + 1  # to count those of QoS 0, once for all who are away
+            session.subscriptions["t"].offer(target, batch)
+            assert looks <= before + 1

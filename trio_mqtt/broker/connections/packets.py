@@ -230,7 +230,7 @@ class PacketHandler:
         if session.permissions is not None:
             messages, retained, forbidden = session.permissions.divide(messages, retained)
         codes: dict[int, tuple[ReasonCode, str]] = {}
-        if core.load.sheds:
+        if core.load.is_late:
             messages = self._without_qos_0(messages)
         if messages:
             batch = Batch(

@@ -84,9 +84,9 @@ class Batch:
     their payloads; `expires` tells whether any of them has an expiry interval.
     """
 
-    __slots__ = ("_encodings", "_lasting", "_messages", "_run", "alone", "count", "expires",
-                 "highest_qos", "is_v5", "number", "payload_size", "received_at", "retained",
-                 "sender", "size", "topic")  # fmt: skip
+    __slots__ = ("_above_qos_0", "_encodings", "_lasting", "_messages", "_run", "alone", "count",
+                 "expires", "highest_qos", "is_v5", "number", "payload_size", "received_at",
+                 "retained", "sender", "size", "topic")  # fmt: skip
 
     def __init__(
         self,
@@ -138,6 +138,7 @@ class Batch:
         self.retained = retained
         self._encodings: dict[tuple[object, ...], Encodings] = {}
         self._lasting: Batch | None = None
+        self._above_qos_0: int | None = None
 
     @property
     def content(self) -> Sequence[Publish] | PublishRun:
@@ -152,6 +153,21 @@ class Batch:
     def sample(self, count: int) -> Sequence[Publish]:
         """The first `count` messages."""
         return self._messages[:count] if self._run is None else self._run.first(count)
+
+    @property
+    def mean_size(self) -> int:
+        """The bytes that one of its messages occupies by itself, on average."""
+        beside = MESSAGE - RUN_MESSAGE if self._run is not None else 0
+        return (self.size - BATCH) // self.count + beside
+
+    @property
+    def above_qos_0(self) -> int:
+        """How many of its messages are of QoS 1 and 2."""
+        if self.highest_qos == 0:
+            return 0
+        if self._above_qos_0 is None:
+            self._above_qos_0 = sum(1 for message in self._messages if message.qos)
+        return self._above_qos_0
 
     @property
     def is_run(self) -> bool:

@@ -56,6 +56,8 @@ class RetainedMessages:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._bytes = 0
+        # The broker has no memory left: no message is kept for a topic that has none.
+        self.is_sparing = False
         # Topics that begin with $ have a tree of their own: no wildcard at the start matches them.
         self._root = _Node()
         self._reserved = _Node()
@@ -125,7 +127,7 @@ class RetainedMessages:
     def _is_too_much(self, size: int, older: Retained | None, client_key: str | None) -> bool:
         limits = self._limits
         if size > limits.maximum_retained_bytes or (
-            older is None and self._count >= limits.maximum_retained_messages
+            older is None and (self.is_sparing or self._count >= limits.maximum_retained_messages)
         ):
             return True
         if client_key is None or (older is not None and older.client_key == client_key):
@@ -136,7 +138,8 @@ class RetainedMessages:
         """Whether so many messages of so many bytes fit in, even if they replace none."""
         limits = self._limits
         return (
-            self._count + count <= limits.maximum_retained_messages
+            not self.is_sparing
+            and self._count + count <= limits.maximum_retained_messages
             and self._bytes + size <= limits.maximum_retained_bytes
             and (
                 client_key is None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol.packets import Publish
 
-SHORT = 64 * 1024  # bytes that may wait for a session in any case
+SHORT = 64 * 1024  # bytes that may wait for who is away even where there is no memory left
 TOLD_AGAIN = 60.0  # seconds until the same client is told of again, while it is as slow
 
 
@@ -50,7 +50,8 @@ class Overflow:
         statistics, limits = self._statistics, self._limits
         most_bytes = limits.maximum_queued_bytes
         if self._is_sparing:
-            most_bytes = min(most_bytes, max(session.queued_bytes, SHORT))
+            short = SHORT if session.outlet is None else 2 * limits.write_buffer
+            most_bytes = min(most_bytes, max(session.queued_bytes, short))
         evicted = 0
         last: Batch | None = batch
         if session.order is not None:

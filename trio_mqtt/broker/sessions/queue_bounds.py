@@ -20,27 +20,37 @@ def fitting_part(
     away, which counts as nothing lost.
     """
     away = session.outlet is None
+    if away and (qos == 0 or batch.highest_qos == 0):
+        return None, 0
     count, size = session.queued_messages, session.queued_bytes
-    if qos == 0 or batch.highest_qos == 0:
-        # At a flood there is no look at each of them.
-        if away:
-            return None, 0
-        if 2 * count >= limits.maximum_queued_messages or 2 * size >= most_bytes:
-            return None, batch.count
     others = in_all - size  # what waits for the other sessions
+    most = limits.maximum_queued_messages
+    # Whatever waits for the others, who is connected may take what would be written at once.
+    little = 0 if away else limits.write_buffer
+    # The bytes up to which the queue may grow by QoS 1 and 2, and by QoS 0, which may fill half.
+    bytes_in_all = limits.maximum_queued_bytes_in_all
+    top = min(most_bytes, max(bytes_in_all - others, little))
+    half = min(most_bytes // 2, max(bytes_in_all // 2 - others, little))
+    # At a flood, thousands of queues are full: then nothing that comes is looked at one by one.
+    is_qos_0 = qos == 0 or batch.highest_qos == 0
+    end, last = (half, most // 2) if is_qos_0 else (top, most)
+    if count >= last or size + batch.mean_size > end:
+        return None, batch.above_qos_0 if away else batch.count
+    if (
+        count + batch.count <= last
+        and size + batch.size <= end
+        and (is_qos_0 or batch.above_qos_0 == batch.count)
+    ):
+        return batch, 0
     fitting = []
     dropped = 0
     for message in batch.messages:
         is_qos_0 = message.qos == 0 or qos == 0
         if is_qos_0 and away:
             continue
-        share = 2 if is_qos_0 else 1  # QoS 0 may fill half of the queue
+        end, last = (half, most // 2) if is_qos_0 else (top, most)
         message_size = size_of(message) + MESSAGE
-        if (
-            (count + 1) * share > limits.maximum_queued_messages
-            or (size + message_size) * share > most_bytes
-            or (others + size + message_size) * share > limits.maximum_queued_bytes_in_all
-        ):
+        if count >= last or size + message_size > end:
             dropped += 1
             continue
         fitting.append(message)

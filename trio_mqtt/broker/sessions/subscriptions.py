@@ -12,7 +12,6 @@ from trio_mqtt.broker.sessions.subscription import Subscription
 if TYPE_CHECKING:
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.broker.load import Load
     from trio_mqtt.broker.routing.filters import TopicFilter
     from trio_mqtt.broker.routing.router import Router
     from trio_mqtt.broker.sessions.session import Session
@@ -48,9 +47,9 @@ class Subscriptions:
         # The places of wildcards in all filters.
         self._paths = FilterPaths()
 
-    def heed(self, load: Load) -> None:
-        """The broker has been looked at: for want of memory, long queues take no more."""
-        self._overflow.is_sparing = load.is_full
+    def is_sparing(self, spares: bool) -> None:
+        """Whether the broker has no memory left: then long queues take no more."""
+        self._overflow.is_sparing = spares
 
     def add(
         self,
