@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import trio
 
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of
-from trio_mqtt import Holdings, SqliteStorage, open_broker
+from trio_mqtt import Holdings, Security, SqliteStorage, open_broker
+from trio_mqtt.access import AccessHooks, ClientInfo, SubscriptionRequest
 from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -203,6 +205,27 @@ async def test_numbers_that_something_is_left_of_are_not_given_again() -> None:
     async with broker_on(Full()) as memory:
         await join(memory, "s", expiry=NEVER)
         assert [one.number for one in core_of(memory.broker).sessions.all()] == [8]
+
+
+async def test_a_subscription_is_known_by_all_filters_that_a_hook_made_it_of() -> None:
+    class Same(AccessHooks):
+        async def authorize_subscribe(
+            self, client: ClientInfo, request: SubscriptionRequest
+        ) -> SubscriptionRequest:
+            return replace(request, topic_filter="t")
+
+    storage, security = MemoryStorage(), Security(hooks=Same())
+    for _ in range(2):  # and to the one after that
+        async with open_memory_broker(storage=storage, security=security) as memory:
+            client = await join(memory, "s", expiry=NEVER, clean=False)
+            if not memory.broker.restored.sessions:
+                await client.subscribe("a", "b", qos=1)
+            await client.disconnect()
+    for asked in ("a", "b"):
+        async with open_memory_broker(storage=storage, security=security) as memory:
+            client = await join(memory, "s", expiry=NEVER, clean=False)
+            assert await client.unsubscribe(asked) == [ReasonCode.SUCCESS]
+            await client.subscribe("a", "b", qos=1)
 
 
 async def test_sessions_of_mqtt_3_are_kept_too() -> None:

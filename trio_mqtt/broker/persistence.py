@@ -158,7 +158,8 @@ class _Restoring:
                 row.topic_filter, row.qos, bool(row.no_local), bool(row.retain_as_published)
             )
             if row.asked != row.topic_filter:
-                session.renamed[row.asked] = row.topic_filter
+                for asked in row.asked.split("\0"):
+                    session.renamed[asked] = row.topic_filter
             self._core.subscriptions.restore(
                 session, TopicFilter(row.topic_filter), options, row.identifier
             )

@@ -65,7 +65,10 @@ class IdentifierRow(NamedTuple):
 
 
 class SubscriptionRow(NamedTuple):
-    """A subscription with its options (§3.8.3); `asked` is the filter that its client knows."""
+    """A subscription with its options (§3.8.3).
+
+    `asked` are the filters by which its client knows it, between them NULs, which no filter has.
+    """
 
     session: int
     topic_filter: str

@@ -42,10 +42,10 @@ def session_row(session: Session, epoch: float) -> SessionRow:
 
 
 def subscription_row(subscription: Subscription, session: Session) -> SubscriptionRow:
-    """A subscription of a session, by the filter that its client knows."""
+    """A subscription of a session, and the filters that its client knows."""
     target = subscription.target
     granted = subscription.topic_filter.text
-    asked = (one for one, instead in session.renamed.items() if instead == granted)
+    asked = [one for one, instead in session.renamed.items() if instead == granted]
     return SubscriptionRow(
         session.number,
         granted,
@@ -53,7 +53,7 @@ def subscription_row(subscription: Subscription, session: Session) -> Subscripti
         target.no_local,
         target.retain_as_published,
         target.identifiers[0] if target.identifiers else None,
-        next(asked, granted) if session.renamed else granted,
+        "\0".join(asked) or granted,
     )
 
 
