@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import trio
+import trio.lowlevel
 import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
@@ -31,6 +32,7 @@ from trio_mqtt.protocol.packets import (
     SubAck,
     Subscribe,
     Subscription,
+    Unsubscribe,
     Will,
 )
 from trio_mqtt.protocol.properties import Properties
@@ -740,6 +742,53 @@ async def test_who_needs_the_storage_is_told_so_while_it_fails() -> None:
         assert await kept.subscribe("more") == [ReasonCode.SUCCESS]
         client = await join(memory, "s", expiry=NEVER, clean=False)
         assert [one.payload for one in await client.take()] == [b"waits until there is room"]
+
+
+async def test_retained_messages_that_were_still_looked_for_come_from_the_next_broker() -> None:
+    storage = Slow()
+    limits = Limits(maximum_in_flight=10)
+    async with open_memory_broker(storage=storage, limits=limits) as memory:
+        for number in range(600):
+            await memory.broker.publish(f"r/{number}", b"x", qos=1, retain=True)
+        client = await join(memory, "s", expiry=NEVER)
+        await client.send(Subscribe(1, [Subscription("r/#", qos=1)]))
+        await client.expect(SubAck)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(storage.as_it_is()._messages) < 600
+        # What is asked for now comes without any retained messages, and spares none of before.
+        await client.send(Subscribe(2, [Subscription("r/#", qos=1, retain_handling=2)]))
+        await trio.testing.wait_all_tasks_blocked()
+        storage = storage.as_it_is()
+    for _ in range(2):
+        async with broker_on(storage) as memory:
+            await trio.lowlevel.checkpoint()
+    async with broker_on(storage) as memory:
+        client = await join(memory, "s", expiry=NEVER, clean=False)
+        messages = await client.take()
+        assert {message.topic for message in messages} == {f"r/{number}" for number in range(600)}
+        assert all(message.retain for message in messages)
+        (row,) = (await storage.as_it_is().load()).subscriptions
+        assert not row.searching
+        journal = core_of(memory.broker).journal
+        assert journal is not None
+        assert not journal._searching
+
+
+async def test_a_search_that_nobody_wants_any_more_is_not_begun_again() -> None:
+    storage = Slow()
+    limits = Limits(maximum_in_flight=10)
+    async with open_memory_broker(storage=storage, limits=limits) as memory:
+        for number in range(600):
+            await memory.broker.publish(f"r/{number}", b"x", qos=1, retain=True)
+        client = await join(memory, "s", expiry=NEVER)
+        await client.send(Subscribe(1, [Subscription("r/#", qos=1)]))
+        await client.expect(SubAck)
+        await client.send(Unsubscribe(2, ["r/#"]))
+        await trio.testing.wait_all_tasks_blocked()
+        journal = core_of(memory.broker).journal
+        assert journal is not None
+        assert not journal._searching
+    assert (await storage.as_it_is().load()).subscriptions == []
 
 
 async def test_what_is_sent_in_place_of_others_keeps_their_place() -> None:

@@ -37,7 +37,7 @@ def delivery(session: int, number: int, packet_id: int = 0, is_released: int = 0
 
 
 def subscription(session: int, topic_filter: str = "a/#", qos: int = 1) -> SubscriptionRow:
-    return SubscriptionRow(session, topic_filter, qos, 0, 1, 7, f"b/#\0$share/g/{topic_filter}")
+    return SubscriptionRow(session, topic_filter, qos, 0, 1, 7, f"b/#\0$share/g/{topic_filter}", 0)
 
 
 def session(number: int, expires_at: float | None = None, will: bytes | None = None) -> SessionRow:

@@ -16,6 +16,7 @@ import trio
 
 from trio_mqtt.broker.promises import Held, Promises, Waiting
 from trio_mqtt.broker.settling import Settling
+from trio_mqtt.broker.time_of_day import TimeOfDay
 from trio_mqtt.errors import StoreError
 from trio_mqtt.storage import gathered
 from trio_mqtt.storage.gathered import DeliveryRun, Gathered, MessageRun
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trio_mqtt.storage")
 
 _AGAIN = 1.0  # seconds between two tries of what the storage could not keep
-_CLOCK_SET = 1.0  # seconds by which the time of day must have been set to be followed
 
 
 class Stored(Protocol):
@@ -55,7 +55,7 @@ class Journal:
         self.count = 0
         self.group = 1
         self.kept = 0
-        self.epoch = _epoch()
+        self._time = TimeOfDay()
         self._promises = Promises()
         self._last_session = 0
         self._last_message = 0
@@ -65,6 +65,8 @@ class Journal:
         self._newly_retained: set[str] = set()
         # How many sessions a message is for, where that is more than one.
         self._holders: dict[int, int] = {}
+        # Subscriptions for which retained messages are still looked for.
+        self._searching: dict[tuple[int, str], SubscriptionRow] = {}
         # Where messages stand that are sent in place of others, by session and message.
         self._places: dict[tuple[int, int], int] = {}
         self._wake = trio.Event()
@@ -95,7 +97,7 @@ class Journal:
         """Have the storage keep what changes, until `close`."""
         try:
             while self._changes or self._promises or not self._closing:
-                if self._changes or self._promises or self._clock_was_set():
+                if self._changes or self._promises or self._time.was_set:
                     if not await self._keep():
                         break
                 else:
@@ -113,11 +115,9 @@ class Journal:
         """
         if self._changes.may_settle and not self._closing:
             await self._settling.wait(self._changes)
-        if self._clock_was_set():
+        if self._time.was_set:
             # All that is in this group and before it is by the clock as it was.
-            epoch = _epoch()
-            self._changes.clock_set = epoch - self.epoch
-            self.epoch = epoch
+            self._changes.clock_set = self._time.follow()
         changes, group = self._changes, self.group
         self._changes = Gathered()
         self._promises.keep()
@@ -151,11 +151,13 @@ class Journal:
 
         What is left of them runs by the broker's clock; the next broker has but the time of day.
         """
-        if self._clock_was_set():
+        if self._time.was_set:
             self._wake.set()
 
-    def _clock_was_set(self) -> bool:
-        return abs(_epoch() - self.epoch) > _CLOCK_SET
+    @property
+    def epoch(self) -> float:
+        """What to add to the broker's clock, which begins anywhere, to get the time of day."""
+        return self._time.epoch
 
     def _has_failed(self, error: Exception) -> None:
         if self.failure is None:
@@ -245,11 +247,28 @@ class Journal:
 
     def subscribed(self, row: SubscriptionRow) -> None:
         """A session has a subscription, with these options."""
-        self._changes.subscriptions[row.session, row.topic_filter] = row
+        key = row.session, row.topic_filter
+        if key in self._searching:
+            row = self._searching[key] = row._replace(searching=1)
+        self._changes.subscriptions[key] = row
         self._note()
+
+    def searching(self, row: SubscriptionRow, *, is_known: bool = False) -> None:
+        """For a subscription retained messages are looked for; `is_known`: the storage has that."""
+        self._searching[row.session, row.topic_filter] = row
+        if not is_known:
+            self.subscribed(row)
+
+    def searched(self, session: int, topic_filter: str) -> None:
+        """All retained messages for a subscription have been found."""
+        row = self._searching.pop((session, topic_filter), None)
+        if row is not None:
+            self._changes.subscriptions[session, topic_filter] = row._replace(searching=0)
+            self._note(is_urgent=False)
 
     def unsubscribed(self, session: int, topic_filter: str) -> None:
         """A subscription has ended."""
+        self._searching.pop((session, topic_filter), None)
         self._changes.subscriptions[session, topic_filter] = None
         self._note()
 
@@ -404,8 +423,3 @@ class Journal:
         elif not sessions:
             self._changes.set_message(number, None)
             self._note()
-
-
-def _epoch() -> float:
-    """What to add to the broker's clock, which begins anywhere, to get the time of day."""
-    return time.time() - trio.current_time()

@@ -160,9 +160,13 @@ class _Restoring:
             if row.asked != row.topic_filter:
                 for asked in row.asked.split("\0"):
                     session.renamed[asked] = row.topic_filter
-            self._core.subscriptions.restore(
+            subscription = self._core.subscriptions.restore(
                 session, TopicFilter(row.topic_filter), options, row.identifier
             )
+            if row.searching:
+                # From the beginning: how far that was, nobody knows.
+                subscription.offer_retained(self._core.search_retained(row.topic_filter))
+                self._journal.searching(row, is_known=True)
             await self._step()
 
     def _deliver(self, row: DeliveryRow) -> None:

@@ -68,6 +68,7 @@ class SubscriptionRow(NamedTuple):
     """A subscription with its options (§3.8.3).
 
     `asked` are the filters by which its client knows it, between them NULs, which no filter has.
+    `searching` says that retained messages are still looked for, which its client is to be sent.
     """
 
     session: int
@@ -77,6 +78,7 @@ class SubscriptionRow(NamedTuple):
     retain_as_published: int
     identifier: int | None
     asked: str
+    searching: int = 0
 
 
 class SessionRow(NamedTuple):

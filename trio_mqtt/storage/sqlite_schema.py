@@ -45,6 +45,7 @@ CREATE TABLE subscriptions (
     retain_as_published INTEGER NOT NULL,
     identifier INTEGER,
     asked TEXT NOT NULL,
+    searching INTEGER NOT NULL,
     PRIMARY KEY (session, topic_filter)
 );
 CREATE TABLE sessions (

@@ -246,7 +246,8 @@ class Requests:
         wanted = wanted and self._link.options.retain_available
         if wanted and not topic_filter.share:
             # From now on the messages themselves come.
-            subscription.offer_retained(core.search_retained(topic_filter.text))
+            search = core.search_retained(topic_filter.text)
+            core.subscriptions.offer_retained(session, subscription, search)
         if Subscribed in core.event_streams.wanted:
             core.event_streams.tell(Subscribed(session.client_id, topic_filter.text, options.qos))
         return subscription, new

@@ -79,9 +79,16 @@ class Queue:
             return
         retained.begin(outlet)
         if retained.is_over:
-            self._retained = None
+            self._end_search()
         if self._idle is not None:
             self._wake(self._idle)
+
+    def _end_search(self) -> None:
+        """All retained messages have been found, and given to the journal, or nobody wants them."""
+        self._retained = None
+        journal = self.session.journal
+        if journal is not None:
+            journal.searched(self.session.number, self.topic_filter.text)
 
     def _put(self, target: Target, batch: Batch) -> None:
         self._waiting.append((target, batch))
@@ -174,7 +181,7 @@ class Queue:
             rest = self._retained.rest(searched=searched)
             waiting.extend((self.target, batch) for batch in rest)
             self._retained.end()
-            self._retained = None
+            self._end_search()
         while self._waiting:
             target, batch = self._take()
             self._forget(batch)

@@ -171,7 +171,7 @@ class Subscription(Queue):
                     else:
                         current = self._current = self.target, self._keep(self.target, found)
                     if retained.is_over and retained is self._retained:
-                        self._retained = None
+                        self._end_search()
                     if current is None:
                         continue
                 elif self._waiting:

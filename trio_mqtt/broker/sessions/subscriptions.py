@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.filters import TopicFilter
+    from trio_mqtt.broker.routing.retained_search import RetainedSearch
     from trio_mqtt.broker.routing.router import Router
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.statistics import Statistics
@@ -86,17 +87,25 @@ class Subscriptions:
             session.journal.subscribed(subscription_row(subscription, session))
         return subscription, new
 
+    def offer_retained(
+        self, session: Session, subscription: Subscription, search: RetainedSearch
+    ) -> None:
+        """Let the retained messages be sent that SUBSCRIBE asks for: SUBACK promises them."""
+        subscription.offer_retained(search)
+        if session.journal is not None and subscription.target.qos:
+            session.journal.searching(subscription_row(subscription, session))
+
     def restore(
         self,
         session: Session,
         topic_filter: TopicFilter,
         options: packets.Subscription,
         identifier: int | None,
-    ) -> None:
+    ) -> Subscription:
         """Add a subscription that an earlier broker has kept, whatever the bounds are now."""
         journal, session.journal = session.journal, None  # which knows of it
         try:
-            self.add(session, topic_filter, options, identifier)
+            return self.add(session, topic_filter, options, identifier)[0]
         finally:
             session.journal = journal
 
