@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,11 @@ from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Connect, Subscribe, Subscription
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
-WARM_UP = 25.0
+# The warm-up ends when nearly all have come and each slow client has been ended once: by then all
+# queues have been full. How long that takes depends on the machine.
+MOST_CONNECTED = 0.8
+LONGEST_WARM_UP = 300.0
+MEASURED = 30.0  # seconds after the warm-up, at least
 CLIENTS, SLOW = 2_000, 40
 GROWTH = 8 * MIB
 P99 = 0.05  # seconds for the pair's messages, beside what the machine adds
@@ -53,6 +59,7 @@ LIMITS: dict[str, object] = {
     "maximum_retained_messages": 100,
     "write_timeout": 10,
     "maximum_session_expiry": 60,
+    "maximum_keep_alive": 900,
 }
 _RULES = "".join(
     f"topic readwrite {name}\n" for name in ("crowd/#", "once/#", "all", "flood/#", "pair/#")
@@ -81,6 +88,11 @@ class Crowd:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def turns(self) -> Counter[str]:
+        """How often each kind has come."""
+        return Counter(self.said.get("turns", {}))
 
     def end(self) -> None:
         if self._process.stdin is not None:
@@ -112,6 +124,11 @@ class Gate:
         """Change the rule, have the broker read it again, and wait until it holds."""
         self._is_open = not self._is_open
         self._path.write_text(_RULES + "topic readwrite gate\n" * self._is_open)
+        seconds = 900 + self._is_open  # a limit of another value each time
+        text = self._broker.configuration.read_text()
+        self._broker.configuration.write_text(
+            re.sub(r"(maximum_keep_alive = )\d+", rf"\g<1>{seconds}", text)
+        )
         self._broker.reload()
         began = time.monotonic()
         while self._lets_in() is not self._is_open:
@@ -157,14 +174,22 @@ def test_a_crowd_comes_and_goes(tmp_path: Path) -> None:
             crowd = Crowd(broker.ports[0], clients)
             samples: list[tuple[float, float]] = []
             most_connected = 0
-            end = time.monotonic() + SECONDS
+            warm_up: float | None = None
             next_reload = 0.0
-            began = time.monotonic()
-            while time.monotonic() < end:
-                samples.append((time.monotonic() - began, lowest(pid, 1)))
+            began, elapsed = time.monotonic(), 0.0
+            while warm_up is None or elapsed < max(SECONDS, warm_up + MEASURED):
+                size = lowest(pid, 1)
+                elapsed = time.monotonic() - began
                 most_connected = max(most_connected, crowd.said.get("connected", 0))
-                if time.monotonic() > next_reload:
-                    next_reload = time.monotonic() + RELOAD_SECONDS
+                if warm_up is not None:
+                    samples.append((elapsed, size))
+                elif most_connected > clients * MOST_CONNECTED and crowd.turns["slow"] >= SLOW:
+                    warm_up = elapsed
+                assert warm_up or elapsed < LONGEST_WARM_UP, (
+                    f"the crowd does not come: {crowd.said}"
+                )
+                if elapsed > next_reload:
+                    next_reload = elapsed + RELOAD_SECONDS
                     gate.turn()
                 assert (problem := broker.problem()) is None, problem
                 assert not pair.problems
@@ -174,23 +199,23 @@ def test_a_crowd_comes_and_goes(tmp_path: Path) -> None:
         at_rest = resident(pid)
         assert (problem := broker.problem()) is None, problem
         assert broker.stop() == 0
-    warm = [sample for sample in samples if sample[0] >= min(WARM_UP, SECONDS / 2)]
-    part = max(5, len(warm) // 4)
-    first = min(size for _, size in warm[:part])
-    last = min(size for _, size in warm[-part:])
-    turns = crowd.said["turns"]
-    report = (
-        f"{SECONDS:g} s: up to {most_connected} clients at once, {sum(turns.values())} came and"
-        f" went ({', '.join(f'{name} {count}' for name, count in sorted(turns.items()))});"
-        f" memory {first / MIB:.1f} MiB after the warm-up, {last / MIB:.1f} MiB at the end"
-        f" ({slope(warm) * 60 / MIB:+.2f} MiB a minute), {at_rest / MIB:.1f} MiB when all had gone;"
-        f" descriptors {before} before, {left} after; {gate.reloads} reloads, the longest"
-        f" {gate.longest:.2f} s; processor {used:.1f} s, the crowd's {load:.1f} s; {pair.words}"
-    )
+    part = max(5, len(samples) // 4)
+    first = min(size for _, size in samples[:part])
+    last = min(size for _, size in samples[-part:])
+    turns = crowd.turns
+    kinds = ", ".join(f"{name} {count}" for name, count in sorted(turns.items()))
+    report = "; ".join((
+        f"{elapsed:.0f} s, {warm_up:.0f} of them to warm up",
+        f"up to {most_connected} clients at once, {sum(turns.values())} came and went ({kinds})",
+        f"memory {first / MIB:.1f} MiB after the warm-up, {last / MIB:.1f} MiB at the end",
+        f"{slope(samples) * 60 / MIB:+.2f} MiB a minute, {at_rest / MIB:.1f} MiB when all had gone",
+        f"descriptors {before} before, {left} after",
+        f"{gate.reloads} reloads, the longest {gate.longest:.2f} s",
+        f"processor {used:.1f} s, the crowd's {load:.1f} s",
+        pair.words,
+    ))  # fmt: skip
     print(f"\n{report}")  # noqa: T201
     assert not crowd.said["failures"], crowd.said["failures"]
-    assert most_connected > clients * 0.8, report
-    assert turns["slow"] >= SLOW / 2, report
     assert last - first < GROWTH, report
     assert left <= before, report
     assert not pair.problems, pair.problems
