@@ -83,3 +83,23 @@ def test_choices_say_what_each_of_them_means() -> None:
 
 def test_the_schema_has_no_names_of_classes_for_titles() -> None:
     assert "SharedStrategy" not in str(schema())
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "warns"),
+    [
+        ("[access.scram.users]\nalice = 'hers'\n", 0o644, True),
+        ("[access.scram.users]\nalice = 'hers'\n", 0o640, False),
+        ("[limits]\nwrite_buffer = 1\n", 0o644, False),
+        ("[plugins.hooks]\nfactory = 'a:b'\nsettings.key = 'x'\n", 0o644, True),
+    ],
+)
+def test_secrets_that_everybody_can_read_are_warned_of(
+    text: str, mode: int, warns: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text(text, encoding="utf-8")
+    file.chmod(mode)
+    warnings = load(file, environment={}).warnings
+    expected = f"Everybody on this machine can read the secrets in {file}: `chmod o= {file}`."
+    assert warnings == ((expected,) if warns else ())

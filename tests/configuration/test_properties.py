@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import trio_mqtt
-from trio_mqtt.configuration import InvalidConfiguration, load
+from trio_mqtt.configuration import InvalidConfiguration, differences, load
 from trio_mqtt.configuration.description import Setting, all_settings, root, section_of
 from trio_mqtt.configuration.places import Place, dotted
 from trio_mqtt.configuration.written import toml_key, toml_value
@@ -105,6 +105,37 @@ def test_right_ones_start_with_what_they_say(
             kind = section.settings[key].kind
             assert kind is not None
             assert getattr(getattr(configuration.settings, name), key) == kind.read(value)
+
+
+@settings(MANY, max_examples=30)
+@given(first=right_tables(), second=right_tables(), wrong=st.booleans())
+def test_what_is_read_again_holds_as_a_whole_or_not_at_all(
+    first: dict[str, dict[str, Any]],
+    second: dict[str, dict[str, Any]],
+    wrong: bool,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "broker.toml"
+    listeners = 'listeners = [{ url = "mqtt://127.0.0.1:0" }]\n'
+    file.write_text(listeners + "".join(written(first)), encoding="utf-8")
+    configuration = load(file, environment={})
+
+    async def open_and_reload() -> None:
+        async with configuration.run() as running:
+            urls = running.broker.urls
+            mistake = "[storage]\ncolour = 'red'\n" if wrong else ""
+            file.write_text(listeners + "".join(written(second)) + mistake, encoding="utf-8")
+            assert await running.try_reload() is not wrong
+            meant = configuration if wrong else load(file, environment={})
+            assert running.configuration.settings == meant.settings
+            assert running.broker.limits == meant.settings.limits
+            assert running.broker.options == meant.settings.options
+            assert running.broker.urls == urls
+            changes = differences(configuration, running.configuration)
+            assert running.changes == changes
+            assert bool(changes) == (configuration.settings != meant.settings)
+
+    trio.run(open_and_reload)
 
 
 def check_sentences(problems: tuple[trio_mqtt.configuration.Problem, ...], file: Path) -> None:

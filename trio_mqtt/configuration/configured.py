@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 from trio_mqtt.configuration.places import Place
 from trio_mqtt.configuration.sections import Settings
 from trio_mqtt.configuration.sources import File, Layers, Source
@@ -24,6 +27,27 @@ class Configured:
     def path(self) -> str | None:
         """The file that was read."""
         return None if self._file is None else self._file.path
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for the person who runs the broker: others may read what nobody should."""
+        if self._file is None or os.name != "posix":
+            return ()
+        from trio_mqtt.configuration.description import find
+
+        has_secrets = any(
+            setting is not None and setting.secret
+            for place in self._layers.places_in(self._file)
+            for setting in (find(place)[0],)
+        )
+        try:
+            mode = stat.S_IMODE(os.stat(self._file.path).st_mode)
+        except OSError:
+            return ()
+        if not has_secrets or not mode & stat.S_IROTH:
+            return ()
+        path = self._file.path
+        return (f"Everybody on this machine can read the secrets in {path}: `chmod o= {path}`.",)
 
     def source_of(self, setting: str | Place) -> Source:
         """Where a setting's value comes from, such as that of `limits.maximum_connections`."""

@@ -12,6 +12,7 @@ from trio_mqtt.configuration.running import Configuration
 from trio_mqtt.configuration.sections import Settings
 from trio_mqtt.configuration.sources import (
     FILE_VARIABLE,
+    PREFIX,
     File,
     Layers,
     Override,
@@ -38,7 +39,7 @@ def load(
 
     Raises InvalidConfiguration, a ConfigurationError, with all that is wrong, each with its place.
     """
-    environment = dict(os.environ if environment is None else environment)
+    environment = _settings_of(os.environ if environment is None else environment)
     overrides = tuple(overrides)
     path = environment.get(FILE_VARIABLE) or None if path is None else path
     again = partial(load, path, environment=environment, overrides=overrides)
@@ -51,6 +52,11 @@ def load(
     else:  # a broker that has nothing to check does not wait for what checks it
         settings = Settings()
     return Configuration(settings, layers, file, again)
+
+
+def _settings_of(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """What the environment says of configurations: nothing else of it is kept."""
+    return {name: text for name, text in environment.items() if name.startswith(PREFIX)}
 
 
 def _settings(

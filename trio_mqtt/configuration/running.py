@@ -39,6 +39,11 @@ def _configured_or_default(listeners: Sequence[Listen]) -> Sequence[str | Listen
     return listeners or (DEFAULT_URL,)
 
 
+def _warn(configuration: Configured) -> None:
+    for warning in configuration.warnings:
+        logger.warning("%s", warning)
+
+
 class Configuration(Configured):
     """What `trio_mqtt.configuration.load` has read, and the broker that it opens."""
 
@@ -109,6 +114,7 @@ class Configuration(Configured):
         gives has the function for `change_log`, `LogWriter.changing`.
         """
         parts = await trio.to_thread.run_sync(self.make_parts)
+        _warn(self)
         settings = self._settings
         async with open_broker(
             *listeners(parts.listeners),
@@ -204,6 +210,7 @@ class RunningConfiguration:
             )
             change_log()
         self._configuration, self._parts, self._changes = after, parts, changes
+        _warn(after)
         for change in changes:
             logger.info("%s", change)
 

@@ -45,6 +45,10 @@ class TokenSettings:
     require_expiry: bool = True
     """Whether a token must say when it ends: one that never does cannot be taken back."""
 
+    def __post_init__(self) -> None:
+        if not self.leeway >= 0:
+            raise ConfigurationError(f"leeway is 0 seconds or more, not {self.leeway}.")
+
 
 @with_attribute_docs
 @dataclass(frozen=True, slots=True, kw_only=True)

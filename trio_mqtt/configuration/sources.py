@@ -129,6 +129,10 @@ class Layers:
             return Source("file", given.path, given.line(place))
         return given
 
+    def places_in(self, file: File) -> Iterator[Place]:
+        """Where the values are that a file gives."""
+        return (place for place, source in self._sources.items() if source is file)
+
     def folder_of(self, place: Place) -> str:
         """What a path at this place is relative to; empty where that is the current folder."""
         given = self._given(place)

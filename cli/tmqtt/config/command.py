@@ -28,6 +28,8 @@ def check_file(file: str | None, given: Iterable[str]) -> None:
     with _problems_told():
         loaded = _loaded(file, given)
         trio.run(configuration.check, loaded)
+    for warning in loaded.warnings:
+        say(f"Warning: {warning}", problem=True)
     say(f"Nothing is wrong with {loaded.path or 'the configuration'}.")
 
 

@@ -36,6 +36,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TMQTT_BROKER_CONFIG", raising=False)
     Path("good.toml").write_text(GOOD, encoding="utf-8")
+    Path("good.toml").chmod(0o600)  # it has a secret
     Path("bad.toml").write_text(BAD, encoding="utf-8")
 
 
@@ -68,6 +69,9 @@ def test_check_is_content_with_what_is_right() -> None:
     assert run("check", "good.toml") == (0, "Nothing is wrong with good.toml.\n", "")
     assert run("check", TMQTT_BROKER_CONFIG="good.toml")[0] == 0
     assert run("check") == (0, "Nothing is wrong with the configuration.\n", "")
+    Path("good.toml").chmod(0o644)
+    warning = "Everybody on this machine can read the secrets in good.toml: `chmod o= good.toml`."
+    assert run("check", "good.toml")[::2] == (0, f"Warning: {warning}\n")
 
 
 @pytest.mark.parametrize(
