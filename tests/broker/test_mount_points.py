@@ -43,6 +43,7 @@ from trio_mqtt.protocol.packets import (
     Subscription,
     Unsubscribe,
 )
+from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 in_real_time = pytest.mark.trio  # sockets are used
@@ -168,6 +169,38 @@ async def test_what_is_published_below_it_is_whole_elsewhere(version: int, qos: 
         assert sorted(topics) == ["a/t"] * 3 + ["t"] * 3
         assert [message.topic for message in await taken(theirs, 3)] == ["a/t"] * 3
         assert await until_end(elsewhere, theirs) == []
+
+
+@in_real_time
+@pytest.mark.parametrize("identifier", [None, 7])
+@pytest.mark.parametrize("maximum", [None, 60])
+@pytest.mark.parametrize("sender", [V311, V5])
+@pytest.mark.parametrize("receiver", [V311, V5])
+async def test_whatever_the_two_speak_the_topic_is_the_clients(
+    sender: ProtocolVersion, receiver: ProtocolVersion, maximum: int | None, identifier: int | None
+) -> None:
+    is_v5 = receiver == V5
+    async with mounted() as broker, await dial(broker.urls[1]) as to, await dial(broker.url) as by:
+        client, publisher = Raw(to, receiver), Raw(by, sender)
+        properties: Properties = {}
+        if maximum and is_v5:
+            properties["maximum_packet_size"] = maximum
+        await client.connect("to", properties=properties)
+        await publisher.connect("by")
+        await client.subscribe("t/#", qos=1, identifier=identifier if is_v5 else None)
+        # One read: a run that travels as one, then others.
+        packets = [Publish("a/t/1", b"%d" % number) for number in range(3)]
+        packets += [Publish("a/t/1", bytes(100)), Publish("a/t/2", b"x", 1, packet_id=1)]
+        await publisher.send(b"".join(encode(packet, sender) for packet in packets))
+        got: list[Publish] = []
+        while not got or got[-1].qos == 0:
+            got.append(await client.expect(Publish))
+        topics = [message.topic for message in got]
+        assert topics == ["t/1"] * (3 if maximum and is_v5 else 4) + ["t/2"]
+        wanted = [identifier] if identifier and is_v5 else None
+        assert {repr(one.properties.get("subscription_identifier")) for one in got} == {
+            repr(wanted)
+        }
 
 
 @in_real_time
