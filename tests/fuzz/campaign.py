@@ -26,6 +26,7 @@ from tests.fuzz.oracle import is_accepted, judge
 from trio_mqtt.access import set_password
 
 AT_ONCE = 48  # cases
+RELOAD_SECONDS = 3.0  # between two times that the settings are read again
 LOOK = 0.25  # seconds between two looks at the broker
 P99 = 0.25  # seconds for the pair's messages, beside what the machine adds
 # Bytes that the broker may grow by after the warm-up: its caches of topics, and what the allocator
@@ -120,9 +121,22 @@ class Setting:
             toml("metrics", {"listen": "127.0.0.1:0", "timeout": 4}),
             toml("limits", LIMITS),
         ))  # fmt: skip
+        self._turns = 0
+        self._rules = rules
+        self._configuration = configuration
         self.broker = WatchedBroker(folder, configuration, "--log-level", "info", defect=defect)
         self.ports = dict(zip(names, self.broker.ports, strict=False))
         self.ports[METRICS] = self.broker.metrics_port
+
+    def reload(self) -> None:
+        """Have the broker read its settings again, with a rule and a limit that are others."""
+        self._turns += 1
+        self._rules.write_text(_ACCESS + "topic read more/#\n" * (self._turns % 2))
+        limits = {**LIMITS, "maximum_retained_messages": 300 + self._turns % 2}
+        self.broker.configuration.write_text(
+            self._configuration.replace(toml("limits", LIMITS), toml("limits", limits))
+        )
+        self.broker.reload()
 
     def unanswered(self) -> str | None:
         """What is wrong with the answers to who watches the broker."""
@@ -189,9 +203,13 @@ class Campaign:
         async with trio.open_nursery() as nursery:
             for _ in range(AT_ONCE):
                 nursery.start_soon(self._work, end)
+            next_reload = time.monotonic() + RELOAD_SECONDS
             while time.monotonic() < end and not self.outcome.found:
                 await trio.sleep(LOOK)
                 self._look(pair)
+                if time.monotonic() > next_reload and not self.outcome.found:
+                    next_reload += RELOAD_SECONDS
+                    self._setting.reload()
             nursery.cancel_scope.deadline = trio.current_time() + SETTLE
             if self.outcome.found:
                 nursery.cancel_scope.cancel()
