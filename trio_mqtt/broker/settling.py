@@ -9,9 +9,9 @@ import trio
 if TYPE_CHECKING:
     from trio_mqtt.storage.gathered import Gathered
 
-_SHORTEST, _LONGEST = 0.001, 0.005  # seconds without an acknowledgement until it waits no more
+_SHORTEST, _LONGEST = 0.001, 0.003  # seconds without an acknowledgement until it waits no more
 _IN_ALL = 0.02  # seconds
-_ENOUGH = 1
+_ENOUGH = 3  # times as many as are left must have been acknowledged, for the next to wait too
 _PASSES = 15  # groups that do not wait, at most, after one that waited for nothing
 
 
