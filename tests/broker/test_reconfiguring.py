@@ -29,6 +29,7 @@ from trio_mqtt import (
     SharedStrategy,
     TlsOptions,
 )
+from trio_mqtt.access import AccessRefused, ClientInfo, Publication
 from trio_mqtt.broker.access.files.password_changes import remove_user, set_password
 from trio_mqtt.broker.options import QueuePolicy
 from trio_mqtt.protocol.packets import ConnAck, Connect, Subscription
@@ -247,6 +248,30 @@ async def test_a_listener_gets_access_of_its_own_and_loses_it(tmp_path: Path) ->
             await one.subscribe("kept/#")
             found = 1 if code == NOT_AUTHORIZED else 2
             assert len(await one.messages()) == found
+
+
+class Answering(trio_mqtt.access.AccessHooks):
+    """Hooks that let messages through to some topics."""
+
+    def __init__(self, allowed: str) -> None:
+        self._allowed = allowed
+
+    async def authorize_publish(
+        self, client: ClientInfo, message: Publication
+    ) -> Publication | AccessRefused:
+        return message if message.topic.startswith(self._allowed) else AccessRefused()
+
+
+async def test_who_is_held_to_hooks_is_held_to_the_new_ones() -> None:
+    async with (
+        opened(security=Security(hooks=Answering("a"), allow_anonymous=True)) as broker,
+        joined(broker.url) as client,
+    ):
+        for allowed, a, b in (("a", True, False), ("b", False, True), ("", True, True)):
+            hooks = Answering(allowed) if allowed else None
+            await broker.reconfigure(security=Security(hooks=hooks, allow_anonymous=True))
+            codes = [await client.publish(topic, b"", 1) for topic in ("a", "b")]
+            assert [code != NOT_AUTHORIZED for code in codes] == [a, b]
 
 
 # -- all or nothing ---------------------------------------------------------------------------

@@ -245,9 +245,10 @@ class Broker:
 
         Limits hold from now on for everybody, but for what a client was told when it came: packet
         sizes, receive maximum, topic aliases, keep alive, and rates. What is beyond a new bound
-        stays: it only gets no more. What is offered, and a program's hooks, hold for clients that
-        come from now on. A client that would no longer be let in is disconnected, as far as that
-        can be known without its password.
+        stays: it only gets no more. What is offered holds for clients that come from now on, and so
+        do a program's hooks where there were none; else they take the place of those before. A
+        client that would no longer be let in is disconnected, as far as that can be known without
+        its password.
 
         A listener is the same by its address, whatever is spoken there; its mount point is that of
         new connections. New ones are opened. Those that are not named any more are closed, and

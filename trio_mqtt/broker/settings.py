@@ -10,6 +10,7 @@ from trio_mqtt.broker.options import BrokerOptions
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.in_force import AccessInForce
+    from trio_mqtt.broker.access.protocols import AccessControl
     from trio_mqtt.broker.listen import Listen
 
 
@@ -99,3 +100,7 @@ class Settings:
     def mount_point(self) -> str:
         """What stands before all topics of its clients."""
         return "" if self.listen is None else self.listen.mount_point
+
+    def hooks(self) -> AccessControl | None:
+        """The program's hooks that are asked about its clients."""
+        return self.access.hooks

@@ -10,6 +10,7 @@ import trio
 
 from trio_mqtt.broker.access.protocols import (
     AccessControl,
+    AccessHooks,
     AccessRefused,
     ClientInfo,
     Publication,
@@ -30,6 +31,7 @@ logger = logging.getLogger("trio_mqtt.broker")
 A = TypeVar("A", Publication, SubscriptionRequest)
 
 UNDECIDED = AccessRefused(ReasonCode.UNSPECIFIED_ERROR, "the broker could not decide about it")
+_ALLOWING = AccessHooks()  # once there are none any more
 _HEADER = 16  # bytes of a PUBLISH beside its topic and payload, at most
 
 
@@ -38,17 +40,22 @@ class HookQuestions:
 
     def __init__(
         self,
-        hooks: AccessControl,
+        in_force: Callable[[], AccessControl | None],
         client: ClientInfo,
         limits: Limits,
         refusals: RefusalLog,
         statistics: Statistics,
     ) -> None:
-        self._hooks = hooks
+        self._in_force = in_force
         self._client = client
         self._limits = limits
         self._refusals = refusals
         self._statistics = statistics
+
+    @property
+    def _hooks(self) -> AccessControl:
+        """Those that are in force now."""
+        return self._in_force() or _ALLOWING
 
     async def publish(self, message: Publish | Will) -> Publish | AccessRefused | None:
         """What is published in place of a message; None if it is the same."""

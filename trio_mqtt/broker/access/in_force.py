@@ -136,13 +136,18 @@ class AccessInForce:
             return None
         return Permissions(client, self.rules, own)
 
-    def hook_questions(self, client: ClientInfo) -> HookQuestions | None:
-        """What the program's hooks are asked of a client; None if they are asked nothing."""
+    def hook_questions(
+        self, client: ClientInfo, in_force: Callable[[], AccessControl | None]
+    ) -> HookQuestions | None:
+        """What the program's hooks are asked of a client; None if they are asked nothing.
+
+        `in_force` tells which these are, whenever one is asked.
+        """
         if self.hooks is None or not (
             self.asks_publish or self.asks_subscribe or self.asks_delivery
         ):
             return None
-        return HookQuestions(self.hooks, client, self._limits, self.refusals, self.statistics)
+        return HookQuestions(in_force, client, self._limits, self.refusals, self.statistics)
 
     def beside(
         self,

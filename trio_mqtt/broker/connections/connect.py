@@ -296,7 +296,7 @@ class Handshake:
             if mounted is None:
                 return refusal(ReasonCode.TOPIC_NAME_INVALID, f"{NO_WILL}: its topic is too long")
             self._connect.will = will = mounted
-        questions = access.hook_questions(identity.client)
+        questions = access.hook_questions(identity.client, link.settings.hooks)
         if questions is not None and access.asks_publish:
             decided = await questions.publish(will)
             if isinstance(decided, AccessRefused):
@@ -368,7 +368,7 @@ class Handshake:
         access = link.access
         client = replace(identity.client, client_id=session.client_id)
         session.permissions = access.permissions(client, identity.rules)
-        self.hooks = access.hook_questions(client)
+        self.hooks = access.hook_questions(client, link.settings.hooks)
         if access.asks_delivery:
             link.outlet.hooks = self.hooks
         if identity.expires_at is not None:
