@@ -8,10 +8,13 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields
+from itertools import count
+from types import SimpleNamespace
 
 import h11
 import pytest
 import trio
+import trio.testing
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import trio_mqtt
 from tests.inside import core_of
 from trio_mqtt import ConfigurationError, ListenError, MemoryStorage, Statistics, StoreError
-from trio_mqtt.monitoring import MetricsOptions, serving_metrics
+from trio_mqtt.monitoring import MetricsOptions, metrics, serving_metrics
 from trio_mqtt.monitoring.http import Answer, HttpServer, Request
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
@@ -198,6 +201,21 @@ async def test_whatever_is_accepted_is_answered(accept: str) -> None:
         status, body, _ = await client.get("/metrics", accept=accept)
         assert status == 200
         assert "mqtt_" in body
+
+
+async def test_pages_leave_most_of_the_time_to_clients_however_often_they_are_asked_for(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each page takes a second.
+    monkeypatch.setattr(metrics, "time", SimpleNamespace(perf_counter=count().__next__))
+    async with open_memory_broker() as memory:
+        with memory.broker.timing(1) as timing:
+            exposition = metrics.Exposition(memory.broker, timing)
+            began = trio.current_time()
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    nursery.start_soon(exposition.page, "")
+            assert trio.current_time() - began == 3 * 4
 
 
 async def test_what_fails_ends_only_the_connection_that_asked(

@@ -6,6 +6,7 @@ when somebody asks.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from itertools import accumulate
@@ -29,6 +30,7 @@ from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.broker.timing import Times, Timing
 from trio_mqtt.version import __version__
 
+_PAUSE = 4  # times as long as a page has taken, until the next one is made
 _LAG_EVERY = 1.0  # seconds between two looks at how late the loop is
 
 # Of the statistics, those that go up and down; all others count since the start.
@@ -67,15 +69,24 @@ class Exposition:
         self._registry.register(self._figures)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
+        self._making = trio.Lock()
 
     async def page(self, accept: str) -> tuple[bytes, str]:
-        """All metrics as they are now, in the format that is accepted, and its name."""
-        self._figures.readings = await self._broker.readings()
-        try:
-            encode, content_type = choose_encoder(accept)
-        except (TypeError, ValueError):  # a version that is no number
-            encode, content_type = choose_encoder("")
-        return encode(self._registry), content_type
+        """All metrics as they are now, in the format that is accepted, and its name.
+
+        Nothing else happens in the loop while a page is made. So one is made after the other, and
+        in between clients have several times as long, however often pages are asked for.
+        """
+        async with self._making:
+            self._figures.readings = await self._broker.readings()
+            began = time.perf_counter()
+            try:
+                encode, content_type = choose_encoder(accept)
+            except (TypeError, ValueError):  # a version that is no number
+                encode, content_type = choose_encoder("")
+            page = encode(self._registry)
+            await trio.sleep((time.perf_counter() - began) * _PAUSE)
+        return page, content_type
 
     async def follow_lag(self) -> None:
         """Look each second how late the event loop comes to what was to be done."""
