@@ -6,6 +6,7 @@ Editors show a string below an attribute; Python itself forgets it. It is writte
 from __future__ import annotations
 
 import sys
+from functools import cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -52,12 +53,13 @@ def attribute_docs(cls: type) -> dict[str, str]:
     for one in reversed(cls.__mro__):
         doc: Any = vars(one).get("__doc__")
         if isinstance(doc, _Doc):
-            docs |= _written(sys.modules[doc.module].__file__, one.__name__)
+            docs |= _written(sys.modules[doc.module].__file__).get(one.__name__, {})
     return docs
 
 
-def _written(path: str | None, name: str) -> dict[str, str]:
-    """Each attribute of one class with what is written under it."""
+@cache
+def _written(path: str | None) -> dict[str, dict[str, str]]:
+    """What is written under the attributes of each class in a file, which takes some time."""
     import ast
     from pathlib import Path
 
@@ -65,15 +67,17 @@ def _written(path: str | None, name: str) -> dict[str, str]:
         tree = ast.parse(Path(str(path)).read_text(encoding="utf-8"))
     except OSError:
         return {}
-    classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
-    body = next(node.body for node in classes if node.name == name)
-    docs = {}
-    for above, below in pairwise(body):
-        match above, below:
-            case (
-                ast.AnnAssign(target=ast.Name(id=attribute))
-                | ast.Assign(targets=[ast.Name(id=attribute)]),
-                ast.Expr(value=ast.Constant(value=str(text))),
-            ):
-                docs[attribute] = " ".join(text.split())
-    return docs
+    classes: dict[str, dict[str, str]] = {}
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        docs = classes[node.name] = {}
+        for above, below in pairwise(node.body):
+            match above, below:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=attribute))
+                    | ast.Assign(targets=[ast.Name(id=attribute)]),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    docs[attribute] = " ".join(text.split())
+    return classes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +159,44 @@ async def test_a_part_that_is_none_is_told_by_what_it_lacks(write: Write) -> Non
     first, second = map(str, caught.value.problems)
     assert "builtins:dict made a dict, which has no authenticate, authorize_publish" in first
     assert second.endswith("which has no load, close: what is needed is a trio_mqtt.Storage.")
+
+
+PROGRAM = """
+import logging, sys, trio, trio_mqtt
+logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
+async def main():
+    async with trio.open_nursery() as nursery:
+        await nursery.start(trio_mqtt.configuration.load(sys.argv[1]).serve)
+        print("It serves.", flush=True)
+trio.run(main)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no such signal")
+async def test_a_program_that_serves_reads_its_file_again_at_sighup(write: Write) -> None:
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-c", PROGRAM, str(write(BASE))], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    said = b""
+
+    async def until(text: bytes) -> None:
+        nonlocal said
+        assert process.stdout is not None
+        while text not in said:
+            more = await process.stdout.receive_some()
+            assert more, said
+            said += more
+
+    with trio.fail_after(30):
+        await until(b"It serves.")
+        write(BASE.replace("5", "7"))
+        process.send_signal(signal.SIGHUP)
+        await until(b"The settings were read again.")
+        assert b"limits.maximum_connections is 7 (" in said
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
 
 
 async def test_it_serves_until_it_is_cancelled(write: Write) -> None:

@@ -39,6 +39,7 @@ EXAMPLES = {
     "metrics.listen": '"127.0.0.1:9883"',
     "options.response_topic_prefix": '"responses/"',
     "options.server_reference": '"other.example.org:1883"',
+    "plugins.folder": '"."',
     "plugins.hooks.factory": '"house.access:Hooks"',
     "plugins.passwords.factory": '"house.access:Passwords"',
     "plugins.rules.factory": '"house.access:Rules"',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -57,6 +58,10 @@ class Maker:
     def parts(self) -> Parts:
         """All of them. Raises InvalidConfiguration."""
         access, plugins = self._settings.access, self._settings.plugins
+        if plugins.folder is not None:
+            # Last, so that nothing there takes the place of a module that all know.
+            folder = os.path.abspath(plugins.folder)
+            sys.path += [] if folder in sys.path else [folder]
         own = {
             name: self._make(("plugins", name), getattr(plugins, name), partial(make_plugin, name))
             for name in ("hooks", "passwords", "rules", "storage")

@@ -64,5 +64,5 @@ def _told(error: Exception) -> str:
 
 def _hint(error: Exception, module: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
-        return f" It must be installed for {sys.executable}, or its folder named by PYTHONPATH."
+        return f" It must be installed for {sys.executable}, or its folder named by plugins.folder."
     return ""

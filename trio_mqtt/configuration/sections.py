@@ -145,6 +145,9 @@ class Plugin:
 class PluginSettings:
     """Parts of a program's own, each "package.module:name" or a table with `factory`."""
 
+    folder: Path | None = None
+    """Where modules are looked for as well as where Python finds them, such as "." for the folder
+    of this file. A module is loaded once: what is changed in it holds after a new start."""
     hooks: Plugin | None = None
     """Its decisions about who connects and what they do (`trio_mqtt.access.AccessControl`)."""
     passwords: Plugin | None = None

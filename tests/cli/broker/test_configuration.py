@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.programs import Program
 from trio_mqtt import sync
-from trio_mqtt.errors import MqttError
+from trio_mqtt.errors import MqttError, RequestRefusedError
 
 TEXT = """\
 [[listeners]]
@@ -110,3 +110,33 @@ def test_options_of_listeners_are_for_urls(file: Path) -> None:
     with Program("broker", "--config", str(file), "--cert", "x.pem") as broker:
         assert broker.ended() == 2
         assert "write them there, below [[listeners]]" in broker.err.text
+
+
+@pytest.mark.slow
+def test_a_plugin_beside_the_file_decides(file: Path) -> None:
+    (file.parent / "doorkeeper.py").write_text(
+        "from trio_mqtt.access import AccessHooks, AccessRefused\n"
+        "class Doorkeeper(AccessHooks):\n"
+        "    def __init__(self, stranger):\n"
+        "        self.stranger = stranger\n"
+        "    async def authorize_publish(self, client, message):\n"
+        "        if client.client_id == self.stranger:\n"
+        "            return AccessRefused()\n"
+        "        return message\n",
+        encoding="utf-8",
+    )
+    file.write_text(
+        TEXT + "[plugins]\nfolder = '.'\n[plugins.hooks]\nfactory = 'doorkeeper:Doorkeeper'\n"
+        "settings = { stranger = 'stranger' }\n",
+        encoding="utf-8",
+    )
+    with Program("broker", "--config", str(file)) as broker:
+        url = url_of(broker)
+        with sync.open_client(url, client_id="friend") as client:
+            client.publish("a", "b", qos=1)
+        with (
+            sync.open_client(url, client_id="stranger") as client,
+            pytest.raises(RequestRefusedError),
+        ):
+            client.publish("a", "b", qos=1)
+        assert broker.stop() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tomllib
 from enum import Enum
 from pathlib import Path
@@ -122,7 +123,7 @@ def test_each_setting_comes_from_a_file_a_variable_and_an_option(
     if setting.secret:
         assert by_file == "(hidden)"
     elif kind.is_path:
-        assert by_file == str(tmp_path / meant)
+        assert by_file == os.path.join(tmp_path, meant)
     else:
         assert kind.read(by_file) == meant
 
@@ -149,4 +150,6 @@ def test_each_setting_comes_from_a_file_a_variable_and_an_option(
 
 def test_names_are_found_as_they_are_listed() -> None:
     for place, setting in VALUES:
-        assert find(dotted(place).split(".")) == (setting, place)
+        found, where = find(dotted(place).split("."))
+        assert found is not None
+        assert (found.name, found.doc, where) == (setting.name, setting.doc, place)
