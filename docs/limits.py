@@ -83,7 +83,7 @@ BEYOND: dict[str, dict[str, tuple[str, str]]] = {
         "maximum_queued_messages": ("as `queue_policy` says", "queue_drops"),
         "maximum_queued_bytes": ("as `queue_policy` says", "queue_drops"),
         "maximum_queued_bytes_in_all": ("as `queue_policy` says", "queue_drops"),
-        "write_buffer": ("the next message waits", "slow_consumers"),
+        "write_buffer": ("the next message waits", NONE),
         "write_timeout": ("the client is disconnected", "stopped_reading"),
         "drain_timeout": ("at the broker's end, the client is told", NONE),
         "goodbye_timeout": ("the connection is closed", NONE),

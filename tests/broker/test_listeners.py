@@ -12,6 +12,8 @@ import pytest
 import trio
 
 import trio_mqtt
+from tests.broker.raw import V311, Raw
+from tests.inside import sessions_of
 from trio_mqtt import (
     Broker,
     BrokerOptions,
@@ -20,6 +22,7 @@ from trio_mqtt import (
     Listen,
     ListenerLimits,
     ListenerOptions,
+    QueuePolicy,
     RefusedError,
     Security,
 )
@@ -284,3 +287,24 @@ async def test_a_listener_that_lets_in_everybody_says_so() -> None:
             Listen(everywhere, security=Security()), security=passwords
         ):
             pass
+
+
+@in_real_time
+async def test_a_full_queue_keeps_to_the_policy_of_the_listener_by_which_its_client_came() -> None:
+    oldest = ListenerOptions(queue_policy=QueuePolicy.DROP_OLDEST)
+    async with brokers({"options": oldest}, limits=Limits(maximum_queued_messages=3)) as broker:
+        for url in broker.urls:
+            stream = await trio.open_tcp_stream("127.0.0.1", int(url.rpartition(":")[2]))
+            async with stream:
+                client = Raw(stream, V311)
+                await client.connect(url[-5:], clean_start=False)
+                await client.subscribe("t", qos=1)
+                await client.disconnect()
+        for number in range(9):
+            await broker.publish("t", b"%d" % number, qos=1)
+        kept = [
+            [int(message.payload) for batch in each.waiting() for message in batch.messages]
+            for session in sessions_of(broker).values()
+            for each in session.subscriptions.values()
+        ]
+        assert sorted(kept) == [[0, 1, 2], [6, 7, 8]]

@@ -9,7 +9,7 @@ from typing import Any
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.limits import Limits, check_limit
-from trio_mqtt.broker.options import BrokerOptions
+from trio_mqtt.broker.options import BrokerOptions, QueuePolicy
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.protocol.topics import topic_name_problem
 from trio_mqtt.transport.listeners.listen_urls import parse_endpoint
@@ -102,6 +102,8 @@ class ListenerOptions:
     another kind.
     """
 
+    queue_policy: QueuePolicy | None = None
+    """What happens where as much waits for the session of a client that came here as may."""
     maximum_qos: int | None = None
     """The QoS at which subscriptions are granted at most, and at which clients may publish."""
     retain_available: bool | None = None

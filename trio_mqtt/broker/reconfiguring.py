@@ -110,6 +110,7 @@ class Reconfiguring:
             if permissions is None or permissions.in_force is not access.rules:
                 client = replace(identity.client, client_id=session.client_id)
                 session.permissions = access.permissions(client, identity.rules)
+            session.keep_to(link.options.queue_policy)
 
     async def check_sessions(self) -> None:
         """Have sessions keep to what is in force, each in a turn of its own.
@@ -124,7 +125,8 @@ class Reconfiguring:
                 if permissions.in_force is not rules:  # of one whose client is away
                     session.permissions = permissions.under(rules)
             core.subscriptions.check(session)
-            session.keep_to(core.options.queue_policy)
+            if session.outlet is None:
+                session.keep_to(core.options.queue_policy)
             for subscription in session.subscriptions.values():
                 subscription.limits_changed()
             await trio.lowlevel.checkpoint()

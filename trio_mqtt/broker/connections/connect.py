@@ -342,6 +342,7 @@ class Handshake:
             user=identity.client.username if identity.client.authenticated else None,
             address=link.stream.peer,
             clean_start=connect.clean_start,
+            queue_policy=link.options.queue_policy,
         )
         if not isinstance(claim, Claim):
             return self._turned_away(refusal(*claim), identity)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.journal import Journal
-    from trio_mqtt.broker.options import BrokerOptions
+    from trio_mqtt.broker.options import BrokerOptions, QueuePolicy
     from trio_mqtt.broker.routing.router import Router
     from trio_mqtt.broker.sessions.outlet import Outlet
     from trio_mqtt.broker.sessions.subscriptions import Subscriptions
@@ -94,12 +94,13 @@ class Sessions:
         user: str | None,
         address: str,
         clean_start: bool,
+        queue_policy: QueuePolicy,
     ) -> Claim | tuple[ReasonCode, str]:
         """The session for a client that says CONNECT (§3.1.4); or why there is none, for CONNACK.
 
         `mount_point` is that of the listener by which it came. `user` is the one that the client
-        has proved to be, if it has. Another connection may have the session still: see
-        `Session.attach`.
+        has proved to be, if it has. `queue_policy` is what holds for its session from now on.
+        Another connection may have the session still: see `Session.attach`.
         """
         key = session_key(client_id, mount_point)
         session = self._sessions.get(key)
@@ -130,7 +131,7 @@ class Sessions:
         present = session is not None
         if session is None:
             session = self._begin(client_id, mount_point)
-        session.keep_to(self._options.queue_policy)
+        session.keep_to(queue_policy)
         session.owner = user
         if session.holder != holder:
             self._room.enter(session, holder)
