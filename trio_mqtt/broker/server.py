@@ -148,6 +148,7 @@ async def _run_tasks(
         async with trio.open_nursery() as nursery:
             core.tasks = nursery
             nursery.start_soon(core.run_timers)
+            nursery.start_soon(core.subscriptions.letting_go.run)
             if core.journal is not None:
                 nursery.start_soon(core.journal.run)
             listeners.begin(nursery)

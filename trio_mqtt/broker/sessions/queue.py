@@ -17,6 +17,7 @@ from trio_mqtt.storage.gathered import DeliveryRun, encoded_identifiers
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.filters import TopicFilter
     from trio_mqtt.broker.routing.retained_search import RetainedSearch
@@ -166,6 +167,23 @@ class Queue:
         del self.target  # it refers back, and each would keep the other
         return waiting
 
+    def abandon(self) -> Iterator[None]:
+        """End the subscription and its task; what waits goes to nobody, step by step."""
+        waiting, self._waiting = self._waiting, deque()
+        self.close()
+        return self._let_go(waiting, self.session.journal)
+
+    def _let_go(
+        self, waiting: deque[tuple[Target, Batch]], journal: Journal | None
+    ) -> Iterator[None]:
+        session = self.session
+        while waiting:
+            target, batch = waiting.popleft()
+            self._forget(batch)
+            if journal is not None:  # its session may be kept no longer
+                journal.delivered(session.number, _kept_of(target, batch, 0, batch.count))
+            yield
+
     def withdraw(self, *, searched: bool = False) -> list[tuple[Target, Batch]]:
         """Take back what waits and was not sent."""
         waiting: list[tuple[Target, Batch]] = []
@@ -224,10 +242,9 @@ class Queue:
         self, target: Target, batch: Batch, start: int = 0, stop: int | None = None
     ) -> None:
         """The messages of a batch from `start` on, up to `stop`, have left the session."""
-        session, first = self.session, batch.number
-        if session.journal is not None and first and target.qos:
-            rest = range(start, batch.count if stop is None else stop)
-            numbers = [first + index for index in rest if batch.messages[index].qos]
+        session = self.session
+        if session.journal is not None:
+            numbers = _kept_of(target, batch, start, batch.count if stop is None else stop)
             session.journal.delivered(session.number, numbers)
 
     def _replace(self, target: Target, batch: Batch, messages: Sequence[Publish]) -> Batch | None:
@@ -269,3 +286,12 @@ class Queue:
         if self._at:
             begun = batch.messages[: self._at]
             self._statistics.payload_bytes_sent += sum(one.payload_size for one in begun)
+
+
+def _kept_of(target: Target, batch: Batch, start: int, stop: int) -> list[int]:
+    """The numbers by which the journal knows some messages of a batch."""
+    first = batch.number
+    if not first or not target.qos:
+        return []
+    messages = batch.messages
+    return [first + index for index in range(start, stop) if messages[index].qos]

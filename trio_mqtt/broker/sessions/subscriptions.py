@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.routing.filters import FilterPaths
 from trio_mqtt.broker.sessions.kept_rows import subscription_row
+from trio_mqtt.broker.sessions.letting_go import LettingGo
 from trio_mqtt.broker.sessions.overflow import Overflow
 from trio_mqtt.broker.sessions.subscription import Subscription
 
@@ -45,6 +46,7 @@ class Subscriptions:
         self._router = router
         self._event_streams = event_streams
         self._overflow = Overflow(limits, statistics, event_streams)
+        self.letting_go = LettingGo()
         # The places of wildcards in all filters.
         self._paths = FilterPaths()
 
@@ -173,10 +175,13 @@ class Subscriptions:
         self._statistics.shared_subscriptions -= subscription.shared_filter is not None
         router = self._router
         router.remove(subscription)
-        waiting = [batch for _, batch in subscription.close()]
         if subscription.shared_filter is not None:
-            for batch in waiting:
+            for _, batch in subscription.close():
                 router.share(subscription.shared_filter, batch)
-        elif not ends:
+        elif ends or not session.subscriptions:
+            self.letting_go.add(subscription.abandon())
+        else:
+            # At once: what comes next must not be there before it.
+            waiting = (batch for _, batch in subscription.close())
             router.pass_on((batch for batch in waiting if not batch.retained), session)
         return True
