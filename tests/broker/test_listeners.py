@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import fields
@@ -111,10 +113,23 @@ def test_a_mount_point_is_whole_levels(mount_point: str, problem: str) -> None:
     assert problem in str(raised.value)
 
 
-def test_what_only_the_broker_has_no_listener_takes() -> None:
-    wrong: dict[str, Any] = {"maximum_sessions": 5}
-    with pytest.raises(TypeError):
-        ListenerLimits(**wrong)
+@pytest.mark.parametrize(
+    ("kind", "name", "where"),
+    [
+        (ListenerLimits, "maximum_sessions", "Limits"),
+        (ListenerOptions, "shared_strategy", "BrokerOptions"),
+    ],
+)
+def test_what_only_the_broker_has_no_listener_takes(kind: type, name: str, where: str) -> None:
+    with pytest.raises(TypeError) as raised:
+        kind(**{name: 5})
+    assert str(raised.value) == (
+        f"{name} holds for the broker as a whole: give it to {where}, not to {kind.__name__}."
+    )
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        kind(nonsense=5)
+    same = kind(**{"maximum_qos": 1} if kind is ListenerOptions else {"write_buffer": 5})
+    assert pickle.loads(pickle.dumps(same)) == copy.deepcopy(same) == same  # noqa: S301 # our own
 
 
 # -- bounds -----------------------------------------------------------------------------------

@@ -83,6 +83,11 @@ class ListenerLimits:
     goodbye_timeout: float | None = None
     """Seconds that saying goodbye may take for each connection."""
 
+    def __new__(cls, **given: object) -> ListenerLimits:
+        """Say of a bound that no listener has where it belongs."""
+        _refuse_the_brokers(cls, Limits, given)
+        return object.__new__(cls)
+
     def __post_init__(self) -> None:
         for name, value in _given(self).items():
             check_limit(name, value, isinstance(_DEFAULTS[name], float))
@@ -122,6 +127,11 @@ class ListenerOptions:
     """Where clients are sent instead of being served. Empty: they are served."""
     server_moved: bool | None = None
     """Whether they are to go there for good."""
+
+    def __new__(cls, **given: object) -> ListenerOptions:
+        """Say of an option that no listener has where it belongs."""
+        _refuse_the_brokers(cls, BrokerOptions, given)
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         self.over(BrokerOptions(server_reference="elsewhere"))
@@ -179,6 +189,17 @@ class Listen(Endpoint):
             raise TypeError(f"mount_point is a str, such as 'site-1/', not {self.mount_point!r}.")
         if self.mount_point:
             _check_mount_point(self.mount_point)
+
+
+def _refuse_the_brokers(own: type, brokers: type, given: Collection[str]) -> None:
+    """Raise TypeError for what only the broker has."""
+    of_broker = {field.name for field in fields(brokers)} - {field.name for field in fields(own)}
+    for name in given:
+        if name in of_broker:
+            raise TypeError(
+                f"{name} holds for the broker as a whole: give it to {brokers.__name__}, not to"
+                f" {own.__name__}."
+            )
 
 
 def _given(own: ListenerLimits | ListenerOptions) -> dict[str, Any]:
