@@ -297,6 +297,13 @@ def test_what_is_no_toml_is_told_with_its_line(file: Path, text: str, line: int,
     assert sentence == f"broker.toml, line {line}: This is no TOML: {what}."
 
 
+def test_a_file_may_begin_with_a_mark_of_its_encoding(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf[limits]\r\nwrite_buffer = 7\r\n")
+    configuration = load(file, environment={})
+    assert configuration.settings.limits.write_buffer == 7
+    assert configuration.source_of("limits.write_buffer").line == 2
+
+
 def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfiguration, match=r"none.toml cannot be read: No such file"):
         load(tmp_path / "none.toml", environment={})

@@ -15,7 +15,7 @@ import trio
 
 import trio_mqtt
 from trio_mqtt.access import AccessHooks
-from trio_mqtt.configuration import InvalidConfiguration, load
+from trio_mqtt.configuration import InvalidConfiguration, differences, load
 from trio_mqtt.monitoring import logging_to
 
 pytestmark = pytest.mark.trio
@@ -86,6 +86,18 @@ async def test_listeners_come_and_go(write: Write, tmp_path: Path) -> None:
         with pytest.raises(trio_mqtt.ConnectionFailedError):
             async with trio_mqtt.open_client(first, reconnect=False):
                 pass
+
+
+async def test_a_listener_in_place_of_the_default_is_told(write: Write) -> None:
+    without = load(write("[limits]\n"), environment={})
+    changes = differences(without, load(write(BASE), environment={}))
+    assert [change.setting for change in changes] == [
+        "listeners[mqtt://127.0.0.1:0].url",
+        "limits.maximum_connections",
+        "listeners[mqtt://127.0.0.1:1883].url",
+    ]
+    explicit = '[[listeners]]\nurl = "mqtt://127.0.0.1:1883"\n'
+    assert differences(without, load(write(explicit), environment={})) == ()
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from trio_mqtt.broker.server import DEFAULT_URL
 from trio_mqtt.configuration.configured import Configured
 from trio_mqtt.configuration.description import Section, Setting, root
 from trio_mqtt.configuration.places import Place, dotted
+from trio_mqtt.configuration.sections import ListenerSettings
 from trio_mqtt.configuration.sources import Source
 from trio_mqtt.configuration.written import toml_key, toml_value
 
+# What there is where an array has nothing.
+_WITHOUT_ANY = {"listeners": (ListenerSettings(url=DEFAULT_URL),)}
 HIDDEN = '"(hidden)"'
 
 
@@ -55,7 +59,8 @@ def _section(
         value = getattr(made, name)
         entries: list[tuple[Place, Any]] = [((*place, name), value)]
         if setting.form == "array":
-            entries = [((*place, name, number), one) for number, one in enumerate(value)]
+            several = value or _WITHOUT_ANY.get(name, ())
+            entries = [((*place, name, number), one) for number, one in enumerate(several)]
         elif setting.form == "named":
             entries = [((*place, name, key), one) for key, one in value.items()]
         for here, one in entries:

@@ -82,7 +82,7 @@ def _settings(
 def _read(path: str) -> File:
     try:
         with open(path, "rb") as opened:
-            return File(path, opened.read().decode())
+            return File(path, opened.read().decode("utf-8-sig"))  # some editors mark it
     except OSError as error:
         reason = error.strerror or str(error)
         problem = f"The configuration file {path} cannot be read: {reason}."

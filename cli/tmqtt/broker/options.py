@@ -308,8 +308,9 @@ def broker(
     may connect. Port 0 takes a free one. Several URLs listen at all of them, and each may have its
     own options, in quotes for the shell: 'mqtts://0.0.0.0?cert=FILE&key=FILE',
     'unix:///run/mqtt.sock?mode=660', any://localhost for MQTT, TLS and WebSocket on one port. At
-    SIGHUP certificates, keys, passwords and access are read again. In a pipe or a file each line
-    has its date and time, and what is wrong with the broker itself goes to stderr.
+    SIGHUP the configuration is read again, and certificates, keys, passwords and access. In a pipe
+    or a file each line has its date and time, and what is wrong with the broker itself goes to
+    stderr.
     """
     if quiet and log_level is not None:
         raise typer.BadParameter("--quiet says the same as --log-level: give one of them.")

@@ -121,6 +121,12 @@ def test_show_is_toml_in_a_pipe_with_the_source_of_each_value() -> None:
     assert read["limits"]["receive_maximum"] == 7
 
 
+def test_show_has_the_listener_that_there_is_without_any() -> None:
+    code, out, _ = run("show")
+    assert code == 0
+    assert '[[listeners]]\nurl = "mqtt://127.0.0.1:1883"  # default\n' in out
+
+
 def test_show_can_leave_out_the_defaults() -> None:
     code, out, _ = run("show", "good.toml", "--given")
     assert code == 0
