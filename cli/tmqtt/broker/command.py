@@ -21,9 +21,13 @@ from tmqtt.broker.systemd import Inherited, Notifier, listeners_for, take_socket
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
 from tmqtt.broker.view import BrokerView
 from tmqtt.terminal.running import collect_less_often
-from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.terminal import Terminal
-from trio_mqtt.configuration import Configuration, InvalidConfiguration, RunningConfiguration
+from trio_mqtt.configuration import (
+    Configuration,
+    InvalidConfiguration,
+    Problem,
+    RunningConfiguration,
+)
 from trio_mqtt.monitoring import LogOptions, LogWriter, logging_to
 
 _DEFAULT_URL = "mqtt://127.0.0.1:1883"  # this machine only
@@ -104,13 +108,16 @@ def _listen_at(
     inherited: Sequence[Inherited],
     configured: Sequence[trio_mqtt.Listen],
 ) -> list[trio_mqtt.Listen]:
-    """Where to listen: by the URLs, else as configured, else where there is nothing else."""
+    """Where to listen: by the URLs, else as configured, else where there is nothing else.
+
+    Raises InvalidConfiguration for what does not go together, also where the file says another
+    thing when it is read again: then the broker stays as it is.
+    """
     if not urls and configured:
         if defaults:
-            raise CommandError(
+            raise _wrong(
                 "Options such as --cert are for the URLs that are given with them, and here the"
-                " configuration says where to listen: write them there, below [[listeners]].",
-                code=2,
+                " configuration says where to listen: write them there, below [[listeners]]."
             )
         return listeners_for(configured, inherited, defaults)
     wanted = [
@@ -119,12 +126,15 @@ def _listen_at(
     ]
     listeners = listeners_for(wanted, inherited, defaults)
     if "cert" in defaults and not any(listen.tls for listen in listeners):
-        raise CommandError(
+        raise _wrong(
             "A certificate is given, but no listener uses TLS."
-            " Listen at mqtts://, wss:// or any://, for example mqtts://localhost.",
-            code=2,
+            " Listen at mqtts://, wss:// or any://, for example mqtts://localhost."
         )
     return listeners
+
+
+def _wrong(sentence: str) -> InvalidConfiguration:
+    return InvalidConfiguration([Problem("listeners", sentence)])
 
 
 @asynccontextmanager

@@ -222,6 +222,37 @@ def test_systemd_hands_over_sockets_and_is_told_how_things_stand(
         assert (tmp_path / "s").exists()  # it is systemd's
 
 
+def test_a_file_that_no_longer_goes_with_the_options_leaves_the_broker_as_it_is(
+    tmp_path: Path,
+) -> None:
+    file, said = tmp_path / "broker.toml", tmp_path / "log"
+    began = f"[logging]\nfile = {str(said)!r}\n"
+    file.write_text(began)
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices,
+        socket.create_server(("127.0.0.1", 0)) as listening,
+    ):
+        notices.bind(str(tmp_path / "n"))
+        notices.settimeout(DEADLINE)
+        arguments = ("--quiet", "--config", str(file), "--proxy-protocol", "127.0.0.1")
+        with under_systemd([listening], "", str(tmp_path / "n"), *arguments) as process:
+
+            def expect(state: bytes) -> None:
+                deadline = time.monotonic() + DEADLINE
+                while not notices.recv(1000).startswith(state):
+                    assert time.monotonic() < deadline, state
+
+            expect(b"READY=1")
+            file.write_text(f"{began}[[listeners]]\nurl = 'mqtt://127.0.0.1:0'\n")
+            process.send_signal(signal.SIGHUP)
+            expect(b"RELOADING=1")
+            expect(b"READY=1")
+            expect(b"WATCHDOG=1")
+            process.terminate()
+            assert process.wait(DEADLINE) == 0
+    assert "write them there, below [[listeners]]. The settings stay as they" in said.read_text()
+
+
 def test_a_url_uses_the_inherited_socket_with_its_port(tmp_path: Path) -> None:
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices,
