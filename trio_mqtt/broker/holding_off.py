@@ -7,13 +7,14 @@ from who takes their identifier elsewhere. This machine is never held off.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
-from trio_mqtt.broker.log_lines import LogLines
+from trio_mqtt.broker.log_lines import LogLines, shown
 from trio_mqtt.broker.sources import is_this_machine, source_of
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trio_mqtt.connections")
 
 _REMEMBERED = 10_000  # of each kind: some 3 MB when all are full
+_LONG = 64  # characters of a name, beyond which its digest is remembered
 _MINUTE = 60.0
 _BURST = 10.0  # seconds' worth of connections that one address may open at once
 _GATEWAY = 10  # times as many wrong passwords may come from where others are right
@@ -68,10 +70,10 @@ class _Records:
         self._records: OrderedDict[tuple[str, str], _Record] = OrderedDict()
 
     def find(self, source: str, name: str = "") -> _Record | None:
-        return self._records.get((source, name))
+        return self._records.get(_key(source, name))
 
     def of(self, source: str, name: str, now: float) -> _Record:
-        key = source, name
+        key = _key(source, name)
         record = self._records.get(key)
         if record is None:
             record = self._records[key] = _Record(now)
@@ -82,10 +84,17 @@ class _Records:
         return record
 
     def forget(self, source: str, name: str = "") -> None:
-        self._records.pop((source, name), None)
+        self._records.pop(_key(source, name), None)
 
     def __len__(self) -> int:
         return len(self._records)
+
+
+def _key(source: str, name: str) -> tuple[str, str]:
+    # Nobody knows yet who gives the name: 64 KiB each are not theirs to have remembered.
+    if len(name) > _LONG:
+        name = hashlib.sha256(name.encode()).hexdigest()
+    return source, name
 
 
 class HoldingOff:
@@ -133,7 +142,7 @@ class HoldingOff:
         source, now = source_of(peer), trio.current_time()
         record = self._clients.of(source, client_id, now)
         if record.until <= now and record.count(now, most / _MINUTE) > most:
-            self._hold_off(record, now, f"The client {client_id!r} at {source}", _OFTEN)
+            self._hold_off(record, now, f"The client {shown(client_id)} at {source}", _OFTEN)
         if record.until > now:
             return self._held_off(record, ReasonCode.CONNECTION_RATE_EXCEEDED, _OFTEN)
         return None
@@ -154,7 +163,7 @@ class HoldingOff:
         if source in self._good and username:
             user = self._guesses.of(source, username, now)
             if user.count(now, most / _MINUTE) > most:
-                self._hold_off(user, now, f"The user {username!r} at {source}", _GUESSES)
+                self._hold_off(user, now, f"The user {shown(username)} at {source}", _GUESSES)
             most *= _GATEWAY  # who tries one user after the other
         record = self._guesses.of(source, "", now)
         if record.count(now, most / _MINUTE) > most:

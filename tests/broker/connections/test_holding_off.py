@@ -195,6 +195,27 @@ async def test_what_is_remembered_is_bounded() -> None:
     assert len(holding_off._good) == _REMEMBERED
 
 
+async def test_of_long_names_little_is_remembered_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    limits = Limits(maximum_connects_per_minute=2, maximum_failed_logins_per_minute=2)
+    holding_off = HoldingOff(limits, Statistics(), Timers())
+    first, second = "n" * 60_000 + "1", "n" * 60_000 + "2"
+    holding_off.was_right(HERE, None)
+    for _ in range(3):
+        found = holding_off.identified(HERE, first)
+        holding_off.was_wrong(HERE, first)
+    assert found is not None
+    assert found.reason_code is OFTEN
+    assert holding_off.logging_in(HERE, first) is not None
+    assert holding_off.identified(HERE, second) is None  # it only begins like the other
+    assert holding_off.logging_in(HERE, second) is None
+    for records in (holding_off._clients, holding_off._guesses):
+        assert all(len(name) <= 64 for _, name in records._records)
+    assert len(caplog.messages) == 2
+    assert all(len(line) < 300 for line in caplog.messages)
+
+
 async def test_without_bounds_nothing_is_remembered() -> None:
     no_bounds = Limits(
         maximum_connects_per_minute=math.inf, maximum_failed_logins_per_minute=math.inf
