@@ -10,11 +10,13 @@ from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
 from trio_mqtt.configuration.running import Configuration
 from trio_mqtt.configuration.sections import ListenerAccess
 from trio_mqtt.errors import MqttError
+from trio_mqtt.monitoring.log_destinations import check_destination
+from trio_mqtt.monitoring.metrics_server import load_exposition
 from trio_mqtt.transport.listeners.listener import check_endpoint
 
 
 async def check(configuration: Configuration) -> None:
-    """Look at all files that a configuration names, import its plugins, and have them made.
+    """Look at all files that a configuration names and where its log goes, and make its plugins.
 
     What remains is what only the start tells: whether ports are free, and the storage whole. Raises
     InvalidConfiguration with all that is wrong.
@@ -49,6 +51,16 @@ async def check(configuration: Configuration) -> None:
             own.check_exposure(listen)
         except MqttError as error:
             wrong(_file_in(settings.listeners[number].access, place, error), error)
+    if settings.logging is not None:
+        try:
+            await trio.to_thread.run_sync(check_destination, settings.logging)
+        except MqttError as error:
+            wrong(("logging", "file" if settings.logging.file else "destination"), error)
+    if settings.metrics.listen is not None:
+        try:
+            await trio.to_thread.run_sync(load_exposition)
+        except MqttError as error:
+            wrong(("metrics", "listen"), error)
     if problems:
         raise InvalidConfiguration(problems)
 

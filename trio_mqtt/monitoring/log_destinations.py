@@ -39,12 +39,25 @@ def open_destination(options: LogOptions, journal: str = JOURNAL) -> logging.Han
     try:
         handler = _opened(options, journal)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigurationError(
-            f"The log cannot be written to {name_of(options)}: {reason}."
-        ) from error
+        raise _not_written(options, getattr(error, "strerror", None) or error) from error
     handler.setFormatter(formatter_for(options))
     return handler
+
+
+def check_destination(options: LogOptions) -> None:
+    """Raise ConfigurationError where `open_destination` would; no file is made for that."""
+    if options.goes_to != "file" or os.path.exists(str(options.file)):
+        open_destination(options).close()
+        return
+    folder = os.path.dirname(str(options.file)) or os.curdir
+    if not os.path.isdir(folder):
+        raise _not_written(options, f"there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _not_written(options, f"nothing can be made in the folder {folder}")
+
+
+def _not_written(options: LogOptions, reason: object) -> ConfigurationError:
+    return ConfigurationError(f"The log cannot be written to {name_of(options)}: {reason}.")
 
 
 def name_of(options: LogOptions) -> str:

@@ -54,7 +54,7 @@ async def serving_metrics(
     if options.listen is None:
         yield None
         return
-    exposition_class = await trio.to_thread.run_sync(_exposition)
+    exposition_class = await trio.to_thread.run_sync(load_exposition)
     host, port = options.host_and_port
     try:
         listeners = await trio.open_tcp_listeners(port, host=host)
@@ -79,8 +79,11 @@ async def serving_metrics(
                 nursery.cancel_scope.cancel()
 
 
-def _exposition() -> type[Exposition]:
-    """What makes metrics; only those who want some wait until its packages are loaded."""
+def load_exposition() -> type[Exposition]:
+    """What makes metrics; only those who want some wait until its packages are loaded.
+
+    Raises ConfigurationError where these are not installed.
+    """
     try:
         from trio_mqtt.monitoring.metrics import Exposition
     except ModuleNotFoundError as error:

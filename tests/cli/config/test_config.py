@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -87,6 +88,14 @@ def test_check_is_content_with_what_is_right() -> None:
             "line 3: There is no password file none",
         ),
         ("[storage]\npath = 'good.toml'", "line 2: storage.path: good.toml is not a folder."),
+        (
+            "[logging]\nfile = 'none/log'",
+            "line 2: The log cannot be written to none/log: there is no folder none.",
+        ),
+        (
+            "[logging]\ndestination = 'syslog'\nsyslog_address = '/none'",
+            "line 2: The log cannot be written to syslog at /none: No such file or directory.",
+        ),
         ("[plugins]\nhooks = 'no_such:x'", "line 2: plugins.hooks: no_such:x cannot be loaded: M"),
         ("[plugins]\nhooks = 'json:nothing'", "cannot be loaded: AttributeError: module 'json' "),
         ("[plugins]\nhooks = 'json:loads'", "json:loads failed: TypeError: loads() missing"),
@@ -101,6 +110,23 @@ def test_check_reads_the_files_and_makes_the_plugins(text: str, sentence: str) -
     assert sentence in err
     assert err.count("\n") == 1
     assert err.endswith(".\n")
+
+
+def test_check_makes_no_file() -> None:
+    text = "[logging]\nfile = 'log'\n[storage]\npath = 'data'\n[metrics]\nlisten = '127.0.0.1:0'\n"
+    Path("broker.toml").write_text(text, encoding="utf-8")
+    before = sorted(Path().iterdir())
+    assert run("check", "broker.toml")[0] == 0
+    assert sorted(Path().iterdir()) == before
+
+
+def test_check_names_the_package_that_metrics_want(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "trio_mqtt.monitoring.metrics", raising=False)
+    monkeypatch.delattr("trio_mqtt.monitoring.metrics", raising=False)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    code, _, err = run("check", "--set", "metrics.listen=127.0.0.1:0")
+    assert code == 1
+    assert err.startswith("Error: --set metrics.listen: Metrics need the package prometheus-client")
 
 
 def test_show_is_toml_in_a_pipe_with_the_source_of_each_value() -> None:
