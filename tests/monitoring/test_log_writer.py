@@ -17,7 +17,7 @@ from select import select
 import pytest
 
 from trio_mqtt import ConfigurationError
-from trio_mqtt.monitoring import LogOptions, logging_to
+from trio_mqtt.monitoring import LogOptions, log_storms, logging_to
 from trio_mqtt.monitoring.log_destinations import open_destination
 
 connections = logging.getLogger("trio_mqtt.connections")
@@ -122,6 +122,30 @@ def test_a_log_takes_nothing_from_another_that_wants_more(
     assert caplog.messages == ["hello"]
     assert other.read_text().endswith("hello\n")
     assert path.read_text() == ""
+
+
+def test_what_breaks_again_and_again_is_summed_up(path: Path) -> None:
+    with logging_to(LogOptions(file=str(path))):
+        for number in range(100):
+            connections.warning("The hook failed for %r", number)
+            connections.info("%s", f"event {number}", extra={"event": "connected"})
+        connections.warning("Something else")
+    told = path.read_text().splitlines()
+    assert sum("The hook failed for" in line for line in told) == 61
+    assert sum("event" in line for line in told) == 100
+    assert told[-1].endswith(
+        "40 more in the last minute are not shown that say: The hook failed for %r"
+    )
+    assert "Something else" in told[-2]
+
+
+def test_it_is_summed_up_within_a_minute(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_storms, "_WINDOW", 0.05)
+    with logging_to(LogOptions(file=str(path))) as log:
+        while "not shown" not in path.read_text():
+            for _ in range(1_000):
+                connections.warning("It failed")
+            log.flush_lines()
 
 
 # -- where to --------------------------------------------------------------------------------------
@@ -260,7 +284,8 @@ def test_whoever_does_not_read_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(sys, "stderr", stderr)
         with logging_to(LogOptions(queued_lines=10)) as log:
             for _ in range(300):
-                connections.info("x" * 1_000)  # of which a pipe has room for some 64
+                # Of which a pipe has room for some 64.
+                connections.info("x" * 1_000, extra={"event": "x"})
             found = bytearray()
             while log.waiting:
                 found += os.read(read, 65_536) if select([read], [], [], 0.01)[0] else b""

@@ -106,9 +106,10 @@ async def running(
         began = time.monotonic()
         restored = await restore(core, journal, progress)
         logger.info(
-            "Restored %d sessions, %d messages on their way to them and %d retained messages"
-            " in %.1f s",
-            *restored,
+            "Restored %s, %s on their way to them and %s in %.1f s",
+            _counted(restored.sessions, "session"),
+            _counted(restored.messages, "message"),
+            _counted(restored.retained, "retained message"),
             time.monotonic() - began,
         )
     broker = Broker(core, listeners, restored)
@@ -123,7 +124,8 @@ async def running(
                     yield broker, tasks
                 finally:
                     listeners.close()
-                    logger.info("Shutting down: %d clients are told", len(listeners.connections))
+                    connected = _counted(core.statistics.clients_connected, "client")
+                    logger.info("Shutting down, with %s connected", connected)
                     with trio.CancelScope(shield=True):
                         await broker.close()
                         if journal is not None:
@@ -138,6 +140,10 @@ async def running(
         if raised is not None and group.exceptions == (raised,):
             raise raised from raised.__cause__
         raise
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 async def _run_tasks(

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from trio_mqtt.broker.events.log import PAYLOADS, levels_changed
 from trio_mqtt.monitoring.log_destinations import name_of, open_destination
 from trio_mqtt.monitoring.log_options import NUMBERS, PARTS, ROOT, LogOptions, part_of
+from trio_mqtt.monitoring.log_storms import Storms
 
 # Tells what is wrong with the log itself: to all but that log.
 _OWN = f"{ROOT}.monitoring"
@@ -83,6 +84,7 @@ class LogWriter(logging.Handler):
         self._loggers = _Loggers()
         self._keep_to(options)
         self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(options.queued_lines)
+        self._storms = Storms()
         self._lost = 0  # since that was last written
         self._reopen = False
         self._failed = False
@@ -132,6 +134,8 @@ class LogWriter(logging.Handler):
         """Have a record written. Called by logging, which holds the handler's lock."""
         if record.name == _OWN and threading.current_thread() is self._thread:
             return
+        if not self._storms.takes(record):
+            return
         try:
             self._queue.put_nowait(record)
         except queue.Full:
@@ -169,17 +173,29 @@ class LogWriter(logging.Handler):
 
     def _run(self) -> None:
         while True:
-            record = self._queue.get()
+            try:
+                record = self._queue.get(timeout=self._storms.due)
+            except queue.Empty:
+                self._sum_up()
+                continue
             if record is None:
                 break
             self._write(record)
             self._queue.task_done()
+        self._sum_up()
         try:
             self._take_next()
             self._tell_lost()
             self._destination.close()
         except OSError:
             return
+
+    def _sum_up(self) -> None:
+        self.acquire()
+        sums = self._storms.sums()
+        self.release()
+        for record in sums:
+            self._write(record)
 
     def _write(self, record: logging.LogRecord) -> None:
         try:

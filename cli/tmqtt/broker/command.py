@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
@@ -13,13 +14,14 @@ import trio
 import trio_mqtt
 from tmqtt.broker.data import Data
 from tmqtt.broker.levels import Level
-from tmqtt.broker.library_log import LibraryLog, library_log
+from tmqtt.broker.library_log import EXPOSED, LibraryLog, library_log
 from tmqtt.broker.output_keeper import OutputKeeper, OutputTroubles
 from tmqtt.broker.restoring import shown_restoring
 from tmqtt.broker.settings import as_command_error
 from tmqtt.broker.systemd import Inherited, Notifier, listeners_for, take_sockets
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
 from tmqtt.broker.view import BrokerView
+from tmqtt.broker.welcome import exposed
 from tmqtt.terminal.running import collect_less_often
 from tmqtt.terminal.terminal import Terminal
 from trio_mqtt.configuration import (
@@ -29,6 +31,8 @@ from trio_mqtt.configuration import (
     RunningConfiguration,
 )
 from trio_mqtt.monitoring import LogOptions, LogWriter, logging_to
+
+logger = logging.getLogger("trio_mqtt.broker")
 
 _DEFAULT_URL = "mqtt://127.0.0.1:1883"  # this machine only
 _TICK = 0.1  # seconds: ten times a second is as often as a person sees
@@ -80,6 +84,8 @@ async def serve(
             trio.open_nursery() as nursery,
         ):
             broker = running.broker
+            for sentence in exposed(broker):
+                logger.warning("%s", sentence, extra={"event": EXPOSED})
             restored = data.restored(broker.restored, restoring.end())
             view = BrokerView(broker, terminal, log, shown)
             _outlast_output(terminal, view, OutputTroubles(notifier))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 LOGGER = "trio_mqtt"
 REFUSALS = "trio_mqtt.access"  # what clients wanted to do and may not
+EXPOSED = "exposed"  # the event of a line that tells where anybody may connect
 _KEPT = 200  # records between two looks; a flood of them is only counted
 
 
@@ -34,6 +35,8 @@ class LibraryLog(logging.Handler):
         """Keep a record. Called by logging, which holds the handler's lock."""
         if getattr(record, "action", None) == "connect":
             return  # each of them is an event as well
+        if getattr(record, "event", None) == EXPOSED:
+            return  # it is said where the view begins
         if len(self._notices) >= _KEPT:
             self._missed += 1
             return

@@ -37,6 +37,15 @@ def lines_of(broker: trio_mqtt.Broker, *sentences: str) -> list[Line]:
     return found
 
 
+def exposed(broker: trio_mqtt.Broker) -> list[str]:
+    """Where anybody may connect from anywhere, each in a sentence, as the log has it."""
+    return [
+        f"Anyone who can reach {listen.url} may connect, without a password."
+        for listen in broker.listeners
+        if _who(broker.ways_in(listen))[1]
+    ]
+
+
 def _who(ways_in: WaysIn) -> tuple[str, bool]:
     """Who may connect at a listener, and whether that is anybody from anywhere."""
     if ways_in.anonymous and not ways_in.local:

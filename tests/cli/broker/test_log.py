@@ -38,7 +38,7 @@ def test_a_log_is_written_beside_what_is_shown(in_terminal: bool, tmp_path: Path
         "info broker: Listening at mqtt://127.0.0.1:…",
         "info connections: 'c1' connected from 127.0.0.1:…, MQTT 5",
         "info connections: 'c1' (127.0.0.1:…) disconnected: it said goodbye",
-        "info broker: Shutting down: 0 clients are told",
+        "info broker: Shutting down, with 0 clients connected",
     ]
 
 
@@ -115,3 +115,18 @@ def test_with_a_file_of_settings_messages_are_for_who_looks_on(
         broker.out.expect("c1 disconnected")
         assert broker.stop() == 0
     assert ("secret" in broker.out.text) is in_terminal
+
+
+@pytest.mark.parametrize("destination", ["file", "stderr"])
+def test_that_anybody_may_connect_is_in_the_log(destination: str, tmp_path: Path) -> None:
+    path = tmp_path / "broker.log"
+    log = ("--log-file", str(path)) if destination == "file" else ("--log-format", "human")
+    command = ("broker", "mqtt://0.0.0.0:0", "--allow-anonymous", *log)
+    with Program(*command) as broker:
+        said = broker.out if destination == "file" else broker.err
+        said.expect(r"nyone who can reach .* may connect, without a password")
+        assert broker.stop() == 0
+    text = path.read_text() if destination == "file" else broker.err.text
+    assert len(re.findall(r"warning broker: Anyone who can reach mqtt://0.0.0.0:", text)) == 1
+    assert broker.out.text.count("Anyone who can reach") == 0
+    assert broker.out.text.count("anyone who can reach") == (destination == "file")
