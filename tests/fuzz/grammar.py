@@ -50,8 +50,8 @@ class Node:
 
     @property
     def size(self) -> int:
-        """Bytes, without lengths."""
-        return len(self.data) + sum(part.size for part in self.parts)
+        """About how many bytes it takes; a node without any counts, too, for it takes time."""
+        return len(self.data) + 1 + sum(part.size for part in self.parts)
 
     def copy(self) -> Node:
         parts = [part.copy() for part in self.parts]
@@ -242,7 +242,7 @@ class Grammar:
         rows = [row for row in TABLE if carrier in row.carriers and row.name not in without]
         chosen = chance.sample(rows, min(len(rows), chance.choice((1, 1, 2, 4))))
         parts = [self.property(row) for row in chosen]
-        if chance.random() < 0.1:
+        if chance.random() < 0.03:
             parts += [
                 self.property(_USER_PROPERTY) for _ in range(chance.choice((2, 30, 400, 900)))
             ]

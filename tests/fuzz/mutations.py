@@ -15,7 +15,7 @@ INTERESTING = (
     b"/" * 300, b"+/" * 200, b"a" * 70_000, b"\x1b[31m[red]", b"$share/g/#",
 )  # fmt: skip
 # Bytes of repeated parts: larger packets are sent as repetitions of a step.
-MAXIMUM_SIZE = 100_000
+MAXIMUM_SIZE = 20_000
 LIES = (-1, 1, -2, 2, 127, 128, 16_383, 65_535, 268_435_455, -100)
 
 
@@ -60,10 +60,12 @@ def _twice(node: Node, nodes: list[Node], chance: random.Random, _others: list[N
     parents = [one for one in nodes if one.parts] or [node]
     one = chance.choice(parents)
     if one.parts:
-        again = chance.choice(one.parts).copy()
-        times = chance.choice((1, 1, 1, 2, 30, 400, 3_000))
-        times = min(times, MAXIMUM_SIZE // (again.size + 1) + 1)
-        one.parts[chance.randrange(len(one.parts)) :] += (again.copy() for _ in range(times))
+        again = chance.choice(one.parts)
+        if again.size < MAXIMUM_SIZE:
+            times = chance.choice((1, 1, 1, 2, 30, 400, 3_000))
+            times = min(times, MAXIMUM_SIZE // again.size)
+            copies = [again.copy() for _ in range(times)]
+            one.parts[chance.randrange(len(one.parts)) :] += copies
 
 
 def _remove(node: Node, nodes: list[Node], chance: random.Random, _others: list[Node]) -> None:

@@ -11,8 +11,8 @@ from tests.fuzz.bad_input import BAD_CONNECTS
 from tests.fuzz.cases import Case
 from tests.fuzz.expectations import connect_of, violation_of
 from tests.fuzz.generator import LARGEST, make_case
-from tests.fuzz.grammar import V5, V31, V311, Grammar
-from tests.fuzz.mutations import harm
+from tests.fuzz.grammar import V5, V31, V311, Grammar, Kind, Node
+from tests.fuzz.mutations import MAXIMUM_SIZE, harm
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Publish, PubRel
@@ -90,6 +90,18 @@ def test_harm_changes_what_is_sent_and_stays_small() -> None:
         changed += before != after
         assert len(after) < 20 * LARGEST
     assert changed > 450
+
+
+def test_harm_upon_harm_grows_by_no_more_than_its_bound_each_time() -> None:
+    for seed in range(40):
+        chance = random.Random(seed)  # noqa: S311
+        tree = Node(Kind.BLOCK, parts=[Node(Kind.BLOCK) for _ in range(100)])
+        for _ in range(12):
+            before = tree.size
+            harm(tree, chance, [Grammar(chance, V5).connect()])
+            assert (
+                tree.size < before + 70_010 + MAXIMUM_SIZE
+            )  # the longest that is put in is 70,000
 
 
 def test_messages_are_answered_however_they_are_cut() -> None:
