@@ -156,6 +156,30 @@ class TestMemory:
             assert memory.broker.statistics.queue_drops == 10
 
 
+async def test_free_memory_is_given_back_seldom_where_that_is_of_no_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = [3 * MIB]
+    given_back: list[float] = []
+
+    def trim(_keep: int) -> int:
+        given_back.append(trio.current_time())
+        return 0
+
+    monkeypatch.setattr("trio_mqtt.broker.load.resident_memory", lambda: held[0])
+    monkeypatch.setattr("trio_mqtt.broker.load._trim", trim)
+    async with open_memory_broker(limits=Limits(maximum_memory=2 * MIB)) as memory:
+        await trio.sleep(1_000)
+        assert core_of(memory.broker).load.is_full
+        assert 5 < len(given_back) < 12
+        held[0] = MIB
+        await trio.sleep(1)
+        assert not core_of(memory.broker).load.is_full
+        held[0] = 3 * MIB
+        await trio.sleep(400)
+        assert trio.current_time() - given_back[-1] < 400  # it is tried anew
+
+
 async def test_without_bounds_nothing_happens(broker: Broker, join: Join) -> None:
     await trio.sleep(100)
     await join()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import mmap
 import sys
 from typing import TYPE_CHECKING
@@ -26,7 +27,9 @@ logger = logging.getLogger("trio_mqtt.broker")
 
 _OFTEN = 0.25  # seconds between two looks at the memory, which can grow by 100 MB meanwhile
 _SELDOM = 10.0  # seconds between two looks where nothing is bounded, as that may change
-_GIVEN_BACK = 5.0  # seconds between two times that free memory is given back, which takes a while
+# Giving free memory back takes some 0.2 ms a MB, in which nobody is served: seconds until it is
+# tried again, where it was of no use; each time twice as long.
+_FIRST_AGAIN, _LAST_AGAIN = 5.0, 320.0
 _RECOVERED_LAG, _RECOVERED_MEMORY = 0.5, 0.95  # parts of the bounds
 _PAGE = mmap.PAGESIZE
 _MIB = 1024 * 1024
@@ -42,8 +45,8 @@ class Load:
     `changed` is called whenever that has been looked at.
     """
 
-    __slots__ = ("_changed", "_due", "_given_back_at", "_held", "_limits", "_statistics", "_timers",
-                 "is_full", "is_late")  # fmt: skip
+    __slots__ = ("_again", "_changed", "_due", "_give_back_at", "_held", "_limits", "_statistics",
+                 "_timers", "is_full", "is_late")  # fmt: skip
 
     def __init__(
         self,
@@ -59,7 +62,8 @@ class Load:
         self._timers = timers
         self._held = held
         self._changed = changed
-        self._due = self._given_back_at = 0.0
+        self._due = 0.0
+        self._give_back_at, self._again = -math.inf, _FIRST_AGAIN
         self.is_late = self.is_full = False
 
     def begin(self) -> None:
@@ -76,7 +80,7 @@ class Load:
     def _wait(self) -> None:
         limits = self._limits
         seconds = min(_SELDOM, limits.maximum_loop_lag / 4)
-        if limits.maximum_memory < float("inf"):
+        if limits.maximum_memory < math.inf:
             seconds = min(seconds, _OFTEN)
         self._due = trio.current_time() + seconds
         self._timers.after(seconds, self._look)
@@ -92,6 +96,8 @@ class Load:
         if memory > bound and self._give_back():
             statistics.memory = memory = self._memory()
         self.is_full = memory > bound
+        if not self.is_full:
+            self._again = _FIRST_AGAIN
         if self.is_late is not was_late:
             self._tell_late(lag)
         if self.is_full is not was_full:
@@ -106,9 +112,10 @@ class Load:
     def _give_back(self) -> bool:
         """Have the system get back what is free within the process; whether that was tried."""
         now = trio.current_time()
-        if _trim is None or now < self._given_back_at + _GIVEN_BACK:
+        if _trim is None or now < self._give_back_at:
             return False
-        self._given_back_at = now
+        self._give_back_at = now + self._again
+        self._again = min(2 * self._again, _LAST_AGAIN)
         _trim(0)
         return True
 
