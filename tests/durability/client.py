@@ -362,6 +362,8 @@ class Client:
                 return
             if not data:
                 return
+            if link.says_goodbye:
+                continue  # it crosses DISCONNECT, and is for nobody any more
             for packet in link.protocol.receive(bytes(data)):
                 await self._handle(link, packet)
             if link.protocol.violation is not None:
