@@ -176,8 +176,12 @@ class Core:
                 if RetainedChanged in wanted:
                     removed = not stored or not message.payload
                     self.event_streams.tell(RetainedChanged(message.topic, removed))
-        if self.timing is not None and self.timing.picks():
-            batch = TimedBatch(batch, self.timing.delivered)
+        timing = self.timing
+        if timing is not None:
+            timing.left -= 1  # here, as a call for each batch would cost as much as all the rest
+            if timing.left <= 0:
+                timing.left = timing.every
+                batch = TimedBatch(batch, timing.delivered)
         return self.router.publish(batch)
 
     def _keep_retained(

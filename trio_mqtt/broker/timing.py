@@ -37,19 +37,14 @@ class Timing:
     Of batches, which are the messages of one read, one in `every` is timed.
     """
 
+    __slots__ = ("_clock", "commits", "deliveries", "every", "left")
+
     def __init__(self, every: int, clock: Callable[[], float]) -> None:
         self.deliveries = Times()
         self.commits = Times()
-        self._every = self._left = every
+        self.every = every
+        self.left = every  # batches until one is timed: counted where they are routed
         self._clock = clock
-
-    def picks(self) -> bool:
-        """Whether the next batch is one that is timed."""
-        self._left -= 1
-        if self._left > 0:
-            return False
-        self._left = self._every
-        return True
 
     def delivered(self, received_at: float) -> None:
         """Messages that came at a time, on Trio's clock, are on their way to one client."""
