@@ -56,9 +56,13 @@ class _Record:
         self.until = now
         self.told = 0
 
+    def left(self, now: float, rate: float) -> float:
+        """How often it came, where `rate` a second are forgotten."""
+        return max(0.0, self.level - (now - self.at) * rate)
+
     def count(self, now: float, rate: float) -> float:
         """It has come once more, where `rate` a second are forgotten; how often, then."""
-        self.level = max(0.0, self.level - (now - self.at) * rate) + 1
+        self.level = self.left(now, rate) + 1
         self.at = now
         return self.level
 
@@ -135,17 +139,27 @@ class HoldingOff:
         return None
 
     def identified(self, peer: str, client_id: str) -> HeldOff | None:
-        """CONNECT has come from a client; why it is not let in, if it is not."""
-        most = self._limits.maximum_connects_per_minute
-        if not client_id or most == float("inf") or is_this_machine(peer):
-            return None
+        """CONNECT has come from a client; why it is not let in, if it is not.
+
+        It does not count yet: anybody may call themselves so.
+        """
         source, now = source_of(peer), trio.current_time()
-        record = self._clients.of(source, client_id, now)
-        if record.until <= now and record.count(now, most / _MINUTE) > most:
+        record = self._clients.find(source, client_id)
+        if record is None:
+            return None
+        most = self._limits.maximum_connects_per_minute
+        if record.until <= now and record.left(now, most / _MINUTE) + 1 > most:
             self._hold_off(record, now, f"The client {shown(client_id)} at {source}", _OFTEN)
         if record.until > now:
             return self._held_off(record, ReasonCode.CONNECTION_RATE_EXCEEDED, _OFTEN)
         return None
+
+    def has_session(self, peer: str, client_id: str) -> None:
+        """A client was let in, and a session by the name that it has given is its own."""
+        most = self._limits.maximum_connects_per_minute
+        if client_id and most < float("inf") and not is_this_machine(peer):
+            now = trio.current_time()
+            self._clients.of(source_of(peer), client_id, now).count(now, most / _MINUTE)
 
     def logging_in(self, peer: str, username: str | None) -> HeldOff | None:
         """A user name has come with CONNECT; why it is not looked at, if it is not."""

@@ -173,8 +173,9 @@ class Limits:
     address, and come back together. This machine has no bound."""
     maximum_connects_per_minute: float = 60.0
     """Times that one client identifier may connect from one address within a minute: more often,
-    and it is held off. One that tries again each second stays below; two that take the session
-    from each other as fast as they can do not."""
+    and it is held off. Only who was let in counts: nobody is held off for what others try by its
+    name. One that tries again each second stays below; two that take the session from each other
+    as fast as they can do not."""
     maximum_failed_logins_per_minute: float = 20.0
     """Wrong passwords, tokens and proofs of one address within a minute: with more, it is held off
     or, where others there were right, the user name is. People mistype less, and a device that is

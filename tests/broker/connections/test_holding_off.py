@@ -112,6 +112,19 @@ class TestOneClient:
             assert await answer(memory, peer=THERE) == OK  # nobody is kept out from elsewhere
             assert await answer(memory, client_id="") == OK
 
+    async def test_nobody_is_held_off_for_what_others_try_by_its_name(self) -> None:
+        async with serving(passwords=True, maximum_connects_per_minute=5) as memory:
+            assert await answer(memory, username="owner", password=b"right") == OK
+            tried = [await answer(memory, username=f"u{n}", password=b"no") for n in range(20)]
+            assert tried == [WRONG] * 20
+            assert await answer(memory, username="owner", password=b"right") == OK
+            owner = Raw(memory.connect(peer=HERE))
+            await owner.send(Connect("c", username="owner", password=b"right"))
+            await owner.expect(ConnAck)
+            others = [await answer(memory, username=f"u{n}", password=b"right") for n in range(20)]
+            assert others == [ReasonCode.CLIENT_IDENTIFIER_NOT_VALID] * 20
+            assert await answer(memory, username="owner", password=b"right") == OK
+
     async def test_mqtt_3_has_a_code_for_it_too(self) -> None:
         async with serving(maximum_connects_per_minute=5) as memory:
             found = await answers(memory, 6, version=V311)
@@ -186,7 +199,7 @@ async def test_what_is_remembered_is_bounded() -> None:
     for number in range(_REMEMBERED + 100):
         peer = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}:1"
         holding_off.connecting(peer)
-        holding_off.identified(peer, "c")
+        holding_off.has_session(peer, "c")
         holding_off.was_wrong(peer, "u")
         holding_off.was_right(peer, "u")
         holding_off.was_wrong(peer, "u")
@@ -203,8 +216,9 @@ async def test_of_long_names_little_is_remembered_and_logged(
     first, second = "n" * 60_000 + "1", "n" * 60_000 + "2"
     holding_off.was_right(HERE, None)
     for _ in range(3):
-        found = holding_off.identified(HERE, first)
+        holding_off.has_session(HERE, first)
         holding_off.was_wrong(HERE, first)
+    found = holding_off.identified(HERE, first)
     assert found is not None
     assert found.reason_code is OFTEN
     assert holding_off.logging_in(HERE, first) is not None

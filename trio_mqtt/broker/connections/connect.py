@@ -346,6 +346,7 @@ class Handshake:
         )
         if not isinstance(claim, Claim):
             return self._turned_away(refusal(*claim), identity)
+        core.holding_off.has_session(link.stream.peer, connect.client_id)
         session = claim.session
         link.client_id = client_id
         link.session = session
