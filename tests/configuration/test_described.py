@@ -80,6 +80,9 @@ def test_the_schema_takes_the_example_with_all_settings(validator: Draft202012Va
         "options.shared_strategy = 'none'",
         "listeners = [{}]",
         "plugins.hooks = 3",
+        "limits.receive_maximum = 65_536",
+        "limits.connect_timeout = -1",
+        "listeners = [{ url = 'mqtt://localhost', limits.maximum_packet_size = 1 }]",
         "access.tokens.audience = 'a'",
     ],
 )
@@ -93,4 +96,4 @@ def test_the_tables_have_each_setting() -> None:
     text = reference()
     for name, setting in NAMES.items():
         if setting.kind is not None:
-            assert f"| `{name.rpartition('.')[2]}` | {setting.kind.expected} |" in text
+            assert f"| `{name.rpartition('.')[2]}` | {setting.kind.expected}" in text

@@ -222,6 +222,11 @@ class Limits:
             check_limit(field.name, getattr(self, field.name), isinstance(field.default, float))
 
 
+def range_of(name: str, has_parts: bool) -> tuple[int, int | None]:
+    """The least and the most that a limit may be; None: there is no most."""
+    return _RANGES.get(name, (0 if has_parts else 1, None))
+
+
 def check_limit(name: str, value: object, has_parts: bool = False) -> None:
     """Raise ConfigurationError or TypeError for a bound that means nothing.
 
@@ -231,7 +236,7 @@ def check_limit(name: str, value: object, has_parts: bool = False) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float) if has_parts else int):
         wanted = f"a number of {unit}" if has_parts else "a whole number"
         raise TypeError(f"{name} is {wanted}, not {value!r}.")
-    least, most = _RANGES.get(name, (0 if has_parts else 1, None))
+    least, most = range_of(name, has_parts)
     unit = f" {unit}" if has_parts else ""
     if has_parts and name not in _RANGES:
         if not value > least:

@@ -71,8 +71,9 @@ def _value(setting: Setting, place: Place) -> Iterator[str]:
 def example_value(setting: Setting, place: Place) -> str:
     """The default as TOML writes it; where there is none, an example."""
     kind = setting.kind
-    if not setting.required and setting.default is not None and dotted(place) not in EXAMPLES:
-        return toml_value(setting.default, kind.unit if kind else "")
+    default = setting.usual if setting.default is None else setting.default
+    if not setting.required and default is not None and dotted(place) not in EXAMPLES:
+        return toml_value(default, kind.unit if kind else "")
     return EXAMPLES.get(dotted(place)) or (kind.example if kind else "{}")
 
 

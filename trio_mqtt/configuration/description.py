@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from trio_mqtt.attribute_docs import attribute_docs
+from trio_mqtt.broker.limits import Limits, range_of
+from trio_mqtt.broker.listen import ListenerLimits
 from trio_mqtt.configuration.kinds import Kind, Unit, kind_of
 from trio_mqtt.configuration.places import Place
 from trio_mqtt.configuration.sections import Settings
+
+_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,10 @@ class Setting:
     section: Section | None = None
     form: Literal["value", "table", "array", "named"] = "value"
     secret: bool = False
+    least: int | None = None
+    most: int | None = None
+    usual: Any = None
+    """What it is where it is not given and has no default of its own, as those of a listener."""
 
     @property
     def required(self) -> bool:
@@ -67,7 +75,7 @@ def section_of(cls: type) -> Section:
             continue
         setting = _setting(field, types[field.name], docs)
         if setting is not None:
-            settings[field.name] = setting
+            settings[field.name] = _bounded(setting, cls)
         if "alone" in field.metadata:
             alone = field.name
     # The first paragraph: the attributes stand below it.
@@ -92,6 +100,15 @@ def _setting(field: Field[Any], annotation: Any, docs: Mapping[str, str]) -> Set
     unit = _unit(doc) if docs else "seconds" if isinstance(default, float) else "bytes"
     kind = kind_of(annotation, unit)
     return None if kind is None else Setting(field.name, doc, default, kind, secret=secret)
+
+
+def _bounded(setting: Setting, cls: type) -> Setting:
+    """The same with the least and the most that it may be, where it is a limit."""
+    if cls not in (Limits, ListenerLimits):
+        return setting
+    usual = getattr(_LIMITS, setting.name)
+    least, most = range_of(setting.name, isinstance(usual, float))
+    return replace(setting, least=least, most=most, usual=usual)
 
 
 def _unit(doc: str) -> Unit:

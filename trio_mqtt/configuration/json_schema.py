@@ -66,17 +66,21 @@ def _field(setting: Setting) -> tuple[Any, Any]:
             annotation = dict[str, annotation]
     default = _default(setting)
 
-    def without_default(made: dict[str, Any]) -> None:
+    def complete(made: dict[str, Any]) -> None:
         # What is None here is left out in TOML.
         made.pop("default", None)
         if default is not None:
             made["default"] = default
+        for one in made.get("anyOf", [made]):
+            if one.get("type") in ("integer", "number"):
+                one |= {"minimum": setting.least} if setting.least is not None else {}
+                one |= {"maximum": setting.most} if setting.most is not None else {}
 
     required = setting.default is MISSING
     return annotation, Field(
         ... if required else None,
         description=setting.doc or None,
-        json_schema_extra=without_default,
+        json_schema_extra=complete,
     )
 
 

@@ -41,5 +41,8 @@ def _row(setting: Setting) -> str:
         default = "must be given"
     elif setting.default is not None:
         default = f"`{toml_value(setting.default, kind.unit if kind else '')}`"
-    cells = (f"`{setting.name}`", kind.expected if kind else "", default, setting.doc)
+    expected = kind.expected if kind else ""
+    if setting.most is not None:
+        expected += f"; from {setting.least:,} to {setting.most:,}"
+    cells = (f"`{setting.name}`", expected, default, setting.doc)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -42,9 +42,6 @@ OTHERS = {
     "listeners.0.url": '"mqtt://127.0.0.1:1"',
     "listeners.0.origins": '["https://example.org"]',
     "listeners.0.mount_point": '"house/"',
-    "listeners.0.limits.maximum_client_identifier": "23",
-    "listeners.0.limits.maximum_connect_size": "64",
-    "listeners.0.limits.maximum_packet_size": "64",
     "logging.destination": '"syslog"',
     "logging.levels": '{ access = "error" }',
 }
@@ -53,6 +50,7 @@ OTHERS = {
 def other_value(name: str, setting: Setting) -> str:
     """A value that is not the default, as TOML writes it."""
     default, kind = setting.default, setting.kind
+    default = setting.usual if default is None else default
     assert kind is not None
     if name in OTHERS or name in EXAMPLES:
         return OTHERS.get(name) or EXAMPLES[name]
