@@ -371,6 +371,13 @@ async def test_listeners_come_and_go() -> None:
         assert await may_connect(second)
 
 
+async def test_a_broker_that_has_ended_listens_nowhere_any_more() -> None:
+    async with opened() as broker:
+        pass
+    await broker.reconfigure(broker.url, LOCAL)
+    assert not any([await may_connect(url) for url in broker.urls])
+
+
 async def test_a_listener_that_stays_has_its_own_bounds_anew() -> None:
     async with opened() as broker, joined(broker.url, "1") as client:
         listen = Listen(broker.url, limits=ListenerLimits(maximum_connections=1))

@@ -76,6 +76,7 @@ class Listeners:
         self.open: list[Opened] = []
         # For the tasks that accept, once the broker runs.
         self._tasks: trio.Nursery | None = None
+        self._is_closed = False
 
     def all(self) -> tuple[Listen, ...]:
         """What they are, with the ports that they got."""
@@ -88,8 +89,9 @@ class Listeners:
             self._accept(one, tasks)
 
     def close(self) -> None:
-        """Listen nowhere any more."""
+        """Listen nowhere any more, whatever is asked for."""
         self._tasks = None
+        self._is_closed = True
         for one in self.open:
             one.listener.close()
 
@@ -148,7 +150,9 @@ class Listeners:
         for one in gone:
             one.listener.close()
             logger.info("No longer listening at %s", one.listener.url)
-        if self._tasks is not None:
+        if self._is_closed:
+            change.give_up()
+        elif self._tasks is not None:
             for one in change.new:
                 self._accept(one, self._tasks)
         return [one.settings for one in gone]
