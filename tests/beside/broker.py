@@ -129,6 +129,13 @@ class WatchedBroker:
         raise RuntimeError(f"the broker did not start:\n{self.log_end()}")
 
 
+def replace_file(path: Path, text: str) -> None:
+    """Write a file as a whole: the broker may be reading it."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    new.replace(path)
+
+
 def toml(section: str, values: Mapping[str, object]) -> str:
     """A section of the configuration."""
     lines = (f"{name} = {json.dumps(value)}" for name, value in values.items())

@@ -15,7 +15,7 @@ from pathlib import Path
 import trio
 import trustme
 
-from tests.beside.broker import WatchedBroker, toml
+from tests.beside.broker import WatchedBroker, replace_file, toml
 from tests.beside.figures import MIB, cpu_seconds, descriptors, descriptors_back, lowest, resident
 from tests.beside.watching import WatchedPair
 from tests.fuzz.cases import Case
@@ -131,10 +131,11 @@ class Setting:
     def reload(self) -> None:
         """Have the broker read its settings again, with a rule and a limit that are others."""
         self._turns += 1
-        self._rules.write_text(_ACCESS + "topic read more/#\n" * (self._turns % 2))
+        replace_file(self._rules, _ACCESS + "topic read more/#\n" * (self._turns % 2))
         limits = {**LIMITS, "maximum_retained_messages": 300 + self._turns % 2}
-        self.broker.configuration.write_text(
-            self._configuration.replace(toml("limits", LIMITS), toml("limits", limits))
+        replace_file(
+            self.broker.configuration,
+            self._configuration.replace(toml("limits", LIMITS), toml("limits", limits)),
         )
         self.broker.reload()
 

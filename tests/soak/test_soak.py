@@ -27,7 +27,7 @@ from typing import Any
 
 import pytest
 
-from tests.beside.broker import WatchedBroker, toml
+from tests.beside.broker import WatchedBroker, replace_file, toml
 from tests.beside.figures import (
     MIB,
     cpu_seconds,
@@ -123,11 +123,12 @@ class Gate:
     def turn(self) -> None:
         """Change the rule, have the broker read it again, and wait until it holds."""
         self._is_open = not self._is_open
-        self._path.write_text(_RULES + "topic readwrite gate\n" * self._is_open)
+        replace_file(self._path, _RULES + "topic readwrite gate\n" * self._is_open)
         seconds = 900 + self._is_open  # a limit of another value each time
         text = self._broker.configuration.read_text()
-        self._broker.configuration.write_text(
-            re.sub(r"(maximum_keep_alive = )\d+", rf"\g<1>{seconds}", text)
+        replace_file(
+            self._broker.configuration,
+            re.sub(r"(maximum_keep_alive = )\d+", rf"\g<1>{seconds}", text),
         )
         self._broker.reload()
         began = time.monotonic()
