@@ -6,8 +6,8 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 import trio
 
@@ -174,21 +174,23 @@ async def serve(
 ) -> None:
     """Be a broker until the process is told to stop: by Ctrl-C, SIGTERM or cancellation.
 
-    SIGHUP makes it read its certificates, password and access files again (`Broker.try_reload`).
+    It ends in order then; told twice, the process ends at once. SIGHUP makes it read its
+    certificates, password and access files again (`Broker.try_reload`).
 
     `trio.run(trio_mqtt.serve)` is a whole program. Arguments and errors are those of `open_broker`.
     """
-    async with open_broker(
-        *listeners,
-        limits=limits,
-        options=options,
-        storage=storage,
-        progress=progress,
-        authenticators=authenticators,
-        authentication_required=authentication_required,
-        security=security,
-    ) as broker:
-        await until_told_to_stop(broker, reload=broker.try_reload, task_status=task_status)
+    with interrupts_put_back():
+        async with open_broker(
+            *listeners,
+            limits=limits,
+            options=options,
+            storage=storage,
+            progress=progress,
+            authenticators=authenticators,
+            authentication_required=authentication_required,
+            security=security,
+        ) as broker:
+            await until_told_to_stop(broker, reload=broker.try_reload, task_status=task_status)
 
 
 async def until_told_to_stop(
@@ -207,3 +209,19 @@ async def until_told_to_stop(
             if number not in RELOADS:
                 break
             await reload()
+    # Asked twice, a process ends at once: by SIGTERM it does so anyway, and by Ctrl-C an exception
+    # would wait for the clients as well. `interrupts_put_back` is around this.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextmanager
+def interrupts_put_back() -> Iterator[None]:
+    """What SIGINT does is afterwards what it was before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

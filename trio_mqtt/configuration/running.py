@@ -12,7 +12,12 @@ import trio
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.listen import Listen
 from trio_mqtt.broker.persistence import Progress
-from trio_mqtt.broker.server import DEFAULT_URL, open_broker, until_told_to_stop
+from trio_mqtt.broker.server import (
+    DEFAULT_URL,
+    interrupts_put_back,
+    open_broker,
+    until_told_to_stop,
+)
 from trio_mqtt.configuration.configured import Configured
 from trio_mqtt.configuration.parts import Maker, Parts
 from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
@@ -93,10 +98,11 @@ class Configuration(Configured):
 
         Errors are those of `open`.
         """
-        async with self.run() as running:
-            await until_told_to_stop(
-                running.broker, reload=running.try_reload, task_status=task_status
-            )
+        with interrupts_put_back():
+            async with self.run() as running:
+                await until_told_to_stop(
+                    running.broker, reload=running.try_reload, task_status=task_status
+                )
 
     @asynccontextmanager
     async def run(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
-from tests.cli.programs import Program
+from tests.cli.programs import DEADLINE, Program
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Connect, Publish, Subscribe, Subscription
@@ -70,3 +72,29 @@ def test_what_is_acknowledged_late_is_waited_for(in_terminal: bool) -> None:
             stream.sendall(bytes([0x40, 2, 0, 1]))
             assert broker.ended() == 0
         assert broker.out.text.endswith("Stopped.\n")
+
+
+PROGRAM = """
+import trio, trio_mqtt
+async def main():
+    async with trio.open_nursery() as nursery:
+        limits = trio_mqtt.Limits(drain_timeout=3600)
+        serve = lambda **told: trio_mqtt.serve("mqtt://127.0.0.1:0", limits=limits, **told)
+        print((await nursery.start(serve)).url, flush=True)
+trio.run(main)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_program_that_serves_ends_at_once_as_well(number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        url = program.stdout.readline().strip()
+        with subscriber(url) as stream:
+            program.send_signal(number)
+            until_nobody_listens(stream.getpeername())
+            program.send_signal(number)
+            _, errors = program.communicate(timeout=DEADLINE)
+        assert (program.returncode, errors) == (-number, "")
