@@ -177,6 +177,28 @@ async def test_packets_are_told_by_type_qos_and_reason_code() -> None:
     assert {name: found.get(name) for name in expected} == expected
 
 
+async def test_what_is_dropped_is_told_by_its_cause() -> None:
+    causes = ("queue_full", "expired", "overload", "not_allowed", "refused")
+    async with watched() as (memory, connect), await connect() as http:
+        counted = memory.broker.statistics
+        counted.messages_dropped = 1 + 20 + 300 + 4_000
+        counted.queue_drops, counted.messages_expired, counted.messages_shed = 1, 20, 300
+        counted.deliveries_refused = 50_000
+        _, text, _ = await http.get("/metrics")
+    found = samples(text)
+    assert [found[f"mqtt_messages_dropped_total cause={one}"] for one in causes] == [
+        1, 20, 300, 50_000, 4_000
+    ]  # fmt: skip
+
+
+async def test_no_counter_goes_down() -> None:
+    async with watched() as (memory, connect), await connect() as http:
+        for sent, told in ((100, 100), (90, 100), (190, 190)):
+            memory.broker.statistics.payload_bytes_sent = sent
+            _, text, _ = await http.get("/metrics")
+            assert samples(text)["mqtt_payload_sent_bytes_total"] == told
+
+
 async def test_openmetrics_is_spoken_to_who_asks_for_it() -> None:
     async with watched() as (_, connect), await connect() as http:
         _, text, headers = await http.get("/metrics", accept="application/openmetrics-text")

@@ -81,6 +81,8 @@ class Statistics:
     it."""
     queue_drops: int = 0
     """Those of them for which there was no room in the queue of a client."""
+    messages_expired: int = 0
+    """Those of them that had expired when it was their turn, or were too large for their client."""
     slow_consumers: int = 0
     """Times that a client was found to take less than comes for it; once a minute for each."""
     slow_consumers_disconnected: int = 0

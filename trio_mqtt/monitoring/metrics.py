@@ -54,6 +54,12 @@ _NAMES = {
     "memory": "mqtt_memory_bytes",
 }
 _REFUSED = "_refused"  # what ends so is one metric, by what was refused
+# Parts of what was dropped, by cause; the rest is what clients published and was refused.
+_CAUSES = {
+    "queue_drops": "queue_full",
+    "messages_expired": "expired",
+    "messages_shed": "overload",
+}
 _DROPPED = {"messages_dropped", "queue_drops", "deliveries_refused"}
 
 
@@ -104,6 +110,7 @@ class _Figures(Collector):
         self._timing = timing
         self._lag = lag
         self._docs = attribute_docs(Statistics)
+        self._highest: dict[str, float] = {}  # of each counter, what was told
         self.readings = Readings()
 
     def describe(self) -> Iterable[Metric]:
@@ -146,8 +153,11 @@ class _Figures(Collector):
             known_as = _NAMES.get(name, f"mqtt_{name}")
             if name in _GAUGES:
                 yield GaugeMetricFamily(known_as, text, value)
-            else:
-                yield CounterMetricFamily(known_as, text, value)
+                continue
+            # Of a batch that is half sent, what was dropped is taken back before it is counted; to
+            # Prometheus, a counter that goes down has begun anew.
+            self._highest[name] = max(value, self._highest.get(name, 0))
+            yield CounterMetricFamily(known_as, text, self._highest[name])
 
     def _packets(self) -> Iterator[Metric]:
         """Packets by kind and reason code; PUBLISH by its QoS, which its acknowledgement tells."""
@@ -191,10 +201,13 @@ class _Figures(Collector):
             "Messages that reach nobody, or for each client that they do not reach, by the cause.",
             labels=("cause",),
         )
-        full = statistics.queue_drops
-        metric.add_metric(("queue_full",), full)
+        refused = statistics.messages_dropped
+        for name, cause in _CAUSES.items():
+            count = getattr(statistics, name)
+            metric.add_metric((cause,), count)
+            refused -= count
         metric.add_metric(("not_allowed",), statistics.deliveries_refused)
-        metric.add_metric(("refused_or_expired",), statistics.messages_dropped - full)
+        metric.add_metric(("refused",), refused)
         return metric
 
     def _now(self) -> Iterator[Metric]:

@@ -255,6 +255,23 @@ async def test_a_will_that_may_not_be_published_is_refused(
     assert len(core_of(memory.broker).sessions) == 0
 
 
+async def test_what_is_in_flight_and_may_no_longer_be_received_is_not_sent_again(
+    join: Join, broker: Broker, rules: Rules
+) -> None:
+    client = await join("c", expiry=100)
+    await client.subscribe("a/+", qos=1)
+    await broker.publish("a/no", b"", qos=1)
+    await broker.publish("a/yes", b"", qos=1)
+    assert len(await client.messages()) == 2
+    await client.drop()
+    rules.forbid("receive", "a/no")
+    await broker.rules_changed()
+    client = await join("c", clean_start=False, expiry=100)
+    assert [m.topic for m in await client.take()] == ["a/yes"]
+    statistics = broker.statistics
+    assert (statistics.deliveries_refused, statistics.messages_dropped) == (1, 0)
+
+
 async def test_a_will_is_not_published_once_its_client_may_not(
     join: Join, broker: Broker, rules: Rules
 ) -> None:

@@ -50,7 +50,11 @@ async def send_again(link: Link, session: Session, deliveries: Deliveries) -> No
         ):
             # As if it had been delivered (§3.1.2.11.4).
             session.give_up(packet_id)
-            link.core.statistics.messages_dropped += 1
+            if may_receive:
+                link.core.statistics.messages_dropped += 1
+                link.core.statistics.messages_expired += 1
+            else:
+                link.core.statistics.deliveries_refused += 1
             continue
         sender.sent_again()
         link.outlet.write(before + packet_id.to_bytes(2, "big") + after)

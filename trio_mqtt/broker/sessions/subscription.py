@@ -231,6 +231,7 @@ class Subscription(Queue):
         """A message of a batch has expired, or is too large for the client."""
         session = self.session
         self._statistics.messages_dropped += 1
+        self._statistics.messages_expired += 1
         if MessagesDropped in self._event_streams.wanted:
             self._event_streams.tell(MessagesDropped(session.client_id, 1, EXPIRED))
         if session.journal is not None and batch.number and target.qos:
