@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 import trio
 import trio.lowlevel
-from hypothesis import given
-from hypothesis import strategies as st
 
 import trio_mqtt
 from tests.broker.raw import V5, V311, Raw
@@ -27,9 +25,7 @@ from trio_mqtt import (
     RefusedError,
     Security,
     Will,
-    topic_matches_filter,
 )
-from trio_mqtt.broker.mount_points import mounted_filter, mounted_topic, topic_below
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
@@ -38,7 +34,6 @@ from trio_mqtt.protocol.packets import (
     Packet,
     PubAck,
     Publish,
-    PublishRun,
     Subscribe,
     Subscription,
     Unsubscribe,
@@ -73,74 +68,6 @@ async def until_end(client: Client, messages: Messages, end: str = "end") -> lis
             break
         topics.append(message.topic)
     return topics
-
-
-# -- names ------------------------------------------------------------------------------------
-
-LEVELS = st.sampled_from(["a", "b", "", "$x", "ä"])
-TOPICS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join).filter(bool)
-FILTERS = (
-    st.tuples(
-        st.lists(st.one_of(LEVELS, st.just("+")), max_size=3), st.sampled_from(["#", "+", "a"])
-    )
-    .map(lambda parts: "/".join([*parts[0], parts[1]]))
-    .filter(bool)
-)
-
-
-@given(TOPICS, FILTERS, st.sampled_from(["a/", "a/b/", "x y/"]))
-def test_below_it_topics_match_as_they_would_elsewhere(
-    topic: str, topic_filter: str, mount_point: str
-) -> None:
-    mounted, wanted = mounted_topic(mount_point, topic), mounted_filter(mount_point, topic_filter)
-    assert mounted is not None
-    assert wanted is not None
-    if topic[0] == "$":
-        assert mounted == topic  # which no client may publish to
-        return
-    assert topic_below(mount_point, mounted) == topic
-    assert topic_matches_filter(mounted, wanted) == topic_matches_filter(topic, topic_filter)
-
-
-@given(TOPICS, FILTERS)
-def test_nothing_else_is_ever_seen(topic: str, topic_filter: str) -> None:
-    wanted = mounted_filter("a/", topic_filter)
-    assert wanted is not None
-    if topic_matches_filter(topic, wanted):
-        below = topic_below("a/", topic)
-        assert below is None or topic == f"a/{below}"
-
-
-def test_of_a_shared_filter_what_is_shared_is_mounted() -> None:
-    assert mounted_filter("a/", "$share/us/b/#") == "$share/us/a/b/#"
-    assert mounted_filter("a/", "$share/us/#") == "$share/us/a/+/#"
-
-
-@pytest.mark.parametrize("letter", ["x", "ä", "\N{GRINNING FACE}"])
-def test_names_have_as_many_bytes_as_the_standard_allows(letter: str) -> None:
-    count = (65_535 - 2) // len(letter.encode())
-    assert mounted_topic("a/", letter * count) is not None
-    assert mounted_topic("a/", letter * (count + 1)) is None
-    assert mounted_filter("a/", letter * (count + 1)) is None
-
-
-@given(st.lists(st.integers(0, 300), min_size=1, max_size=5), st.sampled_from([4, 5]))
-def test_a_run_that_is_renamed_is_what_renamed_messages_are(sizes: list[int], level: int) -> None:
-    version = ProtocolVersion(level)
-    for old, new in (("t", "site/t"), ("site/" * 30 + "t", "t")):
-        payloads = [bytes([65 + at]) * size for at, size in enumerate(sizes)]
-        data = b"".join(encode(Publish(old, each), version) for each in payloads)
-        wanted = b"".join(encode(Publish(new, each), version) for each in payloads)
-        starts, at = [], 0
-        for each in payloads:
-            starts.append(at)
-            at += len(encode(Publish(old, each), version))
-        size = 2 + len(old) + (level == 5)
-        longer = len(data) - sum(map(len, payloads)) - len(payloads) * (2 + size)
-        run = PublishRun(old, size, data, starts, longer).renamed(new)
-        assert (run.frames, run.topic) == (wanted, new)
-        assert [message.payload for message in run.messages] == payloads
-        assert run.payload_size == sum(sizes)
 
 
 # -- messages ---------------------------------------------------------------------------------
