@@ -15,7 +15,7 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from tests.inside import core_of, sessions_of
 from trio_mqtt import Broker, Limits
-from trio_mqtt.broker.load import resident_memory
+from trio_mqtt.broker.load import _trim, resident_memory
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, PubAck, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -92,6 +92,8 @@ class TestLag:
 @asynccontextmanager
 async def with_memory_for(more: int) -> AsyncIterator[MemoryBroker]:
     gc.collect()
+    if _trim is not None:
+        _trim(0)  # what earlier tests have left free would be given back in the middle of this one
     resident = resident_memory()
     assert resident is not None
     limits = Limits(maximum_memory=resident + more, maximum_queued_bytes=1_000 * MIB)
@@ -114,7 +116,7 @@ class TestMemory:
                 await source.publish("t", bytes([number]) * MIB, 1)
                 await trio.sleep(0.3)
             waits = sessions_of(memory.broker)["away"].queued_messages
-            assert 25 <= waits <= 55
+            assert 20 <= waits <= 80
             assert statistics.queue_drops == 100 - waits
             assert statistics.overloads == 1
             assert statistics.memory > 0
