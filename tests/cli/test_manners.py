@@ -62,6 +62,15 @@ def test_one_message_loads_neither_trio_nor_rich_nor_validators(
     assert not {"trio", "rich", "pydantic"} & loaded_by("pub", "a", "b", "-q", "1", "-b", url)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [[], ["--log-level", "info"]])
+def test_a_broker_that_is_told_nothing_loads_no_validators(options: list[str]) -> None:
+    # It ends at once, as it may not listen there unasked, when all that it needs is loaded.
+    loaded = loaded_by("broker", "mqtt://0.0.0.0:0", *options)
+    assert "trio" in loaded
+    assert not {"pydantic", "tree_sitter", "hypercorn", "starlette", "prometheus_client"} & loaded
+
+
 @pytest.mark.parametrize("command", ["pub", "sub", "request", "check"])
 def test_help_has_groups_and_every_option_of_the_connection(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"], prog_name="tmqtt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ SEPARATOR = "\0"
 
 
 class Command(TyperCommand):
-    """A command whose options are text, or read by a parser of their own.
+    """A command whose options are text, choices, or read by a parser of their own.
 
     Typer loads a validator for every value, which takes longer than publishing a message. It is
     passed by here where there is nothing for it to do.
@@ -109,7 +110,19 @@ def _reader(parameter: Parameter) -> Any:
         return None
     if descriptor.parameter_info.parser is not None:
         return descriptor.parameter_info.parser
-    return _as_it_is if descriptor.annotation in _PLAIN else None
+    annotation = descriptor.annotation
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return partial(_choice, annotation)
+    return _as_it_is if annotation in _PLAIN else None
+
+
+def _choice(choices: type[Enum], text: str) -> Enum:
+    """The choice that is written so."""
+    try:
+        return choices(text)
+    except ValueError:
+        known = ", ".join(repr(choice.value) for choice in choices)
+        raise typer.BadParameter(f"{text!r} is not one of {known}.") from None
 
 
 def _as_it_is(value: Any) -> Any:
