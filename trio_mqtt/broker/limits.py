@@ -204,8 +204,8 @@ class Limits:
     client could fill the memory with large ones."""
     default_retained_expiry: float = math.inf
     """Seconds after which a retained message is removed that has no message expiry interval: topics
-    that nobody publishes to any more would be kept for ever. No bound by default, as the standard
-    has it."""
+    that nobody publishes to any more would be kept for ever. Set while the broker runs, it is for
+    those that are stored from then on. No bound by default, as the standard has it."""
     write_buffer: int = 256 * 1024
     """Bytes written but not accepted by the socket, beyond which nothing more is prepared."""
     write_timeout: float = 60.0
