@@ -12,7 +12,7 @@ import trio
 
 from tests.broker.raw import V5, Raw
 from tests.inside import core_of
-from trio_mqtt import BrokerOptions, ConfigurationError, Security
+from trio_mqtt import BrokerOptions, ConfigurationError, Limits, Security
 from trio_mqtt.events import ClientConnected
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
@@ -59,6 +59,32 @@ async def test_who_comes_subscribes_and_goes_is_told() -> None:
     }
     assert json.loads(found[1][1]) == {"clientId": "ö", "subs": ["a"]}
     assert found[2][1] == "ö"
+
+
+async def test_a_slow_client_is_named() -> None:
+    async with open_memory_broker(
+        options=NAMED, limits=Limits(maximum_queued_messages=10)
+    ) as memory:
+        client = await joined(memory, "watcher")
+        await client.subscribe("$SYS/b1/slow/#", "$SYS/broker/clients/slow")
+        assert await values_of(client) == ["0"]
+        away = Raw(memory.connect(), V5)
+        await away.connect("away", expiry=100)
+        await away.subscribe("t", qos=1)
+        await away.drop()
+        for _ in range(12):
+            await memory.broker.publish("t", b"x", qos=1)
+        (found,) = await told(client)
+        await trio.sleep(10)
+        assert await values_of(client) == ["1"]
+    assert found[0] == "slow/clients"
+    slow = json.loads(found[1])
+    assert (slow["clientId"], slow["connected"], slow["messages"]) == ("away", False, 10)
+    assert slow["bytes"] > 0
+
+
+async def values_of(client: Raw) -> list[str]:
+    return [one.payload.decode() for one in await client.messages(0.05)]
 
 
 async def test_the_broker_says_that_it_lives() -> None:

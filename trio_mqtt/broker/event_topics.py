@@ -3,7 +3,7 @@
 They are published below `$SYS/NAME/`, where the option names the broker, and only while somebody
 subscribes to something below `$SYS`: `heartbeat` (its payload is NAME), `new/clients` and
 `disconnect/clients` (the client identifier), `new/subscribes` and `new/unsubscribes` (JSON, with
-`clientId` and `subs`).
+`clientId` and `subs`), and, which aedes has not, `slow/clients`: who takes less than comes for it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from trio_mqtt.broker.events.kinds import (
     BrokerEvent,
     ClientConnected,
     ClientDisconnected,
+    SlowConsumer,
     Subscribed,
     Unsubscribed,
 )
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.timers import Timers
 
 _KINDS: frozenset[type[BrokerEvent]] = frozenset(
-    {ClientConnected, ClientDisconnected, Subscribed, Unsubscribed}
+    {ClientConnected, ClientDisconnected, SlowConsumer, Subscribed, Unsubscribed}
 )
 # Events that are gathered until they are published, a moment later: who brings them is not to wait.
 _GATHERED = 10_000
@@ -108,6 +109,14 @@ class EventTopics:
                     found.append((f"{prefix}/new/clients", client_id))
                 case ClientDisconnected(client_id):
                     found.append((f"{prefix}/disconnect/clients", client_id))
+                case SlowConsumer(client_id, is_connected, messages, size):
+                    slow = {
+                        "clientId": client_id,
+                        "connected": is_connected,
+                        "messages": messages,
+                        "bytes": size,
+                    }
+                    found.append((f"{prefix}/slow/clients", json.dumps(slow, ensure_ascii=False)))
                 case Subscribed(client_id, topic_filter, qos):
                     key = client_id, "subscribes"
                     if key != last:

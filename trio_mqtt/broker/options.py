@@ -83,7 +83,8 @@ class BrokerOptions:
     event_topics: str | None = None
     """A name under which the broker tells, as aedes does, who comes and goes and what is subscribed
     to: below $SYS/NAME/ heartbeat, new/clients, disconnect/clients, new/subscribes and
-    new/unsubscribes, for those who may read them. None: it does not, as that names all clients."""
+    new/unsubscribes, and slow/clients, for those who may read them. None: it does not, as that
+    names clients."""
     heartbeat_interval: float = 60.0
     """Seconds between two of these heartbeats."""
     oldest_absent_session_ends: bool = False

@@ -160,6 +160,7 @@ class SystemTopics:
             "clients/total": sessions,
             "clients/maximum": self._most_clients,
             "clients/expired": statistics.sessions_expired,
+            "clients/slow": statistics.slow_consumers,
             "subscriptions/count": statistics.subscriptions - statistics.shared_subscriptions,
             "shared_subscriptions/count": statistics.shared_subscriptions,
             "retained messages/count": len(retained),
