@@ -24,6 +24,7 @@ from tests.durability.history import (
     Received,
     Released,
     Resent,
+    Stopping,
     Subscribed,
     Subscribing,
     Unsubscribed,
@@ -146,6 +147,7 @@ class Account:
     deliveries: list[Delivery] = field(default_factory=list)
     connections: list[Connection] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
+    stops: list[float] = field(default_factory=list)
     ends: list[tuple[int, float]] = field(default_factory=list)  # of the broker: index and time
     # What came with the identifier of another message that was not released.
     confused: list[tuple[int, Received]] = field(default_factory=list)
@@ -301,6 +303,8 @@ class _Reader:
             match event:
                 case Up():
                     self.account.starts.append(event.at)
+                case Stopping():
+                    self.account.stops.append(event.at)
                 case Down():
                     self.account.ends.append((index, event.at))
                     self.down(index, event.at)

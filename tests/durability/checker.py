@@ -359,7 +359,9 @@ def _will(
             reason = "said goodbye" if connection.said_goodbye else "came back before"
             yield Violation(Kind.WILL, f"{name} came, although its client {reason}", will.number)
         return
-    if any(delivery.at < end + delay - EARLY for delivery in deliveries):
+    stops = (stop for stop in account.stops if connection.connected_at < stop < end)
+    begun = min([end, *stops])
+    if any(delivery.at < begun + delay - EARLY for delivery in deliveries):
         yield Violation(Kind.WILL, f"{name} came too early", will.number)
     # A broker that has been away may count the delay from its return.
     deadline = max([end, *(start for start in account.starts if end <= start < back)])

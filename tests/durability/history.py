@@ -47,6 +47,11 @@ class Down(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Stopping(Event):
+    """The broker is asked to end: wills without a delay may come before their clients are told."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClientEvent(Event):
     client: str
 

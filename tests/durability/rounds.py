@@ -8,7 +8,7 @@ import trio
 
 from tests.durability.brokers import BrokerProcess, Command
 from tests.durability.client import Client, Recorder
-from tests.durability.history import Down, History, Looked, Looking, Up, Violated, WillOf
+from tests.durability.history import Down, History, Looked, Looking, Stopping, Up, Violated, WillOf
 from tests.durability.plan import RETAINED_TOPICS, ROLES, Action, Ending, Part, Role, Round, Step
 
 ROUND_SECONDS = 20.0  # at most; usual are one or two
@@ -75,6 +75,7 @@ class _Rounds:
         with trio.move_on_after(seconds):
             await self.broker.ended()
         if it.ending is Ending.TERMINATE:
+            self.recorder.note(Stopping)
             await self.broker.terminate()
         await self.broker.kill()
         scope.cancel()

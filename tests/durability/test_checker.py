@@ -24,6 +24,7 @@ from tests.durability.history import (
     Received,
     Released,
     Resent,
+    Stopping,
     Subscribed,
     Subscribing,
     Unsubscribed,
@@ -356,6 +357,14 @@ class TestWills:
     def test_it_waits_for_its_delay(self) -> None:
         gone = self.mortal(10).add(Ended, "m")
         assert gone.receive("s", 9, 2).kinds == [Kind.WILL]
+
+    def test_a_broker_that_is_asked_to_end_may_publish_it_first(self) -> None:
+        stopping = self.mortal(0).add(Stopping)
+        stopping.now += 5
+        assert stopping.receive("s", 9, 2).add(Down).kinds == []
+        early = self.mortal(0).receive("s", 9, 2)
+        early.now += 5
+        assert early.add(Stopping).add(Down).kinds == [Kind.WILL]
 
     def test_a_delay_may_begin_again_with_the_broker(self) -> None:
         gone = self.mortal(5).add(Ended, "m").add(Down).add(Up)
