@@ -227,6 +227,22 @@ def lines_of(text: str) -> list[str]:
     return [" ".join(each.split()) for each in text.split("|")]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "password_file users", "acl_file ./rules", "log_dest file broker.log",
+        "persistence_location data/", "cafile ca.pem",
+    ],
+)  # fmt: skip
+def test_a_path_that_counts_from_elsewhere_is_told(line: str) -> None:
+    name = line.split()[0]
+    _, told = imported(LISTENER + line + "\n")
+    assert told[0] == (
+        f"m.conf, line 2: {name}: paths count from the folder of the new file, not from where the"
+        " broker starts."
+    )
+
+
 @pytest.mark.parametrize("line", lines_of(LOST))
 def test_what_is_not_taken_over_is_told_with_its_line(line: str) -> None:
     _, told = imported(LISTENER + line + "\n")

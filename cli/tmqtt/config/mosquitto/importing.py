@@ -32,6 +32,7 @@ _LEVELS = {  # what is asked for, and the level that shows it, from quiet to lou
     "all": "debug",
 }
 _LOUDNESS = ["error", "warning", "info", "debug"]
+_PATHS = ("acl_file", "cafile", "certfile", "keyfile", "password_file", "persistence_location")
 
 
 def import_file(path: Path) -> Draft:
@@ -118,6 +119,7 @@ class _Importer:
         if statement.begins_file:
             self._listener, self._bridge = self._default, ""
         name = statement.name
+        self._look_at_path(statement)
         if name in self._handlers:
             self._handlers[name](statement)
         elif name in self._listener.names:
@@ -134,6 +136,18 @@ class _Importer:
             self._note(statement, not_here.NEEDLESS[name], is_lost=False)
         else:
             raise statement.wrong(not_here.unknown(name, self._known))
+
+    def _look_at_path(self, statement: Statement) -> None:
+        """Tell of a path that leads elsewhere here."""
+        kind, _, rest = statement.value.partition(" ")
+        path = ""
+        if statement.name in _PATHS:
+            path = statement.value
+        elif statement.name == "log_dest" and kind == "file":
+            path = rest.strip()
+        if path and not Path(path).is_absolute():
+            text = "paths count from the folder of the new file, not from where the broker starts."
+            self._note(statement, text, is_lost=False)
 
     def _note(self, statement: Statement, text: str, *, is_lost: bool = True) -> None:
         self._notes.append(Note(statement.place, f"{statement.name}: {text}", is_lost))
