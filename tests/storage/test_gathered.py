@@ -60,7 +60,7 @@ class Broker:
         messages = [self.message() for _ in range(chance.choice([1, 1, 5, 64, 200]))]
         first = self.last + 1
         self.last += len(messages)
-        self.changes.message_runs.append(MessageRun(first, messages, 1_700_000_000.5))
+        self.changes.came(MessageRun(first, messages, 1_700_000_000.5))
         for number in chance.sample(SESSIONS, chance.choice([1, 1, 2, 3])):
             shared = chance.random() < 0.2
             self.changes.queued(
@@ -135,7 +135,7 @@ async def test_runs_are_written_as_their_rows_would_be(tmp_path: Path, seed: int
 def test_what_comes_and_goes_within_a_group_leaves_nothing() -> None:
     changes = Gathered()
     messages = [Publish("t", b"x", 1)] * 3
-    changes.message_runs.append(MessageRun(1, messages, 1.0))
+    changes.came(MessageRun(1, messages, 1.0))
     changes.queued(DeliveryRun(1, 1, messages, "t", False, 1, False, bytearray()))
     changes.queued(DeliveryRun(2, 1, messages, "t", False, 1, False, bytearray()))
     assert changes

@@ -315,15 +315,16 @@ class Journal:
 
         `is_away` says that nobody is there to acknowledge them.
         """
+        at = batch.received_at + self.epoch
         if not batch.number:
             batch.number = self._last_message + 1
             self._last_message += len(run.messages)
-            at = batch.received_at + self.epoch
-            self._changes.message_runs.append(MessageRun(batch.number, run.messages, at))
+            self._changes.came(MessageRun(batch.number, run.messages, at))
         else:
+            back = self._changes.came_back(MessageRun(batch.number, run.messages, at))
             holders = self._holders
             for number, message in enumerate(run.messages, batch.number):
-                if message.qos:
+                if message.qos and number not in back:
                     holders[number] = holders.get(number, 1) + 1
         self._changes.queued(run._replace(first=batch.number))
         if run.place:

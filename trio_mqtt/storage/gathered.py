@@ -61,7 +61,7 @@ class Gathered(Changes):
         self._rows_of_messages: dict[int, MessageRow | None] = {}
         self._rows_of_deliveries: dict[tuple[int, int], DeliveryRow | None] = {}
         super().__init__()
-        self.message_runs: list[MessageRun] = []
+        self.message_runs: dict[int, MessageRun] = {}  # by the number of their first message
         self.delivery_runs: list[DeliveryRun] = []
         # Of the messages in runs: those that no session needs any more, and for each session those
         # that are still on their way to it, and the packet identifiers of what is in flight.
@@ -86,6 +86,25 @@ class Gathered(Changes):
         )
 
     # -- gathering ------------------------------------------------------------------------------
+
+    def came(self, run: MessageRun) -> None:
+        """Messages have come, of which there are deliveries."""
+        self.message_runs[run.first] = run
+
+    def came_back(self, run: MessageRun) -> Collection[int]:
+        """Messages that have come have another delivery; the numbers of those that had none left.
+
+        A session may be done with a message, as with one too large for its client, before the next
+        one gets it.
+        """
+        numbers = range(run.first, run.first + len(run.messages))
+        if run.first not in self.message_runs:  # nothing was left of any run
+            self.message_runs[run.first] = run
+            self.gone.difference_update(numbers)
+            return numbers
+        back = self.gone.intersection(numbers)
+        self.gone -= back
+        return back
 
     def queued(self, run: DeliveryRun) -> None:
         """Messages are on their way to a session."""
@@ -145,7 +164,7 @@ class Gathered(Changes):
     def messages_left(self) -> Iterator[tuple[int, Publish, float]]:
         """The messages of the runs that somebody needs: number, message, when it was received."""
         gone = self.gone
-        for first, messages, at in self.message_runs:
+        for first, messages, at in self.message_runs.values():
             for number, message in enumerate(messages, first):
                 if message.qos and number not in gone:
                     yield number, message, at
@@ -187,7 +206,7 @@ class Gathered(Changes):
         self._forget_runs()
 
     def _forget_runs(self) -> None:
-        self.message_runs, self.delivery_runs = [], []
+        self.message_runs, self.delivery_runs = {}, []
         self._left, self._packet_ids = {}, {}
         self.gone = set()
 
