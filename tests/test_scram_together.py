@@ -35,7 +35,8 @@ class RunningBroker:
 
     async def _run(self) -> None:
         methods = {"SCRAM-SHA-256": self._authenticator}
-        async with trio_mqtt.open_broker("mqtt://127.0.0.1:0", authenticators=methods) as broker:
+        security = trio_mqtt.Security(authenticators=methods)
+        async with trio_mqtt.open_broker("mqtt://127.0.0.1:0", security=security) as broker:
             self._said.put((broker.url, trio.lowlevel.current_trio_token()))
             await self._stop.wait()
 

@@ -7,7 +7,7 @@ thread listens on a free port, for any client of any test; the fixture `mqtt_bro
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,6 @@ import trio
 import trio.testing
 from anyio.abc import ByteStream
 
-from trio_mqtt.broker.access.protocols import Authenticator
 from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.core import Core
@@ -108,8 +107,6 @@ async def open_memory_broker(
     limits: Limits | None = None,
     options: BrokerOptions | None = None,
     storage: Storage | None = None,
-    authenticators: Mapping[str, Authenticator] | None = None,
-    authentication_required: bool = False,
     security: Security | None = None,
 ) -> AsyncIterator[MemoryBroker]:
     """Run a broker without any port for as long as the context lasts.
@@ -122,8 +119,6 @@ async def open_memory_broker(
     core = Core(
         limits or Limits(),
         options,
-        authenticators=authenticators,
-        authentication_required=authentication_required,
         security=security,
         storage=storage,
     )

@@ -68,7 +68,9 @@ def _only_reference_counting() -> Iterator[None]:
 @pytest.fixture
 async def memory() -> AsyncIterator[MemoryBroker]:
     limits = Limits(write_timeout=5, maximum_packet_size=4 * MIB, maximum_queued_messages=50)
-    async with open_memory_broker(limits=limits, authenticators={"ask": Challenge()}) as memory:
+    async with open_memory_broker(
+        limits=limits, security=Security(authenticators={"ask": Challenge()})
+    ) as memory:
         yield memory
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,6 @@ from trio_mqtt.protocol.topics import topic_name_problem
 from trio_mqtt.transport.listeners.streams import TrioStream
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access.protocols import Authenticator
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.listeners import Listeners
 
@@ -234,8 +233,6 @@ class Broker:
         limits: Limits | None = None,
         options: BrokerOptions | None = None,
         security: Security | None = None,
-        authenticators: Mapping[str, Authenticator] | None = None,
-        authentication_required: bool | None = None,
     ) -> None:
         """Give the broker other settings while it runs: all that are given, or none.
 
@@ -262,8 +259,6 @@ class Broker:
             limits=limits,
             options=options,
             security=security,
-            authenticators=authenticators,
-            authentication_required=authentication_required,
         )
         self._reloading.settled()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,6 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import RulesInForce
-    from trio_mqtt.broker.access.protocols import Authenticator
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.sessions.session import Session
@@ -62,8 +61,6 @@ class Core:
         limits: Limits,
         options: BrokerOptions | None = None,
         *,
-        authenticators: Mapping[str, Authenticator] | None = None,
-        authentication_required: bool = False,
         security: Security | None = None,
         storage: Storage | None = None,
     ) -> None:
@@ -85,8 +82,6 @@ class Core:
             RefusalLog(self.timers),
             PasswordChecks(limits),
             self.statistics,
-            authenticators=authenticators,
-            authentication_required=authentication_required,
         )
         # What holds for clients that come by no listener, and for those of each, by its URL.
         self.settings = Settings(limits, options or BrokerOptions(), self.access)

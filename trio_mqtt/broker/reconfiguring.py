@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.in_force import AccessInForce
-    from trio_mqtt.broker.access.protocols import Authenticator
     from trio_mqtt.broker.access.security import Security
     from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.core import Core
@@ -39,36 +38,17 @@ class Reconfiguring:
         limits: Limits | None = None,
         options: BrokerOptions | None = None,
         security: Security | None = None,
-        authenticators: Mapping[str, Authenticator] | None = None,
-        authentication_required: bool | None = None,
     ) -> None:
         """See `Broker.reconfigure`."""
         async with self._turn:
+            access = self._core.access
             await self._reconfigure(
                 [one.asked for one in self._listeners.open] if listens is None else listens,
                 self._core.settings.limits.plain() if limits is None else limits,
                 self._core.settings.options if options is None else options,
-                self._access(security, authenticators, authentication_required),
+                access.beside(access.security if security is None else security),
             )
         await self.check_sessions()
-
-    def _access(
-        self,
-        security: Security | None,
-        authenticators: Mapping[str, Authenticator] | None,
-        authentication_required: bool | None,
-    ) -> AccessInForce:
-        """The access that is to come, with what there is now in place of what is not given."""
-        now = self._core.access
-        return now.beside(
-            now.security if security is None else security,
-            authenticators=now.authenticators if authenticators is None else authenticators,
-            authentication_required=(
-                now.authentication_required
-                if authentication_required is None
-                else authentication_required
-            ),
-        )
 
     async def _reconfigure(
         self,

@@ -6,12 +6,11 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import trio
 
-from trio_mqtt.broker.access.protocols import Authenticator
 from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.connections.registry import Connections
@@ -39,8 +38,6 @@ async def open_broker(
     options: BrokerOptions | None = None,
     storage: Storage | None = None,
     progress: Progress | None = None,
-    authenticators: Mapping[str, Authenticator] | None = None,
-    authentication_required: bool = False,
     security: Security | None = None,
 ) -> AsyncIterator[Broker]:
     """Run an MQTT broker for as long as the context lasts.
@@ -53,10 +50,8 @@ async def open_broker(
     acknowledged is then there, however it ends; by default it ends with the broker. Before any
     client is served, what an earlier broker has left is restored, and `progress` told meanwhile how
     far that is, from 0 to 1, by any thread; `Broker.restored` says how much it was.
-    `authenticators` are those of the authentication methods that clients may name (§4.12), such as
-    {"SCRAM-SHA-256": ScramAuthenticator(...)}. With `authentication_required`, clients that name
-    none are refused, all of MQTT 3 among them. `security` says who else may connect, and what they
-    may do: by default everybody, but from this machine only.
+    `security` says who may connect, and what they may do: by default everybody, but from this
+    machine only.
 
         async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
             print(broker.url)
@@ -70,8 +65,6 @@ async def open_broker(
     core = Core(
         limits or Limits(),
         options,
-        authenticators=authenticators,
-        authentication_required=authentication_required,
         security=security,
         storage=storage,
     )
@@ -167,8 +160,6 @@ async def serve(
     options: BrokerOptions | None = None,
     storage: Storage | None = None,
     progress: Progress | None = None,
-    authenticators: Mapping[str, Authenticator] | None = None,
-    authentication_required: bool = False,
     security: Security | None = None,
     task_status: trio.TaskStatus[Broker] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -186,8 +177,6 @@ async def serve(
             options=options,
             storage=storage,
             progress=progress,
-            authenticators=authenticators,
-            authentication_required=authentication_required,
             security=security,
         ) as broker:
             await until_told_to_stop(broker, reload=broker.try_reload, task_status=task_status)

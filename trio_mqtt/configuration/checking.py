@@ -26,8 +26,6 @@ async def check(configuration: Configuration) -> None:
     core = Core(
         settings.limits,
         settings.options,
-        authenticators=parts.authenticators,
-        authentication_required=settings.access.authentication_required,
         security=parts.security,
     )
     problems: list[Problem] = []

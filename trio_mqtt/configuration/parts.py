@@ -35,7 +35,6 @@ class Parts:
 
     listeners: tuple[Listen, ...]
     security: Security
-    authenticators: dict[str, Authenticator]
     storage: Storage | None
     made: dict[Place, tuple[Any, Any]] = field(default_factory=dict)
     """Each part, with the settings that it was made of."""
@@ -67,7 +66,7 @@ class Maker:
             for name in ("hooks", "passwords", "rules", "storage")
         }
         make_authenticator = partial(make_plugin, "authenticators")
-        authenticators = {
+        authenticators: dict[str, Authenticator] = {
             name: self._make(("plugins", "authenticators", name), plugin, make_authenticator)
             for name, plugin in plugins.authenticators.items()
         }
@@ -78,6 +77,8 @@ class Maker:
             passwords=own["passwords"] or access.passwords,
             access=own["rules"] or access.rules,
             tokens=self._make(("access", "tokens", "keys"), access.tokens, _verifier),
+            authenticators=authenticators,
+            authentication_required=access.authentication_required,
             hooks=own["hooks"],
             allow_anonymous=access.allow_anonymous,
         )
@@ -91,7 +92,6 @@ class Maker:
         return Parts(
             listeners=listeners,
             security=security,
-            authenticators=authenticators,
             storage=own["storage"] or storage,
             made=self._made,
         )

@@ -128,8 +128,6 @@ class Configuration(Configured):
             options=settings.options,
             storage=parts.storage,
             progress=progress,
-            authenticators=parts.authenticators,
-            authentication_required=settings.access.authentication_required,
             security=parts.security,
         ) as broker:
             if settings.metrics.listen is None:
@@ -211,8 +209,6 @@ class RunningConfiguration:
                 limits=settings.limits,
                 options=settings.options,
                 security=parts.security,
-                authenticators=parts.authenticators,
-                authentication_required=settings.access.authentication_required,
             )
             change_log()
         self._configuration, self._parts, self._changes = after, parts, changes

@@ -11,6 +11,7 @@ import scramp.core
 
 from tests.broker.raw import Raw
 from trio_mqtt.broker.access.scram import METHOD, ScramAuthenticator, ScramCredentials
+from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.packets import Auth, ConnAck, Connect
 from trio_mqtt.protocol.properties import Properties
@@ -38,8 +39,8 @@ async def memory(limits: Limits) -> AsyncIterator[MemoryBroker]:
         "user": ScramCredentials.of("pencil", salt=SALT),
         "other": "password",
     }
-    authenticators = {METHOD: ScramAuthenticator(users)}
-    async with open_memory_broker(limits=limits, authenticators=authenticators) as memory:
+    security = Security(authenticators={METHOD: ScramAuthenticator(users)})
+    async with open_memory_broker(limits=limits, security=security) as memory:
         yield memory
 
 
@@ -159,8 +160,8 @@ async def test_an_unknown_user_is_asked_as_if_it_were_known(opened: Opened) -> N
 async def test_a_secret_makes_the_salts_of_unknown_users_last() -> None:
     salts = []
     for secret in (b"kept", b"kept", None):
-        authenticators = {METHOD: ScramAuthenticator({}, secret=secret)}
-        async with open_memory_broker(authenticators=authenticators) as memory:
+        security = Security(authenticators={METHOD: ScramAuthenticator({}, secret=secret)})
+        async with open_memory_broker(security=security) as memory:
             challenge = await begin(Raw(memory.connect()))
             salts.append(challenge.split(b",s=")[1])
     assert salts[0] == salts[1] != salts[2]

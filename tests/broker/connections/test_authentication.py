@@ -17,6 +17,7 @@ from trio_mqtt.broker.access.protocols import (
     AuthenticationExchange,
     AuthenticationRefused,
 )
+from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.events import ClientConnected
 from trio_mqtt.protocol.encoding import encode
@@ -68,7 +69,8 @@ def authenticator() -> Scripted:
 
 @pytest.fixture
 async def memory(limits: Limits, authenticator: Scripted) -> AsyncIterator[MemoryBroker]:
-    async with open_memory_broker(limits=limits, authenticators={"m": authenticator}) as memory:
+    security = Security(authenticators={"m": authenticator})
+    async with open_memory_broker(limits=limits, security=security) as memory:
         yield memory
 
 
@@ -189,9 +191,8 @@ async def test_without_a_method_there_is_no_auth(
 async def test_a_broker_may_require_a_method(
     authenticator: Scripted, version: ProtocolVersion
 ) -> None:
-    async with open_memory_broker(
-        authenticators={"m": authenticator}, authentication_required=True
-    ) as memory:
+    security = Security(authenticators={"m": authenticator}, authentication_required=True)
+    async with open_memory_broker(security=security) as memory:
         client = Raw(memory.connect(), version)
         await client.send(Connect("c", protocol_version=version, username="u"))
         await refused(client, ReasonCode.NOT_AUTHORIZED)
@@ -496,7 +497,8 @@ async def test_goodbye_while_authenticating_again_is_a_goodbye(opened: Opened) -
 
 
 async def test_the_broker_ends_while_clients_authenticate(authenticator: Scripted) -> None:
-    async with open_memory_broker(authenticators={"m": authenticator}) as memory:
+    security = Security(authenticators={"m": authenticator})
+    async with open_memory_broker(security=security) as memory:
         client = Raw(memory.connect())
         await begin(client)
     await refused(client, ReasonCode.SERVER_UNAVAILABLE)

@@ -8,6 +8,7 @@ import trio
 from tests.broker.raw import V5, V31, V311, Raw
 from tests.broker.sessions.test_room import FULL, Named, said
 from trio_mqtt import BrokerOptions, Limits
+from trio_mqtt.broker.access.security import Security
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -19,7 +20,8 @@ OK = ReasonCode.SUCCESS
 class TestConnectionsOfAUser:
     async def test_one_user_has_so_many_and_others_have_theirs(self) -> None:
         limits = Limits(maximum_connections_per_user=2)
-        async with open_memory_broker(limits=limits, authenticators={"named": Named()}) as memory:
+        security = Security(authenticators={"named": Named()})
+        async with open_memory_broker(limits=limits, security=security) as memory:
             first, _ = await said(memory, "a1", user="ann")
             await said(memory, "a2", user="ann")
             refused, answer = await said(memory, "a3", user="ann")
@@ -40,7 +42,8 @@ class TestConnectionsOfAUser:
 
     async def test_sessions_without_a_connection_do_not_count(self) -> None:
         limits = Limits(maximum_connections_per_user=1)
-        async with open_memory_broker(limits=limits, authenticators={"named": Named()}) as memory:
+        security = Security(authenticators={"named": Named()})
+        async with open_memory_broker(limits=limits, security=security) as memory:
             for _ in range(2):
                 for name in ("a", "b", "c"):
                     client, answer = await said(memory, name, user="ann")

@@ -11,6 +11,7 @@ import trio
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of
 from trio_mqtt import BrokerOptions, Limits
+from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.events.kinds import SlowConsumer
 from trio_mqtt.broker.events.log import PAYLOADS, levels_changed
 from trio_mqtt.broker.log_lines import WINDOW
@@ -173,7 +174,8 @@ async def test_strangers_cannot_fill_the_log(
 
 async def test_what_access_refuses_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    async with open_memory_broker(authentication_required=True) as memory:
+    security = Security(authentication_required=True)
+    async with open_memory_broker(security=security) as memory:
         client = Raw(memory.connect(peer="10.0.0.1:5"), V5)
         await client.send(Connect("c"))
         await trio.testing.wait_all_tasks_blocked()

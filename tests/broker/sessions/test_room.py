@@ -11,7 +11,7 @@ import trio.testing
 
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of
-from trio_mqtt import BrokerOptions, Limits
+from trio_mqtt import BrokerOptions, Limits, Security
 from trio_mqtt.access import Authenticated, AuthenticationExchange
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect
@@ -33,8 +33,9 @@ class Named:
 @asynccontextmanager
 async def serving(*, drops: bool = False, **limits: int) -> AsyncIterator[MemoryBroker]:
     options = BrokerOptions(oldest_absent_session_ends=drops)
+    security = Security(authenticators={"named": Named()})
     async with open_memory_broker(
-        limits=Limits(**limits), options=options, authenticators={"named": Named()}
+        limits=Limits(**limits), options=options, security=security
     ) as memory:
         yield memory
 

@@ -21,7 +21,7 @@ from trio_mqtt.broker.access.security import (
 from trio_mqtt.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from trio_mqtt.broker.access.files.tokens import TokenVerifier
     from trio_mqtt.broker.access.identity import Identity
@@ -52,11 +52,8 @@ class AccessInForce:
         refusals: RefusalLog,
         password_checks: PasswordChecks,
         statistics: Statistics,
-        *,
-        authenticators: Mapping[str, Authenticator] | None = None,
-        authentication_required: bool = False,
     ) -> None:
-        self._take(security, authenticators or {}, authentication_required)
+        self._take(security)
         self.passwords: PasswordCheck | None = None
         self._renew_keys: Callable[[], None] = _nothing
         self.refusals = refusals
@@ -66,18 +63,13 @@ class AccessInForce:
         self.statistics = statistics
         self._limits = limits
 
-    def _take(
-        self,
-        security: Security,
-        authenticators: Mapping[str, Authenticator],
-        authentication_required: bool,
-    ) -> None:
+    def _take(self, security: Security) -> None:
         self.security = security
         self.tokens: TokenVerifier | None = security.tokens
         self.hooks: AccessControl | None = security.hooks
         # By authentication method (MQTT 5.0 §4.12); whether clients must name one of them.
-        self.authenticators = dict(authenticators)
-        self.authentication_required = authentication_required
+        self.authenticators: dict[str, Authenticator] = dict(security.authenticators)
+        self.authentication_required = security.authentication_required
         self.asks_authenticate = self._overridden("authenticate")
         self.asks_publish = self._overridden("authorize_publish")
         self.asks_subscribe = self._overridden("authorize_subscribe")
@@ -149,22 +141,10 @@ class AccessInForce:
             return None
         return HookQuestions(in_force, client, self._limits, self.refusals, self.statistics)
 
-    def beside(
-        self,
-        security: Security,
-        *,
-        authenticators: Mapping[str, Authenticator] | None = None,
-        authentication_required: bool = False,
-    ) -> AccessInForce:
+    def beside(self, security: Security) -> AccessInForce:
         """Another access, which is to be loaded: that of a listener, or the one to come."""
         return AccessInForce(
-            security,
-            self._limits,
-            self.refusals,
-            self.password_checks,
-            self.statistics,
-            authenticators=authenticators,
-            authentication_required=authentication_required,
+            security, self._limits, self.refusals, self.password_checks, self.statistics
         )
 
     async def load(self) -> None:
@@ -186,7 +166,7 @@ class AccessInForce:
 
     def become(self, other: AccessInForce) -> None:
         """From now on this is what `other`, which was prepared, says."""
-        self._take(other.security, other.authenticators, other.authentication_required)
+        self._take(other.security)
         self.passwords, self.rules.rules = other.passwords, other.rules.rules
         self.rules.changed()
         other._renew_keys()

@@ -85,7 +85,7 @@ class ScramAuthenticator:
     """Lets in the users that it is given, by SCRAM-SHA-256; each is the user name then.
 
         users = {"alice": "her password", "bob": ScramCredentials.of("his")}
-        authenticators = {"SCRAM-SHA-256": ScramAuthenticator(users)}
+        Security(authenticators={"SCRAM-SHA-256": ScramAuthenticator(users)})
 
     Nobody learns which users there are: whoever is unknown is asked in the same way and refused at
     the same point as a wrong password. `secret` is what the salts of unknown users are made from;

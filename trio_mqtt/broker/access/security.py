@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trio_mqtt.attribute_docs import with_attribute_docs
@@ -12,7 +13,12 @@ from trio_mqtt.transport.urls import is_loopback, parse_url
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.files.tokens import TokenVerifier
-    from trio_mqtt.broker.access.protocols import AccessControl, AccessRules, PasswordCheck
+    from trio_mqtt.broker.access.protocols import (
+        AccessControl,
+        AccessRules,
+        Authenticator,
+        PasswordCheck,
+    )
 
 
 @with_attribute_docs
@@ -33,6 +39,15 @@ class Security:
 
     tokens: TokenVerifier | None = None
     """What verifies JSON Web Tokens that clients send as their password."""
+
+    authenticators: Mapping[str, Authenticator] = field(default_factory=dict, hash=False)
+    """By their names, the authentication methods that clients may use (MQTT 5.0 §4.12).
+
+    Such as {"SCRAM-SHA-256": ScramAuthenticator(...)}.
+    """
+
+    authentication_required: bool = False
+    """Whether clients that name none of these methods are refused, all of MQTT 3 among them."""
 
     hooks: AccessControl | None = None
     """A program's own decisions, which come last."""
