@@ -218,5 +218,10 @@ class BrokerView:
 
 
 def _is_whole(line: Line) -> bool:
-    """Whether a line may need several rows: of what is wrong nothing is cut off."""
-    return any(look == looks.WARNING for _, look in line)
+    """Whether a line may need several rows.
+
+    What is wrong is told whole, and so is what the broker says of itself, such as where it keeps
+    what it holds; what clients do may be cut, as it goes on and on.
+    """
+    kinds = {look for _, look in line}
+    return looks.WARNING in kinds or looks.CLIENT not in kinds

@@ -113,6 +113,28 @@ async def test_warnings_are_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.trio
+async def test_a_narrow_terminal_cuts_what_clients_do_but_not_what_the_broker_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "30")
+    Clock(monkeypatch)
+    where = "It is kept in /a/folder/whose/name/is/longer/than/the/terminal/is/wide."
+    changed = "limits.maximum_connections is 6 (broker.toml, line 12); it was 5 before."
+    async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
+        with view_of(broker, terminal=True) as (view, sample, display):
+            view.begin(where)
+            view.tell(changed)
+            await broker.publish("a/topic/that/is/long", b"with much to say")
+            view.tick(sample)
+    lines = "".join(display.shown).splitlines()
+    assert where in "".join(lines)
+    assert changed in "".join(lines)
+    (message,) = (line for line in lines if "the broker" in line)
+    assert "much to say" not in message
+
+
+@pytest.mark.trio
 async def test_what_a_client_is_refused_stands_between_its_coming_and_its_going(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
