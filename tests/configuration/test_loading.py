@@ -288,13 +288,33 @@ def test_what_is_wrong_from_outside_names_the_variable_or_the_option(file: Path)
         ("[limits\n", 1, "expected ']' at the end of a table declaration"),
         ("a = 1\nb = \n", 2, "invalid value"),
         ("a = 1\n\na = 2\n", 3, "cannot overwrite a value"),
-        ("[a]\n[a]\n", 2, "cannot declare ('a',) twice"),
+        ("[a]\n[a]\n", 2, "cannot declare [a] twice"),
+        ('[a]\n"b c"={c=1}\n[a."b c"]\n', 3, 'cannot declare [a."b c"] twice'),
+        ("a={b=1}\na.b.c=2\n", 2, "cannot mutate immutable namespace [a.b]"),
         ("a = '", 1, 'expected "\'"'),
     ],
 )
 def test_what_is_no_toml_is_told_with_its_line(file: Path, text: str, line: int, what: str) -> None:
     (sentence,) = sentences(file, text)
     assert sentence == f"broker.toml, line {line}: This is no TOML: {what}."
+
+
+@pytest.mark.parametrize("line", ["connect_timeout = 5s", "level = info", "path = /var/lib/x"])
+def test_a_text_without_quotes_is_said_to_need_them(file: Path, line: str) -> None:
+    (sentence,) = sentences(file, f"[a]\n{line}\n")
+    assert sentence.startswith("broker.toml, line 2: This is no TOML: ")
+    assert sentence.endswith('. Texts stand in quotes, as "5s" does.')
+
+
+@pytest.mark.parametrize("line", ["listener 1883", "listener 1883 0.0.0.0", "user mosquitto"])
+def test_who_comes_with_mosquittos_file_is_told_how_to_turn_it_into_ours(
+    file: Path, line: str
+) -> None:
+    (sentence,) = sentences(file, f"# Place your local configuration here\n{line}\n")
+    assert sentence == (
+        "broker.toml, line 2: This is no TOML: expected '=' after a key in a key/value pair."
+        " To turn Mosquitto's configuration into this one: `tmqtt config import FILE`."
+    )
 
 
 def test_a_file_may_begin_with_a_mark_of_its_encoding(file: Path) -> None:

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from functools import partial
 
+from trio_mqtt.configuration.no_toml import sentence_for
 from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
 from trio_mqtt.configuration.running import Configuration
 from trio_mqtt.configuration.sections import Settings
@@ -102,5 +103,8 @@ def _parse(file: File) -> Mapping[str, object]:
         source = Source("file", file.path, int(line) if line.isdecimal() else None)
         if source.line is None:
             source = Source("file", file.path, file.text.rstrip("\n").count("\n") + 1)
-        sentence = f"This is no TOML: {(what or str(error)).lower()}."
+        lines = file.text.splitlines()
+        number = source.line or 0
+        faulty = lines[number - 1] if 0 < number <= len(lines) else ""
+        sentence = sentence_for(what or str(error), faulty)
         raise InvalidConfiguration([Problem("", sentence, source)]) from None
