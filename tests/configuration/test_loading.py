@@ -317,6 +317,19 @@ def test_who_comes_with_mosquittos_file_is_told_how_to_turn_it_into_ours(
     )
 
 
+def test_a_setting_outside_of_its_section_is_told_where_it_stands(file: Path) -> None:
+    assert sentences(file, "maximum_qos = 1\nurl = 'mqtt://localhost'\n") == [
+        (
+            "broker.toml, line 1: There is no setting maximum_qos, but options.maximum_qos:"
+            " in a file it stands below [options]."
+        ),
+        (
+            "broker.toml, line 2: There is no setting url, but listeners.0.url:"
+            " in a file it stands below [[listeners]]."
+        ),
+    ]
+
+
 def test_a_file_may_begin_with_a_mark_of_its_encoding(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf[limits]\r\nwrite_buffer = 7\r\n")
     configuration = load(file, environment={})

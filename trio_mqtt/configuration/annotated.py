@@ -13,10 +13,11 @@ _WIDTH = 98
 _HEAD = """\
 # The configuration of a broker, for `tmqtt broker --config FILE`; `tmqtt config check FILE` says
 # what is wrong with one. All that follows is commented out and shows the default, or an example of
-# what has none: take the # away from what you change. Durations are seconds or texts such as "30s",
-# "5m", "1h" and "2d", sizes are bytes or "64 KiB", "16 MiB" and "1 GiB". Paths are relative to the
-# folder of this file. Each setting is a variable too, and goes over this file then:
-# TMQTT_LIMITS__MAXIMUM_CONNECTIONS=100; with _FILE at its end it names a file with the value.
+# what has none: take the # away from what you change, and from the [section] that it stands in.
+# Durations are seconds or texts such as "30s", "5m", "1h" and "2d", sizes are bytes or "64 KiB",
+# "16 MiB" and "1 GiB". Paths are relative to the folder of this file. Each setting is a variable
+# too, and goes over this file then: TMQTT_LIMITS__MAXIMUM_CONNECTIONS=100; with _FILE at its end
+# it names a file with the value.
 """
 # What would be told by "..." only.
 EXAMPLES = {

@@ -152,7 +152,10 @@ def _unknown(section: Section, place: Place, name: str) -> str:
     where = dotted((*place, name))
     elsewhere = [other for other, _ in all_settings(root()) if other[-1] == name]
     if elsewhere:
-        return f"There is no setting {where}, but {dotted(min(elsewhere, key=len))}."
+        there = min(elsewhere, key=len)
+        header = "[[listeners]]" if there[0] == "listeners" else f"[{dotted(there[:-1])}]"
+        hint = "" if place else f": in a file it stands below {header}"
+        return f"There is no setting {where}, but {dotted(there)}{hint}."
     near = get_close_matches(name, section.settings, n=1, cutoff=0.7)
     if near:
         return f"There is no setting {where}. Did you mean {dotted((*place, near[0]))}?"
