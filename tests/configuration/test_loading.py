@@ -330,6 +330,12 @@ def test_a_setting_outside_of_its_section_is_told_where_it_stands(file: Path) ->
     ]
 
 
+def test_an_address_that_is_none_is_told_once(file: Path) -> None:
+    text = "[[listeners]]\nurl = 'ws://localhost:99999'\naccess.passwords = 'users'\n"
+    (sentence,) = sentences(file, text)
+    assert sentence.startswith("broker.toml, line 2: listeners.0.url: 'ws://localhost:99999' is")
+
+
 def test_a_file_may_begin_with_a_mark_of_its_encoding(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf[limits]\r\nwrite_buffer = 7\r\n")
     configuration = load(file, environment={})

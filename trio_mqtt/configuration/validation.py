@@ -12,7 +12,7 @@ from trio_mqtt.configuration.places import Place, dotted
 from trio_mqtt.configuration.problems import Problem
 from trio_mqtt.configuration.sections import ListenerSettings
 from trio_mqtt.configuration.sources import Layers
-from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.errors import ConfigurationError, InvalidUrlError
 from trio_mqtt.transport.urls import parse_url
 
 _SHOWN = 60  # characters of a value
@@ -105,7 +105,8 @@ class Validation:
             try:
                 return _checked(section.cls(**taken))
             except (ConfigurationError, TypeError, ValueError) as error:
-                culprit = _culprit(section, taken, str(error))
+                is_url = isinstance(error, InvalidUrlError) and "url" in taken
+                culprit = "url" if is_url else _culprit(section, taken, str(error))
                 self._refused(section, place, culprit, str(error))
                 if culprit is None or section.settings[culprit].required:
                     return None
