@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ _WRONG_OPTION = 2
 
 def check_file(file: str | None, given: Iterable[str]) -> None:
     """Say what is wrong with a configuration, or that nothing is."""
-    with _problems_told():
+    with _problems_told(), _warnings_told():
         loaded = _loaded(file, given)
         trio.run(configuration.check, loaded)
     for warning in loaded.warnings:
@@ -101,3 +102,22 @@ def _problems_told() -> Iterator[None]:
         for problem in error.problems:
             say(f"Error: {problem}", problem=True)
         raise typer.Exit(_WRONG) from None
+
+
+class _Telling(logging.Handler):
+    """Says what the library logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"Warning: {record.getMessage()}", problem=True)
+
+
+@contextmanager
+def _warnings_told() -> Iterator[None]:
+    """Say what the library warns of where it reads the files that a configuration names."""
+    logger = logging.getLogger("trio_mqtt")
+    telling = _Telling(logging.WARNING)
+    logger.addHandler(telling)
+    try:
+        yield
+    finally:
+        logger.removeHandler(telling)

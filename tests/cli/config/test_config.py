@@ -75,6 +75,21 @@ def test_check_is_content_with_what_is_right() -> None:
     assert run("check", "good.toml")[::2] == (0, f"Warning: {warning}\n")
 
 
+def test_check_warns_of_what_is_wrong_with_the_files_that_are_named() -> None:
+    Path("users").write_text("", encoding="utf-8")
+    Path("users").chmod(0o644)
+    Path("broker.toml").write_text("access.passwords = 'users'\n", encoding="utf-8")
+    code, _, err = run("check", "broker.toml")
+    assert code == 0
+    assert err.splitlines() == [
+        "Warning: The password file users has no users: nobody can connect with a password.",
+        (
+            "Warning: Everybody on this machine can read the password file users, and guess at the"
+            " passwords: `chmod o= users`."
+        ),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
