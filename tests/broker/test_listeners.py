@@ -149,7 +149,7 @@ async def test_a_listener_has_its_own_bounds() -> None:
 
 
 @in_real_time
-async def test_connections_are_counted_for_each_listener() -> None:
+async def test_connections_are_counted_for_each_listener(caplog: pytest.LogCaptureFixture) -> None:
     async with (
         brokers({"limits": ListenerLimits(maximum_connections=1)}) as broker,
         AsyncExitStack() as stack,
@@ -158,9 +158,15 @@ async def test_connections_are_counted_for_each_listener() -> None:
         for _ in range(3):
             await stack.enter_async_context(trio_mqtt.open_client(first))
         async with trio_mqtt.open_client(second):
-            with pytest.raises(trio_mqtt.ConnectionFailedError):
-                async with trio_mqtt.open_client(second, reconnect=False):
-                    pass
+            for _ in range(2):
+                with pytest.raises(trio_mqtt.ConnectionFailedError, match="no room for more conn"):
+                    async with trio_mqtt.open_client(second, reconnect=False):
+                        pass
+        (told,) = (line for line in caplog.messages if line.startswith("Turned 127.0.0.1:"))
+        assert told.endswith(
+            "away, and whoever comes until there is room: no more connections than 1 may be at one"
+            f" time at {second} (limits.maximum_connections)"
+        )
         async with trio_mqtt.open_client(second, wait_for_broker=True):
             pass
 

@@ -48,12 +48,19 @@ class Connections:
         if core.sessions.closing:
             return False
         settings = link.settings
-        if (
-            len(self._links) >= core.limits.maximum_connections
-            or settings.connections >= settings.limits.maximum_connections
-        ):
+        in_all = core.limits.maximum_connections
+        here = settings.limits.maximum_connections
+        if len(self._links) >= in_all or settings.connections >= here:
             if not settings.is_full:
-                logger.warning("Turned %s away: no more connections", link.stream.peer)
+                is_in_all = len(self._links) >= in_all
+                listen = link.stream.origin.listener
+                logger.warning(
+                    "Turned %s away, and whoever comes until there is room: no more connections"
+                    " than %d may be at one time%s (limits.maximum_connections)",
+                    link.stream.peer,
+                    in_all if is_in_all else here,
+                    "" if is_in_all or listen is None else f" at {listen.url}",
+                )
             settings.is_full = True
             core.statistics.connections_refused += 1
             return False

@@ -208,7 +208,8 @@ async def _exchange(
                 raise error.__cause__ from None  # TLS or WebSocket knows better
             raise _ClosedUnansweredError(
                 f"The broker at {url} closed the connection without answering CONNECT"
-                f" (MQTT {protocol.version.text}). Is it an MQTT broker of that version?"
+                f" (MQTT {protocol.version.text}). It has no room for more connections, or is no"
+                " MQTT broker of that version."
             ) from error
         violation = protocol.violation
         if not packets and violation is not None:
