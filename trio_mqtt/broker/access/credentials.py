@@ -85,9 +85,11 @@ class Credentials:
             certificate_subject=None if certificate is None else certificate.subject,
             properties=connect.properties,
         )
-        identity: Identity | AuthenticationRefused = Identity(client)
+        identity: Identity | AuthenticationRefused
         if outcome is None:
             identity = await self._known(client)
+        else:
+            identity = Identity(client, connect.properties.get("authentication_method"))
         if self._access.asks_authenticate and isinstance(identity, Identity):
             identity = await self._ask(identity)
         return identity

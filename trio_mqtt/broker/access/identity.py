@@ -12,11 +12,13 @@ from trio_mqtt.broker.access.protocols import AccessRules, ClientInfo
 class Identity:
     """Who a client is, and what it brings along.
 
-    `entry` is what was known of its password when it was checked: once that changes, the client is
-    not let go on. `rules` are those of its token, `expires_at` the time of day at which that ends.
+    `method` is the authentication method that it named. `entry` is what was known of its password
+    when it was checked: once that changes, the client is not let go on. `rules` are those of its
+    token, `expires_at` the time of day at which that ends.
     """
 
     client: ClientInfo
+    method: str | None = None
     entry: object | None = None
     rules: AccessRules | None = None
     expires_at: float | None = None

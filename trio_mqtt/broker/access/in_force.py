@@ -195,9 +195,13 @@ class AccessInForce:
         """Why a client that was let in would not be now, as far as that can be known.
 
         What it has shown is not kept. A client that a program let in, by its own check or method,
-        stays.
+        stays while there is one of that name.
         """
-        client, entry = identity.client, identity.entry
+        client, entry, method = identity.client, identity.entry, identity.method
+        if method is not None and method not in self.authenticators:
+            return "its authentication method is no longer offered"
+        if method is None and self.authentication_required:
+            return "it has named no authentication method, which is asked for now"
         if entry is not None and self.passwords is not None and client.username is not None:
             known = self.passwords.entry(client.username) == entry
             return None if known else "its password is no longer valid"

@@ -14,7 +14,6 @@ from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access.protocols import Authenticator
     from trio_mqtt.broker.connections.link import Link
 
 logger = logging.getLogger("trio_mqtt.connections")
@@ -58,16 +57,15 @@ class _Exchange:
 
 
 class Authentication:
-    """What a connection whose CONNECT named a method has besides: who asks it, and how far it is.
+    """What a connection whose CONNECT named a method has besides, and how far that is.
 
     The authenticator runs in a task of its own, so that the client is heard meanwhile.
     """
 
-    def __init__(self, link: Link, method: str, authenticator: Authenticator) -> None:
+    def __init__(self, link: Link, method: str) -> None:
         self.link = link
         self.method = method
         self.exchange: _Exchange | None = None
-        self._authenticator = authenticator
 
     async def before_connack(
         self, connect: Connect
@@ -160,9 +158,13 @@ class Authentication:
         logger.info("%r (%s) authenticated again", link.client_id, link.stream.peer)
 
     async def _ask(self, data: bytes, *, again: bool) -> Authenticated | AuthenticationRefused:
+        # The one that is in force now: the client may have come before it was.
+        authenticator = self.link.access.authenticators.get(self.method)
+        if authenticator is None:
+            return AuthenticationRefused(reason="its authentication method is no longer offered")
         self.exchange = _Exchange(self, data, again=again)
         try:
-            return await self._authenticator.authenticate(self.exchange)
+            return await authenticator.authenticate(self.exchange)
         except Exception:
             logger.exception(
                 "The authenticator of %r failed for %s", self.method, self.link.stream.peer

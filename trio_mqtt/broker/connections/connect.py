@@ -180,13 +180,12 @@ class Handshake:
                     ReasonCode.NOT_AUTHORIZED, "this broker asks for an authentication method"
                 )
             return await self._admitted(None)
-        authenticator = link.access.authenticators.get(method)
-        if authenticator is None:
+        if method not in link.access.authenticators:
             return self._refused(
                 ReasonCode.BAD_AUTHENTICATION_METHOD,
                 "this broker does not offer that authentication method",
             )
-        self.authentication = Authentication(link, method, authenticator)
+        self.authentication = Authentication(link, method)
         outcome = await self.authentication.before_connack(connect)
         if outcome is None:
             return None
