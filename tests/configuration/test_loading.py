@@ -371,3 +371,26 @@ async def test_a_broker_opens_from_it_in_one_line(file: Path) -> None:
     assert (file.parent / "data" / "broker.sqlite3").exists()
     async with configuration.open() as broker:
         assert broker.restored.retained == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("[" * 3_000 + "]" * 3_000, "tables or arrays stand within each other too often"),
+        ("{a = " * 3_000 + "1" + "}" * 3_000, "tables or arrays stand within each other too often"),
+        ("[" * 100 + "]" * 100, "tables or arrays stand within each other too often"),
+        ("9" * 5_000, "a number has too many digits"),
+    ],
+)
+def test_what_no_parser_bears_is_told_in_a_sentence(file: Path, value: str, sentence: str) -> None:
+    text = f"[limits]\nmaximum_connections = {value}\n"
+    assert sentences(file, text) == [f"broker.toml: This is no TOML: {sentence}."]
+    assert sentences(file, "", Override("limits.maximum_connections", value))
+    assert sentences(file, "", environment={"TMQTT_LIMITS__MAXIMUM_CONNECTIONS": value})
+
+
+def test_a_name_of_thousands_of_keys_is_told_in_a_sentence(file: Path) -> None:
+    name = ".".join(["a"] * 5_000)
+    assert len(sentences(file, f"{name} = 1")) == 1
+    assert len(sentences(file, "", Override(name, 1))) == 1
+    assert len(sentences(file, "", environment={"TMQTT_" + "__".join(["A"] * 5_000): "1"})) == 1

@@ -20,6 +20,7 @@ from trio_mqtt.configuration.sources import (
     Source,
     is_setting,
 )
+from trio_mqtt.configuration.toml import parse
 
 
 def load(
@@ -95,13 +96,13 @@ def _read(path: str) -> File:
 
 def _parse(file: File) -> Mapping[str, object]:
     try:
-        return tomllib.loads(file.text.replace("\r\n", "\n"))
+        return parse(file.text.replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as error:
-        # Its text ends by the place: "Invalid value (at line 3, column 7)".
-        what, _, where = str(error).rpartition(" (at ")
+        # Its text ends by the place, if it has one: "Invalid value (at line 3, column 7)".
+        what, at, where = str(error).rpartition(" (at ")
         line = where.partition("line ")[2].partition(",")[0]
         source = Source("file", file.path, int(line) if line.isdecimal() else None)
-        if source.line is None:
+        if at and source.line is None:
             source = Source("file", file.path, file.text.rstrip("\n").count("\n") + 1)
         lines = file.text.splitlines()
         number = source.line or 0

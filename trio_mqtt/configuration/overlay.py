@@ -17,6 +17,7 @@ from trio_mqtt.configuration.sources import (
     Source,
     is_setting,
 )
+from trio_mqtt.configuration.toml import parse
 
 _FILE = "_file"  # the variable names a file, in which the value is
 
@@ -73,7 +74,7 @@ class Overlay:
 def _keys(name: str) -> list[str]:
     """The keys of a dotted name, which may be quoted as in TOML."""
     keys = []
-    node: Any = tomllib.loads(f"{name} = 0") if "\n" not in name else {}
+    node: Any = parse(f"{name} = 0") if "\n" not in name else {}
     while isinstance(node, dict) and node:
         ((key, node),) = node.items()
         keys.append(key)
@@ -85,7 +86,7 @@ def _keys(name: str) -> list[str]:
 def _read(setting: Setting | None, place: Place, text: str) -> Any:
     """What a text says: what the setting takes of it, as it is, as TOML, or as a list."""
     try:
-        parsed = tomllib.loads(f"value = {text}")["value"]
+        parsed = parse(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = text
     if setting is None or setting.name != place[-1]:  # nothing is known of it

@@ -38,7 +38,7 @@ def load_profile(path: Path, name: str) -> dict[str, object]:
         ) from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:  # not TOML, not UTF-8
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8
         raise ValueError(f"{path} is not TOML: {error}.") from None
     for key, value in profiles.items():
         if not isinstance(value, dict):

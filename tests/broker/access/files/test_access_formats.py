@@ -60,6 +60,7 @@ def test_a_wrong_line_is_named_with_its_number_and_a_remedy(line: str, sentence:
             "has '#' elsewhere than alone in its last level: filters read",
         ),
         ("[a]\n[a]", "The access file access is not TOML: ", "(at line 2, column 3)"),
+        (f"a = {'9' * 5_000}", "The access file access is not TOML: ", "digits"),
     ],
 )
 def test_what_is_wrong_in_toml_is_named(text: str, start: str, sentence: str) -> None:

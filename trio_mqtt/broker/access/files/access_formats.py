@@ -126,7 +126,7 @@ def read_toml(text: str, path: str) -> Found:
     file = f"the access file {path}"
     try:
         document = tomllib.loads(text.replace("\r\n", "\n"))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # such as of numbers of thousands of digits
         raise ConfigurationError(f"{file[0].upper()}{file[1:]} is not TOML: {error}.") from error
     lines = _Lines(text)
     found = Found()
