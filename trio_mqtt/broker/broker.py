@@ -50,6 +50,10 @@ class Broker:
         self._reconfiguring = Reconfiguring(core, listeners)
         self._reloading = Reloading(core, self._reconfiguring)
 
+    def __repr__(self) -> str:
+        where = ", ".join(self.urls) or "no address"
+        return f"<trio_mqtt.Broker at {where}>"
+
     @property
     def limits(self) -> Limits:
         """Its bounds."""

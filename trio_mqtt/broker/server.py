@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -59,8 +60,17 @@ async def open_broker(
     Raises InvalidUrlError for an address that is not one, ListenError where the broker cannot
     listen, and ConfigurationError for files that cannot be used and for listeners that would let in
     everybody without being told so. Raises StoreError where the storage cannot be used; at the end
-    as well, where it could not keep what was left.
+    as well, where it could not keep what was left; TypeError for arguments of other kinds, and
+    RuntimeError where it is not Trio that runs.
     """
+    _check_kinds(
+        storage,
+        limits=(limits, Limits),
+        options=(options, BrokerOptions),
+        security=(security, Security),
+    )
+    if not trio.lowlevel.in_trio_run():
+        raise RuntimeError("A broker runs on Trio, by trio.run(...); clients run on asyncio too.")
     wanted = listens_of(listeners or (DEFAULT_URL,))
     core = Core(
         limits or Limits(),
@@ -81,6 +91,17 @@ async def open_broker(
             yield broker
     finally:
         opened.close()
+
+
+def _check_kinds(storage: object, **arguments: tuple[object, type]) -> None:
+    """Say what an argument should be, where it is something else: a dictionary, for example."""
+    if isinstance(storage, str | os.PathLike):
+        path = os.fspath(storage)
+        raise TypeError(f"storage is no path, but a storage such as SqliteStorage({path!r}).")
+    for name, (value, kind) in arguments.items():
+        if value is not None and not isinstance(value, kind):
+            shown = type(value).__name__
+            raise TypeError(f"{name} is trio_mqtt.{kind.__name__}(...), not of type {shown}.")
 
 
 @asynccontextmanager
