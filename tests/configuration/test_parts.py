@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import trio_mqtt
-from trio_mqtt.access import ScramCredentials
-from trio_mqtt.configuration import InvalidConfiguration, description, load, schema
+from trio_mqtt.access import ScramCredentials, set_password
+from trio_mqtt.configuration import InvalidConfiguration, check, description, load, schema
 from trio_mqtt.configuration.description import find
 
+LOCAL = '[[listeners]]\nurl = "mqtt://127.0.0.1:0"\n'
 LISTEN = 'listeners = [{ url = "mqtt://127.0.0.1:0" }]\n'
 
 
@@ -90,6 +92,7 @@ def test_the_schema_has_no_names_of_classes_for_titles() -> None:
     [
         ("[access.scram.users]\nalice = 'hers'\n", 0o644, True),
         ("[access.scram.users]\nalice = 'hers'\n", 0o640, False),
+        (f"{LOCAL}access.scram.users.alice = 'hers'\n", 0o644, True),
         ("[limits]\nwrite_buffer = 1\n", 0o644, False),
         ("[plugins.hooks]\nfactory = 'a:b'\nsettings.key = 'x'\n", 0o644, True),
     ],
@@ -103,3 +106,75 @@ def test_secrets_that_everybody_can_read_are_warned_of(
     warnings = load(file, environment={}).warnings
     expected = f"Everybody on this machine can read the secrets in {file}: `chmod o= {file}`."
     assert warnings == ((expected,) if warns else ())
+
+
+# -- of one listener --------------------------------------------------------------------------
+
+
+async def may_connect(url: str, **options: Any) -> bool:
+    try:
+        async with trio_mqtt.open_client(url, reconnect=False, **options):
+            return True
+    except trio_mqtt.ConnectionRefusedByBrokerError:
+        return False
+
+
+@pytest.mark.trio
+async def test_a_listener_has_users_of_scram_of_its_own(tmp_path: Path) -> None:
+    set_password(tmp_path / "users", "alice", b"right", create=True)
+    file = tmp_path / "broker.toml"
+    file.write_text(
+        f"{LOCAL}access.passwords = 'users'\n{LOCAL}access.authentication_required = true\n"
+        f"[listeners.access.scram]\nusers = {{ alice = 'hers' }}\n{LOCAL}"
+        "[access]\nauthentication_required = true\nscram.users = { alice = 'another' }\n",
+        encoding="utf-8",
+    )
+    configuration = load(file, environment={})
+    await check(configuration)
+    async with configuration.open() as broker:
+        ways = [
+            [
+                await may_connect(url, username="alice", password="right"),
+                await may_connect(url, authentication=trio_mqtt.ScramClient("alice", "hers")),
+                await may_connect(url, authentication=trio_mqtt.ScramClient("alice", "another")),
+            ]
+            for url in broker.urls
+        ]
+    assert ways == [[True, False, False], [False, True, False], [False, False, True]]
+
+
+NOBODY = "authentication_required: nobody could connect, for there is no method of authentication"
+NO_METHODS = f"""\
+{LOCAL}access.authentication_required = true
+[access]
+authentication_required = true
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (
+            f"{LOCAL}access.scram.users = {{ bob = 'SCRAM-SHA-256$x' }}\n",
+            ["line 3: listeners.0.access.scram: These are no credentials"],
+        ),
+        (
+            NO_METHODS,
+            [
+                f"line 5: access.{NOBODY}: name users below access.scram, or",
+                f"line 3: listeners.0.access.{NOBODY}: name users below listeners.0.access.scram,",
+            ],
+        ),
+    ],
+)
+def test_methods_that_let_in_nobody_are_told_with_their_lines(
+    text: str, problems: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidConfiguration) as raised:
+        load(file, environment={}).make_parts()
+    told = [str(problem) for problem in raised.value.problems]
+    assert len(told) == len(problems)
+    for problem, one in zip(problems, told, strict=True):
+        assert problem in one

@@ -32,6 +32,7 @@ EXAMPLES = {
     "listeners.0.access.passwords": '"users"',
     "listeners.0.access.rules": '"access.toml"',
     "listeners.0.access.tokens.keys": '"issuer.pem"',
+    "listeners.0.access.scram.users": '{ alice = "her password" }',
     "access.passwords": '"users"',
     "access.rules": '"access.toml"',
     "access.tokens.keys": '"issuer.pem"',

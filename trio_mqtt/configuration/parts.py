@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from trio_mqtt.configuration.places import Place, dotted
 from trio_mqtt.configuration.plugins import make_plugin
 from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
 from trio_mqtt.configuration.sections import (
+    ListenerAccess,
     ListenerSettings,
     ScramSettings,
     Settings,
@@ -66,18 +67,15 @@ class Maker:
             for name in ("hooks", "passwords", "rules", "storage")
         }
         make_authenticator = partial(make_plugin, "authenticators")
-        authenticators: dict[str, Authenticator] = {
+        of_plugins: dict[str, Authenticator] = {
             name: self._make(("plugins", "authenticators", name), plugin, make_authenticator)
             for name, plugin in plugins.authenticators.items()
         }
-        if access.scram is not None:
-            scram = self._make(("access", "scram"), access.scram, _scram)
-            authenticators.setdefault(SCRAM, scram)
         security = Security(
             passwords=own["passwords"] or access.passwords,
             access=own["rules"] or access.rules,
             tokens=self._make(("access", "tokens", "keys"), access.tokens, _verifier),
-            authenticators=authenticators,
+            authenticators=self._authenticators(("access",), access, of_plugins),
             authentication_required=access.authentication_required,
             hooks=own["hooks"],
             allow_anonymous=access.allow_anonymous,
@@ -101,12 +99,32 @@ class Maker:
         access = listener.access
         security = None
         if access is not None:
-            tokens = self._make((*place, "access", "tokens", "keys"), access.tokens, _verifier)
+            at = (*place, "access")
             security = Security(
-                passwords=access.passwords, access=access.rules, tokens=tokens, hooks=broker.hooks
+                passwords=access.passwords,
+                access=access.rules,
+                tokens=self._make((*at, "tokens", "keys"), access.tokens, _verifier),
+                authenticators=self._authenticators(at, access, {}),
+                authentication_required=access.authentication_required,
+                hooks=broker.hooks,
             )
         written = {field.name: getattr(listener, field.name) for field in fields(Listen)}
         return Listen(**written | {"security": security})
+
+    def _authenticators(
+        self, place: Place, access: ListenerAccess, others: Mapping[str, Authenticator]
+    ) -> dict[str, Authenticator]:
+        """The authentication methods of the access at a place, by their names: `others` first."""
+        methods = dict(others)
+        if access.scram is not None:
+            methods.setdefault(SCRAM, self._make((*place, "scram"), access.scram, _scram))
+        if access.authentication_required and not methods:
+            self._wrong(
+                (*place, "authentication_required"),
+                "nobody could connect, for there is no method of authentication: name users below"
+                f" {dotted((*place, 'scram'))}, or leave this out.",
+            )
+        return methods
 
     def _make(self, place: Place, settings: Any, make: Callable[[Any], Any]) -> Any:
         """What `make` makes of settings, if there are any; a problem where it cannot."""
@@ -118,12 +136,15 @@ class Maker:
         try:
             made = make(settings)
         except (MqttError, ImportError, OSError, ValueError) as error:
-            sentence = f"{dotted(place)}: {error}"
-            source = self._layers.source_of(place)
-            self._problems.append(Problem(dotted(place), sentence, source))
+            self._wrong(place, error)
             return None
         self._made[place] = settings, made
         return made
+
+    def _wrong(self, place: Place, why: object) -> None:
+        """There is a problem with the setting at a place."""
+        source = self._layers.source_of(place)
+        self._problems.append(Problem(dotted(place), f"{dotted(place)}: {why}", source))
 
 
 def _verifier(tokens: TokenSettings) -> Any:

@@ -68,7 +68,8 @@ class ScramSettings:
 class ListenerAccess:
     """Who may connect by one listener, and what they may do there, in place of the broker's access.
 
-    What it leaves out there is not here; a program's hooks are asked in any case.
+    What it leaves out there is not here. Of plugins, the hooks are asked in any case; passwords,
+    rules and authenticators are those of the broker's access alone.
     """
 
     passwords: Path | None = None
@@ -77,6 +78,11 @@ class ListenerAccess:
     """An access file: rules in Mosquitto's format or, named .toml, in TOML."""
     tokens: TokenSettings | None = None
     """JSON Web Tokens in place of passwords."""
+    scram: ScramSettings | None = None
+    """Users who authenticate by SCRAM-SHA-256."""
+    authentication_required: bool = False
+    """Whether clients must name a method of authentication (§4.12), such as SCRAM-SHA-256. Then all
+    of MQTT 3 are refused."""
 
 
 @with_attribute_docs
@@ -84,14 +90,9 @@ class ListenerAccess:
 class AccessSettings(ListenerAccess):
     """Who may connect, and what they may do there."""
 
-    scram: ScramSettings | None = None
-    """Users who authenticate by SCRAM-SHA-256."""
     allow_anonymous: bool | None = None
     """Whether clients that prove nothing are let in. By default they may come from this machine
     only, and only where there are no passwords and no tokens."""
-    authentication_required: bool = False
-    """Whether clients must name a method of authentication (§4.12), such as SCRAM-SHA-256. Then all
-    of MQTT 3 are refused."""
 
 
 @with_attribute_docs
@@ -102,7 +103,8 @@ class ListenerSettings(Listen):
     security: Security | None = field(default=None, metadata={"written": False})
     """As `access` says."""
     access: ListenerAccess | None = None
-    """Who may connect here and do what, in place of the broker's access, as a whole."""
+    """Who may connect here and do what, in place of the broker's access as a whole. Of the plugins,
+    only the hooks are asked here too."""
 
 
 @with_attribute_docs
@@ -155,7 +157,8 @@ class PluginSettings:
     rules: Plugin | None = None
     """Its own rules (`trio_mqtt.access.AccessRules`), in place of a file."""
     authenticators: Mapping[str, Plugin] = field(default_factory=dict)
-    """By their names, methods of authentication (`trio_mqtt.access.Authenticator`)."""
+    """By their names, methods of authentication (`trio_mqtt.access.Authenticator`). A listener with
+    an access of its own does not have them."""
     storage: Plugin | None = None
     """Its own storage (`trio_mqtt.Storage`), in place of the folder."""
 

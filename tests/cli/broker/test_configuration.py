@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.programs import Program
-from trio_mqtt import sync
-from trio_mqtt.errors import MqttError, RequestRefusedError
+from trio_mqtt import ScramClient, sync
+from trio_mqtt.access import set_password
+from trio_mqtt.errors import DisconnectedByBrokerError, MqttError, RequestRefusedError
 
 TEXT = """\
 [[listeners]]
@@ -139,4 +140,40 @@ def test_a_plugin_beside_the_file_decides(file: Path) -> None:
             pytest.raises(RequestRefusedError),
         ):
             client.publish("a", "b", qos=1)
+        assert broker.stop() == 0
+
+
+@pytest.mark.slow
+def test_each_listener_is_entered_by_its_own_method(file: Path) -> None:
+    required = (
+        "access.authentication_required = true\n[listeners.access.scram]\nusers.alice = 'hers'\n"
+    )
+    set_password(file.parent / "users", "alice", b"right", create=True)
+    listener = '[[listeners]]\nurl = "mqtt://127.0.0.1:0"\n'
+    file.write_text(f"{listener}access.passwords = 'users'\n{listener}{required}", encoding="utf-8")
+    file.chmod(0o600)
+    ways = (("right",), ("hers", "--scram"))
+    with Program("broker", "--config", str(file)) as broker:
+        at = r"Listening at (mqtt://127.0.0.1:[1-9]\d*)"
+        urls = broker.out.expect(rf"(?s){at}.*{at}").groups()
+        for url, right in zip(urls, ways, strict=True):
+            for way in ways:
+                password, *scram = way
+                options = ("-b", url, "-u", "alice", "-P", password, *scram)
+                with Program("pub", *options, "topic", "-m", "hello") as pub:
+                    assert (pub.ended() == 0) is (way is right), pub.err.text
+
+        def stay() -> None:
+            alice = ScramClient("alice", "hers")
+            with (
+                sync.open_client(urls[1], authentication=alice, reconnect=False) as client,
+                client.subscribe("topic") as messages,
+            ):
+                file.write_text(listener * 2, encoding="utf-8")
+                broker.process.send_signal(signal.SIGHUP)
+                next(messages)
+
+        # Who came by a method is sent away once it is gone.
+        with pytest.raises(DisconnectedByBrokerError, match="method is no longer offered"):
+            stay()
         assert broker.stop() == 0

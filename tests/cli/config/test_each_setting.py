@@ -23,6 +23,7 @@ BESIDE = {
     "listeners.0": {"url": '"mqtt://127.0.0.1:0"'},
     "listeners.0.tls": {"certificate": '"chain.pem"'},
     "listeners.0.access.tokens": {"keys": '"keys.pem"'},
+    "listeners.0.access.scram": {"users": '{ alice = "hers" }'},
     "access.tokens": {"keys": '"keys.pem"'},
     "access.scram": {"users": '{ alice = "hers" }'},
     "storage.durability": {"path": '"data"'},
