@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import socket
 import sys
@@ -21,7 +22,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import trio_mqtt
 from tests.inside import core_of
-from trio_mqtt import ConfigurationError, ListenError, MemoryStorage, Statistics, StoreError
+from trio_mqtt import (
+    ConfigurationError,
+    ListenError,
+    LocalProtocolError,
+    MemoryStorage,
+    Statistics,
+    StoreError,
+)
 from trio_mqtt.monitoring import MetricsOptions, metrics, serving_metrics
 from trio_mqtt.monitoring.http import Answer, HttpServer, Request
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
@@ -398,6 +406,16 @@ async def test_an_address_that_is_taken_is_told_in_a_sentence() -> None:
             with pytest.raises(ListenError, match=rf"^Metrics cannot be served at {where}: "):
                 async with serving_metrics(memory.broker, MetricsOptions(listen=where)):
                     pass
+
+
+async def test_a_broker_has_one_and_a_second_opens_nothing() -> None:
+    async with watched() as (memory, connect):
+        with pytest.raises(LocalProtocolError, match="timed already"):
+            async with serving_metrics(memory.broker, LOCAL):
+                pass
+        gc.collect()  # what were left open would warn
+        async with await connect() as http:
+            assert (await http.get("/healthz"))[0] == 200
 
 
 async def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,25 +43,19 @@ async def serving_metrics(
 
     None, and nothing is done, where the options name no address. `/metrics` has all figures,
     `/healthz` says that the event loop turns, `/readyz` whether clients are served: 503 where the
-    storage fails or the broker ends.
+    storage fails, or the broker does not keep up, or ends.
 
         async with open_broker() as broker, serving_metrics(broker, options):
             await trio.sleep_forever()
 
-    Raises ConfigurationError where the extra `metrics` is not installed, and ListenError where the
-    address cannot be had.
+    Raises ConfigurationError where the extra `metrics` is not installed, ListenError where the
+    address cannot be had, and LocalProtocolError where the broker has such a server already.
     """
     if options.listen is None:
         yield None
         return
     exposition_class = await trio.to_thread.run_sync(load_exposition)
-    host, port = options.host_and_port
-    try:
-        listeners = await trio.open_tcp_listeners(port, host=host)
-    except OSError as error:
-        reason = error.strerror or error
-        raise ListenError(f"Metrics cannot be served at {options.listen}: {reason}.") from error
-    url = _url(listeners[0])
+    # First what refuses a second one for the same broker: nothing is open then.
     with broker.timing(options.timed) as timing:
         exposition = exposition_class(broker, timing)
         server = HttpServer(
@@ -69,6 +63,8 @@ async def serving_metrics(
             connections=options.maximum_connections,
             timeout=options.timeout,
         )
+        listeners = await _open(options)
+        url = _url(listeners[0])
         async with trio.open_nursery() as nursery:
             nursery.start_soon(exposition.follow_lag)
             nursery.start_soon(server.run, listeners)
@@ -77,6 +73,15 @@ async def serving_metrics(
                 yield MetricsServer(url)
             finally:
                 nursery.cancel_scope.cancel()
+
+
+async def _open(options: MetricsOptions) -> list[trio.SocketListener]:
+    host, port = options.host_and_port
+    try:
+        return await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ListenError(f"Metrics cannot be served at {options.listen}: {reason}.") from error
 
 
 def load_exposition() -> type[Exposition]:
