@@ -418,6 +418,12 @@ async def test_a_broker_has_one_and_a_second_opens_nothing() -> None:
             assert (await http.get("/healthz"))[0] == 200
 
 
+async def test_what_is_raised_meanwhile_is_raised_as_it_is() -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with watched():
+            raise ZeroDivisionError
+
+
 async def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "trio_mqtt.monitoring.metrics", raising=False)
     monkeypatch.delattr("trio_mqtt.monitoring.metrics", raising=False)

@@ -22,6 +22,7 @@ from trio_mqtt.broker.listen import Listen, listens_of
 from trio_mqtt.broker.listeners import Listeners
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Progress, restore
+from trio_mqtt.nurseries import tasks_beside
 from trio_mqtt.storage.rows import Storage
 
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
@@ -127,33 +128,23 @@ async def running(
             time.monotonic() - began,
         )
     broker = Broker(core, listeners, restored)
-    raised: BaseException | None = None
-    try:
-        async with trio.open_nursery() as owner:
-            # Cancelled here, as while a storage was read, nobody would have the tasks to end them.
-            with trio.CancelScope(shield=True):
-                tasks: trio.Nursery = await owner.start(_run_tasks, core, listeners)
+    async with tasks_beside() as owner:
+        # Cancelled here, as while a storage was read, nobody would have the tasks to end them.
+        with trio.CancelScope(shield=True):
+            tasks: trio.Nursery = await owner.start(_run_tasks, core, listeners)
+        try:
+            yield broker, tasks
+        finally:
             try:
-                try:
-                    yield broker, tasks
-                finally:
-                    listeners.close()
-                    connected = _counted(core.statistics.clients_connected, "client")
-                    logger.info("Shutting down, with %s connected", connected)
-                    with trio.CancelScope(shield=True):
-                        await broker.close()
-                        if journal is not None:
-                            await journal.close()
-            except BaseException as error:
-                raised = error
-                raise
+                listeners.close()
+                connected = _counted(core.statistics.clients_connected, "client")
+                logger.info("Shutting down, with %s connected", connected)
+                with trio.CancelScope(shield=True):
+                    await broker.close()
+                    if journal is not None:
+                        await journal.close()
             finally:
                 tasks.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        # What the caller's own code or the storage raised reaches the caller as it is.
-        if raised is not None and group.exceptions == (raised,):
-            raise raised from raised.__cause__
-        raise
 
 
 def _counted(number: int, thing: str) -> str:

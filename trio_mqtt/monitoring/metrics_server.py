@@ -13,6 +13,7 @@ from trio_mqtt.broker.broker import Broker
 from trio_mqtt.errors import ConfigurationError, ListenError
 from trio_mqtt.monitoring.http import Answer, HttpServer, Request
 from trio_mqtt.monitoring.metrics_options import MetricsOptions
+from trio_mqtt.nurseries import tasks_beside
 from trio_mqtt.optional import metrics_are_missing
 
 if TYPE_CHECKING:
@@ -65,14 +66,11 @@ async def serving_metrics(
         )
         listeners = await _open(options)
         url = _url(listeners[0])
-        async with trio.open_nursery() as nursery:
+        async with tasks_beside() as nursery:
             nursery.start_soon(exposition.follow_lag)
             nursery.start_soon(server.run, listeners)
             logger.info("Metrics are served at %s/metrics", url)
-            try:
-                yield MetricsServer(url)
-            finally:
-                nursery.cancel_scope.cancel()
+            yield MetricsServer(url)
 
 
 async def _open(options: MetricsOptions) -> list[trio.SocketListener]:
