@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from trio_mqtt.configuration.no_toml import sentence_for
 from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
 from trio_mqtt.configuration.running import Configuration
 from trio_mqtt.configuration.sections import Settings
@@ -107,5 +106,7 @@ def _parse(file: File) -> Mapping[str, object]:
         lines = file.text.splitlines()
         number = source.line or 0
         faulty = lines[number - 1] if 0 < number <= len(lines) else ""
+        from trio_mqtt.configuration.no_toml import sentence_for  # loads validators
+
         sentence = sentence_for(what or str(error), faulty)
         raise InvalidConfiguration([Problem("", sentence, source)]) from None
