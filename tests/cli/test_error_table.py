@@ -92,6 +92,8 @@ _OTHERS = [
     ("top -b {locked} -u ann -P right", 135, "not authorized"),
     ("broker {locked}", 1, "is in use"),
     ("broker http://localhost", 1, "An address reads mqtt://HOST"),
+    ("broker 1884", 1, r"Did you mean mqtt://localhost:1884\?"),
+    ("broker a.toml", 2, "A configuration file is given by --config a.toml"),
     ("broker mqtt://127.0.0.1:0 --password-file {missing}", 1, "{missing}"),
     ("broker mqtts://127.0.0.1:0 --cert {missing}", 1, "{missing}"),
     ("broker mqtt://0.0.0.0:0", 1, "--allow-anonymous"),

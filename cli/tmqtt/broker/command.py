@@ -119,6 +119,9 @@ def _listen_at(
     Raises InvalidConfiguration for what does not go together, also where the file says another
     thing when it is read again: then the broker stays as it is.
     """
+    for url in urls:
+        if url.endswith((".toml", ".conf")):
+            raise _wrong(f"'{url}' is no address. A configuration file is given by --config {url}.")
     if not urls and configured:
         if defaults:
             raise _wrong(
