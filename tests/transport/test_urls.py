@@ -44,6 +44,29 @@ def test_what_is_none_is_refused_with_a_right_one(url: str) -> None:
     assert isinstance(caught.value, ValueError)
 
 
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("1884", "mqtt://localhost:1884"),
+        ("raspberrypi.local", "mqtt://raspberrypi.local"),
+        ("192.168.1.5:1884", "mqtt://192.168.1.5:1884"),
+        ("[::1]:1884", "mqtt://[::1]:1884"),
+        ("mqtt//0.0.0.0", "mqtt://0.0.0.0"),
+        ("mqtts:/broker:8883", "mqtts://broker:8883"),
+        ("mqtt:h", "mqtt://h"),
+        ("http://h", None),
+        ("home/lamp", None),
+        ("a host", None),
+    ],
+)
+def test_what_was_likely_meant_is_asked(url: str, meant: str | None) -> None:
+    with pytest.raises(InvalidUrlError) as caught:
+        parse_url(url)
+    _, asked, question = str(caught.value).partition(" Did you mean ")
+    assert question == ("" if meant is None else f"{meant}?")
+    assert bool(asked) is (meant is not None)
+
+
 def test_an_address_reads_as_a_url_without_credentials() -> None:
     assert parse_url("mqtt://u:secret@[::1]:1884").url == "mqtt://[::1]:1884"
     assert parse_url("wss://u:secret@h").url == "wss://h:443/mqtt"

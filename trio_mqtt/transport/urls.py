@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -13,6 +14,11 @@ from trio_mqtt.errors import InvalidUrlError
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 LISTENING_PORTS = DEFAULT_PORTS | {"any": 1883}
 WEBSOCKET_PATH = "/mqtt"
+
+# What people write for an address, or nearly.
+_PORT = re.compile(r"[0-9]{1,5}")
+_HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9][a-zA-Z0-9.-]*)(:[0-9]{1,5})?")
+_WRONG_SLASHES = re.compile(r"(mqtts?|wss?)[:/]+(?![0-9]+$)(.+)")
 
 _TLS = frozenset({"mqtts", "wss"})
 _WEBSOCKET = frozenset({"ws", "wss"})
@@ -68,7 +74,7 @@ def parse_url(url: str, *, listening: bool = False) -> Address:
         return _unix(url, parts)
     if parts.scheme not in ports or not parts.netloc:
         known = ", ".join(f"{scheme}://" for scheme in (*ports, "unix"))
-        raise InvalidUrlError(f"{url!r} does not start with {known}. {hint}")
+        raise InvalidUrlError(f"{url!r} does not start with {known}. {hint}{_meant(url)}")
     if not host:
         raise InvalidUrlError(f"{url!r} names no host. {hint}")
     websocket = parts.scheme in _WEBSOCKET
@@ -82,6 +88,19 @@ def parse_url(url: str, *, listening: bool = False) -> Address:
         *_credentials(parts),
         path,
     )
+
+
+def _meant(url: str) -> str:
+    """A question whether this was meant, where it is clear what may have been; else nothing."""
+    if _PORT.fullmatch(url):
+        meant = f"mqtt://localhost:{url}"
+    elif (found := _WRONG_SLASHES.fullmatch(url)) and _HOST_AND_PORT.fullmatch(found[2]):
+        meant = f"{found[1]}://{found[2]}"
+    elif _HOST_AND_PORT.fullmatch(url):
+        meant = f"mqtt://{url}"
+    else:
+        return ""
+    return f" Did you mean {meant}?"
 
 
 def _unix(url: str, parts: SplitResult) -> Address:
