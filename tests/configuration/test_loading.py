@@ -330,6 +330,26 @@ def test_a_setting_outside_of_its_section_is_told_where_it_stands(file: Path) ->
     ]
 
 
+def test_an_address_is_for_one_listener(file: Path) -> None:
+    urls = [
+        "mqtt://localhost:1883",
+        "ws://localhost:1883/mqtt",
+        "mqtt://127.0.0.1:0",
+        "mqtt://127.0.0.1:0",
+        "unix:///run/a",
+        "unix:///run/b",
+        "unix:///run/a",
+    ]
+    text = "".join(f"[[listeners]]\nurl = '{url}'\n" for url in urls)
+    assert sentences(file, text) == [
+        (
+            "broker.toml, line 4: listeners.1.url: listeners.0 listens there already;"
+            " any:// serves MQTT, TLS and WebSocket at one port."
+        ),
+        "broker.toml, line 14: listeners.6.url: listeners.4 listens there already.",
+    ]
+
+
 def test_an_address_that_is_none_is_told_once(file: Path) -> None:
     text = "[[listeners]]\nurl = 'ws://localhost:99999'\naccess.passwords = 'users'\n"
     (sentence,) = sentences(file, text)

@@ -28,11 +28,31 @@ class Validation:
 
     def settings(self) -> Any:
         """The settings; None, or without what is wrong, where there are problems."""
-        return self._table(root(), self._layers.tree, ())
+        settings = self._table(root(), self._layers.tree, ())
+        if not self.problems:
+            self._check_addresses(settings.listeners)
+        return settings
 
     def wrong(self, place: Place, sentence: str) -> None:
         """Note a problem with what is at a place."""
         self.problems.append(Problem(dotted(place), sentence, self._layers.source_of(place)))
+
+    def _check_addresses(self, listeners: tuple[ListenerSettings, ...]) -> None:
+        """Note listeners for an address that another one has, which no broker could open."""
+        numbers: dict[tuple[str, int, str], int] = {}
+        for number, listener in enumerate(listeners):
+            address = parse_url(listener.url, listening=True)
+            is_unix = address.scheme == "unix"
+            if address.port == 0 and not is_unix:
+                continue  # a free one each
+            key = (address.host, address.port, address.path if is_unix else "")
+            first = numbers.setdefault(key, number)
+            if first != number:
+                place: Place = ("listeners", number, "url")
+                hint = "" if is_unix else "; any:// serves MQTT, TLS and WebSocket at one port"
+                self.wrong(
+                    place, f"{dotted(place)}: listeners.{first} listens there already{hint}."
+                )
 
     def _table(self, section: Section, written: Any, place: Place) -> Any:
         if section.alone is not None and isinstance(written, str):
