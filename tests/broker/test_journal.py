@@ -830,6 +830,26 @@ async def test_what_is_sent_in_place_of_others_keeps_their_place() -> None:
         assert not journal._places
 
 
+async def test_no_place_is_remembered_of_what_is_over() -> None:
+    class Louder(AccessHooks):
+        async def authorize_delivery(
+            self, client: ClientInfo, publication: Publication
+        ) -> Publication:
+            return replace(publication, payload=publication.payload.upper())
+
+    async with open_memory_broker(storage=Slow(), security=Security(hooks=Louder())) as memory:
+        client = await join(memory, "s", expiry=NEVER)
+        await client.subscribe("t", qos=1)
+        publisher = await join(memory, "p")
+        await publisher.send(
+            Publish("t", b"a"), Publish("t", b"b", 1, packet_id=1), Publish("t", b"c")
+        )
+        assert [one.payload for one in await client.take()] == [b"A", b"B", b"C"]
+        journal = core_of(memory.broker).journal
+        assert journal is not None
+        assert not journal._places
+
+
 async def test_what_a_hook_has_replaced_is_refused_while_the_storage_fails() -> None:
     class Elsewhere(AccessHooks):
         async def authorize_publish(

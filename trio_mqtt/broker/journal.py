@@ -328,8 +328,9 @@ class Journal:
                     holders[number] = holders.get(number, 1) + 1
         self._changes.queued(run._replace(first=batch.number))
         if run.place:
-            for number in range(batch.number, batch.number + len(run.messages)):
-                self._places[run.session, number] = run.place
+            for number, message in enumerate(run.messages, batch.number):
+                if message.qos:  # nobody would say that one of QoS 0 is over
+                    self._places[run.session, number] = run.place
         self._note(is_urgent=is_away)
 
     def place(self, session: int, number: int) -> int:

@@ -251,7 +251,8 @@ class Queue:
         """Make `messages` what is left of the current batch."""
         journal, place = self.session.journal, 0
         if journal is not None and batch.number:
-            place = journal.place(self.session.number, batch.number + self._at)
+            kept = _kept_of(target, batch, self._at, batch.count)
+            place = journal.place(self.session.number, kept[0]) if kept else 0
         self._forget(batch)
         self._count_begun(batch)
         self._no_longer_kept(target, batch, self._at)
