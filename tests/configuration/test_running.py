@@ -62,6 +62,10 @@ async def test_what_the_file_says_otherwise_holds_from_then_on(
         assert running.configuration.settings.limits.maximum_connections == 7
         messages = [record.getMessage() for record in caplog.records]
         assert [text for text in messages if text in said] == said
+        about = [record.__dict__.get("setting") for record in caplog.records]
+        assert [setting for setting in about if setting] == [
+            "limits.maximum_connections", "options.maximum_qos"
+        ]  # fmt: skip
         await running.reload()
         assert running.changes == ()
 

@@ -214,7 +214,9 @@ class RunningConfiguration:
         self._configuration, self._parts, self._changes = after, parts, changes
         _warn(after)
         for change in changes:
-            logger.info("%s", change)
+            # An event of its own, so that many of them are not summed up as one storm.
+            about = {"event": "setting_changed", "setting": change.setting}
+            logger.info("%s", change, extra=about)
 
     def _is_fixed(self, setting: str, after: Configuration) -> bool:
         """Whether a setting holds from the start of the broker to its end."""
