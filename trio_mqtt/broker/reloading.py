@@ -50,6 +50,11 @@ class Reloading:
             )
             self._remind(f"The files could not be read when that was asked for: {why} {_OLD}")
             return False
+        except Exception:
+            # A defect, of a plugin perhaps: who is connected does not pay for it.
+            logger.exception("The settings could not be read again. %s", _OLD)
+            self._remind(f"The settings could not be read when that was asked for. {_OLD}")
+            return False
         logger.info("The settings were read again.")
         return True
 

@@ -52,3 +52,16 @@ async def test_a_damaged_password_file_changes_nothing_and_is_told_each_hour(
         told()  # virtual time went on while a thread read the files
         await trio.sleep(5 * 3_600)
         assert told() == []
+
+
+async def test_a_reload_with_a_defect_ends_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    async def reload() -> None:
+        raise ZeroDivisionError("in a plugin")
+
+    async with open_memory_broker() as memory, memory.open_client(client_id="c") as client:
+        assert not await memory.broker.try_reload(reload)
+        (record,) = (one for one in caplog.records if one.levelno > logging.INFO)
+        assert record.exc_info is not None
+        assert "also not what they withdraw" in record.getMessage()
+        await client.publish("still", b"there", qos=1)
+        assert await memory.broker.try_reload()
