@@ -134,8 +134,8 @@ class Load:
         if self.is_full:
             self._statistics.overloads += 1
             logger.warning(
-                "The broker holds %d MiB, more than it may. New clients are turned away, long"
-                " queues take no more, and nothing is retained anew",
+                "The broker holds %d MiB, more than limits.maximum_memory. New clients are turned"
+                " away, long queues take no more, and nothing is retained anew",
                 memory // _MIB,
             )
         else:
