@@ -50,6 +50,16 @@ async def origin_of(broker: Broker, client: Raw) -> Origin:
     return connection.stream.origin
 
 
+async def test_a_client_without_tls_is_asked_whether_it_should_have_it(
+    certificates: Certificates,
+) -> None:
+    async with broker_with(ServerTls(certificates.server())) as broker:
+        url = broker.url.replace("mqtts://", "mqtt://")
+        with pytest.raises(trio_mqtt.ConnectionFailedError, match=r"TLS there \(mqtts://\)"):
+            async with trio_mqtt.open_client(url):
+                pass
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_messages_go_through_tls_both_ways(
     certificates: Certificates, version: ssl.TLSVersion

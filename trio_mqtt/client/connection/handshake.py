@@ -95,6 +95,10 @@ def is_distrusted(error: MqttError) -> bool:
     return isinstance(error, TlsError) and isinstance(error.__cause__, ssl.SSLCertVerificationError)
 
 
+# What else a broker may want that closes a connection without TLS.
+_WANTS_TLS = {"mqtt": " wants TLS there (mqtts://),", "ws": " wants TLS there (wss://),"}
+
+
 class _ClosedUnansweredError(ConnectionFailedError):
     """The broker closed the connection on CONNECT, as some of MQTT 3 do on version 5."""
 
@@ -208,8 +212,8 @@ async def _exchange(
                 raise error.__cause__ from None  # TLS or WebSocket knows better
             raise _ClosedUnansweredError(
                 f"The broker at {url} closed the connection without answering CONNECT"
-                f" (MQTT {protocol.version.text}). It has no room for more connections, or is no"
-                " MQTT broker of that version."
+                f" (MQTT {protocol.version.text}). It has no room for more connections,"
+                f"{_WANTS_TLS.get(url.partition(':')[0], '')} or is no MQTT broker of that version."
             ) from error
         violation = protocol.violation
         if not packets and violation is not None:
