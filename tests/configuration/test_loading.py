@@ -186,6 +186,23 @@ def test_paths_are_relative_to_the_file_that_has_them(file: Path) -> None:
     assert settings.storage.path == "elsewhere"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "access.scram = 'hunter2'",
+        "access.scram.users = 'hunter2'",
+        "access.scram.users = { alice = ['hunter2'] }",
+        "access.scram = { users = {}, secret = ['hunter2'] }",
+        "access.scram = { users = {}, sekret = 'hunter2' }",
+        "access.scram = { users = { alice = 'SCRAM-SHA-256$hunter2' }, secret = 1 }",
+        "plugins.hooks = { factory = 'x:y', settings = 'hunter2' }",
+    ],
+)
+def test_what_is_wrong_with_a_secret_does_not_tell_it(file: Path, text: str) -> None:
+    (sentence,) = sentences(file, text)
+    assert "hunter2" not in sentence
+
+
 def test_all_that_is_wrong_is_said_at_once_with_its_line(file: Path) -> None:
     text = """\
         colour = "red"

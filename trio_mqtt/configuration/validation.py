@@ -58,7 +58,10 @@ class Validation:
         if section.alone is not None and isinstance(written, str):
             written = {section.alone: written}
         if not isinstance(written, Mapping):
-            self.wrong(place, f"{dotted(place)} is a table, not {shown(written)}.")
+            # It may be the secret itself that stands in place of its table.
+            has_secret = any(setting.secret for setting in section.settings.values())
+            came = "what is there" if has_secret else shown(written)
+            self.wrong(place, f"{dotted(place)} is a table, not {came}.")
             return None
         taken: dict[str, Any] = {}
         before = len(self.problems)
