@@ -36,9 +36,9 @@ PUBLIC = {
     "trio_mqtt.access": """
         ACTIONS AccessControl AccessFile AccessHooks AccessRefused AccessRules Action Authenticated
         AuthenticationExchange AuthenticationRefused Authenticator ClientInfo Decision HashKind
-        PasswordCheck PasswordFile PasswordHash Publication Refusal Rule ScramAuthenticator
-        ScramCredentials Section SubscriptionRequest TokenClaims TokenVerifier WaysIn WrittenRules
-        read_file remove_user set_password username_problem
+        KeepsUsers PasswordCheck PasswordFile PasswordHash Publication Refusal Rule
+        ScramAuthenticator ScramCredentials Section SubscriptionRequest TokenClaims TokenVerifier
+        WaysIn WrittenRules read_file remove_user set_password username_problem
     """,
     "trio_mqtt.configuration": """
         AccessSettings Change Configuration Held InvalidConfiguration ListenerAccess

@@ -37,6 +37,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.broker.access.protocols import AuthenticationRefused as AuthenticationRefused
     from trio_mqtt.broker.access.protocols import Authenticator as Authenticator
     from trio_mqtt.broker.access.protocols import ClientInfo as ClientInfo
+    from trio_mqtt.broker.access.protocols import KeepsUsers as KeepsUsers
     from trio_mqtt.broker.access.protocols import PasswordCheck as PasswordCheck
     from trio_mqtt.broker.access.protocols import Publication as Publication
     from trio_mqtt.broker.access.protocols import Refusal as Refusal

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 import trio
 
 from tests.broker.access.hooked import served
-from tests.broker.raw import V5
+from tests.broker.raw import V5, Raw
 from tests.inside import core_of
+from trio_mqtt import Security
 from trio_mqtt.access import (
     AccessHooks,
     Authenticated,
     AuthenticationRefused,
     ClientInfo,
+    set_password,
 )
 from trio_mqtt.events import ClientConnected
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -27,6 +30,7 @@ from trio_mqtt.protocol.packets import (
     Will,
 )
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.testing import open_memory_broker
 
 
 class OnePassword(AccessHooks):
@@ -118,3 +122,19 @@ async def test_hooks_that_are_not_overridden_are_not_asked() -> None:
         access = core_of(broker.broker).access
         assert access.asks_authenticate
         assert [access.asks_publish, access.asks_subscribe, access.asks_delivery] == [False] * 3
+
+
+@pytest.mark.trio  # in real time: passwords are checked in threads
+async def test_a_hook_may_give_a_user_of_the_password_file_another_name(tmp_path: Path) -> None:
+    path = tmp_path / "passwords"
+    set_password(path, "me", b"right", create=True)
+    security = Security(passwords=path, hooks=OnePassword())
+    async with open_memory_broker(security=security) as memory:
+        client = Raw(memory.connect())
+        await client.send(Connect("c", username="me", password=b"right"))
+        assert (await client.expect(ConnAck)).reason_code == ReasonCode.SUCCESS
+        await memory.broker.reload()
+        await client.ping()
+        set_password(path, "me", b"another")
+        await memory.broker.reload()
+        await client.expect_disconnect(ReasonCode.NOT_AUTHORIZED)

@@ -220,6 +220,42 @@ async def test_what_was_overheard_does_not_let_in(opened: Opened) -> None:
     await client.expect_closed()
 
 
+CREDENTIALS = ScramCredentials.of("pencil", salt=SALT)
+
+
+@pytest.mark.trio  # in real time: what is reconfigured is read in a thread
+@pytest.mark.parametrize(
+    ("name", "password", "users", "stays"),
+    [
+        ("other", "password", {"other": "password", "new": "x"}, True),
+        ("other", "password", {"other": "changed"}, False),
+        ("other", "password", {"user": "password"}, False),
+        ("user", "pencil", {"user": CREDENTIALS}, True),
+        ("user", "pencil", {"user": ScramCredentials.of("pencil")}, False),
+    ],
+    ids=["same", "changed", "gone", "same credentials", "made anew"],
+)
+async def test_who_is_gone_or_changed_is_disconnected(
+    memory: MemoryBroker,
+    name: str,
+    password: str,
+    users: dict[str, str | ScramCredentials],
+    stays: bool,
+) -> None:
+    client = Raw(memory.connect())
+    assert (await log_in(client, name, password)).reason_code == ReasonCode.SUCCESS
+    await memory.broker.reload()
+    await client.ping()
+    security = Security(authenticators={METHOD: ScramAuthenticator(users)})
+    await memory.broker.reconfigure(security=security)
+    if stays:
+        await client.ping()
+    else:
+        told = await client.expect_disconnect(ReasonCode.NOT_AUTHORIZED)
+        assert told is not None
+        assert told.properties["reason_string"] == "its password is no longer valid"
+
+
 def test_credentials_are_checked_when_they_are_made() -> None:
     made = ScramCredentials.of("pencil", salt=SALT)
     assert ScramCredentials.of("pencil", salt=SALT) == made

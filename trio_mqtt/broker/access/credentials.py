@@ -67,10 +67,13 @@ class Credentials:
         self._answer_by = answer_by
         self._meanwhile = meanwhile
 
-    async def check(self, outcome: Authenticated | None = None) -> Identity | AuthenticationRefused:
+    async def check(
+        self, outcome: Authenticated | None = None, entry: object | None = None
+    ) -> Identity | AuthenticationRefused:
         """Who the client is, or why it is not let in.
 
-        `outcome` is that of an authentication method, if the client has named one.
+        `outcome` is that of an authentication method, if the client has named one; `entry` is what
+        that keeps of the user, if it is known.
         """
         connect, origin = self._connect, self._origin
         certificate = origin.certificate
@@ -89,7 +92,8 @@ class Credentials:
         if outcome is None:
             identity = await self._known(client)
         else:
-            identity = Identity(client, connect.properties.get("authentication_method"))
+            method = connect.properties.get("authentication_method")
+            identity = Identity(client, method, self._username, entry)
         if self._access.asks_authenticate and isinstance(identity, Identity):
             identity = await self._ask(identity)
         return identity
@@ -152,9 +156,10 @@ class Credentials:
         self, client: ClientInfo, username: str, passwords: PasswordCheck
     ) -> Identity | AuthenticationRefused:
         entry = passwords.entry(username)
+        identity = Identity(replace(client, authenticated=True), known_as=username, entry=entry)
         checks = self._access.password_checks
         if checks.remembers(passwords, username, self._connect.password, client.address):
-            return Identity(replace(client, authenticated=True), entry=entry)
+            return identity
         turn_by = last_moment(self._answer_by, self._limits.connect_timeout)
 
         async def check() -> Identity | AuthenticationRefused:
@@ -163,7 +168,7 @@ class Credentials:
                 right = await checks.check(passwords, username, password, address, turn_by)
             except TooManyChecksError as error:
                 return AuthenticationRefused(ReasonCode.SERVER_BUSY, str(error))
-            return Identity(replace(client, authenticated=True), entry=entry) if right else WRONG
+            return identity if right else WRONG
 
         if self._meanwhile is None:
             return await check()

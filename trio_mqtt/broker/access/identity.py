@@ -13,12 +13,14 @@ class Identity:
     """Who a client is, and what it brings along.
 
     `method` is the authentication method that it named. `entry` is what was known of its password
-    when it was checked: once that changes, the client is not let go on. `rules` are those of its
-    token, `expires_at` the time of day at which that ends.
+    when it was checked, by the user name `known_as`, which a hook may have replaced since: once
+    that changes, the client is not let go on. `rules` are those of its token, `expires_at` the time
+    of day at which that ends.
     """
 
     client: ClientInfo
     method: str | None = None
+    known_as: str | None = None
     entry: object | None = None
     rules: AccessRules | None = None
     expires_at: float | None = None

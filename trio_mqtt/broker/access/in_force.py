@@ -11,7 +11,7 @@ import trio
 from trio_mqtt.broker.access.files.file_rules import FileRules
 from trio_mqtt.broker.access.hook_questions import HookQuestions
 from trio_mqtt.broker.access.permissions import Permissions, RulesInForce
-from trio_mqtt.broker.access.protocols import AccessHooks
+from trio_mqtt.broker.access.protocols import AccessHooks, KeepsUsers
 from trio_mqtt.broker.access.security import (
     Security,
     WaysIn,
@@ -197,20 +197,32 @@ class AccessInForce:
         What it has shown is not kept. A client that a program let in, by its own check or method,
         stays while there is one of that name.
         """
-        client, entry, method = identity.client, identity.entry, identity.method
-        if method is not None and method not in self.authenticators:
-            return "its authentication method is no longer offered"
-        if method is None and self.authentication_required:
+        client, entry = identity.client, identity.entry
+        if identity.method is not None:
+            authenticator = self.authenticators.get(identity.method)
+            if authenticator is None:
+                return "its authentication method is no longer offered"
+            # Where one of the two keeps nothing of users, there is nothing to compare.
+            if entry is None or not isinstance(authenticator, KeepsUsers):
+                return None
+            return _unless_known(identity, authenticator)
+        if self.authentication_required:
             return "it has named no authentication method, which is asked for now"
-        if entry is not None and self.passwords is not None and client.username is not None:
-            known = self.passwords.entry(client.username) == entry
-            return None if known else "its password is no longer valid"
+        if entry is not None and self.passwords is not None:
+            return _unless_known(identity, self.passwords)
         if identity.expires_at is not None and self.tokens is None:
             return "tokens are no longer taken"
         unproved = entry is not None or not client.authenticated
         if unproved and not self.may_be_anonymous(origin):
             return "it has not proved who it is, which is asked for now"
         return None
+
+
+def _unless_known(identity: Identity, users: KeepsUsers) -> str | None:
+    """Why a client that has shown a password is not let go on, if it is not."""
+    name = identity.known_as
+    known = name is not None and users.entry(name) == identity.entry
+    return None if known else "its password is no longer valid"
 
 
 def _nothing() -> None:

@@ -9,7 +9,7 @@ an authentication method (MQTT 5.0 §4.12).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.protocol.properties import Properties
@@ -167,6 +167,22 @@ class Authenticator(Protocol):
         self, exchange: AuthenticationExchange
     ) -> Authenticated | AuthenticationRefused:
         """Find out whether the client is who it says, by as many challenges as that takes."""
+
+
+@runtime_checkable
+class KeepsUsers(Protocol):
+    """What an `Authenticator` may be as well: then clients go whose user is gone, or changed.
+
+    That is looked at when `Broker.reconfigure` has put another in its place, and when files are
+    read again.
+    """
+
+    def entry(self, username: str) -> object | None:
+        """What is kept of a user, None if there is no such user.
+
+        It differs from what it was before once the user has another password, and is the same where
+        another authenticator of the method knows the user by the same.
+        """
 
 
 class AccessControl(Protocol):

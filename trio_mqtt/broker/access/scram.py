@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 METHOD = "SCRAM-SHA-256"
 ITERATIONS = 4_096  # what RFC 7677 asks for at least
 
+_KEY = secrets.token_bytes(32)  # so that a digest of a password says nothing outside the process
 _MAX_MESSAGE = 1_024  # bytes; a user name, a nonce and a proof have room in it
 
 
@@ -91,6 +92,9 @@ class ScramAuthenticator:
     the same point as a wrong password. `secret` is what the salts of unknown users are made from;
     it is drawn unless given, and has to be given, and kept, where credentials outlive the process.
 
+    Where it takes the place of another, clients whose user is gone or has another password are
+    disconnected.
+
     It needs the package scramp, which the extra `scram` brings. Raises ImportError without it,
     and ConfigurationError for user names and passwords that the method does not allow.
     """
@@ -105,6 +109,7 @@ class ScramAuthenticator:
         self._error: type[Exception] = scramp.ScramException
         self._wrong_proof = ServerError.INVALID_PROOF
         self._users: dict[str, ScramCredentials] = {}
+        self._entries: dict[str, object] = {}
         for name, known in users.items():
             try:
                 prepared = saslprep(name)
@@ -116,12 +121,18 @@ class ScramAuthenticator:
                 raise ConfigurationError(
                     f"{name!r} is no user name for {METHOD}: nothing is left of it."
                 )
-            self._users[prepared] = (
-                known if isinstance(known, ScramCredentials) else ScramCredentials.of(known)
-            )
+            if isinstance(known, ScramCredentials):
+                self._users[prepared] = self._entries[prepared] = known
+            else:  # credentials that are made of the same password differ each time
+                self._users[prepared] = ScramCredentials.of(known)
+                self._entries[prepared] = hmac.digest(_KEY, known.encode(), "sha256")
         # Unknown users resemble known ones.
         self._examples = list(self._users.values()) or [ScramCredentials.of("")]
         self._secret = secrets.token_bytes(32) if secret is None else secret
+
+    def entry(self, username: str) -> object | None:
+        """What tells whether a user has another password, as in `KeepsUsers`."""
+        return self._entries.get(username)
 
     async def authenticate(
         self, exchange: AuthenticationExchange

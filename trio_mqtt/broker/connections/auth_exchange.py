@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.access.protocols import Authenticated, AuthenticationRefused
+from trio_mqtt.broker.access.protocols import Authenticated, AuthenticationRefused, KeepsUsers
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packets import Auth, Connect
 from trio_mqtt.protocol.properties import Properties
@@ -66,6 +66,7 @@ class Authentication:
         self.link = link
         self.method = method
         self.exchange: _Exchange | None = None
+        self.entry: object | None = None  # what is kept of the user, if that is known
 
     async def before_connack(
         self, connect: Connect
@@ -164,12 +165,17 @@ class Authentication:
             return AuthenticationRefused(reason="its authentication method is no longer offered")
         self.exchange = _Exchange(self, data, again=again)
         try:
-            return await authenticator.authenticate(self.exchange)
+            outcome = await authenticator.authenticate(self.exchange)
+            if isinstance(outcome, Authenticated) and isinstance(authenticator, KeepsUsers):
+                name = self.link.username if outcome.username is None else outcome.username
+                self.entry = None if name is None else authenticator.entry(name)
         except Exception:
             logger.exception(
                 "The authenticator of %r failed for %s", self.method, self.link.stream.peer
             )
             return AuthenticationRefused(ReasonCode.UNSPECIFIED_ERROR)
+        else:
+            return outcome
         finally:
             self.exchange = None
 

@@ -237,7 +237,8 @@ class Handshake:
             answer_by=self._answer_by,
             meanwhile=None if self._said_more else self._end_if_it_leaves,
         )
-        identity = await credentials.check(outcome)
+        entry = None if self.authentication is None else self.authentication.entry
+        identity = await credentials.check(outcome, entry)
         if isinstance(identity, AuthenticationRefused):
             if identity.reason_code is ReasonCode.BAD_USER_NAME_OR_PASSWORD:
                 self._was_wrong()
