@@ -21,15 +21,22 @@ from trio_mqtt import (
     ListenerLimits,
     ListenerOptions,
     RefusedError,
+    ScramClient,
     Security,
 )
+from trio_mqtt.access import ScramAuthenticator
 from trio_mqtt.broker.access.files.password_changes import set_password
 from trio_mqtt.broker.options import SharedStrategy
 
 pytestmark = pytest.mark.trio  # in real time: sockets, and files that are read in threads
 
 LOCAL = "mqtt://127.0.0.1:0"
-CLIENTS: list[dict[str, Any]] = [{}, {"username": "alice", "password": "right"}]
+BY_SCRAM = {"SCRAM-SHA-256": ScramAuthenticator({"alice": "hers"})}
+CLIENTS: list[dict[str, Any]] = [
+    {},
+    {"username": "alice", "password": "right"},
+    {"authentication": ScramClient("alice", "hers")},
+]
 
 
 class Draw:
@@ -46,6 +53,8 @@ class Draw:
         return Security(
             passwords=self._chance.choice([None, self._passwords]),
             access=self._chance.choice([None, self._rules]),
+            authenticators=self._chance.choice([{}, BY_SCRAM]),
+            authentication_required=self._chance.choice([False, False, False, True]),
             allow_anonymous=self._chance.choice([None, True, False]),
         )
 
@@ -87,7 +96,8 @@ async def answers(broker: Broker) -> list[object]:
             try:
                 async with trio_mqtt.open_client(url, reconnect=False, **who) as client:
                     known = dict(client.server_properties)
-                    known.pop("assigned_client_identifier", None)
+                    for drawn in ("assigned_client_identifier", "authentication_data"):
+                        known.pop(drawn, None)
                     found.append(known)
                     for topic in ("a/x", "c", "c/d/e"):
                         found.append(await client_may_publish(client, topic))

@@ -21,6 +21,7 @@ from trio_mqtt.monitoring import logging_to
 pytestmark = pytest.mark.trio
 Write = Callable[[str], Path]
 
+LOCAL = "mqtt://127.0.0.1:0"
 BASE = """\
 [[listeners]]
 url = "mqtt://127.0.0.1:0"
@@ -102,6 +103,32 @@ async def test_a_listener_in_place_of_the_default_is_told(write: Write) -> None:
     ]
     explicit = '[[listeners]]\nurl = "mqtt://127.0.0.1:1883"\n'
     assert differences(without, load(write(explicit), environment={})) == ()
+
+
+async def test_a_user_of_scram_that_a_listener_has_no_more_is_disconnected(write: Write) -> None:
+    def users(*names: str) -> str:
+        own = "".join(f"{name} = '{name}'\n" for name in names)
+        return f"{BASE}[[listeners]]\nurl = '{LOCAL}'\n[listeners.access.scram.users]\n{own}"
+
+    async def stay(name: str) -> None:
+        proof = trio_mqtt.ScramClient(name, name)
+        async with (
+            trio_mqtt.open_client(url, authentication=proof, reconnect=False) as client,
+            client.subscribe("never"),
+        ):
+            write(users("bob", "carol"))
+            await running.reload()
+            if name == "alice":
+                await trio.sleep_forever()  # until it is told to go
+            await client.publish("still", "here", qos=1)
+
+    async with load(write(users("bob")), environment={}).run() as running:
+        url = running.broker.urls[1]
+        await stay("bob")
+        write(users("alice"))
+        await running.reload()
+        with pytest.raises(trio_mqtt.DisconnectedByBrokerError, match="no longer valid"):
+            await stay("alice")
 
 
 @pytest.mark.parametrize(
