@@ -258,8 +258,8 @@ class Core:
 
     def _heed(self, load: Load) -> None:
         """The broker has been looked at: what takes more memory spares it, if it must."""
-        self.subscriptions.is_sparing(load.is_full)
-        self.retained.is_sparing = load.is_full
+        self.subscriptions.may_grow(load.room / 2)
+        self.retained.may_grow(load.room / 2)
 
     def _held(self) -> int:
         """The bytes that clients make the broker hold, near enough for a bound."""

@@ -139,10 +139,10 @@ class Limits:
     maximum_byte_rate_out: float = math.inf
     """Bytes a second of the PUBLISH packets that one client is sent, in the same way."""
     maximum_memory: float = math.inf
-    """Bytes that the process occupies, beyond which new clients are turned away, queues of more
-    than 64 KiB take no more, and nothing is retained for topics that have nothing. Clients for
-    which messages wait may come and fetch them. No bound by default: what else the machine has to
-    hold is for whoever runs it to say."""
+    """Bytes that the process occupies, beyond which new clients are turned away; clients for which
+    messages wait may come and fetch them. Beyond 90% of it, queues of more than 64 KiB take no
+    more, and nothing is retained for topics that have nothing: what nobody fetches keeps nobody
+    out. No bound by default: what else the machine has to hold is for whoever runs it to say."""
     maximum_loop_lag: float = 10.0
     """Seconds that the broker may be late with what is to be done, beyond which new clients are
     turned away, and messages of QoS 0 that clients publish dropped unless they are retained: after

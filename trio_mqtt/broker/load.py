@@ -1,8 +1,9 @@
 """Whether the broker keeps up, and has memory left: looked at now and then, by a timer.
 
 Beyond a bound, new clients are turned away. Where the broker is late, messages of QoS 0 go nowhere;
-for want of memory, long queues take no more, and nothing is retained anew: who takes what comes for
-it has no part in that. It ends by itself, some way below the bound.
+where its memory is nearly used up, long queues take no more, and nothing is retained anew: who
+takes what comes for it has no part in that, and what nobody fetches keeps nobody out. It ends by
+itself, some way below the bound.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _SELDOM = 10.0  # seconds between two looks where nothing is bounded, as that ma
 # tried again, where it was of no use; each time twice as long.
 _FIRST_AGAIN, _LAST_AGAIN = 5.0, 320.0
 _RECOVERED_LAG, _RECOVERED_MEMORY = 0.5, 0.95  # parts of the bounds
+# The part of the memory that what waits and what is retained may fill, which may stay for ever: the
+# rest is for who connects.
+_KEPT_MEMORY = 0.9
 _PAGE = mmap.PAGESIZE
 _MIB = 1024 * 1024
 
@@ -41,12 +45,13 @@ NO_MEMORY = "the broker has no memory left: try again later"
 class Load:
     """How one broker fares.
 
-    `is_late` and `is_full` say that it does not keep up, and that it holds as much as it may.
-    `changed` is called whenever that has been looked at.
+    `is_late` and `is_full` say that it does not keep up, and that it holds as much as it may;
+    `room`, by how many bytes what it keeps for clients may grow. `changed` is called whenever that
+    has been looked at.
     """
 
     __slots__ = ("_again", "_changed", "_due", "_give_back_at", "_held", "_limits", "_statistics",
-                 "_timers", "is_full", "is_late")  # fmt: skip
+                 "_timers", "is_full", "is_late", "room")  # fmt: skip
 
     def __init__(
         self,
@@ -65,10 +70,12 @@ class Load:
         self._due = 0.0
         self._give_back_at, self._again = -math.inf, _FIRST_AGAIN
         self.is_late = self.is_full = False
+        self.room = math.inf
 
     def begin(self) -> None:
         """The broker begins: from now on it is looked at."""
-        self._wait()
+        self._due = trio.current_time()
+        self._look()
 
     @property
     def reason(self) -> str | None:
@@ -92,11 +99,12 @@ class Load:
         was_late, was_full = self.is_late, self.is_full
         self.is_late = lag > limits.maximum_loop_lag * (_RECOVERED_LAG if was_late else 1)
         statistics.memory = memory = self._memory()
-        bound = limits.maximum_memory * (_RECOVERED_MEMORY if was_full else 1)
-        if memory > bound and self._give_back():
+        kept = limits.maximum_memory * _KEPT_MEMORY
+        if memory > kept and self._give_back():
             statistics.memory = memory = self._memory()
-        self.is_full = memory > bound
-        if not self.is_full:
+        self.is_full = memory > limits.maximum_memory * (_RECOVERED_MEMORY if was_full else 1)
+        self.room = max(0.0, kept - memory)
+        if self.room:
             self._again = _FIRST_AGAIN
         if self.is_late is not was_late:
             self._tell_late(lag)

@@ -20,6 +20,7 @@ STEP = 32  # nodes that are visited at once
 
 
 NODE = 240  # bytes of one level in the tree, beside its name
+_CHANGE = 64  # bytes by which a topic's message may be larger than the one before in any case
 _STRING = 80  # bytes of a string beside its characters, at most
 
 
@@ -56,8 +57,7 @@ class RetainedMessages:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._bytes = 0
-        # The broker has no memory left: no message is kept for a topic that has none.
-        self.is_sparing = False
+        self._most_bytes = math.inf  # as far as there is memory
         # Topics that begin with $ have a tree of their own: no wildcard at the start matches them.
         self._root = _Node()
         self._reserved = _Node()
@@ -124,11 +124,20 @@ class RetainedMessages:
         node.kept = kept
         return True
 
+    def may_grow(self, size: float) -> None:
+        """By so many bytes all of it may grow, as there is memory: then nothing is kept anew.
+
+        What replaces another message is kept while it is hardly larger.
+        """
+        self._most_bytes = self._bytes + size
+
     def _is_too_much(self, size: int, older: Retained | None, client_key: str | None) -> bool:
         limits = self._limits
         if size > limits.maximum_retained_bytes or (
-            older is None and (self.is_sparing or self._count >= limits.maximum_retained_messages)
+            older is None and self._count >= limits.maximum_retained_messages
         ):
+            return True
+        if size > self._most_bytes and (older is None or size - self._bytes > _CHANGE):
             return True
         if client_key is None or (older is not None and older.client_key == client_key):
             return False
@@ -138,9 +147,8 @@ class RetainedMessages:
         """Whether so many messages of so many bytes fit in, even if they replace none."""
         limits = self._limits
         return (
-            not self.is_sparing
-            and self._count + count <= limits.maximum_retained_messages
-            and self._bytes + size <= limits.maximum_retained_bytes
+            self._count + count <= limits.maximum_retained_messages
+            and self._bytes + size <= min(limits.maximum_retained_bytes, self._most_bytes)
             and (
                 client_key is None
                 or self._of_client[client_key] + count <= limits.maximum_retained_per_client

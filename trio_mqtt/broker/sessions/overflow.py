@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.events.kinds import QUEUE_FULL, MessagesDropped, SlowConsumer
@@ -30,26 +31,21 @@ class Overflow:
         self._limits = limits
         self._statistics = statistics
         self._event_streams = event_streams
-        self._is_sparing = False
-        self.looks_from = 0.0
-        self.is_sparing = False
+        self._most_in_all = self.looks_from = 0.0
+        self.may_grow(math.inf)
 
-    @property
-    def is_sparing(self) -> bool:
-        """Whether the broker has no memory left: then long queues take no more."""
-        return self._is_sparing
-
-    @is_sparing.setter
-    def is_sparing(self, spares: bool) -> None:
-        self._is_sparing = spares
+    def may_grow(self, size: float) -> None:
+        """By so many bytes all queues may grow, as there is memory: then long ones take no more."""
+        self._most_in_all = self._statistics.queued_bytes + size
         # Bytes that wait for all, from which on each batch is looked at before it waits.
-        self.looks_from = -1 if spares else self._limits.maximum_queued_bytes_in_all / 2
+        half = self._limits.maximum_queued_bytes_in_all / 2
+        self.looks_from = min(half, self._most_in_all) if size else -1
 
     def fit(self, session: DeliveryState, batch: Batch, qos: int) -> Batch | None:
         """What of a batch, sent at `qos` at most, waits for a session; the rest is dropped."""
         statistics, limits = self._statistics, self._limits
         most_bytes = limits.maximum_queued_bytes
-        if self._is_sparing:
+        if statistics.queued_bytes + batch.size > self._most_in_all:
             short = SHORT if session.outlet is None else 2 * limits.write_buffer
             most_bytes = min(most_bytes, max(session.queued_bytes, short))
         evicted = 0

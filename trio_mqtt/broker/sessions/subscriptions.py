@@ -50,9 +50,9 @@ class Subscriptions:
         # The places of wildcards in all filters.
         self._paths = FilterPaths()
 
-    def is_sparing(self, spares: bool) -> None:
-        """Whether the broker has no memory left: then long queues take no more."""
-        self._overflow.is_sparing = spares
+    def may_grow(self, size: float) -> None:
+        """By so many bytes all queues may grow, as there is memory: then long ones take no more."""
+        self._overflow.may_grow(size)
 
     def add(
         self,
