@@ -57,11 +57,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def kept(session: nox.Session) -> None:
-    """The tests of the broker, its model and the statements among them, with SQLite underneath."""
+    """The tests of the broker, its model, and the statements, with SQLite underneath."""
     session.install("-e", ".[test]")
-    session.run(
-        "pytest", "-n", "auto", "-q", "--storage", "sqlite", "tests/broker", *session.posargs
-    )
+    tests = ("tests/broker", "tests/conformance")
+    session.run("pytest", "-n", "auto", "-q", "--storage", "sqlite", *tests, *session.posargs)
 
 
 # What meets most of what the libraries offer, in half a minute.
