@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.cli.broker.seen import sees
 from tests.cli.programs import Program
 from trio_mqtt import MqttError, sync
 from trio_mqtt.protocol.decoding import PacketDecoder
@@ -108,6 +109,7 @@ def test_a_client_retains_no_more_than_it_may() -> None:
         published(url, 6, retain=True)
 
 
+@sees("options.takeover_refused")
 def test_who_is_connected_may_stay() -> None:
     with (
         broker_with("options.takeover_refused=true") as url,
