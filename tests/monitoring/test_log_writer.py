@@ -75,6 +75,16 @@ def test_one_event_is_one_line_whatever_clients_call_themselves(path: Path) -> N
     assert path.read_text().count("\n") == 2
 
 
+def test_a_json_line_has_no_character_that_readers_act_on(path: Path) -> None:
+    name = "é\x7f\x85\x9b2J\u2028\u202e\U000e0001"
+    with logging_to(LogOptions(file=str(path), format="json")):
+        connections.info("%s connected", name, extra={"client_id": name})
+    (line,) = path.read_text().splitlines()
+    assert line.isprintable()
+    assert json.loads(line)["client_id"] == name
+    assert "é" in line
+
+
 def test_a_json_line_tells_of_a_defect(path: Path) -> None:
     with logging_to(LogOptions(file=str(path), format="json")):
         try:

@@ -57,7 +57,10 @@ class HumanLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """`{"time": "2026-11-29T09:38:08.123Z", "level": "info", "part": "connections", …}`."""
+    """`{"time": "2026-11-29T09:38:08.123Z", "level": "info", "part": "connections", …}`.
+
+    Characters that a terminal would act on, or a reader take for the end of a line, are escapes.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -73,7 +76,10 @@ class JsonLines(logging.Formatter):
         exception = exception_of(record)
         if exception:
             found["exception"] = exception
-        return json.dumps(found, ensure_ascii=False, default=_as_json)
+        line = json.dumps(found, ensure_ascii=False, default=_as_json)
+        if line.isprintable():
+            return line
+        return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in line)
 
 
 def _as_json(value: object) -> object:
