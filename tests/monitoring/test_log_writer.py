@@ -265,6 +265,18 @@ def test_what_cannot_be_opened_is_told_in_a_sentence(options: LogOptions, senten
         pass
 
 
+def test_a_pipe_that_nobody_reads_is_not_waited_for(path: Path) -> None:
+    os.mkfifo(path)
+    options = LogOptions(file=str(path))
+    with pytest.raises(ConfigurationError, match="cannot be written"), logging_to(options):
+        pass
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(reader, encoding="utf-8") as pipe:
+        with logging_to(options):
+            connections.info("one")
+        assert pipe.read().endswith("info connections: one\n")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_disk_that_is_full_is_told_once_and_what_was_lost_is_counted(
     path: Path, caplog: pytest.LogCaptureFixture

@@ -111,8 +111,16 @@ class _Unbuffered(logging.FileHandler):
 
     def _open(self) -> io.TextIOWrapper:
         # The handler closes it.
-        raw: IO[bytes] = open(self.baseFilename, "ab", buffering=0)  # noqa: SIM115
+        raw: IO[bytes] = open(self.baseFilename, "ab", buffering=0, opener=_open_at_once)  # noqa: SIM115
         return io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open what the log goes to; where that is a pipe that nobody reads, that is an error."""
+    file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(file, True)  # the lines may wait
+    return file
 
 
 class _Stream(_Raises, logging.StreamHandler[IO[str]]):
