@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.broker.seen import sees
 from tests.cli.programs import Program, publish
 from trio_mqtt import sync
 
@@ -67,6 +68,7 @@ def test_the_log_is_made_anew_at_sighup(tmp_path: Path) -> None:
     assert parts(path)[0] == "info broker: The settings were read again."
 
 
+@sees("logging.level", "logging.levels", "logging.file")
 def test_the_configuration_says_all_of_the_log(tmp_path: Path) -> None:
     settings = tmp_path / "broker.toml"
     settings.write_text(
@@ -81,6 +83,7 @@ def test_the_configuration_says_all_of_the_log(tmp_path: Path) -> None:
     assert re.fullmatch(r"debug messages: 'auto-.*' published 1 bytes to 't' at QoS 1", line)
 
 
+@sees("logging.format")
 def test_what_is_logged_to_stderr_is_not_shown_as_well_in_a_pipe() -> None:
     with Program("broker", "mqtt://127.0.0.1:0", "--set", "logging.format=json") as broker:
         url = broker.err.expect(r'"Listening at (\S+)"')[1]
