@@ -26,20 +26,24 @@ def toml_lines(held: Iterable[Held]) -> Iterator[str]:
 
 
 def print_table(held: Sequence[Held]) -> None:
-    """Print a table of them, as wide as the terminal: what is given stands out."""
+    """Print a table of them below the headers that they have in the file: what is given stands out.
+
+    The settings keep their names whole, in one row, where 80 columns are all that there is.
+    """
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("Setting", "Value", "From"):
-        table.add_column(title, overflow="fold")
-    for _, several in groupby(held, key=_table_of):
+        table.add_column(title, overflow="fold", no_wrap=title == "Setting")
+    for (header, _), several in groupby(held, key=_table_of):
         if table.row_count:
             table.add_row()
+        table.add_row(escape(header), style="bold")
         for one in several:
             style = "dim" if one.source.kind == "default" else None
             value = _NOT_SET if one.value is None else escape(one.value)
-            table.add_row(escape(one.name), value, escape(str(one.source)), style=style)
+            table.add_row(escape(one.key), value, escape(str(one.source)), style=style)
     Console(markup=False, highlight=False, emoji=False).print(table)
 
 
