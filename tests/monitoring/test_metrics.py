@@ -365,27 +365,33 @@ async def _closed(stream: trio.SocketStream) -> bool:
     return True
 
 
-async def test_only_so_many_clients_are_served_at_once() -> None:
-    options = MetricsOptions(listen="127.0.0.1:0", maximum_connections=1)
-    async with watched(options) as (_, connect):
-        async with await connect() as first:
-            await first.get("/healthz")
-            async with await connect() as second:
-                with trio.fail_after(10):
-                    assert await _closed(second.stream)
-            assert (await first.get("/healthz"))[0] == 200
+async def test_who_says_nothing_makes_room_for_who_asks() -> None:
+    options = MetricsOptions(listen="127.0.0.1:0", maximum_connections=2)
+    async with (
+        watched(options) as (_, connect),
+        await connect() as first,
+        await connect() as second,
+    ):
+        await first.get("/healthz")
+        await second.stream.send_all(b"GET /heal")
+        for _ in range(3):
+            async with await connect() as third:
+                assert (await third.get("/healthz"))[0] == 200
         with trio.fail_after(10):
-            await _until_served(connect)
+            assert await _closed(first.stream)
+            assert await _closed(second.stream)
 
 
-async def _until_served(connect: Callable[[], Awaitable[Got]]) -> None:
-    while True:
-        async with await connect() as http:
-            try:
-                assert (await http.get("/healthz"))[0] == 200
-            except (trio.BrokenResourceError, h11.RemoteProtocolError):
-                continue  # the first is still going
-            return
+async def test_only_so_many_clients_are_answered_at_once() -> None:
+    options = MetricsOptions(listen="127.0.0.1:0", maximum_connections=1)
+    async with watched(options) as (_, connect), await connect() as slow:
+        slow.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        with trio.move_on_after(0.5):
+            while True:
+                await slow.stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+        async with await connect() as another:
+            with trio.fail_after(10):
+                assert await _closed(another.stream)
 
 
 async def test_who_does_not_read_holds_up_nobody() -> None:

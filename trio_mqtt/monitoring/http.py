@@ -45,21 +45,34 @@ class HttpServer:
         self._respond = respond
         self._free = connections
         self._timeout = timeout
+        # Those that have not said yet what they ask for, who is silent longest first.
+        self._silent: dict[trio.CancelScope, None] = {}
 
     async def run(self, listeners: list[trio.SocketListener]) -> None:
         """Serve until cancelled."""
         await trio.serve_listeners(self._serve, listeners)
 
     async def _serve(self, stream: trio.SocketStream) -> None:
-        if not self._free:
-            await trio.aclose_forcefully(stream)
-            return
+        if self._free <= 0:
+            # Whoever connects and says nothing must not keep a health check out.
+            silent = next(iter(self._silent), None)
+            if silent is None:
+                await trio.aclose_forcefully(stream)
+                return
+            del self._silent[silent]
+            silent.cancel()
         self._free -= 1
         try:
             connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_ASKED)
             while connection.states == {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE}:
                 with trio.move_on_after(self._timeout) as scope:
-                    await self._answer(stream, connection)
+                    self._silent[scope] = None
+                    try:
+                        request = await self._request(stream, connection)
+                    finally:
+                        self._silent.pop(scope, None)
+                    if request is not None:
+                        await self._answer(stream, connection, request)
                 if scope.cancelled_caught:
                     break
                 if connection.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
@@ -72,8 +85,10 @@ class HttpServer:
             self._free += 1
             await trio.aclose_forcefully(stream)
 
-    async def _answer(self, stream: trio.SocketStream, connection: h11.Connection) -> None:
-        """Hear one request, and answer it; nothing where the client has gone."""
+    async def _request(
+        self, stream: trio.SocketStream, connection: h11.Connection
+    ) -> h11.Request | None:
+        """Hear one request; None where the client has gone, or says more than anybody asks."""
         request: h11.Request | None = None
         while True:
             event = connection.next_event()
@@ -82,11 +97,14 @@ class HttpServer:
             elif isinstance(event, h11.Request):
                 request = event
             elif isinstance(event, h11.Data):
-                return  # nothing that is asked here has a body
-            elif request is None:
-                return
+                return None  # nothing that is asked here has a body
             else:
-                break
+                return request
+
+    async def _answer(
+        self, stream: trio.SocketStream, connection: h11.Connection, request: h11.Request
+    ) -> None:
+        """Answer one request."""
         answer = await self._answer_to(request)
         headers = [
             ("Content-Type", answer.content_type),

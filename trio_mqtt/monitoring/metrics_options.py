@@ -22,7 +22,8 @@ class MetricsOptions:
     """One in so many batches (the messages of one read) whose time through the broker is measured:
     few enough to cost nothing, and some thousand a second of a busy broker."""
     maximum_connections: int = 16
-    """HTTP clients at once: Prometheus and a health check need one each."""
+    """HTTP clients at once: Prometheus and a health check need one each. Beyond it, who has been
+    silent longest makes room."""
     timeout: float = 10.0
     """Seconds for a client to ask, and to take the answer: Prometheus gives up by then itself."""
 
