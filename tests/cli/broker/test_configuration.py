@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.broker.seen import sees
 from tests.cli.programs import Program
 from trio_mqtt import ScramClient, sync
 from trio_mqtt.access import set_password
@@ -143,6 +144,7 @@ def test_a_plugin_beside_the_file_decides(file: Path) -> None:
         assert broker.stop() == 0
 
 
+@sees("listeners.access.scram.users", "listeners.access.authentication_required")
 @pytest.mark.slow
 def test_each_listener_is_entered_by_its_own_method(file: Path) -> None:
     required = (

@@ -12,7 +12,14 @@ from tests.cli.broker.seen import SEEN
 from trio_mqtt.configuration.description import all_settings, root
 from trio_mqtt.configuration.places import dotted
 
-TABLES = ("options", "listeners.options", "logging")
+TABLES = (
+    "options",
+    "logging",
+    "listeners",
+    "listeners.access",
+    "listeners.options",
+    "listeners.tls",
+)
 SETTINGS = {
     dotted(place).replace(".0", "")
     for place, setting in all_settings(root())
