@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -240,6 +242,31 @@ async def test_a_program_that_serves_reads_its_file_again_at_sighup(write: Write
         assert b"limits.maximum_connections is 7 (" in said
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+async def test_a_program_ends_though_the_file_that_it_reads_again_does_not_answer(
+    write: Write,
+) -> None:
+    file = write(BASE)
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-c", PROGRAM, str(file)], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    with trio.fail_after(30):
+        said = b""
+        while b"It serves." not in said:
+            more = await process.stdout.receive_some()
+            assert more, said
+            said += more
+        file.unlink()
+        os.mkfifo(file)
+        process.send_signal(signal.SIGHUP)
+        # Opening it succeeds when the process reads it, which then waits for what never comes.
+        with await trio.to_thread.run_sync(partial(file.open, "wb"), abandon_on_cancel=True):
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
 
 
 async def test_it_serves_until_it_is_cancelled(write: Write) -> None:

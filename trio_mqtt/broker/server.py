@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import trio
 
@@ -204,12 +204,22 @@ async def until_told_to_stop(
     if threading.current_thread() is not threading.main_thread():
         task_status.started(broker)
         await trio.sleep_forever()  # signals reach the main thread only
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *RELOADS) as signals:
-        task_status.started(broker)
-        async for number in signals:
-            if number not in RELOADS:
-                break
+    tell, told = trio.open_memory_channel[None](1)
+
+    async def reload_when_told() -> None:
+        async for _ in told:
             await reload()
+
+    # Beside the signals: where a file does not answer any more, the end comes all the same.
+    async with tasks_beside() as nursery:
+        nursery.start_soon(reload_when_told)
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *RELOADS) as signals:
+            task_status.started(broker)
+            async for number in signals:
+                if number not in RELOADS:
+                    break
+                with suppress(trio.WouldBlock):  # it is told already
+                    tell.send_nowait(None)
     # Asked twice, a process ends at once: by SIGTERM it does so anyway, and by Ctrl-C an exception
     # would wait for the clients as well. `interrupts_put_back` is around this.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import trio
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trio_mqtt.broker")
 
+_T = TypeVar("_T")
+
 # What makes of the listeners that are configured where to listen.
 ChooseListeners: TypeAlias = Callable[[Sequence[Listen]], Sequence[str | Listen]]
 
@@ -42,6 +45,11 @@ _FIXED = ("storage.", "plugins.storage.", "metrics.")
 
 def _configured_or_default(listeners: Sequence[Listen]) -> Sequence[str | Listen]:
     return listeners or (DEFAULT_URL,)
+
+
+async def _in_thread(function: Callable[[], _T]) -> _T:
+    """What reads files or makes plugins: who gives up waits for none of them."""
+    return await trio.to_thread.run_sync(function, abandon_on_cancel=True)
 
 
 def _warn(configuration: Configured) -> None:
@@ -119,7 +127,7 @@ class Configuration(Configured):
         `trio_mqtt.monitoring.logging_to(settings.logging)` does that, before all else, and what it
         gives has the function for `change_log`, `LogWriter.changing`.
         """
-        parts = await trio.to_thread.run_sync(self.make_parts)
+        parts = await _in_thread(self.make_parts)
         _warn(self)
         settings = self._settings
         async with open_broker(
@@ -193,7 +201,7 @@ class RunningConfiguration:
         """
         from trio_mqtt.configuration.difference import differences  # not needed to begin
 
-        after = await trio.to_thread.run_sync(self._configuration.read_again)
+        after = await _in_thread(self._configuration.read_again)
         changes = differences(self._configuration, after)
         fixed = [change for change in changes if self._is_fixed(change.setting, after)]
         if fixed:
@@ -201,7 +209,7 @@ class RunningConfiguration:
                 Problem(change.setting, f"{change} That holds only after a new start.")
                 for change in fixed
             )
-        parts = await trio.to_thread.run_sync(after.make_parts, self._parts)
+        parts = await _in_thread(partial(after.make_parts, self._parts))
         settings = after.settings
         with self._log_of(after) as change_log:
             await self._broker.reconfigure(

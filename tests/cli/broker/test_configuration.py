@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -56,6 +57,22 @@ def test_the_file_holds_and_holds_anew_when_it_is_read_again(file: Path, termina
             broker.process.send_signal(signal.SIGHUP)
             stream.expect(r"storage.path is .* That holds only after a new start\.")
         assert broker.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+@pytest.mark.parametrize("terminal", [True, False])
+def test_it_ends_though_the_file_that_it_reads_again_does_not_answer(
+    file: Path, terminal: bool
+) -> None:
+    with Program("broker", "--config", str(file), terminal=terminal) as broker:
+        url_of(broker)
+        file.unlink()
+        os.mkfifo(file)
+        broker.process.send_signal(signal.SIGHUP)
+        # Opening it succeeds when the broker reads it, which then waits for what never comes.
+        with file.open("wb"):
+            assert broker.stop() == 0
 
 
 @pytest.mark.slow

@@ -160,7 +160,7 @@ class AccessInForce:
 
         Raises ConfigurationError.
         """
-        read = await trio.to_thread.run_sync(_read, self.security)
+        read = await trio.to_thread.run_sync(_read, self.security, abandon_on_cancel=True)
         self.passwords, self.rules.rules, self._renew_keys = read
         self.rules.changed()
 

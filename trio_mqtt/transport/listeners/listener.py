@@ -77,7 +77,9 @@ class Listener:
         address = parse_url(endpoint.url, listening=True)
         if address.scheme != "unix":
             address = replace(address, port=parse_url(url, listening=True).port)
-        handshakes = await trio.to_thread.run_sync(Handshakes, endpoint, address)
+        handshakes = await trio.to_thread.run_sync(
+            Handshakes, endpoint, address, abandon_on_cancel=True
+        )
 
         def put_in_force() -> None:
             self.endpoint = replace(endpoint, url=address.url)
