@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from select import select
+from threading import Event, Thread
+from time import monotonic
 
 import pytest
 
@@ -149,13 +151,43 @@ def test_what_breaks_again_and_again_is_summed_up(path: Path) -> None:
     assert "Something else" in told[-2]
 
 
+def until_summed_up(path: Path) -> None:
+    deadline = monotonic() + 10
+    while "not shown" not in path.read_text():
+        assert monotonic() < deadline
+
+
 def test_it_is_summed_up_within_a_minute(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_storms, "_WINDOW", 0.05)
     with logging_to(LogOptions(file=str(path))) as log:
-        while "not shown" not in path.read_text():
-            for _ in range(1_000):
-                connections.warning("It failed")
-            log.flush_lines()
+        for _ in range(log_storms.LINES):
+            connections.warning("It failed")
+        log.flush_lines()  # from here on nothing comes that would be written
+        for _ in range(3):
+            connections.warning("It failed")
+        until_summed_up(path)
+
+
+def test_it_is_summed_up_though_other_lines_never_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_storms, "_WINDOW", 0.05)
+    stop = Event()
+
+    def go_on() -> None:
+        while not stop.is_set():
+            messages.warning("Another", extra={"event": "other"})
+
+    thread = Thread(target=go_on)
+    with logging_to(LogOptions(file=str(path))):
+        for _ in range(log_storms.LINES + 3):
+            connections.warning("It failed")
+        thread.start()
+        try:
+            until_summed_up(path)
+        finally:
+            stop.set()
+            thread.join()
 
 
 # -- where to --------------------------------------------------------------------------------------

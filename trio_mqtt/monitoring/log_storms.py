@@ -21,6 +21,8 @@ class Storms:
         self._until = 0.0
         self._written: dict[tuple[str, int, str], int] = {}
         self._left_out: dict[tuple[str, int, str], int] = {}
+        # Whether the record that was left out last was the first of those that are now `due`.
+        self.has_begun = False
 
     @property
     def due(self) -> float | None:
@@ -41,6 +43,7 @@ class Storms:
             if written or len(self._written) < _KINDS:
                 self._written[kind] = written + 1
             return True
+        self.has_begun = not self._left_out
         self._left_out[kind] = self._left_out.get(kind, 0) + 1
         return False
 

@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from trio_mqtt.broker.events.log import PAYLOADS, levels_changed
 from trio_mqtt.monitoring.log_destinations import name_of, open_destination
@@ -18,6 +18,9 @@ _OWN = f"{ROOT}.monitoring"
 _own = logging.getLogger(_OWN)
 
 _END = 2.0  # seconds that the last lines may take
+
+# Is not written: it has the thread look at what is to be told, and when.
+_LOOK = logging.LogRecord(_OWN, 0, __file__, 0, "", (), None)
 
 
 @contextmanager
@@ -135,6 +138,10 @@ class LogWriter(logging.Handler):
         if record.name == _OWN and threading.current_thread() is self._thread:
             return
         if not self._storms.takes(record):
+            if self._storms.has_begun:
+                # The thread may wait for a record, though none comes but those that are left out.
+                with suppress(queue.Full):
+                    self._queue.put_nowait(_LOOK)
             return
         try:
             self._queue.put_nowait(record)
@@ -180,8 +187,11 @@ class LogWriter(logging.Handler):
                 continue
             if record is None:
                 break
-            self._write(record)
+            if record is not _LOOK:
+                self._write(record)
             self._queue.task_done()
+            if self._storms.due == 0:
+                self._sum_up()
         self._sum_up()
         try:
             self._take_next()
