@@ -15,7 +15,7 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from tests.inside import core_of, sessions_of
 from trio_mqtt import Broker, Limits
-from trio_mqtt.broker.load import _trim, resident_memory
+from trio_mqtt.broker.load import _KEPT_MEMORY, _trim, resident_memory
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Connect, PubAck, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -91,12 +91,14 @@ class TestLag:
 
 @asynccontextmanager
 async def with_memory_for(more: int) -> AsyncIterator[MemoryBroker]:
+    """A broker that may keep so much more, however large the process of the tests has become."""
     gc.collect()
     if _trim is not None:
         _trim(0)  # what earlier tests have left free would be given back in the middle of this one
     resident = resident_memory()
     assert resident is not None
-    limits = Limits(maximum_memory=resident + more, maximum_queued_bytes=1_000 * MIB)
+    whole = int((resident + more) / _KEPT_MEMORY)
+    limits = Limits(maximum_memory=whole, maximum_queued_bytes=1_000 * MIB)
     async with open_memory_broker(limits=limits) as memory:
         yield memory
 
