@@ -135,7 +135,7 @@ SHAPES = {
     "bounds": Shape(
         "listener {port}\nallow_anonymous true\nmax_packet_size 2000\nmax_qos 1\n"
         "max_inflight_messages 5\nmax_queued_messages 50\nmax_keepalive 30\n"
-        "retain_available false\nmemory_limit 100000000\n",
+        "retain_available false\nmemory_limit 10000000000\n",
         (NOBODY, replace(NOBODY, size=1_900), replace(NOBODY, size=2_000),
          replace(NOBODY, retains=True)),
     ),
