@@ -54,6 +54,8 @@ log_type error
 log_type warning
 # Without a bound, so that it never drops what a benchmark then would count as lost.
 max_queued_messages 0
+# Else it cuts off a client that has more than 20 of QoS 2 under way.
+max_inflight_messages 0
 """
 # The safest that it has: all of it is written anew, at each change and each second.
 _MOSQUITTO_SAVES = """\
