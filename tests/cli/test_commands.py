@@ -80,7 +80,7 @@ def test_any_of_them_may_be_stopped_and_started_again() -> None:
         assert broker.stop(signal.SIGINT) == 0
         assert "disconnected: the broker is shutting down\n" in broker.out.text
         for program in (sub, pub):
-            program.err.expect(r"shutting down.*Trying again\.\n")
+            program.err.expect(r"connection: server shutting down\. Trying again\.\n")
         seen = sub.out.text.count("\n")
         with running_broker(url) as (second, _):
             for program in (sub, pub):
@@ -93,6 +93,17 @@ def test_any_of_them_may_be_stopped_and_started_again() -> None:
             assert sub.stop() == 143
             assert second.stop() == 0
         assert pub.err.text.count("\n") == sub.err.text.count("\n") == 2
+
+
+def test_whose_place_another_takes_says_so_once_and_ends() -> None:
+    with running_broker() as (broker, url), Program("sub", "a", "-i", "me", "-b", url) as first:
+        broker.out.expect("me subscribed to a")
+        with Program("sub", "a", "-i", "me", "-b", url):
+            assert first.ended() == 1
+    assert first.err.text == (
+        f"Error: The broker at {url} ended the connection: session taken over"
+        " (another client came with the same identifier).\n"
+    )
 
 
 def test_with_wait_the_broker_may_come_last() -> None:

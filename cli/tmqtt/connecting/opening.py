@@ -156,6 +156,7 @@ class _Reporter:
         self._was_connected = False
         self._waits = False
         self._why = ""
+        self._lost: trio_mqtt.MqttError | None = None
 
     def report(self, event: trio_mqtt.events.ConnectionEvent) -> None:
         match event:
@@ -170,9 +171,8 @@ class _Reporter:
                     f"Waiting for a broker at {self._url} ({self._why}{tries}). Ctrl-C ends it."
                 )
             case trio_mqtt.events.ConnectionLost(reason):
-                if not self._waits:
-                    self._waits = True
-                    self._terminal.say(f"{reason} Trying again.")
+                # Where it is not tried again, this is the error that the command ends with.
+                self._lost = reason
             case trio_mqtt.events.Connected(url):
                 self._was_connected = True
                 if self._waits:
@@ -180,7 +180,9 @@ class _Reporter:
                     self._terminal.pass_by("")
                     self._terminal.say(f"Connected to {url}.")
             case trio_mqtt.events.Reconnecting():
-                pass
+                if not self._waits:
+                    self._waits = True
+                    self._terminal.say(f"{self._lost} Trying again.")
 
     def end(self) -> None:
         """Leave no line behind that is true no more."""

@@ -49,7 +49,7 @@ async def test_who_comes_and_goes_is_told_with_address_user_and_reason(
         r"'c\n1' (10.0.0.1:5000) disconnected: it said goodbye",
         "'c2' connected from 10.0.0.1:5000, MQTT 5",
         "'c2' connected from 10.0.0.2:6, MQTT 5",
-        "'c2' (10.0.0.1:5000) disconnected: another connection took the session",
+        "'c2' (10.0.0.1:5000) disconnected: another client came with the same identifier",
         "10.0.0.3:7 was turned away: the first packet is not CONNECT",
         "'c2' (10.0.0.2:6) disconnected: the broker is shutting down",
     ]

@@ -181,6 +181,33 @@ async def test_a_session_taken_over_ends_the_client(broker: FakeBroker) -> None:
     assert len(broker.peers) == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "words", "said"),
+    [
+        (ReasonCode.SERVER_SHUTTING_DOWN, "The broker is shutting down.", "server shutting down."),
+        (ReasonCode.NOT_AUTHORIZED, "Client is not authorised", "not authorized."),
+        (
+            ReasonCode.NOT_AUTHORIZED,
+            "its token has expired",
+            "not authorized (its token has expired).",
+        ),
+        (
+            ReasonCode.UNSPECIFIED_ERROR,
+            "Wartung, gleich zurück.",
+            "unspecified error (Wartung, gleich zurück).",
+        ),
+        (ReasonCode.KEEP_ALIVE_TIMEOUT, "", "keep alive timeout."),
+    ],
+)
+async def test_a_broker_s_words_are_told_where_they_say_more_than_its_code(
+    broker: FakeBroker, code: ReasonCode, words: str, said: str
+) -> None:
+    goodbye = Disconnect(code, {"reason_string": words})
+    with pytest.raises(DisconnectedByBrokerError) as caught:
+        await stay(broker, lambda peer: peer.send(goodbye), reconnect=False)
+    assert str(caught.value).partition("the connection: ")[2] == said
+
+
 async def test_a_broker_that_shuts_down_is_come_back_to(broker: FakeBroker) -> None:
     events: list[ConnectionEvent] = []
     async with broker.client(on_event=events.append) as client, client.subscribe("a") as messages:

@@ -200,7 +200,9 @@ class Session(DeliveryState):
     def disown(self) -> None:
         """End whatever connection has the session or waits for it: another one takes its place."""
         if self._claimant is not None:
-            self._claimant.end(ReasonCode.SESSION_TAKEN_OVER, "another connection took the session")
+            self._claimant.end(
+                ReasonCode.SESSION_TAKEN_OVER, "another client came with the same identifier"
+            )
 
     def set_timer(self, timer: Timer) -> None:
         """Let `timer` decide what happens next, and no earlier one."""

@@ -11,6 +11,7 @@ from anyio.abc import ByteStream, TaskGroup
 from trio_mqtt.client.authentication import ClientAuthentication
 from trio_mqtt.client.connection.keep_alive import keep_alive
 from trio_mqtt.client.connection.reauthentication import Reauthentication
+from trio_mqtt.client.explanations import explained
 from trio_mqtt.errors import (
     ConnectionLostError,
     DisconnectedByBrokerError,
@@ -20,7 +21,6 @@ from trio_mqtt.errors import (
 from trio_mqtt.protocol.client_connection import ClientConnection
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import Auth, ConnAck, Disconnect, Packet
-from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.states import State
 
@@ -311,10 +311,10 @@ class Connection:
 
     def on_disconnect(self, packet: Disconnect) -> None:
         """DISCONNECT came: raise what it says."""
-        sentence = f"The broker at {self.url} ended the connection: {packet.reason_code.sentence}"
+        code = packet.reason_code
         raise DisconnectedByBrokerError(
-            sentence + explanation(packet.properties) + ".",
-            packet.reason_code,
+            f"The broker at {self.url} ended the connection: {explained(code, packet.properties)}.",
+            code,
             packet.properties.get("server_reference", ""),
         )
 
@@ -365,13 +365,3 @@ class Connection:
             self._room = None
         if self._handler is not None:
             self._handler.on_room(self)
-
-
-def explanation(properties: Properties) -> str:
-    """What a broker adds to a reason code, as it reads in a sentence."""
-    text = ""
-    if "reason_string" in properties:
-        text += f" ({properties['reason_string']})"
-    if "server_reference" in properties:
-        text += f"; it refers to {properties['server_reference']}"
-    return text

@@ -12,7 +12,8 @@ from anyio.abc import ByteStream
 
 from trio_mqtt.client.authentication import ClientAuthentication, ClientExchange
 from trio_mqtt.client.connection.authentication import answer_to, data_of, properties_of
-from trio_mqtt.client.connection.connection import READ_SIZE, Connection, explanation
+from trio_mqtt.client.connection.connection import READ_SIZE, Connection
+from trio_mqtt.client.explanations import explained
 from trio_mqtt.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -145,8 +146,8 @@ async def _connect(
     if code.is_failure:
         await connection.discard()
         raise ConnectionRefusedByBrokerError(
-            f"The broker at {url} refused the connection: {code.sentence}"
-            f"{explanation(connection.connack.properties)}.{_ADVICE.get(code, '')}",
+            f"The broker at {url} refused the connection:"
+            f" {explained(code, connection.connack.properties)}.{_ADVICE.get(code, '')}",
             code,
             connection.connack.properties.get("server_reference", ""),
         )

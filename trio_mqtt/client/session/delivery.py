@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import anyio
 
-from trio_mqtt.client.connection.connection import explanation
+from trio_mqtt.client.explanations import explanation
 from trio_mqtt.errors import MqttError, RequestRefusedError
 from trio_mqtt.protocol.packets import PubAck, PubRec
 from trio_mqtt.protocol.properties import Properties
@@ -109,7 +109,7 @@ class Delivery:
         """What the broker says of it."""
         self.reason = packet.reason_code
         if packet.properties:
-            self.reason_text = explanation(packet.properties)
+            self.reason_text = explanation(packet.properties, beside=packet.reason_code)
 
     def finish(self) -> None:
         """The broker has taken or refused the message."""

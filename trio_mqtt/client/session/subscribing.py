@@ -8,7 +8,8 @@ from typing import Any
 
 import anyio
 
-from trio_mqtt.client.connection.connection import Connection, explanation
+from trio_mqtt.client.connection.connection import Connection
+from trio_mqtt.client.explanations import explanation
 from trio_mqtt.client.session.subscriptions import Request, Subscriptions
 from trio_mqtt.errors import LocalProtocolError, MqttError, RemoteProtocolError, RequestRefusedError
 from trio_mqtt.protocol.delivery import Sender
@@ -210,6 +211,6 @@ def refusal(
     filters = ", ".join(f"{name!r} ({code.sentence})" for name, code in refused)
     return RequestRefusedError(
         f"The broker at {url} refused the subscription to {filters}"
-        f"{explanation(answer.properties)}.",
+        f"{explanation(answer.properties, beside=refused[0][1])}.",
         refused[0][1],
     )
