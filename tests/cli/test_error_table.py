@@ -41,6 +41,8 @@ _CONNECTIONS = {
     "no address": ("-b http://localhost", 1, "An address reads mqtt://HOST"),
     "half an address": ("-b mqtt://[::1", 1, "An address reads mqtt://HOST"),
     "a wrong password": ("-b {locked} -u ann -P wrong", 134, "bad user name or password"),
+    "no password": ("-b {locked} -u ann", 134, r"password\. No password was given: -P - asks for"),
+    "nobody": ("-b {locked}", 135, "No user name and no password were given: -u NAME "),
     "the same in MQTT 3": ("-b {locked} -u ann -P wrong -V mqttv311", 4, "bad user name or"),
     "another's certificate": ("-b {tls}", 1, r"{tls}: the broker's certificate .*--cafile"),
     "no TLS there": ("-b {plain_by_tls}", 1, "TLS"),
@@ -57,7 +59,7 @@ _BY_OTHER_WORDS = {
 # It starts processes to connect, which takes a second each time: a few stand for all.
 _BY_PROCESSES = ("bench", ("no broker", "no address", "a wrong password", "another's certificate"))
 # The broker takes a second to answer.
-_ANSWERED_LATE = ("a wrong password", "the same in MQTT 3")
+_ANSWERED_LATE = ("a wrong password", "no password", "the same in MQTT 3")
 
 # What else may be wrong.
 _OTHERS = [

@@ -13,7 +13,10 @@ _THIN = frozenset({
     "have", "is", "it", "of", "on", "or", "reason", "request", "that", "the", "this", "to", "was",
     "were", "with", "you", "your",
 })  # fmt: skip
-_SAME = {"broker": "server", "username": "user", "authorised": "authorized"}
+_SAME = {
+    "broker": "server", "username": "user", "authorised": "authorized", "wrong": "bad",
+    "invalid": "bad",
+}  # fmt: skip
 _WORD = re.compile(r"[^\W_]+")
 
 

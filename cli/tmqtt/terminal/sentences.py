@@ -40,6 +40,10 @@ _OPTIONS = {
     "`ca` of TlsOptions": "--cafile",
     "`certificate` and `key` of TlsOptions": "--cert and --key",
     "`server_name` of TlsOptions": "--server-name",
+    "No password was given.": "No password was given: -P - asks for it, --password-file FILE reads"
+    " it.",
+    "No user name and no password were given.": "No user name and no password were given: -u NAME"
+    " gives the one, -P - asks for the other.",
 }
 
 

@@ -118,11 +118,23 @@ async def test_where_the_broker_cannot_choose_an_identifier_the_client_does(
 async def test_a_refusal_says_where_what_and_what_to_do(broker: FakeBroker, version: int) -> None:
     broker.connack = ConnAck(False, ReasonCode.BAD_USER_NAME_OR_PASSWORD)
     with pytest.raises(ConnectionRefusedByBrokerError) as caught:
-        await first_connect(broker, protocol_version=version)
+        await first_connect(broker, protocol_version=version, username="me", password="wrong")
     assert caught.value.reason_code is ReasonCode.BAD_USER_NAME_OR_PASSWORD
     for part in ("mqtt://fake:1883", "bad user name or password", "Check"):
         assert part in str(caught.value)
     assert all(peer.stream.closed for peer in broker.peers)
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [({"username": "me"}, "No password was given."), ({}, "No user name and no password were")],
+)
+async def test_a_refusal_says_what_was_not_given(
+    broker: FakeBroker, given: dict[str, str], advice: str
+) -> None:
+    broker.connack = ConnAck(False, ReasonCode.NOT_AUTHORIZED)
+    with pytest.raises(ConnectionRefusedByBrokerError, match=advice):
+        await first_connect(broker, **given)
 
 
 async def test_nothing_listens(broker: FakeBroker) -> None:

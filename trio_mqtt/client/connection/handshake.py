@@ -147,11 +147,21 @@ async def _connect(
         await connection.discard()
         raise ConnectionRefusedByBrokerError(
             f"The broker at {url} refused the connection:"
-            f" {explained(code, connection.connack.properties)}.{_ADVICE.get(code, '')}",
+            f" {explained(code, connection.connack.properties)}.{_advice(code, settings)}",
             code,
             connection.connack.properties.get("server_reference", ""),
         )
     return connection
+
+
+def _advice(code: ReasonCode, settings: Settings) -> str:
+    """What to do about a refusal, as the sentences after it."""
+    is_for_who_it_is = code in (ReasonCode.BAD_USER_NAME_OR_PASSWORD, ReasonCode.NOT_AUTHORIZED)
+    if is_for_who_it_is and settings.password is None and settings.authentication is None:
+        if settings.username is None:
+            return " No user name and no password were given."
+        return " No password was given."
+    return _ADVICE.get(code, "")
 
 
 def _connect_packet(
