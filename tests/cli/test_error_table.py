@@ -95,6 +95,11 @@ _OTHERS = [
     ("broker {locked}", 1, "is in use"),
     ("broker http://localhost", 1, "An address reads mqtt://HOST"),
     ("broker 1884", 1, r"Did you mean mqtt://localhost:1884\?"),
+    (
+        "broker -p 70000",
+        2,
+        r"'-p' / '--port': 70000 is not possible: write a number from 0 to 65535",
+    ),
     ("broker a.toml", 2, "A configuration file is given by --config a.toml"),
     ("broker mqtt://127.0.0.1:0 --password-file {missing}", 1, "{missing}"),
     ("broker mqtts://127.0.0.1:0 --cert {missing}", 1, "{missing}"),

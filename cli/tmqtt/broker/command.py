@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -15,10 +15,11 @@ import trio_mqtt
 from tmqtt.broker.data import Data
 from tmqtt.broker.levels import Level
 from tmqtt.broker.library_log import EXPOSED, LibraryLog, library_log
+from tmqtt.broker.listening import ListenAt
 from tmqtt.broker.output_keeper import OutputKeeper, OutputTroubles
 from tmqtt.broker.restoring import shown_restoring
 from tmqtt.broker.settings import as_command_error
-from tmqtt.broker.systemd import Inherited, Notifier, listeners_for, take_sockets
+from tmqtt.broker.systemd import Notifier, take_sockets
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
 from tmqtt.broker.view import BrokerView
 from tmqtt.broker.welcome import exposed
@@ -27,23 +28,20 @@ from tmqtt.terminal.terminal import Terminal
 from trio_mqtt.configuration import (
     Configuration,
     InvalidConfiguration,
-    Problem,
     RunningConfiguration,
 )
 from trio_mqtt.monitoring import LogOptions, LogWriter, logging_to
 
 logger = logging.getLogger("trio_mqtt.broker")
 
-_DEFAULT_URL = "mqtt://127.0.0.1:1883"  # this machine only
 _TICK = 0.1  # seconds: ten times a second is as often as a person sees
 _SAMPLE = 200  # events that are looked at in one tick; messages fill half of it
 
 
 async def serve(
-    urls: tuple[str, ...],
+    listen_at: ListenAt,
     terminal: Terminal,
     *,
-    defaults: Mapping[str, str | Sequence[str]] = {},  # never changed
     configuration: Configuration,
     level: Level | None = None,
 ) -> None:
@@ -52,12 +50,10 @@ async def serve(
     So does the log, where one is configured. Without a level the log has its own, and what is shown
     is everything, but no messages where a file says how to serve and nobody looks on.
 
-    `urls` take the place of the listeners that are configured; `defaults` are options for all of
-    them that can have them, as in their URLs.
+    `listen_at` says where, to which it adds the sockets of systemd.
     """
     collect_less_often()
-    inherited = take_sockets(os.environ)
-    listen_at = partial(_listen_at, urls, defaults, inherited)
+    listen_at = replace(listen_at, inherited=take_sockets(os.environ))
     plugin = configuration.settings.plugins.storage
     data = Data(configuration.settings.storage, None if plugin is None else plugin.factory)
     notifier = Notifier(os.environ)
@@ -106,44 +102,6 @@ def _change_log(
     writer: LogWriter, level: Level | None, options: LogOptions
 ) -> AbstractContextManager[Callable[[], None]]:
     return writer.changing(_log_options(options, level))
-
-
-def _listen_at(
-    urls: Sequence[str],
-    defaults: Mapping[str, str | Sequence[str]],
-    inherited: Sequence[Inherited],
-    configured: Sequence[trio_mqtt.Listen],
-) -> list[trio_mqtt.Listen]:
-    """Where to listen: by the URLs, else as configured, else where there is nothing else.
-
-    Raises InvalidConfiguration for what does not go together, also where the file says another
-    thing when it is read again: then the broker stays as it is.
-    """
-    for url in urls:
-        if url.endswith((".toml", ".conf")):
-            raise _wrong(f"'{url}' is no address. A configuration file is given by --config {url}.")
-    if not urls and configured:
-        if defaults:
-            raise _wrong(
-                "Options such as --cert are for the URLs that are given with them, and here the"
-                " configuration says where to listen: write them there, below [[listeners]]."
-            )
-        return listeners_for(configured, inherited, defaults)
-    wanted = [
-        trio_mqtt.parse_listen(url, defaults)
-        for url in urls or (() if inherited else (_DEFAULT_URL,))
-    ]
-    listeners = listeners_for(wanted, inherited, defaults)
-    if "cert" in defaults and not any(listen.tls for listen in listeners):
-        raise _wrong(
-            "A certificate is given, but no listener uses TLS."
-            " Listen at mqtts://, wss:// or any://, for example mqtts://localhost."
-        )
-    return listeners
-
-
-def _wrong(sentence: str) -> InvalidConfiguration:
-    return InvalidConfiguration([Problem("listeners", sentence)])
 
 
 @asynccontextmanager

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from tmqtt.broker.durability import Durability
 from tmqtt.broker.levels import Level, LogFormat
+from tmqtt.connecting.property_values import whole_number
 from tmqtt.terminal.command import CONTEXT, Command
+from tmqtt.terminal.values import reader
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
 
+_LISTENING = "Where to listen"
 _CONFIGURATION = "Configuration"
 _DATA = "What outlives the broker"
 _ACCESS = "Who may connect, and do what"
@@ -20,9 +24,12 @@ _TLS = "TLS"
 _WEBSOCKET = "WebSocket and proxies"
 _OUTPUT = "Output"
 
+_port = reader(partial(whole_number, minimum=0, maximum=65_535))
+
 _EPILOG = """\
 Examples:
   tmqtt broker
+  tmqtt broker -p 1884
   tmqtt broker --data /var/lib/tmqtt
   tmqtt broker --config broker.toml --set limits.maximum_connections=100
   tmqtt broker mqtt://0.0.0.0 --password-file users --access-file access.conf
@@ -42,6 +49,20 @@ def broker(
             metavar="URL",
             help="Where to listen.  [default: mqtt://127.0.0.1:1883, this machine only]",
             show_default=False,
+            rich_help_panel=_LISTENING,
+        ),
+    ] = None,
+    port: Annotated[
+        list[int] | None,
+        typer.Option(
+            "-p",
+            "--port",
+            metavar="PORT",
+            parser=_port,
+            help="The port, where one URL without it or none is given; over that of a file. May be"
+            " repeated.",
+            show_default=False,
+            rich_help_panel=_LISTENING,
         ),
     ] = None,
     config: Annotated[
@@ -316,6 +337,7 @@ def broker(
         raise typer.BadParameter("--quiet says the same as --log-level: give one of them.")
 
     from tmqtt.broker.command import serve
+    from tmqtt.broker.listening import ListenAt
     from tmqtt.broker.settings import configured, overrides
     from tmqtt.terminal.running import run
 
@@ -348,9 +370,8 @@ def broker(
     defaults = {name: value for name, value in given.items() if value}
     run(
         lambda terminal: serve(
-            tuple(urls or ()),
+            ListenAt(urls=urls or (), ports=port or (), defaults=defaults),
             terminal,
-            defaults=defaults,
             configuration=configured(config, overrides(options, set_ or ())),
             level=Level.WARNING if quiet else log_level,
         ),
