@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import trio
 
+from tests.standing_time import let_time_stand
+
 # Everything in these folders that is a coroutine runs under pytest-trio. `trio_mode` would take
 # over the AnyIO tests too, and run their asyncio case on Trio without a word.
 TRIO_FOLDERS = tuple(
@@ -62,6 +64,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             and any(folder in item.path.parents for folder in TRIO_FOLDERS)
         ):
             item.add_marker(pytest.mark.trio)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _virtual_time_waits_for_threads() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        let_time_stand(patch)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
