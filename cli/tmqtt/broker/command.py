@@ -17,6 +17,7 @@ from tmqtt.broker.levels import Level
 from tmqtt.broker.library_log import EXPOSED, LibraryLog, library_log
 from tmqtt.broker.listening import ListenAt
 from tmqtt.broker.output_keeper import OutputKeeper, OutputTroubles
+from tmqtt.broker.remedies import Remedies
 from tmqtt.broker.restoring import shown_restoring
 from tmqtt.broker.settings import as_command_error
 from tmqtt.broker.systemd import Notifier, take_sockets
@@ -55,7 +56,11 @@ async def serve(
     collect_less_often()
     listen_at = replace(listen_at, inherited=take_sockets(os.environ))
     plugin = configuration.settings.plugins.storage
-    data = Data(configuration.settings.storage, None if plugin is None else plugin.factory)
+    data = Data(
+        configuration.settings.storage,
+        None if plugin is None else plugin.factory,
+        Remedies(configuration.path),
+    )
     notifier = Notifier(os.environ)
     is_looked_at = configuration.path is None or terminal.output.is_terminal
     shown = level or (Level.ALL if is_looked_at else Level.INFO)
@@ -149,7 +154,7 @@ async def _show(
     kinds = CLIENT_EVENTS + MESSAGES * level.tells(Level.ALL)
     sample = watching.enter_context(broker.sample(*kinds, limit=_SAMPLE))
     watching.callback(lambda: view.end(sample, data.forgotten(broker.holdings())))
-    view.begin(*filter(None, (*sentences, data.promise())))
+    view.begin(data.remedies, *filter(None, (*sentences, data.promise())))
     while not terminal.output.closed:
         await trio.sleep(_TICK)
         view.tick(sample)

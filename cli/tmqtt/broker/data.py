@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio_mqtt
+from tmqtt.broker.remedies import Remedies
 from tmqtt.terminal.figures import counted
 from trio_mqtt.configuration import StorageSettings
 
@@ -17,6 +18,7 @@ class Data:
     settings: StorageSettings
     plugin: str | None = None
     """What makes a storage of the operator's own, which has it then."""
+    remedies: Remedies = field(default_factory=Remedies)
 
     def promise(self) -> str:
         """What becomes of what the broker holds."""
@@ -24,7 +26,7 @@ class Data:
         if self.plugin is not None:
             return f"What it acknowledges is kept by {self.plugin}."
         if settings.path is None:
-            return "Sessions and retained messages end with it: --data DIR keeps them."
+            return f"Sessions and retained messages end with it: {self.remedies.data} keeps them."
         if settings.durability == "commit":
             survives = "the end of the process, but not a power cut"
         else:
@@ -42,7 +44,7 @@ class Data:
         if self.settings.path is not None or self.plugin is not None or not any(left):
             return ""
         end, them = ("ends", "it") if sum(left) == 1 else ("end", "them")
-        return f"{_listed(left)} {end} with it: --data DIR keeps {them}."
+        return f"{_listed(left)} {end} with it: {self.remedies.data} keeps {them}."
 
 
 def _listed(holdings: trio_mqtt.Holdings) -> str:

@@ -10,6 +10,7 @@ import trio_mqtt
 from tmqtt.broker import welcome
 from tmqtt.broker.levels import Level
 from tmqtt.broker.library_log import LibraryLog, Notice
+from tmqtt.broker.remedies import Remedies
 from tmqtt.broker.stamps import ERROR, INFO, WARNING, Stamps
 from tmqtt.broker.traffic import Rates, Traffic, status_line
 from tmqtt.terminal import looks
@@ -62,11 +63,11 @@ class BrokerView:
         # The status line as it stands in the terminal.
         self._status: Line = ()
 
-    def begin(self, *sentences: str) -> None:
+    def begin(self, remedies: Remedies, *sentences: str) -> None:
         """Say where the broker listens, who may connect, and the sentences."""
         if not self._level.tells(Level.INFO):
             return
-        lines = welcome.lines_of(self._broker, *sentences)
+        lines = welcome.lines_of(self._broker, remedies, *sentences)
         if self._painter is not None:
             lines.append((("Ctrl-C stops it.", looks.NOTE),))
         else:

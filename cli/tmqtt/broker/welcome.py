@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import trio_mqtt
+from tmqtt.broker.remedies import Remedies
 from tmqtt.terminal import looks
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.looks import Line
 from trio_mqtt.access import WaysIn
 
-ANYBODY = (
-    "Warning: anyone who can reach this address may connect, without a password."
-    " --password-file FILE changes that."
-)
 
-OTHERS = "To let others in: tmqtt broker mqtt://0.0.0.0 --password-file FILE"
-OTHERS_TOO = "To let others in, listen at mqtt://0.0.0.0."  # they are asked who they are
-
-
-def lines_of(broker: trio_mqtt.Broker, *sentences: str) -> list[Line]:
+def lines_of(broker: trio_mqtt.Broker, remedies: Remedies, *sentences: str) -> list[Line]:
     """The addresses, each with who may connect; the sentences; and how to let others in.
 
     That only where nobody else may.
@@ -29,11 +22,12 @@ def lines_of(broker: trio_mqtt.Broker, *sentences: str) -> list[Line]:
         all_local = all_local and ways_in.local
         everybody_is_asked = everybody_is_asked and not ways_in.anonymous
         found.append((("Listening at ", looks.PLAIN), (listen.url, looks.STRONG)))
-        text, is_open = _who(ways_in)
-        found.append(((text, looks.WARNING if is_open else looks.NOTE),))
+        text, is_open = _who(ways_in, remedies)
+        found.append(((escape(text), looks.WARNING if is_open else looks.NOTE),))
     found += [((escape(sentence), looks.NOTE),) for sentence in sentences]
     if all_local:
-        found.append(((OTHERS_TOO if everybody_is_asked else OTHERS, looks.NOTE),))
+        hint = remedies.for_others(everybody_is_asked=everybody_is_asked)
+        found.append(((escape(hint), looks.NOTE),))
     return found
 
 
@@ -42,14 +36,22 @@ def exposed(broker: trio_mqtt.Broker) -> list[str]:
     return [
         f"Anyone who can reach {listen.url} may connect, without a password."
         for listen in broker.listeners
-        if _who(broker.ways_in(listen))[1]
+        if _is_open(broker.ways_in(listen))
     ]
 
 
-def _who(ways_in: WaysIn) -> tuple[str, bool]:
+def _is_open(ways_in: WaysIn) -> bool:
+    """Whether anybody from anywhere may connect."""
+    return ways_in.anonymous and not ways_in.local
+
+
+def _who(ways_in: WaysIn, remedies: Remedies) -> tuple[str, bool]:
     """Who may connect at a listener, and whether that is anybody from anywhere."""
-    if ways_in.anonymous and not ways_in.local:
-        return ANYBODY, True
+    if _is_open(ways_in):
+        return (
+            "Warning: anyone who can reach this address may connect, without a password."
+            f" {remedies.passwords} changes that."
+        ), True
     if ways_in.anonymous:
         return "Anyone on this machine may connect.", False
     shown = []
@@ -64,6 +66,6 @@ def _who(ways_in: WaysIn) -> tuple[str, bool]:
     if ways_in.hooks:
         shown.append("what the program asks for")
     if not shown:
-        return "Nobody may connect: --password-file FILE says who may.", False
+        return f"Nobody may connect: {remedies.passwords} says who may.", False
     where = "on this machine " if ways_in.local else ""
     return f"Clients {where}may connect with {' or '.join(shown)}.", False

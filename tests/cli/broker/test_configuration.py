@@ -34,6 +34,23 @@ def url_of(broker: Program) -> str:
 
 
 @pytest.mark.slow
+def test_hints_are_of_the_file_where_there_is_one(file: Path) -> None:
+    with Program("broker", "--config", str(file)) as broker:
+        broker.out.expect(
+            rf"end with it: storage\.path in {file} keeps them\.\n"
+            rf".*To let others in, listen at mqtt://0\.0\.0\.0: url of \[\[listeners\]\],"
+            rf" and access\.passwords, in {file}\.\n"
+        )
+        assert broker.stop() == 0
+        assert "--" not in broker.out.text
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write("[access]\nallow_anonymous = true\n")
+    with Program("broker", "--config", str(file), "mqtt://0.0.0.0:0") as broker:
+        broker.out.expect(rf"without a password\. access\.passwords in {file} changes that\.\n")
+        assert broker.stop() == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_file_holds_and_holds_anew_when_it_is_read_again(file: Path, terminal: bool) -> None:
     with Program("broker", "--config", str(file), terminal=terminal) as broker:

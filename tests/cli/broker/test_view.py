@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 from tmqtt.broker.library_log import library_log
+from tmqtt.broker.remedies import Remedies
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
 from tmqtt.broker.view import BrokerView
 from tmqtt.terminal.output import Output
@@ -64,7 +65,7 @@ async def test_the_view_is_drawn_only_when_something_changed(
     async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
         await trio.testing.wait_all_tasks_blocked()
         with view_of(broker, terminal=True) as (view, sample, display):
-            view.begin()
+            view.begin(Remedies())
             view.tick(sample)
             assert len(display.shown) == 2
             for _ in range(100):
@@ -123,7 +124,7 @@ async def test_a_narrow_terminal_cuts_what_clients_do_but_not_what_the_broker_sa
     changed = "limits.maximum_connections is 6 (broker.toml, line 12); it was 5 before."
     async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
         with view_of(broker, terminal=True) as (view, sample, display):
-            view.begin(where)
+            view.begin(Remedies(), where)
             view.tell(changed)
             await broker.publish("a/topic/that/is/long", b"with much to say")
             view.tick(sample)
