@@ -19,7 +19,7 @@ from tmqtt.broker.listening import ListenAt
 from tmqtt.broker.output_keeper import OutputKeeper, OutputTroubles
 from tmqtt.broker.remedies import Remedies
 from tmqtt.broker.restoring import shown_restoring
-from tmqtt.broker.settings import as_command_error
+from tmqtt.broker.settings import as_command_error, warnings
 from tmqtt.broker.systemd import Notifier, take_sockets
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
 from tmqtt.broker.view import BrokerView
@@ -84,6 +84,8 @@ async def serve(
             ) as running,
             trio.open_nursery() as nursery,
         ):
+            for sentence in warnings(configuration, os.environ):
+                logger.warning("%s", sentence)
             broker = running.broker
             for sentence in exposed(broker):
                 logger.warning("%s", sentence, extra={"event": EXPOSED})

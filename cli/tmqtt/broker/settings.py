@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 
+from tmqtt.connecting.variables import idle_variables
 from tmqtt.terminal.sentences import CommandError
 from trio_mqtt import ConfigurationError
-from trio_mqtt.configuration import Configuration, InvalidConfiguration, Override, load
+from trio_mqtt.configuration import Configuration, InvalidConfiguration, Override, Settings, load
+
+_PREFIX = "TMQTT_"
 
 # What each option of the command sets.
 OPTIONS = {
@@ -36,6 +40,24 @@ def overrides(options: Mapping[str, object], settings: Iterable[str]) -> Iterato
             yield Override(setting, options[key], f"--{key.replace('_', '-')}")
     for text in settings:
         yield Override.written(text)
+
+
+def warnings(configuration: Configuration, environment: Mapping[str, str]) -> Iterator[str]:
+    """Sentences about variables that look as if they were settings of the broker, and are none."""
+    meant = {_variable(key): _variable(*setting.split(".")) for key, setting in OPTIONS.items()}
+    sections = {field.name for field in fields(Settings)}
+    for name in environment:
+        section, _, key = name.removeprefix(_PREFIX).lower().partition("_")
+        if section in sections and key:
+            meant[name] = _variable(section, key)
+    yield from idle_variables(environment, meant)
+    passwords = _variable("password_file")
+    if environment.get(passwords) and configuration.settings.access.passwords is None:
+        yield f"{passwords} is for clients. The broker's password file is {meant[passwords]}."
+
+
+def _variable(*keys: str) -> str:
+    return _PREFIX + "__".join(keys).upper()
 
 
 def configured(file: str | None, given: Iterable[Override]) -> Configuration:

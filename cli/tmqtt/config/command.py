@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import typer
 from tmqtt.config.listing import print_table, toml_lines
 from tmqtt.config.mosquitto.importing import import_file
 from tmqtt.config.mosquitto.statements import WrongLineError
+from tmqtt.connecting.variables import idle_variables
 from tmqtt.terminal.plainly import say
 from trio_mqtt import configuration
 from trio_mqtt.configuration import Configuration, InvalidConfiguration, Override
@@ -29,7 +31,7 @@ def check_file(file: str | None, given: Iterable[str]) -> None:
     with _problems_told(), _warnings_told():
         loaded = _loaded(file, given)
         trio.run(configuration.check, loaded)
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *idle_variables(os.environ)):
         say(f"Warning: {warning}", problem=True)
     say(f"Nothing is wrong with {loaded.path or 'the configuration'}.")
 

@@ -13,7 +13,9 @@ import typer
 from tmqtt.connecting.settings import ConnectionOptions, SettingError, connection_options
 from tmqtt.connecting.table import OPTIONS
 from tmqtt.connecting.table import qos_of as parse_qos
+from tmqtt.connecting.variables import idle_variables
 from tmqtt.terminal.command import PROPERTY, SEPARATOR
+from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.option import Option, declared
 from tmqtt.terminal.values import reader
 
@@ -140,6 +142,8 @@ def _connection(name: str, values: dict[str, Any], url: str | None) -> Connectio
                 param_hint="'URL'",
             )
         given["broker"] = url
+    for sentence in idle_variables(os.environ):
+        typer.echo(f"Warning: {escape(sentence)}", err=True)
     lines: dict[str, object] = {}
     try:
         if profile:
