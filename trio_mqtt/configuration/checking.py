@@ -33,7 +33,8 @@ async def check(configuration: Configuration) -> None:
     def wrong(place: Place, error: MqttError) -> None:
         source = configuration.source_of(place)
         given = None if source.kind == "default" else source
-        problems.append(Problem(dotted(place), str(error), given))
+        for sentence in str(error).split("\n"):
+            problems.append(Problem(dotted(place), sentence, given))
 
     try:
         await core.access.load()

@@ -24,5 +24,6 @@ def errors_as_sentences(code: int) -> Iterator[None]:
     try:
         yield
     except (MqttError, ValueError) as error:
-        say(f"Error: {error}", problem=True)
+        for sentence in str(error).split("\n"):
+            say(f"Error: {sentence}", problem=True)
         raise typer.Exit(code) from None

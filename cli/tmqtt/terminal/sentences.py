@@ -24,7 +24,7 @@ class CommandError(Exception):
 
 def tell(error: MqttError | CommandError) -> int:
     """Say on stderr what went wrong; returns the exit code for it."""
-    sentences = error.sentences if isinstance(error, CommandError) else (str(error),)
+    sentences = error.sentences if isinstance(error, CommandError) else str(error).split("\n")
     text = "".join(f"Error: {escape(_sentence(sentence))}\n" for sentence in sentences)
     os.write(STDERR, encoded(text))
     if isinstance(error, CommandError):

@@ -122,3 +122,12 @@ def test_a_wrong_line_is_named(path: Path) -> None:
         code, out, problem = run(*arguments)
         assert (code, out) == (2, "")
         assert problem.startswith(f"Error: Line 6 of the access file {path} has 'rw' where")
+
+
+def test_all_wrong_lines_are_named(path: Path) -> None:
+    path.write_text(f"users bob\n{RULES}topic rw x\n")
+    code, _, problem = run("show", path)
+    assert code == 2
+    first, second = problem.splitlines()
+    assert first.startswith(f"Error: Line 1 of the access file {path} begins with 'users'")
+    assert second.startswith(f"Error: Line 7 of the access file {path} has 'rw'")

@@ -102,6 +102,16 @@ def test_sighup_shows_new_certificates_and_keeps_the_old_where_they_are_wrong(
         assert broker.stop() == 0
 
 
+def test_a_key_that_everybody_can_read_is_warned_of(certificate: Path) -> None:
+    for mode, warned in ((0o644, True), (0o640, False)):
+        certificate.chmod(mode)
+        with Program("broker", "mqtts://127.0.0.1:0", "--cert", str(certificate)) as broker:
+            broker.out.expect("Listening")
+            assert broker.stop() == 0
+        sentence = f"Everybody on this machine can read the private key in {certificate}, and pass"
+        assert (sentence in broker.err.text) is warned
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

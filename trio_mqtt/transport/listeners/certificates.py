@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import ssl
+import stat
 from pathlib import Path
 from typing import NoReturn
 
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.transport.listeners.options import ServerTls
 from trio_mqtt.transport.listeners.origin import ClientCertificate
+
+logger = logging.getLogger("trio_mqtt.listeners")
 
 _CERTIFICATE = re.compile(
     rb"-----BEGIN (?:TRUSTED )?CERTIFICATE-----.*?-----END (?:TRUSTED )?CERTIFICATE-----", re.DOTALL
@@ -43,6 +47,7 @@ def load_context(tls: ServerTls, url: str) -> ssl.SSLContext:
         )
     key_file = tls.certificate if tls.key is None else tls.key
     key = certificate if tls.key is None else _read(tls.key, "key", url)
+    _warn_of_readers(key_file)
     if not _KEY.search(key):
         raise ConfigurationError(
             f"{_name(key_file)} holds no private key for {url}: name the file that does"
@@ -62,6 +67,18 @@ def load_context(tls: ServerTls, url: str) -> ssl.SSLContext:
     _try_out(context, chain[0], tls, url)
     _ask_for_certificates(context, tls, url)
     return context
+
+
+def _warn_of_readers(key_file: str | os.PathLike[str]) -> None:
+    """Say so where others than the broker's user and group may read the key."""
+    if os.name == "posix" and os.stat(key_file).st_mode & stat.S_IROTH:
+        name = _name(key_file)
+        logger.warning(
+            "Everybody on this machine can read the private key in %s, and pass for this broker:"
+            " `chmod o= %s`.",
+            name,
+            name,
+        )
 
 
 def _refuse_encrypted(key_file: object) -> NoReturn:

@@ -69,6 +69,31 @@ def test_what_is_wrong_in_toml_is_named(text: str, start: str, sentence: str) ->
     assert sentence in error
 
 
+def test_all_wrong_lines_are_told_at_once() -> None:
+    error = error_of("topic rw a\nuser ann\nread a\ntopic read b\ntopic read a/#/b\n")
+    assert [line.partition(" of the access file")[0] for line in error.split("\n")] == [
+        "Line 1",
+        "Line 3",
+        "Line 5",
+    ]
+    text = "[user.a]\nreads = []\nread = ['a/#/b', 'c', '#d']\n[user.b]\nwrite = 1\n[users]\n"
+    assert [
+        line.partition(" of the access file")[0] for line in error_of(text, toml=True).split("\n")
+    ] == [
+        "Line 2",
+        "Line 3",
+        "Line 3",
+        "Line 5",
+        "Line 6",
+    ]
+
+
+def test_of_what_is_no_access_file_some_lines_are_told() -> None:
+    *lines, last = error_of("\n".join(map(str, range(1_000)))).split("\n")
+    assert len(lines) == 20
+    assert last == "980 more of it are wrong."
+
+
 @pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "user alice\n"])
 def test_a_file_without_a_rule_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "access"

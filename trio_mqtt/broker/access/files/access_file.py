@@ -37,7 +37,8 @@ class AccessFile(WrittenRules):
         """Read an access file.
 
         Raises ConfigurationError, whose text names the file, the line, what is wrong and the
-        remedy: where one line is wrong, or there is no rule at all, nothing of it is in force.
+        remedy, for each wrong line in one of its own: where one is wrong, or there is no rule at
+        all, nothing of it is in force.
         """
         name = os.fspath(path)
         text = read_text(path, "access")

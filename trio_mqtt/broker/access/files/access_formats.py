@@ -23,6 +23,7 @@ from trio_mqtt.broker.access.files.rule_tree import ACCESS, MARKER, Rule
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.protocol.topics import SHARE_PREFIX, topic_filter_problem
 
+_TOLD = 20  # wrong lines: a file that is something else has nothing but such
 _BLANKS = " \t\n\v\f\r"  # what Mosquitto takes for blank
 
 
@@ -34,6 +35,7 @@ class Found:
     anonymous: Section = field(default_factory=Section)
     everyone: Section = field(default_factory=Section)
     warnings: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     count: int = 0
 
     def add(self, section: Section, rule: Rule) -> None:
@@ -43,9 +45,18 @@ class Found:
     def user(self, name: str) -> Section:
         return self.users.setdefault(name, Section())
 
+    def accepted(self) -> Found:
+        """Itself, where nothing is wrong; else raises ConfigurationError, a line for each."""
+        more = len(self.problems) - _TOLD
+        if more > 0:
+            self.problems[_TOLD:] = [f"{more:,} more of it {'is' if more == 1 else 'are'} wrong."]
+        if self.problems:
+            raise ConfigurationError("\n".join(self.problems))
+        return self
+
 
 def read_mosquitto(text: str, path: str) -> Found:
-    """Read an access file in Mosquitto's format. Raises ConfigurationError for a wrong line."""
+    """Read an access file in Mosquitto's format. Raises ConfigurationError for wrong lines."""
     found = Found()
     section = found.anonymous
     for number, line in enumerate(text.split("\n"), 1):
@@ -58,7 +69,11 @@ def read_mosquitto(text: str, path: str) -> Found:
         if word == "user" and rest:
             section = found.user(rest.strip(_BLANKS))
         elif word in ("topic", "pattern") and rest:
-            access, topic_filter = _access_and_filter(rest, where)
+            try:
+                access, topic_filter = _access_and_filter(rest, where)
+            except ConfigurationError as error:
+                found.problems.append(str(error))
+                continue
             substitutes = word == "pattern"
             rule = Rule(topic_filter, access, line.strip(), found.count, number, substitutes)
             found.add(found.everyone if substitutes else section, rule)
@@ -66,8 +81,8 @@ def read_mosquitto(text: str, path: str) -> Found:
                 found.warnings.append(f"{where} is a rule for the topic {rest!r}: was more meant?")
             _warn_of(rule, where, found)
         else:
-            raise ConfigurationError(f"{where} {_mosquitto_remedy(word, rest)}")
-    return found
+            found.problems.append(f"{where} {_mosquitto_remedy(word, rest)}")
+    return found.accepted()
 
 
 def _access_and_filter(rest: str, where: str) -> tuple[int, str]:
@@ -137,13 +152,15 @@ def read_toml(text: str, path: str) -> Found:
             _read_section(found, found.everyone, (name,), table, lines, file)
         elif name == "user":
             if not isinstance(table, dict):
-                raise _toml_error(lines, (name,), file, "is no section: write [user.NAME]")
+                problem = "is no section: write [user.NAME]"
+                found.problems.append(_toml_problem(lines, (name,), file, problem))
+                continue
             for user, rules in table.items():
                 _read_section(found, found.user(user), (name, user), rules, lines, file)
         else:
             problem = "is unknown: sections are [anonymous], [everyone] and [user.NAME]"
-            raise _toml_error(lines, (name,), file, problem)
-    return found
+            found.problems.append(_toml_problem(lines, (name,), file, problem))
+    return found.accepted()
 
 
 def _read_section(
@@ -155,17 +172,19 @@ def _read_section(
     file: str,
 ) -> None:
     if not isinstance(table, dict):
-        raise _toml_error(
-            lines, keys, file, "is no section: sections are [anonymous], [everyone] and [user.NAME]"
-        )
+        problem = "is no section: sections are [anonymous], [everyone] and [user.NAME]"
+        found.problems.append(_toml_problem(lines, keys, file, problem))
+        return
     for word, filters in table.items():
         place = (*keys, word)
         if word not in ACCESS:
             problem = "is unknown: a section has read, write, readwrite and deny"
-            raise _toml_error(lines, place, file, problem)
+            found.problems.append(_toml_problem(lines, place, file, problem))
+            continue
         if not isinstance(filters, list) or not all(isinstance(each, str) for each in filters):
             problem = 'is no list of topic filters: write ["home/#", "home/+/lamp"]'
-            raise _toml_error(lines, place, file, problem)
+            found.problems.append(_toml_problem(lines, place, file, problem))
+            continue
         for topic_filter in filters:
             problem_of_filter = topic_filter_problem(topic_filter)
             if problem_of_filter is not None:
@@ -173,7 +192,8 @@ def _read_section(
                     f"has the topic filter {topic_filter!r}, which {problem_of_filter}: filters"
                     " read home/lamp, home/+ or home/#"
                 )
-                raise _toml_error(lines, place, file, problem, topic_filter)
+                found.problems.append(_toml_problem(lines, place, file, problem, topic_filter))
+                continue
             line = lines.of(place, topic_filter)
             text = f"[{_dotted(keys)}] {word} {json.dumps(topic_filter, ensure_ascii=False)}"
             substitutes = MARKER.search(topic_filter) is not None
@@ -183,12 +203,12 @@ def _read_section(
             _warn_of(rule, where[0].upper() + where[1:], found)
 
 
-def _toml_error(
+def _toml_problem(
     lines: _Lines, keys: tuple[str, ...], file: str, problem: str, value: str | None = None
-) -> ConfigurationError:
+) -> str:
     line = lines.of(keys, value)
     where = f"{_place(line)}{file}"
-    return ConfigurationError(f"{where[0].upper()}{where[1:]}: {_dotted(keys)!r} {problem}.")
+    return f"{where[0].upper()}{where[1:]}: {_dotted(keys)!r} {problem}."
 
 
 def _place(line: int | None) -> str:
