@@ -165,7 +165,8 @@ class _Live(PubView):
         separator = (" · ", looks.NOTE)
         share = None
         if options.count is not None:
-            share = self._sent / (options.count * len(options.topics))
+            done = self._acknowledged + self._refused if options.qos else self._sent
+            share = done / (options.count * len(options.topics))
         if options.span is not None:
             share = max(share or 0.0, elapsed / options.span)
         parts: list[tuple[str, str]] = [(f"{self._sent:,} sent", looks.STRONG)]
