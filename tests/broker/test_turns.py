@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 
 import pytest
 import trio
 import trio.testing
 
 from tests.broker.conftest import Join
+from tests.broker.passes import watched
 from tests.broker.raw import V5, V311, Closed
 from tests.inside import core_of
 from trio_mqtt import Broker
@@ -46,28 +46,6 @@ def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each look at the clock finds a tenth of a turn gone: so much work is between two of them."""
     ticks = itertools.count()
     monkeypatch.setattr(turns, "clock", lambda: next(ticks) * TURN / LOOKS)
-
-
-@asynccontextmanager
-async def watched(done: Callable[[], int]) -> AsyncIterator[list[int]]:
-    """What is done between two passes of a task that only lets others run: of two turns at most.
-
-    Trio runs tasks of one pass in any order. Time stands still meanwhile.
-    """
-    passes: list[int] = []
-
-    async def watch() -> None:
-        before = done()
-        while True:
-            await trio.lowlevel.checkpoint()
-            now = done()
-            passes.append(now - before)
-            before = now
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch)
-        yield passes
-        nursery.cancel_scope.cancel()
 
 
 def numbered(kind: Callable[[int], Packet], count: int) -> bytes:

@@ -170,6 +170,8 @@ class Connection:
         readable = link.stream.readable
         receive_nowait = link.stream.receive_nowait
         statistics = self._core.statistics
+        spreading = self._core.router.spreading
+        spread = spreading.under_way
         current_time = trio.current_time
         pace = link.pace
         while True:
@@ -196,6 +198,12 @@ class Connection:
             if violation is not None:
                 link.violated(violation)
                 return
+            if spread:
+                # What others publish must not wait for this client's messages to many.
+                link.held_back = True
+                await spreading.passed(session)
+                link.held_back = False
+                link.last_received = current_time()
             if outlet.congested:
                 # Once, not until all is written: those who deliver wait for the same, and none of
                 # them must keep the client from being heard.

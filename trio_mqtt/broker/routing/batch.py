@@ -85,8 +85,8 @@ class Batch:
     """
 
     __slots__ = ("_above_qos_0", "_encodings", "_lasting", "_messages", "_run", "alone", "count",
-                 "expires", "highest_qos", "is_v5", "number", "payload_size", "received_at",
-                 "retained", "sender", "size", "topic")  # fmt: skip
+                 "expires", "highest_qos", "is_spread", "is_v5", "number", "payload_size",
+                 "received_at", "retained", "sender", "size", "topic")  # fmt: skip
 
     def __init__(
         self,
@@ -132,6 +132,8 @@ class Batch:
         self.number = 0
         # Whether nothing came shortly before: see `Core.route`.
         self.alone = False
+        # Whether those whom it is offered to are told later that they may send it: see `Spreading`.
+        self.is_spread = False
         self.sender = sender
         self.is_v5 = is_v5
         self.received_at = received_at

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.routing.batch import Author, Batch
 from trio_mqtt.broker.routing.shared import SharedGroup
+from trio_mqtt.broker.routing.spreading import MUCH, Spreading
 from trio_mqtt.broker.routing.target import Recipient, Target
 from trio_mqtt.protocol.packets import Publish
 
@@ -91,6 +92,7 @@ class Router:
         statistics: Statistics,
         options: BrokerOptions,
     ) -> None:
+        self.spreading = Spreading()
         self._options = options
         self._limits = limits
         self._statistics = statistics
@@ -282,11 +284,24 @@ class Router:
             self._statistics.topics_refused += refused and batch.count
             return () if batch.is_run else batch.messages
         if first.is_simple:
-            for target in first.targets:
+            targets = first.targets
+            if batch.size * len(targets) > MUCH:
+                self._spread(targets, batch)
+                return ()
+            for target in targets:
                 target.subscription.offer(target, batch)
         else:
             self._deliver(first, batch)
         return ()
+
+    def _spread(self, targets: Sequence[Target], batch: Batch) -> None:
+        """Hand a batch to many, who begin to send it a few at a time."""
+        batch.alone = False
+        batch.is_spread = True
+        for target in targets:
+            target.subscription.offer(target, batch)
+        batch.is_spread = False
+        self.spreading.begin(batch, targets)
 
     def _deliver(self, match: Match, batch: Batch) -> None:
         if match.has_no_local and batch.sender is not None:

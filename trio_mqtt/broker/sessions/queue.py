@@ -96,8 +96,15 @@ class Queue:
         order = self.session.order
         if order is not None:
             order.put(self, batch, self.session.queued_messages)
-        if self._idle is not None:
+        if self._idle is not None and not batch.is_spread:
             self._wake(self._idle)
+
+    def begin_sending(self) -> bool:
+        """Wake the task that sends what waits, if it sleeps; whether it did so."""
+        if self._idle is None or not self._waiting:
+            return False
+        self._wake(self._idle)
+        return True
 
     def _take(self) -> tuple[Target, Batch]:
         """The next batch of the queue, which must hold one."""

@@ -126,6 +126,7 @@ class Subscription(Queue):
             outlet is None
             or outlet.ended
             or self._retained is not None
+            or self._waiting
             or outlet.congested
             or outlet.hooks is not None
             or outlet.pace is not None
