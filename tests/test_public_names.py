@@ -55,7 +55,7 @@ PUBLIC = {
         ConnectionEvents ConnectionLost ConnectionOpened EventSample EventStream KeepAliveExpired
         MessageAcknowledged MessageDelivered MessagePublished MessageRefused MessagesDropped Pinged
         Reconnecting RetainedChanged SessionEnded SlowConsumer Subscribed SubscriptionRefused
-        Unsubscribed WillPublished
+        Throttled Unsubscribed WillPublished
     """,
     "trio_mqtt.monitoring": """
         LogOptions LogWriter MetricsOptions MetricsServer Readings Times Timing logging_to

@@ -27,6 +27,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.broker.events.kinds import SlowConsumer as SlowConsumer
     from trio_mqtt.broker.events.kinds import Subscribed as Subscribed
     from trio_mqtt.broker.events.kinds import SubscriptionRefused as SubscriptionRefused
+    from trio_mqtt.broker.events.kinds import Throttled as Throttled
     from trio_mqtt.broker.events.kinds import Unsubscribed as Unsubscribed
     from trio_mqtt.broker.events.kinds import WillPublished as WillPublished
     from trio_mqtt.broker.events.samples import EventSample as EventSample

@@ -162,7 +162,10 @@ async def test_connections_are_counted_for_each_listener(caplog: pytest.LogCaptu
                 with pytest.raises(trio_mqtt.ConnectionFailedError, match="no room for more conn"):
                     async with trio_mqtt.open_client(second, reconnect=False):
                         pass
-        (told,) = (line for line in caplog.messages if line.startswith("Turned 127.0.0.1:"))
+        (record,) = (one for one in caplog.records if one.message.startswith("Turned 127.0.0.1:"))
+        told = record.message
+        assert record.event == "turned_away"  # type: ignore[attr-defined]
+        assert record.address.startswith("127.0.0.1:")  # type: ignore[attr-defined]
         assert told.endswith(
             "away, and whoever comes until there is room: no more connections than 1 may be at one"
             f" time at {second} (limits.maximum_connections)"

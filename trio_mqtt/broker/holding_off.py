@@ -149,7 +149,8 @@ class HoldingOff:
             return None
         most = self._limits.maximum_connects_per_minute
         if record.until <= now and record.left(now, most / _MINUTE) + 1 > most:
-            self._hold_off(record, now, f"The client {shown(client_id)} at {source}", _OFTEN)
+            who = f"The client {shown(client_id)} at {source}"
+            self._hold_off(record, now, who, _OFTEN, address=source, client_id=client_id)
         if record.until > now:
             return self._held_off(record, ReasonCode.CONNECTION_RATE_EXCEEDED, _OFTEN)
         return None
@@ -177,11 +178,12 @@ class HoldingOff:
         if source in self._good and username:
             user = self._guesses.of(source, username, now)
             if user.count(now, most / _MINUTE) > most:
-                self._hold_off(user, now, f"The user {shown(username)} at {source}", _GUESSES)
+                who = f"The user {shown(username)} at {source}"
+                self._hold_off(user, now, who, _GUESSES, address=source, username=username)
             most *= _GATEWAY  # who tries one user after the other
         record = self._guesses.of(source, "", now)
         if record.count(now, most / _MINUTE) > most:
-            self._hold_off(record, now, f"The address {source}", _GUESSES)
+            self._hold_off(record, now, f"The address {source}", _GUESSES, address=source)
 
     def was_right(self, peer: str, username: str | None) -> None:
         """A client was let in."""
@@ -195,7 +197,7 @@ class HoldingOff:
         if username:
             self._guesses.forget(source, username)
 
-    def _hold_off(self, record: _Record, now: float, who: str, why: str) -> None:
+    def _hold_off(self, record: _Record, now: float, who: str, why: str, **about: str) -> None:
         limits = self._limits
         longest = limits.maximum_hold_off
         if now - record.until > longest:
@@ -207,7 +209,8 @@ class HoldingOff:
         record.told = 0
         self._statistics.hold_offs += 1
         if self._lines.take(who, why):
-            logger.warning("%s is held off for %g s: %s", who, seconds, why)
+            about |= {"event": "held_off", "reason": why}
+            logger.warning("%s is held off for %g s: %s", who, seconds, why, extra=about)
 
     def _held_off(self, record: _Record, code: ReasonCode, reason: str) -> HeldOff:
         self._statistics.clients_held_off += 1

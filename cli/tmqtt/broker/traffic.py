@@ -21,6 +21,7 @@ from trio_mqtt.events import (
     ClientRefused,
     MessagePublished,
     Subscribed,
+    Throttled,
     Unsubscribed,
 )
 
@@ -45,6 +46,7 @@ CLIENT_EVENTS = (
     ClientDisconnected,
     Subscribed,
     Unsubscribed,
+    Throttled,
 )
 MESSAGES = (MessagePublished,)
 
@@ -193,6 +195,15 @@ def _event_parts(event: BrokerEvent) -> tuple[Part, ...]:
                 (_name(event.client_id), looks.CLIENT),
                 (" unsubscribed from ", looks.PLAIN),
                 (_name(event.topic_filter), looks.TOPIC),
+            )
+        case Throttled():
+            sends = event.direction == "in"
+            how = "sends more than its rate" if sends else "is sent more than its rate"
+            what = "it is read from more slowly" if sends else "its messages wait"
+            return (
+                (_name(event.client_id), looks.CLIENT),
+                (f" {how}", looks.WARNING),
+                (f": {what}", looks.NOTE),
             )
         case _:
             raise AssertionError(f"{event} is not shown, or has a line of its own")

@@ -94,7 +94,9 @@ class TestOneClient:
                 await trio.sleep(1)
             statistics = memory.broker.statistics
             assert (statistics.hold_offs, statistics.clients_held_off) == (4, 16)
-            told = [one for one in caplog.messages if "held off" in one]
+            found = [one for one in caplog.records if "held off" in one.message]
+            assert all(one.address == "10.0.0.1" for one in found)  # type: ignore[attr-defined]
+            told = [one.message for one in found]
             assert told == [
                 f"The client 'c' at 10.0.0.1 is held off for {seconds} s: it connects too often"
                 for seconds in (10, 20, 30, 30)

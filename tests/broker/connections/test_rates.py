@@ -11,6 +11,7 @@ import trio
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Raw
 from trio_mqtt import Broker, BrokerOptions, Limits
+from trio_mqtt.broker.events.log import levels_changed
 from trio_mqtt.broker.pace import Pace, pace_of
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import PubAck, Publish
@@ -127,12 +128,15 @@ class TestIn:
         self, join: Join, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, "trio_mqtt.connections")
+        levels_changed()
         flooder = await join("flooder")
         for sent in range(7):
             await flooder.send(*(Publish("t", b"") for _ in range(200)))
             await trio.sleep(19.5)
-            told = [one for one in caplog.messages if "read from more slowly" in one]
+            told = [one for one in caplog.records if "read from more slowly" in one.message]
             assert len(told) == 1 + sent // 3
+            assert told[0].event == "throttled"  # type: ignore[attr-defined]
+            assert told[0].client_id == "flooder"  # type: ignore[attr-defined]
 
     async def test_bytes_of_any_kind_count(self) -> None:
         limits = Limits(maximum_byte_rate_in=1_000)

@@ -71,6 +71,21 @@ def test_a_client_sends_at_its_rate() -> None:
         assert published(url, 100) > 0.9
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_who_is_slowed_down_is_seen(terminal: bool) -> None:
+    rates = ("limits.maximum_message_rate_in=10", "limits.maximum_message_rate_out=5")
+    options = [part for rate in rates for part in ("--set", rate)]
+    with Program("broker", "mqtt://127.0.0.1:0", *options, terminal=terminal) as broker:
+        url = broker.out.expect(r"Listening at (mqtt://127.0.0.1:[1-9]\d*)")[1]
+        with Program("sub", "t/#", "-i", "taker", "-b", url):
+            broker.out.expect("taker subscribed")
+            published(url, 60)
+            broker.out.expect("source sends more than its rate: it is read from more slowly\n")
+            broker.out.expect("taker is sent more than its rate: its messages wait\n")
+        assert broker.stop() == 0
+        assert broker.out.text.count("more than its rate") == 2
+
+
 @pytest.mark.parametrize(
     ("policy", "left"), [("drop-newest", [0, 1, 2]), ("drop-oldest", [7, 8, 9])]
 )

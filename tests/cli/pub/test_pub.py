@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.programs import Program, running_broker, screen
+from tests.cli.programs import Program, broker_that_answers, running_broker, screen
 
 pytestmark = pytest.mark.slow
 
@@ -101,6 +101,16 @@ def test_a_terminal_shows_how_it_goes_and_a_summary(
     assert re.search(r"15messagessentin[\d.]+s,15acknowledged,15heardbynobody,roundtrip", text)
     assert "15 sent" not in "\n".join(shown)  # the line of how it goes is gone
     assert not re.search(rb"\x1b\[[0-9;]*3[0-9]m", pub.out.data)
+
+
+def test_what_is_not_acknowledged_is_not_done() -> None:
+    with (
+        broker_that_answers(b"\x20\x03\x00\x00\x00") as url,
+        Program("pub", "a", "-q", "1", "--count", "3", "-b", url, terminal=True) as pub,
+    ):
+        pub.out.expect(r"3 sent · 0 acknowledged .* 0%")
+        assert "100%" not in pub.out.text
+        assert pub.stop() == 143
 
 
 def test_what_happens_is_told_above_the_line_of_how_it_goes() -> None:

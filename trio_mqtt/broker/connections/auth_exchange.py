@@ -156,7 +156,12 @@ class Authentication:
             link.no_longer_allowed(outcome.reason)
             return
         self.say(ReasonCode.SUCCESS, outcome.data)
-        logger.info("%r (%s) authenticated again", link.client_id, link.stream.peer)
+        about = {"client_id": link.client_id, "address": link.stream.peer}
+        logger.info(
+            "%r (%s) authenticated again",
+            *about.values(),
+            extra={"event": "authenticated_again", **about},
+        )
 
     async def _ask(self, data: bytes, *, again: bool) -> Authenticated | AuthenticationRefused:
         # The one that is in force now: the client may have come before it was.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import trio
 
 from trio_mqtt.broker.connections.connack import allowed
-from trio_mqtt.broker.events.kinds import KeepAliveExpired
+from trio_mqtt.broker.events.kinds import KeepAliveExpired, Throttled
 from trio_mqtt.broker.pace import pace_of
 from trio_mqtt.broker.sessions.outlet import Outlet
 from trio_mqtt.broker.turns import PACKETS_AT_ONCE, Turn
@@ -219,11 +219,16 @@ class Link:
             return
         self.core.statistics.reads_paused += 1
         if pace.may_tell():
-            logger.info("%r sends more than its rate: it is read from more slowly", self.client_id)
+            self.throttled(self.client_id or "", "in")
         self.held_back = True
         await pace.paid()
         self.held_back = False
         self.last_received = trio.current_time()
+
+    def throttled(self, client_id: str, direction: Literal["in", "out"]) -> None:
+        """Its client sends, or is sent, more than its rate."""
+        if Throttled in self.core.event_streams.wanted:
+            self.core.event_streams.tell(Throttled(client_id, direction))
 
     # -- the end --------------------------------------------------------------------------------
 

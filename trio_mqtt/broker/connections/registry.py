@@ -60,6 +60,7 @@ class Connections:
                     link.stream.peer,
                     in_all if is_in_all else here,
                     "" if is_in_all or listen is None else f" at {listen.url}",
+                    extra={"event": "turned_away", "address": link.stream.peer},
                 )
             settings.is_full = True
             core.statistics.connections_refused += 1

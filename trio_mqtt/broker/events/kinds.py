@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from trio_mqtt.protocol.packets import Publish
@@ -83,6 +83,16 @@ class Pinged(BrokerEvent):
     """A client has sent PINGREQ."""
 
     client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled(BrokerEvent):
+    """A client is as fast as it may be: it is read from more slowly where it sends more than its
+    rate ("in"), and its messages wait where more come for it ("out"). Told of a client once a
+    minute at most, each way."""
+
+    client_id: str
+    direction: Literal["in", "out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +225,7 @@ ALL_KINDS: frozenset[type[BrokerEvent]] = frozenset(
         ClientDisconnected,
         KeepAliveExpired,
         Pinged,
+        Throttled,
         SessionEnded,
         Subscribed,
         Unsubscribed,

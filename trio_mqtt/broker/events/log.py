@@ -29,6 +29,7 @@ from trio_mqtt.broker.events.kinds import (
     SlowConsumer,
     Subscribed,
     SubscriptionRefused,
+    Throttled,
     Unsubscribed,
     WillPublished,
     message_published,
@@ -64,7 +65,7 @@ class _Way(NamedTuple):
 # can be anybody: the log is not theirs to fill.
 _WAYS = (
     _Way(_connections, logging.INFO, (ClientConnected, ClientDisconnected), 1_000, 20),
-    _Way(_connections, logging.INFO, (ClientRefused,), 60, 5),
+    _Way(_connections, logging.INFO, (ClientRefused, Throttled), 60, 5),
     _Way(_connections, logging.DEBUG, (ConnectionOpened, Pinged), 1_000, 100),
     _Way(_sessions, logging.INFO, (SessionEnded,), 300, 5),
     _Way(_subscriptions, logging.INFO, (Subscribed, Unsubscribed, SubscriptionRefused), 1_000, 50),
@@ -201,6 +202,12 @@ def _turned_away(event: ClientRefused) -> str:
     return f"{who}{event.address}{user} was turned away: {event.reason}"
 
 
+def _throttled(event: Throttled) -> str:
+    if event.direction == "in":
+        return f"{shown(event.client_id)} sends more than its rate: it is read from more slowly"
+    return f"{shown(event.client_id)} is sent more than its rate: its messages wait"
+
+
 def _published(event: MessagePublished) -> str:
     retained = ", retained" if event.retain else ""
     return (
@@ -239,6 +246,7 @@ _WORDS: dict[type[BrokerEvent], tuple[str, Callable[[Any], str]]] = {
     ClientDisconnected: ("disconnected", _went),
     ClientRefused: ("turned away", _turned_away),
     Pinged: ("pinged", lambda one: f"{shown(one.client_id)} pinged"),
+    Throttled: ("throttled", _throttled),
     SessionEnded: (
         "session ended",
         lambda one: f"The session of {shown(one.client_id)} ended: {one.reason}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import trio
 
@@ -40,6 +40,9 @@ class Owner(Protocol):
 
     def failed(self) -> None:
         """A defect of the broker, met by this client alone."""
+
+    def throttled(self, client_id: str, direction: Literal["out"]) -> None:
+        """Its client is sent more than its rate."""
 
 
 class Outlet:
@@ -230,7 +233,7 @@ class Outlet:
             return
         self._statistics.sends_paused += 1
         if pace.may_tell():
-            logger.info("%r is sent more than its rate: its messages wait", client_id)
+            self._owner.throttled(client_id, "out")
         await pace.paid()
 
     async def wait_until_written(self) -> None:
