@@ -146,8 +146,6 @@ def test_an_answer_of_the_wrong_qos_is_a_protocol_error_and_changes_nothing() ->
     one, two = sender.begin(1, "a"), sender.begin(2, "b")
     with pytest.raises(RemoteProtocolError, match="QoS 2"):
         sender.on_puback(two)
-    with pytest.raises(RemoteProtocolError, match="QoS 2"):
-        sender.on_pubacks([9, two])
     with pytest.raises(RemoteProtocolError, match="QoS 1"):
         sender.on_pubrec(one, ReasonCode.SUCCESS)
     for packet_id in (one, two):
@@ -165,8 +163,6 @@ def test_an_answer_that_does_not_fit_pubrel_is_a_protocol_error_and_changes_noth
     sender.on_pubrec(packet_id, ReasonCode.SUCCESS)
     with pytest.raises(RemoteProtocolError, match="PUBACK answers a PUBREL"):
         sender.on_puback(packet_id)
-    with pytest.raises(RemoteProtocolError, match="PUBACK answers a PUBREL"):
-        sender.on_pubacks([packet_id])
     with pytest.raises(RemoteProtocolError, match="has accepted"):
         sender.on_pubrec(packet_id, ReasonCode.QUOTA_EXCEEDED)
     assert (sender.released, sender.quota) == ({packet_id: "a"}, 4)
@@ -178,7 +174,6 @@ def test_an_answer_to_nothing_changes_nothing() -> None:
     sender: Sender[str] = Sender(5)
     sender.begin(1, "a")
     assert sender.on_puback(9) is None
-    sender.on_pubacks([8, 9])
     assert sender.on_pubrec(9, ReasonCode.SUCCESS) == (None, False)
     assert sender.on_pubrec(9, ReasonCode.QUOTA_EXCEEDED) == (None, False)
     assert sender.on_pubcomp(9) is None

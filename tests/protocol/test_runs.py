@@ -6,22 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.protocol.apart import ACKS, taken_apart
+from trio_mqtt.protocol.ack_runs import LONGEST_ACK_RUN, encode_ack_run
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
+    AckRun,
     ConnAck,
     Connect,
     Packet,
     PingReq,
     PubAck,
-    PubAckRun,
+    PubComp,
     Publish,
     PublishRun,
+    PubRec,
+    PubRel,
     Subscribe,
     Subscription,
 )
-from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.server_connection import ServerConnection
 
 V31, V311, V5 = ProtocolVersion.V31, ProtocolVersion.V311, ProtocolVersion.V5
@@ -32,18 +37,6 @@ def decoder_of(version: ProtocolVersion, *, runs: bool, maximum: int = 100_000) 
     decoder = PacketDecoder(PacketType.CONNECT, None, maximum, runs=runs)
     decoder.feed(encode(Connect("c", protocol_version=version), version))
     return decoder
-
-
-def taken_apart(packets: list[Packet]) -> list[Packet]:
-    apart: list[Packet] = []
-    for packet in packets:
-        if isinstance(packet, PublishRun):
-            apart += packet.messages
-        elif isinstance(packet, PubAckRun):
-            apart += [PubAck(packet_id) for packet_id in packet.packet_ids]
-        else:
-            apart.append(packet)
-    return apart
 
 
 def joined(packets: list[Packet], version: ProtocolVersion) -> bytes:
@@ -134,28 +127,82 @@ def test_a_malformed_message_in_a_run_is_refused_as_it_is_alone(bad: bytes) -> N
     assert decoder.violation.reason_code == alone.violation.reason_code
 
 
+KINDS = pytest.mark.parametrize("kind", ACKS, ids=lambda kind: kind.name)
+
+
 @VERSIONS
-def test_acknowledgements_are_one_run(version: ProtocolVersion) -> None:
-    packets: list[Packet] = [PubAck(1), PubAck(65_535), PubAck(300)]
+@KINDS
+def test_acknowledgements_are_one_run(kind: PacketType, version: ProtocolVersion) -> None:
+    packets: list[Packet] = [ACKS[kind](packet_id) for packet_id in (1, 65_535, 300)]
     (run,) = decoder_of(version, runs=True).feed(joined(packets, version))
-    assert run == PubAckRun((1, 65_535, 300))
+    assert run == AckRun(kind, (1, 65_535, 300))
     assert encode(run, version) == joined(packets, version)
 
 
-def test_an_acknowledgement_of_nothing_is_refused_after_those_before_it() -> None:
+@KINDS
+@pytest.mark.parametrize("more", [b"\0", b"\0\0"], ids=["a code", "a code and no properties"])
+def test_a_reason_code_that_says_success_is_no_matter(kind: PacketType, more: bytes) -> None:
+    head = encode(ACKS[kind](1), V5)[:1] + bytes((2 + len(more),))
+    data = b"".join(head + bytes((0, packet_id)) + more for packet_id in (7, 9, 8))
+    assert decoder_of(V5, runs=True).feed(data) == [AckRun(kind, (7, 9, 8))]
+    assert taken_apart(decoder_of(V5, runs=False).feed(data)) == [
+        ACKS[kind](packet_id) for packet_id in (7, 9, 8)
+    ]
+    older = decoder_of(V311, runs=True)
+    assert older.feed(data) == []
+    assert older.violation is not None
+
+
+@KINDS
+@pytest.mark.parametrize("more", [b"", b"\0", b"\0\0"], ids=["alone", "code", "properties"])
+def test_an_acknowledgement_of_nothing_is_refused_after_those_before_it(
+    kind: PacketType, more: bytes
+) -> None:
+    head = encode(ACKS[kind](1), V5)[:1] + bytes((2 + len(more),))
+    good, bad = head + b"\0\7" + more, head + b"\0\0" + more
     decoder = decoder_of(V5, runs=True)
-    assert decoder.feed(b"\x40\x02\x00\x07\x40\x02\x00\x00\x40\x02\x00\x08") == [PubAckRun((7,))]
+    assert decoder.feed(good + bad + good) == [AckRun(kind, (7,))]
     assert decoder.violation is not None
-    assert decoder_of(V5, runs=True).feed(b"\x40\x02\x00\x00") == []
+    alone = decoder_of(V5, runs=True)
+    assert alone.feed(bad) == []
+    assert alone.violation is not None
 
 
-def test_an_acknowledgement_with_a_reason_code_is_in_no_run() -> None:
-    refusal = PubAck(2, ReasonCode.NOT_AUTHORIZED)
-    packets: list[Packet] = [PubAck(1), refusal, PubAck(3)]
-    received = decoder_of(V5, runs=True).feed(joined(packets, V5))
-    assert received == [PubAckRun((1,)), refusal, PubAckRun((3,))]
+@pytest.mark.parametrize(
+    "unlike",
+    [
+        PubAck(2, ReasonCode.NOT_AUTHORIZED),
+        PubRec(2, ReasonCode.NO_MATCHING_SUBSCRIBERS),
+        PubRel(2, ReasonCode.PACKET_IDENTIFIER_NOT_FOUND),
+        PubComp(2, ReasonCode.PACKET_IDENTIFIER_NOT_FOUND),
+        PubAck(2, properties={"reason_string": "so"}),
+        PubRel(2, properties={"user_property": [("a", "b")]}),
+    ],
+    ids=str,
+)
+def test_an_acknowledgement_that_says_more_than_success_is_in_no_run(unlike: Packet) -> None:
+    for kind, like in ACKS.items():
+        packets: list[Packet] = [like(1), unlike, like(3)]
+        received = decoder_of(V5, runs=True).feed(joined(packets, V5))
+        assert received == [AckRun(kind, (1,)), unlike, AckRun(kind, (3,))]
 
 
+def test_a_run_ends_where_the_next_kind_begins() -> None:
+    packets = [make(packet_id) for make in ACKS.values() for packet_id in (1, 2)]
+    received = decoder_of(V5, runs=True).feed(b"".join(encode(one, V5) for one in packets))
+    assert received == [AckRun(kind, (1, 2)) for kind in ACKS]
+
+
+def test_a_long_run_comes_in_parts() -> None:
+    packet_ids = [1 + number % 65_535 for number in range(10_000)]
+    data = encode_ack_run(PacketType.PUBREL, packet_ids)
+    received = decoder_of(V5, runs=True).feed(data)
+    runs = [packet.packet_ids for packet in received if isinstance(packet, AckRun)]
+    assert max(map(len, runs)) == LONGEST_ACK_RUN
+    assert [packet_id for run in runs for packet_id in run] == packet_ids
+
+
+WORDS = b"\6\x1f\0\3why"  # a reason string
 MESSAGES = st.builds(
     Publish, st.sampled_from(["a", "b", "a/b"]), st.binary(max_size=200), retain=st.booleans()
 ) | st.builds(
@@ -167,25 +214,38 @@ MESSAGES = st.builds(
 )
 
 
+@st.composite
+def acknowledgements(draw: st.DrawFn, version: ProtocolVersion) -> bytes:
+    """An acknowledgement in any form that the version has, among them the uncommon ones."""
+    kind = draw(st.sampled_from(list(ACKS)))
+    packet_id = draw(st.integers(1, 9) | st.integers(1, 65_535))
+    more = b""
+    if version == V5:
+        code = draw(st.sampled_from([b"\0", *(bytes((code,)) for code in ALLOWED[kind])]))
+        more = draw(st.sampled_from([b"", b"\0", b"\0\0", code, code + b"\0", code + WORDS]))
+    first = encode(ACKS[kind](1), version)[:1]
+    return first + bytes((2 + len(more),)) + packet_id.to_bytes(2, "big") + more
+
+
 @given(
-    packets=st.lists(
-        MESSAGES | st.just(PingReq()) | st.builds(PubAck, st.integers(1, 65_535)), max_size=12
-    ),
+    data=st.data(),
     cuts=st.lists(st.integers(1, 60), max_size=40),
     version=st.sampled_from([V31, V311, V5]),
 )
 def test_runs_change_nothing_but_the_form(
-    packets: list[Packet], cuts: list[int], version: ProtocolVersion
+    data: st.DataObject, cuts: list[int], version: ProtocolVersion
 ) -> None:
-    data = joined(packets, version)
+    others = (MESSAGES | st.just(PingReq())).map(lambda packet: encode(packet, version))
+    stream = b"".join(data.draw(st.lists(others | acknowledgements(version), max_size=20)))
     with_runs, without = decoder_of(version, runs=True), decoder_of(version, runs=False)
     received: list[Packet] = []
     expected: list[Packet] = []
-    for cut in [*cuts, len(data)]:
-        piece, data = data[:cut], data[cut:]
+    for cut in [*cuts, len(stream)]:
+        piece, stream = stream[:cut], stream[cut:]
         received += taken_apart(with_runs.feed(piece))
         expected += without.feed(piece)
-    assert received == expected == packets
+    assert received == expected
+    assert with_runs.violation is without.violation is None
 
 
 def test_a_run_is_allowed_when_a_publish_is() -> None:

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.protocol.apart import taken_apart
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
+    AckRun,
     Connect,
     Packet,
     PingReq,
     PubAck,
-    PubAckRun,
     PubComp,
     Publish,
     PublishRun,
@@ -61,7 +62,7 @@ def weight(packet: Packet) -> float:
     """As how many packets that come alone one counts."""
     if isinstance(packet, PublishRun):
         return len(packet) / 16
-    if isinstance(packet, PubAckRun):
+    if isinstance(packet, AckRun):
         return len(packet.packet_ids) / 16
     return 1
 
@@ -69,7 +70,7 @@ def weight(packet: Packet) -> float:
 def count(packets: list[Packet]) -> int:
     return sum(
         len(one) if isinstance(one, PublishRun)
-        else len(one.packet_ids) if isinstance(one, PubAckRun)
+        else len(one.packet_ids) if isinstance(one, AckRun)
         else 1
         for one in packets
     )  # fmt: skip
@@ -108,19 +109,7 @@ def test_turns_change_nothing(packets: list[Packet], cuts: list[int], at_once: i
         expected += whole.feed(piece)
     while in_turns.pending:
         received += in_turns.feed(b"")
-    assert apart(received) == apart(expected)
-
-
-def apart(packets: list[Packet]) -> list[Packet]:
-    found: list[Packet] = []
-    for packet in packets:
-        if isinstance(packet, PublishRun):
-            found += packet.messages
-        elif isinstance(packet, PubAckRun):
-            found += map(PubAck, packet.packet_ids)
-        else:
-            found.append(packet)
-    return found
+    assert taken_apart(received) == taken_apart(expected)
 
 
 def test_what_breaks_the_rules_is_found_when_it_is_its_turn() -> None:

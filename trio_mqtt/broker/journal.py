@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -272,9 +272,11 @@ class Journal:
         self._changes.subscriptions[session, topic_filter] = None
         self._note()
 
-    def identifier(self, session: int, packet_id: int, *, is_used: bool) -> None:
-        """A packet identifier of QoS 2 has come from a client, or was released by it."""
-        self._changes.identifiers[session, packet_id] = is_used
+    def identifiers(self, session: int, packet_ids: Iterable[int], *, is_used: bool) -> None:
+        """Packet identifiers of QoS 2 have come from a client, or are free again."""
+        changed = self._changes.identifiers
+        for packet_id in packet_ids:
+            changed[session, packet_id] = is_used
         self._note()
 
     # -- retained messages ----------------------------------------------------------------------
@@ -363,10 +365,13 @@ class Journal:
         place = self._places.get((row.session, row.message)) if self._places else None
         return row if place is None else row._replace(place=place)
 
-    def released(self, row: DeliveryRow) -> None:
-        """PUBREC has come: the message itself is not needed any more, its identifier is."""
-        self._changes.set_delivery(row.session, row.message, self._placed(row))
-        self._let_go(row.message)
+    def released(self, rows: Collection[DeliveryRow]) -> None:
+        """PUBRECs have come: the messages are not needed any more, their identifiers are."""
+        if not rows:
+            return
+        for row in rows:
+            self._changes.set_delivery(row.session, row.message, self._placed(row))
+            self._let_go(row.message)
         self._note()
 
     def delivered(self, session: int, numbers: Collection[int]) -> None:
@@ -392,10 +397,13 @@ class Journal:
         if not changes.may_settle:
             self._settling.end()
 
-    def completed(self, session: int, number: int) -> None:
-        """PUBCOMP has come: nothing is left of a delivery."""
-        self._is_over(session, number)
-        self._places.pop((session, number), None)
+    def completed(self, session: int, numbers: Collection[int]) -> None:
+        """PUBCOMPs have come: nothing is left of these deliveries."""
+        if not numbers:
+            return
+        for number in numbers:
+            self._is_over(session, number)
+            self._places.pop((session, number), None)
         self._note(is_urgent=False)
 
     def _is_over(self, session: int, number: int) -> None:

@@ -193,7 +193,7 @@ class _Restoring:
             return
         subscription = session.subscriptions.get(row.topic_filter)
         if subscription is None or message is None or self._has_expired(message):
-            self._journal.completed(row.session, row.message)  # others may need the message
+            self._journal.completed(row.session, (row.message,))  # others may need the message
             self._needed[row.message] -= 1
             return
         self._under_way += 1

@@ -12,15 +12,17 @@ from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
+    AckRun,
     Auth,
     ConnAck,
     Connect,
     Packet,
     PubAck,
-    PubAckRun,
     PubComp,
     Publish,
     PublishRun,
+    PubRec,
+    PubRel,
 )
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -28,7 +30,9 @@ from trio_mqtt.protocol.states import State
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 # What may come at any time while connected, and as often as the peer likes.
-_UNCHECKED: frozenset[type[Packet]] = frozenset({PublishRun, PubAck, PubAckRun, PubComp})
+_UNCHECKED: frozenset[type[Packet]] = frozenset(
+    {PublishRun, PubAck, PubRec, PubRel, PubComp, AckRun}
+)
 
 
 class ProtocolConnection:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import struct
-
 from trio_mqtt.errors import MalformedPacketError, RemoteProtocolError, without_frames
+from trio_mqtt.protocol.ack_runs import ACKNOWLEDGEMENTS, decode_ack_run
 from trio_mqtt.protocol.packet_decoding import check_response_topic, decode_packet, read_opening
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
-from trio_mqtt.protocol.packets import Connect, Packet, PubAck, PubAckRun, Publish, PublishRun
+from trio_mqtt.protocol.packets import Connect, Packet, PubAck, Publish, PublishRun
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, decode_properties
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.request_bounds import RequestBounds
@@ -41,10 +40,11 @@ class PacketDecoder:
     on, `maximum_packet_size_later` does, if it is given.
     `maximum_repetitions` is how often a property may stand in one packet, or in a will.
     `version` may be None at a server: the CONNECT packet sets it. With `runs`, consecutive PUBLISH
-    packets that may travel on as they are come as one `PublishRun`, and consecutive PUBACK packets
-    as one `PubAckRun`. `packets_at_once` bounds the work of one call: of a read that holds more,
-    the rest is `pending`, and `feed(b"")` goes on with it. `maximum_filters` and
-    `maximum_request_size` bound SUBSCRIBE and UNSUBSCRIBE: topic filters, and bytes.
+    packets that may travel on as they are come as one `PublishRun`, and consecutive
+    acknowledgements of one kind as one `AckRun`. `packets_at_once` bounds the work of one call: of
+    a read that holds more, the rest is `pending`, and `feed(b"")` goes on with it.
+    `maximum_filters` and `maximum_request_size` bound SUBSCRIBE and UNSUBSCRIBE: topic filters, and
+    bytes.
     """
 
     def __init__(
@@ -234,8 +234,14 @@ class PacketDecoder:
                         at - position,
                     )
                 )
-            elif first == 0x40 and length == 2 and runs:
-                stop = self._puback_run(data, position, end, packets)
+            elif (
+                runs
+                and first in ACKNOWLEDGEMENTS
+                and (length == 2 or (is_v5 and 2 < length < 5))
+                and (acknowledgements := decode_ack_run(data, position, end)) is not None
+            ):
+                append(acknowledgements[0])
+                stop = acknowledgements[1]
                 left -= stop - position >> 2
             elif first == 0x40 and length == 2:
                 packet_id = data[body] << 8 | data[body + 1]
@@ -267,24 +273,6 @@ class PacketDecoder:
                         is_v5 = version == 5
             position = stop
         return position
-
-    def _puback_run(self, data: bytes, start: int, end: int, packets: list[Packet]) -> int:
-        """Append the run of PUBACK packets that begins at `start`; return where it ends."""
-        stop = start + 4
-        end = min(end, start + 4 * _LONGEST_RUN)
-        if stop == end and (data[start + 2] or data[start + 3]):
-            packets.append(PubAckRun((data[start + 2] << 8 | data[start + 3],)))
-            return stop
-        while stop + 4 <= end and data.startswith(b"\x40\x02", stop):
-            stop += 4
-        packet_ids = struct.unpack_from(f">{(stop - start) // 2}H", data, start)[1::2]
-        if 0 in packet_ids:
-            before = packet_ids[: packet_ids.index(0)]
-            if before:
-                packets.append(PubAckRun(before))
-            raise MalformedPacketError("a packet identifier is zero")
-        packets.append(PubAckRun(packet_ids))
-        return stop
 
     def _after_topic(self, data: bytes, body: int, stop: int) -> int:
         """Where the topic of the PUBLISH at `body` ends; what it is, is kept in `_topic`."""

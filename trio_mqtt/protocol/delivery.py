@@ -6,15 +6,36 @@ connections as the session does. Client and broker share them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Generic, TypeVar
 
-from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, without_frames
+from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 T = TypeVar("T")
 MAX_PACKET_IDENTIFIER = 65_535
+
+_PUBACK = PacketType.PUBACK
+_PUBREC = PacketType.PUBREC
+
+
+class Outcome(Generic[T]):
+    """What has become of the deliveries that a run of acknowledgements is about.
+
+    `items` are those that went on by it, by packet identifier and in the order of the run, and
+    `unknown` the places in the run of identifiers that are not in use. `violation` is what breaks
+    the rules: then the `count` of acknowledgements before that hold, and none after it does.
+    """
+
+    __slots__ = ("count", "items", "unknown", "violation")
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.items: dict[int, T] = {}
+        self.unknown: list[int] = []
+        self.violation: RemoteProtocolError | None = None
 
 
 class Sender(Generic[T]):
@@ -188,30 +209,14 @@ class Sender(Generic[T]):
         """
         entry = self._in_flight.get(packet_id)
         if entry is None:
-            self._expect_not_released(packet_id)
+            if packet_id in self._released:
+                raise RemoteProtocolError("PUBACK answers a PUBREL")
             return None
         if entry[0] != 1:
             raise RemoteProtocolError("PUBACK answers a message of QoS 2")
         del self._in_flight[packet_id]
         self.quota += 1
         return entry[1]
-
-    def on_pubacks(self, packet_ids: Iterable[int]) -> None:
-        """Several PUBACK packets came. Raises as `on_puback` does; those before hold."""
-        in_flight = self._in_flight
-        for packet_id in packet_ids:
-            entry = in_flight.get(packet_id)
-            if entry is not None:
-                if entry[0] != 1:
-                    raise RemoteProtocolError("PUBACK answers a message of QoS 2")
-                del in_flight[packet_id]
-                self.quota += 1
-            else:
-                self._expect_not_released(packet_id)
-
-    def _expect_not_released(self, packet_id: int) -> None:
-        if packet_id in self._released:
-            raise RemoteProtocolError("PUBACK answers a PUBREL")
 
     def on_pubrec(self, packet_id: int, reason_code: ReasonCode) -> tuple[T | None, bool]:
         """PUBREC came: the item, and whether PUBREL is to be sent for it.
@@ -249,6 +254,47 @@ class Sender(Generic[T]):
             return None
         self.quota += 1
         return self._released.pop(packet_id)
+
+    def on_run(self, kind: PacketType, packet_ids: Sequence[int]) -> Outcome[T]:
+        """PUBACKs, PUBRECs or PUBCOMPs came one after the other, none of which says failure.
+
+        It is as if each had come alone, only that what is raised there is the outcome's violation.
+        A PUBREC of `unknown` is answered by PUBREL with PACKET_IDENTIFIER_NOT_FOUND.
+        """
+        outcome: Outcome[T] = Outcome(len(packet_ids))
+        items, unknown = outcome.items, outcome.unknown
+        in_flight, released = self._in_flight, self._released
+        place = 0
+        try:
+            if kind is _PUBACK:
+                for place, packet_id in enumerate(packet_ids):
+                    entry = in_flight.get(packet_id)
+                    if entry is not None and entry[0] == 1:
+                        del in_flight[packet_id]
+                        items[packet_id] = entry[1]
+                    else:
+                        self.on_puback(packet_id)
+                        unknown.append(place)
+            elif kind is _PUBREC:
+                for place, packet_id in enumerate(packet_ids):
+                    entry = in_flight.get(packet_id)
+                    if entry is not None and entry[0] == 2:
+                        del in_flight[packet_id]
+                        items[packet_id] = released[packet_id] = entry[1]
+                    elif not self.on_pubrec(packet_id, ReasonCode.SUCCESS)[1]:
+                        unknown.append(place)
+            else:
+                for place, packet_id in enumerate(packet_ids):
+                    if packet_id in released:
+                        items[packet_id] = released.pop(packet_id)
+                    else:
+                        self.on_pubcomp(packet_id)
+                        unknown.append(place)
+        except RemoteProtocolError as error:
+            outcome.violation, outcome.count = without_frames(error), place
+        if kind is not _PUBREC:
+            self.quota += len(items)
+        return outcome
 
     def to_resend(self) -> Iterator[tuple[int, int, T]]:
         """Packet identifier, QoS and item of each PUBLISH to send again, with DUP (§4.4).
@@ -294,3 +340,15 @@ class Receiver:
             self._accepted.remove(packet_id)
             return ReasonCode.SUCCESS
         return ReasonCode.PACKET_IDENTIFIER_NOT_FOUND
+
+    def on_pubrels(self, packet_ids: Sequence[int]) -> Outcome[None]:
+        """PUBRELs came one after the other: as if each had come alone."""
+        outcome: Outcome[None] = Outcome(len(packet_ids))
+        items, accepted = outcome.items, self._accepted
+        for place, packet_id in enumerate(packet_ids):
+            if packet_id in accepted:
+                accepted.remove(packet_id)
+                items[packet_id] = None
+            else:
+                outcome.unknown.append(place)
+        return outcome

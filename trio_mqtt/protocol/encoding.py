@@ -7,8 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.protocol.ack_runs import encode_ack_run
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
+    AckRun,
     Auth,
     ConnAck,
     Connect,
@@ -17,7 +19,6 @@ from trio_mqtt.protocol.packets import (
     PingReq,
     PingResp,
     PubAck,
-    PubAckRun,
     PubComp,
     Publish,
     PublishRun,
@@ -115,8 +116,8 @@ def _encode_publish_run(packet: PublishRun, version: ProtocolVersion) -> bytes:
     return b"".join(_encode_publish(message, version) for message in packet.messages)
 
 
-def _encode_puback_run(packet: PubAckRun, _version: ProtocolVersion) -> bytes:
-    return b"".join(b"\x40\x02" + _packet_identifier(one) for one in packet.packet_ids)
+def _encode_ack_run(packet: AckRun, _version: ProtocolVersion) -> bytes:
+    return encode_ack_run(packet.kind, packet.packet_ids)
 
 
 def _encode_connect(packet: Connect, version: ProtocolVersion) -> bytes:
@@ -313,7 +314,7 @@ _ENCODERS: dict[type[Packet], Callable[[Any, ProtocolVersion], bytes]] = {
     Publish: _encode_publish,
     PublishRun: _encode_publish_run,
     PubAck: _ack_encoder(0x40, PacketType.PUBACK),
-    PubAckRun: _encode_puback_run,
+    AckRun: _encode_ack_run,
     PubRec: _ack_encoder(0x50, PacketType.PUBREC),
     PubRel: _ack_encoder(0x62, PacketType.PUBREL),
     PubComp: _ack_encoder(0x70, PacketType.PUBCOMP),

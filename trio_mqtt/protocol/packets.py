@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.publish import Publish as Publish
 from trio_mqtt.protocol.publish import PublishRun as PublishRun
@@ -63,13 +63,6 @@ class PubAck:
 
 
 @dataclass(slots=True)
-class PubAckRun:
-    """Consecutive PUBACK packets without reason codes, where a decoder is asked for runs."""
-
-    packet_ids: tuple[int, ...]
-
-
-@dataclass(slots=True)
 class PubRec:
     """QoS 2, first answer: received (§3.5)."""
 
@@ -94,6 +87,17 @@ class PubComp:
     packet_id: int
     reason_code: ReasonCode = ReasonCode.SUCCESS
     properties: Properties = field(default_factory=_no_properties)
+
+
+@dataclass(slots=True)
+class AckRun:
+    """Consecutive acknowledgements of one kind that say success, where a decoder is asked for runs.
+
+    `kind` is PUBACK, PUBREC, PUBREL or PUBCOMP.
+    """
+
+    kind: PacketType
+    packet_ids: tuple[int, ...]
 
 
 @dataclass(slots=True)
@@ -175,10 +179,10 @@ Packet = (
     | Publish
     | PublishRun
     | PubAck
-    | PubAckRun
     | PubRec
     | PubRel
     | PubComp
+    | AckRun
     | Subscribe
     | SubAck
     | Unsubscribe

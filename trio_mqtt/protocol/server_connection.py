@@ -7,13 +7,13 @@ from trio_mqtt.protocol.connection import ProtocolConnection
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
+    AckRun,
     Auth,
     ConnAck,
     Connect,
     Disconnect,
     Packet,
     PubAck,
-    PubAckRun,
     Publish,
     PublishRun,
 )
@@ -22,7 +22,8 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.states import CLIENT_MAY_SEND, SERVER_MAY_SEND, State
 from trio_mqtt.protocol.wire import MAX_REPETITIONS
 
-_KIND_OF_RUN: dict[type[Packet], type[Packet]] = {PublishRun: Publish, PubAckRun: PubAck}
+# What runs consist of; a client may send acknowledgements of all kinds at the same times.
+_KIND_OF_RUN: dict[type[Packet], type[Packet]] = {PublishRun: Publish, AckRun: PubAck}
 
 
 class ServerConnection(ProtocolConnection):
@@ -136,7 +137,8 @@ class ServerConnection(ProtocolConnection):
             return self._receive_auth(packet, from_client=True)
         kind = _KIND_OF_RUN.get(type(packet), type(packet))
         if kind not in CLIENT_MAY_SEND[self.state]:
-            return RemoteProtocolError(f"a client must not send {kind.__name__.upper()} now")
+            name = packet.kind.name if isinstance(packet, AckRun) else kind.__name__.upper()
+            return RemoteProtocolError(f"a client must not send {name} now")
         authenticates = self.state is State.CONNECTING and self._authentication is not None
         if authenticates and not isinstance(packet, Disconnect):
             return RemoteProtocolError("a client that authenticates sends nothing else meanwhile")

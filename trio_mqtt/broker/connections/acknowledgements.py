@@ -1,104 +1,206 @@
-"""PUBACK and PUBREC for what a client published: those of one read leave together."""
+"""Acknowledgements both ways: what a client's change, and what one read is answered at once.
+
+A client acknowledges what it was sent by PUBACK, or by PUBREC and PUBCOMP, and goes on with what it
+has sent by PUBREL. Where many messages are under way, whole reads consist of those. They come as
+runs: each is one change, and the answers of all leave together.
+"""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from trio_mqtt.errors import LocalProtocolError
-from trio_mqtt.protocol.packets import PubAck, Publish, PubRec
+from trio_mqtt.broker.events.kinds import MessageAcknowledged
+from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
+from trio_mqtt.protocol.ack_runs import ACKNOWLEDGEMENTS
+from trio_mqtt.protocol.packet_types import PacketType
+from trio_mqtt.protocol.packets import AckRun, PubAck, PubComp, Publish, PubRec, PubRel
+from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connections.link import Link
+    from trio_mqtt.broker.sessions.delivery_state import InFlight
     from trio_mqtt.broker.sessions.session import Session
-    from trio_mqtt.protocol.reason_codes import ReasonCode
+    from trio_mqtt.protocol.delivery import Outcome
 
+Acks = AckRun | PubAck | PubRec | PubRel | PubComp
 
-_PUBACK, _PUBREC = ("PUBACK", 0), ("PUBREC", 0)
+# What is sent, as numbers of four bytes that begin with these two; to be added is the identifier.
+PUBACK, PUBREC, PUBREL, PUBCOMP = 0x4002_0000, 0x5002_0000, 0x6202_0000, 0x7002_0000
+_LARGEST = 0xFFFF_FFFF  # those of five bytes end with a reason code
+
+_PUBACK, _PUBREC, _PUBREL = PacketType.PUBACK, PacketType.PUBREC, PacketType.PUBREL
+_KINDS: dict[type, PacketType] = {
+    PubAck: PacketType.PUBACK,
+    PubRec: PacketType.PUBREC,
+    PubRel: PacketType.PUBREL,
+    PubComp: PacketType.PUBCOMP,
+}
+# What they are counted as, by their kind and by their first byte.
+_COUNTED = {kind: (kind.name, 0) for kind in _KINDS.values()}
+_COUNTED_FIRST = {first: (kind.name, 0) for first, kind in ACKNOWLEDGEMENTS.items()}
 
 
 class Acknowledgements:
-    """What is to be acknowledged when the packets of one read are done."""
+    """What the acknowledgements of one client do, and what answers the packets of one read."""
 
     __slots__ = ("_link", "waiting")
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        # The four bytes of each, as a number.
+        # What is to be sent when the packets of one read are done.
         self.waiting: list[int] = []
 
-    def write(
-        self, session: Session, codes: dict[int, tuple[ReasonCode, str]] | None = None
-    ) -> None:
-        """Send them in the order of arrival (§4.6).
+    # -- what comes -----------------------------------------------------------------------------
 
-        `codes` are those that say more than success, by packet identifier, with words for failures.
+    def take(self, packet: Acks, session: Session) -> RemoteProtocolError | None:
+        """Do what acknowledgements ask for, and note what answers them.
+
+        What is returned breaks the rules: those before it hold.
         """
-        acks = self.waiting
-        if not acks:
-            return
         link = self._link
-        protocol = link.protocol
         statistics = link.core.statistics
-        sent = statistics.kinds_sent
-        statistics.other_packets_sent += len(acks)
-        if codes is None and len(acks) == 1:
-            ack = acks.pop()
-            if ack < 0x5000_0000:
-                protocol.acknowledged()
-                sent[_PUBACK] += 1
-            else:
-                sent[_PUBREC] += 1
-            link.outlet.write(ack.to_bytes(4, "big"))
-            return
-        done = 0  # what is acknowledged by PUBACK no longer counts; QoS 2 counts to PUBCOMP
-        for ack in acks:
-            if ack < 0x5000_0000:
-                done += 1
-        sent[_PUBACK] += done
-        sent[_PUBREC] += len(acks) - done
-        if codes is None:
-            data = struct.pack(f">{len(acks)}I", *acks)
+        packet_ids: Sequence[int]
+        if isinstance(packet, AckRun):
+            kind, packet_ids = packet.kind, packet.packet_ids
+            statistics.packets_received += len(packet_ids) - 1
+            statistics.kinds_received[_COUNTED[kind]] += len(packet_ids)
         else:
-            for ack in acks:
-                if (code := codes.get(ack & 0xFFFF)) is not None:
-                    plain = _PUBACK if ack < 0x5000_0000 else _PUBREC
-                    sent[plain] -= 1
-                    sent[plain[0], code[0]] += 1
-            data = b"".join(
-                self._with_code(ack, *code)
-                if (code := codes.get(ack & 0xFFFF)) is not None
-                else ack.to_bytes(4, "big")
-                for ack in acks
-            )
-        for packet_id, (reason_code, _) in (codes or {}).items():
-            if reason_code.is_failure and packet_id in session.receiver.accepted:
-                session.refuse(packet_id)
-                done += 1
-        protocol.acknowledged(done)
-        acks.clear()
-        link.outlet.write(data)
+            kind, packet_ids = _KINDS[type(packet)], (packet.packet_id,)
+            statistics.kinds_received[kind.name, packet.reason_code] += 1
+            if kind is _PUBREC and packet.reason_code.is_failure:
+                try:
+                    session.on_refused(packet.packet_id, packet.reason_code)
+                except RemoteProtocolError as error:
+                    return error
+                return None
+        if kind is _PUBREL:
+            released = session.on_pubrels(packet_ids)
+            link.protocol.acknowledged(len(released.items))
+            self._answer(PUBCOMP, packet_ids, released, session)
+            return None
+        if session.journal is None:
+            outcome = session.sender.on_run(kind, packet_ids)
+        else:
+            outcome = session.on_run(kind, packet_ids)
+        if kind is _PUBREC:
+            self._answer(PUBREL, packet_ids, outcome, session)
+        followed = link.core.event_streams.wanted
+        if followed and MessageAcknowledged in followed:
+            self._tell_taken(kind, outcome.items.values(), session)
+        return outcome.violation
 
-    def _with_code(self, ack: int, code: ReasonCode, reason: str) -> bytes:
-        """PUBACK or PUBREC with a reason code."""
+    def _answer(
+        self,
+        answer: int,
+        packet_ids: Sequence[int],
+        outcome: Outcome[InFlight] | Outcome[None],
+        session: Session,
+    ) -> None:
+        """Note what answers a run; it promises what is kept with the session."""
         link = self._link
-        if reason and link.problem_information:
-            kind = PubAck if ack < 0x5000_0000 else PubRec
-            try:
-                return link.explained(kind(ack & 0xFFFF, code), reason)
-            except LocalProtocolError:
-                return b""  # it accepts not even five bytes
-        return struct.pack(">IB", ack + 0x1_0000, code)
+        if session.journal is not None and outcome.items:
+            link.outlet.hold(session.journal)
+        answers = [answer | packet_id for packet_id in packet_ids[: outcome.count]]
+        if outcome.unknown and link.outlet.is_v5:
+            for place in outcome.unknown:
+                answers[place] = _with_code(answers[place], ReasonCode.PACKET_IDENTIFIER_NOT_FOUND)
+        self.waiting += answers
+
+    def _tell_taken(self, kind: PacketType, items: Iterable[InFlight], session: Session) -> None:
+        """Tell those who follow it that the client has taken over messages."""
+        if kind is _PUBACK or kind is _PUBREC:
+            qos = 1 if kind is _PUBACK else 2
+            self._link.core.event_streams.acknowledged(
+                session.client_id, ((qos, message.topic) for message, *_ in items)
+            )
+
+    # -- what goes ------------------------------------------------------------------------------
 
     def note(self, packet: Publish, session: Session) -> bool:
         """A PUBLISH that came is to be acknowledged; whether it is a new one (§4.3.3)."""
         if packet.qos == 1:
-            self.waiting.append(0x4002_0000 | packet.packet_id)
+            self.waiting.append(PUBACK | packet.packet_id)
         elif packet.qos == 2:
-            self.waiting.append(0x5002_0000 | packet.packet_id)
+            self.waiting.append(PUBREC | packet.packet_id)
             if not session.on_publish(packet.packet_id):
                 self._link.protocol.acknowledged()
                 return False
             if session.journal is not None:
                 self._link.outlet.hold(session.journal)
         return True
+
+    def write(
+        self, session: Session, codes: dict[int, tuple[ReasonCode, str]] | None = None
+    ) -> None:
+        """Send them in the order of arrival (§4.6).
+
+        `codes` are those of PUBACK and PUBREC that say more than success, by packet identifier,
+        with words for failures.
+        """
+        acks = self.waiting
+        if not acks:
+            return
+        link = self._link
+        sent = link.core.statistics.kinds_sent
+        link.core.statistics.other_packets_sent += len(acks)
+        if codes or max(acks) > _LARGEST:
+            data = self._say_codes(session, codes or {})
+        elif len(acks) == 1:
+            data = acks[0].to_bytes(4, "big")
+            sent[_COUNTED_FIRST[data[0]]] += 1
+            if data[0] == 0x40:
+                link.protocol.acknowledged()
+        else:
+            data = struct.pack(f">{len(acks)}I", *acks)
+            first_bytes = data[::4]
+            for first, counted in _COUNTED_FIRST.items():
+                count = first_bytes.count(first)
+                if count:
+                    sent[counted] += count
+                    if first == 0x40:  # it no longer counts; QoS 2 does so until PUBCOMP
+                        link.protocol.acknowledged(count)
+        acks.clear()
+        link.outlet.write(data)
+
+    def _say_codes(self, session: Session, codes: dict[int, tuple[ReasonCode, str]]) -> bytes:
+        """What is sent where some of it says more than success."""
+        link = self._link
+        sent = link.core.statistics.kinds_sent
+        done = 0
+        data: list[bytes] = []
+        for ack in self.waiting:
+            packet_id, reason = ack & 0xFFFF, ""
+            if ack <= _LARGEST and packet_id in codes and ack < PUBREL:
+                code, reason = codes[packet_id]
+                ack = _with_code(ack, code)
+            if ack <= _LARGEST:
+                first = ack >> 24
+                sent[_COUNTED_FIRST[first]] += 1
+                data.append(ack.to_bytes(4, "big"))
+            else:
+                first = ack >> 32
+                sent[_COUNTED_FIRST[first][0], ack & 0xFF] += 1
+                data.append(self._explained(ack, reason) if reason else ack.to_bytes(5, "big"))
+            if first == 0x40:
+                done += 1
+        for packet_id, (code, _) in codes.items():
+            if code.is_failure and packet_id in session.receiver.accepted:
+                session.refuse(packet_id)
+                done += 1
+        link.protocol.acknowledged(done)
+        return b"".join(data)
+
+    def _explained(self, ack: int, reason: str) -> bytes:
+        """PUBACK or PUBREC that refuses, with the reason in words if the client wants them."""
+        kind = PubAck if ack >> 32 == 0x40 else PubRec
+        try:
+            return self._link.explained(kind(ack >> 8 & 0xFFFF, ReasonCode(ack & 0xFF)), reason)
+        except LocalProtocolError:
+            return b""  # it accepts not even five bytes
+
+
+def _with_code(ack: int, code: ReasonCode) -> int:
+    """The five bytes of an acknowledgement that has a reason code (§3.4.2.1), as a number."""
+    return (ack + 0x1_0000) << 8 | code

@@ -21,9 +21,7 @@ from trio_mqtt.protocol.packets import (
     Disconnect,
     Packet,
     PubAck,
-    PubComp,
     PubRec,
-    PubRel,
     SubAck,
     UnsubAck,
 )
@@ -46,7 +44,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trio_mqtt.connections")
 
 # What answers a packet of the client, and may say why it refuses.
-Answer = PubAck | PubRec | PubRel | PubComp | SubAck | UnsubAck
+Answer = PubAck | PubRec | SubAck | UnsubAck
 
 # The violations that are about how much a client sends.
 _BEYOND = frozenset(

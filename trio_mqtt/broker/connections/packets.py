@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.connections.acknowledgements import Acknowledgements
+from trio_mqtt.broker.connections.acknowledgements import PUBACK, PUBREC, Acknowledgements
 from trio_mqtt.broker.connections.offers import STORAGE_FAILS, RefusedPublish
 from trio_mqtt.broker.core import NOT_PERMITTED
-from trio_mqtt.broker.events.kinds import MessageAcknowledged
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.turns import STEPS_AT_ONCE
-from trio_mqtt.errors import RemoteProtocolError
-from trio_mqtt.protocol.packets import Packet, PubAck, PubAckRun, Publish, PublishRun
+from trio_mqtt.protocol.packet_types import PacketType
+from trio_mqtt.protocol.packets import (
+    AckRun,
+    Packet,
+    PubAck,
+    PubComp,
+    Publish,
+    PublishRun,
+    PubRec,
+    PubRel,
+)
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.connections.acknowledgements import Acks
     from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.connections.requests import Requests
     from trio_mqtt.broker.sessions.session import Session
@@ -69,10 +78,17 @@ class PacketHandler:
                 if is_full and qos and self._cannot_be_kept(packet, packet, session):
                     continue
                 if qos == 1:
-                    acks.append(0x4002_0000 | packet.packet_id)
+                    acks.append(PUBACK | packet.packet_id)
                 elif qos == 2:
-                    acks.append(0x5002_0000 | packet.packet_id)
-                    if not session.on_publish(packet.packet_id):
+                    is_new = session.on_publish(packet.packet_id)
+                    if messages and not is_new:
+                        # It may repeat one of these: if that is refused, it is none.
+                        self.publish(messages, session, retained)
+                        messages, retained = [], []
+                        self._acks.write(session)
+                        is_new = session.on_publish(packet.packet_id)
+                    acks.append(PUBREC | packet.packet_id)
+                    if not is_new:
                         link.protocol.acknowledged()
                         statistics.messages_received += 1
                         statistics.payload_bytes_received += packet.payload_size
@@ -110,33 +126,18 @@ class PacketHandler:
                             statistics.retained_refused += 1
                             session.refuse(packet.packet_id)
                             self._requests.refuse(_no_room(packet), session)
-                if steps >= STEPS_AT_ONCE:
-                    steps = 0
-                    if messages:
-                        self.publish(messages, session, retained)
-                        messages, retained = [], []
-                    if link.turn.is_over:
-                        done = index + 1
-                        break
-            elif isinstance(packet, (PubAckRun, PubAck)):  # alone, with a reason code
-                followed = core.event_streams.wanted
-                if followed and MessageAcknowledged in followed:
-                    self._tell_acknowledged(packet, session)
-                try:
-                    if isinstance(packet, PubAckRun):
-                        statistics.packets_received += len(packet.packet_ids) - 1
-                        statistics.kinds_received["PUBACK", 0] += len(packet.packet_ids)
-                        if session.journal is None:
-                            session.sender.on_pubacks(packet.packet_ids)
-                        else:
-                            session.on_pubacks(packet.packet_ids)
-                    else:
-                        statistics.kinds_received["PUBACK", packet.reason_code] += 1
-                        session.on_pubacks((packet.packet_id,))
-                except RemoteProtocolError as error:
+            elif isinstance(packet, (AckRun, PubAck, PubRec, PubRel, PubComp)):
+                if messages and _releases(packet, messages):
+                    # A message that is refused gives its identifier back before that.
+                    self.publish(messages, session, retained)
+                    messages, retained = [], []
+                    self._acks.write(session)
+                violation = self._acks.take(packet, session)
+                if violation is not None:
                     # What came before it still counts, as QoS 2 has been noted as received.
-                    link.protocol.violated(error)
+                    link.protocol.violated(violation)
                     break
+                steps += len(packet.packet_ids) if isinstance(packet, AckRun) else 1
             elif isinstance(packet, PublishRun):
                 statistics.packets_received += len(packet) - 1
                 if len(packet) > LONG_RUN:
@@ -148,13 +149,6 @@ class PacketHandler:
                 else:
                     messages += packet.messages
                     steps += core.router.steps_for(packet.topic)
-                    if steps >= STEPS_AT_ONCE:
-                        steps = 0
-                        self.publish(messages, session, retained)
-                        messages, retained = [], []
-                        if link.turn.is_over:
-                            done = index + 1
-                            break
             else:
                 if messages:
                     self.publish(messages, session, retained)
@@ -167,6 +161,14 @@ class PacketHandler:
                     break
                 if outlet.ended:
                     return done
+                if link.turn.is_over:
+                    done = index + 1
+                    break
+            if steps >= STEPS_AT_ONCE:
+                steps = 0
+                if messages:
+                    self.publish(messages, session, retained)
+                    messages, retained = [], []
                 if link.turn.is_over:
                     done = index + 1
                     break
@@ -207,15 +209,6 @@ class PacketHandler:
                 self._begun = begun
                 return False
         return True
-
-    def _tell_acknowledged(self, packet: PubAckRun | PubAck, session: Session) -> None:
-        """Tell those who follow it that the client has taken over messages."""
-        ids = packet.packet_ids if isinstance(packet, PubAckRun) else [packet.packet_id]
-        in_flight = session.sender.in_flight
-        known = (in_flight[packet_id] for packet_id in ids if packet_id in in_flight)
-        self._link.core.event_streams.acknowledged(
-            session.client_id, ((qos, message.topic) for qos, (message, *_) in known)
-        )
 
     def publish(
         self,
@@ -299,6 +292,19 @@ def messages_among(packets: Sequence[Packet | RefusedPublish]) -> int:
         for packet in packets
         if isinstance(packet, (Publish, PublishRun, RefusedPublish))
     )
+
+
+def _releases(packet: Acks, messages: Sequence[Publish]) -> bool:
+    """Whether a client goes on with one of these messages, which were not acknowledged yet."""
+    if isinstance(packet, AckRun):
+        if packet.kind is not PacketType.PUBREL:
+            return False
+        released = set(packet.packet_ids)
+    elif isinstance(packet, PubRel):
+        released = {packet.packet_id}
+    else:
+        return False
+    return not released.isdisjoint([message.packet_id for message in messages])
 
 
 def _no_room(message: Publish) -> RefusedPublish:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.mount_points import properties_below, topic_below
+from trio_mqtt.protocol.ack_runs import encode_ack_run
 from trio_mqtt.protocol.encoding import publish_parts
-from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import PubRel
+from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ async def send_again(link: Link, session: Session, deliveries: Deliveries) -> No
         return  # the client said goodbye before this task began
     sender = session.sender
     version = ProtocolVersion.V5 if link.outlet.is_v5 else ProtocolVersion.V311
-    for packet_id in list(sender.released):
-        link.core.statistics.count_sent("PUBREL")
-        link.outlet.write(link.protocol.send(PubRel(packet_id)))
+    if sender.released:
+        link.core.statistics.count_sent("PUBREL", packets=len(sender.released))
+        link.outlet.write(encode_ack_run(PacketType.PUBREL, list(sender.released)))
     pending = {packet_id: (qos, item) for packet_id, qos, item in sender.to_resend()}
     while not link.outlet.ended:
         # What was answered meanwhile, before it was sent again, gave quota back that it had

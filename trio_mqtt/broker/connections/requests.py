@@ -1,4 +1,4 @@
-"""What a client asks for besides publishing: subscriptions, QoS 2 handshakes, PING, goodbye."""
+"""What a client asks for besides publishing and acknowledging: subscriptions, PING, goodbye."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from trio_mqtt.broker.access.protocols import AccessRefused, SubscriptionRequest
 from trio_mqtt.broker.connections.offers import STORAGE_FAILS, RefusedPublish
 from trio_mqtt.broker.connections.packet_kinds import kind_of
 from trio_mqtt.broker.events.kinds import (
-    MessageAcknowledged,
     MessageRefused,
     Pinged,
     Subscribed,
@@ -27,9 +26,7 @@ from trio_mqtt.protocol.packets import (
     PingReq,
     PingResp,
     PubAck,
-    PubComp,
     PubRec,
-    PubRel,
     SubAck,
     Subscribe,
     Subscription,
@@ -68,21 +65,11 @@ class Requests:
         """Do what `packet` asks for and answer it; what is returned are the steps left to do so."""
         if not isinstance(packet, (Subscribe, RefusedPublish)):
             self._link.core.statistics.kinds_received[kind_of(packet)] += 1
-        if isinstance(packet, PubRec):
-            self._pubrec(packet, session)
-        elif isinstance(packet, PubRel):
-            reason = session.on_pubrel(packet.packet_id)
-            if reason == ReasonCode.SUCCESS:
-                self._link.protocol.acknowledged()
-                self._hold(session)
-            self._answer(PubComp(packet.packet_id, reason))
-        elif isinstance(packet, PubComp):
-            session.on_pubcomp(packet.packet_id)
-        elif isinstance(packet, Subscribe):
+        if isinstance(packet, Subscribe):
             return self.subscribe(packet, session)
-        elif isinstance(packet, Unsubscribe):
+        if isinstance(packet, Unsubscribe):
             return self._unsubscribe(packet, session)
-        elif isinstance(packet, PingReq):
+        if isinstance(packet, PingReq):
             self._answer(PingResp())
             event_streams = self._link.core.event_streams
             if Pinged in event_streams.wanted:
@@ -145,17 +132,6 @@ class Requests:
         """The client authenticates again, which the protocol allows only after a method."""
         if self._authentication is not None and self._link.nursery is not None:
             self._authentication.on_auth(packet, self._link.nursery)
-
-    def _pubrec(self, packet: PubRec, session: Session) -> None:
-        item, release = session.on_pubrec(packet)
-        if release:
-            self._hold(session)
-            self._answer(PubRel(packet.packet_id))
-            event_streams = self._link.core.event_streams
-            if item is not None and MessageAcknowledged in event_streams.wanted:
-                event_streams.acknowledged(session.client_id, [(2, item[0].topic)])
-        elif item is None and not packet.reason_code.is_failure:
-            self._answer(PubRel(packet.packet_id, ReasonCode.PACKET_IDENTIFIER_NOT_FOUND))
 
     def subscribe(
         self,

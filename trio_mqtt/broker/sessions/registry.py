@@ -260,8 +260,8 @@ class Sessions:
         sender = session.sender
         in_flight = [item[4] for _, item in sender.in_flight.values()]
         journal.delivered(session.number, [number for number in in_flight if number])
-        for item in sender.released.values():
-            journal.completed(session.number, item[4])
+        released = [item[4] for item in sender.released.values()]
+        journal.completed(session.number, [number for number in released if number])
         journal.session_ended(session.number)
 
     def restore(

@@ -11,8 +11,9 @@ from trio_mqtt.broker.options import QueuePolicy
 from trio_mqtt.broker.routing.filters import FilterPaths
 from trio_mqtt.broker.sessions.delivery_state import DeliveryState, InFlight, delivery_row
 from trio_mqtt.broker.sessions.order import Order
-from trio_mqtt.protocol.delivery import Receiver
-from trio_mqtt.protocol.packets import PubRec, Will
+from trio_mqtt.protocol.delivery import Outcome, Receiver
+from trio_mqtt.protocol.packet_types import PacketType
+from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
@@ -96,54 +97,43 @@ class Session(DeliveryState):
         """PUBLISH of QoS 2 has come; whether it is a new message."""
         is_new = self.receiver.on_publish(packet_id)
         if is_new and self.journal is not None:
-            self.journal.identifier(self.number, packet_id, is_used=True)
+            self.journal.identifiers(self.number, (packet_id,), is_used=True)
         return is_new
 
     def refuse(self, packet_id: int) -> None:
         """A message of QoS 2 is answered by a PUBREC that fails: its identifier is free again."""
         if self.journal is not None and packet_id in self.receiver.accepted:
-            self.journal.identifier(self.number, packet_id, is_used=False)
+            self.journal.identifiers(self.number, (packet_id,), is_used=False)
         self.receiver.refused(packet_id)
 
-    def on_pubrel(self, packet_id: int) -> ReasonCode:
-        """PUBREL has come; the reason code of PUBCOMP."""
-        reason = self.receiver.on_pubrel(packet_id)
-        if reason == ReasonCode.SUCCESS and self.journal is not None:
-            self.journal.identifier(self.number, packet_id, is_used=False)
-        return reason
-
-    def on_pubacks(self, packet_ids: Sequence[int]) -> None:
-        """PUBACKs have come. Raises RemoteProtocolError at one that answers nothing."""
-        in_flight = self.sender.in_flight
-        entries = [(one, in_flight.get(one)) for one in packet_ids]
-        try:
-            self.sender.on_pubacks(packet_ids)
-        finally:
-            if self.journal is not None:
-                numbers = {
-                    entry[1][4]
-                    for packet_id, entry in entries
-                    if entry is not None and packet_id not in in_flight
-                }
-                numbers.discard(0)
-                self.journal.delivered(self.number, numbers)
-
-    def on_pubrec(self, packet: PubRec) -> tuple[InFlight | None, bool]:
-        """PUBREC has come; its message, and whether PUBREL is the answer."""
-        is_first = packet.packet_id in self.sender.in_flight
-        item, release = self.sender.on_pubrec(packet.packet_id, packet.reason_code)
-        if is_first and item is not None and self.journal is not None and item[4]:
-            if release:
-                self.journal.released(delivery_row(self.number, packet.packet_id, 2, item, 1))
+    def on_run(self, kind: PacketType, packet_ids: Sequence[int]) -> Outcome[InFlight]:
+        """PUBACKs, PUBRECs or PUBCOMPs have come, none of which says failure."""
+        outcome = self.sender.on_run(kind, packet_ids)
+        journal = self.journal
+        if journal is not None and outcome.items:
+            kept = {one: item for one, item in outcome.items.items() if item[4]}
+            if kind is PacketType.PUBREC:
+                journal.released(
+                    [delivery_row(self.number, one, 2, item, 1) for one, item in kept.items()]
+                )
+            elif kind is PacketType.PUBACK:
+                journal.delivered(self.number, [item[4] for item in kept.values()])
             else:
-                self.journal.delivered(self.number, [item[4]])
-        return item, release
+                journal.completed(self.number, [item[4] for item in kept.values()])
+        return outcome
 
-    def on_pubcomp(self, packet_id: int) -> None:
-        """PUBCOMP has come: the message is delivered."""
-        item = self.sender.on_pubcomp(packet_id)
+    def on_refused(self, packet_id: int, reason_code: ReasonCode) -> None:
+        """PUBREC has come and says failure: its message is done with (§4.3.3)."""
+        item, _ = self.sender.on_pubrec(packet_id, reason_code)
         if item is not None and self.journal is not None and item[4]:
-            self.journal.completed(self.number, item[4])
+            self.journal.delivered(self.number, [item[4]])
+
+    def on_pubrels(self, packet_ids: Sequence[int]) -> Outcome[None]:
+        """PUBRELs have come."""
+        outcome = self.receiver.on_pubrels(packet_ids)
+        if self.journal is not None and outcome.items:
+            self.journal.identifiers(self.number, outcome.items, is_used=False)
+        return outcome
 
     def give_up(self, packet_id: int) -> None:
         """What was in flight before is not sent again on this connection."""

@@ -1,0 +1,123 @@
+"""A run of acknowledgements does what its packets would do one by one (MQTT 5.0 §4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from trio_mqtt.errors import RemoteProtocolError
+from trio_mqtt.protocol.delivery import Outcome, Receiver, Sender
+from trio_mqtt.protocol.packet_types import PacketType
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+PUBACK, PUBREC, PUBCOMP = PacketType.PUBACK, PacketType.PUBREC, PacketType.PUBCOMP
+Found = tuple[dict[int, str], list[int], str | None, int]
+
+
+def sender_with(states: Sequence[str]) -> Sender[str]:
+    """Identifiers from 1 on are in these states."""
+    sender: Sender[str] = Sender(100)
+    for place, state in enumerate(states):
+        item = f"{state} {place}"
+        packet_id = sender.begin(1 if state in {"QoS 1", "done"} else 2, item)
+        if state == "released":
+            sender.on_pubrec(packet_id, ReasonCode.SUCCESS)
+        elif state == "done":
+            sender.on_puback(packet_id)
+    return sender
+
+
+def one_by_one(sender: Sender[str], kind: PacketType, packet_ids: Sequence[int]) -> Found:
+    """What the packets of a run come to: items, places of unknown ones, violation, how many."""
+    items: dict[int, str] = {}
+    unknown: list[int] = []
+    for place, packet_id in enumerate(packet_ids):
+        was_released = packet_id in sender.released
+        try:
+            if kind is PUBACK:
+                item = sender.on_puback(packet_id)
+            elif kind is PUBREC:
+                item, release = sender.on_pubrec(packet_id, ReasonCode.SUCCESS)
+                assert release is (item is not None)
+            else:
+                item = sender.on_pubcomp(packet_id)
+        except RemoteProtocolError as error:
+            return items, unknown, str(error), place
+        if item is None:
+            unknown.append(place)
+        elif kind is not PUBREC or not was_released:
+            items[packet_id] = item
+    return items, unknown, None, len(packet_ids)
+
+
+def found(outcome: Outcome[str]) -> Found:
+    violation = None if outcome.violation is None else str(outcome.violation)
+    return outcome.items, outcome.unknown, violation, outcome.count
+
+
+def state_of(sender: Sender[str]) -> object:
+    """All of it, with the orders in which it would be sent again."""
+    return list(sender.in_flight.items()), list(sender.released.items()), sender.quota
+
+
+@given(
+    states=st.lists(st.sampled_from(["QoS 1", "QoS 2", "released", "done"]), max_size=8),
+    kind=st.sampled_from([PUBACK, PUBREC, PUBCOMP]),
+    packet_ids=st.lists(st.integers(1, 9), max_size=12),
+)
+@example(["QoS 2"] * 3, PUBREC, [2, 3, 2, 1])
+@example(["QoS 1"] * 3, PUBACK, [1, 2, 3])
+@example(["released"] * 3, PUBCOMP, [3, 2, 1])
+def test_a_run_is_its_packets_one_by_one(
+    states: list[str], kind: PacketType, packet_ids: list[int]
+) -> None:
+    at_once, each = sender_with(states), sender_with(states)
+    outcome = at_once.on_run(kind, packet_ids)
+    expected = one_by_one(each, kind, packet_ids)
+    assert found(outcome) == expected
+    assert list(outcome.items) == list(expected[0])
+    assert state_of(at_once) == state_of(each)
+
+
+@given(accepted=st.sets(st.integers(1, 9)), packet_ids=st.lists(st.integers(1, 9), max_size=12))
+def test_a_run_of_pubrel_is_its_packets_one_by_one(
+    accepted: set[int], packet_ids: list[int]
+) -> None:
+    at_once, each = Receiver(), Receiver()
+    for receiver in (at_once, each):
+        receiver.restore(accepted)
+    outcome = at_once.on_pubrels(packet_ids)
+    codes = [each.on_pubrel(packet_id) for packet_id in packet_ids]
+    assert outcome.unknown == [place for place, code in enumerate(codes) if code]
+    assert list(outcome.items) == [
+        packet_id for packet_id, code in zip(packet_ids, codes, strict=True) if not code
+    ]
+    assert (outcome.violation, outcome.count) == (None, len(packet_ids))
+    assert at_once.accepted == each.accepted
+
+
+@pytest.mark.normative("MQTT-4.13.1-1")
+@pytest.mark.parametrize(
+    ("kind", "bad", "words"),
+    [
+        (PUBACK, 2, "PUBACK answers a message of QoS 2"),
+        (PUBACK, 3, "PUBACK answers a PUBREL"),
+        (PUBREC, 1, "PUBREC answers a message of QoS 1"),
+        (PUBCOMP, 1, "PUBCOMP answers a PUBLISH"),
+        (PUBCOMP, 2, "PUBCOMP answers a PUBLISH"),
+    ],
+)
+def test_what_breaks_the_rules_ends_a_run_and_what_came_before_it_holds(
+    kind: PacketType, bad: int, words: str
+) -> None:
+    sender = sender_with(["QoS 1", "QoS 2", "released"] * 2)
+    good = {PUBACK: 4, PUBREC: 5, PUBCOMP: 6}[kind]
+    before = state_of(sender_with(["QoS 1", "QoS 2", "released"] * 2))
+    outcome = sender.on_run(kind, [9, good, bad, good])
+    assert str(outcome.violation) == words
+    assert (outcome.count, list(outcome.items), outcome.unknown) == (2, [good], [0])
+    assert bad in {**sender.in_flight, **sender.released}
+    assert state_of(sender) != before
