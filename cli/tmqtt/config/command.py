@@ -56,8 +56,10 @@ def import_mosquitto(file: str, output: str | None, *, strict: bool) -> None:
     except WrongLineError as error:
         say(f"Error: {error}", problem=True)
         raise typer.Exit(_WRONG) from None
+    if draft.notes:
+        say(f"In {file} is not taken over, or another here:", problem=True)
     for note in draft.notes:
-        say(str(note), problem=True)
+        say(f"  {note}", problem=True)
     if strict and any(note.is_lost for note in draft.notes):
         say("Error: Not all of it can be taken over, so nothing is written.", problem=True)
         raise typer.Exit(_WRONG)

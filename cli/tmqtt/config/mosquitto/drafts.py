@@ -13,13 +13,13 @@ Value = bool | int | str | list[str]
 class Note:
     """What somebody should know: what was not taken over, or is another here."""
 
-    place: str
+    place: str  # empty where it is about all of the file
     text: str
     # Whether something is missing, not only otherwise.
     is_lost: bool = True
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.text}"
+        return f"{self.place}: {self.text}" if self.place else self.text
 
 
 @dataclass(slots=True)

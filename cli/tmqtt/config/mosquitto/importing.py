@@ -318,7 +318,7 @@ class _Importer:
         self._storage()
         if self._sections["logging"].has("file") and self._sections["logging"].has("destination"):
             del self._sections["logging"].settings["destination"]
-            self._notes.append(Note(self._path, "log_dest: of several, the file is taken."))
+            self._notes.append(Note("", "log_dest: of several, the file is taken."))
         is_local = not self._listeners and not self._names_an_address
         drafts = self._listeners
         if self._default.is_meant or not drafts:
@@ -330,7 +330,7 @@ class _Importer:
         listeners = [table for table in tables if table is not None]
         if not listeners:
             text = "no listener is left: what comes of it would listen at mqtt://127.0.0.1:1883."
-            self._notes.append(Note(self._path, text))
+            self._notes.append(Note("", text))
         return Draft(self._path, listeners, self._sections, self._notes)
 
     def _anonymous(self, drafts: Iterable[ListenerDraft], is_local: bool) -> None:

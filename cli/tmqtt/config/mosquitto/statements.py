@@ -21,11 +21,13 @@ class Statement:
     line: int
     # Whether it is the first of its file: what belongs to a listener or a bridge ends there.
     begins_file: bool = False
+    # What its file is called beside the main one, which need not be named each time.
+    included_as: str = ""
 
     @property
     def place(self) -> str:
         """Where it stands."""
-        return f"{self.path}, line {self.line}"
+        return ", ".join(filter(None, (self.included_as, f"line {self.line}")))
 
     @property
     def word(self) -> str:
@@ -34,7 +36,7 @@ class Statement:
 
     def wrong(self, problem: str) -> WrongLineError:
         """That Mosquitto would not start with it."""
-        return WrongLineError(f"{self.place}: {self.name} {problem}")
+        return WrongLineError(f"{self.path}, line {self.line}: {self.name} {problem}")
 
     def text(self) -> str:
         """The value, which must not be empty."""
@@ -59,8 +61,11 @@ class Statement:
         return self.word in ("true", "1")
 
 
-def read(path: Path, *, is_included: bool = False) -> Iterator[Statement]:
-    """The options of a file in order. Raises WrongLineError, also for files that cannot be read."""
+def read(path: Path, *, included_as: str = "") -> Iterator[Statement]:
+    """The options of a file in order, and of those that it includes.
+
+    Raises WrongLineError, also for files that cannot be read.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -72,11 +77,11 @@ def read(path: Path, *, is_included: bool = False) -> Iterator[Statement]:
         if line.startswith("#") or not line.strip():
             continue
         name, _, value = line.strip(" ").partition(" ")
-        statement = Statement(name, value.strip(" \t"), str(path), number, begins)
+        statement = Statement(name, value.strip(" \t"), str(path), number, begins, included_as)
         if name != "include_dir":
             begins = False
             yield statement
-        elif is_included:
+        elif included_as:
             raise statement.wrong("is for the main file only.")
         else:
             yield from _included(statement)
@@ -92,4 +97,6 @@ def _included(statement: Statement) -> Iterator[Statement]:
         reason = error.strerror or error
         raise statement.wrong(f"{str(folder)!r} cannot be read: {reason}.") from None
     for file in files:
-        yield from read(file, is_included=True)
+        beside = Path(statement.path).parent
+        name = file.relative_to(beside) if file.is_relative_to(beside) else file
+        yield from read(file, included_as=str(name))
