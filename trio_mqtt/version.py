@@ -1,5 +1,7 @@
-"""The version of the installed package: its metadata is the one place that says it."""
+"""The version: this is the one place that says it, and the package's metadata take it from here.
 
-from importlib.metadata import version
+The other way round, whoever needs it would read the metadata, for which Python loads more than a
+client takes to publish.
+"""
 
-__version__ = version("trio-mqtt")
+__version__ = "0.1.0"

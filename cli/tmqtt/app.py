@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,7 +59,7 @@ class _Commands(Group):
     ) -> tuple[str | None, Command | None, list[str]]:
         if args and args[0] not in NAMES and not ctx.resilient_parsing:
             near = [name for name in NAMES if name.startswith(args[0])]
-            near = near or get_close_matches(args[0], NAMES)
+            near = near or _alike(args[0])
             if near and not args[0].startswith("-"):
                 known = " or ".join(repr(name) for name in near)
                 ctx.fail(f"No such command {args[0]!r}. Did you mean {known}?")
@@ -105,11 +104,19 @@ app = typer.Typer(
 )
 
 
+def _alike(word: str) -> list[str]:
+    from difflib import get_close_matches  # which the help does without
+
+    return get_close_matches(word, NAMES)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"tmqtt {version('trio-mqtt')}")
+        import trio_mqtt
+
+        typer.echo(f"tmqtt {trio_mqtt.__version__}")
         raise typer.Exit
 
 

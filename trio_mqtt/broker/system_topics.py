@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import trio
@@ -18,6 +17,7 @@ from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.routing.retained import Retained, RetainedMessages
 from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.version import __version__
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.options import BrokerOptions
@@ -92,7 +92,6 @@ class SystemTopics:
         self._kept = RetainedMessages(
             Limits(maximum_retained_messages=1_000, maximum_retained_bytes=1024 * 1024)
         )
-        self._version: str | None = None
 
     def begin(self) -> None:
         """The broker begins: from now on the topics are renewed."""
@@ -196,9 +195,7 @@ class SystemTopics:
             for minutes, average in zip(_MINUTES, load.averages, strict=True):
                 yield f"load/{name}/{minutes}min", f"{average:.2f}"
         yield "uptime", f"{now - self._began:.0f} seconds"
-        if self._version is None:
-            self._version = _version()
-        yield "version", self._version
+        yield "version", f"trio-mqtt version {__version__}"
 
 
 def _heap() -> int | None:
@@ -212,10 +209,3 @@ def _heap() -> int | None:
         return (int(resident) - int(shared)) * _PAGE
     except (OSError, ValueError):
         return None
-
-
-def _version() -> str:
-    try:
-        return f"trio-mqtt version {version('trio-mqtt')}"
-    except PackageNotFoundError:  # from a folder, not installed
-        return "trio-mqtt"
