@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -14,6 +15,9 @@ import pytest
 import trio
 
 from tests.standing_time import let_time_stand
+
+# Else each of the hundreds of processes that tests start would compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Everything in these folders that is a coroutine runs under pytest-trio. `trio_mode` would take
 # over the AnyIO tests too, and run their asyncio case on Trio without a word.
