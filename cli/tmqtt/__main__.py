@@ -13,8 +13,8 @@ def main() -> None:
         # Until a command has something to end in order, Ctrl-C ends the process without a word.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _occupy_standard_streams()
-    # What is loaded stays: looking for garbage again and again meanwhile finds none.
-    gc.set_threshold(50_000)
+    # What is loaded stays, a tenth of this at most: looking for garbage meanwhile finds none.
+    gc.set_threshold(500_000)
     from tmqtt.app import app
 
     try:

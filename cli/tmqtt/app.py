@@ -112,8 +112,6 @@ def _alike(word: str) -> list[str]:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
         import trio_mqtt
 
         typer.echo(f"tmqtt {trio_mqtt.__version__}")

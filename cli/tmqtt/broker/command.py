@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -31,7 +32,9 @@ from trio_mqtt.configuration import (
     InvalidConfiguration,
     RunningConfiguration,
 )
-from trio_mqtt.monitoring import LogOptions, LogWriter, logging_to
+
+if TYPE_CHECKING:
+    from trio_mqtt.monitoring import LogOptions, LogWriter
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -70,6 +73,8 @@ async def serve(
         last.callback(_tell_the_rest, log, terminal)
         writer = None
         if configuration.settings.logging is not None:
+            from trio_mqtt.monitoring import logging_to  # most have no log of their own to write
+
             log_options = _log_options(configuration.settings.logging, level)
             writer = last.enter_context(logging_to(log_options))
             if log_options.goes_to in ("stderr", "journal") and not terminal.output.is_terminal:

@@ -43,6 +43,8 @@ def run(command: Callable[[Terminal], Awaitable[None]], *, stopped: int | None =
     at once. The exit code is 0; 1 for an error, or what a CommandError says; after a signal
     `stopped`, or else 128 and the signal's number, as shells have it.
     """
+    gc.freeze()  # what is loaded by now stays
+    gc.set_threshold(50_000)
     # Who wants the library's log gets it from the command, in sentences.
     logging.getLogger("trio_mqtt").addHandler(logging.NullHandler())
     try:

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Awaitable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -18,9 +19,11 @@ from trio_mqtt.transport.listeners.origin import Origin
 from trio_mqtt.transport.listeners.proxy_protocol import BadProxyHeaderError, ProxyHeaderReader
 from trio_mqtt.transport.listeners.streams import ByteStream, HandshakeRefusedError, SocketStream
 from trio_mqtt.transport.listeners.tls_stream import TlsStream
-from trio_mqtt.transport.listeners.websocket_handshake import WebSocketHandshake
 from trio_mqtt.transport.listeners.websocket_stream import WebSocketStream
 from trio_mqtt.transport.urls import WEBSOCKET_PATH, Address
+
+if TYPE_CHECKING:
+    from trio_mqtt.transport.listeners.websocket_handshake import WebSocketHandshake
 
 _TLS_HANDSHAKE = 0x16  # the first byte of a TLS hello
 _HTTP_GET = ord("G")
@@ -40,6 +43,8 @@ class Handshakes:
         self.hosts = allowed_hosts(endpoint, address)
         self.forwarders = Networks(endpoint.trusted_proxies, address.url)
         self.proxies = Networks(endpoint.proxy_protocol, address.url)
+        if scheme in ("ws", "wss", "any"):
+            _websocket_handshake()  # loads it before a client waits for it
         self.tls: ssl.SSLContext | None = None
         if endpoint.tls is not None and (address.is_tls or scheme == "any"):
             self.tls = load_context(endpoint.tls, address.url)
@@ -150,7 +155,7 @@ class _HandshakingStream:
 
     async def _upgrade(self, stream: SocketStream | TlsStream) -> WebSocketStream:
         handshakes = self._handshakes
-        handshake = WebSocketHandshake(
+        handshake = _websocket_handshake()(
             handshakes.path, handshakes.origins, handshakes.forwarders, self.peer, handshakes.hosts
         )
         while not handshake.accepted:
@@ -214,6 +219,13 @@ class _HandshakingStream:
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+def _websocket_handshake() -> type[WebSocketHandshake]:
+    """Loaded only where WebSockets may come: that takes a tenth of a broker's start."""
+    from trio_mqtt.transport.listeners.websocket_handshake import WebSocketHandshake
+
+    return WebSocketHandshake
 
 
 async def _guess_within(stream: TlsStream) -> str:
