@@ -183,6 +183,7 @@ async def test_where_nobody_can_listen_is_said_so(url: str, sentence: str) -> No
 
 async def test_a_broker_that_cannot_listen_everywhere_listens_nowhere() -> None:
     async with trio_mqtt.open_broker(LOCAL) as broker:
+        await trio.testing.wait_all_tasks_blocked()  # its listener has begun
         before = _descriptors()
         with pytest.raises(ListenError):
             async with trio_mqtt.open_broker(LOCAL, broker.url):

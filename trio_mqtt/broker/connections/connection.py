@@ -3,7 +3,7 @@ runs only while the socket is full."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -11,15 +11,16 @@ import trio
 from trio_mqtt.broker.connections.connect import Handshake, receive_first
 from trio_mqtt.broker.connections.deliveries import Deliveries
 from trio_mqtt.broker.connections.hook_gate import HookGate
-from trio_mqtt.broker.connections.link import COUNTED, Link
+from trio_mqtt.broker.connections.link import Link
 from trio_mqtt.broker.connections.mounting import Mounting
 from trio_mqtt.broker.connections.offers import RefusedPublish, offer_check
-from trio_mqtt.broker.connections.packets import PacketHandler, messages_among
+from trio_mqtt.broker.connections.packets import PacketHandler
+from trio_mqtt.broker.connections.reading import Reading, Receive
 from trio_mqtt.broker.connections.redelivery import send_again
 from trio_mqtt.broker.connections.requests import Requests
 from trio_mqtt.broker.events.kinds import ClientDisconnected, ClientRefused
 from trio_mqtt.errors import RemoteProtocolError
-from trio_mqtt.protocol.packets import Connect, Packet, PublishRun
+from trio_mqtt.protocol.packets import Connect, Packet
 from trio_mqtt.transport.listeners.streams import HandshakeRefusedError
 
 if TYPE_CHECKING:
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.settings import Settings
     from trio_mqtt.transport.listeners.streams import ByteStream
-
-SIGN_OF_LIFE = 1_000  # bytes in one read that keep a client alive though they end no packet
-
-
-# What makes packets of bytes that come.
-Receive = Callable[[bytes], Sequence[Packet | RefusedPublish]]
 
 
 class Connection:
@@ -153,97 +148,7 @@ class Connection:
         if link.mount_point:
             mounting = Mounting(link.mount_point, receive, link.protocol)
             first, receive = mounting.passed(first), mounting.receive
-        return self._read(first, receive, session, handler, gate)
-
-    async def _read(
-        self,
-        packets: Sequence[Packet | RefusedPublish],
-        receive: Receive,
-        session: Session,
-        handler: PacketHandler,
-        gate: HookGate | None,
-    ) -> None:
-        """Do what `packets` ask for, then what comes and is `receive`d, until either side ends."""
-        link = self._link
-        protocol, outlet, turn = link.protocol, link.outlet, link.turn
-        process, publish = handler.process, handler.publish
-        readable = link.stream.readable
-        receive_nowait = link.stream.receive_nowait
-        statistics = self._core.statistics
-        spreading = self._core.router.spreading
-        spread = spreading.under_way
-        current_time = trio.current_time
-        pace = link.pace
-        while True:
-            if packets:
-                only = packets[0] if len(packets) == 1 else None
-                if gate is not None:
-                    link.held_back = True
-                    await gate.process(packets, session)
-                    link.held_back = False
-                    link.last_received = current_time()
-                elif isinstance(only, PublishRun):
-                    statistics.packets_received += len(only)
-                    publish(only, session)
-                else:
-                    turn.begin()
-                    done = process(packets, session)
-                    while done < len(packets) and not outlet.ended:
-                        await turn.give_way()
-                        if not outlet.ended:  # else the session may be another's
-                            done = process(packets, session, done)
-                if outlet.ended:
-                    return
-            violation = protocol.violation
-            if violation is not None:
-                link.violated(violation)
-                return
-            if spread:
-                # What others publish must not wait for this client's messages to many.
-                link.held_back = True
-                await spreading.passed(session)
-                link.held_back = False
-                link.last_received = current_time()
-            if outlet.congested:
-                # Once, not until all is written: those who deliver wait for the same, and none of
-                # them must keep the client from being heard.
-                link.held_back = True
-                await outlet.wait_for_progress()
-                link.held_back = False
-                link.last_received = current_time()
-            if pace is not None:
-                pace.take(messages_among(packets), 0)
-                await link.keep_pace(pace)
-            if protocol.pending:
-                # More has come than is to be done in one turn: the others first.
-                await trio.lowlevel.checkpoint()
-                if outlet.ended:
-                    return
-                packets = receive(b"")
-                continue
-            # A client that says nothing more must not occupy what it said last.
-            packets, only, data = (), None, None
-            await readable()
-            if outlet.ended:
-                return  # the session is another's, or gone: nothing may be done for it any more
-            data = receive_nowait()
-            if data is None:
-                packets = []
-                continue
-            if not data:
-                link.lost("the connection was lost")
-                return
-            statistics.bytes_received += len(data)
-            if pace is not None:
-                pace.take(0, len(data))
-            packets = receive(data)
-            if (
-                protocol.unfinished > COUNTED or link.counts_unfinished
-            ) and not link.count_unfinished():
-                return
-            # Bytes of a packet that does not end are no sign of life; yet a large one takes long.
-            if packets or len(data) >= SIGN_OF_LIFE:
-                link.last_received = current_time()
+        return Reading(link, receive, session, handler, gate).run(first)
 
     def _leave(self) -> None:
         """Let go of the session; tell who follows it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -55,6 +55,20 @@ class CodedStream(ABC):
         if self._early is not None:
             return trio.lowlevel.checkpoint()  # noqa: ASYNC105  # for the caller to await
         return self._wait()
+
+    async def while_readable(self, read: Callable[[], bool]) -> None:
+        def read_all() -> bool:
+            # What is there already makes nothing beneath readable.
+            going_on = read()
+            while going_on and self._early is not None:
+                going_on = read()
+            return going_on
+
+        if self._early is not None:
+            await trio.lowlevel.checkpoint()
+            if not read_all():
+                return
+        await self._beneath.while_readable(read_all)
 
     def send_nowait(self, data: bytes) -> int:
         if self._unsent:

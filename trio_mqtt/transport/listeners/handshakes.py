@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from trio_mqtt.transport.listeners.networks import Networks
 from trio_mqtt.transport.listeners.options import Endpoint
 from trio_mqtt.transport.listeners.origin import Origin
 from trio_mqtt.transport.listeners.proxy_protocol import BadProxyHeaderError, ProxyHeaderReader
+from trio_mqtt.transport.listeners.readiness import Readiness
 from trio_mqtt.transport.listeners.streams import ByteStream, HandshakeRefusedError, SocketStream
 from trio_mqtt.transport.listeners.tls_stream import TlsStream
 from trio_mqtt.transport.listeners.websocket_stream import WebSocketStream
@@ -58,9 +59,11 @@ class Handshakes:
                 f"{address.url} needs a certificate: {address.url}?cert=FILE&key=FILE."
             )
 
-    def receive(self, connected: socket.socket, origin: Origin) -> ByteStream:
+    def receive(
+        self, connected: socket.socket, origin: Origin, readiness: Readiness | None
+    ) -> ByteStream:
         """The stream of a client that was accepted."""
-        stream = SocketStream(connected, origin)
+        stream = SocketStream(connected, origin, readiness)
         if self.scheme in ("mqtt", "unix") and not self.proxies:
             return stream
         return _HandshakingStream(stream, self)
@@ -207,6 +210,9 @@ class _HandshakingStream:
 
     def readable(self) -> Awaitable[None]:
         return self._stream.readable()
+
+    def while_readable(self, read: Callable[[], bool]) -> Awaitable[None]:
+        return self._stream.while_readable(read)
 
     def receive_nowait(self) -> bytes | None:
         return self._stream.receive_nowait()

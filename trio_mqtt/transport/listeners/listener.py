@@ -16,6 +16,7 @@ from trio_mqtt.errors import ConfigurationError, ListenError
 from trio_mqtt.transport.listeners.handshakes import Handshakes
 from trio_mqtt.transport.listeners.options import Endpoint
 from trio_mqtt.transport.listeners.origin import Origin
+from trio_mqtt.transport.listeners.readiness import Readiness, open_readiness
 from trio_mqtt.transport.listeners.streams import ByteStream
 from trio_mqtt.transport.listeners.unix_sockets import UnixSocket, open_unix_socket, process_of
 from trio_mqtt.transport.urls import Address, parse_url
@@ -48,6 +49,8 @@ class Listener:
         self._handshakes = handshakes
         self._sockets = sockets
         self._file = file
+        # What waits for the clients that have come by this listener, while it serves.
+        self._readiness: Readiness | None = None
 
     @property
     def url(self) -> str:
@@ -56,7 +59,7 @@ class Listener:
 
     async def serve(self, handle: Callable[[ByteStream], Awaitable[None]]) -> None:
         """Accept clients for ever, each handled in a task of its own."""
-        async with trio.open_nursery() as nursery:
+        async with open_readiness() as self._readiness, trio.open_nursery() as nursery:
             for listening in self._sockets:
                 nursery.start_soon(self._accept, listening, handle, nursery)
 
@@ -142,7 +145,7 @@ class Listener:
     def _stream(self, connected: socket.socket, peer: object) -> ByteStream:
         try:
             return self._handshakes.receive(
-                connected, Origin(self.endpoint, peer_of(connected, peer))
+                connected, Origin(self.endpoint, peer_of(connected, peer)), self._readiness
             )
         except OSError:
             connected.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
 import trio
 
 from trio_mqtt.transport.listeners.origin import Origin
+from trio_mqtt.transport.listeners.readiness import Readiness
 
 READ_SIZE = 256 * 1024
 CLOSE_TIMEOUT = 1.0  # seconds for the goodbye of a stream that says one
@@ -33,8 +34,8 @@ class HandshakeRefusedError(Exception):
 class ByteStream(Protocol):
     """What a connection of the broker stands on. All methods raise trio.BrokenResourceError.
 
-    Waiting and receiving are two calls: the coroutines between a reader and the event loop are gone
-    through at each read, so that there should be few.
+    Waiting and receiving are two calls, so that what has come can be received by whoever waits for
+    many streams at once.
     """
 
     peer: str
@@ -50,6 +51,12 @@ class ByteStream(Protocol):
     def readable(self) -> Awaitable[None]:
         """Wait until there is something to receive."""
 
+    def while_readable(self, read: Callable[[], bool]) -> Awaitable[None]:
+        """Call `read` whenever there is something to receive, until it returns False.
+
+        It may be called by another task than the one that waits here. What it raises is raised.
+        """
+
     def receive_nowait(self) -> bytes | None:
         """What there is; none means that the peer has ended the stream, None: wait again."""
 
@@ -63,10 +70,21 @@ class ByteStream(Protocol):
         """Close the stream."""
 
 
+async def _read_alone(stream: ByteStream, read: Callable[[], bool]) -> None:
+    """Wait for one stream in the task that reads it."""
+    while True:
+        await stream.readable()
+        if not read():
+            return
+
+
 class SocketStream:
     """A connected stream socket, over TCP or in this machine."""
 
-    def __init__(self, connected: socket.socket, origin: Origin) -> None:
+    def __init__(
+        self, connected: socket.socket, origin: Origin, readiness: Readiness | None = None
+    ) -> None:
+        """`readiness` waits for many sockets in one task; without it, each is waited for alone."""
         connected.setblocking(False)
         if connected.family != _UNIX:
             # A small acknowledgement must not wait for the one before it to be acknowledged.
@@ -75,6 +93,7 @@ class SocketStream:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._socket = self.socket = connected
         self._fd = connected.fileno()
+        self._readiness = readiness
         self.origin = origin
         self.peer = origin.peer
 
@@ -83,6 +102,11 @@ class SocketStream:
 
     def readable(self) -> Awaitable[None]:
         return _wait_readable(self._fd)
+
+    def while_readable(self, read: Callable[[], bool]) -> Awaitable[None]:
+        if self._readiness is not None:
+            return self._readiness.while_readable(self._fd, read)
+        return _read_alone(self, read)
 
     def receive_nowait(self) -> bytes | None:
         try:
@@ -121,6 +145,8 @@ class SocketStream:
             raise trio.BrokenResourceError(str(error)) from error
 
     async def aclose(self) -> None:
+        if self._readiness is not None:
+            self._readiness.forget(self._fd)
         trio.lowlevel.notify_closing(self._socket)
         self._socket.close()
         await trio.lowlevel.checkpoint()
@@ -143,6 +169,9 @@ class TrioStream:
             self._received = bytes(await self._stream.receive_some(READ_SIZE))
         except trio.ClosedResourceError as error:
             raise trio.BrokenResourceError("the stream is closed") from error
+
+    def while_readable(self, read: Callable[[], bool]) -> Awaitable[None]:
+        return _read_alone(self, read)
 
     def receive_nowait(self) -> bytes | None:
         received, self._received = self._received, None
