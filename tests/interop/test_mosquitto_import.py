@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from tmqtt.config.mosquitto.importing import import_file
 from tmqtt.config.mosquitto.statements import WrongLineError
 
 import trio_mqtt
+from tests.cli.config.mosquitto_options import NAMES
 from tests.transport.dialing import Certificates
 from trio_mqtt import Listen, MqttError, TlsOptions, configuration
 from trio_mqtt.broker.access.files.password_changes import set_password
@@ -23,6 +25,7 @@ from trio_mqtt.broker.access.files.password_changes import set_password
 from .brokers import mosquitto_program, run_mosquitto_as
 from .peers import DEADLINE
 
+PAGE = Path("/usr/share/man/man5/mosquitto.conf.5.gz")
 EXAMPLE = Path("/usr/share/doc/mosquitto/examples/mosquitto.conf")
 
 pytestmark = pytest.mark.skipif(
@@ -344,6 +347,17 @@ def test_each_option_of_mosquittos_own_example_is_known(tmp_path: Path) -> None:
         known = values.get(name) or value or "x"
         refusals = [_refusal(tmp_path, name, each) for each in (known, "true", "1", "1d", "mqtt")]
         assert not any("is no option of Mosquitto" in each for each in refusals), name
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="Mosquitto's package has no page here")
+def test_each_option_of_mosquittos_own_page_is_in_the_list() -> None:
+    """That each of them is taken over or told, tests/cli/config shows."""
+    text = gzip.decompress(PAGE.read_bytes()).decode().replace("\\&", "")
+    terms = re.findall(r"^\.PP\n\\fB([^\n]+)\n\.RS 4", text, re.MULTILINE)
+    found = {name for term in terms for name in re.findall(r"(?:^|, \\fB)([a-z][\w.]+)", term)}
+    assert len(found) > 100
+    # Those of plugins begin so, and go on as the plugin wants.
+    assert found.difference(NAMES) <= {"auth_opt_", "plugin_opt_"}
 
 
 def _refusal(folder: Path, name: str, value: str) -> str:

@@ -174,7 +174,6 @@ def test_access_of_each_listener() -> None:
         ("global_max_clients 7", "limits", {"maximum_sessions": 7}),
         ("persistent_client_expiration 2w", "limits", {"maximum_session_expiry": 1_209_600}),
         ("persistent_client_expiration 999y", "limits", {"maximum_session_expiry": 4294967295}),
-        ("retain_expiry_interval 2", "limits", {"default_retained_expiry": 120}),
         ("retain_available false", "options", {"retain_available": False}),
         ("sys_interval 0", "options", {"system_topics_interval": 0}),
         ("log_dest file /var/log/a b.log", "logging", {"file": "/var/log/a b.log"}),
@@ -320,6 +319,8 @@ def test_files_of_a_folder_are_included_in_order(tmp_path: Path) -> None:
         "mqtt://127.0.0.1:1883", "mqtt://h:1", "mqtt://h:2"
     ]  # fmt: skip
     assert found["limits"] == {"maximum_queued_messages": 2, "maximum_keep_alive": 9}
+    (folder / "B.conf").write_text("max_queued_messages 4\n")  # before b.conf, behind a.conf
+    assert imported(f"include_dir {folder}\n")[0]["limits"]["maximum_queued_messages"] == 2
     (folder / "e.conf").write_text("max_queued_messages 3\ncrlfile /c\n")
     _, out, err = run("include_dir conf.d\n")
     assert "maximum_queued_messages = 3  # conf.d/e.conf, line 1\n" in out

@@ -84,9 +84,6 @@ class _Importer:
             "retain_available": lambda one: self._set(
                 "options", "retain_available", one.truth(), one
             ),
-            "retain_expiry_interval": lambda one: self._set(
-                "limits", "default_retained_expiry", one.whole(1) * 60, one
-            ),
             "sys_interval": lambda one: self._set(
                 "options", "system_topics_interval", one.whole(0, 65_535), one
             ),

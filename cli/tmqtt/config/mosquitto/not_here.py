@@ -25,6 +25,7 @@ LOST: dict[str, str] = {
     "enable_control_api": "there is no $CONTROL; tmqtt passwd and the file of rules change access.",
     "global_plugin": f"plugins of Mosquitto are not loaded. {_CLOSED}, or write a hook.",
     "http_dir": "files are for a web server; it can hand on WebSocket to the broker's listener.",
+    "mptcp": "connections are plain TCP, as those of a client of MPTCP can be.",
     "plugin": f"plugins of Mosquitto are not loaded. {_CLOSED}, or write a hook.",
     "plugin_load": f"plugins of Mosquitto are not loaded. {_CLOSED}, or write a hook.",
     "plugin_use": "it is of a plugin, and goes with it.",
@@ -48,6 +49,7 @@ NEEDLESS: dict[str, str] = {
     "packet_buffer_size": "there is no such buffer.",
     "persistence_file": "the storage's folder has its own files.",
     "pid_file": "systemd knows the process; `tmqtt service install` makes the unit.",
+    "retain_expiry_interval": "nothing has to look for retained messages that have expired.",
     "retry_interval": "MQTT sends again when a client comes back, and only then.",
     "set_tcp_nodelay": "small packets are never held back.",
     "store_clean_interval": "what is not needed any more is let go at once.",
@@ -59,7 +61,7 @@ NEEDLESS: dict[str, str] = {
 _BRIDGE = """
     address addresses bridge_alpn bridge_attempt_unsubscribe bridge_bind_address bridge_cafile
     bridge_capath bridge_certfile bridge_ciphers bridge_ciphers_tls1.3 bridge_identity
-    bridge_insecure bridge_keyfile bridge_max_packet_size bridge_max_topic_alias
+    bridge_insecure bridge_keyfile bridge_max_packet_size bridge_max_topic_alias bridge_mptcp
     bridge_outgoing_retain bridge_protocol_version bridge_psk bridge_receive_maximum
     bridge_reload_type bridge_require_ocsp bridge_session_expiry_interval bridge_tcp_keepalive
     bridge_tcp_user_timeout bridge_tls_use_os_certs bridge_tls_version cleansession clientid

@@ -92,11 +92,16 @@ def _included(statement: Statement) -> Iterator[Statement]:
     """What the files of a folder say, in the order of their names."""
     folder = Path(statement.text())
     try:
-        files = sorted(one for one in folder.iterdir() if one.name.endswith(".conf"))
+        files = [one for one in folder.iterdir() if one.name.endswith(".conf")]
     except OSError as error:
         reason = error.strerror or error
         raise statement.wrong(f"{str(folder)!r} cannot be read: {reason}.") from None
-    for file in files:
+    for file in sorted(files, key=_in_its_order):
         beside = Path(statement.path).parent
         name = file.relative_to(beside) if file.is_relative_to(beside) else file
         yield from read(file, included_as=str(name))
+
+
+def _in_its_order(file: Path) -> list[tuple[str, str]]:
+    """Letters in the order of the alphabet, of each its capital first: A, a, B, b."""
+    return [(letter.upper(), letter) for letter in file.name]
