@@ -20,41 +20,39 @@ ACKNOWLEDGEMENTS: dict[int, PacketType] = {
 }
 _FIRST_BYTES = {kind: first for first, kind in ACKNOWLEDGEMENTS.items()}
 
-LONGEST_ACK_RUN = 1_024  # packets: so many are answered in one turn
+LONGEST_ACK_RUN = 256  # packets: looking at so many costs little, whatever they turn out to be
+
+# Where packets of a run have the same bytes, by their size: type and length; and zeros, which are
+# the reason code and the length of properties.
+_ALIKE: dict[int, tuple[int, ...]] = {4: (0, 1), 5: (0, 1, 4), 6: (0, 1, 4, 5)}
 
 
 def decode_ack_run(data: bytes, start: int, end: int) -> tuple[AckRun, int] | None:
     """The run that begins at `start`, and where it ends; None if what is there belongs to none.
 
-    The packet there is whole, and one of `ACKNOWLEDGEMENTS`. Those of a run are alike in form: with
-    neither reason code nor properties, with a reason code, or with a length of properties besides
-    (MQTT 5.0 §3.4.2.1, §3.4.2.2); and the last two are zero. A run ends before the first packet
-    that is not like those before it, or has no packet identifier.
+    The packet there is whole, and one of `ACKNOWLEDGEMENTS` of four to six bytes. Those of a run
+    are alike in form: with neither reason code nor properties, with a reason code, or with a length
+    of properties besides (MQTT 5.0 §3.4.2.1, §3.4.2.2); and the last two are zero. A run ends
+    before the first packet that is not like those before it, or has no packet identifier.
     """
-    kind = ACKNOWLEDGEMENTS[data[start]]
-    size = data[start + 1] + 2
-    stop = start + size
-    end = min(end, start + LONGEST_ACK_RUN * size)
-    if size == 4:
-        if stop == end:
-            packet_id = data[start + 2] << 8 | data[start + 3]
-            return (AckRun(kind, (packet_id,)), stop) if packet_id else None
-        head = data[start : start + 2]
-        while stop + 4 <= end and data.startswith(head, stop):
-            stop += 4
-        packet_ids: tuple[int, ...]
-        packet_ids = struct.unpack_from(f">{(stop - start) // 2}H", data, start)[1::2]
-    else:
-        head = data[start : start + 2]
-        zeros = bytes(size - 4)
-        if not data.startswith(zeros, start + 4):
-            return None
-        while (
-            stop + size <= end and data.startswith(head, stop) and data.startswith(zeros, stop + 4)
-        ):
-            stop += size
-        packet_ids = tuple(data[at] << 8 | data[at + 1] for at in range(start + 2, stop, size))
-    if 0 in packet_ids:
+    kind, size = ACKNOWLEDGEMENTS[data[start]], data[start + 1] + 2
+    if size == 4 and start + 4 == end:
+        packet_id = data[start + 2] << 8 | data[start + 3]
+        return (AckRun(kind, (packet_id,)), end) if packet_id else None
+    count = min((end - start) // size, LONGEST_ACK_RUN)
+    stop = start + count * size
+    for at in _ALIKE[size]:
+        # One byte of each packet: from the first one on that is another, nothing belongs to it.
+        there = data[start + at : stop : size]
+        unlike = len(there.lstrip(there[:1] if at < 2 else b"\0"))
+        if unlike:
+            count -= unlike
+            stop = start + count * size
+    identifiers = bytearray(2 * count)
+    identifiers[::2] = data[start + 2 : stop : size]
+    identifiers[1::2] = data[start + 3 : stop : size]
+    packet_ids: tuple[int, ...] = struct.unpack(f">{count}H", identifiers)
+    if not all(packet_ids):
         packet_ids = packet_ids[: packet_ids.index(0)]
         stop = start + size * len(packet_ids)
     return (AckRun(kind, packet_ids), stop) if packet_ids else None

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.connections.requests import Requests
     from trio_mqtt.broker.sessions.session import Session
 
-STEPS_TO_KEEP = 8  # of routing, as which keeping a message counts
+# What counts as so many steps of routing: keeping a message, and parting a batch from what follows.
+STEPS_TO_KEEP = 8
+STEPS_TO_PART = 16
 LONG_RUN = 64  # packets
 
 
@@ -72,6 +74,14 @@ class PacketHandler:
         done = len(packets)
         is_full = core.journal is not None and core.journal.failure is not None
         for index in range(start, done):
+            if steps >= STEPS_AT_ONCE:
+                steps = 0
+                if messages:
+                    self.publish(messages, session, retained)
+                    messages, retained = [], []
+                if link.turn.is_over:
+                    done = index
+                    break
             packet = packets[index]
             if isinstance(packet, Publish):
                 qos = packet.qos
@@ -80,9 +90,14 @@ class PacketHandler:
                 if qos == 1:
                     acks.append(PUBACK | packet.packet_id)
                 elif qos == 2:
-                    is_new = session.on_publish(packet.packet_id)
+                    if session.journal is None:
+                        is_new = session.receiver.on_publish(packet.packet_id)
+                    else:
+                        is_new = session.on_publish(packet.packet_id)
+                        outlet.hold(session.journal)  # PUBREC promises that it is known
                     if messages and not is_new:
-                        # It may repeat one of these: if that is refused, it is none.
+                        # It may repeat one of these: if that is refused, it does not.
+                        steps += STEPS_TO_PART
                         self.publish(messages, session, retained)
                         messages, retained = [], []
                         self._acks.write(session)
@@ -93,8 +108,6 @@ class PacketHandler:
                         statistics.messages_received += 1
                         statistics.payload_bytes_received += packet.payload_size
                         continue
-                    if session.journal is not None:
-                        outlet.hold(session.journal)  # PUBREC promises that it is known
                 messages.append(packet)
                 if packet.topic is not last:
                     last = packet.topic
@@ -129,6 +142,7 @@ class PacketHandler:
             elif isinstance(packet, (AckRun, PubAck, PubRec, PubRel, PubComp)):
                 if messages and _releases(packet, messages):
                     # A message that is refused gives its identifier back before that.
+                    steps += STEPS_TO_PART
                     self.publish(messages, session, retained)
                     messages, retained = [], []
                     self._acks.write(session)
@@ -161,14 +175,6 @@ class PacketHandler:
                     break
                 if outlet.ended:
                     return done
-                if link.turn.is_over:
-                    done = index + 1
-                    break
-            if steps >= STEPS_AT_ONCE:
-                steps = 0
-                if messages:
-                    self.publish(messages, session, retained)
-                    messages, retained = [], []
                 if link.turn.is_over:
                     done = index + 1
                     break
