@@ -15,9 +15,10 @@ from tests.broker.raw import V5, V311, Closed
 from tests.inside import core_of
 from trio_mqtt import Broker
 from trio_mqtt.broker import turns
+from trio_mqtt.broker.connections.packets import LONG_RUN
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.batch import Batch
-from trio_mqtt.broker.turns import PACKETS_AT_ONCE, TURN
+from trio_mqtt.broker.turns import PACKETS_AT_ONCE, STEPS_AT_ONCE, TURN
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
@@ -124,6 +125,24 @@ async def test_messages_of_one_read_are_routed_in_turns(
         assert max(passes) <= 2 * (LOOKS + 1) * 1_024 / 30
     elif kind == "retained":
         assert max(passes) <= 2 * (LOOKS + 1) * 1_024 / 10
+
+
+async def test_long_runs_of_one_read_are_routed_in_turns(
+    join: Join, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count()
+    for number in range(40):
+        await (await join(f"s{number}", V311)).subscribe("t/+")
+    client = await join("c", V311)
+    long, runs = LONG_RUN + 1, 100
+    flood = b"".join(encode(Publish(f"t/{n % 2}", b"x"), V311) * long for n in range(runs))
+    monkeypatch.setattr(turns, "clock", lambda: next(ticks) * TURN)  # each look is at its end
+    statistics = broker.statistics
+    async with watched(lambda: statistics.messages_received) as passes:
+        await client.send(flood)
+        await client.ping()
+    assert sum(passes) == runs * long
+    assert max(passes) <= 2 * long * (STEPS_AT_ONCE // 40 + 1)
 
 
 async def test_messages_of_one_topic_travel_as_one_batch(

@@ -10,8 +10,9 @@ from tests.broker.passes import watched
 from tests.broker.raw import Raw
 from tests.inside import core_of
 from trio_mqtt import Broker
+from trio_mqtt.broker.routing import spreading
 from trio_mqtt.broker.routing.batch import JOIN
-from trio_mqtt.protocol.packets import Publish, UnsubAck, Unsubscribe
+from trio_mqtt.protocol.packets import Publish, Subscription, UnsubAck, Unsubscribe
 
 MIB = 1024 * 1024
 MANY = 40
@@ -53,6 +54,35 @@ async def test_what_reaches_many_is_written_in_turns(join: Join, broker: Broker,
     assert max(passes) <= 2 * (MIB + JOIN)
     for client in clients:
         assert numbers(await client.messages()) == list(range(count))
+
+
+@pytest.mark.parametrize("how", ["mixed topics", "no local", "beside a group"])
+async def test_so_is_what_is_routed_otherwise(
+    join: Join, broker: Broker, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a turn, many batches are routed, and it is their sum that counts."""
+    monkeypatch.setattr(spreading, "MUCH", MIB)
+    clients = await many(join, "+")
+    publisher, other = await join("p"), await join("o")
+    if how == "no local":
+        await publisher.subscribe(Subscription("+", no_local=True))
+    elif how == "beside a group":
+        await other.subscribe("$share/group/t")
+    else:
+        await other.subscribe("u")  # so the two do not reach the same
+    written = broker.statistics
+    topics = ("t", "u") if how == "mixed topics" else ("t", "t")
+    sent = [flood(1, n, topic=topics[n % 2])[0] for n in range(240)]
+    async with watched(lambda: written.bytes_sent) as passes:
+        await publisher.send(*sent)
+        while written.messages_sent < 240 * MANY:
+            await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+    assert max(passes) <= 2 * (MIB + JOIN)
+    for client in clients:
+        assert numbers(await client.messages()) == list(range(240))
+    expected = {"no local": 0, "beside a group": 240, "mixed topics": 120}[how]
+    assert len(await other.messages()) == expected
 
 
 async def test_a_small_message_does_not_overtake_what_waits_to_be_spread(

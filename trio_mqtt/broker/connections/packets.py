@@ -79,7 +79,7 @@ class PacketHandler:
                 if messages:
                     self.publish(messages, session, retained)
                     messages, retained = [], []
-                if link.turn.is_over:
+                if link.turn.is_over or core.router.spreading.under_way:
                     done = index
                     break
             packet = packets[index]
@@ -154,6 +154,7 @@ class PacketHandler:
                 steps += len(packet.packet_ids) if isinstance(packet, AckRun) else 1
             elif isinstance(packet, PublishRun):
                 statistics.packets_received += len(packet) - 1
+                steps += core.router.steps_for(packet.topic)
                 if len(packet) > LONG_RUN:
                     # Taking it apart would cost more than parting it from what comes before it.
                     if messages:
@@ -162,7 +163,6 @@ class PacketHandler:
                     self.publish(packet, session)
                 else:
                     messages += packet.messages
-                    steps += core.router.steps_for(packet.topic)
             else:
                 if messages:
                     self.publish(messages, session, retained)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.routing.batch import Author, Batch
 from trio_mqtt.broker.routing.shared import SharedGroup
-from trio_mqtt.broker.routing.spreading import MUCH, Spreading
+from trio_mqtt.broker.routing.spreading import LITTLE, Spreading
 from trio_mqtt.broker.routing.target import Recipient, Target
 from trio_mqtt.protocol.packets import Publish
 
@@ -285,38 +285,51 @@ class Router:
             return () if batch.is_run else batch.messages
         if first.is_simple:
             targets = first.targets
-            if batch.size * len(targets) > MUCH:
-                self._spread(targets, batch)
-                return ()
-            for target in targets:
-                target.subscription.offer(target, batch)
+            size = batch.size * len(targets)
+            if size <= LITTLE or not self.spreading.is_much(batch, size):
+                for target in targets:
+                    target.subscription.offer(target, batch)
+            else:
+                self._spread([(target, batch) for target in targets], batch)
         else:
             self._deliver(first, batch)
         return ()
 
-    def _spread(self, targets: Sequence[Target], batch: Batch) -> None:
-        """Hand a batch to many, who begin to send it a few at a time."""
-        batch.alone = False
-        batch.is_spread = True
-        for target in targets:
-            target.subscription.offer(target, batch)
-        batch.is_spread = False
-        self.spreading.begin(batch, targets)
+    def _offer(self, offers: Sequence[tuple[Target, Batch]], batch: Batch) -> None:
+        """Hand parts of a batch to targets: they send them at once, or a few of them at a time."""
+        size = sum(part.size for _, part in offers)
+        if size > LITTLE and self.spreading.is_much(batch, size):
+            self._spread(offers, batch)
+        else:
+            for target, part in offers:
+                target.subscription.offer(target, part)
+
+    def _spread(self, offers: Sequence[tuple[Target, Batch]], batch: Batch) -> None:
+        """Hand parts of a batch to targets that begin to send them a few at a time."""
+        for _, part in offers:
+            part.alone = False
+            part.is_spread = True
+        for target, part in offers:
+            target.subscription.offer(target, part)
+        for _, part in offers:
+            part.is_spread = False  # what is offered to others later is theirs to send
+        self.spreading.begin([target for target, _ in offers], batch.sender)
 
     def _deliver(self, match: Match, batch: Batch) -> None:
         if match.has_no_local and batch.sender is not None:
             sender = batch.sender
+            others: list[tuple[Target, Batch]] = []
             for target in match.targets:
                 if target.subscription.session is not sender:
-                    target.subscription.offer(target, batch)
+                    others.append((target, batch))
                     continue
                 for message in batch.messages:
                     own = self._target_of_sender(message.topic, sender)
                     if own is not None:
                         own.subscription.offer(own, batch.part([message]))
+            self._offer(others, batch)
         else:
-            for target in match.targets:
-                target.subscription.offer(target, batch)
+            self._offer([(target, batch) for target in match.targets], batch)
         for group in match.groups:
             group.deliver(batch)
 
@@ -374,12 +387,14 @@ class Router:
                 for target in match.targets:
                     reached_by.setdefault(target, {})[match] = None
         parts: dict[tuple[Match, ...], Batch] = {}
+        offers: list[tuple[Target, Batch]] = []
         for target, matches in reached_by.items():
             key = tuple(matches)
             part = parts.get(key)
             if part is None:
                 part = parts[key] = batch.part(_of(matched, matches))
-            target.subscription.offer(target, part)
+            offers.append((target, part))
+        self._offer(offers, batch)
         for match in simple:
             if match.has_no_local:
                 self._deliver(match, batch.part(_of(matched, (match,))))

@@ -12,41 +12,44 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.routing.batch import JOIN
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trio_mqtt.broker.routing.batch import Author, Batch
     from trio_mqtt.broker.routing.target import Target
 
-# Bytes of a batch times those whom it reaches, beyond which it is spread: some milliseconds.
+LITTLE = 256 * 1024  # bytes of a batch for all whom it reaches, up to which nobody looks further
+# Those of all that comes of one read and is not little, beyond which the rest is spread: they take
+# some milliseconds.
 MUCH = 4 * 1024 * 1024
-_AT_ONCE = 1024 * 1024  # of them, for which the others wait
+_AT_ONCE = 1024 * 1024  # of what is spread, for which the others wait
 _BESIDE = 16 * 1024  # as many bytes as the rest of a task's turn takes the time of
 _LOOKS = 1_024  # at who is reached, in one turn: many may have nothing to do, or no room to write
 
 
 class _Spread:
-    """One batch, and how far it is among those whom it reaches."""
+    """Those whom something reaches, and how many of them have begun."""
 
-    __slots__ = ("_at", "_targets", "_wakes")
+    __slots__ = ("_at", "_targets")
 
-    def __init__(self, size: int, targets: Sequence[Target]) -> None:
+    def __init__(self, targets: Sequence[Target]) -> None:
         self._targets = targets
         self._at = 0
-        self._wakes = max(1, _AT_ONCE // (size + _BESIDE))  # in one turn
 
     def go_on(self) -> bool:
         """Have the next of them begin; whether these were the last."""
-        wakes, targets = self._wakes, self._targets
-        end = min(len(targets), self._at + _LOOKS)
-        for at in range(self._at, end):
-            if targets[at].subscription.begin_sending():
-                wakes -= 1
-                if not wakes:
-                    end = at + 1
-                    break
-        self._at = end
-        return end == len(targets)
+        targets, left = self._targets, _AT_ONCE
+        at = self._at
+        end = min(len(targets), at + _LOOKS)
+        while at < end and left > 0:
+            waiting = targets[at].subscription.begin_sending()
+            if waiting:
+                left -= min(waiting, JOIN) + _BESIDE
+            at += 1
+        self._at = at
+        return at == len(targets)
 
 
 class Spreading:
@@ -57,15 +60,29 @@ class Spreading:
         self.under_way: dict[Author | None, deque[_Spread]] = {}
         self._waiting: dict[Author | None, trio.Event] = {}
         self._wake = trio.Event()
+        # When the last read came of which not little was routed, and how much that was.
+        self._read_at = 0.0
+        self._routed = 0
 
-    def begin(self, batch: Batch, targets: Sequence[Target]) -> None:
-        """Have all send a batch, who have it in their queues and have not begun."""
-        spread = _Spread(batch.size, targets)
+    def is_much(self, batch: Batch, size: int) -> bool:
+        """Whether a batch, of `size` bytes for all whom it reaches, must be spread.
+
+        It counts with what came before it in the same read.
+        """
+        if batch.received_at != self._read_at:
+            self._read_at = batch.received_at
+            self._routed = 0
+        self._routed += size
+        return self._routed > MUCH
+
+    def begin(self, targets: Sequence[Target], author: Author | None) -> None:
+        """Have all targets send what they were offered, and have not begun with."""
+        spread = _Spread(targets)
         if not self.under_way:
             if spread.go_on():
                 return
             self._wake.set()
-        self.under_way.setdefault(batch.sender, deque()).append(spread)
+        self.under_way.setdefault(author, deque()).append(spread)
 
     async def passed(self, author: Author) -> None:
         """Wait until all have begun to send what an author has published."""

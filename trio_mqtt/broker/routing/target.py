@@ -55,8 +55,8 @@ class Recipient(Protocol):
     def offer(self, target: Target, batch: Batch) -> None:
         """Take a batch, to send it to the client now or later."""
 
-    def begin_sending(self) -> bool:
-        """Send what waits, if that has not begun; whether it does so now."""
+    def begin_sending(self) -> int:
+        """Send what waits, if that has not begun; the bytes of it, 0 if nothing begins."""
 
     def has_room_for(self, count: int, size: int) -> bool:
         """Whether so many messages of so many bytes, of any QoS, can wait for the session too."""

@@ -96,15 +96,16 @@ class Queue:
         order = self.session.order
         if order is not None:
             order.put(self, batch, self.session.queued_messages)
-        if self._idle is not None and not batch.is_spread:
+        # Where something waits and nobody has woken it, it is spread, and will be.
+        if self._idle is not None and not batch.is_spread and len(self._waiting) == 1:
             self._wake(self._idle)
 
-    def begin_sending(self) -> bool:
-        """Wake the task that sends what waits, if it sleeps; whether it did so."""
+    def begin_sending(self) -> int:
+        """Wake the task that sends what waits, if it sleeps; the bytes that the session has so."""
         if self._idle is None or not self._waiting:
-            return False
+            return 0
         self._wake(self._idle)
-        return True
+        return self.session.queued_bytes
 
     def _take(self) -> tuple[Target, Batch]:
         """The next batch of the queue, which must hold one."""
