@@ -88,3 +88,18 @@ async def test_the_size_of_a_batch_is_that_of_its_messages(
     assert sum(sizes) >= 5 * size
     # And what the objects that hold them occupy.
     assert sum(sizes) < 5 * (size + BATCH + MESSAGE) + 200
+
+
+def test_those_with_as_much_room_share_the_part_for_which_it_is() -> None:
+    """At a flood, a hundred queues are full at once: each message is looked at once for all."""
+    batch = Batch([Publish("t", b"x" * 1_000, 1, packet_id=n) for n in range(1, 11)])
+    each = (batch.size - BATCH) // 10
+    first = batch.first(3, 100 * each)
+    assert first is not None
+    assert list(first.messages) == list(batch.messages[:3])
+    assert batch.first(100, 3 * each) is first
+    assert batch.first(100, 4 * each - 1) is first
+    assert batch.first(100, 4 * each) is not first
+    assert batch.first(10, 10 * each) is batch
+    assert batch.first(10, each - 1) is None
+    assert batch.first(0, 10 * each) is None

@@ -7,7 +7,9 @@ changes, and at QoS 1 and 2 everything but the packet identifier is shared.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
 
 from trio_mqtt.broker.mount_points import properties_below, topic_below
@@ -75,6 +77,17 @@ class Form(Protocol):
         """What is otherwise in each than it came; None for nothing."""
 
 
+class _Parts:
+    """Parts of a batch that many queues have room for: each is made once."""
+
+    __slots__ = ("ends", "first", "lasting")
+
+    def __init__(self) -> None:
+        self.ends: list[int] = []  # the bytes of all messages up to each
+        self.first: dict[int, Batch] = {}
+        self.lasting: Batch | None = None
+
+
 class Batch:
     """Messages that arrived together, in order: a sequence of them, or a run as it came in.
 
@@ -84,7 +97,7 @@ class Batch:
     their payloads; `expires` tells whether any of them has an expiry interval.
     """
 
-    __slots__ = ("_above_qos_0", "_encodings", "_lasting", "_messages", "_run", "alone", "count",
+    __slots__ = ("_above_qos_0", "_encodings", "_messages", "_parts", "_run", "alone", "count",
                  "expires", "highest_qos", "is_spread", "is_v5", "number", "payload_size",
                  "received_at", "retained", "sender", "size", "topic")  # fmt: skip
 
@@ -139,7 +152,7 @@ class Batch:
         self.received_at = received_at
         self.retained = retained
         self._encodings: dict[tuple[object, ...], Encodings] = {}
-        self._lasting: Batch | None = None
+        self._parts: _Parts | None = None
         self._above_qos_0: int | None = None
 
     @property
@@ -188,9 +201,34 @@ class Batch:
 
     def lasting(self, messages: Sequence[Publish]) -> Batch:
         """The part of QoS 1 and 2, which are these: the same for all who are away."""
-        if self._lasting is None:
-            self._lasting = self.part(messages)
-        return self._lasting
+        shared = self._shared_parts
+        if shared.lasting is None:
+            shared.lasting = self.part(messages)
+        return shared.lasting
+
+    def first(self, count: int, size: int) -> Batch | None:
+        """The first messages, as many as `count`, and as `size` bytes are enough for.
+
+        None if that is none of them. The same for all who have as much room, and often many have.
+        """
+        shared = self._shared_parts
+        if not shared.ends:
+            shared.ends = list(accumulate(size_of(one) + MESSAGE for one in self.messages))
+        count = min(count, bisect_right(shared.ends, size))
+        if count <= 0:
+            return None
+        if count >= self.count:
+            return self
+        found = shared.first.get(count)
+        if found is None:
+            found = shared.first[count] = self.part(self.messages[:count])
+        return found
+
+    @property
+    def _shared_parts(self) -> _Parts:
+        if self._parts is None:
+            self._parts = _Parts()
+        return self._parts
 
     def encoded(self, form: Form, is_v5: bool, maximum: int | None, now: float) -> Encodings:
         """The messages for a subscription, shared with all that ask for the same.

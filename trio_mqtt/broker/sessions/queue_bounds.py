@@ -36,12 +36,11 @@ def fitting_part(
     end, last = (half, most // 2) if is_qos_0 else (top, most)
     if count >= last or size + batch.mean_size > end:
         return None, batch.above_qos_0 if away else batch.count
-    if (
-        count + batch.count <= last
-        and size + batch.size <= end
-        and (is_qos_0 or batch.above_qos_0 == batch.count)
-    ):
-        return batch, 0
+    if is_qos_0 or batch.above_qos_0 == batch.count:
+        if count + batch.count <= last and size + batch.size <= end:
+            return batch, 0
+        first = batch.first(last - count, end - size)
+        return first, batch.count - (0 if first is None else first.count)
     fitting = []
     dropped = 0
     for message in batch.messages:
