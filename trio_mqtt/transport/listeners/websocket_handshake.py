@@ -85,7 +85,7 @@ class WebSocketHandshake:
         if self._hosts is not None and not is_among(request.host, self._hosts):
             return self._refuse(
                 _FORBIDDEN, f"it is not known by the name {request.host[:100]} that was asked for:"
-                " host=NAME in the listener's URL allows one"
+                " the listener's `hosts` (host=NAME in its URL) say by which it is"
             )  # fmt: skip
         headers: dict[bytes, list[str]] = {}
         for name, value in request.extra_headers:
