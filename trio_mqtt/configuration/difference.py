@@ -24,6 +24,9 @@ class Change(NamedTuple):
 
     def __str__(self) -> str:
         where = "" if self.source.kind == "default" else f" ({self.source})"
+        if self.setting.startswith("listeners[") and self.setting.endswith("].url"):
+            url = (self.after or self.before or "").strip('"')
+            return f"The listener {url} is {f'new{where}' if self.before is None else 'gone'}."
         if self.before == self.after:
             return f"{self.setting} has changed{where}."
         if self.after is None:

@@ -64,8 +64,10 @@ class Terminal:
         self.pass_by("")
         if self.tell is not None:
             self.tell(escape(sentence))
-        else:
-            self.messages.line(escape(sentence))
+            return
+        # The terminal has written ^C where the cursor was.
+        over = "\r" if self.signal == signal.SIGINT and self.messages.is_terminal else ""
+        self.messages.line(over + escape(sentence))
 
     def pass_by(self, sentence: str) -> None:
         """Tell the person how things stand just now; the next such sentence takes its place.

@@ -92,8 +92,8 @@ def _access_and_filter(rest: str, where: str) -> tuple[int, str]:
     topic_filter = topic_filter.lstrip(" ")
     if access_word not in ACCESS:
         raise ConfigurationError(
-            f"{where} has {access_word!r} where read, write, readwrite or deny stands. (A topic"
-            " with a space in it needs one of these before it.)"
+            f"{where} has {access_word!r} where read, write, readwrite or deny stands; a topic"
+            " with a space in it needs one of these before it."
         )
     problem = topic_filter_problem(topic_filter)
     if problem is not None:
