@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.routing.batch import Author, Batch
+from trio_mqtt.broker.routing.match import Match
 from trio_mqtt.broker.routing.shared import SharedGroup
 from trio_mqtt.broker.routing.spreading import LITTLE, Spreading
 from trio_mqtt.broker.routing.target import Recipient, Target
@@ -25,53 +26,6 @@ REMEMBERED = 32 * 1024 * 1024  # bytes of matches; when there are more, all are 
 _ENTRY = 100  # bytes of one that is remembered, beside its topic
 FIRST_TIME = 30  # steps that the first message of a topic is more than those after it
 REMEMBERED_LENGTH = 512  # characters: longer topics are looked up each time, not kept in memory
-
-
-class Match:
-    """Whom the messages of a topic reach. Topics that reach the same share one match."""
-
-    __slots__ = (
-        "groups",
-        "has_no_local",
-        "is_counted",
-        "is_empty",
-        "is_simple",
-        "reserved",
-        "steps",
-        "targets",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        targets: tuple[Target, ...],
-        groups: tuple[SharedGroup, ...],
-        *,
-        reserved: bool = False,
-    ) -> None:
-        self.targets = targets
-        # Topics that only the broker itself may publish to.
-        self.reserved = reserved
-        self.groups = groups
-        self.has_no_local = any(target.no_local for target in targets)
-        # Whether every target gets every message.
-        self.is_simple = not groups and not self.has_no_local
-        self.is_empty = not targets and not groups
-        # How much work a message of it is, the message itself included.
-        self.steps = 2 + len(targets) + len(groups)
-        self.is_counted = False  # among the bytes of what is remembered
-
-    @property
-    def must_be_kept(self) -> bool:
-        """Whether any of those whom it reaches outlives the broker."""
-        return any(
-            target.subscription.session.journal is not None for target in self.targets
-        ) or any(group.must_be_kept for group in self.groups)
-
-    @property
-    def size(self) -> int:
-        """Its bytes, near enough for a bound."""
-        identifiers = sum(len(target.identifiers) for target in self.targets)
-        return 200 + 8 * (2 * len(self.targets) + len(self.groups) + identifiers)
 
 
 class _Node:
