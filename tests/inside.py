@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 
+import trio
+
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.connections.connection import Connection
 from trio_mqtt.broker.connections.link import Link
 from trio_mqtt.broker.connections.registry import Connections
 from trio_mqtt.broker.core import Core
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.listen import Listen
 from trio_mqtt.broker.listeners import Listeners
 from trio_mqtt.broker.sessions.session import Session
-from trio_mqtt.transport.listeners.streams import ByteStream
+from trio_mqtt.broker.settings import Settings
+from trio_mqtt.transport.listeners.streams import ByteStream, TrioStream
 
 
 class IdleCore(Core):
@@ -49,3 +53,12 @@ def serve_stream(broker: Broker, stream: ByteStream) -> Coroutine[None, None, No
     """Serve one client on a stream as a listener has them, with the origin that it tells."""
     core = broker._core
     return Connection(core, core.settings, broker._listeners.connections, stream).run()
+
+
+async def mounted_stream(broker: Broker, stream: trio.abc.Stream, mount_point: str) -> None:
+    """Serve one client on a stream as a listener with a mount point has them."""
+    core = broker._core
+    listen = Listen("mqtt://127.0.0.1:0", mount_point=mount_point)
+    settings = Settings(core.settings.limits, core.settings.options, core.access, listen)
+    connections = broker._listeners.connections
+    await Connection(core, settings, connections, TrioStream(stream, "mounted")).run()

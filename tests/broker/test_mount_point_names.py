@@ -8,8 +8,12 @@ from hypothesis import strategies as st
 
 from trio_mqtt import ProtocolVersion, topic_matches_filter
 from trio_mqtt.broker.mount_points import mounted_filter, mounted_topic, topic_below
+from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
-from trio_mqtt.protocol.packets import Publish, PublishRun
+from trio_mqtt.protocol.packet_types import PacketType
+from trio_mqtt.protocol.packets import Connect, Publish, PublishRun
+
+V311, V5 = ProtocolVersion.V311, ProtocolVersion.V5
 
 LEVELS = st.sampled_from(["a", "b", "", "$x", "ä"])
 TOPICS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join).filter(bool)
@@ -58,20 +62,27 @@ def test_names_have_as_many_bytes_as_the_standard_allows(letter: str) -> None:
     assert mounted_filter("a/", letter * (count + 1)) is None
 
 
-@given(st.lists(st.integers(0, 300), min_size=1, max_size=5), st.sampled_from([4, 5]))
-def test_a_run_that_is_renamed_is_what_renamed_messages_are(sizes: list[int], level: int) -> None:
-    version = ProtocolVersion(level)
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.booleans()), min_size=1, max_size=5),
+    st.sampled_from([V311, V5]),
+)
+def test_a_run_that_is_renamed_is_what_renamed_messages_are(
+    messages: list[tuple[int, bool]], version: ProtocolVersion
+) -> None:
+    decoder = PacketDecoder(PacketType.CONNECT, runs=True)
+    decoder.feed(encode(Connect(protocol_version=version), version))
     for old, new in (("t", "site/t"), ("site/" * 30 + "t", "t")):
-        payloads = [bytes([65 + at]) * size for at, size in enumerate(sizes)]
-        data = b"".join(encode(Publish(old, each), version) for each in payloads)
-        wanted = b"".join(encode(Publish(new, each), version) for each in payloads)
-        starts, at = [], 0
-        for each in payloads:
-            starts.append(at)
-            at += len(encode(Publish(old, each), version))
-        size = 2 + len(old) + (level == 5)
-        longer = len(data) - sum(map(len, payloads)) - len(payloads) * (2 + size)
-        run = PublishRun(old, size, data, starts, longer).renamed(new)
-        assert (run.frames, run.topic) == (wanted, new)
-        assert [message.payload for message in run.messages] == payloads
-        assert run.payload_size == sum(sizes)
+        sent = [
+            Publish(old + "/2" * other, bytes([65 + at]) * size)
+            for at, (size, other) in enumerate(messages)
+        ]
+        wanted = [Publish(new + one.topic[len(old) :], one.payload) for one in sent]
+        (came,) = decoder.feed(b"".join(encode(one, version) for one in sent))
+        assert isinstance(came, PublishRun)
+        run = came.renamed([new + topic[len(old) :] for topic in came.topics])
+        assert run.frames == b"".join(encode(one, version) for one in wanted)
+        assert run.messages == wanted
+        assert run.payload_size == sum(size for size, _ in messages)
+        last = run.some([len(run.topics) - 1])
+        assert last.messages == wanted[-len(last) :]
+        assert last.payload_size == sum(one.payload_size for one in last.messages)

@@ -55,13 +55,54 @@ def test_messages_on_one_topic_are_one_run_of_the_same_bytes(version: ProtocolVe
 
 
 @VERSIONS
+def test_messages_on_several_topics_are_one_run_of_stretches(version: ProtocolVersion) -> None:
+    topics = ["t", "t", "a/b", "t", "ä" * 100, "ä" * 100]
+    sizes = [0, 300, 1, 127, 128, 20_000]
+    messages = [Publish(t, b"x" * size) for t, size in zip(topics, sizes, strict=True)]
+    data = b"".join(encode(message, version) for message in messages)
+    (run,) = decoder_of(version, runs=True).feed(data)
+    assert isinstance(run, PublishRun)
+    assert (run.topic, run.topics, run.frames) == (None, ["t", "a/b", "t", "ä" * 100], data)
+    assert run.messages == messages
+    assert run.first(4) == messages[:4]
+    assert run.payload_size == sum(sizes)
+
+
+STRETCHES = st.lists(
+    st.tuples(st.sampled_from(["a", "b/c", "ö" * 80]), st.integers(0, 300)),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(stretches=STRETCHES, version=st.sampled_from([V311, V5]), data=st.data())
+def test_some_stretches_of_a_run_are_the_run_of_their_messages(
+    stretches: list[tuple[str, int]], version: ProtocolVersion, data: st.DataObject
+) -> None:
+    messages = [Publish(topic, bytes([size % 256]) * size) for topic, size in stretches]
+    (whole,) = decoder_of(version, runs=True).feed(joined([*messages], version))
+    assert isinstance(whole, PublishRun)
+    numbers = range(len(whole.topics))
+    chosen = data.draw(st.lists(st.sampled_from(numbers), min_size=1, unique=True).map(sorted))
+    some = whole.some(chosen)
+    ends = [*whole.firsts[1:], len(whole)]
+    kept = [one for at in chosen for one in whole.messages[whole.firsts[at] : ends[at]]]
+    assert some.messages == kept
+    assert some.frames == joined([*kept], version)
+    assert some.payload_size == sum(one.payload_size for one in kept)
+    # Of these some again, as where it is parted twice.
+    last = some.some([len(chosen) - 1])
+    assert last.messages == kept[-len(last) :]
+    assert last.payload_size == sum(one.payload_size for one in last.messages)
+
+
+@VERSIONS
 @pytest.mark.parametrize(
     "unlike",
     [
         Publish("t", b"1", retain=True),
         Publish("t", b"1", qos=1, packet_id=1),
         Publish("t", b"1", qos=2, dup=True, packet_id=2),
-        Publish("other", b"1"),
         PingReq(),
         PubAck(3),
         Subscribe(4, [Subscription("t")]),
@@ -114,6 +155,7 @@ def test_a_message_that_is_too_large_is_refused_after_the_run_before_it() -> Non
         b"\x30\x00",
         b"\x30\x80\x00",  # a length that is longer than it need be
         b"\x38\x03\x00\x01t",  # DUP at QoS 0
+        b"\x30\x05\x00\x02\xc3\x28x",  # no UTF-8
     ],
 )
 def test_a_malformed_message_in_a_run_is_refused_as_it_is_alone(bad: bytes) -> None:

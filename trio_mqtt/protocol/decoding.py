@@ -29,6 +29,10 @@ _UNBOUNDED = 1 << 62
 # comparing places costs less than counting packets.
 _LONGEST_RUN = 4_096
 _LIKELY_SIZE = 64
+# Stretches of one topic in a run at most, and as how many packets of a run each counts besides.
+_MOST_STRETCHES = 1_024
+_STRETCH = 4
+_ONE_STRETCH = [0]  # of all runs that have one, as most do: nobody changes it
 
 
 class PacketDecoder:
@@ -185,7 +189,7 @@ class PacketDecoder:
                 run = self._run(data, position, end)
                 if run is not None:
                     append(run)
-                    left -= len(run.starts)  # not through its own __len__, which takes longer
+                    left -= len(run.starts) + _STRETCH * len(run.topics)
                     position += len(run.frames)
                     continue
             if first & 0xF0 == 0x30:
@@ -293,14 +297,19 @@ class PacketDecoder:
     def _run(self, data: bytes, start: int, end: int) -> PublishRun | None:
         """The run that begins at `start`; None if what is there is no part of one.
 
-        It ends before the first packet that is in any way unlike the one before it, which then
-        gets a look of its own: nothing is refused here but a topic name.
+        It ends before the first packet that is not like the others, or not right, which then gets
+        a look of its own: nothing is refused here.
         """
         maximum = self.maximum_packet_size
         is_v5 = self.version == 5
         starts: list[int] = []
-        known = b""
-        size = long_lengths = 0
+        topics: list[str] = []
+        firsts: list[int] = []
+        headers: list[int] = []
+        # The topic of the stretch with its length, and how many bytes that is. A packet without a
+        # topic needs an alias, which it cannot have here.
+        known, size = b"\0\0", _UNBOUNDED
+        first = header = 0
         position = start
         last = end - 5
         while position <= last and data[position] == 0x30:
@@ -316,24 +325,41 @@ class PacketDecoder:
             stop = body + length
             if stop > end or stop - position > maximum:
                 break
-            if not known:
-                size = self._after_topic(data, body, stop) - body
-                known = self._known
-                if size == 2:
-                    break  # no topic: it needs an alias, which it cannot have here
-                one = stop - start
-                longest = start + (_LONGEST_RUN - 1) * (one if one < _LIKELY_SIZE else _LIKELY_SIZE)
-                if longest < last:
-                    last = longest
-            elif not data.startswith(known, body):
-                break
-            at = body + size
-            if at > stop or (is_v5 and (at == stop or data[at])):
-                break
+            if data.startswith(known, body):
+                at = body + size
+                if at > stop or (is_v5 and (at == stop or data[at])):
+                    break
+            else:
+                at = body + 2 + (data[body] << 8 | data[body + 1])
+                if at > stop or at == body + 2 or (is_v5 and (at == stop or data[at])):
+                    break
+                try:
+                    topic = decode_topic_name(data[body + 2 : at])
+                except MalformedPacketError:
+                    break
+                count = len(starts)
+                if not count:
+                    one = stop - start
+                    one = one if one < _LIKELY_SIZE else _LIKELY_SIZE
+                    last = min(last, start + (_LONGEST_RUN - 1) * one)
+                elif len(topics) == _MOST_STRETCHES:
+                    break
+                else:
+                    header += (count - first) * (2 + size + is_v5)
+                topics.append(topic)
+                firsts.append(count)
+                headers.append(header)
+                first, known, size = count, data[body:at], at - body
             if length > 127:
-                long_lengths += body - position - 2
+                header += body - position - 2
             starts.append(position - start)
             position = stop
         if not starts:
             return None
-        return PublishRun(self._topic, size + is_v5, data[start:position], starts, long_lengths)
+        header += (len(starts) - first) * (2 + size + is_v5)
+        frames = data[start:position]
+        if len(topics) == 1:
+            firsts = headers = _ONE_STRETCH
+        return PublishRun(
+            frames, starts, topics, firsts, headers, len(frames) - header, is_v5=is_v5
+        )

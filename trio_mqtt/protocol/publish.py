@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.wire import encode_variable_byte_integer
 
@@ -96,34 +98,42 @@ class Publish:
 
 
 class PublishRun:
-    """Consecutive PUBLISH packets on one topic, at QoS 0 without RETAIN, DUP and properties.
+    """Consecutive PUBLISH packets at QoS 0 without RETAIN, DUP and properties, of MQTT 5 or not.
 
     A server that asks its decoder for runs gets these as the bytes that they came in, `frames`,
     with the places where each starts: most of them travel on unchanged, and are taken apart only
-    when somebody asks for `messages`.
+    when somebody asks for `messages`. Those on one topic, one after the other, are a stretch:
+    `topics` has the topic of each, `firsts` the number of its first message, and `headers` the
+    bytes before the payloads in all messages before it.
     """
 
-    __slots__ = ("_long_lengths", "_messages", "frames", "starts", "topic", "topic_size")
+    __slots__ = ("_messages", "firsts", "frames", "headers", "is_v5", "payload_size", "starts",
+                 "topic", "topics")  # fmt: skip
 
     def __init__(
-        self, topic: str, topic_size: int, frames: bytes, starts: list[int], long_lengths: int = 0
+        self,
+        frames: bytes,
+        starts: list[int],
+        topics: list[str],
+        firsts: list[int],
+        headers: list[int],
+        payload_size: int,
+        *,
+        is_v5: bool,
     ) -> None:
-        self.topic = topic
-        # Bytes between the remaining length and the payload.
-        self.topic_size = topic_size
         self.frames = frames
         self.starts = starts
-        # Bytes that the remaining lengths take beyond one for each.
-        self._long_lengths = long_lengths
+        self.topics = topics
+        self.firsts = firsts
+        self.headers = headers
+        self.payload_size = payload_size
+        self.is_v5 = is_v5
+        # The topic of all messages; None if they have several.
+        self.topic = topics[0] if len(topics) == 1 else None
         self._messages: list[Publish] | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
-
-    @property
-    def payload_size(self) -> int:
-        """The bytes of all payloads."""
-        return len(self.frames) - len(self.starts) * (2 + self.topic_size) - self._long_lengths
 
     @property
     def messages(self) -> list[Publish]:
@@ -132,38 +142,96 @@ class PublishRun:
             self._messages = self.first(len(self.starts))
         return self._messages
 
-    def renamed(self, topic: str) -> PublishRun:
-        """The same messages on another topic."""
-        name = topic.encode()
-        header = len(name).to_bytes(2, "big") + name
-        frames, named = self.frames, 2 + len(self.topic.encode())
-        pieces: list[bytes] = []
-        starts: list[int] = []
-        at = long_lengths = 0
-        for start, end in zip(self.starts, [*self.starts[1:], len(frames)], strict=True):
-            rest = start + 1
-            while frames[rest] & 0x80:
-                rest += 1
-            rest += 1 + named
-            size = len(header) + end - rest
-            length = encode_variable_byte_integer(size)
-            pieces += frames[start : start + 1], length, header, frames[rest:end]
-            starts.append(at)
-            at += 1 + len(length) + size
-            long_lengths += len(length) - 1
-        topic_size = self.topic_size - named + len(header)
-        return PublishRun(topic, topic_size, b"".join(pieces), starts, long_lengths)
-
     def first(self, count: int) -> list[Publish]:
         """The first `count` packets, without taking all apart."""
-        starts = self.starts
-        ends = [*starts[1 : count + 1], len(self.frames)]
-        return [self._message(start, end) for start, end in zip(starts[:count], ends, strict=False)]
+        starts, frames = self.starts, self.frames
+        ends = [*starts[1 : count + 1], len(frames)]
+        messages: list[Publish] = []
+        for topic, stop in zip(self.topics, [*self.firsts[1:], count], strict=True):
+            for index in range(len(messages), min(stop, count)):
+                frame = frames[starts[index] : ends[index]]
+                at = self._topic_at(frame, 0)
+                at += 2 + (frame[at] << 8 | frame[at + 1]) + self.is_v5
+                messages.append(Publish(topic, None, frame=frame, payload_at=at))
+        return messages
 
-    def _message(self, start: int, end: int) -> Publish:
-        frame = self.frames[start:end]
-        at = 1
-        while frame[at] & 0x80:
+    def some(self, stretches: Sequence[int]) -> PublishRun:
+        """The messages of some stretches, by their numbers in ascending order."""
+        frames, starts, firsts, headers = self.frames, self.starts, self.firsts, self.headers
+        last = len(firsts) - 1
+        pieces: list[bytes] = []
+        new_starts: list[int] = []
+        new_firsts: list[int] = []
+        new_headers: list[int] = []
+        size = header = 0
+        for stretch in stretches:
+            first = firsts[stretch]
+            start = starts[first]
+            new_firsts.append(len(new_starts))
+            new_headers.append(header)
+            if stretch < last:
+                beyond = firsts[stretch + 1]
+                end = starts[beyond]
+                header += headers[stretch + 1] - headers[stretch]
+            else:
+                beyond = len(starts)
+                end = len(frames)
+                header += end - self.payload_size - headers[stretch]
+            pieces.append(frames[start:end])
+            if beyond - first == 1:
+                new_starts.append(size)
+            else:
+                moved = size - start
+                new_starts += [at + moved for at in starts[first:beyond]]
+            size += end - start
+        topics = [self.topics[stretch] for stretch in stretches]
+        return PublishRun(
+            b"".join(pieces),
+            new_starts,
+            topics,
+            new_firsts,
+            new_headers,
+            size - header,
+            is_v5=self.is_v5,
+        )
+
+    def renamed(self, topics: Sequence[str]) -> PublishRun:
+        """The same messages on other topics, one for each stretch."""
+        frames, starts = self.frames, self.starts
+        ends = [*starts[1:], len(frames)]
+        pieces: list[bytes] = []
+        new_starts: list[int] = []
+        headers: list[int] = []
+        at = header = 0
+        for topic, first, stop in zip(
+            topics, self.firsts, [*self.firsts[1:], len(starts)], strict=True
+        ):
+            name = topic.encode()
+            named = len(name).to_bytes(2, "big") + name
+            headers.append(header)
+            for start, end in zip(starts[first:stop], ends[first:stop], strict=True):
+                rest = self._topic_at(frames, start)
+                rest += 2 + (frames[rest] << 8 | frames[rest + 1])
+                size = len(named) + end - rest
+                length = encode_variable_byte_integer(size)
+                pieces += frames[start : start + 1], length, named, frames[rest:end]
+                new_starts.append(at)
+                at += 1 + len(length) + size
+                header += 1 + len(length) + len(named) + self.is_v5
+        return PublishRun(
+            b"".join(pieces),
+            new_starts,
+            list(topics),
+            self.firsts,
+            headers,
+            self.payload_size,
+            is_v5=self.is_v5,
+        )
+
+    @staticmethod
+    def _topic_at(data: bytes, start: int) -> int:
+        """Where the topic of the packet at `start` begins, with its length."""
+        at = start + 1
+        while data[at] & 0x80:
             at += 1
-        at += 1 + self.topic_size
-        return Publish(self.topic, None, frame=frame, payload_at=at)
+        return at + 1

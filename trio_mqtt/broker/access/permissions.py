@@ -132,11 +132,9 @@ class Permissions:
 
         if isinstance(refused, str):
             log.record(client, action, refused, rule=lambda: rule(refused), count=count)
-        elif isinstance(refused, PublishRun):
-            topic, count = refused.topic, len(refused)
-            log.record(client, action, topic, rule=lambda: rule(topic), count=count)
         else:
-            log.record_messages(client, action, refused, rule)
+            messages = refused.messages if isinstance(refused, PublishRun) else refused
+            log.record_messages(client, action, messages, rule)
 
     @property
     def _rules(self) -> AccessRules | None:
@@ -160,9 +158,12 @@ class Permissions:
     ) -> tuple[Sequence[Publish] | PublishRun, Sequence[Publish], Sequence[Publish] | PublishRun]:
         """What the client publishes, as what it may, what of that is retained, and the rest."""
         if isinstance(messages, PublishRun):
-            if self.may_publish(messages.topic):
+            answers = {topic: self.may_publish(topic) for topic in dict.fromkeys(messages.topics)}
+            if all(answers.values()):
                 return messages, retained, ()
-            return (), (), messages
+            taken = [at for at, topic in enumerate(messages.topics) if answers[topic]]
+            rest = [at for at, topic in enumerate(messages.topics) if not answers[topic]]
+            return messages.some(taken) if taken else (), (), messages.some(rest)
         allowed = [message for message in messages if self.may_publish(message.topic)]
         if len(allowed) == len(messages):
             return messages, retained, ()

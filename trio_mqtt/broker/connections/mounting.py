@@ -60,6 +60,8 @@ class Mounting:
             try:
                 passed.append(self._renamed(packet))
             except _TooLongError:
+                if isinstance(packet, PublishRun):
+                    passed += self._before_too_long(packet)
                 most = MOST - len(self._mount_point.encode())
                 is_name = isinstance(packet, (Publish, PublishRun))
                 code = ReasonCode.TOPIC_NAME_INVALID if is_name else ReasonCode.TOPIC_FILTER_INVALID
@@ -72,7 +74,7 @@ class Mounting:
     def _renamed(self, packet: Packet | RefusedPublish) -> Packet | RefusedPublish:
         mount_point = self._mount_point
         if isinstance(packet, PublishRun):
-            return packet.renamed(self._topic(packet.topic))
+            return self._renamed_run(packet)
         if isinstance(packet, Publish):
             properties = mounted_properties(mount_point, packet.properties)
             if properties is None:
@@ -99,6 +101,15 @@ class Mounting:
         if isinstance(packet, RefusedPublish):
             return replace(packet, topic=self._topic(packet.topic))
         return packet
+
+    def _before_too_long(self, run: PublishRun) -> list[PublishRun]:
+        """What of a run comes before a topic that is too long."""
+        names = [mounted_topic(self._mount_point, topic) for topic in run.topics]
+        fitting = names.index(None)
+        return [self._renamed_run(run.some(range(fitting)))] if fitting else []
+
+    def _renamed_run(self, run: PublishRun) -> PublishRun:
+        return run.renamed([self._topic(topic) for topic in run.topics])
 
     def _topic(self, topic: str) -> str:
         found = self._topics.get(topic)

@@ -154,15 +154,18 @@ class PacketHandler:
                 steps += len(packet.packet_ids) if isinstance(packet, AckRun) else 1
             elif isinstance(packet, PublishRun):
                 statistics.packets_received += len(packet) - 1
-                steps += core.router.steps_for(packet.topic)
-                if len(packet) > LONG_RUN:
-                    # Taking it apart would cost more than parting it from what comes before it.
+                steps += core.router.steps_for(packet.topics[0])
+                if len(packet) <= LONG_RUN and len(packets) > 1:
+                    # Taking it apart costs less than parting it from what comes before and after.
+                    messages += packet.messages
+                    steps += sum(map(core.router.steps_for, dict.fromkeys(packet.topics[1:])))
+                else:
                     if messages:
                         self.publish(messages, session, retained)
                         messages, retained = [], []
-                    self.publish(packet, session)
-                else:
-                    messages += packet.messages
+                    if not self._go_on(self._publish_run(packet, session)):
+                        done = index
+                        break
             else:
                 if messages:
                     self.publish(messages, session, retained)
@@ -204,6 +207,18 @@ class PacketHandler:
             refused = RefusedPublish.of(packet, ReasonCode.QUOTA_EXCEEDED, STORAGE_FAILS)
             self._requests.refuse(refused, session)
         return must_be_kept
+
+    def _publish_run(self, run: PublishRun, session: Session) -> Iterator[None]:
+        """Route what the client published, as much at once as its topics make little work."""
+        router = self._link.core.router
+        while run.topic is None:
+            count = router.count_at_once(run.topics)
+            if count == len(run.topics):
+                break
+            self.publish(run.some(range(count)), session)
+            run = run.some(range(count, len(run.topics)))
+            yield
+        self.publish(run, session)
 
     def _go_on(self, begun: Iterator[None]) -> bool:
         """Go on with what a packet asks for; whether it is done in this turn."""

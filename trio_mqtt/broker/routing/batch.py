@@ -34,6 +34,7 @@ _NO_ENTRIES: list[Encoded] = []
 BATCH = 400
 MESSAGE = 160
 RUN_MESSAGE = 40
+STRETCH = 100  # and each stretch of a run
 
 # A batch may wait for thousands of clients, each with its own identifiers or at its own second of
 # the expiry interval: remembering the encodings for all of them would cost a copy for each.
@@ -118,7 +119,8 @@ class Batch:
         if isinstance(messages, PublishRun):
             self._run: PublishRun | None = messages
             self._messages: Sequence[Publish] = ()
-            self.size = BATCH + len(messages.frames) + RUN_MESSAGE * count
+            beside = RUN_MESSAGE * count + STRETCH * len(messages.topics)
+            self.size = BATCH + len(messages.frames) + beside
             self.payload_size = messages.payload_size
             self.topic = messages.topic
         else:
@@ -165,6 +167,12 @@ class Batch:
         """The messages one by one."""
         return self._messages if self._run is None else self._run.messages
 
+    @property
+    def topics(self) -> Sequence[str]:
+        """The topics of its pieces: of each stretch of a run, else of each message."""
+        run = self._run
+        return run.topics if run is not None else [message.topic for message in self._messages]
+
     def sample(self, count: int) -> Sequence[Publish]:
         """The first `count` messages."""
         return self._messages[:count] if self._run is None else self._run.first(count)
@@ -189,7 +197,14 @@ class Batch:
         """Whether these are messages of QoS 0 that nobody is told about."""
         return self._run is not None
 
-    def part(self, messages: Sequence[Publish]) -> Batch:
+    def some(self, pieces: Sequence[int]) -> Batch:
+        """A batch of some of its pieces, by their numbers in ascending order."""
+        run, messages = self._run, self._messages
+        part = self.part([messages[at] for at in pieces] if run is None else run.some(pieces))
+        part.alone = self.alone
+        return part
+
+    def part(self, messages: Sequence[Publish] | PublishRun) -> Batch:
         """A batch of some of these messages."""
         return Batch(
             messages,
@@ -285,13 +300,15 @@ class Batch:
         self, run: PublishRun, identifiers: tuple[int, ...], mount_point: str
     ) -> bytes | None:
         """A run as clients below a mount point are sent it; None if it must be taken apart."""
-        below = None if identifiers else topic_below(mount_point, run.topic)
-        if below is None:
+        if identifiers:
             return None
         key = ("run", mount_point)
         found = self._encodings.get(key)
         if found is None:
-            found = self._encodings[key] = (_NO_ENTRIES, run.renamed(below).frames)
+            names = [topic_below(mount_point, topic) for topic in run.topics]
+            below = [name for name in names if name is not None]
+            frames = run.renamed(below).frames if len(below) == len(names) else None
+            found = self._encodings[key] = (_NO_ENTRIES, frames)
         return found[1]
 
     def _encode(

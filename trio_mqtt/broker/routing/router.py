@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from trio_mqtt.broker.routing.match import Match
 from trio_mqtt.broker.routing.shared import SharedGroup
 from trio_mqtt.broker.routing.spreading import LITTLE, Spreading
 from trio_mqtt.broker.routing.target import Recipient, Target
+from trio_mqtt.broker.turns import STEPS_AT_ONCE
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
@@ -170,6 +171,22 @@ class Router:
             return found.steps
         return self.match(topic).steps + FIRST_TIME
 
+    def count_at_once(self, topics: Sequence[str]) -> int:
+        """Of how many topics, one after the other, messages are routed without a pause."""
+        steps = 0
+        matches: set[Match] = set()
+        for topic in dict.fromkeys(topics):
+            found = self._remembered.get(topic)
+            if found is None:
+                found = self.match(topic)
+                steps += FIRST_TIME
+            if found not in matches:
+                matches.add(found)
+                steps += found.steps
+            if steps >= STEPS_AT_ONCE:
+                return topics.index(topic) + 1
+        return len(topics)
+
     def is_reserved(self, topic: str) -> bool:
         """Whether clients may not publish to a topic: `$…` (§4.7.2), or one beyond the bounds."""
         return (
@@ -227,12 +244,10 @@ class Router:
             found = self._remembered.get(topic)
             first = self.match(topic) if found is None else found
         else:
-            messages = batch.messages
-            topic = messages[0].topic
-            first = self.match(topic)
-            for message in messages:
-                if message.topic is not topic and self.match(message.topic) is not first:
-                    return self._publish_mixed(batch)
+            matches = {topic: self.match(topic) for topic in dict.fromkeys(batch.topics)}
+            first, *others = dict.fromkeys(matches.values())
+            if others:
+                return self._publish_mixed(batch, matches)
         refused = first.reserved and batch.sender is not None
         if first.is_empty or refused:
             self._statistics.topics_refused += refused and batch.count
@@ -318,48 +333,45 @@ class Router:
                 if target is not None:
                     target.subscription.offer(target, batch.part(messages))
 
-    def _publish_mixed(self, batch: Batch) -> list[Publish]:
+    def _publish_mixed(self, batch: Batch, matches: Mapping[str, Match]) -> Sequence[Publish]:
         """A batch whose topics reach different subscriptions.
 
         Each subscription gets its messages in one piece, in the order of arrival; those that get
         the same share one batch, and so its encodings.
         """
-        nobody = Match((), ())
-        matched = []
-        for message in batch.messages:
-            match = self.match(message.topic)
+        pieces: dict[Match, list[int]] = {match: [] for match in matches.values()}
+        for piece, topic in enumerate(batch.topics):
+            pieces[matches[topic]].append(piece)
+        reached_by: dict[Target, list[Match]] = {}
+        missing: dict[Match, None] = {}
+        for match, its_pieces in pieces.items():
             refused = match.reserved and batch.sender is not None
-            self._statistics.topics_refused += refused
-            matched.append((message, nobody if refused else match))
-        reached_by: dict[Target, dict[Match, None]] = {}
-        simple: dict[Match, None] = {}
-        for _message, match in matched:
-            if match in simple:
-                continue
-            simple[match] = None
-            if not match.has_no_local:
+            if match.is_empty or refused:
+                missing[match] = None
+                self._statistics.topics_refused += refused and batch.some(its_pieces).count
+            elif not match.has_no_local:
                 for target in match.targets:
-                    reached_by.setdefault(target, {})[match] = None
+                    reached_by.setdefault(target, []).append(match)
         parts: dict[tuple[Match, ...], Batch] = {}
         offers: list[tuple[Target, Batch]] = []
-        for target, matches in reached_by.items():
-            key = tuple(matches)
+        for target, its_matches in reached_by.items():
+            key = tuple(its_matches)
             part = parts.get(key)
             if part is None:
-                part = parts[key] = batch.part(_of(matched, matches))
+                together = sorted(chain.from_iterable(pieces[match] for match in key))
+                part = parts[key] = batch.some(together)
             offers.append((target, part))
         self._offer(offers, batch)
-        for match in simple:
-            if match.has_no_local:
-                self._deliver(match, batch.part(_of(matched, (match,))))
-            elif match.groups:
-                self._deliver(Match((), match.groups), batch.part(_of(matched, (match,))))
-        return [message for message, match in matched if match.is_empty]
-
-
-def _of(matched: Sequence[tuple[Publish, Match]], matches: Iterable[Match]) -> list[Publish]:
-    wanted = set(matches)
-    return [message for message, match in matched if match in wanted]
+        for match, its_pieces in pieces.items():
+            if match not in missing:
+                if match.has_no_local:
+                    self._deliver(match, batch.some(its_pieces))
+                elif match.groups:
+                    self._deliver(Match((), match.groups), batch.some(its_pieces))
+        if batch.is_run or not missing:
+            return ()
+        missed = chain.from_iterable(pieces[match] for match in missing)
+        return batch.some(sorted(missed)).messages
 
 
 def _carrier(targets: list[Target]) -> Target:

@@ -290,6 +290,8 @@ class Subscription(Queue):
         allowed: list[Publish] = []
         messages: Sequence[Publish] = ()
         if batch.topic is None:
+            if all(map(permissions.may_receive, dict.fromkeys(batch.topics))):
+                return batch
             messages = batch.messages[self._at :]
             allowed = [message for message in messages if permissions.may_receive(message.topic)]
         refused = batch.count - self._at - len(allowed)
