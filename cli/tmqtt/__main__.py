@@ -26,6 +26,8 @@ def main() -> None:
         reason = error.strerror or str(error)
         code = tell(CommandError(f"The output could not be written: {reason}."))
         os._exit(code)  # what stdout still holds cannot be written either
+    finally:
+        gc.freeze()  # the process ends: nobody needs to know what of all that was garbage
 
 
 def _occupy_standard_streams() -> None:

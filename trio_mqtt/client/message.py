@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol
@@ -57,6 +56,8 @@ class MessageContent:
 
     def json(self) -> Any:  # noqa: ANN401 # whatever the publisher wrote
         """The payload read as JSON. Raises ValueError where it is none."""
+        import json  # few ask for it, and loading it would cost each of them
+
         return json.loads(self.payload)
 
     @property

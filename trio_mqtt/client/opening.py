@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
@@ -142,7 +141,7 @@ async def open_client(
         session_expiry_interval = 0 if store is None else SESSION_EXPIRY_INTERVAL
     if not client_id and store is None and (version == ProtocolVersion.V31 or not clean_start):
         # MQTT 3.1 requires one; a session needs one to be found by.
-        client_id = f"tmqtt-{secrets.token_hex(8)}"
+        client_id = f"tmqtt-{os.urandom(8).hex()}"
     properties = properties or NO_PROPERTIES
     check_authentication(authentication, version, properties)
     if authentication is not None:

@@ -6,13 +6,15 @@ brace only where one of these follows, as in `{{n}}`.
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
 
-# Its dice are not for secrets.
-_DICE = random.Random()  # noqa: S311
+if TYPE_CHECKING:
+    from random import Random
+
 _TEMPLATE = re.compile(r"\{(\{?)(n|now|ms|uuid|random|choice)(?::([^{}]*))?\}(\}?)")
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.([0-9]{1,9}))?", re.ASCII)
 
@@ -61,7 +63,7 @@ def _value(template: str, name: str, argument: str | None) -> _Value:
         choices = (argument or "").split(",")
         if len(choices) < 2:
             raise ValueError(f"{{{template}}} has nothing to choose: write {{choice:red,green}}.")
-        return lambda _number: _DICE.choice(choices)
+        return lambda _number: _dice().choice(choices)
     if argument is not None:
         raise ValueError(f"{{{template}}} takes no value: write {{{name}}}.")
     plain: dict[str, _Value] = {"n": str, "now": _now, "ms": _milliseconds, "uuid": _uuid}
@@ -79,8 +81,16 @@ def _random(template: str, argument: str) -> _Value:
         raise ValueError(f"{{{template}}} has its larger number first: {{random:{high}:{low}}}.")
     digits = max(len(bounds[0][1] or ""), len(bounds[1][1] or ""))
     if not digits:
-        return lambda _number: str(_DICE.randint(int(low), int(high)))
-    return lambda _number: f"{_DICE.uniform(float(low), float(high)):.{digits}f}"
+        return lambda _number: str(_dice().randint(int(low), int(high)))
+    return lambda _number: f"{_dice().uniform(float(low), float(high)):.{digits}f}"
+
+
+@cache
+def _dice() -> Random:
+    """Not for secrets, and loaded only for those who throw them."""
+    from random import Random
+
+    return Random()  # noqa: S311
 
 
 def _now(_number: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 
 
@@ -52,6 +51,8 @@ class Delays:
             self._began = now
         if backoff.attempts is not None and self.attempt >= backoff.attempts:
             return None
+        import random  # a client that connects at once does without it
+
         delay = self._step() * (0.5 + 0.5 * random.random())  # noqa: S311 # spread, not secrecy
         if backoff.seconds is not None:
             left = self._began + backoff.seconds - now

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -90,7 +89,7 @@ async def opened_journal(
     opened: list[ClientStore] = []
 
     def load() -> Journal:
-        store = ClientStore(os.fspath(path), client_id, f"tmqtt-{secrets.token_hex(8)}")
+        store = ClientStore(os.fspath(path), client_id, f"tmqtt-{os.urandom(8).hex()}")
         opened.append(store)
         return Journal(store, *store.load())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import secrets
+import os
 from collections.abc import Sequence
 
 import anyio
@@ -136,7 +136,7 @@ class Requests:
                 await leave(session, release(session, old))
             suggested = _suggestion(connection)
             inbox = _Inbox(
-                f"{suggested or 'response'}/{secrets.token_hex(16)}", self, self._publisher
+                f"{suggested or 'response'}/{os.urandom(16).hex()}", self, self._publisher
             )
             try:
                 await grant(session, inbox, {inbox.filters[0]: Options(qos=1)})
