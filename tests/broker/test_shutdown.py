@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import trio
 import trio.testing
 
-from tests.broker.raw import V5, V311, Raw
+from tests.broker.raw import V5, V311, Closed, Raw
 from tests.inside import core_of, links_of
 from trio_mqtt import BrokerOptions
 from trio_mqtt.broker.limits import Limits
@@ -68,6 +70,49 @@ async def test_who_never_acknowledges_is_not_waited_for_longer() -> None:
         assert 5 <= trio.current_time() - before < 5.1
         await client.expect(Publish)
         await client.expect_disconnect(ReasonCode.SERVER_SHUTTING_DOWN)
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_what_keeps_coming_is_not_waited_for(qos: int) -> None:
+    """One client floods another, which always has something waiting; others were drained."""
+    async with open_memory_broker(limits=Limits(drain_timeout=5.0, write_buffer=1)) as memory:
+        publisher = Raw(memory.connect(), V5)
+        subscriber = Raw(memory.connect(lockstep=True), V5)
+        await publisher.connect("publisher")
+        await subscriber.connect("subscriber", properties={"receive_maximum": 2})
+        await subscriber.subscribe("t", qos=qos)
+        found: list[bytes] = []
+
+        async def flood() -> None:
+            with suppress(trio.BrokenResourceError):  # it is over
+                for number in range(10_000):
+                    packet_id = (1 + number % 100) * qos
+                    await publisher.send(Publish("t", b"%d" % number, qos, packet_id=packet_id))
+                    await trio.sleep(0.01)
+
+        async def take() -> None:
+            """A little slower than it comes."""
+            while not isinstance(message := await subscriber.receive(), Closed):
+                if isinstance(message, Publish):
+                    found.append(message.payload)
+                    await trio.sleep(0.011)
+                    if qos:
+                        await subscriber.send(PubAck(message.packet_id))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flood)
+            nursery.start_soon(take)
+            await trio.sleep(2)
+            waited = core_of(memory.broker).sessions.all()[1].queued_messages
+            published = memory.broker.statistics.messages_received
+            before = trio.current_time()
+            await memory.broker.close()
+            took = trio.current_time() - before
+            nursery.cancel_scope.cancel()
+    assert waited > 5
+    assert published > 100
+    assert len(found) >= published  # all that was there
+    assert took < 1.5
 
 
 async def test_clients_are_sent_to_a_successor() -> None:

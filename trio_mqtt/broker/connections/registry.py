@@ -17,7 +17,6 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 if TYPE_CHECKING:
     from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.core import Core
-    from trio_mqtt.broker.sessions.session import Session
 
 logger = logging.getLogger("trio_mqtt.connections")
 
@@ -130,13 +129,15 @@ class Connections:
     async def close(self) -> None:
         """End in order: wills are published, what waits is sent and acknowledged, clients told.
 
-        Takes no longer than the limits allow for that, and for a goodbye.
+        Takes no longer than the limits allow for that, and for a goodbye. What clients go on to
+        publish meanwhile is sent too, but not waited for.
         """
         core = self._core
         core.sessions.publish_last_wills()
+        now = trio.current_time()
         with trio.move_on_after(core.limits.drain_timeout):
             # No message pays for telling that it was the last: looking now and then is enough.
-            while any(map(_is_owed, core.sessions.all())):  # noqa: ASYNC110
+            while any(session.is_owed(now) for session in core.sessions.all()):  # noqa: ASYNC110
                 await trio.sleep(0.01)
         self._all_gone = trio.Event()
         successor = core.options.successor
@@ -151,8 +152,3 @@ class Connections:
                 )
         if self._links:
             await self._all_gone.wait()
-
-
-def _is_owed(session: Session) -> bool:
-    """Whether something is on its way to a client that is connected."""
-    return session.outlet is not None and bool(session.queued_messages or session.sender.in_flight)

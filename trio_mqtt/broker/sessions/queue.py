@@ -59,6 +59,13 @@ class Queue:
         # The retained messages that are to be sent before all else, while there are any.
         self._retained: RetainedFirst | None = None
 
+    def waits_since(self, moment: float) -> bool:
+        """Whether something waits that came up to this moment: what came first goes first."""
+        current = self._current
+        if current is not None and not current[1].retained:
+            return current[1].received_at <= moment
+        return bool(self._waiting) and self._waiting[0][1].received_at <= moment
+
     def has_room_for(self, count: int, size: int) -> bool:
         """Whether so many messages of so many bytes, of any QoS, can wait for the session too."""
         return queue_bounds.has_room_for(self.session, self._limits, count, size)

@@ -177,6 +177,16 @@ class Session(DeliveryState):
         self._released.set()
         return True
 
+    def is_owed(self, moment: float) -> bool:
+        """Whether what came up to a moment is still on its way to the client, connected now."""
+        if self.outlet is None:
+            return False
+        if any(item[3] <= moment for _, item in self.sender.in_flight.values()):
+            return True
+        return self.queued_messages > 0 and any(
+            subscription.waits_since(moment) for subscription in self.subscriptions.values()
+        )
+
     @property
     def is_claimed(self) -> bool:
         """Whether a connection has the session or waits for it."""
