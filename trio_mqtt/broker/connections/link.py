@@ -65,6 +65,8 @@ class Link:
     `core` is what it shares with all others, `settings` what holds where it came in.
     """
 
+    __deletable__ = ("outlet",)  # what mypyc asks to be told
+
     def __init__(self, core: Core, settings: Settings, stream: ByteStream) -> None:
         self.core = core
         self.settings = settings

@@ -36,6 +36,7 @@ class Queue:
 
     __slots__ = ("_at", "_current", "_idle", "_limits", "_retained", "_statistics", "_waiting",
                  "closed", "session", "target")  # fmt: skip
+    __deletable__ = ("target",)  # what mypyc asks to be told
 
     # How messages that only this subscription matches reach the session.
     target: Target

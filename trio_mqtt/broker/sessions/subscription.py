@@ -189,7 +189,7 @@ class Subscription(Queue):
                 await outlet.wait_until_written()
                 if pace is not None:
                     await outlet.keep_pace(pace, self.session.client_id)
-                if not self._is_current(current):
+                if not self._is_current(current[1]):
                     continue  # it was withdrawn meanwhile, or some of it has gone for what is new
             if outlet.ended or self.closed:
                 return  # what is left goes with the next outlet, or with the subscription
@@ -220,8 +220,8 @@ class Subscription(Queue):
             elif size >= JOIN:
                 await trio.lowlevel.checkpoint()  # others have something to send too
 
-    def _is_current(self, current: tuple[Target, Batch]) -> bool:
-        return self._current is current
+    def _is_current(self, batch: Batch) -> bool:
+        return self._current is not None and self._current[1] is batch
 
     def _has_room_in_flight(self, size: int) -> bool:
         """Whether a message of so many bytes may be sent before others are acknowledged."""
@@ -277,7 +277,7 @@ class Subscription(Queue):
         target, batch = current
         rest = batch.messages[self._at :]
         sent = await hooks.deliver(rest)
-        if self._current is not current:
+        if not self._is_current(batch):
             return  # it was withdrawn meanwhile
         if len(sent) == len(rest) and all(map(operator.is_, sent, rest)):
             self._decided = batch  # it stays what the journal knows
