@@ -65,7 +65,8 @@ PUBLIC = {
 # What they have beside these: the version, and each other.
 BESIDE = {
     "trio_mqtt": {
-        *("__version__", "access", "configuration", "durability", "events", "monitoring"),
+        *("__version__", "access", "configuration", "durability", "events", "is_compiled"),
+        "monitoring",
     }
 }
 NAMES = [(face, name) for face, names in PUBLIC.items() for name in names.split()]

@@ -77,3 +77,4 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.transport.listeners.origin import ClientCertificate as ClientCertificate
     from trio_mqtt.transport.listeners.origin import Origin as Origin
     from trio_mqtt.version import __version__ as __version__
+    from trio_mqtt.version import is_compiled as is_compiled

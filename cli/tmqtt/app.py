@@ -112,9 +112,9 @@ def _alike(word: str) -> list[str]:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        import trio_mqtt
+        from trio_mqtt import __version__, is_compiled
 
-        typer.echo(f"tmqtt {trio_mqtt.__version__}")
+        typer.echo(f"tmqtt {__version__} ({'compiled' if is_compiled else 'pure Python'})")
         raise typer.Exit
 
 

@@ -172,9 +172,9 @@ def test_help_is_plain_and_names_the_options(command: str) -> None:
     assert result.stdout.isascii()
 
 
-def test_the_version_is_that_of_the_distribution() -> None:
+def test_the_version_is_that_of_the_distribution_and_its_kind() -> None:
     result = CliRunner().invoke(app, ["--version"], prog_name="tmqtt")
-    assert re.fullmatch(r"tmqtt \d+\.\d+\.\d+\S*\n", result.stdout)
+    assert re.fullmatch(r"tmqtt \d+\.\d+\.\d+\S* \((compiled|pure Python)\)\n", result.stdout)
 
 
 @pytest.mark.parametrize("command", [["top"], ["check"], ["bench", "pair"]])
