@@ -1,4 +1,4 @@
-"""Clients that go through the sudden ends of brokers, and what they were promised meanwhile."""
+"""Brokers that end suddenly under clients, and what these were promised meanwhile."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import trio
 import trio.testing
 
+from tests.broker.crash_clients import SHARED, Client, Grant, Sent, matches
 from tests.broker.raw import V5, Raw
 from tests.inside import core_of
 from trio_mqtt.broker.limits import Limits
@@ -38,7 +38,6 @@ from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
 FILTERS = ["t/#", "t/+", "t/1", "t/2", "#"]
 TOPICS = ["t/1", "t/2"]
-SHARED = "$share/group/s/#"
 SHARED_TOPIC = "s/1"
 
 
@@ -62,48 +61,6 @@ class Halting(MemoryStorage):
         found._sessions = copy.deepcopy(self._sessions)
         found._retained = self._retained.copy()
         return found
-
-
-@dataclass
-class Sent:
-    """A message that a client publishes."""
-
-    number: int
-    topic: str
-    qos: int
-    sent_at: int
-    is_received: bool = False  # PUBREC has come
-
-
-@dataclass
-class Grant:
-    """A subscription, from SUBACK to the first word of its end; in steps."""
-
-    qos: int
-    since: int
-
-
-@dataclass
-class Client:
-    """A client whose session outlives brokers; it answers when it likes."""
-
-    name: str
-    is_member: bool = False
-    raw: Raw | None = None
-    is_connected: bool = False
-    has_session: bool = False  # it was promised one
-    is_clean: bool = True  # it has no state, so it asks for a new session
-    grants: dict[str, Grant] = field(default_factory=dict)
-    asked: dict[int, tuple[str, int]] = field(default_factory=dict)
-    received: list[tuple[int, int]] = field(default_factory=list)  # number and QoS
-    accepted: set[int] = field(default_factory=set)
-    unanswered: list[Packet] = field(default_factory=list)
-    outgoing: dict[int, Sent] = field(default_factory=dict)
-    last_id: int = 0
-
-    def packet_id(self) -> int:
-        self.last_id = self.last_id % 65_535 + 1
-        return self.last_id
 
 
 class Crashes:
@@ -378,14 +335,6 @@ class Crashes:
             in_order.setdefault((*self.publishers[number], qos), []).append(number)
         for key, numbers in in_order.items():
             assert numbers == sorted(numbers), (one.name, key, numbers)
-
-
-def matches(topic_filter: str, topic: str) -> bool:
-    if topic_filter == SHARED:
-        return False
-    return topic_filter in ("#", topic) or (
-        topic.startswith("t/") and topic_filter in ("t/#", "t/+")
-    )
 
 
 def audit(memory: MemoryBroker, storage: MemoryStorage) -> None:
