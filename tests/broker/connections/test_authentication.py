@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 import trio
 import trio.testing
 
+from tests.broker.connections.scripted import (
+    AGAIN,
+    CONTINUE,
+    Opened,
+    Scripted,
+    auth,
+    begin,
+    joined,
+    joined_by,
+    method,
+    refused,
+)
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of
 from trio_mqtt import Broker
@@ -36,31 +48,6 @@ from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
-CONTINUE, AGAIN = ReasonCode.CONTINUE_AUTHENTICATION, ReasonCode.RE_AUTHENTICATE
-Step = Callable[[AuthenticationExchange], Awaitable[Authenticated | AuthenticationRefused]]
-Opened = Callable[..., Raw]
-
-
-class Scripted:
-    """Does what a test says; by default one question, which "right" answers."""
-
-    def __init__(self) -> None:
-        self.step: Step = self.ask
-        self.seen: list[AuthenticationExchange] = []
-
-    async def authenticate(
-        self, exchange: AuthenticationExchange
-    ) -> Authenticated | AuthenticationRefused:
-        self.seen.append(exchange)
-        return await self.step(exchange)
-
-    @staticmethod
-    async def ask(exchange: AuthenticationExchange) -> Authenticated | AuthenticationRefused:
-        answer = await exchange.challenge(b"?" + exchange.data)
-        return (
-            Authenticated(b"welcome", "somebody") if answer == b"right" else AuthenticationRefused()
-        )
-
 
 @pytest.fixture
 def authenticator() -> Scripted:
@@ -72,42 +59,6 @@ async def memory(limits: Limits, authenticator: Scripted) -> AsyncIterator[Memor
     security = Security(authenticators={"m": authenticator})
     async with open_memory_broker(limits=limits, security=security) as memory:
         yield memory
-
-
-def method(data: bytes | None = None, name: str = "m") -> Properties:
-    properties: Properties = {"authentication_method": name}
-    if data is not None:
-        properties["authentication_data"] = data
-    return properties
-
-
-def auth(data: bytes = b"right", code: ReasonCode = CONTINUE, name: str = "m") -> Auth:
-    return Auth(code, method(data, name))
-
-
-async def begin(client: Raw, **properties: int) -> Auth:
-    """CONNECT with the method, and what the broker asks."""
-    own: Properties = {**method(b"1"), **properties}  # type: ignore[typeddict-item]
-    await client.send(Connect("c", properties=own))
-    return await client.expect(Auth)
-
-
-async def joined(opened: Opened) -> Raw:
-    client = opened()
-    await begin(client)
-    await client.send(auth())
-    assert (await client.expect(ConnAck)).reason_code == ReasonCode.SUCCESS
-    return client
-
-
-async def refused(client: Raw, code: ReasonCode) -> ConnAck:
-    answer = await client.expect(ConnAck)
-    assert answer.reason_code == code, answer
-    await client.expect_closed()
-    return answer
-
-
-# -- before CONNACK -----------------------------------------------------------------------------
 
 
 @pytest.mark.normative("MQTT-4.12.0-2", "MQTT-4.12.0-3", "MQTT-4.12.0-5", "MQTT-3.15.2-1")
@@ -382,11 +333,6 @@ async def test_an_authenticator_that_fails_lets_nobody_in(
     await joined_by(opened, authenticator)
 
 
-async def joined_by(opened: Opened, authenticator: Scripted) -> Raw:
-    authenticator.step = authenticator.ask
-    return await joined(opened)
-
-
 async def test_an_exchange_that_is_over_challenges_nobody(
     opened: Opened, authenticator: Scripted
 ) -> None:
@@ -394,106 +340,6 @@ async def test_an_exchange_that_is_over_challenges_nobody(
     with pytest.raises(RuntimeError, match="challenge"):
         await authenticator.seen[0].challenge(b"late")
     await client.expect_nothing()
-
-
-# -- once more (§4.12.1) ------------------------------------------------------------------------
-
-
-@pytest.mark.normative("MQTT-4.12.1-1", "MQTT-4.12.0-5")
-async def test_a_client_authenticates_again_while_messages_go_on(
-    opened: Opened, authenticator: Scripted
-) -> None:
-    client = await joined(opened)
-    await client.subscribe("t")
-    for _ in range(2):
-        await client.send(auth(b"2", AGAIN))
-        assert await client.expect(Auth) == auth(b"?2")
-        await client.publish("t", b"meanwhile")
-        await client.expect_message("t", b"meanwhile")
-        await client.send(auth())
-        assert await client.expect(Auth) == auth(b"welcome", ReasonCode.SUCCESS)
-    await client.ping()
-    again = authenticator.seen[-1]
-    assert again.again
-    assert (again.client_id, again.username) == ("c", "somebody")
-
-
-@pytest.mark.normative("MQTT-4.12.1-2")
-async def test_who_fails_to_authenticate_again_is_disconnected(
-    opened: Opened, authenticator: Scripted
-) -> None:
-    for code in (ReasonCode.NOT_AUTHORIZED, ReasonCode.BAD_USER_NAME_OR_PASSWORD):
-
-        async def refuse(
-            exchange: AuthenticationExchange, code: ReasonCode = code
-        ) -> AuthenticationRefused:
-            await exchange.challenge()
-            return AuthenticationRefused(code)
-
-        client = await joined_by(opened, authenticator)
-        authenticator.step = refuse
-        await client.send(auth(b"2", AGAIN))
-        await client.expect(Auth)
-        await client.send(auth(b"wrong"))
-        await client.expect_disconnect(ReasonCode.NOT_AUTHORIZED)
-
-
-async def test_nobody_becomes_another_user(
-    opened: Opened, authenticator: Scripted, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def another(_exchange: AuthenticationExchange) -> Authenticated:
-        return Authenticated(username="somebody else")
-
-    client = await joined(opened)
-    authenticator.step = another
-    await client.send(auth(b"2", AGAIN))
-    await client.expect_disconnect(ReasonCode.NOT_AUTHORIZED)
-    assert "may not stay connected: it authenticated again as another user" in caplog.text
-
-
-async def test_authenticating_again_takes_no_longer_than_connecting(
-    opened: Opened, limits: Limits
-) -> None:
-    client = await joined(opened)
-    await client.send(auth(b"2", AGAIN))
-    await client.expect(Auth)
-    began = trio.current_time()
-    await client.expect_disconnect(ReasonCode.NOT_AUTHORIZED)
-    assert trio.current_time() - began == pytest.approx(limits.connect_timeout)
-
-
-@pytest.mark.normative("MQTT-4.12.1-1", "MQTT-4.12.0-5")
-@pytest.mark.parametrize(
-    "packets",
-    [
-        [auth()],
-        [auth(code=AGAIN, name="other")],
-        [auth(code=AGAIN), auth(code=AGAIN)],
-        [auth(code=AGAIN), auth()],
-        [b"\xf0\x00"],
-    ],
-    ids=["not asked", "other method", "twice", "before it is asked", "success"],
-)
-async def test_auth_out_of_turn_is_a_protocol_error(
-    opened: Opened, packets: list[Packet | bytes]
-) -> None:
-    client = await joined(opened)
-    await client.send(*packets)
-    found = await client.drain()
-    end = found[-1]
-    assert isinstance(end, Disconnect)
-    assert end.reason_code == ReasonCode.PROTOCOL_ERROR
-    assert all(isinstance(packet, Auth) for packet in found[:-1])
-
-
-async def test_goodbye_while_authenticating_again_is_a_goodbye(opened: Opened) -> None:
-    client = await joined(opened)
-    await client.send(auth(b"2", AGAIN), Disconnect())
-    assert all(isinstance(packet, Auth) for packet in await client.drain())
-    client = await joined(opened)
-    await client.send(auth(b"2", AGAIN))
-    await client.expect(Auth)
-    await client.disconnect()
 
 
 async def test_the_broker_ends_while_clients_authenticate(authenticator: Scripted) -> None:
