@@ -15,6 +15,7 @@ from pathlib import Path
 from select import select
 from threading import Event, Thread
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -263,6 +264,45 @@ def test_the_journal_gets_fields(listening: socket.socket) -> None:
     handler.handle(broken)
     handler.close()
     assert listening.recv(1_000).endswith(b"\nREASON\n\x03\0\0\0\0\0\0\x001\n2\n")
+
+
+def test_a_journal_that_was_started_anew_is_found_again(listening: socket.socket) -> None:
+    name = listening.getsockname()
+    handler = open_destination(LogOptions(destination="journal"), name)
+    record = connections.makeRecord(connections.name, logging.INFO, "", 0, "x", (), None)
+    handler.handle(record)
+    assert listening.recv(1_000)
+    listening.close()
+    with pytest.raises(ConnectionError):
+        handler.handle(record)
+    os.unlink(name)
+    with pytest.raises(FileNotFoundError):
+        handler.handle(record)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as again:
+        again.bind(name)
+        again.settimeout(5)
+        for _ in range(2):
+            handler.handle(record)
+            assert again.recv(1_000).startswith(b"MESSAGE=info connections: x\n")
+    handler.close()
+
+
+@pytest.mark.parametrize("rotated", [{}, {"rotate_bytes": 1}, {"rotate_every": "day"}])
+def test_a_file_that_is_made_for_payloads_is_for_nobody_else(
+    path: Path, rotated: dict[str, Any]
+) -> None:
+    before = os.umask(0o022)
+    try:
+        for payloads, mode in ((False, 0o644), (True, 0o600)):
+            path.unlink(missing_ok=True)
+            with logging_to(LogOptions(file=str(path), payloads=payloads, **rotated)):
+                connections.info("one")
+                connections.info("two")
+            assert {one.stat().st_mode & 0o777 for one in path.parent.iterdir()} == {mode}
+            for one in path.parent.iterdir():
+                one.unlink()
+    finally:
+        os.umask(before)
 
 
 def test_syslog_gets_lines(listening: socket.socket) -> None:

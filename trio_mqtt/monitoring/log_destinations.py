@@ -5,6 +5,7 @@ Whatever goes wrong is raised: the writer knows what to do about it.
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -17,7 +18,7 @@ from logging.handlers import (
     TimedRotatingFileHandler,
     WatchedFileHandler,
 )
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.monitoring.log_formats import exception_of, fields_of, formatter_for
@@ -74,11 +75,14 @@ def _opened(options: LogOptions, journal: str) -> logging.Handler:
         case "file":
             path = str(options.file)
             kept = options.rotated_kept
+            mode = 0o600 if options.payloads else 0o666
             if options.rotate_bytes:
-                return _SizedFile(path, maxBytes=options.rotate_bytes, backupCount=kept)
+                most = options.rotate_bytes
+                return _SizedFile(path, mode=mode, maxBytes=most, backupCount=kept)
             if options.rotate_every:
-                return _DatedFile(path, when=_PERIODS[options.rotate_every], backupCount=kept)
-            return _File(path)
+                when = _PERIODS[options.rotate_every]
+                return _DatedFile(path, mode=mode, when=when, backupCount=kept)
+            return _File(path, mode=mode)
         case "journal":
             return JournalHandler(journal)
         case "syslog":
@@ -107,20 +111,26 @@ class _Raises(logging.Handler):
 
 
 class _Unbuffered(logging.FileHandler):
-    """What a disk that is full did not take must not come later, nor anything in halves."""
+    """What a disk that is full did not take must not come later, nor anything in halves.
+
+    `mode` has who may read a file that is made.
+    """
+
+    def __init__(self, path: str, *, mode: int, **settings: Any) -> None:
+        self._mode = mode  # it is opened by what follows
+        super().__init__(path, **settings)
 
     def _open(self) -> io.TextIOWrapper:
         # The handler closes it.
-        raw: IO[bytes] = open(self.baseFilename, "ab", buffering=0, opener=_open_at_once)  # noqa: SIM115
+        raw: IO[bytes] = open(self.baseFilename, "ab", buffering=0, opener=self._open_at_once)  # noqa: SIM115
         return io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
 
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open what the log goes to; where that is a pipe that nobody reads, that is an error."""
-    file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
-    if hasattr(os, "O_NONBLOCK"):
-        os.set_blocking(file, True)  # the lines may wait
-    return file
+    def _open_at_once(self, path: str, flags: int) -> int:
+        """Open what the log goes to; where that is a pipe that nobody reads, that is an error."""
+        file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), self._mode)
+        if hasattr(os, "O_NONBLOCK"):
+            os.set_blocking(file, True)  # the lines may wait
+        return file
 
 
 class _Stream(_Raises, logging.StreamHandler[IO[str]]):
@@ -153,16 +163,31 @@ class JournalHandler(_Raises):
 
     def __init__(self, path: str = JOURNAL) -> None:
         super().__init__()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._path = path
+        self._socket = self._connected()
+
+    def _connected(self) -> socket.socket:
+        found = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            self._socket.connect(path)
+            found.connect(self._path)
         except OSError:
-            self._socket.close()
+            found.close()
             raise
+        return found
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record."""
-        self._socket.send(b"".join(_journal_field(*one) for one in self._fields(record)))
+        data = b"".join(_journal_field(*one) for one in self._fields(record))
+        try:
+            self._socket.send(data)
+        except OSError as error:
+            if error.errno == errno.EMSGSIZE:
+                raise
+            # Whoever listened has gone; where it has begun anew, its socket is another.
+            again = self._connected()
+            self._socket.close()
+            self._socket = again
+            again.send(data)
 
     def _fields(self, record: logging.LogRecord) -> Iterator[tuple[str, object]]:
         yield "MESSAGE", self.format(record)

@@ -68,7 +68,8 @@ class LogOptions:
     """Where syslog listens: a Unix socket, or HOST:PORT (UDP)."""
     payloads: bool = False
     """Whether messages are logged (at debug) with the first 200 bytes of their payloads. Off: they
-    may be confidential, and a log is read by others than they are meant for."""
+    may be confidential, and a log is read by others than they are meant for. A file that is made
+    for such a log can be read by nobody else (mode 0600); one that is there stays as it is."""
     queued_lines: int = 10_000
     """Lines that wait while the destination is slow; a thread writes them, so that the broker never
     waits. Those beyond are left out and counted: a second of a busy broker at debug."""
