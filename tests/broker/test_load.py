@@ -181,6 +181,34 @@ class TestMemory:
             assert await source.publish("r/1", bytes(half), 1, retain=True) != quota
             assert await source.publish("r/2", bytes(half), 1, retain=True) == quota
 
+    async def test_it_is_told_when_little_is_left(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Before anybody is turned away, and once, however near to the bound it stays."""
+        held = [70]
+        monkeypatch.setattr("trio_mqtt.broker.load.resident_memory", lambda: held[0] * MIB)
+        caplog.set_level(logging.INFO, "trio_mqtt.broker")
+        async with open_memory_broker(limits=Limits(maximum_memory=100 * MIB)) as memory:
+            await trio.sleep(1)
+            caplog.clear()
+            for megabytes in (84, 86, 91, 84, 86, 81, 79, 84, 86):
+                held[0] = megabytes
+                await trio.sleep(1)
+            assert memory.broker.statistics.overloads == 0
+            lines = [record.message for record in caplog.records]
+        first = "The broker holds 86 MiB of the 100 that limits.maximum_memory allows: long queues"
+        first += (
+            " grow hardly any longer and, from 90% on, take no more, and nothing is retained anew"
+        )
+        assert lines[:3] == [first, "The broker holds 79 MiB: what waits may grow again", first]
+
+    async def test_without_a_bound_nothing_is_told(
+        self, memory: MemoryBroker, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await trio.sleep(20)
+        assert not core_of(memory.broker).load.is_sparing
+        assert not caplog.records
+
     async def test_short_queues_still_take_something(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("trio_mqtt.broker.load.resident_memory", lambda: None)
         async with open_memory_broker(limits=Limits(maximum_memory=100_000)) as memory:

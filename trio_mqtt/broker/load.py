@@ -35,6 +35,9 @@ _RECOVERED_LAG, _RECOVERED_MEMORY = 0.5, 0.95  # parts of the bounds
 # The part of the memory that what waits and what is retained may fill, which may stay for ever: the
 # rest is for who connects.
 _KEPT_MEMORY = 0.9
+# The parts up to which it is told that little is left of that, and from which on there is enough:
+# what grows by half of what is left at most comes near the end, and may never be beyond it.
+_LITTLE_LEFT, _ENOUGH_LEFT = 0.05, 0.1
 _PAGE = mmap.PAGESIZE
 _MIB = 1024 * 1024
 
@@ -46,12 +49,12 @@ class Load:
     """How one broker fares.
 
     `is_late` and `is_full` say that it does not keep up, and that it holds as much as it may;
-    `room`, by how many bytes what it keeps for clients may grow. `changed` is called whenever that
-    has been looked at.
+    `is_sparing`, that there is little left of that; `room`, by how many bytes what it keeps for
+    clients may grow. `changed` is called whenever that has been looked at.
     """
 
     __slots__ = ("_again", "_changed", "_due", "_give_back_at", "_held", "_limits", "_statistics",
-                 "_timers", "is_full", "is_late", "room")  # fmt: skip
+                 "_timers", "is_full", "is_late", "is_sparing", "room")  # fmt: skip
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class Load:
         self._changed = changed
         self._due = 0.0
         self._give_back_at, self._again = -math.inf, _FIRST_AGAIN
-        self.is_late = self.is_full = False
+        self.is_late = self.is_full = self.is_sparing = False
         self.room = math.inf
 
     def begin(self) -> None:
@@ -96,7 +99,7 @@ class Load:
         limits, statistics = self._limits, self._statistics
         # The timer is as late as everybody else who waits.
         statistics.loop_lag = lag = max(0.0, trio.current_time() - self._due)
-        was_late, was_full = self.is_late, self.is_full
+        was_late, was_full, was_sparing = self.is_late, self.is_full, self.is_sparing
         self.is_late = lag > limits.maximum_loop_lag * (_RECOVERED_LAG if was_late else 1)
         statistics.memory = memory = self._memory()
         kept = limits.maximum_memory * _KEPT_MEMORY
@@ -106,6 +109,10 @@ class Load:
         self.room = max(0.0, kept - memory)
         if self.room:
             self._again = _FIRST_AGAIN
+        left = _ENOUGH_LEFT if was_sparing else _LITTLE_LEFT
+        self.is_sparing = self.room < limits.maximum_memory * left
+        if self.is_sparing is not was_sparing:
+            self._tell_sparing(memory)
         if self.is_late is not was_late:
             self._tell_late(lag)
         if self.is_full is not was_full:
@@ -137,6 +144,19 @@ class Load:
             )
         else:
             logger.info("The broker keeps up again: it is %.1f s late", lag)
+
+    def _tell_sparing(self, memory: int) -> None:
+        if self.is_sparing:
+            logger.warning(
+                "The broker holds %d MiB of the %d that limits.maximum_memory allows: long queues"
+                " grow hardly any longer and, from %.0f%% on, take no more, and nothing is retained"
+                " anew",
+                memory // _MIB,
+                self._limits.maximum_memory // _MIB,
+                100 * _KEPT_MEMORY,
+            )
+        else:
+            logger.info("The broker holds %d MiB: what waits may grow again", memory // _MIB)
 
     def _tell_full(self, memory: int) -> None:
         if self.is_full:
