@@ -44,10 +44,6 @@ if TYPE_CHECKING:
     from trio_mqtt.protocol.packets import Publish, PublishRun
     from trio_mqtt.storage.rows import Storage
 
-# Seconds after which a batch counts as coming alone. It is then written by whoever brings it:
-# waking the tasks of the subscriptions would cost more than the writing. What follows closer goes
-# through the queues, where the batches of many publishers gather and leave as one.
-ALONE = 0.0003
 # What a message is answered with that the access rules refuse.
 NOT_PERMITTED = ReasonCode.NOT_AUTHORIZED, "the client may not publish to this topic"
 _SWEEP = 30.0  # seconds between two looks for retained messages that have expired
@@ -114,7 +110,6 @@ class Core:
         self.event_streams.add(self.event_topics)
         # Whoever looks for retained messages does so for one turn, then it is the next one's.
         self._searching = trio.Lock()
-        self._routed_at = -ALONE
         # What is timed, while somebody asks for it.
         self.timing: Timing | None = None
         # For tasks that outlive the connection they serve, while the broker runs.
@@ -148,8 +143,6 @@ class Core:
         `retained` are those of the messages that are to be kept.
         """
         self.statistics.messages_received += batch.count
-        batch.alone = batch.received_at - self._routed_at >= ALONE
-        self._routed_at = batch.received_at
         wanted = self.event_streams.wanted
         if wanted and MessagePublished in wanted:
             sender = batch.sender

@@ -8,8 +8,8 @@ import trio
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from trio_mqtt import Broker
-from trio_mqtt.broker.core import ALONE
 from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.sessions.queue import ALONE
 from trio_mqtt.broker.sessions.subscription import Subscription
 from trio_mqtt.protocol.packets import PubAck, Publish
 

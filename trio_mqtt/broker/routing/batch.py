@@ -98,7 +98,7 @@ class Batch:
     their payloads; `expires` tells whether any of them has an expiry interval.
     """
 
-    __slots__ = ("_above_qos_0", "_encodings", "_messages", "_parts", "_run", "alone", "count",
+    __slots__ = ("_above_qos_0", "_encodings", "_messages", "_parts", "_run", "count",
                  "expires", "highest_qos", "is_spread", "is_v5", "number", "payload_size",
                  "received_at", "retained", "sender", "size", "topic")  # fmt: skip
 
@@ -145,8 +145,6 @@ class Batch:
                 self.topic = messages[0].topic
         # The number of the first message in the journal; 0 while they are not kept.
         self.number = 0
-        # Whether nothing came shortly before: see `Core.route`.
-        self.alone = False
         # Whether those whom it is offered to are told later that they may send it: see `Spreading`.
         self.is_spread = False
         self.sender = sender
@@ -200,9 +198,7 @@ class Batch:
     def some(self, pieces: Sequence[int]) -> Batch:
         """A batch of some of its pieces, by their numbers in ascending order."""
         run, messages = self._run, self._messages
-        part = self.part([messages[at] for at in pieces] if run is None else run.some(pieces))
-        part.alone = self.alone
-        return part
+        return self.part([messages[at] for at in pieces] if run is None else run.some(pieces))
 
     def part(self, messages: Sequence[Publish] | PublishRun) -> Batch:
         """A batch of some of these messages."""

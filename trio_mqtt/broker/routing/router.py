@@ -276,7 +276,6 @@ class Router:
     def _spread(self, offers: Sequence[tuple[Target, Batch]], batch: Batch) -> None:
         """Hand parts of a batch to targets that begin to send them a few at a time."""
         for _, part in offers:
-            part.alone = False
             part.is_spread = True
         for target, part in offers:
             target.subscription.offer(target, part)

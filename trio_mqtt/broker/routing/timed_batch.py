@@ -28,7 +28,6 @@ class TimedBatch(Batch):
             received_at=batch.received_at,
             retained=batch.retained,
         )
-        self.alone = batch.alone
         self._sent = sent
 
     def encoded(self, form: Form, is_v5: bool, maximum: int | None, now: float) -> Encodings:

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol.packets import Publish
 
+# Seconds after which a batch counts as coming alone to a subscription. It is then written by who
+# brings it: waking the subscription's task would cost more than the writing. What follows closer
+# goes through the queue, where the batches of many publishers gather and leave as one.
+ALONE = 0.0003
+
 
 class Queue:
     """The batches of a subscription that wait, and the one that is being sent.
@@ -34,8 +39,8 @@ class Queue:
     the last one stopped. The session and the broker know how much waits in all.
     """
 
-    __slots__ = ("_at", "_current", "_idle", "_limits", "_retained", "_statistics", "_waiting",
-                 "closed", "session", "target")  # fmt: skip
+    __slots__ = ("_at", "_current", "_idle", "_limits", "_offered_at", "_retained", "_statistics",
+                 "_waiting", "closed", "session", "target")  # fmt: skip
     __deletable__ = ("target",)  # what mypyc asks to be told
 
     # How messages that only this subscription matches reach the session.
@@ -54,6 +59,8 @@ class Queue:
         self._waiting: deque[tuple[Target, Batch]] = deque()
         # The task, while it has nothing to do.
         self._idle: trio.lowlevel.Task | None = None
+        # When the last batch has come while it had nothing to do, on the broker's clock.
+        self._offered_at = -ALONE
         # What was taken off the queue and is not sent yet, and how far it is.
         self._current: tuple[Target, Batch] | None = None
         self._at = 0

@@ -17,7 +17,7 @@ from trio_mqtt.broker.events.kinds import (
 from trio_mqtt.broker.routing.batch import JOIN, Batch
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.broker.sessions.delivery_state import delivery_row
-from trio_mqtt.broker.sessions.queue import Queue
+from trio_mqtt.broker.sessions.queue import ALONE, Queue
 from trio_mqtt.protocol import packets
 
 if TYPE_CHECKING:
@@ -91,12 +91,12 @@ class Subscription(Queue):
     def offer(self, target: Target, batch: Batch) -> None:
         """Queue a batch. Never waits: what goes beyond the session's bounds is dropped, counted."""
         session = self.session
-        if (
-            batch.alone
-            and self._idle is not None
-            and self._send_alone(session.outlet, target, batch)
-        ):
-            return
+        if self._idle is not None and not batch.is_spread:
+            before, self._offered_at = self._offered_at, batch.received_at
+            if batch.received_at - before >= ALONE and self._send_alone(
+                session.outlet, target, batch
+            ):
+                return
         limits = self._limits
         messages = session.queued_messages + batch.count
         size = session.queued_bytes + batch.size
