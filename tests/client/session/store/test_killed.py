@@ -74,7 +74,7 @@ def test_nothing_that_was_accepted_is_lost_and_qos_2_comes_once(
     with (
         collecting() as arrived,
         subprocess.Popen(
-            [sys.executable, "-m", "tests.client.session.killed"],
+            [sys.executable, "-m", "tests.client.session.store.killed"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
