@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
-from benchmarks import brokers, durable, load, processes
+from benchmarks import brokers, durable, launching, load, processes
 from benchmarks.brokers import (
     DURABLE,
     MOSQUITTO,
@@ -13,9 +13,9 @@ from benchmarks.brokers import (
     OURS_WITH_RULES,
     OURS_WITH_SCREEN,
     Broker,
-    Running,
 )
 from benchmarks.figures import WARM_UP, Bench, Figures, Result, Row
+from benchmarks.launching import Running
 from benchmarks.scenarios import RULES_SHARE, SCREEN_SHARE, Scenario
 
 
@@ -52,7 +52,7 @@ def _measure_traffic(
         for broker in contenders:
             try:
                 running = stack.enter_context(
-                    brokers.running(broker, bench.broker_core, scenario.transport)
+                    launching.running(broker, bench.broker_core, scenario.transport)
                 )
             except brokers.Unavailable as error:
                 rows[broker.name].error = str(error)
@@ -110,7 +110,7 @@ def _measure_idle(
                 continue
             try:
                 # A fresh broker each time: memory once taken for connections is seldom given back.
-                with brokers.running(broker, bench.broker_core) as running:
+                with launching.running(broker, bench.broker_core) as running:
                     memory = processes.resident_bytes(running.pid)
                     cpu = processes.cpu_seconds(running.pid)
                     with load.running(

@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import load, processes
-from benchmarks.brokers import Running
 from benchmarks.figures import WARM_UP, Bench, Figures, Row
+from benchmarks.launching import Running
 from benchmarks.scenarios import ALONE_BEYOND_FSYNC, BESIDE_TIMES, Scenario
 
 _FSYNCS = 100

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import brokers, processes
+from benchmarks import brokers, launching, processes
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
@@ -151,7 +151,7 @@ def main() -> int:
     broker = brokers.find(options.broker, Path.home() / ".cache" / "trio-mqtt-benchmarks")
     print(f"{'flood':20} {'messages':>8} {'median ms':>10} {'longest ms':>10}")
     for name, data in floods().items():
-        with brokers.running(broker, cores[0]) as running:
+        with launching.running(broker, cores[0]) as running:
             flooder = multiprocessing.Process(target=flood, args=(running.port, data), daemon=True)
             if data:
                 flooder.start()

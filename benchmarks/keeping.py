@@ -16,9 +16,9 @@ from pathlib import Path
 import trio
 
 import trio_mqtt
-from benchmarks import brokers, load, processes
+from benchmarks import brokers, launching, load, processes
 from benchmarks.__main__ import default_cache
-from benchmarks.brokers import Running
+from benchmarks.launching import Running
 from trio_mqtt.storage.rows import Changes, RetainedRow
 
 _SIZE = 100
@@ -36,7 +36,7 @@ def main(messages: int, sessions: int) -> None:
         f"publishers={sessions} subscribers={sessions} topics={sessions} durable=1 away=1 qos=1"
         f" window=64 size={_SIZE} acknowledgements=1 messages={messages} ahead=0"
     )
-    with brokers.running(brokers.find(brokers.OURS_FSYNC, cache), cores[0]) as broker:
+    with launching.running(brokers.find(brokers.OURS_FSYNC, cache), cores[0]) as broker:
         print(f"{messages:,} messages of {_SIZE} bytes in {sessions} sessions, fsync")
         broker.wait_until_answering()
         empty = processes.resident_bytes(broker.pid)
@@ -51,7 +51,7 @@ def main(messages: int, sessions: int) -> None:
             _tell("collected in", f"{came['seconds']:.1f} s, {came['delivered']:,} of them")
         time.sleep(3)  # what is left over is swept up
         _tell("disk afterwards", f"{broker.bytes_on_disk() / 1e6:.1f} MB")
-    with brokers.running(brokers.find(brokers.OURS_FSYNC, cache), cores[0]) as broker:
+    with launching.running(brokers.find(brokers.OURS_FSYNC, cache), cores[0]) as broker:
         broker.stop()
         trio.run(_retain, broker.output.parent / "data" / "broker.sqlite3", messages // 10)
         print(f"{messages // 10:,} retained messages of {_SIZE} bytes")

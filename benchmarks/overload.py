@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import brokers, load, processes
+from benchmarks import brokers, launching, load, processes
 from benchmarks.fairness import Pair, connected, encoded, flood, floods, received
 from trio_mqtt.protocol.packets import PubAck, Publish, Subscribe, Subscription
 
@@ -98,7 +98,7 @@ def _peak(pid: int) -> int:
 
 def silent(broker: brokers.Broker, core: int, qos: int) -> str:
     """The figures of one broker with subscribers that never read."""
-    with brokers.running(limited(broker, rate=False), core) as running:
+    with launching.running(limited(broker, rate=False), core) as running:
         pid = max(processes.tree(running.pid))  # what `taskset` has become
         kept = _silent(running.port, qos)
         pair = Pair(running.port)
@@ -129,7 +129,7 @@ def ordinary(broker: brokers.Broker, core: int, load_core: int, seconds: float) 
     options = f"publishers={PAIRS} subscribers={PAIRS} topics={PAIRS} rate={PAIRS} size=64"
     parts = []
     with (
-        brokers.running(limited(broker, rate=True), core) as running,
+        launching.running(limited(broker, rate=True), core) as running,
         load.running(program, load_core, "traffic", options, running.port) as pairs,
     ):
         pairs.run(1.0)

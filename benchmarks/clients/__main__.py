@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import brokers, processes
+from benchmarks import brokers, launching, processes
 from benchmarks.clients.program import CLIENTS, END, PAYLOAD, TOPIC, WINDOW
 
 TASKS = {
@@ -63,7 +63,7 @@ def main() -> int:
     results: dict[str, dict[str, list[dict[str, float]]]] = {
         task: {name: [] for name in _clients_for(task)} for task in options.tasks
     }
-    with brokers.running(broker, cores[0]) as running:
+    with launching.running(broker, cores[0]) as running:
         for _ in range(options.rounds):
             for task, rows in results.items():
                 for name, figures in rows.items():
