@@ -52,6 +52,7 @@ def test_messages_on_one_topic_are_one_run_of_the_same_bytes(version: ProtocolVe
     assert (run.topic, len(run), run.frames) == ("t", 3, data)
     assert run.messages == messages
     assert run.first(2) == messages[:2]
+    assert run.first(4) == messages
 
 
 @VERSIONS
@@ -65,6 +66,7 @@ def test_messages_on_several_topics_are_one_run_of_stretches(version: ProtocolVe
     assert (run.topic, run.topics, run.frames) == (None, ["t", "a/b", "t", "ä" * 100], data)
     assert run.messages == messages
     assert run.first(4) == messages[:4]
+    assert run.first(7) == messages
     assert run.payload_size == sum(sizes)
 
 

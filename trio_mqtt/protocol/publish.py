@@ -143,8 +143,9 @@ class PublishRun:
         return self._messages
 
     def first(self, count: int) -> list[Publish]:
-        """The first `count` packets, without taking all apart."""
+        """The first `count` packets, or as many as there are, without taking all apart."""
         starts, frames = self.starts, self.frames
+        count = min(count, len(starts))
         ends = [*starts[1 : count + 1], len(frames)]
         messages: list[Publish] = []
         for topic, stop in zip(self.topics, [*self.firsts[1:], count], strict=True):

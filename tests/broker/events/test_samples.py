@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+import pytest
 import trio.testing
 
 from tests.broker.conftest import Join
@@ -89,6 +90,18 @@ async def test_a_sample_holds_no_more_than_it_may(join: Join, broker: Broker) ->
     assert sample.missed_messages == 995
     assert len(events) <= 10
     assert sample.missed_events == 20 - (len(events) - len(messages))
+
+
+@pytest.mark.parametrize("topics", ["ttt", "ttu", "tuv"])
+async def test_a_sample_may_have_room_for_more_than_comes_in_one_read(
+    join: Join, broker: Broker, topics: str
+) -> None:
+    client = await join("c")
+    with broker.sample(MessagePublished) as sample:
+        await client.send(*(Publish(topic, b"x") for topic in topics))
+        await client.ping()
+        events = sample.take()
+    assert [event.topic for event in events if isinstance(event, MessagePublished)] == [*topics]
 
 
 async def test_a_sample_holds_few_bytes(join: Join, broker: Broker) -> None:
