@@ -65,7 +65,7 @@ class ClientConnection(ProtocolConnection):
             self._check_to_send(packet)
             data = self._encode(packet)
             if "topic_alias" in packet.properties:
-                self._sent_aliases.add(packet.properties["topic_alias"])
+                self._sent_aliases[packet.properties["topic_alias"]] = None
         elif isinstance(packet, Connect):
             if packet.protocol_version != self.version:
                 raise LocalProtocolError("CONNECT is of another protocol version")

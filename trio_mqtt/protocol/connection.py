@@ -63,7 +63,8 @@ class ProtocolConnection:
         self.peer_topic_alias_maximum = 0
         self._decoder = decoder
         self._aliases: dict[int, str] = {}
-        self._sent_aliases: set[int] = set()
+        # Keys alone: an empty set takes three times the memory of an empty dictionary.
+        self._sent_aliases: dict[int, None] = {}
         # What CONNECT said and later packets are held to.
         self._clean_start = True
         self._expires_at_once = True

@@ -127,7 +127,7 @@ class ServerConnection(ProtocolConnection):
         elif isinstance(packet, Publish) and "topic_alias" in packet.properties:
             self._check_alias_to_send(packet)
             data = self._encode(packet)
-            self._sent_aliases.add(packet.properties["topic_alias"])
+            self._sent_aliases[packet.properties["topic_alias"]] = None
         else:
             data = self._encode(packet)
         return data

@@ -33,9 +33,8 @@ class Reading:
     connection's own task, and the client is not read from until that is done.
     """
 
-    __slots__ = ("_done", "_gate", "_link", "_outlet", "_packets", "_process", "_protocol",
-                 "_publish", "_receive", "_receive_nowait", "_session", "_spread",
-                 "_statistics")  # fmt: skip
+    __slots__ = ("_done", "_gate", "_handler", "_link", "_outlet", "_packets", "_protocol",
+                 "_receive", "_session", "_spread", "_statistics", "_stream")  # fmt: skip
 
     def __init__(
         self,
@@ -49,12 +48,11 @@ class Reading:
         self._protocol = link.protocol
         self._outlet = link.outlet
         self._statistics = link.core.statistics
-        self._receive_nowait = link.stream.receive_nowait
+        self._stream = link.stream
         self._receive = receive
         self._session = session
         self._spread = link.core.router.spreading.under_way
-        self._process = handler.process
-        self._publish = handler.publish
+        self._handler = handler
         self._gate = gate
         # What came with the last read and is not all done. Nothing else is kept: a client that says
         # nothing more must not occupy what it said last.
@@ -66,14 +64,14 @@ class Reading:
         self._begin(packets)
         del packets
         while await self._catch_up():
-            await self._link.stream.while_readable(self._read)
+            await self._stream.while_readable(self._read)
 
     def _read(self) -> bool:
         """Receive once, and do what that asks for; False where what follows has to wait."""
         outlet = self._outlet
         if outlet.ended:
             return False  # the session is another's, or gone: nothing may be done for it any more
-        data = self._receive_nowait()
+        data = self._stream.receive_nowait()
         if not data:
             if data is None:
                 return True
@@ -114,10 +112,10 @@ class Reading:
         only = packets[0] if len(packets) == 1 else None
         if isinstance(only, PublishRun) and only.topic is not None:
             self._statistics.packets_received += len(only)
-            self._publish(only, self._session)
+            self._handler.publish(only, self._session)
             return True
         self._link.turn.begin()
-        self._done = self._process(packets, self._session, self._done)
+        self._done = self._handler.process(packets, self._session, self._done)
         if self._done < len(packets):
             return False
         self._done = 0

@@ -102,8 +102,9 @@ class Outlet:
         self._held: list[tuple[int, list[bytes]]] = []
         self._holder: Journal | None = None
         self._blocked = False  # it is broken, or held: nothing leaves now
-        self._written = trio.lowlevel.ParkingLot()
-        self._all_written = trio.lowlevel.ParkingLot()
+        # Where somebody waits until something, or all, is written; most clients take all at once.
+        self._written: trio.lowlevel.ParkingLot | None = None
+        self._all_written: trio.lowlevel.ParkingLot | None = None
         self._sending: trio.CancelScope | None = None
         self._give_up_at = math.inf
         # Whether the connection is over: nothing may be done any more for its client.
@@ -119,7 +120,7 @@ class Outlet:
         self.hooks: HookQuestions | None = None
         # Somebody waits for an acknowledgement to give back some of the client's quota.
         self.awaits_quota = False
-        self._quota = trio.lowlevel.ParkingLot()
+        self._quota: trio.lowlevel.ParkingLot | None = None
         self._searches: trio.Semaphore | None = None
 
     def use(self, stream: ByteStream) -> None:
@@ -189,9 +190,9 @@ class Outlet:
             self._blocked = self._blocked or blocked
             self.congested = self._pending_bytes > self._limits.write_buffer
             if not self.congested:
-                self._written.unpark_all()
+                _go_on(self._written)
         if not held:
-            self._all_written.unpark_all()
+            _go_on(self._all_written)
 
     async def _write_pending(self) -> None:
         complete = False
@@ -210,7 +211,7 @@ class Outlet:
                         self._pending_bytes -= len(piece)
                         self.congested = self._pending_bytes > self._limits.write_buffer
                         if not self.congested:
-                            self._written.unpark_all()
+                            _go_on(self._written)
                 complete = True
             if not complete:
                 self._statistics.stopped_reading += 1
@@ -225,7 +226,7 @@ class Outlet:
             if not complete:
                 self._broken = self._blocked = True
             self._writing = False
-            self._all_written.unpark_all()
+            _go_on(self._all_written)
 
     async def keep_pace(self, pace: Pace, client_id: str) -> None:
         """Wait where the client was sent more than its rate allows."""
@@ -239,12 +240,22 @@ class Outlet:
     async def wait_until_written(self) -> None:
         """Wait until the client has taken most of what is written."""
         while self.congested:
-            await self._written.park()
+            await self._until_some_is_written()
 
     async def wait_for_progress(self) -> None:
         """Wait, if the writer is congested, until the client has taken something of it."""
         if self.congested:
-            await self._written.park()
+            await self._until_some_is_written()
+
+    async def _until_some_is_written(self) -> None:
+        if self._written is None:
+            self._written = trio.lowlevel.ParkingLot()
+        await self._written.park()
+
+    async def _until_all_written(self) -> None:
+        if self._all_written is None:
+            self._all_written = trio.lowlevel.ParkingLot()
+        await self._all_written.park()
 
     async def finish(self) -> None:
         """Send what is left, as far as the client takes it in time; then close the stream."""
@@ -252,14 +263,14 @@ class Outlet:
             # What was promised to it is on its way to the storage.
             with trio.move_on_after(self._limits.goodbye_timeout, shield=True):
                 while self._held:
-                    await self._all_written.park()
+                    await self._until_all_written()
         if self._writing:
             self._give_up_at = trio.current_time() + self._limits.goodbye_timeout
             if self._sending is not None:
                 self._sending.deadline = min(self._sending.deadline, self._give_up_at)
             with trio.CancelScope(shield=True):
                 while self._writing:
-                    await self._all_written.park()
+                    await self._until_all_written()
         self._broken = self._blocked = True
         if self._held and self._holder is not None:
             self._held.clear()
@@ -282,12 +293,14 @@ class Outlet:
     async def quota_change(self) -> None:
         """Wait until an acknowledgement has given back some of the quota (§4.9)."""
         self.awaits_quota = True
+        if self._quota is None:
+            self._quota = trio.lowlevel.ParkingLot()
         await self._quota.park()
 
     def quota_is_back(self) -> None:
         """There is quota again: whoever waits for it goes on."""
         self.awaits_quota = False
-        self._quota.unpark_all()
+        _go_on(self._quota)
 
     @property
     def searches(self) -> trio.Semaphore:
@@ -295,3 +308,9 @@ class Outlet:
         if self._searches is None:
             self._searches = trio.Semaphore(SEARCHES_AT_ONCE)
         return self._searches
+
+
+def _go_on(waiting: trio.lowlevel.ParkingLot | None) -> None:
+    """Whoever waits there goes on."""
+    if waiting is not None:
+        waiting.unpark_all()

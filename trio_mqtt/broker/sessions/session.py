@@ -67,7 +67,8 @@ class Session(DeliveryState):
         self.renamed: dict[str, str] = {}
         # The way to the client of the connection that will have the session next, or has it.
         self._claimant: Outlet | None = None
-        self._released = trio.Event()
+        # For a connection that waits until another has let go of it.
+        self._released: trio.Event | None = None
         # What happens next while no connection has the session: its will is due, or it expires.
         self._timer: Timer | None = None
 
@@ -154,9 +155,11 @@ class Session(DeliveryState):
         self._claimant = outlet
         # Whoever was superseded has been cancelled, so that waiting ends here for it.
         while self.outlet is not None or self._claimant is not outlet:
+            if self._released is None:
+                self._released = trio.Event()
             await self._released.wait()
         self.outlet = outlet
-        self._released = trio.Event()
+        self._released = None
 
     def begin(self, will: Will | None, expiry_interval: int, receive_maximum: int) -> None:
         """CONNECT was accepted: what it says of the will and the session's end holds now."""
@@ -174,7 +177,8 @@ class Session(DeliveryState):
         if self.outlet is not outlet:
             return False
         self.outlet = None
-        self._released.set()
+        if self._released is not None:
+            self._released.set()
         return True
 
     def is_owed(self, moment: float) -> bool:

@@ -112,6 +112,7 @@ class Listener:
     ) -> None:
         exhausted = False
         at_once = 0
+        name = f"client of {self.url}"  # one for all: Trio would make one for each
         while listening.fileno() >= 0:  # it may have been closed while this task was not waiting
             try:
                 if at_once == 0:
@@ -139,7 +140,7 @@ class Listener:
                 await trio.sleep(_RETRY)
                 continue
             exhausted = False
-            nursery.start_soon(handle, stream)
+            nursery.start_soon(handle, stream, name=name)
             del stream, connected  # they are not this task's, which may wait for long
 
     def _stream(self, connected: socket.socket, peer: object) -> ByteStream:
