@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trio_mqtt.connections")
 
 _AT_ONCE = 64 * 1024  # the bytes that must leave within the write timeout
+_LARGE = 16 * 1024  # bytes, on average, of what waits: then it is not joined before it leaves
 
 
 class Owner(Protocol):
@@ -91,7 +92,7 @@ class Outlet:
         self._owner = owner
         self._nursery: trio.Nursery | None = None
         # What the socket did not take yet.
-        self._pending: list[bytes] = []
+        self._pending: list[bytes | memoryview] = []
         self._pending_bytes = 0
         # Whether the client takes less than is written: prepare nothing more for it.
         self.congested = False
@@ -144,6 +145,7 @@ class Outlet:
                 self.congested = self._pending_bytes > self._limits.write_buffer
             return
         self._statistics.bytes_sent += len(data)
+        rest: bytes | memoryview = data
         if not self._pending and not self._writing:
             try:
                 sent = self._send_nowait(data)
@@ -154,12 +156,12 @@ class Outlet:
             if sent == len(data):
                 return
             if sent:
-                data = data[sent:]
+                rest = memoryview(data)[sent:]  # what is large is not copied
             if self._nursery is not None:
                 self._writing = True
                 self._nursery.start_soon(self._write_pending)
-        self._pending.append(data)
-        self._pending_bytes += len(data)
+        self._pending.append(rest)
+        self._pending_bytes += len(rest)
         self.congested = self._pending_bytes > self._limits.write_buffer
 
     def hold(self, journal: Journal) -> None:
@@ -200,18 +202,7 @@ class Outlet:
             with trio.CancelScope() as sending:
                 self._sending = sending
                 while self._pending:
-                    data = memoryview(b"".join(self._pending))
-                    self._pending.clear()
-                    for start in range(0, len(data), _AT_ONCE):
-                        piece = bytes(data[start : start + _AT_ONCE])
-                        sending.deadline = min(
-                            trio.current_time() + self._limits.write_timeout, self._give_up_at
-                        )
-                        await self._stream.send_all(piece)
-                        self._pending_bytes -= len(piece)
-                        self.congested = self._pending_bytes > self._limits.write_buffer
-                        if not self.congested:
-                            _go_on(self._written)
+                    await self._send_pending(sending)
                 complete = True
             if not complete:
                 self._statistics.stopped_reading += 1
@@ -227,6 +218,29 @@ class Outlet:
                 self._broken = self._blocked = True
             self._writing = False
             _go_on(self._all_written)
+
+    async def _send_pending(self, sending: trio.CancelScope) -> None:
+        """Send what waits now; `sending` is cancelled where too little of it leaves in time."""
+        waiting, self._pending = self._pending, []
+        if self._pending_bytes < _LARGE * len(waiting):
+            waiting = [b"".join(waiting)]
+        waiting.reverse()
+        left = 0  # bytes that must leave before the deadline
+        while waiting:
+            rest = memoryview(waiting.pop())
+            while rest:
+                if left <= 0:
+                    left = _AT_ONCE
+                    sending.deadline = min(
+                        trio.current_time() + self._limits.write_timeout, self._give_up_at
+                    )
+                sent = await self._stream.send_some(rest)
+                rest = rest[sent:]
+                left -= sent
+                self._pending_bytes -= sent
+                self.congested = self._pending_bytes > self._limits.write_buffer
+                if not self.congested:
+                    _go_on(self._written)
 
     async def keep_pace(self, pace: Pace, client_id: str) -> None:
         """Wait where the client was sent more than its rate allows."""

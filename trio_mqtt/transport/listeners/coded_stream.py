@@ -91,6 +91,11 @@ class CodedStream(ABC):
             await self._beneath.send_all(piece)
             del self._unsent[: len(piece)]
 
+    async def send_some(self, data: memoryview) -> int:
+        piece = bytes(data[:_PIECE])
+        await self.send_all(piece)
+        return len(piece)
+
     def _say(self, encoded: bytes) -> None:
         """Send something of the form's own, as far as that is possible without waiting."""
         if self._unsent:

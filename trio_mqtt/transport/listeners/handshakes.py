@@ -223,6 +223,9 @@ class _HandshakingStream:
     async def send_all(self, data: bytes) -> None:
         raise trio.BrokenResourceError(f"{len(data)} bytes cannot be sent before a handshake")
 
+    async def send_some(self, data: memoryview) -> int:
+        raise trio.BrokenResourceError(f"{len(data)} bytes cannot be sent before a handshake")
+
     async def aclose(self) -> None:
         await self._stream.aclose()
 

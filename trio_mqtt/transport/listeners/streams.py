@@ -12,7 +12,8 @@ import trio
 from trio_mqtt.transport.listeners.origin import Origin
 from trio_mqtt.transport.listeners.readiness import Readiness
 
-READ_SIZE = 256 * 1024
+READ_SIZE = SEND_SIZE = 256 * 1024  # bytes in one system call at most
+_PIECE = 64 * 1024  # bytes that are handed on at once where nobody tells how many have left
 CLOSE_TIMEOUT = 1.0  # seconds for the goodbye of a stream that says one
 _UNIX = getattr(socket, "AF_UNIX", None)
 
@@ -65,6 +66,12 @@ class ByteStream(Protocol):
 
     async def send_all(self, data: bytes) -> None:
         """Send everything, waiting as long as it takes."""
+
+    async def send_some(self, data: memoryview) -> int:
+        """Wait until something can be sent, and send it; return how many bytes that was.
+
+        What comes next is the rest of it.
+        """
 
     async def aclose(self) -> None:
         """Close the stream."""
@@ -144,6 +151,13 @@ class SocketStream:
         except OSError as error:
             raise trio.BrokenResourceError(str(error)) from error
 
+    async def send_some(self, data: memoryview) -> int:
+        try:
+            await trio.lowlevel.wait_writable(self._socket)
+        except OSError as error:
+            raise trio.BrokenResourceError(str(error)) from error
+        return self.send_nowait(data[:SEND_SIZE])
+
     async def aclose(self) -> None:
         if self._readiness is not None:
             self._readiness.forget(self._fd)
@@ -185,6 +199,11 @@ class TrioStream:
             await self._stream.send_all(data)
         except trio.ClosedResourceError as error:
             raise trio.BrokenResourceError("the stream is closed") from error
+
+    async def send_some(self, data: memoryview) -> int:
+        piece = bytes(data[:_PIECE])
+        await self.send_all(piece)
+        return len(piece)
 
     async def aclose(self) -> None:
         # TLS says goodbye before it closes, and fails where the peer has gone: closed it is.
