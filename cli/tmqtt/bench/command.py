@@ -84,7 +84,10 @@ async def _one(
                 report.figures(plan, summary, warnings)
     lost = summary["connections"]["lost"]
     if lost:
-        raise CommandError(f"{lost:,} connections were lost meanwhile: {measurement.tally.problem}")
+        were = "was" if lost == 1 else "were"
+        raise CommandError(
+            f"{counted(lost, 'connection')} {were} lost meanwhile: {measurement.tally.problem}"
+        )
 
 
 async def _two(

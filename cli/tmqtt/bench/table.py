@@ -65,7 +65,7 @@ _QOS = Option(name="qos", short="-q", metavar="0|1|2", read=qos_of, default="0",
               help="Quality of service.")
 _RETAIN = Option(name="retain", short="-r",
                  help="Publish retained messages; they are removed at the end.")
-_DURATION = Option(name="duration", metavar="DURATION", read=parse_duration,
+_DURATION = Option(name="duration", also="for", metavar="DURATION", read=parse_duration,
                    help="How long: 500ms, 30s, 5m.  [default: 10s, or until --count]")
 _COUNT = Option(name="count", metavar="N", read=parse_count,
                 help="End after N messages of each publisher.")

@@ -160,6 +160,10 @@ class _Publisher:
         except trio_mqtt.RequestRefusedError as error:
             self.refusal = error
             self._view.refused(str(error))
+        except trio.Cancelled:
+            if not options.qos:
+                self._view.not_sent()  # it has waited for a connection, and for nothing else
+            raise
         else:
             if options.qos:
                 nobody = code == trio_mqtt.ReasonCode.NO_MATCHING_SUBSCRIBERS

@@ -43,6 +43,10 @@ class PubView:
         """A message is on its way."""
         self._sent += 1
 
+    def not_sent(self) -> None:
+        """The last message was not on its way after all."""
+        self._sent -= 1
+
     def acknowledged(self, seconds: float, *, nobody: bool) -> None:
         """The broker has taken a message, `seconds` after it was sent; `nobody` receives it."""
         self._acknowledged += 1

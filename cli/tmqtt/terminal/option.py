@@ -13,15 +13,17 @@ from tmqtt.terminal.values import reader
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One option. `name` is its long name; without a `metavar` it is a flag, and takes no value.
+    """One option. `name` is its long name, `also` another one that other commands have.
 
-    `default` is written as a person would. Without one the option shows none: it may be left out,
-    and its help says what that means. A flag that is `deniable` has `--no-NAME` beside it: neither
-    of them leaves it to the command. `group` is where help shows it.
+    Without a `metavar` it is a flag, and takes no value. `default` is written as a person would.
+    Without one the option shows none: it may be left out, and its help says what that means. A flag
+    that is `deniable` has `--no-NAME` beside it: neither of them leaves it to the command. `group`
+    is where help shows it.
     """
 
     name: str
     short: str = ""
+    also: str = ""
     metavar: str = ""
     help: str
     group: str = ""
@@ -49,9 +51,10 @@ def declared(option: Option, *, reads: bool) -> Any:
     elif option.repeats:
         kind = list[str]
     names = [option.short] if option.short else []
+    names.append(f"--{option.name}/--no-{option.name}" if option.deniable else f"--{option.name}")
+    names += [f"--{option.also}"] if option.also else []
     info = typer.Option(
         *names,
-        f"--{option.name}/--no-{option.name}" if option.deniable else f"--{option.name}",
         metavar=option.metavar or None,
         parser=reader(option.read) if reads and option.metavar else None,
         help=option.help,

@@ -82,9 +82,7 @@ def test_retained_messages_do_not_stay_behind() -> None:
 
 def test_connections_are_counted_and_cost_what_the_process_tells() -> None:
     with running_broker() as (broker, url):
-        found = figures(
-            "conn", url, "-c", "30", "--duration", "50ms", "--pid", str(broker.process.pid)
-        )
+        found = figures("conn", url, "-c", "30", "--for", "50ms", "--pid", str(broker.process.pid))
     assert found["connections"]["opened"] == found["latency_us"]["connection"]["count"] == 30
     assert found["broker"]["pid"] == broker.process.pid
     assert found["broker"]["memory_bytes"] > 1_000_000

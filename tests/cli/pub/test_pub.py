@@ -129,6 +129,20 @@ def test_what_happens_is_told_above_the_line_of_how_it_goes() -> None:
     assert re.fullmatch(r"\d+ sent · \S+ s", lines[-1])
 
 
+def test_what_waits_for_a_connection_is_not_summed_up_as_sent() -> None:
+    with (
+        running_broker() as (broker, url),
+        Program("pub", "a", "b", "--every", "100ms", "-b", url, terminal=True) as pub,
+    ):
+        pub.out.expect(r"\d sent · ")
+        broker.process.kill()
+        pub.out.expect(r"Trying again\.\n(.*\n)*.* a b\n")
+        pub.press_ctrl_c()
+        assert pub.ended() == 130
+        shown = len(re.findall(r"\d a b\n", pub.out.text))
+        assert re.search(rf"\D{shown - 1} messages? sent in ", pub.out.text)
+
+
 def test_of_a_flood_a_sample_is_shown_and_the_rest_counted(in_pipe: tuple[Program, str]) -> None:
     _, url = in_pipe
     with Program("pub", "flood", "--count", "500", "-b", url, terminal=True) as pub:
