@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -16,9 +17,11 @@ import pytest
 import trio
 
 import trio_mqtt
+from tests.inside import core_of
 from trio_mqtt.access import AccessHooks
 from trio_mqtt.configuration import InvalidConfiguration, differences, load
-from trio_mqtt.monitoring import logging_to
+from trio_mqtt.monitoring import LogOptions, log_writer, logging_to
+from trio_mqtt.monitoring.log_destinations import open_destination
 
 pytestmark = pytest.mark.trio
 Write = Callable[[str], Path]
@@ -40,6 +43,13 @@ def write(tmp_path: Path) -> Write:
         return file
 
     return write_file
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Look again and again: what happens in a thread tells nobody."""
+    with trio.fail_after(20):
+        while not holds():  # noqa: ASYNC110
+            await trio.sleep(0.01)
 
 
 async def test_what_the_file_says_otherwise_holds_from_then_on(
@@ -300,3 +310,89 @@ async def test_a_log_goes_where_it_is_said_from_then_on(write: Write, tmp_path: 
     assert "nowhere/third.log" in second
     with logging_to(configuration.settings.logging):
         assert not logging.getLogger("trio_mqtt.messages").isEnabledFor(logging.DEBUG)
+
+
+async def test_who_gives_up_in_the_last_step_leaves_all_of_it_in_force(
+    write: Write, tmp_path: Path
+) -> None:
+    """Clients are still looked at: settings, their log and what is compared next time are new."""
+    text = BASE + "[logging]\nfile = 'first.log'\n"
+    configuration = load(write(text), environment={})
+    with logging_to(configuration.settings.logging) as writer:
+        async with configuration.run(change_log=writer.changing) as running:
+            again = text.replace("first", "second").replace("= 5", "= 7")
+            write(again)
+            # The last step waits for what is checked before.
+            hold = trio.Event()
+
+            def held() -> Iterator[None]:
+                while not hold.is_set():
+                    yield
+
+            core_of(running.broker).checks.add(held())
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(running.reload)
+                    await until(lambda: running.broker.limits.maximum_connections == 7)
+                    scope.cancel()
+            assert scope.cancelled_caught
+            hold.set()
+            assert running.configuration.settings.limits.maximum_connections == 7
+            changes = [running.changes]
+            await running.reload()
+            changes.append(running.changes)
+            assert [len(one) for one in changes] == [2, 0]
+            logging.getLogger("trio_mqtt.broker").info("afterwards")
+            await trio.to_thread.run_sync(writer.flush_lines)
+    assert "afterwards" in (tmp_path / "second.log").read_text()
+
+
+class SlowDestination:
+    """Opens where a log is to go when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.may_open = threading.Event(), threading.Event()
+        self.opened: list[logging.Handler] = []
+        self._open = open_destination
+        monkeypatch.setattr(log_writer, "open_destination", self)
+
+    def __call__(self, options: LogOptions) -> logging.Handler:
+        self.begun.set()
+        assert self.may_open.wait(20)
+        handler = self._open(options)
+        self.opened.append(handler)
+        return handler
+
+    async def wait_begun(self) -> None:
+        assert await trio.to_thread.run_sync(self.begun.wait, 20)
+
+
+@pytest.mark.parametrize("gives_up", [False, True])
+async def test_a_disk_that_is_slow_to_open_a_log_holds_nobody_up(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gives_up: bool
+) -> None:
+    text = BASE + "[logging]\nfile = 'first.log'\n"
+    configuration = load(write(text), environment={})
+    with logging_to(configuration.settings.logging) as writer:
+        async with configuration.run(change_log=writer.changing) as running:
+            slow = SlowDestination(monkeypatch)
+            write(text.replace("first", "second"))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(running.reload)
+                await slow.wait_begun()
+                async with trio_mqtt.open_client(running.broker.url) as client:
+                    await client.publish("a", "b", qos=1)
+                if gives_up:
+                    nursery.cancel_scope.cancel()
+                else:
+                    slow.may_open.set()
+            slow.may_open.set()
+            await until(lambda: bool(slow.opened))
+            (handler,) = slow.opened
+            assert isinstance(handler, logging.FileHandler)
+            if gives_up:
+                await until(lambda: handler.stream is None)
+            logging.getLogger("trio_mqtt.broker").info("afterwards")
+            await trio.to_thread.run_sync(writer.flush_lines)
+    written_to = "first" if gives_up else "second"
+    assert "afterwards" in (tmp_path / f"{written_to}.log").read_text()

@@ -237,12 +237,15 @@ class Broker:
         limits: Limits | None = None,
         options: BrokerOptions | None = None,
         security: Security | None = None,
+        in_force: Callable[[], None] | None = None,
     ) -> None:
         """Give the broker other settings while it runs: all that are given, or none.
 
         The arguments are those of `open_broker`; what is not given stays as it is. All files are
         read anew, as by `reload`. Whatever can fail is done first; then all is in force at once,
-        and nobody meets half of it.
+        and nobody meets half of it. That is when `in_force` is called, if it is given: whoever is
+        cancelled later has given up no more than to wait until all clients and sessions were looked
+        at, some milliseconds for a thousand.
 
         Limits hold from now on for everybody, but for what a client was told when it came: packet
         sizes, receive maximum, topic aliases, keep alive, and rates. What is beyond a new bound
@@ -263,6 +266,7 @@ class Broker:
             limits=limits,
             options=options,
             security=security,
+            in_force=in_force,
         )
         self._reloading.settled()
 

@@ -33,6 +33,7 @@ from trio_mqtt.broker.settings import LimitsInForce, OptionsInForce, Settings
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.broker.system_topics import ROOT, SystemTopics
 from trio_mqtt.broker.timers import Timers
+from trio_mqtt.broker.turns import InTurns
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class Core:
         self._searching = trio.Lock()
         # What is timed, while somebody asks for it.
         self.timing: Timing | None = None
+        # Who is connected, and may no longer be as it was, is looked at there.
+        self.checks = InTurns()
         # For tasks that outlive the connection they serve, while the broker runs.
         self.tasks: trio.Nursery | None = None
 

@@ -1,9 +1,14 @@
-"""Other settings for a broker that runs: prepared first, then put in force in one step, or not."""
+"""Other settings for a broker that runs: prepared first, then put in force in one step, or not.
+
+Who is connected is then held to them, in turns: who would not be let in now has to go.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import trio
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.listen import Listen
     from trio_mqtt.broker.listeners import Listeners
     from trio_mqtt.broker.options import BrokerOptions
+
+logger = logging.getLogger("trio_mqtt.broker")
 
 
 class Reconfiguring:
@@ -38,17 +45,27 @@ class Reconfiguring:
         limits: Limits | None = None,
         options: BrokerOptions | None = None,
         security: Security | None = None,
+        in_force: Callable[[], None] | None = None,
     ) -> None:
         """See `Broker.reconfigure`."""
         async with self._turn:
             access = self._core.access
-            await self._reconfigure(
+            gone = await self._reconfigure(
                 [one.asked for one in self._listeners.open] if listens is None else listens,
                 self._core.settings.limits.plain() if limits is None else limits,
                 self._core.settings.options if options is None else options,
                 access.beside(access.security if security is None else security),
             )
-        await self.check_sessions()
+            # Whoever gives up from here on gives up no more than to wait.
+            checks = chain(self._check_clients(gone), self._check_sessions())
+            checked = self._core.checks.add(checks)
+            if in_force is not None:
+                in_force()
+        await checked.wait()
+
+    async def check_sessions(self) -> None:
+        """Have sessions keep to what is in force."""
+        await self._core.checks.add(self._check_sessions()).wait()
 
     async def _reconfigure(
         self,
@@ -56,7 +73,8 @@ class Reconfiguring:
         limits: Limits,
         options: BrokerOptions,
         access: AccessInForce,
-    ) -> None:
+    ) -> Sequence[Settings]:
+        """Prepare these settings and put them in force; those of listeners that are gone."""
         await access.prepare()
         whole = Settings(LimitsInForce.of(limits), options, access)
         wanted = [whole.at(listen) for listen in listens]
@@ -69,13 +87,22 @@ class Reconfiguring:
         core = self._core
         core.keep_to(whole)
         core.access.become(access)
-        gone = self._listeners.put_in_force(change, access)
+        return self._listeners.put_in_force(change, access)
+
+    def _check_clients(self, gone: Sequence[Settings]) -> Iterator[None]:
+        """End the connections that would not be there now, each in a step."""
         for link in self._connections.all():
-            if link.settings in gone:
-                link.end(ReasonCode.ADMINISTRATIVE_ACTION, "this listener is no longer open")
-            else:
-                self._check(link)
-        self._connections.bounds_changed()
+            yield
+            try:
+                if link.outlet.ended:
+                    continue
+                if link.settings in gone:
+                    link.end(ReasonCode.ADMINISTRATIVE_ACTION, "this listener is no longer open")
+                else:
+                    self._check(link)
+                    self._connections.count_anew(link)
+            except Exception:
+                link.failed()  # the others are to be looked at
 
     def _check(self, link: Link) -> None:
         """End a connection that would not be let in now; hold the others to the rules in force."""
@@ -92,21 +119,24 @@ class Reconfiguring:
                 session.permissions = access.permissions(client, identity.rules)
             session.keep_to(link.options.queue_policy)
 
-    async def check_sessions(self) -> None:
-        """Have sessions keep to what is in force, each in a turn of its own.
+    def _check_sessions(self) -> Iterator[None]:
+        """Have sessions keep to what is in force, and each subscription in a step.
 
         Subscriptions rest that are no longer allowed; messages are checked in any case.
         """
         core = self._core
         for session in core.sessions.all():
-            permissions = session.permissions
-            if permissions is not None:
-                rules = core.rules_at(permissions.client.listener)
-                if permissions.in_force is not rules:  # of one whose client is away
-                    session.permissions = permissions.under(rules)
-            core.subscriptions.check(session)
-            if session.outlet is None:
-                session.keep_to(core.options.queue_policy)
-            for subscription in session.subscriptions.values():
-                subscription.limits_changed()
-            await trio.lowlevel.checkpoint()
+            yield
+            try:
+                permissions = session.permissions
+                if permissions is not None:
+                    rules = core.rules_at(permissions.client.listener)
+                    if permissions.in_force is not rules:  # of one whose client is away
+                        session.permissions = permissions.under(rules)
+                if session.outlet is None:
+                    session.keep_to(core.options.queue_policy)
+                for subscription in session.subscriptions.values():
+                    subscription.limits_changed()
+                yield from core.subscriptions.check_each(session)
+            except Exception:
+                logger.exception("What %r may do could not be checked anew", session.client_id)

@@ -160,6 +160,7 @@ async def _run_tasks(
             core.tasks = nursery
             nursery.start_soon(core.run_timers)
             nursery.start_soon(core.subscriptions.letting_go.run)
+            nursery.start_soon(core.checks.run)
             nursery.start_soon(core.router.spreading.run)
             if core.journal is not None:
                 nursery.start_soon(core.journal.run)

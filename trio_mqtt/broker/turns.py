@@ -8,7 +8,8 @@ looked at where the work is, not for each message: messages that travel as one b
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 
 import trio
 
@@ -45,3 +46,53 @@ class Turn:
         """Let the others have their turn; then the next one begins."""
         await trio.lowlevel.checkpoint()
         self._ends_at = clock() + TURN
+
+
+class InTurns:
+    """Takes the steps of what is to be done: a turn at once, the rest while others are served."""
+
+    def __init__(self) -> None:
+        self._left: deque[tuple[Iterator[None], trio.Event]] = deque()
+        self._wake = trio.Event()
+        self._is_over = False
+
+    def add(self, steps: Iterator[None]) -> trio.Event:
+        """Take these steps, after those before them; what happens when they are taken.
+
+        What is left when the broker ends is left undone, and waited for no longer.
+        """
+        done = trio.Event()
+        if not self._left:
+            turn = Turn()
+            for _ in steps:
+                if turn.is_over:
+                    break
+            else:
+                done.set()
+                return done
+        if self._is_over:
+            done.set()
+        else:
+            self._left.append((steps, done))
+            self._wake.set()
+        return done
+
+    async def run(self) -> None:
+        """Go on with what is left, for as long as the broker runs."""
+        try:
+            while True:
+                turn = Turn()
+                while self._left:
+                    steps, done = self._left[0]
+                    for _ in steps:
+                        if turn.is_over:
+                            await turn.give_way()
+                    self._left.popleft()
+                    done.set()
+                self._wake = trio.Event()
+                await self._wake.wait()
+        finally:
+            self._is_over = True
+            for _, done in self._left:
+                done.set()
+            self._left.clear()

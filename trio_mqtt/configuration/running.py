@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -50,6 +51,36 @@ def _configured_or_default(listeners: Sequence[Listen]) -> Sequence[str | Listen
 async def _in_thread(function: Callable[[], _T]) -> _T:
     """What reads files or makes plugins: who gives up waits for none of them."""
     return await trio.to_thread.run_sync(function, abandon_on_cancel=True)
+
+
+@asynccontextmanager
+async def _entered_in_thread(context: AbstractContextManager[_T]) -> AsyncIterator[_T]:
+    """A context that is entered where it may wait for a disk; who gives up leaves it all the same.
+
+    It is left where it was asked for, or in the thread, where nobody waits for that any more.
+    """
+    lock, entered, given_up = threading.Lock(), False, False
+
+    def enter() -> _T:
+        nonlocal entered
+        value = context.__enter__()
+        with lock:
+            entered = True
+            if given_up:
+                context.__exit__(None, None, None)
+        return value
+
+    try:
+        value = await _in_thread(enter)
+    except trio.Cancelled:
+        with lock:
+            given_up = True
+            if entered:
+                context.__exit__(None, None, None)
+        raise
+    with ExitStack() as stack:
+        stack.push(context.__exit__)
+        yield value
 
 
 def _warn(configuration: Configured) -> None:
@@ -211,20 +242,24 @@ class RunningConfiguration:
             )
         parts = await _in_thread(partial(after.make_parts, self._parts))
         settings = after.settings
-        with self._log_of(after) as change_log:
+        async with _entered_in_thread(self._log_of(after)) as change_log:
+
+            def in_force() -> None:
+                change_log()
+                self._configuration, self._parts, self._changes = after, parts, changes
+                _warn(after)
+                for change in changes:
+                    # An event of its own, so that many of them are not summed up as one storm.
+                    about = {"event": "setting_changed", "setting": change.setting}
+                    logger.info("%s", change, extra=about)
+
             await self._broker.reconfigure(
                 *self._listeners(parts.listeners),
                 limits=settings.limits,
                 options=settings.options,
                 security=parts.security,
+                in_force=in_force,
             )
-            change_log()
-        self._configuration, self._parts, self._changes = after, parts, changes
-        _warn(after)
-        for change in changes:
-            # An event of its own, so that many of them are not summed up as one storm.
-            about = {"event": "setting_changed", "setting": change.setting}
-            logger.info("%s", change, extra=about)
 
     def _is_fixed(self, setting: str, after: Configuration) -> bool:
         """Whether a setting holds from the start of the broker to its end."""

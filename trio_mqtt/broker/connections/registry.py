@@ -107,12 +107,10 @@ class Connections:
         count = self._of_address[source] = self._of_address[source] + 1
         return count
 
-    def bounds_changed(self) -> None:
-        """The bound of one address may be another: those that were not counted count from now."""
-        if self._counts_addresses:
-            for link in self._links:
-                if link.source is None and link.identity is not None:
-                    self._count(link)
+    def count_anew(self, link: Link) -> None:
+        """The bound of one address may be another: who was not counted counts from now on."""
+        if self._counts_addresses and link.source is None and link.identity is not None:
+            self._count(link)
 
     def leave(self, link: Link) -> None:
         """Everything of a connection has ended."""

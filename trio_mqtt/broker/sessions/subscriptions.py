@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.routing.filters import FilterPaths
 from trio_mqtt.broker.sessions.kept_rows import subscription_row
-from trio_mqtt.broker.sessions.letting_go import LettingGo
 from trio_mqtt.broker.sessions.overflow import Overflow
 from trio_mqtt.broker.sessions.subscription import Subscription
+from trio_mqtt.broker.turns import InTurns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.filters import TopicFilter
@@ -46,7 +48,7 @@ class Subscriptions:
         self._router = router
         self._event_streams = event_streams
         self._overflow = Overflow(limits, statistics, event_streams)
-        self.letting_go = LettingGo()
+        self.letting_go = InTurns()
         # The places of wildcards in all filters.
         self._paths = FilterPaths()
 
@@ -131,14 +133,22 @@ class Subscriptions:
         return None
 
     def check(self, session: Session) -> None:
-        """Let each subscription rest, or go on, as the session's client may subscribe to it now.
+        """Let each subscription rest, or go on, as the session's client may subscribe to it now."""
+        for _ in self.check_each(session):
+            pass
+
+    def check_each(self, session: Session) -> Iterator[None]:
+        """Do so, each in a step.
 
         One that rests gets no message. What waits in it is checked when it would be delivered;
         what it shares with others is theirs.
         """
-        permissions = session.permissions
         router = self._router
-        for subscription in session.subscriptions.values():
+        for subscription in list(session.subscriptions.values()):
+            yield
+            if subscription.closed:
+                continue
+            permissions = session.permissions
             topic_filter = subscription.topic_filter
             allowed = permissions is None or permissions.may_subscribe(topic_filter.plain)
             if allowed is not subscription.resting:
