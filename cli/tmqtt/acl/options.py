@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.terminal.command import CONTEXT, Command, Group
+from tmqtt.terminal.command import Command, group
 from tmqtt.terminal.values import reader
 
 _EXAMPLES = """\
@@ -17,14 +17,7 @@ Examples:
 
 """
 
-app = typer.Typer(
-    cls=Group,
-    epilog=_EXAMPLES + "`tmqtt acl COMMAND --help` shows the options and the exit codes.",
-    context_settings=CONTEXT,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="Explain the rules of an access file.",
-)
+app = group("acl", "Explain the rules of an access file.", _EXAMPLES)
 
 File = Annotated[
     str,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.terminal.command import CONTEXT, Command, Group
+from tmqtt.terminal.command import Command, group
 
 _EXAMPLES = """\
 Examples:
@@ -19,13 +19,10 @@ Examples:
 """
 _CODES = "Exit codes: 0 done; 1 something is wrong with the configuration; 2 the options are wrong."
 
-app = typer.Typer(
-    cls=Group,
-    epilog=_EXAMPLES + "`tmqtt config COMMAND --help` shows the options and the exit codes.",
-    context_settings=CONTEXT,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="Check, show and begin a configuration file, which `tmqtt broker --config` takes.",
+app = group(
+    "config",
+    "Check, show and begin a configuration file, which `tmqtt broker --config` takes.",
+    _EXAMPLES,
 )
 
 File = Annotated[

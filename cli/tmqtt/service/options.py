@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.terminal.command import CONTEXT, Command, Group
+from tmqtt.terminal.command import Command, group
 
 _EXAMPLES = """\
 Examples:
@@ -19,14 +19,7 @@ Examples:
 """
 _CODES = "Exit codes: 0 done; 1 it did not work; 2 the options are wrong."
 
-app = typer.Typer(
-    cls=Group,
-    epilog=_EXAMPLES + "`tmqtt service COMMAND --help` shows the options and the exit codes.",
-    context_settings=CONTEXT,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="Have systemd run the broker, from the start of the machine on.",
-)
+app = group("service", "Have systemd run the broker, from the start of the machine on.", _EXAMPLES)
 
 ForUser = Annotated[
     bool,

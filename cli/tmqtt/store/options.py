@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.terminal.command import CONTEXT, Command, Group
+from tmqtt.terminal.command import Command, group
 
 _EXAMPLES = """\
 Examples:
@@ -18,13 +18,8 @@ Examples:
 """
 _CODES = "Exit codes: 0 done{}; 1 it did not work{}; 2 the options are wrong."
 
-app = typer.Typer(
-    cls=Group,
-    epilog=_EXAMPLES + "`tmqtt store COMMAND --help` shows the options and the exit codes.",
-    context_settings=CONTEXT,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="Look into what a broker keeps in its folder, while it does not run.",
+app = group(
+    "store", "Look into what a broker keeps in its folder, while it does not run.", _EXAMPLES
 )
 
 Folder = Annotated[

@@ -86,6 +86,18 @@ class Group(TyperGroup):
         _write_lines(self.epilog, formatter)
 
 
+def group(name: str, purpose: str, examples: str) -> typer.Typer:
+    """A command that has commands; `examples` end by an empty line."""
+    return typer.Typer(
+        cls=Group,
+        epilog=f"{examples}`tmqtt {name} COMMAND --help` shows the options and the exit codes.",
+        context_settings=CONTEXT,
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        help=purpose,
+    )
+
+
 def _write_lines(epilog: str | None, formatter: HelpFormatter) -> None:
     """The epilog as it is written: examples are lines."""
     if epilog:
