@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 import trio
 import trio.testing
 
-from tests.broker.connections.scripted import (
+from tests.broker.connections.authentication.scripted import (
     AGAIN,
     Opened,
     Scripted,
@@ -21,7 +19,6 @@ from trio_mqtt.broker.access.protocols import (
     AuthenticationExchange,
     AuthenticationRefused,
 )
-from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.protocol.packets import (
     Auth,
@@ -29,19 +26,6 @@ from trio_mqtt.protocol.packets import (
     Packet,
 )
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.testing import MemoryBroker, open_memory_broker
-
-
-@pytest.fixture
-def authenticator() -> Scripted:
-    return Scripted()
-
-
-@pytest.fixture
-async def memory(limits: Limits, authenticator: Scripted) -> AsyncIterator[MemoryBroker]:
-    security = Security(authenticators={"m": authenticator})
-    async with open_memory_broker(limits=limits, security=security) as memory:
-        yield memory
 
 
 @pytest.mark.normative("MQTT-4.12.1-1", "MQTT-4.12.0-5")

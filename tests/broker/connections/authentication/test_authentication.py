@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
 
 import pytest
 import trio
 import trio.testing
 
-from tests.broker.connections.scripted import (
+from tests.broker.connections.authentication.scripted import (
     AGAIN,
     CONTINUE,
     Opened,
@@ -46,19 +45,7 @@ from trio_mqtt.protocol.packets import (
 )
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.testing import MemoryBroker, open_memory_broker
-
-
-@pytest.fixture
-def authenticator() -> Scripted:
-    return Scripted()
-
-
-@pytest.fixture
-async def memory(limits: Limits, authenticator: Scripted) -> AsyncIterator[MemoryBroker]:
-    security = Security(authenticators={"m": authenticator})
-    async with open_memory_broker(limits=limits, security=security) as memory:
-        yield memory
+from trio_mqtt.testing import open_memory_broker
 
 
 @pytest.mark.normative("MQTT-4.12.0-2", "MQTT-4.12.0-3", "MQTT-4.12.0-5", "MQTT-3.15.2-1")
