@@ -44,6 +44,20 @@ def test_what_is_none_is_refused_with_a_right_one(url: str) -> None:
     assert isinstance(caught.value, ValueError)
 
 
+@pytest.mark.parametrize("place", ["h:x", "h:65536", "[::1", "h/path", ""])
+def test_what_is_refused_does_not_show_the_password(place: str) -> None:
+    with pytest.raises(InvalidUrlError) as caught:
+        parse_url(f"mqtt://ann:p@ss/:word@{place}")
+    assert f"'mqtt://ann:…@{place}'" in str(caught.value)
+    assert "ss" not in str(caught.value).replace("address", "")
+
+
+def test_a_port_that_is_none_is_told_in_a_sentence() -> None:
+    for port in ("x", "65536"):
+        with pytest.raises(InvalidUrlError, match="its port is no number from 0 to 65535"):
+            parse_url(f"mqtt://h:{port}")
+
+
 @pytest.mark.parametrize(
     ("url", "meant"),
     [

@@ -20,6 +20,9 @@ _PORT = re.compile(r"[0-9]{1,5}")
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9][a-zA-Z0-9.-]*)(:[0-9]{1,5})?")
 _WRONG_SLASHES = re.compile(r"(mqtts?|wss?)[:/]+(?![0-9]+$)(.+)")
 
+# What nobody should read over a shoulder, or in a log.
+_PASSWORD = re.compile(r"(//[^/@:]*:).*@")
+
 _TLS = frozenset({"mqtts", "wss"})
 _WEBSOCKET = frozenset({"ws", "wss"})
 
@@ -64,22 +67,25 @@ def parse_url(url: str, *, listening: bool = False) -> Address:
     Raises InvalidUrlError, whose text says what is wrong and shows a right one.
     """
     hint = "An address reads mqtt://HOST or mqtt://HOST:PORT, for example mqtt://localhost:1883."
+    shown = _PASSWORD.sub(r"\1…@", url)
     ports = LISTENING_PORTS if listening else DEFAULT_PORTS
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise InvalidUrlError(f"{url!r} is not an address: {error}. {hint}") from error
+        is_port = str(error).startswith("Port")
+        why = "its port is no number from 0 to 65535" if is_port else str(error)
+        raise InvalidUrlError(f"{shown!r} is not an address: {why}. {hint}") from error
     if parts.scheme == "unix":
-        return _unix(url, parts)
+        return _unix(shown, parts)
     if parts.scheme not in ports or not parts.netloc:
         known = ", ".join(f"{scheme}://" for scheme in (*ports, "unix"))
-        raise InvalidUrlError(f"{url!r} does not start with {known}. {hint}{_meant(url)}")
+        raise InvalidUrlError(f"{shown!r} does not start with {known}. {hint}{_meant(url)}")
     if not host:
-        raise InvalidUrlError(f"{url!r} names no host. {hint}")
+        raise InvalidUrlError(f"{shown!r} names no host. {hint}")
     websocket = parts.scheme in _WEBSOCKET
     if (parts.path not in ("", "/") and not websocket) or parts.query or parts.fragment:
-        raise InvalidUrlError(f"{url!r} has more than a host and a port. {hint}")
+        raise InvalidUrlError(f"{shown!r} has more than a host and a port. {hint}")
     path = (parts.path or WEBSOCKET_PATH) if websocket else ""
     return Address(
         parts.scheme,
@@ -103,11 +109,11 @@ def _meant(url: str) -> str:
     return f" Did you mean {meant}?"
 
 
-def _unix(url: str, parts: SplitResult) -> Address:
+def _unix(shown: str, parts: SplitResult) -> Address:
     where = parts.netloc.rpartition("@")[2]
     if where or parts.path in ("", "/") or parts.query or parts.fragment:
         raise InvalidUrlError(
-            f"{url!r} names no socket: a Unix socket reads unix:///PATH, three slashes,"
+            f"{shown!r} names no socket: a Unix socket reads unix:///PATH, three slashes,"
             " for example unix:///run/mqtt.sock (and TCP mqtt://localhost:1883)."
         )
     return Address("unix", "", 0, *_credentials(parts), unquote(parts.path))
