@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from tests.broker.raw import V5, Raw
-from trio_mqtt import StoreError
+from trio_mqtt import Limits, StoreError
 from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.storage.rows import Changes
@@ -47,8 +47,8 @@ class Slow(MemoryStorage):
 
 
 @asynccontextmanager
-async def broker_on(storage: Slow) -> AsyncIterator[MemoryBroker]:
-    async with open_memory_broker(storage=storage) as memory:
+async def broker_on(storage: Slow, *, limits: Limits | None = None) -> AsyncIterator[MemoryBroker]:
+    async with open_memory_broker(storage=storage, limits=limits) as memory:
         try:
             yield memory
         finally:

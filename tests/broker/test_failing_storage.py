@@ -18,6 +18,7 @@ from trio_mqtt import Limits, Security, StoreError
 from trio_mqtt.access import AccessHooks, ClientInfo, Publication
 from trio_mqtt.broker.journal import Journal
 from trio_mqtt.broker.sessions.session import NEVER
+from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
     ConnAck,
     Connect,
@@ -244,3 +245,45 @@ async def test_what_a_hook_has_replaced_is_refused_while_the_storage_fails() -> 
         assert (await another.expect(PubAck)).reason_code == ReasonCode.QUOTA_EXCEEDED
         storage.failure = None
         await publisher.expect(PubAck)
+
+
+@pytest.mark.parametrize("version", [V311, V5])
+async def test_a_disk_that_takes_its_time_does_not_fill_the_memory(
+    version: ProtocolVersion,
+) -> None:
+    """Whoever gets the messages is done with them; until they are kept, they stay all the same."""
+    storage = Slow()
+    size, limits = 10_000, Limits(maximum_in_flight_bytes=1_000_000)
+    async with broker_on(storage, limits=limits) as memory:
+        await subscriber(memory, "away", 1, "away")
+        live = await join(memory, "live", expiry=NEVER)
+        await live.subscribe("t", qos=1)
+        publisher, other = Raw(memory.connect(), version), await join(memory, "other")
+        await publisher.connect("publisher")
+        await other.subscribe("q")
+        storage.wait()
+        for packet_id in (501, 502):  # one of them is with the storage, which has begun
+            await publisher.send(Publish("away", b"x", 1, packet_id=packet_id))
+            await trio.testing.wait_all_tasks_blocked()
+        core = core_of(memory.broker)
+        sent = 500
+
+        async def publish() -> None:
+            for number in range(sent):
+                await publisher.send(Publish("t", bytes(size), 1, packet_id=1 + number))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(publish)
+            found = await live.take(0.5)
+            assert 90 < len(found) < 110
+            assert core.journal is not None
+            runs = core.journal._changes.message_runs
+            assert sum(len(run.messages) for run in runs.values()) < 110
+            # Who needs no storage is not concerned.
+            await other.publish("q", b"now")
+            await other.expect_message("q", b"now")
+            storage.may_keep.set()
+            found += await live.take(0.5)
+        assert len(found) == sent
+        acknowledged = [one for one in await publisher.drain(0.5) if isinstance(one, PubAck)]
+        assert len(acknowledged) == sent + 2

@@ -97,7 +97,8 @@ class Limits:
     """QoS 1 and 2 messages in flight to one client; small devices have small buffers."""
     maximum_in_flight_bytes: int = 32 * MIB
     """Bytes of those messages: beyond it, the next one waits for an acknowledgement. One always
-    goes."""
+    goes. Beyond as many of what a client has sent, and the storage has not kept yet, that client is
+    not read from: a disk that takes seconds must not fill the memory."""
     maximum_topic_levels: int = 128
     """Levels in a topic name or filter: deeper ones are attacks on the matching."""
     maximum_topic_length: int = 65_535

@@ -258,7 +258,8 @@ class PacketHandler:
             before = 0 if journal is None else journal.count
             missed = core.route(batch, retained)
             if journal is not None and self._acks.waiting and journal.count != before:
-                link.outlet.hold(journal)  # what is promised must be kept first
+                # What is promised must be kept first.
+                link.outlet.hold(journal, batch.size)
             if missed and is_v5 and self._acks.waiting:
                 codes = {m.packet_id: core.reason_for(m) for m in missed if m.packet_id}
         if forbidden:

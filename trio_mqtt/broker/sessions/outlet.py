@@ -46,6 +46,17 @@ class Owner(Protocol):
         """Its client is sent more than its rate."""
 
 
+class _Held:
+    """What leaves once a group of the journal is kept, and the bytes of what that promises."""
+
+    __slots__ = ("data", "group", "promised")
+
+    def __init__(self, group: int) -> None:
+        self.group = group
+        self.data: list[bytes] = []
+        self.promised = 0
+
+
 class Outlet:
     """Writes to a client without waiting; `congested` says when to prepare nothing more.
 
@@ -64,6 +75,7 @@ class Outlet:
         "_owner",
         "_pending",
         "_pending_bytes",
+        "_promised",
         "_quota",
         "_searches",
         "_send_nowait",
@@ -100,7 +112,8 @@ class Outlet:
         # A packet was cut off, or the stream is: nothing may follow.
         self._broken = False
         # What leaves only once a group of the journal is kept, in order: the group, and the bytes.
-        self._held: list[tuple[int, list[bytes]]] = []
+        self._held: list[_Held] = []
+        self._promised = 0  # bytes of messages that the client has sent, and this acknowledges
         self._holder: Journal | None = None
         self._blocked = False  # it is broken, or held: nothing leaves now
         # Where somebody waits until something, or all, is written; most clients take all at once.
@@ -140,9 +153,9 @@ class Outlet:
         """Send at once what the socket takes; the rest follows by the writer task."""
         if self._blocked:
             if not self._broken:
-                self._held[-1][1].append(data)
+                self._held[-1].data.append(data)
                 self._pending_bytes += len(data)
-                self.congested = self._pending_bytes > self._limits.write_buffer
+                self.congested = self._is_congested
             return
         self._statistics.bytes_sent += len(data)
         rest: bytes | memoryview = data
@@ -164,22 +177,43 @@ class Outlet:
         self._pending_bytes += len(rest)
         self.congested = self._pending_bytes > self._limits.write_buffer
 
-    def hold(self, journal: Journal) -> None:
-        """Let nothing more leave before the journal has kept what it has heard so far."""
+    @property
+    def _is_congested(self) -> bool:
+        limits = self._limits
+        return (
+            self._pending_bytes > limits.write_buffer
+            or self._promised > limits.maximum_in_flight_bytes
+        )
+
+    def hold(self, journal: Journal, promised: int = 0) -> None:
+        """Let nothing more leave before the journal has kept what it has heard so far.
+
+        `promised` are the bytes of what the client has sent, and is acknowledged by what is held.
+        They stay in memory until they are kept, whoever else is done with them: beyond as many as
+        may be in flight to a client, it is not heard.
+        """
         if self._broken:
             return
         group = journal.holds(self)
-        if group and (not self._held or self._held[-1][0] != group):
-            self._held.append((group, []))
+        if not group:
+            return
+        if not self._held or self._held[-1].group != group:
+            self._held.append(_Held(group))
             self._holder = journal
             self._blocked = True
+        if promised:
+            self._held[-1].promised += promised
+            self._promised += promised
+            self.congested = self._is_congested
 
     def release(self, group: int) -> None:
         """All groups up to this one are kept: what waited for them leaves."""
         held = self._held
         data: list[bytes] = []
-        while held and held[0][0] <= group:
-            data += held.pop(0)[1]
+        while held and held[0].group <= group:
+            kept = held.pop(0)
+            data += kept.data
+            self._promised -= kept.promised
         self._blocked = self._broken or bool(held)
         if data and not self._broken:
             waiting = b"".join(data)
@@ -190,9 +224,9 @@ class Outlet:
             except Exception:
                 self.failed()  # a defect that must not reach the journal
             self._blocked = self._blocked or blocked
-            self.congested = self._pending_bytes > self._limits.write_buffer
-            if not self.congested:
-                _go_on(self._written)
+        self.congested = self._is_congested
+        if not self.congested:
+            _go_on(self._written)
         if not held:
             _go_on(self._all_written)
 
@@ -273,7 +307,7 @@ class Outlet:
 
     async def finish(self) -> None:
         """Send what is left, as far as the client takes it in time; then close the stream."""
-        if any(data for _, data in self._held) and not self._broken:
+        if any(one.data for one in self._held) and not self._broken:
             # What was promised to it is on its way to the storage.
             with trio.move_on_after(self._limits.goodbye_timeout, shield=True):
                 while self._held:
