@@ -42,7 +42,8 @@ class QueuePolicy(Enum):
     2 go."""
     DISCONNECT = "disconnect"
     """The client is disconnected with reason code 0x97, quota exceeded; its session stays as
-    CONNECT says, and what comes is dropped."""
+    CONNECT says, and what comes is dropped. When it comes back, it has a minute to take what waits
+    before it is disconnected again."""
 
 
 @with_attribute_docs

@@ -204,6 +204,29 @@ class TestDisconnect:
             assert memory.broker.statistics.slow_consumers_disconnected == 1
             assert await waiting(memory) == list(range(1, MOST + 2))
 
+    async def test_who_comes_back_has_time_to_take_what_waits(
+        self, version: ProtocolVersion
+    ) -> None:
+        """Its queue is full still: else it would be sent away before it has taken anything."""
+        async with serving(QueuePolicy.DISCONNECT, maximum_in_flight=1) as memory:
+            client = await joined(memory, "away", version)
+            await client.subscribe("t", qos=1)
+            await published(memory, 1, 30)
+            await client.expect_disconnect(ReasonCode.QUOTA_EXCEEDED)
+            again = await joined(memory, "away", version)
+            first = await again.expect(Publish)
+            for number in range(31, 60):
+                await published(memory, number, number)
+                await trio.sleep(1)
+            await again.send(PubAck(first.packet_id))
+            assert len(await again.take()) > MOST / 2
+            await published(memory, 61, 61)
+            assert [message.payload for message in await again.take()] == [b"61"]
+            assert memory.broker.statistics.slow_consumers_disconnected == 1
+            await trio.sleep(31)
+            await published(memory, 62, 90)
+            await again.expect_disconnect(ReasonCode.QUOTA_EXCEEDED)
+
     async def test_for_one_that_is_away_the_newest_is_dropped(self) -> None:
         async with serving(QueuePolicy.DISCONNECT) as memory:
             await away(memory, "t")

@@ -38,6 +38,7 @@ class DeliveryState:
 
     __slots__ = (
         "client_id",
+        "disconnected_at",
         "journal",
         "mount_point",
         "number",
@@ -74,6 +75,8 @@ class DeliveryState:
         self.order: Order | None = None
         # When it was last told that the client takes less than comes for it.
         self.slow_told_at = -math.inf
+        # When its client was disconnected for that.
+        self.disconnected_at = -math.inf
 
     @property
     def key(self) -> str:

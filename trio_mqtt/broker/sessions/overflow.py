@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 SHORT = 64 * 1024  # bytes that may wait for who is away even where there is no memory left
 TOLD_AGAIN = 60.0  # seconds until the same client is told of again, while it is as slow
+# Seconds for which a client that comes back can take what waits, before it is disconnected again:
+# its queue is still full then, and the next message does not fit into it.
+DISCONNECTED_AGAIN = 60.0
 
 
 class Overflow:
@@ -75,7 +78,12 @@ class Overflow:
             self._tell_slow(session, fitting)
         if dropped and session.queue_policy is QueuePolicy.DISCONNECT:
             outlet = session.outlet
-            if outlet is not None and not outlet.ended:
+            if (
+                outlet is not None
+                and not outlet.ended
+                and batch.received_at >= session.disconnected_at + DISCONNECTED_AGAIN
+            ):
+                session.disconnected_at = batch.received_at
                 statistics.slow_consumers_disconnected += 1
                 outlet.end(ReasonCode.QUOTA_EXCEEDED, "too much waits for it")
         return fitting
