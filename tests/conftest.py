@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import trio
 
+import trio_mqtt
+from tests.compilation import is_extension, modules_to_compile
 from tests.standing_time import let_time_stand
 
 # Else each of the hundreds of processes that tests start would compile the package anew.
@@ -33,6 +35,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("sqlite",),
         help="what keeps what outlives a broker, where a test says nothing of it",
     )
+    parser.addoption(
+        "--compiled",
+        action="store_true",
+        help="test the package as it is installed compiled, and nothing else",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--compiled"):
+        pure = [name for name in modules_to_compile() if not is_extension(name)]
+        if pure:
+            raise pytest.UsageError(f"These are to be tested compiled, and are not: {pure}")
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +82,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             and any(folder in item.path.parents for folder in TRIO_FOLDERS)
         ):
             item.add_marker(pytest.mark.trio)
+        for marker in item.iter_markers("pure"):
+            reason = f"tests pure Python alone: {marker.args[0]}"
+            item.add_marker(pytest.mark.skipif(trio_mqtt.is_compiled, reason=reason))
 
 
 @pytest.fixture(scope="session", autouse=True)

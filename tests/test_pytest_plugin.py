@@ -36,7 +36,7 @@ def run(suite: Path, program: str, *options: str) -> str:
     """Run pytest on a program, warnings being errors; what it said, if all passed."""
     (suite / "test_it.py").write_text(textwrap.dedent(program))
     (suite / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    paths = [str(suite.parent / "installed"), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    paths = [str(suite.parent / "installed"), os.environ.get("PYTHONPATH", "")]
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider", *options],
         cwd=suite,

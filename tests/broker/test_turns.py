@@ -152,13 +152,14 @@ async def test_messages_of_one_topic_travel_as_one_batch(
     """What a whole read brings in a flood is not taken apart."""
     client = await join("c")
     batches: list[int] = []
-    route = core_of(broker).router.publish
+    core = core_of(broker)
+    route = core.route
 
-    def publish(batch: Batch) -> Sequence[Publish]:
+    def noted(batch: Batch, retained: Sequence[Publish] = ()) -> Sequence[Publish]:
         batches.append(batch.count)
-        return route(batch)
+        return route(batch, retained)
 
-    monkeypatch.setattr(core_of(broker).router, "publish", publish)
+    monkeypatch.setattr(core, "route", noted)
     await client.send(encode(Publish("t", b"x" * 70), V5) * 3_000)
     await client.ping()
     assert batches == [3_000]

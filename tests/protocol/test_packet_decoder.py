@@ -192,6 +192,7 @@ def test_after_a_violation_nothing_is_decoded() -> None:
 # -- large packets ----------------------------------------------------------------------------
 
 
+@pytest.mark.pure("each look of the decoder is counted")
 @pytest.mark.parametrize(
     ("size", "chunk"), [(20_000, 1), (200_000, 7), (1_000_000, 1_000), (1_000_000, 65_536)]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.compilation import attributes
 from tests.protocol.ends import STEP, V5, Ends, V, in_state, packets_for
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.client_connection import ClientConnection
@@ -99,7 +100,7 @@ def test_what_must_not_be_sent_now_is_not_sent(state: State, version: ProtocolVe
         for side, table in (("client", CLIENT_MAY_SEND), ("server", SERVER_MAY_SEND)):
             ends = in_state(state, version)
             end: ClientConnection | ServerConnection = getattr(ends, side)
-            before = vars(end).copy()
+            before = attributes(end)
             allowed = kind in table[state]
             if side == "server" and kind is Disconnect and version != V5:
                 allowed = False
@@ -108,7 +109,7 @@ def test_what_must_not_be_sent_now_is_not_sent(state: State, version: ProtocolVe
             else:
                 with pytest.raises(LocalProtocolError, match=r"must not|says nothing"):
                     end.send(packet)
-                assert vars(end) == before
+                assert attributes(end) == before
 
 
 @pytest.mark.normative("MQTT-3.1.0-1", "MQTT-3.1.0-2", "MQTT-3.2.0-1", "MQTT-3.2.0-2")

@@ -75,6 +75,11 @@ class Publish:
         self._payload = self.payload
         self.frame = None
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # By itself, what is compiled is copied and pickled without its attributes.
+        values = (self.topic, self._payload, self.qos, self.retain, self.dup, self.packet_id)
+        return Publish, (*values, self.properties, self.frame, self.packet_id_at, self.payload_at)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Publish) and self._fields() == other._fields()
 

@@ -10,7 +10,6 @@ from tests.broker.raw import V5, Raw
 from trio_mqtt import Broker
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.sessions.queue import ALONE
-from trio_mqtt.broker.sessions.subscription import Subscription
 from trio_mqtt.protocol.packets import PubAck, Publish
 
 
@@ -24,16 +23,16 @@ async def say(client: Raw, *payloads: bytes, qos: int = 0) -> None:
     await trio.testing.wait_all_tasks_blocked()
 
 
-def woken(monkeypatch: pytest.MonkeyPatch) -> list[Subscription]:
-    """The subscriptions whose tasks are woken from now on, one entry for each time."""
-    tasks: list[Subscription] = []
-    wake = Subscription._wake
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[trio.lowlevel.Task]:
+    """The tasks of subscriptions that are woken from now on, one entry for each time."""
+    tasks: list[trio.lowlevel.Task] = []
+    wake = trio.lowlevel.reschedule
 
-    def note(subscription: Subscription, task: trio.lowlevel.Task) -> None:
-        tasks.append(subscription)
-        wake(subscription, task)
+    def note(task: trio.lowlevel.Task) -> None:
+        tasks.append(task)
+        wake(task)
 
-    monkeypatch.setattr(Subscription, "_wake", note)
+    monkeypatch.setattr(trio.lowlevel, "reschedule", note)
     return tasks
 
 
@@ -80,6 +79,7 @@ async def test_messages_beyond_the_receive_maximum_wait_in_the_channel(join: Joi
     await subscriber.expect_message("t", b"3", 1)
 
 
+@pytest.mark.pure("a defect is planted")
 async def test_a_defect_in_sending_does_not_reach_the_publisher(
     join: Join, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
