@@ -206,10 +206,10 @@ async def test_unknown_users_take_as_long_as_known_ones(
             for name in taken:
                 # From elsewhere each time: who repeats a wrong password is answered late, unhashed.
                 peer = f"10.0.{attempt}.{len(name)}:1"
-                began = time.perf_counter()
+                began = time.process_time()
                 _, answer = await broker.said(name, b"wrong", peer=peer)
                 assert answer.reason_code == WRONG
-                taken[name] = min(taken[name], time.perf_counter() - began)
+                taken[name] = min(taken[name], time.process_time() - began)
     assert 0.5 < taken["alice"] / taken["nobody"] < 2
 
 
