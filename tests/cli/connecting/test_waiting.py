@@ -6,7 +6,6 @@ import os
 import pty
 import re
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -119,9 +118,7 @@ def test_the_time_is_over_while_connecting(
         url = unused if broker == "unused" else silent
         # What waits unasked needs a terminal, to which it would be the same.
         run: Run = request.getfixturevalue("in_process" if "-w" in command else "in_terminal")
-        began = time.monotonic()
-        ended = run(*command, "-b", url)
-        assert time.monotonic() - began < 5  # of the connection alone, 10 s
+        ended = run(*command, "-b", url, "--connect-timeout", "1m")
     assert ended.code == 27
     last = ended.err.replace("\r", "").splitlines()[-1]
     assert last.endswith(f"Error: The 0.5 s are over: no broker answered at {url}.")
