@@ -138,6 +138,11 @@ class ProtocolConnection:
                 break
         return packets
 
+    @property
+    def wanted(self) -> int:
+        """The bytes of the packet which is not whole yet, as far as that is known."""
+        return self._decoder.wanted
+
     def forget_unfinished(self) -> None:
         """Nothing more is received: let go of what has come of a packet that has no end."""
         self._decoder.forget_unfinished()

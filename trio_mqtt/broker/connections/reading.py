@@ -10,6 +10,7 @@ import trio
 from trio_mqtt.broker.connections.link import COUNTED
 from trio_mqtt.broker.connections.packets import messages_among
 from trio_mqtt.protocol.packets import PublishRun
+from trio_mqtt.transport.listeners.streams import READ_SIZE
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connections.hook_gate import HookGate
@@ -34,7 +35,8 @@ class Reading:
     """
 
     __slots__ = ("_done", "_gate", "_handler", "_link", "_outlet", "_packets", "_protocol",
-                 "_receive", "_session", "_spread", "_statistics", "_stream")  # fmt: skip
+                 "_receive", "_session", "_spread", "_statistics", "_stream",
+                 "_whole")  # fmt: skip
 
     def __init__(
         self,
@@ -58,6 +60,8 @@ class Reading:
         # nothing more must not occupy what it said last.
         self._packets: Sequence[Packet | RefusedPublish] = ()
         self._done = 0
+        # The bytes of the last packet that came in several reads, while much comes.
+        self._whole = 0
 
     async def run(self, packets: Sequence[Packet | RefusedPublish]) -> None:
         """Do what `packets` ask for, then what comes, until either side ends."""
@@ -71,7 +75,8 @@ class Reading:
         outlet = self._outlet
         if outlet.ended:
             return False  # the session is another's, or gone: nothing may be done for it any more
-        data = self._stream.receive_nowait()
+        whole = self._whole
+        data = self._stream.receive_nowait(self._fitting(whole) if whole else 0)
         if not data:
             if data is None:
                 return True
@@ -86,6 +91,10 @@ class Reading:
             protocol.unfinished > COUNTED or link.counts_unfinished
         ) and not link.count_unfinished():
             return False
+        if protocol.unfinished > COUNTED:
+            self._whole = protocol.wanted
+        elif whole and len(data) < COUNTED:
+            self._whole = 0
         # Bytes of a packet that does not end are no sign of life; yet a large one takes long.
         if packets or len(data) >= SIGN_OF_LIFE:
             link.last_received = trio.current_time()
@@ -97,6 +106,13 @@ class Reading:
             or (self._spread and self._session in self._spread)
             or (link.pace is not None and link.pace.is_in_debt)
         )
+
+    def _fitting(self, whole: int) -> int:
+        """How much to receive, so that it ends where a packet does, if each has `whole` bytes."""
+        missing = whole - self._protocol.unfinished
+        if not 0 < missing <= READ_SIZE:
+            return READ_SIZE
+        return missing + (READ_SIZE - missing) // whole * whole
 
     def _begin(self, packets: Sequence[Packet | RefusedPublish]) -> bool:
         """Do what packets ask for, as far as that goes at once; False if there is a rest."""

@@ -214,8 +214,8 @@ class _HandshakingStream:
     def while_readable(self, read: Callable[[], bool]) -> Awaitable[None]:
         return self._stream.while_readable(read)
 
-    def receive_nowait(self) -> bytes | None:
-        return self._stream.receive_nowait()
+    def receive_nowait(self, size: int = 0) -> bytes | None:
+        return self._stream.receive_nowait(size)
 
     def send_nowait(self, _data: bytes) -> int:
         return 0

@@ -58,8 +58,11 @@ class ByteStream(Protocol):
         It may be called by another task than the one that waits here. What it raises is raised.
         """
 
-    def receive_nowait(self) -> bytes | None:
-        """What there is; none means that the peer has ended the stream, None: wait again."""
+    def receive_nowait(self, size: int = 0) -> bytes | None:
+        """What there is; none means that the peer has ended the stream, None: wait again.
+
+        Where much is expected, `size` bytes at most may be received without copying them.
+        """
 
     def send_nowait(self, data: bytes) -> int:
         """Send what can be sent without waiting; return how many bytes that was."""
@@ -115,8 +118,10 @@ class SocketStream:
             return self._readiness.while_readable(self._fd, read)
         return _read_alone(self, read)
 
-    def receive_nowait(self) -> bytes | None:
+    def receive_nowait(self, size: int = 0) -> bytes | None:
         try:
+            if size:
+                return self._socket.recv(size)
             size = self._socket.recv_into(_view)
         except BlockingIOError:
             return None
@@ -187,7 +192,7 @@ class TrioStream:
     def while_readable(self, read: Callable[[], bool]) -> Awaitable[None]:
         return _read_alone(self, read)
 
-    def receive_nowait(self) -> bytes | None:
+    def receive_nowait(self, size: int = 0) -> bytes | None:
         received, self._received = self._received, None
         return received
 

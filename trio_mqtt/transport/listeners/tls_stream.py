@@ -39,7 +39,7 @@ class TlsStream(CodedStream):
         # The client may have gone on right behind its handshake.
         self._early = self._decrypted()
 
-    def receive_nowait(self) -> bytes | None:
+    def receive_nowait(self, size: int = 0) -> bytes | None:
         early, self._early = self._early, None
         if early is not None:
             if early and self._ended:

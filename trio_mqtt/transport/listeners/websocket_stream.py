@@ -28,7 +28,7 @@ class WebSocketStream(CodedStream):
         self._ended = False  # the client has said goodbye
         self._closed = False  # the broker has
 
-    def receive_nowait(self) -> bytes | None:
+    def receive_nowait(self, size: int = 0) -> bytes | None:
         early, self._early = self._early, None
         data = self._receive() if early is None else early
         frames = self._frames
