@@ -64,6 +64,7 @@ def published(url: str, count: int, *, retain: bool = False) -> float:
         return time.monotonic() - began
 
 
+@sees("limits.maximum_message_rate_in", "limits.maximum_byte_rate_in")
 def test_a_client_sends_at_its_rate() -> None:
     with broker_with("limits.maximum_message_rate_in=50") as url:
         assert published(url, 100) > 0.9
@@ -86,6 +87,7 @@ def test_who_is_slowed_down_is_seen(terminal: bool) -> None:
         assert broker.out.text.count("more than its rate") == 2
 
 
+@sees("limits.maximum_queued_messages")
 @pytest.mark.parametrize(
     ("policy", "left"), [("drop-newest", [0, 1, 2]), ("drop-oldest", [7, 8, 9])]
 )
@@ -106,6 +108,7 @@ def test_a_full_queue_keeps_to_its_policy(policy: str, left: list[int]) -> None:
         assert payloads == left
 
 
+@sees("limits.maximum_memory")
 def test_who_has_no_memory_left_lets_nobody_in() -> None:
     with broker_with("limits.maximum_memory=1 MiB") as url:
         deadline = time.monotonic() + 30
@@ -119,6 +122,7 @@ def test_who_has_no_memory_left_lets_nobody_in() -> None:
         assert "no memory left" in str(refused)
 
 
+@sees("limits.maximum_retained_per_client")
 def test_a_client_retains_no_more_than_it_may() -> None:
     with broker_with("limits.maximum_retained_per_client=5") as url, pytest.raises(MqttError):
         published(url, 6, retain=True)

@@ -50,6 +50,7 @@ def test_hints_are_of_the_file_where_there_is_one(file: Path) -> None:
         assert broker.stop() == 0
 
 
+@sees("limits.maximum_connections")
 @pytest.mark.slow
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_file_holds_and_holds_anew_when_it_is_read_again(file: Path, terminal: bool) -> None:
@@ -148,6 +149,7 @@ def test_options_of_listeners_are_for_urls(file: Path) -> None:
         assert "write them there, below [[listeners]]" in broker.err.text
 
 
+@sees("plugins.folder", "plugins.hooks.factory", "plugins.hooks.settings")
 @pytest.mark.slow
 def test_a_plugin_beside_the_file_decides(file: Path) -> None:
     (file.parent / "doorkeeper.py").write_text(

@@ -1,18 +1,20 @@
-"""The bounds of one listener, as those find them who come by it.
+"""The bounds of one listener, and of a broker, as those find them who come by a listener.
 
-Each limit has a listener of its own, and holds there alone: the others let the same pass.
+Each limit has a listener of its own, and holds there alone: the others let the same pass. Either it
+is set at that listener, or for all, and each of the others has its own.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.cli.broker.seen import sees
 from tests.cli.broker.wire import V311, Wire, broker_of, dialled
+from trio_mqtt import Limits
 from trio_mqtt.protocol.packets import (
     Disconnect,
     PubAck,
@@ -26,6 +28,7 @@ from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 pytestmark = pytest.mark.slow
+T = TypeVar("T", bound=Callable[..., object])
 
 VALUES: dict[str, object] = {
     "maximum_connections": 1,
@@ -53,15 +56,37 @@ VALUES: dict[str, object] = {
 }
 
 
-@pytest.fixture(scope="module")
-def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def _own() -> str:
     # Elsewhere it is so long that it is this listener's own limit which ends a connection.
-    text = "[limits]\nconnect_timeout = 600\n" + "".join(
+    return "[limits]\nconnect_timeout = 600\n" + "".join(
         f"[[listeners]]\nurl = 'mqtt://127.0.0.1:0'\nlimits.{name} = {value}\n"
         for name, value in VALUES.items()
     )
-    with broker_of(text, tmp_path_factory.mktemp("limits")) as (_, found):
+
+
+def _for_all() -> str:
+    values = {name: value for name, value in VALUES.items() if name != "maximum_connections"}
+    others = {name: getattr(Limits(), name) for name in values} | {"connect_timeout": 600}
+    text = "[limits]\n" + "".join(f"{name} = {value}\n" for name, value in values.items())
+    for name in VALUES:
+        text += "[[listeners]]\nurl = 'mqtt://127.0.0.1:0'\n"
+        text += "".join(
+            f"limits.{other} = {value}\n" for other, value in others.items() if other != name
+        )
+    return text
+
+
+@pytest.fixture(scope="module", params=[_own, _for_all], ids=["its own", "for all"])
+def urls(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    with broker_of(request.param(), tmp_path_factory.mktemp("limits")) as (_, found):
         yield dict(zip(VALUES, found, strict=True))
+
+
+def sees_limits(*names: str) -> Callable[[T], T]:
+    """Say of a test that it sees these limits work, those of a listener and those for all."""
+    return sees(*(f"{table}.{name}" for table in ("listeners.limits", "limits") for name in names))
 
 
 def connected(url: str, name: str = "c", **given: Any) -> tuple[ReasonCode, Properties]:
@@ -124,7 +149,7 @@ REFUSED: list[tuple[str, Callable[[str], ReasonCode], ReasonCode]] = [
 ]
 
 
-@sees(*(f"listeners.limits.{name}" for name, _, _ in REFUSED))
+@sees_limits(*(name for name, _, _ in REFUSED))
 @pytest.mark.parametrize(("name", "ask", "code"), REFUSED, ids=[one[0] for one in REFUSED])
 def test_what_is_too_much_is_refused_there_alone(
     name: str, ask: Callable[[str], ReasonCode], code: ReasonCode, urls: dict[str, str]
@@ -133,12 +158,12 @@ def test_what_is_too_much_is_refused_there_alone(
     assert ask(urls["maximum_keep_alive"]) == 0
 
 
-@sees(
-    "listeners.limits.maximum_keep_alive",
-    "listeners.limits.maximum_session_expiry",
-    "listeners.limits.receive_maximum",
-    "listeners.limits.topic_alias_maximum",
-    "listeners.limits.maximum_packet_size",
+@sees_limits(
+    "maximum_keep_alive",
+    "maximum_session_expiry",
+    "receive_maximum",
+    "topic_alias_maximum",
+    "maximum_packet_size",
 )
 @pytest.mark.parametrize(
     ("name", "told"),
@@ -185,7 +210,7 @@ def test_who_does_not_keep_to_it_is_disconnected(
         assert answer.reason_code == code
 
 
-@sees("listeners.limits.maximum_keep_alive_mqtt_3")
+@sees_limits("maximum_keep_alive_mqtt_3")
 @pytest.mark.parametrize(("keep_alive", "welcome"), [(60, True), (61, False)])
 def test_mqtt_3_has_a_bound_on_its_keep_alive(
     keep_alive: int, welcome: bool, urls: dict[str, str]
@@ -196,6 +221,7 @@ def test_mqtt_3_has_a_bound_on_its_keep_alive(
 
 
 @sees("listeners.limits.maximum_connections")
+@pytest.mark.parametrize("urls", [_own], indirect=True, ids=["its own"])
 def test_a_listener_has_so_many_connections(urls: dict[str, str]) -> None:
     with Wire(urls["maximum_connections"]) as first:
         assert first.connack.reason_code == 0
@@ -204,14 +230,14 @@ def test_a_listener_has_so_many_connections(urls: dict[str, str]) -> None:
         assert connected(urls["maximum_in_flight"], "other")[0] == 0
 
 
-@sees("listeners.limits.connect_timeout")
+@sees_limits("connect_timeout")
 def test_who_says_nothing_has_to_go(urls: dict[str, str]) -> None:
     with dialled(urls["connect_timeout"]) as sock:
         while sock.recv(100):
             pass
 
 
-@sees("listeners.limits.maximum_in_flight")
+@sees_limits("maximum_in_flight")
 def test_so_much_is_in_flight(urls: dict[str, str]) -> None:
     with Wire(urls["maximum_in_flight"]) as client, Wire(urls["maximum_keep_alive"], "s") as source:
         assert client.subscribe("flight", 1) == 1
@@ -224,7 +250,7 @@ def test_so_much_is_in_flight(urls: dict[str, str]) -> None:
         assert client.until_pong() == []
 
 
-@sees("listeners.limits.client_topic_alias_maximum")
+@sees_limits("client_topic_alias_maximum")
 def test_the_broker_sets_so_many_aliases(urls: dict[str, str]) -> None:
     name = "client_topic_alias_maximum"
     found: dict[str, set[int | None]] = {}
@@ -248,7 +274,7 @@ RATES = [
 ]
 
 
-@sees(*(f"listeners.limits.{name}" for name in RATES))
+@sees_limits(*RATES)
 @pytest.mark.parametrize("name", RATES)
 def test_messages_go_at_the_rate_of_their_listener(name: str, urls: dict[str, str]) -> None:
     limited, free = urls[name], urls["maximum_keep_alive"]
