@@ -19,14 +19,7 @@ from trio_mqtt.access import AccessHooks, ClientInfo, Publication
 from trio_mqtt.broker.journal import Journal
 from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import (
-    ConnAck,
-    Connect,
-    PingReq,
-    PubAck,
-    Publish,
-    PubRec,
-)
+from trio_mqtt.protocol.packets import ConnAck, Connect, PingReq, PubAck, Publish, PubRec
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.storage.rows import Changes

@@ -14,13 +14,7 @@ from tests.inside import core_of
 from trio_mqtt import Security
 from trio_mqtt.access import AccessHooks, ClientInfo, Publication
 from trio_mqtt.broker.sessions.session import NEVER
-from trio_mqtt.protocol.packets import (
-    PubAck,
-    Publish,
-    PubRec,
-    PubRel,
-    Will,
-)
+from trio_mqtt.protocol.packets import PubAck, Publish, PubRec, PubRel, Will
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.testing import open_memory_broker
 

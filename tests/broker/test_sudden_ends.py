@@ -12,14 +12,7 @@ from tests.broker.slow_storage import Slow, broker_on, join, subscriber
 from tests.inside import core_of
 from trio_mqtt import Limits
 from trio_mqtt.broker.sessions.session import NEVER
-from trio_mqtt.protocol.packets import (
-    PubAck,
-    SubAck,
-    Subscribe,
-    Subscription,
-    Unsubscribe,
-    Will,
-)
+from trio_mqtt.protocol.packets import PubAck, SubAck, Subscribe, Subscription, Unsubscribe, Will
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.testing import open_memory_broker
 

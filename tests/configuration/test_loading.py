@@ -9,12 +9,7 @@ import pytest
 
 import trio_mqtt
 from tests.configuration.texts import loaded
-from trio_mqtt.configuration import (
-    InvalidConfiguration,
-    Override,
-    Source,
-    load,
-)
+from trio_mqtt.configuration import InvalidConfiguration, Override, Source, load
 
 
 @pytest.fixture

@@ -7,11 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.configuration.texts import sentences
-from trio_mqtt.configuration import (
-    InvalidConfiguration,
-    Override,
-    load,
-)
+from trio_mqtt.configuration import InvalidConfiguration, Override, load
 
 
 @pytest.fixture

@@ -7,12 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from trio_mqtt.configuration import (
-    Configuration,
-    InvalidConfiguration,
-    Override,
-    load,
-)
+from trio_mqtt.configuration import Configuration, InvalidConfiguration, Override, load
 
 
 def loaded(

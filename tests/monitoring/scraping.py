@@ -11,9 +11,7 @@ import trio.testing
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from trio_mqtt import (
-    MemoryStorage,
-)
+from trio_mqtt import MemoryStorage
 from trio_mqtt.monitoring import MetricsOptions, serving_metrics
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 

@@ -14,12 +14,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 import trio_mqtt
 from tests.inside import core_of
 from tests.monitoring.scraping import LOCAL, families_of, samples, watched
-from trio_mqtt import (
-    ConfigurationError,
-    MemoryStorage,
-    Statistics,
-    StoreError,
-)
+from trio_mqtt import ConfigurationError, MemoryStorage, Statistics, StoreError
 from trio_mqtt.monitoring import MetricsOptions, serving_metrics
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 

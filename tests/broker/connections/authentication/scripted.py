@@ -10,11 +10,7 @@ from trio_mqtt.broker.access.protocols import (
     AuthenticationExchange,
     AuthenticationRefused,
 )
-from trio_mqtt.protocol.packets import (
-    Auth,
-    ConnAck,
-    Connect,
-)
+from trio_mqtt.protocol.packets import Auth, ConnAck, Connect
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 

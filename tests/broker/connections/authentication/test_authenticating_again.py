@@ -20,11 +20,7 @@ from trio_mqtt.broker.access.protocols import (
     AuthenticationRefused,
 )
 from trio_mqtt.broker.limits import Limits
-from trio_mqtt.protocol.packets import (
-    Auth,
-    Disconnect,
-    Packet,
-)
+from trio_mqtt.protocol.packets import Auth, Disconnect, Packet
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 

@@ -11,9 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from tests.client.fake_broker import FakeBroker
 from trio_mqtt import Client
-from trio_mqtt.protocol.packets import (
-    ConnAck,
-)
+from trio_mqtt.protocol.packets import ConnAck
 
 Opens = Callable[..., AbstractAsyncContextManager[Client]]
 

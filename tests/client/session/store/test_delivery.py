@@ -17,15 +17,7 @@ from tests.client.session.store.stores import Opens, delivered, kept, present
 from tests.client.sessions import assert_nobody_waits, session_of
 from trio_mqtt import Client, LocalProtocolError, ReasonCode, RequestRefusedError
 from trio_mqtt.client.session import outgoing
-from trio_mqtt.protocol.packets import (
-    ConnAck,
-    Connect,
-    PubAck,
-    PubComp,
-    Publish,
-    PubRec,
-    PubRel,
-)
+from trio_mqtt.protocol.packets import ConnAck, Connect, PubAck, PubComp, Publish, PubRec, PubRel
 from trio_mqtt.storage.client_changes import ClientChange
 from trio_mqtt.storage.client_store import ClientStore
 

@@ -16,9 +16,7 @@ from anyio.lowlevel import checkpoint
 from tests.client.fake_broker import FakeBroker
 from tests.client.session.store.stores import Opens, kept
 from trio_mqtt import StoreError
-from trio_mqtt.protocol.packets import (
-    Publish,
-)
+from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.storage.client_changes import ClientChange
 from trio_mqtt.storage.client_store import ClientStore
 
