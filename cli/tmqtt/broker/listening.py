@@ -62,7 +62,7 @@ class ListenAt:
                     " write it there, or give URLs in their place."
                 )
             (listen,) = configured
-            urls = [_at_port(listen.url, port) for port in self.ports]
+            urls = [_at_port(listen.url, port) for port in dict.fromkeys(self.ports)]
             configured = [replace(listen, url=url) for url in urls]
         return listeners_for(configured, self.inherited, self.defaults)
 
@@ -75,7 +75,7 @@ class ListenAt:
         found = _ADDRESS.fullmatch(url)
         if found is not None and found[3]:
             raise _wrong(f"{url} has a port already: leave that out, or --port.")
-        return [_at_port(url, port) for port in self.ports]
+        return [_at_port(url, port) for port in dict.fromkeys(self.ports)]
 
 
 def _at_port(url: str, port: int) -> str:

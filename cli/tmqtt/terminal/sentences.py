@@ -53,4 +53,4 @@ def _sentence(text: str) -> str:
         text = text.replace(parameter, option)
     if text.split(" ", 1)[0].rstrip(",:").isalpha():  # not the name of a file, nor a URL
         text = text[:1].upper() + text[1:]
-    return text if text.endswith((".", "?", "!")) else f"{text}."
+    return text if text.endswith((".", "?", "!", ".)")) else f"{text}."

@@ -29,7 +29,7 @@ def ports() -> Iterator[list[int]]:
 def test_it_listens_there(ports: list[int], tmp_path: Path) -> None:
     file = tmp_path / "broker.toml"
     file.write_text('[[listeners]]\nurl = "mqtt://127.0.0.1:1"\n', encoding="utf-8")
-    given = [word for port in ports for word in ("-p", str(port))]
+    given = [word for port in (*ports, ports[0]) for word in ("-p", str(port))]
     for more in ((), ("--config", str(file)), ("mqtt://127.0.0.1",)):
         with Program("broker", *given, *more) as broker:
             for number, port in enumerate(ports, 1):

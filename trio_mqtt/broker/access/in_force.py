@@ -114,9 +114,9 @@ class AccessInForce:
         if self.said_of_anonymous(endpoint) is None and not is_guarded:
             raise ConfigurationError(
                 f"Anybody who can reach {endpoint.url} could connect to this broker. Name a"
-                " password file (--password-file FILE, which tmqtt passwd makes;"
-                " Security(passwords=...) in a program), or say --allow-anonymous"
-                " (allow_anonymous=True) if that is meant."
+                " password file, which tmqtt passwd makes (--password-file FILE, access.passwords"
+                " in a configuration, Security(passwords=...) in a program), or say that this is"
+                " meant (--allow-anonymous, access.allow_anonymous, allow_anonymous=True)."
             )
 
     def permissions(self, client: ClientInfo, own: AccessRules | None) -> Permissions | None:
