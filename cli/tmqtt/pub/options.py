@@ -242,7 +242,7 @@ def pub(
     all_topics = [] if topic is None else [topic]
     all_topics += topics or []
     if not all_topics:
-        ctx.fail("Missing argument 'TOPIC'.")
+        ctx.fail("Missing argument 'TOPIC': where to publish, such as test or home/lamp.")
     words = message if message_option is None else message_option
     given = [
         name

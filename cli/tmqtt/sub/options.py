@@ -273,7 +273,7 @@ def sub(
         check_is_no_address(one, "topic filter", "FILTER", otherwise="-t")
     wanted = [*(filters or ()), *(topics or ())]
     if not wanted:
-        context.fail("Missing argument 'FILTER'.")
+        context.fail("Missing argument 'FILTER': the topics to show, such as test or 'home/#'.")
     _only_one({"--watch": watch, "--tree": tree, "--json": as_json, "--format": text_format})
     if dry_run and not remove_retained:
         raise typer.BadParameter("it goes with --remove-retained.", param_hint="'--dry-run'")

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
+from typer._click.exceptions import BadOptionUsage
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
@@ -36,7 +37,19 @@ class Command(TyperCommand):
             args = _with_properties_joined(args)
         if HELP in args:
             args = _with_host(args, self.params)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except BadOptionUsage as error:
+            error.message += self._what_it_takes(error.option_name)
+            error.ctx, error.cmd = ctx, self  # then the usage is shown as for other wrong options
+            raise
+
+    def _what_it_takes(self, name: str) -> str:
+        """What the value of an option is, in a sentence."""
+        option = next((one for one in self.params if name in one.opts), None)
+        told = (getattr(option, "help", None) or "").partition("  [")[0]
+        metavar = getattr(option, "metavar", None)
+        return f" {metavar}: {told}" if metavar and told else ""
 
     def invoke(self, ctx: Context) -> Any:
         try:
