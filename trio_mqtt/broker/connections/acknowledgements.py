@@ -80,13 +80,20 @@ class Acknowledgements:
             link.protocol.acknowledged(len(released.items))
             self._answer(PUBCOMP, packet_ids, released, session)
             return None
+        followed = link.core.event_streams.wanted
+        if kind is _PUBACK and len(packet_ids) == 1 and session.journal is None and not followed:
+            # Alone, as all are where nothing comes together.
+            try:
+                session.sender.on_puback(packet_ids[0])
+            except RemoteProtocolError as error:
+                return error
+            return None
         if session.journal is None:
             outcome = session.sender.on_run(kind, packet_ids)
         else:
             outcome = session.on_run(kind, packet_ids)
         if kind is _PUBREC:
             self._answer(PUBREL, packet_ids, outcome, session)
-        followed = link.core.event_streams.wanted
         if followed and MessageAcknowledged in followed:
             self._tell_taken(kind, outcome.items.values(), session)
         return outcome.violation
@@ -145,13 +152,13 @@ class Acknowledgements:
         link = self._link
         sent = link.core.statistics.kinds_sent
         link.core.statistics.other_packets_sent += len(acks)
-        if codes or max(acks) > _LARGEST:
-            data = self._say_codes(session, codes or {})
-        elif len(acks) == 1:
-            data = acks[0].to_bytes(4, "big")
-            sent[_COUNTED_FIRST[data[0]]] += 1
-            if data[0] == 0x40:
+        if len(acks) == 1 and not codes and (ack := acks[0]) <= _LARGEST:
+            data = ack.to_bytes(4, "big")
+            sent[_COUNTED_FIRST[ack >> 24]] += 1
+            if ack < PUBREC:
                 link.protocol.acknowledged()
+        elif codes or max(acks) > _LARGEST:
+            data = self._say_codes(session, codes or {})
         else:
             data = struct.pack(f">{len(acks)}I", *acks)
             first_bytes = data[::4]

@@ -189,6 +189,18 @@ class PacketHandler:
             outlet.quota_is_back()
         return done
 
+    def acknowledge(self, run: AckRun, session: Session) -> None:
+        """Do what a run of acknowledgements asks for that is all of a read: `process` for those."""
+        self._link.core.statistics.packets_received += 1
+        violation = self._acks.take(run, session)
+        if violation is not None:
+            self._link.protocol.violated(violation)
+        if self._acks.waiting:
+            self._acks.write(session)
+        outlet = self._link.outlet
+        if outlet.awaits_quota and session.sender.quota > 0:
+            outlet.quota_is_back()
+
     def _cannot_be_kept(self, packet: Publish, message: Publish, session: Session) -> bool:
         """Refuse a packet whose `message` the storage would have to keep, while it keeps nothing.
 

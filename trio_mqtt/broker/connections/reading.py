@@ -9,7 +9,7 @@ import trio
 
 from trio_mqtt.broker.connections.link import COUNTED
 from trio_mqtt.broker.connections.packets import messages_among
-from trio_mqtt.protocol.packets import PublishRun
+from trio_mqtt.protocol.packets import AckRun, PublishRun
 from trio_mqtt.transport.listeners.streams import READ_SIZE
 
 if TYPE_CHECKING:
@@ -129,6 +129,9 @@ class Reading:
         if isinstance(only, PublishRun) and only.topic is not None:
             self._statistics.packets_received += len(only)
             self._handler.publish(only, self._session)
+            return True
+        if isinstance(only, AckRun):
+            self._handler.acknowledge(only, self._session)
             return True
         self._link.turn.begin()
         self._done = self._handler.process(packets, self._session, self._done)
