@@ -26,7 +26,11 @@ _NAMES = (
     brokers.OURS_WITH_RULES,
     *brokers.DURABLE,
 )
-_ON_REQUEST = (brokers.MOSQUITTO_WITHOUT_DELAY, brokers.OURS_WITH_METRICS)
+_ON_REQUEST = (
+    brokers.MOSQUITTO_WITHOUT_DELAY,
+    brokers.OURS_WITH_METRICS,
+    brokers.OURS_COMPILED,
+)
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
 

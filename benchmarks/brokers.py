@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.compiled import NotCompiledError, compiled_python
+
 MOSQUITTO = "mosquitto"
 MOSQUITTO_WITHOUT_DELAY = "mosquitto+nodelay"
 AEDES = "aedes"
@@ -19,6 +21,7 @@ OURS = "trio-mqtt"
 OURS_WITH_SCREEN = "trio-mqtt+screen"
 OURS_WITH_RULES = "trio-mqtt+rules"
 OURS_WITH_METRICS = "trio-mqtt+metrics"
+OURS_COMPILED = "trio-mqtt+compiled"
 # Those that keep what they acknowledge.
 OURS_FSYNC = "trio-mqtt+fsync"
 OURS_COMMIT = "trio-mqtt+commit"
@@ -150,13 +153,20 @@ def _find_ours(name: str, cache: Path) -> Broker:
         version = importlib.metadata.version("trio-mqtt")
     except importlib.metadata.PackageNotFoundError:
         raise Unavailable("trio-mqtt is not installed (pip install -e . in its folder).") from None
+    program = [sys.executable, "-m", "tmqtt"]
+    if name == OURS_COMPILED:
+        try:
+            # Isolated, for else what lies where the benchmark is called would be found first.
+            program = [str(compiled_python(cache)), "-I", "-m", "tmqtt"]
+        except NotCompiledError as error:
+            raise Unavailable(f"trio-mqtt could not be compiled: {error}") from None
 
     def command(port: int, folder: Path, transport: str) -> list[str]:
         schemes = {"tls": "mqtts", "websocket": "ws"}
         url = f"{schemes.get(transport, 'mqtt')}://127.0.0.1:{port}"
         if transport == "tls":
             url += f"?cert={_make_certificate(folder)}"
-        command = [sys.executable, "-m", "tmqtt", "broker", url]
+        command = [*program, "broker", url]
         if name == OURS_WITH_RULES:
             access = folder / "access"
             access.write_text(_access_rules())
