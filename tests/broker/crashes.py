@@ -15,6 +15,7 @@ from tests.broker.crash_clients import SHARED, Client, Grant, Sent, matches
 from tests.broker.raw import V5, Raw
 from tests.inside import core_of
 from trio_mqtt.broker.limits import Limits
+from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.protocol.packets import (
     ConnAck,
@@ -354,9 +355,13 @@ def audit(memory: MemoryBroker, storage: MemoryStorage) -> None:
         assert set(kept.identifiers) == set(session.receiver.accepted)
         expected: list[tuple[int, int, int, int]] = []  # number, packet identifier, QoS, released
         for packet_id, (qos, item) in session.sender.in_flight.items():
-            if item[4]:
-                expected.append((item[4], packet_id, qos, 0))
-        expected += [(item[4], pid, 2, 1) for pid, item in session.sender.released.items()]
+            number = in_flight_of(packet_id, item)[4]
+            if number:
+                expected.append((number, packet_id, qos, 0))
+        expected += [
+            (in_flight_of(packet_id, item)[4], packet_id, 2, 1)
+            for packet_id, item in session.sender.released.items()
+        ]
         waiting: list[tuple[int, int, int, int]] = []
         for subscription in session.subscriptions.values():
             batches = [(*each, 0) for each in subscription._waiting]

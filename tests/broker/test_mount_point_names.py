@@ -65,23 +65,29 @@ def test_names_have_as_many_bytes_as_the_standard_allows(letter: str) -> None:
 @given(
     st.lists(st.tuples(st.integers(0, 300), st.booleans()), min_size=1, max_size=5),
     st.sampled_from([V311, V5]),
+    st.sampled_from([0, 1]),
 )
 def test_a_run_that_is_renamed_is_what_renamed_messages_are(
-    messages: list[tuple[int, bool]], version: ProtocolVersion
+    messages: list[tuple[int, bool]], version: ProtocolVersion, qos: int
 ) -> None:
+    qos = qos if len(messages) > 1 else 0
     decoder = PacketDecoder(PacketType.CONNECT, runs=True)
     decoder.feed(encode(Connect(protocol_version=version), version))
     for old, new in (("t", "site/t"), ("site/" * 30 + "t", "t")):
         sent = [
-            Publish(old + "/2" * other, bytes([65 + at]) * size)
+            Publish(old + "/2" * other, bytes([65 + at]) * size, qos, packet_id=(at + 1) * qos)
             for at, (size, other) in enumerate(messages)
         ]
-        wanted = [Publish(new + one.topic[len(old) :], one.payload) for one in sent]
+        wanted = [
+            Publish(new + one.topic[len(old) :], one.payload, qos, packet_id=one.packet_id)
+            for one in sent
+        ]
         (came,) = decoder.feed(b"".join(encode(one, version) for one in sent))
         assert isinstance(came, PublishRun)
         run = came.renamed([new + topic[len(old) :] for topic in came.topics])
         assert run.frames == b"".join(encode(one, version) for one in wanted)
         assert run.messages == wanted
+        assert run.packet_ids == [one.packet_id for one in wanted if qos]
         assert run.payload_size == sum(size for size, _ in messages)
         last = run.some([len(run.topics) - 1])
         assert last.messages == wanted[-len(last) :]

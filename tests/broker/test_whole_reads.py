@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -137,11 +137,14 @@ SUBSCRIBERS = st.builds(
     st.booleans(),
     st.booleans(),
 )
+PAYLOADS = st.builds(
+    lambda one, size: one * size, st.sampled_from([b"\0", b"x"]), st.integers(0, 140)
+)
 MESSAGES = st.lists(
     st.builds(
         Publish,
         st.sampled_from(TOPICS),
-        st.integers(0, 140).map(bytes),
+        PAYLOADS,
         st.sampled_from([0, 0, 0, 1, 1, 2]),
         st.sampled_from([False, False, False, True]),
         properties=st.sampled_from([NO_PROPERTIES, NO_PROPERTIES, *PROPERTIES]),
@@ -149,13 +152,16 @@ MESSAGES = st.lists(
     min_size=1,
     max_size=25,
 )
-# Mostly what travels in runs.
-PLAIN = st.lists(
-    st.builds(
-        Publish, st.sampled_from(TOPICS), st.integers(0, 140).map(bytes), st.sampled_from([0, 1])
-    ),
-    min_size=1,
-    max_size=80,
+# What travels in runs: of many topics, or of few, at one QoS or both.
+PLAIN = st.tuples(
+    st.lists(st.sampled_from(TOPICS), min_size=1, max_size=4),
+    st.sampled_from([[0], [1], [0, 1]]),
+).flatmap(
+    lambda chosen: st.lists(
+        st.builds(Publish, st.sampled_from(chosen[0]), PAYLOADS, st.sampled_from(chosen[1])),
+        min_size=1,
+        max_size=80,
+    )
 )
 CASES = st.builds(
     Case,
@@ -215,7 +221,11 @@ async def outcome_of(case: Case, *, at_once: bool) -> Outcome:
         if case.is_followed:
             with memory.broker.events(*kinds) as events:
                 await converse(case, memory, connected, outcome, at_once=at_once)
+            members = {f"s{number}" for number, one in enumerate(case.subscribers) if one.shared}
             async for event in events:
+                if isinstance(event, (MessageDelivered, MessageAcknowledged)):
+                    who = event.client_id
+                    event = replace(event, client_id="a member" if who in members else who)
                 outcome.events[event] += 1
         else:
             await converse(case, memory, connected, outcome, at_once=at_once)

@@ -67,7 +67,72 @@ def test_messages_on_several_topics_are_one_run_of_stretches(version: ProtocolVe
     assert run.messages == messages
     assert run.first(4) == messages[:4]
     assert run.first(7) == messages
+    assert [run.message(at) for at in range(6)] == messages
     assert run.payload_size == sum(sizes)
+
+
+@VERSIONS
+def test_messages_of_qos_1_are_one_run_too(version: ProtocolVersion) -> None:
+    topics = ["t", "t", "a/b", "t"]
+    sizes = [0, 300, 1, 20_000]
+    messages = [
+        Publish(topic, b"x" * size, 1, packet_id=packet_id)
+        for topic, size, packet_id in zip(topics, sizes, [7, 65_535, 256, 1], strict=True)
+    ]
+    data = b"".join(encode(message, version) for message in messages)
+    (run,) = decoder_of(version, runs=True).feed(data)
+    assert isinstance(run, PublishRun)
+    assert (run.qos, run.topics, run.frames) == (1, ["t", "a/b", "t"], data)
+    assert run.messages == messages
+    assert run.packet_ids == [7, 65_535, 256, 1]
+    assert run.payload_size == sum(sizes)
+    for message in run.messages:
+        frame, at = message.frame, message.packet_id_at
+        assert frame is not None
+        assert frame[at : at + 2] == message.packet_id.to_bytes(2, "big")
+        assert frame[message.payload_at :] == message.payload
+
+
+@VERSIONS
+def test_of_qos_1_one_message_alone_is_no_run(version: ProtocolVersion) -> None:
+    packets: list[Packet] = [Publish("t", b"x", 1, packet_id=1), PingReq()]
+    assert decoder_of(version, runs=True).feed(joined(packets, version)) == packets
+
+
+@VERSIONS
+def test_a_run_is_sent_with_identifiers_of_others(version: ProtocolVersion) -> None:
+    sizes = [0, 300, 1, 2]
+    before = [Publish("t" * (at + 1), b"x" * size, 1, packet_id=9) for at, size in enumerate(sizes)]
+    (run,) = decoder_of(version, runs=True).feed(joined([*before], version))
+    assert isinstance(run, PublishRun)
+    for first in range(4):
+        for count in range(1, 5 - first):
+            wanted: list[Packet] = [
+                Publish(one.topic, one.payload, 1, packet_id=500 + at)
+                for at, one in enumerate(before[first : first + count])
+            ]
+            assert run.with_identifiers(first, count, 500) == joined(wanted, version)
+
+
+def test_a_packet_identifier_of_zero_in_a_run_is_refused_after_those_before_it() -> None:
+    good: list[Packet] = [Publish("t", b"0", 1, packet_id=n) for n in (1, 2)]
+    bad = b"\x32\x06\x00\x01t\x00\x00\x00"
+    decoder = decoder_of(V5, runs=True)
+    assert taken_apart(decoder.feed(joined(good, V5) + bad)) == good
+    assert decoder.violation is not None
+
+
+def test_a_run_of_qos_1_counts_up_to_the_receive_maximum() -> None:
+    end = ServerConnection(
+        maximum_packet_size=1_000, receive_maximum=5, topic_alias_maximum=0, runs=True
+    )
+    end.receive(encode(Connect("c"), V5))
+    end.send(ConnAck())
+    messages: list[Packet] = [Publish("t", b"x", 1, packet_id=n) for n in range(1, 8)]
+    assert taken_apart(end.receive(joined(messages[:3], V5))) == messages[:3]
+    assert end.receive(joined(messages[3:], V5)) == messages[3:5]
+    assert end.violation is not None
+    assert end.violation.reason_code == ReasonCode.RECEIVE_MAXIMUM_EXCEEDED
 
 
 STRETCHES = st.lists(
@@ -81,7 +146,11 @@ STRETCHES = st.lists(
 def test_some_stretches_of_a_run_are_the_run_of_their_messages(
     stretches: list[tuple[str, int]], version: ProtocolVersion, data: st.DataObject
 ) -> None:
-    messages = [Publish(topic, bytes([size % 256]) * size) for topic, size in stretches]
+    qos = data.draw(st.sampled_from([0, 1])) if len(stretches) > 1 else 0
+    messages = [
+        Publish(topic, bytes([size % 256]) * size, qos, packet_id=(at + 1) * qos)
+        for at, (topic, size) in enumerate(stretches)
+    ]
     (whole,) = decoder_of(version, runs=True).feed(joined([*messages], version))
     assert isinstance(whole, PublishRun)
     numbers = range(len(whole.topics))

@@ -111,17 +111,20 @@ class ProtocolConnection:
         self.violation = decoder.violation
         self.pending = decoder.pending
         self.unfinished = decoder.held
-        if (
-            len(packets) == 1
-            and type(packets[0]) in self._unchecked
-            and self.state is State.CONNECTED
-        ):
-            return packets
         for index, packet in enumerate(packets):
             if not isinstance(packet, Publish):
                 if type(packet) in self._unchecked and self.state is State.CONNECTED:
+                    error = None
+                else:
+                    error = self._check(packet)
+                if isinstance(packet, PublishRun) and packet.qos and error is None:
+                    error = self._count(packet)
+                    if error is not None:
+                        fitting = self.receive_maximum - self._unacknowledged + len(packet)
+                        packets[index:] = packet.first(max(0, fitting))
+                        index = len(packets)
+                if error is None:
                     continue
-                error = self._check(packet)
             elif packet.properties or self.state is not State.CONNECTED:
                 error = self._check_publish(packet)
             elif packet.qos:
@@ -160,6 +163,11 @@ class ProtocolConnection:
             if self._unacknowledged > self.receive_maximum:
                 return self._too_many()
         return error
+
+    def _count(self, run: PublishRun) -> RemoteProtocolError | None:
+        """Count the messages of a run of QoS 1."""
+        self._unacknowledged += len(run)
+        return self._too_many() if self._unacknowledged > self.receive_maximum else None
 
     def _too_many(self) -> RemoteProtocolError | None:
         """More is unacknowledged than allowed; MQTT 3 knows no such bound."""

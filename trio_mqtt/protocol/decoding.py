@@ -14,8 +14,9 @@ from trio_mqtt.protocol.wire import (
     MAX_PACKET_SIZE,
     MAX_REPETITIONS,
     Reader,
-    decode_topic_name,
+    known_topics,
     long_remaining_length,
+    topic_name,
 )
 
 _PUBACK_REASONS = {code: ReasonCode(code) for code in ALLOWED[PacketType.PUBACK]}
@@ -29,8 +30,11 @@ _UNBOUNDED = 1 << 62
 # comparing places costs less than counting packets.
 _LONGEST_RUN = 4_096
 _LIKELY_SIZE = 64
-# Stretches of one topic in a run at most, and as how many packets of a run each counts besides.
-_MOST_STRETCHES = 1_024
+# As how many packets in a run of QoS 0 one of QoS 1 counts, which is answered.
+_AT_QOS_1 = 4
+# Messages in a run after which no other topic begins, and as how many packets of a run each topic
+# counts that begins.
+_MOST_MIXED = 1_024
 _STRETCH = 4
 _ONE_STRETCH = [0]  # of all runs that have one, as most do: nobody changes it
 
@@ -199,11 +203,13 @@ class PacketDecoder:
                     self._requests.check_size(first, stop - position)  # before it is held
                 self.wanted = stop - position
                 break
-            if first == 0x30 and runs:
-                run = self._run(data, position, end)
+            # One message of QoS 1 alone is no run: it costs less as it is.
+            if runs and (first == 0x30 or (first == 0x32 and stop < end and data[stop] == 0x32)):
+                run = self._run(data, position, end, first)
                 if run is not None:
                     append(run)
-                    left -= len(run.starts) + _STRETCH * len(run.topics)
+                    count = len(run.starts)
+                    left -= (_AT_QOS_1 * count if run.qos else count) + _STRETCH * len(run.topics)
                     position += len(run.frames)
                     continue
             if first & 0xF0 == 0x30:
@@ -302,31 +308,38 @@ class PacketDecoder:
             if at <= stop:
                 at += data[body] << 8 | data[body + 1]
             if at <= stop:
-                self._topic = decode_topic_name(data[body + 2 : at])
-                self._known = data[body:at]
+                known = data[body:at]
+                self._topic = topic_name(known)
+                self._known = known
         if at > stop:
             raise MalformedPacketError("the topic name is longer than its packet")
         return at
 
-    def _run(self, data: bytes, start: int, end: int) -> PublishRun | None:
+    def _run(self, data: bytes, start: int, end: int, kind: int) -> PublishRun | None:
         """The run that begins at `start`; None if what is there is no part of one.
 
-        It ends before the first packet that is not like the others, or not right, which then gets
-        a look of its own: nothing is refused here.
+        All begin with the byte `kind`. It ends before the first packet that is not like the
+        others, or not right, which then gets a look of its own: nothing is refused here.
         """
+        qos = kind >> 1 & 3
+        identifier = 2 * qos  # bytes
         maximum = self.maximum_packet_size
         is_v5 = self.version == 5
         starts: list[int] = []
+        ids_at: list[int] = []
         topics: list[str] = []
         firsts: list[int] = []
         headers: list[int] = []
-        # The topic of the stretch with its length, and how many bytes that is. A packet without a
-        # topic needs an alias, which it cannot have here.
-        known, size = b"\0\0", _UNBOUNDED
+        # The topic of the stretch with its length, how many bytes that is with the packet
+        # identifier, and how many stand before the payload. A packet without a topic needs an
+        # alias, which it cannot have here.
+        known, size, each = b"\0\0", _UNBOUNDED, 0
         first = header = 0
         position = start
-        last = end - 5
-        while position <= last and data[position] == 0x30:
+        one = data[start + 1] if data[start + 1] < _LIKELY_SIZE else _LIKELY_SIZE
+        longest = _LONGEST_RUN // _AT_QOS_1 if qos else _LONGEST_RUN
+        last = min(end - 5, start + (longest - 1) * (one + 2))
+        while position <= last and data[position] == kind:
             length = data[position + 1]
             body = position + 2
             if length > 127:
@@ -341,39 +354,58 @@ class PacketDecoder:
                 break
             if data.startswith(known, body):
                 at = body + size
-                if at > stop or (is_v5 and (at == stop or data[at])):
+                if (
+                    at > stop
+                    or (qos and not (data[at - 1] or data[at - 2]))
+                    or (is_v5 and (at == stop or data[at]))
+                ):
                     break
             else:
-                at = body + 2 + (data[body] << 8 | data[body + 1])
-                if at > stop or at == body + 2 or (is_v5 and (at == stop or data[at])):
-                    break
-                try:
-                    topic = decode_topic_name(data[body + 2 : at])
-                except MalformedPacketError:
+                name_end = body + 2 + (data[body] << 8 | data[body + 1])
+                at = name_end + identifier
+                if (
+                    at > stop
+                    or name_end == body + 2
+                    or (qos and not (data[at - 1] or data[at - 2]))
+                    or (is_v5 and (at == stop or data[at]))
+                ):
                     break
                 count = len(starts)
-                if not count:
-                    one = stop - start
-                    one = one if one < _LIKELY_SIZE else _LIKELY_SIZE
-                    last = min(last, start + (_LONGEST_RUN - 1) * one)
-                elif len(topics) == _MOST_STRETCHES:
+                if count > _MOST_MIXED:
                     break
-                else:
-                    header += (count - first) * (2 + size + is_v5)
+                known = data[body:name_end]
+                topic = known_topics.get(known)
+                if topic is None:
+                    try:
+                        topic = topic_name(known)
+                    except MalformedPacketError:
+                        break
+                header += (count - first) * each
+                size = at - body
+                each = 2 + size + is_v5
+                first = count
                 topics.append(topic)
                 firsts.append(count)
                 headers.append(header)
-                first, known, size = count, data[body:at], at - body
+            if qos:
+                ids_at.append(at - 2 - start)
             if length > 127:
                 header += body - position - 2
             starts.append(position - start)
             position = stop
         if not starts:
             return None
-        header += (len(starts) - first) * (2 + size + is_v5)
+        header += (len(starts) - first) * each
         frames = data[start:position]
         if len(topics) == 1:
             firsts = headers = _ONE_STRETCH
         return PublishRun(
-            frames, starts, topics, firsts, headers, len(frames) - header, is_v5=is_v5
+            frames,
+            starts,
+            topics,
+            firsts,
+            headers,
+            len(frames) - header,
+            is_v5=is_v5,
+            ids_at=ids_at,
         )

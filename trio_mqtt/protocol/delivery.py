@@ -138,6 +138,26 @@ class Sender(Generic[T]):
         self._in_flight[packet_id] = (qos, item)
         return packet_id
 
+    def begin_run(self, qos: int, item: T, count: int) -> int:
+        """Take `count` identifiers for messages that share an item: the first of them.
+
+        They are one after the other; 0 where so many in a row are not free. Raises
+        LocalProtocolError if the quota does not suffice.
+        """
+        if self.quota < count:
+            raise LocalProtocolError("the receive maximum is reached")
+        first = self._last + 1
+        if first + count - 1 > MAX_PACKET_IDENTIFIER:
+            first = 1
+        packet_ids = range(first, first + count)
+        for in_use in (self._in_flight.keys(), self._released.keys(), self._reserved.keys()):
+            if in_use and not in_use.isdisjoint(packet_ids):
+                return 0
+        self._last = first + count - 1
+        self.quota -= count
+        self._in_flight.update(dict.fromkeys(packet_ids, (qos, item)))
+        return first
+
     def begin_later(self, qos: int, item: T) -> int:
         """Take a free packet identifier for `item`, which counts only once it is `sent_again`.
 

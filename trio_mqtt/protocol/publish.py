@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
@@ -103,17 +105,18 @@ class Publish:
 
 
 class PublishRun:
-    """Consecutive PUBLISH packets at QoS 0 without RETAIN, DUP and properties, of MQTT 5 or not.
+    """Consecutive PUBLISH packets at QoS 0, or at QoS 1, without RETAIN, DUP and properties.
 
     A server that asks its decoder for runs gets these as the bytes that they came in, `frames`,
-    with the places where each starts: most of them travel on unchanged, and are taken apart only
-    when somebody asks for `messages`. Those on one topic, one after the other, are a stretch:
-    `topics` has the topic of each, `firsts` the number of its first message, and `headers` the
-    bytes before the payloads in all messages before it.
+    with the places where each starts, and at QoS 1 of each packet identifier (`ids_at`): most of
+    them travel on unchanged, and are taken apart only when somebody asks for `messages`. Those on
+    one topic, one after the other, are a stretch: `topics` has the topic of each, `firsts` the
+    number of its first message, and `headers` the bytes before the payloads in all messages before
+    it. `is_v5` says whether they are of MQTT 5.
     """
 
-    __slots__ = ("_messages", "firsts", "frames", "headers", "is_v5", "payload_size", "starts",
-                 "topic", "topics")  # fmt: skip
+    __slots__ = ("_messages", "_pieces", "firsts", "frames", "headers", "ids_at", "is_v5",
+                 "payload_size", "qos", "starts", "topic", "topics")  # fmt: skip
 
     def __init__(
         self,
@@ -125,9 +128,12 @@ class PublishRun:
         payload_size: int,
         *,
         is_v5: bool,
+        ids_at: Sequence[int] = (),
     ) -> None:
         self.frames = frames
         self.starts = starts
+        self.qos = 1 if ids_at else 0
+        self.ids_at = ids_at
         self.topics = topics
         self.firsts = firsts
         self.headers = headers
@@ -136,6 +142,7 @@ class PublishRun:
         # The topic of all messages; None if they have several.
         self.topic = topics[0] if len(topics) == 1 else None
         self._messages: list[Publish] | None = None
+        self._pieces: list[bytes] | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -155,11 +162,53 @@ class PublishRun:
         messages: list[Publish] = []
         for topic, stop in zip(self.topics, [*self.firsts[1:], count], strict=True):
             for index in range(len(messages), min(stop, count)):
-                frame = frames[starts[index] : ends[index]]
-                at = self._topic_at(frame, 0)
-                at += 2 + (frame[at] << 8 | frame[at + 1]) + self.is_v5
-                messages.append(Publish(topic, None, frame=frame, payload_at=at))
+                messages.append(self._message(topic, frames[starts[index] : ends[index]]))
         return messages
+
+    def message(self, index: int) -> Publish:
+        """One of the packets, by its number."""
+        starts = self.starts
+        end = starts[index + 1] if index + 1 < len(starts) else len(self.frames)
+        topic = self.topics[bisect_right(self.firsts, index) - 1]
+        return self._message(topic, self.frames[starts[index] : end])
+
+    def _message(self, topic: str, frame: bytes) -> Publish:
+        at = self._topic_at(frame, 0)
+        at += 2 + (frame[at] << 8 | frame[at + 1])
+        if not self.qos:
+            return Publish(topic, None, frame=frame, packet_id_at=at, payload_at=at + self.is_v5)
+        packet_id = frame[at] << 8 | frame[at + 1]
+        at += 2 + self.is_v5
+        return Publish(
+            topic, None, 1, False, False, packet_id, NO_PROPERTIES, frame, at - 2 - self.is_v5, at
+        )
+
+    @property
+    def packet_ids(self) -> list[int]:
+        """The packet identifiers, at QoS 1."""
+        frames = self.frames
+        return [frames[at] << 8 | frames[at + 1] for at in self.ids_at]
+
+    def with_identifiers(self, first: int, count: int, packet_id: int) -> bytes:
+        """The frames of `count` messages from the one of number `first` on, at QoS 1.
+
+        They have the packet identifiers from `packet_id` on, one after the other.
+        """
+        frames, ids_at, pieces = self.frames, self.ids_at, self._pieces
+        if pieces is None:
+            # What stands between the packet identifiers: the same for all who are sent this.
+            begins = [0, *[at + 2 for at in ids_at]]
+            ends = [*ids_at, len(frames)]
+            pieces = self._pieces = [frames[a:b] for a, b in zip(begins, ends, strict=True)]
+        packed = struct.pack(f">{count}H", *range(packet_id, packet_id + count))
+        parts = [b""] * (2 * count + 1)
+        parts[1::2] = struct.unpack("2s" * count, packed)
+        parts[::2] = pieces[first : first + count + 1]
+        if first:
+            parts[0] = frames[self.starts[first] : ids_at[first]]
+        if first + count < len(self.starts):
+            parts[-1] = frames[ids_at[first + count - 1] + 2 : self.starts[first + count]]
+        return b"".join(parts)
 
     def some(self, stretches: Sequence[int]) -> PublishRun:
         """The messages of some stretches, by their numbers in ascending order."""
@@ -167,6 +216,7 @@ class PublishRun:
         last = len(firsts) - 1
         pieces: list[bytes] = []
         new_starts: list[int] = []
+        new_ids_at: list[int] = []
         new_firsts: list[int] = []
         new_headers: list[int] = []
         size = header = 0
@@ -184,11 +234,13 @@ class PublishRun:
                 end = len(frames)
                 header += end - self.payload_size - headers[stretch]
             pieces.append(frames[start:end])
+            moved = size - start
             if beyond - first == 1:
                 new_starts.append(size)
             else:
-                moved = size - start
                 new_starts += [at + moved for at in starts[first:beyond]]
+            if self.ids_at:
+                new_ids_at += [at + moved for at in self.ids_at[first:beyond]]
             size += end - start
         topics = [self.topics[stretch] for stretch in stretches]
         return PublishRun(
@@ -199,6 +251,7 @@ class PublishRun:
             new_headers,
             size - header,
             is_v5=self.is_v5,
+            ids_at=new_ids_at,
         )
 
     def renamed(self, topics: Sequence[str]) -> PublishRun:
@@ -207,6 +260,7 @@ class PublishRun:
         ends = [*starts[1:], len(frames)]
         pieces: list[bytes] = []
         new_starts: list[int] = []
+        ids_at: list[int] = []
         headers: list[int] = []
         at = header = 0
         for topic, first, stop in zip(
@@ -222,8 +276,9 @@ class PublishRun:
                 length = encode_variable_byte_integer(size)
                 pieces += frames[start : start + 1], length, named, frames[rest:end]
                 new_starts.append(at)
+                ids_at.append(at + 1 + len(length) + len(named))
                 at += 1 + len(length) + size
-                header += 1 + len(length) + len(named) + self.is_v5
+                header += 1 + len(length) + len(named) + 2 * self.qos + self.is_v5
         return PublishRun(
             b"".join(pieces),
             new_starts,
@@ -232,6 +287,7 @@ class PublishRun:
             headers,
             self.payload_size,
             is_v5=self.is_v5,
+            ids_at=ids_at if self.qos else (),
         )
 
     @staticmethod

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from trio_mqtt.errors import LocalProtocolError, MalformedPacketError
 
 MAX_VARIABLE_BYTE_INTEGER = 268_435_455
 MAX_PACKET_SIZE = MAX_VARIABLE_BYTE_INTEGER + 5  # bytes
 MAX_STRING = 65_535
 MAX_REPETITIONS = 65_535  # of one property in a packet, where nobody says less
+
+# The topics that came in the fields of PUBLISH packets lately: short ones, up to so many.
+known_topics: dict[bytes, str] = {}
+_SHORT = 258  # bytes, with the two of the length
+_MOST_KNOWN = 16_384
 
 
 def encode_variable_byte_integer(value: int) -> bytes:
@@ -69,23 +72,23 @@ def decode_utf8(raw: bytes) -> str:
     return text
 
 
-def decode_topic_name(raw: bytes) -> str:
-    """The topic name of a PUBLISH: a UTF-8 string without wildcards (MQTT 5.0 §3.3.2.1).
+def topic_name(field: bytes) -> str:
+    """The topic name in a field of a PUBLISH, which begins with its length (MQTT 5.0 §3.3.2.1).
 
     Decoding a topic costs more than everything else in a small PUBLISH, and topics repeat, so short
-    ones are remembered.
+    ones are remembered in `known_topics`. Raises MalformedPacketError for what is no UTF-8 string,
+    and for one that holds a wildcard.
     """
-    return _remembered_topic_name(raw) if len(raw) <= 256 else _topic_name(raw)
-
-
-def _topic_name(raw: bytes) -> str:
-    topic = decode_utf8(raw)
-    if "+" in topic or "#" in topic:
-        raise MalformedPacketError("a topic name holds a wildcard character")
+    topic = known_topics.get(field)
+    if topic is None:
+        topic = decode_utf8(field[2:])
+        if "+" in topic or "#" in topic:
+            raise MalformedPacketError("a topic name holds a wildcard character")
+        if len(field) <= _SHORT:
+            if len(known_topics) >= _MOST_KNOWN:
+                known_topics.clear()
+            known_topics[field] = topic
     return topic
-
-
-_remembered_topic_name = lru_cache(maxsize=16_384)(_topic_name)
 
 
 class Reader:

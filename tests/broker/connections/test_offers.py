@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.broker.conftest import Join
-from tests.broker.raw import V5, V311, Open
+from tests.broker.raw import V5, V311, Open, Raw
 from tests.inside import core_of
 from trio_mqtt import Broker
 from trio_mqtt.broker.options import BrokerOptions
@@ -24,6 +24,7 @@ from trio_mqtt.protocol.packets import (
     Will,
 )
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.testing import open_memory_broker
 
 TOLD = {
     "maximum_qos",
@@ -197,3 +198,11 @@ def test_options_of_another_kind_are_refused(option: str, value: object, sentenc
 def test_who_has_moved_says_where_to() -> None:
     with pytest.raises(ConfigurationError, match="server_reference"):
         BrokerOptions(server_moved=True)
+
+
+async def test_a_run_of_qos_1_is_refused_where_qos_0_is_all_that_is_offered() -> None:
+    async with open_memory_broker(options=BrokerOptions(maximum_qos=0)) as memory:
+        client = Raw(memory.connect(), V5)
+        await client.connect()
+        await client.send(*[Publish("t", b"x", 1, packet_id=at) for at in (1, 2, 3)])
+        await client.expect_disconnect(ReasonCode.QOS_NOT_SUPPORTED)

@@ -7,7 +7,7 @@ import trio
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311
-from tests.inside import core_of
+from tests.inside import core_of, sessions_of
 from trio_mqtt import Broker
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel
@@ -153,3 +153,71 @@ async def test_what_version_3_received_is_sent_again_in_the_words_of_version_5(
     client = await join("c", V5, clean_start=False, expiry=100)
     again = await client.expect(Publish)
     assert (again.dup, again.properties) == (True, {"content_type": "text"})
+
+
+async def test_what_was_sent_as_a_run_is_sent_again_one_by_one(
+    join: Join, broker: Broker, version: ProtocolVersion
+) -> None:
+    client = await join("c", version, clean_start=False, expiry=100)
+    await client.subscribe("#", qos=1)
+    publisher = await join("p", version)
+    topics = ["a", "a", "b", "a/b"]
+    await publisher.send(
+        *[Publish(topic, b"x" * at, 1, packet_id=at + 1) for at, topic in enumerate(topics)]
+    )
+    sent = await client.messages()
+    assert [(one.topic, one.payload) for one in sent] == [
+        (topic, b"x" * at) for at, topic in enumerate(topics)
+    ]
+    session = sessions_of(broker)["c"]
+    assert session.bytes_in_flight() >= sum(one.payload_size for one in sent)
+    await client.send(PubAck(sent[1].packet_id))
+    await client.ping()
+    await client.drop()
+    again = await join("c", version, clean_start=False, expiry=100)
+    assert await again.messages() == [
+        Publish(one.topic, one.payload, 1, dup=True, packet_id=one.packet_id)
+        for one in (sent[0], sent[2], sent[3])
+    ]
+    await again.send(*[PubAck(one.packet_id) for one in sent])
+    await again.ping()
+    assert not session.sender
+
+
+async def test_a_run_goes_on_where_the_receive_maximum_stopped_it(join: Join) -> None:
+    client = await join("c", properties={"receive_maximum": 3})
+    await client.subscribe("#", qos=1)
+    publisher = await join("p")
+    payloads = [b"%d" % number for number in range(8)]
+    await publisher.send(
+        *[Publish("t", one, 1, packet_id=at + 1) for at, one in enumerate(payloads)]
+    )
+    received: list[bytes] = []
+    for expected in (3, 3, 2):
+        sent = await client.messages()
+        assert len(sent) == expected
+        received += [one.payload for one in sent]
+        await client.send(*[PubAck(one.packet_id) for one in sent])
+    assert received == payloads
+
+
+async def test_identifiers_of_runs_begin_anew_and_leave_out_those_in_use(
+    join: Join, broker: Broker
+) -> None:
+    client = await join("c")
+    await client.subscribe("#", qos=1)
+    publisher = await join("p")
+    sender = sessions_of(broker)["c"].sender
+    taken: list[list[int]] = []
+    for _ in range(4):
+        await publisher.send(*[Publish("t", b"x", 1, packet_id=at + 1) for at in range(100)])
+        taken.append([one.packet_id for one in await client.messages()])
+        await client.send(*[PubAck(one) for one in taken[-1] if one != 2])
+        await client.ping()
+        if len(taken) == 1:
+            sender._last = 65_400  # as after so many
+    assert taken[:2] == [[*range(1, 101)], [*range(65_401, 65_501)]]
+    # From 65,501 on there is no room for a whole run, and from 1 on one is in use.
+    assert len(set(taken[2])) == 100
+    assert 2 not in taken[2] + taken[3]
+    assert list(sender.in_flight) == [2]

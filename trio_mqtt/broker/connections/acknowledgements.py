@@ -8,10 +8,11 @@ runs: each is one change, and the answers of all leave together.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.events.kinds import MessageAcknowledged
+from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.ack_runs import ACKNOWLEDGEMENTS
 from trio_mqtt.protocol.packet_types import PacketType
@@ -20,7 +21,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connections.link import Link
-    from trio_mqtt.broker.sessions.delivery_state import InFlight
+    from trio_mqtt.broker.sessions.delivery_state import Sent
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.protocol.delivery import Outcome
 
@@ -95,14 +96,14 @@ class Acknowledgements:
         if kind is _PUBREC:
             self._answer(PUBREL, packet_ids, outcome, session)
         if followed and MessageAcknowledged in followed:
-            self._tell_taken(kind, outcome.items.values(), session)
+            self._tell_taken(kind, outcome.items, session)
         return outcome.violation
 
     def _answer(
         self,
         answer: int,
         packet_ids: Sequence[int],
-        outcome: Outcome[InFlight] | Outcome[None],
+        outcome: Outcome[Sent] | Outcome[None],
         session: Session,
     ) -> None:
         """Note what answers a run; it promises what is kept with the session."""
@@ -115,12 +116,13 @@ class Acknowledgements:
                 answers[place] = _with_code(answers[place], ReasonCode.PACKET_IDENTIFIER_NOT_FOUND)
         self.waiting += answers
 
-    def _tell_taken(self, kind: PacketType, items: Iterable[InFlight], session: Session) -> None:
+    def _tell_taken(self, kind: PacketType, items: Mapping[int, Sent], session: Session) -> None:
         """Tell those who follow it that the client has taken over messages."""
         if kind is _PUBACK or kind is _PUBREC:
             qos = 1 if kind is _PUBACK else 2
             self._link.core.event_streams.acknowledged(
-                session.client_id, ((qos, message.topic) for message, *_ in items)
+                session.client_id,
+                ((qos, in_flight_of(*one)[0].topic) for one in items.items()),
             )
 
     # -- what goes ------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trio_mqtt.errors import RemoteProtocolError
-from trio_mqtt.protocol.packets import Packet, Publish, Will
+from trio_mqtt.protocol.packets import Packet, Publish, PublishRun, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class OfferCheck:
         """The packets up to one that asks too much: that is the protocol's violation then."""
         passed: list[Packet | RefusedPublish] = []
         for packet in packets:
+            if isinstance(packet, PublishRun) and packet.qos > self._options.maximum_qos:
+                packet = packet.message(0)
             if isinstance(packet, Publish):
                 problem = unoffered_message(packet, self._options)
                 if problem is not None:

@@ -155,6 +155,12 @@ class PacketHandler:
             elif isinstance(packet, PublishRun):
                 statistics.packets_received += len(packet) - 1
                 steps += core.router.steps_for(packet.topics[0])
+                if packet.qos:
+                    steps += len(packet)
+                    if is_full:
+                        messages += self._that_can_be_kept(packet, session)
+                        continue
+                    acks += [PUBACK | packet_id for packet_id in packet.packet_ids]
                 if len(packet) <= LONG_RUN and len(packets) > 1:
                     # Taking it apart costs less than parting it from what comes before and after.
                     messages += packet.messages
@@ -220,6 +226,12 @@ class PacketHandler:
             self._requests.refuse(refused, session)
         return must_be_kept
 
+    def _that_can_be_kept(self, run: PublishRun, session: Session) -> list[Publish]:
+        """What is taken of a run of QoS 1 while the storage keeps nothing; it is acknowledged."""
+        taken = [one for one in run.messages if not self._cannot_be_kept(one, one, session)]
+        self._acks.waiting += [PUBACK | one.packet_id for one in taken]
+        return taken
+
     def _publish_run(self, run: PublishRun, session: Session) -> Iterator[None]:
         """Route what the client published, as much at once as its topics make little work."""
         router = self._link.core.router
@@ -281,13 +293,18 @@ class PacketHandler:
                 if isinstance(forbidden, PublishRun)
                 else sum(message.payload_size for message in forbidden)
             )
-            if is_v5 and not isinstance(forbidden, PublishRun):
-                codes |= {m.packet_id: NOT_PERMITTED for m in forbidden if m.packet_id}
+            if is_v5 and self._acks.waiting:
+                refused = forbidden.messages if isinstance(forbidden, PublishRun) else forbidden
+                codes |= {m.packet_id: NOT_PERMITTED for m in refused if m.packet_id}
         if codes:
             self._acks.write(session, codes)
 
-    def _without_qos_0(self, messages: Sequence[Publish] | PublishRun) -> Sequence[Publish]:
+    def _without_qos_0(
+        self, messages: Sequence[Publish] | PublishRun
+    ) -> Sequence[Publish] | PublishRun:
         """What the broker still takes when it does not keep up; what it does not is counted."""
+        if isinstance(messages, PublishRun) and messages.qos:
+            return messages
         taken = (
             []
             if isinstance(messages, PublishRun)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.mount_points import properties_below, topic_below
+from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.protocol.ack_runs import encode_ack_run
 from trio_mqtt.protocol.encoding import publish_parts
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
@@ -28,7 +29,10 @@ async def send_again(link: Link, session: Session, deliveries: Deliveries) -> No
     if sender.released:
         link.core.statistics.count_sent("PUBREL", packets=len(sender.released))
         link.outlet.write(encode_ack_run(PacketType.PUBREL, list(sender.released)))
-    pending = {packet_id: (qos, item) for packet_id, qos, item in sender.to_resend()}
+    pending = {
+        packet_id: (qos, in_flight_of(packet_id, item))
+        for packet_id, qos, item in sender.to_resend()
+    }
     while not link.outlet.ended:
         # What was answered meanwhile, before it was sent again, gave quota back that it had
         # not taken, or will by PUBCOMP; and after PUBREL no PUBLISH may follow (§4.3.3).

@@ -34,6 +34,7 @@ _NO_ENTRIES: list[Encoded] = []
 BATCH = 400
 MESSAGE = 160
 RUN_MESSAGE = 40
+RUN_MESSAGE_QOS_1 = 100
 STRETCH = 100  # and each stretch of a run
 
 # A batch may wait for thousands of clients, each with its own identifiers or at its own second of
@@ -119,7 +120,9 @@ class Batch:
         if isinstance(messages, PublishRun):
             self._run: PublishRun | None = messages
             self._messages: Sequence[Publish] = ()
-            beside = RUN_MESSAGE * count + STRETCH * len(messages.topics)
+            self.highest_qos = messages.qos
+            each = RUN_MESSAGE_QOS_1 if messages.qos else RUN_MESSAGE
+            beside = each * count + STRETCH * len(messages.topics)
             self.size = BATCH + len(messages.frames) + beside
             self.payload_size = messages.payload_size
             self.topic = messages.topic
@@ -178,7 +181,8 @@ class Batch:
     @property
     def mean_size(self) -> int:
         """The bytes that one of its messages occupies by itself, on average."""
-        beside = MESSAGE - RUN_MESSAGE if self._run is not None else 0
+        run = self._run
+        beside = 0 if run is None else MESSAGE - (RUN_MESSAGE_QOS_1 if run.qos else RUN_MESSAGE)
         return (self.size - BATCH) // self.count + beside
 
     @property
@@ -186,6 +190,8 @@ class Batch:
         """How many of its messages are of QoS 1 and 2."""
         if self.highest_qos == 0:
             return 0
+        if self._run is not None:
+            return self.count
         if self._above_qos_0 is None:
             self._above_qos_0 = sum(1 for message in self._messages if message.qos)
         return self._above_qos_0
@@ -193,7 +199,26 @@ class Batch:
     @property
     def is_run(self) -> bool:
         """Whether these are messages of QoS 0 that nobody is told about."""
-        return self._run is not None
+        return self._run is not None and self.highest_qos == 0
+
+    def taken_apart(self) -> Sequence[Publish]:
+        """The messages one by one, where they are held for long: from now on it has no run."""
+        if self._run is not None:
+            self._messages, self._run = self._run.messages, None
+        return self._messages
+
+    def run_for(self, form: Form, is_v5: bool, maximum: int | None) -> PublishRun | None:
+        """The run of QoS 1 that goes to a subscription as it came, but for packet identifiers."""
+        run = self._run
+        if (
+            run is None
+            or is_v5 is not self.is_v5
+            or form.qos == 0
+            or form.changes is not None
+            or (maximum is not None and len(run.frames) > maximum)
+        ):
+            return None
+        return run
 
     def some(self, pieces: Sequence[int]) -> Batch:
         """A batch of some of its pieces, by their numbers in ascending order."""
@@ -250,6 +275,7 @@ class Batch:
         run = self._run
         if (
             run is not None
+            and run.qos == 0
             and is_v5 is self.is_v5
             and (maximum is None or len(run.frames) <= maximum)
         ):

@@ -173,6 +173,9 @@ class Router:
 
     def count_at_once(self, topics: Sequence[str]) -> int:
         """Of how many topics, one after the other, messages are routed without a pause."""
+        lately = set(map(self._remembered.get, topics))
+        if sum(STEPS_AT_ONCE if one is None else one.steps for one in lately) < STEPS_AT_ONCE:
+            return len(topics)
         steps = 0
         matches: set[Match] = set()
         for topic in dict.fromkeys(topics):
@@ -244,10 +247,15 @@ class Router:
             found = self._remembered.get(topic)
             first = self.match(topic) if found is None else found
         else:
-            matches = {topic: self.match(topic) for topic in dict.fromkeys(batch.topics)}
-            first, *others = dict.fromkeys(matches.values())
-            if others:
-                return self._publish_mixed(batch, matches)
+            topics = batch.topics
+            lately = set(map(self._remembered.get, topics))
+            only = lately.pop() if len(lately) == 1 else None
+            if only is None:
+                matches = {topic: self.match(topic) for topic in dict.fromkeys(topics)}
+                only, *others = dict.fromkeys(matches.values())
+                if others:
+                    return self._publish_mixed(batch, matches)
+            first = only
         refused = first.reserved and batch.sender is not None
         if first.is_empty or refused:
             self._statistics.topics_refused += refused and batch.count

@@ -9,11 +9,13 @@ from trio_mqtt.broker.options import QueuePolicy
 from trio_mqtt.broker.routing.batch import size_of
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.protocol.delivery import Sender
-from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.protocol.packets import Publish, PublishRun
 from trio_mqtt.storage.gathered import encoded_identifiers
 from trio_mqtt.storage.rows import DeliveryRow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.sessions.order import Order
@@ -23,6 +25,37 @@ if TYPE_CHECKING:
 # with the `$share/NAME/FILTER` that it came by, if it is shared, and when it was received, as they
 # are needed to send it again; and its number in the journal (0 if it is not kept).
 InFlight = tuple[Publish, bool, tuple[tuple[int, ...], TopicFilter | None], float, int]
+
+
+class RunInFlight:
+    """Messages of one run that were sent one after the other: one item for all of them."""
+
+    __slots__ = ("_origin", "_received_at", "_run", "beyond")
+
+    def __init__(
+        self,
+        run: PublishRun,
+        origin: tuple[tuple[int, ...], TopicFilter | None],
+        received_at: float,
+    ) -> None:
+        self._run = run
+        self._origin = origin
+        self._received_at = received_at
+        # By how much the packet identifier of a message is more than its number in the run.
+        self.beyond = 0
+
+    def one(self, packet_id: int) -> InFlight:
+        """What is in flight by one of the packet identifiers."""
+        message = self._run.message(packet_id - self.beyond)
+        return message, False, self._origin, self._received_at, 0
+
+
+Sent = InFlight | RunInFlight
+
+
+def in_flight_of(packet_id: int, item: Sent) -> InFlight:
+    """What is in flight by a packet identifier."""
+    return item.one(packet_id) if isinstance(item, RunInFlight) else item
 
 
 def session_key(client_id: str, mount_point: str) -> str:
@@ -64,7 +97,7 @@ class DeliveryState:
         self.outlet: Outlet | None = None
         # What its client may do; None while nobody has asked, or if nothing is forbidden.
         self.permissions: Permissions | None = None
-        self.sender: Sender[InFlight] = Sender()
+        self.sender: Sender[Sent] = Sender()
         # Messages and bytes that wait in the queues of all subscriptions.
         self.queued_messages = 0
         self.queued_bytes = 0
@@ -86,8 +119,14 @@ class DeliveryState:
     def bytes_in_flight(self) -> int:
         """The bytes of what was sent and is not acknowledged yet."""
         sender = self.sender
-        unacknowledged = [item for _, item in sender.in_flight.values()]
-        return sum(size_of(item[0]) for item in (*unacknowledged, *sender.released.values()))
+        items = [(packet_id, item) for packet_id, (_, item) in sender.in_flight.items()]
+        items += sender.released.items()
+        return sum(size_of(in_flight_of(*item)[0]) for item in items)
+
+
+def kept_among(items: Iterable[tuple[int, Sent]]) -> list[int]:
+    """The numbers in the journal of what is kept among items, by their packet identifiers."""
+    return [number for one in items if (number := in_flight_of(*one)[4])]
 
 
 def delivery_row(

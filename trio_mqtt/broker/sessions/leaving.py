@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.routing.batch import Batch, size_of
+from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ def share_what_is_left(session: Session, router: Router, *, ended: bool = False)
     """
     sent = [
         (packet_id, message, shared_filter, at)
-        for packet_id, qos, (message, _, (_, shared_filter), at, _) in session.sender.to_resend()
+        for packet_id, qos, item in session.sender.to_resend()
+        for message, _, (_, shared_filter), at, _ in (in_flight_of(packet_id, item),)
         if shared_filter is not None and qos == 1
     ]
     count = session.queued_messages + len(sent)

@@ -250,7 +250,7 @@ class Queue:
             run = DeliveryRun(
                 session.number,
                 0,
-                batch.messages,
+                batch.taken_apart(),
                 self.topic_filter.text,
                 bool(self.topic_filter.share),
                 target.qos,

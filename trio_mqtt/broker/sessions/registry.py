@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import trio
 
 from trio_mqtt.broker.events.kinds import ROOM_NEEDED, SESSION_EXPIRED, SessionEnded
-from trio_mqtt.broker.sessions.delivery_state import session_key
+from trio_mqtt.broker.sessions.delivery_state import kept_among, session_key
 from trio_mqtt.broker.sessions.kept_rows import session_row, will_of
 from trio_mqtt.broker.sessions.leaving import share_what_is_left
 from trio_mqtt.broker.sessions.room import SessionRoom, holder_of
@@ -258,10 +258,9 @@ class Sessions:
             return
         session.journal = None
         sender = session.sender
-        in_flight = [item[4] for _, item in sender.in_flight.values()]
-        journal.delivered(session.number, [number for number in in_flight if number])
-        released = [item[4] for item in sender.released.values()]
-        journal.completed(session.number, [number for number in released if number])
+        in_flight = [(packet_id, item) for packet_id, (_, item) in sender.in_flight.items()]
+        journal.delivered(session.number, kept_among(in_flight))
+        journal.completed(session.number, kept_among(sender.released.items()))
         journal.session_ended(session.number)
 
     def restore(

@@ -9,7 +9,13 @@ import trio
 
 from trio_mqtt.broker.options import QueuePolicy
 from trio_mqtt.broker.routing.filters import FilterPaths
-from trio_mqtt.broker.sessions.delivery_state import DeliveryState, InFlight, delivery_row
+from trio_mqtt.broker.sessions.delivery_state import (
+    DeliveryState,
+    Sent,
+    delivery_row,
+    in_flight_of,
+    kept_among,
+)
 from trio_mqtt.broker.sessions.order import Order
 from trio_mqtt.protocol.delivery import Outcome, Receiver
 from trio_mqtt.protocol.packet_types import PacketType
@@ -107,27 +113,27 @@ class Session(DeliveryState):
             self.journal.identifiers(self.number, (packet_id,), is_used=False)
         self.receiver.refused(packet_id)
 
-    def on_run(self, kind: PacketType, packet_ids: Sequence[int]) -> Outcome[InFlight]:
+    def on_run(self, kind: PacketType, packet_ids: Sequence[int]) -> Outcome[Sent]:
         """PUBACKs, PUBRECs or PUBCOMPs have come, none of which says failure."""
         outcome = self.sender.on_run(kind, packet_ids)
         journal = self.journal
         if journal is not None and outcome.items:
-            kept = {one: item for one, item in outcome.items.items() if item[4]}
             if kind is PacketType.PUBREC:
+                items = [(one, in_flight_of(one, item)) for one, item in outcome.items.items()]
                 journal.released(
-                    [delivery_row(self.number, one, 2, item, 1) for one, item in kept.items()]
+                    [delivery_row(self.number, one, 2, item, 1) for one, item in items if item[4]]
                 )
             elif kind is PacketType.PUBACK:
-                journal.delivered(self.number, [item[4] for item in kept.values()])
+                journal.delivered(self.number, kept_among(outcome.items.items()))
             else:
-                journal.completed(self.number, [item[4] for item in kept.values()])
+                journal.completed(self.number, kept_among(outcome.items.items()))
         return outcome
 
     def on_refused(self, packet_id: int, reason_code: ReasonCode) -> None:
         """PUBREC has come and says failure: its message is done with (§4.3.3)."""
         item, _ = self.sender.on_pubrec(packet_id, reason_code)
-        if item is not None and self.journal is not None and item[4]:
-            self.journal.delivered(self.number, [item[4]])
+        if item is not None and self.journal is not None:
+            self.journal.delivered(self.number, kept_among([(packet_id, item)]))
 
     def on_pubrels(self, packet_ids: Sequence[int]) -> Outcome[None]:
         """PUBRELs have come."""
@@ -140,8 +146,8 @@ class Session(DeliveryState):
         """What was in flight before is not sent again on this connection."""
         _, item = self.sender.in_flight[packet_id]
         self.sender.give_up(packet_id)
-        if self.journal is not None and item[4]:
-            self.journal.delivered(self.number, [item[4]])
+        if self.journal is not None:
+            self.journal.delivered(self.number, kept_among([(packet_id, item)]))
 
     # -- connections ----------------------------------------------------------------------------
 
@@ -185,7 +191,8 @@ class Session(DeliveryState):
         """Whether what came up to a moment is still on its way to the client, connected now."""
         if self.outlet is None:
             return False
-        if any(item[3] <= moment for _, item in self.sender.in_flight.values()):
+        in_flight = self.sender.in_flight.items()
+        if any(in_flight_of(one, item)[3] <= moment for one, (_, item) in in_flight):
             return True
         return self.queued_messages > 0 and any(
             subscription.waits_since(moment) for subscription in self.subscriptions.values()

@@ -16,7 +16,11 @@ from trio_mqtt.broker.events.kinds import (
 )
 from trio_mqtt.broker.routing.batch import JOIN, Batch
 from trio_mqtt.broker.routing.target import Target
-from trio_mqtt.broker.sessions.delivery_state import delivery_row
+from trio_mqtt.broker.sessions.delivery_state import (
+    RunInFlight,
+    delivery_row,
+    in_flight_of,
+)
 from trio_mqtt.broker.sessions.queue import ALONE, Queue
 from trio_mqtt.protocol import packets
 
@@ -264,7 +268,9 @@ class Subscription(Queue):
             journal.sent(session.number, packet_ids, is_held=is_held)
         else:
             for packet_id in packet_ids.values():
-                journal.sent_later(delivery_row(session.number, packet_id, *in_flight[packet_id]))
+                qos, item = in_flight[packet_id]
+                item = in_flight_of(packet_id, item)
+                journal.sent_later(delivery_row(session.number, packet_id, qos, item))
         if is_held:
             outlet.hold(journal)
 
@@ -307,6 +313,48 @@ class Subscription(Queue):
         current = self._current
         return None if current is None else self._replace(current[0], batch, allowed)
 
+    def _prepare_run(
+        self, outlet: Outlet, target: Target, batch: Batch, ready: list[bytes]
+    ) -> int | None:
+        """As `_prepare`, for a run of QoS 1 that goes as it came, but for packet identifiers.
+
+        None where messages are to be looked at one by one.
+        """
+        session = self.session
+        sender = session.sender
+        run = batch.run_for(target, outlet.is_v5, outlet.maximum_packet_size)
+        if (
+            run is None
+            or session.journal is not None
+            or outlet.aliases is not None
+            or len(run.frames) > self._large  # any of them may be the last to be acknowledged
+        ):
+            return None
+        at = self._at
+        count = min(batch.count - at, sender.quota)
+        if not count:
+            return 0
+        item = RunInFlight(run, target.origin, batch.received_at)
+        packet_id = sender.begin_run(1, item, count)
+        if not packet_id:
+            return None
+        item.beyond = packet_id - at
+        data = run.with_identifiers(at, count, packet_id)
+        ready.append(data)
+        statistics = self._statistics
+        statistics.messages_sent += count
+        wanted = self._event_streams.wanted
+        if wanted and MessageDelivered in wanted:
+            self._tell_delivered(batch.messages[at : at + count])
+        if at + count < batch.count:
+            self._at = at + count
+        else:
+            statistics.payload_bytes_sent += batch.payload_size
+            self._at = 0
+            self._current = None
+            self._forget(batch)
+        return len(data)
+
     def _prepare(self, outlet: Outlet, current: tuple[Target, Batch], ready: list[bytes]) -> int:
         """Append the packets of the current batch; return their size.
 
@@ -322,6 +370,10 @@ class Subscription(Queue):
             if permitted is None:
                 return 0
             batch = permitted
+        if batch.highest_qos == 1:
+            size = self._prepare_run(outlet, target, batch, ready)
+            if size is not None:
+                return size
         statistics = self._statistics
         maximum = outlet.maximum_packet_size
         now = trio.current_time() if batch.expires else 0.0
