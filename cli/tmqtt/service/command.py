@@ -114,10 +114,12 @@ def uninstall_service(service: Service, *, dry_run: bool) -> None:
             at.on_disk(path).unlink()
             say(f"Removed {at.on_disk(path)}")
         systemd.tell("daemon-reload")
-    stays = f"its settings in {at.on_disk(at.configuration)} and what it has kept in {at.data}"
-    if not service.for_user:
-        stays = f"the user {USER}, {stays}"
-    say(f"There still are {stays}.")
+    stays = [] if service.for_user else [f"the user {USER}"]
+    for path, what in ((at.configuration, "its settings"), (at.data, "what it has kept")):
+        stays += [f"{what} in {at.on_disk(path)}"] if at.on_disk(path).exists() else []
+    if stays:
+        *others, last = stays
+        say(f"There still are {', '.join(others) + ' and ' if others else ''}{last}.")
 
 
 def _check_program(service: Service) -> None:

@@ -90,11 +90,11 @@ class Painter:
         )
 
     def paint_within(self, line: Line) -> str:
-        """The line, cut to the width of the terminal."""
+        """The line, cut to the width of the terminal, with room for the ^C that that may write."""
         from rich.text import Text
 
         text = Text.assemble(*line, end="")
-        text.truncate(max(self._console.width - 1, 1), overflow="ellipsis")
+        text.truncate(max(self._console.width - 2, 1), overflow="ellipsis")
         with self._console.capture() as capture:
             self._console.print(text, end="", soft_wrap=True)
         return capture.get()

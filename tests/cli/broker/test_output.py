@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import trio_mqtt
-from tests.cli.programs import DATE_AND_TIME, DEADLINE, IN_TERMINAL, Program, publish
+from tests.cli.programs import DATE_AND_TIME, DEADLINE, IN_TERMINAL, Program, publish, screen
 from trio_mqtt import sync
 from trio_mqtt.access import set_password
 
@@ -39,6 +39,20 @@ def serves(url: str) -> bool:
     """Whether the broker takes a message."""
     publish(url, "t", "payload", qos=1)
     return True
+
+
+# -- the terminal ---------------------------------------------------------------------------------
+
+
+def test_the_c_of_ctrl_c_leaves_nothing_behind_however_narrow_the_terminal() -> None:
+    for columns in (40, 41):  # the line of how things stand is longer
+        with Program("broker", "-p", "0", terminal=True, columns=columns) as broker:
+            broker.out.expect("0 clients")
+            broker.press_ctrl_c()
+            assert broker.ended() == 0
+            shown = screen(broker.out.data, columns)
+        assert any("Stopped." in line for line in shown)
+        assert not any("^" in line for line in shown)
 
 
 # -- warnings -------------------------------------------------------------------------------------

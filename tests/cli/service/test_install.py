@@ -59,7 +59,8 @@ def test_it_writes_its_files_below_the_root_and_takes_them_away(tmp_path: Path) 
     code, out, err = run("uninstall", "--root", tmp_path)
     assert (code, err) == (0, "")
     assert files_in(tmp_path) == {"etc/tmqtt/broker.toml"}
-    assert "There still are the user tmqtt, its settings in" in out
+    settings = f"its settings in {tmp_path}/etc/tmqtt"
+    assert f"There still are the user tmqtt and {settings}.\n" in out
     code, out, _ = run("uninstall", "--root", tmp_path)
     assert (code, "There is no service" in out) == (0, True)
 
