@@ -14,7 +14,7 @@ from trio_mqtt import Limits
 from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.protocol.packets import PubAck, SubAck, Subscribe, Subscription, Unsubscribe, Will
 from trio_mqtt.protocol.properties import Properties
-from trio_mqtt.testing import open_memory_broker
+from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
 
 async def test_a_sudden_end_leaves_what_was_promised() -> None:
@@ -128,15 +128,21 @@ async def test_the_time_of_who_was_connected_runs_once_however_many_brokers_end(
         assert len(found.groups[0].sessions) == 1
 
 
+async def look_for_much(memory: MemoryBroker) -> Raw:
+    """The client "s", for whom 600 retained messages are looked for: more than are in flight."""
+    for number in range(600):
+        await memory.broker.publish(f"r/{number}", b"x", qos=1, retain=True)
+    client = await join(memory, "s", expiry=NEVER)
+    await client.send(Subscribe(1, [Subscription("r/#", qos=1)]))
+    await client.expect(SubAck)
+    return client
+
+
 async def test_retained_messages_that_were_still_looked_for_come_from_the_next_broker() -> None:
     storage = Slow()
     limits = Limits(maximum_in_flight=10)
     async with open_memory_broker(storage=storage, limits=limits) as memory:
-        for number in range(600):
-            await memory.broker.publish(f"r/{number}", b"x", qos=1, retain=True)
-        client = await join(memory, "s", expiry=NEVER)
-        await client.send(Subscribe(1, [Subscription("r/#", qos=1)]))
-        await client.expect(SubAck)
+        client = await look_for_much(memory)
         await trio.testing.wait_all_tasks_blocked()
         assert len(storage.as_it_is()._messages) < 600
         # What is asked for now comes without any retained messages, and spares none of before.
@@ -162,11 +168,7 @@ async def test_a_search_that_nobody_wants_any_more_is_not_begun_again() -> None:
     storage = Slow()
     limits = Limits(maximum_in_flight=10)
     async with open_memory_broker(storage=storage, limits=limits) as memory:
-        for number in range(600):
-            await memory.broker.publish(f"r/{number}", b"x", qos=1, retain=True)
-        client = await join(memory, "s", expiry=NEVER)
-        await client.send(Subscribe(1, [Subscription("r/#", qos=1)]))
-        await client.expect(SubAck)
+        client = await look_for_much(memory)
         await client.send(Unsubscribe(2, ["r/#"]))
         await trio.testing.wait_all_tasks_blocked()
         journal = core_of(memory.broker).journal
