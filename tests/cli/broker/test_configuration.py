@@ -50,7 +50,6 @@ def test_hints_are_of_the_file_where_there_is_one(file: Path) -> None:
         assert broker.stop() == 0
 
 
-@sees("limits.maximum_connections")
 @pytest.mark.slow
 def test_who_would_be_open_to_all_is_told_what_the_file_may_say(file: Path) -> None:
     file.write_text(TEXT.replace("127.0.0.1", "[::]"), encoding="utf-8")
@@ -60,6 +59,7 @@ def test_who_would_be_open_to_all_is_told_what_the_file_may_say(file: Path) -> N
         assert broker.err.text.endswith("access.allow_anonymous, allow_anonymous=True).\n")
 
 
+@sees("limits.maximum_connections")
 @pytest.mark.slow
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_file_holds_and_holds_anew_when_it_is_read_again(file: Path, terminal: bool) -> None:
