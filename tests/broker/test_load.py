@@ -79,6 +79,13 @@ class TestLag:
             "The broker does not keep up", "The broker keeps up again"
         ]  # fmt: skip
 
+    async def test_how_late_it_may_be_is_set(self) -> None:
+        async with open_memory_broker(limits=Limits(maximum_loop_lag=100.0)) as memory:
+            await late_by(90)
+            assert await answer(memory, "new") == OK
+            await late_by(150)
+            assert await answer(memory, "another") == BUSY
+
     async def test_half_the_bound_is_recovered_and_more_is_not(self, memory: MemoryBroker) -> None:
         load = core_of(memory.broker).load
         seen = []

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.broker.seen import sees
 from tests.cli.programs import DEADLINE, Program, publish
 from trio_mqtt import ReasonCode, RefusedError, sync
 
@@ -67,6 +68,7 @@ def check_that_it_is_there(url: str) -> None:
             assert {next(messages).text for _ in range(2)} == {"stays 0", "stays 1"}
 
 
+@sees("storage.path", "storage.durability")
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("durability", ["fsync", "commit"])
 def test_what_was_acknowledged_is_there_again(

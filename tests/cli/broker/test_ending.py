@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from tests.cli.broker.seen import sees
 from tests.cli.programs import DEADLINE, Program
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
@@ -61,6 +62,7 @@ def test_a_second_signal_ends_it_at_once(in_terminal: bool, number: signal.Signa
         assert "Traceback" not in broker.err.text
 
 
+@sees("limits.drain_timeout")
 @pytest.mark.parametrize("in_terminal", [True, False])
 def test_what_is_acknowledged_late_is_waited_for(in_terminal: bool) -> None:
     command = ("broker", "mqtt://127.0.0.1:0", "--set", "limits.drain_timeout=1h")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,10 @@ from trio_mqtt.configuration.description import all_settings, root
 from trio_mqtt.configuration.places import dotted
 
 TABLES = (
+    "limits",
     "options",
+    "storage",
+    "metrics",
     "logging",
     "listeners",
     "listeners.access",
@@ -22,14 +26,30 @@ TABLES = (
     "listeners.limits",
     "listeners.options",
     "listeners.tls",
+    "plugins",
+    "plugins.hooks",
 )
-# Those that tests/broker alone has, most of them in virtual time: what they bound is found by who
-# reads nothing for long, by bytes that no socket has taken, or by a method of many steps.
+# Those that tests/broker and tests/monitoring alone have, most of them in virtual time: what they
+# bound is found by who reads nothing for long, by bytes that no socket has taken, by a method of
+# many steps, by passwords that many wait for, or by a loop that is late.
+_OF_A_LISTENER_TOO = (
+    "goodbye_timeout",
+    "maximum_authentication_steps",
+    "write_buffer",
+    "write_timeout",
+)
 INSIDE = {
-    "listeners.limits.goodbye_timeout",
-    "listeners.limits.maximum_authentication_steps",
-    "listeners.limits.write_buffer",
-    "listeners.limits.write_timeout",
+    *(f"{table}.{name}" for table in ("limits", "listeners.limits") for name in _OF_A_LISTENER_TOO),
+    "limits.maximum_connect_rate_per_address",
+    "limits.maximum_loop_lag",
+    "limits.maximum_password_checks",
+    "limits.maximum_password_checks_per_address",
+    "limits.maximum_password_checks_per_user",
+    "limits.maximum_queued_bytes_in_all",
+    "limits.maximum_unfinished_bytes",
+    "limits.password_threads",
+    "metrics.maximum_connections",
+    "metrics.timeout",
 }
 SETTINGS = {
     dotted(place).replace(".0", "")
@@ -55,3 +75,13 @@ def test_each_setting_is_seen_to_work(table: str, seen: set[str]) -> None:
 def test_what_is_seen_is_a_setting(seen: set[str]) -> None:
     assert (seen | INSIDE) - SETTINGS == set()
     assert seen.isdisjoint(INSIDE)
+
+
+def test_what_is_seen_inside_is_set_there() -> None:
+    tests = Path(__file__).parents[2]
+    text = "".join(
+        file.read_text()
+        for name in ("broker", "monitoring")
+        for file in (tests / name).rglob("*.py")
+    )
+    assert {name for name in INSIDE if name.rpartition(".")[2] not in text} == set()

@@ -223,7 +223,7 @@ def test_the_broker_tells_who_comes_and_that_it_lives(behaving: str) -> None:
         client.goodbye()
 
 
-@sees("options.oldest_absent_session_ends")
+@sees("options.oldest_absent_session_ends", "limits.maximum_sessions")
 @pytest.mark.parametrize("ends", [True, False])
 def test_the_session_that_is_away_longest_ends_for_a_new_one(ends: bool, behaving: str) -> None:
     def fill(url: str) -> bool:
