@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 import h11
 import trio
@@ -45,6 +46,7 @@ class Got(trio.abc.AsyncResource):
                 body += event.data
             else:
                 assert response is not None
+                assert response.reason.decode() == HTTPStatus(response.status_code).phrase
                 found = {name.decode(): value.decode() for name, value in response.headers}
                 return response.status_code, body.decode(), found
 

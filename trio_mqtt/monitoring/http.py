@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import NamedTuple
 
 import h11
@@ -113,7 +114,8 @@ class HttpServer:
         ]
         if answer.status == 405:
             headers.append(("Allow", "GET, HEAD"))
-        head = h11.Response(status_code=answer.status, headers=headers)
+        reason = HTTPStatus(answer.status).phrase.encode()
+        head = h11.Response(status_code=answer.status, headers=headers, reason=reason)
         parts = [connection.send(head) or b""]
         if request.method != b"HEAD":
             parts.append(connection.send(h11.Data(data=answer.body)) or b"")
