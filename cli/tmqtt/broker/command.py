@@ -23,7 +23,7 @@ from tmqtt.broker.restoring import shown_restoring
 from tmqtt.broker.settings import as_command_error, warnings
 from tmqtt.broker.systemd import Notifier, take_sockets
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
-from tmqtt.broker.view import BrokerView
+from tmqtt.broker.view import TICK, BrokerView
 from tmqtt.broker.welcome import exposed
 from tmqtt.terminal.running import collect_less_often
 from tmqtt.terminal.terminal import Terminal
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trio_mqtt.broker")
 
-_TICK = 0.1  # seconds: ten times a second is as often as a person sees
 _SAMPLE = 200  # events that are looked at in one tick; messages fill half of it
 
 
@@ -163,11 +162,11 @@ async def _show(
     watching.callback(lambda: view.end(sample, data.forgotten(broker.holdings())))
     view.begin(data.remedies, *filter(None, (*sentences, data.promise())))
     while not terminal.output.closed:
-        await trio.sleep(_TICK)
+        await trio.sleep(TICK)
         view.tick(sample)
     watching.close()
     while True:
-        await trio.sleep(_TICK)
+        await trio.sleep(TICK)
         view.hear()
 
 

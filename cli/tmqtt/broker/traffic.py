@@ -65,6 +65,12 @@ class Traffic:
         """Whether something was left out and not said yet."""
         return bool(self._hidden_messages or self._hidden_events or self._hidden_refusals)
 
+    def room_for_messages(self, until: float) -> int:
+        """How many messages can be shown of those that come before a time, in seconds."""
+        if until - self._second >= 1.0:
+            return MESSAGES_A_SECOND
+        return MESSAGES_A_SECOND - self._messages
+
     def lines(
         self,
         events: Iterable[BrokerEvent | Notice],

@@ -20,6 +20,7 @@ from tmqtt.terminal.streams import STDERR, STDOUT, encoded
 from tmqtt.terminal.terminal import Terminal
 from trio_mqtt.events import BrokerEvent, ClientDisconnected, ClientRefused, EventSample
 
+TICK = 0.1  # seconds between two looks: ten times a second is as often as a person sees
 _SENTENCES = 20  # kept until the next look
 
 
@@ -160,7 +161,8 @@ class BrokerView:
 
     def _take(self, sample: EventSample) -> list[BrokerEvent | Notice]:
         """What has happened, as far as it is told."""
-        events: list[BrokerEvent | Notice] = [*sample.take()]
+        room = self._traffic.room_for_messages(time.monotonic() + TICK)
+        events: list[BrokerEvent | Notice] = [*sample.take(room)]
         for refusal in self._refusals:
             # Events have no time. What a client is refused comes before its end.
             ends = (

@@ -92,6 +92,25 @@ async def test_a_sample_holds_no_more_than_it_may(join: Join, broker: Broker) ->
     assert sample.missed_events == 20 - (len(events) - len(messages))
 
 
+async def test_who_takes_a_sample_says_how_many_messages_the_next_may_hold(
+    join: Join, broker: Broker
+) -> None:
+    client = await join("c")
+    taken = []
+    with broker.sample(MessagePublished, Subscribed, limit=20) as sample:
+        for room in (3, 0, 100, None):
+            sample.take(room)
+            for _ in range(15):
+                await client.send(Publish("t", b"x"))
+                await client.ping()
+            await client.subscribe("other")
+            *messages, last = sample.take()
+            assert last == Subscribed("c", "other", 0)
+            taken.append(len(messages))
+        assert taken == [3, 0, 10, 10]
+        assert sample.missed_messages == 4 * 15 - sum(taken)
+
+
 @pytest.mark.parametrize("topics", ["ttt", "ttu", "tuv"])
 async def test_a_sample_may_have_room_for_more_than_comes_in_one_read(
     join: Join, broker: Broker, topics: str

@@ -180,6 +180,17 @@ def test_after_a_busy_second_messages_are_shown_again() -> None:
     ]
 
 
+def test_messages_that_cannot_be_shown_need_not_be_sampled() -> None:
+    traffic = Traffic(0.0)
+    assert traffic.room_for_messages(until=0.1) == MESSAGES_A_SECOND
+    shown(traffic, *published(3))
+    assert traffic.room_for_messages(until=0.9) == MESSAGES_A_SECOND - 3
+    shown(traffic, *published(100), now=0.5)
+    assert traffic.room_for_messages(until=0.9) == 0
+    # What comes before the next look is shown with what the next second brings.
+    assert traffic.room_for_messages(until=1.0) == MESSAGES_A_SECOND
+
+
 def test_rates_are_those_of_the_last_seconds() -> None:
     rates = Rates()
     assert rates.update(0, 0, 0.0) == (0.0, 0.0)

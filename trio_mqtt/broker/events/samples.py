@@ -21,13 +21,14 @@ class EventSample:
     the same at any rate of messages.
     """
 
-    __slots__ = ("_bytes", "_events", "_full", "_limit", "_messages", "kinds", "missed_events",
-                 "missed_messages")  # fmt: skip
+    __slots__ = ("_bytes", "_events", "_full", "_limit", "_messages", "_most", "kinds",
+                 "missed_events", "missed_messages")  # fmt: skip
 
     def __init__(self, kinds: frozenset[type[BrokerEvent]], limit: int) -> None:
         self.kinds = kinds
         self._events: list[BrokerEvent] = []
         self._limit = limit
+        self._most = limit // 2  # messages until the next look
         self._messages = 0
         self._bytes = 0
         # No message has room until the next look: most batches of a busy broker see only this.
@@ -35,12 +36,18 @@ class EventSample:
         self.missed_events = 0
         self.missed_messages = 0
 
-    def take(self) -> list[BrokerEvent]:
-        """The events recorded since the last call, oldest first."""
+    def take(self, messages: int | None = None) -> list[BrokerEvent]:
+        """The events recorded since the last call, oldest first.
+
+        Until the next call no more than so many `messages` are recorded: for each that is, the
+        broker makes an event, which whoever can show only a few of them spares it.
+        """
         events = self._events
         self._events = []
+        most = self._limit // 2
+        self._most = most if messages is None else min(messages, most)
         self._messages = self._bytes = 0
-        self._full = False
+        self._full = self._most <= 0
         return events
 
     def tell(self, event: BrokerEvent) -> None:
@@ -55,7 +62,7 @@ class EventSample:
         if self._full:
             self.missed_messages += batch.count
             return
-        room = min(self._limit // 2 - self._messages, self._limit - len(self._events))
+        room = min(self._most - self._messages, self._limit - len(self._events))
         if room <= 0 or self._bytes >= SAMPLE_BYTES:
             self._full = True
             self.missed_messages += batch.count
