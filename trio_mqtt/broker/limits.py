@@ -109,7 +109,7 @@ class Limits:
     maximum_request_size: int = 256 * 1024
     """Bytes of one SUBSCRIBE or UNSUBSCRIBE, for the same reason."""
     maximum_subscriptions: int = 10_000
-    """Subscriptions of one session: each has a queue and a task."""
+    """Subscriptions of one session: each may come to have a queue and a task."""
     maximum_subscription_bytes: int = 16 * MIB
     """Bytes of the topic filters of one session, with what the tree keeps of each level."""
     maximum_wildcard_paths_per_session: int = 1_000

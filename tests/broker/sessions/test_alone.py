@@ -58,11 +58,12 @@ async def test_what_follows_closely_goes_through_the_channel_in_order(
     await subscriber.subscribe("t", qos=1)
     tasks = woken(monkeypatch)
     await trio.sleep(ALONE)
-    for payload in (b"1", b"2", b"3"):
+    # The first is written at once; the task begins for the second, and is woken for the others.
+    for payload in (b"1", b"2", b"3", b"4"):
         await publisher.send(Publish("t", payload))
         await trio.testing.wait_all_tasks_blocked()
     assert len(tasks) == 2
-    for payload in (b"1", b"2", b"3"):
+    for payload in (b"1", b"2", b"3", b"4"):
         await subscriber.expect_message("t", payload)
 
 

@@ -1,5 +1,5 @@
-"""One client connection: a nursery with a reader, a task for each subscription, and a writer that
-runs only while the socket is full."""
+"""One client connection: a nursery with a reader, a task for each subscription in which something
+has waited, and a writer that runs only while the socket is full."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class Connection:
     """What one client and the broker do with each other, from accept to close."""
 
-    __slots__ = ("_connections", "_core", "_link")
+    __slots__ = ("_connections", "_core", "_deliveries", "_link")
 
     def __init__(
         self, core: Core, settings: Settings, connections: Connections, stream: ByteStream
@@ -43,6 +43,7 @@ class Connection:
         self._core = core
         self._connections = connections
         self._link = Link(core, settings, stream)
+        self._deliveries: Deliveries | None = None
 
     async def run(self) -> None:
         """Serve the client until either side ends it. Whatever goes wrong ends only this one."""
@@ -70,6 +71,9 @@ class Connection:
                     link.lost(str(error))
                 except trio.BrokenResourceError:
                     link.lost("the connection was lost")
+                finally:
+                    if self._deliveries is not None:
+                        self._deliveries.end()
                 if nursery.child_tasks:
                     nursery.cancel_scope.cancel()
         except Exception:
@@ -128,7 +132,7 @@ class Connection:
     ) -> Coroutine[None, None, None]:
         """Go on with the session: deliver what waits in it, and read what the client says."""
         link = self._link
-        deliveries = Deliveries(link)
+        self._deliveries = deliveries = Deliveries(link)
         requests = Requests(link, deliveries, handshake.authentication)
         handler = PacketHandler(link, requests)
         gate = None

@@ -11,25 +11,41 @@ if TYPE_CHECKING:
 
 
 class Deliveries:
-    """Starts these tasks, once what was in flight before has been sent again."""
+    """Starts these tasks, once what was in flight before has been sent again.
+
+    A subscription gets its task when first something waits in it, and then has it for as long as
+    the connection lasts. Many never do: nothing comes, or whoever brings it writes it.
+    """
 
     __slots__ = ("_have_begun", "_link")
 
     def __init__(self, link: Link) -> None:
-        self._link = link
+        self._link: Link | None = link
         self._have_begun = False
 
     def begin(self, session: Session) -> None:
-        """Let the tasks of all subscriptions begin."""
+        """Let the sending of all subscriptions begin."""
         self._have_begun = True
         for subscription in session.subscriptions.values():
             self.start(subscription)
 
     def start(self, subscription: Subscription) -> None:
-        """Start the task of a subscription; while the session is being resumed, it waits."""
+        """Serve a subscription; while the session is being resumed, it waits."""
         link = self._link
-        if self._have_begun and link.nursery is not None and not subscription.is_served:
-            subscription.is_served = True
+        if self._have_begun and link is not None and subscription.served_by is not self:
             if subscription.shared_filter is not None and not subscription.resting:
                 link.core.router.is_back(subscription)
-            link.nursery.start_soon(subscription.deliver, link.outlet)
+            subscription.serve(self)
+
+    def run(self, subscription: Subscription) -> None:
+        """Start the task of a subscription, unless the connection is over."""
+        link = self._link
+        if link is not None and link.nursery is not None:
+            link.nursery.start_soon(subscription.deliver, link.outlet, name=_TASK)
+
+    def end(self) -> None:
+        """No task starts any more; subscriptions may know this for longer."""
+        self._link = None
+
+
+_TASK = "what waits for a subscription"  # one name for all: Trio would make one for each

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
@@ -32,6 +32,17 @@ if TYPE_CHECKING:
 ALONE = 0.0003
 
 
+# What waits where nothing has waited yet: an empty deque of one's own takes 760 bytes.
+_NOTHING: deque[Any] = deque(maxlen=0)
+
+
+class Server(Protocol):
+    """The connection, as far as a subscription knows of it."""
+
+    def run(self, subscription: Any) -> None:  # noqa: ANN401 # one that is a Queue
+        """Start the task that sends what waits in a subscription."""
+
+
 class Queue:
     """The batches of a subscription that wait, and the one that is being sent.
 
@@ -56,9 +67,9 @@ class Queue:
         self._statistics = statistics
         # Every batch holds at least one message, so the bounds on queued messages bound it too; but
         # what is restored was queued within other bounds, perhaps.
-        self._waiting: deque[tuple[Target, Batch]] = deque()
-        # The task, while it has nothing to do.
-        self._idle: trio.lowlevel.Task | None = None
+        self._waiting: deque[tuple[Target, Batch]] = _NOTHING
+        # The task, while it has nothing to do, or who starts it, while it never had.
+        self._idle: trio.lowlevel.Task | Server | None = None
         # When the last batch has come while it had nothing to do, on the broker's clock.
         self._offered_at = -ALONE
         # What was taken off the queue and is not sent yet, and how far it is.
@@ -96,7 +107,7 @@ class Queue:
         retained.begin(outlet)
         if retained.is_over:
             self._end_search()
-        if self._idle is not None:
+        elif self._idle is not None:
             self._wake(self._idle)
 
     def _end_search(self) -> None:
@@ -107,7 +118,7 @@ class Queue:
             journal.searched(self.session.number, self.topic_filter.text)
 
     def _put(self, target: Target, batch: Batch) -> None:
-        self._waiting.append((target, batch))
+        self._line().append((target, batch))
         order = self.session.order
         if order is not None:
             order.put(self, batch, self.session.queued_messages)
@@ -121,6 +132,12 @@ class Queue:
             return 0
         self._wake(self._idle)
         return self.session.queued_bytes
+
+    def _line(self) -> deque[tuple[Target, Batch]]:
+        """What waits, to put something there."""
+        if self._waiting is _NOTHING:
+            self._waiting = deque()
+        return self._waiting
 
     def _take(self) -> tuple[Target, Batch]:
         """The next batch of the queue, which must hold one."""
@@ -165,14 +182,17 @@ class Queue:
             piece.number = batch.number and batch.number + at  # the journal knows it
             self._count(piece)
             pieces.append(piece)
-        self._waiting.extendleft((target, piece) for piece in reversed(pieces))
+        self._line().extendleft((target, piece) for piece in reversed(pieces))
         if current is not None and pieces:
             self._current = self._take()
         return pieces
 
-    def _wake(self, task: trio.lowlevel.Task) -> None:
+    def _wake(self, idle: trio.lowlevel.Task | Server) -> None:
         self._idle = None
-        trio.lowlevel.reschedule(task)
+        if isinstance(idle, trio.lowlevel.Task):
+            trio.lowlevel.reschedule(idle)
+        else:
+            idle.run(self)
 
     def _not_idle(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._idle = None
@@ -185,14 +205,15 @@ class Queue:
         """
         self.closed = True
         waiting = self.withdraw(searched=searched)
-        if self._idle is not None:
+        if isinstance(self._idle, trio.lowlevel.Task):
             self._wake(self._idle)
+        self._idle = None
         del self.target  # it refers back, and each would keep the other
         return waiting
 
     def abandon(self) -> Iterator[None]:
         """End the subscription and its task; what waits goes to nobody, step by step."""
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self._waiting = self._waiting, _NOTHING
         self.close()
         return self._let_go(waiting, self.session.journal)
 

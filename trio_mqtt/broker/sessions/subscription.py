@@ -21,7 +21,7 @@ from trio_mqtt.broker.sessions.delivery_state import (
     delivery_row,
     in_flight_of,
 )
-from trio_mqtt.broker.sessions.queue import ALONE, Queue
+from trio_mqtt.broker.sessions.queue import ALONE, Queue, Server
 from trio_mqtt.protocol import packets
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ _serials = itertools.count()
 class Subscription(Queue):
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
-    __slots__ = ("_decided", "_event_streams", "_large", "_overflow", "is_served", "resting",
-                 "serial", "shared_filter", "topic_filter")  # fmt: skip
+    __slots__ = ("_decided", "_event_streams", "_large", "_overflow", "resting", "serial",
+                 "served_by", "shared_filter", "topic_filter")  # fmt: skip
 
     def __init__(
         self,
@@ -66,7 +66,8 @@ class Subscription(Queue):
         self.limits_changed()
         self._event_streams = event_streams
         self._overflow = overflow
-        self.is_served = False  # it has a task
+        # Who starts its task for the connection that the session has, or had last.
+        self.served_by: Server | None = None
         # The batch about which the hooks have decided already.
         self._decided: Batch | None = None
         # Whether its client may not have it any more: then it is known, and gets nothing.
@@ -153,12 +154,18 @@ class Subscription(Queue):
             outlet.failed()  # a defect that must not reach the publisher
         return True
 
+    def serve(self, server: Server) -> None:
+        """Have `server` start the task that sends, once there is something to send."""
+        self.served_by = server
+        self._idle = server
+        if self._current is not None or self._retained is not None or self._waiting:
+            self._wake(server)
+
     async def deliver(self, outlet: Outlet) -> None:
         """Send what arrives to the client, for as long as it and the subscription last."""
         try:
             await self._deliver(outlet)
         finally:
-            self.is_served = False
             if self._retained is not None:
                 self._retained.pause()
 
