@@ -116,7 +116,7 @@ def _measure_idle(
                     with load.running(
                         program, core, "idle", scenario.options, running.port
                     ) as idle:
-                        connections = idle.setup["connections"]
+                        connections = idle.setup["connections"] * scenario.each
                         cpu = processes.cpu_seconds(running.pid) - cpu
                         memory = processes.resident_bytes(running.pid) - memory
                         figures = Figures(

@@ -24,10 +24,13 @@
  * reads on, those whose connections break come back until they are let in, and each publishes to
  * itself, at QoS 1: who gets that is served.
  *
+ * With `filters`, so many topic filters are subscribed to that get nothing: by each of the connections
+ * of `idle`, or beside the clients of `traffic` by others, FILTERS_EACH by one of them.
+ *
  * Publisher i publishes to topic i % topics and subscriber j subscribes to topic j % topics, or
- * all of them to `filter`. With `alternate`, each publisher goes through so many topics, bench/000
- * and on, from one message to the next; it wants a `filter`. Each payload carries its time of departure, its publisher and a sequence
- * number, by which losses, repetitions and disorder are found.
+ * all of them to `filter`. With `alternate`, each publisher goes through so many topics, bench/000000
+ * and on, from one message to the next; it wants a `filter`. Each payload carries its time of
+ * departure, its publisher and a sequence number, by which losses, repetitions and disorder are found.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -61,6 +64,9 @@ enum {
     MAX_EVENTS = 512,
     AGAIN = 10,              /* milliseconds between two tries to connect */
     MAX_UNSENT = 64 * 1024,  /* bytes: a publisher with this much unsent waits for its socket */
+    FILTERS_EACH = 5000,     /* of one client that gets nothing */
+    FILTERS_AT_ONCE = 100,   /* in one SUBSCRIBE */
+    DIGITS = 6,              /* of a topic's number, where topics alternate */
 };
 
 struct stamp {               /* the first bytes of each payload */
@@ -100,6 +106,9 @@ struct connection {
     /* of a subscriber: the next sequence number due, by publisher */
     uint32_t *due;
 
+    /* of an idler */
+    long filters, granted;   /* that it subscribes to, and those that were granted */
+
     /* of a client that comes back */
     uint64_t again_at;       /* when it is to try again; 0: it does not wait for that */
     int served;
@@ -108,7 +117,7 @@ struct connection {
 static struct {
     const char *host, *filter, *topic;
     long port, publishers, subscribers, topics, qos, size, window, rate, ahead, connections;
-    long tls, websocket, alternate, messages, durable, away, acknowledgements, beside, quiet;
+    long tls, websocket, alternate, messages, durable, away, acknowledgements, beside, quiet, filters;
 } options = {
     .host = "127.0.0.1", .filter = "", .topic = "bench/%d",
     .port = 1883, .publishers = 1, .subscribers = 1, .topics = 1, .qos = 0, .size = 64,
@@ -419,6 +428,25 @@ static void put_subscribe(struct connection *c)
     memcpy(reserve(&c->out, length), body, length);
 }
 
+/* Filters to which nobody publishes, each with a level of its client and one of its own. */
+static void put_filters(struct connection *c)
+{
+    for (long at = 0; at < c->filters; at += FILTERS_AT_ONCE) {
+        uint8_t body[FILTERS_AT_ONCE * 40] = {0, 1};
+        size_t length = 2;
+        for (long i = at; i < at + FILTERS_AT_ONCE && i < c->filters; i++) {
+            char filter[32];
+            snprintf(filter, sizeof filter, "other/%d/%ld", c->index, i);
+            length += put_string(body + length, filter);
+            body[length++] = 0;
+        }
+        uint8_t header[5] = {SUBSCRIBE << 4 | 2};
+        size_t header_length = 1 + put_remaining_length(header + 1, length);
+        memcpy(reserve(&c->out, header_length), header, header_length);
+        memcpy(reserve(&c->out, length), body, length);
+    }
+}
+
 static void put_answer(struct connection *c, enum packet_type type, const uint8_t *identifier)
 {
     uint8_t *at = reserve(&c->out, 4);
@@ -450,10 +478,9 @@ static void put_publish(struct connection *c)
     memcpy(at, c->frame, c->frame_length);
     if (options.alternate) {
         long topic = c->sequence % options.alternate;
-        uint8_t *end = at + c->identifier_at;
-        end[-3] = (uint8_t)('0' + topic / 100);
-        end[-2] = (uint8_t)('0' + topic / 10 % 10);
-        end[-1] = (uint8_t)('0' + topic % 10);
+        uint8_t *digit = at + c->identifier_at;
+        for (int i = 0; i < DIGITS; i++, topic /= 10)
+            *--digit = (uint8_t)('0' + topic % 10);
     }
     uint64_t now = nanoseconds();
     if (qos_of(c)) {
@@ -523,10 +550,20 @@ static void on_packet(struct connection *c, uint8_t first, const uint8_t *body, 
             put_publish(c);
         } else if (!forgets && ((c->role == SUBSCRIBER && !(body[0] & 1)) || c->role >= RECEIVER))
             put_subscribe(c);
+        else if (c->role == IDLER && c->filters)
+            put_filters(c);
         else
             ready++;
         break;
     case SUBACK:
+        if (c->role == IDLER) {
+            for (size_t i = 2; i < length; i++)
+                if (body[i])
+                    fail("the broker did not grant a filter");
+            c->granted += (long)length - 2;
+            ready += c->granted == c->filters;
+            break;
+        }
         if (length < 3 || body[2] != qos_of(c))
             fail("the broker did not grant QoS %ld", qos_of(c));
         ready++;
@@ -716,7 +753,7 @@ static struct connection *open_connection(enum role role, int index)
     struct connection *c = allocate(sizeof *c);
     c->role = role;
     c->index = index;
-    c->in.capacity = role == IDLER ? 64 : role == RETURNER ? 1024
+    c->in.capacity = role == IDLER ? 256 : role == RETURNER ? 1024
         : (size_t)(options.size > 16384 ? 4 * options.size : 65536);
     c->in.data = allocate(c->in.capacity);
     begin_connection(c);
@@ -752,7 +789,7 @@ static void prepare_subscriber(struct connection *c)
 static void prepare_publisher(struct connection *c)
 {
     if (options.alternate)
-        strcpy(c->topic, "bench/000");
+        strcpy(c->topic, "bench/000000");
     else
         snprintf(c->topic, sizeof c->topic, options.topic, (int)(c->index % options.topics));
     make_frame(c);
@@ -770,6 +807,17 @@ static void prepare_returner(struct connection *c)
 {
     snprintf(c->topic, sizeof c->topic, "restart/%d", c->index);
     make_frame(c);
+}
+
+static void prepare_idler(struct connection *c)
+{
+    c->filters = options.filters;
+}
+
+static void prepare_holder(struct connection *c)
+{
+    long rest = options.filters - (long)c->index * FILTERS_EACH;
+    c->filters = rest < FILTERS_EACH ? rest : FILTERS_EACH;
 }
 
 /* Has some clients leave. */
@@ -1022,7 +1070,7 @@ static void set_option(const char *key, char *value)
         {"alternate", &options.alternate}, {"messages", &options.messages},
         {"durable", &options.durable}, {"away", &options.away},
         {"acknowledgements", &options.acknowledgements}, {"beside", &options.beside},
-        {"quiet", &options.quiet},
+        {"quiet", &options.quiet}, {"filters", &options.filters},
     };
     static const struct { const char *key; const char **text; } texts[] = {
         {"host", &options.host}, {"filter", &options.filter}, {"topic", &options.topic},
@@ -1055,12 +1103,13 @@ int main(int argc, char **argv)
     }
     if (options.size < (long)sizeof(struct stamp))
         fail("a payload has at least %zu bytes", sizeof(struct stamp));
-    if (options.alternate && (options.alternate > 1000 || !*options.filter))
-        fail("alternate is 1000 at most, and wants a filter");
+    if (options.alternate && (options.alternate > 1000000 || !*options.filter))
+        fail("alternate is 1000000 at most, and wants a filter");
 
     poller = epoll_create1(0);
     uint64_t start = nanoseconds();
     if (traffic) {
+        open_connections(IDLER, (options.filters + FILTERS_EACH - 1) / FILTERS_EACH, prepare_holder);
         subscribers = (options.durable ? open_durable : open_connections)(
             SUBSCRIBER, options.subscribers, prepare_subscriber);
         if (options.away)
@@ -1071,7 +1120,7 @@ int main(int argc, char **argv)
     } else if (restart) {
         returners = open_durable(RETURNER, options.connections, prepare_returner);
     } else {
-        open_connections(IDLER, options.connections, NULL);
+        open_connections(IDLER, options.connections, prepare_idler);
     }
     printf("{\"connections\": %d, \"seconds\": %.6f}\n", ready, seconds_since(start));
     fflush(stdout);

@@ -11,7 +11,8 @@ class Scenario:
     `options` are those of load.c. `cpu_ratio` is how many times less CPU per delivered message than
     Mosquitto trio-mqtt must take in the same run, or None where nothing is required. `screen` says
     whether trio-mqtt is also measured with its screen on, `rules` whether with an access file.
-    `durable` is what is measured of brokers that keep what they acknowledge; see durable.py.
+    `durable` is what is measured of brokers that keep what they acknowledge; see durable.py. `each`
+    is how many of what is counted an idle connection brings.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Scenario:
     screen: bool = False
     rules: bool = False
     durable: Literal["online", "away", "alone", "beside", "restart"] | None = None
+    each: int = 1
 
 
 # With the screen on, a broker must keep this share of its CPU figure and of its rate.
@@ -62,6 +64,13 @@ SCENARIOS = (
         "1 publisher to 1 subscriber of bench/+, over 100 topics in turn, QoS 1, window 64,"
         " 64 bytes",
         "publishers=1 subscribers=1 alternate=100 filter=bench/+ qos=1 window=64",
+    ),
+    # Where each topic comes around before it is forgotten, and where others have filters too.
+    Scenario(
+        "match-10000",
+        "1 publisher to 1 subscriber of bench/+, over 10000 topics in turn, QoS 0, 64 bytes, beside"
+        " 100000 other filters",
+        "publishers=1 subscribers=1 alternate=10000 filter=bench/+ filters=100000",
     ),
     Scenario(
         "one-to-one-tls",
@@ -159,6 +168,19 @@ SCENARIOS = (
         "10000 connections that are open and say nothing",
         "connections=10000",
         kind="idle",
+    ),
+    Scenario(
+        "idle-subscribed-10000",
+        "10000 connections with a subscription each, to which nothing comes",
+        "connections=10000 filters=1",
+        kind="idle",
+    ),
+    Scenario(
+        "filters-100000",
+        "100000 topic filters of 20 connections, to which nothing comes",
+        "connections=20 filters=5000",
+        kind="idle",
+        each=5_000,
     ),
     Scenario(
         "durable-online",
