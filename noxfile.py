@@ -174,7 +174,7 @@ def conformance(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Compare the broker with Mosquitto and aedes on this machine: `nox -s bench -- --help`."""
-    session.install(".")
+    session.install(".[bench]")
     cache = session.cache_dir / "benchmarks"
     session.run("python", "-m", "benchmarks", "--cache", str(cache), *session.posargs)
 

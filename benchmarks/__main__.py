@@ -7,13 +7,13 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from benchmarks import brokers, load, processes, report
+from benchmarks import brokers, growth, load, plots, processes, report
 from benchmarks.compare import compare
 from benchmarks.figures import Bench, Result
 from benchmarks.scenarios import SCENARIOS, Scenario
@@ -31,6 +31,9 @@ _ON_REQUEST = (
     brokers.OURS_WITH_METRICS,
     brokers.OURS_COMPILED,
 )
+_SECONDS = 2.0  # of traffic in a round
+_DRAWN = (brokers.OURS, brokers.MOSQUITTO, brokers.AEDES)
+_DRAWN_SECONDS = 0.5
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
 
@@ -68,6 +71,9 @@ def main() -> int:
     strangers = processes.Strangers(cores)
     results: list[Result] = []
     try:
+        if options.plots:
+            _draw(options.plots, about, growth.measure(bench, growth.SWEEPS, contenders))
+            return 0
         for result in compare(bench, options.only, contenders):
             report.show(console, result)
             results.append(result)
@@ -79,6 +85,18 @@ def main() -> int:
     share = strangers.share()
     console.print(f"Meanwhile other programs took {share:.0%} of these two cores.", highlight=False)
     return _verdict(options.only, results) if options.require else 0
+
+
+def _draw(
+    folder: Path, about: dict[str, Any], measured: Iterable[tuple[growth.Sweep, growth.Curves]]
+) -> None:
+    found = []
+    for sweep, curves in measured:
+        plots.draw(folder, sweep, curves)
+        print(f"{sweep.name}: {plots.in_words(sweep, curves)}", flush=True)
+        found.append((sweep, curves))
+    plots.write_page(folder, _introduction(about), found)
+    print(f"The pictures are in {folder / plots.PAGE}.")
 
 
 def _parse() -> argparse.Namespace:
@@ -95,17 +113,24 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--brokers",
         type=_broker_names,
-        default=_NAMES,
         metavar="BROKER,...",
         help=f"measure these: {', '.join(_NAMES)}; on request only: {', '.join(_ON_REQUEST)}",
+    )
+    parser.add_argument(
+        "--plots",
+        type=Path,
+        nargs="?",
+        const=Path("docs"),
+        metavar="FOLDER",
+        help="instead of scenarios, measure how the cost of a message grows, and draw it there"
+        f" (default: docs); by itself of {', '.join(_DRAWN)}, for {_DRAWN_SECONDS:g} s each time",
     )
     parser.add_argument("--rounds", type=_positive(int), default=5, metavar="N", help="default: 5")
     parser.add_argument(
         "--seconds",
         type=_positive(float),
-        default=2.0,
         metavar="S",
-        help="of traffic in each round (default: 2)",
+        help=f"of traffic in each round (default: {_SECONDS:g})",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument(
@@ -118,7 +143,14 @@ def _parse() -> argparse.Namespace:
         metavar="FOLDER",
         help="where the load generator and aedes are kept (default: %(default)s)",
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.plots:
+        options.rounds = growth.RUNS
+    if options.brokers is None:
+        options.brokers = _DRAWN if options.plots else _NAMES
+    if options.seconds is None:
+        options.seconds = _DRAWN_SECONDS if options.plots else _SECONDS
+    return options
 
 
 def _scenarios(text: str) -> list[Scenario]:

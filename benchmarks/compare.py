@@ -83,7 +83,7 @@ def _traffic(bench: Bench, scenario: Scenario, running: Running) -> Figures:
         traffic.run(WARM_UP)
         drawn = running.screen.drawn if running.screen else 0
         before = processes.cpu_seconds(running.pid)
-        told = traffic.run(bench.seconds)
+        told = traffic.run(max(bench.seconds, scenario.least))
         taken = processes.cpu_seconds(running.pid) - before
         if running.screen and running.screen.drawn == drawn:
             raise load.LoadError("nothing was drawn on the screen while messages were flowing")
