@@ -65,6 +65,19 @@ async def test_clients_are_looked_at_in_turns(
     assert broker.statistics.clients_connected == 0
 
 
+async def test_those_may_leave_meanwhile(
+    join: Join, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    clients = [await join(f"c{number}") for number in range(MANY)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: broker.reconfigure(limits=Limits(maximum_connections=MANY)))
+        for client in reversed(clients):
+            nursery.start_soon(client.stream.aclose)
+    await trio.testing.wait_all_tasks_blocked()
+    assert broker.statistics.clients_connected == 0
+    assert [one.getMessage() for one in caplog.records if one.exc_info] == []
+
+
 async def test_so_are_the_subscriptions_of_one_session(
     join: Join, broker: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

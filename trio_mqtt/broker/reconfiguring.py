@@ -93,6 +93,8 @@ class Reconfiguring:
         """End the connections that would not be there now, each in a step."""
         for link in self._connections.all():
             yield
+            if not self._connections.has(link):
+                continue  # it has gone while others were looked at
             try:
                 if link.outlet.ended:
                     continue

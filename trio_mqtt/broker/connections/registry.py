@@ -40,6 +40,10 @@ class Connections:
         """The connections that there are now."""
         return list(self._links)
 
+    def has(self, link: Link) -> bool:
+        """Whether this connection is still there."""
+        return link in self._links
+
     def enter(self, link: Link) -> bool:
         """A connection begins; whether there is room for it."""
         core = self._core
