@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent
-_BUILT_FROM = ("pyproject.toml", "hatch_build.py", "README.md", "trio_mqtt", "cli")
+_BUILT_FROM = ("pyproject.toml", "hatch_build.py", "trio_mqtt", "cli")
 
 
 class NotCompiledError(Exception):

@@ -9,6 +9,8 @@ import inspect
 import pickle
 import subprocess
 import sys
+import types
+from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ForwardRef, get_origin, get_type_hints
@@ -123,6 +125,16 @@ def test_type_checkers_see_the_same_names_as_the_interpreter(face: str) -> None:
 def test_public_things_say_where_they_are_public(face: str, thing: type) -> None:
     assert thing.__module__ == face
     assert pickle.loads(pickle.dumps(thing)) is thing  # noqa: S301 # our own
+
+
+def test_programs_may_derive_from_public_classes() -> None:
+    classes = [
+        value
+        for face, name in NAMES
+        if isinstance(value := getattr(import_module(face), name), type)
+    ]
+    derived = [types.new_class("Derived", (one,)) for one in classes if not issubclass(one, Enum)]
+    assert len(derived) > 100
 
 
 @pytest.mark.parametrize(
