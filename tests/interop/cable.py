@@ -17,6 +17,20 @@ from .peers import Server
 CHUNK = 65_536
 
 
+class _Carried:
+    """What goes through a cable: connections, those that wait included while it is interrupted."""
+
+    def __init__(self) -> None:
+        self.connections: set[trio.CancelScope] = set()
+        self.goes_on = trio.Event()
+        self.goes_on.set()
+
+    def interrupt(self) -> None:
+        self.goes_on = trio.Event()
+        for scope in list(self.connections):
+            scope.cancel()
+
+
 class Cable:
     """Connect to `server` instead of the broker; both ends lose the connection at `cut`."""
 
@@ -24,18 +38,22 @@ class Cable:
         self,
         server: Server,
         running: Future[None],
-        connections: set[trio.CancelScope],
+        carried: _Carried,
         portal: BlockingPortal,
     ) -> None:
         self.server = server
         self._running = running
-        self._connections = connections
+        self._carried = carried
         self._portal = portal
 
-    def interrupt(self) -> None:
-        """Break the connections that there are. New ones are carried again."""
-        for scope in list(self._connections):
-            self._portal.call(scope.cancel)
+    @contextmanager
+    def interrupted(self) -> Iterator[None]:
+        """Break the connections that there are. New ones wait for the end of the block."""
+        self._portal.call(self._carried.interrupt)
+        try:
+            yield
+        finally:
+            self._portal.call(self._carried.goes_on.set)
 
     def cut(self) -> None:
         """Break all connections, for good."""
@@ -46,9 +64,9 @@ class Cable:
 @contextmanager
 def open_cable(to: Server, portal: BlockingPortal) -> Iterator[Cable]:
     """A cable to a broker, which lasts as long as the context unless it is cut."""
-    connections: set[trio.CancelScope] = set()
-    running, server = portal.start_task(partial(_carry, to, connections))
-    cable = Cable(server, running, connections, portal)
+    carried = portal.call(_Carried)
+    running, server = portal.start_task(partial(_carry, to, carried))
+    cable = Cable(server, running, carried, portal)
     try:
         yield cable
     finally:
@@ -57,17 +75,18 @@ def open_cable(to: Server, portal: BlockingPortal) -> Iterator[Cable]:
 
 async def _carry(
     to: Server,
-    connections: set[trio.CancelScope],
+    carried: _Carried,
     *,
     task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     async def connect(client: trio.SocketStream) -> None:
+        await carried.goes_on.wait()
         broker = await trio.open_tcp_stream(to.host, to.port)
         async with client, broker, trio.open_nursery() as nursery:
-            connections.add(nursery.cancel_scope)
+            carried.connections.add(nursery.cancel_scope)
             nursery.start_soon(_copy, client, broker)
             nursery.start_soon(_copy, broker, client)
-        connections.discard(nursery.cancel_scope)
+        carried.connections.discard(nursery.cancel_scope)
 
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     task_status.started(Server("127.0.0.1", listeners[0].socket.getsockname()[1]))

@@ -49,11 +49,12 @@ def test_rights_and_passwords_change_while_the_broker_runs(tmp_path: Path) -> No
             )
             return code == 0 and not problem
 
-        def heard(*who: str) -> str:
-            return mosquitto("mosquitto_sub", port, *who, "-t", "#", "-C", "1", "-W", "1")[1]
+        def heard(*who: str, seconds: int = 1) -> str:
+            options = ("-t", "#", "-C", "1", "-W", str(seconds))
+            return mosquitto("mosquitto_sub", port, *who, *options)[1]
 
         assert publish(*alice)
-        assert heard(*bob) == "on\n"
+        assert heard(*bob, seconds=60) == "on\n"
         assert not publish(*bob)
         assert not publish("-u", "alice", "-P", "his")
         assert not publish("-u", "nobody", "-P", "hers")

@@ -111,8 +111,8 @@ class Staying(Behaviours):
         payloads = [f"message {number}".encode() for number in range(10)]
         with connect(client_id, at=cable.server, clean=False) as client, connect() as other:
             client.subscribe(topic, qos)
-            cable.interrupt()
-            other.publish(topic, *payloads, qos=qos)
+            with cable.interrupted():
+                other.publish(topic, *payloads, qos=qos)
 
             assert [client.receive() for _ in payloads] == [
                 Message(topic, payload, qos) for payload in payloads
@@ -124,7 +124,8 @@ class Staying(Behaviours):
     ) -> None:
         with connect(at=cable.server) as client:
             client.subscribe(topic, qos)
-            cable.interrupt()
+            with cable.interrupted():
+                pass
             client.publish(topic, b"back", qos=qos)
 
             assert client.receive() == Message(topic, b"back", qos)
