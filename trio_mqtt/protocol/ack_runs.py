@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 
 from trio_mqtt.protocol.packet_types import PacketType
-from trio_mqtt.protocol.packets import AckRun
+from trio_mqtt.protocol.packets import AckRun, PubAck, PubComp, PubRec, PubRel
 
 # By their first byte (MQTT 5.0 §3.4.1, §3.5.1, §3.6.1, §3.7.1).
 ACKNOWLEDGEMENTS: dict[int, PacketType] = {
@@ -17,6 +17,12 @@ ACKNOWLEDGEMENTS: dict[int, PacketType] = {
     0x50: PacketType.PUBREC,
     0x62: PacketType.PUBREL,
     0x70: PacketType.PUBCOMP,
+}
+ACK_PACKETS: dict[int, type[PubAck | PubRec | PubRel | PubComp]] = {
+    0x40: PubAck,
+    0x50: PubRec,
+    0x62: PubRel,
+    0x70: PubComp,
 }
 _FIRST_BYTES = {kind: first for first, kind in ACKNOWLEDGEMENTS.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trio_mqtt.errors import MalformedPacketError, RemoteProtocolError, without_frames
-from trio_mqtt.protocol.ack_runs import ACKNOWLEDGEMENTS, decode_ack_run
+from trio_mqtt.protocol.ack_runs import ACK_PACKETS, ACKNOWLEDGEMENTS, decode_ack_run
 from trio_mqtt.protocol.packet_decoding import check_response_topic, decode_packet, read_opening
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import Connect, Packet, PubAck, Publish, PublishRun
@@ -267,11 +267,11 @@ class PacketDecoder:
                 append(acknowledgements[0])
                 stop = acknowledgements[1]
                 left -= stop - position >> 2
-            elif first == 0x40 and length == 2:
+            elif first in ACKNOWLEDGEMENTS and length == 2:
                 packet_id = data[body] << 8 | data[body + 1]
                 if packet_id == 0:
                     raise MalformedPacketError("a packet identifier is zero")
-                append(PubAck(packet_id))
+                append(ACK_PACKETS[first](packet_id))
             elif (
                 first == 0x40
                 and length == 3
