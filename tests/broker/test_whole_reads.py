@@ -312,7 +312,7 @@ async def taken(client: Raw) -> list[Publish]:
     return found
 
 
-@pytest.mark.normative("MQTT-4.6.0-5", "MQTT-4.6.0-6", "MQTT-3.3.2-13")
+@pytest.mark.normative("MQTT-4.6.0-5", "MQTT-4.6.0-6")
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=CASES)
 def test_one_read_is_as_many_as_it_has_messages(case: Case) -> None:

@@ -32,6 +32,7 @@ _LONGEST_RUN = 4_096
 _LIKELY_SIZE = 64
 # As how many packets in a run of QoS 0 one of QoS 1 counts, which is answered.
 _AT_QOS_1 = 4
+_LONGEST_AT_QOS_1 = _LONGEST_RUN // _AT_QOS_1
 # Messages in a run after which no other topic begins, and as how many packets of a run each topic
 # counts that begins.
 _MOST_MIXED = 1_024
@@ -337,8 +338,7 @@ class PacketDecoder:
         first = header = 0
         position = start
         one = data[start + 1] if data[start + 1] < _LIKELY_SIZE else _LIKELY_SIZE
-        longest = _LONGEST_RUN // _AT_QOS_1 if qos else _LONGEST_RUN
-        last = min(end - 5, start + (longest - 1) * (one + 2))
+        last = min(end - 5, start + (_LONGEST_RUN - 1) * (one + 2))
         while position <= last and data[position] == kind:
             length = data[position + 1]
             body = position + 2
@@ -350,7 +350,11 @@ class PacketDecoder:
                 if body == 0:
                     break
             stop = body + length
-            if stop > end or stop - position > maximum:
+            if (
+                stop > end
+                or stop - position > maximum
+                or (qos and len(ids_at) == _LONGEST_AT_QOS_1)
+            ):
                 break
             if data.startswith(known, body):
                 at = body + size

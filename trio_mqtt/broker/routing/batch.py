@@ -34,7 +34,7 @@ _NO_ENTRIES: list[Encoded] = []
 BATCH = 400
 MESSAGE = 160
 RUN_MESSAGE = 40
-RUN_MESSAGE_QOS_1 = 100
+RUN_MESSAGE_QOS_1 = 120
 STRETCH = 100  # and each stretch of a run
 
 # A batch may wait for thousands of clients, each with its own identifiers or at its own second of
