@@ -6,15 +6,15 @@ from trio_mqtt.errors import MalformedPacketError, RemoteProtocolError, without_
 from trio_mqtt.protocol.ack_runs import ACK_PACKETS, ACKNOWLEDGEMENTS, decode_ack_run
 from trio_mqtt.protocol.packet_decoding import check_response_topic, decode_packet, read_opening
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
-from trio_mqtt.protocol.packets import Connect, Packet, PubAck, Publish, PublishRun
+from trio_mqtt.protocol.packets import Connect, Packet, PubAck, Publish
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Carrier, Properties, decode_properties
+from trio_mqtt.protocol.publish_runs import decode_publish_run
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.request_bounds import RequestBounds
 from trio_mqtt.protocol.wire import (
     MAX_PACKET_SIZE,
     MAX_REPETITIONS,
     Reader,
-    known_topics,
     long_remaining_length,
     topic_name,
 )
@@ -26,18 +26,10 @@ SMALL_READ = 4_096  # bytes; smaller parts of one packet are kept together
 # costs that comes alone. One in a run costs that much, and so does a byte of properties.
 _PACKET = 16
 _UNBOUNDED = 1 << 62
-# Packets in a run at most, where they are as long as the first one or as the likely size, in bytes:
-# comparing places costs less than counting packets.
-_LONGEST_RUN = 4_096
-_LIKELY_SIZE = 64
-# As how many packets in a run of QoS 0 one of QoS 1 counts, which is answered.
+# As how many packets of a run of QoS 0 one of QoS 1 counts, which is answered, and each topic that
+# begins.
 _AT_QOS_1 = 4
-_LONGEST_AT_QOS_1 = _LONGEST_RUN // _AT_QOS_1
-# Messages in a run after which no other topic begins, and as how many packets of a run each topic
-# counts that begins.
-_MOST_MIXED = 1_024
 _STRETCH = 4
-_ONE_STRETCH = [0]  # of all runs that have one, as most do: nobody changes it
 
 
 class PacketDecoder:
@@ -206,7 +198,7 @@ class PacketDecoder:
                 break
             # One message of QoS 1 alone is no run: it costs less as it is.
             if runs and (first == 0x30 or (first == 0x32 and stop < end and data[stop] == 0x32)):
-                run = self._run(data, position, end, first)
+                run = decode_publish_run(data, position, end, first, maximum, is_v5=is_v5)
                 if run is not None:
                     append(run)
                     count = len(run.starts)
@@ -315,101 +307,3 @@ class PacketDecoder:
         if at > stop:
             raise MalformedPacketError("the topic name is longer than its packet")
         return at
-
-    def _run(self, data: bytes, start: int, end: int, kind: int) -> PublishRun | None:
-        """The run that begins at `start`; None if what is there is no part of one.
-
-        All begin with the byte `kind`. It ends before the first packet that is not like the
-        others, or not right, which then gets a look of its own: nothing is refused here.
-        """
-        qos = kind >> 1 & 3
-        identifier = 2 * qos  # bytes
-        maximum = self.maximum_packet_size
-        is_v5 = self.version == 5
-        starts: list[int] = []
-        ids_at: list[int] = []
-        topics: list[str] = []
-        firsts: list[int] = []
-        headers: list[int] = []
-        # The topic of the stretch with its length, how many bytes that is with the packet
-        # identifier, and how many stand before the payload. A packet without a topic needs an
-        # alias, which it cannot have here.
-        known, size, each = b"\0\0", _UNBOUNDED, 0
-        first = header = 0
-        position = start
-        one = data[start + 1] if data[start + 1] < _LIKELY_SIZE else _LIKELY_SIZE
-        last = min(end - 5, start + (_LONGEST_RUN - 1) * (one + 2))
-        while position <= last and data[position] == kind:
-            length = data[position + 1]
-            body = position + 2
-            if length > 127:
-                try:
-                    length, body = long_remaining_length(data, position, end)
-                except MalformedPacketError:
-                    break
-                if body == 0:
-                    break
-            stop = body + length
-            if (
-                stop > end
-                or stop - position > maximum
-                or (qos and len(ids_at) == _LONGEST_AT_QOS_1)
-            ):
-                break
-            if data.startswith(known, body):
-                at = body + size
-                if (
-                    at > stop
-                    or (qos and not (data[at - 1] or data[at - 2]))
-                    or (is_v5 and (at == stop or data[at]))
-                ):
-                    break
-            else:
-                name_end = body + 2 + (data[body] << 8 | data[body + 1])
-                at = name_end + identifier
-                if (
-                    at > stop
-                    or name_end == body + 2
-                    or (qos and not (data[at - 1] or data[at - 2]))
-                    or (is_v5 and (at == stop or data[at]))
-                ):
-                    break
-                count = len(starts)
-                if count > _MOST_MIXED:
-                    break
-                known = data[body:name_end]
-                topic = known_topics.get(known)
-                if topic is None:
-                    try:
-                        topic = topic_name(known)
-                    except MalformedPacketError:
-                        break
-                header += (count - first) * each
-                size = at - body
-                each = 2 + size + is_v5
-                first = count
-                topics.append(topic)
-                firsts.append(count)
-                headers.append(header)
-            if qos:
-                ids_at.append(at - 2 - start)
-            if length > 127:
-                header += body - position - 2
-            starts.append(position - start)
-            position = stop
-        if not starts:
-            return None
-        header += (len(starts) - first) * each
-        frames = data[start:position]
-        if len(topics) == 1:
-            firsts = headers = _ONE_STRETCH
-        return PublishRun(
-            frames,
-            starts,
-            topics,
-            firsts,
-            headers,
-            len(frames) - header,
-            is_v5=is_v5,
-            ids_at=ids_at,
-        )

@@ -1,0 +1,111 @@
+"""Runs of PUBLISH packets, found in what has come: this is a path that most messages take."""
+
+from __future__ import annotations
+
+from trio_mqtt.errors import MalformedPacketError
+from trio_mqtt.protocol.publish import PublishRun
+from trio_mqtt.protocol.wire import known_topics, long_remaining_length, topic_name
+
+# Packets in a run at most, at QoS 0 where they are as long as the first one or as the likely size,
+# in bytes: comparing places costs less than counting packets.
+_LONGEST_RUN = 4_096
+_LIKELY_SIZE = 64
+_LONGEST_AT_QOS_1 = 1_024  # which are answered
+_MOST_MIXED = 1_024  # messages in a run after which no other topic begins
+_UNBOUNDED = 1 << 62
+_ONE_STRETCH = [0]  # of all runs that have one, as most do: nobody changes it
+
+
+def decode_publish_run(
+    data: bytes, start: int, end: int, kind: int, maximum: int, *, is_v5: bool
+) -> PublishRun | None:
+    """The run that begins at `start`; None if what is there is no part of one.
+
+    All begin with the byte `kind`. It ends before the first packet that is not like the
+    others, or not right, which then gets a look of its own: nothing is refused here.
+    """
+    qos = kind >> 1 & 3
+    identifier = 2 * qos  # bytes
+    starts: list[int] = []
+    ids_at: list[int] = []
+    topics: list[str] = []
+    firsts: list[int] = []
+    headers: list[int] = []
+    # The topic of the stretch with its length, how many bytes that is with the packet
+    # identifier, and how many stand before the payload. A packet without a topic needs an
+    # alias, which it cannot have here.
+    known, size, each = b"\0\0", _UNBOUNDED, 0
+    first = header = 0
+    position = start
+    one = data[start + 1] if data[start + 1] < _LIKELY_SIZE else _LIKELY_SIZE
+    last = min(end - 5, start + (_LONGEST_RUN - 1) * (one + 2))
+    while position <= last and data[position] == kind:
+        length = data[position + 1]
+        body = position + 2
+        if length > 127:
+            try:
+                length, body = long_remaining_length(data, position, end)
+            except MalformedPacketError:
+                break
+            if body == 0:
+                break
+        stop = body + length
+        if stop > end or stop - position > maximum or (qos and len(ids_at) == _LONGEST_AT_QOS_1):
+            break
+        if data.startswith(known, body):
+            at = body + size
+            if (
+                at > stop
+                or (qos and not (data[at - 1] or data[at - 2]))
+                or (is_v5 and (at == stop or data[at]))
+            ):
+                break
+        else:
+            name_end = body + 2 + (data[body] << 8 | data[body + 1])
+            at = name_end + identifier
+            if (
+                at > stop
+                or name_end == body + 2
+                or (qos and not (data[at - 1] or data[at - 2]))
+                or (is_v5 and (at == stop or data[at]))
+            ):
+                break
+            count = len(starts)
+            if count > _MOST_MIXED:
+                break
+            known = data[body:name_end]
+            topic = known_topics.get(known)
+            if topic is None:
+                try:
+                    topic = topic_name(known)
+                except MalformedPacketError:
+                    break
+            header += (count - first) * each
+            size = at - body
+            each = 2 + size + is_v5
+            first = count
+            topics.append(topic)
+            firsts.append(count)
+            headers.append(header)
+        if qos:
+            ids_at.append(at - 2 - start)
+        if length > 127:
+            header += body - position - 2
+        starts.append(position - start)
+        position = stop
+    if not starts:
+        return None
+    header += (len(starts) - first) * each
+    frames = data[start:position]
+    if len(topics) == 1:
+        firsts = headers = _ONE_STRETCH
+    return PublishRun(
+        frames,
+        starts,
+        topics,
+        firsts,
+        headers,
+        len(frames) - header,
+        is_v5=is_v5,
+        ids_at=ids_at,
+    )
