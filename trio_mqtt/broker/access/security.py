@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from trio_mqtt.attribute_docs import with_attribute_docs
@@ -89,7 +90,12 @@ class WaysIn:
 
 def is_local(endpoint: Endpoint) -> bool:
     """Whether only this machine can reach a listener."""
-    address = parse_url(endpoint.url, listening=True)
+    return _is_local(endpoint.url)
+
+
+@lru_cache(maxsize=64)  # asked for each client that connects
+def _is_local(url: str) -> bool:
+    address = parse_url(url, listening=True)
     return address.scheme == "unix" or is_loopback(address.host)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.transport.listeners.options import Endpoint
@@ -68,6 +69,8 @@ def host_of(peer: str) -> str:
     return peer.partition(":")[0] if peer.count(":") == 1 else peer
 
 
+# Asked five times for each client that connects, and many come from one host.
+@lru_cache(maxsize=1_024)
 def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The IP address that a host is given by; IPv4 within IPv6 is what it is. None for a name."""
     try:
