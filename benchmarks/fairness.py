@@ -2,7 +2,8 @@
 
 The broker is the one that `tmqtt broker` starts, on a core of its own. A publisher and a
 subscriber exchange one message at a time, while another client sends one kind of packet as fast
-as the broker takes it. Printed are the pair's median and longest delays, in milliseconds.
+as the broker takes it, or comes and goes, or asks again and again for 100,000 retained messages.
+Printed are the pair's median and longest delays, in milliseconds.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import socket
 import statistics
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks import brokers, launching, processes
@@ -19,8 +22,10 @@ from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
     Connect,
+    Disconnect,
     Packet,
     PingReq,
+    PubAck,
     Publish,
     PubRel,
     Subscribe,
@@ -31,6 +36,8 @@ from trio_mqtt.protocol.packets import (
 V311 = ProtocolVersion.V311
 _PAUSE = 0.002  # seconds between two messages of the pair
 _READ = 65_536
+RETAINED = 100_000  # messages in the tree that is asked for
+_WINDOW = 500  # of them under way to the broker
 
 
 def encoded(*packets: Packet) -> bytes:
@@ -45,6 +52,13 @@ def floods() -> dict[str, bytes]:
         "PINGREQ": encoded(PingReq()) * 4_000,
         "SUBSCRIBE": encoded(*(Subscribe(1, [one]) for one in many)),
         "SUBSCRIBE of 500": encoded(Subscribe(1, many)),
+        "subscription churn": encoded(
+            *(
+                packet
+                for one in many
+                for packet in (Subscribe(1, [one]), Unsubscribe(1, [one.topic_filter]))
+            )
+        ),
         "UNSUBSCRIBE": encoded(*(Unsubscribe(1, [one.topic_filter]) for one in many)),
         "QoS 0, one topic": encoded(Publish("flood", b"x" * 16)) * 1_000,
         "QoS 0, many topics": encoded(*(Publish(f"flood/{n}", b"x" * 16) for n in range(1_000))),
@@ -100,6 +114,50 @@ def flood(port: int, data: bytes) -> None:
             return
 
 
+def come_and_go(port: int) -> None:
+    """Connect and leave for ever, a hundred clients at once."""
+    goodbye = encoded(Disconnect())
+    while True:
+        coming = [connected(port, f"churn{number}") for number in range(100)]
+        for connection in coming:
+            connection.sendall(goodbye)
+            connection.close()
+
+
+def _kept(number: int, qos: int = 0) -> Publish:
+    """One message of a tree of retained ones."""
+    return Publish(
+        f"kept/{number % 100}/{number}",
+        b"x" * 16,
+        qos,
+        retain=True,
+        packet_id=number % _WINDOW + 1 if qos else 0,
+    )
+
+
+def keep_retained(port: int) -> None:
+    """Have the broker keep them."""
+    connection = connected(port, "keeper")
+    for start in range(0, RETAINED, _WINDOW):
+        connection.sendall(encoded(*(_kept(start + number, 1) for number in range(_WINDOW))))
+        received(connection, _WINDOW * len(encoded(PubAck(1))))
+    connection.close()
+
+
+def ask_for_retained(port: int) -> None:
+    """Ask for all of them for ever, again when the last has come."""
+    connection = connected(port, "asker")
+    size = 5 + sum(len(encoded(_kept(number))) for number in range(RETAINED))
+    while True:
+        connection.sendall(encoded(Subscribe(1, [Subscription("kept/#")])))
+        left = size
+        while left:
+            data = connection.recv(min(left, _READ))
+            if not data:
+                return
+            left -= len(data)
+
+
 class Pair:
     """A publisher and a subscriber that exchange one message at a time."""
 
@@ -142,6 +200,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.fairness", description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each flood (default: 4)")
     parser.add_argument("--broker", default=brokers.OURS, help="or mosquitto")
+    parser.add_argument("--only", help="of these names, separated by commas")
     options = parser.parse_args()
     cores = processes.choose_cores()
     if cores is None:
@@ -149,19 +208,26 @@ def main() -> int:
         return 2
     os.sched_setaffinity(0, {cores[1]})
     broker = brokers.find(options.broker, Path.home() / ".cache" / "trio-mqtt-benchmarks")
-    print(f"{'flood':20} {'messages':>8} {'median ms':>10} {'longest ms':>10}")
-    for name, data in floods().items():
+    print(f"{'flood':30} {'messages':>8} {'median ms':>10} {'longest ms':>10}")
+    busy: dict[str, Callable[[int], None] | None] = {"nothing": None}
+    busy |= {name: partial(flood, data=data) for name, data in floods().items() if data}
+    busy |= {"connections that come and go": come_and_go, "100000 retained": ask_for_retained}
+    only = options.only.split(",") if options.only else list(busy)
+    for name in only:
+        be_busy = busy[name]
         with launching.running(broker, cores[0]) as running:
-            flooder = multiprocessing.Process(target=flood, args=(running.port, data), daemon=True)
-            if data:
-                flooder.start()
+            if be_busy is ask_for_retained:
+                keep_retained(running.port)
+            if be_busy is not None:
+                other = multiprocessing.Process(target=be_busy, args=(running.port,), daemon=True)
+                other.start()
                 time.sleep(0.5)
             found = [delay * 1_000 for delay in delays(running.port, options.seconds)]
-            if data:
-                flooder.kill()
-                flooder.join()
+            if be_busy is not None:
+                other.kill()
+                other.join()
         median, longest = statistics.median(found), max(found)
-        print(f"{name:20} {len(found):8} {median:10.2f} {longest:10.1f}", flush=True)
+        print(f"{name:30} {len(found):8} {median:10.2f} {longest:10.1f}", flush=True)
     return 0
 
 
