@@ -48,7 +48,8 @@ async def test_what_reaches_many_is_written_in_turns(join: Join, broker: Broker,
         await publisher.send(*flood(count, qos=qos))
         while written.messages_sent < count * MANY:
             await trio.lowlevel.checkpoint()
-        await trio.lowlevel.checkpoint()
+        for _ in range(2):  # whoever watches sees the last pass too
+            await trio.lowlevel.checkpoint()
     assert sum(passes) > count * MANY * SIZE
     # Who publishes and who is reached may both write in a pass.
     assert max(passes) <= 2 * (MIB + JOIN)
@@ -77,7 +78,8 @@ async def test_so_is_what_is_routed_otherwise(
         await publisher.send(*sent)
         while written.messages_sent < 240 * MANY:
             await trio.lowlevel.checkpoint()
-        await trio.lowlevel.checkpoint()
+        for _ in range(2):  # whoever watches sees the last pass too
+            await trio.lowlevel.checkpoint()
     assert max(passes) <= 2 * (MIB + JOIN)
     for client in clients:
         assert numbers(await client.messages()) == list(range(240))
