@@ -221,3 +221,38 @@ async def test_identifiers_of_runs_begin_anew_and_leave_out_those_in_use(
     assert len(set(taken[2])) == 100
     assert 2 not in taken[2] + taken[3]
     assert list(sender.in_flight) == [2]
+
+
+async def test_more_that_is_released_than_the_client_takes_now_keeps_a_run_waiting(
+    join: Join, broker: Broker
+) -> None:
+    client = await join("c", expiry=100)
+    await client.subscribe("#", qos=2)
+    for number in range(4):
+        await broker.publish("t", str(number), qos=2)
+    await client.send(*[PubRec(one.packet_id) for one in await client.messages()])
+    await client.drop()
+    client = await join("c", clean_start=False, expiry=100, properties={"receive_maximum": 2})
+    publisher = await join("p")
+    await publisher.send(*[Publish("t", b"x", 1, packet_id=at) for at in (1, 2, 3)])
+    released = await client.drain()
+    assert [type(one) for one in released] == [PubRel] * 4
+    await client.send(*[PubComp(one.packet_id) for one in released if isinstance(one, PubRel)])
+    assert await client.payloads() == [b"x", b"x"]
+
+
+async def test_what_comes_alone_waits_until_all_was_sent_again(join: Join, broker: Broker) -> None:
+    client = await join("c", expiry=100)
+    await client.subscribe("t", qos=1)
+    for number in range(3):
+        await trio.sleep(1)  # each comes alone: no task has ever begun for the subscription
+        await broker.publish("t", str(number), qos=1)
+    assert await client.payloads() == [b"0", b"1", b"2"]
+    await client.drop()
+    client = await join("c", clean_start=False, expiry=100, properties={"receive_maximum": 2})
+    await trio.sleep(1)
+    first, second = await client.messages()
+    assert (first.payload, second.payload) == (b"0", b"1")
+    # What an answer gives back is for what is to be sent again.
+    await client.send(PubAck(first.packet_id), PubAck(second.packet_id), Publish("t", b"new"))
+    assert await client.payloads() == [b"2", b"new"]

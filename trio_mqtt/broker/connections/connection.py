@@ -139,6 +139,7 @@ class Connection:
         if handshake.hooks is not None:
             gate = HookGate(link, handshake.hooks, handler, requests)
         if session.sender:
+            deliveries.wait(session)
             nursery.start_soon(send_again, link, session, deliveries)
         else:
             deliveries.begin(session)

@@ -29,6 +29,11 @@ class Deliveries:
         for subscription in session.subscriptions.values():
             self.start(subscription)
 
+    def wait(self, session: Session) -> None:
+        """Let nothing leave before that, whatever the connection before this one has begun."""
+        for subscription in session.subscriptions.values():
+            subscription.wait()
+
     def start(self, subscription: Subscription) -> None:
         """Serve a subscription; while the session is being resumed, it waits."""
         link = self._link

@@ -161,6 +161,10 @@ class Subscription(Queue):
         if self._current is not None or self._retained is not None or self._waiting:
             self._wake(server)
 
+    def wait(self) -> None:
+        """Keep what comes until somebody serves it again: its task has ended, or never began."""
+        self._idle = None
+
     async def deliver(self, outlet: Outlet) -> None:
         """Send what arrives to the client, for as long as it and the subscription last."""
         try:
@@ -339,7 +343,7 @@ class Subscription(Queue):
             return None
         at = self._at
         count = min(batch.count - at, sender.quota)
-        if not count:
+        if count <= 0:  # less than nothing where more is released than the client takes now
             return 0
         item = RunInFlight(run, target.origin, batch.received_at)
         packet_id = sender.begin_run(1, item, count)
