@@ -146,6 +146,32 @@ async def test_long_runs_of_one_read_are_routed_in_turns(
     assert max(passes) <= 2 * long * (STEPS_AT_ONCE // 40 + 1)
 
 
+async def test_what_is_left_of_a_run_is_not_acknowledged_before_it_is_routed(
+    join: Join, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, count = await join("c"), 300
+    ticks = itertools.count()
+    monkeypatch.setattr(turns, "clock", lambda: next(ticks) * TURN)  # each look is at its end
+    statistics = broker.statistics
+    core = core_of(broker)
+    early: list[int] = []
+    route = core.route
+
+    def noted(batch: Batch, retained: Sequence[Publish] = ()) -> Sequence[Publish]:
+        early.append(statistics.kinds_sent["PUBACK", 16] - statistics.messages_received)
+        return route(batch, retained)
+
+    monkeypatch.setattr(core, "route", noted)
+    # None of the topics is known, so that few of them are as much as may be routed at once.
+    flood = [Publish(f"t/{at}", b"x", 1, packet_id=1 + at) for at in range(count)]
+    await client.send(*flood)
+    assert await client.drain() == [
+        PubAck(1 + at, ReasonCode.NO_MATCHING_SUBSCRIBERS) for at in range(count)
+    ]
+    assert len(early) > 5
+    assert max(early) == 0
+
+
 async def test_messages_of_one_topic_travel_as_one_batch(
     join: Join, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,3 +128,19 @@ async def test_a_refused_connect_is_told_even_where_words_do_not_fit(opened: Ope
     assert answer.reason_code == ReasonCode.CLIENT_IDENTIFIER_NOT_VALID
     assert answer.properties == {}
     await client.expect_closed()
+
+
+async def test_each_message_of_a_long_run_is_answered_for_itself(join: Join) -> None:
+    client = await join("c")
+    await client.subscribe("heard")
+    count = 100  # long enough not to be taken apart for what comes before it
+    await client.send(
+        Publish("nobody", b"", 1, packet_id=1, properties={"content_type": "text"}),
+        *[Publish("nobody", b"", 1, packet_id=2 + number) for number in range(count)],
+        Publish("heard", b"", 1, packet_id=2 + count),
+    )
+    answers = [one for one in await client.drain() if isinstance(one, PubAck)]
+    assert answers == [
+        *[PubAck(1 + at, ReasonCode.NO_MATCHING_SUBSCRIBERS) for at in range(count + 1)],
+        PubAck(2 + count),
+    ]

@@ -59,6 +59,7 @@ class PacketHandler:
         core, outlet = link.core, link.outlet
         if self._begun is not None:
             if not self._go_on(self._begun):
+                self._acks.write(session)
                 return start
             start += 1
             if outlet.ended:
@@ -160,9 +161,10 @@ class PacketHandler:
                     if is_full:
                         messages += self._that_can_be_kept(packet, session)
                         continue
-                    acks += [PUBACK | packet_id for packet_id in packet.packet_ids]
                 if len(packet) <= LONG_RUN and len(packets) > 1:
                     # Taking it apart costs less than parting it from what comes before and after.
+                    if packet.qos:
+                        acks += [PUBACK | packet_id for packet_id in packet.packet_ids]
                     messages += packet.messages
                     steps += sum(map(core.router.steps_for, dict.fromkeys(packet.topics[1:])))
                 else:
@@ -239,9 +241,15 @@ class PacketHandler:
             count = router.count_at_once(run.topics)
             if count == len(run.topics):
                 break
-            self.publish(run.some(range(count)), session)
+            self._publish_part(run.some(range(count)), session)
             run = run.some(range(count, len(run.topics)))
             yield
+        self._publish_part(run, session)
+
+    def _publish_part(self, run: PublishRun, session: Session) -> None:
+        """Route part of a run, and note what acknowledges that; nothing before it is routed."""
+        if run.qos:
+            self._acks.waiting += [PUBACK | packet_id for packet_id in run.packet_ids]
         self.publish(run, session)
 
     def _go_on(self, begun: Iterator[None]) -> bool:
