@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import socket
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +81,22 @@ async def test_a_client_that_says_goodbye_or_is_lost_or_breaks_off(
                 await client.expect_message("t", bytes(10))
                 await client.send(last)
                 await trio.aclose_forcefully(client.stream)
+            if turn:
+                await freed(broker, before)
+            await gone(broker)
+
+
+async def test_a_client_that_resets_its_connection() -> None:
+    """The error is raised by whoever reads for all, and again by the client's own task."""
+    async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
+        for turn in range(2):
+            before = living()
+            stream = await dial(broker.url)
+            client = await greet(stream)
+            await client.subscribe("t")
+            assert isinstance(stream, trio.SocketStream)
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            stream.socket.close()
             if turn:
                 await freed(broker, before)
             await gone(broker)

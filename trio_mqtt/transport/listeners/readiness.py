@@ -37,7 +37,10 @@ class _Watched:
         await trio.lowlevel.wait_task_rescheduled(self._cancelled)
         failure, self.failure = self.failure, None
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # else it and this frame, which it has come through, keep each other
 
     def _cancelled(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self.read = self.task = None
