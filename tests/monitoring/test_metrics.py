@@ -12,10 +12,12 @@ import trio.testing
 from prometheus_client.openmetrics import parser as openmetrics
 
 import trio_mqtt
+from tests.broker.raw import Raw
 from tests.inside import core_of
 from tests.monitoring.scraping import LOCAL, families_of, samples, watched
 from trio_mqtt import ConfigurationError, MemoryStorage, Statistics, StoreError
 from trio_mqtt.monitoring import MetricsOptions, serving_metrics
+from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
 
@@ -139,6 +141,22 @@ async def test_commits_are_timed_where_there_is_a_storage() -> None:
     found = samples(text)
     assert found["mqtt_storage_commit_seconds_count"] >= 1
     assert found["mqtt_storage_failing"] == 0
+
+
+@pytest.mark.parametrize("topics", [("t", "t", "t"), ("t", "u", "v")])
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_runs_of_messages_are_timed(topics: tuple[str, ...], qos: int) -> None:
+    async with watched() as (memory, connect), await connect() as http:
+        subscriber, publisher = Raw(memory.connect()), Raw(memory.connect())
+        await subscriber.connect("s")
+        await subscriber.subscribe("t", "u", qos=1)
+        await publisher.connect("p")
+        await publisher.send(
+            *[Publish(one, b"x", qos, packet_id=qos * at) for at, one in enumerate(topics, 1)]
+        )
+        await subscriber.messages()
+        _, text, _ = await http.get("/metrics")
+    assert samples(text)["mqtt_delivery_seconds_count"] == len(set(topics) & {"t", "u"})
 
 
 async def test_nothing_is_timed_while_nobody_asks() -> None:

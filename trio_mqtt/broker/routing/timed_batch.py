@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from trio_mqtt.broker.routing.batch import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from trio_mqtt.broker.routing.batch import Encodings, Form
+    from trio_mqtt.protocol.packets import PublishRun
 
 
 class TimedBatch(Batch):
@@ -29,6 +30,14 @@ class TimedBatch(Batch):
             retained=batch.retained,
         )
         self._sent = sent
+
+    def run_for(self, form: Form, is_v5: bool, maximum: int | None) -> PublishRun | None:
+        """None: what goes on as it came would tell nobody."""
+        return None
+
+    def some(self, pieces: Sequence[int]) -> Batch:
+        """As any batch has it; that is timed, too."""
+        return TimedBatch(super().some(pieces), self._sent)
 
     def encoded(self, form: Form, is_v5: bool, maximum: int | None, now: float) -> Encodings:
         """As any batch has it."""
