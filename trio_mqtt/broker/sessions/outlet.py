@@ -272,7 +272,7 @@ class Outlet:
                 rest = rest[sent:]
                 left -= sent
                 self._pending_bytes -= sent
-                self.congested = self._pending_bytes > self._limits.write_buffer
+                self.congested = self._is_congested
                 if not self.congested:
                     _go_on(self._written)
 

@@ -1,0 +1,58 @@
+"""The way to one client: when nothing more is prepared for it, and it is not heard."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import trio
+import trio.testing
+
+from trio_mqtt import Limits, Statistics
+from trio_mqtt.broker.sessions.outlet import Outlet
+
+
+class Unread:
+    """A stream of which the peer takes nothing before it may."""
+
+    peer = "a test"
+
+    def __init__(self) -> None:
+        self.is_read = trio.Event()
+
+    def send_nowait(self, data: bytes) -> int:
+        return 0
+
+    async def send_some(self, data: memoryview) -> int:
+        await self.is_read.wait()
+        return len(data)
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class AtWork:
+    """A journal that has kept nothing yet."""
+
+    def holds(self, outlet: object) -> int:
+        return 1
+
+    def no_longer_holds(self, outlet: object) -> None:
+        """It is told nothing."""
+
+
+async def test_what_the_storage_has_not_kept_counts_while_earlier_bytes_leave() -> None:
+    stream, limits = Unread(), Limits(maximum_in_flight_bytes=1_000)
+    outlet = Outlet(cast(Any, stream), limits, Statistics(), cast(Any, None))
+    async with trio.open_nursery() as nursery:
+        outlet.start(nursery)
+        outlet.write(b"earlier")
+        outlet.hold(cast(Any, AtWork()), promised=2_000)
+        outlet.write(b"promised")
+        is_held_back = [outlet.congested]
+        stream.is_read.set()
+        await trio.testing.wait_all_tasks_blocked()
+        is_held_back.append(outlet.congested)
+        outlet.release(1)
+        is_held_back.append(outlet.congested)
+        await outlet.finish()
+    assert is_held_back == [True, True, False]
