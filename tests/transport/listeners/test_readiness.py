@@ -209,3 +209,16 @@ async def test_where_no_more_can_be_opened_each_socket_is_waited_for_alone(
         await stream.aclose()
     ours.close()
     assert received == [b"0", b"1"]
+
+
+async def test_a_reset_while_nobody_reads_is_told_once() -> None:
+    async with _peers(1) as [peer]:
+        peer.then = lambda: False
+        peer.far.send(b"1")
+        await peer.serve()
+        peer.stream.send_nowait(b"never read")
+        peer.far.close()  # unread bytes make this a reset
+        with trio.fail_after(5):
+            await trio.testing.wait_all_tasks_blocked()  # else there is always something to do
+        with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
+            await peer.serve()

@@ -102,8 +102,10 @@ class Readiness:
             read = one.read
             if read is None:
                 # Its own task has something else to do, and asks again when that is done.
-                one.is_silent = True
-                self._epoll.modify(fd, select.EPOLLET)
+                # That a connection was reset is told anyway, but once, unless it is modified again.
+                if not one.is_silent:
+                    one.is_silent = True
+                    self._epoll.modify(fd, select.EPOLLET)
                 continue
             try:
                 if read():
