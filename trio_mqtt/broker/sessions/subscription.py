@@ -8,27 +8,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.events.kinds import (
-    EXPIRED,
-    NOT_ALLOWED,
-    MessageDelivered,
-    MessagesDropped,
-)
 from trio_mqtt.broker.routing.batch import JOIN, Batch
 from trio_mqtt.broker.routing.target import Target
-from trio_mqtt.broker.sessions.delivery_state import (
-    RunInFlight,
-    delivery_row,
-    in_flight_of,
-)
-from trio_mqtt.broker.sessions.queue import ALONE, Queue, Server
+from trio_mqtt.broker.sessions.outgoing import OutgoingQueue
+from trio_mqtt.broker.sessions.queue import ALONE, Server
 from trio_mqtt.protocol import packets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from trio_mqtt.broker.access.hook_questions import HookQuestions
-    from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.filters import TopicFilter
@@ -36,16 +23,15 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.sessions.outlet import Outlet
     from trio_mqtt.broker.sessions.overflow import Overflow
     from trio_mqtt.broker.statistics import Statistics
-    from trio_mqtt.protocol.packets import Publish
 
 _serials = itertools.count()
 
 
-class Subscription(Queue):
+class Subscription(OutgoingQueue):
     """A topic filter of a session, the messages that wait for it, and the task that sends them."""
 
-    __slots__ = ("_decided", "_event_streams", "_large", "_overflow", "resting", "serial",
-                 "served_by", "shared_filter", "topic_filter")  # fmt: skip
+    __slots__ = ("_decided", "_overflow", "resting", "serial", "served_by", "shared_filter",
+                 "topic_filter")  # fmt: skip
 
     def __init__(
         self,
@@ -58,13 +44,11 @@ class Subscription(Queue):
         event_streams: EventStreams,
         overflow: Overflow,
     ) -> None:
-        super().__init__(session, limits, statistics)
+        super().__init__(session, limits, statistics, event_streams)
         self.topic_filter = topic_filter
         self.serial = next(_serials)  # tells which subscription is the older one
         # `$share/NAME/FILTER`; None if it is not shared.
         self.shared_filter = topic_filter if topic_filter.share else None
-        self.limits_changed()
-        self._event_streams = event_streams
         self._overflow = overflow
         # Who starts its task for the connection that the session has, or had last.
         self.served_by: Server | None = None
@@ -73,13 +57,6 @@ class Subscription(Queue):
         # Whether its client may not have it any more: then it is known, and gets nothing.
         self.resting = False
         self.set_options(options, identifier)
-
-    def limits_changed(self) -> None:
-        """Bounds may be others than before."""
-        limits = self._limits
-        # Bytes up to which a message may go without a look at what is in flight: as many of that
-        # size as may be are half of what may be.
-        self._large = limits.maximum_in_flight_bytes // (2 * limits.maximum_in_flight)
 
     def set_options(self, options: packets.Subscription, identifier: int | None) -> None:
         """Take over the options of a SUBSCRIBE (§3.8.3.1) and its subscription identifier."""
@@ -238,57 +215,6 @@ class Subscription(Queue):
     def _is_current(self, batch: Batch) -> bool:
         return self._current is not None and self._current[1] is batch
 
-    def _has_room_in_flight(self, size: int) -> bool:
-        """Whether a message of so many bytes may be sent before others are acknowledged."""
-        in_flight = self.session.bytes_in_flight()
-        return not in_flight or in_flight + size <= self._limits.maximum_in_flight_bytes
-
-    def _drop_at(self, target: Target, batch: Batch, index: int) -> None:
-        """A message of a batch has expired, or is too large for the client."""
-        session = self.session
-        self._statistics.messages_dropped += 1
-        self._statistics.messages_expired += 1
-        if MessagesDropped in self._event_streams.wanted:
-            self._event_streams.tell(MessagesDropped(session.client_id, 1, EXPIRED))
-        if session.journal is not None and batch.number and target.qos:
-            session.journal.delivered(session.number, [batch.number + index])
-        # The payloads of a batch are counted as sent together, when it is done.
-        self._statistics.payload_bytes_sent -= batch.messages[index].payload_size
-
-    def _refused(self, count: int) -> None:
-        """The client may not receive some messages."""
-        self._statistics.deliveries_refused += count
-        if count and MessagesDropped in self._event_streams.wanted:
-            self._event_streams.tell(MessagesDropped(self.session.client_id, count, NOT_ALLOWED))
-
-    def _tell_sent(self, outlet: Outlet, batch: Batch, packet_ids: dict[int, int]) -> None:
-        """Tell the journal the packet identifiers of a batch's messages, by their numbers.
-
-        What is of QoS 2 leaves once that is kept: sent anew by another identifier, it would be
-        another message (§4.3.3).
-        """
-        session = self.session
-        journal = session.journal
-        if journal is None:
-            return
-        in_flight = session.sender.in_flight
-        is_held = batch.highest_qos == 2 and any(
-            in_flight[packet_id][0] == 2 for packet_id in packet_ids.values()
-        )
-        if journal.is_gathered(batch.number):
-            journal.sent(session.number, packet_ids, is_held=is_held)
-        else:
-            for packet_id in packet_ids.values():
-                qos, item = in_flight[packet_id]
-                item = in_flight_of(packet_id, item)
-                journal.sent_later(delivery_row(session.number, packet_id, qos, item))
-        if is_held:
-            outlet.hold(journal)
-
-    def _tell_delivered(self, messages: Sequence[Publish]) -> None:
-        """Tell those who follow it that messages were sent."""
-        self._event_streams.delivered(self.session.client_id, messages, self.target.qos)
-
     async def _ask_hooks(self, hooks: HookQuestions, current: tuple[Target, Batch]) -> None:
         """Let the program's hooks decide what is sent of the current batch."""
         target, batch = current
@@ -301,172 +227,3 @@ class Subscription(Queue):
             return
         self._refused(len(rest) - len(sent))
         self._decided = self._replace(target, batch, sent)
-
-    def _permitted(self, permissions: Permissions, batch: Batch) -> Batch | None:
-        """The current batch without what the client may not receive; None if nothing is left."""
-        allowed: list[Publish] = []
-        messages: Sequence[Publish] = ()
-        if batch.topic is None:
-            if all(map(permissions.may_receive, dict.fromkeys(batch.topics))):
-                return batch
-            messages = batch.messages[self._at :]
-            allowed = [message for message in messages if permissions.may_receive(message.topic)]
-        refused = batch.count - self._at - len(allowed)
-        if not refused:
-            return batch
-        self._refused(refused)
-        if permissions.tells_deliveries:
-            if batch.topic is not None:
-                permissions.tell_refused("receive", batch.topic, refused)
-            else:
-                rest = [each for each in messages if not permissions.may_receive(each.topic)]
-                permissions.tell_refused("receive", rest)
-        current = self._current
-        return None if current is None else self._replace(current[0], batch, allowed)
-
-    def _prepare_run(
-        self, outlet: Outlet, target: Target, batch: Batch, ready: list[bytes]
-    ) -> int | None:
-        """As `_prepare`, for a run of QoS 1 that goes as it came, but for packet identifiers.
-
-        None where messages are to be looked at one by one.
-        """
-        session = self.session
-        sender = session.sender
-        run = batch.run_for(target, outlet.is_v5, outlet.maximum_packet_size)
-        if (
-            run is None
-            or session.journal is not None
-            or outlet.aliases is not None
-            or len(run.frames) > self._large  # any of them may be the last to be acknowledged
-        ):
-            return None
-        at = self._at
-        count = min(batch.count - at, sender.quota)
-        if count <= 0:  # less than nothing where more is released than the client takes now
-            return 0
-        item = RunInFlight(run, target.origin, batch.received_at)
-        packet_id = sender.begin_run(1, item, count)
-        if not packet_id:
-            return None
-        item.beyond = packet_id - at
-        data = run.with_identifiers(at, count, packet_id)
-        ready.append(data)
-        statistics = self._statistics
-        statistics.messages_sent += count
-        wanted = self._event_streams.wanted
-        if wanted and MessageDelivered in wanted:
-            self._tell_delivered(batch.messages[at : at + count])
-        if at + count < batch.count:
-            self._at = at + count
-        else:
-            statistics.payload_bytes_sent += batch.payload_size
-            self._at = 0
-            self._current = None
-            self._forget(batch)
-        return len(data)
-
-    def _prepare(self, outlet: Outlet, current: tuple[Target, Batch], ready: list[bytes]) -> int:
-        """Append the packets of the current batch; return their size.
-
-        It stops where the receive maximum does: then the batch stays the current one, and `_at`
-        says where to go on.
-        """
-        target, batch = current
-        permissions = self.session.permissions
-        if permissions is not None and (
-            batch.topic is None or not permissions.may_receive(batch.topic)
-        ):
-            permitted = self._permitted(permissions, batch)
-            if permitted is None:
-                return 0
-            batch = permitted
-        if batch.highest_qos == 1:
-            size = self._prepare_run(outlet, target, batch, ready)
-            if size is not None:
-                return size
-        statistics = self._statistics
-        maximum = outlet.maximum_packet_size
-        now = trio.current_time() if batch.expires else 0.0
-        encoded, joined = batch.encoded(target, outlet.is_v5, maximum, now)
-        aliases = outlet.aliases
-        wanted = self._event_streams.wanted
-        followed = wanted and MessageDelivered in wanted
-        if (
-            joined is not None
-            and (aliases is None or not encoded)  # what goes on as it came keeps its topics
-            and (maximum is None or len(joined) <= maximum)
-        ):
-            ready.append(joined)
-            statistics.messages_sent += batch.count
-            statistics.payload_bytes_sent += batch.payload_size
-            if followed:
-                self._tell_delivered(batch.messages)
-            self._current = None
-            self._forget(batch)
-            return len(joined)
-        sender = self.session.sender
-        begin = sender.begin
-        size = sent = 0
-        messages = batch.messages
-        keep_retain = target.retain_as_published or batch.retained
-        # The journal hears of each message, where the session is kept.
-        kept = 0 if self.session.journal is None else batch.number
-        append = ready.append
-        packet_ids: dict[int, int] = {}
-        try:
-            for index in range(self._at, len(messages)):
-                entry = encoded[index]
-                if entry is None:
-                    self._drop_at(target, batch, index)
-                    continue
-                if isinstance(entry, bytes):
-                    if maximum is not None and len(entry) > maximum:
-                        self._drop_at(target, batch, index)
-                        continue
-                    if aliases is not None:
-                        entry = aliases.whole(messages[index].topic, entry, maximum)
-                    append(entry)
-                    size += len(entry)
-                    sent += 1
-                    if followed:
-                        self._tell_delivered((messages[index],))
-                    continue
-                before, after, qos = entry
-                if maximum is not None and len(before) + 2 + len(after) > maximum:
-                    self._drop_at(target, batch, index)
-                    continue
-                length = len(before) + len(after)
-                if sender.quota <= 0 or (
-                    length > self._large and not self._has_room_in_flight(length)
-                ):
-                    self._at = index
-                    statistics.messages_sent += sent
-                    return size
-                message = messages[index]
-                item = (
-                    message,
-                    message.retain and keep_retain,
-                    target.origin,
-                    batch.received_at,
-                    kept and kept + index,
-                )
-                packet_id = begin(qos, item)
-                if kept:
-                    packet_ids[kept + index] = packet_id
-                if aliases is not None:
-                    before, after = aliases.parts(message.topic, before, after, maximum)
-                ready += before, packet_id.to_bytes(2, "big"), after
-                size += length
-                sent += 1
-                if followed:
-                    self._tell_delivered((message,))
-        finally:
-            if packet_ids:
-                self._tell_sent(outlet, batch, packet_ids)
-        statistics.messages_sent += sent
-        statistics.payload_bytes_sent += batch.payload_size
-        self._at = 0
-        self._current = None
-        self._forget(batch)
-        return size
