@@ -65,16 +65,20 @@ def kept(session: nox.Session) -> None:
     session.run("pytest", "-n", "auto", "-q", "--storage", "sqlite", *tests, *session.posargs)
 
 
+_FIND_WHAT_LIES_HERE = """
+import pathlib, sysconfig
+path = pathlib.Path(sysconfig.get_path("purelib"), "beside_trio_mqtt.pth")
+path.write_text(f"{pathlib.Path.cwd()}\\n")
+"""
+
+
 @nox.session
 def compiled(session: nox.Session) -> None:
     """All tests against the package as TRIO_MQTT_COMPILE=1 installs it, and nothing else."""
     session.install(".[test]", env={"TRIO_MQTT_COMPILE": "1"})
     # The tests, and processes that they start, find what is installed before what lies here; only
     # what else tests import comes from here.
-    places = session.run(
-        *("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"), silent=True
-    )
-    Path(str(places).strip(), "beside_trio_mqtt.pth").write_text(f"{Path.cwd()}\n")
+    session.run("python", "-c", _FIND_WHAT_LIES_HERE)
     options = ("--compiled", "--import-mode=append", *session.posargs)
     session.run("pytest", "-n", "auto", *options, env={"PYTHONSAFEPATH": "1"})
 
