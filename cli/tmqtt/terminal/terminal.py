@@ -67,7 +67,19 @@ class Terminal:
             return
         # The terminal has written ^C where the cursor was.
         over = "\r" if self.signal == signal.SIGINT and self.messages.is_terminal else ""
-        self.messages.line(over + escape(sentence))
+        self._last_in_line.line(over + escape(sentence))
+
+    @property
+    def _last_in_line(self) -> Output:
+        """Where a sentence comes behind what is being written to the terminal just now.
+
+        Two streams are written by two threads: a sentence could come before the end of a screen of
+        the command's own, and go with that.
+        """
+        output, messages = self.output, self.messages
+        if output.idle or output.trouble is not None:
+            return messages
+        return output if output.is_terminal and messages.is_terminal else messages
 
     def pass_by(self, sentence: str) -> None:
         """Tell the person how things stand just now; the next such sentence takes its place.
