@@ -32,8 +32,11 @@ class TimedBatch(Batch):
         self._sent = sent
 
     def run_for(self, form: Form, is_v5: bool, maximum: int | None) -> PublishRun | None:
-        """None: what goes on as it came would tell nobody."""
-        return None
+        """As any batch has it."""
+        run = super().run_for(form, is_v5, maximum)
+        if run is not None:
+            self._sent(self.received_at)
+        return run
 
     def some(self, pieces: Sequence[int]) -> Batch:
         """As any batch has it; that is timed, too."""

@@ -170,13 +170,11 @@ class OutgoingQueue(Queue):
         """
         session = self.session
         sender = session.sender
+        if session.journal is not None or outlet.aliases is not None:
+            return None
         run = batch.run_for(target, outlet.is_v5, outlet.maximum_packet_size)
-        if (
-            run is None
-            or session.journal is not None
-            or outlet.aliases is not None
-            or len(run.frames) > self._large  # any of them may be the last to be acknowledged
-        ):
+        # Any message of a run may be the last to be acknowledged.
+        if run is None or len(run.frames) > self._large:
             return None
         at = self._at
         count = min(batch.count - at, sender.quota)
