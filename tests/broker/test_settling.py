@@ -7,11 +7,19 @@ import trio
 
 from tests.broker.raw import Raw
 from tests.broker.slow_storage import Slow, broker_on, join, subscriber
+from trio_mqtt.broker import time_of_day
 from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.protocol.packets import PubAck, Publish
 from trio_mqtt.testing import MemoryBroker
 
 LONG = 0.05  # seconds, longer than anything waits for acknowledgements
+
+
+@pytest.fixture(autouse=True)
+def _nobody_sets_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Virtual time stands while the machine does something else for a second, which looks as if the
+    # time of day had been set: that would be written.
+    monkeypatch.setattr(time_of_day, "_epoch", lambda: 1e9)
 
 
 def stored(storage: Slow) -> list[bytes]:
