@@ -74,37 +74,35 @@ path.write_text(f"{pathlib.Path.cwd()}\\n")
 
 @nox.session
 def compiled(session: nox.Session) -> None:
-    """All tests against the package as TRIO_MQTT_COMPILE=1 installs it, and nothing else."""
+    """All tests against the package as TRIO_MQTT_COMPILE=1 installs it, SQLite underneath."""
     session.install(".[test]", env={"TRIO_MQTT_COMPILE": "1"})
     # The tests, and processes that they start, find what is installed before what lies here; only
     # what else tests import comes from here.
     session.run("python", "-c", _FIND_WHAT_LIES_HERE)
-    options = ("--compiled", "--import-mode=append", *session.posargs)
+    options = ("--compiled", "--import-mode=append", "--storage", "sqlite", *session.posargs)
     session.run("pytest", "-n", "auto", *options, env={"PYTHONSAFEPATH": "1"})
 
 
-# All that `kept` tests, and what meets most of what the libraries offer.
+# What meets most of what the libraries offer; `tests/protocol` meets none.
 TESTED_WITH_LOWEST = (
     "tests/test_public_names.py",
     "tests/broker",
     "tests/client/session/test_publish.py",
-    "tests/conformance",
     "tests/cli/acl/test_acl.py",
     "tests/cli/test_errors.py",
     "tests/cli/messages/test_formats.py",
     "tests/cli/test_manners.py",
     "tests/cli/connecting/test_settings.py",
-    "tests/protocol",
     "tests/transport",
 )
 
 
 @nox.session
 def lowest(session: nox.Session) -> None:
-    """The lowest versions that pyproject.toml allows, which must be true; SQLite underneath."""
+    """The lowest versions that pyproject.toml allows, which must be true."""
     session.install("--resolution", "lowest-direct", "-e", ".[test]")
     tests = session.posargs or TESTED_WITH_LOWEST
-    session.run("pytest", "-n", "auto", "-q", "--storage", "sqlite", *tests)
+    session.run("pytest", "-n", "auto", "-q", *tests)
 
 
 @nox.session
