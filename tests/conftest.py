@@ -28,12 +28,15 @@ TRIO_FOLDERS = tuple(
     for name in ("broker", "monitoring", "storage", "transport/listeners")
 )
 
+# What `--storage` is for.
+KEPT_FOLDERS = tuple(Path(__file__).parent / name for name in ("broker", "conformance"))
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--storage",
         choices=("sqlite",),
-        help="what keeps what outlives a broker, where a test says nothing of it",
+        help="what keeps what outlives a broker, where its tests and statements say nothing of it",
     )
     parser.addoption(
         "--compiled",
@@ -53,7 +56,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def _storage_underneath(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    without = request.node.get_closest_marker("without_storage") is not None
+    without = request.node.get_closest_marker("without_storage") is not None or not any(
+        map(request.path.is_relative_to, KEPT_FOLDERS)
+    )
     if without or request.config.getoption("--storage") is None:
         yield
         return
