@@ -95,7 +95,7 @@ async def test_what_keeps_coming_is_not_waited_for(qos: int) -> None:
             while not isinstance(message := await subscriber.receive(), Closed):
                 if isinstance(message, Publish):
                     found.append(message.payload)
-                    await trio.sleep(0.011)
+                    await trio.sleep(0.012)
                     if qos:
                         await subscriber.send(PubAck(message.packet_id))
 
