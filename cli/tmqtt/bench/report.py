@@ -33,7 +33,7 @@ class Report:
             self._live = terminal.output
         elif terminal.messages.is_terminal and not terminal.output.is_terminal:
             self._live = terminal.messages
-        self._painter = looks.Painter(stderr=self._live is terminal.messages)
+        self._painter = looks.Painter(stderr=not terminal.output.is_terminal)
         if not self._painter.can_redraw:
             self._live = None
         if self._live is not None and terminal.messages.is_terminal:

@@ -142,7 +142,8 @@ def _tell_the_rest(log: LibraryLog, terminal: Terminal) -> None:
 def _outlast_output(terminal: Terminal, view: BrokerView, troubles: OutputTroubles) -> None:
     """Have clients served on where the log's disk is full, or its reader has gone."""
     terminal.output.outlive(OutputKeeper("The output", troubles, view.warn, view.note))
-    terminal.messages.outlive(OutputKeeper("The error output", troubles, view.note, view.warn))
+    if terminal.messages is not terminal.output:
+        terminal.messages.outlive(OutputKeeper("The error output", troubles, view.note, view.warn))
 
 
 async def _show(

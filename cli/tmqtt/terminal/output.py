@@ -186,6 +186,27 @@ async def open_output(
             nursery.cancel_scope.cancel()
 
 
+@asynccontextmanager
+async def open_outputs(
+    output: int, messages: int, when_closed: Callable[[], None]
+) -> AsyncIterator[tuple[Output, Output]]:
+    """The outputs of what is printed and of what is said beside; `when_closed` is of the first.
+
+    Where both are the same terminal they are one output, with one thread that writes: of two, the
+    one could write a line behind what the other is just about to take away or to end.
+    """
+    if _same_terminal(output, messages):
+        async with open_output(output, when_closed) as both:
+            yield both, both
+        return
+    async with open_output(messages) as beside, open_output(output, when_closed) as first:
+        yield first, beside
+
+
+def _same_terminal(one: int, other: int) -> bool:
+    return os.isatty(one) and os.isatty(other) and os.fstat(one).st_rdev == os.fstat(other).st_rdev
+
+
 def _write_all(descriptor: int, data: bytes) -> tuple[int, OSError | None]:
     """Write `data`; how many bytes of it were written, and what kept back the others."""
     left = memoryview(data)

@@ -15,7 +15,7 @@ import trio
 
 import trio_mqtt
 from tmqtt.terminal.error_groups import first_of
-from tmqtt.terminal.output import open_output
+from tmqtt.terminal.output import open_outputs
 from tmqtt.terminal.sentences import CommandError, tell
 from tmqtt.terminal.streams import STDERR, STDOUT
 from tmqtt.terminal.terminal import HANGUP, Terminal
@@ -57,10 +57,7 @@ def run(command: Callable[[Terminal], Awaitable[None]], *, stopped: int | None =
 async def _run(command: Callable[[Terminal], Awaitable[None]], stopped: int | None) -> int:
     scope = trio.CancelScope()
     failure: trio_mqtt.MqttError | CommandError | None = None
-    async with (
-        open_output(STDERR) as messages,
-        open_output(STDOUT, when_closed=scope.cancel) as output,
-    ):
+    async with open_outputs(STDOUT, STDERR, scope.cancel) as (output, messages):
         terminal = Terminal(output, messages, scope)
         _handle_signals(terminal)
         try:

@@ -23,6 +23,7 @@ class Terminal:
     """What a command talks to: its output, its messages to the person, and the wish to stop."""
 
     output: Output
+    # What is said beside the output: the same where both go to one terminal.
     messages: Output
     # What ends the command: cancelled by a signal, or when nobody reads the output any more.
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
@@ -67,19 +68,7 @@ class Terminal:
             return
         # The terminal has written ^C where the cursor was.
         over = "\r" if self.signal == signal.SIGINT and self.messages.is_terminal else ""
-        self._last_in_line.line(over + escape(sentence))
-
-    @property
-    def _last_in_line(self) -> Output:
-        """Where a sentence comes behind what is being written to the terminal just now.
-
-        Two streams are written by two threads: a sentence could come before the end of a screen of
-        the command's own, and go with that.
-        """
-        output, messages = self.output, self.messages
-        if output.idle or output.trouble is not None:
-            return messages
-        return output if output.is_terminal and messages.is_terminal else messages
+        self.messages.line(over + escape(sentence))
 
     def pass_by(self, sentence: str) -> None:
         """Tell the person how things stand just now; the next such sentence takes its place.
