@@ -33,8 +33,9 @@ class Restoring:
         self._done = done
 
     def end(self) -> float:
-        """It is done: nothing more is shown. How many seconds it took."""
+        """It is done: nothing more is shown, from now on. How many seconds it took."""
         self._shown.cancel()
+        self._terminal.pass_by("")  # not only when `show` gets its turn: others draw before it
         self._reported.cancel()
         return time.monotonic() - self._began
 
@@ -45,7 +46,7 @@ class Restoring:
         with self._shown:
             await trio.sleep(_PATIENCE)
             try:
-                while True:
+                while not self._shown.cancel_called:
                     self._terminal.pass_by(f"Restoring what is kept: {self._done:.0%}")
                     await trio.sleep(_TICK)
             finally:

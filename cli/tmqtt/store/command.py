@@ -72,7 +72,9 @@ def check(folder: str) -> None:
 def write_lines(folder: str, path: str | None) -> None:
     """Print all rows as lines, or write them to a file."""
     count = 0
-    with _failures(), _output(path) as file, _progress("exported") as progress:
+    # A person who reads the lines sees how far it is, and none of them is written into.
+    is_seen = path is None and sys.stdout.isatty()
+    with _failures(), _output(path) as file, _progress("exported", is_seen=is_seen) as progress:
         file.write(f"{lines.head()}\n")
         for row in read_store(store_path(folder), progress):
             file.write(f"{lines.line_of(row)}\n")
@@ -127,9 +129,9 @@ def _output(path: str | None) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _progress(done: str) -> Iterator[Callable[[int, int], None]]:
-    """Tells on a terminal how far it is, in a line that is gone at the end."""
-    is_shown = sys.stderr.isatty()
+def _progress(done: str, *, is_seen: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Tells on a terminal how far it is, in a line that is gone at the end; unless it `is_seen`."""
+    is_shown = sys.stderr.isatty() and not is_seen
     next_at = monotonic() + 0.2
 
     def show(rows: int, of: int) -> None:

@@ -67,8 +67,11 @@ class FullScreen:
     def draw(self, frame: Callable[[int, int], Sequence[Line]]) -> None:
         """Show the frame of a width and height; what is too wide or too high is cut.
 
-        A sentence has a line of its own, which a frame does without.
+        A sentence has a line of its own, which a frame does without. Nothing is drawn once the
+        terminal was given back, be it only until the command goes on after Ctrl-Z.
         """
+        if not self._taken:
+            return
         size = self._painter.size
         width, height = max(size[0], 1), max(size[1] - bool(self.sentence), 1)
         shown = [cut(line, width) for line in frame(width, height)[:height]]

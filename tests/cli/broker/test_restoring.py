@@ -54,6 +54,22 @@ async def test_what_takes_long_is_shown_in_a_terminal(
 
 
 @pytest.mark.trio
+async def test_nothing_of_it_is_drawn_after_its_end(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """The broker's own lines come at once, before any other task has a turn."""
+    monkeypatch.setenv("TERM", "xterm")
+    display = Display(terminal=True)
+    output = cast(Output, display)
+    async with shown_restoring(Terminal(output, output), lambda _: None) as restoring:
+        await trio.sleep(0.35)
+        restoring.end()
+        output.line("Listening")
+        await trio.sleep(1)
+    assert display.shown == ["Restoring what is kept: 0%", "", "Listening"]
+
+
+@pytest.mark.trio
 async def test_systemd_waits_while_it_goes_on_and_not_while_it_hangs(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import trio
 from tmqtt.app import app
 from typer.testing import CliRunner
 
+from tests.cli.programs import Run
 from tests.storage.contract import (
     changes,
     delivery,
@@ -95,6 +97,23 @@ def test_what_is_exported_can_be_imported(folder: Path, tmp_path: Path) -> None:
         f"Imported 8 rows to {new}/broker.sqlite3.\n",
     )
     assert list(read_store(store_path(new))) == ROWS
+
+
+@pytest.mark.parametrize("into_a_file", [True, False])
+def test_how_far_it_is_is_not_drawn_into_the_lines_that_a_person_reads(
+    folder: Path,
+    tmp_path: Path,
+    in_terminal: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    into_a_file: bool,
+) -> None:
+    seconds = count()
+    monkeypatch.setattr("tmqtt.store.command.monotonic", lambda: next(seconds))
+    to = [str(tmp_path / "kept.jsonl")] if into_a_file else []
+    ended = in_terminal("store", "export", str(folder), *to)
+    assert ended.code == 0
+    assert ("8 rows exported" in ended.out) is into_a_file
+    assert ended.out.endswith("Exported 8 rows.\n")
 
 
 def test_lines_go_through_pipes(folder: Path, tmp_path: Path) -> None:
