@@ -17,9 +17,13 @@ from trio_mqtt.broker import turns
 from trio_mqtt.broker.access.permissions import Permissions
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.connections.link import Link
+from trio_mqtt.broker.events.kinds import NOT_CHECKED
 from trio_mqtt.broker.options import QueuePolicy
 from trio_mqtt.broker.sessions.session import Session
 from trio_mqtt.broker.turns import TURN, InTurns
+from trio_mqtt.events import SessionEnded, WillPublished
+from trio_mqtt.protocol.packets import Disconnect, Will
+from trio_mqtt.protocol.reason_codes import ReasonCode
 
 LOOKS = 10  # at the clock in one turn
 MANY = 100
@@ -160,6 +164,54 @@ async def test_a_client_that_cannot_be_looked_at_is_ended_and_the_others_are(
         await client.ping()
     assert looked_at == ["c0", "c2"]
     assert "a defect" in caplog.text
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+async def test_a_session_that_cannot_be_held_to_what_is_in_force_ends_and_the_others_do_not(
+    join: Join,
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    is_away: bool,
+) -> None:
+    rules = tmp_path / "rules"
+    rules.write_text("topic readwrite #\n")
+    will = Will("last/words", b"by which rules?", properties={"will_delay_interval": 50})
+    clients = [await join(f"c{number}", expiry=100, will=will) for number in range(3)]
+    await broker.reconfigure(security=Security(access=rules))
+    for client in clients:
+        await client.subscribe("open/#", "closed/#", qos=1)
+        if is_away:
+            await client.stream.aclose()
+    await trio.testing.wait_all_tasks_blocked()
+    may_subscribe = Permissions.may_subscribe
+
+    def fail_for_one(permissions: Permissions, topic_filter: str) -> bool:
+        if permissions.client.client_id == "c1":
+            raise ValueError("a defect")
+        return may_subscribe(permissions, topic_filter)
+
+    monkeypatch.setattr(Permissions, "may_subscribe", fail_for_one)
+    rules.write_text("topic readwrite open/#\ntopic readwrite last/words\n")
+    with broker.sample(SessionEnded, WillPublished) as events:
+        await broker.reconfigure(security=Security(access=rules))
+        await trio.testing.wait_all_tasks_blocked()
+        assert events.take(10) == [SessionEnded("c1", NOT_CHECKED)]
+    assert "a defect" in caplog.text
+    assert set(sessions_of(broker)) == {"c0", "c2"}
+    assert broker.statistics.subscriptions == 4
+    await broker.publish("closed/door", b"", qos=1)
+    assert broker.statistics.queued_bytes == 0
+    if not is_away:
+        assert (await clients[1].expect(Disconnect)).reason_code == ReasonCode.UNSPECIFIED_ERROR
+        await clients[0].ping()
+    with broker.sample(WillPublished) as events:
+        for client in clients[:: 2 - is_away]:
+            await client.stream.aclose()
+        await trio.sleep(51)
+        wills = {one.client_id for one in events.take(10) if isinstance(one, WillPublished)}
+        assert wills == {"c0", "c2"}
 
 
 async def test_what_is_left_when_the_broker_ends_is_not_waited_for() -> None:

@@ -124,7 +124,8 @@ class Reconfiguring:
     def _check_sessions(self) -> Iterator[None]:
         """Have sessions keep to what is in force, and each subscription in a step.
 
-        Subscriptions rest that are no longer allowed; messages are checked in any case.
+        Subscriptions rest that are no longer allowed; messages are checked in any case. A session
+        that cannot be held to what is in force ends.
         """
         core = self._core
         for session in core.sessions.all():
@@ -141,4 +142,10 @@ class Reconfiguring:
                     subscription.limits_changed()
                 yield from core.subscriptions.check_each(session)
             except Exception:
-                logger.exception("What %r may do could not be checked anew", session.client_id)
+                logger.exception(
+                    "What %r may do could not be checked anew: its session ends", session.client_id
+                )
+                try:
+                    core.sessions.fail(session)
+                except Exception:  # the others are to be looked at
+                    logger.exception("The session of %r did not end", session.client_id)

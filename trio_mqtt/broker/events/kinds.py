@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 EXPIRED = "it has expired or is too large for the client"
 NOT_ALLOWED = "the client may not receive it"
 QUEUE_FULL = "too much waits for the client"
-# Why sessions end whose clients are away.
+# Why sessions end without their clients.
 SESSION_EXPIRED = "its client was away for too long"
 ROOM_NEEDED = "others need its room"
+NOT_CHECKED = "what it may do could not be checked anew"
 
 
 class BrokerEvent:
@@ -97,7 +98,7 @@ class Throttled(BrokerEvent):
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded(BrokerEvent):
-    """The session of a client that is not connected has ended: nothing waits for it any more."""
+    """A session has ended without its client, which mostly is away: nothing waits any more."""
 
     client_id: str
     reason: str

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
-from trio_mqtt.broker.events.kinds import ROOM_NEEDED, SESSION_EXPIRED, SessionEnded
+from trio_mqtt.broker.events.kinds import (
+    NOT_CHECKED,
+    ROOM_NEEDED,
+    SESSION_EXPIRED,
+    SessionEnded,
+)
 from trio_mqtt.broker.sessions.delivery_state import kept_among, session_key
 from trio_mqtt.broker.sessions.kept_rows import session_row, will_of
 from trio_mqtt.broker.sessions.leaving import share_what_is_left
@@ -229,6 +234,19 @@ class Sessions:
     def _expire(self, session: Session, reason: str = SESSION_EXPIRED) -> None:
         """The session was not taken up again in time (§3.1.2.11.2)."""
         self._statistics.sessions_expired += 1
+        self._end(session, reason)
+
+    def fail(self, session: Session) -> None:
+        """What a session may do is not known, for a defect: it ends, and its connection with it.
+
+        It would go on by rules that hold no more. Its will is not published, by the same token.
+        """
+        if self._sessions.get(session.key) is session:
+            session.will = None
+            session.fail()
+            self._end(session, NOT_CHECKED)
+
+    def _end(self, session: Session, reason: str) -> None:
         if SessionEnded in self._event_streams.wanted:
             self._event_streams.tell(SessionEnded(session.client_id, reason))
         self._discard(session)

@@ -215,6 +215,11 @@ class Session(DeliveryState):
                 ReasonCode.SESSION_TAKEN_OVER, "another client came with the same identifier"
             )
 
+    def fail(self) -> None:
+        """End whatever connection has the session or waits for it: a defect was met."""
+        if self._claimant is not None:
+            self._claimant.end(ReasonCode.UNSPECIFIED_ERROR, "internal error")
+
     def set_timer(self, timer: Timer) -> None:
         """Let `timer` decide what happens next, and no earlier one."""
         self.cancel_timer()
