@@ -93,6 +93,21 @@ def test_a_whole_read_is_decoded_in_turns(kind: str) -> None:
         assert max(map(len, turns)) <= AT_ONCE / 20
 
 
+def test_a_run_is_bounded_whatever_its_first_packet_is() -> None:
+    small = encode(Publish("t", b"x"), V311)
+    number = 30_000
+    decoder = server(V311, packets_at_once=AT_ONCE)
+    turns = [decoder.feed(encode(Publish("t", bytes(71)), V311) + small * number)]
+    while decoder.pending:
+        turns.append(decoder.feed(b""))
+    assert sum(map(count, turns)) == 1 + number
+    assert max(map(count, turns)) <= 3 * 4_096
+    assert {len(run) for turn in turns for run in turn if isinstance(run, PublishRun)} == {
+        4_096,
+        (1 + number) % 4_096,
+    }
+
+
 @given(
     packets=st.lists(st.sampled_from(list(FLOODS.values())), max_size=30),
     cuts=st.lists(st.integers(1, 60), max_size=40),

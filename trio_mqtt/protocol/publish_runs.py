@@ -6,12 +6,10 @@ from trio_mqtt.errors import MalformedPacketError
 from trio_mqtt.protocol.publish import PublishRun
 from trio_mqtt.protocol.wire import known_topics, long_remaining_length, topic_name
 
-# Packets in a run at most, at QoS 0 where they are as long as the first one or as the likely size,
-# in bytes: comparing places costs less than counting packets.
-_LONGEST_RUN = 4_096
-_LIKELY_SIZE = 64
+_LONGEST_RUN = 4_096  # packets at most
 _LONGEST_AT_QOS_1 = 1_024  # which are answered
 _MOST_MIXED = 1_024  # messages in a run after which no other topic begins
+_SMALLEST = 5  # bytes of a packet, with a topic of one character and no payload
 _UNBOUNDED = 1 << 62
 _ONE_STRETCH = [0]  # of all runs that have one, as most do: nobody changes it
 
@@ -37,62 +35,70 @@ def decode_publish_run(
     known, size, each = b"\0\0", _UNBOUNDED, 0
     first = header = 0
     position = start
-    one = data[start + 1] if data[start + 1] < _LIKELY_SIZE else _LIKELY_SIZE
-    last = min(end - 5, start + (_LONGEST_RUN - 1) * (one + 2))
-    while position <= last and data[position] == kind:
-        length = data[position + 1]
-        body = position + 2
-        if length > 127:
-            try:
-                length, body = long_remaining_length(data, position, end)
-            except MalformedPacketError:
-                break
-            if body == 0:
-                break
-        stop = body + length
-        if stop > end or stop - position > maximum or (qos and len(ids_at) == _LONGEST_AT_QOS_1):
-            break
-        if data.startswith(known, body):
-            at = body + size
-            if (
-                at > stop
-                or (qos and not (data[at - 1] or data[at - 2]))
-                or (is_v5 and (at == stop or data[at]))
-            ):
-                break
-        else:
-            name_end = body + 2 + (data[body] << 8 | data[body + 1])
-            at = name_end + identifier
-            if (
-                at > stop
-                or name_end == body + 2
-                or (qos and not (data[at - 1] or data[at - 2]))
-                or (is_v5 and (at == stop or data[at]))
-            ):
-                break
-            count = len(starts)
-            if count > _MOST_MIXED:
-                break
-            known = data[body:name_end]
-            topic = known_topics.get(known)
-            if topic is None:
+    while True:
+        # In pieces that hold no more packets than are wanted, however small these are: comparing
+        # places costs less than counting packets, and a few pieces make a run.
+        last = min(end - _SMALLEST, position + (_LONGEST_RUN - len(starts) - 1) * _SMALLEST)
+        while position <= last and data[position] == kind:
+            length = data[position + 1]
+            body = position + 2
+            if length > 127:
                 try:
-                    topic = topic_name(known)
+                    length, body = long_remaining_length(data, position, end)
                 except MalformedPacketError:
                     break
-            header += (count - first) * each
-            size = at - body
-            each = 2 + size + is_v5
-            first = count
-            topics.append(topic)
-            firsts.append(count)
-            headers.append(header)
-        if qos:
-            ids_at.append(at - 2 - start)
-        if length > 127:
-            header += body - position - 2
-        starts.append(position - start)
-        position = stop
+                if body == 0:
+                    break
+            stop = body + length
+            if (
+                stop > end
+                or stop - position > maximum
+                or (qos and len(ids_at) == _LONGEST_AT_QOS_1)
+            ):
+                break
+            if data.startswith(known, body):
+                at = body + size
+                if (
+                    at > stop
+                    or (qos and not (data[at - 1] or data[at - 2]))
+                    or (is_v5 and (at == stop or data[at]))
+                ):
+                    break
+            else:
+                name_end = body + 2 + (data[body] << 8 | data[body + 1])
+                at = name_end + identifier
+                if (
+                    at > stop
+                    or name_end == body + 2
+                    or (qos and not (data[at - 1] or data[at - 2]))
+                    or (is_v5 and (at == stop or data[at]))
+                ):
+                    break
+                count = len(starts)
+                if count > _MOST_MIXED:
+                    break
+                known = data[body:name_end]
+                topic = known_topics.get(known)
+                if topic is None:
+                    try:
+                        topic = topic_name(known)
+                    except MalformedPacketError:
+                        break
+                header += (count - first) * each
+                size = at - body
+                each = 2 + size + is_v5
+                first = count
+                topics.append(topic)
+                firsts.append(count)
+                headers.append(header)
+            if qos:
+                ids_at.append(at - 2 - start)
+            if length > 127:
+                header += body - position - 2
+            starts.append(position - start)
+            position = stop
+        if position <= last or position > end - _SMALLEST or len(starts) >= _LONGEST_RUN:
+            break
     if not starts:
         return None
     header += (len(starts) - first) * each
