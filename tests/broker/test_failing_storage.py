@@ -220,6 +220,41 @@ async def test_who_needs_the_storage_is_told_so_while_it_fails() -> None:
         assert [one.payload for one in await client.take()] == [b"waits until there is room"]
 
 
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize("properties", [{}, {"user_property": [("not", "a run")]}])
+@pytest.mark.parametrize("count", [5, 200])
+async def test_who_is_refused_is_answered_in_the_order_of_what_was_sent(
+    qos: int, properties: Properties, count: int
+) -> None:
+    """MQTT 5.0 §4.6: acknowledgements leave in the order in which the PUBLISH packets came."""
+    storage = Slow()
+    async with broker_on(storage) as memory:
+        await subscriber(memory, "kept", 1)
+        live, publisher = await join(memory, "live"), await join(memory, "p")
+        await live.subscribe("live", qos=2)
+        storage.failure = StoreError("The disk is full.")
+        another = await join(memory, "another")
+        await another.send(Publish("kept", b"waits until there is room", 1, packet_id=1))
+        await another.expect_nothing(0.5)
+
+        topics = {number: ("live", "kept")[number % 3 == 0] for number in range(1, count + 1)}
+        await publisher.send(
+            *(
+                Publish(topic, b"%d" % number, qos, packet_id=number, properties=properties)
+                for number, topic in topics.items()
+            )
+        )
+        kind: type[PubAck | PubRec] = PubAck if qos == 1 else PubRec
+        answers = [await publisher.expect(kind) for _ in topics]
+        assert [answer.packet_id for answer in answers] == list(topics)
+        refused = [one.packet_id for one in answers if one.reason_code.is_failure]
+        assert refused == [number for number, topic in topics.items() if topic == "kept"]
+        taken = [number for number, topic in topics.items() if topic == "live"]
+        assert [int(one.payload) for one in await live.take()] == taken
+        storage.failure = None
+        await another.expect(PubAck)
+
+
 async def test_what_a_hook_has_replaced_is_refused_while_the_storage_fails() -> None:
     class Elsewhere(AccessHooks):
         async def authorize_publish(

@@ -86,7 +86,15 @@ class PacketHandler:
             packet = packets[index]
             if isinstance(packet, Publish):
                 qos = packet.qos
-                if is_full and qos and self._cannot_be_kept(packet, packet, session):
+                if is_full and qos and self._must_be_kept(packet, packet, session):
+                    if outlet.is_v5:
+                        # Those before it first: what answers them leaves in their order (§4.6).
+                        steps += STEPS_TO_PART
+                        if messages:
+                            self.publish(messages, session, retained)
+                            messages, retained = [], []
+                        self._acks.write(session)
+                        self._refuse_to_keep(packet, session)
                     continue
                 if qos == 1:
                     acks.append(PUBACK | packet.packet_id)
@@ -158,10 +166,8 @@ class PacketHandler:
                 steps += core.router.steps_for(packet.topics[0])
                 if packet.qos:
                     steps += len(packet)
-                    if is_full:
-                        messages += self._that_can_be_kept(packet, session)
-                        continue
-                if len(packet) <= LONG_RUN and len(packets) > 1:
+                may_be_refused = is_full and packet.qos > 0
+                if len(packet) <= LONG_RUN and len(packets) > 1 and not may_be_refused:
                     # Taking it apart costs less than parting it from what comes before and after.
                     if packet.qos:
                         acks += [PUBACK | packet_id for packet_id in packet.packet_ids]
@@ -171,7 +177,8 @@ class PacketHandler:
                     if messages:
                         self.publish(messages, session, retained)
                         messages, retained = [], []
-                    if not self._go_on(self._publish_run(packet, session)):
+                    publish = self._publish_unkept if may_be_refused else self._publish_run
+                    if not self._go_on(publish(packet, session)):
                         done = index
                         break
             else:
@@ -209,30 +216,25 @@ class PacketHandler:
         if outlet.awaits_quota and session.sender.quota > 0:
             outlet.quota_is_back()
 
-    def _cannot_be_kept(self, packet: Publish, message: Publish, session: Session) -> bool:
-        """Refuse a packet whose `message` the storage would have to keep, while it keeps nothing.
+    def _must_be_kept(self, packet: Publish, message: Publish, session: Session) -> bool:
+        """Whether the storage would have to keep `message`, for which a packet stands."""
+        if packet.qos == 2 and packet.packet_id in session.receiver.accepted:
+            return False
+        return (
+            (packet.qos == 2 and session.journal is not None)  # its identifier
+            or message.retain
+            or self._link.core.router.match(message.topic).must_be_kept
+        )
+
+    def _refuse_to_keep(self, packet: Publish, session: Session) -> None:
+        """Refuse a packet whose message must be kept, while the storage keeps nothing.
 
         MQTT 5 has a reason code for it (§3.4.2.1). To an MQTT 3 client it is not acknowledged, so
         that it sends it again.
         """
-        link = self._link
-        if packet.qos == 2 and packet.packet_id in session.receiver.accepted:
-            return False
-        must_be_kept = (
-            (packet.qos == 2 and session.journal is not None)  # its identifier
-            or message.retain
-            or link.core.router.match(message.topic).must_be_kept
-        )
-        if must_be_kept and link.outlet.is_v5:
+        if self._link.outlet.is_v5:
             refused = RefusedPublish.of(packet, ReasonCode.QUOTA_EXCEEDED, STORAGE_FAILS)
             self._requests.refuse(refused, session)
-        return must_be_kept
-
-    def _that_can_be_kept(self, run: PublishRun, session: Session) -> list[Publish]:
-        """What is taken of a run of QoS 1 while the storage keeps nothing; it is acknowledged."""
-        taken = [one for one in run.messages if not self._cannot_be_kept(one, one, session)]
-        self._acks.waiting += [PUBACK | one.packet_id for one in taken]
-        return taken
 
     def _publish_run(self, run: PublishRun, session: Session) -> Iterator[None]:
         """Route what the client published, as much at once as its topics make little work."""
@@ -245,6 +247,22 @@ class PacketHandler:
             run = run.some(range(count, len(run.topics)))
             yield
         self._publish_part(run, session)
+
+    def _publish_unkept(self, run: PublishRun, session: Session) -> Iterator[None]:
+        """Route what need not be kept of a run of QoS 1, and refuse the rest, in order (§4.6)."""
+        taken: list[Publish] = []
+        for number, message in enumerate(run.messages, 1):
+            is_refused = self._must_be_kept(message, message, session)
+            if not is_refused:
+                self._acks.waiting.append(PUBACK | message.packet_id)
+                taken.append(message)
+            if taken and (is_refused or number == len(run)):
+                self.publish(taken, session)
+                taken = []
+            if is_refused:
+                self._acks.write(session)
+                self._refuse_to_keep(message, session)
+                yield
 
     def _publish_part(self, run: PublishRun, session: Session) -> None:
         """Route part of a run, and note what acknowledges that; nothing before it is routed."""
@@ -331,7 +349,8 @@ class PacketHandler:
         link.core.statistics.packets_received += 1
         journal = link.core.journal
         is_full = journal is not None and journal.failure is not None
-        if is_full and packet.qos and self._cannot_be_kept(packet, message, session):
+        if is_full and packet.qos and self._must_be_kept(packet, message, session):
+            self._refuse_to_keep(packet, session)
             return
         no_room = (
             message.retain and packet.qos and not link.core.retained.takes(message, session.key)
