@@ -12,6 +12,7 @@ from tests.inside import core_of, sessions_of
 from trio_mqtt import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.sessions.delivery_state import RunInFlight
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
@@ -89,6 +90,31 @@ class TestInFlight:
             await publisher.publish("t", b"x" * size * KIB, 1)
         await client.messages()
         assert sessions_of(broker)["c"].bytes_in_flight() <= 150 * KIB
+
+    async def test_a_run_counts_as_long_as_one_of_its_messages_is_not_acknowledged(
+        self, join: Join, broker: Broker
+    ) -> None:
+        client = await join("c")
+        await client.subscribe("t", qos=1)
+        publisher = await join("p")
+        kept = 0
+        for run in range(15):
+            await publisher.send(
+                *[Publish("t", b"%d" % number, 1, packet_id=number) for number in range(1, 101)]
+            )
+            received = 0
+            while received < 100:
+                messages = await client.messages()
+                received += len(messages)
+                kept += sum(one.payload == b"1" for one in messages)
+                await client.send(*[PubAck(m.packet_id) for m in messages if m.payload != b"1"])
+            assert kept == run + 1
+            session = sessions_of(broker)["c"]
+            items = [item for _, item in session.sender.in_flight.values()]
+            runs = {item.run for item in items if isinstance(item, RunInFlight)}
+            held = sum(Batch(one).size for one in runs)
+            assert held <= session.bytes_in_flight() <= 100 * KIB
+        assert held > 80 * KIB
 
     async def test_one_always_goes(self, join: Join) -> None:
         client = await join("c")

@@ -28,17 +28,22 @@ InFlight = tuple[Publish, bool, tuple[tuple[int, ...], TopicFilter | None], floa
 
 
 class RunInFlight:
-    """Messages of one run that were sent one after the other: one item for all of them."""
+    """Messages of one run that were sent one after the other: one item for all of them.
 
-    __slots__ = ("_origin", "_received_at", "_run", "beyond")
+    As long as one of them is not acknowledged it holds the whole `run`, of `size` bytes.
+    """
+
+    __slots__ = ("_origin", "_received_at", "beyond", "run", "size")
 
     def __init__(
         self,
         run: PublishRun,
+        size: int,
         origin: tuple[tuple[int, ...], TopicFilter | None],
         received_at: float,
     ) -> None:
-        self._run = run
+        self.run = run
+        self.size = size
         self._origin = origin
         self._received_at = received_at
         # By how much the packet identifier of a message is more than its number in the run.
@@ -46,7 +51,7 @@ class RunInFlight:
 
     def one(self, packet_id: int) -> InFlight:
         """What is in flight by one of the packet identifiers."""
-        message = self._run.message(packet_id - self.beyond)
+        message = self.run.message(packet_id - self.beyond)
         return message, False, self._origin, self._received_at, 0
 
 
@@ -72,6 +77,7 @@ class DeliveryState:
     __slots__ = (
         "client_id",
         "disconnected_at",
+        "in_flight_at_most",
         "journal",
         "mount_point",
         "number",
@@ -98,6 +104,8 @@ class DeliveryState:
         # What its client may do; None while nobody has asked, or if nothing is forbidden.
         self.permissions: Permissions | None = None
         self.sender: Sender[Sent] = Sender()
+        # The bytes of what is large and in flight, and may be acknowledged by now.
+        self.in_flight_at_most = math.inf  # it may have begun with some, and is counted
         # Messages and bytes that wait in the queues of all subscriptions.
         self.queued_messages = 0
         self.queued_bytes = 0
@@ -117,11 +125,26 @@ class DeliveryState:
         return session_key(self.client_id, self.mount_point)
 
     def bytes_in_flight(self) -> int:
-        """The bytes of what was sent and is not acknowledged yet."""
+        """The bytes that are held for what was sent and is not acknowledged yet."""
         sender = self.sender
         items = [(packet_id, item) for packet_id, (_, item) in sender.in_flight.items()]
         items += sender.released.items()
-        return sum(size_of(in_flight_of(*item)[0]) for item in items)
+        runs = {id(item.run): item.size for _, item in items if isinstance(item, RunInFlight)}
+        return sum(runs.values()) + sum(
+            size_of(item[0]) for _, item in items if not isinstance(item, RunInFlight)
+        )
+
+    def may_be_in_flight(self, size: int, maximum: int) -> bool:
+        """Whether what is large, and of so many bytes, may be sent now: it is counted then.
+
+        What is in flight is looked at only where it may be as much as the `maximum`.
+        """
+        if self.in_flight_at_most + size > maximum:
+            self.in_flight_at_most = in_flight = self.bytes_in_flight()
+            if in_flight and in_flight + size > maximum:
+                return False
+        self.in_flight_at_most += size
+        return True
 
 
 def kept_among(items: Iterable[tuple[int, Sent]]) -> list[int]:

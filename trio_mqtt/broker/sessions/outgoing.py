@@ -128,7 +128,7 @@ class OutgoingQueue(Queue):
                     continue
                 length = len(before) + len(after)
                 if sender.quota <= 0 or (
-                    length > self._large and not self._has_room_in_flight(length)
+                    length > self._large and not self._may_be_in_flight(length)
                 ):
                     self._at = index
                     statistics.messages_sent += sent
@@ -173,14 +173,17 @@ class OutgoingQueue(Queue):
         if session.journal is not None or outlet.aliases is not None:
             return None
         run = batch.run_for(target, outlet.is_v5, outlet.maximum_packet_size)
-        # Any message of a run may be the last to be acknowledged.
-        if run is None or len(run.frames) > self._large:
+        if run is None:
             return None
         at = self._at
         count = min(batch.count - at, sender.quota)
         if count <= 0:  # less than nothing where more is released than the client takes now
             return 0
-        item = RunInFlight(run, target.origin, batch.received_at)
+        # Any message of a run may be the last to be acknowledged, and holds all of it.
+        size = batch.size
+        if size > self._large and not self._may_be_in_flight(size):
+            return None
+        item = RunInFlight(run, size, target.origin, batch.received_at)
         packet_id = sender.begin_run(1, item, count)
         if not packet_id:
             return None
@@ -201,10 +204,9 @@ class OutgoingQueue(Queue):
             self._forget(batch)
         return len(data)
 
-    def _has_room_in_flight(self, size: int) -> bool:
-        """Whether a message of so many bytes may be sent before others are acknowledged."""
-        in_flight = self.session.bytes_in_flight()
-        return not in_flight or in_flight + size <= self._limits.maximum_in_flight_bytes
+    def _may_be_in_flight(self, size: int) -> bool:
+        """Whether so many bytes may be sent before others are acknowledged: they count then."""
+        return self.session.may_be_in_flight(size, self._limits.maximum_in_flight_bytes)
 
     def _permitted(self, permissions: Permissions, batch: Batch) -> Batch | None:
         """The current batch without what the client may not receive; None if nothing is left."""
