@@ -13,12 +13,15 @@ from tests.durability.history import (
     EARLY,
     LASTING,
     LATE,
+    NOTICED,
     Acknowledged,
     Completed,
     Connected,
     Connecting,
+    Cut,
     Down,
     Ended,
+    Healed,
     History,
     Publishing,
     Received,
@@ -136,7 +139,7 @@ class Connection:
         expiry = self.connecting.expiry
         if answered < self.ended_at + expiry - EARLY:
             return True
-        latest = max([self.ended_at, *starts[-1:]]) + expiry + LATE
+        latest = max([self.ended_at, *starts]) + expiry + LATE
         return False if asked > latest or not expiry else None
 
 
@@ -149,6 +152,8 @@ class Account:
     starts: list[float] = field(default_factory=list)
     stops: list[float] = field(default_factory=list)
     ends: list[tuple[int, float]] = field(default_factory=list)  # of the broker: index and time
+    # When nodes were cut off, all of them where none is named, and until when; inf: it still is.
+    cuts: list[tuple[str, float, float]] = field(default_factory=list)
     # What came with the identifier of another message that was not released.
     confused: list[tuple[int, Received]] = field(default_factory=list)
     _matching: dict[str, list[Life]] = field(default_factory=dict)
@@ -156,6 +161,14 @@ class Account:
     def next_end(self, index: int) -> tuple[int, float]:
         """The first end of the broker after a place in the history: its place and time."""
         return next((end for end in self.ends if end[0] > index), (NEVER, float("inf")))
+
+    def is_cut(self, connection: Connection) -> bool:
+        """Whether a connection has ended while its node may not have been able to tell anybody."""
+        at, node = connection.ended_at, connection.connecting.node
+        return any(
+            where in ("", node) and begin - EARLY < at < end + LATE
+            for where, begin, end in self.cuts
+        )
 
     def lives_for(self, topic: str) -> list[Life]:
         """All subscriptions, shared ones too, whose filter the topic matches."""
@@ -227,9 +240,26 @@ class _Reader:
         if not connection.connecting.expiry:
             self.give_up_session(index, client)
 
-    def down(self, index: int, at: float) -> None:
-        for client in list(self.connection):
-            self.ended(index, client, at, False)
+    def down(self, index: int, event: Down) -> None:
+        self.account.ends.append((index, event.at))
+        if event.node:  # what it held is held by others, once they know
+            self.account.starts.append(event.at + NOTICED)
+        for client, connection in list(self.connection.items()):
+            if event.node in ("", connection.connecting.node):
+                self.ended(index, client, event.at, False)
+
+    def cut(self, event: Cut) -> None:
+        self.account.starts.append(event.at + NOTICED)
+        self.account.cuts.append((event.node, event.at, float("inf")))
+
+    def healed(self, event: Healed) -> None:
+        self.account.starts.append(event.at + NOTICED)
+        self.account.cuts = [
+            (node, begin, event.at if node == event.node else end)
+            if end == float("inf")
+            else (node, begin, end)
+            for node, begin, end in self.account.cuts
+        ]
 
     def give_up_session(self, index: int, client: str) -> None:
         for key in [key for key in self.subscribed if key[0] == client]:
@@ -302,12 +332,16 @@ class _Reader:
         for index, event in enumerate(history):
             match event:
                 case Up():
-                    self.account.starts.append(event.at)
+                    if not event.node:  # the start of one of several delays nothing
+                        self.account.starts.append(event.at)
                 case Stopping():
                     self.account.stops.append(event.at)
                 case Down():
-                    self.account.ends.append((index, event.at))
-                    self.down(index, event.at)
+                    self.down(index, event)
+                case Cut():
+                    self.cut(event)
+                case Healed():
+                    self.healed(event)
                 case Connecting():
                     self.connecting(index, event)
                 case Connected():

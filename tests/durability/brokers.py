@@ -106,7 +106,7 @@ class BrokerProcess:
     """One broker in one folder at one port, over many starts."""
 
     def __init__(self, command: Command, folder: Path) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._command = command
         self._folder = folder
         self._log = folder / "broker.log"
@@ -165,7 +165,7 @@ class BrokerProcess:
         return self._log.read_text(errors="replace")[-4_000:]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that no client gets for its own end: it would connect to itself."""
     chance = random.Random(time.monotonic_ns())  # noqa: S311
     while True:

@@ -354,6 +354,8 @@ def _will(
         return  # the session has ended before the delay
     if connection.said_goodbye and end > _surely_handled(account, connection, after):
         return  # DISCONNECT has no answer: the broker may have ended before it came
+    if connection.said_goodbye and account.is_cut(connection):
+        return  # nobody else was told
     if connection.said_goodbye or (delay and back < end + delay - EARLY):
         if deliveries:
             reason = "said goodbye" if connection.said_goodbye else "came back before"

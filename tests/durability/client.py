@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec
 
@@ -44,6 +45,8 @@ from trio_mqtt.protocol.packets import (
     Connect,
     Disconnect,
     Packet,
+    PingReq,
+    PingResp,
     PubAck,
     PubComp,
     Publish,
@@ -57,6 +60,7 @@ from trio_mqtt.protocol.packets import (
     Will,
 )
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
+from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.states import State
 
 P = ParamSpec("P")
@@ -64,6 +68,14 @@ V5 = ProtocolVersion.V5
 WINDOW = 16  # messages that are sent and not acknowledged
 IDENTIFIERS = 64  # few, so that each is used again and again
 CONNECT_SECONDS = 15.0
+TAKEN_OVER_SECONDS = 10.0
+# What a node may answer that cannot promise anything now, or is about to leave.
+UNAVAILABLE = (
+    ReasonCode.SERVER_UNAVAILABLE,
+    ReasonCode.SERVER_BUSY,
+    ReasonCode.USE_ANOTHER_SERVER,
+    ReasonCode.SERVER_MOVED,
+)
 
 
 class Recorder:
@@ -87,6 +99,7 @@ class _Link:
 
     stream: trio.abc.Stream
     protocol: ClientConnection
+    node: str = ""  # of several brokers, where it leads to
     lock: trio.Lock = field(default_factory=trio.Lock)
     answered: trio.Event = field(default_factory=trio.Event)
     reading: trio.CancelScope = field(default_factory=trio.CancelScope)
@@ -142,10 +155,15 @@ class Client:
         nursery: trio.Nursery,
         port: int,
         *,
+        node: str = "",
         clean_start: bool = False,
         will: WillOf | None = None,
     ) -> bool:
-        """Connect, or take the session over; whether the broker has accepted it."""
+        """Connect, or take the session over; whether the broker has accepted it.
+
+        `node` is the one of several brokers that is at this port: then it may be unavailable, and
+        where it has taken the session over, the older connection has to be at its end.
+        """
         older = self._link
         if older is not None:
             older.is_taken_over = True
@@ -153,21 +171,24 @@ class Client:
         accepted = False
         try:
             with trio.move_on_after(CONNECT_SECONDS) as patience:
-                accepted = await self._connect(nursery, port, clean_start or not self.expiry, will)
+                clean_start = clean_start or not self.expiry
+                accepted = await self._connect(nursery, port, node, clean_start, will)
         except OSError:
             pass  # the broker has ended
         finally:
-            if older is not None:
+            if older is not None and accepted and node:
+                nursery.start_soon(self._see_end_of, older)
+            elif older is not None:
                 await trio.aclose_forcefully(older.stream)
         if patience.cancelled_caught:
             self._note_violation("CONNECT got no answer")
         return accepted
 
     async def _connect(
-        self, nursery: trio.Nursery, port: int, clean_start: bool, will: WillOf | None
+        self, nursery: trio.Nursery, port: int, node: str, clean_start: bool, will: WillOf | None
     ) -> bool:
         stream = await trio.open_tcp_stream("127.0.0.1", port)
-        link = self._link = _Link(stream, ClientConnection(self.version))
+        link = self._link = _Link(stream, ClientConnection(self.version), node)
         self.is_holding = False
         if clean_start:
             self._outgoing.clear()
@@ -180,6 +201,7 @@ class Client:
             expiry=expiry,
             will=will,
             is_v5=self.version == V5,
+            node=node,
         )
         nursery.start_soon(self._read, link)
         properties: Properties = NO_PROPERTIES
@@ -296,10 +318,26 @@ class Client:
             await self._answer(self._link, self._held.pop(0))
         self.is_holding = False
 
-    def broker_is_gone(self) -> None:
-        """The connection, if there is one, has ended with the broker."""
-        if self._link is not None:
+    def broker_is_gone(self, node: str = "") -> None:
+        """The connection, if there is one, has ended with the broker; of several, with the node."""
+        if self._link is not None and node in ("", self._link.node):
             self._forget(self._link)
+
+    async def _see_end_of(self, older: _Link) -> None:
+        """See that who had the session before serves it no more (§3.1.4): two never own it."""
+        try:
+            with trio.move_on_after(TAKEN_OVER_SECONDS) as patience, suppress(OSError):
+                await older.stream.send_all(older.protocol.send(PingReq()))
+                while data := await older.stream.receive_some(65_536):
+                    if PingResp() in older.protocol.receive(bytes(data)):
+                        self._note_violation(f"{older.node} serves on whom another has taken over")
+                        return
+            if patience.cancelled_caught:
+                self._note_violation(f"{older.node} keeps a connection that was taken over")
+        except (trio.BrokenResourceError, trio.ClosedResourceError, LocalProtocolError):
+            pass  # it is at its end
+        finally:
+            await trio.aclose_forcefully(older.stream)
 
     async def _answer_to(self, link: _Link, packet_id: int) -> None:
         while self._link is link and packet_id in self._requests:
@@ -393,7 +431,8 @@ class Client:
 
     def _handle_connack(self, link: _Link, packet: ConnAck) -> None:
         if packet.reason_code.is_failure:
-            self._note_violation(f"CONNECT was refused: {packet.reason_code.name}")
+            if not link.node or packet.reason_code not in UNAVAILABLE:
+                self._note_violation(f"CONNECT was refused: {packet.reason_code.name}")
             self._forget(link)
             return
         self._recorder.note(Connected, self.name, packet.session_present)
@@ -459,7 +498,9 @@ class Client:
         elif isinstance(packet, SubAck):
             granted = not packet.reason_codes[0].is_failure
             self._recorder.note(Subscribed, self.name, topic_filter, granted)
-        else:
+            if not granted:
+                self.subscriptions.pop(topic_filter, None)
+        elif not any(code.is_failure for code in packet.reason_codes):
             self._recorder.note(Unsubscribed, self.name, topic_filter)
 
 

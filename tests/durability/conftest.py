@@ -14,6 +14,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--brief", action="store_true", help="leave out Mosquitto, and all but three defects"
     )
     parser.addoption("--rounds", type=int, default=50, help="how often the broker ends; default 50")
+    parser.addoption(
+        "--cluster-rounds", type=int, help="how often nodes and engine fail; default: as --rounds"
+    )
     parser.addoption("--seed", type=int, help="go through the rounds of this seed")
 
 
@@ -39,3 +42,11 @@ def rounds(pytestconfig: pytest.Config, seed: int) -> list[Round]:
     """The rounds of the seed."""
     count: int = pytestconfig.getoption("--rounds")
     return plan(seed, count)
+
+
+@pytest.fixture(scope="session")
+def cluster_rounds(pytestconfig: pytest.Config) -> int:
+    """How many rounds there are over several nodes."""
+    count: int | None = pytestconfig.getoption("--cluster-rounds")
+    rounds: int = pytestconfig.getoption("--rounds")
+    return rounds if count is None else count

@@ -15,6 +15,7 @@ from typing import Any
 LONG = 86_400.0  # seconds: longer than any history
 EARLY = 1.0  # seconds that a broker may be before its time: it may count in whole ones
 LATE = 3.0  # seconds that a busy machine may take
+NOTICED = 5.0  # seconds after which the others do what is to be done for a node that went away
 LASTING = 3_600  # seconds of message expiry: longer than any history, too
 
 
@@ -38,17 +39,37 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Up(Event):
-    """The broker accepts connections."""
+    """The broker accepts connections; of several, the `node`."""
+
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Down(Event):
-    """The broker's process has been ended, or has ended."""
+    """The broker's process has been ended, or has ended; of several, the `node`'s."""
+
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Stopping(Event):
     """The broker is asked to end: wills without a delay may come before their clients are told."""
+
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut(Event):
+    """A node does not reach what keeps its promises any more, or does nothing; no node: all."""
+
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Healed(Event):
+    """What was cut is whole again."""
+
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +79,16 @@ class ClientEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class Connecting(ClientEvent):
-    """CONNECT leaves. `expiry` are the seconds that the session is to outlive its connection."""
+    """CONNECT leaves. `expiry` are the seconds that the session is to outlive its connection.
+
+    `node` is the one of several brokers that it goes to.
+    """
 
     clean_start: bool = False
     expiry: float = LONG
     will: WillOf | None = None
     is_v5: bool = True
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

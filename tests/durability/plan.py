@@ -116,11 +116,11 @@ def _round(chance: random.Random, number: int) -> Round:
         chance.choices(("before", "inside", "after"), (1, 2, 3))[0],
         chance.randrange(1, 100),
         # In the first round all are there, and make their sessions.
-        {role.name: _part(chance, role, seconds, always=number == 0) for role in ROLES},
+        {role.name: part_of(chance, role, seconds, always=number == 0) for role in ROLES},
     )
 
 
-def _part(chance: random.Random, role: Role, seconds: float, *, always: bool) -> Part:
+def part_of(chance: random.Random, role: Role, seconds: float, *, always: bool) -> Part:
     arrives = chance.uniform(0, 0.2 if always else seconds / 2)
     if not always and chance.random() > role.presence:
         return Part(None, 0, 0, False, ())

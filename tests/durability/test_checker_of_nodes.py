@@ -1,0 +1,64 @@
+"""What the checker makes of several nodes, of which one ends, or is cut off."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.durability.checker import Kind
+from tests.durability.history import NOTICED, Cut, Down, Ended, Healed, Up, WillOf
+from tests.durability.stories import Story
+
+
+def two_nodes() -> Story:
+    """A publisher at node b; a subscriber at node a."""
+    return Story().add(Up, "a").add(Up, "b").connect("p", node="b").connect("s", node="a")
+
+
+def test_the_end_of_a_node_ends_its_own_connections() -> None:
+    story = two_nodes().subscribe("s").add(Down, "a").publish(1)
+    assert story.kinds == [Kind.LOST]
+    assert story.connect("s", True, node="b").receive("s", 1).kinds == []
+
+
+def test_a_session_has_to_be_there_at_another_node() -> None:
+    story = two_nodes().subscribe("s").add(Down, "a")
+    assert story.connect("s", False, node="b").kinds == [Kind.SESSION]
+
+
+@pytest.mark.parametrize(("away", "present", "kinds"), [
+    (5.0, False, [Kind.SESSION]),
+    (10.0 + NOTICED, True, []),
+    (10.0 + NOTICED, False, []),
+    (20.0 + NOTICED, True, [Kind.SESSION]),
+])  # fmt: skip
+def test_a_session_may_live_on_until_the_end_of_its_node_is_known(
+    away: float, present: bool, kinds: list[Kind]
+) -> None:
+    story = Story().add(Up, "a").add(Up, "b").connect("s", expiry=10.0, node="a").add(Down, "a")
+    story.now += away
+    assert story.connect("s", present, expiry=10.0, node="b").kinds == kinds
+
+
+def mortal() -> Story:
+    """A client at node a whose will goes to the subscriber at node b."""
+    story = Story().add(Up, "a").add(Up, "b").connect("s", node="b").subscribe("s")
+    return story.connect("m", will=WillOf(9, "t", 2), node="a")
+
+
+def test_the_will_of_a_client_of_a_node_that_ended_comes() -> None:
+    gone = mortal().add(Down, "a")
+    gone.now += 30.0
+    assert gone.add(Up, "a").kinds == [Kind.WILL]
+    assert gone.receive("s", 9, 2).kinds == []
+
+
+def test_a_goodbye_to_a_node_that_is_cut_off_may_be_known_to_nobody() -> None:
+    for where, kinds in (("a", []), ("", []), ("b", [Kind.WILL])):
+        left = mortal().add(Cut, where)
+        left.now += 3.0
+        left.add(Ended, "m", said_goodbye=True)
+        left.now += 3.0
+        assert left.add(Healed, where).receive("s", 9, 2).kinds == kinds, where
+    whole = mortal().add(Cut, "a").add(Healed, "a")
+    whole.now += 30.0
+    assert whole.add(Ended, "m", said_goodbye=True).receive("s", 9, 2).kinds == [Kind.WILL]
