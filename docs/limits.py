@@ -72,6 +72,9 @@ BEYOND: dict[str, dict[str, tuple[str, str]]] = {
         "maximum_wildcard_paths_per_session": (
             "0x97: the subscription is refused", "subscriptions_refused"
         ),
+        "maximum_wildcard_paths_per_user": (
+            "0x97: the subscription is refused", "subscriptions_refused"
+        ),
         "maximum_wildcard_paths": ("0x97: the subscription is refused", "subscriptions_refused"),
     },
     "What waits for one client": {

@@ -28,6 +28,7 @@ from trio_mqtt.broker.routing.timed_batch import TimedBatch
 from trio_mqtt.broker.sessions.registry import Sessions
 from trio_mqtt.broker.sessions.room import SessionRoom
 from trio_mqtt.broker.sessions.subscriptions import Subscriptions
+from trio_mqtt.broker.sessions.wildcard_paths import WildcardPaths
 from trio_mqtt.broker.sessions.wills import Wills
 from trio_mqtt.broker.settings import LimitsInForce, OptionsInForce, Settings
 from trio_mqtt.broker.statistics import Statistics
@@ -83,7 +84,10 @@ class Core:
         # What holds for clients that come by no listener, and for those of each, by its URL.
         self.settings = Settings(limits, options or BrokerOptions(), self.access)
         self.listeners: dict[str, Settings] = {}
-        self.subscriptions = Subscriptions(limits, self.statistics, self.router, self.event_streams)
+        paths = WildcardPaths(limits)
+        self.subscriptions = Subscriptions(
+            limits, self.statistics, self.router, self.event_streams, paths
+        )
         self.load = Load(limits, self.statistics, self.timers, self._held, self._heed)
         self.wills = Wills(self.statistics, self.event_streams, self.route, self.count_refused)
         self.sessions = Sessions(
@@ -92,7 +96,7 @@ class Core:
             self.router,
             self.subscriptions,
             self.wills,
-            SessionRoom(limits, in_force),
+            SessionRoom(limits, in_force, paths),
             self.journal,
             self.event_streams,
             in_force,

@@ -117,6 +117,9 @@ class Limits:
     levels, by the filters of one session. Each way of placing wildcards in a filter counts once,
     however many filters have it: `sensors/+/state` and `lights/+/state` are two nodes, `L+` and
     `L+L`. Ten thousand devices need a handful; only attacks need thousands."""
+    maximum_wildcard_paths_per_user: int = 2_500
+    """The same, by the filters of all sessions of one user or, where nobody has proved a name, of
+    one address (IPv6: one /64). Half of all, so that nobody can use up those of the others."""
     maximum_wildcard_paths: int = 5_000
     """The same, by the filters of all sessions."""
     maximum_queued_messages: int = 100_000

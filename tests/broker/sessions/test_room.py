@@ -192,3 +192,48 @@ async def test_an_address_has_no_more_connections_than_it_may_have(
         await clients[0][0].disconnect()
         _, answer = await said(memory, "c3", HOARDER, version=version)
         assert answer.reason_code == ReasonCode.SUCCESS
+
+
+# Filters that have one place of wildcards each, no two of them the same.
+PLACES = ["/".join("a" * number) + "/+" for number in range(1, 50)]
+
+
+async def test_the_sessions_of_one_user_share_a_bound_of_wildcards() -> None:
+    async with serving(
+        maximum_wildcard_paths_per_session=4,
+        maximum_wildcard_paths_per_user=10,
+        maximum_wildcard_paths=20,
+    ) as memory:
+        granted = []
+        for number in range(5):
+            client, _ = await said(memory, f"a{number}", f"10.0.{number}.1:1", user="ann")
+            codes = await client.subscribe(*PLACES[5 * number : 5 * number + 5])
+            granted.append(codes.count(ReasonCode.SUCCESS))
+        assert granted == [4, 4, 2, 0, 0]
+        assert await client.subscribe("plain", PLACES[0]) == [ReasonCode.SUCCESS] * 2
+        assert memory.broker.statistics.subscriptions_refused == 15
+        # That of others is theirs, up to what all may have.
+        for at, user, number in ((25, "ben", 4), (30, "carl", 4), (35, None, 2)):
+            client, _ = await said(memory, f"of {user}", user=user)
+            codes = await client.subscribe(*PLACES[at : at + 5])
+            assert codes.count(ReasonCode.SUCCESS) == number
+
+
+async def test_what_a_session_has_of_them_counts_for_whoever_has_it_and_is_given_back() -> None:
+    async with serving(maximum_wildcard_paths_per_user=5) as memory:
+        home, _ = await said(memory, "c", "10.0.1.1:1")
+        assert await home.subscribe(*PLACES[:5]) == [ReasonCode.SUCCESS] * 5
+        beside, _ = await said(memory, "d", "10.0.1.1:1")
+        assert await beside.subscribe(PLACES[5]) == [FULL]
+        await home.disconnect()
+        await said(memory, "c", "10.0.2.1:1")  # the same session, from another address
+        assert await beside.subscribe(*PLACES[5:10]) == [ReasonCode.SUCCESS] * 5
+        there, _ = await said(memory, "e", "10.0.2.1:1")
+        assert await there.subscribe(PLACES[6]) == [FULL]
+        await said(memory, "c", "10.0.2.1:1", kept=False)  # which ends it
+        assert await there.subscribe(*PLACES[:5]) == [ReasonCode.SUCCESS] * 5
+        for name in ("c", "d", "e"):
+            last, _ = await said(memory, name, kept=False)
+            await last.disconnect()
+        paths = core_of(memory.broker).subscriptions._paths
+        assert (len(paths), paths._held) == (0, {})

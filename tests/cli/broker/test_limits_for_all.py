@@ -23,7 +23,8 @@ maximum_retained_messages = 3
 maximum_retained_bytes = 10000
 maximum_topic_levels = 3
 maximum_topic_length = 30
-maximum_wildcard_paths = 1
+maximum_wildcard_paths_per_user = 1
+maximum_wildcard_paths = 2
 maximum_in_flight_bytes = 1000
 maximum_queued_bytes = 3000
 maximum_connections_per_user = 2
@@ -107,11 +108,19 @@ def test_so_much_is_retained(payload: bytes, kept: int, url: str) -> None:
     assert [answer == QUOTA for answer in answers] == [False] * kept + [True] * (4 - kept)
 
 
-@sees("limits.maximum_wildcard_paths")
-def test_the_filters_of_all_have_so_many_paths(url: str) -> None:
-    with coming(url, "10.1.0.1", "one") as one, coming(url, "10.1.0.2", "two") as two:
+@sees("limits.maximum_wildcard_paths", "limits.maximum_wildcard_paths_per_user")
+def test_the_filters_of_all_have_so_many_paths_and_those_of_each_address(url: str) -> None:
+    with (
+        coming(url, "10.1.0.1", "one") as one,
+        coming(url, "10.1.0.1", "beside") as beside,
+        coming(url, "10.1.0.2", "two") as two,
+        coming(url, "10.1.0.3", "three") as three,
+    ):
         assert one.subscribe("a/+") == 0
-        assert two.subscribe("b/+/+") == QUOTA
+        assert beside.subscribe("b/b/+") == QUOTA
+        assert two.subscribe("b/b/+") == 0
+        assert three.subscribe("+") == QUOTA
+        assert three.subscribe("c/+") == 0
 
 
 @sees("limits.maximum_in_flight_bytes")

@@ -9,7 +9,7 @@ filters there are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from trio_mqtt.protocol.topics import parse_shared
 
@@ -30,46 +30,52 @@ class TopicFilter:
             self.shape = "".join(level if level in ("+", "#") else "L" for level in levels)
 
     @property
-    def places(self) -> Sequence[str]:
+    def places(self) -> list[str]:
         """Those of the wildcards, for each node of its path from the first one on.
 
         `a/+/b/#` has `L+`, `L+L` and `L+L#`; a filter without wildcards has none.
         """
         shape = self.shape
         if not shape:
-            return ()
+            return []
         first = len(shape) - len(shape.lstrip("L"))
         return [shape[: end + 1] for end in range(first, len(shape))]
 
 
 class FilterPaths:
-    """The distinct places of wildcards in some filters, of one session or of a broker."""
+    """The distinct places of wildcards in some filters, of one session or of several."""
 
     __slots__ = ("_counts",)
 
     def __init__(self) -> None:
-        self._counts: dict[str, int] = {}  # of the filters that have a place
+        self._counts: dict[str, int] = {}  # of the filters, or sessions, that have a place
 
     def __len__(self) -> int:
         return len(self._counts)
 
-    def more_with(self, topic_filter: TopicFilter) -> int:
-        """How many there would be with another filter."""
-        counts = self._counts
-        return len(counts) + sum(place not in counts for place in topic_filter.places)
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._counts)
 
-    def add(self, topic_filter: TopicFilter) -> None:
-        """There is another filter."""
+    def more_with(self, places: Sequence[str]) -> int:
+        """How many there would be with these."""
         counts = self._counts
-        for place in topic_filter.places:
+        return len(counts) + sum(place not in counts for place in places)
+
+    def add(self, places: Sequence[str]) -> list[str]:
+        """There is another filter with these places: those of them that there were not before."""
+        counts = self._counts
+        begun = [place for place in places if place not in counts]
+        for place in places:
             counts[place] = counts.get(place, 0) + 1
+        return begun
 
-    def discard(self, topic_filter: TopicFilter) -> None:
-        """A filter, which was added, is no more."""
+    def discard(self, places: Sequence[str]) -> list[str]:
+        """A filter with these, which was added, is no more: those that there are no more."""
         counts = self._counts
-        for place in topic_filter.places:
-            left = counts[place] - 1
-            if left:
-                counts[place] = left
-            else:
-                del counts[place]
+        ended = [place for place in places if counts[place] == 1]
+        for place in ended:
+            del counts[place]
+        for place in places:
+            if place in counts:
+                counts[place] -= 1
+        return ended

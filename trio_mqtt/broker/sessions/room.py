@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.options import BrokerOptions
     from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.broker.sessions.wildcard_paths import WildcardPaths
 
 
 def holder_of(user: str | None, peer: str) -> str:
@@ -21,8 +22,9 @@ def holder_of(user: str | None, peer: str) -> str:
 class SessionRoom:
     """Counts the sessions of a broker by who holds them, and knows which client is away longest."""
 
-    def __init__(self, limits: Limits, options: BrokerOptions) -> None:
+    def __init__(self, limits: Limits, options: BrokerOptions, paths: WildcardPaths) -> None:
         self._limits = limits
+        self._paths = paths
         self._options = options
         self._count = 0
         self._held: Counter[str] = Counter()
@@ -36,6 +38,7 @@ class SessionRoom:
         session.holder = holder
         self._count += 1
         self._held[holder] += 1
+        self._paths.enter(session)
 
     def leave(self, session: Session) -> None:
         """A session ends; nothing happens where it is not counted."""
@@ -43,6 +46,7 @@ class SessionRoom:
         if holder is None:
             return
         self.present(session)
+        self._paths.leave(session)
         session.holder = None
         self._count -= 1
         self._held[holder] -= 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.routing.filters import FilterPaths
 from trio_mqtt.broker.sessions.kept_rows import subscription_row
 from trio_mqtt.broker.sessions.overflow import Overflow
 from trio_mqtt.broker.sessions.subscription import Subscription
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.routing.retained_search import RetainedSearch
     from trio_mqtt.broker.routing.router import Router
     from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.broker.sessions.wildcard_paths import WildcardPaths
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol import packets
 
@@ -42,6 +42,7 @@ class Subscriptions:
         statistics: Statistics,
         router: Router,
         event_streams: EventStreams,
+        paths: WildcardPaths,
     ) -> None:
         self._limits = limits
         self._statistics = statistics
@@ -49,8 +50,7 @@ class Subscriptions:
         self._event_streams = event_streams
         self._overflow = Overflow(limits, statistics, event_streams)
         self.letting_go = InTurns()
-        # The places of wildcards in all filters.
-        self._paths = FilterPaths()
+        self._paths = paths
 
     def may_grow(self, size: float) -> None:
         """By so many bytes all queues may grow, as there is memory: then long ones take no more."""
@@ -78,8 +78,7 @@ class Subscriptions:
                 self._overflow,
             )
             session.subscriptions[topic_filter.text] = subscription
-            session.paths.add(topic_filter)
-            self._paths.add(topic_filter)
+            self._paths.add(session, topic_filter)
             session.filter_bytes += _bytes_of(topic_filter)
             self._statistics.subscriptions += 1
             self._statistics.shared_subscriptions += subscription.shared_filter is not None
@@ -126,11 +125,7 @@ class Subscriptions:
             return f"a client may have {limits.maximum_subscriptions} subscriptions"
         if session.filter_bytes + _bytes_of(topic_filter) > limits.maximum_subscription_bytes:
             return "the topic filters of this client are too long in all"
-        if session.paths.more_with(topic_filter) > limits.maximum_wildcard_paths_per_session:
-            return "this client has wildcards in too many different places of its filters"
-        if self._paths.more_with(topic_filter) > self._limits.maximum_wildcard_paths:
-            return "this broker has wildcards in too many different places of its filters"
-        return None
+        return self._paths.problem(session, topic_filter, limits)
 
     def check(self, session: Session) -> None:
         """Let each subscription rest, or go on, as the session's client may subscribe to it now."""
@@ -178,8 +173,7 @@ class Subscriptions:
         topic_filter = subscription.topic_filter
         if session.journal is not None:
             session.journal.unsubscribed(session.number, topic_filter.text)
-        session.paths.discard(topic_filter)
-        self._paths.discard(topic_filter)
+        self._paths.discard(session, topic_filter)
         session.filter_bytes -= _bytes_of(topic_filter)
         self._statistics.subscriptions -= 1
         self._statistics.shared_subscriptions -= subscription.shared_filter is not None
