@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
-from trio_mqtt.broker.access.authorship import Authorship
-from trio_mqtt.broker.access.permissions import Permissions
 from trio_mqtt.broker.holdings import Holdings
+from trio_mqtt.broker.restored import author_of, permissions_of, restore_subscription
 from trio_mqtt.broker.routing.batch import Batch, remaining_properties
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.broker.sessions.kept_rows import decoded
-from trio_mqtt.protocol import packets
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
@@ -125,7 +123,7 @@ class _Restoring:
                 continue
             message = Publish(row.topic, row.payload, row.qos, True, properties=properties)
             try:
-                author = _author(row.author)
+                author = author_of(row.author)
             except (ValueError, TypeError):
                 # Whether its author may say this, nobody can tell any more.
                 logger.warning("Who published to %r is damaged: it is not restored.", row.topic)
@@ -136,16 +134,11 @@ class _Restoring:
         return count
 
     def _session(self, row: SessionRow) -> None:
-        permissions = None
         try:
-            author = _author(row.author)
+            permissions = permissions_of(self._core, row.author)
         except (ValueError, TypeError):
             logger.warning("Whose the will of %r is is damaged: it is not kept.", row.client_id)
-            row = row._replace(will=None, author=None)
-        else:
-            if author is not None:
-                in_force = self._core.rules_at(author.client.listener)
-                permissions = Permissions(author.client, in_force)
+            row, permissions = row._replace(will=None, author=None), None
         session = self._core.sessions.restore(row, self._journal, permissions)
         self._sessions[row.number] = session
 
@@ -154,19 +147,7 @@ class _Restoring:
             session = self._sessions.get(row.session)
             if session is None:
                 continue
-            options = packets.Subscription(
-                row.topic_filter, row.qos, bool(row.no_local), bool(row.retain_as_published)
-            )
-            if row.asked != row.topic_filter:
-                for asked in row.asked.split("\0"):
-                    session.renamed[asked] = row.topic_filter
-            subscription = self._core.subscriptions.restore(
-                session, TopicFilter(row.topic_filter), options, row.identifier
-            )
-            if row.searching:
-                # From the beginning: how far that was, nobody knows.
-                subscription.offer_retained(self._core.search_retained(row.topic_filter))
-                self._journal.searching(row, is_known=True)
+            restore_subscription(self._core, self._journal, session, row)
             await self._step()
 
     def _deliver(self, row: DeliveryRow) -> None:
@@ -262,11 +243,6 @@ async def restore(core: Core, journal: Journal, progress: Progress | None = None
     except BaseException:  # whoever opens the broker may be cancelled
         await journal.let_go()
         raise
-
-
-def _author(text: str | None) -> Authorship | None:
-    """Raises ValueError or TypeError where that is damaged."""
-    return None if text is None else Authorship.restored(text)
 
 
 def _identifiers(data: bytes) -> tuple[int, ...]:
