@@ -17,7 +17,11 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 
 @pytest.mark.parametrize(
     ("sentence", "extra"),
-    [(optional.scram_is_missing, "scram"), (optional.tokens_are_missing, "jwt")],
+    [
+        (optional.scram_is_missing, "scram"),
+        (optional.tokens_are_missing, "jwt"),
+        (optional.cluster_is_missing, "cluster"),
+    ],
 )
 def test_the_sentence_ends_with_a_command_for_this_python(sentence: object, extra: str) -> None:
     assert callable(sentence)

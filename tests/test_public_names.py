@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 PUBLIC = {
     "trio_mqtt": """
         AuthenticationError Backoff Broker BrokerOptions Client ClientAuthentication
-        ClientCertificate ClientExchange ClientStatus ConfigurationError ConnectionFailedError
+        ClientCertificate ClientExchange ClientStatus Cluster ConfigurationError
+        ConnectionFailedError
         ConnectionLostError ConnectionRefusedByBrokerError ConnectionState
-        DisconnectedByBrokerError Holdings InvalidTokenError InvalidUrlError Limits Listen
-        ListenError ListenerLimits ListenerOptions LocalProtocolError MalformedPacketError
+        DisconnectedByBrokerError EngineError Holdings InvalidTokenError InvalidUrlError Limits
+        Listen ListenError ListenerLimits ListenerOptions LocalProtocolError MalformedPacketError
         MemoryStorage Message Messages MqttError Origin Properties ProtocolVersion QueuePolicy
         ReasonCode RefusedError RemoteProtocolError RequestRefusedError ScramClient Security
         ServerTls SharedStrategy SqliteStorage Statistics Storage StoreError Subscription TlsError
@@ -149,6 +150,7 @@ def test_programs_may_derive_from_public_classes() -> None:
         trio_mqtt.TlsOptions,
         trio_mqtt.Will,
         trio_mqtt.ClientStatus,
+        trio_mqtt.Cluster,
         trio_mqtt.Message,
         trio_mqtt.access.ClientInfo,
         trio_mqtt.access.Publication,
@@ -235,6 +237,7 @@ def test_every_public_name_says_what_it_is_for() -> None:
     [
         trio_mqtt.Limits,
         trio_mqtt.BrokerOptions,
+        trio_mqtt.Cluster,
         trio_mqtt.Statistics,
         trio_mqtt.Listen,
         trio_mqtt.ListenerLimits,

@@ -44,12 +44,14 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.client.scram import ScramClient as ScramClient
     from trio_mqtt.client.status import ClientStatus as ClientStatus
     from trio_mqtt.client.status import ConnectionState as ConnectionState
+    from trio_mqtt.cluster.settings import Cluster as Cluster
     from trio_mqtt.errors import AuthenticationError as AuthenticationError
     from trio_mqtt.errors import ConfigurationError as ConfigurationError
     from trio_mqtt.errors import ConnectionFailedError as ConnectionFailedError
     from trio_mqtt.errors import ConnectionLostError as ConnectionLostError
     from trio_mqtt.errors import ConnectionRefusedByBrokerError as ConnectionRefusedByBrokerError
     from trio_mqtt.errors import DisconnectedByBrokerError as DisconnectedByBrokerError
+    from trio_mqtt.errors import EngineError as EngineError
     from trio_mqtt.errors import InvalidTokenError as InvalidTokenError
     from trio_mqtt.errors import InvalidUrlError as InvalidUrlError
     from trio_mqtt.errors import ListenError as ListenError

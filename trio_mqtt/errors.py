@@ -8,6 +8,7 @@ MqttError
 ├── InvalidUrlError                     an address is none
 ├── ConfigurationError                  settings, or a file of the broker's, are wrong
 ├── StoreError                          a client's store, or a broker's, cannot be used
+├── EngineError                         what a cluster shares cannot be reached or used
 ├── ListenError                         the machine does not let the broker listen
 ├── ConnectionFailedError               no connection came about
 │   └── TlsError
@@ -103,6 +104,13 @@ class StoreError(MqttError):
     """What a client or a broker keeps cannot be read or written, for now or for good.
 
     The text says which file, why, and what to do.
+    """
+
+
+class EngineError(MqttError):
+    """A cluster's engine, Redis or Valkey, cannot be reached, or used as it is set up.
+
+    The text says where it is, why, and what to do.
     """
 
 

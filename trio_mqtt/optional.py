@@ -7,6 +7,7 @@ import sys
 
 PYJWT = "pyjwt[crypto]>=2.10"
 SCRAMP = "scramp>=1.5"
+COREDIS = "coredis>=6.9"
 PROMETHEUS = "prometheus-client>=0.21"
 
 
@@ -37,4 +38,12 @@ def metrics_are_missing() -> str:
     return (
         "Metrics need the package prometheus-client, which the extra trio-mqtt[metrics] brings."
         f" To install it: {how_to_install(PROMETHEUS)}"
+    )
+
+
+def cluster_is_missing() -> str:
+    """The sentence for who wants a cluster without its package."""
+    return (
+        "A cluster needs the package coredis, which the extra trio-mqtt[cluster] brings."
+        f" To install it: {how_to_install(COREDIS)}"
     )

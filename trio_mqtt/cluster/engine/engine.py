@@ -1,0 +1,170 @@
+"""The engine as a node uses it: what is asked of it, and whether it is there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from random import uniform
+
+import trio
+
+from trio_mqtt.cluster.engine.addresses import EngineAddress, parse_engine_url
+from trio_mqtt.cluster.engine.attached import Attached, attached
+from trio_mqtt.cluster.engine.calls import (
+    Call,
+    EngineFencedError,
+    EngineGoneError,
+    EngineRefusedError,
+    Reply,
+    Script,
+    Value,
+)
+from trio_mqtt.cluster.engine.readers import Entries
+from trio_mqtt.cluster.keys import Keys
+from trio_mqtt.cluster.settings import Cluster
+from trio_mqtt.errors import EngineError
+from trio_mqtt.nurseries import tasks_beside
+
+# Seconds until the next attempt after the engine went: twice as long each time, up to the second.
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+
+
+class Engine:
+    """The engine that a cluster shares. Many tasks use it at a time.
+
+    What all of them ask in one turn of the loop leaves as one pipeline. While the engine is gone,
+    everything raises EngineGoneError at once; `wait_returned` waits for it. It is gone as a whole:
+    where one of its masters is, too few replicas follow, or it takes no writes, promises cannot be
+    kept.
+    """
+
+    def __init__(self, settings: Cluster, address: EngineAddress) -> None:
+        self.settings = settings
+        self.keys = Keys(settings.name)
+        self.shown = address.shown
+        self._address = address
+        self._attached: Attached | None = None
+        self._changed = trio.Event()
+        self.why_gone: EngineGoneError = EngineGoneError("The engine has not been reached yet.")
+        self.returns = 0
+        """How many times the engine has been reached: other than before, and what was read of its
+        streams may have been lost with it."""
+        self.deadline_ms = 0
+        """The end of this node's lease by the engine's clock, which fenced scripts compare with the
+        time; 0 while the node has none. The membership renews it."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the engine cannot be asked anything now."""
+        return self._attached is None
+
+    async def wait_gone(self) -> EngineGoneError:
+        """Wait until the engine is gone; why it is."""
+        while self._attached is not None:
+            await self._changed.wait()
+        return self.why_gone
+
+    async def wait_returned(self) -> None:
+        """Wait until the engine is there."""
+        while self._attached is None:
+            await self._changed.wait()
+
+    async def call(self, name: str | bytes, *arguments: Value) -> Reply:
+        """What one command answers. The first argument is the key that it is about, as bytes.
+
+        Raises EngineGoneError and EngineRefusedError.
+        """
+        (reply,) = await self.all((Call(name, *arguments),))
+        if isinstance(reply, EngineRefusedError):
+            raise reply
+        return reply
+
+    async def run(self, script: Script, keys: Sequence[bytes], *arguments: Value) -> Reply:
+        """What a script returns.
+
+        Raises EngineGoneError and EngineRefusedError; of the second, EngineFencedError where the
+        script is fenced, and this node's lease has ended.
+        """
+        (reply,) = await self.all((self.scripted(script, keys, *arguments),))
+        if isinstance(reply, EngineRefusedError):
+            raise reply
+        return reply
+
+    def scripted(self, script: Script, keys: Sequence[bytes], *arguments: Value) -> Call:
+        """The call that runs a script under this node's lease, for `all`.
+
+        Raises EngineFencedError where the script is fenced, and this node has no lease.
+        """
+        if script.fenced and not self.deadline_ms:
+            raise EngineFencedError("This node has no lease.")
+        return Call.of_script(script, keys, *arguments, lease_end=self.deadline_ms)
+
+    async def all(self, calls: Sequence[Call]) -> list[Reply | EngineRefusedError]:
+        """What several calls answer, in their order, errors of the engine among them.
+
+        Those for one master are done in their order, with others' between them. Raises
+        EngineGoneError, and then perhaps some of them are done.
+        """
+        there = self._attached
+        if there is None:
+            raise EngineGoneError(str(self.why_gone))
+        if not calls:
+            return []
+        return await there.ask(calls)
+
+    async def read(self, key: bytes, after: bytes, *, count: int, block: float) -> Entries:
+        """The entries of a stream after that of an identifier, at most `count`: waits for one for
+        `block` seconds, on a connection of its own, and returns none where none came.
+
+        Raises EngineGoneError and EngineRefusedError.
+        """
+        there = self._attached
+        if there is None:
+            raise EngineGoneError(str(self.why_gone))
+        return await there.read(key, after, count=count, block=block)
+
+    def _set(self, there: Attached | None) -> None:
+        self._attached = there
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def keep(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Reach the engine again and again, until cancelled; started once it was reached.
+
+        Raises EngineError where it is not reached at first.
+        """
+        attempts = 0
+        while True:
+            try:
+                async with attached(self.settings, self._address) as there:
+                    attempts = 0
+                    self.returns += 1
+                    self._set(there)
+                    if self.returns == 1:
+                        task_status.started()
+                    try:
+                        self.why_gone = await there.lost()
+                    finally:
+                        self._set(None)
+            except EngineError as error:
+                if not self.returns:
+                    raise
+                self.why_gone = EngineGoneError(str(error))
+            attempts += 1
+            pause = min(FIRST_PAUSE * 2 ** min(attempts, 16), LONGEST_PAUSE)
+            # Not all nodes at once.
+            await trio.sleep(uniform(pause / 2, pause))  # noqa: S311
+
+
+@asynccontextmanager
+async def open_engine(settings: Cluster) -> AsyncIterator[Engine]:
+    """Reach a cluster's engine, and keep it until the end of the context.
+
+    Raises EngineError if it cannot be reached or used, InvalidUrlError and ConfigurationError for
+    settings that cannot be.
+    """
+    engine = Engine(settings, parse_engine_url(settings.url))
+    async with tasks_beside() as nursery:
+        await nursery.start(engine.keep)
+        yield engine
