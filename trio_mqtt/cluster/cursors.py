@@ -1,0 +1,362 @@
+"""How far one durable session is in the logs of its filters, whatever order its client answers in.
+
+An entry of a log is a list of messages. A session is told of each entry that comes, in the order of
+the log, takes the messages that are on their way to its client, by numbers of the node's own, and
+hears when they are over. All that is not taken is over at once. What is kept of it is a `Position`:
+up to where all is over, and what is over beyond that.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
+
+EntryId: TypeAlias = tuple[int, int]
+"""Of an entry in a stream: milliseconds, and a number among those of the same millisecond."""
+
+NOTHING: EntryId = (0, 0)  # before all entries
+_ALL = -1  # in place of a number of messages: however many an entry has
+
+
+def entry_id(text: bytes | str) -> EntryId:
+    """Raises ValueError where that is none."""
+    milliseconds, _, number = (text.decode() if isinstance(text, bytes) else text).partition("-")
+    return int(milliseconds), int(number or 0)
+
+
+def entry_text(entry: EntryId) -> str:
+    """An entry as the engine names it."""
+    return f"{entry[0]}-{entry[1]}"
+
+
+class Place(NamedTuple):
+    """Between two messages of a log: `messages` of an entry come before it; -1 is all."""
+
+    entry: EntryId
+    messages: int = _ALL
+
+    @property
+    def order(self) -> tuple[EntryId, float]:
+        """Sorts places of one log."""
+        return self.entry, float("inf") if self.messages == _ALL else self.messages
+
+    def __str__(self) -> str:
+        text = entry_text(self.entry)
+        return text if self.messages == _ALL else f"{text}+{self.messages}"
+
+    @classmethod
+    def parsed(cls, text: str) -> Place:
+        """Raises ValueError where that is none."""
+        entry, _, count = text.partition("+")
+        return cls(entry_id(entry), int(count) if count else _ALL)
+
+
+class Position(NamedTuple):
+    """How far a session is: all before `place` is over, and beyond it what `ranges` say."""
+
+    place: Place
+    ranges: tuple[tuple[Place, Place], ...] = ()
+
+    @classmethod
+    def after(cls, entry: EntryId) -> Position:
+        """All up to this entry is over, itself included."""
+        return cls(Place(entry))
+
+    def __bytes__(self) -> bytes:
+        parts = [str(self.place), *(f"{begin}~{end}" for begin, end in self.ranges)]
+        return ";".join(parts).encode()
+
+    @classmethod
+    def parsed(cls, data: bytes) -> Position:
+        """Raises ValueError where that is none."""
+        place, *ranges = data.decode().split(";")
+        pairs = (one.partition("~") for one in ranges)
+        return cls(
+            Place.parsed(place),
+            tuple((Place.parsed(begin), Place.parsed(end)) for begin, _, end in pairs),
+        )
+
+    def left_of(self, entry: EntryId, count: int) -> Sequence[int]:
+        """Which of the `count` messages of an entry are not over."""
+        if entry < self.place.entry:
+            return ()
+        first = 0
+        if entry == self.place.entry:
+            first = count if self.place.messages == _ALL else min(self.place.messages, count)
+        left: Sequence[int] = range(first, count)
+        for begin, end in self.ranges:
+            if end.entry < entry or begin.entry > entry:
+                continue
+            start = 0
+            if begin.entry == entry:
+                start = count if begin.messages == _ALL else begin.messages
+            stop = count
+            if end.entry == entry and end.messages != _ALL:
+                stop = end.messages
+            left = [index for index in left if not start <= index < stop]
+        return left
+
+
+class _Entry:
+    """An entry of which messages are on their way, or entries one after the other that are over."""
+
+    __slots__ = ("count", "entry", "last", "left", "over")
+
+    def __init__(self, entry: EntryId, count: int) -> None:
+        self.entry = self.last = entry
+        self.count = count
+        self.left = 0  # messages that are not over
+        self.over: bytearray | None = None  # of each whether it is; None for all
+
+    def take(self, indexes: Iterable[int]) -> None:
+        if self.over is None:
+            self.over = bytearray(b"\1" * self.count)
+        for index in indexes:
+            self.left += self.over[index]
+            self.over[index] = 0
+
+    def is_over(self, index: int) -> bool:
+        """One of its messages is over; whether that is news."""
+        if self.over is None or self.over[index]:
+            return False
+        self.over[index] = 1
+        self.left -= 1
+        if not self.left:
+            self.over = None
+        return True
+
+
+class _Cursor:
+    """How far a session is in one log."""
+
+    __slots__ = ("entries", "known", "place", "restored", "topic_filter")
+
+    def __init__(self, topic_filter: str, position: Position) -> None:
+        self.topic_filter = topic_filter
+        self.place = position.place
+        # What is over beyond that, as it was kept; until all of it has come.
+        self.restored: Position | None = position
+        self.known = position  # what was told last
+        self.entries: deque[_Entry] = deque()  # that have come, without those that are over
+
+    def came(self, entry: EntryId, count: int) -> tuple[_Entry, Sequence[int]]:
+        restored = self.restored
+        left: Sequence[int] = range(count)
+        if restored is not None:
+            left = restored.left_of(entry, count)
+            last = restored.ranges[-1][1] if restored.ranges else restored.place
+            if entry > last.entry:
+                self.restored = None
+        found = _Entry(entry, count)
+        self.entries.append(found)
+        return found, left
+
+    def position(self) -> Position:
+        """How far it is now; what is over need not be remembered one by one any more."""
+        entries = self.entries
+        while entries and not entries[0].left:
+            self.place = max(self.place, Place(entries.popleft().last), key=_order)
+        place = self.place
+        ranges: list[tuple[Place, Place]] = []
+        if entries:
+            over = entries[0].over
+            low = over.index(0) if over is not None else 0
+            if low:
+                place = max(place, Place(entries[0].entry, low), key=_order)
+            self._compact()
+            ranges += self._ranges()
+        if self.restored is not None:
+            # What has not come again yet.
+            last = Place(entries[-1].last) if entries else place
+            ranges += [one for one in self.restored.ranges if one[1].order > last.order]
+        return Position(place, tuple(ranges))
+
+    def _compact(self) -> None:
+        """Entries one after the other that are over are one."""
+        entries = self.entries
+        if sum(not one.left for one in entries) < 2:
+            return
+        kept: deque[_Entry] = deque()
+        for one in entries:
+            if not one.left and kept and not kept[-1].left:
+                kept[-1].last = one.last
+            else:
+                kept.append(one)
+        self.entries = kept
+
+    def _ranges(self) -> Iterator[tuple[Place, Place]]:
+        """What is over beyond the first message that is not."""
+        begin: Place | None = None
+        for number, one in enumerate(self.entries):
+            over = one.over
+            if over is None:
+                begin = begin or Place(one.entry, 0)
+                continue
+            index = 0 if number else over.index(0)
+            while True:
+                if begin is None:
+                    index = over.find(1, index)
+                    if index < 0:
+                        break
+                    begin = Place(one.entry, index)
+                index = over.find(0, index)
+                if index < 0:
+                    break  # it goes on with the next entry
+                yield begin, Place(one.entry, index)
+                begin = None
+        if begin is not None:
+            yield begin, Place(self.entries[-1].last)
+
+
+class _Run:
+    """Messages of an entry on their way, by numbers one after the other."""
+
+    __slots__ = ("after", "cursor", "entry", "first", "indexes", "left")
+
+    def __init__(self, cursor: _Cursor, entry: _Entry, first: int, indexes: Sequence[int]) -> None:
+        self.cursor = cursor
+        self.entry = entry
+        self.first = first
+        self.after = first + len(indexes)
+        self.indexes = indexes
+        self.left = len(indexes)
+
+
+class Cursors:
+    """All cursors of one session."""
+
+    __slots__ = ("_aliases", "_cursors", "_firsts", "_moved", "_runs")
+
+    def __init__(self) -> None:
+        self._cursors: dict[str, _Cursor] = {}
+        self._moved: dict[_Cursor, None] = {}
+        # By the first of their numbers, in ascending order.
+        self._firsts: list[int] = []
+        self._runs: dict[int, _Run] = {}
+        # The same message in other logs, by its number.
+        self._aliases: dict[int, list[tuple[_Cursor, _Entry, int]]] = {}
+
+    def __contains__(self, topic_filter: str) -> bool:
+        return topic_filter in self._cursors
+
+    @property
+    def under_way(self) -> int:
+        """How many messages are on their way."""
+        return sum(run.left for run in self._runs.values())
+
+    def begin(self, topic_filter: str, position: Position) -> None:
+        """The session follows a log from a position on."""
+        self._cursors[topic_filter] = _Cursor(topic_filter, position)
+
+    def end(self, topic_filter: str) -> list[int]:
+        """The session follows a log no more; the numbers of what was on its way from there."""
+        cursor = self._cursors.pop(topic_filter, None)
+        if cursor is None:
+            return []
+        self._moved.pop(cursor, None)
+        numbers: list[int] = []
+        for run in [one for one in self._runs.values() if one.cursor is cursor]:
+            numbers += [
+                number
+                for number, index in enumerate(run.indexes, run.first)
+                if run.entry.over is not None and not run.entry.over[index]
+            ]
+            self._forget(run)
+        for others in self._aliases.values():
+            others[:] = [one for one in others if one[0] is not cursor]
+        return numbers
+
+    def came(self, topic_filter: str, entry: EntryId, count: int) -> Sequence[int]:
+        """An entry of a log has come, after all before it; which of its messages are not over.
+
+        Those of them that are not taken are over.
+        """
+        cursor = self._cursors[topic_filter]
+        self._moved[cursor] = None
+        return cursor.came(entry, count)[1]
+
+    def take(self, topic_filter: str, first: int, indexes: Sequence[int]) -> None:
+        """Messages of the entry that came last are on their way; their numbers begin at `first`."""
+        cursor = self._cursors[topic_filter]
+        entry = cursor.entries[-1]
+        entry.take(indexes)
+        self._runs[first] = _Run(cursor, entry, first, indexes)
+        firsts = self._firsts
+        if not firsts or firsts[-1] < first:
+            firsts.append(first)
+        else:
+            firsts.insert(bisect_right(firsts, first), first)
+
+    def also(self, number: int, topic_filter: str, index: int) -> None:
+        """A message of the entry that came last is one that is known by a number."""
+        if self._run(number) is None:
+            return  # it is over here too
+        cursor = self._cursors[topic_filter]
+        entry = cursor.entries[-1]
+        entry.take((index,))
+        self._aliases.setdefault(number, []).append((cursor, entry, index))
+
+    def over(self, numbers: Collection[int]) -> list[int]:
+        """Messages have reached the client, or never will; those numbers that are of no log."""
+        others: list[int] = []
+        run: _Run | None = None
+        for number in numbers:
+            if run is None or not run.first <= number < run.after:
+                run = self._run(number)
+            if run is None:
+                others.append(number)
+                continue
+            if run.entry.is_over(run.indexes[number - run.first]):
+                run.left -= 1
+                self._moved[run.cursor] = None
+            if self._aliases:
+                for cursor, entry, index in self._aliases.pop(number, ()):
+                    entry.is_over(index)
+                    self._moved[cursor] = None
+            if not run.left:
+                self._forget(run)
+                run = None
+        return others
+
+    def place(self, number: int) -> tuple[str, EntryId, int] | None:
+        """Which message a number is: the filter of the log, the entry, and the message in it."""
+        run = self._run(number)
+        if run is None:
+            return None
+        return run.cursor.topic_filter, run.entry.entry, run.indexes[number - run.first]
+
+    def moved(self) -> dict[str, Position]:
+        """The cursors that have moved since this was asked, and where they are."""
+        found: dict[str, Position] = {}
+        for cursor in self._moved:
+            position = cursor.position()
+            if position != cursor.known:
+                cursor.known = position
+                found[cursor.topic_filter] = position
+        self._moved.clear()
+        return found
+
+    def position(self, topic_filter: str) -> Position:
+        """Where a cursor is."""
+        return self._cursors[topic_filter].position()
+
+    def _run(self, number: int) -> _Run | None:
+        at = bisect_right(self._firsts, number) - 1
+        if at < 0:
+            return None
+        run = self._runs[self._firsts[at]]
+        return run if number < run.after else None
+
+    def _forget(self, run: _Run) -> None:
+        del self._runs[run.first]
+        firsts = self._firsts
+        if firsts[0] == run.first:
+            del firsts[0]
+        else:
+            del firsts[bisect_right(firsts, run.first) - 1]
+
+
+def _order(place: Place) -> tuple[EntryId, float]:
+    return place.order

@@ -1,0 +1,147 @@
+"""What the engine does as one step with the log of a topic filter that durable sessions have.
+
+All keys of a filter lie in one slot. `log` is the stream, `holders` a sorted set: the sessions that
+have the filter, by milliseconds up to which each is done with the log. `state` is a hash: `last` is
+the last entry, `bytes` and `messages` count all that ever came; for each node `n/NODE` has the
+number of what it appended last, with its entry and the one before; for each client that published
+at QoS 2, `q/CLIENT` has what of it came last. `marks` is a list of entries with what had come up to
+each: the log is cut off there when it grows beyond its bounds.
+
+An entry has the fields `e`, what it holds, and `p`, the entry before it: who reads on after that
+one has missed nothing.
+"""
+
+from __future__ import annotations
+
+from trio_mqtt.cluster.engine.calls import Script
+
+# Answers of APPEND beside an entry and the one before it.
+NOBODY = 0  # no session has the filter any more
+KNOWN = 1  # all of it came before
+
+APPEND = Script(
+    """
+-- node, number, what it holds, messages, age (ms), most messages, most bytes,
+-- then for each publisher at QoS 2: client, its messages as numbers and digests;
+-- before the client stands '=', or '?' where its one message is perhaps known
+local log, state, holders, marks = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local call = redis.call
+if call('EXISTS', holders) == 0 then return 0 end
+local mine = 'n/' .. ARGV[1]
+local before = call('HGET', state, mine)
+if before then
+  local number, entry, previous = before:match('^(%d+) (%S+) (%S+)$')
+  if tonumber(number) == tonumber(ARGV[2]) then return {entry, previous} end
+  if tonumber(number) > tonumber(ARGV[2]) then return 1 end
+end
+for at = 8, #ARGV, 2 do
+  local client = ARGV[at]
+  if client:sub(1, 1) == '?' then
+    local known = call('HGET', state, 'q/' .. client:sub(2))
+    if known and (known .. ' '):find(' ' .. ARGV[at + 1] .. ' ', 1, true) then return 1 end
+  end
+end
+local figures = call('HMGET', state, 'last', 'bytes', 'messages')
+local previous = figures[1] or '0-0'
+local size = (tonumber(figures[2]) or 0) + #ARGV[3]
+local messages = (tonumber(figures[3]) or 0) + tonumber(ARGV[4])
+local time = now()
+local bound = {}
+local age = tonumber(ARGV[5])
+local entry
+if age > 0 and time > age then
+  entry = call('XADD', log, 'MINID', '~', string.format('%.0f', time - age), '*',
+    'e', ARGV[3], 'p', previous)
+else
+  entry = call('XADD', log, '*', 'e', ARGV[3], 'p', previous)
+end
+call('HSET', state, 'last', entry, 'bytes', string.format('%.0f', size),
+  'messages', string.format('%.0f', messages), mine,
+  ARGV[2] .. ' ' .. entry .. ' ' .. previous)
+for at = 8, #ARGV, 2 do
+  local client, known = ARGV[at]:sub(2), ARGV[at + 1]
+  if ARGV[at]:sub(1, 1) == '?' then
+    local earlier = call('HGET', state, 'q/' .. client)
+    -- The last of them alone would forget those that were appended with it.
+    if earlier and #earlier < 4096 then known = earlier:match('^%S+ (.*)$') .. ' ' .. known end
+  end
+  call('HSET', state, 'q/' .. client, string.format('%.0f', time) .. ' ' .. known)
+end
+-- What is beyond the bounds goes, a thirty-second of them at a time.
+local mark = call('LINDEX', marks, -1)
+local marked_size, marked_messages = 0, 0
+if mark then
+  local _, a, b = mark:match('^(%S+) (%d+) (%d+)$')
+  marked_size, marked_messages = tonumber(a), tonumber(b)
+else
+  marked_size, marked_messages = size - #ARGV[3], messages - tonumber(ARGV[4])
+  call('RPUSH', marks, string.format('0-0 %.0f %.0f', marked_size, marked_messages))
+end
+local most_messages, most_size = tonumber(ARGV[6]), tonumber(ARGV[7])
+if size - marked_size >= most_size / 32 or messages - marked_messages >= most_messages / 32 then
+  call('RPUSH', marks, string.format('%s %.0f %.0f', entry, size, messages))
+  while call('LLEN', marks) > 1 do
+    local _, a, b = call('LINDEX', marks, 0):match('^(%S+) (%d+) (%d+)$')
+    if size - tonumber(a) <= most_size * 31 / 32
+      and messages - tonumber(b) <= most_messages * 31 / 32 then break end
+    call('LPOP', marks)
+    local up_to = call('LINDEX', marks, 0):match('^(%S+) ')
+    local ms, number = up_to:match('^(%d+)%-(%d+)$')
+    call('XTRIM', log, 'MINID', ms .. '-' .. string.format('%.0f', tonumber(number) + 1))
+  end
+  -- Nodes and clients of long ago.
+  if call('HLEN', state) > 4096 then
+    local all = call('HGETALL', state)
+    for at = 1, #all, 2 do
+      local kind = all[at]:sub(1, 2)
+      local came
+      if kind == 'n/' then came = all[at + 1]:match('^%d+ (%d+)%-') end
+      if kind == 'q/' then came = all[at + 1]:match('^(%d+)') end
+      if came and time - tonumber(came) > 86400000 then call('HDEL', state, all[at]) end
+    end
+  end
+end
+return {entry, previous}
+""",
+    fenced=True,
+)
+"""Add an entry to a log, unless its node did so before: the entry, and the one before it."""
+
+HOLD = Script(
+    """
+-- the session
+local last = redis.call('HGET', KEYS[2], 'last') or '0-0'
+redis.call('ZADD', KEYS[3], 'NX', last:match('^%d+'), ARGV[1])
+return {last, redis.call('ZCARD', KEYS[3])}
+""",
+    fenced=True,
+)
+"""A session has the filter: the last entry so far, and how many sessions have it."""
+
+RELEASE = Script(
+    """
+-- sessions
+redis.call('ZREM', KEYS[3], unpack(ARGV))
+local left = redis.call('ZCARD', KEYS[3])
+if left == 0 then redis.call('DEL', KEYS[1], KEYS[2], KEYS[4]) end
+return left
+"""
+)
+"""Sessions have the filter no more; how many still have it. Without any, there is no log."""
+
+DONE = Script(
+    """
+-- pairs of milliseconds and session
+redis.call('ZADD', KEYS[3], 'XX', unpack(ARGV))
+local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
+if not first[2] then return 0 end
+local gone = redis.call('XTRIM', KEYS[1], 'MINID', first[2])
+while redis.call('LLEN', KEYS[4]) > 1 do
+  local second = redis.call('LINDEX', KEYS[4], 1):match('^(%d+)%-')
+  if tonumber(second) >= tonumber(first[2]) then break end
+  redis.call('LPOP', KEYS[4])
+end
+return gone
+"""
+)
+"""Sessions are done with the log up to a time; how many entries nobody needs any more."""

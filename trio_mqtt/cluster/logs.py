@@ -1,0 +1,228 @@
+"""The logs of topic filters that durable sessions have: each message once, however many have it.
+
+Who reads a log and finds that an entry does not follow the one that it had last has missed some:
+they were beyond the bounds, or have not come to it yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, NamedTuple
+
+from trio_mqtt.cluster import log_scripts as scripts
+from trio_mqtt.cluster.cursors import NOTHING, EntryId, Place, entry_id, entry_text
+from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError
+from trio_mqtt.errors import StoreError
+
+if TYPE_CHECKING:
+    from trio_mqtt.cluster.engine.calls import Reply, Value
+    from trio_mqtt.cluster.engine.engine import Engine
+    from trio_mqtt.protocol.packets import Publish
+
+# Bytes of one read, near enough, and the entries that it has at most.
+READ_BYTES = 256 * 1024
+READ_ENTRIES = 256
+_FIRST_READ = 16  # entries, of which nobody knows how large they are
+
+
+class Entry(NamedTuple):
+    """What was added to a log at once, and which entry was before it."""
+
+    entry: EntryId
+    previous: EntryId
+    data: bytes
+
+
+class Appended(NamedTuple):
+    """Where in a log what was added is. `entry` is NOTHING where nobody wants it, or had it."""
+
+    entry: EntryId
+    previous: EntryId
+
+
+@dataclass(slots=True)
+class Publisher:
+    """What a client has published at QoS 2, among what is added: its messages, one by one.
+
+    `is_known` says that this one message was perhaps added before, by a node that has died: then
+    it is alone.
+    """
+
+    client: str
+    messages: list[str]
+    is_known: bool = False
+
+    @property
+    def arguments(self) -> tuple[str, str]:
+        """What the script is given."""
+        return f"{'?' if self.is_known else '='}{self.client}", " ".join(self.messages)
+
+
+def identity(number: int, message: Publish) -> str:
+    """What tells a message of QoS 2 from others of its client: it is its session's `number`th."""
+    digest = blake2b(digest_size=9)
+    digest.update(f"{message.packet_id} {message.topic}\0".encode())
+    digest.update(message.payload)
+    return f"{number}:{digest.hexdigest()}"
+
+
+class Logs:
+    """The logs of a cluster, as one node uses them."""
+
+    def __init__(self, engine: Engine, node: str) -> None:
+        self._engine = engine
+        self._node = node
+        settings = engine.settings
+        age = settings.log_age
+        self._bounds: tuple[Value, ...] = (
+            0 if age == float("inf") else int(age * 1000),
+            settings.log_messages,
+            settings.log_bytes,
+        )
+
+    def _keys(self, topic_filter: str) -> list[bytes]:
+        of_filter = self._engine.keys.of_filter
+        return [of_filter(topic_filter, one) for one in ("log", "state", "holders", "marks")]
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def append(
+        self,
+        topic_filter: str,
+        number: int,
+        data: bytes,
+        messages: int,
+        publishers: Iterable[Publisher] = (),
+    ) -> Call:
+        """The call that adds an entry of so many messages; `appended` reads what it answers.
+
+        `number` goes up with everything that this node adds to the log: what has come already does
+        so once. Raises EngineFencedError where this node has no lease.
+        """
+        more = [text for one in publishers for text in one.arguments]
+        return self._engine.scripted(
+            scripts.APPEND,
+            self._keys(topic_filter),
+            self._node,
+            number,
+            data,
+            messages,
+            *self._bounds,
+            *more,
+        )
+
+    def appended(self, reply: Reply | EngineRefusedError) -> Appended:
+        """What an append answers. Raises what the engine did."""
+        if isinstance(reply, EngineRefusedError):
+            raise reply
+        if isinstance(reply, list):
+            entry, previous = reply
+            return Appended(_entry(entry), _entry(previous))
+        return Appended(NOTHING, NOTHING)
+
+    # -- who has it -----------------------------------------------------------------------------
+
+    async def hold(self, topic_filter: str, session: str) -> tuple[EntryId, int]:
+        """A session has a filter: the last entry of its log, and how many sessions have it."""
+        reply = await self._engine.run(scripts.HOLD, self._keys(topic_filter), session)
+        last, count = _listed(reply)
+        return _entry(last), _number(count)
+
+    async def release(self, topic_filter: str, *sessions: str) -> int:
+        """Sessions have a filter no more; how many others have."""
+        left = await self._engine.run(scripts.RELEASE, self._keys(topic_filter), *sessions)
+        return _number(left)
+
+    async def done(self, moved: Mapping[str, Mapping[str, EntryId]]) -> None:
+        """Sessions are done with logs, each up to an entry, by filter and session.
+
+        What nobody needs any more goes. Raises EngineGoneError.
+        """
+        calls = [
+            self._engine.scripted(
+                scripts.DONE,
+                self._keys(topic_filter),
+                *(one for key, entry in sessions.items() for one in (entry[0], key)),
+            )
+            for topic_filter, all_sessions in moved.items()
+            for sessions in _in_parts(all_sessions)
+        ]
+        await self._engine.all(calls)
+
+    # -- reading --------------------------------------------------------------------------------
+
+    async def last(self, topic_filter: str) -> EntryId:
+        """The last entry of a log."""
+        state = self._engine.keys.of_filter(topic_filter, "state")
+        reply = await self._engine.call("HGET", state, b"last")
+        return NOTHING if reply is None else _entry(reply)
+
+    async def read(
+        self, topic_filter: str, place: Place, end: EntryId | None = None, *, count: int = 0
+    ) -> Sequence[Entry]:
+        """Entries from a place on, up to `end`, at most `count`; none where there are no more.
+
+        The first of them is the one that the place is in, where some of its messages come after it.
+        """
+        start = entry_text(place.entry)
+        reply = await self._engine.call(
+            "XRANGE",
+            self._engine.keys.of_filter(topic_filter, "log"),
+            f"({start}" if place.messages == -1 else start,
+            "+" if end is None else entry_text(end),
+            "COUNT",
+            count or _FIRST_READ,
+        )
+        return [_read(one) for one in _listed(reply)]
+
+
+def fits(entries: Sequence[Entry]) -> int:
+    """How many entries are to be read next, where these were the last."""
+    size = sum(len(one.data) for one in entries)
+    if not size:
+        return _FIRST_READ
+    return max(1, min(READ_ENTRIES, READ_BYTES * len(entries) // size))
+
+
+def follows(entry: Entry, place: Place) -> bool:
+    """Whether nothing is missing between a place and the first entry that was read from there."""
+    return entry.entry == place.entry or entry.previous <= place.entry
+
+
+_PART = 1_000  # sessions that one call is about
+
+
+def _in_parts(sessions: Mapping[str, EntryId]) -> Iterable[Mapping[str, EntryId]]:
+    items = list(sessions.items())
+    for start in range(0, len(items), _PART):
+        yield dict(items[start : start + _PART])
+
+
+def _listed(reply: Reply) -> list[Reply]:
+    if not isinstance(reply, list):
+        raise StoreError(f"The engine answers {reply!r}, and not a list.")
+    return reply
+
+
+def _number(reply: Reply) -> int:
+    if not isinstance(reply, int):
+        raise StoreError(f"The engine answers {reply!r}, and not a number.")
+    return reply
+
+
+def _entry(text: Reply) -> EntryId:
+    if not isinstance(text, bytes):
+        raise StoreError(f"The engine answers {text!r}, and not an entry.")
+    return entry_id(text)
+
+
+def _read(reply: Reply) -> Entry:
+    name, fields = _listed(reply)
+    values = _listed(fields)
+    found = dict(zip(values[::2], values[1::2], strict=True))
+    data, previous = found.get(b"e"), found.get(b"p")
+    if not isinstance(data, bytes) or not isinstance(previous, bytes):
+        raise StoreError(f"An entry of a log is none: {name!r}.")
+    return Entry(_entry(name), entry_id(previous), data)
