@@ -25,6 +25,10 @@ def file(tmp_path: Path) -> Path:
         "access.scram = { users = {}, sekret = 'hunter2' }",
         "access.scram = { users = { alice = 'SCRAM-SHA-256$hunter2' }, secret = 1 }",
         "plugins.hooks = { factory = 'x:y', settings = 'hunter2' }",
+        "cluster = 'redis://:hunter2@engine'",
+        "cluster.url = ['redis://:hunter2@engine']",
+        "cluster = { url = 'redis://engine', password = ['hunter2'] }",
+        "cluster = { url = 'redis://:hunter2@engine', node = 'no name' }",
     ],
 )
 def test_what_is_wrong_with_a_secret_does_not_tell_it(file: Path, text: str) -> None:
@@ -59,7 +63,8 @@ def test_all_that_is_wrong_is_said_at_once_with_its_line(file: Path) -> None:
     assert sentences(file, text) == [
         (
             "broker.toml, line 1: There is no setting colour."
-            " Sections are listeners, access, limits, options, storage, logging, metrics, plugins."
+            " Sections are listeners, access, limits, options, storage, cluster, logging, metrics,"
+            " plugins."
         ),
         (
             "broker.toml, line 4: listeners.0.mode:"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 import socket
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from os import PathLike, fspath
 from pathlib import Path
 
 from trio_mqtt.attribute_docs import with_attribute_docs
@@ -29,9 +30,9 @@ class Cluster:
     another kind.
     """
 
-    url: str
-    """Where the engine, Redis or Valkey, is: `redis://HOST:PORT/DATABASE`, `rediss://` with TLS
-    (`?cafile=FILE` where its certificate is not one of those that the machine trusts),
+    url: str = field(repr=False, metadata={"may_have_password": True})
+    """Where the engine is, Redis or Valkey. Such as `redis://HOST:PORT/DATABASE`, `rediss://` with
+    TLS (`?cafile=FILE` where its certificate is not one of those that the machine trusts),
     `unix:///PATH`, `redis+sentinel://HOST:PORT,HOST:PORT/NAME` and
     `redis+cluster://HOST:PORT,HOST:PORT`."""
     name: str = "tmqtt"
@@ -44,9 +45,9 @@ class Cluster:
     here (MQTT 5.0 §4.11). If empty, none is sent here by name."""
     username: str | None = None
     """The engine's user, where the URL does not name it."""
-    password: str | None = None
+    password: str | None = field(default=None, repr=False, metadata={"secret": True})
     """That user's password, where neither URL nor file has it."""
-    password_file: str | None = None
+    password_file: str | PathLike[str] | None = None
     """A file whose first line is that password; it is read again for each connection, so that it
     can be changed meanwhile."""
     lease: float = 10.0
@@ -70,8 +71,8 @@ class Cluster:
     sessions must have elsewhere; the rest is dropped and counted."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            self._check(field.name, getattr(self, field.name))
+        for one in fields(self):
+            self._check(one.name, getattr(self, one.name))
         for name in ("name", "node"):
             if not _NAME.fullmatch(getattr(self, name) or "empty"):
                 raise ConfigurationError(
@@ -90,6 +91,8 @@ class Cluster:
 
     def _check(self, name: str, value: object) -> None:
         default = type(self).__dataclass_fields__[name].default
+        if name == "password_file" and isinstance(value, PathLike):
+            return
         if isinstance(default, str) or name in ("url", "username", "password", "password_file"):
             if not isinstance(value, str) and not (value is None and default is None):
                 raise TypeError(f"{name} is a str, not {value!r}")
@@ -117,8 +120,9 @@ class Cluster:
             lines = Path(self.password_file).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
+            path = fspath(self.password_file)
             raise ConfigurationError(
-                f"The file of the engine's password, {self.password_file}, cannot be read: {why}."
+                f"The file of the engine's password, {path}, cannot be read: {why}."
             ) from error
         return lines[0] if lines else ""
 
@@ -126,3 +130,13 @@ class Cluster:
 def _fitting(name: str) -> str:
     """A machine's name as that of a node: what may not be in one is a hyphen."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:64] or "node"
+
+
+def without_password(url: str) -> str:
+    """A URL as people may see it: a password in it is "…"."""
+    scheme, mark, rest = url.partition("://")
+    host_at = rest.partition("?")[0].rfind("@")
+    user, colon, password = rest[: max(host_at, 0)].partition(":")
+    if not colon or not password:
+        return url
+    return f"{scheme}{mark}{user}:…{rest[host_at:]}"

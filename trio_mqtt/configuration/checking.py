@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import trio
 
 from trio_mqtt.broker.core import Core
@@ -9,9 +11,10 @@ from trio_mqtt.configuration.places import Place, dotted
 from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
 from trio_mqtt.configuration.running import Configuration
 from trio_mqtt.configuration.sections import ListenerAccess
-from trio_mqtt.errors import MqttError
+from trio_mqtt.errors import EngineError, MqttError
 from trio_mqtt.monitoring.log_destinations import check_destination
 from trio_mqtt.monitoring.metrics_server import load_exposition
+from trio_mqtt.optional import cluster_is_missing
 from trio_mqtt.transport.listeners.listener import check_endpoint
 
 
@@ -50,6 +53,13 @@ async def check(configuration: Configuration) -> None:
             own.check_exposure(listen)
         except MqttError as error:
             wrong(_file_in(settings.listeners[number].access, place, error), error)
+    if settings.cluster is not None:
+        try:
+            await trio.to_thread.run_sync(settings.cluster.current_password)
+            if find_spec("coredis") is None:  # its import takes long
+                wrong(("cluster", "url"), EngineError(cluster_is_missing()))
+        except MqttError as error:
+            wrong(("cluster", "password_file"), error)
     if settings.logging is not None:
         try:
             await trio.to_thread.run_sync(check_destination, settings.logging)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import TYPE_CHECKING
 
+from trio_mqtt.cluster.settings import without_password
 from trio_mqtt.configuration.places import Place
 from trio_mqtt.configuration.sections import Settings
 from trio_mqtt.configuration.sources import File, Layers, Source
+
+if TYPE_CHECKING:
+    from trio_mqtt.configuration.description import Setting
 
 
 class Configured:
@@ -36,7 +41,7 @@ class Configured:
         from trio_mqtt.configuration.description import find
 
         has_secrets = any(
-            setting is not None and setting.secret
+            setting is not None and (setting.secret or self._has_password(setting, place))
             for place in self._layers.places_in(self._file)
             for setting in (find(place)[0],)
         )
@@ -48,6 +53,11 @@ class Configured:
             return ()
         path = self._file.path
         return (f"Everybody on this machine can read the secrets in {path}: `chmod o= {path}`.",)
+
+    def _has_password(self, setting: Setting, place: Place) -> bool:
+        """Whether a setting is a URL with a password in it."""
+        value = self._layers.value_at(place)
+        return setting.may_have_password and value != without_password(str(value))
 
     def source_of(self, setting: str | Place) -> Source:
         """Where a setting's value comes from, such as that of `limits.maximum_connections`."""

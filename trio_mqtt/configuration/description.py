@@ -34,6 +34,8 @@ class Setting:
     section: Section | None = None
     form: Literal["value", "table", "array", "named"] = "value"
     secret: bool = False
+    may_have_password: bool = False
+    """Whether it is a URL, of which a password in it is secret."""
     least: int | None = None
     most: int | None = None
     usual: Any = None
@@ -99,7 +101,10 @@ def _setting(field: Field[Any], annotation: Any, docs: Mapping[str, str]) -> Set
     # A program without its source has no docs: there each number may be written with a unit.
     unit = _unit(doc) if docs else "seconds" if isinstance(default, float) else "bytes"
     kind = kind_of(annotation, unit)
-    return None if kind is None else Setting(field.name, doc, default, kind, secret=secret)
+    if kind is None:
+        return None
+    url = "may_have_password" in field.metadata
+    return Setting(field.name, doc, default, kind, secret=secret, may_have_password=url)
 
 
 def _bounded(setting: Setting, cls: type) -> Setting:

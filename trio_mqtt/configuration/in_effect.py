@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from trio_mqtt.broker.server import DEFAULT_URL
+from trio_mqtt.cluster.settings import without_password
 from trio_mqtt.configuration.configured import Configured
 from trio_mqtt.configuration.description import Section, Setting, root
 from trio_mqtt.configuration.places import Place, dotted
@@ -75,4 +76,6 @@ def _shown(setting: Setting, value: Any) -> str | None:
         return None
     if setting.secret and value:
         return HIDDEN
+    if setting.may_have_password:
+        value = without_password(value)
     return toml_value(value, setting.kind.unit if setting.kind else "")

@@ -41,7 +41,7 @@ ChooseListeners: TypeAlias = Callable[[Sequence[Listen]], Sequence[str | Listen]
 ChangeLog: TypeAlias = Callable[[LogOptions], AbstractContextManager[Callable[[], None]]]
 
 # What holds from the start of a broker to its end.
-_FIXED = ("storage.", "plugins.storage.", "metrics.")
+_FIXED = ("storage.", "cluster.", "plugins.storage.", "metrics.")
 
 
 def _configured_or_default(listeners: Sequence[Listen]) -> Sequence[str | Listen]:

@@ -2,8 +2,8 @@
 
 Types say what may be written, the text under a field says what it is for; one that begins with
 "Seconds" or "Bytes" is a duration or a size. `secret` in a field's metadata hides its value where
-settings are shown, a table with a field that is `alone` may be written as that field's value, and
-what is not `written` is no setting.
+settings are shown, `may_have_password` the password in a URL; a table with a field that is `alone`
+may be written as that field's value, and what is not `written` is no setting.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from trio_mqtt.broker.access.security import Security
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.listen import Listen
 from trio_mqtt.broker.options import BrokerOptions
+from trio_mqtt.cluster.settings import Cluster
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.monitoring.log_options import LogOptions
 from trio_mqtt.monitoring.metrics_options import MetricsOptions
@@ -178,6 +179,9 @@ class Settings:
     """What the broker offers to its clients."""
     storage: StorageSettings = field(default_factory=StorageSettings)
     """What outlives the broker."""
+    cluster: Cluster | None = None
+    """The cluster that the broker belongs to, whose engine keeps what outlives it. None given: it
+    is alone."""
     logging: LogOptions | None = None
     """What is logged, how and where to. None given: no log is written; what `tmqtt broker` shows is
     a view of what happens."""
@@ -185,3 +189,18 @@ class Settings:
     """Metrics for Prometheus, and health checks."""
     plugins: PluginSettings = field(default_factory=PluginSettings)
     """Parts of a program's own."""
+
+    def __post_init__(self) -> None:
+        if self.cluster is None:
+            return
+        if self.storage.path is not None:
+            raise ConfigurationError(
+                "storage is for a broker alone; in a cluster the engine keeps what outlives it."
+                " Leave out storage.path (--data DIR), or cluster.url (--cluster URL)."
+            )
+        if self.plugins.storage is not None:
+            raise ConfigurationError(
+                "plugins is to bring a storage, which is for a broker alone; in a cluster the"
+                " engine keeps what outlives it. Leave out plugins.storage, or cluster.url"
+                " (--cluster URL)."
+            )

@@ -118,16 +118,20 @@ class Layers:
 
         None where there is none.
         """
-        node: Any = self.tree
-        for key in place:
-            node = _at(node, key) if isinstance(node, dict | list) else None
-            if node is None:
-                return None
+        if self.value_at(place) is None:
+            return None
         within = (self._sources[known] for known in self._sources if known[: len(place)] == place)
         given = self._given(place) or next(within, None)
         if isinstance(given, File):
             return Source("file", given.path, given.line(place))
         return given
+
+    def value_at(self, place: Place) -> Any:
+        """The value at a place as it was given, or None."""
+        node: Any = self.tree
+        for key in place:
+            node = _at(node, key) if isinstance(node, dict | list) else None
+        return node
 
     def places_in(self, file: File) -> Iterator[Place]:
         """Where the values are that a file gives."""

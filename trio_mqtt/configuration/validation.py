@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from trio_mqtt.cluster.engine.addresses import parse_engine_url
+from trio_mqtt.cluster.settings import Cluster
 from trio_mqtt.configuration.description import Section, Setting, all_settings, root
 from trio_mqtt.configuration.places import Place, dotted
 from trio_mqtt.configuration.problems import Problem
@@ -59,7 +61,9 @@ class Validation:
             written = {section.alone: written}
         if not isinstance(written, Mapping):
             # It may be the secret itself that stands in place of its table.
-            has_secret = any(setting.secret for setting in section.settings.values())
+            has_secret = any(
+                setting.secret or setting.may_have_password for setting in section.settings.values()
+            )
             came = "what is there" if has_secret else shown(written)
             self.wrong(place, f"{dotted(place)} is a table, not {came}.")
             return None
@@ -112,7 +116,8 @@ class Validation:
         try:
             read = kind.read(value)
         except ValueError:
-            came = "what is there" if setting.secret else shown(value)
+            secret = setting.secret or setting.may_have_password
+            came = "what is there" if secret else shown(value)
             self.wrong(place, f"{dotted(place)} is {kind.expected}, not {came}.")
             return None
         if kind.is_path:
@@ -148,6 +153,8 @@ def _checked(made: Any) -> Any:
     """What was made, if it is right in itself. Raises InvalidUrlError."""
     if isinstance(made, ListenerSettings):
         parse_url(made.url, listening=True)
+    elif isinstance(made, Cluster):
+        parse_engine_url(made.url)
     return made
 
 
@@ -176,7 +183,7 @@ def _unknown(section: Section, place: Place, name: str) -> str:
     where = dotted((*place, name))
     elsewhere = [other for other, _ in all_settings(root()) if other[-1] == name]
     if elsewhere:
-        there = min(elsewhere, key=len)
+        there = min(elsewhere, key=lambda place: sum(isinstance(key, str) for key in place))
         header = "[[listeners]]" if there[0] == "listeners" else f"[{dotted(there[:-1])}]"
         hint = "" if place else f": in a file it stands below {header}"
         return f"There is no setting {where}, but {dotted(there)}{hint}."

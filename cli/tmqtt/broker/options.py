@@ -19,6 +19,7 @@ app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 _LISTENING = "Where to listen"
 _CONFIGURATION = "Configuration"
 _DATA = "What outlives the broker"
+_CLUSTER = "Several brokers that behave as one"
 _ACCESS = "Who may connect, and do what"
 _TLS = "TLS"
 _WEBSOCKET = "WebSocket and proxies"
@@ -31,6 +32,7 @@ Examples:
   tmqtt broker
   tmqtt broker -p 1884
   tmqtt broker --data /var/lib/tmqtt
+  tmqtt broker --cluster redis://engine.example:6379 --node floor-2
   tmqtt broker --config broker.toml --set limits.maximum_connections=100
   tmqtt broker mqtt://0.0.0.0 --password-file users --access-file access.conf
   tmqtt broker mqtts://0.0.0.0 ws://0.0.0.0:8080 --cert chain.pem --key key.pem --allow-anonymous
@@ -108,6 +110,56 @@ def broker(
             " memory]",
             show_default=False,
             rich_help_panel=_DATA,
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="URL",
+            help="Be a node of a cluster: brokers that share an engine, Redis or Valkey, which"
+            " keeps what outlives them. redis://HOST:PORT, rediss:// (TLS), unix:///PATH,"
+            " redis+sentinel://HOST:PORT/NAME, redis+cluster://HOST:PORT.",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    cluster_name: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster-name",
+            metavar="NAME",
+            help="The cluster's name, where several share an engine.  [default: tmqtt]",
+            show_default=False,
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    cluster_password_file: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster-password-file",
+            metavar="FILE",
+            help="The engine's password: the first line of FILE.",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    node: Annotated[
+        str | None,
+        typer.Option(
+            "--node",
+            metavar="NAME",
+            help="This node's name, for people.  [default: the machine's name]",
+            show_default=False,
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    node_reference: Annotated[
+        str | None,
+        typer.Option(
+            "--node-reference",
+            metavar="HOST:PORT",
+            help="How clients reach this node: who is sent away by another one is told so"
+            " (MQTT 5).",
+            rich_help_panel=_CLUSTER,
         ),
     ] = None,
     password_file: Annotated[
@@ -344,6 +396,11 @@ def broker(
     options = {
         "data": data,
         "durability": durability and durability.value,
+        "cluster": cluster,
+        "cluster_name": cluster_name,
+        "cluster_password_file": cluster_password_file,
+        "node": node,
+        "node_reference": node_reference,
         "password_file": password_file,
         "access_file": access_file,
         "jwt_key": jwt_key,

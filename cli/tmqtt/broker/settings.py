@@ -16,6 +16,11 @@ _PREFIX = "TMQTT_"
 OPTIONS = {
     "data": "storage.path",
     "durability": "storage.durability",
+    "cluster": "cluster.url",
+    "cluster_name": "cluster.name",
+    "cluster_password_file": "cluster.password_file",
+    "node": "cluster.node",
+    "node_reference": "cluster.server_reference",
     "password_file": "access.passwords",
     "access_file": "access.rules",
     "jwt_key": "access.tokens.keys",

@@ -27,6 +27,7 @@ BESIDE = {
     "access.tokens": {"keys": '"keys.pem"'},
     "access.scram": {"users": '{ alice = "hers" }'},
     "storage.durability": {"path": '"data"'},
+    "cluster": {"url": '"redis://127.0.0.1"'},
     "options.server_moved": {"server_reference": '"elsewhere"'},
     "listeners.0.options.server_moved": {"server_reference": '"elsewhere"'},
     "logging.rotate_bytes": {"file": '"broker.log"'},
@@ -43,6 +44,7 @@ OTHERS = {
     "listeners.0.url": '"mqtt://127.0.0.1:1"',
     "listeners.0.origins": '["https://example.org"]',
     "listeners.0.mount_point": '"house/"',
+    "cluster.name": '"house"',
     "logging.destination": '"syslog"',
     "logging.levels": '{ access = "error" }',
 }

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from trio_mqtt.cluster.settings import without_password
 from trio_mqtt.errors import InvalidUrlError
 
 PORT = 6379
 SENTINEL_PORT = 26379
 
-# What nobody should read over a shoulder, or in a log.
-_PASSWORD = re.compile(r"(//[^/@:]*:).*@")
 _HINT = "An engine's address reads redis://HOST:PORT/DATABASE, for example redis://localhost:6379/0"
 
 
@@ -82,7 +80,7 @@ def parse_engine_url(url: str) -> EngineAddress:
 
     Raises InvalidUrlError, whose text says what is wrong and shows a right one.
     """
-    shown = _PASSWORD.sub(r"\1…@", url)
+    shown = without_password(url)
     try:
         parts = urlsplit(url)
     except ValueError as error:
