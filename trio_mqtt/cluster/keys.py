@@ -42,6 +42,10 @@ class Keys:
         """The stream of what others have for a node, in a slot of its own."""
         return b"{%b/n/%b}:inbox" % (self._name, node.encode())
 
+    def node_sessions(self, node: str) -> bytes:
+        """The set of the sessions that a node has, in the slot of its inbox."""
+        return b"{%b/n/%b}:sessions" % (self._name, node.encode())
+
     def of_filter(self, topic_filter: str, word: str) -> bytes:
         """A key in the slot of a topic filter; those of a shared one begin `$share/NAME/`."""
         return b"{%b/f/%b}:%b" % (self._name, topic_filter.encode(), word.encode())
