@@ -62,12 +62,12 @@ class Attached:
             self._why = why
             self._lost.set()
 
-    async def ask(self, calls: Sequence[Call]) -> list[Reply | EngineRefusedError]:
+    async def ask(self, calls: Sequence[Call]) -> list[Reply]:
         """What the calls answer, in their order."""
         groups = [(link, Group(some)) for link, some in self._parted(calls)]
         for link, group in groups:
             link.ask(group)
-        replies: list[Reply | EngineRefusedError] = []
+        replies: list[Reply] = []
         for link, group in groups:
             answered = await group.wait()
             for place, reply in enumerate(answered):

@@ -100,7 +100,7 @@ class Engine:
             raise EngineFencedError("This node has no lease.")
         return Call.of_script(script, keys, *arguments, lease_end=self.deadline_ms)
 
-    async def all(self, calls: Sequence[Call]) -> list[Reply | EngineRefusedError]:
+    async def all(self, calls: Sequence[Call]) -> list[Reply]:
         """What several calls answer, in their order, errors of the engine among them.
 
         Those for one master are done in their order, with others' between them. Raises

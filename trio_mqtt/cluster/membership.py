@@ -1,0 +1,352 @@
+"""Which nodes belong to the cluster, for how long each counts as alive, and what one that is not
+any more leaves to be done.
+
+Each broker process is a node of its own, with an identifier that no other ever has. It has a lease,
+which it renews three times as often as it would end. A node whose lease has ended is dead for ever,
+whether or not its process knows: what is to be done for it is done by one other, and what it still
+writes is refused. A process that was cut off for so long joins again as another node.
+
+Ends of leases are by the engine's clock. What a node knows itself is never later: it counts from
+the moment at which it asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trio_mqtt.cluster.engine.calls import (
+    Call,
+    EngineFencedError,
+    EngineGoneError,
+    Script,
+    Value,
+)
+from trio_mqtt.nurseries import tasks_beside
+
+if TYPE_CHECKING:
+    from trio_mqtt.cluster.engine.engine import Engine
+
+# What an attempt adds to the end of another node's lease, so that it is over when it is looked at.
+_JUST_AFTER = 0.005
+
+_JOIN = Script("""
+-- KEYS: nodes, the node's hash. ARGV: its identifier, milliseconds of its lease, fields.
+local t = now()
+redis.call('ZADD', KEYS[1], t + ARGV[2], ARGV[1])
+redis.call('HSET', KEYS[2], 'since', t, unpack(ARGV, 3))
+redis.call('PEXPIRE', KEYS[2], 10 * ARGV[2])
+return {t, redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')}
+""")
+
+_RENEW = Script("""
+-- KEYS: nodes, the node's hash, locks of what it is doing for others. ARGV: as above.
+local t = now()
+local lease_end = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not lease_end or tonumber(lease_end) < t then return false end
+redis.call('ZADD', KEYS[1], t + ARGV[2], ARGV[1])
+if #ARGV > 2 then redis.call('HSET', KEYS[2], unpack(ARGV, 3)) end
+redis.call('PEXPIRE', KEYS[2], 10 * ARGV[2])
+for place = 3, #KEYS do
+  if redis.call('GET', KEYS[place]) == ARGV[1] then
+    redis.call('PEXPIRE', KEYS[place], ARGV[2])
+  end
+end
+return {t, redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')}
+""")
+
+_TAKE_ON = Script(
+    """
+-- KEYS: nodes, the lock. ARGV: the dead node, who would do it, for how long it may take.
+local lease_end = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not lease_end or tonumber(lease_end) >= now() then return 0 end
+if redis.call('GET', KEYS[2]) == ARGV[2] then return 1 end
+if redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3]) then return 1 end
+return 0
+""",
+    fenced=True,
+)
+
+_DONE = Script(
+    """
+-- KEYS: nodes, the lock, the dead node's hash. ARGV: the dead node, who has done it.
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
+redis.call('DEL', KEYS[2], KEYS[3])
+return redis.call('ZREM', KEYS[1], ARGV[1])
+""",
+    fenced=True,
+)
+
+_LEAVE = Script("""
+-- KEYS: nodes, the node's hash. ARGV: its identifier, whether it leaves nothing to be done.
+if ARGV[2] == '1' then
+  redis.call('DEL', KEYS[2])
+  return redis.call('ZREM', KEYS[1], ARGV[1])
+end
+return redis.call('ZADD', KEYS[1], 'XX', 'CH', 0, ARGV[1])
+""")
+
+
+class Part:
+    """What has to do with nodes that join, leave and die. Each of these may do nothing.
+
+    They may ask the engine; EngineGoneError and EngineFencedError may come out of them.
+    """
+
+    async def joined(self, node: str) -> None:
+        """This process is a member now, as `node`; the parts before have done this already. Begins
+        anew where the engine goes in between, and returns before the lease ends."""
+
+    async def lost(self, node: str) -> None:
+        """The lease of `node`, which this process was, has ended: others take what it had. Must
+        not wait for the engine, which is perhaps gone."""
+
+    async def died(self, node: str) -> None:
+        """Do what is to be done for another node that is dead. If this process is cut off in
+        between, another begins anew: it has to be such that this does no harm."""
+
+    async def left(self, node: str) -> None:
+        """This process leaves in order: give up what it has as `node`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node as others see it. `since` and `lease_end` are seconds of the engine's clock."""
+
+    node: str
+    name: str
+    server_reference: str
+    version: str
+    since: float
+    lease_end: float
+    figures: Mapping[str, str]
+
+
+class Membership:
+    """This process as a node of the cluster, and the others."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        parts: Sequence[Part] = (),
+        *,
+        version: str = "",
+        figures: Callable[[], Mapping[str, Value]] = dict,
+    ) -> None:
+        self._engine = engine
+        self._settings = engine.settings
+        self._parts = parts
+        self._version = version
+        self._figures = figures
+        self.node = ""
+        """The identifier of this process while it is a member, else empty."""
+        self.alive: dict[str, float] = {}
+        """All that are alive, this one too, with the ends of their leases by Trio's clock, as they
+        were at the last look: at each third of a lease, and whenever one ends."""
+        self._until = -math.inf
+        self._changed = trio.Event()
+        self._doubted = trio.Event()
+        self._over = trio.Event()
+        self._helping: set[str] = set()
+        self._has_left = False
+
+    @property
+    def lease_end(self) -> float:
+        """When this node's lease ends, by Trio's clock; what comes later may be refused."""
+        return self._until
+
+    async def wait_changed(self) -> None:
+        """Wait until `alive` has changed, in who is in it."""
+        await self._changed.wait()
+
+    def doubt(self) -> None:
+        """Have a look at once whether this node is a member still: something was refused."""
+        self._doubted.set()
+
+    async def keep(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Be a member, and join again whenever that was lost, until cancelled. Started once this
+        process is a member, and all parts have joined.
+        """
+        started = False
+        while True:
+            await self._engine.wait_returned()
+            try:
+                await self._join()
+            except EngineGoneError:
+                continue
+            node = self.node
+            try:
+                async with tasks_beside() as nursery:
+                    nursery.start_soon(self._renew_until_lost, nursery)
+                    with suppress(EngineFencedError):
+                        for part in self._parts:
+                            await self._have_joined(part, node)
+                        if not started:
+                            started = True
+                            task_status.started()
+                    await self._over.wait()
+            finally:
+                self._be_none()
+            for part in reversed(self._parts):
+                await part.lost(node)
+
+    async def leave(self) -> None:
+        """Give up what this node has, and be none any more; what cannot be given up, as the engine
+        is gone, others do. `keep` is to be cancelled afterwards.
+        """
+        node = self.node
+        if not node:
+            return
+        done = True
+        try:
+            for part in reversed(self._parts):
+                await part.left(node)
+        except (EngineGoneError, EngineFencedError):
+            done = False
+        self._has_left = True
+        keys = self._engine.keys
+        with suppress(EngineGoneError):
+            await self._engine.run(_LEAVE, [keys.nodes, keys.of_node(node, "node")], node, done)
+        self._be_none()
+
+    async def _join(self) -> None:
+        settings = self._settings
+        node = f"{settings.node_name}-{token_hex(4)}"
+        fields: dict[str, Value] = {
+            "name": settings.node_name,
+            "reference": settings.server_reference,
+            "version": self._version,
+            **self._figures(),
+        }
+        asked = trio.current_time()
+        reply = await self._run(_JOIN, node, fields)
+        self.node = node
+        self._over = trio.Event()
+        self._doubted = trio.Event()
+        self._note(asked, reply)
+
+    async def _run(self, script: Script, node: str, fields: Mapping[str, Value]) -> Any:  # noqa: ANN401 # as scripts answer
+        keys = self._engine.keys
+        locks = [keys.of_node(dead, "help") for dead in self._helping]
+        flat = [word for pair in fields.items() for word in pair]
+        return await self._engine.run(
+            script, [keys.nodes, keys.of_node(node, "node"), *locks], node, self._lease_ms, *flat
+        )
+
+    @property
+    def _lease_ms(self) -> int:
+        return round(self._settings.lease * 1000)
+
+    async def _have_joined(self, part: Part, node: str) -> None:
+        while True:
+            with suppress(EngineGoneError):
+                await part.joined(node)
+                return
+            await self._engine.wait_returned()
+
+    async def _renew_until_lost(self, nursery: trio.Nursery) -> None:
+        node = self.node
+        due = trio.current_time() + self._settings.lease / 3
+        while True:
+            with trio.move_on_at(min([due, *self.alive.values()]) + _JUST_AFTER):
+                await self._doubted.wait()
+            self._doubted = trio.Event()
+            asked = trio.current_time()
+            reply: Any = None
+            with trio.move_on_at(self._until):
+                try:
+                    reply = await self._run(_RENEW, node, self._figures())
+                except EngineGoneError:
+                    await self._engine.wait_returned()
+                    due = trio.current_time()
+                    continue
+            if self._has_left:
+                return
+            if reply is None:
+                self._over.set()
+                return
+            due = asked + self._settings.lease / 3
+            for dead in self._note(asked, reply):
+                if dead not in self._helping:
+                    self._helping.add(dead)
+                    nursery.start_soon(self._help, node, dead)
+
+    def _note(self, asked: float, reply: tuple[int, list[bytes]]) -> list[str]:
+        """Note who is alive; who is dead."""
+        engine_now, flat = reply
+        self._until = asked + self._settings.lease
+        self._engine.deadline_ms = engine_now + self._lease_ms
+        ends = {node.decode(): float(end) for node, end in zip(flat[::2], flat[1::2], strict=True)}
+        now = trio.current_time()
+        alive = {
+            node: now + (end - engine_now) / 1000 for node, end in ends.items() if end >= engine_now
+        }
+        changed = alive.keys() != self.alive.keys()
+        self.alive = alive
+        if changed:
+            self._changed.set()
+            self._changed = trio.Event()
+        return [node for node in ends if node not in alive]
+
+    async def _help(self, node: str, dead: str) -> None:
+        """Do what is to be done for a dead node, unless another does."""
+        keys = self._engine.keys
+        lock = keys.of_node(dead, "help")
+        run = self._engine.run
+        try:
+            if not await run(_TAKE_ON, [keys.nodes, lock], dead, node, self._lease_ms):
+                return
+            for part in self._parts:
+                await part.died(dead)
+            await run(_DONE, [keys.nodes, lock, keys.of_node(dead, "node")], dead, node)
+        except EngineFencedError:
+            self.doubt()
+        except EngineGoneError:
+            pass  # at the next look there is another attempt, of this node or of another
+        finally:
+            self._helping.discard(dead)
+
+    def _be_none(self) -> None:
+        self.node = ""
+        self.alive = {}
+        self._until = -math.inf
+        self._engine.deadline_ms = 0
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+async def read_members(engine: Engine) -> list[Member]:
+    """All nodes that are alive, by name.
+
+    Raises EngineGoneError.
+    """
+    keys = engine.keys
+    flat, (seconds, _) = await engine.all(
+        [
+            Call("ZRANGE", keys.nodes, 0, -1, "WITHSCORES"),
+            Call("TIME", key=keys.nodes),
+        ]
+    )
+    alive = {node.decode(): end for node, end in flat if end / 1000 >= int(seconds)}
+    hashes = await engine.all([Call("HGETALL", keys.of_node(node, "node")) for node in alive])
+    members = []
+    for (node, end), found in zip(alive.items(), hashes, strict=True):
+        words = {key.decode(): value.decode() for key, value in found.items()}
+        members.append(
+            Member(
+                node=node,
+                name=words.pop("name", node),
+                server_reference=words.pop("reference", ""),
+                version=words.pop("version", ""),
+                since=float(words.pop("since", 0)) / 1000,
+                lease_end=end / 1000,
+                figures=words,
+            )
+        )
+    return sorted(members, key=lambda member: (member.name, member.since))
