@@ -19,6 +19,16 @@ def main() -> None:
 
     try:
         app(prog_name="tmqtt")
+    except SystemExit as ended:
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        # Help that nobody reads to its end: commands look after what they print themselves.
+        from tmqtt.terminal.streams import STDOUT, write_no_more
+
+        write_no_more(STDOUT)
+        raise SystemExit(0) from None
+    except BrokenPipeError:
+        os._exit(2)  # it was to be said which option is wrong
     except OSError as error:
         # Commands say themselves what they cannot do: this is help that cannot be printed.
         from tmqtt.terminal.sentences import CommandError, tell

@@ -112,9 +112,10 @@ def _alike(word: str) -> list[str]:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from tmqtt.terminal.plainly import put
         from trio_mqtt import __version__, is_compiled
 
-        typer.echo(f"tmqtt {__version__} ({'compiled' if is_compiled else 'pure Python'})")
+        put(f"tmqtt {__version__} ({'compiled' if is_compiled else 'pure Python'})\n")
         raise typer.Exit
 
 

@@ -17,7 +17,7 @@ from tmqtt.config.listing import print_table, toml_lines
 from tmqtt.config.mosquitto.importing import import_file
 from tmqtt.config.mosquitto.statements import WrongLineError
 from tmqtt.connecting.variables import idle_variables
-from tmqtt.terminal.plainly import say
+from tmqtt.terminal.plainly import put, say
 from trio_mqtt import configuration
 from trio_mqtt.configuration import Configuration, InvalidConfiguration, Override
 from trio_mqtt.errors import MqttError
@@ -64,7 +64,7 @@ def import_mosquitto(file: str, output: str | None, *, strict: bool) -> None:
         say("Error: Not all of it can be taken over, so nothing is written.", problem=True)
         raise typer.Exit(_WRONG)
     if output is None:
-        typer.echo(draft.text(), nl=False)
+        put(draft.text())
         return
     try:
         with open(output, "x", encoding="utf-8") as opened:
@@ -80,12 +80,12 @@ def import_mosquitto(file: str, output: str | None, *, strict: bool) -> None:
 
 def print_schema() -> None:
     """Print the JSON Schema."""
-    typer.echo(json.dumps(configuration.schema(), indent=2))
+    put(f"{json.dumps(configuration.schema(), indent=2)}\n")
 
 
 def print_example() -> None:
     """Print the annotated example."""
-    typer.echo(configuration.example(), nl=False)
+    put(configuration.example())
 
 
 def _loaded(file: str | None, given: Iterable[str]) -> Configuration:

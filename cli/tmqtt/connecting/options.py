@@ -15,8 +15,8 @@ from tmqtt.connecting.table import OPTIONS
 from tmqtt.connecting.table import qos_of as parse_qos
 from tmqtt.connecting.variables import idle_variables
 from tmqtt.terminal.command import PROPERTY, SEPARATOR
-from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.option import Option, declared
+from tmqtt.terminal.plainly import say
 from tmqtt.terminal.values import reader
 
 # What addresses begin with, here and in other programs.
@@ -143,7 +143,7 @@ def _connection(name: str, values: dict[str, Any], url: str | None) -> Connectio
             )
         given["broker"] = url
     for sentence in idle_variables(os.environ):
-        typer.echo(f"Warning: {escape(sentence)}", err=True)
+        say(f"Warning: {sentence}", problem=True)
     lines: dict[str, object] = {}
     try:
         if profile:

@@ -22,7 +22,7 @@ from tmqtt.messages.payload_file import read_payload
 from tmqtt.pub.plan import PubOptions, payload_template, topic_templates
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.sentences import CommandError, tell
-from tmqtt.terminal.streams import STDERR, encoded
+from tmqtt.terminal.streams import write_error
 
 
 class _Messages:
@@ -31,7 +31,7 @@ class _Messages:
     _passing = ""
 
     def say(self, sentence: str) -> None:
-        os.write(STDERR, encoded(f"{escape(sentence)}\n"))
+        write_error(f"{escape(sentence)}\n")
 
     def pass_by(self, sentence: str) -> None:
         if sentence and not self._passing:

@@ -7,7 +7,7 @@ import select
 import stat
 import sys
 
-from tmqtt.terminal.streams import STDERR, STDIN, encoded
+from tmqtt.terminal.streams import STDIN, write_error
 
 # Seconds that the program before it in a pipe gets to say something. Input that stays silent may
 # be nobody's: a service's, a job's, that of a shell on another machine.
@@ -43,7 +43,7 @@ def _look_into(*, patient: bool) -> bool:
             sentence = (
                 "Nothing came by standard input: a greeting is sent. -s or -l would have waited."
             )
-            os.write(STDERR, encoded(f"{sentence}\n"))
+            write_error(f"{sentence}\n")
         return False
     size = fcntl.ioctl(STDIN, termios.FIONREAD, b"\0\0\0\0")
     return int.from_bytes(size, sys.byteorder) > 0  # 0: it has ended

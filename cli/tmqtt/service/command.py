@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
-
 from tmqtt.service.places import Places, places
 from tmqtt.service.program import hindrance, parts_of_this_program, this_program
 from tmqtt.service.systemd import Systemd
@@ -23,7 +21,7 @@ from tmqtt.service.units import (
     settings,
     socket_unit,
 )
-from tmqtt.terminal.plainly import errors_as_sentences, say
+from tmqtt.terminal.plainly import errors_as_sentences, put, say
 
 _FAILURE = 1
 _PUBLIC, _PRIVATE = 0o644, 0o640
@@ -60,7 +58,7 @@ def show_unit(service: Service) -> None:
             text = socket_unit(service.sockets, for_user=service.for_user)
         else:
             text = service_unit(service.words, for_user=service.for_user)
-    typer.echo(text, nl=False)
+    put(text)
 
 
 def install_service(service: Service, *, start: bool, dry_run: bool) -> None:
@@ -153,7 +151,7 @@ def _check_ours(at: Places, paths: Sequence[Path]) -> None:
 
 def _show(path: Path, text: str) -> None:
     say(f"Would write {path}:")
-    typer.echo(f"\n{text}")
+    put(f"\n{text}\n")
 
 
 def _write(path: Path, text: str, mode: int) -> None:

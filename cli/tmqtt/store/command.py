@@ -16,6 +16,7 @@ from tmqtt.store import lines
 from tmqtt.terminal.figures import counted, named, size
 from tmqtt.terminal.plainly import errors_as_sentences, say
 from tmqtt.terminal.sequences import CLEAR_LINE
+from tmqtt.terminal.streams import STDOUT, write_no_more
 from trio_mqtt.durability import (
     Row,
     read_store,
@@ -109,8 +110,8 @@ def _failures() -> Iterator[None]:
         try:
             yield
         except BrokenPipeError:  # whoever read the lines has had enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(_FAILURE) from None
+            write_no_more(STDOUT)
+            raise typer.Exit from None
         except OSError as error:
             named = f"{error.filename}: " if error.filename else ""
             raise ValueError(f"{named}{error.strerror or error}.") from error

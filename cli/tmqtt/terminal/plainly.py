@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import typer
 
 from tmqtt.terminal.escaping import escape
+from tmqtt.terminal.streams import STDERR, STDOUT, write_no_more
 from trio_mqtt.errors import MqttError
 
 WRONG_FILE = 2  # the exit code where a file cannot be used, as where an option cannot
@@ -15,7 +16,19 @@ WRONG_FILE = 2  # the exit code where a file cannot be used, as where an option 
 
 def say(text: str, *, problem: bool = False) -> None:
     """Print a line, safe to show in a terminal; on stderr where it is about a problem."""
-    typer.echo(escape(text), err=problem)
+    put(f"{escape(text)}\n", problem=problem)
+
+
+def put(text: str, *, problem: bool = False) -> None:
+    """Print a text as it is.
+
+    Where its reader has gone, as in `| head -1`, it goes nowhere: what the command does is done all
+    the same, and its exit code says how it went.
+    """
+    try:
+        typer.echo(text, nl=False, err=problem)
+    except BrokenPipeError:
+        write_no_more(STDERR if problem else STDOUT)
 
 
 @contextmanager

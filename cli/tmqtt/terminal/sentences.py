@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from tmqtt.terminal.escaping import escape
-from tmqtt.terminal.streams import STDERR, encoded
+from tmqtt.terminal.streams import write_error
 from trio_mqtt.errors import MqttError, RefusedError
 
 FAILURE = 1
@@ -26,7 +25,7 @@ def tell(error: MqttError | CommandError) -> int:
     """Say on stderr what went wrong; returns the exit code for it."""
     sentences = error.sentences if isinstance(error, CommandError) else str(error).split("\n")
     text = "".join(f"Error: {escape(_sentence(sentence))}\n" for sentence in sentences)
-    os.write(STDERR, encoded(text))
+    write_error(text)
     if isinstance(error, CommandError):
         return error.code
     # What the broker refused has the broker's own code.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 STDIN, STDOUT, STDERR = range(3)
 
@@ -11,3 +13,16 @@ def encoded(text: str) -> bytes:
     """`text` as the terminal or pipe at stdout wants it; what it lacks is shown as an escape."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace")
+
+
+def write_error(text: str) -> None:
+    """Write to stderr at once, where there still is somebody who reads it."""
+    with suppress(OSError):
+        os.write(STDERR, encoded(text))
+
+
+def write_no_more(descriptor: int) -> None:
+    """Have what is written there from now on go nowhere: its reader has gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
