@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import trio
@@ -38,16 +40,28 @@ async def test_a_session_that_ends_leaves_nothing_behind() -> None:
         assert (found._messages, found._sessions, found._retained) == ({}, {}, {})
 
 
+@asynccontextmanager
+async def back_for(
+    storage: Slow, sent: dict[str, Properties], *, qos: int = 1, seconds: float = 0
+) -> AsyncIterator[Raw]:
+    """A client that was away when messages were `sent` by topic, and so long, and is back.
+
+    It has two subscriptions to what is below `a`, one of them at the `qos`.
+    """
+    async with broker_on(storage) as memory:
+        client = await join(memory, "c", expiry=1_000)
+        await client.subscribe("a/#", qos=1)
+        await client.subscribe("a/b", qos=qos)
+        await client.drop()
+        for topic, properties in sent.items():
+            await memory.broker.publish(topic, b"x", qos=1, properties=properties)
+        await trio.sleep(seconds)
+        yield await join(memory, "c", expiry=1_000, clean=False)
+
+
 async def test_a_subscription_that_ends_leaves_nothing_behind() -> None:
     storage = Slow()
-    async with broker_on(storage) as memory:
-        client = await join(memory, "c", expiry=100)
-        await client.subscribe("a/#", qos=1)
-        await client.subscribe("a/b", qos=1)
-        await client.drop()
-        await memory.broker.publish("a/b", b"x", qos=1)
-        await memory.broker.publish("a/c", b"y", qos=1)
-        client = await join(memory, "c", expiry=100, clean=False)
+    async with back_for(storage, {"a/b": {}, "a/c": {}}) as client:
         first, second = await client.expect(Publish), await client.expect(Publish)
         await client.unsubscribe("a/#", "a/b")
         await client.send(PubAck(first.packet_id), PubAck(second.packet_id))
@@ -60,15 +74,8 @@ async def test_a_subscription_that_ends_leaves_nothing_behind() -> None:
 
 async def test_a_message_that_expires_while_it_waits_leaves_nothing_behind() -> None:
     storage = Slow()
-    async with broker_on(storage) as memory:
-        client = await join(memory, "c", expiry=1_000)
-        await client.subscribe("a/#", qos=1)
-        await client.subscribe("a/b", qos=0)
-        await client.drop()
-        properties: Properties = {"message_expiry_interval": 10}
-        await memory.broker.publish("a/b", b"x", qos=1, properties=properties)
-        await trio.sleep(20)
-        client = await join(memory, "c", expiry=1_000, clean=False)
+    sent: dict[str, Properties] = {"a/b": {"message_expiry_interval": 10}}
+    async with back_for(storage, sent, qos=0, seconds=20) as client:
         await client.ping()
         await trio.testing.wait_all_tasks_blocked()
         assert storage.as_it_is()._messages == {}

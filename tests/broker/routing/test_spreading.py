@@ -87,8 +87,9 @@ async def test_so_is_what_is_routed_otherwise(
     assert len(await other.messages()) == expected
 
 
+@pytest.mark.parametrize("is_alone", [False, True])
 async def test_a_small_message_does_not_overtake_what_waits_to_be_spread(
-    join: Join, broker: Broker
+    join: Join, broker: Broker, is_alone: bool
 ) -> None:
     clients = await many(join)
     publisher = await join("p")
@@ -96,24 +97,11 @@ async def test_a_small_message_does_not_overtake_what_waits_to_be_spread(
     await publisher.send(*flood(250))
     while not core.router.spreading.under_way:
         await trio.lowlevel.checkpoint()
+    if is_alone:
+        for session in core.sessions.all():
+            for subscription in session.subscriptions.values():
+                subscription._offered_at = -1.0  # as if nothing had come for a while
     await broker.publish("t", b"250 small")  # routed before anybody else has a turn
-    for client in clients:
-        assert numbers(await client.messages()) == list(range(251))
-
-
-async def test_a_message_alone_does_not_overtake_what_waits_to_be_spread(
-    join: Join, broker: Broker
-) -> None:
-    clients = await many(join)
-    publisher = await join("p")
-    core = core_of(broker)
-    await publisher.send(*flood(250))
-    while not core.router.spreading.under_way:
-        await trio.lowlevel.checkpoint()
-    for session in core.sessions.all():
-        for subscription in session.subscriptions.values():
-            subscription._offered_at = -1.0  # as if nothing had come for a while
-    await broker.publish("t", b"250 small")
     for client in clients:
         assert numbers(await client.messages()) == list(range(251))
 
