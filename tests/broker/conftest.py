@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ import pytest
 import trio
 import trio.testing
 
+from tests.broker.passes import LOOKS
 from tests.broker.raw import V5, V311, Raw
 from trio_mqtt import Broker
+from trio_mqtt.broker import turns
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
+from trio_mqtt.broker.turns import TURN
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
@@ -111,3 +115,10 @@ def join(memory: MemoryBroker) -> Join:
         return client
 
     return join
+
+
+@pytest.fixture
+def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at the clock finds a tenth of a turn gone: so much work is between two of them."""
+    ticks = itertools.count()
+    monkeypatch.setattr(turns, "clock", lambda: next(ticks) * TURN / LOOKS)

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
+LOOKS = 10  # at the clock in one turn, where it is the fixture `slow_clock`
+
 
 @asynccontextmanager
 async def watched(done: Callable[[], int]) -> AsyncIterator[list[int]]:

@@ -10,30 +10,23 @@ import trio
 import trio.testing
 
 from tests.broker.conftest import Join
-from tests.broker.passes import watched
+from tests.broker.passes import LOOKS, watched
 from tests.inside import sessions_of
 from trio_mqtt import Limits, Security
-from trio_mqtt.broker import turns
 from trio_mqtt.broker.access.permissions import Permissions
 from trio_mqtt.broker.broker import Broker
 from trio_mqtt.broker.connections.link import Link
 from trio_mqtt.broker.events.kinds import NOT_CHECKED
 from trio_mqtt.broker.options import QueuePolicy
 from trio_mqtt.broker.sessions.session import Session
-from trio_mqtt.broker.turns import TURN, InTurns
+from trio_mqtt.broker.turns import InTurns
 from trio_mqtt.events import SessionEnded, WillPublished
 from trio_mqtt.protocol.packets import Disconnect, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
-LOOKS = 10  # at the clock in one turn
 MANY = 100
 
-
-@pytest.fixture(autouse=True)
-def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each look at the clock finds a tenth of a turn gone."""
-    ticks = itertools.count()
-    monkeypatch.setattr(turns, "clock", lambda: next(ticks) * TURN / LOOKS)
+pytestmark = pytest.mark.usefixtures("slow_clock")
 
 
 async def settled() -> None:
