@@ -7,7 +7,9 @@ command is stopped (Ctrl-Z).
 from __future__ import annotations
 
 import os
+import select
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +32,7 @@ from tmqtt.terminal.streams import STDOUT, encoded
 from tmqtt.terminal.terminal import Terminal
 
 _PATIENCE = 1.0  # seconds that a terminal has to take its screen back before the command stops
+_PATIENCE_AT_ONCE = 0.1  # the same where it ends at once
 _SIZE_IN_FORCE = 0.05  # seconds
 _KEYS = 1_000  # that wait for a look
 _SIGNALS = [
@@ -129,9 +132,13 @@ class FullScreen:
             self._output.put(LEAVE_SCREEN.encode())
 
     def give_back_at_once(self) -> None:
-        """The same where the process ends without an orderly goodbye."""
+        """The same where the process ends without an orderly goodbye.
+
+        A terminal that takes nothing (Ctrl-S, a dead line) does not keep it from ending.
+        """
         self._keyboard.close()
-        os.write(STDOUT, LEAVE_SCREEN.encode())
+        if sys.platform == "win32" or select.select([], [STDOUT], [], _PATIENCE_AT_ONCE)[1]:
+            os.write(STDOUT, LEAVE_SCREEN.encode())
 
     def _press(self, key: str) -> None:
         if len(self._keys) < _KEYS:
