@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import brokers, growth, load, plots, processes, report
+from benchmarks import brokers, cluster_report, clustered, growth, load, plots, processes, report
 from benchmarks.compare import compare
 from benchmarks.figures import Bench, Result
 from benchmarks.scenarios import SCENARIOS, Scenario
@@ -54,7 +54,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return _USAGE_ERROR
     contenders = []
-    for name in options.brokers:
+    for name in [brokers.OURS] if options.cluster else options.brokers:
         try:
             contenders.append(brokers.find(name, cache))
         except brokers.Unavailable as error:
@@ -74,6 +74,9 @@ def main() -> int:
         if options.plots:
             _draw(options.plots, about, growth.measure(bench, growth.SWEEPS, contenders))
             return 0
+        if options.cluster:
+            missed = _measure_cluster(bench, options)
+            return int(options.require and missed)
         for result in compare(bench, options.only, contenders):
             report.show(console, result)
             results.append(result)
@@ -85,6 +88,16 @@ def main() -> int:
     share = strangers.share()
     console.print(f"Meanwhile other programs took {share:.0%} of these two cores.", highlight=False)
     return _verdict(options.only, results) if options.require else 0
+
+
+def _measure_cluster(bench: Bench, options: argparse.Namespace) -> bool:
+    """Measure clusters, and print each row; whether a requirement was missed."""
+    missed = False
+    for several in clustered.measure(bench, options.cluster, aof=options.aof):
+        for line in cluster_report.lines(several):
+            print(line, flush=True)
+            missed = missed or line.startswith("missed")
+    return missed
 
 
 def _draw(
@@ -115,6 +128,18 @@ def _parse() -> argparse.Namespace:
         type=_broker_names,
         metavar="BROKER,...",
         help=f"measure these: {', '.join(_NAMES)}; on request only: {', '.join(_ON_REQUEST)}",
+    )
+    parser.add_argument(
+        "--cluster",
+        type=_cluster_rows,
+        nargs="?",
+        const=clustered.ROWS,
+        metavar="ROW,...",
+        help="instead of scenarios, measure clusters of 1, 2 and 3 nodes: "
+        + ", ".join(row.name for row in clustered.ROWS),
+    )
+    parser.add_argument(
+        "--aof", action="store_true", help="with --cluster: the engine syncs each write to its disk"
     )
     parser.add_argument(
         "--plots",
@@ -155,6 +180,11 @@ def _parse() -> argparse.Namespace:
 
 def _scenarios(text: str) -> list[Scenario]:
     known = {scenario.name: scenario for scenario in SCENARIOS}
+    return [known[name] for name in _chosen(text, list(known))]
+
+
+def _cluster_rows(text: str) -> list[clustered.Row]:
+    known = {row.name: row for row in clustered.ROWS}
     return [known[name] for name in _chosen(text, list(known))]
 
 

@@ -27,6 +27,9 @@
  * With `filters`, so many topic filters are subscribed to that get nothing: by each of the connections
  * of `idle`, or beside the clients of `traffic` by others, FILTERS_EACH by one of them.
  *
+ * With `subscribe_at=PORT,PORT...` subscribers go to those ports by turns: to other nodes of a cluster
+ * than the publishers.
+ *
  * Publisher i publishes to topic i % topics and subscriber j subscribes to topic j % topics, or
  * all of them to `filter`. With `alternate`, each publisher goes through so many topics, bench/000000
  * and on, from one message to the next; it wants a `filter`. Each payload carries its time of
@@ -115,11 +118,11 @@ struct connection {
 };
 
 static struct {
-    const char *host, *filter, *topic;
+    const char *host, *filter, *topic, *subscribe_at;
     long port, publishers, subscribers, topics, qos, size, window, rate, ahead, connections;
     long tls, websocket, alternate, messages, durable, away, acknowledgements, beside, quiet, filters;
 } options = {
-    .host = "127.0.0.1", .filter = "", .topic = "bench/%d",
+    .host = "127.0.0.1", .filter = "", .topic = "bench/%d", .subscribe_at = "",
     .port = 1883, .publishers = 1, .subscribers = 1, .topics = 1, .qos = 0, .size = 64,
     .window = 64,     /* QoS 0: messages a write; QoS 1 and 2: unacknowledged messages, per publisher */
     .rate = 0,        /* messages a second, of all publishers together; 0: as fast as it goes */
@@ -718,13 +721,28 @@ static void start_websocket(struct connection *c)
         fail("the broker refused the WebSocket: %.40s", answer);
 }
 
+/* Where a connection leads to: subscribers may have ports of their own, which they take in turn. */
+static long port_of(const struct connection *c)
+{
+    if (c->role != SUBSCRIBER || !*options.subscribe_at)
+        return options.port;
+    int ports = 1;
+    for (const char *at = options.subscribe_at; *at; at++)
+        ports += *at == ',';
+    const char *at = options.subscribe_at;
+    for (int skipped = 0; skipped < c->index % ports; at++)
+        skipped += *at == ',';
+    return atol(at);
+}
+
 /* Returns whether the broker was there: only a client that comes back may find it is not. */
 static int begin_connection(struct connection *c)
 {
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (c->fd < 0)
         fail("no socket: %s", strerror(errno));
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
+    long port = port_of(c);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     if (inet_pton(AF_INET, options.host, &address.sin_addr) != 1)
         fail("%s is not an IPv4 address", options.host);
     if (waits_for_return)
@@ -732,7 +750,7 @@ static int begin_connection(struct connection *c)
     if (connect(c->fd, (struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS) {
         if (waits_for_return)
             return 0;
-        fail("connecting to port %ld failed: %s", options.port, strerror(errno));
+        fail("connecting to port %ld failed: %s", port, strerror(errno));
     }
     int on = 1;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -1074,6 +1092,7 @@ static void set_option(const char *key, char *value)
     };
     static const struct { const char *key; const char **text; } texts[] = {
         {"host", &options.host}, {"filter", &options.filter}, {"topic", &options.topic},
+        {"subscribe_at", &options.subscribe_at},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (!strcmp(key, numbers[i].key)) {
