@@ -215,3 +215,15 @@ def test_a_certificate_may_be_shown_and_names_the_user(running: Running, ca: tru
     assert by_tls(running, "tls", ca, None) == WELCOME
     assert by_tls(running, "tls", ca, "device-2") == WELCOME
     running.broker.out.expect(r"over connected from \S+, MQTT 3\.1\.1, user device-2\n")
+
+
+@sees("listeners.reuse_port")
+def test_two_brokers_share_a_port(tmp_path: Path) -> None:
+    text = "[[listeners]]\nurl = 'mqtt://127.0.0.1:{}'\nreuse_port = true\n"
+    with broker_of(text.format(0), tmp_path) as (_, (url,)):
+        second = tmp_path / "second"
+        second.mkdir()
+        with broker_of(text.format(url.rpartition(":")[2]), second) as (_, (same,)):
+            assert same == url
+            with Wire(url) as client:
+                assert client.subscribe("a") == 0

@@ -17,7 +17,7 @@ import trio_mqtt
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import links_of
 from trio_mqtt import Broker
-from trio_mqtt.errors import ListenError
+from trio_mqtt.errors import ConfigurationError, ListenError
 from trio_mqtt.protocol.packets import Connect, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.transport.listeners.listener import Listener, open_listener
@@ -287,3 +287,22 @@ async def test_serve_ends_in_order_when_cancelled(nursery: trio.Nursery) -> None
         await three.expect_closed()
         await five.stream.aclose()
         await three.stream.aclose()
+
+
+async def test_a_port_is_shared_by_those_who_say_so() -> None:
+    first = await open_listener(Endpoint("mqtt://127.0.0.1:0", reuse_port=True))
+    try:
+        second = await open_listener(Endpoint(first.url, reuse_port=True))
+        assert second.url == first.url
+        second.close()
+        with pytest.raises(ListenError, match="is in use"):
+            await open_listener(Endpoint(first.url))
+    finally:
+        first.close()
+
+
+def test_a_unix_socket_is_not_shared() -> None:
+    with pytest.raises(ConfigurationError, match="reuse_port has no meaning for unix:///run/mqtt"):
+        Endpoint("unix:///run/mqtt", reuse_port=True)
+    with pytest.raises(TypeError, match="reuse_port is True or False"):
+        Endpoint("mqtt://127.0.0.1", reuse_port="yes")  # type: ignore[arg-type]

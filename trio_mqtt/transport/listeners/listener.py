@@ -184,11 +184,15 @@ async def open_listener(endpoint: Endpoint) -> Listener:
             f"There is no address for the host {address.host!r} of {address.url}."
             " Give a name or an address of this machine, or 0.0.0.0 for all of them."
         ) from error
+    if endpoint.reuse_port and not hasattr(socket, "SO_REUSEPORT"):
+        raise ListenError(f"Processes cannot share {address.url} on this system: no reuse_port.")
     targets = [(family, kind, protocol, target) for family, kind, protocol, _, target in found]
     attempts = 1 if address.port else _ATTEMPTS
     for attempt in range(attempts):
         try:
-            sockets = _listen(list(dict.fromkeys(targets)), address.port)
+            sockets = _listen(
+                list(dict.fromkeys(targets)), address.port, shared=endpoint.reuse_port
+            )
         except OSError as error:
             # A free port of one address may be taken at another: then another one is.
             if error.errno == errno.EADDRINUSE and attempt + 1 < attempts:
@@ -233,14 +237,17 @@ def named_by_socket(endpoint: E) -> E:
     return replace(endpoint, url=address.url)
 
 
-def _listen(targets: list[tuple[int, int, int, tuple[Any, ...]]], port: int) -> list[socket.socket]:
+def _listen(
+    targets: list[tuple[int, int, int, tuple[Any, ...]]], port: int, *, shared: bool
+) -> list[socket.socket]:
     """A listening socket for each address that this machine has; one port on all of them."""
     sockets: list[socket.socket] = []
     missing: OSError | None = None
     try:
         for family, kind, protocol, target in targets:
             try:
-                listening = _bind(family, kind, protocol, (target[0], port, *target[2:]))
+                address = (target[0], port, *target[2:])
+                listening = _bind(family, kind, protocol, address, shared=shared)
             except OSError as error:
                 if error.errno not in _MISSING:
                     raise
@@ -258,12 +265,16 @@ def _listen(targets: list[tuple[int, int, int, tuple[Any, ...]]], port: int) -> 
     return sockets
 
 
-def _bind(family: int, kind: int, protocol: int, target: tuple[Any, ...]) -> socket.socket:
+def _bind(
+    family: int, kind: int, protocol: int, target: tuple[Any, ...], *, shared: bool
+) -> socket.socket:
     listening = socket.socket(family, kind, protocol)
     try:
         if os.name == "posix":
             # Else a broker that was just stopped would keep its port busy for minutes.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             # [::] is for IPv6, as 0.0.0.0 is for IPv4: both can be listened at together.
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

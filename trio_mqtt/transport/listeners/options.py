@@ -93,6 +93,9 @@ class Endpoint:
     """Unix: the permissions of the socket. None: 0o660, this user and its group."""
     group: str | int | None = None
     """Unix: the group of the socket, by name or number. None: this user's own."""
+    reuse_port: bool = False
+    """TCP: whether other processes of this user may listen at the same port, so that the kernel
+    gives each new client to one of them (SO_REUSEPORT): the nodes of a cluster on one machine."""
     allow_anonymous: bool | None = None
     """Whether clients without a user name may connect here. None: as the broker is set."""
     socket: sockets.socket | None = field(default=None, compare=False)
@@ -117,6 +120,12 @@ class Endpoint:
         if self.allow_anonymous not in (None, True, False):
             raise TypeError(
                 f"allow_anonymous is True, False or None, not {self.allow_anonymous!r}."
+            )
+        if self.reuse_port not in (True, False):
+            raise TypeError(f"reuse_port is True or False, not {self.reuse_port!r}.")
+        if self.reuse_port and self.url.startswith("unix:"):
+            raise ConfigurationError(
+                f"reuse_port has no meaning for {self.url}: a Unix socket is one process's alone."
             )
         if self.mode is not None:
             if not isinstance(self.mode, int):
