@@ -39,6 +39,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import RulesInForce
+    from trio_mqtt.broker.elsewhere import Elsewhere
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.sessions.session import Session
@@ -61,12 +62,16 @@ class Core:
         *,
         security: Security | None = None,
         storage: Storage | None = None,
+        journal: Journal | None = None,
     ) -> None:
+        """Without a `journal` of its own it has one where there is a `storage`."""
         # All parts see the limits here, and so those that they become.
         self.limits = limits = LimitsInForce.of(limits)
         self.options = in_force = OptionsInForce.of(options or BrokerOptions())
         # What must outlive the broker goes there; None where nothing does.
-        self.journal = None if storage is None else Journal(storage)
+        self.journal = journal if storage is None else Journal(storage)
+        # The other brokers of a cluster; None without.
+        self.elsewhere: Elsewhere | None = None
         self.statistics = Statistics()
         self.timers = Timers()
         self.event_streams = EventStreams(self.timers)
@@ -132,6 +137,10 @@ class Core:
         self.access.password_checks.threads_changed()
         self.system_topics.interval_changed()
         self.event_topics.look()
+
+    def join(self, elsewhere: Elsewhere) -> None:
+        """From now on the broker belongs to a cluster: all parts that must know of it do."""
+        self.elsewhere = self.subscriptions.elsewhere = elsewhere
 
     def all_access(self) -> list[AccessInForce]:
         """The access of the broker, and of each listener that has its own."""

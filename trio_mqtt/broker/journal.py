@@ -51,7 +51,7 @@ class Journal:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._changes = Gathered()
+        self._changes = self.new_group()
         self.count = 0
         self.group = 1
         self.kept = 0
@@ -77,6 +77,10 @@ class Journal:
         self.failure: Exception | None = None  # why the storage keeps nothing now
 
     # -- the storage ----------------------------------------------------------------------------
+
+    def new_group(self) -> Gathered:
+        """A group with nothing in it."""
+        return Gathered()
 
     async def load(self, progress: Progress | None = None) -> Kept:
         """All that is kept. What comes from now on is numbered after it."""
@@ -119,7 +123,7 @@ class Journal:
             # All that is in this group and before it is by the clock as it was.
             self._changes.clock_set = self._time.follow()
         changes, group = self._changes, self.group
-        self._changes = Gathered()
+        self._changes = self.new_group()
         self._promises.keep()
         self._newly_retained.clear()
         self.group = group + 1

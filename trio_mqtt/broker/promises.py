@@ -1,4 +1,4 @@
-"""Who waits for groups of changes to be kept: the ways to clients, and tasks of the program."""
+"""Who waits for what clients are promised: the ways to them, and tasks of the program."""
 
 from __future__ import annotations
 
@@ -14,6 +14,38 @@ class Held(Protocol):
 
     def release(self, group: int) -> None:
         """All groups up to this one are kept."""
+
+
+class Follower(Protocol):
+    """Who waits until something has been done."""
+
+    def go_on(self) -> None:
+        """It has been, or never will be."""
+
+
+class Awaited:
+    """Something that is promised and that others are to do, such as the nodes of a cluster."""
+
+    __slots__ = ("_followers", "is_over")
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._followers: dict[Follower, None] = {}
+
+    def follow(self, follower: Follower) -> None:
+        """Have `follower` told when it is done; it is not yet."""
+        self._followers[follower] = None
+
+    def forget(self, follower: Follower) -> None:
+        """One waits no more."""
+        self._followers.pop(follower, None)
+
+    def end(self) -> None:
+        """It is done, or is waited for no longer."""
+        self.is_over = True
+        followers, self._followers = self._followers, {}
+        for follower in followers:
+            follower.go_on()
 
 
 class Waiting:

@@ -7,8 +7,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -22,8 +23,14 @@ from trio_mqtt.broker.listen import Listen, listens_of
 from trio_mqtt.broker.listeners import Listeners
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Progress, restore
+from trio_mqtt.cluster.settings import Cluster
+from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.nurseries import tasks_beside
+from trio_mqtt.optional import cluster_is_missing
 from trio_mqtt.storage.rows import Storage
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.clustering.cluster_node import ClusterNode
 
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
 
@@ -41,6 +48,7 @@ async def open_broker(
     storage: Storage | None = None,
     progress: Progress | None = None,
     security: Security | None = None,
+    cluster: Cluster | None = None,
 ) -> AsyncIterator[Broker]:
     """Run an MQTT broker for as long as the context lasts.
 
@@ -53,7 +61,8 @@ async def open_broker(
     client is served, what an earlier broker has left is restored, and `progress` told meanwhile how
     far that is, from 0 to 1, by any thread; `Broker.restored` says how much it was.
     `security` says who may connect, and what they may do: by default everybody, but from this
-    machine only.
+    machine only. `cluster` makes it a node of a cluster: brokers that share an engine (Redis or
+    Valkey), and behave as one; the engine keeps what a storage would, so it takes none.
 
         async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
             print(broker.url)
@@ -61,24 +70,61 @@ async def open_broker(
     Raises InvalidUrlError for an address that is not one, ListenError where the broker cannot
     listen, and ConfigurationError for files that cannot be used and for listeners that would let in
     everybody without being told so. Raises StoreError where the storage cannot be used; at the end
-    as well, where it could not keep what was left; TypeError for arguments of other kinds, and
-    RuntimeError where it is not Trio that runs.
+    as well, where it could not keep what was left; EngineError where a cluster's engine cannot be
+    used; TypeError for arguments of other kinds, and RuntimeError where it is not Trio that runs.
     """
     _check_kinds(
         storage,
         limits=(limits, Limits),
         options=(options, BrokerOptions),
         security=(security, Security),
+        cluster=(cluster, Cluster),
     )
+    if cluster is not None and storage is not None:
+        raise ConfigurationError(
+            "A node of a cluster takes no storage: the cluster's engine keeps what must outlive it."
+        )
     if not trio.lowlevel.in_trio_run():
         raise RuntimeError("A broker runs on Trio, by trio.run(...); clients run on asyncio too.")
     wanted = listens_of(listeners or (DEFAULT_URL,))
-    core = Core(
-        limits or Limits(),
-        options,
-        security=security,
-        storage=storage,
-    )
+    async with _joined(cluster) as node:
+        core = Core(
+            limits or Limits(),
+            options,
+            security=security,
+            storage=storage,
+            journal=None if node is None else node.journal,
+        )
+        if node is not None:
+            node.bind(core)
+        async with _listening(core, wanted, progress, node) as broker:
+            yield broker
+
+
+@asynccontextmanager
+async def _joined(cluster: Cluster | None) -> AsyncIterator[ClusterNode | None]:
+    """What makes a broker a node of a cluster; None where it belongs to none."""
+    if cluster is None:
+        yield None
+        return
+    # Loaded only here: what speaks with engines takes a while.
+    from trio_mqtt.broker.clustering.cluster_node import ClusterNode
+
+    try:
+        from trio_mqtt.cluster.engine.engine import open_engine
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "coredis":
+            raise
+        raise ConfigurationError(cluster_is_missing()) from None
+    async with open_engine(cluster) as engine:
+        yield ClusterNode(engine)
+
+
+@asynccontextmanager
+async def _listening(
+    core: Core, wanted: Sequence[Listen], progress: Progress | None, node: ClusterNode | None
+) -> AsyncIterator[Broker]:
+    """A broker that listens where it is wanted."""
     await core.access.load()
     settings = [core.settings.at(listen) for listen in wanted]
     for listen, own in zip(wanted, settings, strict=True):
@@ -88,7 +134,7 @@ async def open_broker(
     opened = Listeners(core, Connections(core))
     opened.put_in_force(await opened.prepare(settings), core.access)
     try:
-        async with running(core, opened, progress) as (broker, _):
+        async with running(core, opened, progress, node) as (broker, _):
             yield broker
     finally:
         opened.close()
@@ -107,7 +153,10 @@ def _check_kinds(storage: object, **arguments: tuple[object, type]) -> None:
 
 @asynccontextmanager
 async def running(
-    core: Core, listeners: Listeners | None = None, progress: Progress | None = None
+    core: Core,
+    listeners: Listeners | None = None,
+    progress: Progress | None = None,
+    node: ClusterNode | None = None,
 ) -> AsyncIterator[tuple[Broker, trio.Nursery]]:
     """A broker of these parts, and its tasks: they end only after the clients were told.
 
@@ -117,6 +166,8 @@ async def running(
         listeners = Listeners(core, Connections(core))
     restored = Holdings()
     journal = core.journal
+    if node is not None:
+        await node.enter()
     if journal is not None:
         began = time.monotonic()
         restored = await restore(core, journal, progress)
@@ -131,7 +182,7 @@ async def running(
     async with tasks_beside() as owner:
         # Cancelled here, as while a storage was read, nobody would have the tasks to end them.
         with trio.CancelScope(shield=True):
-            tasks: trio.Nursery = await owner.start(_run_tasks, core, listeners)
+            tasks: trio.Nursery = await owner.start(_run_tasks, core, listeners, node)
         try:
             yield broker, tasks
         finally:
@@ -143,6 +194,8 @@ async def running(
                     await broker.close()
                     if journal is not None:
                         await journal.close()
+                    if node is not None:
+                        await node.leave()
             finally:
                 tasks.cancel_scope.cancel()
 
@@ -152,7 +205,10 @@ def _counted(number: int, thing: str) -> str:
 
 
 async def _run_tasks(
-    core: Core, listeners: Listeners, task_status: trio.TaskStatus[trio.Nursery]
+    core: Core,
+    listeners: Listeners,
+    node: ClusterNode | None,
+    task_status: trio.TaskStatus[trio.Nursery],
 ) -> None:
     # Whoever cancels the broker cancels its user; these serve on until the clients were told.
     with trio.CancelScope(shield=True):
@@ -164,6 +220,8 @@ async def _run_tasks(
             nursery.start_soon(core.router.spreading.run)
             if core.journal is not None:
                 nursery.start_soon(core.journal.run)
+            if node is not None:
+                nursery.start_soon(node.run)
             listeners.begin(nursery)
             task_status.started(nursery)
 
@@ -175,6 +233,7 @@ async def serve(
     storage: Storage | None = None,
     progress: Progress | None = None,
     security: Security | None = None,
+    cluster: Cluster | None = None,
     task_status: trio.TaskStatus[Broker] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Be a broker until the process is told to stop: by Ctrl-C, SIGTERM or cancellation.
@@ -192,6 +251,7 @@ async def serve(
             storage=storage,
             progress=progress,
             security=security,
+            cluster=cluster,
         ) as broker:
             await until_told_to_stop(broker, reload=broker.try_reload, task_status=task_status)
 

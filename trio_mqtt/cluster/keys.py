@@ -15,20 +15,20 @@ from __future__ import annotations
 class Keys:
     """The keys of the cluster of one name."""
 
-    __slots__ = ("_name", "changes", "durable", "nodes", "retained", "retained_changes")
+    __slots__ = ("_name", "changes", "changes_number", "durable", "nodes", "retained")
 
     def __init__(self, name: str) -> None:
         self._name = name.encode()
         self.nodes = self.shared("nodes")
         """A sorted set: nodes, by the end of their lease, in milliseconds of the engine's clock."""
         self.changes = self.shared("changes")
-        """A stream: what nodes are interested in, as it changes."""
+        """A stream: what nodes are interested in, and retained messages, as they change."""
+        self.changes_number = self.shared("changes-number")
+        """How many changes there were."""
         self.durable = self.shared("durable")
         """A hash: topic filters that durable sessions have."""
         self.retained = self.shared("retained")
         """A hash: retained messages, by topic."""
-        self.retained_changes = self.shared("retained-changes")
-        """A stream: retained messages, as they change."""
 
     def shared(self, word: str) -> bytes:
         """A key in the slot of what all nodes share."""
@@ -45,6 +45,10 @@ class Keys:
     def node_sessions(self, node: str) -> bytes:
         """The set of the sessions that a node has, in the slot of its inbox."""
         return b"{%b/n/%b}:sessions" % (self._name, node.encode())
+
+    def inbox_figures(self, node: str) -> bytes:
+        """How much was written there and read."""
+        return b"{%b/n/%b}:figures" % (self._name, node.encode())
 
     def of_filter(self, topic_filter: str, word: str) -> bytes:
         """A key in the slot of a topic filter; those of a shared one begin `$share/NAME/`."""

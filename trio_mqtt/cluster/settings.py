@@ -66,6 +66,8 @@ class Cluster:
     """Messages that wait at most for all durable sessions of one topic filter."""
     log_bytes: int = 1024 * 1024 * 1024
     """Bytes of those messages."""
+    inbox_bytes: int = 64 * 1024 * 1024
+    """Bytes of the batches that wait at most for one node."""
     inbox_entries: int = 10_000
     """Batches that wait at most for one node. A node that falls back further finds what durable
     sessions must have elsewhere; the rest is dropped and counted."""

@@ -27,7 +27,7 @@ def attack() -> Iterator[str]:
 
 def visited(broker: Broker, topic: str) -> int:
     """How many nodes of the tree the look-up of a topic comes by."""
-    nodes = [core_of(broker).router._root]
+    nodes = [core_of(broker).router._tree.root]
     count = 0
     for level in topic.split("/"):
         nodes = [

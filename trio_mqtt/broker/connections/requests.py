@@ -186,6 +186,10 @@ class Requests:
             yield
         if granted:
             self._hold(session)
+            elsewhere = self._link.core.elsewhere
+            awaited = None if elsewhere is None else elsewhere.known()
+            if awaited is not None:
+                self._link.outlet.wait_for(awaited)
         # The tasks that send retained messages run only after this, so SUBACK comes first.
         self._answer(SubAck(packet.packet_id, codes), "; ".join(reasons))
         for one in granted:

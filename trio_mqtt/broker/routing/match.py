@@ -13,6 +13,8 @@ class Match:
     """Whom the messages of a topic reach. Topics that reach the same share one match."""
 
     __slots__ = (
+        "_elsewhere",
+        "_here",
         "groups",
         "has_no_local",
         "is_counted",
@@ -28,9 +30,13 @@ class Match:
         targets: tuple[Target, ...],
         groups: tuple[SharedGroup, ...],
         *,
+        elsewhere: int = 0,
         reserved: bool = False,
     ) -> None:
+        # The last of them, so many, are other nodes that pass it on to their clients.
         self.targets = targets
+        self._elsewhere = elsewhere
+        self._here: Match | None = None
         # Topics that only the broker itself may publish to.
         self.reserved = reserved
         self.groups = groups
@@ -41,6 +47,15 @@ class Match:
         # How much work a message of it is, the message itself included.
         self.steps = 2 + len(targets) + len(groups)
         self.is_counted = False  # among the bytes of what is remembered
+
+    @property
+    def here(self) -> Match:
+        """Whom messages reach that another node has passed on: the subscriptions of this one."""
+        if not self._elsewhere and not self.groups:
+            return self
+        if self._here is None:
+            self._here = Match(self.targets[: len(self.targets) - self._elsewhere], ())
+        return self._here
 
     @property
     def must_be_kept(self) -> bool:

@@ -1,4 +1,4 @@
-"""Topic → subscriptions: a tree of filters, and the matches that it remembers."""
+"""Topic → subscriptions: the matches in the tree of filters, which it remembers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.routing.batch import Author, Batch
+from trio_mqtt.broker.routing.filter_tree import FilterNode, FilterTree
 from trio_mqtt.broker.routing.match import Match
 from trio_mqtt.broker.routing.shared import SharedGroup
 from trio_mqtt.broker.routing.spreading import LITTLE, Spreading
-from trio_mqtt.broker.routing.target import Recipient, Target
+from trio_mqtt.broker.routing.target import Distant, Recipient, Target
 from trio_mqtt.broker.turns import STEPS_AT_ONCE
 from trio_mqtt.protocol.packets import Publish
 
@@ -29,15 +30,6 @@ FIRST_TIME = 30  # steps that the first message of a topic is more than those af
 REMEMBERED_LENGTH = 512  # characters: longer topics are looked up each time, not kept in memory
 
 
-class _Node:
-    __slots__ = ("children", "groups", "subscriptions")
-
-    def __init__(self) -> None:
-        self.children: dict[str, _Node] = {}
-        self.subscriptions: dict[Recipient, None] = {}
-        self.groups: dict[str, SharedGroup] = {}
-
-
 class Router:
     """All subscriptions of a broker."""
 
@@ -51,7 +43,7 @@ class Router:
         self._options = options
         self._limits = limits
         self._statistics = statistics
-        self._root = _Node()
+        self._tree = FilterTree()
         self._remembered: dict[str, Match] = {}
         self._remembered_bytes = 0
         self._remembered_at_most = REMEMBERED
@@ -60,32 +52,64 @@ class Router:
     def add(self, subscription: Recipient) -> None:
         """From now on messages reach `subscription`. Adding it again takes its new options."""
         topic_filter = subscription.topic_filter
-        node = self._root
-        for level in topic_filter.plain.split("/"):
-            child = node.children.get(level)
-            if child is None:
-                child = node.children[level] = _Node()
-            node = child
-        share = topic_filter.share
-        if share:
-            group = node.groups.get(share)
-            if group is None:
-                group = node.groups[share] = SharedGroup(self._options)
-            group.add(subscription)
+        node = self._tree.node(topic_filter)
+        if topic_filter.share:
+            self._group(node, topic_filter.share).add(subscription)
         else:
             node.subscriptions[subscription] = None
+        self._forget(topic_filter)
+
+    def _group(self, node: FilterNode, share: str) -> SharedGroup:
+        group = node.groups.get(share)
+        if group is None:
+            group = node.groups[share] = SharedGroup(self._options)
+        return group
+
+    def share_elsewhere(self, shared_filter: TopicFilter, distant: Distant, count: int) -> None:
+        """So many share `$share/NAME/FILTER` where `distant` passes messages on; 0: nobody."""
+        if count:
+            node = self._tree.node(shared_filter)
+            self._group(node, shared_filter.share).set_elsewhere(shared_filter, distant, count)
+        else:
+            path = self._tree.path(shared_filter)
+            group = path[-1].groups.get(shared_filter.share) if path else None
+            if group is None:
+                return
+            group.set_elsewhere(shared_filter, distant, 0)
+            if not group:
+                del path[-1].groups[shared_filter.share]
+            self._tree.prune(shared_filter, path)
+        self._forget(shared_filter)
+
+    def add_elsewhere(self, topic_filter: TopicFilter, recipient: Recipient) -> None:
+        """From now on `recipient` passes messages on to where somebody wants them, each once.
+
+        It may have many filters. What was passed on to this broker never reaches it.
+        """
+        node = self._tree.node(topic_filter)
+        if node.elsewhere is None:
+            node.elsewhere = {}
+        node.elsewhere[recipient] = None
+        self._forget(topic_filter)
+
+    def remove_elsewhere(self, topic_filter: TopicFilter, recipient: Recipient) -> None:
+        """Nobody is reached by that filter through `recipient` any more."""
+        path = self._tree.path(topic_filter)
+        if not path:
+            return
+        node = path[-1]
+        if node.elsewhere is not None:
+            node.elsewhere.pop(recipient, None)
+            node.elsewhere = node.elsewhere or None
+        self._tree.prune(topic_filter, path)
         self._forget(topic_filter)
 
     def remove(self, subscription: Recipient) -> None:
         """No message reaches `subscription` from now on."""
         topic_filter = subscription.topic_filter
-        levels = topic_filter.plain.split("/")
-        path = [self._root]
-        for level in levels:
-            child = path[-1].children.get(level)
-            if child is None:
-                return
-            path.append(child)
+        path = self._tree.path(topic_filter)
+        if not path:
+            return
         node = path[-1]
         share = topic_filter.share
         if share:
@@ -96,12 +120,7 @@ class Router:
                     del node.groups[share]
         else:
             node.subscriptions.pop(subscription, None)
-        for level, leaf, parent in zip(
-            reversed(levels), reversed(path[1:]), reversed(path[:-1]), strict=True
-        ):
-            if leaf.children or leaf.subscriptions or leaf.groups:
-                break
-            del parent.children[level]
+        self._tree.prune(topic_filter, path)
         self._forget(topic_filter)
 
     def forget(self) -> None:
@@ -112,14 +131,12 @@ class Router:
 
     def has_below(self, level: str) -> bool:
         """Whether anybody subscribes to topics whose first level is `level`, by name."""
-        return level in self._root.children
+        return level in self._tree.root.children
 
     def group(self, shared_filter: TopicFilter) -> SharedGroup | None:
         """Who shares `$share/NAME/FILTER` now; None if nobody does."""
-        node: _Node | None = self._root
-        for level in shared_filter.plain.split("/"):
-            node = None if node is None else node.children.get(level)
-        return None if node is None else node.groups.get(shared_filter.share)
+        path = self._tree.path(shared_filter)
+        return path[-1].groups.get(shared_filter.share) if path else None
 
     def share(self, shared_filter: TopicFilter, batch: Batch) -> None:
         """Hand messages to those who share `$share/NAME/FILTER` now, if anybody does."""
@@ -201,40 +218,21 @@ class Router:
     def _find(self, topic: str) -> Match:
         by_session: dict[Subscriber, list[Target]] = {}
         groups: list[SharedGroup] = []
-        for node in self._nodes(topic):
+        elsewhere: dict[Target, None] = {}
+        for node in self._tree.nodes(topic):
             for subscription in node.subscriptions:
                 by_session.setdefault(subscription.session, []).append(subscription.target)
             groups += node.groups.values()
-        targets = tuple(_carrier(found) for found in by_session.values())
+            if node.elsewhere is not None:
+                elsewhere |= dict.fromkeys(recipient.target for recipient in node.elsewhere)
+        targets = *(_carrier(found) for found in by_session.values()), *elsewhere
+        passed_on = len(elsewhere)
         if self.is_reserved(topic):
-            return Match(targets, tuple(groups), reserved=True)
+            return Match(targets, tuple(groups), elsewhere=passed_on, reserved=True)
+        match = Match(targets, tuple(groups), elsewhere=passed_on)
         if any(len(found) > 1 for found in by_session.values()):
-            return Match(targets, tuple(groups))  # has targets of its own
-        return self._matches.setdefault((targets, *groups), Match(targets, tuple(groups)))
-
-    def _nodes(self, topic: str) -> Iterable[_Node]:
-        """The nodes of the filters that match, without recursion (§4.7)."""
-        levels = topic.split("/")
-        nodes = [self._root]
-        for depth, level in enumerate(levels):
-            wildcards = depth > 0 or not level.startswith("$")
-            following = []
-            for node in nodes:
-                children = node.children
-                if wildcards:
-                    if "#" in children:
-                        yield children["#"]
-                    if "+" in children:
-                        following.append(children["+"])
-                if level in children:
-                    following.append(children[level])
-            if not following:
-                return
-            nodes = following
-        for node in nodes:
-            yield node
-            if "#" in node.children:
-                yield node.children["#"]  # "a/#" matches "a" too
+            return match  # has targets of its own
+        return self._matches.setdefault((targets, *groups), match)
 
     def publish(self, batch: Batch) -> Sequence[Publish]:
         """Hand a batch to all subscriptions that it reaches; return the messages that reach none.
@@ -260,8 +258,26 @@ class Router:
         if first.is_empty or refused:
             self._statistics.topics_refused += refused and batch.count
             return () if batch.is_run else batch.messages
-        if first.is_simple:
-            targets = first.targets
+        self._hand(first, batch)
+        return ()
+
+    def publish_here(self, batch: Batch) -> None:
+        """Hand a batch that another node has passed on to the subscriptions that are here.
+
+        What is shared is not: who passed it on has chosen who gets it.
+        """
+        topics = batch.topics if batch.topic is None else (batch.topic,)
+        matches = {topic: self.match(topic).here for topic in dict.fromkeys(topics)}
+        only, *others = dict.fromkeys(matches.values())
+        if others:
+            self._publish_mixed(batch, matches)
+        else:
+            self._hand(only, batch)
+
+    def _hand(self, match: Match, batch: Batch) -> None:
+        """Hand a batch to all whom its messages reach, which are the same for each."""
+        if match.is_simple:
+            targets = match.targets
             size = batch.size * len(targets)
             if size <= LITTLE or not self.spreading.is_much(batch, size):
                 for target in targets:
@@ -269,8 +285,7 @@ class Router:
             else:
                 self._spread([(target, batch) for target in targets], batch)
         else:
-            self._deliver(first, batch)
-        return ()
+            self._deliver(match, batch)
 
     def _offer(self, offers: Sequence[tuple[Target, Batch]], batch: Batch) -> None:
         """Hand parts of a batch to targets: they send them at once, or a few of them at a time."""
@@ -316,7 +331,7 @@ class Router:
     def _target(self, topic: str, session: Author, *, local: bool) -> Target | None:
         found = [
             subscription.target
-            for node in self._nodes(topic)
+            for node in self._tree.nodes(topic)
             for subscription in node.subscriptions
             if subscription.session is session and not (local and subscription.target.no_local)
         ]

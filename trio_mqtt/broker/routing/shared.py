@@ -12,7 +12,8 @@ from trio_mqtt.broker.options import BrokerOptions, SharedStrategy
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.routing.batch import Batch
-    from trio_mqtt.broker.routing.target import Recipient
+    from trio_mqtt.broker.routing.filters import TopicFilter
+    from trio_mqtt.broker.routing.target import Distant, Recipient
     from trio_mqtt.protocol.packets import Publish
 
 
@@ -57,16 +58,29 @@ class SharedGroup:
     Those that have gone are noticed when it is their turn, those that come back say so.
     """
 
-    __slots__ = ("_away", "_favourite", "_options", "_present")
+    __slots__ = ("_away", "_distant_turn", "_elsewhere", "_favourite", "_options", "_present",
+                 "_shared_filter")  # fmt: skip
 
     def __init__(self, options: BrokerOptions) -> None:
         self._options = options
         self._present = _Ring()
         self._away = _Ring()
         self._favourite: Recipient | None = None  # of the sticky strategy
+        # How many members there are elsewhere, by who passes messages on to them.
+        self._elsewhere: dict[Distant, int] = {}
+        self._shared_filter: TopicFilter | None = None  # where there are any
+        self._distant_turn = 0
 
     def __bool__(self) -> bool:
-        return bool(self._present.members or self._away.members)
+        return bool(self._present.members or self._away.members or self._elsewhere)
+
+    def set_elsewhere(self, shared_filter: TopicFilter, distant: Distant, count: int) -> None:
+        """From now on there are so many members where `distant` passes messages on."""
+        self._shared_filter = shared_filter
+        if count:
+            self._elsewhere[distant] = count
+        else:
+            self._elsewhere.pop(distant, None)
 
     @property
     def must_be_kept(self) -> bool:
@@ -106,7 +120,26 @@ class SharedGroup:
 
     def deliver(self, batch: Batch) -> None:
         """Hand each message of `batch` to one member, if there is any."""
-        if not self:
+        if self._elsewhere and not self.anybody_is_connected():
+            self._deliver_elsewhere(batch)
+        else:
+            self.deliver_here(batch)
+
+    def _deliver_elsewhere(self, batch: Batch) -> None:
+        """Hand a batch to one of those who pass messages on: each in turn, by its members."""
+        if self._shared_filter is None:
+            return
+        turn = self._distant_turn % sum(self._elsewhere.values())
+        self._distant_turn = turn + 1
+        for distant, count in self._elsewhere.items():
+            turn -= count
+            if turn < 0:
+                distant.share(self._shared_filter, batch)
+                return
+
+    def deliver_here(self, batch: Batch) -> None:
+        """Hand each message of `batch` to one member of this broker, if there is any."""
+        if not self._present.members and not self._away.members:
             return
         if batch.count == 1 or self._options.shared_strategy in (
             SharedStrategy.HASH,

@@ -84,7 +84,7 @@ class Spreading:
             self._wake.set()
         self.under_way.setdefault(author, deque()).append(spread)
 
-    async def passed(self, author: Author) -> None:
+    async def passed(self, author: Author | None) -> None:
         """Wait until all have begun to send what an author has published."""
         if author in self.under_way:
             await self._waiting.setdefault(author, trio.Event()).wait()

@@ -62,6 +62,13 @@ class Recipient(Protocol):
         """Whether so many messages of so many bytes, of any QoS, can wait for the session too."""
 
 
+class Distant(Recipient, Protocol):
+    """Who passes messages on to where somebody wants them, such as another node of a cluster."""
+
+    def share(self, shared_filter: TopicFilter, batch: Batch) -> None:
+        """Take messages for those there who share `$share/NAME/FILTER`."""
+
+
 class Target:
     """How messages of a topic reach a session: through which subscription, and as what.
 

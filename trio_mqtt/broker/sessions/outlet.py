@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.hook_questions import HookQuestions
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.broker.promises import Awaited
     from trio_mqtt.broker.sessions.aliases import TopicAliases
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.protocol.properties import Properties
@@ -47,12 +48,16 @@ class Owner(Protocol):
 
 
 class _Held:
-    """What leaves once a group of the journal is kept, and the bytes of what that promises."""
+    """What leaves once a group of the journal is kept, and the bytes of what that promises.
 
-    __slots__ = ("data", "group", "promised")
+    Or, where it has no group, once something else is over.
+    """
 
-    def __init__(self, group: int) -> None:
+    __slots__ = ("awaited", "data", "group", "promised")
+
+    def __init__(self, group: int, awaited: Awaited | None = None) -> None:
         self.group = group
+        self.awaited = awaited
         self.data: list[bytes] = []
         self.promised = 0
 
@@ -70,6 +75,7 @@ class Outlet:
         "_give_up_at",
         "_held",
         "_holder",
+        "_kept",
         "_limits",
         "_nursery",
         "_owner",
@@ -113,6 +119,7 @@ class Outlet:
         self._broken = False
         # What leaves only once a group of the journal is kept, in order: the group, and the bytes.
         self._held: list[_Held] = []
+        self._kept = 0  # the last group of the journal that is kept, as far as it has told
         self._promised = 0  # bytes of messages that the client has sent, and this acknowledges
         self._holder: Journal | None = None
         self._blocked = False  # it is broken, or held: nothing leaves now
@@ -206,11 +213,27 @@ class Outlet:
             self._promised += promised
             self.congested = self._is_congested
 
+    def wait_for(self, awaited: Awaited) -> None:
+        """Let nothing more leave before something is over that others do."""
+        if self._broken or awaited.is_over or (self._held and self._held[-1].awaited is awaited):
+            return
+        self._held.append(_Held(0, awaited))
+        self._blocked = True
+        awaited.follow(self)
+
     def release(self, group: int) -> None:
         """All groups up to this one are kept: what waited for them leaves."""
+        self._kept = max(group, self._kept)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Let leave what waits for nothing any more."""
         held = self._held
         data: list[bytes] = []
-        while held and held[0].group <= group:
+        while held:
+            awaited = held[0].awaited
+            if held[0].group > self._kept if awaited is None else not awaited.is_over:
+                break
             kept = held.pop(0)
             data += kept.data
             self._promised -= kept.promised
@@ -320,9 +343,12 @@ class Outlet:
                 while self._writing:
                     await self._until_all_written()
         self._broken = self._blocked = True
+        for one in self._held:
+            if one.awaited is not None:
+                one.awaited.forget(self)
         if self._held and self._holder is not None:
-            self._held.clear()
             self._holder.no_longer_holds(self)
+        self._held.clear()
         self._pending.clear()  # closing may take its time
         await self._stream.aclose()
 

@@ -258,7 +258,7 @@ class Sessions:
         self._statistics.sessions -= 1
         for subscription in session.subscriptions.values():
             if subscription.shared_filter is not None:
-                self._router.remove(subscription)
+                self._subscriptions.displace(subscription)
         share_what_is_left(session, self._router, ended=True)
         for topic_filter in list(session.subscriptions):
             self._subscriptions.remove(session, topic_filter, ends=True)

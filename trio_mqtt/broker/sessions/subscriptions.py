@@ -12,6 +12,7 @@ from trio_mqtt.broker.turns import InTurns
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trio_mqtt.broker.elsewhere import Elsewhere
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.routing.filters import TopicFilter
@@ -50,6 +51,8 @@ class Subscriptions:
         self._event_streams = event_streams
         self._overflow = Overflow(limits, statistics, event_streams)
         self.letting_go = InTurns()
+        # Where subscriptions of other brokers are that belong to the same cluster; None without.
+        self.elsewhere: Elsewhere | None = None
         self._paths = paths
 
     def may_grow(self, size: float) -> None:
@@ -85,10 +88,24 @@ class Subscriptions:
         else:
             subscription.set_options(options, identifier)
             subscription.resting = False
-        self._router.add(subscription)
+        self._place(subscription)
         if session.journal is not None:
             session.journal.subscribed(subscription_row(subscription, session))
         return subscription, new
+
+    def _place(self, subscription: Subscription) -> None:
+        """From now on messages reach a subscription, with the options that it has now."""
+        if self.elsewhere is None:
+            self._router.add(subscription)
+        else:
+            self.elsewhere.place(subscription)
+
+    def displace(self, subscription: Subscription) -> None:
+        """No message reaches a subscription from now on."""
+        if self.elsewhere is None:
+            self._router.remove(subscription)
+        else:
+            self.elsewhere.displace(subscription)
 
     def offer_retained(
         self, session: Session, subscription: Subscription, search: RetainedSearch
@@ -150,11 +167,11 @@ class Subscriptions:
                 continue
             subscription.resting = not allowed
             if allowed:
-                router.add(subscription)
+                self._place(subscription)
                 continue
             if permissions is not None:
                 permissions.tell_refused("subscribe", topic_filter.text)
-            router.remove(subscription)
+            self.displace(subscription)
             for _, batch in subscription.withdraw():
                 if subscription.shared_filter is not None:
                     router.share(subscription.shared_filter, batch)
@@ -178,7 +195,7 @@ class Subscriptions:
         self._statistics.subscriptions -= 1
         self._statistics.shared_subscriptions -= subscription.shared_filter is not None
         router = self._router
-        router.remove(subscription)
+        self.displace(subscription)
         if subscription.shared_filter is not None:
             for _, batch in subscription.close():
                 router.share(subscription.shared_filter, batch)

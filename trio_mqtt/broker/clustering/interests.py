@@ -1,0 +1,137 @@
+"""What this node's clients want, told to all others, and when they know it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.promises import Awaited
+from trio_mqtt.cluster.changes import INTERESTS, encode_interests
+from trio_mqtt.cluster.engine.calls import EngineGoneError
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.routing.filters import TopicFilter
+    from trio_mqtt.cluster.changes import Changes
+    from trio_mqtt.cluster.engine.engine import Engine
+
+_AT_ONCE = 1_000  # interests that one change tells
+OWN = "$SYS/"  # topics that each node has of its own begin with this
+
+
+class _Telling:
+    """A change of this node that not all others are known to have done."""
+
+    __slots__ = ("awaited", "nodes", "number")
+
+    def __init__(self, awaited: Awaited, number: int, nodes: set[str]) -> None:
+        self.awaited = awaited
+        self.number = number
+        self.nodes = nodes
+
+
+class Interests:
+    """Counts what is wanted here, and tells the others of what is new and what is over."""
+
+    def __init__(self, engine: Engine, changes: Changes, node: str) -> None:
+        self._engine = engine
+        self._changes = changes
+        self._node = node
+        self._key = engine.keys.of_node(node, "interest")
+        self._counts: dict[str, int] = {}
+        self._changed: dict[str, int] = {}
+        self._next: Awaited | None = None  # with what has changed and is not told yet
+        self._last: Awaited | None = None  # with what was told last
+        self._telling: list[_Telling] = []
+        self._applied: dict[str, int] = {}
+        self._wake = trio.Event()
+
+    def add(self, topic_filter: TopicFilter) -> None:
+        """One more here wants a filter."""
+        text = topic_filter.text
+        count = self._counts.get(text, 0) + 1
+        self._counts[text] = count
+        if (count == 1 or topic_filter.share) and not topic_filter.plain.startswith(OWN):
+            self._change(text, count)
+
+    def discard(self, topic_filter: TopicFilter) -> None:
+        """One less wants it."""
+        text = topic_filter.text
+        count = self._counts.get(text, 0) - 1
+        if count > 0:
+            self._counts[text] = count
+        else:
+            self._counts.pop(text, None)
+        if (count <= 0 or topic_filter.share) and not topic_filter.plain.startswith(OWN):
+            self._change(text, max(count, 0))
+
+    def known(self) -> Awaited | None:
+        """What is over once all living nodes know what is wanted here now; None if they do."""
+        if self._changed:
+            if self._next is None:
+                self._next = Awaited()
+            return self._next
+        last = self._last
+        return None if last is None or last.is_over else last
+
+    def _change(self, text: str, count: int) -> None:
+        self._changed[text] = count
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Tell what changes, all that has changed together, until cancelled."""
+        while True:
+            if not self._changed:
+                self._wake = trio.Event()
+                await self._wake.wait()
+            changed = self._some()
+            awaited = self._last = self._next or Awaited()
+            self._next = None if not self._changed else Awaited()
+            await self._tell(changed, awaited)
+
+    def _some(self) -> dict[str, int]:
+        """What is told next, as much as goes in a change."""
+        if len(self._changed) <= _AT_ONCE:
+            changed, self._changed = self._changed, {}
+            return changed
+        names = list(self._changed)[:_AT_ONCE]
+        return {name: self._changed.pop(name) for name in names}
+
+    async def _tell(self, changed: dict[str, int], awaited: Awaited) -> None:
+        fields = {text.encode(): b"%d" % count if count else b"" for text, count in changed.items()}
+        items = [(INTERESTS, encode_interests(self._node, changed))]
+        while True:
+            try:
+                number, nodes = await self._changes.make(self._key, fields, items)
+            except EngineGoneError:
+                await self._engine.wait_returned()
+            else:
+                break
+        others = {
+            node for node in nodes if node != self._node and self._applied.get(node, 0) < number
+        }
+        if others:
+            self._telling.append(_Telling(awaited, number, others))
+        else:
+            awaited.end()
+
+    def applied(self, node: str, number: int) -> None:
+        """A node has done what the changes say, up to this one."""
+        self._applied[node] = number
+        self._no_longer_waits_for(node, number)
+
+    def forget(self, node: str) -> None:
+        """A node is gone, and not waited for any more."""
+        self._applied.pop(node, None)
+        self._no_longer_waits_for(node)
+
+    def _no_longer_waits_for(self, node: str, number: int | None = None) -> None:
+        over: list[_Telling] = []
+        for one in self._telling:
+            if number is None or one.number <= number:
+                one.nodes.discard(node)
+                if not one.nodes:
+                    over.append(one)
+        for one in over:
+            self._telling.remove(one)
+            one.awaited.end()

@@ -1,0 +1,198 @@
+"""Another node: the recipient that passes messages on to it, and what is on its way there."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.routing.filters import TopicFilter
+from trio_mqtt.broker.routing.target import Target
+from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
+from trio_mqtt.cluster.entries import ITEM, encode_entry
+from trio_mqtt.cluster.items import BATCH, SHARED, encode_shared
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trio_mqtt.broker.access.permissions import Permissions
+    from trio_mqtt.broker.clustering.journal import ClusterJournal
+    from trio_mqtt.broker.clustering.travelling import Travel
+    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.statistics import Statistics
+    from trio_mqtt.cluster.engine.engine import Engine
+    from trio_mqtt.cluster.inbox import Inboxes
+
+# Bytes of one entry, from which on the next is begun, and of all that waits for a node whose
+# engine does not take it: beyond that, messages of QoS 0 are dropped.
+ENTRY = 256 * 1024
+WAITING = 16 * 1024 * 1024
+
+
+class _Peer:
+    """A node in the place of a session: everything of it that routing asks."""
+
+    __slots__ = ("client_id", "journal")
+
+    def __init__(self, node: str, journal: ClusterJournal) -> None:
+        self.client_id = node
+        # So that what is promised to it is refused while the engine keeps nothing.
+        self.journal = journal
+
+    @property
+    def key(self) -> str:
+        """No client's: those have no such character."""
+        return f"\0{self.client_id}"
+
+    @property
+    def permissions(self) -> Permissions | None:
+        """Rules are asked by the node whose client it is."""
+        return None
+
+    @property
+    def outlet(self) -> object | None:
+        """It is there, for all that this node knows."""
+        return self
+
+    @property
+    def queued_messages(self) -> int:
+        """What waits for its clients, only it knows."""
+        return 0
+
+    @property
+    def sender(self) -> Sequence[None]:
+        """As is what was sent to them."""
+        return ()
+
+    @property
+    def mount_point(self) -> str:
+        """Topics travel whole."""
+        return ""
+
+
+class OtherNode:
+    """A living node: what its clients want reaches it by its inbox, in order.
+
+    What is of QoS 0 leaves at once, all that waits together; what clients are promised goes with
+    the journal's group, so that acknowledgements wait for it.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        engine: Engine,
+        inboxes: Inboxes,
+        journal: ClusterJournal,
+        travel: Travel,
+        statistics: Statistics,
+    ) -> None:
+        self.node = node
+        self.session = _Peer(node, journal)
+        self.topic_filter = TopicFilter("#")  # it has as many as its clients want
+        self.target = Target(self, 2, True, (), False)
+        self.serial = 0
+        # What its clients want: plain filters, and how many share which.
+        self.filters: dict[str, TopicFilter] = {}
+        self._engine = engine
+        self._inboxes = inboxes
+        self._journal = journal
+        self._travel = travel
+        self._statistics = statistics
+        # Items that leave next, with how many messages are in each.
+        self._items: deque[tuple[int, bytes, int]] = deque()
+        self._waiting = 0  # bytes of them
+        self._news: list[tuple[int, bytes]] = []  # items that are not dropped
+        self._wake = trio.Event()
+        self.dropped = 0
+
+    # -- as a recipient -------------------------------------------------------------------------
+
+    def offer(self, target: Target, batch: Batch) -> None:
+        """Take a batch that its clients want."""
+        above = batch.above_qos_0
+        if not above:
+            self._pass_on(BATCH, self._travel.pack(batch), batch.count)
+            return
+        if above < batch.count:
+            # In two parts: what is of QoS 0 stays in order with what comes later of that.
+            messages = batch.messages
+            self.offer(target, batch.part([one for one in messages if not one.qos]))
+            batch = batch.part([one for one in messages if one.qos])
+        self._journal.forward(self.node, BATCH, self._travel.pack(batch), batch.count)
+
+    def share(self, shared_filter: TopicFilter, batch: Batch) -> None:
+        """Take messages for those of its clients that share `$share/NAME/FILTER`."""
+        data = encode_shared(shared_filter.text, self._travel.pack(batch))
+        if batch.highest_qos:
+            self._journal.forward(self.node, SHARED, data, batch.count)
+        else:
+            self._pass_on(SHARED, data, batch.count)
+
+    def begin_sending(self) -> int:
+        """Nothing of it waits for others to begin."""
+        return 0
+
+    def has_room_for(self, count: int, size: int) -> bool:
+        """Whether as much can wait for it."""
+        return self._waiting + size <= WAITING
+
+    # -- what is on its way ---------------------------------------------------------------------
+
+    def tell(self, kind: int, data: bytes) -> None:
+        """Send it an item that is not dropped, however full its inbox is."""
+        self._news.append((kind, data))
+        self._wake.set()
+
+    def _pass_on(self, kind: int, data: bytes, count: int) -> None:
+        if self._waiting + len(data) > WAITING:
+            self._drop(count)
+            return
+        self._items.append((kind, data, count))
+        self._waiting += len(data)
+        self._wake.set()
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+        self._statistics.messages_dropped += count
+
+    async def run(self) -> None:
+        """Write for it what waits, one entry after the other, until cancelled."""
+        while True:
+            if self._news:
+                await self._write_news()
+            elif self._items:
+                await self._write_items()
+            else:
+                self._wake = trio.Event()
+                await self._wake.wait()
+
+    async def _write_news(self) -> None:
+        news = self._news
+        call = self._inboxes.call(self.node, encode_entry(news), is_bounded=False)
+        self._news = []
+        try:
+            await self._engine.all([call])
+        except EngineGoneError:
+            self._news[:0] = news  # what comes twice does no harm
+            await self._engine.wait_returned()
+
+    async def _write_items(self) -> None:
+        """Write what waits now, as much as fits in an entry."""
+        items: list[tuple[int, bytes]] = []
+        count = size = 0
+        self._travel.forget()
+        while self._items and size < ENTRY:
+            kind, data, messages = self._items.popleft()
+            items.append((kind, data))
+            size += len(data) + ITEM.size
+            count += messages
+            self._waiting -= len(data)
+        call = self._inboxes.call(self.node, encode_entry(items))
+        try:
+            (reply,) = await self._engine.all([call])
+        except EngineGoneError:
+            self._drop(count)
+            return
+        if reply == 0 or isinstance(reply, EngineRefusedError):
+            self._drop(count)

@@ -1,0 +1,91 @@
+"""The other nodes of the cluster, as far as they are known, and what their clients want."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.clustering.other_node import OtherNode
+from trio_mqtt.broker.routing.filters import TopicFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trio_mqtt.broker.core import Core
+
+
+class Others:
+    """Makes the others known to the router, and gives each a task that writes for it."""
+
+    def __init__(self, core: Core, make: Callable[[str], OtherNode]) -> None:
+        self._core = core
+        self._make = make
+        self._nodes: dict[str, OtherNode] = {}
+        self._writers: dict[str, trio.CancelScope] = {}
+        self._nursery: trio.Nursery | None = None
+        # Those that are gone for good: what is read of them later is old.
+        self._gone: set[str] = set()
+
+    def all(self) -> list[OtherNode]:
+        """Those that are known now."""
+        return list(self._nodes.values())
+
+    def get(self, node: str) -> OtherNode | None:
+        """A node by its identifier; None if it is gone, or never was."""
+        return self._nodes.get(node)
+
+    def known(self, node: str) -> OtherNode | None:
+        """A node by its identifier, which may be a new one; None if it is gone."""
+        other = self._nodes.get(node)
+        if other is None and node not in self._gone:
+            other = self._nodes[node] = self._make(node)
+            if self._nursery is not None:
+                self._nursery.start_soon(self._write, other)
+        return other
+
+    def forget(self, node: str) -> None:
+        """A node is gone: nobody there is reached any more."""
+        self._gone.add(node)
+        other = self._nodes.pop(node, None)
+        if other is not None:
+            self.want(other, dict.fromkeys(other.filters, 0))
+        writer = self._writers.pop(node, None)
+        if writer is not None:
+            writer.cancel()
+
+    def want(self, other: OtherNode, interests: Mapping[str, int]) -> None:
+        """A node's clients want this from now on: filters, with how many share each; 0 is none."""
+        router = self._core.router
+        for text, count in interests.items():
+            topic_filter = other.filters.get(text)
+            if topic_filter is None:
+                if not count:
+                    continue
+                topic_filter = other.filters[text] = TopicFilter(text)
+            if not count:
+                del other.filters[text]
+            if topic_filter.share:
+                router.share_elsewhere(topic_filter, other, count)
+            elif count:
+                router.add_elsewhere(topic_filter, other)
+            else:
+                router.remove_elsewhere(topic_filter, other)
+
+    def want_only(self, other: OtherNode, interests: Mapping[str, int]) -> None:
+        """A node's clients want this and nothing else."""
+        over = dict.fromkeys(other.filters.keys() - interests.keys(), 0)
+        self.want(other, over | dict(interests))
+
+    async def run(self) -> None:
+        """Write for all of them, until cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            for other in self._nodes.values():
+                self._nursery.start_soon(self._write, other)
+            await trio.sleep_forever()
+
+    async def _write(self, other: OtherNode) -> None:
+        with trio.CancelScope() as scope:
+            self._writers[other.node] = scope
+            if self._nodes.get(other.node) is other:
+                await other.run()

@@ -1,0 +1,135 @@
+"""The stream of changes that all nodes of a cluster follow, and the hashes that they end up in.
+
+A change is one step: fields of one hash get other values, and the stream says so. Its entries are
+numbered without gaps, so that who reads them knows whether it has missed any: then, and at its
+start, it reads the hashes as they are. A change that comes twice, or after its hash was read, makes
+no difference.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from trio_mqtt.cluster.engine.calls import Script
+from trio_mqtt.cluster.entries import EntryError, encode_entry
+
+if TYPE_CHECKING:
+    from trio_mqtt.cluster.engine.engine import Engine
+
+# Kinds of items.
+INTERESTS, RETAINED = 1, 2
+
+KEPT = 100_000  # changes that the stream has at least: who falls back further reads the hashes
+_FIELD = b"e"
+_SHORT, _LONG = struct.Struct(">H"), struct.Struct(">I")
+
+CHANGE = Script(
+    """\
+-- KEYS: the nodes, the changes, their number, the hash. ARGV: the entry, how many are kept, and
+-- fields with their values, of which none is empty: then the field goes.
+for at = 3, #ARGV, 2 do
+  if ARGV[at + 1] == '' then
+    redis.call('HDEL', KEYS[4], ARGV[at])
+  else
+    redis.call('HSET', KEYS[4], ARGV[at], ARGV[at + 1])
+  end
+end
+local number = redis.call('INCR', KEYS[3])
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], number .. '-1', 'e', ARGV[1])
+return {number, redis.call('ZRANGEBYSCORE', KEYS[1], now(), '+inf')}
+""",
+    fenced=True,
+)
+
+
+class Changed(NamedTuple):
+    """A change was made: its number, and the nodes that lived then."""
+
+    number: int
+    nodes: set[str]
+
+
+class Changes:
+    """The changes of a cluster, as one node makes and follows them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._keys = engine.keys
+        self.number = 0  # of the last one that was read
+
+    async def make(
+        self, key: bytes, fields: Mapping[bytes, bytes], items: Sequence[tuple[int, bytes]]
+    ) -> Changed:
+        """Give fields of a hash other values, and have all nodes told by `items`.
+
+        Raises EngineGoneError and EngineRefusedError.
+        """
+        flat = [part for field in fields.items() for part in field]
+        keys = self._keys
+        number, nodes = await self._engine.run(
+            CHANGE,
+            (keys.nodes, keys.changes, keys.changes_number, key),
+            encode_entry(items),
+            KEPT,
+            *flat,
+        )
+        return Changed(number, {node.decode() for node in nodes})
+
+    async def find_end(self) -> None:
+        """From now on, what comes after this moment is read."""
+        reply = await self._engine.call(b"GET", self._keys.changes_number)
+        self.number = int(reply or 0)
+
+    async def read(self, *, count: int, block: float) -> list[bytes] | None:
+        """What comes next; nothing where nothing came in `block` seconds, None where some is gone.
+
+        Raises EngineGoneError and EngineRefusedError.
+        """
+        after = b"%d-1" % self.number
+        found = await self._engine.read(self._keys.changes, after, count=count, block=block)
+        entries: list[bytes] = []
+        for identifier, fields in found:
+            number = int(identifier.partition(b"-")[0])
+            if number != self.number + 1:
+                return None
+            self.number = number
+            entries.append(fields[_FIELD])
+        return entries
+
+    async def hash(self, key: bytes) -> Mapping[bytes, bytes]:
+        """The fields of a hash, which is a small one.
+
+        Raises EngineGoneError and EngineRefusedError.
+        """
+        fields: Mapping[bytes, bytes] = await self._engine.call(b"HGETALL", key)
+        return fields
+
+
+def encode_interests(node: str, interests: Mapping[str, int]) -> bytes:
+    """What a node wants from now on: how many there share each filter, or 1; 0 for no more."""
+    name = node.encode()
+    parts = [_SHORT.pack(len(name)), name]
+    for topic_filter, count in interests.items():
+        text = topic_filter.encode()
+        parts += _SHORT.pack(len(text)), text, _LONG.pack(count)
+    return b"".join(parts)
+
+
+def decode_interests(data: memoryview) -> tuple[str, dict[str, int]]:
+    """The node, and its interests that have changed. Raises EntryError where that is damaged."""
+    try:
+        (size,) = _SHORT.unpack_from(data, 0)
+        at = 2 + size
+        node = str(data[2:at], "utf-8")
+        interests: dict[str, int] = {}
+        while at < len(data):
+            (size,) = _SHORT.unpack_from(data, at)
+            text = str(data[at + 2 : at + 2 + size], "utf-8")
+            at += 2 + size
+            (interests[text],) = _LONG.unpack_from(data, at)
+            at += 4
+    except (struct.error, UnicodeDecodeError) as error:
+        raise EntryError(f"damaged interests: {error}") from error
+    return node, interests

@@ -1,0 +1,107 @@
+"""A node's inbox: the stream of what other nodes have for it, bounded by entries and bytes.
+
+Each node writes for each other at most one entry at a time, so what one node writes comes in order.
+The reader says now and then how far it is, and what it has read is cut off. Whoever finds the inbox
+full is told so and keeps what it has, or drops it. A node that is gone reads nothing any more: its
+inbox ends by itself a while after the last that was written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trio_mqtt.cluster.engine.calls import Call, Script
+
+if TYPE_CHECKING:
+    from trio_mqtt.cluster.engine.engine import Engine
+
+FIELD = b"e"
+_LASTS = 3_600_000  # milliseconds that an inbox lasts to which nobody writes
+
+_SEND = """\
+-- KEYS: the inbox, its figures. ARGV: the entry; how many entries and bytes it may have, 0: any.
+local most, most_bytes, size = tonumber(ARGV[2]), tonumber(ARGV[3]), #ARGV[1]
+local figures = redis.call('HMGET', KEYS[2], 'written', 'taken')
+local waiting = (tonumber(figures[1]) or 0) - (tonumber(figures[2]) or 0)
+if most_bytes > 0 and waiting > 0 and
+    (waiting + size > most_bytes or redis.call('XLEN', KEYS[1]) > most) then
+  return 0
+end
+redis.call('XADD', KEYS[1], '*', 'e', ARGV[1])
+redis.call('HINCRBY', KEYS[2], 'written', size)
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+return 1
+"""
+SEND = Script(_SEND)
+SEND_PROMISED = Script(_SEND, fenced=True)
+
+TAKEN = Script("""\
+-- KEYS: the inbox, its figures. ARGV: the last entry that was read, the bytes that were in all.
+redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])
+redis.call('HSET', KEYS[2], 'taken', ARGV[2])
+return 1
+""")
+
+
+class Inboxes:
+    """The inboxes of a cluster's nodes, as one of them writes to them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def call(
+        self, node: str, entry: bytes, *, is_promised: bool = False, is_bounded: bool = True
+    ) -> Call:
+        """What writes an entry for a node; it answers 1, or 0 where there is no room for it.
+
+        A promised one is refused where this node's lease has ended. Raises EngineFencedError where
+        it has none.
+        """
+        settings, keys = self._engine.settings, self._engine.keys
+        bounds = (settings.inbox_entries, settings.inbox_bytes) if is_bounded else (0, 0)
+        return self._engine.scripted(
+            SEND_PROMISED if is_promised else SEND,
+            (keys.inbox(node), keys.inbox_figures(node)),
+            entry,
+            *bounds,
+            _LASTS,
+        )
+
+
+class Inbox:
+    """The inbox of this node, read from its begin on."""
+
+    def __init__(self, engine: Engine, node: str) -> None:
+        self._engine = engine
+        self._keys = engine.keys.inbox(node), engine.keys.inbox_figures(node)
+        self._after = b"0-0"
+        self._bytes = 0
+        self._told = 0
+
+    async def read(self, *, count: int, block: float) -> list[bytes]:
+        """What has come, at most `count` entries; nothing where none came in `block` seconds.
+
+        Raises EngineGoneError and EngineRefusedError.
+        """
+        found = await self._engine.read(self._keys[0], self._after, count=count, block=block)
+        if not found:
+            return []
+        self._after = found[-1][0]
+        entries = [fields[FIELD] for _, fields in found]
+        self._bytes += sum(map(len, entries))
+        return entries
+
+    @property
+    def is_worth_telling(self) -> bool:
+        """Whether so much was read since the last time that its place should be free again."""
+        return (self._bytes - self._told) * 8 >= self._engine.settings.inbox_bytes
+
+    async def taken(self) -> None:
+        """All that was read so far needs no place any more.
+
+        Raises EngineGoneError and EngineRefusedError.
+        """
+        after, size = self._after, self._bytes
+        await self._engine.run(TAKEN, self._keys, after, size)
+        self._told = size

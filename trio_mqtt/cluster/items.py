@@ -1,0 +1,50 @@
+"""What items of inboxes there are, and those that are no messages. Kinds are one byte each."""
+
+from __future__ import annotations
+
+import struct
+
+from trio_mqtt.cluster.entries import EntryError
+
+SOURCE = 0
+"""Who wrote the entry, and its number among those that it has promised: the first item of these.
+An entry that comes again, since its writer did not hear that it had come, has the same."""
+BATCH = 1
+"""Messages for this node's subscriptions."""
+SHARED = 2
+"""Messages for the members of a shared subscription that this node has: which, then the batch."""
+APPLIED = 3
+"""A node has done what the stream of changes says, up to a number."""
+
+_NAMED = struct.Struct(">QH")
+_SHORT = struct.Struct(">H")
+
+
+def encode_numbered(node: str, number: int) -> bytes:
+    """A node and a number: the data of SOURCE and APPLIED."""
+    name = node.encode()
+    return _NAMED.pack(number, len(name)) + name
+
+
+def decode_numbered(data: memoryview) -> tuple[str, int]:
+    """A node and a number. Raises EntryError where that is damaged."""
+    try:
+        number, size = _NAMED.unpack_from(data, 0)
+        return str(data[_NAMED.size : _NAMED.size + size], "utf-8"), number
+    except (struct.error, UnicodeDecodeError) as error:
+        raise EntryError(f"a damaged item: {error}") from error
+
+
+def encode_shared(shared_filter: str, batch: bytes) -> bytes:
+    """A batch for those who share `$share/NAME/FILTER`."""
+    text = shared_filter.encode()
+    return b"".join((_SHORT.pack(len(text)), text, batch))
+
+
+def decode_shared(data: memoryview) -> tuple[str, memoryview]:
+    """What is shared, and the data of the batch. Raises EntryError where that is damaged."""
+    try:
+        (size,) = _SHORT.unpack_from(data, 0)
+        return str(data[2 : 2 + size], "utf-8"), data[2 + size :]
+    except (struct.error, UnicodeDecodeError) as error:
+        raise EntryError(f"a damaged item: {error}") from error

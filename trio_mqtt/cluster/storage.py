@@ -1,0 +1,105 @@
+"""The engine as the storage of a node's journal: a group of changes is a pipeline or two."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError
+from trio_mqtt.cluster.entries import ITEM, encode_entry
+from trio_mqtt.cluster.inbox import Inboxes
+from trio_mqtt.cluster.items import SOURCE, encode_numbered
+from trio_mqtt.storage.gathered import Gathered
+from trio_mqtt.storage.rows import Kept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trio_mqtt.cluster.engine.engine import Engine
+    from trio_mqtt.storage.rows import Changes, Progress
+
+ENTRY = 256 * 1024  # bytes of an entry, from which on the next is begun
+
+
+class Forward(NamedTuple):
+    """An entry for a node's inbox, with so many messages."""
+
+    node: str
+    entry: bytes
+    messages: int
+
+
+class ClusterChanges(Gathered):
+    """What has changed since the last group, and what is promised to other nodes.
+
+    `forwards` are the items for each node; once they are on their way, they are `entries`, the same
+    each time that is tried.
+    """
+
+    __slots__ = ("entries", "forwards")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forwards: dict[str, list[tuple[int, bytes, int]]] = {}
+        self.entries: list[Forward] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.forwards) or super().__bool__()
+
+    def forward(self, node: str, kind: int, data: bytes, count: int) -> None:
+        """An item with so many messages is for a node."""
+        self.forwards.setdefault(node, []).append((kind, data, count))
+
+
+class ClusterStorage:
+    """Keeps in the engine what outlives a node. Its parts of a pipeline are in rooms of their own.
+
+    `dropped` is told of a node whose inbox is full, and how many messages it did not get.
+    """
+
+    def __init__(self, engine: Engine, node: str) -> None:
+        self._engine = engine
+        self._node = node
+        self._inboxes = Inboxes(engine)
+        self._numbers: dict[str, int] = {}  # of the last entry that was promised to each node
+        self.dropped: Callable[[str, int], None] = lambda _node, _count: None
+
+    async def load(self, progress: Progress | None = None) -> Kept:
+        """What all nodes have in memory."""
+        return Kept([], [], [], [], [], [])
+
+    async def append(self, changes: Changes) -> None:
+        """Keep the changes; raises EngineError where that cannot be done now."""
+        if not isinstance(changes, ClusterChanges):
+            raise TypeError("a group of a journal that belongs to no cluster")
+        if changes.entries is None:
+            changes.entries = self._entries(changes)
+        calls: list[Call] = [
+            self._inboxes.call(one.node, one.entry, is_promised=True) for one in changes.entries
+        ]
+        replies = await self._engine.all(calls)
+        for reply in replies:
+            if isinstance(reply, EngineRefusedError):
+                raise reply
+        for one, reply in zip(changes.entries, replies, strict=False):
+            if reply == 0:
+                self.dropped(one.node, one.messages)
+
+    async def close(self) -> None:
+        """Nothing is left to be done: the engine is its opener's."""
+
+    def _entries(self, changes: ClusterChanges) -> list[Forward]:
+        """What is promised to other nodes, in entries of theirs."""
+        entries: list[Forward] = []
+        for node, items in changes.forwards.items():
+            together: list[tuple[int, bytes]] = []
+            size = count = 0
+            for at, (kind, data, messages) in enumerate(items, 1):
+                together.append((kind, data))
+                size += len(data) + ITEM.size
+                count += messages
+                if size >= ENTRY or at == len(items):
+                    number = self._numbers[node] = self._numbers.get(node, 0) + 1
+                    source = SOURCE, encode_numbered(self._node, number)
+                    entries.append(Forward(node, encode_entry([source, *together]), count))
+                    together, size, count = [], 0, 0
+        return entries
