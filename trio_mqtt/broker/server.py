@@ -192,6 +192,8 @@ async def running(
                 logger.info("Shutting down, with %s connected", connected)
                 with trio.CancelScope(shield=True):
                     await broker.close()
+                    if node is not None:
+                        await node.let_go()
                     if journal is not None:
                         await journal.close()
                     if node is not None:

@@ -15,6 +15,12 @@ SHARED = 2
 """Messages for the members of a shared subscription that this node has: which, then the batch."""
 APPLIED = 3
 """A node has done what the stream of changes says, up to a number."""
+GIVE_UP = 16
+"""A node's client wants a session that this node has: which node, and the session's key."""
+GIVEN_UP = 17
+"""A node no longer has a session that this one has asked for: the same."""
+DRAIN = 18
+"""This node is to give up its clients: where they are sent to, nothing for nowhere."""
 
 _NAMED = struct.Struct(">QH")
 _SHORT = struct.Struct(">H")
@@ -46,5 +52,20 @@ def decode_shared(data: memoryview) -> tuple[str, memoryview]:
     try:
         (size,) = _SHORT.unpack_from(data, 0)
         return str(data[2 : 2 + size], "utf-8"), data[2 + size :]
+    except (struct.error, UnicodeDecodeError) as error:
+        raise EntryError(f"a damaged item: {error}") from error
+
+
+def encode_asked(node: str, key: str) -> bytes:
+    """Who asks for a session, or has given it up: the data of GIVE_UP and GIVEN_UP."""
+    name = node.encode()
+    return b"".join((_SHORT.pack(len(name)), name, key.encode()))
+
+
+def decode_asked(data: memoryview) -> tuple[str, str]:
+    """A node and the key of a session. Raises EntryError where that is damaged."""
+    try:
+        (size,) = _SHORT.unpack_from(data, 0)
+        return str(data[2 : 2 + size], "utf-8"), str(data[2 + size :], "utf-8")
     except (struct.error, UnicodeDecodeError) as error:
         raise EntryError(f"a damaged item: {error}") from error

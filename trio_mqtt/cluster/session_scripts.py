@@ -167,10 +167,15 @@ return 1
 FREE = Script(
     _READ
     + """\
--- the node that is dead; answers when something is due for the session, '' where it is another's
+-- the node that is dead, a will that does not count; answers when something is due for the
+-- session, '' where it is another's
 local owner, epoch, next, user, ends, due, will = unpack(stands())
 if owner and owner ~= ARGV[1] then return '' end
 if owner then
+  if will == ARGV[2] then
+    redis.call('HDEL', key, 'will', 'author')
+    will = false
+  end
   local expiry = tonumber(redis.call('HGET', key, 'expiry') or '0')
   redis.call('HDEL', key, 'node')
   if expiry < 4294967295 then
@@ -232,3 +237,12 @@ return 1
 """
 )
 """Nothing is due for a session, unless that was said again meanwhile."""
+
+IS_ALIVE = Script(
+    """\
+-- a node; the key of all nodes with the ends of their leases
+local lease_end = redis.call('ZSCORE', KEYS[1], ARGV[1])
+return lease_end and tonumber(lease_end) > now() and 1 or 0
+"""
+)
+"""Whether a node's lease has not ended."""

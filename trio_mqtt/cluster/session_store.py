@@ -150,6 +150,11 @@ class SessionStore:
                 return Superseded()
         return AnothersSession()
 
+    async def is_alive(self, node: str) -> bool:
+        """Whether a node may have sessions still: its lease has not ended."""
+        reply = await self._engine.run(scripts.IS_ALIVE, [self._keys.nodes], node)
+        return bool(reply == 1)
+
     async def begin(self, key: str, epoch: bytes, begin: Begin, *, wipe: bool) -> bool:
         """What CONNECT says holds from now on, and with `wipe` nothing of before.
 
@@ -192,8 +197,16 @@ class SessionStore:
         await self._engine.call("SREM", self._keys.node_sessions(self.node), key)
         return forgotten
 
-    async def not_mine(self, key: str) -> None:
-        """A claim of a session was given up, or has failed."""
+    async def let_be(self, key: str, will: bytes | None) -> None:
+        """Whether this node's claim of a session was heard is not known: it has it no longer.
+
+        What there was of the session goes on, without `will`, which nobody has accepted.
+        """
+        at = await self._engine.run(
+            scripts.FREE, [self._keys.of_client(key, "session")], self.node, will or b""
+        )
+        if at:
+            await self._engine.call("ZADD", self._due, at, key)
         await self._engine.call("SREM", self._keys.node_sessions(self.node), key)
 
     # -- what is kept of it ---------------------------------------------------------------------
@@ -316,7 +329,7 @@ class SessionStore:
         if not keys:
             return 0
         replies = await self._engine.all(
-            [self._run(scripts.FREE, key.decode(), node) for key in keys]
+            [self._run(scripts.FREE, key.decode(), node, "") for key in keys]
         )
         due: list[Value] = []
         for key, reply in zip(keys, replies, strict=True):

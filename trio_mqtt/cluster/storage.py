@@ -8,6 +8,7 @@ from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError
 from trio_mqtt.cluster.entries import ITEM, encode_entry
 from trio_mqtt.cluster.inbox import Inboxes
 from trio_mqtt.cluster.items import SOURCE, encode_numbered
+from trio_mqtt.cluster.session_store import SessionStore
 from trio_mqtt.storage.gathered import Gathered
 from trio_mqtt.storage.rows import Kept
 
@@ -53,15 +54,18 @@ class ClusterChanges(Gathered):
 class ClusterStorage:
     """Keeps in the engine what outlives a node. Its parts of a pipeline are in rooms of their own.
 
-    `dropped` is told of a node whose inbox is full, and how many messages it did not get.
+    `dropped` is told of a node whose inbox is full, and how many messages it did not get; `lost` of
+    a session that another node has by now, by its number.
     """
 
     def __init__(self, engine: Engine, node: str) -> None:
         self._engine = engine
         self._node = node
         self._inboxes = Inboxes(engine)
+        self.sessions = SessionStore(engine, node)
         self._numbers: dict[str, int] = {}  # of the last entry that was promised to each node
         self.dropped: Callable[[str, int], None] = lambda _node, _count: None
+        self.lost: Callable[[int], None] = lambda _number: None
 
     async def load(self, progress: Progress | None = None) -> Kept:
         """What all nodes have in memory."""
@@ -83,6 +87,16 @@ class ClusterStorage:
         for one, reply in zip(changes.entries, replies, strict=False):
             if reply == 0:
                 self.dropped(one.node, one.messages)
+        await self._save_sessions(changes)
+
+    async def _save_sessions(self, changes: ClusterChanges) -> None:
+        """Write what has changed of sessions that this node has."""
+        calls = self.sessions.saves(changes, {})
+        for number, reply in zip(calls, await self._engine.all([*calls.values()]), strict=True):
+            if isinstance(reply, EngineRefusedError):
+                raise reply
+            if reply == 0:
+                self.lost(number)
 
     async def close(self) -> None:
         """Nothing is left to be done: the engine is its opener's."""

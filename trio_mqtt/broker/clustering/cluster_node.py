@@ -9,16 +9,19 @@ import trio
 
 from trio_mqtt.broker.clustering.arrivals import Arrivals
 from trio_mqtt.broker.clustering.clock import EngineClock
+from trio_mqtt.broker.clustering.cluster_sessions import ClusterSessions
 from trio_mqtt.broker.clustering.following import Following
 from trio_mqtt.broker.clustering.interests import Interests
 from trio_mqtt.broker.clustering.journal import ClusterJournal
 from trio_mqtt.broker.clustering.lease import Lease
 from trio_mqtt.broker.clustering.other_node import OtherNode
 from trio_mqtt.broker.clustering.others import Others
+from trio_mqtt.broker.clustering.session_membership import SessionMembership
+from trio_mqtt.broker.clustering.session_needs import Queues
 from trio_mqtt.broker.clustering.travelling import Travel
 from trio_mqtt.cluster.changes import Changes
 from trio_mqtt.cluster.inbox import Inbox, Inboxes
-from trio_mqtt.cluster.items import APPLIED, decode_numbered
+from trio_mqtt.cluster.items import APPLIED, GIVE_UP, GIVEN_UP, decode_numbered
 from trio_mqtt.cluster.storage import ClusterStorage
 
 if TYPE_CHECKING:
@@ -56,7 +59,18 @@ class ClusterNode:
         self.arrivals = Arrivals(core, self.engine, inbox, self._travel)
         self.arrivals.handlers[APPLIED] = self._on_applied
         self.storage.dropped = self._on_dropped
+        self._join_sessions(core)
         core.join(self)
+
+    def _join_sessions(self, core: Core) -> None:
+        """Have sessions come to this node, and leave it."""
+        store = self.storage.sessions
+        self.sessions = ClusterSessions(core, self.engine, self.journal, store, self, Queues())
+        self.storage.lost = self.sessions.lost
+        self.arrivals.handlers[GIVE_UP] = self.sessions.on_give_up
+        self.arrivals.handlers[GIVEN_UP] = self.sessions.on_given_up
+        self._session_part = SessionMembership(core, self.engine, store, self.sessions)
+        core.sessions.elsewhere = self.sessions
 
     # -- what the broker's parts ask for --------------------------------------------------------
 
@@ -89,6 +103,11 @@ class ClusterNode:
         nodes = await self.lease.renew()
         await self.following.load(nodes)
 
+    async def let_go(self) -> None:
+        """Have all sessions leave: their clients have gone."""
+        with trio.move_on_after(LEAVING):
+            await self.sessions.all_left()
+
     async def leave(self) -> None:
         """Be no node any more: clients have gone, and what they were promised is kept."""
         with trio.move_on_after(LEAVING):
@@ -102,6 +121,14 @@ class ClusterNode:
             nursery.start_soon(self.arrivals.run)
             nursery.start_soon(self.interests.run)
             nursery.start_soon(self.lease.run)
+            nursery.start_soon(self.sessions.run)
+            nursery.start_soon(self._session_part.run)
+
+    def tell(self, node: str, kind: int, data: bytes) -> None:
+        """Send a node an item that is not dropped."""
+        other = self.others.known(node)
+        if other is not None:
+            other.tell(kind, data)
 
     # -- the others -----------------------------------------------------------------------------
 

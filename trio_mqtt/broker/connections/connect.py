@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.access.authorship import Authorship
 from trio_mqtt.broker.access.credentials import Credentials
 from trio_mqtt.broker.access.identity import Identity, seconds_left
 from trio_mqtt.broker.access.protocols import (
@@ -19,29 +20,29 @@ from trio_mqtt.broker.access.protocols import (
 )
 from trio_mqtt.broker.connections.auth_exchange import Authentication
 from trio_mqtt.broker.connections.connack import (
-    allowed,
     fitting,
     keep_alive_fits,
     refusal,
     refusal_of,
     terms,
 )
-from trio_mqtt.broker.connections.link import COUNTED, Link
+from trio_mqtt.broker.connections.link import Link
 from trio_mqtt.broker.connections.mounting import mounted_will
 from trio_mqtt.broker.connections.offers import STORAGE_FAILS
 from trio_mqtt.broker.events.kinds import ClientConnected
 from trio_mqtt.broker.holding_off import HeldOff
 from trio_mqtt.broker.sessions.aliases import TopicAliases
-from trio_mqtt.broker.sessions.registry import Claim
-from trio_mqtt.errors import RemoteProtocolError, UnsupportedVersionError
-from trio_mqtt.protocol.encoding import encode
-from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
-from trio_mqtt.protocol.packets import ConnAck, Connect, Packet, Will
+from trio_mqtt.broker.sessions.claims import Asking, Claim
+from trio_mqtt.broker.sessions.kept_rows import will_bytes
+from trio_mqtt.errors import RemoteProtocolError
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import ConnAck, Connect, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.hook_questions import HookQuestions
+    from trio_mqtt.broker.sessions.claims import NoSession
     from trio_mqtt.broker.sessions.session import Session
 
 NO_WILL = "the client may not publish its will"
@@ -50,43 +51,6 @@ NO_WILL = "the client may not publish its will"
 _BRIDGE_STATE = re.compile(r"\$SYS/broker/connection/.+/state")
 # Answers that refuse nobody, but send to another server.
 _ELSEWHERE = (ReasonCode.USE_ANOTHER_SERVER, ReasonCode.SERVER_MOVED)
-
-
-async def receive_first(link: Link) -> list[Packet]:
-    """What comes with CONNECT, and CONNECT first; nothing if it does not come."""
-    while True:
-        await link.stream.readable()
-        data = link.stream.receive_nowait()
-        if data is None:
-            continue
-        if not data:
-            link.lost("it closed the connection before CONNECT")
-            return []
-        link.core.statistics.bytes_received += len(data)
-        packets = link.protocol.receive(data)
-        unfinished = link.protocol.unfinished > COUNTED or link.counts_unfinished
-        if unfinished and not link.count_unfinished():
-            return []
-        if packets:
-            return packets
-        if link.protocol.violation is not None:
-            _refuse_violation(link, link.protocol.violation)
-            return []
-
-
-def _refuse_violation(link: Link, error: RemoteProtocolError) -> None:
-    """A first packet that is no right CONNECT: closed without a word, unless those are known."""
-    link.count_violation(error)
-    if isinstance(error, UnsupportedVersionError):
-        # Without words: what it said about them, and about its limits, is not understood.
-        answer = encode(ConnAck(reason_code=error.reason_code), error.answer_version)
-    else:
-        code = allowed(error.reason_code, PacketType.CONNACK)
-        answer = link.protocol.refusal(code, str(error))
-    if answer:
-        link.core.statistics.count_sent("CONNACK", error.reason_code)
-        link.outlet.write(answer)
-    link.lost(str(error))
 
 
 class Handshake:
@@ -195,7 +159,7 @@ class Handshake:
         if outcome.username is not None:
             link.username = outcome.username
         answer = await self._admitted(outcome)
-        if not answer.reason_code.is_failure:
+        if answer is not None and not answer.reason_code.is_failure:
             answer.properties = {
                 **answer.properties, **self.authentication.properties(outcome.data)
             }  # fmt: skip
@@ -224,8 +188,11 @@ class Handshake:
         link.core.statistics.logins_failed += 1
         link.core.holding_off.was_wrong(link.stream.peer, self._connect.username)
 
-    async def _admitted(self, outcome: Authenticated | None) -> ConnAck:
-        """Check what the client shows, and its will; then give it its session."""
+    async def _admitted(self, outcome: Authenticated | None) -> ConnAck | None:
+        """Check what the client shows, and its will; then give it its session.
+
+        None if the connection has ended meanwhile.
+        """
         link, connect = self._link, self._connect
         credentials = Credentials(
             connect,
@@ -326,8 +293,11 @@ class Handshake:
                 return refusal(ReasonCode.TOPIC_NAME_INVALID, f"{NO_WILL}: {reserved}")
         return None
 
-    async def _begin_session(self, identity: Identity) -> ConnAck:
-        """Give the connection its session, once another that has it has let go of it."""
+    async def _begin_session(self, identity: Identity) -> ConnAck | None:
+        """Give the connection its session, once another that has it has let go of it.
+
+        None if another has claimed it meanwhile, at another broker.
+        """
         link, connect = self._link, self._connect
         core = link.core
         client_id = connect.client_id or f"auto-{uuid.uuid4().hex}"
@@ -336,14 +306,23 @@ class Handshake:
             return self._turned_away(
                 refusal(ReasonCode.SERVER_UNAVAILABLE, STORAGE_FAILS), identity
             )
-        claim = core.sessions.claim(
-            client_id,
-            link.mount_point,
-            user=identity.client.username if identity.client.authenticated else None,
-            address=link.stream.peer,
-            clean_start=connect.clean_start,
-            queue_policy=link.options.queue_policy,
-        )
+        user = identity.client.username if identity.client.authenticated else None
+        claim: Claim | NoSession | None
+        if core.sessions.elsewhere is None:
+            claim = core.sessions.claim(
+                client_id,
+                link.mount_point,
+                user=user,
+                address=link.stream.peer,
+                clean_start=connect.clean_start,
+                queue_policy=link.options.queue_policy,
+            )
+        else:
+            claim = await core.sessions.elsewhere.claim(
+                self._asking(client_id, user, expiry_interval, identity)
+            )
+        if claim is None:
+            return None
         if not isinstance(claim, Claim):
             return self._turned_away(refusal(*claim), identity)
         core.holding_off.has_session(link.stream.peer, connect.client_id)
@@ -357,11 +336,37 @@ class Handshake:
             expiry_interval,
             min(link.protocol.peer_receive_maximum, link.limits.maximum_in_flight),
         )
-        core.sessions.keep(session)
+        if core.sessions.elsewhere is None:
+            core.sessions.keep(session)
+        else:
+            core.sessions.elsewhere.begun(session)
         if core.journal is not None and (session.journal is not None or claim.replaces_kept):
             # CONNACK promises the session, or that there is none of before.
             link.outlet.hold(core.journal)
         return ConnAck(claim.present, ReasonCode.SUCCESS, properties)
+
+    def _asking(
+        self, client_id: str, user: str | None, expiry_interval: int, identity: Identity
+    ) -> Asking:
+        """What a cluster is to know of the client to give it its session."""
+        link, connect = self._link, self._connect
+        author = None
+        if connect.will is not None:
+            client = replace(identity.client, client_id=client_id)
+            permissions = link.access.permissions(client, identity.rules)
+            author = None if permissions is None else Authorship.of(permissions).text
+        return Asking(
+            client_id,
+            link.mount_point,
+            user,
+            link.stream.peer,
+            connect.clean_start,
+            link.options.queue_policy,
+            expiry_interval,
+            None if connect.will is None else will_bytes(connect.will),
+            author,
+            link.outlet,
+        )
 
     def _grant(self, session: Session, identity: Identity) -> None:
         """The session is this connection's: what its client may do holds from now on."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.connections.connect import Handshake, receive_first
+from trio_mqtt.broker.connections.connect import Handshake
 from trio_mqtt.broker.connections.deliveries import Deliveries
+from trio_mqtt.broker.connections.first_packets import receive_first
 from trio_mqtt.broker.connections.hook_gate import HookGate
 from trio_mqtt.broker.connections.link import Link
 from trio_mqtt.broker.connections.mounting import Mounting

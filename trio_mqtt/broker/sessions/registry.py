@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -12,6 +12,7 @@ from trio_mqtt.broker.events.kinds import (
     SESSION_EXPIRED,
     SessionEnded,
 )
+from trio_mqtt.broker.sessions.claims import ANOTHERS, Claim
 from trio_mqtt.broker.sessions.delivery_state import kept_among, session_key
 from trio_mqtt.broker.sessions.kept_rows import session_row, will_of
 from trio_mqtt.broker.sessions.leaving import share_what_is_left
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.options import BrokerOptions, QueuePolicy
     from trio_mqtt.broker.routing.router import Router
+    from trio_mqtt.broker.sessions.claims import NoSession, SessionsElsewhere
     from trio_mqtt.broker.sessions.outlet import Outlet
     from trio_mqtt.broker.sessions.subscriptions import Subscriptions
     from trio_mqtt.broker.sessions.wills import Wills
@@ -33,19 +35,11 @@ if TYPE_CHECKING:
     from trio_mqtt.storage.rows import SessionRow
 
 
-class Claim(NamedTuple):
-    """A session, and whether it was there before (§3.2.2.1.1).
-
-    `replaces_kept`: another one has ended for it that outlived the broker.
-    """
-
-    session: Session
-    present: bool
-    replaces_kept: bool
-
-
 class Sessions:
-    """All sessions of a broker, by client identifier and mount point."""
+    """All sessions of a broker, by client identifier and mount point.
+
+    In a cluster these are the sessions of clients that are connected here, and of no others.
+    """
 
     def __init__(
         self,
@@ -71,6 +65,8 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         # The broker ends, and with it all connections: what they leave stays with their sessions.
         self.closing = False
+        # The other brokers that may have them, in a cluster.
+        self.elsewhere: SessionsElsewhere | None = None
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -100,7 +96,7 @@ class Sessions:
         address: str,
         clean_start: bool,
         queue_policy: QueuePolicy,
-    ) -> Claim | tuple[ReasonCode, str]:
+    ) -> Claim | NoSession:
         """The session for a client that says CONNECT (§3.1.4); or why there is none, for CONNACK.
 
         `mount_point` is that of the listener by which it came. `user` is the one that the client
@@ -110,18 +106,14 @@ class Sessions:
         key = session_key(client_id, mount_point)
         session = self._sessions.get(key)
         if session is not None and session.owner not in (None, user):
-            return (
-                ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
-                "this client identifier is another user's",
-            )
+            return ANOTHERS
         holder = holder_of(user, address)
         problem = None
         if session is None or not session.is_connected:
             problem = self._room.too_many_connected(holder)
             self._statistics.connections_refused += problem is not None
         elif self._options.takeover_refused:
-            self._statistics.takeovers_refused += 1
-            return ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, "this client identifier is connected"
+            return self.refuse_takeover()
         if session is None and problem is None:
             problem = self._make_room(holder)
             self._statistics.sessions_refused += problem is not None
@@ -136,12 +128,60 @@ class Sessions:
         present = session is not None
         if session is None:
             session = self._begin(client_id, mount_point)
+        self._give(session, user, holder, queue_policy)
+        return Claim(session, present, replaces_kept)
+
+    def _give(
+        self, session: Session, user: str | None, holder: str, queue_policy: QueuePolicy
+    ) -> None:
+        """A client is to have a session."""
         session.keep_to(queue_policy)
         session.owner = user
         if session.holder != holder:
             self._room.enter(session, holder)
         self._room.present(session)
-        return Claim(session, present, replaces_kept)
+
+    def refuse_takeover(self) -> NoSession:
+        """Why a client is refused whose session another connection has, where that one stays."""
+        self._statistics.takeovers_refused += 1
+        return ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, "this client identifier is connected"
+
+    def arrive(
+        self,
+        client_id: str,
+        mount_point: str,
+        *,
+        user: str | None,
+        address: str,
+        queue_policy: QueuePolicy,
+    ) -> Session | NoSession:
+        """The session of a client whose session was at no broker, or another; nothing is in it."""
+        holder = holder_of(user, address)
+        problem = self._room.too_many_connected(holder)
+        self._statistics.connections_refused += problem is not None
+        if problem is None:
+            problem = self._make_room(holder)
+            self._statistics.sessions_refused += problem is not None
+        if problem is not None:
+            return ReasonCode.QUOTA_EXCEEDED, problem
+        session = self._begin(client_id, mount_point)
+        self._give(session, user, holder, queue_policy)
+        return session
+
+    def depart(self, session: Session) -> None:
+        """Let go of a session as it is: it goes on elsewhere, and is not known here any more."""
+        if self._sessions.get(session.key) is not session:
+            return
+        del self._sessions[session.key]
+        self._room.leave(session)
+        self._statistics.sessions -= 1
+        session.cancel_timer()
+        session.order = None
+        self._subscriptions.depart(session)
+
+    def get(self, key: str) -> Session | None:
+        """The session of this key, if there is one."""
+        return self._sessions.get(key)
 
     def _begin(self, client_id: str, mount_point: str) -> Session:
         session = Session(client_id, mount_point)
@@ -181,7 +221,11 @@ class Sessions:
         """A connection's tasks have ended: its will is due, its session begins to expire."""
         if not session.detach(outlet):
             if session.outlet is None and not session.is_claimed:
-                self._room.absent(session)  # it was to take over, and has gone before
+                # It was to take over, and has gone before.
+                if self.elsewhere is None:
+                    self._room.absent(session)
+                elif self._sessions.get(session.key) is session:
+                    self.elsewhere.left(session, ended=False)
             return
         will = session.will
         expiry = session.expiry_interval
@@ -195,13 +239,20 @@ class Sessions:
             share_what_is_left(session, self._router)
         if expiry < NEVER:
             session.expires_at = trio.current_time() + expiry
-        if expiry and not session.is_claimed:
+        if expiry and not session.is_claimed and self.elsewhere is None:
             self._room.absent(session)
         if expiry == 0:
             self._discard(session)
+            if self.elsewhere is not None:
+                self.elsewhere.left(session, ended=True)
             return
         if session.will is not None and delay < expiry:
             session.will_due_at = trio.current_time() + delay
+        if self.elsewhere is not None:
+            if not session.is_claimed:
+                self.elsewhere.left(session, ended=False)
+            return
+        if session.will_due_at is not None:
             session.set_timer(
                 self._timers.after(delay, lambda: self._will_due(session, expiry - delay))
             )
@@ -250,6 +301,8 @@ class Sessions:
         if SessionEnded in self._event_streams.wanted:
             self._event_streams.tell(SessionEnded(session.client_id, reason))
         self._discard(session)
+        if self.elsewhere is not None:
+            self.elsewhere.left(session, ended=True)
 
     def _discard(self, session: Session) -> None:
         """The session ends: nothing of it is left but a connection that is being ended."""

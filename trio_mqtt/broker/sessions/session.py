@@ -208,17 +208,18 @@ class Session(DeliveryState):
         """Whether a connection has the session, or will, and has not ended."""
         return self._claimant is not None and not self._claimant.ended
 
-    def disown(self) -> None:
-        """End whatever connection has the session or waits for it: another one takes its place."""
+    def end(self, reason_code: ReasonCode, reason: str) -> None:
+        """End whatever connection has the session or waits for it."""
         if self._claimant is not None:
-            self._claimant.end(
-                ReasonCode.SESSION_TAKEN_OVER, "another client came with the same identifier"
-            )
+            self._claimant.end(reason_code, reason)
+
+    def disown(self) -> None:
+        """End it as another one takes its place."""
+        self.end(ReasonCode.SESSION_TAKEN_OVER, "another client came with the same identifier")
 
     def fail(self) -> None:
-        """End whatever connection has the session or waits for it: a defect was met."""
-        if self._claimant is not None:
-            self._claimant.end(ReasonCode.UNSPECIFIED_ERROR, "internal error")
+        """End it as a defect was met."""
+        self.end(ReasonCode.UNSPECIFIED_ERROR, "internal error")
 
     def set_timer(self, timer: Timer) -> None:
         """Let `timer` decide what happens next, and no earlier one."""

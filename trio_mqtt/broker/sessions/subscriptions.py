@@ -178,6 +178,25 @@ class Subscriptions:
                 else:
                     self._statistics.deliveries_refused += batch.count
 
+    def depart(self, session: Session) -> None:
+        """A session goes on elsewhere: its subscriptions get nothing here any more."""
+        subscriptions = list(session.subscriptions.values())
+        session.subscriptions.clear()
+        session.filter_bytes = 0
+        for subscription in subscriptions:
+            self._paths.discard(session, subscription.topic_filter)
+            self._statistics.subscriptions -= 1
+            self._statistics.shared_subscriptions -= subscription.shared_filter is not None
+            self.displace(subscription)
+        # What waits here waits elsewhere too: letting go of it is no change of the session.
+        session.journal = None
+        for subscription in subscriptions:
+            if subscription.shared_filter is None:
+                self.letting_go.add(subscription.abandon())
+                continue
+            for _, batch in subscription.close():
+                self._router.share(subscription.shared_filter, batch)
+
     def remove(self, session: Session, text: str, *, ends: bool = False) -> bool:
         """End the subscription to a filter; whether there was one (§3.10.4).
 

@@ -1,0 +1,88 @@
+"""Sessions as nodes join, leave and die, and as the engine goes and returns."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
+from trio_mqtt.cluster.membership import Part
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.clustering.cluster_sessions import ClusterSessions
+    from trio_mqtt.broker.core import Core
+    from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.cluster.engine.engine import Engine
+    from trio_mqtt.cluster.session_store import SessionStore
+
+LOST = "this broker has lost the cluster that keeps its sessions"
+_AT_ONCE = 64  # sessions that are claimed beside each other
+
+
+class SessionMembership(Part):
+    """What is done then."""
+
+    def __init__(
+        self, core: Core, engine: Engine, store: SessionStore, sessions: ClusterSessions
+    ) -> None:
+        self._core = core
+        self._engine = engine
+        self._store = store
+        self._sessions = sessions
+
+    async def run(self) -> None:
+        """Have the sessions of clients that came while the engine was gone, until cancelled."""
+        while True:
+            await self._engine.wait_gone()
+            await self._engine.wait_returned()
+            with suppress(EngineGoneError, EngineFencedError):
+                await self._take_back()
+
+    async def joined(self, node: str) -> None:
+        """Who is connected, and was while this was no node, or another, is this one's client."""
+        self._sessions.is_now(node)
+        await self._take_back()
+
+    async def _take_back(self) -> None:
+        sessions = self._sessions
+        waiting = [
+            one
+            for one in self._core.sessions.all()
+            if one.is_connected and sessions.holds.get(one.key) is None
+        ]
+
+        async def take_back() -> None:
+            while waiting:
+                session = waiting.pop()
+                if not sessions.is_busy(session.key) and self._is_there(session):
+                    await sessions.take_back(session)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(min(_AT_ONCE, len(waiting))):
+                nursery.start_soon(take_back)
+
+    def _is_there(self, session: Session) -> bool:
+        return self._core.sessions.get(session.key) is session
+
+    async def lost(self, node: str) -> None:
+        """What this node had is for others to take: durable sessions go, with their clients."""
+        holds = self._sessions.holds
+        for key, hold in holds.all():
+            hold.is_lost = True
+            session = self._core.sessions.get(key)
+            if session is not None and session.expiry_interval:
+                session.end(ReasonCode.SERVER_SHUTTING_DOWN, LOST)
+            elif not self._sessions.is_busy(key):
+                holds.remove(key)
+
+    async def died(self, node: str) -> None:
+        """What a dead node had is free."""
+        while await self._store.free(node):
+            self._sessions.look()
+
+    async def left(self, node: str) -> None:
+        """Whoever was connected has gone, and its session waits for it."""
+        await self._sessions.all_left()

@@ -1,0 +1,69 @@
+"""A client wants its session: what it gets, and who else may have it, in a cluster of brokers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from trio_mqtt.protocol.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.options import QueuePolicy
+    from trio_mqtt.broker.sessions.outlet import Outlet
+    from trio_mqtt.broker.sessions.session import Session
+
+NoSession: TypeAlias = tuple[ReasonCode, str]
+"""Why a client gets no session, for CONNACK."""
+
+ANOTHERS: NoSession = (
+    ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
+    "this client identifier is another user's",
+)
+
+
+class Claim(NamedTuple):
+    """A session, and whether it was there before (§3.2.2.1.1).
+
+    `replaces_kept`: another one has ended for it that outlived the broker.
+    """
+
+    session: Session
+    present: bool
+    replaces_kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A client that has said CONNECT, and is let in: what its session is to be.
+
+    `user` is the one that it has proved to be, if it has. `will` is encoded; `author` says who says
+    it, where rules ask again. `outlet` is the way to it.
+    """
+
+    client_id: str
+    mount_point: str
+    user: str | None
+    address: str
+    clean_start: bool
+    queue_policy: QueuePolicy
+    expiry_interval: int
+    will: bytes | None
+    author: str | None
+    outlet: Outlet
+
+
+class SessionsElsewhere(Protocol):
+    """The brokers of a cluster share their sessions: one at a time has each."""
+
+    async def claim(self, asking: Asking) -> Claim | NoSession | None:
+        """The session for a client, wherever it was.
+
+        None if the connection was ended meanwhile. A connection that has the session, at this
+        broker or another, is told that it was taken over (MQTT 5.0 §3.1.4).
+        """
+
+    def begun(self, session: Session) -> None:
+        """CONNECT is accepted: what it says of the session holds, and outlives this broker."""
+
+    def left(self, session: Session, *, ended: bool) -> None:
+        """No connection has a session any more: it leaves this broker, unless it has `ended`."""
