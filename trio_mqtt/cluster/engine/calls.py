@@ -32,6 +32,10 @@ class EngineGoneError(EngineError):
     """The engine cannot be reached now. What was asked is perhaps done, perhaps not."""
 
 
+class EngineUnfitError(EngineError):
+    """The engine is there, but cannot be used as it is set up, or not by this node."""
+
+
 class EngineRefusedError(EngineError):
     """The engine answered with an error, which is the text: nothing was done."""
 
@@ -61,7 +65,7 @@ class Call:
     several: it is the first argument, unless said otherwise. None: any will do.
     """
 
-    __slots__ = ("decode", "key", "name", "script", "serialized_arguments", "size")
+    __slots__ = ("arguments", "key", "name", "script", "size")
 
     def __init__(
         self,
@@ -70,10 +74,8 @@ class Call:
         key: bytes | None = None,
         script: Script | None = None,
     ) -> None:
-        # As a connection of coredis wants it of those commands that it writes together.
         self.name = name.encode() if isinstance(name, str) else name
-        self.serialized_arguments = arguments
-        self.decode = False
+        self.arguments = arguments
         self.script = script
         if key is None and script is None and arguments and isinstance(arguments[0], bytes):
             key = arguments[0]

@@ -1,33 +1,30 @@
-"""A connection with one process of the engine: how it comes about, and why it does not."""
+"""How a connection with a process of the engine comes about, and why it does not."""
 
 from __future__ import annotations
 
-import logging
 import ssl
 from typing import TYPE_CHECKING
 
 import trio
-from coredis.connection import (
-    TCPConnection,
-    TCPLocation,
-    UnixDomainSocketConnection,
-    UnixDomainSocketLocation,
+from coredis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    RedisError,
+    UnknownCommandError,
 )
-from coredis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
 
 from trio_mqtt.cluster.engine.addresses import EngineAddress, Place
-from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
+from trio_mqtt.cluster.engine.calls import (
+    Call,
+    EngineGoneError,
+    EngineUnfitError,
+)
+from trio_mqtt.cluster.engine.connection import Connection, open_stream, reason
 from trio_mqtt.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from coredis.connection import BaseConnection
-
     from trio_mqtt.cluster.settings import Cluster
-
-# It tells of each lost connection with a traceback; what is to be said is said by who uses it.
-_log = logging.getLogger("coredis")
-if _log.level == logging.NOTSET:
-    _log.setLevel(logging.CRITICAL)
 
 
 class Connector:
@@ -37,37 +34,58 @@ class Connector:
         self._settings = settings
         self._address = address
 
-    def connection(self, place: Place, *, is_engine: bool = True) -> BaseConnection:
-        """A connection that is still to be made; with a Sentinel there are no databases.
+    async def connect(self, place: Place) -> Connection:
+        """A connection with one process of the engine, which knows who asks.
 
-        Raises ConfigurationError where files that were named cannot be read.
+        Raises EngineGoneError where none comes about, EngineUnfitError where the engine does not
+        let this node in, or is not of the kind that the URL says, and ConfigurationError where
+        files that were named cannot be read.
         """
-        address = self._address
+        address, settings = self._address, self._settings
         password = address.password
         if password is None:
-            password = self._settings.current_password()
-        timeout = self._settings.timeout
-        username = (address.username or self._settings.username) if is_engine else None
-        database = address.database if is_engine else 0
-        if place.path:
-            return UnixDomainSocketConnection(
-                UnixDomainSocketLocation(place.path),
-                connect_timeout=timeout,
-                stream_timeout=timeout,
-                username=username,
-                password=password,
-                db=database,
-            )
-        return TCPConnection(
-            TCPLocation(place.host, place.port),
-            connect_timeout=timeout,
-            stream_timeout=timeout,
-            username=username,
-            password=password if is_engine else None,
-            db=database,
-            ssl_context=self._tls() if address.is_tls else None,
-            socket_keepalive=True,
-        )
+            password = settings.current_password()
+        hello: list[str | int] = [3]
+        if password is not None:
+            hello += ["AUTH", address.username or settings.username or "default", password]
+        hello += ["SETNAME", f"trio-mqtt:{settings.name}:{settings.node_name}"]
+        calls = [Call("HELLO", *hello)]
+        if address.database:
+            calls.append(Call("SELECT", address.database))
+        return await self._connected(place, f"The engine at {place}", calls, settings.timeout)
+
+    async def connect_sentinel(self, place: Place) -> Connection:
+        """A connection with a Sentinel, which has no users of its own.
+
+        Raises as `connect` does.
+        """
+        where = f"The Sentinel at {place}"
+        return await self._connected(place, where, [Call("HELLO", 3)], self._settings.timeout)
+
+    async def _connected(
+        self, place: Place, where: str, calls: list[Call], patience: float
+    ) -> Connection:
+        tls = self._tls() if self._address.is_tls else None
+        try:
+            with trio.fail_after(patience):
+                stream = await open_stream(place.host, place.port, place.path, tls)
+                connection = Connection(stream, where)
+                try:
+                    for answer in await connection.ask(*calls):
+                        if isinstance(answer, RedisError):
+                            raise _refused(where, answer)
+                except BaseException:
+                    connection.close()
+                    raise
+        except (OSError, trio.BrokenResourceError) as error:
+            raise EngineGoneError(
+                f"{where} cannot be reached: {reason(error) or 'nothing listens there'}."
+            ) from error
+        except trio.TooSlowError:
+            raise EngineGoneError(
+                f"{where} cannot be reached: nothing came within {patience:g} s."
+            ) from None
+        return connection
 
     def _tls(self) -> ssl.SSLContext:
         address = self._address
@@ -84,52 +102,17 @@ class Connector:
         return context
 
 
-async def connect(
-    nursery: trio.Nursery, connection: BaseConnection, where: str, patience: float
-) -> trio.Event:
-    """Make a connection, which the nursery keeps; the event is set once it has ended.
-
-    Raises EngineGoneError if none comes about, and EngineRefusedError if it is refused.
-    """
-    over = trio.Event()
-
-    async def keep(task_status: trio.TaskStatus[None]) -> None:
-        try:
-            await connection.run(task_status=task_status)
-        finally:
-            over.set()
-
-    try:
-        with trio.fail_after(patience):
-            await nursery.start(keep)
-    except (AuthenticationError, AuthorizationError) as error:
-        raise EngineRefusedError(
-            f"{where} does not let this node in: {str(error).rstrip('.')}. A user and a password"
-            " are given by URL, redis://USER:PASSWORD@HOST, by variables, or by a file."
-        ) from error
-    except ResponseError as error:
-        raise EngineRefusedError(f"{where} refuses: {str(error).rstrip('.')}.") from error
-    except (RedisError, OSError, TimeoutError, trio.TooSlowError) as error:
-        why = _why(error) or f"nothing came within {patience:g} s"
-        raise EngineGoneError(f"{where} cannot be reached: {why}.") from error
-    return over
-
-
-def _why(error: BaseException) -> str:
-    """What the machine says, or the engine, of why there is no connection."""
-    seen: BaseException | None = error
-    last = ""
-    while seen is not None:
-        if isinstance(seen, BaseExceptionGroup):
-            seen = seen.exceptions[0]
-            continue
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted ({seen.verify_message})"
-        if isinstance(seen, TimeoutError | trio.TooSlowError):
-            last = ""
-        elif isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        elif isinstance(seen, RedisError | OSError) and str(seen):
-            last = str(seen).rstrip(".")
-        seen = seen.__cause__ or seen.__context__
-    return last
+def _refused(where: str, answer: RedisError) -> EngineGoneError | EngineUnfitError:
+    said = str(answer).rstrip(".")
+    if isinstance(answer, BusyLoadingError):
+        return EngineGoneError(f"{where} is still loading what it keeps.")
+    if isinstance(answer, AuthenticationError | AuthorizationError):
+        return EngineUnfitError(
+            f"{where} does not let this node in: {said}. The user and the password are given in"
+            " the URL (redis://USER:PASSWORD@HOST), by variables, or the password by a file."
+        )
+    if isinstance(answer, UnknownCommandError):
+        return EngineUnfitError(f"{where} is too old: Redis 6.2, Valkey 7.2 or newer is needed.")
+    if "max number of clients" in said:
+        return EngineGoneError(f"{where} takes no more connections: {said}.")
+    return EngineUnfitError(f"{where} refuses this node: {said}.")

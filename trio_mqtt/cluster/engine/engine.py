@@ -50,6 +50,8 @@ class Engine:
         self.returns = 0
         """How many times the engine has been reached: other than before, and what was read of its
         streams may have been lost with it."""
+        self.promise = ""
+        """What becomes of what was written where the engine crashes, in a sentence."""
         self.deadline_ms = 0
         """The end of this node's lease by the engine's clock, which fenced scripts compare with the
         time; 0 while the node has none. The membership renews it."""
@@ -129,6 +131,11 @@ class Engine:
         self._changed.set()
         self._changed = trio.Event()
 
+    def _lose(self, why: EngineGoneError) -> None:
+        self.why_gone = why
+        if self._attached is not None:
+            self._set(None)
+
     async def keep(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Reach the engine again and again, until cancelled; started once it was reached.
 
@@ -137,16 +144,18 @@ class Engine:
         attempts = 0
         while True:
             try:
-                async with attached(self.settings, self._address) as there:
+                async with attached(self.settings, self._address, self._lose) as there:
                     attempts = 0
                     self.returns += 1
+                    self.promise = there.promise
                     self._set(there)
                     if self.returns == 1:
                         task_status.started()
                     try:
-                        self.why_gone = await there.lost()
+                        await there.wait_lost()
                     finally:
-                        self._set(None)
+                        if self._attached is there:
+                            self._set(None)
             except EngineError as error:
                 if not self.returns:
                     raise

@@ -1,10 +1,10 @@
-"""One connection with the engine: what is asked in a turn of the loop leaves as one pipeline."""
+"""One connection for many tasks: what is asked in a turn of the loop leaves as one pipeline."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any
 
 import trio
 from coredis.exceptions import (
@@ -12,19 +12,11 @@ from coredis.exceptions import (
     ClusterDownError,
     ReadOnlyError,
     RedisError,
-    ResponseError,
     UnblockedError,
 )
 
-from trio_mqtt.cluster.engine.addresses import Place
 from trio_mqtt.cluster.engine.calls import Call, EngineGoneError
-from trio_mqtt.cluster.engine.connecting import connect
-from trio_mqtt.nurseries import tasks_beside
-
-if TYPE_CHECKING:
-    from coredis.commands.request import CommandRequest
-    from coredis.connection import BaseConnection
-    from coredis.connection._request import RequestBatch
+from trio_mqtt.cluster.engine.connection import Connection
 
 # A pipeline's commands and bytes at most: what one connection asks for, another waits for.
 PIPELINE_CALLS = 1_000
@@ -34,7 +26,10 @@ UNDER_WAY_BYTES = 8 * PIPELINE_BYTES
 
 # Refusals that say nothing of what was asked, but that this engine can do no such thing now.
 _UNABLE = ("BUSY ", "MASTERDOWN ", "MISCONF ", "NOREPLICAS ", "OOM ")
-_UNABLE_KINDS = (ClusterDownError, ReadOnlyError, UnblockedError)
+_UNABLE_KINDS = (BusyLoadingError, ClusterDownError, ReadOnlyError, UnblockedError)
+
+# After a wait in which this process may have stood still: what has come meanwhile is read first.
+_LOOK_AGAIN = 0.02
 
 
 class Group:
@@ -68,17 +63,25 @@ class Group:
         return self.replies
 
     def fail(self, error: EngineGoneError) -> None:
+        """There will be no answers."""
         self.error = error
         self.answered.set()
 
 
-class _Pipeline(NamedTuple):
-    """What was sent at once, and is to be answered."""
+class _Pipeline:
+    """What leaves at once, and what is answered of it."""
 
-    batch: RequestBatch
-    loads: int  # scripts before all else, whose answers nobody waits for
-    groups: list[Group]
-    size: int
+    __slots__ = ("answers", "calls", "groups", "loads", "sent", "size")
+
+    def __init__(
+        self, groups: list[Group], loads: list[Call], tail: Sequence[Call], size: int
+    ) -> None:
+        self.groups = groups
+        self.loads = len(loads)  # scripts before all else, whose answers nobody waits for
+        self.calls = [*loads, *[call for group in groups for call in group.calls], *tail]
+        self.size = size
+        self.sent = trio.current_time()
+        self.answers: list[Any] = []
 
 
 class Link:
@@ -88,22 +91,20 @@ class Link:
         "_connection",
         "_loaded",
         "_on_end",
+        "_over",
         "_queue",
         "_replicas",
         "_sender",
-        "_settler",
         "_timeout",
         "_under_way",
         "_under_way_bytes",
         "ended",
-        "place",
         "where",
     )
 
     def __init__(
         self,
-        connection: BaseConnection,
-        place: Place,
+        connection: Connection,
         *,
         timeout: float,
         replicas: int = 0,
@@ -113,14 +114,13 @@ class Link:
         self._timeout = timeout
         self._replicas = replicas
         self._on_end = on_end
-        self.place = place
-        self.where = f"The engine at {place}"
+        self.where = connection.where
         self.ended: EngineGoneError | None = None
+        self._over = trio.Event()
         self._queue: deque[Group] = deque()
         self._under_way: deque[_Pipeline] = deque()
         self._under_way_bytes = 0
         self._sender: trio.lowlevel.Task | None = None
-        self._settler: trio.lowlevel.Task | None = None
         # Scripts that this connection's engine has, as it was told.
         self._loaded: set[bytes] = set()
 
@@ -130,119 +130,125 @@ class Link:
             group.fail(self.ended)
             return
         self._queue.append(group)
-        if self._sender is not None:
-            trio.lowlevel.reschedule(self._sender)
-            self._sender = None
+        self._wake()
 
     def forget_scripts(self) -> None:
         """The engine has lost its scripts: they go with the next calls again."""
         self._loaded.clear()
 
-    def end(self, why: str, cause: BaseException | None = None) -> None:
+    async def live(self) -> None:
+        """Keep the connection's tasks, until it ends or this is cancelled."""
+        try:
+            with self._connection:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._send)
+                    nursery.start_soon(self._receive)
+                    nursery.start_soon(self._watch)
+                    await self._over.wait()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._end(EngineGoneError(f"The connection with {self.where} has ended."))
+
+    def _end(self, error: EngineGoneError) -> None:
         """Everything that waits fails, and so does what is asked from now on."""
         if self.ended is not None:
             return
-        self.ended = EngineGoneError(why)
-        self.ended.__cause__ = cause
-        self._connection.invalidate()
+        self.ended = error
+        self._over.set()
         while self._under_way:
             for group in self._under_way.popleft().groups:
-                group.fail(self.ended)
+                group.fail(error)
         while self._queue:
-            self._queue.popleft().fail(self.ended)
-        self._on_end(self.ended)
+            self._queue.popleft().fail(error)
+        self._on_end(error)
+
+    def _wake(self) -> None:
+        if self._sender is not None:
+            trio.lowlevel.reschedule(self._sender)
+            self._sender = None
+
+    def _forget_sender(self, _: object) -> trio.lowlevel.Abort:
+        self._sender = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     async def _send(self) -> None:
-        """Send what is asked, until cancelled: one of the two tasks of a link."""
         while True:
             if not self._queue or self._under_way_bytes > UNDER_WAY_BYTES:
                 self._sender = trio.lowlevel.current_task()
                 await trio.lowlevel.wait_task_rescheduled(self._forget_sender)
                 continue
-            self._send_pipeline()
-            if self._queue:
-                # The rest in the next turn: others have something to do as well.
-                await trio.lowlevel.checkpoint()
+            pipeline = self._next()
+            self._under_way.append(pipeline)
+            self._under_way_bytes += pipeline.size
+            try:
+                await self._connection.send(pipeline.calls)
+            except EngineGoneError as error:
+                self._end(error)
 
-    def _send_pipeline(self) -> None:
+    def _next(self) -> _Pipeline:
+        """What leaves next: all that waits, as far as one pipeline takes it."""
         loads: list[Call] = []
-        calls: list[Call] = []
         groups: list[Group] = []
-        size = 0
         queue = self._queue
+        count = size = 0
         while queue:
             group = queue[0]
-            if calls and (
-                len(calls) + len(group.calls) > PIPELINE_CALLS or size + group.size > PIPELINE_BYTES
-            ):
+            count += len(group.calls)
+            size += group.size
+            if groups and (count > PIPELINE_CALLS or size > PIPELINE_BYTES):
+                size -= group.size
                 break
             queue.popleft()
+            groups.append(group)
             if group.given_up:
-                continue
+                group.calls = ()
             for call in group.calls:
                 script = call.script
                 if script is not None and script.digest not in self._loaded:
                     self._loaded.add(script.digest)
-                    loads.append(Call(b"SCRIPT LOAD", script.source))
-            calls += group.calls
-            size += group.size
-            groups.append(group)
-        if not groups:
-            return
-        commands = loads + calls
+                    loads.append(Call(b"SCRIPT", b"LOAD", script.source))
+        tail: tuple[Call, ...] = ()
         if self._replicas:
             # Of all that this connection has written, so that nobody has to say who needs it.
-            commands.append(Call(b"WAIT", self._replicas, int(self._timeout * 800)))
+            tail = (Call(b"WAIT", self._replicas, int(self._timeout * 800)),)
+        return _Pipeline(groups, loads, tail, size)
+
+    async def _receive(self) -> None:
         try:
-            batch = self._connection.create_request_batch(
-                cast("Sequence[CommandRequest[Any]]", commands), timeout=self._timeout
-            )
-        except RedisError as error:
-            # It is over already, and whoever watches over it has not said so yet.
-            for group in groups:
-                group.fail(EngineGoneError(f"The connection with {self.where} has ended: {error}."))
-            return
-        self._under_way.append(_Pipeline(batch, len(loads), groups, size))
-        self._under_way_bytes += size
-        if self._settler is not None:
-            trio.lowlevel.reschedule(self._settler)
-            self._settler = None
+            while True:
+                answers = await self._connection.receive()
+                place = 0
+                while place < len(answers) and self._under_way:
+                    pipeline = self._under_way[0]
+                    missing = len(pipeline.calls) - len(pipeline.answers)
+                    pipeline.answers += answers[place : place + missing]
+                    place += missing
+                    if len(pipeline.answers) == len(pipeline.calls):
+                        self._under_way.popleft()
+                        self._under_way_bytes -= pipeline.size
+                        self._hand_out(pipeline)
+                if self._queue:
+                    self._wake()
+        except EngineGoneError as error:
+            self._end(error)
 
-    async def _settle(self) -> None:
-        """Hand out what is answered, until cancelled: the other one."""
-        while True:
-            if not self._under_way:
-                self._settler = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(self._forget_settler)
-                continue
-            replies = await self._under_way[0].batch
-            if self.ended is not None:
-                return
-            pipeline = self._under_way.popleft()
-            self._under_way_bytes -= pipeline.size
-            self._hand_out(pipeline, replies)
-            if self._sender is not None and self._queue:
-                trio.lowlevel.reschedule(self._sender)
-                self._sender = None
-
-    def _hand_out(self, pipeline: _Pipeline, replies: list[Any]) -> None:
+    def _hand_out(self, pipeline: _Pipeline) -> None:
+        answers = pipeline.answers
+        gone = self._too_few_replicas(answers[-1]) if self._replicas else ""
         place = pipeline.loads
-        gone = self._too_few_replicas(replies[-1]) if self._replicas else ""
-        cause: Exception | None = None
         for group in pipeline.groups:
             end = place + len(group.calls)
-            group.replies = replies[place:end]
+            group.replies = answers[place:end]
             place = end
             for reply in group.replies:
-                if isinstance(reply, Exception) and _says_nothing_of_the_call(reply):
-                    gone, cause = gone or self._why_gone(reply), cause or reply
-                    break
+                if isinstance(reply, RedisError) and _says_nothing_of_the_call(reply):
+                    gone = gone or f"{self.where} can do nothing now: {str(reply).rstrip('.')}."
             if gone:
                 group.fail(EngineGoneError(gone))
             else:
                 group.answered.set()
         if gone:
-            self.end(gone, cause)
+            self._end(EngineGoneError(gone))
 
     def _too_few_replicas(self, reached: object) -> str:
         if not isinstance(reached, int) or reached >= self._replicas:
@@ -252,40 +258,20 @@ class Link:
             f" {self._replicas} must: what is asked is done, but not safe."
         )
 
-    def _why_gone(self, error: Exception) -> str:
-        """A sentence for people."""
-        if isinstance(error, TimeoutError):
-            return f"{self.where} does not answer: nothing came within {self._timeout:g} s."
-        if isinstance(error, ResponseError | BusyLoadingError):
-            return f"{self.where} can do nothing now: {str(error).rstrip('.')}."
-        return f"The connection with {self.where} was lost."
-
-    def _forget_sender(self, _: object) -> trio.lowlevel.Abort:
-        self._sender = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def _forget_settler(self, _: object) -> trio.lowlevel.Abort:
-        self._settler = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    async def live(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Connect, and keep the two tasks until the connection ends or this is cancelled.
-
-        Raises EngineGoneError if no connection comes about, and EngineRefusedError if the engine
-        does not let this node in.
-        """
-        try:
-            async with tasks_beside() as nursery:
-                over = await connect(nursery, self._connection, self.where, self._timeout)
-                nursery.start_soon(self._send)
-                nursery.start_soon(self._settle)
-                task_status.started()
-                await over.wait()
-        finally:
-            self.end(f"The connection with {self.where} was lost.")
+    async def _watch(self) -> None:
+        """End the connection where an answer does not come in time."""
+        while True:
+            oldest = self._under_way[0] if self._under_way else None
+            due = (trio.current_time() if oldest is None else oldest.sent) + self._timeout
+            await trio.sleep_until(due)
+            await trio.sleep(_LOOK_AGAIN)
+            if oldest is not None and self._under_way and self._under_way[0] is oldest:
+                self._end(
+                    EngineGoneError(
+                        f"{self.where} does not answer: nothing came within {self._timeout:g} s."
+                    )
+                )
 
 
-def _says_nothing_of_the_call(error: Exception) -> bool:
-    if isinstance(error, ResponseError):
-        return isinstance(error, _UNABLE_KINDS) or str(error).startswith(_UNABLE)
-    return True
+def _says_nothing_of_the_call(error: RedisError) -> bool:
+    return isinstance(error, _UNABLE_KINDS) or str(error).startswith(_UNABLE)

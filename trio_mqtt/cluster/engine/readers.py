@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import trio
-from coredis.exceptions import RedisError, ResponseError
+from coredis.exceptions import AskError, RedisError
 
 from trio_mqtt.cluster.engine.addresses import Place
-from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
-from trio_mqtt.cluster.engine.connecting import Connector, connect
-
-if TYPE_CHECKING:
-    from coredis.connection import BaseConnection
+from trio_mqtt.cluster.engine.calls import Call, EngineGoneError, EngineRefusedError
+from trio_mqtt.cluster.engine.connecting import Connector
+from trio_mqtt.cluster.engine.connection import Connection
 
 # Entries of one read: what it brings is in memory at once.
 READ_ENTRIES = 1_000
@@ -23,65 +19,73 @@ Entries = list[tuple[bytes, dict[bytes, bytes]]]
 class Readers:
     """As many connections as there are readers; one that reads on finds its own again."""
 
-    def __init__(self, nursery: trio.Nursery, connector: Connector, timeout: float) -> None:
-        self._nursery = nursery
+    def __init__(self, connector: Connector, patience: float) -> None:
         self._connector = connector
-        self._timeout = timeout
-        self._idle: dict[Place, list[BaseConnection]] = {}
+        self._patience = patience
+        self._idle: dict[Place, list[Connection]] = {}
+        self._in_use: set[Connection] = set()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """End all of them, under those who wait for something too."""
+        self._is_closed = True
+        for connections in (self._in_use, *self._idle.values()):
+            for connection in connections:
+                connection.close()
+        self._idle.clear()
 
     async def read(
-        self, place: Place, key: bytes, after: bytes, *, count: int, block: float
+        self,
+        place: Place,
+        key: bytes,
+        after: bytes,
+        *,
+        count: int,
+        block: float,
+        asking: bool = False,
     ) -> Entries:
         """Entries of a stream after an identifier, at most `count`; none came in `block` seconds if
-        there are none.
+        there are none. `asking` reads what is on its way to that place from another.
 
-        Raises EngineGoneError and EngineRefusedError.
+        Raises EngineGoneError, EngineRefusedError, and AskError where the stream is elsewhere.
         """
-        where = f"The engine at {place}"
-        connection = await self._taken(place, where)
+        idle = self._idle.setdefault(place, [])
+        connection = idle.pop() if idle else await self._connector.connect(place)
         milliseconds = max(1, round(block * 1000))
+        call = Call(
+            b"XREAD",
+            *(b"COUNT", min(count, READ_ENTRIES), b"BLOCK", milliseconds),
+            *(b"STREAMS", key, after),
+        )
+        self._in_use.add(connection)
         try:
-            reply = await connection.create_request(
-                b"XREAD",
-                *(b"COUNT", min(count, READ_ENTRIES), b"BLOCK", milliseconds),
-                *(b"STREAMS", key, after),
-                decode=False,
-                timeout=block + self._timeout,
-                # An answer that comes later would be taken for that of the next read.
-                disconnect_on_cancellation=True,
-            )
-        except ResponseError as error:
-            self._give_back(place, connection)
-            raise EngineRefusedError(str(error)) from error
-        except TimeoutError as error:
-            raise EngineGoneError(
-                f"{where} does not answer: nothing came within {self._timeout:g} s."
-            ) from error
-        except RedisError as error:
-            raise EngineGoneError(f"The connection with {place} was lost.") from error
-        self._give_back(place, connection)
-        return _entries(reply)
-
-    async def _taken(self, place: Place, where: str) -> BaseConnection:
-        idle = self._idle.get(place, [])
-        while idle:
-            connection = idle.pop()
-            if connection.usable:
-                return connection
-        connection = self._connector.connection(place)
-        await connect(self._nursery, connection, where, self._timeout)
-        return connection
-
-    def _give_back(self, place: Place, connection: BaseConnection) -> None:
-        if connection.usable:
-            self._idle.setdefault(place, []).append(connection)
+            if self._is_closed:
+                raise EngineGoneError(f"The connection with {connection.where} has ended.")
+            with trio.fail_after(block + self._patience):
+                *_, answer = await connection.ask(*(Call(b"ASKING"),) * asking, call)
+        except BaseException as error:
+            # What would still be answered would be taken for the answer to the next read.
+            connection.close()
+            if isinstance(error, trio.TooSlowError):
+                raise EngineGoneError(
+                    f"{connection.where} does not answer: nothing came within {self._patience:g} s."
+                ) from None
+            raise
+        finally:
+            self._in_use.discard(connection)
+        idle.append(connection)
+        if isinstance(answer, AskError):
+            raise answer
+        if isinstance(answer, RedisError):
+            raise EngineRefusedError(str(answer))
+        return _entries(answer)
 
 
-def _entries(reply: object) -> Entries:
-    if not isinstance(reply, dict):
+def _entries(answer: object) -> Entries:
+    if not isinstance(answer, dict):
         return []
     return [
         (entry, dict(zip(fields[::2], fields[1::2], strict=True)))
-        for entries in reply.values()
+        for entries in answer.values()
         for entry, fields in entries
     ]

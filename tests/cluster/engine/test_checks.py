@@ -1,0 +1,155 @@
+"""What an engine must be set up like, who is let in, and what is said of what it promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+import trustme
+
+from tests.cluster.redis import free_port, redis_server
+from trio_mqtt import Cluster, ConfigurationError, EngineError
+from trio_mqtt.cluster.engine.checks import promise
+from trio_mqtt.cluster.engine.engine import open_engine
+
+
+async def _why_not(cluster: Cluster) -> str:
+    with pytest.raises(EngineError) as caught:
+        async with open_engine(cluster):
+            pass
+    assert str(caught.value).endswith(".")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--appendonly", "yes", "--appendfsync", "always"], "before it answers"),
+        (["--appendonly", "yes"], "may lose the last second"),
+        (["--appendonly", "yes", "--appendfsync", "no"], "half a minute"),
+        ([], "logs nothing to its disk"),
+    ],
+)
+async def test_what_the_engine_promises_is_said(options: list[str], said: str) -> None:
+    with redis_server(*options) as server:
+        async with open_engine(Cluster(url=server.url)) as engine:
+            assert said in engine.promise
+            assert engine.promise.endswith(".")
+
+
+def test_replicas_are_part_of_what_is_promised() -> None:
+    info = {"connected_slaves": "1"}
+    assert "A failover may lose" in promise(info, "", 0)
+    assert "1 of its replicas have each write" in promise(info, "", 1)
+
+
+async def test_an_engine_that_evicts_is_refused_with_what_to_do() -> None:
+    with redis_server("--maxmemory-policy", "allkeys-lru") as server:
+        why = await _why_not(Cluster(url=server.url))
+        assert "CONFIG SET maxmemory-policy noeviction" in why
+        server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        async with open_engine(Cluster(url=server.url)):
+            pass
+
+
+async def test_an_engine_that_comes_to_evict_is_gone_when_it_is_reached_again() -> None:
+    with redis_server() as server, trio.fail_after(20):
+        async with open_engine(Cluster(url=server.url)) as engine:
+            server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+            server.command("CLIENT", "KILL", "TYPE", "normal")
+            await engine.wait_gone()
+            while "noeviction" not in str(engine.why_gone):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+            await engine.wait_returned()
+
+
+async def test_a_replica_is_refused_with_its_master() -> None:
+    with redis_server(port=free_port()) as master, redis_server() as replica:
+        replica.command("REPLICAOF", "127.0.0.1", str(master.port))
+        why = await _why_not(Cluster(url=replica.url))
+        assert f"it follows 127.0.0.1:{master.port}" in why
+
+
+async def test_replicas_that_must_have_each_write() -> None:
+    with redis_server(port=free_port()) as master, redis_server() as replica:
+        cluster = Cluster(url=master.url, replicas=1, timeout=0.5)
+        assert "has 0 replicas, and 1 must have" in await _why_not(cluster)
+        replica.command("REPLICAOF", "127.0.0.1", str(master.port))
+        with trio.fail_after(20):
+            while b"state=online" not in master.command(  # noqa: ASYNC110
+                "INFO", "replication"
+            ):
+                await trio.sleep(0.02)
+            async with open_engine(cluster) as engine:
+                key = engine.keys.shared("x")
+                assert await engine.call("INCR", key) == 1
+                replica.stop()
+                with pytest.raises(EngineError, match="0 replicas"):
+                    await engine.call("INCR", key)
+                assert engine.is_gone
+
+
+async def test_user_and_password(tmp_path: Path) -> None:
+    with redis_server("--requirepass", "right", port=free_port()) as server:
+        at = f"127.0.0.1:{server.port}"
+        why = await _why_not(Cluster(url=f"redis://{at}"))
+        assert "does not let this node in" in why
+        assert "wrong" not in await _why_not(Cluster(url=f"redis://:wrong@{at}"))
+        path = tmp_path / "password"
+        path.write_text("right\n")
+        for cluster in (
+            Cluster(url=f"redis://:right@{at}"),
+            Cluster(url=f"redis://default:right@{at}"),
+            Cluster(url=f"redis://{at}", password="right"),
+            Cluster(url=f"redis://{at}", username="default", password="right"),
+            Cluster(url=f"redis://{at}", password_file=str(path)),
+        ):
+            async with open_engine(cluster) as engine:
+                assert await engine.call("PING") == b"PONG"
+        with pytest.raises(ConfigurationError):
+            async with open_engine(Cluster(url=f"redis://{at}", password_file="/no/such/file")):
+                pass
+
+
+async def test_databases_are_parts_of_an_engine() -> None:
+    with redis_server(port=free_port()) as server:
+        async with (
+            open_engine(Cluster(url=f"{server.url}/3")) as one,
+            open_engine(Cluster(url=f"unix://{server.path}?db=4")) as other,
+        ):
+            await one.call("SET", one.keys.shared("x"), 1)
+            assert await other.call("GET", other.keys.shared("x")) is None
+
+
+async def test_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    paths = {name: str(tmp_path / name) for name in ("ca", "cert", "key")}
+    authority.cert_pem.write_to_path(paths["ca"])
+    certificate.cert_chain_pems[0].write_to_path(paths["cert"])
+    certificate.private_key_pem.write_to_path(paths["key"])
+    port = free_port()
+    with redis_server(
+        *("--tls-port", str(port), "--tls-cert-file", paths["cert"]),
+        *("--tls-key-file", paths["key"], "--tls-ca-cert-file", paths["ca"]),
+        *("--tls-auth-clients", "no"),
+    ):
+        url = f"rediss://localhost:{port}"
+        assert "its certificate is not trusted" in await _why_not(Cluster(url=url))
+        async with open_engine(Cluster(url=f"{url}?cafile={paths['ca']}")) as engine:
+            big = b"x" * 300_000
+            await engine.call("SET", engine.keys.shared("x"), big)
+            assert await engine.call("GET", engine.keys.shared("x")) == big
+            await engine.call("XADD", engine.keys.inbox("n"), "*", "b", 1)
+            assert len(await engine.read(engine.keys.inbox("n"), b"0", count=1, block=5)) == 1
+        with pytest.raises(ConfigurationError, match="No such file"):
+            async with open_engine(Cluster(url=f"{url}?cafile=/no/such/file")):
+                pass
+
+
+async def test_a_plain_port_does_not_speak_tls() -> None:
+    with redis_server(port=free_port()) as server:
+        why = await _why_not(Cluster(url=f"rediss://localhost:{server.port}", timeout=1))
+        assert "cannot be reached" in why
