@@ -43,6 +43,7 @@ PUBLIC = {
         ScramAuthenticator ScramCredentials Section SubscriptionRequest TokenClaims TokenVerifier
         WaysIn WrittenRules read_file remove_user set_password username_problem
     """,
+    "trio_mqtt.administration": "ClusterAdministration ClusterStatus NodeStatus administer",
     "trio_mqtt.configuration": """
         AccessSettings Change Configuration Held InvalidConfiguration ListenerAccess
         ListenerSettings Override Plugin PluginSettings Problem RunningConfiguration ScramSettings
@@ -68,7 +69,15 @@ PUBLIC = {
 # What they have beside these: the version, and each other.
 BESIDE = {
     "trio_mqtt": {
-        *("__version__", "access", "configuration", "durability", "events", "is_compiled"),
+        *(
+            "__version__",
+            "access",
+            "administration",
+            "configuration",
+            "durability",
+            "events",
+            "is_compiled",
+        ),
         "monitoring",
     }
 }

@@ -1,7 +1,8 @@
 """An MQTT broker and clients for Python, on structured concurrency.
 
 What most programs use is here. `trio_mqtt.access` has who may connect to a broker and what they may
-do, for those that decide it; `trio_mqtt.configuration` a broker's settings in a file;
+do, for those that decide it; `trio_mqtt.administration` a cluster as those see it that run one;
+`trio_mqtt.configuration` a broker's settings in a file;
 `trio_mqtt.durability` what outlives a broker, for those that keep it elsewhere or look into its
 file; `trio_mqtt.events` what happens in a broker and to a client's connection, for those that
 follow it; `trio_mqtt.monitoring` the log and the metrics, for those that run one;
@@ -16,6 +17,7 @@ from trio_mqtt.lazy_names import load_lazily
 
 if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt import access as access
+    from trio_mqtt import administration as administration
     from trio_mqtt import configuration as configuration
     from trio_mqtt import durability as durability
     from trio_mqtt import events as events

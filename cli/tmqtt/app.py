@@ -22,6 +22,7 @@ COMMANDS = {
         "passwd": "Set, remove and check passwords in a password file.",
         "acl": "Explain the rules of an access file.",
         "store": "Look into what a broker keeps, and move it.",
+        "cluster": "Show how a cluster of brokers fares.",
         "service": "Have systemd run the broker, from the start of the machine on.",
     },
     "Client": {

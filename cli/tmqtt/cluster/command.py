@@ -1,0 +1,103 @@
+"""`tmqtt cluster status`: ask a cluster's engine, and show what it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import partial
+
+import trio
+
+import trio_mqtt
+from tmqtt.cluster.layout import frame, lines_of
+from tmqtt.terminal.error_groups import first_of
+from tmqtt.terminal.looks import Painter, plain
+from tmqtt.terminal.sentences import CommandError
+from tmqtt.terminal.terminal import Terminal
+from trio_mqtt.administration import ClusterAdministration, ClusterStatus, administer
+from trio_mqtt.configuration import InvalidConfiguration, Override, load
+
+_PATIENCE = 5.0  # seconds that an engine has to answer
+
+
+def cluster_of(
+    config: str | None, given: Mapping[str, tuple[str | None, str]]
+) -> trio_mqtt.Cluster:
+    """The cluster that options, variables and a configuration file name. Raises CommandError."""
+    overrides = [
+        Override(setting, value, option)
+        for setting, (value, option) in given.items()
+        if value is not None
+    ]
+    try:
+        cluster = load(config, overrides=overrides).settings.cluster
+    except InvalidConfiguration as error:
+        first, *others = map(str, error.problems)
+        raise CommandError(first, code=2, others=others) from None
+    if cluster is None:
+        raise CommandError(
+            "Which cluster? --cluster URL says where its engine is, for example"
+            " --cluster redis://localhost:6379; so do TMQTT_CLUSTER__URL, and [cluster] in a"
+            " --config FILE.",
+            code=2,
+        )
+    # A person waits for it.
+    timeout = min(cluster.timeout, _PATIENCE)
+    return replace(cluster, timeout=timeout)
+
+
+async def show_status(
+    cluster: trio_mqtt.Cluster, terminal: Terminal, *, interval: float | None, as_json: bool
+) -> None:
+    """Show how a cluster fares: once, or at each `interval` in seconds."""
+    failure: BaseException | None = None
+    try:
+        async with administer(cluster) as administration:
+            if interval is None:
+                _tell(await administration.status(), terminal, as_json=as_json)
+            elif terminal.output.is_terminal and not as_json and Painter().can_redraw:
+                await _draw(administration, terminal, interval)
+            else:
+                await _repeat(administration, terminal, interval, as_json=as_json)
+    except* (trio_mqtt.MqttError, CommandError) as group:
+        failure = first_of(group)
+    if failure is not None:
+        raise failure  # by itself, not in the nursery's group
+
+
+def _tell(status: ClusterStatus, terminal: Terminal, *, as_json: bool) -> None:
+    if as_json:
+        terminal.output.line(json.dumps(asdict(status), ensure_ascii=False))
+        return
+    painter = Painter() if terminal.output.is_terminal else None
+    for line in lines_of(status):
+        terminal.output.line(plain(line).rstrip() if painter is None else painter.paint(line))
+
+
+async def _repeat(
+    administration: ClusterAdministration, terminal: Terminal, interval: float, *, as_json: bool
+) -> None:
+    while not terminal.output.closed:
+        _tell(await administration.status(), terminal, as_json=as_json)
+        await trio.sleep(interval)
+
+
+async def _draw(administration: ClusterAdministration, terminal: Terminal, interval: float) -> None:
+    """A screen, until the person ends it; while the engine is away it shows what it knew."""
+    from tmqtt.terminal.full_screen import full_screen
+
+    status = await administration.status()
+    with full_screen(terminal, Painter()) as full:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(full.listen)
+            while "q" not in full.take_keys():
+                hint = "q ends it." if full.has_keys else "Ctrl-C ends it."
+                try:
+                    status = await administration.status()
+                except trio_mqtt.EngineError as error:
+                    hint = f"{error} {hint}"
+                await terminal.output.flush()
+                full.draw(partial(frame, status, hint))
+                await full.wait(interval)
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,50 @@
+"""Asking a cluster how it fares, from a process that is no node of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.cluster.engine.calls import EngineGoneError
+from trio_mqtt.cluster.status import ClusterStatus, read_status
+from trio_mqtt.errors import EngineError
+
+if TYPE_CHECKING:
+    from trio_mqtt.cluster.engine.engine import Engine
+    from trio_mqtt.cluster.settings import Cluster
+
+
+class ClusterAdministration:
+    """A cluster, as who runs it sees it. `administer` makes one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def status(self) -> ClusterStatus:
+        """How the cluster fares now.
+
+        Raises EngineError where the engine does not say so within the `timeout` of the settings.
+        """
+        engine = self._engine
+        with trio.move_on_after(engine.settings.timeout):
+            while True:
+                await engine.wait_returned()
+                with suppress(EngineGoneError):
+                    return await read_status(engine)
+        raise EngineError(f"The engine at {engine.shown} does not answer: {engine.why_gone}")
+
+
+@asynccontextmanager
+async def administer(cluster: Cluster) -> AsyncIterator[ClusterAdministration]:
+    """Reach a cluster's engine for as long as the context lasts.
+
+    Raises EngineError where it cannot be reached, or is none that a cluster can have.
+    """
+    # What speaks with an engine takes long to load.
+    from trio_mqtt.cluster.engine.engine import open_engine
+
+    async with open_engine(cluster) as engine:
+        yield ClusterAdministration(engine)
