@@ -111,6 +111,11 @@ class Cluster:
         """This node's name as people see it: `node`, or what the machine calls itself."""
         return self.node or _fitting(socket.gethostname())
 
+    @property
+    def shown_url(self) -> str:
+        """The engine's address as people may see it: without a password."""
+        return without_password(self.url)
+
     def current_password(self) -> str | None:
         """The password as it is now: that of the file is read.
 

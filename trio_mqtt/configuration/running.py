@@ -168,6 +168,7 @@ class Configuration(Configured):
             storage=parts.storage,
             progress=progress,
             security=parts.security,
+            cluster=settings.cluster,
         ) as broker:
             if settings.metrics.listen is None:
                 yield RunningConfiguration(broker, self, parts, listeners, change_log=change_log)

@@ -62,6 +62,7 @@ async def serve(
         configuration.settings.storage,
         None if plugin is None else plugin.factory,
         Remedies(configuration.path),
+        configuration.settings.cluster,
     )
     notifier = Notifier(os.environ)
     is_looked_at = configuration.path is None or terminal.output.is_terminal

@@ -19,10 +19,17 @@ class Data:
     plugin: str | None = None
     """What makes a storage of the operator's own, which has it then."""
     remedies: Remedies = field(default_factory=Remedies)
+    cluster: trio_mqtt.Cluster | None = None
+    """The cluster whose engine keeps it."""
 
     def promise(self) -> str:
         """What becomes of what the broker holds."""
         settings = self.settings
+        if self.cluster is not None:
+            return (
+                f"It is the node {self.cluster.node_name} of the cluster {self.cluster.name}, whose"
+                f" engine at {self.cluster.shown_url} keeps what it acknowledges."
+            )
         if self.plugin is not None:
             return f"What it acknowledges is kept by {self.plugin}."
         if settings.path is None:
@@ -41,7 +48,8 @@ class Data:
 
     def forgotten(self, left: trio_mqtt.Holdings) -> str:
         """What ends with the broker that has left this; empty if it is nothing."""
-        if self.settings.path is not None or self.plugin is not None or not any(left):
+        kept = self.settings.path is not None or self.plugin is not None
+        if kept or self.cluster is not None or not any(left):
             return ""
         end, them = ("ends", "it") if sum(left) == 1 else ("end", "them")
         return f"{_listed(left)} {end} with it: {self.remedies.data} keeps {them}."
