@@ -84,10 +84,15 @@ def _check_memory(where: str, info: dict[str, str]) -> None:
 
 
 def _check_replicas(where: str, info: dict[str, str], replicas: int) -> None:
-    connected = int(info.get("connected_slaves", "0"))
-    if connected < replicas:
+    # One that is connected, but still to be given all that there is, has nothing for a while.
+    ready = sum(
+        "state=online" in value
+        for name, value in info.items()
+        if name.startswith("slave") and name.removeprefix("slave").isdigit()
+    )
+    if ready < replicas:
         raise EngineGoneError(
-            f"{where} has {connected} replicas, and {replicas} must have what is written."
+            f"{where} has {ready} replicas, and {replicas} must have what is written."
         )
 
 
