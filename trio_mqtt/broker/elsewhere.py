@@ -30,3 +30,6 @@ class Elsewhere(Protocol):
 
         None where they do already.
         """
+
+    async def let_go(self) -> None:
+        """The broker ends, and all clients have gone: have what is theirs go on elsewhere."""

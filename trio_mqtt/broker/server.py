@@ -95,10 +95,13 @@ async def open_broker(
             storage=storage,
             journal=None if node is None else node.journal,
         )
-        if node is not None:
+        if node is None:
+            async with _listening(core, wanted, progress) as broker:
+                yield broker
+        else:
             node.bind(core)
-        async with _listening(core, wanted, progress, node) as broker:
-            yield broker
+            async with node.belonging(), _listening(core, wanted, progress) as broker:
+                yield broker
 
 
 @asynccontextmanager
@@ -116,13 +119,26 @@ async def _joined(cluster: Cluster | None) -> AsyncIterator[ClusterNode | None]:
         if error.name is None or error.name.partition(".")[0] != "coredis":
             raise
         raise ConfigurationError(cluster_is_missing()) from None
-    async with open_engine(cluster) as engine:
-        yield ClusterNode(engine)
+
+    async def keep(task_status: trio.TaskStatus[tuple[ClusterNode, trio.CancelScope]]) -> None:
+        with trio.CancelScope() as scope:
+            async with open_engine(cluster) as engine:
+                # Whoever cancels the broker wants it to end in order, for which it needs that.
+                scope.shield = True
+                task_status.started((ClusterNode(engine), scope))
+                await trio.sleep_forever()
+
+    async with tasks_beside() as nursery:
+        node, scope = await nursery.start(keep)
+        try:
+            yield node
+        finally:
+            scope.cancel()
 
 
 @asynccontextmanager
 async def _listening(
-    core: Core, wanted: Sequence[Listen], progress: Progress | None, node: ClusterNode | None
+    core: Core, wanted: Sequence[Listen], progress: Progress | None
 ) -> AsyncIterator[Broker]:
     """A broker that listens where it is wanted."""
     await core.access.load()
@@ -134,7 +150,7 @@ async def _listening(
     opened = Listeners(core, Connections(core))
     opened.put_in_force(await opened.prepare(settings), core.access)
     try:
-        async with running(core, opened, progress, node) as (broker, _):
+        async with running(core, opened, progress) as (broker, _):
             yield broker
     finally:
         opened.close()
@@ -153,10 +169,7 @@ def _check_kinds(storage: object, **arguments: tuple[object, type]) -> None:
 
 @asynccontextmanager
 async def running(
-    core: Core,
-    listeners: Listeners | None = None,
-    progress: Progress | None = None,
-    node: ClusterNode | None = None,
+    core: Core, listeners: Listeners | None = None, progress: Progress | None = None
 ) -> AsyncIterator[tuple[Broker, trio.Nursery]]:
     """A broker of these parts, and its tasks: they end only after the clients were told.
 
@@ -166,9 +179,7 @@ async def running(
         listeners = Listeners(core, Connections(core))
     restored = Holdings()
     journal = core.journal
-    if node is not None:
-        await node.enter()
-    if journal is not None:
+    if journal is not None and core.elsewhere is None:
         began = time.monotonic()
         restored = await restore(core, journal, progress)
         logger.info(
@@ -182,7 +193,7 @@ async def running(
     async with tasks_beside() as owner:
         # Cancelled here, as while a storage was read, nobody would have the tasks to end them.
         with trio.CancelScope(shield=True):
-            tasks: trio.Nursery = await owner.start(_run_tasks, core, listeners, node)
+            tasks: trio.Nursery = await owner.start(_run_tasks, core, listeners)
         try:
             yield broker, tasks
         finally:
@@ -192,12 +203,10 @@ async def running(
                 logger.info("Shutting down, with %s connected", connected)
                 with trio.CancelScope(shield=True):
                     await broker.close()
-                    if node is not None:
-                        await node.let_go()
+                    if core.elsewhere is not None:
+                        await core.elsewhere.let_go()
                     if journal is not None:
                         await journal.close()
-                    if node is not None:
-                        await node.leave()
             finally:
                 tasks.cancel_scope.cancel()
 
@@ -207,10 +216,7 @@ def _counted(number: int, thing: str) -> str:
 
 
 async def _run_tasks(
-    core: Core,
-    listeners: Listeners,
-    node: ClusterNode | None,
-    task_status: trio.TaskStatus[trio.Nursery],
+    core: Core, listeners: Listeners, task_status: trio.TaskStatus[trio.Nursery]
 ) -> None:
     # Whoever cancels the broker cancels its user; these serve on until the clients were told.
     with trio.CancelScope(shield=True):
@@ -222,8 +228,6 @@ async def _run_tasks(
             nursery.start_soon(core.router.spreading.run)
             if core.journal is not None:
                 nursery.start_soon(core.journal.run)
-            if node is not None:
-                nursery.start_soon(node.run)
             listeners.begin(nursery)
             task_status.started(nursery)
 

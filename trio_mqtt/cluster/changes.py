@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trio_mqtt.cluster.engine.engine import Engine
 
 # Kinds of items.
-INTERESTS, RETAINED = 1, 2
+INTERESTS, RETAINED, GONE = 1, 2, 3
 
 KEPT = 100_000  # changes that the stream has at least: who falls back further reads the hashes
 _FIELD = b"e"

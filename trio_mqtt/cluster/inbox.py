@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trio_mqtt.cluster.engine.engine import Engine
 
 FIELD = b"e"
-_LASTS = 3_600_000  # milliseconds that an inbox lasts to which nobody writes
+_LASTS = 10  # times a lease that an inbox lasts to which nobody writes
 
 _SEND = """\
 -- KEYS: the inbox, its figures. ARGV: the entry; how many entries and bytes it may have, 0: any.
@@ -65,7 +65,7 @@ class Inboxes:
             (keys.inbox(node), keys.inbox_figures(node)),
             entry,
             *bounds,
-            _LASTS,
+            round(settings.lease * _LASTS * 1000),
         )
 
 

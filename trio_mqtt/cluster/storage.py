@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError
+from trio_mqtt.cluster.engine.calls import EngineRefusedError
 from trio_mqtt.cluster.entries import ITEM, encode_entry
 from trio_mqtt.cluster.inbox import Inboxes
 from trio_mqtt.cluster.items import SOURCE, encode_numbered
 from trio_mqtt.cluster.session_store import SessionStore
+from trio_mqtt.errors import EngineError, StoreError
 from trio_mqtt.storage.gathered import Gathered
 from trio_mqtt.storage.rows import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.storage.rows import Changes, Progress
@@ -58,36 +59,45 @@ class ClusterStorage:
     a session that another node has by now, by its number.
     """
 
-    def __init__(self, engine: Engine, node: str) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._node = node
+        self._node = ""
         self._inboxes = Inboxes(engine)
-        self.sessions = SessionStore(engine, node)
+        self.sessions = SessionStore(engine, "")
         self._numbers: dict[str, int] = {}  # of the last entry that was promised to each node
         self.dropped: Callable[[str, int], None] = lambda _node, _count: None
         self.lost: Callable[[int], None] = lambda _number: None
+
+    def be(self, node: str) -> None:
+        """From now on this process is this node."""
+        self._node = node
+        self._numbers.clear()
 
     async def load(self, progress: Progress | None = None) -> Kept:
         """What all nodes have in memory."""
         return Kept([], [], [], [], [], [])
 
     async def append(self, changes: Changes) -> None:
-        """Keep the changes; raises EngineError where that cannot be done now."""
+        """Keep the changes; raises StoreError where that cannot be done now."""
         if not isinstance(changes, ClusterChanges):
             raise TypeError("a group of a journal that belongs to no cluster")
         if changes.entries is None:
             changes.entries = self._entries(changes)
-        calls: list[Call] = [
-            self._inboxes.call(one.node, one.entry, is_promised=True) for one in changes.entries
-        ]
+        try:
+            await self._forward(changes.entries)
+            await self._save_sessions(changes)
+        except EngineError as error:
+            raise StoreError(str(error)) from error
+
+    async def _forward(self, entries: Sequence[Forward]) -> None:
+        """Write what is promised to other nodes."""
+        calls = [self._inboxes.call(one.node, one.entry, is_promised=True) for one in entries]
         replies = await self._engine.all(calls)
-        for reply in replies:
+        for one, reply in zip(entries, replies, strict=True):
             if isinstance(reply, EngineRefusedError):
                 raise reply
-        for one, reply in zip(changes.entries, replies, strict=False):
             if reply == 0:
                 self.dropped(one.node, one.messages)
-        await self._save_sessions(changes)
 
     async def _save_sessions(self, changes: ClusterChanges) -> None:
         """Write what has changed of sessions that this node has."""

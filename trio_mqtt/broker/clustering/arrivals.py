@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
@@ -24,15 +25,20 @@ logger = logging.getLogger("trio_mqtt.cluster")
 
 _AT_ONCE = 16  # entries of one read
 _BLOCK = 5.0  # seconds that one read waits
+_A_LOOK = 0.001  # and one of an inbox to which nobody writes any more
+_MOST_NODES = 1_000  # of which is remembered what came last, also when they are gone
 
 
 class Arrivals:
     """Reads the inbox. `handlers` have what is done with items, by their kind, at once."""
 
-    def __init__(self, core: Core, engine: Engine, inbox: Inbox, travel: Travel) -> None:
+    def __init__(self, core: Core, engine: Engine, travel: Travel) -> None:
         self._core = core
         self._engine = engine
-        self._inbox = inbox
+        # The inbox that is read, and what is read after that: this process is another node then.
+        self._inbox: Inbox | None = None
+        self._next: Inbox | None = None
+        self._reading = trio.CancelScope()
         self._travel = travel
         self.handlers: dict[int, Handler] = {BATCH: self._on_batch}
         # The number of the last promised entry of each node: a later one may be one again.
@@ -40,34 +46,56 @@ class Arrivals:
         self._told = trio.Event()
         self.damaged = 0
 
+    def read(self, inbox: Inbox) -> None:
+        """From now on read another inbox; what there is in the one before comes first."""
+        self._next = inbox
+        self._reading.cancel()
+
     async def run(self) -> None:
         """Do what comes, one entry after the other, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._make_room)
-            spreading = self._core.router.spreading
             while True:
+                if self._inbox is None and self._next is None:
+                    with trio.CancelScope() as self._reading:
+                        await trio.sleep_forever()
+                    continue
                 try:
-                    entries = await self._inbox.read(count=_AT_ONCE, block=_BLOCK)
+                    await self._read_on()
                 except EngineGoneError:
                     await self._engine.wait_returned()
-                    continue
-                if self._inbox.is_worth_telling:
-                    self._told.set()
-                for entry in entries:
-                    self._take(entry)
-                    await trio.lowlevel.checkpoint()  # others have something to send too
-                    while spreading.under_way:
-                        await spreading.passed(next(iter(spreading.under_way)))
+
+    async def _read_on(self) -> None:
+        """Do what comes next."""
+        if self._inbox is None:
+            self._inbox, self._next = self._next, None
+            return
+        is_last = self._next is not None
+        with trio.CancelScope() as self._reading:
+            block = _A_LOOK if is_last else _BLOCK
+            entries = await self._inbox.read(count=_AT_ONCE, block=block)
+        if self._reading.cancelled_caught:
+            return
+        if is_last and not entries:
+            self._inbox = None
+            return
+        if self._inbox.is_worth_telling:
+            self._told.set()
+        spreading = self._core.router.spreading
+        for entry in entries:
+            self._take(entry)
+            await trio.lowlevel.checkpoint()  # others have something to send too
+            while spreading.under_way:
+                await spreading.passed(next(iter(spreading.under_way)))
 
     async def _make_room(self) -> None:
         """Give back the place of what was read, beside reading on."""
         while True:
             self._told = trio.Event()
             await self._told.wait()
-            try:
-                await self._inbox.taken()
-            except EngineGoneError:
-                await self._engine.wait_returned()
+            if self._inbox is not None:
+                with suppress(EngineGoneError):
+                    await self._inbox.taken()
 
     def _take(self, entry: bytes) -> None:
         try:
@@ -77,6 +105,8 @@ class Arrivals:
                     if number <= self._last.get(node, 0):
                         return  # it has come before
                     self._last[node] = number
+                    if len(self._last) > _MOST_NODES:
+                        del self._last[next(iter(self._last))]
                     continue
                 handler = self.handlers.get(kind)
                 if handler is not None:
@@ -92,7 +122,3 @@ class Arrivals:
     def _on_batch(self, data: memoryview) -> None:
         batch = self._travel.unpack(data, trio.current_time())
         self._core.router.publish_here(batch)
-
-    def forget(self, node: str) -> None:
-        """A node is gone for good."""
-        self._last.pop(node, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -13,25 +13,30 @@ from trio_mqtt.broker.clustering.cluster_sessions import ClusterSessions
 from trio_mqtt.broker.clustering.following import Following
 from trio_mqtt.broker.clustering.interests import Interests
 from trio_mqtt.broker.clustering.journal import ClusterJournal
-from trio_mqtt.broker.clustering.lease import Lease
 from trio_mqtt.broker.clustering.other_node import OtherNode
 from trio_mqtt.broker.clustering.others import Others
 from trio_mqtt.broker.clustering.session_membership import SessionMembership
 from trio_mqtt.broker.clustering.session_needs import Queues
+from trio_mqtt.broker.clustering.traffic import Traffic
 from trio_mqtt.broker.clustering.travelling import Travel
-from trio_mqtt.cluster.changes import Changes
-from trio_mqtt.cluster.inbox import Inbox, Inboxes
+from trio_mqtt.cluster.changes import GONE, Changes
+from trio_mqtt.cluster.inbox import Inboxes
 from trio_mqtt.cluster.items import APPLIED, GIVE_UP, GIVEN_UP, decode_numbered
+from trio_mqtt.cluster.membership import Membership
 from trio_mqtt.cluster.storage import ClusterStorage
+from trio_mqtt.nurseries import tasks_beside
+from trio_mqtt.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.promises import Awaited
     from trio_mqtt.broker.routing.target import Recipient
     from trio_mqtt.cluster.engine.engine import Engine
+    from trio_mqtt.cluster.membership import Part
 
-
-LEAVING = 2.0  # seconds that it may take to say goodbye to the cluster
+LEAVING = 5.0  # seconds that it may take to say goodbye to the cluster
 
 
 class ClusterNode:
@@ -39,25 +44,39 @@ class ClusterNode:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.node = f"{engine.settings.node_name}-{secrets.token_hex(4)}"
         self.clock = EngineClock(engine)
-        self.storage = ClusterStorage(engine, self.node)
+        self.storage = ClusterStorage(engine)
         self.journal = ClusterJournal(self.storage, self.clock)
         self.changes = Changes(engine)
-        self.interests = Interests(engine, self.changes, self.node)
         self._travel = Travel(self.clock)
         self._inboxes = Inboxes(engine)
-        self.lease = Lease(engine, self.node, self.gone)
         self._placed: set[Recipient] = set()
+        # What has to do with nodes that come and go, in the order in which it joins.
+        self._parts: list[Part] = []
+        self.membership = Membership(engine, self._parts, version=__version__)
+        self.interests = Interests(engine, self.changes, self.membership.doubt)
 
     def bind(self, core: Core) -> None:
         """Belong to the broker of this core from now on."""
         self._core = core
-        self.others = Others(core, self._make_other)
-        self.following = Following(self.engine, self.changes, self.others, self.node)
-        inbox = Inbox(self.engine, self.node)
-        self.arrivals = Arrivals(core, self.engine, inbox, self._travel)
+        self.others = Others(core, self._make_other, self.engine.settings.lease)
+        self.following = Following(
+            self.engine, self.changes, self.others, self.membership, self.journal
+        )
+        self.arrivals = Arrivals(core, self.engine, self._travel)
+        self.traffic = Traffic(
+            self.engine,
+            self.clock,
+            self.changes,
+            self.storage,
+            self.others,
+            self.following,
+            self.interests,
+            self.arrivals,
+        )
+        self._parts.append(self.traffic)
         self.arrivals.handlers[APPLIED] = self._on_applied
+        self.following.handlers[GONE] = self._on_gone
         self.storage.dropped = self._on_dropped
         self._join_sessions(core)
         core.join(self)
@@ -70,6 +89,7 @@ class ClusterNode:
         self.arrivals.handlers[GIVE_UP] = self.sessions.on_give_up
         self.arrivals.handlers[GIVEN_UP] = self.sessions.on_given_up
         self._session_part = SessionMembership(core, self.engine, store, self.sessions)
+        self._parts.append(self._session_part)
         core.sessions.elsewhere = self.sessions
 
     # -- what the broker's parts ask for --------------------------------------------------------
@@ -94,35 +114,25 @@ class ClusterNode:
 
     # -- its life -------------------------------------------------------------------------------
 
-    async def enter(self) -> None:
-        """Be a node from now on, and know what the others want.
+    @asynccontextmanager
+    async def belonging(self) -> AsyncIterator[None]:
+        """Be a node for as long as the context lasts; whoever is cancelled still leaves in order.
 
-        Raises EngineGoneError and EngineRefusedError.
+        Raises EngineError where the engine does not let it in.
         """
-        await self.clock.set()
-        nodes = await self.lease.renew()
-        await self.following.load(nodes)
+        async with tasks_beside() as nursery:
+            scope = await nursery.start(self._run)
+            try:
+                yield
+            finally:
+                with trio.move_on_after(LEAVING, shield=True):
+                    await self.membership.leave()
+                scope.cancel()
 
     async def let_go(self) -> None:
         """Have all sessions leave: their clients have gone."""
         with trio.move_on_after(LEAVING):
             await self.sessions.all_left()
-
-    async def leave(self) -> None:
-        """Be no node any more: clients have gone, and what they were promised is kept."""
-        with trio.move_on_after(LEAVING):
-            await self.lease.give_up()
-
-    async def run(self) -> None:
-        """Do what the cluster asks for, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.others.run)
-            nursery.start_soon(self.following.run)
-            nursery.start_soon(self.arrivals.run)
-            nursery.start_soon(self.interests.run)
-            nursery.start_soon(self.lease.run)
-            nursery.start_soon(self.sessions.run)
-            nursery.start_soon(self._session_part.run)
 
     def tell(self, node: str, kind: int, data: bytes) -> None:
         """Send a node an item that is not dropped."""
@@ -130,13 +140,22 @@ class ClusterNode:
         if other is not None:
             other.tell(kind, data)
 
-    # -- the others -----------------------------------------------------------------------------
+    async def _run(self, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.others.run)
+                nursery.start_soon(self.following.run)
+                nursery.start_soon(self.arrivals.run)
+                nursery.start_soon(self.interests.run)
+                nursery.start_soon(self.traffic.watch, self.membership)
+                nursery.start_soon(self.sessions.run)
+                nursery.start_soon(self._session_part.run)
+                await nursery.start(self.membership.keep)
+                # Whoever cancels the broker wants its clients told, and what is promised kept.
+                scope.shield = True
+                task_status.started(scope)
 
-    def gone(self, node: str) -> None:
-        """A node is gone for good."""
-        self.others.forget(node)
-        self.interests.forget(node)
-        self.arrivals.forget(node)
+    # -- the others -----------------------------------------------------------------------------
 
     def _make_other(self, node: str) -> OtherNode:
         return OtherNode(
@@ -145,6 +164,11 @@ class ClusterNode:
 
     def _on_applied(self, data: memoryview) -> None:
         self.interests.applied(*decode_numbered(data))
+
+    def _on_gone(self, data: memoryview) -> None:
+        node = str(data, "utf-8")
+        if node != self.membership.node:
+            self.traffic.forget(node)
 
     def _on_dropped(self, node: str, count: int) -> None:
         """A node's inbox had no room for so many messages."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
@@ -12,11 +13,14 @@ from trio_mqtt.cluster.changes import INTERESTS, decode_interests
 from trio_mqtt.cluster.engine.calls import EngineGoneError
 from trio_mqtt.cluster.entries import EntryError, decode_entry
 from trio_mqtt.cluster.items import APPLIED, encode_numbered
+from trio_mqtt.errors import StoreError
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.clustering.journal import ClusterJournal
     from trio_mqtt.broker.clustering.others import Others
     from trio_mqtt.cluster.changes import Changes
     from trio_mqtt.cluster.engine.engine import Engine
+    from trio_mqtt.cluster.membership import Membership
 
 logger = logging.getLogger("trio_mqtt.cluster")
 
@@ -29,22 +33,52 @@ _BLOCK = 5.0  # seconds that one read waits
 class Following:
     """Follows the changes. `handlers` have what is done with items, by their kind, at once."""
 
-    def __init__(self, engine: Engine, changes: Changes, others: Others, node: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        changes: Changes,
+        others: Others,
+        membership: Membership,
+        journal: ClusterJournal,
+    ) -> None:
         self._engine = engine
         self._changes = changes
         self._others = others
-        self._node = node
+        self._membership = membership
+        self._journal = journal
+        self._node = ""
         self.handlers: dict[int, Handler] = {INTERESTS: self._on_interests}
         # Who waits to hear that this node knows of something.
         self._askers: set[str] = set()
+        self._reading = trio.CancelScope()
+        # Set once all is read anew; None where it need not be.
+        self._loading: trio.Event | None = None
         self.damaged = 0
 
-    async def load(self, nodes: set[str]) -> None:
-        """Read what all living nodes want, and go on from there.
+    async def load(self, node: str) -> None:
+        """Be this node, read what the others want, and go on from there: `run` does that."""
+        self._node = node
+        self._loading = loading = trio.Event()
+        self._reading.cancel()
+        await loading.wait()
 
-        Raises EngineGoneError and EngineRefusedError.
-        """
+    async def run(self) -> None:
+        """Do what changes, until cancelled."""
+        while not self._node:
+            with trio.CancelScope() as self._reading:
+                await trio.sleep_forever()
+        while True:
+            try:
+                if self._loading is not None:
+                    await self._load(self._loading)
+                with trio.CancelScope() as self._reading:
+                    await self._read_on()
+            except EngineGoneError:
+                await self._engine.wait_returned()
+
+    async def _load(self, loading: trio.Event) -> None:
         await self._changes.find_end()
+        nodes = self._membership.alive.keys() | {other.node for other in self._others.all()}
         for node in sorted(nodes - {self._node}):
             other = self._others.known(node)
             if other is not None:
@@ -52,29 +86,25 @@ class Following:
                 fields = await self._changes.hash(key)
                 interests = {name.decode(): int(value) for name, value in fields.items()}
                 self._others.want_only(other, interests)
+                self._askers.add(node)
+        loading.set()
+        if self._loading is loading:
+            self._loading = None
+        await self._answer()
 
-    async def run(self) -> None:
-        """Do what changes, until cancelled."""
-        while True:
-            try:
-                entries = await self._changes.read(count=_AT_ONCE, block=_BLOCK)
-                if entries is None:
-                    await self._catch_up()
-                    continue
-            except EngineGoneError:
-                await self._engine.wait_returned()
-                continue
-            for entry in entries:
-                self._take(entry)
-                await trio.lowlevel.checkpoint()
-            self._answer()
-
-    async def _catch_up(self) -> None:
-        """Some changes are gone before this node has read them: see what they led to."""
-        logger.warning("This node missed changes of the cluster, and reads all of them anew.")
-        await self.load({other.node for other in self._others.all()})
-        self._askers.update(other.node for other in self._others.all())
-        self._answer()
+    async def _read_on(self) -> None:
+        while self._loading is None:
+            entries = await self._changes.read(count=_AT_ONCE, block=_BLOCK)
+            if entries is None:
+                logger.warning("This node missed changes of the cluster, and reads all anew.")
+                self._loading = trio.Event()
+                return
+            # What has been read is done, whoever wants all to be read anew.
+            with trio.CancelScope(shield=True):
+                for entry in entries:
+                    self._take(entry)
+                    await trio.lowlevel.checkpoint()
+                await self._answer()
 
     def _take(self, entry: bytes) -> None:
         try:
@@ -96,10 +126,18 @@ class Following:
             self._others.want(other, interests)
             self._askers.add(node)
 
-    def _answer(self) -> None:
-        """Tell those who wait for it how far this node is."""
-        for node in self._askers:
+    async def _answer(self) -> None:
+        """Tell those who wait for it how far this node is.
+
+        What was routed without what they want is kept by then: it is all there is beside.
+        """
+        if not self._askers:
+            return
+        number = self._changes.number
+        askers, self._askers = self._askers, set()
+        with suppress(StoreError):
+            await self._journal.until_kept()
+        for node in askers:
             other = self._others.get(node)
             if other is not None:
-                other.tell(APPLIED, encode_numbered(self._node, self._changes.number))
-        self._askers.clear()
+                other.tell(APPLIED, encode_numbered(self._node, number))

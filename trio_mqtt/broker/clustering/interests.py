@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.promises import Awaited
+from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.cluster.changes import INTERESTS, encode_interests
-from trio_mqtt.cluster.engine.calls import EngineGoneError
+from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.routing.filters import TopicFilter
+    from collections.abc import Callable
+
     from trio_mqtt.cluster.changes import Changes
     from trio_mqtt.cluster.engine.engine import Engine
 
@@ -24,7 +26,7 @@ class _Telling:
 
     __slots__ = ("awaited", "nodes", "number")
 
-    def __init__(self, awaited: Awaited, number: int, nodes: set[str]) -> None:
+    def __init__(self, awaited: list[Awaited], number: int, nodes: set[str]) -> None:
         self.awaited = awaited
         self.number = number
         self.nodes = nodes
@@ -33,25 +35,47 @@ class _Telling:
 class Interests:
     """Counts what is wanted here, and tells the others of what is new and what is over."""
 
-    def __init__(self, engine: Engine, changes: Changes, node: str) -> None:
+    def __init__(self, engine: Engine, changes: Changes, doubt: Callable[[], None]) -> None:
         self._engine = engine
         self._changes = changes
-        self._node = node
-        self._key = engine.keys.of_node(node, "interest")
+        self._doubt = doubt
+        self._node = ""
+        self._is_node = trio.Event()
         self._counts: dict[str, int] = {}
         self._changed: dict[str, int] = {}
         self._next: Awaited | None = None  # with what has changed and is not told yet
         self._last: Awaited | None = None  # with what was told last
         self._telling: list[_Telling] = []
+        # What is to be known with what is told next: it was told by the node before.
+        self._left_over: list[Awaited] = []
         self._applied: dict[str, int] = {}
         self._wake = trio.Event()
+
+    def be(self, node: str) -> None:
+        """From now on this process is this node: all that is wanted here is told anew."""
+        self.be_none()
+        self._node = node
+        self._changed = {
+            text: count for text, count in self._counts.items() if not _is_own(TopicFilter(text))
+        }
+        self._is_node.set()
+        self._wake.set()
+
+    def be_none(self) -> None:
+        """This process is no node: what is to be known waits until it is one again."""
+        self._node = ""
+        self._is_node = trio.Event()
+        for one in self._telling:
+            self._left_over += one.awaited
+        self._telling.clear()
+        self._applied.clear()
 
     def add(self, topic_filter: TopicFilter) -> None:
         """One more here wants a filter."""
         text = topic_filter.text
         count = self._counts.get(text, 0) + 1
         self._counts[text] = count
-        if (count == 1 or topic_filter.share) and not topic_filter.plain.startswith(OWN):
+        if (count == 1 or topic_filter.share) and not _is_own(topic_filter):
             self._change(text, count)
 
     def discard(self, topic_filter: TopicFilter) -> None:
@@ -62,7 +86,7 @@ class Interests:
             self._counts[text] = count
         else:
             self._counts.pop(text, None)
-        if (count <= 0 or topic_filter.share) and not topic_filter.plain.startswith(OWN):
+        if (count <= 0 or topic_filter.share) and not _is_own(topic_filter):
             self._change(text, max(count, 0))
 
     def known(self) -> Awaited | None:
@@ -84,36 +108,47 @@ class Interests:
             if not self._changed:
                 self._wake = trio.Event()
                 await self._wake.wait()
-            changed = self._some()
-            awaited = self._last = self._next or Awaited()
-            self._next = None if not self._changed else Awaited()
-            await self._tell(changed, awaited)
+            await self._is_node.wait()
+            if self._changed:
+                await self._tell(self._some())
 
     def _some(self) -> dict[str, int]:
         """What is told next, as much as goes in a change."""
         if len(self._changed) <= _AT_ONCE:
             changed, self._changed = self._changed, {}
+            if self._next is not None:
+                self._last, self._next = self._next, None
+            else:
+                self._last = Awaited()
+            self._left_over.append(self._last)
             return changed
+        # Whoever waits for some of it waits for all.
         names = list(self._changed)[:_AT_ONCE]
         return {name: self._changed.pop(name) for name in names}
 
-    async def _tell(self, changed: dict[str, int], awaited: Awaited) -> None:
+    async def _tell(self, changed: dict[str, int]) -> None:
+        node = self._node
+        key = self._engine.keys.of_node(node, "interest")
         fields = {text.encode(): b"%d" % count if count else b"" for text, count in changed.items()}
-        items = [(INTERESTS, encode_interests(self._node, changed))]
+        items = [(INTERESTS, encode_interests(node, changed))]
         while True:
             try:
-                number, nodes = await self._changes.make(self._key, fields, items)
+                number, nodes = await self._changes.make(key, fields, items)
             except EngineGoneError:
                 await self._engine.wait_returned()
+            except EngineFencedError:
+                # This process will be another node, which tells all of it anew.
+                self._doubt()
+                await self._is_node.wait()
+                return
             else:
                 break
-        others = {
-            node for node in nodes if node != self._node and self._applied.get(node, 0) < number
-        }
-        if others:
-            self._telling.append(_Telling(awaited, number, others))
-        else:
-            awaited.end()
+        if self._node != node:
+            return
+        others = {one for one in nodes if one != node and self._applied.get(one, 0) < number}
+        awaited, self._left_over = self._left_over, []
+        self._telling.append(_Telling(awaited, number, others))
+        self._end_what_is_over()
 
     def applied(self, node: str, number: int) -> None:
         """A node has done what the changes say, up to this one."""
@@ -126,12 +161,18 @@ class Interests:
         self._no_longer_waits_for(node)
 
     def _no_longer_waits_for(self, node: str, number: int | None = None) -> None:
-        over: list[_Telling] = []
         for one in self._telling:
             if number is None or one.number <= number:
                 one.nodes.discard(node)
-                if not one.nodes:
-                    over.append(one)
-        for one in over:
-            self._telling.remove(one)
-            one.awaited.end()
+        self._end_what_is_over()
+
+    def _end_what_is_over(self) -> None:
+        """What was told first is over first."""
+        while self._telling and not self._telling[0].nodes:
+            for awaited in self._telling.pop(0).awaited:
+                awaited.end()
+
+
+def _is_own(topic_filter: TopicFilter) -> bool:
+    """Whether each node has such topics of its own."""
+    return topic_filter.plain.startswith(OWN)

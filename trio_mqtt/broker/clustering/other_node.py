@@ -105,6 +105,8 @@ class OtherNode:
         self._news: list[tuple[int, bytes]] = []  # items that are not dropped
         self._wake = trio.Event()
         self.dropped = 0
+        self.known_since = trio.current_time()
+        self.was_seen = False  # among those that are alive
 
     # -- as a recipient -------------------------------------------------------------------------
 

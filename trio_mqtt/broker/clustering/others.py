@@ -10,22 +10,26 @@ from trio_mqtt.broker.clustering.other_node import OtherNode
 from trio_mqtt.broker.routing.filters import TopicFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from trio_mqtt.broker.core import Core
+
+
+_MOST_GONE = 10_000  # nodes
 
 
 class Others:
     """Makes the others known to the router, and gives each a task that writes for it."""
 
-    def __init__(self, core: Core, make: Callable[[str], OtherNode]) -> None:
+    def __init__(self, core: Core, make: Callable[[str], OtherNode], lease: float) -> None:
+        self._lease = lease
         self._core = core
         self._make = make
         self._nodes: dict[str, OtherNode] = {}
         self._writers: dict[str, trio.CancelScope] = {}
         self._nursery: trio.Nursery | None = None
         # Those that are gone for good: what is read of them later is old.
-        self._gone: set[str] = set()
+        self._gone: dict[str, None] = {}
 
     def all(self) -> list[OtherNode]:
         """Those that are known now."""
@@ -46,13 +50,30 @@ class Others:
 
     def forget(self, node: str) -> None:
         """A node is gone: nobody there is reached any more."""
-        self._gone.add(node)
+        self._gone[node] = None
+        if len(self._gone) > _MOST_GONE:
+            del self._gone[next(iter(self._gone))]
         other = self._nodes.pop(node, None)
         if other is not None:
             self.want(other, dict.fromkeys(other.filters, 0))
         writer = self._writers.pop(node, None)
         if writer is not None:
             writer.cancel()
+
+    def not_among(self, alive: Collection[str]) -> list[str]:
+        """Those that are not alive any more.
+
+        One that was never seen alive, as it has come just now, has the time of a lease to be.
+        """
+        now = trio.current_time()
+        for node in alive:
+            if node in self._nodes:
+                self._nodes[node].was_seen = True
+        return [
+            other.node
+            for other in self._nodes.values()
+            if other.node not in alive and (other.was_seen or now > other.known_since + self._lease)
+        ]
 
     def want(self, other: OtherNode, interests: Mapping[str, int]) -> None:
         """A node's clients want this from now on: filters, with how many share each; 0 is none."""
