@@ -26,6 +26,7 @@ from trio_mqtt.protocol.packets import (
     Subscribe,
     Subscription,
 )
+from trio_mqtt.protocol.properties import Carrier, Properties, encode_properties
 from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.server_connection import ServerConnection
 
@@ -112,6 +113,63 @@ def test_a_run_is_sent_with_identifiers_of_others(version: ProtocolVersion) -> N
                 for at, one in enumerate(before[first : first + count])
             ]
             assert run.with_identifiers(first, count, 500) == joined(wanted, version)
+
+
+TOPICS_AND_SIZES = st.lists(
+    st.tuples(st.sampled_from(["t", "a/b", "ä" * 60]), st.sampled_from([0, 1, 5, 60, 130, 20_000])),
+    min_size=2,
+    max_size=12,
+)
+
+
+@given(
+    messages=TOPICS_AND_SIZES,
+    came=st.tuples(st.sampled_from([V311, V5]), st.sampled_from([0, 1])),
+    goes=st.tuples(st.sampled_from([V311, V5]), st.sampled_from([0, 1])),
+    identifiers=st.sampled_from([[], [1], [7, 300]]),
+    below=st.booleans(),
+    part=st.tuples(st.integers(0, 3), st.integers(1, 12)),
+)
+def test_a_run_is_sent_in_another_version_at_another_qos_or_on_other_topics(
+    messages: list[tuple[str, int]],
+    came: tuple[ProtocolVersion, int],
+    goes: tuple[ProtocolVersion, int],
+    identifiers: list[int],
+    below: bool,
+    part: tuple[int, int],
+) -> None:
+    version, qos = goes[0], min(came[1], goes[1])
+    before = [
+        Publish(topic, b"x" * size, came[1], packet_id=(number + 1) * came[1])
+        for number, (topic, size) in enumerate(messages)
+    ]
+    (run,) = decoder_of(came[0], runs=True, maximum=1_000_000).feed(joined([*before], came[0]))
+    assert isinstance(run, PublishRun)
+    properties: Properties = {}
+    if identifiers and version == V5:
+        properties = {"subscription_identifier": identifiers}
+    frames = run.sent_as(
+        qos,
+        encode_properties(properties, Carrier.PUBLISH) if version == V5 else b"",
+        [f"longer/{topic}" for topic in run.topics] if below else None,
+    )
+    first, count = min(part[0], len(before) - 1), part[1]
+    if not qos:
+        first, count = 0, len(before)
+    wanted: list[Packet] = [
+        Publish(
+            f"longer/{one.topic}" if below else one.topic,
+            one.payload,
+            qos,
+            packet_id=(500 + number) * qos,
+            properties=properties,
+        )
+        for number, one in enumerate(before[first : first + count])
+    ]
+    if qos:
+        assert frames.with_identifiers(first, len(wanted), 500) == joined(wanted, version)
+    else:
+        assert frames.frames == joined(wanted, version)
 
 
 def test_a_packet_identifier_of_zero_in_a_run_is_refused_after_those_before_it() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_right
 from collections.abc import Sequence
 
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
+from trio_mqtt.protocol.run_frames import RunFrames
 from trio_mqtt.protocol.wire import encode_variable_byte_integer
 
 
@@ -104,7 +104,7 @@ class Publish:
         )
 
 
-class PublishRun:
+class PublishRun(RunFrames):
     """Consecutive PUBLISH packets at QoS 0, or at QoS 1, without RETAIN, DUP and properties.
 
     A server that asks its decoder for runs gets these as the bytes that they came in, `frames`,
@@ -115,8 +115,8 @@ class PublishRun:
     it. `is_v5` says whether they are of MQTT 5.
     """
 
-    __slots__ = ("_messages", "_pieces", "firsts", "frames", "headers", "ids_at", "is_v5",
-                 "payload_size", "qos", "starts", "topic", "topics")  # fmt: skip
+    __slots__ = ("_messages", "firsts", "headers", "is_v5", "payload_size", "qos", "topic",
+                 "topics")  # fmt: skip
 
     def __init__(
         self,
@@ -130,10 +130,8 @@ class PublishRun:
         is_v5: bool,
         ids_at: Sequence[int] = (),
     ) -> None:
-        self.frames = frames
-        self.starts = starts
+        super().__init__(frames, starts, ids_at)
         self.qos = 1 if ids_at else 0
-        self.ids_at = ids_at
         self.topics = topics
         self.firsts = firsts
         self.headers = headers
@@ -142,7 +140,6 @@ class PublishRun:
         # The topic of all messages; None if they have several.
         self.topic = topics[0] if len(topics) == 1 else None
         self._messages: list[Publish] | None = None
-        self._pieces: list[bytes] | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -189,26 +186,51 @@ class PublishRun:
         frames = self.frames
         return [frames[at] << 8 | frames[at + 1] for at in self.ids_at]
 
-    def with_identifiers(self, first: int, count: int, packet_id: int) -> bytes:
-        """The frames of `count` messages from the one of number `first` on, at QoS 1.
+    def sent_as(self, qos: int, properties: bytes, names: Sequence[str] | None = None) -> RunFrames:
+        """The same messages at a `qos` of 0 or 1, with other properties, or on other topics.
 
-        They have the packet identifiers from `packet_id` on, one after the other.
+        `properties` are those of each packet, with their length (MQTT 5.0 §2.2.2); no bytes at all
+        for MQTT 3. `names` are topics, one for each stretch. There are no packet identifiers in it
+        yet.
         """
-        frames, ids_at, pieces = self.frames, self.ids_at, self._pieces
-        if pieces is None:
-            # What stands between the packet identifiers: the same for all who are sent this.
-            begins = [0, *[at + 2 for at in ids_at]]
-            ends = [*ids_at, len(frames)]
-            pieces = self._pieces = [frames[a:b] for a, b in zip(begins, ends, strict=True)]
-        packed = struct.pack(f">{count}H", *range(packet_id, packet_id + count))
-        parts = [b""] * (2 * count + 1)
-        parts[1::2] = struct.unpack("2s" * count, packed)
-        parts[::2] = pieces[first : first + count + 1]
-        if first:
-            parts[0] = frames[self.starts[first] : ids_at[first]]
-        if first + count < len(self.starts):
-            parts[-1] = frames[ids_at[first + count - 1] + 2 : self.starts[first + count]]
-        return b"".join(parts)
+        frames, starts = self.frames, self.starts
+        ends = [*starts[1:], len(frames)]
+        kind = bytes((0x30 | qos << 1,))
+        between = bytes(2) + properties if qos else properties
+        came_between = 2 * self.qos + self.is_v5
+        pieces: list[bytes] = []
+        new_starts: list[int] = []
+        ids_at: list[int] = []
+        at = 0
+        for stretch, first in enumerate(self.firsts):
+            stop = self.firsts[stretch + 1] if stretch + 1 < len(self.firsts) else len(starts)
+            body = self._topic_at(frames, starts[first])
+            name_size = 2 + (frames[body] << 8 | frames[body + 1])
+            if names is None:
+                name = frames[body : body + name_size]
+            else:
+                text = names[stretch].encode()
+                name = len(text).to_bytes(2, "big") + text
+            # Packets of a size differ in their payloads alone.
+            size, before = -1, b""
+            payload_at = id_at = new_size = 0
+            for start, end in zip(starts[first:stop], ends[first:stop], strict=True):
+                if end - start != size:
+                    size = end - start
+                    payload_at = self._topic_at(frames, start) - start + name_size + came_between
+                    length = encode_variable_byte_integer(
+                        len(name) + len(between) + size - payload_at
+                    )
+                    before = kind + length + name + between
+                    id_at = 1 + len(length) + len(name)
+                    new_size = len(before) + size - payload_at
+                pieces.append(before)
+                pieces.append(frames[start + payload_at : end])
+                if qos:
+                    new_starts.append(at)
+                    ids_at.append(at + id_at)
+                    at += new_size
+        return RunFrames(b"".join(pieces), new_starts, ids_at)
 
     def some(self, stretches: Sequence[int]) -> PublishRun:
         """The messages of some stretches, by their numbers in ascending order."""

@@ -9,8 +9,10 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311
 from tests.inside import core_of, sessions_of
 from trio_mqtt import Broker
+from trio_mqtt.broker.sessions.delivery_state import RunInFlight
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel
+from trio_mqtt.protocol.properties import Properties
 
 
 @pytest.mark.normative("MQTT-3.3.1-1", "MQTT-4.4.0-1", "MQTT-4.3.2-3", "MQTT-3.1.2-5")
@@ -155,28 +157,38 @@ async def test_what_version_3_received_is_sent_again_in_the_words_of_version_5(
     assert (again.dup, again.properties) == (True, {"content_type": "text"})
 
 
+@pytest.mark.parametrize("published", [V311, V5])
+@pytest.mark.parametrize("identifier", [None, 7])
 async def test_what_was_sent_as_a_run_is_sent_again_one_by_one(
-    join: Join, broker: Broker, version: ProtocolVersion
+    join: Join,
+    broker: Broker,
+    version: ProtocolVersion,
+    published: ProtocolVersion,
+    identifier: int | None,
 ) -> None:
+    properties: Properties = {}
+    if version == V5 and identifier:
+        properties = {"subscription_identifier": [identifier]}
     client = await join("c", version, clean_start=False, expiry=100)
-    await client.subscribe("#", qos=1)
-    publisher = await join("p", version)
+    await client.subscribe("#", qos=1, identifier=identifier if properties else None)
+    publisher = await join("p", published)
     topics = ["a", "a", "b", "a/b"]
     await publisher.send(
         *[Publish(topic, b"x" * at, 1, packet_id=at + 1) for at, topic in enumerate(topics)]
     )
     sent = await client.messages()
-    assert [(one.topic, one.payload) for one in sent] == [
-        (topic, b"x" * at) for at, topic in enumerate(topics)
+    assert [(one.topic, one.payload, one.properties) for one in sent] == [
+        (topic, b"x" * at, properties) for at, topic in enumerate(topics)
     ]
     session = sessions_of(broker)["c"]
+    assert {type(item) for _, item in session.sender.in_flight.values()} == {RunInFlight}
     assert session.bytes_in_flight() >= sum(one.payload_size for one in sent)
     await client.send(PubAck(sent[1].packet_id))
     await client.ping()
     await client.drop()
     again = await join("c", version, clean_start=False, expiry=100)
     assert await again.messages() == [
-        Publish(one.topic, one.payload, 1, dup=True, packet_id=one.packet_id)
+        Publish(one.topic, one.payload, 1, dup=True, packet_id=one.packet_id, properties=properties)
         for one in (sent[0], sent[2], sent[3])
     ]
     await again.send(*[PubAck(one.packet_id) for one in sent])

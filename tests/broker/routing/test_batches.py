@@ -14,7 +14,7 @@ from trio_mqtt import Broker
 from trio_mqtt.broker.routing.batch import BATCH, KEPT_ENCODINGS, MESSAGE, Batch
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import Publish, Subscription
+from trio_mqtt.protocol.packets import Publish, PublishRun, Subscription
 
 
 async def test_every_kind_of_subscriber_gets_its_own_form_of_one_batch(
@@ -56,6 +56,36 @@ async def test_every_kind_of_subscriber_gets_its_own_form_of_one_batch(
             if identifier:
                 wanted["subscription_identifier"] = [identifier]
             assert got.properties == wanted
+
+
+@pytest.mark.parametrize("sent_qos", [0, 1])
+async def test_a_run_reaches_all_who_get_it_in_one_way_without_being_taken_apart(
+    join: Join, version: ProtocolVersion, sent_qos: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients: list[tuple[Raw, int, int | None]] = []
+    for number, (kind, qos, identifier) in enumerate(
+        itertools.product((V311, V5), (0, 1, 2), (None, 7))
+    ):
+        if kind == V5 or identifier is None:
+            client = await join(f"s{number}", kind)
+            await client.subscribe("t/#", qos=qos, identifier=identifier)
+            clients.append((client, qos, identifier))
+
+    def take_apart(_run: PublishRun, _count: int) -> list[Publish]:
+        raise AssertionError("it was taken apart")
+
+    monkeypatch.setattr(PublishRun, "first", take_apart)
+    publisher = await join("p", version)
+    sent = [
+        Publish(f"t/{number // 30}", b"%d" % number, sent_qos, packet_id=(number + 1) * sent_qos)
+        for number in range(100)
+    ]
+    await publisher.send(*sent)
+    for client, qos, identifier in clients:
+        properties = {"subscription_identifier": [identifier]} if identifier else {}
+        assert [(m.topic, m.payload, m.qos, m.properties) for m in await client.take()] == [
+            (m.topic, m.payload, min(qos, sent_qos), properties) for m in sent
+        ]
 
 
 async def test_a_batch_remembers_only_a_few_encodings(broker: Broker) -> None:

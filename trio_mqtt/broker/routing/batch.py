@@ -16,10 +16,16 @@ from trio_mqtt.broker.mount_points import properties_below, topic_below
 from trio_mqtt.protocol.encoding import publish_parts
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Publish, PublishRun
-from trio_mqtt.protocol.properties import Carrier, Properties, encode_properties
+from trio_mqtt.protocol.properties import (
+    NO_PROPERTIES,
+    Carrier,
+    Properties,
+    encode_properties,
+)
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import Permissions
+    from trio_mqtt.protocol.run_frames import RunFrames
 
 # A message ready to be sent: a whole packet of QoS 0, or what stands before and after the packet
 # identifier. None is a message that expired or is too large for this client.
@@ -99,7 +105,7 @@ class Batch:
     their payloads; `expires` tells whether any of them has an expiry interval.
     """
 
-    __slots__ = ("_above_qos_0", "_encodings", "_messages", "_parts", "_run", "count",
+    __slots__ = ("_above_qos_0", "_encodings", "_forms", "_messages", "_parts", "_run", "count",
                  "expires", "highest_qos", "is_spread", "is_v5", "number", "payload_size",
                  "received_at", "retained", "sender", "size", "topic")  # fmt: skip
 
@@ -155,6 +161,8 @@ class Batch:
         self.received_at = received_at
         self.retained = retained
         self._encodings: dict[tuple[object, ...], Encodings] = {}
+        # A run as it is sent where something is otherwise than it came.
+        self._forms: dict[tuple[bool, int, Changes | None], RunFrames] | None = None
         self._parts: _Parts | None = None
         self._above_qos_0: int | None = None
 
@@ -205,20 +213,22 @@ class Batch:
         """The messages one by one, where they are held for long: from now on it has no run."""
         if self._run is not None:
             self._messages, self._run = self._run.messages, None
+            self._forms = None
         return self._messages
 
-    def run_for(self, form: Form, is_v5: bool, maximum: int | None) -> PublishRun | None:
-        """The run of QoS 1 that goes to a subscription as it came, but for packet identifiers."""
-        run = self._run
-        if (
-            run is None
-            or is_v5 is not self.is_v5
-            or form.qos == 0
-            or form.changes is not None
-            or (maximum is not None and len(run.frames) > maximum)
-        ):
+    @property
+    def run(self) -> PublishRun | None:
+        """The messages, where they are a run as it came in."""
+        return self._run
+
+    def run_for(self, form: Form, is_v5: bool, maximum: int | None) -> RunFrames | None:
+        """What goes to a subscription of a run of QoS 1, but for packet identifiers."""
+        if form.qos == 0:
             return None
-        return run
+        frames = self._frames_for(form, is_v5)
+        return (
+            frames if maximum is None or frames is None or len(frames.frames) <= maximum else None
+        )
 
     def some(self, pieces: Sequence[int]) -> Batch:
         """A batch of some of its pieces, by their numbers in ascending order."""
@@ -273,17 +283,10 @@ class Batch:
         if any of them may be larger than `maximum`, the bytes in one packet that a client accepts.
         """
         run = self._run
-        if (
-            run is not None
-            and run.qos == 0
-            and is_v5 is self.is_v5
-            and (maximum is None or len(run.frames) <= maximum)
-        ):
-            if form.changes is None:
-                return _NO_ENTRIES, run.frames
-            frames = self._frames_below(run, *form.changes)
-            if frames is not None:
-                return _NO_ENTRIES, frames
+        if run is not None and (run.qos == 0 or form.qos == 0):
+            frames = self._frames_for(form, is_v5)
+            if frames is not None and (maximum is None or len(frames.frames) <= maximum):
+                return _NO_ENTRIES, frames.frames
         elapsed = int(now - self.received_at) if self.expires else 0
         qos, retain_as_published = form.qos, form.retain_as_published
         changes = form.changes
@@ -318,20 +321,39 @@ class Batch:
             found = self._encodings[key] = (entries, joined)
         return found
 
-    def _frames_below(
-        self, run: PublishRun, identifiers: tuple[int, ...], mount_point: str
-    ) -> bytes | None:
-        """A run as clients below a mount point are sent it; None if it must be taken apart."""
-        if identifiers:
+    def _frames_for(self, form: Form, is_v5: bool) -> RunFrames | None:
+        """A run as it goes to a subscription; None if there is none, or it must be taken apart."""
+        run = self._run
+        if run is None:
             return None
-        key = ("run", mount_point)
-        found = self._encodings.get(key)
+        qos, changes = min(run.qos, form.qos), form.changes
+        if changes is None and is_v5 is self.is_v5 and qos == run.qos:
+            return run
+        key = (is_v5, qos, changes)
+        forms = self._forms
+        if forms is None:
+            forms = self._forms = {}
+        found = forms.get(key)
         if found is None:
-            names = [topic_below(mount_point, topic) for topic in run.topics]
-            below = [name for name in names if name is not None]
-            frames = run.renamed(below).frames if len(below) == len(names) else None
-            found = self._encodings[key] = (_NO_ENTRIES, frames)
-        return found[1]
+            identifiers, mount_point = changes or ((), "")
+            properties = b""
+            if is_v5:
+                added: Properties = (
+                    {"subscription_identifier": list(identifiers)} if identifiers else NO_PROPERTIES
+                )
+                properties = encode_properties(added, Carrier.PUBLISH)
+            names: list[str] | None = None
+            if mount_point:
+                names = []
+                for topic in run.topics:
+                    name = topic_below(mount_point, topic)
+                    if name is None:
+                        return None
+                    names.append(name)
+            if len(forms) >= KEPT_ENCODINGS:
+                forms.clear()
+            found = forms[key] = run.sent_as(qos, properties, names)
+        return found
 
     def _encode(
         self,

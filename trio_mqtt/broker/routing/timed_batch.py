@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trio_mqtt.broker.routing.batch import Encodings, Form
-    from trio_mqtt.protocol.packets import PublishRun
+    from trio_mqtt.protocol.run_frames import RunFrames
 
 
 class TimedBatch(Batch):
@@ -31,12 +31,12 @@ class TimedBatch(Batch):
         )
         self._sent = sent
 
-    def run_for(self, form: Form, is_v5: bool, maximum: int | None) -> PublishRun | None:
+    def run_for(self, form: Form, is_v5: bool, maximum: int | None) -> RunFrames | None:
         """As any batch has it."""
-        run = super().run_for(form, is_v5, maximum)
-        if run is not None:
+        frames = super().run_for(form, is_v5, maximum)
+        if frames is not None:
             self._sent(self.received_at)
-        return run
+        return frames
 
     def some(self, pieces: Sequence[int]) -> Batch:
         """As any batch has it; that is timed, too."""

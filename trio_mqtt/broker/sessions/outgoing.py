@@ -164,7 +164,7 @@ class OutgoingQueue(Queue):
     def _prepare_run(
         self, outlet: Outlet, target: Target, batch: Batch, ready: list[bytes]
     ) -> int | None:
-        """As `_prepare`, for a run of QoS 1 that goes as it came, but for packet identifiers.
+        """As `_prepare`, for a run of QoS 1 of which all messages go in the same way.
 
         None where messages are to be looked at one by one.
         """
@@ -172,8 +172,11 @@ class OutgoingQueue(Queue):
         sender = session.sender
         if session.journal is not None or outlet.aliases is not None:
             return None
-        run = batch.run_for(target, outlet.is_v5, outlet.maximum_packet_size)
+        run = batch.run
         if run is None:
+            return None
+        frames = batch.run_for(target, outlet.is_v5, outlet.maximum_packet_size)
+        if frames is None:
             return None
         at = self._at
         count = min(batch.count - at, sender.quota)
@@ -188,7 +191,7 @@ class OutgoingQueue(Queue):
         if not packet_id:
             return None
         item.beyond = packet_id - at
-        data = run.with_identifiers(at, count, packet_id)
+        data = frames.with_identifiers(at, count, packet_id)
         ready.append(data)
         statistics = self._statistics
         statistics.messages_sent += count
