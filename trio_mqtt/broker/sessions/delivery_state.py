@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.sessions.order import Order
     from trio_mqtt.broker.sessions.outlet import Outlet
 
+_NOT_COUNTED = 1 << 62  # bytes: more than there may be, so that they are counted
+
 # What is in flight: the message, the RETAIN flag it was sent with, its subscription identifiers
 # with the `$share/NAME/FILTER` that it came by, if it is shared, and when it was received, as they
 # are needed to send it again; and its number in the journal (0 if it is not kept).
@@ -105,7 +107,7 @@ class DeliveryState:
         self.permissions: Permissions | None = None
         self.sender: Sender[Sent] = Sender()
         # The bytes of what is large and in flight, and may be acknowledged by now.
-        self.in_flight_at_most = math.inf  # it may have begun with some, and is counted
+        self.in_flight_at_most = _NOT_COUNTED  # it may have begun with some
         # Messages and bytes that wait in the queues of all subscriptions.
         self.queued_messages = 0
         self.queued_bytes = 0
