@@ -202,6 +202,13 @@ class Raw:
         assert (message.topic, message.payload, message.qos) == (topic, payload, qos), message
         return message
 
+    async def expect_any(self) -> Publish:
+        """The next packet is a message; where it is of QoS 1, it is acknowledged."""
+        message = await self.expect(Publish)
+        if message.qos == 1:
+            await self.send(PubAck(message.packet_id))
+        return message
+
     async def take(self, seconds: float = 0.05) -> list[Publish]:
         """All messages that come, acknowledged with the whole handshake of their QoS."""
         found: list[Publish] = []

@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import trio
-
 from trio_mqtt.broker.clustering.departures import Departures
 from trio_mqtt.broker.clustering.due_sessions import DueSessions
 from trio_mqtt.broker.clustering.kept_wills import KeptWills
@@ -50,12 +48,11 @@ class ClusterSessions:
             core, engine, journal, store, queues, holds, turns
         )
         self._claims = SessionClaims(
-            core, journal, store, others, queues, holds, turns, departures, wills
+            core, engine, journal, store, others, queues, holds, turns, departures, wills
         )
         self._due = DueSessions(core, engine, store, queues, turns, wills)
         # Those that other nodes have asked for, and who they are.
         self._asked_for: dict[str, set[str]] = {}
-        self._gone: dict[str, trio.Event] = {}
 
     # -- what the broker's parts ask for --------------------------------------------------------
 
@@ -71,9 +68,6 @@ class ClusterSessions:
         """See `SessionsElsewhere.left`."""
         self._departures.left(session, ended=ended)
         self._due.look()
-        gone = self._gone.pop(session.key, None)
-        if gone is not None:
-            gone.set()
 
     async def all_left(self) -> None:
         """Wait until nothing is under way for any session."""
@@ -124,9 +118,7 @@ class ClusterSessions:
                 turn.give_way()
                 await turn.over.wait()
             elif session is not None:
-                gone = self._gone.setdefault(key, trio.Event())
-                session.disown()
-                await gone.wait()
+                await self._departures.until_left(session)
             else:
                 break
         if self.holds.get(key) is None:

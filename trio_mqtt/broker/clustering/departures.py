@@ -90,6 +90,14 @@ class Departures:
         self._queues = queues
         self._holds = holds
         self._turns = turns
+        # For those who wait until a session has left.
+        self._gone: dict[str, trio.Event] = {}
+
+    async def until_left(self, session: Session) -> None:
+        """End the connection of a session, and wait until the session leaves this node."""
+        gone = self._gone.setdefault(session.key, trio.Event())
+        session.disown()
+        await gone.wait()
 
     def left(self, session: Session, *, ended: bool) -> None:
         """No connection has a session any more: see `SessionsElsewhere.left`."""
@@ -99,6 +107,9 @@ class Departures:
         if hold is not None and self._turns.of(key) is None:
             # Else it is about to come, and whoever brings it finds that it has ended.
             self._leave_soon(key, self._turns.take(key), hold, left)
+        gone = self._gone.pop(key, None)
+        if gone is not None:
+            gone.set()
 
     def give_up(self, key: str, will: bytes | None, *, ended: bool = False) -> None:
         """A session was to come, but its client has gone meanwhile, or is not let in.

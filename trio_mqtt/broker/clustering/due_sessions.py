@@ -73,6 +73,8 @@ class DueSessions:
 
     async def _do(self) -> float:
         """Do what is due now; in how many seconds to look again."""
+        if not self._engine.deadline_ms:
+            return _LOOK  # it is no node now
         # So long nobody else does it, while this node lives.
         due = await self._store.next_due(_AT_ONCE, 2 * self._engine.settings.lease)
         async with trio.open_nursery() as nursery:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.sessions.claims import Asking, NoSession
     from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.cluster.kept_session import KeptSession
     from trio_mqtt.cluster.session_store import SessionStore
 
@@ -46,6 +47,7 @@ class SessionClaims:
     def __init__(
         self,
         core: Core,
+        engine: Engine,
         journal: Journal,
         store: SessionStore,
         others: Neighbours,
@@ -56,6 +58,7 @@ class SessionClaims:
         wills: KeptWills,
     ) -> None:
         self._core = core
+        self._engine = engine
         self._journal = journal
         self._store = store
         self._others = others
@@ -71,22 +74,32 @@ class SessionClaims:
         """See `SessionsElsewhere.claim`."""
         core = self._core
         key = session_key(asking.client_id, asking.mount_point)
-        while (before := self._turns.of(key)) is not None:
-            if before.outlet is not None and core.options.takeover_refused:
-                return core.sessions.refuse_takeover()
-            before.give_way()
-            await before.over.wait()
-        if asking.outlet.ended:
-            return None
-        if core.sessions.get(key) is not None:
-            return self._claim_here(asking)
+        while True:
+            before, session = self._turns.of(key), core.sessions.get(key)
+            if before is not None:
+                if before.outlet is not None and core.options.takeover_refused:
+                    return core.sessions.refuse_takeover()
+                if self._engine.is_gone:
+                    return ReasonCode.SERVER_UNAVAILABLE, GONE
+                before.give_way()
+                await before.over.wait()
+            elif asking.outlet.ended:
+                return None
+            elif session is None:
+                break
+            elif self._holds.is_lost(key):
+                await self._departures.until_left(session)
+            else:
+                return self._claim_here(asking)
+        if self._engine.is_gone:
+            return self._claim_alone(asking)
         claim = None
         try:
             with self._turns.taken(key, asking.outlet):
                 claim = await self._claim(key, asking)
-        except EngineGoneError:
-            claim = self._claim_alone(key, asking)
-        except (EngineFencedError, _TakenAwayError):
+        except (EngineGoneError, EngineFencedError):
+            claim = self._claim_alone(asking)
+        except _TakenAwayError:
             asking.outlet.end(ReasonCode.SESSION_TAKEN_OVER, TAKEN_OVER)
         finally:
             if not isinstance(claim, Claim):
@@ -104,11 +117,14 @@ class SessionClaims:
             queue_policy=asking.queue_policy,
         )
 
-    def _claim_alone(self, key: str, asking: Asking) -> Claim | NoSession:
-        """While the engine is gone, who wants nothing of before and keeps nothing is served."""
-        if asking.expiry_interval or not asking.clean_start or self._holds.get(key) is not None:
-            return ReasonCode.SERVER_UNAVAILABLE, GONE
-        return self._claim_here(asking)
+    def _claim_alone(self, asking: Asking) -> Claim | NoSession:
+        """While the engine is gone, only who has no session, and keeps none, can be served.
+
+        Nobody could promise others that no other session is theirs.
+        """
+        if asking.is_new and not asking.expiry_interval:
+            return self._claim_here(asking)
+        return ReasonCode.SERVER_UNAVAILABLE, GONE
 
     async def _claim(self, key: str, asking: Asking) -> Claim | NoSession | None:
         begin = Begin(asking.user, asking.expiry_interval, asking.will, asking.author)

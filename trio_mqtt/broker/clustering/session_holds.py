@@ -54,6 +54,11 @@ class Holds:
         """How this node has a session, if it does."""
         return self._holds.get(key)
 
+    def is_lost(self, key: str) -> bool:
+        """Whether another node has a session by now that is here still."""
+        hold = self._holds.get(key)
+        return hold is not None and hold.is_lost
+
     def key_of(self, number: int) -> str | None:
         """The key of a session that has this number in the journal."""
         return self._keys.get(number)

@@ -54,15 +54,23 @@ class SessionMembership(Part):
             if one.is_connected and sessions.holds.get(one.key) is None
         ]
 
+        failure: EngineGoneError | EngineFencedError | None = None
+
         async def take_back() -> None:
-            while waiting:
+            nonlocal failure
+            while waiting and failure is None:
                 session = waiting.pop()
                 if not sessions.is_busy(session.key) and self._is_there(session):
-                    await sessions.take_back(session)
+                    try:
+                        await sessions.take_back(session)
+                    except (EngineGoneError, EngineFencedError) as error:
+                        failure = error
 
         async with trio.open_nursery() as nursery:
             for _ in range(min(_AT_ONCE, len(waiting))):
                 nursery.start_soon(take_back)
+        if failure is not None:
+            raise failure
 
     def _is_there(self, session: Session) -> bool:
         return self._core.sessions.get(session.key) is session

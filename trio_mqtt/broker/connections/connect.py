@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ from trio_mqtt.broker.access.authorship import Authorship
 from trio_mqtt.broker.access.credentials import Credentials
 from trio_mqtt.broker.access.identity import Identity, seconds_left
 from trio_mqtt.broker.access.protocols import (
-    AccessRefused,
     Authenticated,
     AuthenticationRefused,
     ClientInfo,
@@ -27,8 +25,8 @@ from trio_mqtt.broker.connections.connack import (
     terms,
 )
 from trio_mqtt.broker.connections.link import Link
-from trio_mqtt.broker.connections.mounting import mounted_will
 from trio_mqtt.broker.connections.offers import STORAGE_FAILS
+from trio_mqtt.broker.connections.wills import check_will
 from trio_mqtt.broker.events.kinds import ClientConnected
 from trio_mqtt.broker.holding_off import HeldOff
 from trio_mqtt.broker.sessions.aliases import TopicAliases
@@ -36,7 +34,7 @@ from trio_mqtt.broker.sessions.claims import Asking, Claim
 from trio_mqtt.broker.sessions.kept_rows import will_bytes
 from trio_mqtt.errors import RemoteProtocolError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import ConnAck, Connect, Will
+from trio_mqtt.protocol.packets import ConnAck, Connect
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 
@@ -45,10 +43,6 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.sessions.claims import NoSession
     from trio_mqtt.broker.sessions.session import Session
 
-NO_WILL = "the client may not publish its will"
-# Mosquitto's bridges leave here, unasked, whether they are connected. It goes nowhere in this
-# broker, but to refuse it would keep them out.
-_BRIDGE_STATE = re.compile(r"\$SYS/broker/connection/.+/state")
 # Answers that refuse nobody, but send to another server.
 _ELSEWHERE = (ReasonCode.USE_ANOTHER_SERVER, ReasonCode.SERVER_MOVED)
 
@@ -213,7 +207,7 @@ class Handshake:
                 link.core.statistics.password_checks_refused += 1
             return self._refused(identity.reason_code, identity.reason)
         if connect.will is not None:
-            refused = await self._check_will(connect.will, identity)
+            refused = await check_will(link, connect, connect.will, identity)
             if refused is not None:
                 return refused
         no_longer = link.access.why_no_longer(identity, link.stream.origin)
@@ -253,45 +247,6 @@ class Handshake:
             if data is not None:
                 link.lost("it closed the connection before it was accepted")
                 return
-
-    async def _check_will(self, will: Will, identity: Identity) -> ConnAck | None:
-        """The refusal of a will that the client may not publish; a hook may change it instead."""
-        link = self._link
-        core, access = link.core, link.access
-        if link.mount_point:
-            mounted = mounted_will(link.mount_point, will)
-            if mounted is None:
-                return refusal(ReasonCode.TOPIC_NAME_INVALID, f"{NO_WILL}: its topic is too long")
-            self._connect.will = will = mounted
-        questions = access.hook_questions(identity.client, link.settings.hooks)
-        if questions is not None and access.asks_publish:
-            decided = await questions.publish(will)
-            if isinstance(decided, AccessRefused):
-                reason = decided.reason or NO_WILL
-                rule = f"the program's hook: {reason}"
-                access.refusals.record(identity.client, "will", will.topic, rule=rule)
-                self._link.by_access = True
-                return refusal(decided.reason_code, reason)
-            if decided is not None:
-                self._connect.will = will = Will(
-                    decided.topic,
-                    decided.payload,
-                    decided.qos,
-                    decided.retain,
-                    decided.properties,
-                )
-        permissions = access.permissions(identity.client, identity.rules)
-        if permissions is not None and not permissions.may_publish(will.topic):
-            permissions.tell_refused("will", will.topic)
-            self._link.by_access = True
-            return refusal(ReasonCode.NOT_AUTHORIZED, NO_WILL)
-        reserved = core.reserved_because(will.topic)
-        if reserved:
-            access.refusals.record(identity.client, "will", will.topic, rule=reserved)
-            if not _BRIDGE_STATE.fullmatch(will.topic):
-                self._link.by_access = True
-                return refusal(ReasonCode.TOPIC_NAME_INVALID, f"{NO_WILL}: {reserved}")
-        return None
 
     async def _begin_session(self, identity: Identity) -> ConnAck | None:
         """Give the connection its session, once another that has it has let go of it.
@@ -357,6 +312,7 @@ class Handshake:
             author = None if permissions is None else Authorship.of(permissions).text
         return Asking(
             client_id,
+            client_id != connect.client_id,
             link.mount_point,
             user,
             link.stream.peer,

@@ -36,11 +36,13 @@ class Claim(NamedTuple):
 class Asking:
     """A client that has said CONNECT, and is let in: what its session is to be.
 
-    `user` is the one that it has proved to be, if it has. `will` is encoded; `author` says who says
-    it, where rules ask again. `outlet` is the way to it.
+    `is_new` says that its identifier was made for it: nobody has had that before. `user` is the one
+    that it has proved to be, if it has. `will` is encoded; `author` says who says it, where rules
+    ask again. `outlet` is the way to it.
     """
 
     client_id: str
+    is_new: bool
     mount_point: str
     user: str | None
     address: str
