@@ -181,7 +181,8 @@ async def test_what_was_sent_as_a_run_is_sent_again_one_by_one(
         (topic, b"x" * at, properties) for at, topic in enumerate(topics)
     ]
     session = sessions_of(broker)["c"]
-    assert {type(item) for _, item in session.sender.in_flight.values()} == {RunInFlight}
+    if session.journal is None:  # which knows of each message
+        assert {type(item) for _, item in session.sender.in_flight.values()} == {RunInFlight}
     assert session.bytes_in_flight() >= sum(one.payload_size for one in sent)
     await client.send(PubAck(sent[1].packet_id))
     await client.ping()
