@@ -241,10 +241,16 @@ class Core:
 
     def search_retained(self, topic_filter: str) -> RetainedSearch:
         """The retained messages for a new subscription, as they are now."""
-        found = self.retained.search(topic_filter)
+        after = None
+        if self.elsewhere is None:
+            found = self.retained.search(topic_filter)
+        else:
+            # As they are once this node knows all that others have acknowledged.
+            after = self.elsewhere.caught_up()
+            found = chain.from_iterable(map(self.retained.search, (topic_filter,)))
         if topic_filter.startswith(ROOT):
             found = chain(self.system_topics.search(topic_filter), found)
-        return RetainedSearch(found, self.rules_at, self.statistics, self._searching)
+        return RetainedSearch(found, self.rules_at, self.statistics, self._searching, after)
 
     # -- time -----------------------------------------------------------------------------------
 
@@ -260,7 +266,7 @@ class Core:
         self.event_streams.log.look()
         for topic in self.retained.expire(trio.current_time()):
             if self.journal is not None:
-                self.journal.no_longer_retained(topic)
+                self.journal.retained_expired(topic)
         if self.journal is not None:
             self.journal.follow_clock()
         self.timers.after(_SWEEP, self._sweep)

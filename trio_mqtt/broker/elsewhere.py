@@ -31,5 +31,8 @@ class Elsewhere(Protocol):
         None where they do already.
         """
 
+    def caught_up(self) -> Awaited:
+        """What is over once this broker knows all retained messages that others have now."""
+
     async def let_go(self) -> None:
         """The broker ends, and all clients have gone: have what is theirs go on elsewhere."""

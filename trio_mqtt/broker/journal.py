@@ -314,6 +314,10 @@ class Journal:
             self._changes.retained[topic] = None
         self._note()
 
+    def retained_expired(self, topic: str) -> None:
+        """The retained message of a topic has come to the end of its time."""
+        self.no_longer_retained(topic)
+
     # -- deliveries -----------------------------------------------------------------------------
 
     def queued(self, batch: Stored, run: DeliveryRun, *, is_away: bool) -> None:

@@ -40,6 +40,16 @@ class Awaited:
         """One waits no more."""
         self._followers.pop(follower, None)
 
+    async def wait(self) -> None:
+        """Wait until it is done."""
+        if not self.is_over:
+            waiting = Waiting()
+            self.follow(waiting)
+            try:
+                await waiting.is_over.wait()
+            finally:
+                self.forget(waiting)
+
     def end(self) -> None:
         """It is done, or is waited for no longer."""
         self.is_over = True
@@ -49,12 +59,15 @@ class Awaited:
 
 
 class Waiting:
-    """A task of the program's own that waits for a group."""
+    """A task that waits for a group, or for something that others do."""
 
     def __init__(self) -> None:
         self.is_over = trio.Event()
 
     def release(self, group: int) -> None:
+        self.is_over.set()
+
+    def go_on(self) -> None:
         self.is_over.set()
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from trio_mqtt.cluster.engine.calls import Script
+from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError, Script
 from trio_mqtt.cluster.entries import EntryError, encode_entry
 
 if TYPE_CHECKING:
@@ -66,21 +67,35 @@ class Changes:
 
         Raises EngineGoneError and EngineRefusedError.
         """
-        flat = [part for field in fields.items() for part in field]
+        (reply,) = await self._engine.all((self.call(key, fields, items),))
+        if isinstance(reply, EngineRefusedError):
+            raise reply
+        number, nodes = reply
+        return Changed(number, {node.decode() for node in nodes})
+
+    def call(
+        self, key: bytes, fields: Mapping[bytes, bytes], items: Sequence[tuple[int, bytes]]
+    ) -> Call:
+        """What does so. Raises EngineFencedError where this node has no lease."""
         keys = self._keys
-        number, nodes = await self._engine.run(
+        return self._engine.scripted(
             CHANGE,
             (keys.nodes, keys.changes, keys.changes_number, key),
             encode_entry(items),
             KEPT,
-            *flat,
+            *chain.from_iterable(fields.items()),
         )
-        return Changed(number, {node.decode() for node in nodes})
+
+    async def count(self) -> int:
+        """The number of the last change that there is.
+
+        Raises EngineGoneError and EngineRefusedError.
+        """
+        return int(await self._engine.call(b"GET", self._keys.changes_number) or 0)
 
     async def find_end(self) -> None:
         """From now on, what comes after this moment is read."""
-        reply = await self._engine.call(b"GET", self._keys.changes_number)
-        self.number = int(reply or 0)
+        self.number = await self.count()
 
     async def read(self, *, count: int, block: float) -> list[bytes] | None:
         """What comes next; nothing where nothing came in `block` seconds, None where some is gone.

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from trio_mqtt.cluster.engine.calls import EngineRefusedError
 from trio_mqtt.cluster.entries import ITEM, encode_entry
 from trio_mqtt.cluster.inbox import Inboxes
 from trio_mqtt.cluster.items import SOURCE, encode_numbered
+from trio_mqtt.cluster.retained_store import RetainedStore
 from trio_mqtt.cluster.session_store import SessionStore
 from trio_mqtt.errors import EngineError, StoreError
 from trio_mqtt.storage.gathered import Gathered
 from trio_mqtt.storage.rows import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from trio_mqtt.cluster import changes as stream
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.storage.rows import Changes, Progress
 
@@ -37,15 +40,17 @@ class ClusterChanges(Gathered):
     each time that is tried.
     """
 
-    __slots__ = ("entries", "forwards")
+    __slots__ = ("entries", "expired", "forwards")
 
     def __init__(self) -> None:
         super().__init__()
         self.forwards: dict[str, list[tuple[int, bytes, int]]] = {}
         self.entries: list[Forward] | None = None
+        # Topics whose retained message has come to the end of its time.
+        self.expired: dict[str, None] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.forwards) or super().__bool__()
+        return bool(self.forwards or self.expired) or super().__bool__()
 
     def forward(self, node: str, kind: int, data: bytes, count: int) -> None:
         """An item with so many messages is for a node."""
@@ -56,17 +61,22 @@ class ClusterStorage:
     """Keeps in the engine what outlives a node. Its parts of a pipeline are in rooms of their own.
 
     `dropped` is told of a node whose inbox is full, and how many messages it did not get; `lost` of
-    a session that another node has by now, by its number.
+    a session that another node has by now, by its number; `retained_sent` of the topics whose
+    retained messages change, once that is on its way. `retained_lasts` says for how many seconds
+    one lasts that has no expiry interval.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, changes: stream.Changes) -> None:
         self._engine = engine
         self._node = ""
+        self.retained = RetainedStore(engine, changes)
         self._inboxes = Inboxes(engine)
         self.sessions = SessionStore(engine, "")
         self._numbers: dict[str, int] = {}  # of the last entry that was promised to each node
         self.dropped: Callable[[str, int], None] = lambda _node, _count: None
         self.lost: Callable[[int], None] = lambda _number: None
+        self.retained_sent: Callable[[Iterable[str]], None] = lambda _topics: None
+        self.retained_lasts: Callable[[], float] = lambda: math.inf
 
     def be(self, node: str) -> None:
         """From now on this process is this node."""
@@ -83,19 +93,25 @@ class ClusterStorage:
             raise TypeError("a group of a journal that belongs to no cluster")
         if changes.entries is None:
             changes.entries = self._entries(changes)
+            self.retained_sent(changes.retained)
         try:
-            await self._forward(changes.entries)
+            await self._forward(changes.entries, changes)
             await self._save_sessions(changes)
         except EngineError as error:
             raise StoreError(str(error)) from error
 
-    async def _forward(self, entries: Sequence[Forward]) -> None:
-        """Write what is promised to other nodes."""
+    async def _forward(self, entries: Sequence[Forward], changes: ClusterChanges) -> None:
+        """Write what is promised to other nodes, and what all have in memory."""
         calls = [self._inboxes.call(one.node, one.entry, is_promised=True) for one in entries]
+        if changes.retained:
+            calls += self.retained.calls(self._node, changes.retained)
+        if changes.expired:
+            calls += self.retained.expire(changes.expired, self.retained_lasts())
         replies = await self._engine.all(calls)
-        for one, reply in zip(entries, replies, strict=True):
+        for reply in replies:
             if isinstance(reply, EngineRefusedError):
                 raise reply
+        for one, reply in zip(entries, replies, strict=False):
             if reply == 0:
                 self.dropped(one.node, one.messages)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.clustering.arrivals import Arrivals
+from trio_mqtt.broker.clustering.catching_up import CatchingUp
 from trio_mqtt.broker.clustering.clock import EngineClock
 from trio_mqtt.broker.clustering.cluster_sessions import ClusterSessions
 from trio_mqtt.broker.clustering.following import Following
@@ -15,6 +16,7 @@ from trio_mqtt.broker.clustering.interests import Interests
 from trio_mqtt.broker.clustering.journal import ClusterJournal
 from trio_mqtt.broker.clustering.other_node import OtherNode
 from trio_mqtt.broker.clustering.others import Others
+from trio_mqtt.broker.clustering.retained_everywhere import RetainedEverywhere
 from trio_mqtt.broker.clustering.session_membership import SessionMembership
 from trio_mqtt.broker.clustering.session_needs import Queues
 from trio_mqtt.broker.clustering.traffic import Traffic
@@ -45,9 +47,10 @@ class ClusterNode:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.clock = EngineClock(engine)
-        self.storage = ClusterStorage(engine)
-        self.journal = ClusterJournal(self.storage, self.clock)
         self.changes = Changes(engine)
+        self.storage = ClusterStorage(engine, self.changes)
+        self.journal = ClusterJournal(self.storage, self.clock)
+        self.catching_up = CatchingUp(engine, self.changes)
         self._travel = Travel(self.clock)
         self._inboxes = Inboxes(engine)
         self._placed: set[Recipient] = set()
@@ -60,8 +63,18 @@ class ClusterNode:
         """Belong to the broker of this core from now on."""
         self._core = core
         self.others = Others(core, self._make_other, self.engine.settings.lease)
+        self.retained = RetainedEverywhere(core, self.storage.retained, self.clock)
+        self.journal.on_retained = self.retained.changed
+        self.storage.retained_sent = self.retained.are_sent
+        self.storage.retained_lasts = lambda: core.limits.default_retained_expiry
         self.following = Following(
-            self.engine, self.changes, self.others, self.membership, self.journal
+            self.engine,
+            self.changes,
+            self.others,
+            self.membership,
+            self.journal,
+            self.retained,
+            self.catching_up,
         )
         self.arrivals = Arrivals(core, self.engine, self._travel)
         self.traffic = Traffic(
@@ -112,6 +125,10 @@ class ClusterNode:
         """What is over once all living nodes know of the subscriptions here; None if they do."""
         return self.interests.known()
 
+    def caught_up(self) -> Awaited:
+        """What is over once this node knows all that others know now."""
+        return self.catching_up.wanted()
+
     # -- its life -------------------------------------------------------------------------------
 
     @asynccontextmanager
@@ -145,6 +162,7 @@ class ClusterNode:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.others.run)
                 nursery.start_soon(self.following.run)
+                nursery.start_soon(self.catching_up.run)
                 nursery.start_soon(self.arrivals.run)
                 nursery.start_soon(self.interests.run)
                 nursery.start_soon(self.traffic.watch, self.membership)

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
-from trio_mqtt.cluster.changes import INTERESTS, decode_interests
+from trio_mqtt.cluster.changes import INTERESTS, RETAINED, decode_interests
 from trio_mqtt.cluster.engine.calls import EngineGoneError
 from trio_mqtt.cluster.entries import EntryError, decode_entry
 from trio_mqtt.cluster.items import APPLIED, encode_numbered
 from trio_mqtt.errors import StoreError
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.clustering.catching_up import CatchingUp
     from trio_mqtt.broker.clustering.journal import ClusterJournal
     from trio_mqtt.broker.clustering.others import Others
+    from trio_mqtt.broker.clustering.retained_everywhere import RetainedEverywhere
     from trio_mqtt.cluster.changes import Changes
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.cluster.membership import Membership
@@ -40,14 +42,21 @@ class Following:
         others: Others,
         membership: Membership,
         journal: ClusterJournal,
+        retained: RetainedEverywhere,
+        catching_up: CatchingUp,
     ) -> None:
         self._engine = engine
         self._changes = changes
         self._others = others
         self._membership = membership
         self._journal = journal
+        self._retained = retained
+        self._catching_up = catching_up
         self._node = ""
-        self.handlers: dict[int, Handler] = {INTERESTS: self._on_interests}
+        self.handlers: dict[int, Handler] = {
+            INTERESTS: self._on_interests,
+            RETAINED: retained.on_change,
+        }
         # Who waits to hear that this node knows of something.
         self._askers: set[str] = set()
         self._reading = trio.CancelScope()
@@ -87,6 +96,8 @@ class Following:
                 interests = {name.decode(): int(value) for name, value in fields.items()}
                 self._others.want_only(other, interests)
                 self._askers.add(node)
+        await self._retained.load(self._node)
+        self._catching_up.look()
         loading.set()
         if self._loading is loading:
             self._loading = None
@@ -104,6 +115,7 @@ class Following:
                 for entry in entries:
                     self._take(entry)
                     await trio.lowlevel.checkpoint()
+                self._catching_up.look()
                 await self._answer()
 
     def _take(self, entry: bytes) -> None:

@@ -12,6 +12,7 @@ from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import RulesInForce
+    from trio_mqtt.broker.promises import Awaited
     from trio_mqtt.broker.routing.retained import Retained
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.broker.turns import Turn
@@ -24,7 +25,7 @@ MOST = 256  # messages in one batch: the rules are asked about each
 class RetainedSearch:
     """Finds the messages that a subscription is to be sent, with what is left of their expiry."""
 
-    __slots__ = ("_found", "_place", "_rules_at", "_statistics", "is_done", "turns")
+    __slots__ = ("_after", "_found", "_place", "_rules_at", "_statistics", "is_done", "turns")
 
     def __init__(
         self,
@@ -32,17 +33,31 @@ class RetainedSearch:
         rules_at: Callable[[str], RulesInForce],
         statistics: Statistics,
         turns: trio.Lock,
+        after: Awaited | None = None,
     ) -> None:
         """`rules_at` knows the rules at each listener, by its URL.
 
-        `turns` is the broker's: whoever has it may search, for one turn.
+        `turns` is the broker's: whoever has it may search, for one turn. It begins once `after` is
+        over, if there is such a thing.
         """
+        self._after = after
         self._found = found
         self._rules_at = rules_at
         self._statistics = statistics
         self.turns = turns
         self._place: trio.Semaphore | None = None
         self.is_done = False
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether nothing has to be over before."""
+        return self._after is None or self._after.is_over
+
+    async def until_it_may(self) -> None:
+        """Wait until it may begin."""
+        if self._after is not None:
+            await self._after.wait()
+            self._after = None
 
     @property
     def has_place(self) -> bool:

@@ -31,14 +31,16 @@ class RetainedFirst:
 
     def begin(self, outlet: Outlet) -> None:
         """Take the first steps: mostly there are no more."""
-        if self._search is not None and self._search.take_place_nowait(outlet.searches):
-            self._look(self._search, Turn())
+        search = self._search
+        if search is not None and search.may_begin and search.take_place_nowait(outlet.searches):
+            self._look(search, Turn())
 
     async def go_on(self, outlet: Outlet) -> None:
         """Search for one turn: one subscription at a time, and of each client only few."""
         search = self._search
         if search is None:
             return
+        await search.until_it_may()
         if not search.has_place:
             await search.take_place(outlet.searches)
         async with search.turns:

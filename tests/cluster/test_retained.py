@@ -1,0 +1,181 @@
+"""Retained messages are everywhere in a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import trio
+
+import trio_mqtt
+from tests.cluster.nodes import LOCAL, nodes
+from tests.cluster.waiting import until
+from tests.inside import core_of
+from trio_mqtt import Broker, Client, Cluster, Message, Properties, Security, open_client
+from trio_mqtt.access import ClientInfo
+from trio_mqtt.events import RetainedChanged
+
+
+def kept(broker: Broker) -> dict[str, bytes]:
+    """What a node has in memory."""
+    return {one.message.topic: one.message.payload for one in core_of(broker).retained.all()}
+
+
+async def first(client: Client, topic_filter: str) -> Message:
+    with trio.fail_after(10):
+        async with client.subscribe(topic_filter) as messages:
+            return await anext(messages)
+
+
+async def test_what_is_acknowledged_at_one_node_is_found_at_any_other(cluster: Cluster) -> None:
+    async with (
+        nodes(cluster, 3) as (one, *others),
+        open_client(one.url) as publisher,
+        open_client(others[0].url) as second,
+        open_client(others[1].url) as third,
+    ):
+        for number in range(20):
+            properties: Properties = {"user_property": [("a", "b")], "content_type": "text/plain"}
+            payload = f"{number}"
+            await publisher.publish(
+                f"t/{number}", payload, qos=1, retain=True, properties=properties
+            )
+            for client in (second, third):
+                message = await first(client, f"t/{number}")
+                assert (message.text, message.qos, message.retain) == (payload, 0, True)
+                assert message.properties["user_property"] == [("a", "b")]
+                assert message.properties["content_type"] == "text/plain"
+
+
+async def test_what_is_removed_is_gone_everywhere(cluster: Cluster) -> None:
+    async with (
+        nodes(cluster, 2) as (one, other),
+        open_client(one.url) as publisher,
+        open_client(other.url) as remover,
+    ):
+        await publisher.publish("t", "1", qos=1, retain=True)
+        await until(lambda: kept(other) == {"t": b"1"})
+        await remover.publish("t", "", qos=1, retain=True)
+        await until(lambda: kept(one) == kept(other) == {})
+
+
+async def test_a_node_that_starts_later_has_all(cluster: Cluster) -> None:
+    many = {f"t/{number}": b"%d" % number for number in range(3_000)}
+    async with nodes(cluster, 1) as (one,), open_client(one.url) as publisher:
+        await publisher.publish_many(many.items(), qos=1, retain=True)
+        await publisher.publish("t/5", "", qos=1, retain=True)
+        del many["t/5"]
+        later = replace(cluster, node="later")
+        async with trio_mqtt.open_broker(LOCAL, cluster=later) as other:
+            assert kept(other) == kept(one) == many
+
+
+async def test_they_outlive_all_nodes(cluster: Cluster) -> None:
+    async with nodes(cluster, 1) as (one,), open_client(one.url) as publisher:
+        await publisher.publish("t", "1", qos=1, retain=True)
+    async with nodes(cluster, 1) as (one,):
+        assert kept(one) == {"t": b"1"}
+
+
+async def test_all_nodes_agree_on_what_several_retain_at_once(cluster: Cluster) -> None:
+    async with nodes(cluster, 3) as brokers:
+
+        async def publish(broker: Broker, name: str) -> None:
+            async with open_client(broker.url) as client:
+                for number in range(60):
+                    payload = "" if number % 7 == 6 else f"{name}{number}"
+                    await client.publish(f"t/{number % 3}", payload, qos=1, retain=True)
+
+        async with trio.open_nursery() as nursery:
+            for name, broker in zip("abc", brokers, strict=True):
+                nursery.start_soon(publish, broker, name)
+        elsewhere = core_of(brokers[0]).elsewhere
+        for broker in brokers:
+            elsewhere = core_of(broker).elsewhere
+            assert elsewhere is not None
+            await elsewhere.caught_up().wait()
+        assert kept(brokers[0]) == kept(brokers[1]) == kept(brokers[2])
+        async with trio_mqtt.open_broker(LOCAL, cluster=cluster) as later:
+            assert kept(later) == kept(brokers[0])
+
+
+async def test_its_time_counts_on_elsewhere_and_ends(cluster: Cluster) -> None:
+    async with (
+        nodes(cluster, 2) as (one, other),
+        open_client(one.url) as publisher,
+        open_client(other.url) as subscriber,
+    ):
+        await publisher.publish(
+            "t", "1", qos=1, retain=True, properties={"message_expiry_interval": 100}
+        )
+        message = await first(subscriber, "t")
+        assert message.properties["message_expiry_interval"] == 100
+        for broker in (one, other):
+            core = core_of(broker)
+            (found,) = core.retained.all()
+            assert abs(found.stored_at - trio.current_time()) < 5
+            # As if it had come so much earlier.
+            core.retained.store(found.message, found.stored_at - 60)
+        message = await first(subscriber, "t")
+        assert message.properties["message_expiry_interval"] in (39, 40)
+
+
+async def test_what_has_expired_leaves_the_engine_but_nothing_newer(cluster: Cluster) -> None:
+    async with nodes(cluster, 1) as (one,), open_client(one.url) as publisher:
+        await publisher.publish("stays", "1", qos=1, retain=True)
+        interval: Properties = {"message_expiry_interval": 1}
+        await publisher.publish("goes", "1", qos=1, retain=True, properties=interval)
+        await trio.sleep(1.1)
+        core = core_of(one)
+        journal = core.journal
+        assert journal is not None
+        for topic in ("stays", "goes"):
+            journal.retained_expired(topic)
+        await journal.until_kept()
+        async with trio_mqtt.open_broker(LOCAL, cluster=cluster) as later:
+            assert kept(later) == {"stays": b"1"}
+
+
+async def test_events_tell_of_them_at_each_node(cluster: Cluster) -> None:
+    async with nodes(cluster, 2) as (one, other), open_client(one.url) as publisher:
+        with other.events(RetainedChanged) as events:
+            await publisher.publish("t", "1", qos=1, retain=True)
+            await publisher.publish("t", "", qos=1, retain=True)
+            told = []
+            async for event in events:
+                assert isinstance(event, RetainedChanged)
+                told.append((event.topic, event.removed))
+                if event.removed:
+                    break
+            assert told == [("t", False), ("t", True)]
+
+
+class Rules:
+    """Who may publish, which changes."""
+
+    def __init__(self) -> None:
+        self.forbidden: set[str] = set()
+
+    def may_publish(self, client: ClientInfo, topic: str) -> bool:
+        return client.client_id not in self.forbidden
+
+    def may_subscribe(self, client: ClientInfo, topic_filter: str) -> bool:
+        return True
+
+    def may_receive(self, client: ClientInfo, topic: str) -> bool:
+        return True
+
+
+async def test_rules_are_asked_anew_about_its_author_at_every_node(cluster: Cluster) -> None:
+    rules = Rules()
+    async with (
+        nodes(cluster, 2, security=Security(access=rules, allow_anonymous=True)) as (one, other),
+        open_client(one.url, client_id="author") as author,
+        open_client(one.url, client_id="stranger") as stranger,
+        open_client(other.url) as subscriber,
+    ):
+        await author.publish("t/author", "1", qos=1, retain=True)
+        await stranger.publish("t/stranger", "2", qos=1, retain=True)
+        await until(lambda: len(kept(other)) == 2)
+        rules.forbidden.add("author")
+        await other.rules_changed()
+        assert (await first(subscriber, "t/+")).topic == "t/stranger"
