@@ -291,6 +291,35 @@ class Broker:
         """The program's `AccessRules` answer otherwise than before: ask them again, at once."""
         await self._reloading.rules_changed()
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it gives up its clients, or has, and takes no more: see `drain`."""
+        return self._core.successors.is_draining
+
+    async def drain(self, server_reference: str | None = None, *, moved: bool = False) -> None:
+        """Send all clients elsewhere, and take no more, as before it is taken out of service.
+
+        They are told to go to `server_reference` (§4.11), if `moved` for good; without it, in a
+        cluster, to the other nodes in turn, as far as those say how they are reached
+        (`Cluster.server_reference`). Where none is known, they are only told that the broker shuts
+        down; MQTT 3 clients are disconnected. They are first sent what has come for them, for as
+        long as `Limits.drain_timeout` allows; some go at a time, and new ones are refused with the
+        same reference. Returns once all have gone and, in a cluster, their sessions are others' to
+        have. The broker goes on: it is its owner's to end.
+
+        Raises LocalProtocolError for a reference that is none.
+        """
+        core = self._core
+        elsewhere = core.sessions.elsewhere
+        if server_reference is not None:
+            check_reference(server_reference)
+            core.successors.become([server_reference], moved=moved)
+        elif elsewhere is not None:
+            core.successors.become(await elsewhere.references(), moved=moved)
+        await self._listeners.connections.drain()
+        if elsewhere is not None:
+            await elsewhere.all_left()
+
     async def close(self) -> None:
         """End in order: wills are published, clients told, and what waits for them sent.
 

@@ -32,6 +32,7 @@ from trio_mqtt.broker.sessions.wildcard_paths import WildcardPaths
 from trio_mqtt.broker.sessions.wills import Wills
 from trio_mqtt.broker.settings import LimitsInForce, OptionsInForce, Settings
 from trio_mqtt.broker.statistics import Statistics
+from trio_mqtt.broker.successors import Successors
 from trio_mqtt.broker.system_topics import ROOT, SystemTopics
 from trio_mqtt.broker.timers import Timers
 from trio_mqtt.broker.turns import InTurns
@@ -122,6 +123,7 @@ class Core:
         self._searching = trio.Lock()
         # What is timed, while somebody asks for it.
         self.timing: Timing | None = None
+        self.successors = Successors()
         # Who is connected, and may no longer be as it was, is looked at there.
         self.checks = InTurns()
         # For tasks that outlive the connection they serve, while the broker runs.

@@ -35,6 +35,8 @@ class Readings(NamedTuple):
     """Whether it does not keep up, or has no memory left: new clients are turned away."""
     is_listening: bool = True
     """Whether all its listeners are open."""
+    is_draining: bool = False
+    """Whether it gives up its clients, or has, and takes no more (`Broker.drain`)."""
 
     @property
     def problems(self) -> list[str]:
@@ -42,6 +44,8 @@ class Readings(NamedTuple):
         found = []
         if self.is_closing:
             found.append("The broker is shutting down.")
+        elif self.is_draining:
+            found.append("The broker is drained: it takes no more clients.")
         elif not self.is_listening:
             found.append("The broker does not listen any more.")
         if self.is_overloaded:
@@ -72,4 +76,5 @@ async def readings_of(core: Core, connections: int, *, is_listening: bool) -> Re
         core.sessions.closing,
         core.load.reason is not None,
         is_listening,
+        core.successors.is_draining,
     )

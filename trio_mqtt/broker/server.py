@@ -101,6 +101,7 @@ async def open_broker(
         else:
             node.bind(core)
             async with node.belonging(), _listening(core, wanted, progress) as broker:
+                node.drain = broker.drain
                 yield broker
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -23,20 +24,23 @@ from trio_mqtt.broker.clustering.traffic import Traffic
 from trio_mqtt.broker.clustering.travelling import Travel
 from trio_mqtt.cluster.changes import GONE, Changes
 from trio_mqtt.cluster.inbox import Inboxes
-from trio_mqtt.cluster.items import APPLIED, GIVE_UP, GIVEN_UP, decode_numbered
+from trio_mqtt.cluster.items import APPLIED, DRAIN, GIVE_UP, GIVEN_UP, decode_numbered
 from trio_mqtt.cluster.membership import Membership
 from trio_mqtt.cluster.storage import ClusterStorage
+from trio_mqtt.errors import MqttError
 from trio_mqtt.nurseries import tasks_beside
 from trio_mqtt.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.promises import Awaited
     from trio_mqtt.broker.routing.target import Recipient
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.cluster.membership import Part
+
+logger = logging.getLogger("trio_mqtt.cluster")
 
 LEAVING = 5.0  # seconds that it may take to say goodbye to the cluster
 
@@ -58,6 +62,8 @@ class ClusterNode:
         self._parts: list[Part] = []
         self.membership = Membership(engine, self._parts, version=__version__)
         self.interests = Interests(engine, self.changes, self.membership.doubt)
+        self.drain: Callable[[str | None], Awaitable[None]] | None = None
+        """How the broker gives up its clients, once it has any."""
 
     def bind(self, core: Core) -> None:
         """Belong to the broker of this core from now on."""
@@ -101,6 +107,7 @@ class ClusterNode:
         self.storage.lost = self.sessions.lost
         self.arrivals.handlers[GIVE_UP] = self.sessions.on_give_up
         self.arrivals.handlers[GIVEN_UP] = self.sessions.on_given_up
+        self.arrivals.handlers[DRAIN] = self._on_drain
         self._session_part = SessionMembership(core, self.engine, store, self.sessions)
         self._parts.append(self._session_part)
         core.sessions.elsewhere = self.sessions
@@ -179,6 +186,23 @@ class ClusterNode:
         return OtherNode(
             node, self.engine, self._inboxes, self.journal, self._travel, self._core.statistics
         )
+
+    def _on_drain(self, data: memoryview) -> None:
+        """Somebody wants this node to give up its clients."""
+        nursery, drain = self._core.tasks, self.drain
+        if nursery is not None and drain is not None:
+            nursery.start_soon(self._drain, drain, str(data, "utf-8", "replace") or None)
+
+    async def _drain(
+        self, drain: Callable[[str | None], Awaitable[None]], server_reference: str | None
+    ) -> None:
+        logger.info("Giving up all clients, as was asked for through the cluster")
+        try:
+            await drain(server_reference)
+        except MqttError as error:
+            logger.error("%s The clients stay.", error)  # noqa: TRY400
+        else:
+            logger.info("All clients have gone, and new ones are sent elsewhere")
 
     def _on_applied(self, data: memoryview) -> None:
         self.interests.applied(*decode_numbered(data))

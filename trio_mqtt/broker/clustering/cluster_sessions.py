@@ -13,9 +13,12 @@ from trio_mqtt.broker.clustering.session_claims import SessionClaims
 from trio_mqtt.broker.clustering.session_holds import Holds, begin_of
 from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
 from trio_mqtt.cluster.items import GIVEN_UP, decode_asked, encode_asked
+from trio_mqtt.cluster.membership import read_members
 from trio_mqtt.cluster.session_store import Claimed, OwnedBy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trio_mqtt.broker.clustering.session_needs import Neighbours, Queues
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.journal import Journal
@@ -70,8 +73,21 @@ class ClusterSessions:
         self._due.look()
 
     async def all_left(self) -> None:
-        """Wait until nothing is under way for any session."""
+        """See `SessionsElsewhere.all_left`."""
         await self._turns.all_over()
+
+    async def references(self) -> Sequence[str]:
+        """See `SessionsElsewhere.references`; none while the engine is gone."""
+        try:
+            members = await read_members(self._engine)
+        except EngineGoneError:
+            return []
+        others = [one for one in members if one.node != self._store.node]
+        return [
+            one.server_reference
+            for one in others
+            if one.server_reference and one.figures.get("state") != "draining"
+        ]
 
     def lost(self, number: int) -> None:
         """A session of this number in the journal is another node's by now."""

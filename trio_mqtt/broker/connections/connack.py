@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.options import BrokerOptions
+    from trio_mqtt.broker.successors import Successors
 
 
 def refusal(code: ReasonCode, reason: str) -> ConnAck:
@@ -40,6 +41,20 @@ def allowed(code: ReasonCode, kind: PacketType) -> ReasonCode:
 def redirection(moved: bool) -> ReasonCode:
     """The reason code that sends a client to another server, for good or for now (§4.11)."""
     return ReasonCode.SERVER_MOVED if moved else ReasonCode.USE_ANOTHER_SERVER
+
+
+def sent_away(successors: Successors) -> ConnAck:
+    """The answer to a client that comes to a broker which gives all of them up."""
+    reference = successors.next()
+    if reference is None:
+        return refusal(ReasonCode.SERVER_UNAVAILABLE, "this broker takes no more clients")
+    return ConnAck(
+        reason_code=redirection(successors.has_moved),
+        properties={
+            "server_reference": reference,
+            "reason_string": f"this broker takes no more clients: it is sent to {reference}",
+        },
+    )
 
 
 def refusal_of(connect: Connect, limits: Limits, options: BrokerOptions) -> ConnAck | None:

@@ -22,6 +22,7 @@ from trio_mqtt.broker.connections.connack import (
     keep_alive_fits,
     refusal,
     refusal_of,
+    sent_away,
     terms,
 )
 from trio_mqtt.broker.connections.link import Link
@@ -217,6 +218,8 @@ class Handshake:
         link.username = identity.client.username
         link.identity = identity
         link.core.holding_off.was_right(link.stream.peer, connect.username)
+        if link.core.successors.is_draining:
+            return self._turned_away(sent_away(link.core.successors), identity)
         refused = refusal_of(connect, link.limits, link.options)
         if refused is not None:
             statistics = link.core.statistics

@@ -15,11 +15,14 @@ from trio_mqtt.broker.sources import source_of
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.core import Core
 
 logger = logging.getLogger("trio_mqtt.connections")
 
+_AT_ONCE = 100  # clients that are sent away before others have their turn
 _TOLD = 10  # connections of one address beyond its bound that stay until they can be told
 
 
@@ -32,6 +35,7 @@ class Connections:
         # How many connections each address has, where that is bounded.
         self._of_address: Counter[str] = Counter()
         self._all_gone = trio.Event()
+        self._has_left: trio.Event | None = None  # set with the next that ends
 
     def __len__(self) -> int:
         return len(self._links)
@@ -119,6 +123,8 @@ class Connections:
     def leave(self, link: Link) -> None:
         """Everything of a connection has ended."""
         del self._links[link]
+        if self._has_left is not None:
+            self._has_left.set()
         link.settings.connections -= 1
         source = link.source
         if source is not None:
@@ -135,22 +141,58 @@ class Connections:
         publish meanwhile is sent too, but not waited for.
         """
         core = self._core
+        if core.options.successor is not None:
+            core.successors.become([core.options.successor])
+        elif not core.successors.is_draining and core.sessions.elsewhere is not None:
+            core.successors.become(await core.sessions.elsewhere.references())
         core.sessions.publish_last_wills()
+        await self._until_sent()
+        self._all_gone = trio.Event()
+        for link in self.all():
+            self._send_away(link, "the broker is shutting down")
+        if self._links:
+            await self._all_gone.wait()
+
+    async def _until_sent(self) -> None:
+        """Wait until clients have what has come for them until now, or it takes too long."""
+        core = self._core
         now = trio.current_time()
         with trio.move_on_after(core.limits.drain_timeout):
             # No message pays for telling that it was the last: looking now and then is enough.
             while any(session.is_owed(now) for session in core.sessions.all()):  # noqa: ASYNC110
                 await trio.sleep(0.01)
-        self._all_gone = trio.Event()
-        successor = core.options.successor
-        for link in self.all():
-            if successor is None:
-                link.end(ReasonCode.SERVER_SHUTTING_DOWN, "the broker is shutting down")
-            else:
-                link.end(
-                    redirection(moved=False),
-                    f"the broker is shutting down: it is sent to {successor}",
-                    {"server_reference": successor},
-                )
-        if self._links:
-            await self._all_gone.wait()
+
+    def _send_away(self, link: Link, why: str) -> None:
+        """End a connection, and tell its client where to go, if that is known."""
+        successors = self._core.successors
+        reference = successors.next()
+        if reference is None:
+            link.end(ReasonCode.SERVER_SHUTTING_DOWN, why)
+        else:
+            link.end(
+                redirection(successors.has_moved),
+                f"{why}: it is sent to {reference}",
+                {"server_reference": reference},
+            )
+
+    async def drain(self) -> None:
+        """Send all clients away, some at a time, and those that come from now on as well.
+
+        Returns when all have gone.
+        """
+        self._core.successors.is_draining = True
+        await self._until_sent()
+        # Those that are not let in yet are about to be told.
+        while links := [one for one in self.all() if one.identity and not one.outlet.ended]:
+            some = links[:_AT_ONCE]
+            for link in some:
+                self._send_away(link, "the broker gives up its clients")
+            await self._until_gone(some)
+        await self._until_gone([one for one in self.all() if one.is_accepted])
+
+    async def _until_gone(self, links: Sequence[Link]) -> None:
+        """Wait until these connections have ended."""
+        left = set(links)
+        while left.intersection(self._links):
+            self._has_left = trio.Event()
+            await self._has_left.wait()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trio_mqtt.broker.options import QueuePolicy
     from trio_mqtt.broker.sessions.outlet import Outlet
     from trio_mqtt.broker.sessions.session import Session
@@ -69,3 +71,9 @@ class SessionsElsewhere(Protocol):
 
     def left(self, session: Session, *, ended: bool) -> None:
         """No connection has a session any more: it leaves this broker, unless it has `ended`."""
+
+    async def all_left(self) -> None:
+        """Wait until nothing is under way for any session whose client has gone."""
+
+    async def references(self) -> Sequence[str]:
+        """How the other brokers are reached, of those that say so (§4.11)."""
