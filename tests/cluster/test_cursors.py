@@ -124,22 +124,17 @@ def test_numbers_of_no_log_are_said() -> None:
     assert played.cursors.over([7, 1, 9]) == [7, 9]
 
 
-def test_the_same_message_in_two_logs_is_over_in_both() -> None:
-    cursors = Cursors()
-    cursors.begin("a", Position(Place(NOTHING)))
-    cursors.begin("b", Position(Place(NOTHING)))
-    cursors.came("a", (1, 0), 1)
-    cursors.take("a", 1, [0])
-    cursors.came("b", (5, 0), 2)
-    cursors.also(1, "b", 1)
-    assert cursors.moved() == {"b": Position(Place((5, 0), 1)), "a": Position(Place(NOTHING))} or (
-        cursors.position("b") == Position(Place((5, 0), 1))
-    )
-    cursors.over([1])
-    assert cursors.moved() == {"a": Position.after((1, 0)), "b": Position.after((5, 0))}
-    cursors.came("b", (6, 0), 1)
-    cursors.also(1, "b", 0)
-    assert cursors.position("b") == Position.after((6, 0))
+def test_what_is_over_before_it_comes_is_over_when_it_does() -> None:
+    played = Played()
+    played.log = {(1, 0): 3, (1, 1): 1}
+    played.cursors.skip("f", (1, 0), 1)
+    played.cursors.skip("f", (1, 1), 0)
+    played.cursors.skip("f", (1, 0), 0)
+    assert replayed(played.cursors.moved()["f"], played.log) == [((1, 0), 2)]
+    played.resume((1, 0), {0, 1, 2})
+    assert played.left == {1: ((1, 0), 2)}
+    played.over([1])
+    assert replayed(played.cursors.moved()["f"], played.log) == []
 
 
 def test_the_end_of_a_cursor_says_what_was_on_its_way() -> None:

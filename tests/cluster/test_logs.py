@@ -34,13 +34,18 @@ async def engine(cluster: Cluster) -> AsyncIterator[Engine]:
 
 @pytest.fixture
 def logs(engine: Engine) -> Logs:
-    return Logs(engine, "node-1")
+    return Logs(engine)
 
 
 async def append(
-    engine: Engine, logs: Logs, number: int, data: bytes = b"x", *publishers: Publisher
+    engine: Engine,
+    logs: Logs,
+    number: int,
+    data: bytes = b"x",
+    *publishers: Publisher,
+    node: str = "node-1",
 ) -> Appended:
-    (reply,) = await engine.all([logs.append("a/#", number, data, 1, publishers)])
+    (reply,) = await engine.all([logs.append(node, "a/#", number, data, 1, publishers)])
     return logs.appended(reply)
 
 
@@ -76,8 +81,7 @@ async def test_what_comes_again_is_added_once(engine: Engine, logs: Logs) -> Non
     # The one before is there, wherever: who follows the log finds it.
     assert await append(engine, logs, 1) == (NOTHING, NOTHING)
     assert await append(engine, logs, 2) == second
-    other = Logs(engine, "node-2")
-    third = await append(engine, other, 1)
+    third = await append(engine, logs, 1, node="node-2")
     assert third.previous == second.entry
     assert len(await entries(logs)) == 3
 
@@ -89,10 +93,9 @@ async def test_what_a_dead_node_has_added_of_qos_2_is_not_added_again(
     messages = [Publish("a/b", b"1", 2, packet_id=5), Publish("a/b", b"2", 2, packet_id=6)]
     known = [identity(number, one) for number, one in enumerate(messages, 1)]
     await append(engine, logs, 1, b"two", Publisher("c", known))
-    other = Logs(engine, "node-2")
     for number, one in enumerate(known, 1):
         again = Publisher("c", [one], is_known=True)
-        assert await append(engine, other, number, b"x", again) == (NOTHING, NOTHING)
+        assert await append(engine, logs, number, b"x", again, node="node-2") == (NOTHING, NOTHING)
     # Of another client, another number, other content: it is another message.
     others = [
         Publisher("d", known[:1], is_known=True),
@@ -100,11 +103,11 @@ async def test_what_a_dead_node_has_added_of_qos_2_is_not_added_again(
         Publisher("c", [identity(1, messages[1])], is_known=True),
     ]
     for number, publisher in enumerate(others, 3):
-        assert (await append(engine, other, number, b"x", publisher)).entry > NOTHING
+        assert (await append(engine, logs, number, b"x", publisher, node="node-2")).entry > NOTHING
     assert len(await entries(logs)) == 4
     # What was added meanwhile has not made it forget the rest.
     again = Publisher("c", known[:1], is_known=True)
-    assert await append(engine, other, 9, b"x", again) == (NOTHING, NOTHING)
+    assert await append(engine, logs, 9, b"x", again, node="node-2") == (NOTHING, NOTHING)
 
 
 async def test_a_log_is_cut_off_beyond_its_messages(engine: Engine, logs: Logs) -> None:
@@ -129,7 +132,7 @@ async def test_a_log_is_cut_off_beyond_its_bytes(engine: Engine, logs: Logs) -> 
 async def test_a_log_is_cut_off_at_its_age(cluster: Cluster) -> None:
     async with open_engine(replace(cluster, log_age=1.0)) as engine:
         engine.deadline_ms = FAR
-        logs = Logs(engine, "node-1")
+        logs = Logs(engine)
         await logs.hold("a/#", "s")
         key = engine.keys.of_filter("a/#", "log")
         for number in range(300):  # some time in the year 1970; a stream is trimmed roughly

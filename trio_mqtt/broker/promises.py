@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import trio
@@ -56,6 +57,32 @@ class Awaited:
         followers, self._followers = self._followers, {}
         for follower in followers:
             follower.go_on()
+
+
+class _All(Awaited):
+    """Is over when several others are."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, others: Sequence[Awaited]) -> None:
+        super().__init__()
+        self._left = len(others)
+        for one in others:
+            one.follow(self)
+
+    def go_on(self) -> None:
+        """One of them is over."""
+        self._left -= 1
+        if not self._left:
+            self.end()
+
+
+def all_of(awaited: Iterable[Awaited | None]) -> Awaited | None:
+    """What is over when all of these are; None if there is nothing to wait for."""
+    left = [one for one in awaited if one is not None and not one.is_over]
+    if len(left) > 1:
+        return _All(left)
+    return left[0] if left else None
 
 
 class Waiting:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # Kinds of items.
 INTERESTS, RETAINED, GONE = 1, 2, 3
 
+# Before a filter of which a node wants what is of QoS 0 alone: the rest comes by its log. No filter
+# has such a character.
+QOS_0 = "\0"
 KEPT = 100_000  # changes that the stream has at least: who falls back further reads the hashes
 _FIELD = b"e"
 _SHORT, _LONG = struct.Struct(">H"), struct.Struct(">I")

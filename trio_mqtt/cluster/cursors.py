@@ -146,12 +146,17 @@ class _Cursor:
         left: Sequence[int] = range(count)
         if restored is not None:
             left = restored.left_of(entry, count)
-            last = restored.ranges[-1][1] if restored.ranges else restored.place
-            if entry > last.entry:
+            if entry > max((end.entry for _, end in restored.ranges), default=restored.place.entry):
                 self.restored = None
         found = _Entry(entry, count)
         self.entries.append(found)
         return found, left
+
+    def skip(self, entry: EntryId, index: int) -> None:
+        """A message that has not come yet is over."""
+        known = self.restored or Position(self.place)
+        one = Place(entry, index), Place(entry, index + 1)
+        self.restored = known._replace(ranges=tuple(sorted((*known.ranges, one), key=_begin)))
 
     def position(self) -> Position:
         """How far it is now; what is over need not be remembered one by one any more."""
@@ -227,7 +232,7 @@ class _Run:
 class Cursors:
     """All cursors of one session."""
 
-    __slots__ = ("_aliases", "_cursors", "_firsts", "_moved", "_runs")
+    __slots__ = ("_cursors", "_firsts", "_moved", "_runs")
 
     def __init__(self) -> None:
         self._cursors: dict[str, _Cursor] = {}
@@ -235,8 +240,6 @@ class Cursors:
         # By the first of their numbers, in ascending order.
         self._firsts: list[int] = []
         self._runs: dict[int, _Run] = {}
-        # The same message in other logs, by its number.
-        self._aliases: dict[int, list[tuple[_Cursor, _Entry, int]]] = {}
 
     def __contains__(self, topic_filter: str) -> bool:
         return topic_filter in self._cursors
@@ -264,8 +267,6 @@ class Cursors:
                 if run.entry.over is not None and not run.entry.over[index]
             ]
             self._forget(run)
-        for others in self._aliases.values():
-            others[:] = [one for one in others if one[0] is not cursor]
         return numbers
 
     def came(self, topic_filter: str, entry: EntryId, count: int) -> Sequence[int]:
@@ -289,15 +290,6 @@ class Cursors:
         else:
             firsts.insert(bisect_right(firsts, first), first)
 
-    def also(self, number: int, topic_filter: str, index: int) -> None:
-        """A message of the entry that came last is one that is known by a number."""
-        if self._run(number) is None:
-            return  # it is over here too
-        cursor = self._cursors[topic_filter]
-        entry = cursor.entries[-1]
-        entry.take((index,))
-        self._aliases.setdefault(number, []).append((cursor, entry, index))
-
     def over(self, numbers: Collection[int]) -> list[int]:
         """Messages have reached the client, or never will; those numbers that are of no log."""
         others: list[int] = []
@@ -311,14 +303,17 @@ class Cursors:
             if run.entry.is_over(run.indexes[number - run.first]):
                 run.left -= 1
                 self._moved[run.cursor] = None
-            if self._aliases:
-                for cursor, entry, index in self._aliases.pop(number, ()):
-                    entry.is_over(index)
-                    self._moved[cursor] = None
             if not run.left:
                 self._forget(run)
                 run = None
         return others
+
+    def skip(self, topic_filter: str, entry: EntryId, index: int) -> None:
+        """A message of an entry that is still to come is over."""
+        cursor = self._cursors.get(topic_filter)
+        if cursor is not None:
+            cursor.skip(entry, index)
+            self._moved[cursor] = None
 
     def place(self, number: int) -> tuple[str, EntryId, int] | None:
         """Which message a number is: the filter of the log, the entry, and the message in it."""
@@ -356,6 +351,10 @@ class Cursors:
             del firsts[0]
         else:
             del firsts[bisect_right(firsts, run.first) - 1]
+
+
+def _begin(pair: tuple[Place, Place]) -> tuple[EntryId, float]:
+    return pair[0].order
 
 
 def _order(place: Place) -> tuple[EntryId, float]:

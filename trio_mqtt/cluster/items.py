@@ -22,6 +22,11 @@ GIVEN_UP = 17
 DRAIN = 18
 """This node is to give up its clients: where they are sent to, nothing for nowhere."""
 
+COPY = 32
+"""An entry that was added to a log which sessions of this node follow: see `log_entries`."""
+MISSED = 33
+"""There was no room for some of those: the filters of their logs, between them NULs."""
+
 _NAMED = struct.Struct(">QH")
 _SHORT = struct.Struct(">H")
 

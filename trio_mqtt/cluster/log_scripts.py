@@ -129,6 +129,29 @@ return left
 )
 """Sessions have the filter no more; how many still have it. Without any, there is no log."""
 
+WHOLE = Script(
+    """
+-- where to read from, and the entry up to which all is known
+local found = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1)
+local function before(one, other)
+  local a, b = one:match('^(%d+)%-(%d+)$')
+  local c, d = other:match('^(%d+)%-(%d+)$')
+  a, b, c, d = tonumber(a), tonumber(b), tonumber(c), tonumber(d)
+  return a < c or (a == c and b < d)
+end
+if not found[1] then
+  return before(ARGV[2], redis.call('HGET', KEYS[2], 'last') or '0-0') and 0 or 1
+end
+if found[1][1] == ARGV[2] then return 1 end
+local fields = found[1][2]
+for at = 1, #fields, 2 do
+  if fields[at] == 'p' then return before(ARGV[2], fields[at + 1]) and 0 or 1 end
+end
+return 0
+"""
+)
+"""Whether a log has all that comes after a place: 1, or 0 where some of it is gone."""
+
 DONE = Script(
     """
 -- pairs of milliseconds and session

@@ -71,9 +71,8 @@ def identity(number: int, message: Publish) -> str:
 class Logs:
     """The logs of a cluster, as one node uses them."""
 
-    def __init__(self, engine: Engine, node: str) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._node = node
         settings = engine.settings
         age = settings.log_age
         self._bounds: tuple[Value, ...] = (
@@ -86,10 +85,15 @@ class Logs:
         of_filter = self._engine.keys.of_filter
         return [of_filter(topic_filter, one) for one in ("log", "state", "holders", "marks")]
 
+    async def wait_returned(self) -> None:
+        """Wait until logs can be read, and added to."""
+        await self._engine.wait_returned()
+
     # -- writing --------------------------------------------------------------------------------
 
     def append(
         self,
+        node: str,
         topic_filter: str,
         number: int,
         data: bytes,
@@ -98,14 +102,14 @@ class Logs:
     ) -> Call:
         """The call that adds an entry of so many messages; `appended` reads what it answers.
 
-        `number` goes up with everything that this node adds to the log: what has come already does
-        so once. Raises EngineFencedError where this node has no lease.
+        `number` goes up with everything that a node adds to the log: what has come already does so
+        once. Raises EngineFencedError where this node has no lease.
         """
         more = [text for one in publishers for text in one.arguments]
         return self._engine.scripted(
             scripts.APPEND,
             self._keys(topic_filter),
-            self._node,
+            node,
             number,
             data,
             messages,
@@ -158,6 +162,18 @@ class Logs:
         state = self._engine.keys.of_filter(topic_filter, "state")
         reply = await self._engine.call("HGET", state, b"last")
         return NOTHING if reply is None else _entry(reply)
+
+    async def are_whole(self, places: Mapping[str, Place]) -> bool:
+        """Whether logs have all that comes after places in them. Raises EngineGoneError."""
+        calls = []
+        for topic_filter, place in places.items():
+            start = entry_text(place.entry)
+            # An entry of which messages are left is to be there itself.
+            after = start if place.messages != -1 else f"({start}"
+            calls.append(
+                self._engine.scripted(scripts.WHOLE, self._keys(topic_filter), after, start)
+            )
+        return all(reply == 1 for reply in await self._engine.all(calls))
 
     async def read(
         self, topic_filter: str, place: Place, end: EntryId | None = None, *, count: int = 0

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from trio_mqtt.cluster import changes as stream
+    from trio_mqtt.cluster.additions import Added, Addition, Additions
+    from trio_mqtt.cluster.cursors import EntryId
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.storage.rows import Changes, Progress
 
@@ -36,11 +38,12 @@ class Forward(NamedTuple):
 class ClusterChanges(Gathered):
     """What has changed since the last group, and what is promised to other nodes.
 
-    `forwards` are the items for each node; once they are on their way, they are `entries`, the same
-    each time that is tried.
+    `forwards` are the items for each node, `additions` what is to be in logs; once they are on
+    their way, they are `entries` and `added`, the same each time that is tried. `fields` are those
+    of sessions, by their numbers, that are in no rows; None is gone.
     """
 
-    __slots__ = ("entries", "expired", "forwards")
+    __slots__ = ("added", "additions", "are_added", "entries", "expired", "fields", "forwards")
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,9 +51,14 @@ class ClusterChanges(Gathered):
         self.entries: list[Forward] | None = None
         # Topics whose retained message has come to the end of its time.
         self.expired: dict[str, None] = {}
+        self.additions: list[Addition] = []
+        self.added: Sequence[Added] = ()
+        self.are_added = False
+        self.fields: dict[int, dict[bytes, bytes | None]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.forwards or self.expired) or super().__bool__()
+        promised = self.forwards or self.additions or self.fields or self.expired
+        return bool(promised) or super().__bool__()
 
     def forward(self, node: str, kind: int, data: bytes, count: int) -> None:
         """An item with so many messages is for a node."""
@@ -60,10 +68,11 @@ class ClusterChanges(Gathered):
 class ClusterStorage:
     """Keeps in the engine what outlives a node. Its parts of a pipeline are in rooms of their own.
 
-    `dropped` is told of a node whose inbox is full, and how many messages it did not get; `lost` of
-    a session that another node has by now, by its number; `retained_sent` of the topics whose
-    retained messages change, once that is on its way. `retained_lasts` says for how many seconds
-    one lasts that has no expiry interval.
+    `dropped` is told of a node whose inbox is full, and how many messages it did not get; `added`
+    of what is in logs, with its entry and the one before it; `lost` of a session that another node
+    has by now, by its number; `retained_sent` of the topics whose retained messages change, once
+    that is on its way. `retained_lasts` says for how many seconds one lasts that has no expiry
+    interval.
     """
 
     def __init__(self, engine: Engine, changes: stream.Changes) -> None:
@@ -73,6 +82,8 @@ class ClusterStorage:
         self._inboxes = Inboxes(engine)
         self.sessions = SessionStore(engine, "")
         self._numbers: dict[str, int] = {}  # of the last entry that was promised to each node
+        self.additions: Additions | None = None
+        self.added: Callable[[Added, EntryId, EntryId], None] = lambda *_: None
         self.dropped: Callable[[str, int], None] = lambda _node, _count: None
         self.lost: Callable[[int], None] = lambda _number: None
         self.retained_sent: Callable[[Iterable[str]], None] = lambda _topics: None
@@ -82,6 +93,8 @@ class ClusterStorage:
         """From now on this process is this node."""
         self._node = node
         self._numbers.clear()
+        if self.additions is not None:
+            self.additions.node = node
 
     async def load(self, progress: Progress | None = None) -> Kept:
         """What all nodes have in memory."""
@@ -93,16 +106,24 @@ class ClusterStorage:
             raise TypeError("a group of a journal that belongs to no cluster")
         if changes.entries is None:
             changes.entries = self._entries(changes)
+            if changes.additions and self.additions is not None:
+                changes.added = self.additions.entries(changes.additions)
             self.retained_sent(changes.retained)
         try:
-            await self._forward(changes.entries, changes)
+            if not changes.are_added:
+                await self._forward(changes.entries, changes)
+            # After the messages that they are about: what a client was told of is in logs.
             await self._save_sessions(changes)
         except EngineError as error:
             raise StoreError(str(error)) from error
 
     async def _forward(self, entries: Sequence[Forward], changes: ClusterChanges) -> None:
-        """Write what is promised to other nodes, and what all have in memory."""
-        calls = [self._inboxes.call(one.node, one.entry, is_promised=True) for one in entries]
+        """Have messages in logs and in the inboxes of those who were promised them, and write what
+        all have in memory.
+        """
+        additions = self.additions
+        calls = [] if additions is None else additions.calls(changes.added)
+        calls += [self._inboxes.call(one.node, one.entry, is_promised=True) for one in entries]
         if changes.retained:
             calls += self.retained.calls(self._node, changes.retained)
         if changes.expired:
@@ -111,13 +132,19 @@ class ClusterStorage:
         for reply in replies:
             if isinstance(reply, EngineRefusedError):
                 raise reply
-        for one, reply in zip(entries, replies, strict=False):
+        changes.are_added = True
+        if additions is not None:
+            for added, reply in zip(changes.added, replies, strict=False):
+                entry, previous = additions.added(reply)
+                if entry > previous:
+                    self.added(added, entry, previous)
+        for one, reply in zip(entries, replies[len(changes.added) :], strict=False):
             if reply == 0:
                 self.dropped(one.node, one.messages)
 
     async def _save_sessions(self, changes: ClusterChanges) -> None:
         """Write what has changed of sessions that this node has."""
-        calls = self.sessions.saves(changes, {})
+        calls = self.sessions.saves(changes, changes.fields)
         for number, reply in zip(calls, await self._engine.all([*calls.values()]), strict=True):
             if isinstance(reply, EngineRefusedError):
                 raise reply

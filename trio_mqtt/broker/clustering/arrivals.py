@@ -16,6 +16,7 @@ from trio_mqtt.cluster.items import BATCH, SOURCE, decode_numbered
 if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.travelling import Travel
     from trio_mqtt.broker.core import Core
+    from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.cluster.inbox import Inbox
 
@@ -45,6 +46,8 @@ class Arrivals:
         self._last: dict[str, int] = {}
         self._told = trio.Event()
         self.damaged = 0
+        # Who hands messages to durable sessions that get them without a log.
+        self.direct: Callable[[Batch], None] | None = None
 
     def read(self, inbox: Inbox) -> None:
         """From now on read another inbox; what there is in the one before comes first."""
@@ -122,3 +125,5 @@ class Arrivals:
     def _on_batch(self, data: memoryview) -> None:
         batch = self._travel.unpack(data, trio.current_time())
         self._core.router.publish_here(batch)
+        if self.direct is not None:
+            self.direct(batch)

@@ -12,6 +12,7 @@ from trio_mqtt.broker.clustering.arrivals import Arrivals
 from trio_mqtt.broker.clustering.catching_up import CatchingUp
 from trio_mqtt.broker.clustering.clock import EngineClock
 from trio_mqtt.broker.clustering.cluster_sessions import ClusterSessions
+from trio_mqtt.broker.clustering.durable.durable import Durable
 from trio_mqtt.broker.clustering.following import Following
 from trio_mqtt.broker.clustering.interests import Interests
 from trio_mqtt.broker.clustering.journal import ClusterJournal
@@ -19,9 +20,9 @@ from trio_mqtt.broker.clustering.other_node import OtherNode
 from trio_mqtt.broker.clustering.others import Others
 from trio_mqtt.broker.clustering.retained_everywhere import RetainedEverywhere
 from trio_mqtt.broker.clustering.session_membership import SessionMembership
-from trio_mqtt.broker.clustering.session_needs import Queues
 from trio_mqtt.broker.clustering.traffic import Traffic
 from trio_mqtt.broker.clustering.travelling import Travel
+from trio_mqtt.broker.promises import all_of
 from trio_mqtt.cluster.changes import GONE, Changes
 from trio_mqtt.cluster.inbox import Inboxes
 from trio_mqtt.cluster.items import APPLIED, DRAIN, GIVE_UP, GIVEN_UP, decode_numbered
@@ -53,9 +54,9 @@ class ClusterNode:
         self.clock = EngineClock(engine)
         self.changes = Changes(engine)
         self.storage = ClusterStorage(engine, self.changes)
-        self.journal = ClusterJournal(self.storage, self.clock)
         self.catching_up = CatchingUp(engine, self.changes)
         self._travel = Travel(self.clock)
+        self.journal = ClusterJournal(self.storage, self.clock, self._travel)
         self._inboxes = Inboxes(engine)
         self._placed: set[Recipient] = set()
         # What has to do with nodes that come and go, in the order in which it joins.
@@ -97,13 +98,19 @@ class ClusterNode:
         self.arrivals.handlers[APPLIED] = self._on_applied
         self.following.handlers[GONE] = self._on_gone
         self.storage.dropped = self._on_dropped
+        self.durable = Durable(
+            core, self.engine, self.journal, self.interests, self.others, self._travel
+        )
+        self.durable.bind(self.storage, self.following, self.arrivals)
+        self._parts.append(self.durable)
+        self.traffic.forgotten = self.durable.forgotten
         self._join_sessions(core)
         core.join(self)
 
     def _join_sessions(self, core: Core) -> None:
         """Have sessions come to this node, and leave it."""
         store = self.storage.sessions
-        self.sessions = ClusterSessions(core, self.engine, self.journal, store, self, Queues())
+        self.sessions = ClusterSessions(core, self.engine, self.journal, store, self, self.durable)
         self.storage.lost = self.sessions.lost
         self.arrivals.handlers[GIVE_UP] = self.sessions.on_give_up
         self.arrivals.handlers[GIVEN_UP] = self.sessions.on_given_up
@@ -116,6 +123,9 @@ class ClusterNode:
 
     def place(self, subscription: Recipient) -> None:
         """From now on messages reach a subscription of this broker, wherever they are published."""
+        if self.durable.takes(subscription):
+            self.durable.place(subscription)
+            return
         self._core.router.add(subscription)
         if subscription not in self._placed:
             self._placed.add(subscription)
@@ -123,6 +133,9 @@ class ClusterNode:
 
     def displace(self, subscription: Recipient) -> None:
         """No message reaches a subscription from now on."""
+        if self.durable.takes(subscription):
+            self.durable.displace(subscription)
+            return
         self._core.router.remove(subscription)
         if subscription in self._placed:
             self._placed.remove(subscription)
@@ -130,7 +143,7 @@ class ClusterNode:
 
     def known(self) -> Awaited | None:
         """What is over once all living nodes know of the subscriptions here; None if they do."""
-        return self.interests.known()
+        return all_of((self.interests.known(), self.durable.known()))
 
     def caught_up(self) -> Awaited:
         """What is over once this node knows all that others know now."""
@@ -173,6 +186,7 @@ class ClusterNode:
                 nursery.start_soon(self.arrivals.run)
                 nursery.start_soon(self.interests.run)
                 nursery.start_soon(self.traffic.watch, self.membership)
+                nursery.start_soon(self.durable.run)
                 nursery.start_soon(self.sessions.run)
                 nursery.start_soon(self._session_part.run)
                 await nursery.start(self.membership.keep)

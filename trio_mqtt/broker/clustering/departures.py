@@ -135,6 +135,7 @@ class Departures:
         if ended:
             return None  # and is not known any more
         left = None
+        fields = self._queues.leave(session)
         expiry = session.expiry_interval
         if expiry and hold is not None and not hold.is_lost:
             now = trio.current_time()
@@ -143,7 +144,7 @@ class Departures:
             if session.will is not None:
                 delay = session.will.properties.get("will_delay_interval", 0)
                 will_in = delay if session.will_due_at is None else session.will_due_at - now
-            left = _Left.of(begin_of(session), after, will_in, fields=self._queues.leave(session))
+            left = _Left.of(begin_of(session), after, will_in, fields=fields)
         self._core.sessions.depart(session)
         return left
 

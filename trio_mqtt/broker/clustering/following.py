@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -59,6 +59,8 @@ class Following:
         }
         # Who waits to hear that this node knows of something.
         self._askers: set[str] = set()
+        # What else is read anew, where changes were missed and at the start.
+        self.loaders: list[Callable[[], Awaitable[None]]] = []
         self._reading = trio.CancelScope()
         # Set once all is read anew; None where it need not be.
         self._loading: trio.Event | None = None
@@ -87,6 +89,8 @@ class Following:
 
     async def _load(self, loading: trio.Event) -> None:
         await self._changes.find_end()
+        for load in self.loaders:
+            await load()
         nodes = self._membership.alive.keys() | {other.node for other in self._others.all()}
         for node in sorted(nodes - {self._node}):
             other = self._others.known(node)
@@ -136,6 +140,16 @@ class Following:
         other = self._others.known(node)
         if other is not None:
             self._others.want(other, interests)
+            self._askers.add(node)
+
+    @property
+    def number(self) -> int:
+        """Of the change that is being done, or was last."""
+        return self._changes.number
+
+    def asks(self, node: str) -> None:
+        """A node is to hear how far this one is."""
+        if node != self._node:
             self._askers.add(node)
 
     async def _answer(self) -> None:

@@ -4,28 +4,56 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import trio
+
 from trio_mqtt.broker.journal import Journal
+from trio_mqtt.cluster.additions import Addition
+from trio_mqtt.cluster.logs import identity
 from trio_mqtt.cluster.storage import ClusterChanges, ClusterStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from trio_mqtt.broker.clustering.clock import EngineClock
+    from trio_mqtt.broker.clustering.tracker import Offered, Tracker
+    from trio_mqtt.broker.clustering.travelling import Travel
+    from trio_mqtt.broker.journal import Stored
+    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.cluster.cursors import EntryId, Position
     from trio_mqtt.protocol.packets import Publish
+    from trio_mqtt.storage.gathered import DeliveryRun
+    from trio_mqtt.storage.rows import DeliveryRow
 
 
 class ClusterJournal(Journal):
-    """Gathers, beside what any journal does, what is promised to the clients of other nodes."""
+    """Gathers, beside what any journal does, what is promised to clients of other nodes, and logs.
 
-    def __init__(self, storage: ClusterStorage, clock: EngineClock) -> None:
+    Messages on their way to durable sessions are in logs: of each session is kept how far it is,
+    now and then, and what must not come twice.
+    """
+
+    def __init__(self, storage: ClusterStorage, clock: EngineClock, travel: Travel) -> None:
         self._clock = clock
+        self._travel = travel
         self._changes: ClusterChanges
         # Is told of topics whose retained message has changed here.
         self.on_retained: Callable[[str], None] = lambda _topic: None
+        # By the numbers of their sessions.
+        self.trackers: dict[int, Tracker] = {}
+        # What is being offered to sessions: of that they say what is on its way to them.
+        self.offered: Offered | None = None
+        # Those whose cursors have moved since they were written, or are to be.
+        self._moved: dict[int, None] = {}
+        self._has_moved = trio.Event()
+        # Up to where sessions are done with logs, by filter and session's key.
+        self._done: dict[str, dict[str, EntryId]] = {}
         super().__init__(storage)
 
     def new_group(self) -> ClusterChanges:
-        """A group with nothing in it."""
+        """A group with nothing in it, after the one that was gathered."""
+        before = getattr(self, "_changes", None)
+        if before is not None:
+            self._write(before)
         return ClusterChanges()
 
     @property
@@ -55,3 +83,204 @@ class ClusterJournal(Journal):
         """An item with messages is promised to a node: in its inbox, before they count as kept."""
         self._changes.forward(node, kind, data, count)
         self._note()
+
+    # -- logs -----------------------------------------------------------------------------------
+
+    def numbers(self, count: int) -> int:
+        """Numbers for so many messages: the first of them."""
+        first = self._last_message + 1
+        self._last_message += count
+        return first
+
+    def log(self, filters: Sequence[str], batch: Batch) -> None:
+        """All messages of a batch, which are of QoS 1 and 2, belong in the logs of filters."""
+        if batch.highest_qos == 2 and batch.sender is not None:
+            self._log_qos_2(filters, batch)
+        else:
+            self._add(filters, batch, {})
+        self._note()
+
+    def _add(
+        self,
+        filters: Sequence[str],
+        batch: Batch,
+        publishers: Mapping[str, list[str]],
+        *,
+        is_known: bool = False,
+    ) -> None:
+        first, data = self.numbers(batch.count), self._travel.pack(batch)
+        self._changes.additions.append(
+            Addition(filters, first, batch.count, data, batch, publishers, is_known)
+        )
+
+    def _log_qos_2(self, filters: Sequence[str], batch: Batch) -> None:
+        """Messages that must not come twice: those that are sent again are looked up one by one."""
+        sender = batch.sender
+        tracker = None
+        if sender is not None:
+            tracker = self.trackers.get(getattr(sender, "number", 0))
+        if tracker is None:  # what it sends again, after all, is another message
+            self._add(filters, batch, {})
+            return
+        together: list[int] = []
+        names: list[str] = []
+        messages = batch.messages
+
+        def flush() -> None:
+            if together:
+                part = batch
+                if len(together) < batch.count:
+                    part = batch.part([messages[at] for at in together])
+                self._add(filters, part, {tracker.session.key: names[:]} if names else {})
+                together.clear()
+                names.clear()
+
+        for at, message in enumerate(messages):
+            number = tracker.incoming.get(message.packet_id) if message.qos == 2 else None
+            if number is not None and message.dup:
+                flush()
+                name = identity(number, message)
+                part = batch.part([message])
+                self._add(filters, part, {tracker.session.key: [name]}, is_known=True)
+                continue
+            together.append(at)
+            if number is not None:
+                names.append(identity(number, message))
+        flush()
+
+    # -- sessions -------------------------------------------------------------------------------
+
+    def _write_soon(self, tracker: Tracker) -> None:
+        self._moved[tracker.session.number] = None
+        if not self._has_moved.is_set():
+            self._has_moved.set()
+
+    async def until_moved(self) -> None:
+        """Wait until a cursor has moved that is not written."""
+        await self._has_moved.wait()
+
+    def write_cursors(self) -> None:
+        """Have all that has moved written."""
+        self._has_moved = trio.Event()
+        fields = self._changes.fields
+        for number in self._moved:
+            if number in self.trackers:
+                fields.setdefault(number, {})
+        self._moved.clear()
+        if fields:
+            self._note(is_urgent=False)
+
+    def _put(self, session: int, fields: Mapping[bytes, bytes | None]) -> None:
+        if fields:
+            self._changes.fields.setdefault(session, {}).update(fields)
+
+    def _write(self, changes: ClusterChanges) -> None:
+        """A group is whole: with whatever is written of a session, its cursors are."""
+        for number in {*changes.fields, *(number for number, _ in changes.identifiers)}:
+            tracker = self.trackers.get(number)
+            if tracker is None:
+                continue
+            fields, done = tracker.moved()
+            self._moved.pop(number, None)
+            if fields or number in changes.fields:
+                # What is gone by what was said before is so only with the cursor beyond it.
+                changes.fields.setdefault(number, {}).update(fields)
+            for topic_filter, entry in done.items():
+                self._done.setdefault(topic_filter, {})[tracker.session.key] = entry
+
+    def take_done(self) -> dict[str, dict[str, EntryId]]:
+        """Up to where sessions are done with logs, where that has changed since this was asked."""
+        done, self._done = self._done, {}
+        return done
+
+    def cursor_began(self, tracker: Tracker, topic_filter: str, position: Position) -> None:
+        """A session follows a log, from a position on."""
+        self._put(tracker.session.number, {b"k/" + topic_filter.encode(): bytes(position)})
+        self._note()
+
+    def cursor_ended(self, tracker: Tracker, topic_filter: str) -> None:
+        """A session follows a log no more."""
+        if self.trackers.get(tracker.session.number) is tracker:
+            self._put(tracker.session.number, {b"k/" + topic_filter.encode(): None})
+            self._note()
+
+    def left(self, tracker: Tracker) -> dict[bytes, bytes | None]:
+        """A session leaves this node: what is to be written of it."""
+        number = tracker.session.number
+        self._moved.pop(number, None)
+        fields = tracker.at_the_end()
+        # With what was gathered of it, so that all of it is as of one moment.
+        self._put(number, fields)
+        self._note()
+        return fields
+
+    def session_ended(self, session: int) -> None:
+        """A session is gone, with its cursors and all that is under way to it."""
+        self.trackers.pop(session, None)
+        self._moved.pop(session, None)
+        super().session_ended(session)
+
+    def identifiers(self, session: int, packet_ids: Iterable[int], *, is_used: bool) -> None:
+        """Packet identifiers of QoS 2 have come from a client, or are free again."""
+        packet_ids = list(packet_ids)
+        tracker = self.trackers.get(session)
+        if tracker is not None:
+            self._put(session, tracker.identifiers(packet_ids, is_used=is_used))
+        super().identifiers(session, packet_ids, is_used=is_used)
+
+    # -- deliveries -----------------------------------------------------------------------------
+
+    def queued(self, batch: Stored, run: DeliveryRun, *, is_away: bool) -> None:
+        """Messages of a batch are on their way to a session."""
+        offered = self.offered
+        tracker = self.trackers.get(run.session)
+        if offered is None or tracker is None:
+            if not batch.number:
+                batch.number = self.numbers(len(run.messages))
+            return  # it is in no log, and ends with this node
+        indexes = offered.indexes
+        if batch is not offered.batch:
+            # A part of it: by the messages themselves it is known which.
+            places = {id(one): at for one, at in zip(offered.batch.messages, indexes, strict=True)}
+            indexes = [places[id(one)] for one in run.messages]
+            if not batch.number:
+                batch.number = self.numbers(len(indexes))
+        tracker.cursors.take(offered.topic_filter, batch.number, indexes)
+
+    def is_gathered(self, number: int) -> bool:
+        """Whether what is sent of a message is told by `sent`: it always is."""
+        return True
+
+    def sent(self, session: int, packet_ids: Mapping[int, int], *, is_held: bool = False) -> None:
+        """Messages have packet identifiers from now on, by number."""
+        if not is_held:
+            return
+        tracker = self.trackers.get(session)
+        if tracker is not None:
+            fields = tracker.sent(packet_ids)
+            if fields:
+                self._put(session, fields)
+                self._note()
+
+    def released(self, rows: Collection[DeliveryRow]) -> None:
+        """PUBRECs have come: the messages are not needed any more, their identifiers are."""
+        for row in rows:
+            tracker = self.trackers.get(row.session)
+            if tracker is not None:
+                self._put(row.session, tracker.released({row.message: row.packet_id}))
+        if rows:
+            self._note()
+
+    def delivered(self, session: int, numbers: Collection[int]) -> None:
+        """Messages have reached their client, or never will."""
+        tracker = self.trackers.get(session)
+        if tracker is not None and numbers:
+            gone = tracker.over(numbers)
+            if gone:
+                # Not before the cursor is beyond them: both are written together.
+                self._put(session, gone)
+            self._write_soon(tracker)
+
+    def completed(self, session: int, numbers: Collection[int]) -> None:
+        """PUBCOMPs have come: nothing is left of these deliveries."""
+        self.delivered(session, numbers)

@@ -11,7 +11,7 @@ from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
 from trio_mqtt.cluster.entries import ITEM, encode_entry
-from trio_mqtt.cluster.items import BATCH, SHARED, encode_shared
+from trio_mqtt.cluster.items import BATCH, COPY, MISSED, SHARED, encode_shared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +71,31 @@ class _Peer:
         return ""
 
 
+class _Quiet:
+    """A node that wants of some filters what is of QoS 0 alone."""
+
+    __slots__ = ("_other", "serial", "session", "target", "topic_filter")
+
+    def __init__(self, other: OtherNode) -> None:
+        self._other = other
+        self.session = other.session
+        self.topic_filter = other.topic_filter
+        self.target = Target(self, 0, True, (), False)
+        self.serial = 0
+
+    def offer(self, target: Target, batch: Batch) -> None:
+        """Take a batch that its clients want."""
+        self._other.offer_quietly(batch)
+
+    def begin_sending(self) -> int:
+        """Nothing of it waits for others to begin."""
+        return 0
+
+    def has_room_for(self, count: int, size: int) -> bool:
+        """Whether as much can wait for it."""
+        return self._other.has_room_for(count, size)
+
+
 class OtherNode:
     """A living node: what its clients want reaches it by its inbox, in order.
 
@@ -94,6 +119,10 @@ class OtherNode:
         self.serial = 0
         # What its clients want: plain filters, and how many share which.
         self.filters: dict[str, TopicFilter] = {}
+        # Filters of which it wants what is of QoS 0, and copies of what is added to their logs.
+        self.logged: dict[str, TopicFilter] = {}
+        self.quiet = _Quiet(self)
+        self._missed: dict[str, None] = {}
         self._engine = engine
         self._inboxes = inboxes
         self._journal = journal
@@ -102,6 +131,7 @@ class OtherNode:
         # Items that leave next, with how many messages are in each.
         self._items: deque[tuple[int, bytes, int]] = deque()
         self._waiting = 0  # bytes of them
+        self._copies: deque[str] = deque()  # the filters of those that are copies of logs
         self._news: list[tuple[int, bytes]] = []  # items that are not dropped
         self._wake = trio.Event()
         self.dropped = 0
@@ -131,6 +161,13 @@ class OtherNode:
         else:
             self._pass_on(SHARED, data, batch.count)
 
+    def offer_quietly(self, batch: Batch) -> None:
+        """Take a batch of which its clients want what is of QoS 0: the rest comes by logs."""
+        if batch.above_qos_0 < batch.count:
+            if batch.highest_qos:
+                batch = batch.part([one for one in batch.messages if not one.qos])
+            self._pass_on(BATCH, self._travel.pack(batch), batch.count)
+
     def begin_sending(self) -> int:
         """Nothing of it waits for others to begin."""
         return 0
@@ -138,6 +175,19 @@ class OtherNode:
     def has_room_for(self, count: int, size: int) -> bool:
         """Whether as much can wait for it."""
         return self._waiting + size <= WAITING
+
+    def copy(self, data: bytes, topic_filter: str) -> None:
+        """Send it an entry that was added to a log; or, if there is no room, that it missed one."""
+        if self._waiting + len(data) > WAITING:
+            self._has_missed([topic_filter])
+            return
+        self._copies.append(topic_filter)
+        self._put(COPY, data, 0)
+
+    def _has_missed(self, topic_filters: Sequence[str]) -> None:
+        if topic_filters:
+            self._missed.update(dict.fromkeys(topic_filters))
+            self._wake.set()
 
     # -- what is on its way ---------------------------------------------------------------------
 
@@ -150,6 +200,9 @@ class OtherNode:
         if self._waiting + len(data) > WAITING:
             self._drop(count)
             return
+        self._put(kind, data, count)
+
+    def _put(self, kind: int, data: bytes, count: int) -> None:
         self._items.append((kind, data, count))
         self._waiting += len(data)
         self._wake.set()
@@ -161,6 +214,10 @@ class OtherNode:
     async def run(self) -> None:
         """Write for it what waits, one entry after the other, until cancelled."""
         while True:
+            if self._missed and not self._items:
+                # After what had no room: then there is some again, or it asks for nothing more.
+                missed, self._missed = self._missed, {}
+                self._news.append((MISSED, "\0".join(missed).encode()))
             if self._news:
                 await self._write_news()
             elif self._items:
@@ -182,11 +239,14 @@ class OtherNode:
     async def _write_items(self) -> None:
         """Write what waits now, as much as fits in an entry."""
         items: list[tuple[int, bytes]] = []
+        copies: list[str] = []
         count = size = 0
         self._travel.forget()
         while self._items and size < ENTRY:
             kind, data, messages = self._items.popleft()
             items.append((kind, data))
+            if kind == COPY:
+                copies.append(self._copies.popleft())
             size += len(data) + ITEM.size
             count += messages
             self._waiting -= len(data)
@@ -195,6 +255,8 @@ class OtherNode:
             (reply,) = await self._engine.all([call])
         except EngineGoneError:
             self._drop(count)
+            self._has_missed(copies)
             return
         if reply == 0 or isinstance(reply, EngineRefusedError):
             self._drop(count)
+            self._has_missed(copies)

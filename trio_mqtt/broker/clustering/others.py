@@ -8,6 +8,7 @@ import trio
 
 from trio_mqtt.broker.clustering.other_node import OtherNode
 from trio_mqtt.broker.routing.filters import TopicFilter
+from trio_mqtt.cluster.changes import QOS_0
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -55,7 +56,7 @@ class Others:
             del self._gone[next(iter(self._gone))]
         other = self._nodes.pop(node, None)
         if other is not None:
-            self.want(other, dict.fromkeys(other.filters, 0))
+            self.want_only(other, {})
         writer = self._writers.pop(node, None)
         if writer is not None:
             writer.cancel()
@@ -79,6 +80,9 @@ class Others:
         """A node's clients want this from now on: filters, with how many share each; 0 is none."""
         router = self._core.router
         for text, count in interests.items():
+            if text.startswith(QOS_0):
+                self._want_quietly(other, text[1:], is_wanted=bool(count))
+                continue
             topic_filter = other.filters.get(text)
             if topic_filter is None:
                 if not count:
@@ -93,9 +97,18 @@ class Others:
             else:
                 router.remove_elsewhere(topic_filter, other)
 
+    def _want_quietly(self, other: OtherNode, text: str, *, is_wanted: bool) -> None:
+        """A node's clients want of a filter what is of QoS 0; the rest comes by its log."""
+        if is_wanted:
+            topic_filter = other.logged.setdefault(text, TopicFilter(text))
+            self._core.router.add_elsewhere(topic_filter, other.quiet)
+        elif text in other.logged:
+            self._core.router.remove_elsewhere(other.logged.pop(text), other.quiet)
+
     def want_only(self, other: OtherNode, interests: Mapping[str, int]) -> None:
         """A node's clients want this and nothing else."""
-        over = dict.fromkeys(other.filters.keys() - interests.keys(), 0)
+        known = [*other.filters, *(QOS_0 + text for text in other.logged)]
+        over = dict.fromkeys(set(known) - interests.keys(), 0)
         self.want(other, over | dict(interests))
 
     async def run(self) -> None:

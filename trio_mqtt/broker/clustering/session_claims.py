@@ -184,7 +184,10 @@ class SessionClaims:
         core, kept = self._core, claimed.kept
         is_over = asking.clean_start or kept.is_over(claimed.now)
         present = kept.outlives_connections and not is_over
-        if not claimed.has_begun:
+        # Where messages for it had to go before it came for them, it is another session.
+        is_lost = present and not await self._queues.is_whole(kept.others)
+        present = present and not is_lost
+        if not claimed.has_begun or is_lost:
             await self._settle(kept, claimed.now, present=present)
             if not await self._store.begin(key, hold.epoch, hold.begin, wipe=not present):
                 raise _TakenAwayError

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from trio_mqtt.broker.sessions.session import Session
 
 
@@ -15,15 +17,17 @@ class Neighbours(Protocol):
         """Send a node an item that is not dropped."""
 
 
-class Queues:
-    """What waits in the engine for durable sessions. Each of these may do nothing."""
+class Queues(Protocol):
+    """What waits in the engine for durable sessions."""
 
-    async def resume(self, session: Session, fields: dict[bytes, bytes]) -> None:
+    async def is_whole(self, fields: Mapping[bytes, bytes]) -> bool:
+        """Whether all is there that waits for a session, of which these fields are kept."""
+
+    async def resume(self, session: Session, fields: Mapping[bytes, bytes]) -> None:
         """A session has come, with what was kept of its deliveries."""
 
     def leave(self, session: Session) -> dict[bytes, bytes | None]:
         """A session goes, as it is: what is to be written of its deliveries; None has gone."""
-        return {}
 
-    async def ended(self, key: str, topic_filters: list[str]) -> None:
+    async def ended(self, key: str, topic_filters: Sequence[str]) -> None:
         """A session that no node had has ended: nothing waits any more for these filters of it."""

@@ -12,6 +12,8 @@ from trio_mqtt.cluster.inbox import Inbox
 from trio_mqtt.cluster.membership import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio_mqtt.broker.clustering.arrivals import Arrivals
     from trio_mqtt.broker.clustering.clock import EngineClock
     from trio_mqtt.broker.clustering.following import Following
@@ -45,6 +47,8 @@ class Traffic(Part):
         self._following = following
         self._interests = interests
         self._arrivals = arrivals
+        self.forgotten: Callable[[str], None] = lambda _node: None
+        """Is told of nodes that are gone for good."""
 
     async def joined(self, node: str) -> None:
         """Know what the others want, and read what they have for this node."""
@@ -85,3 +89,4 @@ class Traffic(Part):
         """A node is gone for good: nobody is reached there, and it is waited for no more."""
         self._others.forget(node)
         self._interests.forget(node)
+        self.forgotten(node)

@@ -66,7 +66,11 @@ class Travel:
 
     def unpack(self, data: memoryview | bytes, now: float) -> Batch:
         """The batch of an item, as it came to its node. Raises EntryError where it is damaged."""
-        content, is_v5, received_at, client_id, mount_point, retained = decode_batch(data)
+        return self.batch_of(decode_batch(data), now)
+
+    def batch_of(self, travelling: Travelling, now: float) -> Batch:
+        """The batch that was travelling."""
+        content, is_v5, received_at, client_id, mount_point, retained = travelling
         author = None
         if client_id is not None:
             key = f"{client_id}\0{mount_point}" if mount_point else client_id

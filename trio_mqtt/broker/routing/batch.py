@@ -230,6 +230,14 @@ class Batch:
             frames if maximum is None or frames is None or len(frames.frames) <= maximum else None
         )
 
+    def piece(self, number: int) -> range:
+        """Which of the messages one of its pieces is."""
+        run = self._run
+        if run is None:
+            return range(number, number + 1)
+        firsts = run.firsts
+        return range(firsts[number], firsts[number + 1] if number + 1 < len(firsts) else self.count)
+
     def some(self, pieces: Sequence[int]) -> Batch:
         """A batch of some of its pieces, by their numbers in ascending order."""
         run, messages = self._run, self._messages

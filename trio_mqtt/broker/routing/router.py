@@ -218,14 +218,17 @@ class Router:
     def _find(self, topic: str) -> Match:
         by_session: dict[Subscriber, list[Target]] = {}
         groups: list[SharedGroup] = []
-        elsewhere: dict[Target, None] = {}
+        elsewhere: dict[Subscriber, Target] = {}
         for node in self._tree.nodes(topic):
             for subscription in node.subscriptions:
                 by_session.setdefault(subscription.session, []).append(subscription.target)
             groups += node.groups.values()
             if node.elsewhere is not None:
-                elsewhere |= dict.fromkeys(recipient.target for recipient in node.elsewhere)
-        targets = *(_carrier(found) for found in by_session.values()), *elsewhere
+                for recipient in node.elsewhere:
+                    known = elsewhere.get(recipient.session)
+                    if known is None or known.qos < recipient.target.qos:
+                        elsewhere[recipient.session] = recipient.target
+        targets = *(_carrier(found) for found in by_session.values()), *elsewhere.values()
         passed_on = len(elsewhere)
         if self.is_reserved(topic):
             return Match(targets, tuple(groups), elsewhere=passed_on, reserved=True)
@@ -286,6 +289,10 @@ class Router:
                 self._spread([(target, batch) for target in targets], batch)
         else:
             self._deliver(match, batch)
+
+    def hand(self, offers: Sequence[tuple[Target, Batch]], batch: Batch) -> None:
+        """Hand parts of a batch to targets, which its messages are known to reach."""
+        self._offer(offers, batch)
 
     def _offer(self, offers: Sequence[tuple[Target, Batch]], batch: Batch) -> None:
         """Hand parts of a batch to targets: they send them at once, or a few of them at a time."""

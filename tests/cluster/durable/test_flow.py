@@ -1,0 +1,180 @@
+"""Messages for durable sessions between nodes: by logs, each once."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+import pytest
+import trio
+
+from tests.cluster.durable.clients import durable_client
+from tests.cluster.nodes import nodes
+from tests.cluster.redis import RedisServer
+from trio_mqtt import Broker, Cluster, open_client
+from trio_mqtt.broker.clustering.other_node import OtherNode
+
+
+def log_length(redis: RedisServer, cluster: Cluster, topic_filter: str) -> int:
+    reply = redis.command("XLEN", f"{{{cluster.name}/f/{topic_filter}}}:log")
+    return int(reply.removeprefix(b":"))
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize("where", [0, 1])
+async def test_a_durable_session_gets_what_is_published_anywhere(
+    cluster: Cluster, redis: RedisServer, qos: int, where: int
+) -> None:
+    async with (
+        nodes(cluster, 2) as brokers,
+        open_client(brokers[0].url, client_id="publisher") as publisher,
+        durable_client(brokers[where].url, "subscriber") as subscriber,
+        subscriber.subscribe("a/+", qos=2) as messages,
+    ):
+        for number in range(100):
+            await publisher.publish(f"a/{number % 3}", str(number), qos=qos)
+        await publisher.publish("b", "nobody wants this", qos=qos)
+        got = [await anext(messages) for _ in range(100)]
+        assert [message.payload for message in got] == [str(n).encode() for n in range(100)]
+        assert {message.qos for message in got} == {qos}
+        assert log_length(redis, cluster, "a/+") == 100
+
+
+async def test_qos_0_comes_by_no_log_and_once(cluster: Cluster, redis: RedisServer) -> None:
+    async with (
+        nodes(cluster, 2) as (one, other),
+        open_client(one.url, client_id="publisher") as publisher,
+        durable_client(other.url, "subscriber") as subscriber,
+        subscriber.subscribe("a/+", qos=1) as messages,
+        open_client(other.url, client_id="plain") as plain,
+        plain.subscribe("a/#", qos=1) as all_messages,
+    ):
+        for number in range(10):
+            await publisher.publish("a/b", f"zero {number}", qos=0)
+        await publisher.publish("a/b", "one", qos=1)
+        for stream in (messages, all_messages):
+            got = [(await anext(stream)).payload for _ in range(11)]
+            assert sorted(got) == sorted([b"zero %d" % n for n in range(10)] + [b"one"])
+        assert log_length(redis, cluster, "a/+") == 1
+
+
+async def test_many_sessions_of_one_filter_cost_one_write(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    async with AsyncExitStack() as stack:
+        brokers: list[Broker] = await stack.enter_async_context(nodes(cluster, 3))
+        publisher = await stack.enter_async_context(open_client(brokers[0].url))
+        streams = []
+        for number in range(30):
+            url = brokers[number % 3].url
+            client = await stack.enter_async_context(durable_client(url, f"s{number}"))
+            streams.append(await stack.enter_async_context(client.subscribe("a/#", qos=1)))
+        for number in range(5):
+            await publisher.publish("a/b", str(number), qos=1)
+        for stream in streams:
+            assert [(await anext(stream)).payload for _ in range(5)] == [
+                b"%d" % n for n in range(5)
+            ]
+        assert log_length(redis, cluster, "a/#") == 5
+
+
+async def test_what_several_filters_of_a_session_match_comes_once(cluster: Cluster) -> None:
+    async with (
+        nodes(cluster, 2) as (one, other),
+        open_client(one.url, client_id="publisher") as publisher,
+        durable_client(other.url, "subscriber") as subscriber,
+        subscriber.subscribe("a/+", qos=1) as some,
+        subscriber.subscribe("#", qos=2) as everything,
+        durable_client(one.url, "another") as another,
+        another.subscribe("a/#", qos=1) as others,
+    ):
+        for number in range(20):
+            await publisher.publish("a/b", str(number), qos=2)
+        await publisher.publish("end", "", qos=1)
+        assert [(await anext(everything)).payload for _ in range(21)][:20] == [
+            b"%d" % number for number in range(20)
+        ]
+        with trio.move_on_after(0.2):
+            await anext(everything)
+            raise AssertionError("a message came twice")
+        assert [(await anext(some)).qos for _ in range(20)] == [2] * 20
+        assert [(await anext(others)).qos for _ in range(20)] == [1] * 20
+
+
+async def test_what_a_node_was_not_told_of_it_reads_in_the_log(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = OtherNode.copy
+    told = 0
+
+    def tell_some(other: OtherNode, data: bytes, topic_filter: str) -> None:
+        nonlocal told
+        told += 1
+        if told % 3 == 0:
+            copy(other, data, topic_filter)
+
+    monkeypatch.setattr(OtherNode, "copy", tell_some)
+    async with (
+        nodes(cluster, 2) as (one, other),
+        open_client(one.url, client_id="publisher") as publisher,
+        durable_client(other.url, "subscriber") as subscriber,
+        subscriber.subscribe("a", qos=1) as messages,
+    ):
+        for number in range(30):
+            await publisher.publish("a", str(number), qos=1)
+        assert [(await anext(messages)).payload for _ in range(30)] == [
+            b"%d" % number for number in range(30)
+        ]
+
+
+async def test_a_node_whose_inbox_is_full_reads_the_log_later(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        nodes(cluster, 2) as (one, other),
+        open_client(one.url, client_id="publisher") as publisher,
+        durable_client(other.url, "subscriber") as subscriber,
+        subscriber.subscribe("a", qos=1) as messages,
+    ):
+        monkeypatch.setattr("trio_mqtt.broker.clustering.other_node.WAITING", 0)
+        for number in range(3):
+            await publisher.publish("a", str(number), qos=1)
+        assert [(await anext(messages)).payload for _ in range(3)] == [b"0", b"1", b"2"]
+        monkeypatch.undo()
+        await publisher.publish("a", "3", qos=1)
+        assert (await anext(messages)).payload == b"3"
+
+
+async def test_no_local_holds_in_logs(cluster: Cluster) -> None:
+    async with (
+        nodes(cluster, 2) as (one, other),
+        durable_client(one.url, "one") as first,
+        first.subscribe("a", qos=1, no_local=True) as own,
+        durable_client(other.url, "other") as second,
+        second.subscribe("a", qos=1, no_local=True) as others,
+    ):
+        await first.publish("a", "by one", qos=1)
+        await second.publish("a", "by the other", qos=1)
+        assert (await anext(own)).payload == b"by the other"
+        assert (await anext(others)).payload == b"by one"
+
+
+async def test_a_filter_that_nobody_has_any_more_has_no_log(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    async with (
+        nodes(cluster, 2) as (one, other),
+        open_client(one.url, client_id="publisher") as publisher,
+        durable_client(other.url, "subscriber") as subscriber,
+    ):
+        async with subscriber.subscribe("a", qos=1) as messages:
+            await publisher.publish("a", "1", qos=1)
+            await anext(messages)
+        for _ in range(500):
+            if redis.command("HLEN", f"{{{cluster.name}}}:durable") == b":0\r\n":
+                break
+            await trio.sleep(0.01)
+        assert redis.command("EXISTS", f"{{{cluster.name}/f/a}}:log") == b":0\r\n"
+        await publisher.publish("a", "2", qos=1)
+        async with subscriber.subscribe("a", qos=1) as messages:
+            await publisher.publish("a", "3", qos=1)
+            assert (await anext(messages)).payload == b"3"

@@ -1,0 +1,108 @@
+"""What one session has not had of its logs, read for it until it has all that its node has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.cluster.cursors import EntryId, Place
+from trio_mqtt.cluster.engine.calls import EngineGoneError
+from trio_mqtt.cluster.entries import EntryError
+from trio_mqtt.cluster.logs import fits, follows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trio_mqtt.broker.clustering.durable.followers import Follower, Followers
+    from trio_mqtt.broker.clustering.durable.handing import EntryPart, Handing
+    from trio_mqtt.broker.clustering.tracker import Tracker
+    from trio_mqtt.broker.limits import Limits
+    from trio_mqtt.cluster.engine.engine import Engine
+    from trio_mqtt.cluster.logs import Logs
+
+
+class CatchingUp:
+    """Reads for sessions, a bounded piece at a time, as fast as their clients take it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        logs: Logs,
+        followers: Followers,
+        handing: Handing,
+        unpack: Callable[[bytes | memoryview], list[EntryPart]],
+        limits: Limits,
+    ) -> None:
+        self._engine = engine
+        self._logs = logs
+        self._followers = followers
+        self._handing = handing
+        self._unpack = unpack
+        self._limits = limits
+        self.cut_off = 0  # sessions that had not had something that a log had to let go of
+
+    async def read(self, follower: Follower, tracker: Tracker, place: Place) -> None:
+        """Hand a session what comes after a place, and have it follow its log from then on."""
+        topic_filter = follower.topic_filter
+        tracker.following[topic_filter] = (
+            place.entry if place.messages == -1 else _before(place.entry)
+        )
+        count = 0
+        while topic_filter in tracker.following:
+            if follower.last is None:
+                try:
+                    follower.last = await self._logs.last(topic_filter)
+                except EngineGoneError:
+                    await self._engine.wait_returned()
+                continue
+            if tracker.following[topic_filter] >= follower.last:
+                follower.sessions[tracker.session] = tracker
+                return
+            try:
+                entries = await self._logs.read(topic_filter, place, count=count)
+            except EngineGoneError:
+                await self._engine.wait_returned()
+                continue
+            if topic_filter not in tracker.following:
+                return
+            if not entries:
+                # All is gone that there was up to where the node is.
+                self.cut_off += 1
+                tracker.following[topic_filter] = follower.last
+                continue
+            if not follows(entries[0], place):
+                self.cut_off += 1
+            for entry in entries:
+                try:
+                    self._handing.hand(
+                        topic_filter,
+                        entry.entry,
+                        self._unpack(entry.data),
+                        {tracker.session: tracker},
+                    )
+                except EntryError as error:
+                    self._followers.is_damaged(error)
+                    tracker.following[topic_filter] = entry.entry
+                await self._until_taken(tracker)
+                if topic_filter not in tracker.following:
+                    return
+            place = Place(entries[-1].entry)
+            count = fits(entries)
+
+    async def _until_taken(self, tracker: Tracker) -> None:
+        """Wait until little waits for a client: what does not wait here is safe where it is."""
+        session, limits = tracker.session, self._limits
+        await trio.lowlevel.checkpoint()
+        while session.outlet is not None and (
+            session.queued_messages * 4 > limits.maximum_queued_messages
+            or session.queued_bytes * 4 > limits.maximum_queued_bytes
+        ):
+            tracker.taken = trio.Event()
+            await tracker.taken.wait()
+        tracker.taken = None
+
+
+def _before(entry: EntryId) -> EntryId:
+    milliseconds, number = entry
+    return (milliseconds, number - 1) if number else (milliseconds - 1, (1 << 64) - 1)

@@ -1,0 +1,142 @@
+"""Has the cluster know which logs are followed here, and by whom a filter is held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+from trio_mqtt.broker.promises import Awaited
+from trio_mqtt.broker.routing.filters import TopicFilter
+from trio_mqtt.cluster.changes import QOS_0
+from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trio_mqtt.broker.clustering.durable.followers import Follower, Followers
+    from trio_mqtt.broker.clustering.durable.log_writer import LogWriter
+    from trio_mqtt.broker.clustering.interests import Interests
+    from trio_mqtt.cluster.cursors import EntryId
+    from trio_mqtt.cluster.durable_filters import DurableFilters
+    from trio_mqtt.cluster.engine.engine import Engine
+    from trio_mqtt.cluster.logs import Logs
+
+_T = TypeVar("_T")
+
+
+class Over:
+    """Follows something that is awaited, for a task of this node's own."""
+
+    def __init__(self) -> None:
+        self.event = trio.Event()
+
+    def go_on(self) -> None:
+        self.event.set()
+
+
+async def over(awaited: Awaited | None) -> None:
+    """Wait until something that others do is over."""
+    if awaited is None or awaited.is_over:
+        await trio.lowlevel.checkpoint()
+        return
+    follower = Over()
+    awaited.follow(follower)
+    try:
+        await follower.event.wait()
+    finally:
+        awaited.forget(follower)
+
+
+class Registering:
+    """Who holds a filter, and who follows its log.
+
+    The first session here that follows a log has all nodes know that its filter is durable, and
+    that this node wants copies of what is added; all later ones find that so.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        logs: Logs,
+        filters: DurableFilters,
+        interests: Interests,
+        followers: Followers,
+        writer: LogWriter,
+    ) -> None:
+        self._engine = engine
+        self._logs = logs
+        self._filters = filters
+        self._interests = interests
+        self._followers = followers
+        self._writer = writer
+        # How many sessions follow each log, and what is over once all nodes know that some do.
+        self._counts: dict[str, int] = {}
+        self._known: dict[str, Awaited] = {}
+        # The change that made a filter durable, as far as this node has heard.
+        self.numbers: dict[str, int] = {}
+
+    def is_durable(self, topic_filter: str, number: int) -> None:
+        """A filter is durable by a change of this number, which may have come already."""
+        if number > self.numbers.get(topic_filter, 0):
+            self.numbers[topic_filter] = number
+            self._writer.want(topic_filter)
+
+    def is_not_durable(self, topic_filter: str, number: int) -> None:
+        """A filter is durable no more, if nobody has said later that it is."""
+        if number > self.numbers.get(topic_filter, 0):
+            self.numbers.pop(topic_filter, None)
+            self._writer.no_longer(topic_filter)
+
+    async def hold(self, topic_filter: str, key: str) -> EntryId:
+        """A session has a filter, wherever it is; the last entry of the log so far."""
+        last, _ = await self._again(lambda: self._logs.hold(topic_filter, key))
+        return last
+
+    async def release(self, topic_filter: str, keys: list[str]) -> None:
+        """Sessions have a filter no more. Without any, it is no longer durable."""
+        number = self.numbers.get(topic_filter)
+        left = await self._again(lambda: self._logs.release(topic_filter, *keys))
+        if not left and number is not None and topic_filter not in self._counts:
+            await self._again(lambda: self._filters.no_longer(topic_filter, number))
+
+    async def follow(self, topic_filter: str) -> Follower:
+        """Another session here follows a log, and holds its filter: from now on copies come."""
+        self._counts[topic_filter] = self._counts.get(topic_filter, 0) + 1
+        follower = self._followers.follow(topic_filter)
+        known = self._known.get(topic_filter)
+        if known is not None:
+            await over(known)
+            return follower
+        self._known[topic_filter] = known = Awaited()
+        try:
+            number, _ = await self._again(lambda: self._filters.say(topic_filter))
+            self.is_durable(topic_filter, number)
+            if topic_filter in self._counts:
+                self._interests.add(TopicFilter(QOS_0 + topic_filter))
+                await over(self._interests.known())
+        finally:
+            known.end()
+        return follower
+
+    def no_longer_follows(self, topic_filter: str) -> None:
+        """One session less follows a log here."""
+        count = self._counts[topic_filter] - 1
+        if count:
+            self._counts[topic_filter] = count
+            return
+        del self._counts[topic_filter]
+        self._known.pop(topic_filter, None)
+        self._followers.forget(topic_filter)
+        self._interests.discard(TopicFilter(QOS_0 + topic_filter))
+
+    async def _again(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        """What the engine answers, however long it takes until it can."""
+        while True:
+            try:
+                return await call()
+            except EngineGoneError:
+                await self._engine.wait_returned()
+            except EngineRefusedError:
+                # Its lease has ended: what this node is to hold, it loses; until it has another.
+                await trio.sleep(0.1)

@@ -1,0 +1,113 @@
+"""What a node adds to logs with one group of its journal, in entries as they go to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from trio_mqtt.cluster.entries import encode_entry
+from trio_mqtt.cluster.items import SOURCE, encode_numbered
+from trio_mqtt.cluster.log_entries import LOGGED, encode_logged
+from trio_mqtt.cluster.logs import Publisher
+
+if TYPE_CHECKING:
+    from trio_mqtt.cluster.cursors import EntryId
+    from trio_mqtt.cluster.engine.calls import Call, Reply
+    from trio_mqtt.cluster.logs import Logs
+
+
+class Addition(NamedTuple):
+    """A batch that is to be in logs: its bytes, and `batch`, whatever that is for who is told.
+
+    Its messages have numbers from `first` on. `publishers` have what of it is of QoS 2, as
+    `identity` names it, by clients; `is_known` says that it is perhaps there already.
+    """
+
+    filters: Sequence[str]
+    first: int
+    messages: int
+    data: bytes
+    batch: object
+    publishers: Mapping[str, list[str]]
+    is_known: bool = False
+
+
+class Added(NamedTuple):
+    """An entry of a log, and of which batches it is: numbers, the other logs, the batch itself."""
+
+    node: str
+    topic_filter: str
+    number: int
+    data: bytes
+    messages: int
+    publishers: Sequence[Publisher]
+    parts: Sequence[tuple[int, tuple[str, ...], object]]
+
+
+class Additions:
+    """Makes entries of what is to be added, the calls that add them, and tells what was added."""
+
+    def __init__(self, logs: Logs) -> None:
+        self._logs = logs
+        self.node = ""
+        """Which node this process is. What it made as another stays that one's."""
+        self._number = 0  # of the last entry that this node made
+
+    def entries(self, additions: Sequence[Addition]) -> list[Added]:
+        """What is to be added, for each log in its order: as few entries as that can be."""
+        by_filter: dict[str, list[Addition]] = {}
+        for one in additions:
+            for topic_filter in one.filters:
+                by_filter.setdefault(topic_filter, []).append(one)
+        entries: list[Added] = []
+        for topic_filter, its_additions in by_filter.items():
+            together: list[Addition] = []
+            for one in its_additions:
+                if one.is_known:
+                    # What is perhaps there already is looked up by itself.
+                    if together:
+                        entries.append(self._entry(topic_filter, together))
+                        together = []
+                    entries.append(self._entry(topic_filter, [one]))
+                else:
+                    together.append(one)
+            if together:
+                entries.append(self._entry(topic_filter, together))
+        return entries
+
+    def _entry(self, topic_filter: str, additions: Sequence[Addition]) -> Added:
+        self._number += 1
+        items = [(SOURCE, encode_numbered(self.node, self._number))]
+        parts: list[tuple[int, tuple[str, ...], object]] = []
+        publishers: dict[str, Publisher] = {}
+        count = 0
+        for one in additions:
+            others: tuple[str, ...] = ()
+            if len(one.filters) > 1:
+                others = tuple(other for other in one.filters if other != topic_filter)
+            items.append((LOGGED, encode_logged(one.first, others, one.data)))
+            parts.append((one.first, others, one.batch))
+            count += one.messages
+            for client, messages in one.publishers.items():
+                known = publishers.get(client)
+                if known is None:
+                    publishers[client] = Publisher(client, list(messages), one.is_known)
+                else:
+                    known.messages += messages
+        data = encode_entry(items)
+        return Added(
+            self.node, topic_filter, self._number, data, count, list(publishers.values()), parts
+        )
+
+    def calls(self, entries: Sequence[Added]) -> list[Call]:
+        """The calls that add entries. Raises EngineFencedError where this node has no lease."""
+        return [
+            self._logs.append(
+                one.node, one.topic_filter, one.number, one.data, one.messages, one.publishers
+            )
+            for one in entries
+        ]
+
+    def added(self, reply: Reply) -> tuple[EntryId, EntryId]:
+        """Where an entry is, and the one before it; twice NOTHING if nobody wants or needs it."""
+        return self._logs.appended(reply)
