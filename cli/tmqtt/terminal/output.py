@@ -204,7 +204,20 @@ async def open_outputs(
 
 
 def _same_terminal(one: int, other: int) -> bool:
-    return os.isatty(one) and os.isatty(other) and os.fstat(one).st_rdev == os.fstat(other).st_rdev
+    """Whether both are one terminal, be it that one is by its own name and one by /dev/tty."""
+    if not (os.isatty(one) and os.isatty(other)):
+        return False
+    if os.fstat(one).st_rdev == os.fstat(other).st_rdev:
+        return True
+    return _controls(one) and _controls(other)
+
+
+def _controls(terminal: int) -> bool:
+    """Whether it is the one terminal that controls this process."""
+    try:
+        return os.tcgetpgrp(terminal) > 0
+    except (OSError, AttributeError):  # it is another; or there is no such thing here
+        return False
 
 
 def _write_all(descriptor: int, data: bytes) -> tuple[int, OSError | None]:

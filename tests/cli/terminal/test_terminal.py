@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -58,6 +60,25 @@ async def test_a_terminal_gets_everything_in_the_order_in_which_it_was_put(
     shown.finish()
     lines = [line for line in screen(shown.data, 80) if line]
     assert lines == ["Connected.", "a message", "the sum"]
+
+
+def test_dev_tty_is_the_same_terminal(descriptor: int) -> None:
+    """As in `tmqtt sub a 2> /dev/tty`."""
+    script = (
+        "import fcntl, os, termios\n"
+        "from tmqtt.terminal.output import _same_terminal\n"
+        "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "tty, other = os.open('/dev/tty', os.O_RDWR), os.openpty()[1]\n"
+        "print(_same_terminal(0, tty), _same_terminal(0, other), _same_terminal(0, 1))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        stdin=descriptor,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        check=True,
+    )
+    assert ran.stdout == b"True False False\n"
 
 
 @pytest.mark.trio
