@@ -47,13 +47,15 @@ async def serve(
     *,
     configuration: Configuration,
     level: Level | None = None,
+    welcomes: bool = True,
 ) -> None:
     """Be a broker until told to stop, and show what happens, as much as `level` says.
 
     So does the log, where one is configured. Without a level the log has its own, and what is shown
     is everything, but no messages where a file says how to serve and nobody looks on.
 
-    `listen_at` says where, to which it adds the sockets of systemd.
+    `listen_at` says where, to which it adds the sockets of systemd. One that does not `welcome` is
+    like another that does: where it listens, and what may be wrong with that, is told once.
     """
     collect_less_often()
     listen_at = replace(listen_at, inherited=take_sockets(os.environ))
@@ -89,10 +91,10 @@ async def serve(
             ) as running,
             trio.open_nursery() as nursery,
         ):
-            for sentence in warnings(configuration, os.environ):
-                logger.warning("%s", sentence)
             broker = running.broker
-            for sentence in exposed(broker):
+            for sentence in warnings(configuration, os.environ) if welcomes else ():
+                logger.warning("%s", sentence)
+            for sentence in exposed(broker) if welcomes else ():
                 logger.warning("%s", sentence, extra={"event": EXPOSED})
             restored = data.restored(broker.restored, restoring.end())
             view = BrokerView(broker, terminal, log, shown)
@@ -102,7 +104,9 @@ async def serve(
             with notifier.serving():
                 url = running.metrics_url
                 served = "" if url is None else f"Metrics are at {url}/metrics."
-                await _show(broker, terminal, last, view, shown, data, (served, restored))
+                if welcomes:
+                    view.begin(data.remedies, *filter(None, (served, restored, data.promise())))
+                await _show(broker, terminal, last, view, shown, data)
 
 
 def _log_options(options: LogOptions, level: Level | None) -> LogOptions:
@@ -154,7 +158,6 @@ async def _show(
     view: BrokerView,
     level: Level,
     data: Data,
-    sentences: Sequence[str],
 ) -> None:
     """Show what happens; what is to be done when the broker has ended goes to `last`."""
     # Both outlast the broker, so that the goodbyes are seen as well.
@@ -162,7 +165,6 @@ async def _show(
     kinds = CLIENT_EVENTS + MESSAGES * level.tells(Level.ALL)
     sample = watching.enter_context(broker.sample(*kinds, limit=_SAMPLE))
     watching.callback(lambda: view.end(sample, data.forgotten(broker.holdings())))
-    view.begin(data.remedies, *filter(None, (*sentences, data.promise())))
     while not terminal.output.closed:
         await trio.sleep(TICK)
         view.tick(sample)

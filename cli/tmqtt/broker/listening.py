@@ -20,19 +20,36 @@ class ListenAt:
 
     `urls` take the place of the listeners that are configured. `ports` are those of the only
     listener, in place of its own. `defaults` are options for all that can have them, as in URLs.
+    `worker` is which of several processes this is, from 1, that share their ports; 0: it is alone.
     """
 
     urls: Sequence[str] = ()
     ports: Sequence[int] = ()
     defaults: Mapping[str, str | Sequence[str]]
     inherited: Sequence[Inherited] = ()
+    worker: int = 0
 
     def __call__(self, configured: Sequence[trio_mqtt.Listen]) -> list[trio_mqtt.Listen]:
         """The listeners, where the file says `configured`.
 
+        Of several processes, the first alone has those at Unix sockets, which none can share.
+
         Raises InvalidConfiguration for what does not go together, also where the file says another
         thing when it is read again: then the broker stays as it is. Raises InvalidUrlError.
         """
+        listeners = self._all(configured)
+        if not self.worker:
+            return listeners
+        shared = [
+            listen if listen.url.startswith("unix:") else replace(listen, reuse_port=True)
+            for listen in listeners
+            if self.worker == 1 or not listen.url.startswith("unix:")
+        ]
+        if not shared:
+            raise _wrong("Workers cannot share a Unix socket: listen at a port as well.")
+        return shared
+
+    def _all(self, configured: Sequence[trio_mqtt.Listen]) -> list[trio_mqtt.Listen]:
         for url in self.urls:
             if url.endswith((".toml", ".conf")):
                 raise _wrong(
@@ -40,7 +57,7 @@ class ListenAt:
                 )
         if not self.urls and configured:
             return self._as_configured(configured)
-        wanted = [trio_mqtt.parse_listen(url, self.defaults) for url in self._wanted_urls()]
+        wanted = [trio_mqtt.parse_listen(url, self.defaults) for url in self.wanted_urls()]
         listeners = listeners_for(wanted, self.inherited, self.defaults)
         if "cert" in self.defaults and not any(listen.tls for listen in listeners):
             raise _wrong(
@@ -62,11 +79,15 @@ class ListenAt:
                     " write it there, or give URLs in their place."
                 )
             (listen,) = configured
-            urls = [_at_port(listen.url, port) for port in dict.fromkeys(self.ports)]
+            urls = [at_port(listen.url, port) for port in dict.fromkeys(self.ports)]
             configured = [replace(listen, url=url) for url in urls]
         return listeners_for(configured, self.inherited, self.defaults)
 
-    def _wanted_urls(self) -> Sequence[str]:
+    def wanted_urls(self) -> Sequence[str]:
+        """The URLs that are given or the default, with the ports that are given.
+
+        Raises InvalidConfiguration.
+        """
         if not self.ports:
             return self.urls or (() if self.inherited else (_DEFAULT_URL,))
         if len(self.urls) > 1:
@@ -75,10 +96,10 @@ class ListenAt:
         found = _ADDRESS.fullmatch(url)
         if found is not None and found[3]:
             raise _wrong(f"{url} has a port already: leave that out, or --port.")
-        return [_at_port(url, port) for port in dict.fromkeys(self.ports)]
+        return [at_port(url, port) for port in dict.fromkeys(self.ports)]
 
 
-def _at_port(url: str, port: int) -> str:
+def at_port(url: str, port: int) -> str:
     """The same address with another port."""
     if url.startswith("unix:"):
         raise _wrong(f"--port has no meaning for {url}, a Unix socket.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Annotated
 
@@ -25,7 +26,24 @@ _TLS = "TLS"
 _WEBSOCKET = "WebSocket and proxies"
 _OUTPUT = "Output"
 
+_MOST_WORKERS = 256
 _port = reader(partial(whole_number, minimum=0, maximum=65_535))
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _number_of_workers(text: str) -> int:
+    if text == "auto":
+        return cores()
+    return whole_number(text, minimum=1, maximum=_MOST_WORKERS)
+
+
+_workers = reader(_number_of_workers)
 
 _EPILOG = """\
 Examples:
@@ -33,6 +51,7 @@ Examples:
   tmqtt broker -p 1884
   tmqtt broker --data /var/lib/tmqtt
   tmqtt broker --cluster redis://engine.example:6379 --node floor-2
+  tmqtt broker --workers auto --data /var/lib/tmqtt
   tmqtt broker --config broker.toml --set limits.maximum_connections=100
   tmqtt broker mqtt://0.0.0.0 --password-file users --access-file access.conf
   tmqtt broker mqtts://0.0.0.0 ws://0.0.0.0:8080 --cert chain.pem --key key.pem --allow-anonymous
@@ -159,6 +178,18 @@ def broker(
             metavar="HOST:PORT",
             help="How clients reach this node: who is sent away by another one is told so"
             " (MQTT 5).",
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N|auto",
+            parser=_workers,
+            help="Be N processes that share the listeners, or one for each core: nodes of the"
+            " cluster, or with an engine of their own, which keeps things in --data.",
+            show_default=False,
             rich_help_panel=_CLUSTER,
         ),
     ] = None,
@@ -388,10 +419,7 @@ def broker(
     if quiet and log_level is not None:
         raise typer.BadParameter("--quiet says the same as --log-level: give one of them.")
 
-    from tmqtt.broker.command import serve
-    from tmqtt.broker.listening import ListenAt
-    from tmqtt.broker.settings import configured, overrides
-    from tmqtt.terminal.running import run
+    from tmqtt.broker.asked import Asked
 
     options = {
         "data": data,
@@ -425,12 +453,26 @@ def broker(
         "proxy": proxy_protocol,
     }
     defaults = {name: value for name, value in given.items() if value}
+    asked = Asked(
+        urls=urls or (),
+        ports=port or (),
+        defaults=defaults,
+        config=config,
+        settings=set_ or (),
+        options=options,
+        level=Level.WARNING if quiet else log_level,
+    )
+    if workers is not None:
+        from tmqtt.broker.supervising import run_supervised
+
+        run_supervised(asked, workers)
+        return
+    from tmqtt.broker.command import serve
+    from tmqtt.terminal.running import run
+
     run(
         lambda terminal: serve(
-            ListenAt(urls=urls or (), ports=port or (), defaults=defaults),
-            terminal,
-            configuration=configured(config, overrides(options, set_ or ())),
-            level=Level.WARNING if quiet else log_level,
+            asked.listen_at(), terminal, configuration=asked.configuration(), level=asked.level
         ),
         stopped=0,
     )

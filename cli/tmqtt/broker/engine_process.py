@@ -1,0 +1,143 @@
+"""The engine of `tmqtt broker --workers`: a Redis or Valkey of its own, on a Unix socket.
+
+It ends with the process that started it, however that ends. Where something is to be kept it lies
+in a folder that one broker has at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import trio
+
+from tmqtt.terminal.sentences import CommandError
+
+_PROGRAMS = ("valkey-server", "redis-server")
+_START_LIMIT = 60.0  # seconds until it has read what it kept
+_END_LIMIT = 20.0  # seconds until it has written what it keeps
+# Ends the program when stdin ends: then whoever started this is no more.
+_WITH_A_LIFELINE = (
+    'exec 3<&0; "$@" 3<&- </dev/null & pid=$!; (cat <&3 >/dev/null; kill "$pid") & exec 3<&-;'
+    ' wait "$pid"'
+)
+_SETTINGS = ("--port", "0", "--unixsocketperm", "600", "--maxmemory-policy", "noeviction",
+             "--save", "", "--daemonize", "no", "--loglevel", "warning")  # fmt: skip
+# What each durability means for each write.
+_KEEPING = {
+    "fsync": ("--appendonly", "yes", "--appendfsync", "always"),
+    "commit": ("--appendonly", "yes", "--appendfsync", "no"),
+}
+
+
+class OwnEngine:
+    """An engine's process. `own_engine` starts one."""
+
+    def __init__(self, url: str, process: trio.Process) -> None:
+        self.url = url
+        self._process = process
+
+    async def ended(self) -> int:
+        """Wait until it has ended by itself; its status."""
+        return await self._process.wait()
+
+
+@asynccontextmanager
+async def own_engine(
+    private: Path, data: str | None, durability: str | None
+) -> AsyncIterator[OwnEngine]:
+    """An engine with its socket in the folder `private`, for as long as the context lasts.
+
+    What it keeps is in `data`, if that is given. Raises CommandError where it cannot be started.
+    """
+    program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
+    if program is None:
+        raise CommandError(
+            "Workers share an engine, and neither redis-server nor valkey-server is installed here"
+            " (Debian: apt install redis-server). --cluster URL names one that runs elsewhere."
+        )
+    socket = private / "engine.sock"
+    with _folder(private, data) as folder:
+        keeping = _KEEPING[durability or "fsync"] if data is not None else ()
+        log = private / "engine.log"
+        command = ["sh", "-c", _WITH_A_LIFELINE, "engine", program]
+        options = ["--unixsocket", str(socket), "--dir", str(folder), "--logfile", str(log)]
+        process = await trio.lowlevel.open_process(
+            [*command, *_SETTINGS, *options, *keeping],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # Ctrl-C is for this process alone: the engine outlives the workers.
+            start_new_session=True,
+        )
+        try:
+            await _until_answering(socket, process, log)
+            yield OwnEngine(f"unix://{socket}", process)
+        finally:
+            with trio.CancelScope(shield=True):
+                await _end(process)
+
+
+@contextmanager
+def _folder(private: Path, data: str | None) -> Iterator[Path]:
+    """Where it keeps what it keeps, for this process alone."""
+    if data is None:
+        yield private
+        return
+    folder = Path(data) / "engine"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise CommandError(f"{folder} cannot be used: {error.strerror}.") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise CommandError(f"{data} is used by another broker already.") from None
+    try:
+        yield folder
+    finally:
+        os.close(lock)
+
+
+async def _until_answering(socket: Path, process: trio.Process, log: Path) -> None:
+    with trio.move_on_after(_START_LIMIT):
+        while process.poll() is None:
+            if await _answers(socket):
+                return
+            await trio.sleep(0.02)
+    raise CommandError(f"The engine did not start; the last it said: {_last_line(log)}")
+
+
+def _last_line(log: Path) -> str:
+    try:
+        return (log.read_text(errors="replace").strip().splitlines() or ["nothing"])[-1]
+    except OSError:
+        return "nothing"
+
+
+async def _answers(socket: Path) -> bool:
+    try:
+        async with await trio.open_unix_socket(socket) as stream:
+            await stream.send_all(b"PING\r\n")
+            return (await stream.receive_some(64)).startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+async def _end(process: trio.Process) -> None:
+    """Have it end by the end of its stdin; where that takes too long, at once."""
+    if process.stdin is not None:
+        await process.stdin.aclose()
+    with trio.move_on_after(_END_LIMIT):
+        await process.wait()
+    if process.returncode is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

@@ -1,0 +1,187 @@
+"""`tmqtt broker --workers`: several processes that are one broker."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.broker.wire import Wire
+from tests.cli.programs import DEADLINE, Program, Run
+from trio_mqtt.protocol.packets import Publish
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def workers(*options: str) -> Iterator[tuple[Program, str]]:
+    """A broker of two workers, once both serve, and its address."""
+    with Program("broker", "mqtt://127.0.0.1:0", "--workers", "2", *options) as broker:
+        url = broker.out.expect(r"\[1\] Listening at (\S+)\n")[1]
+        broker.err.expect("2 workers serve.\n")
+        yield broker, url
+
+
+def children(broker: Program) -> dict[int, str]:
+    """The living processes below the broker's, with their commands."""
+    found: dict[int, str] = {}
+    waiting = [broker.process.pid]
+    while waiting:
+        for task in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+            for child in map(int, task.read_text().split()):
+                found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
+                waiting.append(child)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for_the_end_of(pids: dict[int, str]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while alive := [pids[pid] for pid in pids if is_alive(pid)]:
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.02)
+
+
+def connected_to_both(broker: Program, url: str, stack: ExitStack) -> dict[str, Wire]:
+    """A client at each worker: the kernel chooses which one a connection comes to."""
+    clients: dict[str, Wire] = {}
+    for number in range(64):
+        name = f"client-{number}"
+        client = stack.enter_context(Wire(url, name))
+        worker = broker.out.expect(rf"\[(\d)\] {name} connected")[1]
+        clients.setdefault(worker, client)
+        if len(clients) == 2:
+            return clients
+    raise AssertionError("all clients came to one of two workers")
+
+
+def test_clients_of_all_workers_are_clients_of_one_broker() -> None:
+    with workers() as (broker, url), ExitStack() as stack:
+        clients = connected_to_both(broker, url, stack)
+        assert clients["1"].subscribe("lamp/#", 1) == 1
+        assert clients["2"].publish("lamp/1", b"on") == 0
+        assert clients["1"].expect(Publish).payload == b"on"
+        left = children(broker)
+        assert sum("tmqtt.broker.worker" in command for command in left.values()) == 2
+        assert broker.stop() == 0
+        wait_for_the_end_of(left)
+    assert re.search(r"\[1\] Stopped.\n", broker.out.text)
+    assert re.search(r"\[2\] Stopped.\n", broker.out.text)
+    assert broker.err.text.endswith("\nStopped.\n")
+    assert broker.out.text.count("Listening at") == 1
+
+
+def test_a_worker_that_dies_is_replaced() -> None:
+    with workers() as (broker, url):
+        killed = next(
+            pid for pid, command in children(broker).items() if "broker.worker" in command
+        )
+        os.kill(killed, signal.SIGKILL)
+        said = broker.err.expect(
+            rf"Warning: Worker (\d) \(process {killed}\) has ended \(SIGKILL\)"
+        )
+        broker.err.expect(": another one is started.\n")
+        deadline = time.monotonic() + DEADLINE
+        with ExitStack() as stack:
+            for number in range(1_000):
+                name = f"later-{number}"
+                stack.enter_context(Wire(url, name))
+                if broker.out.expect(rf"\[(\d)\] {name} connected")[1] == said[1]:
+                    break
+                assert time.monotonic() < deadline
+        assert broker.stop() == 0
+
+
+def test_all_end_with_the_one_that_started_them() -> None:
+    with workers() as (broker, _):
+        left = children(broker)
+        assert any("redis-server" in command or "valkey" in command for command in left.values())
+        broker.process.kill()
+        wait_for_the_end_of(left)
+
+
+def test_all_read_their_settings_again(tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text("[limits]\nmaximum_connections = 10\n")
+    with workers("--config", str(file), "--log-level", "info") as (broker, _):
+        file.write_text("[limits]\nmaximum_connections = 11\n")
+        broker.process.send_signal(signal.SIGHUP)
+        for worker in (1, 2):
+            broker.out.expect(rf"\[{worker}\] limits.maximum_connections is 11 ")
+            broker.out.expect(rf"\[{worker}\] The settings were read again")
+        assert broker.stop() == 0
+
+
+def test_each_has_a_log_and_metrics_of_its_own(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path / "broker.log"
+    options = ("--log-file", str(log), "--metrics", f"127.0.0.1:{port}")
+    with workers(*options) as (broker, _):
+        socket.create_connection(("127.0.0.1", port), DEADLINE).close()
+        socket.create_connection(("127.0.0.1", port + 1), DEADLINE).close()
+        assert broker.stop() == 0
+    assert "Listening at" in (tmp_path / "broker-1.log").read_text()
+    assert "Listening at" in (tmp_path / "broker-2.log").read_text()
+
+
+def test_a_folder_is_one_brokers_alone(tmp_path: Path) -> None:
+    options = ("--data", str(tmp_path / "data"))
+    with workers(*options) as (broker, _):
+        with Program("broker", "mqtt://127.0.0.1:0", "--workers", "1", *options) as second:
+            assert second.ended() == 1
+            assert "is used by another broker already." in second.err.text
+        assert broker.stop() == 0
+    assert (tmp_path / "data" / "engine" / "appendonlydir").is_dir()
+
+
+def test_where_a_worker_cannot_start_all_of_it_ends() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with Program("broker", f"mqtt://127.0.0.1:{port}", "--workers", "2") as broker:
+            assert broker.ended() == 1
+    assert f"Error: Port {port} of 127.0.0.1 is in use" in broker.err.text
+    assert re.search(r"Error: Worker \d \(process \d+\) did not start.\n", broker.err.text)
+    assert "Traceback" not in broker.err.text
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "sentence"),
+    [
+        (("--workers", "0"), 2, "0 is not possible: write a number from 1 to 256."),
+        (("--workers", "some"), 2, "'some' is not a whole number."),
+        (("--workers", "2", "--set", "storage.path=x"), 2, "give --data DIR, and not storage.path"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    options: tuple[str, ...], code: int, sentence: str, in_process: Run
+) -> None:
+    ended = in_process("broker", "mqtt://127.0.0.1:0", *options)
+    assert ended.code == code
+    assert sentence in ended.err
+
+
+def test_where_there_is_no_engine_what_to_install_is_said(
+    in_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    ended = in_process("broker", "mqtt://127.0.0.1:0", "--workers", "2")
+    assert ended.code == 1
+    assert ended.err == (
+        "Error: Workers share an engine, and neither redis-server nor valkey-server is installed"
+        " here (Debian: apt install redis-server). --cluster URL names one that runs elsewhere.\n"
+    )
