@@ -15,13 +15,15 @@ _NO_LOCAL, _RETAIN_AS_PUBLISHED, _SEARCHING = 4, 8, 16
 class KeptSession:
     """A session as it is kept. All of it is empty, and `expiry_interval` None, if there is none.
 
-    `node` has it. Times are in milliseconds of the engine's clock: when it ends, and when its will
-    is due; None is never, or that its client is connected. `others` are the fields of deliveries.
+    `node` has it; while none has, it counts as one of `holder`'s. Times are in milliseconds of the
+    engine's clock: when it ends, and when its will is due; None is never, or that its client is
+    connected. `others` are the fields of deliveries.
     """
 
     key: str
     node: str | None = None
     user: str | None = None
+    holder: str | None = None
     expiry_interval: int | None = None
     will: bytes | None = None
     author: str | None = None
@@ -41,6 +43,8 @@ class KeptSession:
                     kept.node = value.decode()
                 case b"user":
                     kept.user = value.decode()
+                case b"holder":
+                    kept.holder = value.decode()
                 case b"expiry":
                     kept.expiry_interval = int(value)
                 case b"will":

@@ -50,6 +50,10 @@ class Keys:
         """How much was written there and read."""
         return b"{%b/n/%b}:figures" % (self._name, node.encode())
 
+    def of_holder(self, holder: str) -> bytes:
+        """The set of the sessions of one user, or address, that no node has."""
+        return b"{%b/h/%b}:sessions" % (self._name, holder.encode())
+
     def of_filter(self, topic_filter: str, word: str) -> bytes:
         """A key in the slot of a topic filter; those of a shared one begin `$share/NAME/`."""
         return b"{%b/f/%b}:%b" % (self._name, topic_filter.encode(), word.encode())

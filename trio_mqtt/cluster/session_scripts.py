@@ -1,7 +1,8 @@
 """The scripts by which nodes change a session's hash: each is one step, and one key.
 
 Fields of the hash: `node` is who has the session now, under `epoch`; `next` the node and the token
-of who waits for it. `user`, `expiry` (seconds), `will` and `author` are what CONNECT has said;
+of who waits for it. `user`, `expiry` (seconds), `will` and `author` are what CONNECT has said,
+`holder` is whose it counts as;
 `ends` and `will_due` (milliseconds of the engine's clock) are there while nobody has it. All others
 belong to the session as it is kept.
 """
@@ -108,7 +109,7 @@ local function change(at)
     redis.call('HDEL', key, unpack(ARGV, i, math.min(i + 999, #ARGV)))
   end
 end
-local own = {node=1, epoch=1, next=1, user=1, expiry=1, will=1, author=1}
+local own = {node=1, epoch=1, next=1, user=1, holder=1, expiry=1, will=1, author=1}
 local function wipe()
   local fields = redis.call('HKEYS', key)
   local going = {}

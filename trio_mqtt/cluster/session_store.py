@@ -7,12 +7,21 @@ and is refused once another has claimed the session, or once the node's own leas
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
 import trio
 
 from trio_mqtt.cluster import session_scripts as scripts
+from trio_mqtt.cluster.claim_answers import (
+    AnothersSession,
+    Begin,
+    Claim,
+    Claimed,
+    Due,
+    OwnedBy,
+    Owner,
+    Superseded,
+)
 from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError, Reply, Script, Value, pairs
 from trio_mqtt.cluster.kept_session import KeptSession, identifier_field, subscription_field
 from trio_mqtt.storage.rows import Changes
@@ -22,70 +31,6 @@ if TYPE_CHECKING:
 
 NEVER = 0xFFFF_FFFF  # a session expiry interval that does not end (§3.1.2.11.2)
 FAR = 253_402_300_799_000  # when something is due that never is
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """What a CONNECT says of the session: it holds from when the session is its node's."""
-
-    user: str | None
-    expiry_interval: int
-    will: bytes | None
-    author: str | None
-
-    @property
-    def arguments(self) -> tuple[Value, ...]:
-        """What the scripts are given."""
-        user = "" if self.user is None else f"={self.user}"
-        return user, self.expiry_interval, self.will or b"", self.author or ""
-
-
-class Claimed(NamedTuple):
-    """The session is this node's, under an epoch. `kept` is what there was of it before.
-
-    `has_begun` says that what CONNECT has said holds; else something is left to be done for the
-    session as it was, and then `SessionStore.begin`. `now` is the engine's time, in milliseconds.
-    """
-
-    epoch: bytes
-    now: int
-    has_begun: bool
-    kept: KeptSession
-
-
-class OwnedBy(NamedTuple):
-    """Another node has the session, and is to give it up first."""
-
-    node: str
-
-
-class Superseded(NamedTuple):
-    """Another connection has claimed the session meanwhile."""
-
-
-class AnothersSession(NamedTuple):
-    """The session is another user's."""
-
-
-Claim: TypeAlias = Claimed | OwnedBy | Superseded | AnothersSession
-
-
-class Owner(NamedTuple):
-    """By which name, and under which epoch, a session of this node stands in the engine."""
-
-    key: str
-    epoch: bytes
-
-
-class Due(NamedTuple):
-    """Sessions for which something may be due; `held` is what `no_longer_due` is to be told.
-
-    `wait` is in how many seconds something else may be; None if there is nothing else.
-    """
-
-    keys: list[str]
-    held: bytes
-    wait: float | None
 
 
 class SessionStore:
@@ -141,14 +86,21 @@ class SessionStore:
             case b"begun" | b"left":
                 begun = answer[0] == b"begun"
                 claimed = self._claimed(key, *answer[1:], begun=begun)
-                if claimed.kept.node is None:
-                    await self._engine.call("ZREM", self._due, key)
+                if claimed.kept.node is None and claimed.kept.outlives_connections:
+                    await self._is_back(claimed.kept)
                 return claimed
             case b"owned":
                 return OwnedBy(answer[1].decode())
             case b"superseded":
                 return Superseded()
         return AnothersSession()
+
+    async def _is_back(self, kept: KeptSession) -> None:
+        """A session that no node had is a node's."""
+        calls = [Call("ZREM", self._due, kept.key)]
+        if kept.holder is not None:
+            calls.append(Call("SREM", self._keys.of_holder(kept.holder), kept.key))
+        await self._engine.all(calls)
 
     async def is_alive(self, node: str) -> bool:
         """Whether a node may have sessions still: its lease has not ended."""
@@ -170,23 +122,32 @@ class SessionStore:
         *,
         ends_in: float | None,
         will_in: float | None,
+        holder: str | None = None,
         changed: Mapping[bytes, Value] | None = None,
         gone: Iterable[bytes] = (),
     ) -> bool:
         """Give a session up: it ends in so many seconds, and its will is due in so many.
 
-        None is never; `will_in` of a session without a will, too. `changed` and `gone` are the last
-        that is to be written of what is kept. False where the session is another node's by now.
+        None is never; `will_in` of a session without a will, too. It counts as one of `holder`'s.
+        `changed` and `gone` are the last that is to be written of what is kept. False where the
+        session is another node's by now.
         """
         ends, will = ("" if one is None else int(one * 1000) for one in (ends_in, will_in))
         left = [int(one * 1000) for one in (ends_in, will_in) if one is not None]
         at = min(FAR, self._now() + min(left)) if left else FAR
-        fields = _flat(changed or {}, gone)
-        call = self._run(scripts.RELEASE, key, epoch, 0, ends, will, int(will_in is None), *fields)
         # First: what is found there too early is only looked at, and what is not, is never done.
-        _, reply = await self._engine.all([Call("ZADD", self._due, at, key), call])
+        calls = [Call("ZADD", self._due, at, key)]
+        changed = dict(changed or {})
+        if holder is not None:
+            changed[b"holder"] = holder
+            calls.append(Call("SADD", self._keys.of_holder(holder), key))
+        fields = _flat(changed, gone)
+        calls.append(
+            self._run(scripts.RELEASE, key, epoch, 0, ends, will, int(will_in is None), *fields)
+        )
+        *_, reply = await self._engine.all(calls)
         if _answer(reply) != 1:
-            await self.no_longer_due(key, b"%d" % at)
+            await self._is_back(KeptSession(key, holder=holder))
             return False
         await self._engine.call("SREM", self._keys.node_sessions(self.node), key)
         return True
@@ -315,9 +276,14 @@ class SessionStore:
             await self.no_longer_due(key, held)
         return None
 
-    async def no_longer_due(self, key: str, held: bytes) -> None:
-        """Nothing is due for a session any more, unless somebody has said so meanwhile."""
+    async def no_longer_due(self, key: str, held: bytes, holder: str | None = None) -> None:
+        """Nothing is due for a session any more, unless somebody has said so meanwhile.
+
+        It has ended, if it was one of `holder`'s.
+        """
         await self._engine.run(scripts.NO_LONGER_DUE, [self._due], key, held)
+        if holder is not None:
+            await self._engine.call("SREM", self._keys.of_holder(holder), key)
 
     async def free(self, node: str, most: int = 100) -> int:
         """Free sessions of a node that is dead, so that what is due for them is done in time.
@@ -341,10 +307,11 @@ class SessionStore:
         await self._engine.call("SREM", sets, *keys)
         return len(keys)
 
-    async def offline(self) -> int:
-        """How many sessions of the cluster nobody has."""
-        count: int = await self._engine.call("ZCARD", self._due)
-        return count
+    async def offline(self, holder: str = "") -> tuple[int, int]:
+        """How many sessions of the cluster no node has, and how many of them are a holder's."""
+        counts = [Call("ZCARD", self._due), Call("SCARD", self._keys.of_holder(holder))]
+        in_all, held = await self._engine.all(counts)
+        return _answer(in_all), _answer(held)
 
     # -- calls ----------------------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from trio_mqtt.cluster.claim_answers import Begin, Claim, Claimed
 from trio_mqtt.cluster.engine.engine import Engine
-from trio_mqtt.cluster.session_store import Begin, Claim, Claimed, SessionStore
+from trio_mqtt.cluster.session_store import SessionStore
 
 HOUR = 3_600
 

@@ -6,17 +6,10 @@ import pytest
 import trio
 
 from tests.cluster.sessions.nodes import HOUR, Nodes, claimed, said
+from trio_mqtt.cluster.claim_answers import AnothersSession, Claimed, OwnedBy, Owner, Superseded
 from trio_mqtt.cluster.engine.calls import EngineFencedError
 from trio_mqtt.cluster.engine.engine import Engine
-from trio_mqtt.cluster.session_store import (
-    FAR,
-    AnothersSession,
-    Claimed,
-    OwnedBy,
-    Owner,
-    SessionStore,
-    Superseded,
-)
+from trio_mqtt.cluster.session_store import FAR, SessionStore
 from trio_mqtt.storage.rows import Changes, SessionRow, SubscriptionRow
 
 WILL_NOW = bytes(4) + b"rest"
@@ -68,7 +61,7 @@ async def test_released_it_goes_on_at_another(nodes: Nodes, engine: Engine) -> N
     got = await claimed(a, "cat")
     assert await write(engine, a, got, more=b"1") == 1
     assert await a.release("cat", got.epoch, ends_in=9, will_in=None, changed={b"last": b"2"})
-    assert await a.offline() == 1
+    assert await a.offline() == (1, 0)
     more = await claimed(b, "cat")
     assert more.has_begun
     assert more.kept.others == {b"more": b"1", b"last": b"2"}
@@ -77,12 +70,12 @@ async def test_released_it_goes_on_at_another(nodes: Nodes, engine: Engine) -> N
     assert not more.kept.is_over(more.now)
     assert more.kept.outlives_connections
     assert more.epoch > got.epoch
-    assert await b.offline() == 0
+    assert await b.offline() == (0, 0)
     # The one before writes no more, and gives nothing up.
     assert await write(engine, a, got, more=b"3") == 0
     assert not await a.release("cat", got.epoch, ends_in=9, will_in=None)
     assert not await a.forget("cat", got.epoch)
-    assert await a.offline() == 0
+    assert await a.offline() == (0, 0)
     assert (await fields(engine, "cat"))[b"more"] == b"1"
 
 
@@ -262,7 +255,7 @@ async def test_a_session_ends_in_time(nodes: Nodes) -> None:
     assert await nodes["b"].claim("cat", said(), token="t", clean=False) == OwnedBy("a")
     assert await a.forget("cat", ended.epoch)
     await a.no_longer_due("cat", due.held)
-    assert await a.offline() == 0
+    assert await a.offline() == (0, 0)
 
 
 async def test_if_whoever_does_it_dies_another_does(nodes: Nodes) -> None:
@@ -285,7 +278,7 @@ async def test_a_client_that_is_back_is_not_due(nodes: Nodes) -> None:
         due = await a.next_due(10, 60)
     await a.claim("cat", said(), token="t", clean=False)
     assert await nodes["b"].take_if_due("cat", due.held) is None
-    assert await a.offline() == 0
+    assert await a.offline() == (0, 0)
 
 
 async def test_what_is_found_too_early_stays_due(nodes: Nodes, engine: Engine) -> None:
@@ -306,7 +299,7 @@ async def test_one_that_never_ends_is_there_and_never_due(nodes: Nodes, engine: 
     a = nodes["a"]
     got = await claimed(a, "cat", said(0xFFFF_FFFF))
     await a.release("cat", got.epoch, ends_in=None, will_in=None)
-    assert await a.offline() == 1
+    assert await a.offline() == (1, 0)
     assert await engine.call("ZSCORE", engine.keys.shared("due"), "cat") == FAR
 
 
@@ -328,7 +321,7 @@ async def test_a_dead_nodes_sessions_are_free_and_their_wills_due(
     while await b.free("a", 2):
         pass
     assert await engine.call("SCARD", engine.keys.node_sessions("a")) == 0
-    assert await b.offline() == 4
+    assert await b.offline() == (4, 0)
     assert (await fields(engine, "moved"))[b"node"] == b"b"
     due = await b.next_due(10, 60)
     assert sorted(due.keys) == ["clean", "durable"]

@@ -11,10 +11,10 @@ from trio_mqtt.broker.clustering.kept_wills import KeptWills
 from trio_mqtt.broker.clustering.key_turns import KeyTurns
 from trio_mqtt.broker.clustering.session_claims import SessionClaims
 from trio_mqtt.broker.clustering.session_holds import Holds, begin_of
+from trio_mqtt.cluster.claim_answers import Claimed, OwnedBy
 from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
 from trio_mqtt.cluster.items import GIVEN_UP, decode_asked, encode_asked
 from trio_mqtt.cluster.membership import read_members
-from trio_mqtt.cluster.session_store import Claimed, OwnedBy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.sessions import claims
     from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.cluster.claim_answers import Begin, Claim
     from trio_mqtt.cluster.engine.engine import Engine
-    from trio_mqtt.cluster.session_store import Begin, Claim, SessionStore
+    from trio_mqtt.cluster.session_store import SessionStore
 
 
 class ClusterSessions:
@@ -47,13 +48,13 @@ class ClusterSessions:
         self._turns = turns = KeyTurns()
         self.holds = holds = Holds(journal, store)
         self._wills = wills = KeptWills(core, journal, store.node)
+        self._due = due = DueSessions(core, engine, store, queues, turns, wills)
         self._departures = departures = Departures(
-            core, engine, journal, store, queues, holds, turns
+            core, engine, journal, store, queues, holds, turns, due.look_in
         )
         self._claims = SessionClaims(
             core, engine, journal, store, others, queues, holds, turns, departures, wills
         )
-        self._due = DueSessions(core, engine, store, queues, turns, wills)
         # Those that other nodes have asked for, and who they are.
         self._asked_for: dict[str, set[str]] = {}
 
@@ -70,7 +71,6 @@ class ClusterSessions:
     def left(self, session: Session, *, ended: bool) -> None:
         """See `SessionsElsewhere.left`."""
         self._departures.left(session, ended=ended)
-        self._due.look()
 
     async def all_left(self) -> None:
         """See `SessionsElsewhere.all_left`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
@@ -18,7 +19,7 @@ from trio_mqtt.cluster.engine.calls import (
 from trio_mqtt.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from trio_mqtt.broker.clustering.key_turns import KeyTurn, KeyTurns
     from trio_mqtt.broker.clustering.session_holds import Hold, Holds
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.cluster.claim_answers import Begin
     from trio_mqtt.cluster.engine.engine import Engine
-    from trio_mqtt.cluster.session_store import Begin, SessionStore
+    from trio_mqtt.cluster.session_store import SessionStore
 
 logger = logging.getLogger("trio_mqtt.cluster")
 
@@ -43,6 +45,7 @@ class _Left(NamedTuple):
 
     ends_at: float | None
     will_at: float | None
+    holder: str | None
     changed: dict[bytes, Value]
     gone: list[bytes]
 
@@ -52,12 +55,13 @@ class _Left(NamedTuple):
         begin: Begin,
         after: float,
         will_in: float | None,
+        holder: str | None = None,
         fields: Mapping[bytes, bytes | None] | None = None,
     ) -> _Left:
         """That of a session of which CONNECT would say `begin`.
 
-        It ends after so many seconds, and its will is due in so many, if it has one. `fields` are
-        those of its deliveries.
+        It ends after so many seconds, and its will is due in so many, if it has one; it counts as
+        one of `holder`'s. `fields` are those of its deliveries.
         """
         now = trio.current_time()
         ends_at = None if begin.expiry_interval >= NEVER else now + after
@@ -67,7 +71,9 @@ class _Left(NamedTuple):
             said.update({b"will": begin.will, b"author": begin.author})
         said.update(fields or {})
         changed = {name: value for name, value in said.items() if value is not None}
-        return cls(ends_at, will_at, changed, [name for name in said if name not in changed])
+        return cls(
+            ends_at, will_at, holder, changed, [name for name in said if name not in changed]
+        )
 
 
 class Departures:
@@ -82,7 +88,9 @@ class Departures:
         queues: Queues,
         holds: Holds,
         turns: KeyTurns,
+        due: Callable[[float], None],
     ) -> None:
+        """`due` is told in how many seconds something is due for a session that has left."""
         self._core = core
         self._engine = engine
         self._journal = journal
@@ -90,6 +98,7 @@ class Departures:
         self._queues = queues
         self._holds = holds
         self._turns = turns
+        self._due = due
         # For those who wait until a session has left.
         self._gone: dict[str, trio.Event] = {}
 
@@ -123,7 +132,7 @@ class Departures:
             left = self._depart(session, hold, ended=ended)
         elif hold is None or not hold.has_begun:
             left = _AsItWas(will)
-        elif hold.begin.expiry_interval and not ended:
+        elif hold.begin.expiry_interval and not hold.is_new:
             left = _Left.of(hold.begin, hold.begin.expiry_interval, None)
         self._leave_soon(key, self._turns.take(key), hold, left)
 
@@ -144,7 +153,7 @@ class Departures:
             if session.will is not None:
                 delay = session.will.properties.get("will_delay_interval", 0)
                 will_in = delay if session.will_due_at is None else session.will_due_at - now
-            left = _Left.of(begin_of(session), after, will_in, fields=fields)
+            left = _Left.of(begin_of(session), after, will_in, session.holder, fields)
         self._core.sessions.depart(session)
         return left
 
@@ -190,11 +199,15 @@ class Departures:
             await self._store.forget(key, hold.epoch)
             return
         now = trio.current_time()
+        ends_in = None if left.ends_at is None else max(0.0, left.ends_at - now)
+        will_in = None if left.will_at is None else max(0.0, left.will_at - now)
         await self._store.release(
             key,
             hold.epoch,
-            ends_in=None if left.ends_at is None else max(0.0, left.ends_at - now),
-            will_in=None if left.will_at is None else max(0.0, left.will_at - now),
+            ends_in=ends_in,
+            will_in=will_in,
+            holder=left.holder,
             changed=left.changed,
             gone=left.gone,
         )
+        self._due(min(one for one in (ends_in, will_in, math.inf) if one is not None))

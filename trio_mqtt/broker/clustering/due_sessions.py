@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.key_turns import KeyTurns
     from trio_mqtt.broker.clustering.session_needs import Queues
     from trio_mqtt.broker.core import Core
+    from trio_mqtt.cluster.claim_answers import Claimed
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.cluster.kept_session import KeptSession
-    from trio_mqtt.cluster.session_store import Claimed, SessionStore
+    from trio_mqtt.cluster.session_store import SessionStore
 
 logger = logging.getLogger("trio_mqtt.cluster")
 
@@ -56,6 +57,11 @@ class DueSessions:
     def look(self) -> None:
         """Something may be due: look at once."""
         self._sooner.set()
+
+    def look_in(self, seconds: float) -> None:
+        """Something is due in so many seconds."""
+        if seconds < _LOOK:
+            self._core.timers.after(seconds, self.look)
 
     async def run(self) -> None:
         """Do what is due, until cancelled."""
@@ -105,10 +111,12 @@ class DueSessions:
         if is_over:
             await self._end(kept)
             await self._store.forget(key, claimed.epoch)
-            await self._store.no_longer_due(key, held)
+            await self._store.no_longer_due(key, held, kept.holder)
         else:
             ends_in = None if kept.ends is None else (kept.ends - now) / 1000
-            await self._store.release(key, claimed.epoch, ends_in=ends_in, will_in=None)
+            await self._store.release(
+                key, claimed.epoch, ends_in=ends_in, will_in=None, holder=kept.holder
+            )
 
     async def _end(self, kept: KeptSession) -> None:
         """A session was not taken up again in time."""

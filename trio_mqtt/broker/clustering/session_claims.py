@@ -12,9 +12,10 @@ from trio_mqtt.broker.restored import permissions_of, restore_subscription
 from trio_mqtt.broker.sessions.claims import ANOTHERS, Claim
 from trio_mqtt.broker.sessions.delivery_state import session_key
 from trio_mqtt.broker.sessions.kept_rows import will_of
+from trio_mqtt.broker.sessions.room import holder_of
+from trio_mqtt.cluster.claim_answers import AnothersSession, Begin, Claimed, OwnedBy, Superseded
 from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
 from trio_mqtt.cluster.items import GIVE_UP, encode_asked
-from trio_mqtt.cluster.session_store import AnothersSession, Begin, Claimed, OwnedBy, Superseded
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ class SessionClaims:
         core, kept = self._core, claimed.kept
         is_over = asking.clean_start or kept.is_over(claimed.now)
         present = kept.outlives_connections and not is_over
+        hold.is_new = not present
         # Where messages for it had to go before it came for them, it is another session.
         is_lost = present and not await self._queues.is_whole(kept.others)
         present = present and not is_lost
@@ -192,6 +194,11 @@ class SessionClaims:
             if not await self._store.begin(key, hold.epoch, hold.begin, wipe=not present):
                 raise _TakenAwayError
             hold.has_begun = True
+        if asking.expiry_interval and not present:
+            problem = await self._no_room(holder_of(asking.user, asking.address))
+            if problem is not None:
+                core.statistics.sessions_refused += 1
+                return ReasonCode.QUOTA_EXCEEDED, problem
         session = core.sessions.arrive(
             asking.client_id,
             asking.mount_point,
@@ -206,6 +213,11 @@ class SessionClaims:
         if core.sessions.get(key) is not session:  # it has failed meanwhile
             return ReasonCode.UNSPECIFIED_ERROR, "internal error"
         return Claim(session, present, kept.outlives_connections and not present)
+
+    async def _no_room(self, holder: str) -> str | None:
+        """Why the cluster keeps no more sessions, of this holder, in words; None if it does."""
+        in_all, held = await self._store.offline(holder)
+        return self._core.sessions.no_room_beside(in_all, held, holder)
 
     async def _settle(self, kept: KeptSession, now: int, *, present: bool) -> None:
         """Do what is left to be done for the session as it was: its will, or its end."""

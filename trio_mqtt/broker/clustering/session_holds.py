@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.access.authorship import Authorship
 from trio_mqtt.broker.sessions.kept_rows import session_row, will_bytes
-from trio_mqtt.cluster.session_store import Begin
+from trio_mqtt.cluster.claim_answers import Begin
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.journal import Journal
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 class Hold:
     """A session that this node has under an epoch, and what the engine was told of it.
 
-    `has_begun` says that the engine was told. `is_lost` says that another node has taken it:
-    nothing is written of it any more.
+    `has_begun` says that the engine was told, `is_new` that there was none before. `is_lost` says
+    that another node has taken it: nothing is written of it any more.
     """
 
-    __slots__ = ("begin", "epoch", "former", "has_begun", "is_lost", "number")
+    __slots__ = ("begin", "epoch", "former", "has_begun", "is_lost", "is_new", "number")
 
     def __init__(self, epoch: bytes, begin: Begin, *, has_begun: bool) -> None:
         self.epoch = epoch
         self.begin = begin
         self.has_begun = has_begun
+        self.is_new = False
         # By which number the journal keeps it, if it does; and those of the sessions of its key
         # that another has replaced, each with the group of the journal that has its end.
         self.number = 0

@@ -168,6 +168,12 @@ class Sessions:
         self._give(session, user, holder, queue_policy)
         return session
 
+    def no_room_beside(self, absent: int, held: int, holder: str) -> str | None:
+        """Why there is no room for a new session where so many are kept elsewhere, `held` of them
+        its holder's; None if there is.
+        """
+        return self._room.problem_beside(absent, held, holder)
+
     def depart(self, session: Session) -> None:
         """Let go of a session as it is: it goes on elsewhere, and is not known here any more."""
         if self._sessions.get(session.key) is not session:

@@ -76,6 +76,17 @@ class SessionRoom:
             return None
         return f"its user has {most} connections, as many as one may have"
 
+    def problem_beside(self, absent: int, held: int, holder: str) -> str | None:
+        """Why a holder cannot have a new session where so many are kept elsewhere, `held` of them
+        its own; None if it can.
+        """
+        most = self._limits.maximum_sessions_per_user
+        if self._held[holder] + held >= most:
+            return f"{_whose(holder)} has {most} sessions, as many as one may have"
+        if self._count + absent >= self._limits.maximum_sessions:
+            return "this cluster keeps no more sessions"
+        return None
+
     def find(self, holder: str) -> tuple[list[Session], str | None]:
         """What a new session of a holder takes: the sessions that go for it, or why it cannot be.
 
