@@ -56,8 +56,9 @@ PUBLIC = {
     """,
     "trio_mqtt.events": """
         BrokerEvent ClientConnected ClientDisconnected ClientRefused Connected ConnectionEvent
-        ConnectionEvents ConnectionLost ConnectionOpened EventSample EventStream KeepAliveExpired
-        MessageAcknowledged MessageDelivered MessagePublished MessageRefused MessagesDropped Pinged
+        ConnectionEvents ConnectionLost ConnectionOpened EngineLost EngineReturned EventSample
+        EventStream KeepAliveExpired LeaseLost MessageAcknowledged MessageDelivered MessagePublished
+        MessageRefused MessagesDropped NodeDied NodeJoined NodeLeft Pinged
         Reconnecting RetainedChanged SessionEnded SlowConsumer Subscribed SubscriptionRefused
         Throttled Unsubscribed WillPublished
     """,

@@ -15,12 +15,18 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.broker.events.kinds import ClientDisconnected as ClientDisconnected
     from trio_mqtt.broker.events.kinds import ClientRefused as ClientRefused
     from trio_mqtt.broker.events.kinds import ConnectionOpened as ConnectionOpened
+    from trio_mqtt.broker.events.kinds import EngineLost as EngineLost
+    from trio_mqtt.broker.events.kinds import EngineReturned as EngineReturned
     from trio_mqtt.broker.events.kinds import KeepAliveExpired as KeepAliveExpired
+    from trio_mqtt.broker.events.kinds import LeaseLost as LeaseLost
     from trio_mqtt.broker.events.kinds import MessageAcknowledged as MessageAcknowledged
     from trio_mqtt.broker.events.kinds import MessageDelivered as MessageDelivered
     from trio_mqtt.broker.events.kinds import MessagePublished as MessagePublished
     from trio_mqtt.broker.events.kinds import MessageRefused as MessageRefused
     from trio_mqtt.broker.events.kinds import MessagesDropped as MessagesDropped
+    from trio_mqtt.broker.events.kinds import NodeDied as NodeDied
+    from trio_mqtt.broker.events.kinds import NodeJoined as NodeJoined
+    from trio_mqtt.broker.events.kinds import NodeLeft as NodeLeft
     from trio_mqtt.broker.events.kinds import Pinged as Pinged
     from trio_mqtt.broker.events.kinds import RetainedChanged as RetainedChanged
     from trio_mqtt.broker.events.kinds import SessionEnded as SessionEnded

@@ -8,6 +8,7 @@ promises something to a client has the client's outlet held until the group is k
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -75,6 +76,8 @@ class Journal:
         self._has_ended = trio.Event()
         self.commits: Times | None = None  # how long they took, while somebody asks
         self.failure: Exception | None = None  # why the storage keeps nothing now
+        # What comes later, on the broker's clock, may be for somebody of whom nobody knows here.
+        self.known_until = math.inf
 
     # -- the storage ----------------------------------------------------------------------------
 
@@ -144,8 +147,7 @@ class Journal:
                 with trio.move_on_after(_AGAIN):
                     await self._until_closing()
         if self.failure is not None:
-            logger.warning("The storage keeps what changes again.")
-            self.failure = None
+            self._works_again()
         self.kept = group
         await self._promises.fulfil(group)
         return True
@@ -171,6 +173,10 @@ class Journal:
             else:
                 logger.error("The storage has a defect. %s", sentence, exc_info=error)
         self.failure = error
+
+    def _works_again(self) -> None:
+        logger.warning("The storage keeps what changes again.")
+        self.failure = None
 
     async def _until_closing(self) -> None:
         while not self._closing:

@@ -150,6 +150,8 @@ class Membership:
         """All that are alive, this one too, with the ends of their leases by Trio's clock, as they
         were at the last look: at each third of a lease, and whenever one ends."""
         self._until = -math.inf
+        self.on_renewed: Callable[[], None] = lambda: None
+        """Called whenever the lease has become a longer one."""
         self._changed = trio.Event()
         self._doubted = trio.Event()
         self._over = trio.Event()
@@ -282,6 +284,7 @@ class Membership:
         engine_now, flat = reply
         self._until = asked + self._settings.lease
         self._engine.deadline_ms = engine_now + self._lease_ms
+        self.on_renewed()
         ends = {node.decode(): float(end) for node, end in zip(flat[::2], flat[1::2], strict=True)}
         now = trio.current_time()
         alive = {

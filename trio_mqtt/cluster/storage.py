@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from trio_mqtt.cluster.engine.calls import EngineRefusedError
+import trio
+
+from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
 from trio_mqtt.cluster.entries import ITEM, encode_entry
 from trio_mqtt.cluster.inbox import Inboxes
 from trio_mqtt.cluster.items import SOURCE, encode_numbered
@@ -72,7 +74,7 @@ class ClusterStorage:
     of what is in logs, with its entry and the one before it; `lost` of a session that another node
     has by now, by its number; `retained_sent` of the topics whose retained messages change, once
     that is on its way. `retained_lasts` says for how many seconds one lasts that has no expiry
-    interval.
+    interval. `lease_end` says until when an engine that is gone is waited for.
     """
 
     def __init__(self, engine: Engine, changes: stream.Changes) -> None:
@@ -88,6 +90,9 @@ class ClusterStorage:
         self.lost: Callable[[int], None] = lambda _number: None
         self.retained_sent: Callable[[Iterable[str]], None] = lambda _topics: None
         self.retained_lasts: Callable[[], float] = lambda: math.inf
+        self.lease_end: Callable[[], float] = lambda: -math.inf
+        self._waiting = trio.CancelScope()
+        self._gives_up = False
 
     def be(self, node: str) -> None:
         """From now on this process is this node."""
@@ -109,13 +114,32 @@ class ClusterStorage:
             if changes.additions and self.additions is not None:
                 changes.added = self.additions.entries(changes.additions)
             self.retained_sent(changes.retained)
-        try:
-            if not changes.are_added:
-                await self._forward(changes.entries, changes)
-            # After the messages that they are about: what a client was told of is in logs.
-            await self._save_sessions(changes)
-        except EngineError as error:
-            raise StoreError(str(error)) from error
+        while True:
+            try:
+                if not changes.are_added:
+                    await self._forward(changes.entries, changes)
+                # After the messages that they are about: what a client was told of is in logs.
+                await self._save_sessions(changes)
+            except EngineGoneError as error:
+                if not await self._is_back():
+                    raise StoreError(str(error)) from error
+            except EngineError as error:
+                raise StoreError(str(error)) from error
+            else:
+                return
+
+    async def _is_back(self) -> bool:
+        """Wait for an engine that is gone, at most until this node's lease ends."""
+        await trio.lowlevel.checkpoint()
+        with trio.move_on_at(self.lease_end()) as self._waiting:
+            if not self._gives_up:
+                await self._engine.wait_returned()
+        return not self._engine.is_gone
+
+    def give_up(self) -> None:
+        """From now on an engine that is gone is not waited for: the broker ends."""
+        self._gives_up = True
+        self._waiting.cancel()
 
     async def _forward(self, entries: Sequence[Forward], changes: ClusterChanges) -> None:
         """Have messages in logs and in the inboxes of those who were promised them, and write what

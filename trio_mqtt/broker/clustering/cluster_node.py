@@ -18,6 +18,7 @@ from trio_mqtt.broker.clustering.interests import Interests
 from trio_mqtt.broker.clustering.journal import ClusterJournal
 from trio_mqtt.broker.clustering.other_node import OtherNode
 from trio_mqtt.broker.clustering.others import Others
+from trio_mqtt.broker.clustering.presence import Presence
 from trio_mqtt.broker.clustering.retained_everywhere import RetainedEverywhere
 from trio_mqtt.broker.clustering.session_membership import SessionMembership
 from trio_mqtt.broker.clustering.traffic import Traffic
@@ -105,6 +106,9 @@ class ClusterNode:
         self._parts.append(self.durable)
         self.traffic.forgotten = self.durable.forgotten
         self._join_sessions(core)
+        self.storage.lease_end = lambda: self.membership.lease_end
+        self._presence = Presence(core, self.engine, self.membership, self.journal)
+        self._parts.append(self._presence)  # the last: what others need, is there by then
         core.join(self)
 
     def _join_sessions(self, core: Core) -> None:
@@ -189,6 +193,7 @@ class ClusterNode:
                 nursery.start_soon(self.durable.run)
                 nursery.start_soon(self.sessions.run)
                 nursery.start_soon(self._session_part.run)
+                nursery.start_soon(self._presence.run)
                 await nursery.start(self.membership.keep)
                 # Whoever cancels the broker wants its clients told, and what is promised kept.
                 scope.shield = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import trio
@@ -10,6 +11,7 @@ from trio_mqtt.broker.journal import Journal
 from trio_mqtt.cluster.additions import Addition
 from trio_mqtt.cluster.logs import identity
 from trio_mqtt.cluster.storage import ClusterChanges, ClusterStorage
+from trio_mqtt.errors import EngineError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -35,6 +37,7 @@ class ClusterJournal(Journal):
     def __init__(self, storage: ClusterStorage, clock: EngineClock, travel: Travel) -> None:
         self._clock = clock
         self._travel = travel
+        self._cluster_storage = storage
         self._changes: ClusterChanges
         # Is told of topics whose retained message has changed here.
         self.on_retained: Callable[[str], None] = lambda _topic: None
@@ -48,6 +51,36 @@ class ClusterJournal(Journal):
         # Up to where sessions are done with logs, by filter and session's key.
         self._done: dict[str, dict[str, EntryId]] = {}
         super().__init__(storage)
+
+    # -- the engine that is gone ----------------------------------------------------------------
+
+    def is_cut_off(self, why: str) -> None:
+        """Nothing that must be kept is taken from now on: what the others want is not known."""
+        self.known_until = -math.inf
+        if self.failure is None:
+            self.failure = StoreError(f"{why[:1].upper()}{why[1:]}.")
+
+    def goes_on(self) -> None:
+        """It is known again."""
+        self.failure = None
+
+    async def close(self) -> None:
+        """Keep what is left, if the engine is there, and let go of the storage."""
+        self._cluster_storage.give_up()
+        self.failure = None  # what was taken, is tried once more
+        await super().close()
+
+    def _has_failed(self, error: Exception) -> None:
+        # That the engine is gone is told already.
+        if isinstance(error.__cause__, EngineError):
+            self.failure = error
+        else:
+            super()._has_failed(error)
+
+    def _works_again(self) -> None:
+        self.failure = None
+
+    # -- what is gathered -----------------------------------------------------------------------
 
     def new_group(self) -> ClusterChanges:
         """A group with nothing in it, after the one that was gathered."""

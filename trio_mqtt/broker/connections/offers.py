@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 STORAGE_FAILS = "the broker's storage is full, or fails"
+CUT_OFF = "the broker is cut off from its cluster"
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.connections.acknowledgements import PUBACK, PUBREC, Acknowledgements
-from trio_mqtt.broker.connections.offers import STORAGE_FAILS, RefusedPublish
+from trio_mqtt.broker.connections.offers import CUT_OFF, STORAGE_FAILS, RefusedPublish
 from trio_mqtt.broker.core import NOT_PERMITTED
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.turns import STEPS_AT_ONCE
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.connections.acknowledgements import Acks
     from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.connections.requests import Requests
+    from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.sessions.session import Session
 
 # What counts as so many steps of routing: keeping a message, and parting a batch from what follows.
@@ -73,7 +74,7 @@ class PacketHandler:
         keeping = steps = 0
         last: str | None = None
         done = len(packets)
-        is_full = core.journal is not None and core.journal.failure is not None
+        is_full = core.journal is not None and self._keeps_nothing(core.journal)
         for index in range(start, done):
             if steps >= STEPS_AT_ONCE:
                 steps = 0
@@ -216,13 +217,20 @@ class PacketHandler:
         if outlet.awaits_quota and session.sender.quota > 0:
             outlet.quota_is_back()
 
+    def _keeps_nothing(self, journal: Journal) -> bool:
+        """Whether what must be kept now cannot be."""
+        return journal.failure is not None or self._link.last_received > journal.known_until
+
     def _must_be_kept(self, packet: Publish, message: Publish, session: Session) -> bool:
         """Whether the storage would have to keep `message`, for which a packet stands."""
         if packet.qos == 2 and packet.packet_id in session.receiver.accepted:
             return False
+        journal = self._link.core.journal
         return (
             (packet.qos == 2 and session.journal is not None)  # its identifier
             or message.retain
+            # Somebody may want it elsewhere.
+            or (journal is not None and self._link.last_received > journal.known_until)
             or self._link.core.router.match(message.topic).must_be_kept
         )
 
@@ -233,7 +241,10 @@ class PacketHandler:
         that it sends it again.
         """
         if self._link.outlet.is_v5:
-            refused = RefusedPublish.of(packet, ReasonCode.QUOTA_EXCEEDED, STORAGE_FAILS)
+            journal = self._link.core.journal
+            is_known = journal is None or self._link.last_received <= journal.known_until
+            why = STORAGE_FAILS if is_known else CUT_OFF
+            refused = RefusedPublish.of(packet, ReasonCode.QUOTA_EXCEEDED, why)
             self._requests.refuse(refused, session)
 
     def _publish_run(self, run: PublishRun, session: Session) -> Iterator[None]:
@@ -348,7 +359,7 @@ class PacketHandler:
         link = self._link
         link.core.statistics.packets_received += 1
         journal = link.core.journal
-        is_full = journal is not None and journal.failure is not None
+        is_full = journal is not None and self._keeps_nothing(journal)
         if is_full and packet.qos and self._must_be_kept(packet, message, session):
             self._refuse_to_keep(packet, session)
             return

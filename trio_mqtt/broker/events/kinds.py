@@ -218,6 +218,55 @@ class RetainedChanged(BrokerEvent):
     removed: bool
 
 
+# -- the cluster -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLost(BrokerEvent):
+    """The engine of the broker's cluster cannot be reached, or does nothing; `reason` is a
+    sentence."""
+
+    engine: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReturned(BrokerEvent):
+    """The engine is there again, after so many seconds."""
+
+    engine: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost(BrokerEvent):
+    """This broker was cut off from its cluster for longer than its lease, and is `node` no more: it
+    takes nothing of QoS 1 and 2 until it has joined again."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeJoined(BrokerEvent):
+    """A node has joined the cluster: another one, or this broker itself."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLeft(BrokerEvent):
+    """Another node has left the cluster in order."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDied(BrokerEvent):
+    """The lease of another node has ended: it is dead for ever, and its sessions are free."""
+
+    node: str
+
+
 ALL_KINDS: frozenset[type[BrokerEvent]] = frozenset(
     {
         ConnectionOpened,
@@ -239,5 +288,11 @@ ALL_KINDS: frozenset[type[BrokerEvent]] = frozenset(
         SlowConsumer,
         WillPublished,
         RetainedChanged,
+        EngineLost,
+        EngineReturned,
+        LeaseLost,
+        NodeDied,
+        NodeJoined,
+        NodeLeft,
     }
 )

@@ -101,10 +101,8 @@ class Connection:
         self.close()
 
     def _lost(self, error: BaseException) -> EngineGoneError:
-        why = reason(error)
-        return EngineGoneError(
-            f"The connection with {self.where} was lost{f': {why}' if why else ''}."
-        )
+        why = reason(error) or "the connection has ended"
+        return EngineGoneError(f"{self.where} is lost: {why}.")
 
 
 async def open_stream(

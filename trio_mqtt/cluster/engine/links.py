@@ -147,7 +147,7 @@ class Link:
                     await self._over.wait()
                     nursery.cancel_scope.cancel()
         finally:
-            self._end(EngineGoneError(f"The connection with {self.where} has ended."))
+            self._end(EngineGoneError(f"{self.where} is lost: the connection has ended."))
 
     def _end(self, error: EngineGoneError) -> None:
         """Everything that waits fails, and so does what is asked from now on."""

@@ -60,7 +60,7 @@ class Readers:
         self._in_use.add(connection)
         try:
             if self._is_closed:
-                raise EngineGoneError(f"The connection with {connection.where} has ended.")
+                raise EngineGoneError(f"{connection.where} is lost: the connection has ended.")
             with trio.fail_after(block + self._patience):
                 *_, answer = await connection.ask(*(Call(b"ASKING"),) * asking, call)
         except BaseException as error:

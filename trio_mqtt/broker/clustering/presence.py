@@ -1,0 +1,140 @@
+"""Whether this broker is a node that knows what the others want, and what people are told of it.
+
+While the engine is gone, what clients are promised waits: it is kept as soon as the engine is back,
+and is acknowledged then. Once this node's lease has ended, others do not wait for it any more when
+their clients subscribe: it cannot know who wants a message, and takes none of QoS 1 and 2 until it
+has joined again and has read what it missed. QoS 0 between its own clients goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.events.kinds import (
+    BrokerEvent,
+    EngineLost,
+    EngineReturned,
+    LeaseLost,
+    NodeDied,
+    NodeJoined,
+    NodeLeft,
+)
+from trio_mqtt.cluster.membership import Part
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.clustering.journal import ClusterJournal
+    from trio_mqtt.broker.core import Core
+    from trio_mqtt.cluster.engine.engine import Engine
+    from trio_mqtt.cluster.membership import Membership
+
+logger = logging.getLogger("trio_mqtt.cluster")
+
+NO_NODE = "this broker is cut off from its cluster for longer than its lease"
+
+
+class Presence(Part):
+    """The last part to join: what the others need, is there by then."""
+
+    def __init__(
+        self, core: Core, engine: Engine, membership: Membership, journal: ClusterJournal
+    ) -> None:
+        self._core = core
+        self._engine = engine
+        self._membership = membership
+        self._journal = journal
+        self._is_current = False
+        self._has_been = ""  # the node that this process was last
+        membership.on_renewed = self._renewed
+
+    async def joined(self, node: str) -> None:
+        """All is known that the others want; what clients publish is taken."""
+        self._is_current = True
+        self._renewed()
+        self._journal.goes_on()
+        text = f"This broker is {node} in the cluster {self._engine.settings.name}."
+        if self._has_been:
+            text = f"This broker is in the cluster again, as {node}: its clients are served."
+        self._tell(logging.WARNING if self._has_been else logging.INFO, NodeJoined(node), text)
+        self._has_been = node
+
+    async def lost(self, node: str) -> None:
+        """What the others want is not known any more."""
+        self._is_current = False
+        self._journal.is_cut_off(NO_NODE)
+        self._tell(
+            logging.ERROR,
+            LeaseLost(node),
+            f"{node} was cut off from its cluster for longer than its lease of"
+            f" {self._engine.settings.lease:g} s: its sessions are for other nodes to take, and"
+            " nothing of QoS 1 and 2 is acknowledged until it has joined again. QoS 0 goes on.",
+        )
+
+    def _renewed(self) -> None:
+        if self._is_current:
+            self._journal.known_until = self._membership.lease_end
+
+    async def run(self) -> None:
+        """Tell what becomes of the engine and of the other nodes, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_engine)
+            nursery.start_soon(self._watch_nodes)
+
+    async def _watch_engine(self) -> None:
+        engine = self._engine
+        while True:
+            why = str(await engine.wait_gone())
+            since = trio.current_time()
+            self._tell(
+                logging.WARNING,
+                EngineLost(engine.shown, why),
+                f"{why} What clients are promised waits for it.",
+            )
+            await engine.wait_returned()
+            seconds = trio.current_time() - since
+            self._tell(
+                logging.WARNING,
+                EngineReturned(engine.shown, seconds),
+                f"The engine at {engine.shown} is there again, after {seconds:.1f} s.",
+            )
+
+    async def _watch_nodes(self) -> None:
+        known: dict[str, float] = {}
+        name = self._engine.settings.name
+        while True:
+            await self._membership.wait_changed()
+            here = self._membership.node
+            if not here:
+                continue
+            now = trio.current_time()
+            alive = dict(self._membership.alive)
+            for node in alive.keys() - known.keys() - {here}:
+                self._tell(logging.INFO, NodeJoined(node), f"{node} is in the cluster {name}.")
+            for node in known.keys() - alive.keys() - {here}:
+                if known[node] > now:
+                    self._tell(logging.INFO, NodeLeft(node), f"{node} has left the cluster.")
+                else:
+                    self._tell(
+                        logging.WARNING,
+                        NodeDied(node),
+                        f"{node} is dead: its lease has ended. Its sessions are free to be taken.",
+                    )
+            known = alive
+
+    def _tell(self, level: int, event: BrokerEvent, text: str) -> None:
+        about = {name: getattr(event, name) for name in event.__dataclass_fields__}  # type: ignore[attr-defined]
+        logger.log(level, "%s", text, extra={"event": _WORDS[type(event)], **about})
+        if type(event) in self._core.event_streams.wanted:
+            self._core.event_streams.tell(event)
+
+
+_WORDS: dict[type[BrokerEvent], str] = {
+    EngineLost: "engine_lost",
+    EngineReturned: "engine_returned",
+    LeaseLost: "lease_lost",
+    NodeDied: "node_died",
+    NodeJoined: "node_joined",
+    NodeLeft: "node_left",
+}
