@@ -137,7 +137,7 @@ class ClusterNode:
 
     def displace(self, subscription: Recipient) -> None:
         """No message reaches a subscription from now on."""
-        if self.durable.takes(subscription):
+        if self.durable.has(subscription):
             self.durable.displace(subscription)
             return
         self._core.router.remove(subscription)

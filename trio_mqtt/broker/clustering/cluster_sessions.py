@@ -46,7 +46,7 @@ class ClusterSessions:
         self._others = others
         self._store = store
         self._turns = turns = KeyTurns()
-        self.holds = holds = Holds(journal, store)
+        self.holds = holds = Holds(journal, store, queues.came)
         self._wills = wills = KeptWills(core, journal, store.node)
         self._due = due = DueSessions(core, engine, store, queues, turns, wills)
         self._departures = departures = Departures(

@@ -9,6 +9,8 @@ from trio_mqtt.broker.sessions.kept_rows import session_row, will_bytes
 from trio_mqtt.cluster.claim_answers import Begin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.cluster.session_store import SessionStore
@@ -38,9 +40,13 @@ class Hold:
 class Holds:
     """The sessions that this node has, by key."""
 
-    def __init__(self, journal: Journal, store: SessionStore) -> None:
+    def __init__(
+        self, journal: Journal, store: SessionStore, came: Callable[[Session], None]
+    ) -> None:
+        """`came` is told of each session that is kept from now on, under its number."""
         self._journal = journal
         self._store = store
+        self._came = came
         self._holds: dict[str, Hold] = {}
         self._keys: dict[int, str] = {}  # by the number of a session in the journal
 
@@ -84,6 +90,7 @@ class Holds:
         hold.number = session.number
         self._keys[session.number] = session.key
         self._store.owns(session.number, session.key, hold.epoch)
+        self._came(session)
 
     def remove(self, key: str) -> Hold | None:
         """The node gives a session up."""

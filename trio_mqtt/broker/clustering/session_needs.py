@@ -20,6 +20,9 @@ class Neighbours(Protocol):
 class Queues(Protocol):
     """What waits in the engine for durable sessions."""
 
+    def came(self, session: Session) -> None:
+        """A session is one that is kept from now on, under its number."""
+
     async def is_whole(self, fields: Mapping[bytes, bytes]) -> bool:
         """Whether all is there that waits for a session, of which these fields are kept."""
 

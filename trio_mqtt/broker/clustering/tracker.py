@@ -38,7 +38,7 @@ class Under(NamedTuple):
 
     def __bytes__(self) -> bytes:
         flags = f"{self.qos} {int(self.is_released)} {int(self.retain)}"
-        place = f"{entry_text(self.entry)} {self.index}"
+        place = f"{entry_text(self.entry)} {self.message}"
         text = f"{flags} {place} {self.identifiers.hex()} {self.topic_filter}"
         return text.encode()
 

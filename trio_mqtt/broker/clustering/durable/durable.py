@@ -72,6 +72,7 @@ class Durable(Part):
         self._journal = journal
         self._others = others
         self._interests = interests
+        self._placed: set[Recipient] = set()
         # Subscriptions that were granted QoS 0: nothing waits for them, and there is no log.
         self._plain: set[Subscription] = set()
         self._travel = travel
@@ -116,9 +117,18 @@ class Durable(Part):
         """Whether a subscription is of a durable session, and so stands here."""
         return (
             isinstance(subscription, Subscription)
-            and bool(subscription.session.number)
+            and _is_durable(cast("Session", subscription.session))
             and not subscription.topic_filter.share
         )
+
+    def came(self, session: Session) -> None:
+        """A session is one that is kept from now on, under its number."""
+        if _is_durable(session):
+            self.tracker(session)
+
+    def has(self, subscription: Recipient) -> TypeGuard[Subscription]:
+        """Whether a subscription was placed here."""
+        return subscription in self._placed
 
     def tracker(self, session: Session) -> Tracker:
         """How far a session is."""
@@ -131,6 +141,7 @@ class Durable(Part):
     def place(self, subscription: Subscription) -> None:
         """From now on messages reach a subscription; placing it again takes its new options."""
         session = cast("Session", subscription.session)
+        self._placed.add(subscription)
         self.router.add(subscription)
         self.direct.want(subscription)
         tracker = self.tracker(session)
@@ -152,6 +163,7 @@ class Durable(Part):
     def displace(self, subscription: Subscription) -> None:
         """No message reaches a subscription from now on."""
         session = subscription.session
+        self._placed.discard(subscription)
         self.router.remove(subscription)
         self._no_longer_plain(subscription)
         self.direct.no_longer(subscription)
@@ -425,6 +437,11 @@ class Durable(Part):
                 await self.registering.release(topic_filter, keys)
             self._wake = trio.Event()
             await self._wake.wait()
+
+
+def _is_durable(session: Session) -> bool:
+    """Whether a session outlives its connections; while it is restored it has no journal yet."""
+    return bool(session.number) and (session.journal is not None or session.expiry_interval > 0)
 
 
 def _is_logged(subscription: Subscription) -> bool:

@@ -1,0 +1,131 @@
+"""Nodes are killed: nothing acknowledged is lost, and nothing of QoS 2 comes twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.broker.opened import joined
+from tests.broker.raw import Raw
+from tests.cluster.durable.processes import processes
+from trio_mqtt import Cluster
+from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel
+
+DURABLE = {"expiry": 600, "clean_start": False}
+
+
+async def published(client: Raw, qos: int, numbers: range) -> None:
+    """Publish messages, each once the one before is acknowledged."""
+    for number in numbers:
+        await client.send(Publish("a", b"%d" % number, qos, packet_id=number + 1))
+        if qos == 1:
+            await client.expect(PubAck)
+        else:
+            await client.expect(PubRec)
+            await client.send(PubRel(number + 1))
+            await client.expect(PubComp)
+
+
+async def test_what_was_not_acknowledged_comes_at_another_node(cluster: Cluster) -> None:
+    async with processes(cluster, 2) as (one, other), joined(other.url, "p") as publisher:
+        async with joined(one.url, "s", **DURABLE) as client:
+            await client.subscribe("a", qos=1)
+            await published(publisher, 1, range(30))
+            for number in range(30):
+                message = await client.expect(Publish)
+                assert message.payload == b"%d" % number
+                if number < 20:
+                    await client.send(PubAck(message.packet_id))
+            await client.ping()
+            await one.kill()
+        await published(publisher, 1, range(30, 40))
+        async with joined(other.url, "s", **DURABLE) as client:
+            assert client.connack is not None
+            assert client.connack.session_present
+            got = [int((await client.expect(Publish)).payload)]
+            while got[-1] != 39:
+                got.append(int((await client.expect(Publish)).payload))
+            # What was acknowledged within the last 0.1 s may come again, and nothing is missing.
+            assert got == list(range(got[0], 40))
+            assert got[0] <= 20
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_what_was_in_flight_at_qos_2_goes_on_where_it_was(
+    cluster: Cluster, answered: bool
+) -> None:
+    async with processes(cluster, 2) as (one, other), joined(other.url, "p") as publisher:
+        async with joined(one.url, "s", **DURABLE) as client:
+            await client.subscribe("a", qos=2)
+            await published(publisher, 2, range(2))
+            first, second = await client.expect(Publish), await client.expect(Publish)
+            if answered:
+                await client.send(PubRec(first.packet_id))
+                assert (await client.expect(PubRel)).packet_id == first.packet_id
+            await one.kill()
+        await published(publisher, 2, range(2, 4))
+        async with joined(other.url, "s", **DURABLE) as client:
+            if answered:
+                assert (await client.expect(PubRel)).packet_id == first.packet_id
+                await client.send(PubComp(first.packet_id))
+            again = await client.expect(Publish)
+            if not answered:
+                assert (again.packet_id, again.payload, again.dup) == (
+                    first.packet_id,
+                    b"0",
+                    True,
+                )
+                again = await client.expect(Publish)
+            assert (again.packet_id, again.payload, again.dup) == (second.packet_id, b"1", True)
+            assert [(await client.expect(Publish)).payload for _ in range(2)] == [b"2", b"3"]
+            await client.expect_nothing(0.3)
+
+
+async def test_what_is_done_at_qos_2_never_comes_again(cluster: Cluster) -> None:
+    async with processes(cluster, 3) as nodes, joined(nodes[2].url, "p") as publisher:
+        async with joined(nodes[0].url, "s", **DURABLE) as client:
+            await client.subscribe("a", qos=2)
+            await published(publisher, 2, range(20))
+            released = 0
+            while released < 20:
+                packet = await client.receive()
+                if isinstance(packet, Publish):
+                    await client.send(PubRec(packet.packet_id))
+                elif isinstance(packet, PubRel):
+                    released += 1
+                    if released % 3:
+                        await client.send(PubComp(packet.packet_id))
+            await client.ping()
+            await nodes[0].kill()
+        async with joined(nodes[1].url, "s", **DURABLE) as client:
+            assert client.connack is not None
+            assert client.connack.session_present
+            # PUBREL may come again for each of them, PUBLISH for none.
+            rest = await client.drain(1.0)
+            assert rest
+            assert {type(packet) for packet in rest} == {PubRel}
+
+
+async def test_a_publisher_goes_on_at_qos_2_and_its_messages_are_there_once(
+    cluster: Cluster,
+) -> None:
+    async with (
+        processes(cluster, 2) as (one, other),
+        joined(other.url, "s", **DURABLE) as subscriber,
+    ):
+        await subscriber.subscribe("a", qos=2)
+        async with joined(one.url, "p", **DURABLE) as client:
+            for number in range(1, 6):
+                await client.send(Publish("a", b"%d" % number, 2, packet_id=number))
+            for _ in range(5):
+                await client.expect(PubRec)
+            await client.send(Publish("a", b"6", 2, packet_id=6))
+            await one.kill()
+        async with joined(other.url, "p", **DURABLE) as client:
+            for number in range(1, 7):
+                message = Publish("a", b"%d" % number, 2, dup=True, packet_id=number)
+                await client.send(message)
+                await client.expect(PubRec)
+                await client.send(PubRel(number))
+                await client.expect(PubComp)
+        got = [message.payload for message in await subscriber.take(0.5)]
+        assert sorted(got) == [b"%d" % number for number in range(1, 7)]
