@@ -66,6 +66,10 @@ class Cluster:
     """Messages that wait at most for all durable sessions of one topic filter."""
     log_bytes: int = 1024 * 1024 * 1024
     """Bytes of those messages."""
+    prefer_local: bool = True
+    """Whether members of a shared subscription at the node where a message is published come before
+    all others. Else it goes to members of all nodes, as `BrokerOptions.shared_strategy` says;
+    least-loaded is round-robin then, as no node knows what waits at others."""
     inbox_bytes: int = 64 * 1024 * 1024
     """Bytes of the batches that wait at most for one node."""
     inbox_entries: int = 10_000
@@ -98,6 +102,10 @@ class Cluster:
         if isinstance(default, str) or name in ("url", "username", "password", "password_file"):
             if not isinstance(value, str) and not (value is None and default is None):
                 raise TypeError(f"{name} is a str, not {value!r}")
+            return
+        if isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} is True or False, not {value!r}")
             return
         kinds = (int,) if isinstance(default, int) else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds):

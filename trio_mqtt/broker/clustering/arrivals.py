@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
+from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.cluster.engine.calls import EngineGoneError
 from trio_mqtt.cluster.entries import EntryError, decode_entry
-from trio_mqtt.cluster.items import BATCH, SOURCE, decode_numbered
+from trio_mqtt.cluster.items import BATCH, SHARED, SOURCE, decode_numbered, decode_shared
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.travelling import Travel
@@ -26,6 +27,7 @@ logger = logging.getLogger("trio_mqtt.cluster")
 
 _AT_ONCE = 16  # entries of one read
 _BLOCK = 5.0  # seconds that one read waits
+_MOVES_ON = 10.0  # seconds that a message looks for a node that has members
 _A_LOOK = 0.001  # and one of an inbox to which nobody writes any more
 _MOST_NODES = 1_000  # of which is remembered what came last, also when they are gone
 
@@ -41,7 +43,7 @@ class Arrivals:
         self._next: Inbox | None = None
         self._reading = trio.CancelScope()
         self._travel = travel
-        self.handlers: dict[int, Handler] = {BATCH: self._on_batch}
+        self.handlers: dict[int, Handler] = {BATCH: self._on_batch, SHARED: self._on_shared}
         # The number of the last promised entry of each node: a later one may be one again.
         self._last: dict[str, int] = {}
         self._told = trio.Event()
@@ -127,3 +129,16 @@ class Arrivals:
         self._core.router.publish_here(batch)
         if self.direct is not None:
             self.direct(batch)
+
+    def _on_shared(self, data: memoryview) -> None:
+        text, data = decode_shared(data)
+        now = trio.current_time()
+        batch = self._travel.unpack(data, now)
+        shared_filter = TopicFilter(text)
+        if self._core.router.share_here(shared_filter, batch):
+            return
+        # Its last member here has gone meanwhile: others may have it, as far as this node knows.
+        if now - batch.received_at < _MOVES_ON:
+            self._core.router.share(shared_filter, batch)
+        else:
+            self._core.statistics.messages_dropped += batch.count

@@ -71,6 +71,7 @@ class ClusterNode:
         """Belong to the broker of this core from now on."""
         self._core = core
         self.others = Others(core, self._make_other, self.engine.settings.lease)
+        core.router.nearness.prefers_here = self.engine.settings.prefer_local
         self.retained = RetainedEverywhere(core, self.storage.retained, self.clock)
         self.journal.on_retained = self.retained.changed
         self.storage.retained_sent = self.retained.are_sent

@@ -32,6 +32,10 @@ class Others:
         # Those that are gone for good: what is read of them later is old.
         self._gone: dict[str, None] = {}
 
+    def be(self, node: str) -> None:
+        """From now on this process is this node, beside the others."""
+        self._core.router.nearness.name = node
+
     def all(self) -> list[OtherNode]:
         """Those that are known now."""
         return list(self._nodes.values())

@@ -54,6 +54,7 @@ class Traffic(Part):
         """Know what the others want, and read what they have for this node."""
         await self._clock.set()
         self._storage.be(node)
+        self._others.be(node)
         self._arrivals.read(Inbox(self._engine, node))
         await self._following.load(node)
         self._interests.be(node)

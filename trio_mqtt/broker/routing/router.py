@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.routing.batch import Author, Batch
+from trio_mqtt.broker.routing.distant_members import Nearness
 from trio_mqtt.broker.routing.filter_tree import FilterNode, FilterTree
 from trio_mqtt.broker.routing.match import Match
 from trio_mqtt.broker.routing.shared import SharedGroup
@@ -40,6 +41,7 @@ class Router:
         options: BrokerOptions,
     ) -> None:
         self.spreading = Spreading()
+        self.nearness = Nearness()
         self._options = options
         self._limits = limits
         self._statistics = statistics
@@ -67,17 +69,11 @@ class Router:
 
     def share_elsewhere(self, shared_filter: TopicFilter, distant: Distant, count: int) -> None:
         """So many share `$share/NAME/FILTER` where `distant` passes messages on; 0: nobody."""
-        if count:
-            node = self._tree.node(shared_filter)
-            self._group(node, shared_filter.share).set_elsewhere(shared_filter, distant, count)
-        else:
-            path = self._tree.path(shared_filter)
-            group = path[-1].groups.get(shared_filter.share) if path else None
-            if group is None:
-                return
-            group.set_elsewhere(shared_filter, distant, 0)
-            if not group:
-                del path[-1].groups[shared_filter.share]
+        group = self._group(self._tree.node(shared_filter), shared_filter.share)
+        group.set_distant(shared_filter, distant, count, self.nearness)
+        path = self._tree.path(shared_filter)
+        if not group:
+            del path[-1].groups[shared_filter.share]
             self._tree.prune(shared_filter, path)
         self._forget(shared_filter)
 
@@ -143,6 +139,14 @@ class Router:
         group = self.group(shared_filter)
         if group is not None:
             group.deliver(batch)
+
+    def share_here(self, shared_filter: TopicFilter, batch: Batch) -> bool:
+        """Hand messages to those of this broker who share that; False if there are none."""
+        group = self.group(shared_filter)
+        if group is None or not group.is_here:
+            return False
+        group.deliver_here(batch)
+        return True
 
     def is_back(self, subscription: Recipient) -> None:
         """The client of a shared subscription, which may have been away, is connected again."""

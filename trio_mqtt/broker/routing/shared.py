@@ -9,9 +9,11 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.options import BrokerOptions, SharedStrategy
+from trio_mqtt.broker.routing.distant_members import DistantMembers
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.routing.distant_members import Nearness
     from trio_mqtt.broker.routing.filters import TopicFilter
     from trio_mqtt.broker.routing.target import Distant, Recipient
     from trio_mqtt.protocol.packets import Publish
@@ -58,35 +60,35 @@ class SharedGroup:
     Those that have gone are noticed when it is their turn, those that come back say so.
     """
 
-    __slots__ = ("_away", "_distant_turn", "_elsewhere", "_favourite", "_options", "_present",
-                 "_shared_filter")  # fmt: skip
+    __slots__ = ("_away", "_distant", "_favourite", "_options", "_present")
 
     def __init__(self, options: BrokerOptions) -> None:
         self._options = options
         self._present = _Ring()
         self._away = _Ring()
         self._favourite: Recipient | None = None  # of the sticky strategy
-        # How many members there are elsewhere, by who passes messages on to them.
-        self._elsewhere: dict[Distant, int] = {}
-        self._shared_filter: TopicFilter | None = None  # where there are any
-        self._distant_turn = 0
+        # Members elsewhere; None where there are none.
+        self._distant: DistantMembers | None = None
 
     def __bool__(self) -> bool:
-        return bool(self._present.members or self._away.members or self._elsewhere)
+        return bool(self._present.members or self._away.members or self._distant)
 
-    def set_elsewhere(self, shared_filter: TopicFilter, distant: Distant, count: int) -> None:
+    def set_distant(
+        self, shared_filter: TopicFilter, distant: Distant, count: int, nearness: Nearness
+    ) -> None:
         """From now on there are so many members where `distant` passes messages on."""
-        self._shared_filter = shared_filter
-        if count:
-            self._elsewhere[distant] = count
-        else:
-            self._elsewhere.pop(distant, None)
+        if self._distant is None:
+            self._distant = DistantMembers(shared_filter, nearness)
+        self._distant.set(distant, count)
+        self._distant = self._distant or None
 
     @property
     def must_be_kept(self) -> bool:
-        """Whether any member outlives the broker."""
+        """Whether any member outlives the broker, or is elsewhere."""
         members = chain(self._present.members, self._away.members)
-        return any(member.session.journal is not None for member in members)
+        return self._distant is not None or any(
+            member.session.journal is not None for member in members
+        )
 
     def add(self, member: Recipient) -> None:
         """From now on `member` may get messages; also called when its client has come back."""
@@ -112,7 +114,9 @@ class SharedGroup:
 
     def has_room_for(self, count: int, size: int) -> bool:
         """Whether somebody is connected, and each who is can take so much without dropping any."""
-        return self.anybody_is_connected() and all(
+        if not self.anybody_is_connected():
+            return self._distant is not None
+        return all(
             member.has_room_for(count, size)
             for member in self._present.members
             if member.session.outlet is not None
@@ -120,26 +124,29 @@ class SharedGroup:
 
     def deliver(self, batch: Batch) -> None:
         """Hand each message of `batch` to one member, if there is any."""
-        if self._elsewhere and not self.anybody_is_connected():
-            self._deliver_elsewhere(batch)
-        else:
+        distant = self._distant
+        if distant is None:
             self.deliver_here(batch)
-
-    def _deliver_elsewhere(self, batch: Batch) -> None:
-        """Hand a batch to one of those who pass messages on: each in turn, by its members."""
-        if self._shared_filter is None:
             return
-        turn = self._distant_turn % sum(self._elsewhere.values())
-        self._distant_turn = turn + 1
-        for distant, count in self._elsewhere.items():
-            turn -= count
-            if turn < 0:
-                distant.share(self._shared_filter, batch)
-                return
+        is_here = self.anybody_is_connected()
+        if is_here and distant.nearness.prefers_here:
+            self.deliver_here(batch)
+            return
+        here = len(self._present.members) if is_here else 0
+        for place, share in distant.shares(batch, here, self._options.shared_strategy):
+            if place is None:
+                self.deliver_here(share)
+            else:
+                place.share(distant.shared_filter, share)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this broker has any member."""
+        return bool(self._present.members or self._away.members)
 
     def deliver_here(self, batch: Batch) -> None:
         """Hand each message of `batch` to one member of this broker, if there is any."""
-        if not self._present.members and not self._away.members:
+        if not self.is_here:
             return
         if batch.count == 1 or self._options.shared_strategy in (
             SharedStrategy.HASH,
