@@ -43,7 +43,9 @@ PUBLIC = {
         ScramAuthenticator ScramCredentials Section SubscriptionRequest TokenClaims TokenVerifier
         WaysIn WrittenRules read_file remove_user set_password username_problem
     """,
-    "trio_mqtt.administration": "ClusterAdministration ClusterStatus NodeStatus administer",
+    "trio_mqtt.administration": """
+        ClusterAdministration ClusterStatus ClusterView NodeStatus administer
+    """,
     "trio_mqtt.configuration": """
         AccessSettings Change Configuration Held InvalidConfiguration ListenerAccess
         ListenerSettings Override Plugin PluginSettings Problem RunningConfiguration ScramSettings
@@ -93,8 +95,9 @@ THINGS = [
 
 # What a program may call of a broker.
 BROKER = """
-    close events handle holdings limits listeners options publish readings reconfigure redirect
-    reload restored rules_changed sample statistics timing try_reload url urls ways_in
+    close cluster drain events handle holdings is_draining limits listeners options publish readings
+    reconfigure redirect reload restored rules_changed sample statistics timing try_reload url urls
+    ways_in
 """
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from trio_mqtt.lazy_names import load_lazily
 
 if TYPE_CHECKING or not load_lazily(__name__):
+    from trio_mqtt.broker.elsewhere import ClusterView as ClusterView
     from trio_mqtt.cluster.administering import ClusterAdministration as ClusterAdministration
     from trio_mqtt.cluster.administering import administer as administer
     from trio_mqtt.cluster.status import ClusterStatus as ClusterStatus

@@ -23,6 +23,7 @@ COMMANDS = {
         "acl": "Explain the rules of an access file.",
         "store": "Look into what a broker keeps, and move it.",
         "cluster": "Show how a cluster of brokers fares.",
+        "drain": "Have a node of a cluster give up its clients.",
         "service": "Have systemd run the broker, from the start of the machine on.",
     },
     "Client": {

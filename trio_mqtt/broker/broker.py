@@ -32,6 +32,7 @@ from trio_mqtt.transport.listeners.streams import TrioStream
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core
+    from trio_mqtt.broker.elsewhere import ClusterView
     from trio_mqtt.broker.listeners import Listeners
 
 _NOTHING = Holdings()
@@ -290,6 +291,12 @@ class Broker:
     async def rules_changed(self) -> None:
         """The program's `AccessRules` answer otherwise than before: ask them again, at once."""
         await self._reloading.rules_changed()
+
+    @property
+    def cluster(self) -> ClusterView | None:
+        """The cluster that it belongs to, as it looks from here; None where it is alone."""
+        elsewhere = self._core.elsewhere
+        return None if elsewhere is None else elsewhere.view()
 
     @property
     def is_draining(self) -> bool:

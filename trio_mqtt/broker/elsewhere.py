@@ -6,11 +6,37 @@ elsewhere the router knows: who passes it on stands in its tree (`Router.add_els
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.promises import Awaited
     from trio_mqtt.broker.routing.target import Recipient
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """A cluster as one of its nodes sees it."""
+
+    name: str
+    """What the cluster is called."""
+    engine: str
+    """Where its engine is, without passwords."""
+    promise: str
+    """What the engine promises as it is set up, in a sentence; empty while it was never reached."""
+    node: str
+    """What people call this node."""
+    node_id: str
+    """Its identifier; empty while it is none, as it was cut off from the engine for too long."""
+    nodes: Sequence[str]
+    """The identifiers of all nodes that are alive, this one too."""
+    is_cut_off: bool
+    """Whether the engine cannot be reached now."""
+    lag: float
+    """Seconds that what others had for this node waited lately, until it was read."""
+    damaged: int
+    """Entries of its inbox that could not be read."""
 
 
 class Elsewhere(Protocol):
@@ -36,3 +62,6 @@ class Elsewhere(Protocol):
 
     async def let_go(self) -> None:
         """The broker ends, and all clients have gone: have what is theirs go on elsewhere."""
+
+    def view(self) -> ClusterView:
+        """The cluster as it looks from here."""

@@ -8,6 +8,7 @@ import trio
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core
+    from trio_mqtt.broker.elsewhere import ClusterView
 
 _AT_ONCE = 1_000  # sessions, a turn of less than a millisecond
 
@@ -37,6 +38,8 @@ class Readings(NamedTuple):
     """Whether all its listeners are open."""
     is_draining: bool = False
     """Whether it gives up its clients, or has, and takes no more (`Broker.drain`)."""
+    cluster: ClusterView | None = None
+    """The cluster that it belongs to, as it looks from here."""
 
     @property
     def problems(self) -> list[str]:
@@ -77,4 +80,5 @@ async def readings_of(core: Core, connections: int, *, is_listening: bool) -> Re
         core.load.reason is not None,
         is_listening,
         core.successors.is_draining,
+        None if core.elsewhere is None else core.elsewhere.view(),
     )

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.cluster.engine.calls import EngineGoneError
+from trio_mqtt.cluster.entries import encode_entry
+from trio_mqtt.cluster.inbox import Inboxes
+from trio_mqtt.cluster.items import DRAIN
 from trio_mqtt.cluster.status import ClusterStatus, read_status
 from trio_mqtt.errors import EngineError
 
@@ -35,6 +38,16 @@ class ClusterAdministration:
                 with suppress(EngineGoneError):
                     return await read_status(engine)
         raise EngineError(f"The engine at {engine.shown} does not answer: {engine.why_gone}")
+
+    async def drain(self, node: str, server_reference: str = "") -> None:
+        """Have a node, by its identifier, send its clients elsewhere, and take no more.
+
+        They are told `server_reference`, or where they reach the other nodes (MQTT 5.0 §4.11). It
+        returns once the node has been told; what is left of its clients `status` says. Raises
+        EngineError where the engine does not take it.
+        """
+        entry = encode_entry([(DRAIN, server_reference.encode())])
+        await self._engine.all([Inboxes(self._engine).call(node, entry, is_bounded=False)])
 
 
 @asynccontextmanager

@@ -93,6 +93,11 @@ class Inbox:
         return entries
 
     @property
+    def last_at(self) -> float:
+        """When the last entry that was read was written: seconds of the engine's clock."""
+        return int(self._after.partition(b"-")[0]) / 1000
+
+    @property
     def is_worth_telling(self) -> bool:
         """Whether so much was read since the last time that its place should be free again."""
         return (self._bytes - self._told) * 8 >= self._engine.settings.inbox_bytes

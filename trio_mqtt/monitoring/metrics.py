@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 
 from trio_mqtt.attribute_docs import attribute_docs
 from trio_mqtt.broker.broker import Broker
+from trio_mqtt.broker.elsewhere import ClusterView
 from trio_mqtt.broker.readings import Readings
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.broker.timing import Times, Timing
@@ -127,6 +128,8 @@ class _Figures(Collector):
         yield self._refused()
         yield self._dropped()
         yield from self._now()
+        if self.readings.cluster is not None:
+            yield from self._cluster(self.readings.cluster)
         yield _histogram(
             "mqtt_delivery_seconds",
             "From the read that brought a message until it is handed to one client's connection,"
@@ -238,6 +241,40 @@ class _Figures(Collector):
             ),
         ):
             yield GaugeMetricFamily(name, text, value)
+
+    def _cluster(self, cluster: ClusterView) -> Iterator[Metric]:
+        """What a node of a cluster says of it; each node is asked for its own."""
+        info = InfoMetricFamily("mqtt_cluster", "The cluster that the broker belongs to.")
+        info.add_metric((), {"name": cluster.name, "node": cluster.node, "engine": cluster.engine})
+        yield info
+        for name, text, value in (
+            (
+                "mqtt_cluster_nodes",
+                "Nodes that are alive, as far as this one knows.",
+                len(cluster.nodes),
+            ),
+            (
+                "mqtt_cluster_member",
+                "Whether this broker is a node: 0 while others may take what it had.",
+                int(bool(cluster.node_id)),
+            ),
+            (
+                "mqtt_cluster_engine_reachable",
+                "Whether the cluster's engine can be asked.",
+                int(not cluster.is_cut_off),
+            ),
+            (
+                "mqtt_cluster_inbox_lag_seconds",
+                "How long what others had for this node waited lately, until it was read.",
+                cluster.lag,
+            ),
+        ):
+            yield GaugeMetricFamily(name, text, value)
+        yield CounterMetricFamily(
+            "mqtt_cluster_damaged_entries",
+            "Entries of this node's inbox that could not be read.",
+            cluster.damaged,
+        )
 
 
 def _numbers(statistics: Statistics) -> Iterator[tuple[str, float]]:

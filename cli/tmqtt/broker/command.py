@@ -64,7 +64,7 @@ async def serve(
         configuration.settings.storage,
         None if plugin is None else plugin.factory,
         Remedies(configuration.path),
-        configuration.settings.cluster,
+        configuration.settings.cluster is not None,
     )
     notifier = Notifier(os.environ)
     is_looked_at = configuration.path is None or terminal.output.is_terminal
@@ -105,7 +105,10 @@ async def serve(
                 url = running.metrics_url
                 served = "" if url is None else f"Metrics are at {url}/metrics."
                 if welcomes:
-                    view.begin(data.remedies, *filter(None, (served, restored, data.promise())))
+                    view.begin(
+                        data.remedies,
+                        *filter(None, (served, restored, data.promise(broker.cluster))),
+                    )
                 await _show(broker, terminal, last, view, shown, data)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import trio_mqtt
 from tmqtt.broker.remedies import Remedies
 from tmqtt.terminal.figures import counted
+from trio_mqtt.administration import ClusterView
 from trio_mqtt.configuration import StorageSettings
 
 
@@ -19,17 +20,18 @@ class Data:
     plugin: str | None = None
     """What makes a storage of the operator's own, which has it then."""
     remedies: Remedies = field(default_factory=Remedies)
-    cluster: trio_mqtt.Cluster | None = None
-    """The cluster whose engine keeps it."""
+    has_cluster: bool = False
+    """Whether the engine of a cluster has it."""
 
-    def promise(self) -> str:
-        """What becomes of what the broker holds."""
+    def promise(self, cluster: ClusterView | None = None) -> str:
+        """What becomes of what the broker holds, which belongs to this cluster."""
         settings = self.settings
-        if self.cluster is not None:
+        if cluster is not None:
             return (
-                f"It is the node {self.cluster.node_name} of the cluster {self.cluster.name}, whose"
-                f" engine at {self.cluster.shown_url} keeps what it acknowledges."
-            )
+                f"It is the node {cluster.node} of the cluster {cluster.name}, which has"
+                f" {counted(len(cluster.nodes), 'node')} now. Its engine at {cluster.engine} keeps"
+                f" what it acknowledges. {cluster.promise}"
+            ).rstrip()
         if self.plugin is not None:
             return f"What it acknowledges is kept by {self.plugin}."
         if settings.path is None:
@@ -49,7 +51,7 @@ class Data:
     def forgotten(self, left: trio_mqtt.Holdings) -> str:
         """What ends with the broker that has left this; empty if it is nothing."""
         kept = self.settings.path is not None or self.plugin is not None
-        if kept or self.cluster is not None or not any(left):
+        if kept or self.has_cluster or not any(left):
             return ""
         end, them = ("ends", "it") if sum(left) == 1 else ("end", "them")
         return f"{_listed(left)} {end} with it: {self.remedies.data} keeps {them}."

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 
 import trio
@@ -16,35 +15,6 @@ from tmqtt.terminal.looks import Painter, plain
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.terminal import Terminal
 from trio_mqtt.administration import ClusterAdministration, ClusterStatus, administer
-from trio_mqtt.configuration import InvalidConfiguration, Override, load
-
-_PATIENCE = 5.0  # seconds that an engine has to answer
-
-
-def cluster_of(
-    config: str | None, given: Mapping[str, tuple[str | None, str]]
-) -> trio_mqtt.Cluster:
-    """The cluster that options, variables and a configuration file name. Raises CommandError."""
-    overrides = [
-        Override(setting, value, option)
-        for setting, (value, option) in given.items()
-        if value is not None
-    ]
-    try:
-        cluster = load(config, overrides=overrides).settings.cluster
-    except InvalidConfiguration as error:
-        first, *others = map(str, error.problems)
-        raise CommandError(first, code=2, others=others) from None
-    if cluster is None:
-        raise CommandError(
-            "Which cluster? --cluster URL says where its engine is, for example"
-            " --cluster redis://localhost:6379; so do TMQTT_CLUSTER__URL, and [cluster] in a"
-            " --config FILE.",
-            code=2,
-        )
-    # A person waits for it.
-    timeout = min(cluster.timeout, _PATIENCE)
-    return replace(cluster, timeout=timeout)
 
 
 async def show_status(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tmqtt.connecting.engines import ClusterName, ClusterPasswordFile, ClusterUrl, ConfigFile
 from tmqtt.terminal.command import Command, group
 from tmqtt.terminal.values import duration
 
@@ -31,40 +32,10 @@ def cluster() -> None:
 
 @app.command(cls=Command, epilog=_EXAMPLES + _CODES)
 def status(
-    url: Annotated[
-        str | None,
-        typer.Option(
-            "--cluster",
-            metavar="URL",
-            help="The cluster's engine, as tmqtt broker is told; or TMQTT_CLUSTER__URL.",
-        ),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--cluster-name",
-            metavar="NAME",
-            help="The cluster's name.  [default: tmqtt]",
-            show_default=False,
-        ),
-    ] = None,
-    password_file: Annotated[
-        str | None,
-        typer.Option(
-            "--cluster-password-file",
-            metavar="FILE",
-            help="The engine's password: the first line of FILE.",
-        ),
-    ] = None,
-    config: Annotated[
-        str | None,
-        typer.Option(
-            "--config",
-            "-c",
-            metavar="FILE",
-            help="The configuration of a broker that says it; or TMQTT_BROKER_CONFIG.",
-        ),
-    ] = None,
+    url: ClusterUrl = None,
+    name: ClusterName = None,
+    password_file: ClusterPasswordFile = None,
+    config: ConfigFile = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C or q.")
     ] = False,
@@ -88,17 +59,13 @@ def status(
     """
     if interval is not None and not watch:
         raise typer.BadParameter("--interval says how often --watch looks: give that too.")
-    from tmqtt.cluster.command import cluster_of, show_status
+    from tmqtt.cluster.command import show_status
+    from tmqtt.connecting.engines import cluster_of
     from tmqtt.terminal.running import run
 
-    given = {
-        "cluster.url": (url, "--cluster"),
-        "cluster.name": (name, "--cluster-name"),
-        "cluster.password_file": (password_file, "--cluster-password-file"),
-    }
     run(
         lambda terminal: show_status(
-            cluster_of(config, given),
+            cluster_of(config, url, name, password_file),
             terminal,
             interval=(interval or 2.0) if watch else None,
             as_json=as_json,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,8 +47,9 @@ def test_nodes_of_a_cluster_behave_as_one(redis: RedisServer) -> None:
     ):
         for number, broker in ((1, first), (2, second)):
             broker.out.expect(
-                f"It is the node floor-{number} of the cluster house, whose engine at"
-                f" {redis.url} keeps what it acknowledges.\n"
+                rf"It is the node floor-{number} of the cluster house, which has \d nodes? now\."
+                rf" Its engine at {redis.path} keeps what it acknowledges\. The engine logs"
+                r" nothing to its disk \(appendonly no\): a crash loses"
             )
         publish(three, "lamp/3", "from another cluster", qos=1)
         publish(one, "lamp/1", "on", qos=1)
@@ -105,3 +107,12 @@ def test_where_the_package_is_missing_what_to_install_is_said(tmp_path: Path) ->
     assert broker.err.text.startswith(
         "Error: A cluster needs the package coredis, which the extra trio-mqtt[cluster] brings."
     )
+
+
+@sees("cluster.server_reference")
+def test_nodes_are_seen_with_where_clients_reach_them(redis: RedisServer, in_process: Run) -> None:
+    cluster = ("--cluster", redis.url, "--cluster-name", "seen")
+    with node(*cluster, "--node", "floor-1", "--node-reference", "floor-1.example:1883"):
+        ended = in_process("cluster", "status", *cluster, "--json")
+        (found,) = json.loads(ended.out)["nodes"]
+    assert (found["name"], found["server_reference"]) == ("floor-1", "floor-1.example:1883")

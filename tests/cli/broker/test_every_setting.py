@@ -17,6 +17,7 @@ TABLES = (
     "limits",
     "options",
     "storage",
+    "cluster",
     "metrics",
     "logging",
     "listeners",
@@ -29,16 +30,30 @@ TABLES = (
     "plugins",
     "plugins.hooks",
 )
-# Those that tests/broker and tests/monitoring alone have, most of them in virtual time: what they
-# bound is found by who reads nothing for long, by bytes that no socket has taken, by a method of
-# many steps, by passwords that many wait for, or by a loop that is late.
+# Those that tests/broker, tests/monitoring and tests/cluster alone have, most in virtual time: what
+# they bound is found by who reads nothing for long, by bytes that no socket has taken, by a method
+# of many steps, by passwords that many wait for, by a loop that is late, or in an engine.
 _OF_A_LISTENER_TOO = (
     "goodbye_timeout",
     "maximum_authentication_steps",
     "write_buffer",
     "write_timeout",
 )
+_OF_A_CLUSTER = (
+    "inbox_bytes",
+    "inbox_entries",
+    "lease",
+    "log_age",
+    "log_bytes",
+    "log_messages",
+    "password",
+    "password_file",
+    "replicas",
+    "timeout",
+    "username",
+)
 INSIDE = {
+    *(f"cluster.{name}" for name in _OF_A_CLUSTER),
     *(f"{table}.{name}" for table in ("limits", "listeners.limits") for name in _OF_A_LISTENER_TOO),
     "limits.maximum_connect_rate_per_address",
     "limits.maximum_loop_lag",
@@ -81,7 +96,7 @@ def test_what_is_seen_inside_is_set_there() -> None:
     tests = Path(__file__).parents[2]
     text = "".join(
         file.read_text()
-        for name in ("broker", "monitoring")
+        for name in ("broker", "monitoring", "cluster")
         for file in (tests / name).rglob("*.py")
     )
     assert {name for name in INSIDE if name.rpartition(".")[2] not in text} == set()

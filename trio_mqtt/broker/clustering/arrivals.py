@@ -48,6 +48,7 @@ class Arrivals:
         self._last: dict[str, int] = {}
         self._told = trio.Event()
         self.damaged = 0
+        self.lag = 0.0  # seconds that the last entry had waited when it was read
         # Who hands messages to durable sessions that get them without a log.
         self.direct: Callable[[Batch], None] | None = None
 
@@ -84,6 +85,7 @@ class Arrivals:
         if is_last and not entries:
             self._inbox = None
             return
+        self.lag = self._travel.age(self._inbox.last_at) if entries else 0.0
         if self._inbox.is_worth_telling:
             self._told.set()
         spreading = self._core.router.spreading

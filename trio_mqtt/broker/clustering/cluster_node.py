@@ -13,6 +13,7 @@ from trio_mqtt.broker.clustering.catching_up import CatchingUp
 from trio_mqtt.broker.clustering.clock import EngineClock
 from trio_mqtt.broker.clustering.cluster_sessions import ClusterSessions
 from trio_mqtt.broker.clustering.durable.durable import Durable
+from trio_mqtt.broker.clustering.figures import NodeFigures
 from trio_mqtt.broker.clustering.following import Following
 from trio_mqtt.broker.clustering.interests import Interests
 from trio_mqtt.broker.clustering.journal import ClusterJournal
@@ -23,6 +24,7 @@ from trio_mqtt.broker.clustering.retained_everywhere import RetainedEverywhere
 from trio_mqtt.broker.clustering.session_membership import SessionMembership
 from trio_mqtt.broker.clustering.traffic import Traffic
 from trio_mqtt.broker.clustering.travelling import Travel
+from trio_mqtt.broker.elsewhere import ClusterView
 from trio_mqtt.broker.promises import all_of
 from trio_mqtt.cluster.changes import GONE, Changes
 from trio_mqtt.cluster.inbox import Inboxes
@@ -62,7 +64,10 @@ class ClusterNode:
         self._placed: set[Recipient] = set()
         # What has to do with nodes that come and go, in the order in which it joins.
         self._parts: list[Part] = []
-        self.membership = Membership(engine, self._parts, version=__version__)
+        self._figures = NodeFigures()
+        self.membership = Membership(
+            engine, self._parts, version=__version__, figures=self._figures
+        )
         self.interests = Interests(engine, self.changes, self.membership.doubt)
         self.drain: Callable[[str | None], Awaitable[None]] | None = None
         """How the broker gives up its clients, once it has any."""
@@ -86,6 +91,7 @@ class ClusterNode:
             self.catching_up,
         )
         self.arrivals = Arrivals(core, self.engine, self._travel)
+        self._figures.bind(core, self.arrivals)
         self.traffic = Traffic(
             self.engine,
             self.clock,
@@ -153,6 +159,21 @@ class ClusterNode:
     def caught_up(self) -> Awaited:
         """What is over once this node knows all that others know now."""
         return self.catching_up.wanted()
+
+    def view(self) -> ClusterView:
+        """The cluster as it looks from here."""
+        engine, membership = self.engine, self.membership
+        return ClusterView(
+            name=engine.settings.name,
+            engine=engine.shown,
+            promise=engine.promise,
+            node=engine.settings.node_name,
+            node_id=membership.node,
+            nodes=tuple(sorted(membership.alive)),
+            is_cut_off=engine.is_gone,
+            lag=self.arrivals.lag,
+            damaged=self.arrivals.damaged,
+        )
 
     # -- its life -------------------------------------------------------------------------------
 

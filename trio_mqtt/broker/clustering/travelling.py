@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import trio
+
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.cluster.entries import Travelling, decode_batch, encode_batch
 
@@ -37,6 +39,10 @@ class Travel:
         # The last that was packed: most go to several nodes, one after the other.
         self._packed: tuple[Batch, bytes] | None = None
         self._authors: dict[str, DistantAuthor] = {}
+
+    def age(self, written_at: float) -> float:
+        """How many seconds ago that is, which the engine's clock says of an entry."""
+        return max(0.0, trio.current_time() + self._clock.epoch - written_at)
 
     def pack(self, batch: Batch) -> bytes:
         """A batch as the data of an item."""
