@@ -121,3 +121,78 @@ def test_what_breaks_the_rules_ends_a_run_and_what_came_before_it_holds(
     assert (outcome.count, list(outcome.items), outcome.unknown) == (2, [good], [0])
     assert bad in {**sender.in_flight, **sender.released}
     assert state_of(sender) != before
+
+
+# What is done with a sender: so many messages are sent as a run (or one that is none), and so many
+# packet identifiers from one on are acknowledged at once, or each by itself.
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["run", "run", "message", "QoS 2"]), st.integers(1, 5))
+    | st.tuples(st.sampled_from(["PUBACKs", "PUBACKs", "PUBACK", "PUBREC"]), st.integers(0, 12)),
+    max_size=30,
+)
+
+
+@given(steps=STEPS, looks=st.sets(st.integers(0, 30), max_size=3))
+@example([("run", 5), ("run", 3), ("PUBACKs", 0), ("PUBACKs", 4)], set())
+@example([("run", 1)] * 20 + [("PUBACKs", 0)] * 5, set())
+def test_what_is_sent_in_runs_is_in_flight_as_each_is_that_is_sent_alone(
+    steps: list[tuple[str, int]], looks: set[int]
+) -> None:
+    at_once: Sender[str] = Sender(40)
+    each: Sender[str] = Sender(40)
+    oldest = 1
+    for place, (step, number) in enumerate(steps):
+        item = f"{step} {place}"
+        if step == "run":
+            count = min(number, at_once.quota)
+            first = at_once.begin_run(1, item, count) if count else 0
+            assert all(first + at == each.begin(1, item) for at in range(count if first else 0))
+        elif step in {"message", "QoS 2"}:
+            if at_once.quota:
+                qos = 1 if step == "message" else 2
+                assert at_once.begin(qos, item) == each.begin(qos, item)
+        elif step == "PUBREC":
+            packet_id = oldest + number
+            found_at_once, found_each = (on_pubrec(sender, packet_id) for sender in (at_once, each))
+            assert found_at_once == found_each
+        else:
+            packet_ids = range(oldest, oldest + number // 2 + 1)
+            if step == "PUBACK":  # of one that need not be the oldest
+                packet_ids = range(oldest + number, oldest + number + 1)
+                assert on_puback(at_once, packet_ids[0]) == on_puback(each, packet_ids[0])
+            else:
+                rest = at_once.on_pubacks(packet_ids)
+                violation = at_once.on_run(PUBACK, rest).violation
+                expected = each.on_run(PUBACK, packet_ids).violation
+                assert str(violation) == str(expected)
+                oldest = packet_ids.stop if violation is None else oldest
+        assert (at_once.quota, len(at_once)) == (each.quota, len(each))
+        if place in looks:
+            assert state_of(at_once) == state_of(each)
+    assert state_of(at_once) == state_of(each)
+
+
+def on_puback(sender: Sender[str], packet_id: int) -> str | None:
+    try:
+        return sender.on_puback(packet_id)
+    except RemoteProtocolError as error:
+        return f"error: {error}"
+
+
+def on_pubrec(sender: Sender[str], packet_id: int) -> object:
+    try:
+        return sender.on_pubrec(packet_id, ReasonCode.SUCCESS)
+    except RemoteProtocolError as error:
+        return f"error: {error}"
+
+
+def test_a_run_that_is_in_flight_keeps_its_identifiers() -> None:
+    sender: Sender[str] = Sender()
+    assert sender.begin_run(1, "long", 65_000) == 1
+    assert sender.on_pubacks(range(1, 3)) == range(3, 3)
+    assert sender.begin_run(1, "later", 530) == 65_001
+    assert sender.begin_run(1, "too many for either end", 6) == 0
+    assert sender.begin_run(1, "the last", 5) == 65_531
+    assert sender.begin_run(1, "from the start", 2) == 1
+    assert (len(sender), sender.quota) == (65_535, 0)
+    assert list(sender.in_flight) == [*range(3, 65_536), 1, 2]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import AckRun, PubAck, PubComp, PubRec, PubRel
+from trio_mqtt.protocol.wire import IDENTIFIERS
 
 # By their first byte (MQTT 5.0 §3.4.1, §3.5.1, §3.6.1, §3.7.1).
 ACKNOWLEDGEMENTS: dict[int, PacketType] = {
@@ -26,6 +27,8 @@ ACK_PACKETS: dict[int, type[PubAck | PubRec | PubRel | PubComp]] = {
 }
 _FIRST_BYTES = {kind: first for first, kind in ACKNOWLEDGEMENTS.items()}
 
+_PUBACK = b"\x40\2\0\0"
+
 LONGEST_ACK_RUN = 256  # packets: looking at so many costs little, whatever they turn out to be
 
 # Where packets of a run have the same bytes, by their size: type and length; and zeros, which are
@@ -39,7 +42,8 @@ def decode_ack_run(data: bytes, start: int, end: int) -> tuple[AckRun, int] | No
     The packet there is whole, and one of `ACKNOWLEDGEMENTS` of four to six bytes. Those of a run
     are alike in form: with neither reason code nor properties, with a reason code, or with a length
     of properties besides (MQTT 5.0 §3.4.2.1, §3.4.2.2); and the last two are zero. A run ends
-    before the first packet that is not like those before it, or has no packet identifier.
+    before the first packet that is not like those before it, or has no packet identifier. Where
+    the identifiers are consecutive, they are a range.
     """
     kind, size = ACKNOWLEDGEMENTS[data[start]], data[start + 1] + 2
     if size == 4 and start + 4 == end:
@@ -54,9 +58,15 @@ def decode_ack_run(data: bytes, start: int, end: int) -> tuple[AckRun, int] | No
         if unlike:
             count -= unlike
             stop = start + count * size
+    if not count:
+        return None
     identifiers = bytearray(2 * count)
     identifiers[::2] = data[start + 2 : stop : size]
     identifiers[1::2] = data[start + 3 : stop : size]
+    first = identifiers[0] << 8 | identifiers[1]
+    if count > 1 and first and IDENTIFIERS.startswith(identifiers, 2 * first):
+        # They are one after the other, as they were sent.
+        return AckRun(kind, range(first, first + count)), stop
     packet_ids: tuple[int, ...] = struct.unpack(f">{count}H", identifiers)
     if not all(packet_ids):
         packet_ids = packet_ids[: packet_ids.index(0)]
@@ -71,3 +81,14 @@ def encode_ack_run(kind: PacketType, packet_ids: Sequence[int]) -> bytes:
     """
     head = _FIRST_BYTES[kind] << 24 | 2 << 16
     return struct.pack(f">{len(packet_ids)}I", *[head | packet_id for packet_id in packet_ids])
+
+
+def encode_pubacks(identifiers: bytes) -> bytes:
+    """What acknowledges messages of QoS 1, of which these are the packet identifiers as they came.
+
+    Each has two bytes.
+    """
+    data = bytearray(_PUBACK * (len(identifiers) >> 1))
+    data[2::4] = identifiers[::2]
+    data[3::4] = identifiers[1::2]
+    return bytes(data)

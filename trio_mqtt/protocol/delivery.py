@@ -16,6 +16,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 T = TypeVar("T")
 MAX_PACKET_IDENTIFIER = 65_535
+_MOST_RUNS = 16  # that are looked at one by one
 
 _PUBACK = PacketType.PUBACK
 _PUBREC = PacketType.PUBREC
@@ -38,6 +39,17 @@ class Outcome(Generic[T]):
         self.violation: RemoteProtocolError | None = None
 
 
+class _Run(Generic[T]):
+    """Messages that were sent together, by consecutive packet identifiers, and are in flight."""
+
+    __slots__ = ("beyond", "entry", "first")
+
+    def __init__(self, first: int, beyond: int, entry: tuple[int, T]) -> None:
+        self.first = first
+        self.beyond = beyond
+        self.entry = entry
+
+
 class Sender(Generic[T]):
     """The sending end: gives packet identifiers and remembers what is not acknowledged.
 
@@ -53,7 +65,7 @@ class Sender(Generic[T]):
         "_last",
         "_released",
         "_reserved",
-        "in_flight",
+        "_runs",
         "quota",
         "receive_maximum",
         "released",
@@ -64,20 +76,39 @@ class Sender(Generic[T]):
         self.receive_maximum = receive_maximum
         self.quota = receive_maximum
         self._in_flight: dict[int, tuple[int, T]] = {}
+        # What was sent after all of that, in runs: these are begun, and acknowledged from the first
+        # on, as one. Whatever else is done makes them entries of `_in_flight`.
+        self._runs: list[_Run[T]] | None = None
         self._released: dict[int, T] = {}
         # Keys alone: an empty set takes three times the memory of an empty dictionary.
         self._reserved: dict[int, None] = {}
         self._last = 0
         # The same objects, in types that only read: a property would cost a call for each message.
-        self.in_flight: Mapping[int, tuple[int, T]] = self._in_flight
         self.released: Mapping[int, T] = self._released
         self.reserved: AbstractSet[int] = self._reserved.keys()
 
+    @property
+    def in_flight(self) -> Mapping[int, tuple[int, T]]:
+        """The QoS and the item of each PUBLISH to be acknowledged."""
+        if self._runs:
+            self._take_apart()
+        return self._in_flight
+
+    def _take_apart(self) -> None:
+        """Have what was sent in runs in flight as messages."""
+        if self._runs:
+            for run in self._runs:
+                self._in_flight.update(dict.fromkeys(range(run.first, run.beyond), run.entry))
+            self._runs.clear()
+
     def __len__(self) -> int:
-        return len(self._in_flight) + len(self._released)
+        runs = sum([run.beyond - run.first for run in self._runs]) if self._runs else 0
+        return runs + len(self._in_flight) + len(self._released)
 
     def restore(self, packet_id: int, qos: int, item: T) -> None:
         """A PUBLISH was in flight when the session was stored: it is to be sent again."""
+        if self._runs:
+            self._take_apart()
         self._in_flight[packet_id] = (qos, item)
 
     def restore_released(self, packet_id: int, item: T) -> None:
@@ -90,6 +121,8 @@ class Sender(Generic[T]):
         They were taken one after the other, from 1 again after the last: the widest gap between
         two that are in use lies between the newest and the oldest.
         """
+        if self._runs:
+            self._take_apart()
         in_use = sorted((*self._in_flight, *self._released))
         if not in_use:
             return
@@ -123,6 +156,8 @@ class Sender(Generic[T]):
 
         Raises LocalProtocolError if the quota is used up.
         """
+        if self._runs:
+            self._take_apart()
         if self.quota <= 0:
             raise LocalProtocolError("the receive maximum is reached")
         packet_id = self._last + 1
@@ -153,9 +188,17 @@ class Sender(Generic[T]):
         for in_use in (self._in_flight.keys(), self._released.keys(), self._reserved.keys()):
             if in_use and not in_use.isdisjoint(packet_ids):
                 return 0
+        runs = self._runs
+        if runs is None:
+            runs = self._runs = []
+        elif len(runs) >= _MOST_RUNS:
+            self._take_apart()
+        for run in runs:
+            if run.first < first + count and first < run.beyond:
+                return 0
         self._last = first + count - 1
         self.quota -= count
-        self._in_flight.update(dict.fromkeys(packet_ids, (qos, item)))
+        runs.append(_Run(first, first + count, (qos, item)))
         return first
 
     def begin_later(self, qos: int, item: T) -> int:
@@ -163,6 +206,8 @@ class Sender(Generic[T]):
 
         Raises LocalProtocolError if all are in use.
         """
+        if self._runs:
+            self._take_apart()
         packet_id = self.free_identifier()
         self._in_flight[packet_id] = (qos, item)
         return packet_id
@@ -176,11 +221,15 @@ class Sender(Generic[T]):
 
     def take_back(self, packet_id: int) -> None:
         """What `begin` took an identifier for is not sent after all."""
+        if self._runs:
+            self._take_apart()
         del self._in_flight[packet_id]
         self.quota += 1
 
     def give_up(self, packet_id: int) -> None:
         """A PUBLISH that has taken no quota on this connection is not sent again."""
+        if self._runs:
+            self._take_apart()
         del self._in_flight[packet_id]
 
     def forget_released(self) -> list[T]:
@@ -194,6 +243,8 @@ class Sender(Generic[T]):
 
         Raises LocalProtocolError if all are in use.
         """
+        if self._runs:
+            self._take_apart()
         packet_id = self._last
         for _ in range(MAX_PACKET_IDENTIFIER):
             packet_id = packet_id + 1 if packet_id < MAX_PACKET_IDENTIFIER else 1
@@ -228,6 +279,12 @@ class Sender(Generic[T]):
 
         Raises RemoteProtocolError for what awaits PUBREC or PUBCOMP.
         """
+        if self._runs:
+            run = self._runs[0]
+            if run.first == packet_id and run.entry[0] == 1:
+                self._acknowledged(run, packet_id + 1)
+                return run.entry[1]
+            self._take_apart()
         entry = self._in_flight.get(packet_id)
         if entry is None:
             if packet_id in self._released:
@@ -239,6 +296,27 @@ class Sender(Generic[T]):
         self.quota += 1
         return entry[1]
 
+    def on_pubacks(self, packet_ids: range) -> range:
+        """PUBACKs came for consecutive packet identifiers: what of them is left to `on_run`.
+
+        That is nothing where they acknowledge runs in the order in which these were sent.
+        """
+        first, beyond = packet_ids.start, packet_ids.stop
+        while self._runs and first < beyond:
+            run = self._runs[0]
+            if run.first != first or run.entry[0] != 1:
+                break
+            first = min(run.beyond, beyond)
+            self._acknowledged(run, first)
+        return range(first, beyond)
+
+    def _acknowledged(self, run: _Run[T], beyond: int) -> None:
+        """The messages of the first run before this identifier were acknowledged."""
+        self.quota += beyond - run.first
+        run.first = beyond
+        if beyond == run.beyond and self._runs:
+            del self._runs[0]
+
     def on_pubrec(self, packet_id: int, reason_code: ReasonCode) -> tuple[T | None, bool]:
         """PUBREC came: the item, and whether PUBREL is to be sent for it.
 
@@ -247,6 +325,8 @@ class Sender(Generic[T]):
         says failure. Raises RemoteProtocolError for what awaits PUBACK, and for a failure of what
         was accepted before.
         """
+        if self._runs:
+            self._take_apart()
         entry = self._in_flight.get(packet_id)
         if entry is None:
             if packet_id not in self._released:
@@ -269,6 +349,8 @@ class Sender(Generic[T]):
 
         Raises RemoteProtocolError for what awaits PUBACK or PUBREC.
         """
+        if self._runs:
+            self._take_apart()
         if packet_id not in self._released:
             if packet_id in self._in_flight:
                 raise RemoteProtocolError("PUBCOMP answers a PUBLISH")
@@ -282,6 +364,8 @@ class Sender(Generic[T]):
         It is as if each had come alone, only that what is raised there is the outcome's violation.
         A PUBREC of `unknown` is answered by PUBREL with PACKET_IDENTIFIER_NOT_FOUND.
         """
+        if self._runs:
+            self._take_apart()
         outcome: Outcome[T] = Outcome(len(packet_ids))
         items, unknown = outcome.items, outcome.unknown
         in_flight, released = self._in_flight, self._released
@@ -322,6 +406,8 @@ class Sender(Generic[T]):
 
         They are in the order in which they were first sent (§4.6); `connected` says how they count.
         """
+        if self._runs:
+            self._take_apart()
         for packet_id, (qos, item) in self._in_flight.items():
             yield packet_id, qos, item
 

@@ -6,6 +6,7 @@ They serve all protocol versions: what a version does not have keeps its default
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
@@ -93,11 +94,12 @@ class PubComp:
 class AckRun:
     """Consecutive acknowledgements of one kind that say success, where a decoder is asked for runs.
 
-    `kind` is PUBACK, PUBREC, PUBREL or PUBCOMP.
+    `kind` is PUBACK, PUBREC, PUBREL or PUBCOMP. The packet identifiers are a range where they are
+    consecutive, and more than one.
     """
 
     kind: PacketType
-    packet_ids: tuple[int, ...]
+    packet_ids: Sequence[int]
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
-from trio_mqtt.protocol.run_frames import RunFrames
+from trio_mqtt.protocol.run_frames import RunFrames, identifiers_in
 from trio_mqtt.protocol.wire import encode_variable_byte_integer
 
 
@@ -112,7 +112,8 @@ class PublishRun(RunFrames):
     them travel on unchanged, and are taken apart only when somebody asks for `messages`. Those on
     one topic, one after the other, are a stretch: `topics` has the topic of each, `firsts` the
     number of its first message, and `headers` the bytes before the payloads in all messages before
-    it. `is_v5` says whether they are of MQTT 5.
+    it. `is_v5` says whether they are of MQTT 5. Where all packets have one length, `starts` and
+    `ids_at` are ranges.
     """
 
     __slots__ = ("_messages", "firsts", "headers", "is_v5", "payload_size", "qos", "topic",
@@ -121,10 +122,10 @@ class PublishRun(RunFrames):
     def __init__(
         self,
         frames: bytes,
-        starts: list[int],
+        starts: Sequence[int],
         topics: list[str],
-        firsts: list[int],
-        headers: list[int],
+        firsts: Sequence[int],
+        headers: Sequence[int],
         payload_size: int,
         *,
         is_v5: bool,
@@ -183,8 +184,7 @@ class PublishRun(RunFrames):
     @property
     def packet_ids(self) -> list[int]:
         """The packet identifiers, at QoS 1."""
-        frames = self.frames
-        return [frames[at] << 8 | frames[at + 1] for at in self.ids_at]
+        return identifiers_in(self.identifiers)
 
     def sent_as(self, qos: int, properties: bytes, names: Sequence[str] | None = None) -> RunFrames:
         """The same messages at a `qos` of 0 or 1, with other properties, or on other topics.
@@ -230,7 +230,11 @@ class PublishRun(RunFrames):
                     new_starts.append(at)
                     ids_at.append(at + id_at)
                     at += new_size
-        return RunFrames(b"".join(pieces), new_starts, ids_at)
+        sent = b"".join(pieces)
+        if qos and names is None and isinstance(starts, range):
+            size = len(sent) // len(starts)
+            return RunFrames(sent, range(0, len(sent), size), range(ids_at[0], len(sent), size))
+        return RunFrames(sent, new_starts, ids_at)
 
     def some(self, stretches: Sequence[int]) -> PublishRun:
         """The messages of some stretches, by their numbers in ascending order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trio_mqtt.errors import MalformedPacketError
+from trio_mqtt.protocol.equal_packets import decode_equal_packets
 from trio_mqtt.protocol.publish import PublishRun
 from trio_mqtt.protocol.wire import known_topics, long_remaining_length, topic_name
 
@@ -23,6 +24,10 @@ def decode_publish_run(
     others, or not right, which then gets a look of its own: nothing is refused here.
     """
     qos = kind >> 1 & 3
+    longest = _LONGEST_AT_QOS_1 if qos else _LONGEST_RUN
+    equal = decode_equal_packets(data, start, end, maximum, longest, _MOST_MIXED, is_v5=is_v5)
+    if equal is not None:
+        return equal
     identifier = 2 * qos  # bytes
     starts: list[int] = []
     ids_at: list[int] = []

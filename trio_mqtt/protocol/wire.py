@@ -9,6 +9,18 @@ MAX_PACKET_SIZE = MAX_VARIABLE_BYTE_INTEGER + 5  # bytes
 MAX_STRING = 65_535
 MAX_REPETITIONS = 65_535  # of one property in a packet, where nobody says less
 
+
+def _all_identifiers() -> bytes:
+    each = bytes(range(256))
+    table = bytearray(2 << 16)
+    table[::2] = b"".join([each[high : high + 1] * 256 for high in range(256)])
+    table[1::2] = each * 256
+    return bytes(table)
+
+
+# All packet identifiers, each in its two bytes: those of consecutive packets are a slice of it.
+IDENTIFIERS = _all_identifiers()
+
 # The topics that came in the fields of PUBLISH packets lately: short ones, up to so many.
 known_topics: dict[bytes, str] = {}
 _SHORT = 258  # bytes, with the two of the length

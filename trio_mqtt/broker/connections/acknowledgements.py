@@ -14,9 +14,17 @@ from typing import TYPE_CHECKING
 from trio_mqtt.broker.events.kinds import MessageAcknowledged
 from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
-from trio_mqtt.protocol.ack_runs import ACKNOWLEDGEMENTS
+from trio_mqtt.protocol.ack_runs import ACKNOWLEDGEMENTS, encode_pubacks
 from trio_mqtt.protocol.packet_types import PacketType
-from trio_mqtt.protocol.packets import AckRun, PubAck, PubComp, Publish, PubRec, PubRel
+from trio_mqtt.protocol.packets import (
+    AckRun,
+    PubAck,
+    PubComp,
+    Publish,
+    PublishRun,
+    PubRec,
+    PubRel,
+)
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
@@ -46,12 +54,14 @@ _COUNTED_FIRST = {first: (kind.name, 0) for first, kind in ACKNOWLEDGEMENTS.item
 class Acknowledgements:
     """What the acknowledgements of one client do, and what answers the packets of one read."""
 
-    __slots__ = ("_link", "waiting")
+    __slots__ = ("_link", "of_runs", "waiting")
 
     def __init__(self, link: Link) -> None:
         self._link = link
         # What is to be sent when the packets of one read are done.
         self.waiting: list[int] = []
+        # And before that: PUBACKs of runs, as they leave.
+        self.of_runs = b""
 
     # -- what comes -----------------------------------------------------------------------------
 
@@ -90,6 +100,10 @@ class Acknowledgements:
                 return error
             return None
         if session.journal is None:
+            if kind is _PUBACK and not followed and isinstance(packet_ids, range):
+                packet_ids = session.sender.on_pubacks(packet_ids)
+                if not packet_ids:
+                    return None
             outcome = session.sender.on_run(kind, packet_ids)
         else:
             outcome = session.on_run(kind, packet_ids)
@@ -140,6 +154,18 @@ class Acknowledgements:
                 self._link.outlet.hold(session.journal)
         return True
 
+    @property
+    def are_due(self) -> bool:
+        """Whether any is to be sent."""
+        return bool(self.waiting) or bool(self.of_runs)
+
+    def note_run(self, run: PublishRun) -> None:
+        """The messages of a run of QoS 1 are to be acknowledged."""
+        if self.waiting:
+            self.waiting += [PUBACK | packet_id for packet_id in run.packet_ids]
+        else:
+            self.of_runs += encode_pubacks(run.identifiers)
+
     def write(
         self, session: Session, codes: dict[int, tuple[ReasonCode, str]] | None = None
     ) -> None:
@@ -149,10 +175,20 @@ class Acknowledgements:
         with words for failures.
         """
         acks = self.waiting
-        if not acks:
-            return
         link = self._link
         sent = link.core.statistics.kinds_sent
+        if self.of_runs:
+            data, self.of_runs = self.of_runs, b""
+            count = len(data) >> 2
+            if not acks and not codes:
+                link.core.statistics.other_packets_sent += count
+                sent[_COUNTED[_PUBACK]] += count
+                link.protocol.acknowledged(count)
+                link.outlet.write(data)
+                return
+            acks[:0] = struct.unpack(f">{count}I", data)
+        if not acks:
+            return
         link.core.statistics.other_packets_sent += len(acks)
         if len(acks) == 1 and not codes and (ack := acks[0]) <= _LARGEST:
             data = ack.to_bytes(4, "big")

@@ -171,7 +171,7 @@ class PacketHandler:
                 if len(packet) <= LONG_RUN and len(packets) > 1 and not may_be_refused:
                     # Taking it apart costs less than parting it from what comes before and after.
                     if packet.qos:
-                        acks += [PUBACK | packet_id for packet_id in packet.packet_ids]
+                        self._acks.note_run(packet)
                     messages += packet.messages
                     steps += sum(map(core.router.steps_for, dict.fromkeys(packet.topics[1:])))
                 else:
@@ -186,8 +186,7 @@ class PacketHandler:
                 if messages:
                     self.publish(messages, session, retained)
                     messages, retained = [], []
-                if acks:
-                    self._acks.write(session)
+                self._acks.write(session)
                 begun = self._requests.handle(packet, session)
                 if begun is not None and not self._go_on(begun):
                     done = index
@@ -199,8 +198,7 @@ class PacketHandler:
                     break
         if messages:
             self.publish(messages, session, retained)
-        if acks:
-            self._acks.write(session)
+        self._acks.write(session)
         if outlet.awaits_quota and session.sender.quota > 0:
             outlet.quota_is_back()
         return done
@@ -211,8 +209,7 @@ class PacketHandler:
         violation = self._acks.take(run, session)
         if violation is not None:
             self._link.protocol.violated(violation)
-        if self._acks.waiting:
-            self._acks.write(session)
+        self._acks.write(session)
         outlet = self._link.outlet
         if outlet.awaits_quota and session.sender.quota > 0:
             outlet.quota_is_back()
@@ -220,6 +217,18 @@ class PacketHandler:
     def _keeps_nothing(self, journal: Journal) -> bool:
         """Whether what must be kept now cannot be."""
         return journal.failure is not None or self._link.last_received > journal.known_until
+
+    def publish_whole(self, run: PublishRun, session: Session) -> bool:
+        """Do what a run asks for that is all of a read, if it can be done at once."""
+        core = self._link.core
+        if run.topic is None and core.router.count_at_once(run.topics) < len(run.topics):
+            return False
+        if run.qos and core.journal is not None and self._keeps_nothing(core.journal):
+            return False
+        core.statistics.packets_received += len(run)
+        self._publish_part(run, session)
+        self._acks.write(session)
+        return True
 
     def _must_be_kept(self, packet: Publish, message: Publish, session: Session) -> bool:
         """Whether the storage would have to keep `message`, for which a packet stands."""
@@ -278,7 +287,7 @@ class PacketHandler:
     def _publish_part(self, run: PublishRun, session: Session) -> None:
         """Route part of a run, and note what acknowledges that; nothing before it is routed."""
         if run.qos:
-            self._acks.waiting += [PUBACK | packet_id for packet_id in run.packet_ids]
+            self._acks.note_run(run)
         self.publish(run, session)
 
     def _go_on(self, begun: Iterator[None]) -> bool:
@@ -318,10 +327,10 @@ class PacketHandler:
             journal = core.journal
             before = 0 if journal is None else journal.count
             missed = core.route(batch, retained)
-            if journal is not None and self._acks.waiting and journal.count != before:
+            if journal is not None and self._acks.are_due and journal.count != before:
                 # What is promised must be kept first.
                 link.outlet.hold(journal, batch.size)
-            if missed and is_v5 and self._acks.waiting:
+            if missed and is_v5 and self._acks.are_due:
                 codes = {m.packet_id: core.reason_for(m) for m in missed if m.packet_id}
         if forbidden:
             core.count_refused(session, forbidden)
@@ -330,7 +339,7 @@ class PacketHandler:
                 if isinstance(forbidden, PublishRun)
                 else sum(message.payload_size for message in forbidden)
             )
-            if is_v5 and self._acks.waiting:
+            if is_v5 and self._acks.are_due:
                 refused = forbidden.messages if isinstance(forbidden, PublishRun) else forbidden
                 codes |= {m.packet_id: NOT_PERMITTED for m in refused if m.packet_id}
         if codes:

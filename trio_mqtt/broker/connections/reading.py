@@ -126,9 +126,7 @@ class Reading:
     def _do(self, packets: Sequence[Packet | RefusedPublish]) -> bool:
         """Do what packets ask for, as far as one turn goes; whether that was all."""
         only = packets[0] if len(packets) == 1 else None
-        if isinstance(only, PublishRun) and only.topic is not None and not only.qos:
-            self._statistics.packets_received += len(only)
-            self._handler.publish(only, self._session)
+        if isinstance(only, PublishRun) and self._handler.publish_whole(only, self._session):
             return True
         if isinstance(only, AckRun):
             self._handler.acknowledge(only, self._session)
