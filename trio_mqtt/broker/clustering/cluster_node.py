@@ -255,7 +255,6 @@ class ClusterNode:
 
     def _on_dropped(self, node: str, count: int) -> None:
         """A node's inbox had no room for so many messages."""
-        self._core.statistics.messages_dropped += count
         other = self.others.get(node)
         if other is not None:
-            other.dropped += count
+            other.drop(count)

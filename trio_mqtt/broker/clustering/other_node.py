@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 # engine does not take it: beyond that, messages of QoS 0 are dropped.
 ENTRY = 256 * 1024
 WAITING = 16 * 1024 * 1024
+_TELLS_AGAIN = 60.0  # seconds after which it is told again that messages are dropped
+
+logger = logging.getLogger("trio_mqtt.cluster")
 
 
 class _Peer:
@@ -135,6 +140,8 @@ class OtherNode:
         self._news: list[tuple[int, bytes]] = []  # items that are not dropped
         self._wake = trio.Event()
         self.dropped = 0
+        self._told = 0  # of those that were dropped
+        self._tells_at = -math.inf
         self.known_since = trio.current_time()
         self.was_seen = False  # among those that are alive
 
@@ -198,7 +205,7 @@ class OtherNode:
 
     def _pass_on(self, kind: int, data: bytes, count: int) -> None:
         if self._waiting + len(data) > WAITING:
-            self._drop(count)
+            self.drop(count)
             return
         self._put(kind, data, count)
 
@@ -207,9 +214,22 @@ class OtherNode:
         self._waiting += len(data)
         self._wake.set()
 
-    def _drop(self, count: int) -> None:
+    def drop(self, count: int) -> None:
+        """So many messages for its clients do not reach it: that is counted, and told."""
+        if not count:
+            return
         self.dropped += count
         self._statistics.messages_dropped += count
+        now = trio.current_time()
+        if now >= self._tells_at:
+            self._tells_at = now + _TELLS_AGAIN
+            untold, self._told = self.dropped - self._told, self.dropped
+            logger.warning(
+                "Messages for clients of the node %s were dropped, %s by now: it reads, or the"
+                " engine takes, less than is published.",
+                self.node,
+                f"{untold:,}",
+            )
 
     async def run(self) -> None:
         """Write for it what waits, one entry after the other, until cancelled."""
@@ -254,9 +274,9 @@ class OtherNode:
         try:
             (reply,) = await self._engine.all([call])
         except EngineGoneError:
-            self._drop(count)
+            self.drop(count)
             self._has_missed(copies)
             return
         if reply == 0 or isinstance(reply, EngineRefusedError):
-            self._drop(count)
+            self.drop(count)
             self._has_missed(copies)

@@ -1,0 +1,129 @@
+"""SUBACK means that whatever is published from then on, at any node, reaches the subscription."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+import trio
+
+import trio_mqtt
+from tests.cluster.nodes import LOCAL, nodes
+from tests.cluster.waiting import until
+from tests.inside import core_of, has_filters
+from trio_mqtt import Broker, Cluster, open_client
+
+
+def node_of(broker: Broker):  # type: ignore[no-untyped-def]  # noqa: ANN201 # what no program sees
+    return core_of(broker).elsewhere
+
+
+async def test_what_is_published_right_after_suback_arrives(cluster: Cluster) -> None:
+    async with (
+        nodes(cluster, 3) as brokers,
+        open_client(brokers[0].url) as subscriber,
+        open_client(brokers[1].url) as second,
+        open_client(brokers[2].url) as third,
+    ):
+        for number in range(40):
+            topic = f"t/{number}"
+            async with subscriber.subscribe(topic) as messages:
+                for client in (second, third):
+                    await client.publish(topic, topic)
+                with trio.fail_after(5):
+                    assert [(await anext(messages)).text for _ in range(2)] == [topic, topic]
+
+
+async def test_a_node_that_starts_knows_what_all_others_want(cluster: Cluster) -> None:
+    async with (
+        nodes(cluster, 1) as (one,),
+        open_client(one.url) as subscriber,
+        subscriber.subscribe("a/#", "$share/g/b") as messages,
+    ):
+        later = replace(cluster, node="later")
+        async with (
+            trio_mqtt.open_broker(LOCAL, cluster=later) as other,
+            open_client(other.url) as publisher,
+        ):
+            await publisher.publish("a/1", "1")
+            await publisher.publish("b", "2")
+            got = {(await anext(messages)).text, (await anext(messages)).text}
+            assert got == {"1", "2"}
+
+
+async def test_suback_waits_for_a_node_that_is_silent_until_its_lease_ends(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = replace(cluster, lease=1.5, timeout=1.0)
+    async with nodes(cluster, 2) as (one, two), open_client(one.url) as subscriber:
+        other = node_of(two)
+        monkeypatch.setattr(other.following, "_take", lambda entry: None)  # it does nothing of it
+        monkeypatch.setattr(other.following, "_askers", set())
+        with trio.move_on_after(0.7):
+            async with subscriber.subscribe("t"):
+                pytest.fail("nobody has said that it knows")
+        # It dies: its lease is not renewed any more.
+        monkeypatch.setattr(other.engine, "run", never)
+        with trio.fail_after(10):
+            async with subscriber.subscribe("u"):
+                pass
+        monkeypatch.undo()
+
+
+async def never(*_: object) -> None:
+    await trio.sleep_forever()
+
+
+async def test_what_nobody_wants_any_more_is_forgotten_everywhere(cluster: Cluster) -> None:
+    async with nodes(cluster, 2) as (one, two):
+        async with (
+            open_client(one.url) as subscriber,
+            subscriber.subscribe("a/+/b", "$share/g/c", "d"),
+        ):
+            assert has_filters(two)
+        await until(lambda: not has_filters(two))
+
+
+async def test_a_node_that_ends_is_forgotten_at_once(cluster: Cluster) -> None:
+    async with nodes(cluster, 1) as (one,):
+        async with (
+            trio_mqtt.open_broker(LOCAL, cluster=replace(cluster, node="n2")) as two,
+            open_client(two.url) as subscriber,
+            subscriber.subscribe("t"),
+        ):
+            assert has_filters(one)
+        await until(lambda: not has_filters(one), seconds=2)
+        assert not node_of(one).others.all()
+
+
+async def test_a_node_that_missed_changes_reads_all_anew(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        nodes(cluster, 2) as (one, two),
+        open_client(one.url) as subscriber,
+        open_client(two.url) as publisher,
+        subscriber.subscribe("a"),
+    ):
+        await publisher.publish("kept", "1", qos=1, retain=True)
+        # As if the next change were one that it has never seen.
+        node_of(two).changes.number -= 3
+        await node_of(two).engine.call(b"XTRIM", node_of(two).engine.keys.changes, b"MAXLEN", 0)
+        async with subscriber.subscribe("b") as messages:
+            await publisher.publish("b", "x")
+            assert (await anext(messages)).text == "x"
+        assert "missed changes" in caplog.text
+        assert [one.message.topic for one in core_of(two).retained.all()] == ["kept"]
+
+
+async def test_own_topics_of_each_node_stay_there(cluster: Cluster) -> None:
+    async with (
+        nodes(cluster, 2) as (one, two),
+        open_client(one.url) as subscriber,
+        subscriber.subscribe("$SYS/broker/version", "$share/g/$SYS/#") as messages,
+    ):
+        assert "trio-mqtt" in (await anext(messages)).text
+        with suppress(trio.TooSlowError):
+            await until(lambda: has_filters(two), seconds=0.2)
+        assert not has_filters(two)
