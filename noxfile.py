@@ -73,6 +73,15 @@ path.write_text(f"{pathlib.Path.cwd()}\\n")
 
 
 @nox.session
+def masters(session: nox.Session) -> None:
+    """The tests of clusters on a Redis Cluster of three masters: nothing goes over two slots."""
+    session.install("-e", ".[test]")
+    session.run(
+        "pytest", "-n", "auto", "-q", "--engine", "masters", "tests/cluster", *session.posargs
+    )
+
+
+@nox.session
 def compiled(session: nox.Session) -> None:
     """All tests against the package as TRIO_MQTT_COMPILE=1 installs it, SQLite underneath."""
     session.install(".[test]", env={"TRIO_MQTT_COMPILE": "1"})

@@ -39,6 +39,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what keeps what outlives a broker, where its tests and statements say nothing of it",
     )
     parser.addoption(
+        "--engine",
+        choices=("single", "masters"),
+        default="single",
+        help="what the tests of clusters stand on, where they say nothing of it: one process, or"
+        " a Redis Cluster of three masters",
+    )
+    parser.addoption(
         "--compiled",
         action="store_true",
         help="test the package as it is installed compiled, and nothing else",

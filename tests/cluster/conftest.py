@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 
 from tests.cluster.redis import RedisServer, redis_server
+from tests.cluster.redis_groups import RedisCluster, redis_cluster
 from trio_mqtt import Cluster
 
 _numbers = count(1)
@@ -20,7 +21,20 @@ def redis() -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def three_masters() -> Iterator[RedisCluster]:
+    """A Redis Cluster that all tests of a worker share."""
+    with redis_cluster() as masters:
+        yield masters
+
+
 @pytest.fixture
-def cluster(redis: RedisServer) -> Cluster:
-    """A cluster of this test's own: `dataclasses.replace` makes others of it."""
-    return Cluster(url=redis.url, name=f"test-{next(_numbers)}")
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """A cluster of this test's own: `dataclasses.replace` makes others of it.
+
+    Its engine is that of `redis`, unless `--engine masters` says otherwise for tests that do not
+    ask for `redis` themselves.
+    """
+    is_single = request.config.getoption("--engine") == "single"
+    engine = "redis" if is_single or "redis" in request.fixturenames else "three_masters"
+    return Cluster(url=request.getfixturevalue(engine).url, name=f"test-{next(_numbers)}")

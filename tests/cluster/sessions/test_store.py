@@ -240,17 +240,18 @@ async def test_what_is_no_longer_this_nodes_is_not_written(nodes: Nodes) -> None
 async def test_a_session_ends_in_time(nodes: Nodes) -> None:
     a = nodes["a"]
     got = await claimed(a, "cat")
-    await a.release("cat", got.epoch, ends_in=0.05, will_in=None)
+    await a.release("cat", got.epoch, ends_in=0.5, will_in=None)
     due = await a.next_due(10, 60)
     assert due.keys == []
     assert due.wait is not None
     await trio.sleep(due.wait)
-    due = await a.next_due(10, 60)
-    while not due.keys:
+    ended = None
+    while ended is None:
         due = await a.next_due(10, 60)
+        if due.keys:
+            # Where it is due, and where the session is, may be two masters, each with its time.
+            ended = await a.take_if_due("cat", due.held)
     assert (await nodes["b"].next_due(10, 60)).keys == []  # for somebody else is at it
-    ended = await a.take_if_due("cat", due.held)
-    assert ended is not None
     assert ended.kept.is_over(ended.now)
     assert await nodes["b"].claim("cat", said(), token="t", clean=False) == OwnedBy("a")
     assert await a.forget("cat", ended.epoch)
