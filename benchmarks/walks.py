@@ -71,7 +71,7 @@ class Recorder:
     """Notes the calls of functions of `trio_mqtt` while it is entered."""
 
     def __init__(self) -> None:
-        self._by_task: dict[trio.lowlevel.Task, list[Call]] = {}
+        self._by_task: dict[trio.lowlevel.Task | None, list[Call]] = {}
         # Also keeps the frames: another one must not get the place, and so the id, of one of them.
         self._begun: dict[int, FrameType] = {}
 
@@ -93,7 +93,9 @@ class Recorder:
             return
         self._begun[id(frame)] = frame
         file = Path(code.co_filename).relative_to(_ROOT).with_suffix("").as_posix()
-        calls = self._by_task.setdefault(trio.lowlevel.current_task(), [])
+        # What is read where Trio's loop would wait belongs to no task.
+        task = trio.lowlevel.current_task() if trio.lowlevel.in_trio_task() else None
+        calls = self._by_task.setdefault(task, [])
         calls.append(Call(file, code.co_qualname))
 
 

@@ -1,4 +1,7 @@
-"""Real sockets: one task that waits for all of a listener, and calls what reads from each."""
+"""Real sockets: one waits for all of a listener, and calls what reads from each.
+
+Each test twice: where Trio's loop would wait, and by a task of the listener.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,19 @@ import pytest
 import trio
 import trio.testing
 
+from trio_mqtt.transport.listeners import waiting
 from trio_mqtt.transport.listeners.origin import Origin
-from trio_mqtt.transport.listeners.readiness import Readiness, open_readiness
+from trio_mqtt.transport.listeners.readiness import Readiness
 from trio_mqtt.transport.listeners.streams import SocketStream
+from trio_mqtt.transport.listeners.waiting import open_readiness
 
 pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="there is no epoll")
+
+
+@pytest.fixture(params=["before the loop waits", "by a task"], autouse=True)
+def who_waits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "by a task":
+        monkeypatch.setattr(waiting, "_DESCRIPTORS", "/nowhere")
 
 
 class _Peer:

@@ -289,7 +289,8 @@ class Link:
             self.outlet.ended = True
             self.reason = reason
         # The reader looks for itself; anybody else has to interrupt it.
-        if self.nursery is not None and trio.lowlevel.current_task() is not self.reader:
+        task = trio.lowlevel.current_task() if trio.lowlevel.in_trio_task() else None
+        if self.nursery is not None and task is not self.reader:
             self.nursery.cancel_scope.cancel()
 
     def failed(self) -> None:

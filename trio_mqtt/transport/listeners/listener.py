@@ -16,9 +16,10 @@ from trio_mqtt.errors import ConfigurationError, ListenError
 from trio_mqtt.transport.listeners.handshakes import Handshakes
 from trio_mqtt.transport.listeners.options import Endpoint
 from trio_mqtt.transport.listeners.origin import Origin
-from trio_mqtt.transport.listeners.readiness import Readiness, open_readiness
+from trio_mqtt.transport.listeners.readiness import Readiness
 from trio_mqtt.transport.listeners.streams import ByteStream
 from trio_mqtt.transport.listeners.unix_sockets import UnixSocket, open_unix_socket, process_of
+from trio_mqtt.transport.listeners.waiting import open_readiness
 from trio_mqtt.transport.urls import Address, parse_url
 
 logger = logging.getLogger("trio_mqtt.listeners")

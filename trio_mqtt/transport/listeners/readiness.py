@@ -1,20 +1,18 @@
 """Which of many sockets can be read: each is registered once, for as long as it is connected.
 
 Trio registers a socket anew each time that somebody waits for it, and resumes a task for each that
-can be read: a third of what a lone message costs. Here one task waits for all sockets of a listener
-and calls what reads from each of them; a connection's own task is resumed only where reading is to
-stop, for whatever reason.
+can be read: a third of what a lone message costs. Here one waits for all sockets, and calls what
+reads from each of them; a connection's own task is resumed only where reading is to stop, for
+whatever reason.
 """
 
 from __future__ import annotations
 
 import select
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import trio
-
-from trio_mqtt.nurseries import tasks_beside
 
 # Sockets that are read before all others who have something to do get their turn.
 _AT_ONCE = 256
@@ -56,11 +54,15 @@ class _Watched:
 
 
 class Readiness:
-    """The sockets of one listener; `run` is the task that waits for them."""
+    """Sockets, of one listener or of all; whoever waits for them calls `read_all`."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watched: dict[int, _Watched] = {}
+
+    def fileno(self) -> int:
+        """What can be read while any of the sockets can be."""
+        return self._epoll.fileno()
 
     async def while_readable(self, fd: int, read: Callable[[], bool]) -> None:
         """Call `read` whenever there is something to receive, until it returns False.
@@ -82,20 +84,22 @@ class Readiness:
             with suppress(OSError):  # somebody else has closed it
                 self._epoll.unregister(fd)
 
-    async def run(self) -> None:
-        """Have the sockets read, for as long as this runs."""
-        own = self._epoll.fileno()
-        while True:
-            await trio.lowlevel.wait_readable(own)
-            self._read_all()
+    def watch(self, fd: int, read: Callable[[], bool]) -> None:
+        """Call `read` whenever there is something to receive, for as long as this is open."""
+        one = self._watched[fd] = _Watched()
+        one.read = read
+        self._epoll.register(fd, select.EPOLLIN)
 
     def close(self) -> None:
         """No socket is read any more."""
         self._epoll.close()
+        self._watched.clear()
 
-    def _read_all(self) -> None:
+    def read_all(self, timeout: float) -> int:
+        """Have all be read that can be, waiting up to `timeout` seconds for that; how many."""
         watched = self._watched
-        for fd, _ in self._epoll.poll(0, _AT_ONCE):
+        ready = self._epoll.poll(timeout, _AT_ONCE)
+        for fd, _ in ready:
             one = watched.get(fd)
             if one is None:
                 continue  # it was closed for what another has said
@@ -114,17 +118,4 @@ class Readiness:
                 one.stop(error)
             else:
                 one.stop()
-
-
-@asynccontextmanager
-async def open_readiness() -> AsyncIterator[Readiness | None]:
-    """What waits for the sockets of one listener; None where each is to be waited for alone."""
-    try:
-        readiness = Readiness()
-    except (AttributeError, OSError):  # the system has no epoll, or no more of them
-        yield None
-        return
-    with closing(readiness):
-        async with tasks_beside() as nursery:
-            nursery.start_soon(readiness.run)
-            yield readiness
+        return len(ready)
