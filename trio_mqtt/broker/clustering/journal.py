@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.clustering.inline import Inline
 from trio_mqtt.broker.journal import Journal
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.cluster.additions import Addition
 from trio_mqtt.cluster.logs import identity
 from trio_mqtt.cluster.storage import ClusterChanges, ClusterStorage
 from trio_mqtt.errors import EngineError, StoreError
+from trio_mqtt.storage.gathered import encoded_identifiers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -20,7 +24,6 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.tracker import Offered, Tracker
     from trio_mqtt.broker.clustering.travelling import Travel
     from trio_mqtt.broker.journal import Stored
-    from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.cluster.cursors import EntryId, Position
     from trio_mqtt.protocol.packets import Publish
     from trio_mqtt.storage.gathered import DeliveryRun
@@ -237,6 +240,21 @@ class ClusterJournal(Journal):
             self._put(tracker.session.number, {b"k/" + topic_filter.encode(): None})
             self._note()
 
+    def no_longer_in_log(self, tracker: Tracker, numbers: Collection[int]) -> None:
+        """What was sent goes on (§3.10.4), by whatever log it came: it is kept by itself."""
+        if numbers:
+            for packet_id, (qos, item) in tracker.session.sender.in_flight.items():
+                one = in_flight_of(packet_id, item)
+                message, retain, (identifiers, _), received_at, number = one
+                if number in numbers:
+                    data = self._travel.pack(Batch([message], received_at=received_at))
+                    inline = Inline.of(
+                        "", qos, encoded_identifiers(identifiers), data, retain=retain
+                    )
+                    fields = tracker.keep(number, inline._replace(packet_id=packet_id))
+                    self._put(tracker.session.number, fields)
+            self._note()
+
     def left(self, tracker: Tracker) -> dict[bytes, bytes | None]:
         """A session leaves this node: what is to be written of it."""
         number = tracker.session.number
@@ -270,7 +288,10 @@ class ClusterJournal(Journal):
         if offered is None or tracker is None:
             if not batch.number:
                 batch.number = self.numbers(len(run.messages))
-            return  # it is in no log, and ends with this node
+            if tracker is not None and isinstance(batch, Batch):
+                self._keep_inline(tracker, batch, run)
+                self._note(is_urgent=is_away)
+            return
         indexes = offered.indexes
         if batch is not offered.batch:
             # A part of it: by the messages themselves it is known which.
@@ -279,6 +300,19 @@ class ClusterJournal(Journal):
             if not batch.number:
                 batch.number = self.numbers(len(indexes))
         tracker.cursors.take(offered.topic_filter, batch.number, indexes)
+
+    def _keep_inline(self, tracker: Tracker, batch: Batch, run: DeliveryRun) -> None:
+        """Messages that are in no log are on their way to a session."""
+        for number, message in enumerate(run.messages, batch.number):
+            if message.qos:
+                inline = Inline.of(
+                    run.topic_filter,
+                    min(message.qos, run.qos),
+                    bytes(run.identifiers),
+                    self._travel.pack(batch.part([message])),
+                    retain=run.keeps_retain and message.retain,
+                )
+                self._put(run.session, tracker.keep(number, inline))
 
     def is_gathered(self, number: int) -> bool:
         """Whether what is sent of a message is told by `sent`: it always is."""

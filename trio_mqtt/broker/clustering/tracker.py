@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
+from trio_mqtt.broker.clustering.inline import INLINE, Inline
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.cluster.cursors import Cursors, EntryId, Position, entry_id, entry_text
@@ -72,6 +73,7 @@ class Tracker:
 
     __slots__ = (
         "_copies",
+        "_inline",
         "_packet_ids",
         "cursors",
         "following",
@@ -96,6 +98,8 @@ class Tracker:
         self.restored: dict[tuple[str, EntryId, int], int] = {}
         # Packet identifiers of what is kept with one, by number.
         self._packet_ids: dict[int, int] = {}
+        # What is in no log, by number.
+        self._inline: dict[int, Inline] = {}
         self._copies: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     # -- what its client publishes at QoS 2 -----------------------------------------------------
@@ -125,6 +129,15 @@ class Tracker:
             copies.popitem(last=False)
         return True
 
+    def keep(self, number: int, inline: Inline) -> dict[bytes, bytes | None]:
+        """A message that is in no log is on its way; what is to be written of it."""
+        self._inline[number] = inline
+        fields: dict[bytes, bytes | None] = {inline.field: bytes(inline)}
+        packet_id = self._packet_ids.pop(number, None)
+        if packet_id is not None:  # it was kept by its place in a log before
+            fields[DELIVERY + b"%d" % packet_id] = None
+        return fields
+
     def sent(self, packet_ids: Mapping[int, int]) -> dict[bytes, bytes | None]:
         """Messages are in flight, by their numbers; what is to be written of those of QoS 2."""
         fields: dict[bytes, bytes | None] = {}
@@ -137,6 +150,9 @@ class Tracker:
     def _written(
         self, number: int, packet_id: int, *, is_released: bool = False
     ) -> dict[bytes, bytes | None]:
+        inline = self._inline.get(number)
+        if inline is not None:
+            return self.keep(number, inline._replace(packet_id=packet_id, is_released=is_released))
         place = self.cursors.place(number)
         if place is None:
             place = next((one for one, known in self.restored.items() if known == number), None)
@@ -165,8 +181,12 @@ class Tracker:
         others = self.cursors.over(numbers)
         if self.taken is not None:
             self.taken.set()
+        fields: dict[bytes, bytes | None] = {}
+        if others and self._inline:
+            kept = [self._inline.pop(number) for number in others if number in self._inline]
+            fields.update((inline.field, None) for inline in kept)
         if not self._packet_ids:
-            return {}
+            return fields
         if others and self.restored:
             again = {number: place for place, number in self.restored.items()}
             for number in others:
@@ -176,7 +196,7 @@ class Tracker:
                     self.cursors.skip(*place)
         known = self._packet_ids
         gone = [known.pop(number) for number in numbers if number in known]
-        return {DELIVERY + b"%d" % packet_id: None for packet_id in gone}
+        return fields | {DELIVERY + b"%d" % packet_id: None for packet_id in gone}
 
     def know(self, number: int, under: Under) -> None:
         """A message is in flight again, by the identifier that its client knows."""
@@ -230,6 +250,13 @@ def under_way_of(fields: Mapping[bytes, bytes]) -> list[Under]:
     """The deliveries among the fields of a session. Raises ValueError where one is damaged."""
     return [
         Under.parsed(field, value) for field, value in fields.items() if field.startswith(DELIVERY)
+    ]
+
+
+def inline_of(fields: Mapping[bytes, bytes]) -> list[Inline]:
+    """What is in no log among the fields of a session. Raises ValueError where one is damaged."""
+    return [
+        Inline.parsed(field, value) for field, value in fields.items() if field.startswith(INLINE)
     ]
 
 

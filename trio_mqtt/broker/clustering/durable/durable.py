@@ -17,6 +17,7 @@ from trio_mqtt.broker.clustering.durable.registering import Registering
 from trio_mqtt.broker.clustering.durable.under_way import UnderWay
 from trio_mqtt.broker.clustering.tracker import (
     Tracker,
+    inline_of,
     positions_of,
     under_way_of,
 )
@@ -89,7 +90,7 @@ class Durable(Part):
         self.catching_up = CatchingUp(
             engine, self.logs, self.followers, handing, self.unpack, core.limits
         )
-        self._under_way = UnderWay(self.logs, journal, self.unpack)
+        self._under_way = UnderWay(self.logs, journal, self.unpack, travel)
         self.cut_off = 0
         """Sessions for which messages waited that a log had to let go of."""
         # Tasks of sessions, while this runs.
@@ -209,7 +210,9 @@ class Durable(Part):
 
     def _no_longer_follows(self, tracker: Tracker, text: str, *, is_over: bool) -> None:
         """A session does not follow a log any more; `is_over`: nor does it have the filter."""
-        tracker.cursors.end(text)
+        numbers = tracker.cursors.end(text)
+        if is_over:
+            self._journal.no_longer_in_log(tracker, numbers)
         if tracker.following.pop(text, None) is not None:
             follower = self.followers.get(text)
             if follower is not None:
@@ -247,6 +250,7 @@ class Durable(Part):
         try:
             positions = positions_of(fields)
             under_way = under_way_of(fields)
+            inline = inline_of(fields)
             tracker.received = int(fields.get(b"n", b"0"))
         except ValueError as error:
             logger.warning("What is kept of %r is damaged: %s", session.client_id, error)
@@ -254,7 +258,7 @@ class Durable(Part):
         for text, position in positions.items():
             if text in session.subscriptions:
                 tracker.cursors.begin(text, position)
-        await self._under_way.restore(tracker, under_way)
+        await self._under_way.restore(tracker, under_way, inline)
         if self._nursery is not None:
             awaited = self._placing[session] = Awaited()
             self._nursery.start_soon(self._go_on, tracker, positions, awaited)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.clustering.tracker import shared_filter_of
+from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.broker.sessions.kept_rows import decoded
 from trio_mqtt.cluster.cursors import Place
 from trio_mqtt.cluster.entries import EntryError
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trio_mqtt.broker.clustering.durable.handing import EntryPart
+    from trio_mqtt.broker.clustering.inline import Inline
     from trio_mqtt.broker.clustering.journal import ClusterJournal
     from trio_mqtt.broker.clustering.tracker import Tracker, Under
+    from trio_mqtt.broker.clustering.travelling import Travel
     from trio_mqtt.broker.sessions.delivery_state import InFlight
     from trio_mqtt.cluster.logs import Logs
 
@@ -30,14 +33,20 @@ class UnderWay:
         logs: Logs,
         journal: ClusterJournal,
         unpack: Callable[[bytes | memoryview], list[EntryPart]],
+        travel: Travel,
     ) -> None:
         self._logs = logs
         self._journal = journal
         self._unpack = unpack
+        self._travel = travel
 
-    async def restore(self, tracker: Tracker, under_way: Sequence[Under]) -> None:
+    async def restore(
+        self, tracker: Tracker, under_way: Sequence[Under], inline: Sequence[Inline]
+    ) -> None:
         """Have a session send again what was in flight. Raises EngineGoneError."""
         sender = tracker.session.sender
+        for each in inline:
+            self._restore_inline(tracker, each)
         for one in under_way:
             number = self._journal.numbers(1)
             identifiers = decoded(one.identifiers).get("subscription_identifier", ())
@@ -56,6 +65,43 @@ class UnderWay:
                 one.packet_id, one.qos, (message, one.retain, origin, received_at, number)
             )
         sender.all_restored()
+
+    def _restore_inline(self, tracker: Tracker, one: Inline) -> None:
+        """Have a message that is in no log wait, or be in flight, as it was."""
+        session = tracker.session
+        number = self._journal.numbers(1)
+        identifiers = tuple(decoded(one.identifiers).get("subscription_identifier", ()))
+        origin = identifiers, None
+        tracker.keep(number, one)
+        if one.is_released:
+            now = trio.current_time()
+            released: InFlight = (Publish(""), False, origin, now, number)
+            session.sender.restore_released(one.packet_id, released)
+            return
+        subscription = session.subscriptions.get(one.topic_filter)
+        try:
+            batch = self._travel.unpack(one.data, trio.current_time())
+        except EntryError:
+            batch = None
+        if batch is None or (subscription is None and not one.packet_id):
+            self._journal.delivered(session.number, (number,))
+            return
+        if one.packet_id:
+            item = batch.messages[0], one.retain, origin, batch.received_at, number
+            session.sender.restore(one.packet_id, one.qos, item)
+            return
+        batch.number = number
+        if subscription is not None:
+            target = Target(
+                subscription,
+                one.qos,
+                one.retain,
+                identifiers,
+                False,
+                subscription.shared_filter,
+                session.mount_point,
+            )
+            subscription.restore(target, batch)
 
     async def _message(self, one: Under) -> tuple[Publish, float] | None:
         place = Place(one.entry, 0)
