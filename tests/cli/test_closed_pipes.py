@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 import trio
 
 from tests.cli.programs import DEADLINE, Program
 from tests.storage.contract import changes, retained
-from trio_mqtt import SqliteStorage
+from trio_mqtt import SqliteStorage, sync
 from trio_mqtt.access import set_password
 from trio_mqtt.durability import store_path
 
@@ -118,3 +120,35 @@ def test_what_is_to_be_done_is_done_to_its_end(folder: Path, tmp_path: Path) -> 
     assert run_unread(*install, folder=folder, errors_too=True)[0] == 0
     names = {path.name for path in tmp_path.rglob("*")}
     assert {"tmqtt.service", "broker.toml"} <= names
+
+
+def test_what_prints_nothing_goes_on_without_a_reader(
+    folder: Path, tmp_path: Path, in_pipe: tuple[Program, str]
+) -> None:
+    url = in_pipe[1]
+    record = tmp_path / "recorded"
+    publish = ("pub", "unread/1", "x", "--every", "10ms", "--count", "3", "-q", "1", "-b", url)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with (
+        sync.open_client(url) as client,
+        client.subscribe("unread/1") as messages,
+        Program(
+            "sub", "unread/#", "--record", str(record), "-C", "4", "-b", url, stdout=writing
+        ) as recording,
+    ):
+        os.close(writing)
+        client.publish("unread/0", b"kept", retain=True, qos=1)
+        deadline = monotonic() + DEADLINE
+        while not (record.exists() and record.read_bytes()):  # until it has subscribed
+            assert monotonic() < deadline
+            sleep(0.02)
+        client.publish("unread/0", b"", retain=True, qos=1)
+        assert run_unread(*publish, folder=folder) == (0, b"")
+        assert [next(messages).payload for _ in range(3)] == [b"x"] * 3
+        assert recording.ended() == 0
+        topics = [json.loads(line)["topic"] for line in record.read_text().splitlines()]
+        assert topics == ["unread/0", "unread/0", "unread/1", "unread/1"]
+        replay = ("replay", str(record), "--speed", "max", "-b", url)
+        assert run_unread(*replay, folder=folder) == (0, b"")
+        assert [next(messages).payload for _ in range(2)] == [b"x"] * 2

@@ -34,6 +34,8 @@ async def publish(options: PubOptions, connection: ConnectionOptions, terminal: 
     Raises CommandError with the code 27 where the time was over before all of it was done.
     """
     topics = topic_templates(options)
+    if not (options.verbose or terminal.output.is_terminal):
+        terminal.output.stay_empty()
     end = math.inf if options.span is None else trio.current_time() + options.span
     begun = False
     publisher: _Publisher | None = None

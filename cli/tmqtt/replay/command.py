@@ -43,6 +43,7 @@ async def replay(options: ReplayOptions, connection: ConnectionOptions, terminal
     Raises CommandError for a file that cannot be read or that is no recording, with the line, and
     at the end RequestRefusedError, if the broker refused any of the messages.
     """
+    terminal.output.stay_empty()
     with _opened(options.path) as file:
         may_repeat = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         if options.loops > 1 and not may_repeat:

@@ -120,6 +120,8 @@ async def _subscribe(
         if options.record is not None:  # before all else: the file may exist already
             from tmqtt.sub.recording import open_recording
 
+            if _only_records(options, terminal):
+                terminal.output.stay_empty()
             recording = await stack.enter_async_context(open_recording(options.record, terminal))
         client = await stack.enter_async_context(
             open_connection(connection, terminal, reconnect=True, patient=terminal.is_watched)
@@ -170,6 +172,15 @@ async def _subscribe(
             raise failure
         if ends and not totals.messages:
             terminal.say(f"Nothing that is retained matches {filters}.")
+
+
+def _only_records(options: SubOptions, terminal: Terminal) -> bool:
+    """Whether all goes to a file, and nothing is printed."""
+    return (
+        options.record != "-"
+        and not (options.watch or options.tree or options.json or terminal.output.is_terminal)
+        and options.text_format is None
+    )
 
 
 class _Source(Protocol):

@@ -50,6 +50,7 @@ class Output:
         # The same for a stream that has a keeper, for as long as it lasts.
         self.trouble: OSError | None = None
         self._keeper: Keeper | None = None
+        self._stays_empty = False
         self._descriptor = descriptor
         self._when_closed = when_closed
         self._waiting: list[bytes] = []
@@ -94,6 +95,10 @@ class Output:
         is put.
         """
         self._keeper = keeper
+
+    def stay_empty(self) -> None:
+        """Nothing is put: that its reader has gone is no reason to end, and not noticed."""
+        self._stays_empty = True
 
     async def room(self) -> None:
         """Wait while too much is waiting."""
@@ -149,7 +154,7 @@ class Output:
         return error.errno in _GONE and (error.errno != errno.EIO or self.is_terminal)
 
     def _end(self, error: OSError | None) -> None:
-        if self.closed:
+        if self.closed or self._stays_empty:
             return
         self.closed = True
         self.trouble = None
