@@ -26,7 +26,6 @@ local function take(node, before)
   local t = redis.call('TIME')
   local epoch = math.max(t[1] * 1000000 + t[2], tonumber(before or '0') + 1)
   redis.call('HSET', key, 'node', node, 'epoch', text(epoch))
-  redis.call('HDEL', key, 'next')
   redis.call('PERSIST', key)
   return text(epoch)
 end
@@ -72,6 +71,7 @@ end
 local before = redis.call('HGETALL', key)
 local had = redis.call('HGET', key, 'expiry')
 local mine = take(node, epoch)
+redis.call('HDEL', key, 'next')
 local left = had_will or (had and had ~= '0' and (over or clean == '1')) or had == '0'
 if not left then begin(user, expiry, will, author) end
 return {left and 'left' or 'begun', mine, text(now()), before}

@@ -13,6 +13,7 @@ from tests.broker.raw import Raw
 from tests.cluster.nodes import nodes
 from tests.cluster.proxy import Proxy, open_proxy
 from tests.cluster.redis import RedisServer
+from tests.cluster.sessions.test_wills_and_ends import watched, will, wills
 from tests.cluster.waiting import until
 from tests.inside import core_of
 from tests.transport.dialing import dial
@@ -83,7 +84,7 @@ async def test_once_it_is_back_they_are_connected_in_all_of_the_cluster(
             client_id = unknown.connack.properties["assigned_client_identifier"]
             between.refuses = False
             elsewhere = core_of(broker).sessions.elsewhere
-            await until(lambda: elsewhere.holds.get(client_id) is not None)  # type: ignore[union-attr]
+            await until(lambda: elsewhere.holds.has(client_id))  # type: ignore[union-attr]
             async with joined(other.url, client_id):
                 await unknown.expect_disconnect(ReasonCode.SESSION_TAKEN_OVER)
             async with joined(other.url, "clean"):
@@ -125,9 +126,30 @@ async def test_past_its_lease_a_node_lets_durable_sessions_go(
         between.cut()
         between.go_on()
         elsewhere = core_of(broker).sessions.elsewhere
-        await until(lambda: elsewhere.holds.get("clean") is not None)  # type: ignore[union-attr]
+        await until(lambda: elsewhere.holds.has("clean"))  # type: ignore[union-attr]
         async with joined(other.url, "clean"):
             await clean.expect_disconnect(ReasonCode.SESSION_TAKEN_OVER)
         async with joined(broker.url, "durable", expiry=60, clean_start=False) as client:
             assert client.connack is not None
             assert client.connack.session_present
+
+
+async def test_a_will_that_is_due_meanwhile_is_published_once(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    async with (
+        nodes(cluster, 1) as (other,),
+        watched(other) as watcher,
+        cut_off(cluster, redis, lease=1.5) as (broker, between),
+        joined(broker.url, "here") as here,
+    ):
+        async with joined(broker.url, will=will()) as client:
+            between.stop()
+            await client.drop()
+        await watcher.expect_message("w", b"gone", 1)
+        between.cut()
+        between.go_on()
+        elsewhere = core_of(broker).sessions.elsewhere
+        await until(lambda: elsewhere.holds.has("here"))  # type: ignore[union-attr]
+        await here.ping()
+        assert await wills(watcher, broker) == []

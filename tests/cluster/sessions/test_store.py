@@ -259,6 +259,22 @@ async def test_a_session_ends_in_time(nodes: Nodes) -> None:
     assert await a.offline() == (0, 0)
 
 
+async def test_who_waits_for_it_still_does_when_what_is_due_is_done(nodes: Nodes) -> None:
+    a, b = nodes["a"], nodes["b"]
+    got = await claimed(a, "cat", said(0, will=WILL_NOW))
+    assert await b.claim("cat", said(), token="1", clean=False) == OwnedBy("a")
+    await a.release("cat", got.epoch, ends_in=0, will_in=0, changed={b"will": WILL_NOW})
+    due = await a.next_due(10, 60)
+    ended = await a.take_if_due("cat", due.held)
+    assert ended is not None
+    answer = await b.claim("cat", said(), token="1", clean=False, waits=True)
+    assert answer == OwnedBy("a")
+    assert await a.forget("cat", ended.epoch)
+    more = await b.claim("cat", said(), token="1", clean=False, waits=True)
+    assert isinstance(more, Claimed)
+    assert more.has_begun
+
+
 async def test_if_whoever_does_it_dies_another_does(nodes: Nodes) -> None:
     a = nodes["a"]
     got = await claimed(a, "cat")

@@ -195,7 +195,7 @@ class ClusterNode:
     async def let_go(self) -> None:
         """Have all sessions leave: their clients have gone."""
         with trio.move_on_after(LEAVING):
-            await self.sessions.all_left()
+            await self.sessions.finish()
 
     def tell(self, node: str, kind: int, data: bytes) -> None:
         """Send a node an item that is not dropped."""

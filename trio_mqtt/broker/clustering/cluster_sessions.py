@@ -76,6 +76,11 @@ class ClusterSessions:
         """See `SessionsElsewhere.all_left`."""
         await self._turns.all_over()
 
+    async def finish(self) -> None:
+        """All clients have gone, and so is this node soon: have their sessions leave, and wills."""
+        await self.all_left()
+        await self._due.finish()
+
     async def references(self) -> Sequence[str]:
         """See `SessionsElsewhere.references`; none while the engine is gone."""
         try:

@@ -139,22 +139,20 @@ class Departures:
     def _depart(self, session: Session, hold: Hold | None, *, ended: bool) -> _Left | None:
         """Have a session leave this node's memory: what is to be written of it.
 
-        Nothing if it has ended, or if another node has it by now.
+        Nothing if nothing is left of it, or if another node has it by now.
         """
-        if ended:
-            return None  # and is not known any more
-        left = None
-        fields = self._queues.leave(session)
+        fields = {} if ended else self._queues.leave(session)
         expiry = session.expiry_interval
-        if expiry and hold is not None and not hold.is_lost:
-            now = trio.current_time()
-            after = expiry if session.expires_at is None else session.expires_at - now
+        left = None
+        if hold is None:
+            self._core.wills.publish(session)  # which nobody else knows
+        elif not hold.is_lost and (expiry or session.will is not None):
             will_in = None
             if session.will is not None:
-                delay = session.will.properties.get("will_delay_interval", 0)
-                will_in = delay if session.will_due_at is None else session.will_due_at - now
-            left = _Left.of(begin_of(session), after, will_in, session.holder, fields)
-        self._core.sessions.depart(session)
+                will_in = session.will.properties.get("will_delay_interval", 0)
+            left = _Left.of(begin_of(session), expiry, will_in, session.holder, fields)
+        if not ended:
+            self._core.sessions.depart(session)
         return left
 
     def _leave_soon(

@@ -6,6 +6,7 @@ Any node does it, one for each session: see `SessionStore.next_due`.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -76,6 +77,11 @@ class DueSessions:
                 logger.error("%s Sessions and wills that are due wait.", error)  # noqa: TRY400
             with trio.move_on_after(wait):
                 await self._sooner.wait()
+
+    async def finish(self) -> None:
+        """Do what is due now, before this node leaves."""
+        with suppress(EngineGoneError, EngineRefusedError):
+            await self._do()
 
     async def _do(self) -> float:
         """Do what is due now; in how many seconds to look again."""

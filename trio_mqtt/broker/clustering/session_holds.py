@@ -61,6 +61,11 @@ class Holds:
         """How this node has a session, if it does."""
         return self._holds.get(key)
 
+    def has(self, key: str) -> bool:
+        """Whether this node has a session, and no other."""
+        hold = self._holds.get(key)
+        return hold is not None and not hold.is_lost
+
     def is_lost(self, key: str) -> bool:
         """Whether another node has a session by now that is here still."""
         hold = self._holds.get(key)

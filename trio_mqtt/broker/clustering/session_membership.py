@@ -51,7 +51,7 @@ class SessionMembership(Part):
         waiting = [
             one
             for one in self._core.sessions.all()
-            if one.is_connected and sessions.holds.get(one.key) is None
+            if one.is_connected and not sessions.holds.has(one.key)
         ]
 
         failure: EngineGoneError | EngineFencedError | None = None
@@ -83,8 +83,6 @@ class SessionMembership(Part):
             session = self._core.sessions.get(key)
             if session is not None and session.expiry_interval:
                 session.end(ReasonCode.SERVER_SHUTTING_DOWN, LOST)
-            elif not self._sessions.is_busy(key):
-                holds.remove(key)
 
     async def died(self, node: str) -> None:
         """What a dead node had is free."""

@@ -70,7 +70,10 @@ class SessionsElsewhere(Protocol):
         """CONNECT is accepted: what it says of the session holds, and outlives this broker."""
 
     def left(self, session: Session, *, ended: bool) -> None:
-        """No connection has a session any more: it leaves this broker, unless it has `ended`."""
+        """No connection has a session any more: it leaves this broker, unless it has `ended`.
+
+        Its will is due from now on, after its delay.
+        """
 
     async def all_left(self) -> None:
         """Wait until nothing is under way for any session whose client has gone."""

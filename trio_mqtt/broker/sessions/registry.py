@@ -233,9 +233,12 @@ class Sessions:
                 elif self._sessions.get(session.key) is session:
                     self.elsewhere.left(session, ended=False)
             return
+        ended = self._sessions.get(session.key) is not session
+        if self.elsewhere is not None and not ended and not session.is_claimed:
+            self._leave(session, self.elsewhere)
+            return
         will = session.will
         expiry = session.expiry_interval
-        ended = self._sessions.get(session.key) is not session
         delay = 0 if will is None else will.properties.get("will_delay_interval", 0)
         if will is not None and (ended or expiry == 0 or delay == 0):
             self._wills.publish(session)
@@ -245,26 +248,33 @@ class Sessions:
             share_what_is_left(session, self._router)
         if expiry < NEVER:
             session.expires_at = trio.current_time() + expiry
-        if expiry and not session.is_claimed and self.elsewhere is None:
+        if expiry and not session.is_claimed:
             self._room.absent(session)
         if expiry == 0:
             self._discard(session)
-            if self.elsewhere is not None:
+            if self.elsewhere is not None:  # and who waited for it gets none
                 self.elsewhere.left(session, ended=True)
             return
         if session.will is not None and delay < expiry:
             session.will_due_at = trio.current_time() + delay
-        if self.elsewhere is not None:
-            if not session.is_claimed:
-                self.elsewhere.left(session, ended=False)
-            return
-        if session.will_due_at is not None:
             session.set_timer(
                 self._timers.after(delay, lambda: self._will_due(session, expiry - delay))
             )
         elif expiry < NEVER:
             session.set_timer(self._timers.after(expiry, lambda: self._expire(session)))
         self.keep(session)
+
+    def _leave(self, session: Session, elsewhere: SessionsElsewhere) -> None:
+        """In a cluster, a session waits elsewhere for its client; there its will is due, too."""
+        if session.expiry_interval:
+            if not self.closing:
+                share_what_is_left(session, self._router)
+            elsewhere.left(session, ended=False)
+            return
+        will, session.will = session.will, None
+        self._discard(session)
+        session.will = will
+        elsewhere.left(session, ended=True)
 
     def _will_due(self, session: Session, expiry: float) -> None:
         """The will delay interval has passed without the client coming back (§3.1.3.2.2)."""
@@ -281,6 +291,8 @@ class Sessions:
     def publish_last_wills(self) -> None:
         """The broker ends, and wills with it; but one that waits goes on in the storage."""
         self.closing = True
+        if self.elsewhere is not None:
+            return  # they go with their sessions
         for session in self.all():
             will = session.will
             if will is not None and not (
