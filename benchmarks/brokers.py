@@ -70,6 +70,7 @@ class Broker:
     command: Callable[[int, Path, str], list[str]]
     in_terminal: bool = False
     transports: tuple[str, ...] = ("tcp", "tls", "websocket")
+    has_mqtt_5: bool = True
     data: Path | None = None  # where the folder for its files is made; None is anywhere
 
 
@@ -145,6 +146,7 @@ def _find_aedes(cache: Path) -> Broker:
         f"{AEDES_VERSION} on Node.js {shown.strip().removeprefix('v')}",
         lambda port, _folder, _transport: [node, str(script), str(port)],
         transports=("tcp",),
+        has_mqtt_5=False,
     )
 
 

@@ -38,6 +38,7 @@ def _takes_part(broker: Broker, scenario: Scenario) -> bool:
         return broker.name in (*in_memory, *DURABLE)
     return (
         scenario.transport in broker.transports
+        and (broker.has_mqtt_5 or not scenario.mqtt_5)
         and broker.name not in DURABLE
         and (scenario.screen or broker.name != OURS_WITH_SCREEN)
         and (scenario.rules or broker.name != OURS_WITH_RULES)

@@ -30,6 +30,9 @@
  * With `subscribe_at=PORT,PORT...` subscribers go to those ports by turns: to other nodes of a cluster
  * than the publishers.
  *
+ * With `identifier=N`, subscribers speak MQTT 5 and have a subscription identifier, up to 127, while
+ * publishers speak 3.1.1.
+ *
  * Publisher i publishes to topic i % topics and subscriber j subscribes to topic j % topics, or
  * all of them to `filter`. With `alternate`, each publisher goes through so many topics, bench/000000
  * and on, from one message to the next; it wants a `filter`. Each payload carries its time of
@@ -69,6 +72,7 @@ enum {
     MAX_UNSENT = 64 * 1024,  /* bytes: a publisher with this much unsent waits for its socket */
     FILTERS_EACH = 5000,     /* of one client that gets nothing */
     FILTERS_AT_ONCE = 100,   /* in one SUBSCRIBE */
+    IDENTIFIER = 11,         /* the property: a subscription identifier */
     DIGITS = 6,              /* of a topic's number, where topics alternate */
 };
 
@@ -121,6 +125,7 @@ static struct {
     const char *host, *filter, *topic, *subscribe_at;
     long port, publishers, subscribers, topics, qos, size, window, rate, ahead, connections;
     long tls, websocket, alternate, messages, durable, away, acknowledgements, beside, quiet, filters;
+    long identifier;
 } options = {
     .host = "127.0.0.1", .filter = "", .topic = "bench/%d", .subscribe_at = "",
     .port = 1883, .publishers = 1, .subscribers = 1, .topics = 1, .qos = 0, .size = 64,
@@ -401,6 +406,11 @@ static size_t put_remaining_length(uint8_t *at, size_t length)
     return n;
 }
 
+static int speaks_mqtt_5(const struct connection *c)
+{
+    return options.identifier && c->role == SUBSCRIBER;
+}
+
 static void put_connect(struct connection *c)
 {
     char client_id[24];
@@ -408,7 +418,12 @@ static void put_connect(struct connection *c)
     int durable = !forgets && (c->role == RETURNER || (c->role == SUBSCRIBER && options.durable));
     uint8_t body[64] = {0, 4, 'M', 'Q', 'T', 'T', 4, /* clean session */ durable ? 0 : 2,
                         /* keep alive */ 0, 0};
-    size_t length = 10 + put_string(body + 10, client_id);
+    size_t length = 10;
+    if (speaks_mqtt_5(c)) {
+        body[6] = 5;
+        body[length++] = 0;  /* properties */
+    }
+    length += put_string(body + length, client_id);
     uint8_t *at = reserve(&c->out, 2 + length);
     at[0] = CONNECT << 4;
     at[1] = (uint8_t)length;
@@ -423,7 +438,13 @@ static long qos_of(const struct connection *c)
 static void put_subscribe(struct connection *c)
 {
     uint8_t body[160] = {0, 1};
-    size_t length = 2 + put_string(body + 2, *options.filter ? options.filter : c->topic);
+    size_t length = 2;
+    if (speaks_mqtt_5(c)) {
+        body[length++] = 2;  /* bytes of properties */
+        body[length++] = IDENTIFIER;
+        body[length++] = (uint8_t)options.identifier;
+    }
+    length += put_string(body + length, *options.filter ? options.filter : c->topic);
     body[length++] = (uint8_t)qos_of(c);
     uint8_t header[5] = {SUBSCRIBE << 4 | 2};
     size_t header_length = 1 + put_remaining_length(header + 1, length);
@@ -511,6 +532,11 @@ static void on_publish(struct connection *c, int qos, const uint8_t *body, size_
         at += 2;
     }
     struct stamp stamp;
+    if (speaks_mqtt_5(c)) {
+        if (at[0] != 2 || at[1] != IDENTIFIER || at[2] != options.identifier)
+            fail("a message has not the subscription identifier, or more than that");
+        at += 3;
+    }
     if (c->role == RETURNER) {
         if (waits_for_return && !c->served) {
             c->served = 1;
@@ -567,7 +593,7 @@ static void on_packet(struct connection *c, uint8_t first, const uint8_t *body, 
             ready += c->granted == c->filters;
             break;
         }
-        if (length < 3 || body[2] != qos_of(c))
+        if (length < 3 || body[length - 1] != qos_of(c))
             fail("the broker did not grant QoS %ld", qos_of(c));
         ready++;
         break;
@@ -1089,6 +1115,7 @@ static void set_option(const char *key, char *value)
         {"durable", &options.durable}, {"away", &options.away},
         {"acknowledgements", &options.acknowledgements}, {"beside", &options.beside},
         {"quiet", &options.quiet}, {"filters", &options.filters},
+        {"identifier", &options.identifier},
     };
     static const struct { const char *key; const char **text; } texts[] = {
         {"host", &options.host}, {"filter", &options.filter}, {"topic", &options.topic},

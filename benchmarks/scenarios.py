@@ -13,7 +13,8 @@ class Scenario:
     whether trio-mqtt is also measured with its screen on, `rules` whether with an access file.
     `durable` is what is measured of brokers that keep what they acknowledge; see durable.py. `each`
     is how many of what is counted an idle connection brings, `least` the seconds of a run at least:
-    few messages a second take their time to make a tenth of a second of the processor's.
+    few messages a second take their time to make a tenth of a second of the processor's. `mqtt_5`
+    says whether only brokers with MQTT 5 can be measured.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Scenario:
     rules: bool = False
     durable: Literal["online", "away", "alone", "beside", "restart"] | None = None
     each: int = 1
+    mqtt_5: bool = False
     least: float = 0.0
 
 
@@ -66,6 +68,21 @@ SCENARIOS = (
         "1 publisher to 1 subscriber of bench/+, over 100 topics in turn, QoS 1, window 64,"
         " 64 bytes",
         "publishers=1 subscribers=1 alternate=100 filter=bench/+ qos=1 window=64",
+    ),
+    # Where no message goes on as it came.
+    Scenario(
+        "identifier-qos0",
+        "1 publisher of MQTT 3.1.1 to 1 subscriber of MQTT 5 with a subscription identifier, QoS 0,"
+        " 64 bytes",
+        "publishers=1 subscribers=1 identifier=7",
+        mqtt_5=True,
+    ),
+    Scenario(
+        "identifier-qos1",
+        "1 publisher of MQTT 3.1.1 to 1 subscriber of MQTT 5 with a subscription identifier, QoS 1,"
+        " window 64, 64 bytes",
+        "publishers=1 subscribers=1 identifier=7 qos=1 window=64",
+        mqtt_5=True,
     ),
     # Where each topic comes around before it is forgotten, and where others have filters too.
     Scenario(
