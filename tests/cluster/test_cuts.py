@@ -1,0 +1,106 @@
+"""Messages between nodes of which one is cut off from the engine for a while."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import trio
+
+import trio_mqtt
+from tests.cluster.nodes import LOCAL
+from tests.cluster.proxy import Proxy, open_proxy
+from tests.cluster.redis import RedisServer
+from tests.cluster.waiting import until
+from tests.inside import core_of
+from trio_mqtt import Cluster, Messages, open_client
+
+
+@pytest.fixture
+async def proxy(redis: RedisServer) -> AsyncIterator[Proxy]:
+    async with open_proxy(redis) as between:
+        yield between
+
+
+async def take_all(messages: Messages, got: list[str]) -> None:
+    async for message in messages:
+        got.append(message.text)
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize("cut_off_is", ["publisher", "subscriber"])
+async def test_what_is_promised_arrives_through_cuts_and_at_qos_2_once(
+    cluster: Cluster, proxy: Proxy, qos: int, cut_off_is: str
+) -> None:
+    numbers = [str(number) for number in range(300)]
+    got: list[str] = []
+    direct, behind = replace(cluster, node="n1"), replace(cluster, node="n2", url=proxy.url)
+    mine, theirs = (behind, direct) if cut_off_is == "publisher" else (direct, behind)
+    with trio.fail_after(60):
+        async with (
+            trio_mqtt.open_broker(LOCAL, cluster=mine) as one,
+            trio_mqtt.open_broker(LOCAL, cluster=theirs) as two,
+            open_client(one.url) as publisher,
+            open_client(two.url) as subscriber,
+            subscriber.subscribe("t", qos=2, buffer=10_000) as messages,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(take_all, messages, got)
+
+            async def cut() -> None:
+                while True:
+                    await trio.sleep(0.05)
+                    proxy.cut()
+
+            nursery.start_soon(cut)
+            for at in range(0, 300, 10):
+                many = [("t", number) for number in numbers[at : at + 10]]
+                await publisher.publish_many(many, qos=qos)
+            await until(lambda: set(got) == set(numbers))
+            nursery.cancel_scope.cancel()
+    if qos == 2:
+        assert got == numbers
+    else:
+        assert list(dict.fromkeys(got)) == numbers
+
+
+async def test_a_node_that_was_cut_off_past_its_lease_takes_part_again(
+    cluster: Cluster, proxy: Proxy
+) -> None:
+    cluster = replace(cluster, lease=0.6, timeout=0.4)
+    with trio.fail_after(60):
+        async with (
+            trio_mqtt.open_broker(LOCAL, cluster=replace(cluster, node="n1")) as one,
+            trio_mqtt.open_broker(LOCAL, cluster=replace(cluster, node="n2", url=proxy.url)) as two,
+            open_client(one.url) as at_one,
+            open_client(two.url) as at_two,
+            at_one.subscribe("to/one", qos=1) as here,
+            at_two.subscribe("to/two", "$share/g/s", qos=1) as there,
+        ):
+            node = core_of(two).elsewhere
+            before = node.membership.node  # type: ignore[union-attr]
+            proxy.refuses = True
+            proxy.cut()
+            # Among its own clients, and at QoS 0, it goes on.
+            await until(lambda: node.membership.node == "")  # type: ignore[union-attr]
+            await at_two.publish("to/two", "alone")
+            assert (await anext(there)).text == "alone"
+            await until(lambda: not core_of(one).elsewhere.others.all())  # type: ignore[union-attr]
+            await at_one.publish("kept", "meanwhile", qos=1, retain=True)
+            proxy.refuses = False
+            await until(lambda: node.membership.node not in ("", before))  # type: ignore[union-attr]
+            await until(
+                lambda: any(
+                    "to/two" in other.filters
+                    for other in core_of(one).elsewhere.others.all()  # type: ignore[union-attr]
+                )
+            )
+            await at_one.publish("to/two", "again", qos=1)
+            assert (await anext(there)).text == "again"
+            await at_one.publish("s", "shared", qos=1)
+            assert (await anext(there)).text == "shared"
+            await at_two.publish("to/one", "back", qos=1)
+            assert (await anext(here)).text == "back"
+            async with at_two.subscribe("kept") as kept:
+                assert (await anext(kept)).text == "meanwhile"
