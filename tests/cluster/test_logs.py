@@ -42,10 +42,10 @@ async def append(
     logs: Logs,
     number: int,
     data: bytes = b"x",
-    *publishers: Publisher,
+    publisher: Publisher | None = None,
     node: str = "node-1",
 ) -> Appended:
-    (reply,) = await engine.all([logs.append(node, "a/#", number, data, 1, publishers)])
+    (reply,) = await engine.all([logs.append(node, "a/#", number, data, 1, publisher)])
     return logs.appended(reply)
 
 
@@ -92,22 +92,32 @@ async def test_what_a_dead_node_has_added_of_qos_2_is_not_added_again(
     await logs.hold("a/#", "s")
     messages = [Publish("a/b", b"1", 2, packet_id=5), Publish("a/b", b"2", 2, packet_id=6)]
     known = [identity(number, one) for number, one in enumerate(messages, 1)]
-    await append(engine, logs, 1, b"two", Publisher("c", known))
+    await append(engine, logs, 1, b"two", Publisher("c", 1, known))
     for number, one in enumerate(known, 1):
-        again = Publisher("c", [one], is_known=True)
+        again = Publisher("c", 2, [one], is_known=True)
         assert await append(engine, logs, number, b"x", again, node="node-2") == (NOTHING, NOTHING)
     # Of another client, another number, other content: it is another message.
     others = [
-        Publisher("d", known[:1], is_known=True),
-        Publisher("c", [identity(3, messages[0])], is_known=True),
-        Publisher("c", [identity(1, messages[1])], is_known=True),
+        Publisher("d", 2, known[:1], is_known=True),
+        Publisher("c", 2, [identity(3, messages[0])], is_known=True),
+        Publisher("c", 2, [identity(1, messages[1])], is_known=True),
     ]
     for number, publisher in enumerate(others, 3):
         assert (await append(engine, logs, number, b"x", publisher, node="node-2")).entry > NOTHING
     assert len(await entries(logs)) == 4
     # What was added meanwhile has not made it forget the rest.
-    again = Publisher("c", known[:1], is_known=True)
+    again = Publisher("c", 2, known[:1], is_known=True)
     assert await append(engine, logs, 9, b"x", again, node="node-2") == (NOTHING, NOTHING)
+
+
+async def test_what_a_node_adds_too_late_of_qos_2_is_not_added(engine: Engine, logs: Logs) -> None:
+    """Its client has gone to another node meanwhile, and had it added there."""
+    await logs.hold("a/#", "s")
+    assert (await append(engine, logs, 1, b"x", Publisher("c", 2, ["7:b"]))).entry > NOTHING
+    late = Publisher("c", 1, ["6:a", "7:b"])
+    assert await append(engine, logs, 1, b"y", late, node="node-2") == (NOTHING, NOTHING)
+    assert (await append(engine, logs, 2, b"z", Publisher("d", 1, ["6:a"]))).entry > NOTHING
+    assert [one.data for one in await entries(logs)] == [b"x", b"z"]
 
 
 async def test_a_log_is_cut_off_beyond_its_messages(engine: Engine, logs: Logs) -> None:
@@ -178,8 +188,10 @@ async def test_nodes_and_clients_of_long_ago_are_forgotten(engine: Engine, logs:
     await logs.hold("a/#", "s")
     state = logs._keys("a/#")[1]
     for number in range(4_100):
-        await engine.call("HSET", state, f"n/old-{number}", "1 1000-0 0-0", f"q/{number}", "1000 1")
-    await engine.call("HSET", state, "q/new", f"{FAR} 1")
+        await engine.call(
+            "HSET", state, f"n/old-{number}", "1 1000-0 0-0", f"q/{number}", "1000 1 x"
+        )
+    await engine.call("HSET", state, "q/new", f"{FAR} 1 x")
     for number in range(1, 20):
         await append(engine, logs, number)
     fields = await engine.call("HKEYS", state)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from trio_mqtt.cluster.entries import encode_entry
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 class Addition(NamedTuple):
     """A batch that is to be in logs: its bytes, and `batch`, whatever that is for who is told.
 
-    Its messages have numbers from `first` on. `publishers` have what of it is of QoS 2, as
-    `identity` names it, by clients; `is_known` says that it is perhaps there already.
+    Its messages have numbers from `first` on. `publisher` has those of QoS 2 that must not come
+    twice, as `identity` names them.
     """
 
     filters: Sequence[str]
@@ -28,8 +29,7 @@ class Addition(NamedTuple):
     messages: int
     data: bytes
     batch: object
-    publishers: Mapping[str, list[str]]
-    is_known: bool = False
+    publisher: Publisher | None = None
 
 
 class Added(NamedTuple):
@@ -40,7 +40,7 @@ class Added(NamedTuple):
     number: int
     data: bytes
     messages: int
-    publishers: Sequence[Publisher]
+    publisher: Publisher | None
     parts: Sequence[tuple[int, tuple[str, ...], object]]
 
 
@@ -55,31 +55,33 @@ class Additions:
 
     def entries(self, additions: Sequence[Addition]) -> list[Added]:
         """What is to be added, for each log in its order: as few entries as that can be."""
-        by_filter: dict[str, list[Addition]] = {}
-        for one in additions:
-            for topic_filter in one.filters:
-                by_filter.setdefault(topic_filter, []).append(one)
+        together: dict[tuple[str, str | None], list[Addition]] = {}
         entries: list[Added] = []
-        for topic_filter, its_additions in by_filter.items():
-            together: list[Addition] = []
-            for one in its_additions:
-                if one.is_known:
+        for one in additions:
+            publisher = one.publisher
+            client = None if publisher is None else publisher.client
+            for topic_filter in one.filters:
+                key = topic_filter, client
+                before = together.get(key)
+                if publisher is not None and publisher.is_known:
                     # What is perhaps there already is looked up by itself.
-                    if together:
-                        entries.append(self._entry(topic_filter, together))
-                        together = []
+                    if before is not None:
+                        entries.append(self._entry(topic_filter, together.pop(key)))
                     entries.append(self._entry(topic_filter, [one]))
+                elif before is None:
+                    together[key] = [one]
                 else:
-                    together.append(one)
-            if together:
-                entries.append(self._entry(topic_filter, together))
+                    before.append(one)
+        for (topic_filter, _), its_additions in together.items():
+            entries.append(self._entry(topic_filter, its_additions))
         return entries
 
     def _entry(self, topic_filter: str, additions: Sequence[Addition]) -> Added:
+        """An entry; all of it is of one publisher that must not come twice, or of none."""
         self._number += 1
         items = [(SOURCE, encode_numbered(self.node, self._number))]
         parts: list[tuple[int, tuple[str, ...], object]] = []
-        publishers: dict[str, Publisher] = {}
+        publisher: Publisher | None = None
         count = 0
         for one in additions:
             others: tuple[str, ...] = ()
@@ -88,22 +90,17 @@ class Additions:
             items.append((LOGGED, encode_logged(one.first, others, one.data)))
             parts.append((one.first, others, one.batch))
             count += one.messages
-            for client, messages in one.publishers.items():
-                known = publishers.get(client)
-                if known is None:
-                    publishers[client] = Publisher(client, list(messages), one.is_known)
-                else:
-                    known.messages += messages
+            if one.publisher is not None:
+                names = [] if publisher is None else publisher.messages
+                publisher = replace(one.publisher, messages=[*names, *one.publisher.messages])
         data = encode_entry(items)
-        return Added(
-            self.node, topic_filter, self._number, data, count, list(publishers.values()), parts
-        )
+        return Added(self.node, topic_filter, self._number, data, count, publisher, parts)
 
     def calls(self, entries: Sequence[Added]) -> list[Call]:
         """The calls that add entries. Raises EngineFencedError where this node has no lease."""
         return [
             self._logs.append(
-                one.node, one.topic_filter, one.number, one.data, one.messages, one.publishers
+                one.node, one.topic_filter, one.number, one.data, one.messages, one.publisher
             )
             for one in entries
         ]

@@ -22,8 +22,9 @@ KNOWN = 1  # all of it came before
 APPEND = Script(
     """
 -- node, number, what it holds, messages, age (ms), most messages, most bytes,
--- then for each publisher at QoS 2: client, its messages as numbers and digests;
--- before the client stands '=', or '?' where its one message is perhaps known
+-- then, where all is of one publisher at QoS 2: client, the epoch under which its node has the
+-- session, its messages as numbers and digests; before the client stands '=', or '?' where its one
+-- message is perhaps known
 local log, state, holders, marks = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local call = redis.call
 if call('EXISTS', holders) == 0 then return 0 end
@@ -34,11 +35,18 @@ if before then
   if tonumber(number) == tonumber(ARGV[2]) then return {entry, previous} end
   if tonumber(number) > tonumber(ARGV[2]) then return 1 end
 end
-for at = 8, #ARGV, 2 do
-  local client = ARGV[at]
-  if client:sub(1, 1) == '?' then
-    local known = call('HGET', state, 'q/' .. client:sub(2))
-    if known and (known .. ' '):find(' ' .. ARGV[at + 1] .. ' ', 1, true) then return 1 end
+local field, known, names
+if ARGV[8] then
+  field, names = 'q/' .. ARGV[8]:sub(2), ARGV[10]
+  known = call('HGET', state, field)
+  if known then
+    -- From a node that has had the session since, the client has had it added.
+    if tonumber(known:match('^%S+ (%S+)')) > tonumber(ARGV[9]) then return 1 end
+    if ARGV[8]:sub(1, 1) == '?' then
+      if (known .. ' '):find(' ' .. names .. ' ', 1, true) then return 1 end
+      -- The last of them alone would forget those that were appended with it.
+      if #known < 4096 then names = known:match('^%S+ %S+ (.*)$') .. ' ' .. names end
+    end
   end
 end
 local figures = call('HMGET', state, 'last', 'bytes', 'messages')
@@ -58,14 +66,8 @@ end
 call('HSET', state, 'last', entry, 'bytes', string.format('%.0f', size),
   'messages', string.format('%.0f', messages), mine,
   ARGV[2] .. ' ' .. entry .. ' ' .. previous)
-for at = 8, #ARGV, 2 do
-  local client, known = ARGV[at]:sub(2), ARGV[at + 1]
-  if ARGV[at]:sub(1, 1) == '?' then
-    local earlier = call('HGET', state, 'q/' .. client)
-    -- The last of them alone would forget those that were appended with it.
-    if earlier and #earlier < 4096 then known = earlier:match('^%S+ (.*)$') .. ' ' .. known end
-  end
-  call('HSET', state, 'q/' .. client, string.format('%.0f', time) .. ' ' .. known)
+if field then
+  call('HSET', state, field, string.format('%.0f', time) .. ' ' .. ARGV[9] .. ' ' .. names)
 end
 -- What is beyond the bounds goes, a thirty-second of them at a time.
 local mark = call('LINDEX', marks, -1)

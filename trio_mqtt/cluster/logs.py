@@ -44,20 +44,23 @@ class Appended(NamedTuple):
 
 @dataclass(slots=True)
 class Publisher:
-    """What a client has published at QoS 2, among what is added: its messages, one by one.
+    """Who has published what is added, at QoS 2: its messages, one by one.
 
-    `is_known` says that this one message was perhaps added before, by a node that has died: then
-    it is alone.
+    `epoch` is that under which the node has the session of the client: what comes by one that had
+    it before is too late. `is_known` says that this one message was perhaps added before, by a node
+    that has died: then it is alone.
     """
 
     client: str
+    epoch: int
     messages: list[str]
     is_known: bool = False
 
     @property
-    def arguments(self) -> tuple[str, str]:
+    def arguments(self) -> tuple[str, int, str]:
         """What the script is given."""
-        return f"{'?' if self.is_known else '='}{self.client}", " ".join(self.messages)
+        client = f"{'?' if self.is_known else '='}{self.client}"
+        return client, self.epoch, " ".join(self.messages)
 
 
 def identity(number: int, message: Publish) -> str:
@@ -98,14 +101,14 @@ class Logs:
         number: int,
         data: bytes,
         messages: int,
-        publishers: Iterable[Publisher] = (),
+        publisher: Publisher | None = None,
     ) -> Call:
         """The call that adds an entry of so many messages; `appended` reads what it answers.
 
         `number` goes up with everything that a node adds to the log: what has come already does so
         once. Raises EngineFencedError where this node has no lease.
         """
-        more = [text for one in publishers for text in one.arguments]
+        more = () if publisher is None else publisher.arguments
         return self._engine.scripted(
             scripts.APPEND,
             self._keys(topic_filter),

@@ -101,6 +101,11 @@ class ClusterStorage:
         if self.additions is not None:
             self.additions.node = node
 
+    def epoch_of(self, number: int) -> int | None:
+        """The epoch under which this node has a session; None if it has it no more."""
+        owner = self.sessions.owner_of(number)
+        return None if owner is None else int(owner.epoch)
+
     async def load(self, progress: Progress | None = None) -> Kept:
         """What all nodes have in memory."""
         return Kept([], [], [], [], [], [])

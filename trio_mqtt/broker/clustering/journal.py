@@ -12,7 +12,7 @@ from trio_mqtt.broker.journal import Journal
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.cluster.additions import Addition
-from trio_mqtt.cluster.logs import identity
+from trio_mqtt.cluster.logs import Publisher, identity
 from trio_mqtt.cluster.storage import ClusterChanges, ClusterStorage
 from trio_mqtt.errors import EngineError, StoreError
 from trio_mqtt.storage.gathered import encoded_identifiers
@@ -46,6 +46,8 @@ class ClusterJournal(Journal):
         self.on_retained: Callable[[str], None] = lambda _topic: None
         # By the numbers of their sessions.
         self.trackers: dict[int, Tracker] = {}
+        # The epoch under which this node has a session, by its number; None if it has it no more.
+        self.epoch_of: Callable[[int], int | None] = lambda _number: None
         # What is being offered to sessions: of that they say what is on its way to them.
         self.offered: Offered | None = None
         # Those whose cursors have moved since they were written, or are to be.
@@ -133,56 +135,49 @@ class ClusterJournal(Journal):
         if batch.highest_qos == 2 and batch.sender is not None:
             self._log_qos_2(filters, batch)
         else:
-            self._add(filters, batch, {})
+            self._add(filters, batch)
         self._note()
 
     def _add(
-        self,
-        filters: Sequence[str],
-        batch: Batch,
-        publishers: Mapping[str, list[str]],
-        *,
-        is_known: bool = False,
+        self, filters: Sequence[str], batch: Batch, publisher: Publisher | None = None
     ) -> None:
         first, data = self.numbers(batch.count), self._travel.pack(batch)
-        self._changes.additions.append(
-            Addition(filters, first, batch.count, data, batch, publishers, is_known)
-        )
+        addition = Addition(filters, first, batch.count, data, batch, publisher)
+        self._changes.additions.append(addition)
 
     def _log_qos_2(self, filters: Sequence[str], batch: Batch) -> None:
         """Messages that must not come twice: those that are sent again are looked up one by one."""
-        sender = batch.sender
-        tracker = None
-        if sender is not None:
-            tracker = self.trackers.get(getattr(sender, "number", 0))
-        if tracker is None:  # what it sends again, after all, is another message
-            self._add(filters, batch, {})
+        number = getattr(batch.sender, "number", 0)
+        tracker, epoch = self.trackers.get(number), self.epoch_of(number)
+        if tracker is None or epoch is None:  # what it sends again, after all, is another message
+            self._add(filters, batch)
             return
-        together: list[int] = []
+        key, incoming, messages = tracker.session.key, tracker.incoming, batch.messages
+        others: list[Publish] = []
+        known: list[Publish] = []
         names: list[str] = []
-        messages = batch.messages
 
-        def flush() -> None:
-            if together:
-                part = batch
-                if len(together) < batch.count:
-                    part = batch.part([messages[at] for at in together])
-                self._add(filters, part, {tracker.session.key: names[:]} if names else {})
-                together.clear()
+        def add() -> None:
+            if known:
+                publisher = Publisher(key, epoch, names[:])
+                self._add(filters, batch.part(known[:]), publisher)
+                known.clear()
                 names.clear()
 
-        for at, message in enumerate(messages):
-            number = tracker.incoming.get(message.packet_id) if message.qos == 2 else None
-            if number is not None and message.dup:
-                flush()
-                name = identity(number, message)
-                part = batch.part([message])
-                self._add(filters, part, {tracker.session.key: [name]}, is_known=True)
-                continue
-            together.append(at)
-            if number is not None:
-                names.append(identity(number, message))
-        flush()
+        for message in messages:
+            counted = incoming.get(message.packet_id) if message.qos == 2 else None
+            if counted is None:
+                others.append(message)
+            elif message.dup:
+                add()
+                publisher = Publisher(key, epoch, [identity(counted, message)], is_known=True)
+                self._add(filters, batch.part([message]), publisher)
+            else:
+                known.append(message)
+                names.append(identity(counted, message))
+        add()
+        if others:
+            self._add(filters, batch.part(others))
 
     # -- sessions -------------------------------------------------------------------------------
 

@@ -106,6 +106,7 @@ class Durable(Part):
         """Have a part in what is kept, and in what comes."""
         storage.additions = Additions(self.logs)
         storage.added = self.added
+        self._journal.epoch_of = storage.epoch_of
         following.loaders.append(self._load)
         following.handlers[DURABLE] = partial(self._on_durable, following)
         arrivals.handlers[COPY] = self._on_copy
@@ -197,11 +198,11 @@ class Durable(Part):
             position = Position.after(last)
             tracker.cursors.begin(text, position)
             self._journal.cursor_began(tracker, text, position)
-            tracker.following[text] = last
             follower = await self.registering.follow(text)
-            if text not in tracker.following:
+            if not self._is_wanted(tracker, text):
                 self.registering.no_longer_follows(text)
                 return
+            tracker.following[text] = last
             # What is ahead of it was published while nodes were told: it comes, or does not.
         finally:
             awaited.end()
@@ -217,7 +218,7 @@ class Durable(Part):
             follower = self.followers.get(text)
             if follower is not None:
                 follower.sessions.pop(tracker.session, None)
-                self.registering.no_longer_follows(text)
+            self.registering.no_longer_follows(text)
         if is_over:
             self._journal.cursor_ended(tracker, text)
             self._release(text, tracker.session.key)
@@ -301,12 +302,17 @@ class Durable(Part):
             self._journal.cursor_began(tracker, text, position)
         if text not in tracker.cursors:
             return
-        tracker.following[text] = position.place.entry
         follower = await self.registering.follow(text)
-        if text in tracker.following:
+        if self._is_wanted(tracker, text):
+            tracker.following[text] = position.place.entry
             followers[text] = follower
         else:
             self.registering.no_longer_follows(text)
+
+    def _is_wanted(self, tracker: Tracker, text: str) -> bool:
+        """Whether a session is here still, and has a filter."""
+        session = tracker.session
+        return self._journal.trackers.get(session.number) is tracker and text in tracker.cursors
 
     def leave(self, session: Session) -> dict[bytes, bytes | None]:
         """A session's client has gone, and the session with it; what is to be written of it."""
@@ -406,6 +412,7 @@ class Durable(Part):
         """Follow logs and tell them how far sessions are, until cancelled."""
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(self.followers.run)
+            self._nursery.start_soon(self.registering.run)
             self._nursery.start_soon(self._tell_done)
             self._nursery.start_soon(self._write_cursors)
             self._nursery.start_soon(self._look_again)

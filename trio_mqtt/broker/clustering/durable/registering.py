@@ -73,6 +73,10 @@ class Registering:
         # How many sessions follow each log, and what is over once all nodes know that some do.
         self._counts: dict[str, int] = {}
         self._known: dict[str, Awaited] = {}
+        # What is to be told, and of what has been told that it is wanted here.
+        self._new: list[tuple[str, Awaited]] = []
+        self._wanted: set[str] = set()
+        self._wake = trio.Event()
         # The change that made a filter durable, as far as this node has heard.
         self.numbers: dict[str, int] = {}
 
@@ -101,23 +105,42 @@ class Registering:
             await self._again(lambda: self._filters.no_longer(topic_filter, number))
 
     async def follow(self, topic_filter: str) -> Follower:
-        """Another session here follows a log, and holds its filter: from now on copies come."""
+        """Another session here follows a log, and holds its filter: from now on copies come.
+
+        Cancelled, it is as if it had not been asked.
+        """
         self._counts[topic_filter] = self._counts.get(topic_filter, 0) + 1
         follower = self._followers.follow(topic_filter)
         known = self._known.get(topic_filter)
-        if known is not None:
-            await over(known)
-            return follower
-        self._known[topic_filter] = known = Awaited()
+        if known is None:
+            known = self._known[topic_filter] = Awaited()
+            self._new.append((topic_filter, known))
+            self._wake.set()
         try:
-            number, _ = await self._again(lambda: self._filters.say(topic_filter))
-            self.is_durable(topic_filter, number)
-            if topic_filter in self._counts:
-                self._interests.add(TopicFilter(QOS_0 + topic_filter))
-                await over(self._interests.known())
-        finally:
-            known.end()
+            await over(known)
+        except trio.Cancelled:
+            self.no_longer_follows(topic_filter)
+            raise
         return follower
+
+    async def run(self) -> None:
+        """Have the cluster know what is followed here, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                new, self._new = self._new, []
+                for topic_filter, known in new:
+                    nursery.start_soon(self._say, topic_filter, known)
+                self._wake = trio.Event()
+                await self._wake.wait()
+
+    async def _say(self, topic_filter: str, known: Awaited) -> None:
+        number, _ = await self._again(lambda: self._filters.say(topic_filter))
+        self.is_durable(topic_filter, number)
+        if self._known.get(topic_filter) is known and topic_filter not in self._wanted:
+            self._wanted.add(topic_filter)
+            self._interests.add(TopicFilter(QOS_0 + topic_filter))
+        await over(self._interests.known())
+        known.end()
 
     def no_longer_follows(self, topic_filter: str) -> None:
         """One session less follows a log here."""
@@ -128,7 +151,9 @@ class Registering:
         del self._counts[topic_filter]
         self._known.pop(topic_filter, None)
         self._followers.forget(topic_filter)
-        self._interests.discard(TopicFilter(QOS_0 + topic_filter))
+        if topic_filter in self._wanted:
+            self._wanted.remove(topic_filter)
+            self._interests.discard(TopicFilter(QOS_0 + topic_filter))
 
     async def _again(self, call: Callable[[], Awaitable[_T]]) -> _T:
         """What the engine answers, however long it takes until it can."""
