@@ -127,3 +127,64 @@ async def test_own_topics_of_each_node_stay_there(cluster: Cluster) -> None:
         with suppress(trio.TooSlowError):
             await until(lambda: has_filters(two), seconds=0.2)
         assert not has_filters(two)
+
+
+async def test_a_node_that_joins_knows_of_all_who_joined_before_it_reads_on(
+    cluster: Cluster,
+) -> None:
+    async with (
+        nodes(cluster, 2) as (one, two),
+        open_client(one.url) as subscriber,
+        open_client(two.url) as publisher,
+        subscriber.subscribe("t") as messages,
+    ):
+        # As if the first one had joined, and told this, while the second one was about to: it has
+        # not seen it when it looked who is there.
+        node = node_of(two)
+        (first,) = node.others.all()
+        node.others.want(first, {"t": 0})
+        del node.others._nodes[first.node]
+        del node.membership.alive[first.node]
+        await node.following.load(node.membership.node)
+        await publisher.publish("t", "x")
+        with trio.fail_after(10):
+            assert (await anext(messages)).text == "x"
+
+
+async def test_who_died_before_it_said_anything_is_not_waited_for(cluster: Cluster) -> None:
+    cluster = replace(cluster, lease=0.6, timeout=0.5)
+    async with nodes(cluster, 1) as (one,), open_client(one.url) as subscriber:
+        engine = node_of(one).engine
+        seconds, _ = await engine.call(b"TIME")
+        soon = (int(seconds) + 1) * 1000
+        await engine.call(b"ZADD", engine.keys.nodes, soon, "n2-0123456789abcdef")
+        with trio.fail_after(10):
+            async with subscriber.subscribe("t"):
+                pass
+
+
+async def test_changes_that_an_engine_has_lost_are_noticed(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        nodes(cluster, 2) as (one, two),
+        open_client(one.url) as subscriber,
+        open_client(two.url) as publisher,
+        subscriber.subscribe("a") as messages,
+    ):
+        node = node_of(two)
+        keys = node.engine.keys
+        number = node.changes.number
+        assert await node.changes.goes_on()
+        # As if the last change had been lost, and another one made in its place.
+        await node.engine.call(b"XTRIM", keys.changes, b"MAXLEN", 0)
+        await node.engine.call(b"DEL", keys.changes)
+        await node.engine.call(b"XADD", keys.changes, f"{number}-1", "e", "?", "t", "1")
+        assert not await node.changes.goes_on()
+        node.others.want(node.others.all()[0], {"a": 0})
+        await node.following._see_whether_it_goes_on()
+        node.following._reading.cancel()
+        await until(lambda: node.following._loading is None)
+        await publisher.publish("a", "x")
+        assert (await anext(messages)).text == "x"
+        assert "has lost changes" in caplog.text

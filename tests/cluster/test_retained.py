@@ -12,7 +12,10 @@ from tests.cluster.waiting import until
 from tests.inside import core_of
 from trio_mqtt import Broker, Client, Cluster, Message, Properties, Security, open_client
 from trio_mqtt.access import ClientInfo
+from trio_mqtt.cluster.retained_store import encode_change, encode_row
 from trio_mqtt.events import RetainedChanged
+from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.storage.rows import RetainedRow
 
 
 def kept(broker: Broker) -> dict[str, bytes]:
@@ -179,3 +182,29 @@ async def test_rules_are_asked_anew_about_its_author_at_every_node(cluster: Clus
         rules.forbidden.add("author")
         await other.rules_changed()
         assert (await first(subscriber, "t/+")).topic == "t/stranger"
+
+
+async def test_what_others_say_is_heard_again_once_own_changes_are_all_through(
+    cluster: Cluster,
+) -> None:
+    async with nodes(cluster, 1) as (one,):
+        node = core_of(one).elsewhere
+        retained, name = node.retained, node.membership.node  # type: ignore[union-attr]
+
+        def seen(author: str, payload: bytes) -> None:
+            row = RetainedRow("t", payload, 0, node.clock.epoch + trio.current_time(), b"", None)  # type: ignore[union-attr]
+            retained.on_change(memoryview(encode_change(author, "t", encode_row(row))))
+
+        core_of(one).retained.store(Publish("t", b"own 2", 0, True), trio.current_time())
+        retained.changed("t")
+        retained.are_sent(["t"])
+        seen("another", b"before")
+        retained.changed("t")  # again, before the first one is through
+        seen(name, b"own 1")
+        retained.are_sent(["t"])
+        seen("another", b"before, too")
+        assert kept(one) == {"t": b"own 2"}
+        seen(name, b"own 2")
+        assert kept(one) == {"t": b"own 2"}
+        seen("another", b"after")
+        assert kept(one) == {"t": b"after"}

@@ -41,11 +41,18 @@ for at = 3, #ARGV, 2 do
   end
 end
 local number = redis.call('INCR', KEYS[3])
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], number .. '-1', 'e', ARGV[1])
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], number .. '-1', 'e', ARGV[1], 't', now())
 return {number, redis.call('ZRANGEBYSCORE', KEYS[1], now(), '+inf')}
 """,
     fenced=True,
 )
+
+
+END = Script("""\
+-- KEYS: the nodes, the number of changes. Both as of one moment: whoever is no node yet tells what
+-- it wants later.
+return {redis.call('GET', KEYS[2]) or '0', redis.call('ZRANGEBYSCORE', KEYS[1], now(), '+inf')}
+""")
 
 
 class Changed(NamedTuple):
@@ -62,6 +69,8 @@ class Changes:
         self._engine = engine
         self._keys = engine.keys
         self.number = 0  # of the last one that was read
+        # What that is known by: its identifier, and when it came.
+        self._last: tuple[bytes, bytes] | None = None
 
     async def make(
         self, key: bytes, fields: Mapping[bytes, bytes], items: Sequence[tuple[int, bytes]]
@@ -96,9 +105,30 @@ class Changes:
         """
         return int(await self._engine.call(b"GET", self._keys.changes_number) or 0)
 
-    async def find_end(self) -> None:
-        """From now on, what comes after this moment is read."""
-        self.number = await self.count()
+    async def find_end(self) -> set[str]:
+        """From now on, what comes after this moment is read; the nodes that are alive now.
+
+        Raises EngineGoneError and EngineRefusedError.
+        """
+        keys = self._keys
+        number, nodes = await self._engine.run(END, (keys.nodes, keys.changes_number))
+        self.number = int(number)
+        self._last = None
+        return {node.decode() for node in nodes}
+
+    async def goes_on(self) -> bool:
+        """Whether the stream is still the one that was read: an engine that fails may lose the
+        last that it had, and then others stand in its place.
+
+        Raises EngineGoneError and EngineRefusedError.
+        """
+        if await self.count() < self.number:
+            return False
+        if self._last is None:
+            return True
+        name = b"%d-1" % self.number
+        found = await self._engine.call(b"XRANGE", self._keys.changes, name, name)
+        return [_last_of(entry) for entry in found] == [self._last]
 
     async def read(self, *, count: int, block: float) -> list[bytes] | None:
         """What comes next; nothing where nothing came in `block` seconds, None where some is gone.
@@ -114,6 +144,7 @@ class Changes:
                 return None
             self.number = number
             entries.append(fields[_FIELD])
+            self._last = identifier, fields.get(b"t", b"")
         return entries
 
     async def hash(self, key: bytes) -> Mapping[bytes, bytes]:
@@ -151,3 +182,9 @@ def decode_interests(data: memoryview) -> tuple[str, dict[str, int]]:
     except (struct.error, UnicodeDecodeError) as error:
         raise EntryError(f"damaged interests: {error}") from error
     return node, interests
+
+
+def _last_of(entry: tuple[bytes, list[bytes]]) -> tuple[bytes, bytes]:
+    """What an entry of the stream is known by."""
+    identifier, flat = entry
+    return identifier, dict(zip(flat[::2], flat[1::2], strict=True)).get(b"t", b"")

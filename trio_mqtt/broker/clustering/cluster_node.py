@@ -85,7 +85,6 @@ class ClusterNode:
             self.engine,
             self.changes,
             self.others,
-            self.membership,
             self.journal,
             self.retained,
             self.catching_up,

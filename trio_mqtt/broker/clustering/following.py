@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.retained_everywhere import RetainedEverywhere
     from trio_mqtt.cluster.changes import Changes
     from trio_mqtt.cluster.engine.engine import Engine
-    from trio_mqtt.cluster.membership import Membership
 
 logger = logging.getLogger("trio_mqtt.cluster")
 
@@ -40,7 +39,6 @@ class Following:
         engine: Engine,
         changes: Changes,
         others: Others,
-        membership: Membership,
         journal: ClusterJournal,
         retained: RetainedEverywhere,
         catching_up: CatchingUp,
@@ -48,7 +46,6 @@ class Following:
         self._engine = engine
         self._changes = changes
         self._others = others
-        self._membership = membership
         self._journal = journal
         self._retained = retained
         self._catching_up = catching_up
@@ -86,12 +83,19 @@ class Following:
                     await self._read_on()
             except EngineGoneError:
                 await self._engine.wait_returned()
+                await self._see_whether_it_goes_on()
+
+    async def _see_whether_it_goes_on(self) -> None:
+        with suppress(EngineGoneError):
+            if self._loading is None and not await self._changes.goes_on():
+                logger.warning("The engine has lost changes of the cluster: all are read anew.")
+                self._loading = trio.Event()
 
     async def _load(self, loading: trio.Event) -> None:
-        await self._changes.find_end()
+        nodes = await self._changes.find_end()
         for load in self.loaders:
             await load()
-        nodes = self._membership.alive.keys() | {other.node for other in self._others.all()}
+        nodes |= {other.node for other in self._others.all()}
         for node in sorted(nodes - {self._node}):
             other = self._others.known(node)
             if other is not None:

@@ -12,7 +12,7 @@ from trio_mqtt.cluster.changes import INTERESTS, encode_interests
 from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from trio_mqtt.cluster.changes import Changes
     from trio_mqtt.cluster.engine.engine import Engine
@@ -24,12 +24,13 @@ OWN = "$SYS/"  # topics that each node has of its own begin with this
 class _Telling:
     """A change of this node that not all others are known to have done."""
 
-    __slots__ = ("awaited", "nodes", "number")
+    __slots__ = ("awaited", "nodes", "number", "since")
 
     def __init__(self, awaited: list[Awaited], number: int, nodes: set[str]) -> None:
         self.awaited = awaited
         self.number = number
         self.nodes = nodes
+        self.since = trio.current_time()
 
 
 class Interests:
@@ -159,6 +160,16 @@ class Interests:
         """A node is gone, and not waited for any more."""
         self._applied.pop(node, None)
         self._no_longer_waits_for(node)
+
+    def forget_who_is_not(self, alive: Collection[str], lease: float) -> None:
+        """Wait no more for nodes that are dead. One may have joined since `alive` was looked at,
+        which is within the time of a lease.
+        """
+        now = trio.current_time()
+        for one in self._telling:
+            if now > one.since + lease:
+                one.nodes.intersection_update(alive)
+        self._end_what_is_over()
 
     def _no_longer_waits_for(self, node: str, number: int | None = None) -> None:
         for one in self._telling:

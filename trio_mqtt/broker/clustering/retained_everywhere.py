@@ -87,15 +87,13 @@ class RetainedEverywhere:
     def on_change(self, data: memoryview) -> None:
         """A node has a retained message changed."""
         node, topic, row = decode_change(data)
-        if topic in self._gathered:
-            return
-        if self._sent and topic in self._sent:
+        if topic in self._sent:
             if node == self._node:
                 self._sent[topic] -= 1
                 if self._sent[topic] <= 0:
                     del self._sent[topic]
-            return
-        self._apply(topic, row)
+        elif topic not in self._gathered:
+            self._apply(topic, row)
 
     def _apply(self, topic: str, row: RetainedRow | None) -> None:
         core, now = self._core, trio.current_time()

@@ -80,11 +80,13 @@ class Traffic(Part):
     async def watch(self, membership: Membership) -> None:
         """Forget others whose lease has ended, until cancelled, though nobody has said so yet."""
         while True:
-            with trio.move_on_after(self._engine.settings.lease):
+            lease = self._engine.settings.lease
+            with trio.move_on_after(lease / 3):
                 await membership.wait_changed()
             if membership.node:
                 for node in self._others.not_among(membership.alive):
                     self.forget(node)
+                self._interests.forget_who_is_not(membership.alive, lease)
 
     def forget(self, node: str) -> None:
         """A node is gone for good: nobody is reached there, and it is waited for no more."""
