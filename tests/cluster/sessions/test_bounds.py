@@ -109,5 +109,6 @@ async def test_so_are_those_of_one_user(cluster: Cluster) -> None:
             await tom.disconnect()
         both = one.statistics, other.statistics
         await until(lambda: sum(each.sessions_expired for each in both) == 1)
+        await all_have_left(one)
         await all_have_left(other)
         assert await answer(one, connect("new2", "tom")) == ReasonCode.SUCCESS
