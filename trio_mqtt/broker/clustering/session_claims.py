@@ -212,6 +212,8 @@ class SessionClaims:
             await self._restore(session, kept)
         if core.sessions.get(key) is not session:  # it has failed meanwhile
             return ReasonCode.UNSPECIFIED_ERROR, "internal error"
+        if hold.is_lost:
+            raise _TakenAwayError
         return Claim(session, present, kept.outlives_connections and not present)
 
     async def _no_room(self, holder: str) -> str | None:
