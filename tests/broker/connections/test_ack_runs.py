@@ -15,6 +15,7 @@ from tests.inside import sessions_of
 from trio_mqtt import Broker
 from trio_mqtt.events import MessageAcknowledged
 from trio_mqtt.protocol.ack_runs import encode_ack_run
+from trio_mqtt.protocol.delivery import Sender
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
@@ -24,6 +25,7 @@ from trio_mqtt.protocol.packets import (
     Publish,
     PubRec,
     PubRel,
+    Subscription,
 )
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import open_memory_broker
@@ -222,3 +224,18 @@ def test_a_whole_read_is_its_packets_one_by_one(
 
     in_virtual_time(both)
     assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.pure("calls of a class are counted")
+async def test_pubacks_that_come_as_the_messages_went_are_not_looked_at_one_by_one(
+    join: Join, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber, publisher = await join("s"), await join("p")
+    await subscriber.subscribe(Subscription("t", 1))
+    looked_at: list[object] = []
+    monkeypatch.setattr(Sender, "on_run", lambda *call: looked_at.append(call))
+    await sent(publisher, *[Publish("t", b"x", 1, packet_id=at) for at in range(1, 21)])
+    packet_ids = [(await subscriber.expect(Publish)).packet_id for _ in range(20)]
+    await sent(subscriber, *[PubAck(packet_id) for packet_id in packet_ids])
+    sender = sessions_of(broker)["s"].sender
+    assert (looked_at, len(sender)) == ([], 0)

@@ -91,8 +91,8 @@ class Acknowledgements:
             link.protocol.acknowledged(len(released.items))
             self._answer(PUBCOMP, packet_ids, released, session)
             return None
-        followed = link.core.event_streams.wanted
-        if kind is _PUBACK and len(packet_ids) == 1 and session.journal is None and not followed:
+        is_followed = MessageAcknowledged in link.core.event_streams.wanted
+        if kind is _PUBACK and len(packet_ids) == 1 and session.journal is None and not is_followed:
             # Alone, as all are where nothing comes together.
             try:
                 session.sender.on_puback(packet_ids[0])
@@ -100,7 +100,7 @@ class Acknowledgements:
                 return error
             return None
         if session.journal is None:
-            if kind is _PUBACK and not followed and isinstance(packet_ids, range):
+            if kind is _PUBACK and not is_followed and isinstance(packet_ids, range):
                 packet_ids = session.sender.on_pubacks(packet_ids)
                 if not packet_ids:
                     return None
@@ -109,7 +109,7 @@ class Acknowledgements:
             outcome = session.on_run(kind, packet_ids)
         if kind is _PUBREC:
             self._answer(PUBREL, packet_ids, outcome, session)
-        if followed and MessageAcknowledged in followed:
+        if is_followed:
             self._tell_taken(kind, outcome.items, session)
         return outcome.violation
 
