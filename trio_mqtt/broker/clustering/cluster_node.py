@@ -12,6 +12,7 @@ from trio_mqtt.broker.clustering.arrivals import Arrivals
 from trio_mqtt.broker.clustering.catching_up import CatchingUp
 from trio_mqtt.broker.clustering.clock import EngineClock
 from trio_mqtt.broker.clustering.cluster_sessions import ClusterSessions
+from trio_mqtt.broker.clustering.cluster_topics import ClusterTopics
 from trio_mqtt.broker.clustering.durable.durable import Durable
 from trio_mqtt.broker.clustering.figures import NodeFigures
 from trio_mqtt.broker.clustering.following import Following
@@ -111,6 +112,7 @@ class ClusterNode:
         self.durable.bind(self.storage, self.following, self.arrivals)
         self._parts.append(self.durable)
         self.traffic.forgotten = self.durable.forgotten
+        self.topics = ClusterTopics(core, self.engine, self.membership)
         self._join_sessions(core)
         self.storage.lease_end = lambda: self.membership.lease_end
         self._presence = Presence(core, self.engine, self.membership, self.journal)
@@ -211,6 +213,7 @@ class ClusterNode:
                 nursery.start_soon(self.arrivals.run)
                 nursery.start_soon(self.interests.run)
                 nursery.start_soon(self.traffic.watch, self.membership)
+                nursery.start_soon(self.topics.run)
                 nursery.start_soon(self.durable.run)
                 nursery.start_soon(self.sessions.run)
                 nursery.start_soon(self._session_part.run)
