@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 # What is read at once, and what may lie behind in the parser's buffer before that is made anew.
-READ_BYTES = 256 * 1024
-_BEHIND = 4 * READ_BYTES
+READ_BYTES = 64 * 1024
+_BEHIND = 16 * READ_BYTES
 
 
 class Connection:
