@@ -29,7 +29,8 @@ def behind(cluster: Cluster, proxy: Proxy) -> Cluster:
 
 @pytest.fixture
 def own() -> Iterator[RedisServer]:
-    with redis_server("--appendonly", "yes") as server:
+    # Else it may have written nothing of it yet when it is killed.
+    with redis_server("--appendonly", "yes", "--appendfsync", "always") as server:
         yield server
 
 
