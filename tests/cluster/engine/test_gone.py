@@ -24,7 +24,7 @@ async def proxy(redis: RedisServer) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 def behind(cluster: Cluster, proxy: Proxy) -> Cluster:
-    return replace(cluster, url=proxy.url, timeout=0.3)
+    return replace(cluster, url=proxy.url, timeout=2)
 
 
 @pytest.fixture
@@ -78,9 +78,9 @@ async def test_an_engine_that_does_not_answer_is_gone_in_time(
         async with open_engine(behind) as engine:
             proxy.stop()
             asked = trio.current_time()
-            with pytest.raises(EngineGoneError, match=r"does not answer: nothing came within 0\.3"):
+            with pytest.raises(EngineGoneError, match="does not answer: nothing came within 2 s"):
                 await engine.call("PING")
-            assert 0.3 <= trio.current_time() - asked < 2
+            assert 2 <= trio.current_time() - asked < 6
             assert engine.is_gone
             proxy.go_on()
             await engine.wait_returned()
@@ -153,9 +153,9 @@ async def test_an_engine_that_starts_again_keeps_what_it_has_written(own: RedisS
 
 async def test_an_engine_that_sleeps(own: RedisServer) -> None:
     with trio.fail_after(20):
-        async with open_engine(Cluster(url=own.url, timeout=0.2)) as engine:
+        async with open_engine(Cluster(url=own.url, timeout=0.5)) as engine:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(trio.to_thread.run_sync, own.command, "DEBUG", "SLEEP", "0.7")
+                nursery.start_soon(trio.to_thread.run_sync, own.command, "DEBUG", "SLEEP", "1.2")
                 await trio.sleep(0.05)
                 with pytest.raises(EngineGoneError):
                     await engine.call("PING")
