@@ -54,7 +54,7 @@ async def entries(logs: Logs, after: EntryId = NOTHING) -> list[Entry]:
 
 
 async def test_what_nobody_holds_is_not_kept(engine: Engine, logs: Logs) -> None:
-    assert await append(engine, logs, 1) == (NOTHING, NOTHING)
+    assert await append(engine, logs, 1) == (NOTHING, NOTHING, True)
     assert await entries(logs) == []
 
 
@@ -79,7 +79,7 @@ async def test_what_comes_again_is_added_once(engine: Engine, logs: Logs) -> Non
     assert await append(engine, logs, 1) == first
     second = await append(engine, logs, 2)
     # The one before is there, wherever: who follows the log finds it.
-    assert await append(engine, logs, 1) == (NOTHING, NOTHING)
+    assert await append(engine, logs, 1) == (NOTHING, NOTHING, False)
     assert await append(engine, logs, 2) == second
     third = await append(engine, logs, 1, node="node-2")
     assert third.previous == second.entry
@@ -95,7 +95,11 @@ async def test_what_a_dead_node_has_added_of_qos_2_is_not_added_again(
     await append(engine, logs, 1, b"two", Publisher("c", 1, known))
     for number, one in enumerate(known, 1):
         again = Publisher("c", 2, [one], is_known=True)
-        assert await append(engine, logs, number, b"x", again, node="node-2") == (NOTHING, NOTHING)
+        assert await append(engine, logs, number, b"x", again, node="node-2") == (
+            NOTHING,
+            NOTHING,
+            False,
+        )
     # Of another client, another number, other content: it is another message.
     others = [
         Publisher("d", 2, known[:1], is_known=True),
@@ -107,7 +111,7 @@ async def test_what_a_dead_node_has_added_of_qos_2_is_not_added_again(
     assert len(await entries(logs)) == 4
     # What was added meanwhile has not made it forget the rest.
     again = Publisher("c", 2, known[:1], is_known=True)
-    assert await append(engine, logs, 9, b"x", again, node="node-2") == (NOTHING, NOTHING)
+    assert await append(engine, logs, 9, b"x", again, node="node-2") == (NOTHING, NOTHING, False)
 
 
 async def test_what_a_node_adds_too_late_of_qos_2_is_not_added(engine: Engine, logs: Logs) -> None:
@@ -115,7 +119,7 @@ async def test_what_a_node_adds_too_late_of_qos_2_is_not_added(engine: Engine, l
     await logs.hold("a/#", "s")
     assert (await append(engine, logs, 1, b"x", Publisher("c", 2, ["7:b"]))).entry > NOTHING
     late = Publisher("c", 1, ["6:a", "7:b"])
-    assert await append(engine, logs, 1, b"y", late, node="node-2") == (NOTHING, NOTHING)
+    assert await append(engine, logs, 1, b"y", late, node="node-2") == (NOTHING, NOTHING, False)
     assert (await append(engine, logs, 2, b"z", Publisher("d", 1, ["6:a"]))).entry > NOTHING
     assert [one.data for one in await entries(logs)] == [b"x", b"z"]
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from trio_mqtt.cluster.entries import encode_entry
 from trio_mqtt.cluster.items import SOURCE, encode_numbered
 from trio_mqtt.cluster.log_entries import LOGGED, encode_logged
-from trio_mqtt.cluster.logs import Publisher
+from trio_mqtt.cluster.logs import Appended, Publisher
 
 if TYPE_CHECKING:
-    from trio_mqtt.cluster.cursors import EntryId
     from trio_mqtt.cluster.engine.calls import Call, Reply
     from trio_mqtt.cluster.logs import Logs
 
@@ -105,6 +104,6 @@ class Additions:
             for one in entries
         ]
 
-    def added(self, reply: Reply) -> tuple[EntryId, EntryId]:
-        """Where an entry is, and the one before it; twice NOTHING if nobody wants or needs it."""
+    def added(self, reply: Reply) -> Appended:
+        """What came of an entry."""
         return self._logs.appended(reply)

@@ -154,6 +154,44 @@ return 0
 )
 """Whether a log has all that comes after a place: 1, or 0 where some of it is gone."""
 
+SHARE = Script(
+    """
+local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], 'g', '$', 'MKSTREAM')
+if type(made) == 'table' and made.err and not made.err:find('BUSYGROUP', 1, true) then
+  return made
+end
+return 1
+""",
+    fenced=True,
+)
+"""Those who share a filter share its log from now on: each entry is one node's."""
+
+TAKE = Script(
+    """
+-- the node, entries at most, after how many milliseconds what another has taken counts as left
+local left = redis.pcall('XAUTOCLAIM', KEYS[1], 'g', ARGV[1], ARGV[3], '0-0', 'COUNT', ARGV[2])
+if left.err then return {} end
+local found = {}
+for _, one in ipairs(left[2]) do if one then found[#found + 1] = one end end
+if #found > 0 then return found end
+local new = redis.call('XREADGROUP', 'GROUP', 'g', ARGV[1], 'COUNT', ARGV[2],
+  'STREAMS', KEYS[1], '>')
+return new and new[1] and new[1][2] or {}
+""",
+    fenced=True,
+)
+"""Entries of a shared log for a node: what one that is gone has left, else what is new."""
+
+TAKEN = Script(
+    """
+-- entries
+redis.pcall('XACK', KEYS[1], 'g', unpack(ARGV))
+return redis.call('XDEL', KEYS[1], unpack(ARGV))
+""",
+    fenced=True,
+)
+"""Entries of a shared log have gone to those who get them."""
+
 DONE = Script(
     """
 -- pairs of milliseconds and session

@@ -36,10 +36,13 @@ class Entry(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """Where in a log what was added is. `entry` is NOTHING where nobody wants it, or had it."""
+    """Where in a log what was added is. `entry` is NOTHING where it is there already, and where
+    `is_unwanted` says that no session has the filter any more.
+    """
 
     entry: EntryId
     previous: EntryId
+    is_unwanted: bool = False
 
 
 @dataclass(slots=True)
@@ -127,7 +130,7 @@ class Logs:
         if isinstance(reply, list):
             entry, previous = reply
             return Appended(_entry(entry), _entry(previous))
-        return Appended(NOTHING, NOTHING)
+        return Appended(NOTHING, NOTHING, reply == scripts.NOBODY)
 
     # -- who has it -----------------------------------------------------------------------------
 
@@ -165,6 +168,26 @@ class Logs:
         state = self._engine.keys.of_filter(topic_filter, "state")
         reply = await self._engine.call("HGET", state, b"last")
         return NOTHING if reply is None else _entry(reply)
+
+    async def share(self, shared_filter: str) -> None:
+        """The log of `$share/NAME/FILTER` is shared from now on: each entry is one node's."""
+        await self._engine.run(scripts.SHARE, self._keys(shared_filter))
+
+    async def take(
+        self, shared_filter: str, node: str, *, count: int, left_after: float
+    ) -> Sequence[Entry]:
+        """Entries for a node, at most `count`: new ones, or those that another took so many seconds
+        ago and has not said to be `taken`.
+        """
+        milliseconds = int(left_after * 1000)
+        keys = self._keys(shared_filter)
+        reply = await self._engine.run(scripts.TAKE, keys, node, count, milliseconds)
+        return [_read(one) for one in _listed(reply)]
+
+    async def taken(self, shared_filter: str, entries: Sequence[Entry]) -> None:
+        """Entries are with those who get them, and nobody else is to have them."""
+        texts = [entry_text(one.entry) for one in entries]
+        await self._engine.run(scripts.TAKEN, self._keys(shared_filter), *texts)
 
     async def are_whole(self, places: Mapping[str, Place]) -> bool:
         """Whether logs have all that comes after places in them. Raises EngineGoneError."""

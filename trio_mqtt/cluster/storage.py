@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from trio_mqtt.cluster import changes as stream
     from trio_mqtt.cluster.additions import Added, Addition, Additions
-    from trio_mqtt.cluster.cursors import EntryId
     from trio_mqtt.cluster.engine.engine import Engine
+    from trio_mqtt.cluster.logs import Appended
     from trio_mqtt.storage.rows import Changes, Progress
 
 ENTRY = 256 * 1024  # bytes of an entry, from which on the next is begun
@@ -71,7 +71,7 @@ class ClusterStorage:
     """Keeps in the engine what outlives a node. Its parts of a pipeline are in rooms of their own.
 
     `dropped` is told of a node whose inbox is full, and how many messages it did not get; `added`
-    of what is in logs, with its entry and the one before it; `lost` of a session that another node
+    of what was to be in logs, and what came of it; `lost` of a session that another node
     has by now, by its number; `retained_sent` of the topics whose retained messages change, once
     that is on its way. `retained_lasts` says for how many seconds one lasts that has no expiry
     interval. `lease_end` says until when an engine that is gone is waited for.
@@ -85,7 +85,7 @@ class ClusterStorage:
         self.sessions = SessionStore(engine, "")
         self._numbers: dict[str, int] = {}  # of the last entry that was promised to each node
         self.additions: Additions | None = None
-        self.added: Callable[[Added, EntryId, EntryId], None] = lambda *_: None
+        self.added: Callable[[Added, Appended], None] = lambda *_: None
         self.dropped: Callable[[str, int], None] = lambda _node, _count: None
         self.lost: Callable[[int], None] = lambda _number: None
         self.retained_sent: Callable[[Iterable[str]], None] = lambda _topics: None
@@ -164,9 +164,7 @@ class ClusterStorage:
         changes.are_added = True
         if additions is not None:
             for added, reply in zip(changes.added, replies, strict=False):
-                entry, previous = additions.added(reply)
-                if entry > previous:
-                    self.added(added, entry, previous)
+                self.added(added, additions.added(reply))
         for one, reply in zip(entries, replies[len(changes.added) :], strict=False):
             if reply == 0:
                 self.dropped(one.node, one.messages)

@@ -139,6 +139,8 @@ class ClusterNode:
             self.durable.place(subscription)
             return
         self._core.router.add(subscription)
+        if subscription.topic_filter.share:
+            self.durable.place_member(subscription)
         if subscription not in self._placed:
             self._placed.add(subscription)
             self.interests.add(subscription.topic_filter)
@@ -149,6 +151,8 @@ class ClusterNode:
             self.durable.displace(subscription)
             return
         self._core.router.remove(subscription)
+        if subscription.topic_filter.share:
+            self.durable.displace_member(subscription)
         if subscription in self._placed:
             self._placed.remove(subscription)
             self.interests.discard(subscription.topic_filter)

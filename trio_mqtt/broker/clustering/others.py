@@ -103,8 +103,15 @@ class Others:
 
     def _want_quietly(self, other: OtherNode, text: str, *, is_wanted: bool) -> None:
         """A node's clients want of a filter what is of QoS 0; the rest comes by its log."""
-        if is_wanted:
-            topic_filter = other.logged.setdefault(text, TopicFilter(text))
+        topic_filter = other.logged.get(text) or TopicFilter(text)
+        if topic_filter.share:
+            # It has members of a group, which hear that there is something in its log.
+            if is_wanted:
+                other.logged[text] = topic_filter
+            else:
+                other.logged.pop(text, None)
+        elif is_wanted:
+            other.logged[text] = topic_filter
             self._core.router.add_elsewhere(topic_filter, other.quiet)
         elif text in other.logged:
             self._core.router.remove_elsewhere(other.logged.pop(text), other.quiet)

@@ -46,6 +46,7 @@ class Router:
         self._limits = limits
         self._statistics = statistics
         self._tree = FilterTree()
+        self._logged: set[str] = set()  # filters that are shared by a log
         self._remembered: dict[str, Match] = {}
         self._remembered_bytes = 0
         self._remembered_at_most = REMEMBERED
@@ -56,20 +57,31 @@ class Router:
         topic_filter = subscription.topic_filter
         node = self._tree.node(topic_filter)
         if topic_filter.share:
-            self._group(node, topic_filter.share).add(subscription)
+            self._group(node, topic_filter).add(subscription)
         else:
             node.subscriptions[subscription] = None
         self._forget(topic_filter)
 
-    def _group(self, node: FilterNode, share: str) -> SharedGroup:
-        group = node.groups.get(share)
+    def _group(self, node: FilterNode, shared_filter: TopicFilter) -> SharedGroup:
+        group = node.groups.get(shared_filter.share)
         if group is None:
-            group = node.groups[share] = SharedGroup(self._options)
+            is_logged = shared_filter.text in self._logged
+            group = SharedGroup(self._options, is_logged=is_logged)
+            node.groups[shared_filter.share] = group
         return group
+
+    def share_by_log(self, shared_filter: TopicFilter, *, is_logged: bool) -> None:
+        """What is of QoS 1 and 2 reaches who shares a filter by a log, or no longer does."""
+        self._logged.discard(shared_filter.text)
+        if is_logged:
+            self._logged.add(shared_filter.text)
+        group = self.group(shared_filter)
+        if group is not None:
+            group.is_logged = is_logged
 
     def share_elsewhere(self, shared_filter: TopicFilter, distant: Distant, count: int) -> None:
         """So many share `$share/NAME/FILTER` where `distant` passes messages on; 0: nobody."""
-        group = self._group(self._tree.node(shared_filter), shared_filter.share)
+        group = self._group(self._tree.node(shared_filter), shared_filter)
         group.set_distant(shared_filter, distant, count, self.nearness)
         path = self._tree.path(shared_filter)
         if not group:
@@ -333,7 +345,10 @@ class Router:
         else:
             self._offer([(target, batch) for target in match.targets], batch)
         for group in match.groups:
-            group.deliver(batch)
+            if not group.is_logged:
+                group.deliver(batch)
+            elif batch.above_qos_0 < batch.count:
+                group.deliver(batch.part([one for one in batch.messages if not one.qos]))
 
     def _target_of_sender(self, topic: str, sender: Author) -> Target | None:
         """How a message reaches its own sender, who has some no local (§3.8.3.1)."""

@@ -60,10 +60,12 @@ class SharedGroup:
     Those that have gone are noticed when it is their turn, those that come back say so.
     """
 
-    __slots__ = ("_away", "_distant", "_favourite", "_options", "_present")
+    __slots__ = ("_away", "_distant", "_favourite", "_options", "_present", "is_logged")
 
-    def __init__(self, options: BrokerOptions) -> None:
+    def __init__(self, options: BrokerOptions, *, is_logged: bool = False) -> None:
         self._options = options
+        # Whether what is of QoS 1 and 2 comes by a log, from which members everywhere are served.
+        self.is_logged = is_logged
         self._present = _Ring()
         self._away = _Ring()
         self._favourite: Recipient | None = None  # of the sticky strategy

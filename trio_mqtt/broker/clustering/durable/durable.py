@@ -14,6 +14,7 @@ from trio_mqtt.broker.clustering.durable.handing import EntryPart, Handing
 from trio_mqtt.broker.clustering.durable.local import Direct
 from trio_mqtt.broker.clustering.durable.log_writer import LogWriter
 from trio_mqtt.broker.clustering.durable.registering import Registering
+from trio_mqtt.broker.clustering.durable.shares import Shares
 from trio_mqtt.broker.clustering.durable.under_way import UnderWay
 from trio_mqtt.broker.clustering.tracker import (
     Tracker,
@@ -22,6 +23,8 @@ from trio_mqtt.broker.clustering.tracker import (
     under_way_of,
 )
 from trio_mqtt.broker.promises import Awaited, all_of
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.routing.router import Router
 from trio_mqtt.broker.sessions.subscription import Subscription
 from trio_mqtt.cluster.additions import Additions
@@ -47,10 +50,12 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.cluster.additions import Added
     from trio_mqtt.cluster.engine.engine import Engine
+    from trio_mqtt.cluster.logs import Appended
     from trio_mqtt.cluster.storage import ClusterStorage
 
 logger = logging.getLogger("trio_mqtt.cluster")
 
+SHARE = "$share/"
 _OWN = "$SYS/"  # topics that each node has of its own begin with this
 _DONE = 5.0  # seconds between two times that logs are told what nobody needs any more
 _MOVED = 0.1  # seconds that a cursor moves before it is written
@@ -74,6 +79,8 @@ class Durable(Part):
         self._others = others
         self._interests = interests
         self._placed: set[Recipient] = set()
+        # Members of shared subscriptions whose messages wait for their sessions too.
+        self._sharing: set[Subscription] = set()
         # Subscriptions that were granted QoS 0: nothing waits for them, and there is no log.
         self._plain: set[Subscription] = set()
         self._travel = travel
@@ -87,6 +94,8 @@ class Durable(Part):
         self.registering = Registering(
             engine, self.logs, self._filters, interests, self.followers, self.writer
         )
+        self.shares = Shares(engine, self.logs, core.router, journal, interests, self.unpack)
+        self.registering.shared = self.shares.is_logged
         self.catching_up = CatchingUp(
             engine, self.logs, self.followers, handing, self.unpack, core.limits
         )
@@ -161,6 +170,37 @@ class Durable(Part):
         awaited = self._placing[subscription] = Awaited()
         tracker.cursors.begin(text, Position.after(NOTHING))
         self._nursery.start_soon(self._begin, subscription, tracker, awaited)
+
+    def place_member(self, subscription: Recipient) -> None:
+        """A member of a shared subscription is here: with a durable one, messages wait in a log."""
+        self.shares.placed(subscription)
+        if not isinstance(subscription, Subscription) or subscription in self._sharing:
+            return
+        session = cast("Session", subscription.session)
+        if not _is_durable(session) or not _is_logged(subscription) or self._nursery is None:
+            return
+        self._sharing.add(subscription)
+        awaited = self._placing[subscription] = Awaited()
+        self._nursery.start_soon(self._share, subscription, session, awaited)
+
+    def displace_member(self, subscription: Recipient) -> None:
+        """A member of a shared subscription is here no more."""
+        self.shares.displaced(subscription)
+        if isinstance(subscription, Subscription) and subscription in self._sharing:
+            self._sharing.remove(subscription)
+            session = cast("Session", subscription.session)
+            text = subscription.topic_filter.text
+            if self._journal.trackers.get(session.number) and text not in session.subscriptions:
+                self._release(text, session.key)
+
+    async def _share(self, subscription: Subscription, session: Session, awaited: Awaited) -> None:
+        text = subscription.topic_filter.text
+        try:
+            await self.registering.hold(text, session.key)
+            await self.registering.share(text)
+        finally:
+            awaited.end()
+            self._placing.pop(subscription, None)
 
     def displace(self, subscription: Subscription) -> None:
         """No message reaches a subscription from now on."""
@@ -330,8 +370,7 @@ class Durable(Part):
     async def ended(self, key: str, topic_filters: Sequence[str]) -> None:
         """A session that was away has ended: it has its filters no more."""
         for text in topic_filters:
-            if not text.startswith("$share/"):
-                self._release(text, key)
+            self._release(text, key)
 
     # -- what comes -----------------------------------------------------------------------------
 
@@ -347,6 +386,7 @@ class Durable(Part):
     def _on_copy(self, data: memoryview) -> None:
         """Another node has added an entry to a log that is followed here."""
         copy = decode_copy(data)
+        self.shares.wake(copy.topic_filter)
         kept = bytes(copy.data)
         self.followers.arrived(
             copy.topic_filter, copy.entry, copy.previous, lambda: self.unpack(kept)
@@ -371,15 +411,16 @@ class Durable(Part):
         known: dict[str, int] = {}
         if isinstance(reply, dict):
             known = {name.decode(): int(number) for name, number in reply.items()}
-        for topic_filter in self.writer.all():
-            if topic_filter not in known:
-                self.writer.no_longer(topic_filter)
-        for topic_filter in known:
-            self.writer.want(topic_filter)
-        self.registering.numbers = known
+        self.registering.load(known)
 
-    def added(self, one: Added, entry: EntryId, previous: EntryId) -> None:
+    def added(self, one: Added, appended: Appended) -> None:
         """An entry of this node's was added to a log: all who follow it get it at once."""
+        entry, previous, is_unwanted = appended
+        if one.topic_filter.startswith(SHARE):
+            self._added_to_shared(one, entry, previous, is_unwanted=is_unwanted)
+            return
+        if entry == NOTHING:
+            return
         copy = encode_copy(Copy(one.topic_filter, entry, previous, one.data))
         for other in self._others.all():
             if one.topic_filter in other.logged:
@@ -395,11 +436,32 @@ class Durable(Part):
             ],
         )
 
+    def _added_to_shared(
+        self, one: Added, entry: EntryId, previous: EntryId, *, is_unwanted: bool
+    ) -> None:
+        """There is something in a shared log: this node takes it, or one that has members."""
+        if is_unwanted:
+            # The last durable session has just left the group: who is left shares it as ever.
+            group = self._core.router.group(TopicFilter(one.topic_filter))
+            for _, _, batch in one.parts:
+                if group is not None and isinstance(batch, Batch):
+                    group.deliver(batch)
+            return
+        if entry == NOTHING:
+            return
+        if self.shares.serves(one.topic_filter):
+            self.shares.wake(one.topic_filter)
+            return
+        others = [other for other in self._others.all() if one.topic_filter in other.logged]
+        if others:
+            copy = encode_copy(Copy(one.topic_filter, entry, previous, b""))
+            others[one.number % len(others)].copy(copy, one.topic_filter)
+
     # -- nodes that come and go -----------------------------------------------------------------
 
     async def joined(self, node: str) -> None:
         """Have the cluster know what is followed here, as this node."""
-        self._filters.node = node
+        self._filters.node = self.shares.node = node
         self.followers.look()
 
     def forgotten(self, node: str) -> None:
@@ -413,6 +475,7 @@ class Durable(Part):
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(self.followers.run)
             self._nursery.start_soon(self.registering.run)
+            self._nursery.start_soon(self.shares.run)
             self._nursery.start_soon(self._tell_done)
             self._nursery.start_soon(self._write_cursors)
             self._nursery.start_soon(self._look_again)

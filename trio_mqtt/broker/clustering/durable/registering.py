@@ -12,7 +12,7 @@ from trio_mqtt.cluster.changes import QOS_0
 from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from trio_mqtt.broker.clustering.durable.followers import Follower, Followers
     from trio_mqtt.broker.clustering.durable.log_writer import LogWriter
@@ -73,6 +73,8 @@ class Registering:
         # How many sessions follow each log, and what is over once all nodes know that some do.
         self._counts: dict[str, int] = {}
         self._known: dict[str, Awaited] = {}
+        self.shared: Callable[..., None] = lambda _text, *, is_logged: None
+        """Is told of filters that are shared by a log, `is_logged`, or no more."""
         # What is to be told, and of what has been told that it is wanted here.
         self._new: list[tuple[str, Awaited]] = []
         self._wanted: set[str] = set()
@@ -85,12 +87,28 @@ class Registering:
         if number > self.numbers.get(topic_filter, 0):
             self.numbers[topic_filter] = number
             self._writer.want(topic_filter)
+            if TopicFilter(topic_filter).share:
+                self.shared(topic_filter, is_logged=True)
 
     def is_not_durable(self, topic_filter: str, number: int) -> None:
         """A filter is durable no more, if nobody has said later that it is."""
         if number > self.numbers.get(topic_filter, 0):
             self.numbers.pop(topic_filter, None)
-            self._writer.no_longer(topic_filter)
+            self._no_longer(topic_filter)
+
+    def _no_longer(self, topic_filter: str) -> None:
+        self._writer.no_longer(topic_filter)
+        if TopicFilter(topic_filter).share:
+            self.shared(topic_filter, is_logged=False)
+
+    def load(self, known: Mapping[str, int]) -> None:
+        """These filters are durable, by changes of these numbers, and no others."""
+        for topic_filter in self._writer.all():
+            if topic_filter not in known:
+                self.numbers.pop(topic_filter, None)
+                self._no_longer(topic_filter)
+        for topic_filter, number in known.items():
+            self.is_durable(topic_filter, number)
 
     async def hold(self, topic_filter: str, key: str) -> EntryId:
         """A session has a filter, wherever it is; the last entry of the log so far."""
@@ -122,6 +140,17 @@ class Registering:
             self.no_longer_follows(topic_filter)
             raise
         return follower
+
+    async def share(self, shared_filter: str) -> None:
+        """A durable session shares a filter: all nodes know, when this returns."""
+        await self._again(lambda: self._logs.share(shared_filter))
+        number, _ = await self._again(lambda: self._filters.say(shared_filter))
+        self.is_durable(shared_filter, number)
+        # A change of what is wanted comes later in the same order.
+        marker = TopicFilter(QOS_0 + "\0" + shared_filter)
+        self._interests.add(marker)
+        await over(self._interests.known())
+        self._interests.discard(marker)
 
     async def run(self) -> None:
         """Have the cluster know what is followed here, until cancelled."""

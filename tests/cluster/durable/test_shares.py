@@ -1,0 +1,84 @@
+"""Shared subscriptions of durable sessions, whose members are at several nodes."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+import pytest
+import trio
+
+from tests.broker.opened import joined
+from tests.cluster.durable.processes import processes
+from tests.cluster.nodes import nodes
+from tests.cluster.redis import RedisServer
+from trio_mqtt import Cluster
+
+GROUP = "$share/g/a/#"
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+async def test_each_message_goes_to_one_member_wherever(cluster: Cluster, qos: int) -> None:
+    async with nodes(cluster, 3) as brokers, AsyncExitStack() as stack:
+        members = [
+            await stack.enter_async_context(joined(broker.url, f"m{number}", expiry=600))
+            for number, broker in enumerate(brokers)
+        ]
+        for member in members:
+            await member.subscribe(GROUP, qos=2)
+        publisher = await stack.enter_async_context(joined(brokers[0].url, "p"))
+        for number in range(30):
+            await publisher.publish(f"a/{number}", b"%d" % number, qos)
+        got = [message.payload for member in members for message in await member.take(0.3)]
+        assert sorted(got) == sorted(b"%d" % number for number in range(30))
+
+
+async def test_what_comes_while_all_are_away_waits_for_any(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    async with nodes(cluster, 2) as (one, other), joined(one.url, "p") as publisher:
+        for name in ("m1", "m2"):
+            async with joined(one.url, name, expiry=600) as member:
+                await member.subscribe(GROUP, qos=1)
+        await publisher.publish("a", b"before", 1)
+        with trio.fail_after(20):
+            async with joined(other.url, "m2", expiry=600, clean_start=False) as member:
+                assert (await member.expect_any()).payload == b"before"
+                for number in range(10):
+                    await publisher.publish("a", b"%d" % number, 1)
+                got = sorted([(await member.expect_any()).payload for _ in range(10)])
+                assert got == sorted(b"%d" % number for number in range(10))
+                await member.ping()
+                await publisher.expect_nothing(0.3)
+        length = redis.command("XLEN", f"{{{cluster.name}/f/{GROUP}}}:log")
+        assert length == b":0\r\n"
+
+
+async def test_what_a_killed_node_had_not_handed_on_goes_to_others(cluster: Cluster) -> None:
+    async with processes(cluster, 2) as (one, other), joined(other.url, "p") as publisher:
+        async with joined(one.url, "m1", expiry=600) as member:
+            await member.subscribe(GROUP, qos=1)
+            await one.kill()
+        for number in range(20):
+            await publisher.publish("a", b"%d" % number, 1)
+        async with joined(other.url, "m2", expiry=600) as member:
+            await member.subscribe(GROUP, qos=1)
+            got = sorted([(await member.expect_any()).payload for _ in range(20)])
+            assert got == sorted(b"%d" % number for number in range(20))
+
+
+async def test_once_nobody_of_it_is_durable_it_is_shared_as_ever(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    async with (
+        nodes(cluster, 2) as (one, other),
+        joined(one.url, "p") as publisher,
+        joined(other.url, "clean") as clean,
+        joined(one.url, "durable", expiry=600) as durable,
+    ):
+        await clean.subscribe(GROUP, qos=1)
+        await durable.subscribe(GROUP, qos=1)
+        await durable.unsubscribe(GROUP)
+        for number in range(20):
+            await publisher.publish("a", b"%d" % number, 1)
+        got = sorted([(await clean.expect_any()).payload for _ in range(20)])
+        assert got == sorted(b"%d" % number for number in range(20))

@@ -1,0 +1,162 @@
+"""Shared subscriptions of which durable sessions are members: their messages wait in a log.
+
+Each entry is taken by one node that has members connected, and handed to these as ever. With a
+durable session it is kept, as what is in no log is; then it leaves the log. What a node has taken
+and not handed on when it dies, another takes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from trio_mqtt.broker.routing.filters import TopicFilter
+from trio_mqtt.cluster.changes import QOS_0
+from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
+from trio_mqtt.cluster.entries import EntryError
+from trio_mqtt.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trio_mqtt.broker.clustering.durable.handing import EntryPart
+    from trio_mqtt.broker.clustering.interests import Interests
+    from trio_mqtt.broker.clustering.journal import ClusterJournal
+    from trio_mqtt.broker.routing.router import Router
+    from trio_mqtt.broker.routing.target import Recipient
+    from trio_mqtt.cluster.engine.engine import Engine
+    from trio_mqtt.cluster.logs import Entry, Logs
+
+_AT_ONCE = 16  # entries that one node takes
+_ROOM = 64, 256 * 1024  # messages and bytes for which each member must have room
+_LOOKS = 1.0  # seconds until a node looks again for what it was not told of
+_PAUSE = 0.05  # seconds until it looks again whether members have room
+
+
+class Shares:
+    """What this node has to do with the logs that are shared. `node` is what it takes things as."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        logs: Logs,
+        router: Router,
+        journal: ClusterJournal,
+        interests: Interests,
+        unpack: Callable[[bytes | memoryview], list[EntryPart]],
+    ) -> None:
+        self._engine = engine
+        self._logs = logs
+        self._router = router
+        self._journal = journal
+        self._interests = interests
+        self._unpack = unpack
+        self.node = ""
+        # Members here, by filter; and the filters that are shared by a log.
+        self._members: dict[str, set[Recipient]] = {}
+        self._logged: set[str] = set()
+        # Those that are served from here, and what wakes who does that.
+        self._serving: dict[str, trio.CancelScope] = {}
+        self._wakes: dict[str, trio.Event] = {}
+        self._nursery: trio.Nursery | None = None
+
+    def placed(self, member: Recipient) -> None:
+        """A member of a group is here."""
+        text = member.topic_filter.text
+        self._members.setdefault(text, set()).add(member)
+        self._look(text)
+        self.wake(text)
+
+    def displaced(self, member: Recipient) -> None:
+        """It is not any more."""
+        text = member.topic_filter.text
+        members = self._members.get(text, set())
+        members.discard(member)
+        if not members:
+            self._members.pop(text, None)
+        self._look(text)
+
+    def is_logged(self, text: str, *, is_logged: bool) -> None:
+        """A filter is shared by a log from now on, or no more."""
+        if is_logged:
+            self._logged.add(text)
+        else:
+            self._logged.discard(text)
+        self._router.share_by_log(TopicFilter(text), is_logged=is_logged)
+        self._look(text)
+
+    def wake(self, text: str) -> None:
+        """There may be something in a shared log."""
+        wake = self._wakes.get(text)
+        if wake is not None:
+            wake.set()
+
+    def serves(self, text: str) -> bool:
+        """Whether a shared log is served from here."""
+        return text in self._serving
+
+    def _look(self, text: str) -> None:
+        """Begin to serve a log, or cease to."""
+        wanted = text in self._logged and text in self._members
+        if wanted and text not in self._serving and self._nursery is not None:
+            self._serving[text] = scope = trio.CancelScope()
+            self._interests.add(TopicFilter(QOS_0 + text))
+            self._nursery.start_soon(self._serve, text, scope)
+        elif not wanted and text in self._serving:
+            self._serving.pop(text).cancel()
+            self._interests.discard(TopicFilter(QOS_0 + text))
+
+    async def run(self) -> None:
+        """Serve what is shared, until cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            for text in list(self._members):
+                self._look(text)
+            await trio.sleep_forever()
+
+    async def _serve(self, text: str, scope: trio.CancelScope) -> None:
+        shared_filter = TopicFilter(text)
+        with scope:
+            while True:
+                wake = self._wakes[text] = trio.Event()
+                try:
+                    pause = await self._serve_some(shared_filter)
+                except EngineGoneError:
+                    await self._engine.wait_returned()
+                    continue
+                except (EngineRefusedError, StoreError):
+                    pause = _LOOKS  # no node for now, or about to end
+                if pause:
+                    with trio.move_on_after(pause):
+                        await wake.wait()
+
+    async def _serve_some(self, shared_filter: TopicFilter) -> float:
+        """Take some entries and hand them on; how long to wait before the next."""
+        group = self._router.group(shared_filter)
+        if group is None or not group.anybody_is_connected() or not self.node:
+            return _LOOKS
+        if not group.has_room_for(*_ROOM):
+            return _PAUSE
+        text = shared_filter.text
+        # What another has taken is kept and gone within a moment, unless it is dead.
+        left_after = 2 * self._engine.settings.lease
+        # Whoever has no members any more still hands on what is taken, once that has begun.
+        with trio.CancelScope(shield=True):
+            entries = await self._logs.take(text, self.node, count=_AT_ONCE, left_after=left_after)
+            if not entries:
+                return _LOOKS
+            self._hand(shared_filter, entries)
+            await self._journal.until_kept()
+            await self._logs.taken(text, entries)
+        return 0.0
+
+    def _hand(self, shared_filter: TopicFilter, entries: Sequence[Entry]) -> None:
+        group = self._router.group(shared_filter)
+        for entry in entries:
+            try:
+                parts = self._unpack(entry.data)
+            except EntryError:
+                continue
+            for part in parts:
+                if group is not None:
+                    group.deliver(part.batch)
