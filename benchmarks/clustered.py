@@ -25,7 +25,6 @@ from benchmarks.launching import Running
 _START_LIMIT = 20.0  # seconds
 _ENGINE = ("--port", "0", "--save", "", "--maxmemory-policy", "noeviction")
 _AOF = ("--appendonly", "yes", "--appendfsync", "always")
-_MESSAGE_COMMANDS = (b"xadd", b"evalsha", b"eval", b"fcall")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,8 @@ class Figures:
     engine: float
     rate: float  # deliveries a second
     per_core: float  # messages in and out, for each second of the nodes' processor time
-    writes: float  # scripts and XADDs of the engine for each published message
+    entries: float  # written to streams of the engine for each published message
+    scripts: float  # that the engine ran for each, cursors of durable sessions among them
     p50_us: float
     p99_us: float
     lost: float
@@ -148,13 +148,13 @@ def _traffic(bench: Bench, row: Row, nodes: list[Running], engine: _Engine | Non
     program, core = bench.load_program, bench.load_core
     with load.running(program, core, "traffic", options, nodes[0].port) as traffic:
         traffic.run(WARM_UP)
-        writes = 0 if engine is None else engine.writes()
+        commands = {} if engine is None else engine.commands()
         before = [processes.cpu_seconds(pid) for pid in pids]
         told = traffic.run(max(bench.seconds, row.least))
         taken = [
             processes.cpu_seconds(pid) - began for pid, began in zip(pids, before, strict=True)
         ]
-        writes = 0 if engine is None else engine.writes() - writes
+        after = {} if engine is None else engine.commands()
     delivered, published = told["delivered"], told["published"]
     if not delivered:
         raise load.LoadError("nothing was delivered")
@@ -164,7 +164,8 @@ def _traffic(bench: Bench, row: Row, nodes: list[Running], engine: _Engine | Non
         engine=each[len(nodes)] if engine else 0.0,
         rate=delivered / told["seconds"],
         per_core=(published + delivered) / sum(taken[: len(nodes)]),
-        writes=writes / published,
+        entries=(after.get(b"xadd", 0) - commands.get(b"xadd", 0)) / published,
+        scripts=(after.get(b"evalsha", 0) - commands.get(b"evalsha", 0)) / published,
         p50_us=told["p50_us"],
         p99_us=told["p99_us"],
         lost=told["expected"] - delivered,
@@ -190,14 +191,14 @@ class _Engine:
         )
         return asked.stdout
 
-    def writes(self) -> int:
-        """How many scripts and XADDs it was sent: what a message may cost it."""
-        total = 0
+    def commands(self) -> dict[bytes, int]:
+        """How often it has done each command, those within scripts too."""
+        done = {}
         for line in self.ask("info", "commandstats").splitlines():
             name, _, rest = line.removeprefix(b"cmdstat_").partition(b":")
-            if name in _MESSAGE_COMMANDS:
-                total += int(rest.partition(b",")[0].removeprefix(b"calls="))
-        return total
+            if rest.startswith(b"calls="):
+                done[name] = int(rest.partition(b",")[0].removeprefix(b"calls="))
+        return done
 
 
 @contextmanager
