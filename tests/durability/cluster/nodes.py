@@ -48,6 +48,7 @@ class Node(BrokerProcess):
         self.name = name
         self.cable = cable
         self.is_struck = False  # it is paused, or cut off
+        self.is_expected = False  # to run: it was started, and nobody has ended it
 
     def pause(self) -> None:
         """Have it do nothing (SIGSTOP), as a machine that is moved, or swaps."""

@@ -9,7 +9,7 @@ import trio
 
 from tests.durability.cluster.nodes import ClusterProcesses, Node
 from tests.durability.cluster.plan import Blow, ClusterRound, Trouble
-from tests.durability.history import Cut, Down, Healed, History, Stopping, Up
+from tests.durability.history import Cut, Down, Healed, History, Stopping, Up, Violated
 from tests.durability.performance import SETTLE_SECONDS, Performance
 from tests.durability.plan import ROLES
 
@@ -55,7 +55,12 @@ class _ClusterRounds(Performance):
         return self.recorder.history
 
     async def all_up(self) -> None:
-        """Have all nodes run."""
+        """Have all nodes run; none may have ended by itself."""
+        for node in self.nodes:
+            if node.is_expected and not node.is_running:
+                what = "ended by itself: its broker.log says why"
+                self.recorder.note(Violated, node.name, what)
+                self.is_gone(node)
         async with trio.open_nursery() as nursery:
             for node in self.nodes:
                 if not node.is_running:
@@ -63,9 +68,11 @@ class _ClusterRounds(Performance):
 
     async def start(self, node: Node) -> None:
         await node.start()
+        node.is_expected = True
         self.recorder.note(Up, node.name)
 
     def is_gone(self, node: Node) -> None:
+        node.is_expected = False
         self.recorder.note(Down, node.name)
         for client in self.clients.values():
             client.broker_is_gone(node.name)
@@ -105,6 +112,7 @@ class _ClusterRounds(Performance):
                 await self.cut_off(node, blow, node.cable.silence, node.cable.heal)
 
     async def end(self, node: Node, blow: Blow) -> None:
+        node.is_expected = False
         if blow.trouble is Trouble.LEAVE:
             self.recorder.note(Stopping, node.name)
             await node.terminate()
