@@ -62,6 +62,11 @@ ROWS = (
         "publishers=200 subscribers=200 topics=200 durable=1 qos=1 window=64",
     ),
     Row(
+        "durable-pairs-200-alone",
+        "200 publishers to 200 durable sessions in pairs, QoS 1, one message at a time, 64 bytes",
+        "publishers=200 subscribers=200 topics=200 durable=1 qos=1 window=1",
+    ),
+    Row(
         "durable-fan-out-1000",
         "1 publisher to 1000 durable sessions of one filter, QoS 1, window 16, 64 bytes",
         "publishers=1 subscribers=1000 durable=1 qos=1 window=16 ahead=100",

@@ -150,6 +150,8 @@ class Account:
     deliveries: list[Delivery] = field(default_factory=list)
     connections: list[Connection] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
+    # Times of what others notice of a node within NOTICED seconds: that counts as a start too.
+    notices: list[float] = field(default_factory=list)
     stops: list[float] = field(default_factory=list)
     ends: list[tuple[int, float]] = field(default_factory=list)  # of the broker: index and time
     # When nodes were cut off, all of them where none is named, and until when; inf: it still is.
@@ -157,6 +159,11 @@ class Account:
     # What came with the identifier of another message that was not released.
     confused: list[tuple[int, Received]] = field(default_factory=list)
     _matching: dict[str, list[Life]] = field(default_factory=dict)
+
+    def starts_until(self, at: float) -> list[float]:
+        """From when time may count anew for those who have gone, as known at that time."""
+        noticed = (notice + NOTICED for notice in self.notices if notice < at)
+        return [*(start for start in self.starts if start < at), *noticed]
 
     def next_end(self, index: int) -> tuple[int, float]:
         """The first end of the broker after a place in the history: its place and time."""
@@ -189,6 +196,7 @@ class _Reader:
         self.open: defaultdict[str, dict[int, int | None]] = defaultdict(dict)
         # Given up with their session, and over when the client has been connected again.
         self.fading: defaultdict[str, list[Life]] = defaultdict(list)
+        self.nodes: set[str] = set()  # of several brokers, those that run
 
     def connecting(self, index: int, event: Connecting) -> None:
         connection = Connection(event.client, event, index)
@@ -220,7 +228,7 @@ class _Reader:
     def session_is_gone(self, index: int, event: Connected, connection: Connection) -> None:
         before = self.before.get(event.client)
         was_to_stay = before is None or before.session_is_there(
-            connection.connecting.at, event.at, self.account.starts
+            connection.connecting.at, event.at, self.account.starts_until(event.at)
         )
         for key in [key for key in self.subscribed if key[0] == event.client]:
             life = self.subscribed.pop(key)
@@ -240,20 +248,28 @@ class _Reader:
         if not connection.connecting.expiry:
             self.give_up_session(index, client)
 
+    def up(self, event: Up) -> None:
+        if not event.node:
+            self.account.starts.append(event.at)
+        elif not self.nodes:  # there was none that could notice anything
+            self.account.notices.append(event.at)
+        self.nodes.add(event.node)
+
     def down(self, index: int, event: Down) -> None:
+        self.nodes.discard(event.node)
         self.account.ends.append((index, event.at))
         if event.node:  # what it held is held by others, once they know
-            self.account.starts.append(event.at + NOTICED)
+            self.account.notices.append(event.at)
         for client, connection in list(self.connection.items()):
             if event.node in ("", connection.connecting.node):
                 self.ended(index, client, event.at, False)
 
     def cut(self, event: Cut) -> None:
-        self.account.starts.append(event.at + NOTICED)
+        self.account.notices.append(event.at)
         self.account.cuts.append((event.node, event.at, float("inf")))
 
     def healed(self, event: Healed) -> None:
-        self.account.starts.append(event.at + NOTICED)
+        self.account.notices.append(event.at)
         self.account.cuts = [
             (node, begin, event.at if node == event.node else end)
             if end == float("inf")
@@ -332,8 +348,7 @@ class _Reader:
         for index, event in enumerate(history):
             match event:
                 case Up():
-                    if not event.node:  # the start of one of several delays nothing
-                        self.account.starts.append(event.at)
+                    self.up(event)
                 case Stopping():
                     self.account.stops.append(event.at)
                 case Down():

@@ -312,7 +312,7 @@ def _sessions(account: Account, history: History) -> Iterator[Violation]:
             continue
         assert isinstance(answer, Connected)
         if not connecting.clean_start and last is not None:
-            starts = [start for start in account.starts if start < connecting.at]
+            starts = account.starts_until(connecting.at)
             expected = last.session_is_there(connecting.at, answer.at, starts)
             if not is_clear[client]:
                 expected = None
@@ -366,7 +366,7 @@ def _will(
     if any(delivery.at < begun + delay - EARLY for delivery in deliveries):
         yield Violation(Kind.WILL, f"{name} came too early", will.number)
     # A broker that has been away may count the delay from its return.
-    deadline = max([end, *(start for start in account.starts if end <= start < back)])
+    deadline = max([end, *(start for start in account.starts_until(back) if end <= start)])
     deadline += delay + LATE
     if deadline > (min(back, finish) if delay else finish):
         return

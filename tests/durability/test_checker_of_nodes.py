@@ -39,6 +39,13 @@ def test_a_session_may_live_on_until_the_end_of_its_node_is_known(
     assert story.connect("s", present, expiry=10.0, node="b").kinds == kinds
 
 
+@pytest.mark.parametrize("present", [True, False])
+def test_while_no_node_runs_nobody_knows_how_time_goes(present: bool) -> None:
+    story = Story().add(Up, "a").connect("s", expiry=10.0, node="a").add(Down, "a")
+    story.now += 60.0
+    assert story.add(Up, "b").connect("s", present, expiry=10.0, node="b").kinds == []
+
+
 def mortal() -> Story:
     """A client at node a whose will goes to the subscriber at node b."""
     story = Story().add(Up, "a").add(Up, "b").connect("s", node="b").subscribe("s")
