@@ -156,10 +156,12 @@ def fuzz_finds(session: nox.Session) -> None:
 
 @nox.session
 def durability(session: nox.Session) -> None:
-    """The broker is killed again and again, and nothing acknowledged is lost.
+    """The broker is killed again and again, and nothing acknowledged is lost; so are nodes of a
+    cluster, and its engine.
 
-    `-- --rounds 5` goes through fewer rounds than 50, `-- --seed N` through those of that seed,
-    and `-- --brief` leaves Mosquitto out, and all but three defects.
+    `-- --rounds 5` goes through fewer rounds than 50, `--cluster-rounds 3` through so many over
+    nodes, `-- --seed N` through those of that seed, and `-- --brief` leaves Mosquitto out, and all
+    but three defects.
     """
     session.install("-e", ".[test]")
     # The plain test run leaves this folder out. `-s` shows the figures, beside Mosquitto's.
@@ -198,6 +200,7 @@ FOREIGN_PROGRAMS = {
     "mosquitto_sub": "mosquitto-clients",
     "node": "nodejs",
     "npm": "npm",
+    "redis-server": "redis-server",
 }
 
 
