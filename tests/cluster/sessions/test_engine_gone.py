@@ -153,3 +153,27 @@ async def test_a_will_that_is_due_meanwhile_is_published_once(
         await until(lambda: elsewhere.holds.has("here"))  # type: ignore[union-attr]
         await here.ping()
         assert await wills(watcher, broker) == []
+
+
+async def test_a_session_that_has_begun_elsewhere_meanwhile_is_not_taken_back(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    async with (
+        nodes(cluster, 1) as (other,),
+        cut_off(cluster, redis, lease=1.5) as (broker, between),
+        joined(broker.url) as before,
+        joined(broker.url, "durable", expiry=60) as durable,
+    ):
+        between.stop()
+        await durable.expect_disconnect(ReasonCode.SERVER_SHUTTING_DOWN)  # its lease is lost
+        async with joined(other.url, expiry=60) as client:
+            await client.subscribe("a")
+            await client.disconnect()
+        between.cut()
+        between.go_on()
+        await before.expect_disconnect(ReasonCode.SESSION_TAKEN_OVER)
+        async with joined(other.url, expiry=60, clean_start=False) as client:
+            assert client.connack is not None
+            assert client.connack.session_present
+            await client.publish("a", b"1")
+            await client.expect_message("a", b"1")

@@ -19,6 +19,7 @@ from trio_mqtt.cluster.membership import read_members
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trio_mqtt.broker.clustering.session_holds import Hold
     from trio_mqtt.broker.clustering.session_needs import Neighbours, Queues
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.journal import Journal
@@ -170,21 +171,33 @@ class ClusterSessions:
 
         Where another node has it, the client here is told that it was taken over.
         """
-        key = session.key
+        key, begin = session.key, begin_of(session)
         with self._turns.taken(key):
-            begin, take_from = begin_of(session), self._store.node
-            answer = await self._claim_clean(key, begin, take_from)
-            while isinstance(answer, OwnedBy) and not await self._store.is_alive(answer.node):
-                answer = await self._claim_clean(key, begin, answer.node)
-            if not isinstance(answer, Claimed):
-                session.disown()
-                return
-            hold = self.holds.add(key, answer.epoch, begin, has_begun=answer.has_begun)
-            if not answer.has_begun:
-                await self._store.begin(key, hold.epoch, begin, wipe=True)
-                hold.has_begun = True
-        if self._core.sessions.get(key) is not session:  # it has gone meanwhile
+            hold = await self._take_back(key, begin)
+        is_here = self._core.sessions.get(key) is session
+        if hold is None:
+            session.disown()
+            if not is_here:  # while this had the turn, nobody else has seen to that
+                self.holds.remove(key)
+        elif not is_here:
             self._departures.give_up(key, begin.will, ended=True)
+
+    async def _take_back(self, key: str, begin: Begin) -> Hold | None:
+        """Have the session of a key; None where another has begun, which stands."""
+        answer = await self._claim_clean(key, begin, self._store.node)
+        while isinstance(answer, OwnedBy) and not await self._store.is_alive(answer.node):
+            answer = await self._claim_clean(key, begin, answer.node)
+        if not isinstance(answer, Claimed):
+            return None
+        if answer.kept.outlives_connections:
+            # Begun elsewhere, after the one here, which would have ended it.
+            await self._store.let_be(key, None)
+            return None
+        if not answer.has_begun and not await self._store.begin(
+            key, answer.epoch, begin, wipe=True
+        ):
+            return None
+        return self.holds.add(key, answer.epoch, begin, has_begun=True)
 
     async def _claim_clean(self, key: str, begin: Begin, take_from: str) -> Claim:
         return await self._store.claim(

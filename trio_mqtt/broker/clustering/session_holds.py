@@ -77,6 +77,9 @@ class Holds:
 
     def add(self, key: str, epoch: bytes, begin: Begin, *, has_begun: bool) -> Hold:
         """The node has a session; if it has begun, the engine knows what CONNECT says of it."""
+        before = self._holds.get(key)
+        if before is not None:  # under a lease that was lost
+            self.forget(before)
         hold = self._holds[key] = Hold(epoch, begin, has_begun=has_begun)
         return hold
 
