@@ -63,12 +63,14 @@ class Engine:
 
     async def wait_gone(self) -> EngineGoneError:
         """Wait until the engine is gone; why it is."""
+        await trio.lowlevel.checkpoint()
         while self._attached is not None:
             await self._changed.wait()
         return self.why_gone
 
     async def wait_returned(self) -> None:
         """Wait until the engine is there."""
+        await trio.lowlevel.checkpoint()
         while self._attached is None:
             await self._changed.wait()
 
@@ -108,9 +110,7 @@ class Engine:
         Those for one master are done in their order, with others' between them. Raises
         EngineGoneError, and then perhaps some of them are done.
         """
-        there = self._attached
-        if there is None:
-            raise EngineGoneError(str(self.why_gone))
+        there = await self._there()
         if not calls:
             return []
         return await there.ask(calls)
@@ -121,10 +121,16 @@ class Engine:
 
         Raises EngineGoneError and EngineRefusedError.
         """
-        there = self._attached
-        if there is None:
-            raise EngineGoneError(str(self.why_gone))
+        there = await self._there()
         return await there.read(key, after, count=count, block=block)
+
+    async def _there(self) -> Attached:
+        """All connections; raises EngineGoneError, but to who is cancelled, to whom it matters
+        not."""
+        if self._attached is None:
+            await trio.lowlevel.checkpoint()
+            raise EngineGoneError(str(self.why_gone))
+        return self._attached
 
     def _set(self, there: Attached | None) -> None:
         self._attached = there
