@@ -28,7 +28,10 @@ KIB = 1024
 @pytest.mark.parametrize("at_once", [1, 64, 1_000])
 @pytest.mark.parametrize("qos", [0, 1])
 @pytest.mark.parametrize("size", [0, 64, 1_000, 10_000])
-def test_a_batch_that_waits_counts_what_it_occupies(size: int, qos: int, at_once: int) -> None:
+@pytest.mark.parametrize("sizes", [1, 2])
+def test_a_batch_that_waits_counts_what_it_occupies(
+    sizes: int, size: int, qos: int, at_once: int
+) -> None:
     decoder = PacketDecoder(PacketType.CONNECT, runs=True)
     decoder.feed(encode(Connect("c"), V5))
     tracemalloc.start()
@@ -39,7 +42,15 @@ def test_a_batch_that_waits_counts_what_it_occupies(size: int, qos: int, at_once
         for start in range(0, 2_000, at_once):
             numbers = range(start, start + at_once)
             read = b"".join(
-                encode(Publish("home/kitchen/lamp", b"x" * size, qos, packet_id=qos * (n + 1)), V5)
+                encode(
+                    Publish(
+                        "home/kitchen/lamp",
+                        b"x" * (size + n % sizes),
+                        qos,
+                        packet_id=qos * (n + 1),
+                    ),
+                    V5,
+                )
                 for n in numbers
             )
             packets = decoder.feed(read)

@@ -128,7 +128,7 @@ class Limits:
     maximum_queued_bytes: int = 64 * MIB
     """Bytes of those messages, of which QoS 0 may fill half. Counted is what they take here: one
     that came alone has up to 620 bytes beside its payload and properties, one of many that came
-    together 40 to 230."""
+    together up to 230."""
     maximum_queued_bytes_in_all: int = 4096 * MIB
     """Bytes of all sessions' queues together, of which QoS 0 may fill half. A message counts for
     each session that it waits for, though it is held once: this is for the day on which thousands

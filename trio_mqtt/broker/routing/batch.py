@@ -36,7 +36,8 @@ Encodings = tuple[list[Encoded], bytes | None]
 _NO_ENTRIES: list[Encoded] = []
 
 
-# Bytes that a batch occupies, and each of its messages, beside the packets: one by one or in a run.
+# Bytes that a batch occupies, and each of its messages, beside the packets: one by one, or in a run
+# of packets that have several lengths.
 BATCH = 400
 MESSAGE = 160
 RUN_MESSAGE = 40
@@ -127,8 +128,7 @@ class Batch:
             self._run: PublishRun | None = messages
             self._messages: Sequence[Publish] = ()
             self.highest_qos = messages.qos
-            each = RUN_MESSAGE_QOS_1 if messages.qos else RUN_MESSAGE
-            beside = each * count + STRETCH * len(messages.topics)
+            beside = _beside(messages) * count + STRETCH * len(messages.topics)
             self.size = BATCH + len(messages.frames) + beside
             self.payload_size = messages.payload_size
             self.topic = messages.topic
@@ -190,7 +190,7 @@ class Batch:
     def mean_size(self) -> int:
         """The bytes that one of its messages occupies by itself, on average."""
         run = self._run
-        beside = 0 if run is None else MESSAGE - (RUN_MESSAGE_QOS_1 if run.qos else RUN_MESSAGE)
+        beside = 0 if run is None else MESSAGE - _beside(run)
         return (self.size - BATCH) // self.count + beside
 
     @property
@@ -397,6 +397,13 @@ class Batch:
             ProtocolVersion.V5 if is_v5 else ProtocolVersion.V311,
         )
         return before + after if qos == 0 else (before, after, qos)
+
+
+def _beside(run: PublishRun) -> int:
+    """The bytes that each message of a run occupies beside its packet."""
+    if isinstance(run.starts, range):
+        return 0  # all are of one length: where each begins needs no list
+    return RUN_MESSAGE_QOS_1 if run.qos else RUN_MESSAGE
 
 
 def size_of(message: Publish) -> int:
