@@ -45,6 +45,16 @@ ROWS = (
         "publishers=1 subscribers=1",
     ),
     Row(
+        "pairs-200-qos0",
+        "200 publishers to 200 subscribers in pairs, QoS 0, 64 bytes",
+        "publishers=200 subscribers=200 topics=200",
+    ),
+    Row(
+        "one-to-one-qos1",
+        "1 publisher to 1 subscriber, QoS 1, window 64, 64 bytes",
+        "publishers=1 subscribers=1 qos=1 window=64",
+    ),
+    Row(
         "local-qos0",
         "the same at one node, where others are",
         "publishers=1 subscribers=1",
