@@ -9,7 +9,7 @@ no difference.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +27,7 @@ INTERESTS, RETAINED, GONE = 1, 2, 3
 QOS_0 = "\0"
 KEPT = 100_000  # changes that the stream has at least: who falls back further reads the hashes
 _FIELD = b"e"
+_STEP = 200  # fields of a hash that are read at once
 _SHORT, _LONG = struct.Struct(">H"), struct.Struct(">I")
 
 CHANGE = Script(
@@ -147,13 +148,17 @@ class Changes:
             self._last = identifier, fields.get(b"t", b"")
         return entries
 
-    async def hash(self, key: bytes) -> Mapping[bytes, bytes]:
-        """The fields of a hash, which is a small one.
+    async def fields(self, key: bytes) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        """The fields of a hash with their values, some at a time. One may come twice.
 
         Raises EngineGoneError and EngineRefusedError.
         """
-        fields: Mapping[bytes, bytes] = await self._engine.call(b"HGETALL", key)
-        return fields
+        cursor = b"0"
+        while True:
+            cursor, flat = await self._engine.call(b"HSCAN", key, cursor, b"COUNT", _STEP)
+            yield list(zip(flat[::2], flat[1::2], strict=True))
+            if cursor == b"0":
+                return
 
 
 def encode_interests(node: str, interests: Mapping[str, int]) -> bytes:

@@ -24,7 +24,6 @@ _HAS_AUTHOR = 4  # beside the QoS
 _NAMED = struct.Struct(">HHB")  # bytes of the node and of the topic, whether there is a message
 _AT_ONCE = 500  # topics in one change, or in one look for what has expired
 _BYTES_AT_ONCE = 512 * 1024
-_STEP = 1_000  # topics that are read at once
 
 EXPIRE = Script("""\
 -- KEYS: the retained messages. ARGV: seconds that one lasts which has no end itself, topics.
@@ -137,11 +136,5 @@ class RetainedStore:
 
         Raises EngineGoneError and EngineRefusedError.
         """
-        cursor = b"0"
-        while True:
-            cursor, flat = await self._engine.call(b"HSCAN", self._key, cursor, b"COUNT", _STEP)
-            yield [
-                (name.decode(), value) for name, value in zip(flat[::2], flat[1::2], strict=True)
-            ]
-            if cursor == b"0":
-                return
+        async for some in self._changes.fields(self._key):
+            yield [(name.decode(), value) for name, value in some]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
+from trio_mqtt.broker.turns import Turn
 from trio_mqtt.cluster.changes import INTERESTS, RETAINED, decode_interests
 from trio_mqtt.cluster.engine.calls import EngineGoneError
 from trio_mqtt.cluster.entries import EntryError, decode_entry
@@ -18,6 +19,7 @@ from trio_mqtt.errors import StoreError
 if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.catching_up import CatchingUp
     from trio_mqtt.broker.clustering.journal import ClusterJournal
+    from trio_mqtt.broker.clustering.other_node import OtherNode
     from trio_mqtt.broker.clustering.others import Others
     from trio_mqtt.broker.clustering.retained_everywhere import RetainedEverywhere
     from trio_mqtt.cluster.changes import Changes
@@ -27,7 +29,7 @@ logger = logging.getLogger("trio_mqtt.cluster")
 
 Handler: TypeAlias = Callable[[memoryview], None]
 
-_AT_ONCE = 256  # changes of one read
+_AT_ONCE = 256  # changes of one read; others have their turn between two of them
 _BLOCK = 5.0  # seconds that one read waits
 
 
@@ -99,10 +101,7 @@ class Following:
         for node in sorted(nodes - {self._node}):
             other = self._others.known(node)
             if other is not None:
-                key = self._engine.keys.of_node(node, "interest")
-                fields = await self._changes.hash(key)
-                interests = {name.decode(): int(value) for name, value in fields.items()}
-                self._others.want_only(other, interests)
+                await self._load_interests(other)
                 self._askers.add(node)
         await self._retained.load(self._node)
         self._catching_up.look()
@@ -110,6 +109,19 @@ class Following:
         if self._loading is loading:
             self._loading = None
         await self._answer()
+
+    async def _load_interests(self, other: OtherNode) -> None:
+        """Know what another node wants, and nothing else. Raises EngineGoneError."""
+        known: set[str] = set()
+        async for fields in self._changes.fields(self._engine.keys.of_node(other.node, "interest")):
+            interests = {name.decode(): int(value) for name, value in fields}
+            known.update(interests)
+            self._others.want(other, interests)
+            await trio.lowlevel.checkpoint()
+        turn = Turn()
+        for _ in self._others.want_no_more(other, known):
+            if turn.is_over:
+                await turn.give_way()
 
     async def _read_on(self) -> None:
         while self._loading is None:

@@ -144,11 +144,14 @@ class OtherNode:
         self._tells_at = -math.inf
         self.known_since = trio.current_time()
         self.was_seen = False  # among those that are alive
+        self.is_gone = False  # for good: what is for it then, is for nobody
 
     # -- as a recipient -------------------------------------------------------------------------
 
     def offer(self, target: Target, batch: Batch) -> None:
         """Take a batch that its clients want."""
+        if self.is_gone:
+            return
         above = batch.above_qos_0
         if not above:
             self._pass_on(BATCH, self._travel.pack(batch), batch.count)
@@ -162,6 +165,8 @@ class OtherNode:
 
     def share(self, shared_filter: TopicFilter, batch: Batch) -> None:
         """Take messages for those of its clients that share `$share/NAME/FILTER`."""
+        if self.is_gone:
+            return
         data = encode_shared(shared_filter.text, self._travel.pack(batch))
         if batch.highest_qos:
             self._journal.forward(self.node, SHARED, data, batch.count)
@@ -204,6 +209,8 @@ class OtherNode:
         self._wake.set()
 
     def _pass_on(self, kind: int, data: bytes, count: int) -> None:
+        if self.is_gone:
+            return
         if self._waiting + len(data) > WAITING:
             self.drop(count)
             return

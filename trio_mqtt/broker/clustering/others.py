@@ -11,11 +11,12 @@ from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.cluster.changes import QOS_0
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from trio_mqtt.broker.core import Core
 
 
+_SHARED = "$share/", QOS_0 + "$share/"
 _MOST_GONE = 10_000  # nodes
 
 
@@ -60,7 +61,8 @@ class Others:
             del self._gone[next(iter(self._gone))]
         other = self._nodes.pop(node, None)
         if other is not None:
-            self.want_only(other, {})
+            other.is_gone = True
+            self._core.checks.add(self.want_no_more(other, ()))
         writer = self._writers.pop(node, None)
         if writer is not None:
             writer.cancel()
@@ -116,11 +118,15 @@ class Others:
         elif text in other.logged:
             self._core.router.remove_elsewhere(other.logged.pop(text), other.quiet)
 
-    def want_only(self, other: OtherNode, interests: Mapping[str, int]) -> None:
-        """A node's clients want this and nothing else."""
+    def want_no_more(self, other: OtherNode, than: Collection[str]) -> Iterator[None]:
+        """A node's clients want nothing else than this: a step for each that is over."""
         known = [*other.filters, *(QOS_0 + text for text in other.logged)]
-        over = dict.fromkeys(set(known) - interests.keys(), 0)
-        self.want(other, over | dict(interests))
+        # What is shared goes to others at once.
+        known.sort(key=lambda text: not text.startswith(_SHARED))
+        for text in known:
+            if text not in than:
+                self.want(other, {text: 0})
+                yield
 
     async def run(self) -> None:
         """Write for all of them, until cancelled."""
@@ -132,5 +138,6 @@ class Others:
     async def _write(self, other: OtherNode) -> None:
         with trio.CancelScope() as scope:
             self._writers[other.node] = scope
-            if self._nodes.get(other.node) is other:
+            if not other.is_gone:
                 await other.run()
+        self._writers.pop(other.node, None)

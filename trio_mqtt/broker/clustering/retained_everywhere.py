@@ -16,6 +16,7 @@ from trio_mqtt.broker.access.authorship import Authorship
 from trio_mqtt.broker.events.kinds import RetainedChanged
 from trio_mqtt.broker.routing.batch import remaining_properties
 from trio_mqtt.broker.sessions.kept_rows import decoded
+from trio_mqtt.broker.turns import Turn
 from trio_mqtt.cluster.entries import EntryError
 from trio_mqtt.cluster.retained_store import decode_change, decode_row
 from trio_mqtt.protocol.packets import Publish
@@ -76,13 +77,16 @@ class RetainedEverywhere:
                 except EntryError:
                     logger.warning("The retained message of %r is damaged: it is left out.", topic)
             await trio.lowlevel.checkpoint()
-        self._keep_only(topics)
+        await self._keep_only(topics)
 
-    def _keep_only(self, topics: Collection[str]) -> None:
-        here = [one.message.topic for one in self._core.retained.all()]
-        for topic in here:
+    async def _keep_only(self, topics: Collection[str]) -> None:
+        turn = Turn()
+        for found in self._core.retained.all():
+            topic = found.message.topic
             if topic not in topics and topic not in self._gathered:
                 self._apply(topic, None)
+            if turn.is_over:
+                await turn.give_way()
 
     def on_change(self, data: memoryview) -> None:
         """A node has a retained message changed."""

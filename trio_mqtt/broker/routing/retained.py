@@ -237,7 +237,7 @@ class RetainedMessages:
         return self._reserved if levels[0][:1] == "$" else self._root
 
     def all(self) -> Iterator[Retained]:
-        """All messages. Nothing may be stored meanwhile."""
+        """All messages. What is stored between two of them is not found."""
         for root in (self._reserved, self._root):
             yield from (one for one in self._walk(root, ["#"], self._serial) if one is not None)
 
