@@ -119,6 +119,11 @@ TOPICS_AND_SIZES = st.lists(
     st.tuples(st.sampled_from(["t", "a/b", "ä" * 60]), st.sampled_from([0, 1, 5, 60, 130, 20_000])),
     min_size=2,
     max_size=12,
+).flatmap(
+    # As they are, or of one length, so that they are looked at by columns.
+    lambda some: st.sampled_from(
+        [some, some[:1] * 10, [(topic, some[0][1]) for topic in "ttuuuvt" * 2]]
+    )
 )
 
 

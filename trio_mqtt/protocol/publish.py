@@ -201,7 +201,7 @@ class PublishRun(RunFrames):
         pieces: list[bytes] = []
         new_starts: list[int] = []
         ids_at: list[int] = []
-        at = 0
+        place = 0
         for stretch, first in enumerate(self.firsts):
             stop = self.firsts[stretch + 1] if stretch + 1 < len(self.firsts) else len(starts)
             body = self._topic_at(frames, starts[first])
@@ -211,7 +211,17 @@ class PublishRun(RunFrames):
             else:
                 text = names[stretch].encode()
                 name = len(text).to_bytes(2, "big") + text
-            # Packets of a size differ in their payloads alone.
+            if isinstance(starts, range) and (names is None or not qos):
+                # Packets of a size differ in their payloads alone.
+                size = starts.step
+                payload_at = self._topic_at(frames, 0) + name_size + came_between
+                length = encode_variable_byte_integer(len(name) + len(between) + size - payload_at)
+                before = kind + length + name + between
+                pieces.append(before)
+                pieces.append(
+                    before.join([frames[at + payload_at : at + size] for at in starts[first:stop]])
+                )
+                continue
             size, before = -1, b""
             payload_at = id_at = new_size = 0
             for start, end in zip(starts[first:stop], ends[first:stop], strict=True):
@@ -227,13 +237,14 @@ class PublishRun(RunFrames):
                 pieces.append(before)
                 pieces.append(frames[start + payload_at : end])
                 if qos:
-                    new_starts.append(at)
-                    ids_at.append(at + id_at)
-                    at += new_size
+                    new_starts.append(place)
+                    ids_at.append(place + id_at)
+                    place += new_size
         sent = b"".join(pieces)
-        if qos and names is None and isinstance(starts, range):
+        if qos and not new_starts:
             size = len(sent) // len(starts)
-            return RunFrames(sent, range(0, len(sent), size), range(ids_at[0], len(sent), size))
+            id_at = len(pieces[0]) - len(between)
+            return RunFrames(sent, range(0, len(sent), size), range(id_at, len(sent), size))
         return RunFrames(sent, new_starts, ids_at)
 
     def some(self, stretches: Sequence[int]) -> PublishRun:
