@@ -10,6 +10,7 @@ from trio_mqtt.protocol.wire import known_topics, long_remaining_length, topic_n
 _LONGEST_RUN = 4_096  # packets at most
 _LONGEST_AT_QOS_1 = 1_024  # which are answered
 _MOST_MIXED = 1_024  # messages in a run after which no other topic begins
+_SEVERAL = 8  # packets, before it is looked whether all are of one length
 _SMALLEST = 5  # bytes of a packet, with a topic of one character and no payload
 _UNBOUNDED = 1 << 62
 _ONE_STRETCH = [0]  # of all runs that have one, as most do: nobody changes it
@@ -25,9 +26,10 @@ def decode_publish_run(
     """
     qos = kind >> 1 & 3
     longest = _LONGEST_AT_QOS_1 if qos else _LONGEST_RUN
-    equal = decode_equal_packets(data, start, end, maximum, longest, _MOST_MIXED, is_v5=is_v5)
-    if equal is not None:
-        return equal
+    if end - start > _SEVERAL * data[start + 1]:  # else they are too few, or not of one length
+        equal = decode_equal_packets(data, start, end, maximum, longest, _MOST_MIXED, is_v5=is_v5)
+        if equal is not None:
+            return equal
     identifier = 2 * qos  # bytes
     starts: list[int] = []
     ids_at: list[int] = []
