@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 ENTRY = 256 * 1024  # bytes of an entry, from which on the next is begun
 
 
+_LOST = 10_000  # sessions that were others' when they were to be written, as far as is remembered
+
+
 class Forward(NamedTuple):
     """An entry for a node's inbox, with so many messages."""
 
@@ -88,6 +91,7 @@ class ClusterStorage:
         self.added: Callable[[Added, Appended], None] = lambda *_: None
         self.dropped: Callable[[str, int], None] = lambda _node, _count: None
         self.lost: Callable[[int], None] = lambda _number: None
+        self._lost: dict[int, None] = {}
         self.retained_sent: Callable[[Iterable[str]], None] = lambda _topics: None
         self.retained_lasts: Callable[[], float] = lambda: math.inf
         self.lease_end: Callable[[], float] = lambda: -math.inf
@@ -100,6 +104,10 @@ class ClusterStorage:
         self._numbers.clear()
         if self.additions is not None:
             self.additions.node = node
+
+    def is_lost(self, number: int) -> bool:
+        """Whether something of a session was not written: it was another node's by then."""
+        return number in self._lost
 
     def epoch_of(self, number: int) -> int | None:
         """The epoch under which this node has a session; None if it has it no more."""
@@ -176,6 +184,9 @@ class ClusterStorage:
             if isinstance(reply, EngineRefusedError):
                 raise reply
             if reply == 0:
+                self._lost[number] = None
+                if len(self._lost) > _LOST:
+                    del self._lost[next(iter(self._lost))]
                 self.lost(number)
 
     async def close(self) -> None:

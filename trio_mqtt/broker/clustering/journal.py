@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import trio
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from trio_mqtt.storage.rows import DeliveryRow
 
 
+# Sessions whose cursors are written at once, several times a second: where more of them get
+# messages than that, those that have waited longest are next.
+CURSORS_AT_ONCE = 250
+
+
 class ClusterJournal(Journal):
     """Gathers, beside what any journal does, what is promised to clients of other nodes, and logs.
 
@@ -50,6 +56,8 @@ class ClusterJournal(Journal):
         self.epoch_of: Callable[[int], int | None] = lambda _number: None
         # What is being offered to sessions: of that they say what is on its way to them.
         self.offered: Offered | None = None
+        # Sessions that are to keep what is handed to them now; None while nobody asks.
+        self.handed: set[int] | None = None
         # Those whose cursors have moved since they were written, or are to be.
         self._moved: dict[int, None] = {}
         self._has_moved = trio.Event()
@@ -191,13 +199,15 @@ class ClusterJournal(Journal):
         await self._has_moved.wait()
 
     def write_cursors(self) -> None:
-        """Have all that has moved written."""
-        self._has_moved = trio.Event()
+        """Have what has moved written, of so many sessions as cost little; the rest next time."""
         fields = self._changes.fields
-        for number in self._moved:
+        moved = self._moved
+        for number in list(islice(moved, CURSORS_AT_ONCE)):
+            del moved[number]
             if number in self.trackers:
                 fields.setdefault(number, {})
-        self._moved.clear()
+        if not moved:
+            self._has_moved = trio.Event()
         if fields:
             self._note(is_urgent=False)
 
@@ -298,6 +308,8 @@ class ClusterJournal(Journal):
 
     def _keep_inline(self, tracker: Tracker, batch: Batch, run: DeliveryRun) -> None:
         """Messages that are in no log are on their way to a session."""
+        if self.handed is not None:
+            self.handed.add(run.session)
         for number, message in enumerate(run.messages, batch.number):
             if message.qos:
                 inline = Inline.of(

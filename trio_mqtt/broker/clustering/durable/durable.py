@@ -116,6 +116,7 @@ class Durable(Part):
         storage.additions = Additions(self.logs)
         storage.added = self.added
         self._journal.epoch_of = storage.epoch_of
+        self.shares.is_lost = storage.is_lost
         following.loaders.append(self._load)
         following.handlers[DURABLE] = partial(self._on_durable, following)
         arrivals.handlers[COPY] = self._on_copy

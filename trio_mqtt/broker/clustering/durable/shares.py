@@ -18,7 +18,7 @@ from trio_mqtt.cluster.entries import EntryError
 from trio_mqtt.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from trio_mqtt.broker.clustering.durable.handing import EntryPart
     from trio_mqtt.broker.clustering.interests import Interests
@@ -53,6 +53,8 @@ class Shares:
         self._interests = interests
         self._unpack = unpack
         self.node = ""
+        self.is_lost: Callable[[int], bool] = lambda _number: False
+        """Whether something of a session was not kept, as it is another node's by now."""
         # Members here, by filter; and the filters that are shared by a log.
         self._members: dict[str, set[Recipient]] = {}
         self._logged: set[str] = set()
@@ -145,18 +147,30 @@ class Shares:
             entries = await self._logs.take(text, self.node, count=_AT_ONCE, left_after=left_after)
             if not entries:
                 return _LOOKS
-            self._hand(shared_filter, entries)
+            handed = [(entry, self._hand(shared_filter, entry)) for entry in entries]
             await self._journal.until_kept()
-            await self._logs.taken(text, entries)
+            # What a session that is lost was to have is left to be taken again.
+            taken = [
+                entry
+                for entry, sessions in handed
+                if sessions is not None and not any(map(self.is_lost, sessions))
+            ]
+            if taken:
+                await self._logs.taken(text, taken)
         return 0.0
 
-    def _hand(self, shared_filter: TopicFilter, entries: Sequence[Entry]) -> None:
+    def _hand(self, shared_filter: TopicFilter, entry: Entry) -> set[int] | None:
+        """Hand an entry to members here: the sessions that are to keep it; None if none is here."""
         group = self._router.group(shared_filter)
-        for entry in entries:
-            try:
-                parts = self._unpack(entry.data)
-            except EntryError:
-                continue
-            for part in parts:
-                if group is not None:
-                    group.deliver(part.batch)
+        if group is None or not group.is_here:
+            return None
+        handed: set[int] = set()
+        self._journal.handed = handed
+        try:
+            for part in self._unpack(entry.data):
+                group.deliver_here(part.batch)
+        except EntryError:
+            return set()
+        finally:
+            self._journal.handed = None
+        return handed
