@@ -52,9 +52,12 @@ class CatchingUp:
         while topic_filter in tracker.following:
             if follower.last is None:
                 try:
-                    follower.last = await self._logs.last(topic_filter)
+                    last = await self._logs.last(topic_filter)
                 except EngineGoneError:
                     await self._engine.wait_returned()
+                    continue
+                # Another session may have found it meanwhile, and got what came since.
+                follower.last = follower.last or last
                 continue
             if tracker.following[topic_filter] >= follower.last:
                 follower.sessions[tracker.session] = tracker
@@ -94,9 +97,13 @@ class CatchingUp:
         """Wait until little waits for a client: what does not wait here is safe where it is."""
         session, limits = tracker.session, self._limits
         await trio.lowlevel.checkpoint()
-        while session.outlet is not None and (
-            session.queued_messages * 4 > limits.maximum_queued_messages
-            or session.queued_bytes * 4 > limits.maximum_queued_bytes
+        while (
+            session.outlet is not None
+            and tracker.following
+            and (
+                session.queued_messages * 4 > limits.maximum_queued_messages
+                or session.queued_bytes * 4 > limits.maximum_queued_bytes
+            )
         ):
             tracker.taken = trio.Event()
             await tracker.taken.wait()

@@ -255,6 +255,8 @@ class Durable(Part):
         numbers = tracker.cursors.end(text)
         if is_over:
             self._journal.no_longer_in_log(tracker, numbers)
+        if tracker.taken is not None:
+            tracker.taken.set()  # who reads for it looks again
         if tracker.following.pop(text, None) is not None:
             follower = self.followers.get(text)
             if follower is not None:
@@ -326,6 +328,8 @@ class Durable(Part):
                 if text in tracker.following:
                     place = tracker.cursors.position(text).place
                     await self.catching_up.read(followers[text], tracker, place)
+        if self._scopes.get(session) is scope:
+            del self._scopes[session]
 
     async def _follow_again(
         self,
