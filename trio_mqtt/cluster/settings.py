@@ -44,7 +44,10 @@ class Cluster:
     """How clients reach this node, `HOST:PORT`: what others name to theirs when they send them
     here (MQTT 5.0 §4.11). If empty, none is sent here by name."""
     username: str | None = None
-    """The engine's user, where the URL does not name it."""
+    """The engine's user, where the URL does not name it. It needs the commands
+    `+@read +@write +@scripting +@connection +info +time +wait` on the keys `{NAME}*` and `{NAME/*`;
+    with `+config|get` this node says as well how often the engine writes to its disk, and a Redis
+    Cluster needs `+cluster|slots`."""
     password: str | None = field(default=None, repr=False, metadata={"secret": True})
     """That user's password, where neither URL nor file has it."""
     password_file: str | PathLike[str] | None = None
