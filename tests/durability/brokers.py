@@ -15,7 +15,7 @@ from typing import Protocol
 
 import trio
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
 # It would become another user, who may not read the test's files, if it was started by root. What

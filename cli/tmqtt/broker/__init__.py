@@ -7,6 +7,7 @@ what the library has to say, and `stamps` say when it was. `systemd` is how a se
 it and hears of it; `output_keeper` has it outlive its output.
 
 With `--workers`, what was `asked` for is handed on by `supervising` to processes of `worker`, which
-share their `ports`, and an engine of their own from `engine_process`. Nothing here is used by
+share their `ports`, an engine of their own from `engine_process`, and one `workers_screen`. Nothing
+here is used by
 another command.
 """

@@ -27,6 +27,7 @@ from tmqtt.broker.engine_process import OwnEngine, own_engine
 from tmqtt.broker.levels import Level
 from tmqtt.broker.ports import chosen_ports
 from tmqtt.broker.systemd import Notifier
+from tmqtt.broker.workers_screen import WorkersScreen
 from tmqtt.terminal.error_groups import first_of
 from tmqtt.terminal.figures import counted
 from tmqtt.terminal.output import Output
@@ -124,6 +125,7 @@ class _Supervisor:
     ) -> None:
         self._asked = asked
         self._terminal = terminal
+        self._screen = WorkersScreen(terminal)
         self._private = private
         self._engine = engine
         self._workers = [_Worker(number) for number in range(1, workers + 1)]
@@ -142,6 +144,10 @@ class _Supervisor:
                 count = counted(len(self._workers), "worker")
                 with self._notifier.serving():
                     self._say(f"{count} {'serves' if len(self._workers) == 1 else 'serve'}.")
+                    cluster = self._asked.configuration().settings.cluster
+                    assert cluster is not None  # noqa: S101 # workers are nodes of one
+                    names = {self._name_of(worker.number) for worker in self._workers}
+                    await self._screen.follow(cluster, names)
                     await trio.sleep_forever()
             finally:
                 with trio.CancelScope(shield=True):
@@ -225,8 +231,7 @@ class _Supervisor:
         """What one of them is asked for: what cannot be shared is its own."""
         options = dict(self._asked.options)
         settings = self._asked.configuration().settings
-        node = settings.cluster.node_name if settings.cluster else "worker"
-        options["node"] = f"{node}-{number}"
+        options["node"] = self._name_of(number)
         if settings.logging is not None and settings.logging.file is not None:
             stem, suffix = os.path.splitext(os.fspath(settings.logging.file))
             options["log_file"] = f"{stem}-{number}{suffix}"
@@ -235,6 +240,12 @@ class _Supervisor:
             options["metrics"] = f"{host}:{int(port) + number - 1 if int(port) else 0}"
         level = self._asked.level or Level.INFO
         return replace(self._asked, options=options, worker=number, level=level)
+
+    def _name_of(self, number: int) -> str:
+        """What a worker is called as a node."""
+        cluster = self._asked.configuration().settings.cluster
+        node = "worker" if cluster is None else cluster.node_name
+        return f"{node}-{number}"
 
     async def _hear_notices(self, worker: _Worker, notices: trio.socket.SocketType) -> None:
         while True:
@@ -253,10 +264,11 @@ class _Supervisor:
                 *lines, rest = (rest + data).split(b"\n")
                 if len(rest) > _LONGEST_LINE:
                     lines, rest = [*lines, rest], b""
-                to.put(b"".join(_marked(line, mark) for line in lines))
+                if lines:
+                    self._screen.put(b"".join(_marked(line, mark) for line in lines), to)
                 await to.room()
         if rest:
-            to.put(_marked(rest, mark))
+            self._screen.put(_marked(rest, mark), to)
 
     def _reload(self) -> None:
         self._tell_all(HANGUP or signal.SIGTERM)

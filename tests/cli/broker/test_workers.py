@@ -185,3 +185,18 @@ def test_where_there_is_no_engine_what_to_install_is_said(
         "Error: Workers share an engine, and neither redis-server nor valkey-server is installed"
         " here (Debian: apt install redis-server). --cluster URL names one that runs elsewhere.\n"
     )
+
+
+def test_a_terminal_shows_how_all_of_them_fare() -> None:
+    options = ("mqtt://127.0.0.1:0", "--workers", "2")
+    with Program("broker", *options, terminal=True) as broker:
+        url = broker.out.expect(r"\[1\] Listening at (\S+)\n")[1]
+        broker.out.expect("2 workers serve.\n")
+        broker.out.expect("2 workers · 0 clients · 0/s in, 0/s out")
+        with Wire(url, "seen"):
+            broker.out.expect(r"\[\d\] seen connected")
+            broker.out.expect("2 workers · 1 client · ")
+        broker.press_ctrl_c()
+        assert broker.ended() == 0
+    assert "Traceback" not in broker.out.text
+    assert broker.out.text.endswith("Stopped.\n")
