@@ -184,10 +184,16 @@ class ClusterStorage:
             if isinstance(reply, EngineRefusedError):
                 raise reply
             if reply == 0:
-                self._lost[number] = None
-                if len(self._lost) > _LOST:
-                    del self._lost[next(iter(self._lost))]
+                self._is_lost(number)
                 self.lost(number)
+        for number, fields in changes.fields.items():
+            if fields and number not in calls:  # it has been given up as lost already
+                self._is_lost(number)
+
+    def _is_lost(self, number: int) -> None:
+        self._lost[number] = None
+        if len(self._lost) > _LOST:
+            del self._lost[next(iter(self._lost))]
 
     async def close(self) -> None:
         """Nothing is left to be done: the engine is its opener's."""

@@ -12,6 +12,9 @@ from tests.cluster.durable.processes import processes
 from tests.cluster.nodes import nodes
 from tests.cluster.redis import RedisServer
 from trio_mqtt import Cluster
+from trio_mqtt.cluster.changes import Changes
+from trio_mqtt.cluster.engine.engine import open_engine
+from trio_mqtt.cluster.storage import ClusterChanges, ClusterStorage
 
 GROUP = "$share/g/a/#"
 
@@ -82,3 +85,18 @@ async def test_once_nobody_of_it_is_durable_it_is_shared_as_ever(
             await publisher.publish("a", b"%d" % number, 1)
         got = sorted([(await clean.expect_any()).payload for _ in range(20)])
         assert got == sorted(b"%d" % number for number in range(20))
+
+
+async def test_what_a_session_was_to_have_that_is_lost_waits_for_others(
+    cluster: Cluster,
+) -> None:
+    """A node took something for a session that is another's by the time that it is written."""
+    async with open_engine(cluster) as engine:
+        engine.deadline_ms = 1 << 45
+        storage = ClusterStorage(engine, Changes(engine))
+        changes = ClusterChanges()
+        changes.fields[7] = {b"m/1": b"a message"}
+        changes.fields[8] = {}
+        await storage.append(changes)
+        assert storage.is_lost(7)
+        assert not storage.is_lost(8)
