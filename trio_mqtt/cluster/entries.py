@@ -5,8 +5,9 @@ that says of which kind, four that say how long, and as many as that. Who meets 
 not know leaves it out, so a later version may add some. Numbers are big-endian, strings are UTF-8
 with two bytes of length before them.
 
-A run of messages travels as the bytes that it came in, with the places that were found in it: at
-the other end nothing is taken apart. Other messages travel as their packets do.
+A run of messages travels as the bytes that it came in, with the places that were found in it, or
+their distance where all have one length: at the other end nothing is taken apart. Other messages
+travel as their packets do.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ VERSION = 1
 ITEM = struct.Struct(">BI")
 _FIXED = struct.Struct(">BdHH")  # flags, when it came, the lengths of client and mount point
 _RUN = struct.Struct(">BIIII")  # QoS, messages, stretches, bytes of the payloads and in all
+_EVEN = struct.Struct(">II")  # bytes of each message, and those before the packet identifier
+_ARE_EVEN = 16  # beside the QoS of a run: all messages have one length
 _IS_V5, _IS_RUN, _IS_RETAINED, _HAS_SENDER = 1, 2, 4, 8
 _MOST_REPETITIONS = 1 << 16  # whoever took the message in has looked at that
 
@@ -143,10 +146,14 @@ def _numbers_in(data: memoryview | bytes, at: int, count: int) -> list[int]:
 
 def _run_parts(run: PublishRun) -> list[bytes]:
     count, stretches = len(run), len(run.topics)
-    size = len(run.frames)
-    parts = [_RUN.pack(run.qos, count, stretches, run.payload_size, size), _numbers(run.starts)]
-    if run.qos:
-        parts.append(_numbers(run.ids_at))
+    size, kind = len(run.frames), run.qos
+    starts, ids_at = run.starts, run.ids_at
+    if isinstance(starts, range) and (isinstance(ids_at, range) or not run.qos):
+        kind |= _ARE_EVEN
+        places = _EVEN.pack(starts.step, ids_at[0] if run.qos else 0)
+    else:
+        places = _numbers(starts) + (_numbers(ids_at) if run.qos else b"")
+    parts = [_RUN.pack(kind, count, stretches, run.payload_size, size), places]
     if stretches > 1:
         parts += _numbers(run.firsts), _numbers(run.headers)
     parts.append(run.frames)
@@ -154,14 +161,23 @@ def _run_parts(run: PublishRun) -> list[bytes]:
 
 
 def _run(data: memoryview | bytes, at: int, is_v5: bool) -> PublishRun:
-    qos, count, stretches, payload_size, size = _RUN.unpack_from(data, at)
+    kind, count, stretches, payload_size, size = _RUN.unpack_from(data, at)
     at += _RUN.size
-    starts = _numbers_in(data, at, count)
-    at += 4 * count
+    qos = kind & 3
+    starts: Sequence[int]
     ids_at: Sequence[int] = ()
-    if qos:
-        ids_at = _numbers_in(data, at, count)
+    if kind & _ARE_EVEN:
+        each, first_id = _EVEN.unpack_from(data, at)
+        at += _EVEN.size
+        starts = range(0, count * each, each or 1)
+        if qos:
+            ids_at = range(first_id, first_id + count * each, each or 1)
+    else:
+        starts = _numbers_in(data, at, count)
         at += 4 * count
+        if qos:
+            ids_at = _numbers_in(data, at, count)
+            at += 4 * count
     firsts = headers = [0]
     if stretches > 1:
         firsts = _numbers_in(data, at, stretches)
@@ -170,7 +186,7 @@ def _run(data: memoryview | bytes, at: int, is_v5: bool) -> PublishRun:
     frames = bytes(data[at:])
     if len(frames) != size:
         raise EntryError("a batch ends within its messages")
-    if not count or starts[-1] >= size or firsts[-1] >= count or qos > 1:
+    if not starts or starts[-1] >= size or firsts[-1] >= count or qos > 1:
         raise EntryError("a batch has places beyond its end")
     topics = [_topic_at(frames, starts[first]) for first in firsts]
     return PublishRun(
