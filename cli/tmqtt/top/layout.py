@@ -121,6 +121,19 @@ def _levels(readings: Readings, width: int, label_width: int) -> list[Line]:
             ),
         ),
     ]  # fmt: skip
+    if level("cluster_nodes") is not None:
+        rows.append(
+            (
+                "cluster",
+                (
+                    (_number(level("cluster_nodes")), " nodes"),
+                    (_number(level("cluster_clients")), " clients"),
+                    (_per_second(level("cluster_received"), is_bytes=False), " in"),
+                    (_per_second(level("cluster_sent"), is_bytes=False), " out"),
+                    (_number(level("cluster_sessions")), " sessions"),
+                ),
+            )
+        )
     lines: list[Line] = []
     for label, values in rows:
         line = [(label.ljust(label_width), looks.NOTE)]

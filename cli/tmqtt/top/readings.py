@@ -39,6 +39,12 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "stored_messages": ("store/messages/count", "messages/stored"),
     "stored_bytes": ("store/messages/bytes",),
     "heap_bytes": ("heap/current",),
+    # Of the whole cluster that the broker belongs to; messages are those of a second.
+    "cluster_nodes": ("cluster/nodes/count",),
+    "cluster_clients": ("cluster/clients/connected",),
+    "cluster_sessions": ("cluster/sessions/count",),
+    "cluster_received": ("cluster/publish/received",),
+    "cluster_sent": ("cluster/publish/sent",),
 }
 # Averages in a minute over 1, 5 and 15 minutes.
 LOADS: dict[str, str] = {

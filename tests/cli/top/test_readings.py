@@ -172,3 +172,18 @@ def test_eighty_columns_are_enough_for_every_line() -> None:
     for second in range(11, 200):
         tell(readings, second, **{name: value * (second - 10) for name, value in huge.items()})
     assert max(cell_len(line) for line in texts(readings)) <= 79
+
+
+def test_a_node_of_a_cluster_tells_of_all_of_it() -> None:
+    readings = Readings()
+    tell(readings, 10.0, clients__connected=7)
+    assert not [text for text in texts(readings) if text.startswith("cluster")]
+    tell(
+        readings, 20.0, cluster__nodes__count=3, cluster__clients__connected=1200,
+        cluster__sessions__count=1203, cluster__publish__received=850.5, cluster__publish__sent=9,
+    )  # fmt: skip
+    (line,) = (text for text in texts(readings) if text.startswith("cluster"))
+    assert line.split(maxsplit=1)[1] == (
+        "3 nodes · 1,200 clients · 850/s in · 9.0/s out · 1,203 sessions"
+    )
+    assert readings.snapshot()["cluster_nodes"] == 3
