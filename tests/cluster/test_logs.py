@@ -174,10 +174,17 @@ async def test_with_its_last_session_a_log_goes(engine: Engine, logs: Logs) -> N
     await logs.hold("a/#", "one")
     await logs.hold("a/#", "two")
     await append(engine, logs, 1)
-    assert await logs.release("a/#", "one") == 1
+    assert await logs.release("a/#", {"one": 0}) == 1
     assert len(await entries(logs)) == 1
-    assert await logs.release("a/#", "two", "three") == 0
+    assert await logs.release("a/#", {"two": 0, "three": 0}) == 0
     assert await engine.call("KEYS", b"*%b*" % engine.settings.name.encode()) == []
+
+
+async def test_what_is_released_late_is_not_what_was_held_since(engine: Engine, logs: Logs) -> None:
+    await logs.hold("a/#", "one", 5)
+    await logs.hold("a/#", "one", 7)
+    assert await logs.release("a/#", {"one": 5}) == 1
+    assert await logs.release("a/#", {"one": 7}) == 0
 
 
 async def test_a_node_without_a_lease_adds_nothing(engine: Engine, logs: Logs) -> None:

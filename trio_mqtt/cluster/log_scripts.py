@@ -5,7 +5,8 @@ have the filter, by milliseconds up to which each is done with the log. `state` 
 the last entry, `bytes` and `messages` count all that ever came; for each node `n/NODE` has the
 number of what it appended last, with its entry and the one before; for each client that published
 at QoS 2, `q/CLIENT` has what of it came last. `marks` is a list of entries with what had come up to
-each: the log is cut off there when it grows beyond its bounds.
+each: the log is cut off there when it grows beyond its bounds. `epochs` is a hash: those under
+which the sessions that have the filter came to have it last.
 
 An entry has the fields `e`, what it holds, and `p`, the entry before it: who reads on after that
 one has missed nothing.
@@ -111,9 +112,10 @@ return {entry, previous}
 
 HOLD = Script(
     """
--- the session
+-- the session, the epoch under which its node has it
 local last = redis.call('HGET', KEYS[2], 'last') or '0-0'
 redis.call('ZADD', KEYS[3], 'NX', last:match('^%d+'), ARGV[1])
+redis.call('HSET', KEYS[5], ARGV[1], ARGV[2])
 return {last, redis.call('ZCARD', KEYS[3])}
 """,
     fenced=True,
@@ -122,14 +124,21 @@ return {last, redis.call('ZCARD', KEYS[3])}
 
 RELEASE = Script(
     """
--- sessions
-redis.call('ZREM', KEYS[3], unpack(ARGV))
+-- sessions, each with the epoch under which the node had it that says so; 0 where it has it now
+for at = 1, #ARGV, 2 do
+  local since = tonumber(redis.call('HGET', KEYS[5], ARGV[at]) or '0')
+  if ARGV[at + 1] == '0' or since <= tonumber(ARGV[at + 1]) then
+    redis.call('ZREM', KEYS[3], ARGV[at])
+    redis.call('HDEL', KEYS[5], ARGV[at])
+  end
+end
 local left = redis.call('ZCARD', KEYS[3])
-if left == 0 then redis.call('DEL', KEYS[1], KEYS[2], KEYS[4]) end
+if left == 0 then redis.call('DEL', KEYS[1], KEYS[2], KEYS[4], KEYS[5]) end
 return left
 """
 )
-"""Sessions have the filter no more; how many still have it. Without any, there is no log."""
+"""Sessions have the filter no more, if none has come to have it since under the same name; how many
+still have it. Without any, there is no log."""
 
 WHOLE = Script(
     """

@@ -89,7 +89,9 @@ class Logs:
 
     def _keys(self, topic_filter: str) -> list[bytes]:
         of_filter = self._engine.keys.of_filter
-        return [of_filter(topic_filter, one) for one in ("log", "state", "holders", "marks")]
+        return [
+            of_filter(topic_filter, one) for one in ("log", "state", "holders", "marks", "epochs")
+        ]
 
     async def wait_returned(self) -> None:
         """Wait until logs can be read, and added to."""
@@ -134,15 +136,23 @@ class Logs:
 
     # -- who has it -----------------------------------------------------------------------------
 
-    async def hold(self, topic_filter: str, session: str) -> tuple[EntryId, int]:
-        """A session has a filter: the last entry of its log, and how many sessions have it."""
-        reply = await self._engine.run(scripts.HOLD, self._keys(topic_filter), session)
+    async def hold(self, topic_filter: str, session: str, epoch: int = 0) -> tuple[EntryId, int]:
+        """A session, which its node has under an epoch, has a filter: the last entry of its log,
+        and how many sessions have it.
+        """
+        keys = self._keys(topic_filter)
+        reply = await self._engine.run(scripts.HOLD, keys, session, epoch)
         last, count = _listed(reply)
         return _entry(last), _number(count)
 
-    async def release(self, topic_filter: str, *sessions: str) -> int:
-        """Sessions have a filter no more; how many others have."""
-        left = await self._engine.run(scripts.RELEASE, self._keys(topic_filter), *sessions)
+    async def release(self, topic_filter: str, sessions: Mapping[str, int]) -> int:
+        """Sessions have a filter no more; how many others have.
+
+        With each is the epoch under which its node had it: one that has come to have the filter
+        since is another session. 0 where no other can have.
+        """
+        flat = [one for pair in sessions.items() for one in pair]
+        left = await self._engine.run(scripts.RELEASE, self._keys(topic_filter), *flat)
         return _number(left)
 
     async def done(self, moved: Mapping[str, Mapping[str, EntryId]]) -> None:

@@ -13,7 +13,7 @@ from trio_mqtt.broker.clustering.durable.followers import Follower, Followers
 from trio_mqtt.broker.clustering.durable.handing import EntryPart, Handing
 from trio_mqtt.broker.clustering.durable.local import Direct
 from trio_mqtt.broker.clustering.durable.log_writer import LogWriter
-from trio_mqtt.broker.clustering.durable.registering import Registering
+from trio_mqtt.broker.clustering.durable.registering import Registering, over
 from trio_mqtt.broker.clustering.durable.shares import Shares
 from trio_mqtt.broker.clustering.durable.under_way import UnderWay
 from trio_mqtt.broker.clustering.tracker import (
@@ -108,7 +108,9 @@ class Durable(Part):
         # What is over once what sessions here have asked for is known everywhere.
         self._placing: dict[Subscription | Session, Awaited] = {}
         # Sessions whose filters are to be released, by filter.
-        self._released: dict[str, list[str]] = {}
+        self._released: dict[str, dict[str, int]] = {}
+        # Those of which that is being done, so that what is asked for again comes after it.
+        self._releasing: dict[str, Awaited] = {}
         self._wake = trio.Event()
 
     def bind(self, storage: ClusterStorage, following: Following, arrivals: Arrivals) -> None:
@@ -192,12 +194,12 @@ class Durable(Part):
             session = cast("Session", subscription.session)
             text = subscription.topic_filter.text
             if self._journal.trackers.get(session.number) and text not in session.subscriptions:
-                self._release(text, session.key)
+                self._release(text, session)
 
     async def _share(self, subscription: Subscription, session: Session, awaited: Awaited) -> None:
         text = subscription.topic_filter.text
         try:
-            await self.registering.hold(text, session.key)
+            await self._hold(text, session)
             await self.registering.share(text)
         finally:
             awaited.end()
@@ -232,9 +234,9 @@ class Durable(Part):
         """A subscription is new: what comes from now on is in the log, and reaches it."""
         text = subscription.topic_filter.text
         try:
-            last = await self.registering.hold(text, tracker.session.key)
+            last = await self._hold(text, tracker.session)
             if text not in tracker.cursors:
-                self._release(text, tracker.session.key)
+                self._release(text, tracker.session)
                 return
             position = Position.after(last)
             tracker.cursors.begin(text, position)
@@ -264,11 +266,21 @@ class Durable(Part):
             self.registering.no_longer_follows(text)
         if is_over:
             self._journal.cursor_ended(tracker, text)
-            self._release(text, tracker.session.key)
+            self._release(text, tracker.session)
 
-    def _release(self, text: str, key: str) -> None:
-        self._released.setdefault(text, []).append(key)
-        self._wake.set()
+    async def _hold(self, text: str, session: Session) -> EntryId:
+        """A session has a filter: not what it may have said before counts."""
+        self._released.get(text, {}).pop(session.key, None)
+        await over(self._releasing.get(text))
+        epoch = self._journal.epoch_of(session.number) or 0
+        return await self.registering.hold(text, session.key, epoch)
+
+    def _release(self, text: str, session: Session) -> None:
+        """A session has a filter no more; where another node has it by now, that says so."""
+        epoch = self._journal.epoch_of(session.number)
+        if epoch is not None:
+            self._released.setdefault(text, {})[session.key] = epoch
+            self._wake.set()
 
     # -- sessions that come and go --------------------------------------------------------------
 
@@ -338,7 +350,7 @@ class Durable(Part):
         position: Position | None,
         followers: dict[str, Follower],
     ) -> None:
-        last = await self.registering.hold(text, tracker.session.key)
+        last = await self._hold(text, tracker.session)
         if self._journal.trackers.get(tracker.session.number) is not tracker:
             return
         if position is None:  # its node had not come to know where it begins
@@ -374,8 +386,9 @@ class Durable(Part):
 
     async def ended(self, key: str, topic_filters: Sequence[str]) -> None:
         """A session that was away has ended: it has its filters no more."""
-        for text in topic_filters:
-            self._release(text, key)
+        async with trio.open_nursery() as nursery:
+            for text in topic_filters:
+                nursery.start_soon(self.registering.release, text, {key: 0})
 
     # -- what comes -----------------------------------------------------------------------------
 
@@ -513,7 +526,13 @@ class Durable(Part):
         while True:
             while self._released:
                 topic_filter, keys = self._released.popitem()
-                await self.registering.release(topic_filter, keys)
+                if keys:
+                    awaited = self._releasing[topic_filter] = Awaited()
+                    try:
+                        await self.registering.release(topic_filter, keys)
+                    finally:
+                        del self._releasing[topic_filter]
+                        awaited.end()
             self._wake = trio.Event()
             await self._wake.wait()
 

@@ -110,15 +110,15 @@ class Registering:
         for topic_filter, number in known.items():
             self.is_durable(topic_filter, number)
 
-    async def hold(self, topic_filter: str, key: str) -> EntryId:
+    async def hold(self, topic_filter: str, key: str, epoch: int) -> EntryId:
         """A session has a filter, wherever it is; the last entry of the log so far."""
-        last, _ = await self._again(lambda: self._logs.hold(topic_filter, key))
+        last, _ = await self._again(lambda: self._logs.hold(topic_filter, key, epoch))
         return last
 
-    async def release(self, topic_filter: str, keys: list[str]) -> None:
+    async def release(self, topic_filter: str, keys: Mapping[str, int]) -> None:
         """Sessions have a filter no more. Without any, it is no longer durable."""
         number = self.numbers.get(topic_filter)
-        left = await self._again(lambda: self._logs.release(topic_filter, *keys))
+        left = await self._again(lambda: self._logs.release(topic_filter, keys))
         if not left and number is not None and topic_filter not in self._counts:
             await self._again(lambda: self._filters.no_longer(topic_filter, number))
 
