@@ -158,6 +158,7 @@ class Account:
     cuts: list[tuple[str, float, float]] = field(default_factory=list)
     # What came with the identifier of another message that was not released.
     confused: list[tuple[int, Received]] = field(default_factory=list)
+    has_nodes: bool = False  # there are several brokers
     _matching: dict[str, list[Life]] = field(default_factory=dict)
 
     def starts_until(self, at: float) -> list[float]:
@@ -254,6 +255,7 @@ class _Reader:
         elif not self.nodes:  # there was none that could notice anything
             self.account.notices.append(event.at)
         self.nodes.add(event.node)
+        self.account.has_nodes |= bool(event.node)
 
     def down(self, index: int, event: Down) -> None:
         self.nodes.discard(event.node)

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.durability.account import NEVER, Account, Connection, Delivery, Life, Message, account_of
+from tests.durability.account import NEVER, Account, Connection, Delivery, Message, account_of
+from tests.durability.candidates import candidates, groups
 from tests.durability.history import (
     EARLY,
     LATE,
@@ -85,22 +86,13 @@ def _never_sent(account: Account, history: History) -> Iterator[Violation]:
             yield Violation(Kind.UNSENT, what, event.number)
 
 
-def _candidates(account: Account, delivery: Delivery, message: Message) -> list[Life]:
-    """The subscriptions that a delivery can be for."""
-    return [
-        life
-        for life in account.lives_for(message.topic)
-        if life.client == delivery.client and life.may_have(message)
-    ]
-
-
 def _not_subscribed(account: Account) -> Iterator[Violation]:
     """What comes is for a subscription, and has the QoS that it should have."""
     for delivery in account.deliveries:
         message = account.messages.get(delivery.number)
         if message is None or delivery.retain:
             continue
-        lives = _candidates(account, delivery, message)
+        lives = candidates(account, delivery, message)
         if not lives:
             what = f"{delivery.client} got {_text(message)} without a subscription to it"
             yield Violation(Kind.UNWANTED, what, message.number)
@@ -121,18 +113,10 @@ def _lost(account: Account) -> Iterator[Violation]:
                 yield Violation(Kind.LOST, what, message.number)
 
 
-def _groups(account: Account) -> dict[tuple[str, str], list[Life]]:
-    groups: dict[tuple[str, str], list[Life]] = {}
-    for life in account.lives:
-        if life.group is not None:
-            groups.setdefault(life.group, []).append(life)
-    return groups
-
-
 def _lost_by_groups(account: Account) -> Iterator[Violation]:
     """An acknowledged message comes to a member of each group; one who leaves may take it along."""
     got = {(delivery.client, delivery.number) for delivery in account.deliveries}
-    for (name, _), members in _groups(account).items():
+    for (name, _), members in groups(account).items():
         for message in account.messages.values():
             if not any(life.is_owed(message) for life in members):
                 continue
@@ -180,7 +164,7 @@ def _members(account: Account) -> Iterator[Violation]:
     for delivery in account.deliveries:
         by_number[delivery.number].append(delivery)
     ends = {connection.index: connection.ended for connection in account.connections}
-    for (name, _), members in _groups(account).items():
+    for (name, _), members in groups(account).items():
         clients = {life.client for life in members}
         for number, deliveries in by_number.items():
             message = account.messages.get(number)
@@ -211,7 +195,7 @@ def _reordered(account: Account) -> Iterator[Violation]:
         if (delivery.client, delivery.number) in seen:
             continue
         seen.add((delivery.client, delivery.number))
-        lives = _candidates(account, delivery, message)
+        lives = candidates(account, delivery, message)
         # What was sent before the subscription was sure may come later, when it is sent again.
         if not lives or any(
             life.group is not None or life.acknowledged > message.invoked for life in lives

@@ -69,3 +69,11 @@ def test_a_goodbye_to_a_node_that_is_cut_off_may_be_known_to_nobody() -> None:
     whole = mortal().add(Cut, "a").add(Healed, "a")
     whole.now += 30.0
     assert whole.add(Ended, "m", said_goodbye=True).receive("s", 9, 2).kinds == [Kind.WILL]
+
+
+def test_what_waits_for_a_group_is_for_who_joins_it() -> None:
+    shared = "$share/g/t"
+    for group, kinds in ((shared, []), ("$share/h/t", [Kind.UNWANTED, Kind.LOST])):
+        waits = two_nodes().subscribe("s", shared).add(Ended, "s").publish(1)
+        joined = waits.connect("later", node="b").subscribe("later", group)
+        assert joined.receive("later", 1).kinds == kinds, group

@@ -1,0 +1,32 @@
+"""Which subscriptions a message can be for, alone and in groups."""
+
+from __future__ import annotations
+
+from tests.durability.account import Account, Delivery, Life, Message
+
+
+def candidates(account: Account, delivery: Delivery, message: Message) -> list[Life]:
+    """The subscriptions that a delivery can be for.
+
+    In a cluster, what waits for a group is for all of it, also for who has joined it since.
+    """
+    lives = account.lives_for(message.topic)
+    waits_for = {life.group for life in lives if life.group and life.may_have(message)}
+    return [
+        life
+        for life in lives
+        if life.client == delivery.client
+        and (
+            life.may_have(message)
+            or (account.has_nodes and life.group in waits_for and life.invoked < delivery.index)
+        )
+    ]
+
+
+def groups(account: Account) -> dict[tuple[str, str], list[Life]]:
+    """The members of each shared subscription, by share name and filter."""
+    found: dict[tuple[str, str], list[Life]] = {}
+    for life in account.lives:
+        if life.group is not None:
+            found.setdefault(life.group, []).append(life)
+    return found
