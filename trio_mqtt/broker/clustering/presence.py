@@ -102,12 +102,14 @@ class Presence(Part):
 
     async def _watch_nodes(self) -> None:
         known: dict[str, float] = {}
+        here = ""
         name = self._engine.settings.name
         while True:
             await self._membership.wait_changed()
-            here = self._membership.node
-            if not here:
+            if not self._membership.node:
                 continue
+            known.pop(here, None)  # of what it was itself, it has told
+            here = self._membership.node
             now = trio.current_time()
             alive = dict(self._membership.alive)
             for node in alive.keys() - known.keys() - {here}:
