@@ -7,11 +7,13 @@ from contextlib import AsyncExitStack
 import pytest
 import trio
 
+from tests.broker.opened import joined
 from tests.cluster.durable.clients import durable_client
 from tests.cluster.nodes import nodes
 from tests.cluster.redis import RedisServer
 from trio_mqtt import Broker, Cluster, open_client
 from trio_mqtt.broker.clustering.other_node import OtherNode
+from trio_mqtt.protocol.packets import SubAck, Subscribe, Subscription, Unsubscribe
 
 
 def log_length(redis: RedisServer, cluster: Cluster, topic_filter: str) -> int:
@@ -178,3 +180,23 @@ async def test_a_filter_that_nobody_has_any_more_has_no_log(
         async with subscriber.subscribe("a", qos=1) as messages:
             await publisher.publish("a", "3", qos=1)
             assert (await anext(messages)).payload == b"3"
+
+
+async def test_who_subscribes_again_and_again_gets_each_message_once(cluster: Cluster) -> None:
+    """What a subscription has begun that has ended goes on for none that came after it."""
+    async with (
+        nodes(cluster, 2) as (one, other),
+        joined(one.url, "p") as publisher,
+        joined(other.url, "s", expiry=600) as client,
+    ):
+        for packet_id in range(1, 20, 2):
+            await client.send(
+                Subscribe(packet_id, [Subscription("a", 2)]), Unsubscribe(packet_id + 1, ["a"])
+            )
+        await client.send(Subscribe(21, [Subscription("a", 2)]))
+        while not (isinstance(packet := await client.receive(), SubAck) and packet.packet_id == 21):
+            pass
+        for number in range(10):
+            await publisher.publish("a", b"%d" % number, 2)
+        got = [message.payload for message in await client.take(0.5)]
+        assert got == [b"%d" % number for number in range(10)]

@@ -82,11 +82,14 @@ class Tracker:
         "restored",
         "session",
         "taken",
+        "tokens",
     )
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.cursors = Cursors()
+        # Of each filter, what tells one time that it has been followed from the next.
+        self.tokens: dict[str, object] = {}
         # For who waits until its client has taken something.
         self.taken: trio.Event | None = None
         # The filters whose logs it follows, and the entry that it had last of each.

@@ -42,14 +42,19 @@ class CatchingUp:
         self._limits = limits
         self.cut_off = 0  # sessions that had not had something that a log had to let go of
 
-    async def read(self, follower: Follower, tracker: Tracker, place: Place) -> None:
-        """Hand a session what comes after a place, and have it follow its log from then on."""
+    async def read(
+        self, follower: Follower, tracker: Tracker, place: Place, token: object = None
+    ) -> None:
+        """Hand a session what comes after a place, and have it follow its log from then on.
+
+        `token` is what it was given for that: it may have another by now, and follow anew.
+        """
         topic_filter = follower.topic_filter
         tracker.following[topic_filter] = (
             place.entry if place.messages == -1 else _before(place.entry)
         )
         count = 0
-        while topic_filter in tracker.following:
+        while _follows(tracker, topic_filter, token):
             if follower.last is None:
                 try:
                     last = await self._logs.last(topic_filter)
@@ -67,7 +72,7 @@ class CatchingUp:
             except EngineGoneError:
                 await self._engine.wait_returned()
                 continue
-            if topic_filter not in tracker.following:
+            if not _follows(tracker, topic_filter, token):
                 return
             if not entries:
                 # All is gone that there was up to where the node is.
@@ -88,7 +93,7 @@ class CatchingUp:
                     self._followers.is_damaged(error)
                     tracker.following[topic_filter] = entry.entry
                 await self._until_taken(tracker)
-                if topic_filter not in tracker.following:
+                if not _follows(tracker, topic_filter, token):
                     return
             place = Place(entries[-1].entry)
             count = fits(entries)
@@ -108,6 +113,10 @@ class CatchingUp:
             tracker.taken = trio.Event()
             await tracker.taken.wait()
         tracker.taken = None
+
+
+def _follows(tracker: Tracker, topic_filter: str, token: object) -> bool:
+    return topic_filter in tracker.following and tracker.tokens.get(topic_filter) is token
 
 
 def _before(entry: EntryId) -> EntryId:

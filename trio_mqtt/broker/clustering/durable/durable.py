@@ -171,8 +171,9 @@ class Durable(Part):
         if text in tracker.cursors or session.journal is None or self._nursery is None:
             return  # it goes on as before, or will be told how
         awaited = self._placing[subscription] = Awaited()
+        token = tracker.tokens[text] = object()
         tracker.cursors.begin(text, Position.after(NOTHING))
-        self._nursery.start_soon(self._begin, subscription, tracker, awaited)
+        self._nursery.start_soon(self._begin, subscription, tracker, token, awaited)
 
     def place_member(self, subscription: Recipient) -> None:
         """A member of a shared subscription is here: with a durable one, messages wait in a log."""
@@ -230,30 +231,35 @@ class Durable(Part):
         """What is over once all that was placed is known; None if it is."""
         return all_of(self._placing.values())
 
-    async def _begin(self, subscription: Subscription, tracker: Tracker, awaited: Awaited) -> None:
+    async def _begin(
+        self, subscription: Subscription, tracker: Tracker, token: object, awaited: Awaited
+    ) -> None:
         """A subscription is new: what comes from now on is in the log, and reaches it."""
         text = subscription.topic_filter.text
         try:
             last = await self._hold(text, tracker.session)
-            if text not in tracker.cursors:
-                self._release(text, tracker.session)
+            if not self._is_wanted(tracker, text, token):
+                if text not in tracker.tokens:
+                    self._release(text, tracker.session)
                 return
             position = Position.after(last)
             tracker.cursors.begin(text, position)
             self._journal.cursor_began(tracker, text, position)
             follower = await self.registering.follow(text)
-            if not self._is_wanted(tracker, text):
+            if not self._is_wanted(tracker, text, token):
                 self.registering.no_longer_follows(text)
                 return
             tracker.following[text] = last
             # What is ahead of it was published while nodes were told: it comes, or does not.
         finally:
             awaited.end()
-            self._placing.pop(subscription, None)
-        await self.catching_up.read(follower, tracker, position.place)
+            if self._placing.get(subscription) is awaited:
+                del self._placing[subscription]
+        await self.catching_up.read(follower, tracker, position.place, token)
 
     def _no_longer_follows(self, tracker: Tracker, text: str, *, is_over: bool) -> None:
         """A session does not follow a log any more; `is_over`: nor does it have the filter."""
+        tracker.tokens.pop(text, None)
         numbers = tracker.cursors.end(text)
         if is_over:
             self._journal.no_longer_in_log(tracker, numbers)
@@ -339,7 +345,8 @@ class Durable(Part):
             for text in sorted(followers):
                 if text in tracker.following:
                     place = tracker.cursors.position(text).place
-                    await self.catching_up.read(followers[text], tracker, place)
+                    token = tracker.tokens.get(text)
+                    await self.catching_up.read(followers[text], tracker, place, token)
         if self._scopes.get(session) is scope:
             del self._scopes[session]
 
@@ -350,6 +357,7 @@ class Durable(Part):
         position: Position | None,
         followers: dict[str, Follower],
     ) -> None:
+        token = tracker.tokens[text] = object()
         last = await self._hold(text, tracker.session)
         if self._journal.trackers.get(tracker.session.number) is not tracker:
             return
@@ -357,19 +365,19 @@ class Durable(Part):
             position = Position.after(last)
             tracker.cursors.begin(text, position)
             self._journal.cursor_began(tracker, text, position)
-        if text not in tracker.cursors:
+        if not self._is_wanted(tracker, text, token):
             return
         follower = await self.registering.follow(text)
-        if self._is_wanted(tracker, text):
+        if self._is_wanted(tracker, text, token):
             tracker.following[text] = position.place.entry
             followers[text] = follower
         else:
             self.registering.no_longer_follows(text)
 
-    def _is_wanted(self, tracker: Tracker, text: str) -> bool:
-        """Whether a session is here still, and has a filter."""
-        session = tracker.session
-        return self._journal.trackers.get(session.number) is tracker and text in tracker.cursors
+    def _is_wanted(self, tracker: Tracker, text: str, token: object) -> bool:
+        """Whether a session is here still, and follows a log since it was given a token for it."""
+        is_here = self._journal.trackers.get(tracker.session.number) is tracker
+        return is_here and text in tracker.cursors and tracker.tokens.get(text) is token
 
     def leave(self, session: Session) -> dict[bytes, bytes | None]:
         """A session's client has gone, and the session with it; what is to be written of it."""
