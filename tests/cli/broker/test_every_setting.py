@@ -48,6 +48,7 @@ _OF_A_CLUSTER = (
     "log_messages",
     "password",
     "password_file",
+    "prefer_local",
     "replicas",
     "timeout",
     "username",
