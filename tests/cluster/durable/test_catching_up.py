@@ -52,6 +52,8 @@ async def test_of_two_that_join_at_once_neither_has_the_other_miss_anything() ->
     )
     follower = followers.follow("f")
     trackers = [Tracker(Session(name)) for name in ("one", "two")]
+    for tracker in trackers:
+        tracker.following["f"] = (4, 0)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(catching_up.read, follower, trackers[0], Place((5, 0)))
         await trio.testing.wait_all_tasks_blocked()
@@ -65,3 +67,26 @@ async def test_of_two_that_join_at_once_neither_has_the_other_miss_anything() ->
         await trio.testing.wait_all_tasks_blocked()
         followers.arrived("f", (6, 0), (5, 0), list)
     assert handed == [("one", (6, 0))]
+
+
+async def test_who_has_begun_anew_is_read_for_by_one_alone() -> None:
+    """A reader of before, whose subscription has ended, hands nothing to what came after it."""
+    tracker = Tracker(Session("s"))
+    followers = Followers(cast("Logs", None), cast("Handing", None), lambda _: [])
+    catching_up = CatchingUp(
+        cast("Engine", None),
+        cast("Logs", None),
+        followers,
+        cast("Handing", None),
+        lambda _: [],
+        Limits(),
+    )
+    follower = followers.follow("f")
+    follower.last = (9, 0)
+    before = object()
+    tracker.tokens["f"] = object()
+    tracker.following["f"] = (7, 0)
+    # It reads nothing, of a log that is not there.
+    await catching_up.read(follower, tracker, Place((5, 0)), before)
+    assert follower.sessions == {}
+    assert tracker.following["f"] == (7, 0)

@@ -50,6 +50,8 @@ class CatchingUp:
         `token` is what it was given for that: it may have another by now, and follow anew.
         """
         topic_filter = follower.topic_filter
+        if not _follows(tracker, topic_filter, token):
+            return
         tracker.following[topic_filter] = (
             place.entry if place.messages == -1 else _before(place.entry)
         )

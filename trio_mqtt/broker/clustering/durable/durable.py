@@ -330,7 +330,7 @@ class Durable(Part):
     ) -> None:
         """Have a session follow its logs again: all at once, and read one after the other."""
         session = tracker.session
-        followers: dict[str, Follower] = {}
+        followers: dict[str, tuple[Follower, object]] = {}
         with trio.CancelScope() as scope:
             self._scopes[session] = scope
             try:
@@ -343,10 +343,10 @@ class Durable(Part):
                 if self._placing.get(session) is awaited:
                     del self._placing[session]
             for text in sorted(followers):
-                if text in tracker.following:
+                follower, token = followers[text]
+                if self._is_wanted(tracker, text, token):
                     place = tracker.cursors.position(text).place
-                    token = tracker.tokens.get(text)
-                    await self.catching_up.read(followers[text], tracker, place, token)
+                    await self.catching_up.read(follower, tracker, place, token)
         if self._scopes.get(session) is scope:
             del self._scopes[session]
 
@@ -355,7 +355,7 @@ class Durable(Part):
         tracker: Tracker,
         text: str,
         position: Position | None,
-        followers: dict[str, Follower],
+        followers: dict[str, tuple[Follower, object]],
     ) -> None:
         token = tracker.tokens[text] = object()
         last = await self._hold(text, tracker.session)
@@ -370,7 +370,7 @@ class Durable(Part):
         follower = await self.registering.follow(text)
         if self._is_wanted(tracker, text, token):
             tracker.following[text] = position.place.entry
-            followers[text] = follower
+            followers[text] = follower, token
         else:
             self.registering.no_longer_follows(text)
 
