@@ -53,6 +53,19 @@ async def test_a_client_that_is_lost_leaves_its_will_to_all_nodes(cluster: Clust
         assert await wills(watcher, other) == []
 
 
+async def test_of_many_that_are_lost_at_once_none_waits_for_long(cluster: Cluster) -> None:
+    async with nodes(cluster, 2) as (one, other), watched(one) as watcher:
+        async with AsyncExitStack() as stack:
+            for number in range(100):
+                said = will(b"%d" % number)
+                opening = joined(other.url, f"c{number}", will=said, expiry=60 * (number % 2))
+                await stack.enter_async_context(opening)
+        began = trio.current_time()
+        found = [(await watcher.expect_any()).payload for _ in range(100)]
+        assert trio.current_time() - began < cluster.lease
+        assert sorted(found, key=int) == [b"%d" % number for number in range(100)]
+
+
 async def test_who_says_goodbye_leaves_none(cluster: Cluster) -> None:
     async with nodes(cluster, 2) as (one, other), watched(one) as watcher:
         for expiry in (None, 60):

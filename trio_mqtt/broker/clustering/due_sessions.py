@@ -54,6 +54,8 @@ class DueSessions:
         self._turns = turns
         self._wills = wills
         self._sooner = trio.Event()
+        self._doing = trio.Lock()
+        self._is_over = False
 
     def look(self) -> None:
         """Something may be due: look at once."""
@@ -66,11 +68,13 @@ class DueSessions:
 
     async def run(self) -> None:
         """Do what is due, until cancelled."""
-        while True:
+        while not self._is_over:
             self._sooner = trio.Event()
             wait = _LOOK
             try:
-                wait = await self._do()
+                async with self._doing:
+                    if not self._is_over:
+                        wait = await self._do()
             except EngineGoneError:
                 await self._engine.wait_returned()
             except EngineRefusedError as error:
@@ -79,9 +83,12 @@ class DueSessions:
                 await self._sooner.wait()
 
     async def finish(self) -> None:
-        """Do what is due now, before this node leaves."""
+        """Do what is due now, before this node leaves, and nothing any more after that."""
         with suppress(EngineGoneError, EngineRefusedError):
-            await self._do()
+            async with self._doing:
+                self._is_over = True
+                while not await self._do():
+                    pass
 
     async def _do(self) -> float:
         """Do what is due now; in how many seconds to look again."""
@@ -97,10 +104,16 @@ class DueSessions:
         return _LOOK if due.wait is None else min(_LOOK, due.wait)
 
     async def _look_at(self, key: str, held: bytes) -> None:
-        if self._turns.of(key) is not None or self._core.sessions.get(key) is not None:
+        with trio.move_on_after(_LOOK):
+            while (turn := self._turns.of(key)) is not None:
+                await turn.over.wait()  # it is just being given up, mostly
+        if self._turns.of(key) is not None:
             return  # its client is back, or on the way
         with self._turns.taken(key):
             try:
+                if self._core.sessions.get(key) is not None:  # its client is back, at this node
+                    await self._store.no_longer_due(key, held)
+                    return
                 claimed = await self._store.take_if_due(key, held)
                 if claimed is not None:
                     await self._settle(key, claimed, held)
