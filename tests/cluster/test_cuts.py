@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import trio
@@ -104,3 +105,33 @@ async def test_a_node_that_was_cut_off_past_its_lease_takes_part_again(
             assert (await anext(here)).text == "back"
             async with at_two.subscribe("kept") as kept:
                 assert (await anext(kept)).text == "meanwhile"
+
+
+async def test_a_node_joins_again_though_what_it_has_to_keep_waits_for_that(
+    cluster: Cluster, proxy: Proxy
+) -> None:
+    cluster = replace(cluster, lease=0.6, timeout=0.4)
+    with trio.fail_after(60):
+        async with (
+            trio_mqtt.open_broker(LOCAL, cluster=replace(cluster, node="n1")) as one,
+            trio_mqtt.open_broker(LOCAL, cluster=replace(cluster, node="n2", url=proxy.url)) as two,
+            open_client(one.url) as at_one,
+            open_client(two.url) as at_two,
+            trio.open_nursery() as nursery,
+        ):
+            node = core_of(two).elsewhere
+            before = node.membership.node  # type: ignore[union-attr]
+            proxy.refuses = True
+            proxy.cut()
+            # It has something to keep, and owes the other node an answer that must come after it.
+            nursery.start_soon(partial(at_two.publish, "kept", "x", qos=1, retain=True))
+            await until(lambda: core_of(two).statistics.messages_received > 0)
+            node.following.asks(core_of(one).elsewhere.membership.node)  # type: ignore[union-attr]
+            node.following._answer()  # type: ignore[union-attr]
+            await until(lambda: node.membership.node == "")  # type: ignore[union-attr]
+            proxy.refuses = False
+            await until(lambda: node.membership.node not in ("", before))  # type: ignore[union-attr]
+            async with at_one.subscribe("new"):
+                pass
+            async with at_one.subscribe("kept") as kept:
+                assert (await anext(kept)).text == "x"

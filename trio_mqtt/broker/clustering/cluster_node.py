@@ -213,6 +213,7 @@ class ClusterNode:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.others.run)
                 nursery.start_soon(self.following.run)
+                nursery.start_soon(self.following.run_answers)
                 nursery.start_soon(self.catching_up.run)
                 nursery.start_soon(self.arrivals.run)
                 nursery.start_soon(self.interests.run)

@@ -58,6 +58,8 @@ class Following:
         }
         # Who waits to hear that this node knows of something.
         self._askers: set[str] = set()
+        self._answers: dict[str, int] = {}
+        self._has_answers = trio.Event()
         # What else is read anew, where changes were missed and at the start.
         self.loaders: list[Callable[[], Awaitable[None]]] = []
         self._reading = trio.CancelScope()
@@ -108,7 +110,7 @@ class Following:
         loading.set()
         if self._loading is loading:
             self._loading = None
-        await self._answer()
+        self._answer()
 
     async def _load_interests(self, other: OtherNode) -> None:
         """Know what another node wants, and nothing else. Raises EngineGoneError."""
@@ -136,7 +138,7 @@ class Following:
                     self._take(entry)
                     await trio.lowlevel.checkpoint()
                 self._catching_up.look()
-                await self._answer()
+                self._answer()
 
     def _take(self, entry: bytes) -> None:
         try:
@@ -168,18 +170,28 @@ class Following:
         if node != self._node:
             self._askers.add(node)
 
-    async def _answer(self) -> None:
-        """Tell those who wait for it how far this node is.
+    def _answer(self) -> None:
+        """Have those who wait for it told how far this node is."""
+        if self._askers:
+            askers, self._askers = self._askers, set()
+            for node in askers:
+                self._answers[node] = self._changes.number
+            self._has_answers.set()
 
-        What was routed without what they want is kept by then: it is all there is beside.
+    async def run_answers(self) -> None:
+        """Tell them, until cancelled, once what was routed without what they want is kept.
+
+        Beside following: where this node must join again before anything is kept, it has to read
+        all anew before that.
         """
-        if not self._askers:
-            return
-        number = self._changes.number
-        askers, self._askers = self._askers, set()
-        with suppress(StoreError):
-            await self._journal.until_kept()
-        for node in askers:
-            other = self._others.get(node)
-            if other is not None:
-                other.tell(APPLIED, encode_numbered(self._node, number))
+        while True:
+            if not self._answers:
+                self._has_answers = trio.Event()
+                await self._has_answers.wait()
+            answers, self._answers = self._answers, {}
+            with suppress(StoreError):
+                await self._journal.until_kept()
+            for node, number in answers.items():
+                other = self._others.get(node)
+                if other is not None and self._node:
+                    other.tell(APPLIED, encode_numbered(self._node, number))

@@ -59,6 +59,8 @@ class Interests:
         self._changed = {
             text: count for text, count in self._counts.items() if not _is_own(TopicFilter(text))
         }
+        if not self._changed:  # nothing is left that anybody could wait for
+            self._end(self._left_over)
         self._is_node.set()
         self._wake.set()
 
@@ -180,8 +182,13 @@ class Interests:
     def _end_what_is_over(self) -> None:
         """What was told first is over first."""
         while self._telling and not self._telling[0].nodes:
-            for awaited in self._telling.pop(0).awaited:
-                awaited.end()
+            self._end(self._telling.pop(0).awaited)
+
+    @staticmethod
+    def _end(several: list[Awaited]) -> None:
+        for awaited in several:
+            awaited.end()
+        several.clear()
 
 
 def _is_own(topic_filter: TopicFilter) -> bool:
