@@ -69,6 +69,7 @@ class CatchingUp:
             if tracker.following[topic_filter] >= follower.last:
                 follower.sessions[tracker.session] = tracker
                 return
+            last = follower.last
             try:
                 entries = await self._logs.read(topic_filter, place, count=count)
             except EngineGoneError:
@@ -77,9 +78,9 @@ class CatchingUp:
             if not _follows(tracker, topic_filter, token):
                 return
             if not entries:
-                # All is gone that there was up to where the node is.
+                # All is gone that there was up to where the node was; it may be further by now.
                 self.cut_off += 1
-                tracker.following[topic_filter] = follower.last
+                tracker.following[topic_filter] = last
                 continue
             if not follows(entries[0], place):
                 self.cut_off += 1

@@ -152,10 +152,13 @@ class Followers:
         count = 0
         while follower in self._behind and follower.last is not None:
             place = Place(follower.last)
+            newest = follower.newest
             entries = await self._logs.read(follower.topic_filter, place, count=count)
             if follower not in self._behind:
                 return
-            if not entries and follower.newest <= follower.last:
+            if not entries and newest < follower.newest:
+                continue  # it was added while this was read
+            if not entries and newest <= follower.last:
                 follower.is_behind = False
                 del self._behind[follower]
                 return
@@ -166,7 +169,7 @@ class Followers:
                     follower.topic_filter,
                 )
                 if not entries:
-                    follower.last = follower.newest
+                    follower.last = newest
                     continue
             for entry in entries:
                 if entry.entry > follower.last:
