@@ -21,7 +21,9 @@ async def test_it_has_so_many_entries_until_they_are_read(cluster: Cluster) -> N
         assert [await _sent(engine, b"entry") for _ in range(4)] == [1, 1, 1, 0]
         inbox = Inbox(engine, "n")
         assert await inbox.read(count=10, block=5) == [b"entry"] * 3
+        told = [inbox.is_worth_telling]  # however small they were
         await inbox.taken()
+        assert [*told, inbox.is_worth_telling] == [True, False]
         assert await _sent(engine, b"entry") == 1
 
 

@@ -76,8 +76,9 @@ class Inbox:
         self._engine = engine
         self._keys = engine.keys.inbox(node), engine.keys.inbox_figures(node)
         self._after = b"0-0"
-        self._bytes = 0
-        self._told = 0
+        self._entries = self._bytes = 0
+        # As many of both as this node has given back the place of.
+        self._told = 0, 0
 
     async def read(self, *, count: int, block: float) -> list[bytes]:
         """What has come, at most `count` entries; nothing where none came in `block` seconds.
@@ -89,6 +90,7 @@ class Inbox:
             return []
         self._after = found[-1][0]
         entries = [fields[FIELD] for _, fields in found]
+        self._entries += len(entries)
         self._bytes += sum(map(len, entries))
         return entries
 
@@ -100,13 +102,16 @@ class Inbox:
     @property
     def is_worth_telling(self) -> bool:
         """Whether so much was read since the last time that its place should be free again."""
-        return (self._bytes - self._told) * 8 >= self._engine.settings.inbox_bytes
+        settings, (entries, size) = self._engine.settings, self._told
+        return (self._bytes - size) * 8 >= settings.inbox_bytes or (
+            self._entries - entries
+        ) * 8 >= settings.inbox_entries
 
     async def taken(self) -> None:
         """All that was read so far needs no place any more.
 
         Raises EngineGoneError and EngineRefusedError.
         """
-        after, size = self._after, self._bytes
-        await self._engine.run(TAKEN, self._keys, after, size)
-        self._told = size
+        after, told = self._after, (self._entries, self._bytes)
+        await self._engine.run(TAKEN, self._keys, after, told[1])
+        self._told = told
