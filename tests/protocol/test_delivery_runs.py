@@ -196,3 +196,15 @@ def test_a_run_that_is_in_flight_keeps_its_identifiers() -> None:
     assert sender.begin_run(1, "from the start", 2) == 1
     assert (len(sender), sender.quota) == (65_535, 0)
     assert list(sender.in_flight) == [*range(3, 65_536), 1, 2]
+
+
+def test_many_runs_that_are_in_flight_keep_theirs() -> None:
+    sender: Sender[str] = Sender()
+    assert sender.begin_run(1, "first", 10) == 1
+    for packet_id in range(11, 25):
+        assert sender.begin_run(1, "alone", 1) == packet_id
+    assert sender.begin_run(1, "long", 65_000) == 25
+    assert sender.on_pubacks(range(1, 6)) == range(6, 6)
+    assert sender.begin_run(1, "too many for the end, and for the start", 515) == 0
+    assert sender.begin_run(1, "from the end", 511) == 65_025
+    assert len(sender) == len(sender.in_flight) == 65_530

@@ -185,14 +185,14 @@ class Sender(Generic[T]):
         if first + count - 1 > MAX_PACKET_IDENTIFIER:
             first = 1
         packet_ids = range(first, first + count)
-        for in_use in (self._in_flight.keys(), self._released.keys(), self._reserved.keys()):
-            if in_use and not in_use.isdisjoint(packet_ids):
-                return 0
         runs = self._runs
         if runs is None:
             runs = self._runs = []
         elif len(runs) >= _MOST_RUNS:
             self._take_apart()
+        for in_use in (self._in_flight.keys(), self._released.keys(), self._reserved.keys()):
+            if in_use and not in_use.isdisjoint(packet_ids):
+                return 0
         for run in runs:
             if run.first < first + count and first < run.beyond:
                 return 0
