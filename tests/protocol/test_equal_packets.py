@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from tests.protocol.apart import taken_apart
 from tests.protocol.test_runs import decoder_of
 from trio_mqtt.protocol.encoding import encode
+from trio_mqtt.protocol.equal_packets import decode_equal_packets
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Packet, Publish, PublishRun
 
@@ -133,3 +136,30 @@ def test_consecutive_messages_on_one_topic_are_one_stretch() -> None:
     )
     assert isinstance(run, PublishRun)
     assert (run.topics, list(run.firsts)) == (["a", "b", "a"], [0, 5, 10])
+
+
+class _Looked(bytes):
+    """Bytes that count how often one place is looked at in many packets at once."""
+
+    columns = 0
+
+    def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 # as bytes have it
+        if isinstance(key, slice) and key.step not in (None, 1):
+            _Looked.columns += 1
+        return super().__getitem__(key)
+
+
+@pytest.mark.parametrize("is_every_second", [False, True])
+def test_packets_with_properties_are_not_looked_through_for_each(is_every_second: bool) -> None:
+    with_some = b"\x30\x0c\0\1a\5\2\0\0\0\x3cabc"
+    without = b"\x30\x0c\0\1a\0" + b"a" * 8
+    data = (with_some + (without if is_every_second else with_some)) * 100
+    _Looked.columns = 0
+    for start in range(0, len(data), len(with_some)):
+        assert (
+            decode_equal_packets(
+                _Looked(data), start, len(data), len(data), 1_000, 1_000, is_v5=True
+            )
+            is None
+        )
+    assert _Looked.columns == 0

@@ -40,6 +40,17 @@ def decode_equal_packets(
     count = min((end - start) // size, longest)
     if count < _FEW or size > maximum:
         return None
+    qos = data[start] >> 1 & 3
+    name_size = 2 + (data[body] << 8 | data[body + 1])
+    header = body + name_size + 2 * qos + is_v5 - start
+    if name_size == 2 or header > size:
+        return None
+    # The first two tell mostly, at no cost: what is otherwise would be looked at for each packet.
+    if data[start + size] != data[start] or data[start + size + 1] != data[start + 1]:
+        return None
+    properties_at = start + header - 1
+    if is_v5 and (data[properties_at] or data[properties_at + size]):
+        return None
     stop = start + count * size
     kinds = data[start:stop:size]
     unlike = len(kinds.lstrip(kinds[:1]))
@@ -51,12 +62,7 @@ def decode_equal_packets(
     for at in range(start + 1, body + 2):  # of the packet, and of the topic
         if data[at:stop:size].count(data[at]) != count:
             return None
-    qos = data[start] >> 1 & 3
-    name_size = 2 + (data[body] << 8 | data[body + 1])
-    header = body + name_size + 2 * qos + is_v5 - start
-    if name_size == 2 or header > size:
-        return None
-    if is_v5 and data[start + header - 1 : stop : size].count(0) != count:
+    if is_v5 and data[properties_at:stop:size].count(0) != count:
         return None  # they have properties
     ids_at = range(0)
     if qos:
