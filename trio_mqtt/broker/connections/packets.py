@@ -220,6 +220,8 @@ class PacketHandler:
 
     def publish_whole(self, run: PublishRun, session: Session) -> bool:
         """Do what a run asks for that is all of a read, if it can be done at once."""
+        if self._begun is not None:
+            return False  # some of it is done
         core = self._link.core
         if run.topic is None and core.router.count_at_once(run.topics) < len(run.topics):
             return False
