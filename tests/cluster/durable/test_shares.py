@@ -100,3 +100,22 @@ async def test_what_a_session_was_to_have_that_is_lost_waits_for_others(
         await storage.append(changes)
         assert storage.is_lost(7)
         assert not storage.is_lost(8)
+
+
+async def test_what_a_member_leaves_behind_waits_for_the_next(cluster: Cluster) -> None:
+    """There is another member, at another node, and it has just gone as well."""
+    async with nodes(cluster, 2) as (one, other), joined(one.url, "p") as publisher:
+        async with joined(other.url, "m2", expiry=600) as second:
+            await second.subscribe(GROUP, qos=1)
+            async with joined(
+                one.url, "m1", expiry=600, properties={"receive_maximum": 1}
+            ) as first:
+                await first.subscribe(GROUP, qos=1)
+                for number in range(10):
+                    await publisher.publish("a", b"%d" % number, 1)
+                got = [(await first.expect_any()).payload]
+        with trio.fail_after(20):
+            while len(set(got)) < 10:
+                for name in ("m1", "m2"):
+                    async with joined(other.url, name, expiry=600, clean_start=False) as member:
+                        got += [message.payload for message in await member.take(0.3)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ class Router:
         self._limits = limits
         self._statistics = statistics
         self._tree = FilterTree()
-        self._logged: set[str] = set()  # filters that are shared by a log
+        self._logged: dict[str, Callable[[Batch], None]] = {}  # filters that are shared by a log
         self._remembered: dict[str, Match] = {}
         self._remembered_bytes = 0
         self._remembered_at_most = REMEMBERED
@@ -65,19 +65,23 @@ class Router:
     def _group(self, node: FilterNode, shared_filter: TopicFilter) -> SharedGroup:
         group = node.groups.get(shared_filter.share)
         if group is None:
-            is_logged = shared_filter.text in self._logged
-            group = SharedGroup(self._options, is_logged=is_logged)
+            group = SharedGroup(self._options, self._logged.get(shared_filter.text))
             node.groups[shared_filter.share] = group
         return group
 
-    def share_by_log(self, shared_filter: TopicFilter, *, is_logged: bool) -> None:
-        """What is of QoS 1 and 2 reaches who shares a filter by a log, or no longer does."""
-        self._logged.discard(shared_filter.text)
-        if is_logged:
-            self._logged.add(shared_filter.text)
+    def share_by_log(
+        self, shared_filter: TopicFilter, to_log: Callable[[Batch], None] | None
+    ) -> None:
+        """What is of QoS 1 and 2 reaches who shares a filter by a log, or, with None, no longer.
+
+        What members leave behind, where nobody else is here, is given `to_log` again.
+        """
+        self._logged.pop(shared_filter.text, None)
+        if to_log is not None:
+            self._logged[shared_filter.text] = to_log
         group = self.group(shared_filter)
         if group is not None:
-            group.is_logged = is_logged
+            group.to_log = to_log
 
     def share_elsewhere(self, shared_filter: TopicFilter, distant: Distant, count: int) -> None:
         """So many share `$share/NAME/FILTER` where `distant` passes messages on; 0: nobody."""
@@ -345,7 +349,7 @@ class Router:
         else:
             self._offer([(target, batch) for target in match.targets], batch)
         for group in match.groups:
-            if not group.is_logged:
+            if group.to_log is None:
                 group.deliver(batch)
             elif batch.above_qos_0 < batch.count:
                 group.deliver(batch.part([one for one in batch.messages if not one.qos]))

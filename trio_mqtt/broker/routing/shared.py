@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -60,12 +60,15 @@ class SharedGroup:
     Those that have gone are noticed when it is their turn, those that come back say so.
     """
 
-    __slots__ = ("_away", "_distant", "_favourite", "_options", "_present", "is_logged")
+    __slots__ = ("_away", "_distant", "_favourite", "_options", "_present", "to_log")
 
-    def __init__(self, options: BrokerOptions, *, is_logged: bool = False) -> None:
+    def __init__(
+        self, options: BrokerOptions, to_log: Callable[[Batch], None] | None = None
+    ) -> None:
         self._options = options
-        # Whether what is of QoS 1 and 2 comes by a log, from which members everywhere are served.
-        self.is_logged = is_logged
+        # Takes what is of QoS 1 and 2 where that comes by a log, from which members everywhere are
+        # served; None where it does not.
+        self.to_log = to_log
         self._present = _Ring()
         self._away = _Ring()
         self._favourite: Recipient | None = None  # of the sticky strategy
@@ -126,6 +129,13 @@ class SharedGroup:
 
     def deliver(self, batch: Batch) -> None:
         """Hand each message of `batch` to one member, if there is any."""
+        if self.to_log is not None and batch.highest_qos:
+            # It is from the log, and some member here may have gone: others find it there again.
+            if self.anybody_is_connected():
+                self.deliver_here(batch)
+            else:
+                self.to_log(batch)
+            return
         distant = self._distant
         if distant is None:
             self.deliver_here(batch)

@@ -7,10 +7,12 @@ and not handed on when it dies, another takes.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.cluster.changes import QOS_0
 from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
@@ -85,8 +87,16 @@ class Shares:
             self._logged.add(text)
         else:
             self._logged.discard(text)
-        self._router.share_by_log(TopicFilter(text), is_logged=is_logged)
+        to_log = partial(self._to_log, text) if is_logged else None
+        self._router.share_by_log(TopicFilter(text), to_log)
         self._look(text)
+
+    def _to_log(self, text: str, batch: Batch) -> None:
+        """What a member has left behind waits in the log again."""
+        messages = [one for one in batch.messages if one.qos]
+        if messages:
+            again = Batch(messages, is_v5=batch.is_v5, received_at=batch.received_at)
+            self._journal.log((text,), again)
 
     def wake(self, text: str) -> None:
         """There may be something in a shared log."""
