@@ -18,10 +18,11 @@ from trio_mqtt.storage.gathered import Gathered
 from trio_mqtt.storage.rows import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from trio_mqtt.cluster import changes as stream
     from trio_mqtt.cluster.additions import Added, Addition, Additions
+    from trio_mqtt.cluster.cursors import EntryId
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.cluster.logs import Appended
     from trio_mqtt.storage.rows import Changes, Progress
@@ -45,10 +46,12 @@ class ClusterChanges(Gathered):
 
     `forwards` are the items for each node, `additions` what is to be in logs; once they are on
     their way, they are `entries` and `added`, the same each time that is tried. `fields` are those
-    of sessions, by their numbers, that are in no rows; None is gone.
+    of sessions, by their numbers, that are in no rows; None is gone. `done` has up to where
+    sessions need logs no more, once this is kept: by number, the key, and entries by filter.
     """
 
-    __slots__ = ("added", "additions", "are_added", "entries", "expired", "fields", "forwards")
+    __slots__ = ("added", "additions", "are_added", "done", "entries", "expired", "fields",
+                 "forwards")  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,6 +63,7 @@ class ClusterChanges(Gathered):
         self.added: Sequence[Added] = ()
         self.are_added = False
         self.fields: dict[int, dict[bytes, bytes | None]] = {}
+        self.done: dict[int, tuple[str, Mapping[str, EntryId]]] = {}
 
     def __bool__(self) -> bool:
         promised = self.forwards or self.additions or self.fields or self.expired
@@ -75,9 +79,10 @@ class ClusterStorage:
 
     `dropped` is told of a node whose inbox is full, and how many messages it did not get; `added`
     of what was to be in logs, and what came of it; `lost` of a session that another node
-    has by now, by its number; `retained_sent` of the topics whose retained messages change, once
-    that is on its way. `retained_lasts` says for how many seconds one lasts that has no expiry
-    interval. `lease_end` says until when an engine that is gone is waited for.
+    has by now, by its number; `kept` of a group that is kept; `retained_sent` of the topics whose
+    retained messages change, once that is on its way. `retained_lasts` says for how many seconds
+    one lasts that has no expiry interval. `lease_end` says until when an engine that is gone is
+    waited for.
     """
 
     def __init__(self, engine: Engine, changes: stream.Changes) -> None:
@@ -92,6 +97,7 @@ class ClusterStorage:
         self.dropped: Callable[[str, int], None] = lambda _node, _count: None
         self.lost: Callable[[int], None] = lambda _number: None
         self._lost: dict[int, None] = {}
+        self.kept: Callable[[ClusterChanges], None] = lambda _changes: None
         self.retained_sent: Callable[[Iterable[str]], None] = lambda _topics: None
         self.retained_lasts: Callable[[], float] = lambda: math.inf
         self.lease_end: Callable[[], float] = lambda: -math.inf
@@ -139,6 +145,7 @@ class ClusterStorage:
             except EngineError as error:
                 raise StoreError(str(error)) from error
             else:
+                self.kept(changes)
                 return
 
     async def _is_back(self) -> bool:

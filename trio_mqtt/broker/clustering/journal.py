@@ -63,6 +63,7 @@ class ClusterJournal(Journal):
         self._has_moved = trio.Event()
         # Up to where sessions are done with logs, by filter and session's key.
         self._done: dict[str, dict[str, EntryId]] = {}
+        storage.kept = self._are_kept
         super().__init__(storage)
 
     # -- the engine that is gone ----------------------------------------------------------------
@@ -226,8 +227,17 @@ class ClusterJournal(Journal):
             if fields or number in changes.fields:
                 # What is gone by what was said before is so only with the cursor beyond it.
                 changes.fields.setdefault(number, {}).update(fields)
-            for topic_filter, entry in done.items():
-                self._done.setdefault(topic_filter, {})[tracker.session.key] = entry
+            if done:
+                changes.done[number] = tracker.session.key, done
+
+    def _are_kept(self, changes: ClusterChanges) -> None:
+        """What cursors are beyond is needed no more: were a node to begin with one that was kept
+        before, it would miss that.
+        """
+        for number, (key, done) in changes.done.items():
+            if not self._cluster_storage.is_lost(number):
+                for topic_filter, entry in done.items():
+                    self._done.setdefault(topic_filter, {})[key] = entry
 
     def take_done(self) -> dict[str, dict[str, EntryId]]:
         """Up to where sessions are done with logs, where that has changed since this was asked."""
