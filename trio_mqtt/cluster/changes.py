@@ -144,7 +144,7 @@ class Changes:
             if number != self.number + 1:
                 return None
             self.number = number
-            entries.append(fields[_FIELD])
+            entries.append(fields.get(_FIELD, b""))  # without one it is a damaged entry
             self._last = identifier, fields.get(b"t", b"")
         return entries
 

@@ -89,7 +89,8 @@ class Inbox:
         if not found:
             return []
         self._after = found[-1][0]
-        entries = [fields[FIELD] for _, fields in found]
+        # Something else that was written there is an entry of nothing, which is a damaged one.
+        entries = [fields.get(FIELD, b"") for _, fields in found]
         self._entries += len(entries)
         self._bytes += sum(map(len, entries))
         return entries

@@ -31,6 +31,14 @@ _NAMED = struct.Struct(">QH")
 _SHORT = struct.Struct(">H")
 
 
+def decode_text(data: memoryview) -> str:
+    """What an item says that is text alone. Raises EntryError where that is damaged."""
+    try:
+        return str(data, "utf-8")
+    except UnicodeDecodeError as error:
+        raise EntryError(f"a damaged item: {error}") from error
+
+
 def encode_numbered(node: str, number: int) -> bytes:
     """A node and a number: the data of SOURCE and APPLIED."""
     name = node.encode()

@@ -29,7 +29,7 @@ from trio_mqtt.broker.elsewhere import ClusterView
 from trio_mqtt.broker.promises import all_of
 from trio_mqtt.cluster.changes import GONE, Changes
 from trio_mqtt.cluster.inbox import Inboxes
-from trio_mqtt.cluster.items import APPLIED, DRAIN, GIVE_UP, GIVEN_UP, decode_numbered
+from trio_mqtt.cluster.items import APPLIED, DRAIN, GIVE_UP, GIVEN_UP, decode_numbered, decode_text
 from trio_mqtt.cluster.membership import Membership
 from trio_mqtt.cluster.storage import ClusterStorage
 from trio_mqtt.errors import MqttError
@@ -256,7 +256,7 @@ class ClusterNode:
         self.interests.applied(*decode_numbered(data))
 
     def _on_gone(self, data: memoryview) -> None:
-        node = str(data, "utf-8")
+        node = decode_text(data)
         if node != self.membership.node:
             self.traffic.forget(node)
 

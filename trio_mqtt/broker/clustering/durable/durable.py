@@ -31,7 +31,7 @@ from trio_mqtt.cluster.additions import Additions
 from trio_mqtt.cluster.cursors import NOTHING, EntryId, Position
 from trio_mqtt.cluster.durable_filters import DURABLE, DurableFilters, decode_durable
 from trio_mqtt.cluster.engine.calls import EngineGoneError
-from trio_mqtt.cluster.items import COPY, MISSED
+from trio_mqtt.cluster.items import COPY, MISSED, decode_text
 from trio_mqtt.cluster.log_entries import Copy, decode_copy, decode_logged, encode_copy
 from trio_mqtt.cluster.logs import Logs
 from trio_mqtt.cluster.membership import Part
@@ -420,7 +420,7 @@ class Durable(Part):
 
     def _on_missed(self, data: memoryview) -> None:
         """Some of those copies did not come."""
-        self.followers.look(str(data, "utf-8").split("\0"))
+        self.followers.look(decode_text(data).split("\0"))
 
     def _on_durable(self, following: Following, data: memoryview) -> None:
         """A filter is durable from now on, or no more."""
