@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
 import trio
+import trio.testing
 
 import trio_mqtt
 from tests.cluster.nodes import LOCAL, nodes
 from tests.cluster.waiting import until
 from tests.inside import core_of, has_filters
 from trio_mqtt import Broker, Cluster, open_client
+from trio_mqtt.broker.clustering.durable.registering import over
+from trio_mqtt.broker.clustering.interests import Interests
+from trio_mqtt.broker.routing.filters import TopicFilter
+from trio_mqtt.cluster.changes import Changes
+from trio_mqtt.cluster.engine.engine import open_engine
+from trio_mqtt.nurseries import tasks_beside
 
 
 def node_of(broker: Broker):  # type: ignore[no-untyped-def]  # noqa: ANN201 # what no program sees
@@ -188,3 +196,48 @@ async def test_changes_that_an_engine_has_lost_are_noticed(
         await publisher.publish("a", "x")
         assert (await anext(messages)).text == "x"
         assert "has lost changes" in caplog.text
+
+
+@asynccontextmanager
+async def telling(cluster: Cluster) -> AsyncIterator[Interests]:
+    """What is wanted at a process that is no node yet."""
+    async with open_engine(cluster) as engine, tasks_beside() as nursery:
+        engine.deadline_ms = 1 << 50
+        interests = Interests(engine, Changes(engine), lambda: None)
+        nursery.start_soon(interests.run)
+        yield interests
+
+
+async def is_known(interests: Interests) -> None:
+    with trio.fail_after(10):
+        await over(interests.known())
+
+
+async def test_what_changes_between_two_leases_is_told_by_the_next_node(cluster: Cluster) -> None:
+    async with telling(cluster) as interests:
+        interests.be("n-1")
+        interests.add(TopicFilter("a"))
+        await is_known(interests)
+        interests.be_none()
+        interests.add(TopicFilter("b"))
+        await trio.testing.wait_all_tasks_blocked()
+        interests.be("n-2")
+        await is_known(interests)
+        interests.add(TopicFilter("c"))
+        await is_known(interests)
+
+
+async def test_nobody_waits_for_what_is_wanted_no_more_between_two_leases(
+    cluster: Cluster,
+) -> None:
+    async with telling(cluster) as interests:
+        interests.be("n-1")
+        interests.add(TopicFilter("a"))
+        await is_known(interests)
+        interests.be_none()
+        interests.discard(TopicFilter("a"))
+        awaited = interests.known()
+        await trio.testing.wait_all_tasks_blocked()
+        interests.be("n-2")
+        with trio.fail_after(10):
+            await over(awaited)

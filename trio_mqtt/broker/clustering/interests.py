@@ -60,6 +60,9 @@ class Interests:
             text: count for text, count in self._counts.items() if not _is_own(TopicFilter(text))
         }
         if not self._changed:  # nothing is left that anybody could wait for
+            if self._next is not None:
+                self._left_over.append(self._next)
+                self._next = None
             self._end(self._left_over)
         self._is_node.set()
         self._wake.set()
@@ -67,7 +70,8 @@ class Interests:
     def be_none(self) -> None:
         """This process is no node: what is to be known waits until it is one again."""
         self._node = ""
-        self._is_node = trio.Event()
+        if self._is_node.is_set():  # else somebody may wait for it
+            self._is_node = trio.Event()
         for one in self._telling:
             self._left_over += one.awaited
         self._telling.clear()
