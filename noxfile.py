@@ -9,11 +9,14 @@ from pathlib import Path
 import nox
 
 nox.options.sessions = [
-    "lint", "types", "layers", "tests", "kept", "interop", "image", "soak", "fuzz",
+    "lint", "types", "layers", "tests", "kept", "cluster", "interop", "image", "soak", "fuzz",
 ]  # fmt: skip
 nox.options.reuse_existing_virtualenvs = True
 # It makes an environment in seconds, and knows the lowest versions that are allowed.
 nox.options.default_venv_backend = "uv"
+
+# With these pytest leaves nothing out of what it is told to run, as the plain test run does.
+ALL_OPTIONS = "addopts=--strict-markers --strict-config -ra"
 
 
 @nox.session
@@ -72,13 +75,31 @@ path.write_text(f"{pathlib.Path.cwd()}\\n")
 """
 
 
+# What starts redis-server. The plain test run leaves it out, which needs Python alone.
+WITH_AN_ENGINE = (
+    "tests/cluster",
+    "tests/cli/broker/test_cluster.py",
+    "tests/cli/cluster",
+    "tests/cli/drain",
+)
+
+
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """Brokers of a cluster, on a real redis-server."""
+    session.install("-e", ".[test]")
+    # Most of what they take is waiting: for leases, and for what was killed to come back.
+    workers = str(2 * (os.cpu_count() or 1))
+    tests = session.posargs or WITH_AN_ENGINE
+    session.run("pytest", "-n", workers, "-q", "-o", ALL_OPTIONS, *tests)
+
+
 @nox.session
 def masters(session: nox.Session) -> None:
     """The tests of clusters on a Redis Cluster of three masters: nothing goes over two slots."""
     session.install("-e", ".[test]")
-    session.run(
-        "pytest", "-n", "auto", "-q", "--engine", "masters", "tests/cluster", *session.posargs
-    )
+    options = ("-n", "auto", "-q", "-o", ALL_OPTIONS, "--engine", "masters")
+    session.run("pytest", *options, "tests/cluster", *session.posargs)
 
 
 @nox.session
@@ -96,6 +117,7 @@ def compiled(session: nox.Session) -> None:
 TESTED_WITH_LOWEST = (
     "tests/test_public_names.py",
     "tests/broker",
+    "tests/cluster/test_traffic.py",
     "tests/client/session/test_publish.py",
     "tests/cli/acl/test_acl.py",
     "tests/cli/test_errors.py",
@@ -111,7 +133,7 @@ def lowest(session: nox.Session) -> None:
     """The lowest versions that pyproject.toml allows, which must be true."""
     session.install("--resolution", "lowest-direct", "-e", ".[test]")
     tests = session.posargs or TESTED_WITH_LOWEST
-    session.run("pytest", "-n", "auto", "-q", *tests)
+    session.run("pytest", "-n", "auto", "-q", "-o", ALL_OPTIONS, *tests)
 
 
 @nox.session
@@ -119,8 +141,7 @@ def image(session: nox.Session) -> None:
     """The steps of deploy/Containerfile build what serves, from what they copy alone."""
     session.install("-e", ".[test]")
     # The plain test run leaves this file out, which installs what the broker needs.
-    options = "addopts=--strict-markers --strict-config -ra"
-    session.run("pytest", "-o", options, "tests/deploy/test_image.py", *session.posargs)
+    session.run("pytest", "-o", ALL_OPTIONS, "tests/deploy/test_image.py", *session.posargs)
 
 
 @nox.session
@@ -131,8 +152,7 @@ def soak(session: nox.Session) -> None:
     """
     session.install("-e", ".[test]")
     # The plain test run leaves this folder out. `-s` shows the figures.
-    options = "addopts=--strict-markers --strict-config -ra"
-    session.run("pytest", "-s", "-o", options, "tests/soak", *session.posargs)
+    session.run("pytest", "-s", "-o", ALL_OPTIONS, "tests/soak", *session.posargs)
 
 
 @nox.session
@@ -150,8 +170,7 @@ def fuzz(session: nox.Session) -> None:
 def fuzz_finds(session: nox.Session) -> None:
     """Defects are planted into the broker, and the fuzzer finds each of them."""
     session.install("-e", ".[test]")
-    options = "addopts=--strict-markers --strict-config -ra"
-    session.run("pytest", "-o", options, "tests/fuzz/test_defects.py", *session.posargs)
+    session.run("pytest", "-o", ALL_OPTIONS, "tests/fuzz/test_defects.py", *session.posargs)
 
 
 @nox.session
@@ -165,8 +184,7 @@ def durability(session: nox.Session) -> None:
     """
     session.install("-e", ".[test]")
     # The plain test run leaves this folder out. `-s` shows the figures, beside Mosquitto's.
-    options = "addopts=--strict-markers --strict-config -ra"
-    session.run("pytest", "-s", "-o", options, "tests/durability", *session.posargs)
+    session.run("pytest", "-s", "-o", ALL_OPTIONS, "tests/durability", *session.posargs)
 
 
 @nox.session
@@ -212,8 +230,7 @@ def interop(session: nox.Session) -> None:
     folder = Path("tests", "interop")
     session.run(*("npm", "ci", "--prefix", str(folder), "--no-audit", "--no-fund"), external=True)
     # The plain test run leaves this folder out.
-    options = "addopts=--strict-markers --strict-config -ra"
-    session.run("pytest", "-o", options, str(folder), *session.posargs)
+    session.run("pytest", "-o", ALL_OPTIONS, str(folder), *session.posargs)
 
 
 def _install_programs(session: nox.Session) -> None:
