@@ -116,3 +116,12 @@ async def test_a_node_that_ends_sends_its_clients_to_the_others(cluster: Cluster
         said = await client.expect_disconnect(AWAY)
         assert said is not None
         assert said.properties["server_reference"] == "other:1883"
+
+
+async def test_all_who_have_it_give_up_its_clients_hear_when_these_have_gone() -> None:
+    async with trio_mqtt.open_broker(LOCAL) as broker, joined(broker.url, "c") as client:
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    nursery.start_soon(broker.drain)
+        await client.expect_disconnect(ReasonCode.SERVER_SHUTTING_DOWN)

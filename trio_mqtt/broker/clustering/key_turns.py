@@ -37,7 +37,7 @@ class KeyTurns:
 
     def __init__(self) -> None:
         self._turns: dict[str, KeyTurn] = {}
-        self._none = trio.Event()  # there is none: made anew with each that waits for it
+        self._none = trio.Event()  # there is none; for all who wait for that
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -71,5 +71,6 @@ class KeyTurns:
     async def all_over(self) -> None:
         """Wait until nobody has a turn."""
         while self._turns:
-            self._none = trio.Event()
+            if self._none.is_set():
+                self._none = trio.Event()
             await self._none.wait()

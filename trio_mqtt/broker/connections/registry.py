@@ -35,7 +35,7 @@ class Connections:
         # How many connections each address has, where that is bounded.
         self._of_address: Counter[str] = Counter()
         self._all_gone = trio.Event()
-        self._has_left: trio.Event | None = None  # set with the next that ends
+        self._has_left: trio.Event | None = None  # set with the next that ends, for all who wait
 
     def __len__(self) -> int:
         return len(self._links)
@@ -194,5 +194,6 @@ class Connections:
         """Wait until these connections have ended."""
         left = set(links)
         while left.intersection(self._links):
-            self._has_left = trio.Event()
+            if self._has_left is None or self._has_left.is_set():
+                self._has_left = trio.Event()
             await self._has_left.wait()

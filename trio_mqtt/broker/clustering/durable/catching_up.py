@@ -113,9 +113,10 @@ class CatchingUp:
                 or session.queued_bytes * 4 > limits.maximum_queued_bytes
             )
         ):
-            tracker.taken = trio.Event()
+            # Several may read for it, each from a log of its own.
+            if tracker.taken is None or tracker.taken.is_set():
+                tracker.taken = trio.Event()
             await tracker.taken.wait()
-        tracker.taken = None
 
 
 def _follows(tracker: Tracker, topic_filter: str, token: object) -> bool:
