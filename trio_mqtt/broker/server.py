@@ -23,10 +23,10 @@ from trio_mqtt.broker.listen import Listen, listens_of
 from trio_mqtt.broker.listeners import Listeners
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.persistence import Progress, restore
+from trio_mqtt.cluster.engine.loading import load_open_engine
 from trio_mqtt.cluster.settings import Cluster
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.nurseries import tasks_beside
-from trio_mqtt.optional import cluster_is_missing
 from trio_mqtt.storage.rows import Storage
 
 if TYPE_CHECKING:
@@ -114,12 +114,7 @@ async def _joined(cluster: Cluster | None) -> AsyncIterator[ClusterNode | None]:
     # Loaded only here: what speaks with engines takes a while.
     from trio_mqtt.broker.clustering.cluster_node import ClusterNode
 
-    try:
-        from trio_mqtt.cluster.engine.engine import open_engine
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "coredis":
-            raise
-        raise ConfigurationError(cluster_is_missing()) from None
+    open_engine = load_open_engine()
 
     async def keep(task_status: trio.TaskStatus[tuple[ClusterNode, trio.CancelScope]]) -> None:
         with trio.CancelScope() as scope:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.cluster.engine.calls import EngineGoneError
+from trio_mqtt.cluster.engine.loading import load_open_engine
 from trio_mqtt.cluster.entries import encode_entry
 from trio_mqtt.cluster.inbox import Inboxes
 from trio_mqtt.cluster.items import DRAIN
@@ -54,10 +55,9 @@ class ClusterAdministration:
 async def administer(cluster: Cluster) -> AsyncIterator[ClusterAdministration]:
     """Reach a cluster's engine for as long as the context lasts.
 
-    Raises EngineError where it cannot be reached, or is none that a cluster can have.
+    Raises EngineError where it cannot be reached, or is none that a cluster can have, and
+    ConfigurationError where the package that speaks with engines is missing.
     """
-    # What speaks with an engine takes long to load.
-    from trio_mqtt.cluster.engine.engine import open_engine
-
+    open_engine = load_open_engine()
     async with open_engine(cluster) as engine:
         yield ClusterAdministration(engine)

@@ -96,15 +96,20 @@ def test_what_cannot_be_is_said(
     assert "Traceback" not in ended.err
 
 
-def test_where_the_package_is_missing_what_to_install_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command", [("broker", "mqtt://127.0.0.1:0"), ("cluster", "status"), ("drain", "floor-1")]
+)
+def test_where_the_package_is_missing_what_to_install_is_said(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
     (tmp_path / "coredis.py").write_text(
         "raise ModuleNotFoundError(\"No module named 'coredis'\", name='coredis')\n"
     )
     environment = {"PYTHONPATH": os.fspath(tmp_path)}
-    options = ("mqtt://127.0.0.1:0", "--cluster", "redis://127.0.0.1:1")
-    with Program("broker", *options, environment=environment) as broker:
-        assert broker.ended() == 1
-    assert broker.err.text.startswith(
+    options = ("--cluster", "redis://127.0.0.1:1")
+    with Program(*command, *options, environment=environment) as program:
+        assert program.ended() == 1
+    assert program.err.text.startswith(
         "Error: A cluster needs the package coredis, which the extra trio-mqtt[cluster] brings."
     )
 

@@ -95,7 +95,7 @@ async def test_user_and_password(tmp_path: Path) -> None:
     with redis_server("--requirepass", "right", port=free_port()) as server:
         at = f"127.0.0.1:{server.port}"
         why = await _why_not(Cluster(url=f"redis://{at}"))
-        assert "does not let this node in" in why
+        assert "does not let this node in: it asks for a password, and none is given." in why
         assert "wrong" not in await _why_not(Cluster(url=f"redis://:wrong@{at}"))
         path = tmp_path / "password"
         path.write_text("right\n")

@@ -104,6 +104,8 @@ class Connector:
 
 def _refused(where: str, answer: RedisError) -> EngineGoneError | EngineUnfitError:
     said = str(answer).rstrip(".")
+    if "must be called with the client already authenticated" in said:
+        said = "it asks for a password, and none is given"  # what it says names its commands
     if isinstance(answer, BusyLoadingError):
         return EngineGoneError(f"{where} is still loading what it keeps.")
     if isinstance(answer, AuthenticationError | AuthorizationError):
