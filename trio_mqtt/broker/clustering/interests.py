@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trio_mqtt.cluster.engine.engine import Engine
 
 _AT_ONCE = 1_000  # interests that one change tells
+_PAUSE = 0.1  # seconds until a change that was refused is tried again
 OWN = "$SYS/"  # topics that each node has of its own begin with this
 
 
@@ -116,11 +117,11 @@ class Interests:
                 self._wake = trio.Event()
                 await self._wake.wait()
             await self._is_node.wait()
-            if self._changed:
-                await self._tell(self._some())
+            if self._node and self._changed:
+                await self._tell(*self._some())
 
-    def _some(self) -> dict[str, int]:
-        """What is told next, as much as goes in a change."""
+    def _some(self) -> tuple[dict[str, int], bool]:
+        """What is told next, as much as goes in a change; whether that is all of it."""
         if len(self._changed) <= _AT_ONCE:
             changed, self._changed = self._changed, {}
             if self._next is not None:
@@ -128,32 +129,34 @@ class Interests:
             else:
                 self._last = Awaited()
             self._left_over.append(self._last)
-            return changed
+            return changed, True
         # Whoever waits for some of it waits for all.
         names = list(self._changed)[:_AT_ONCE]
-        return {name: self._changed.pop(name) for name in names}
+        return {name: self._changed.pop(name) for name in names}, False
 
-    async def _tell(self, changed: dict[str, int]) -> None:
+    async def _tell(self, changed: dict[str, int], is_all: bool) -> None:
+        """Tell all nodes; nothing, once this process is another, which tells all of it anew."""
         node = self._node
         key = self._engine.keys.of_node(node, "interest")
         fields = {text.encode(): b"%d" % count if count else b"" for text, count in changed.items()}
         items = [(INTERESTS, encode_interests(node, changed))]
-        while True:
+        while self._node == node:
             try:
                 number, nodes = await self._changes.make(key, fields, items)
             except EngineGoneError:
                 await self._engine.wait_returned()
             except EngineFencedError:
-                # This process will be another node, which tells all of it anew.
+                # Its lease has ended; or has not, where that came as it was renewed.
                 self._doubt()
-                await self._is_node.wait()
-                return
+                await trio.sleep(_PAUSE)
             else:
                 break
         if self._node != node:
             return
         others = {one for one in nodes if one != node and self._applied.get(one, 0) < number}
-        awaited, self._left_over = self._left_over, []
+        awaited: list[Awaited] = []
+        if is_all:
+            awaited, self._left_over = self._left_over, awaited
         self._telling.append(_Telling(awaited, number, others))
         self._end_what_is_over()
 
