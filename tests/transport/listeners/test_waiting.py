@@ -269,3 +269,48 @@ async def test_where_the_system_lacks_what_that_needs_a_task_waits(
         assert waiting._of_run.get(None) is None
         ball.throw()
         await ball.is_over()
+
+
+class _Waits(trio.abc.Instrument):
+    def __init__(self, happened: list[str]) -> None:
+        self._happened = happened
+
+    def after_io_wait(self, timeout: float) -> None:
+        self._happened.append("waited")
+
+
+async def test_no_wait_is_done_twice_where_a_read_puts_off_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    happened: list[str] = []
+    ring = waiting._Bell.ring
+
+    def heard(bell: waiting._Bell) -> None:
+        happened.append("rung")
+        ring(bell)
+
+    monkeypatch.setattr(waiting._Bell, "ring", heard)
+    one, other = socket.socketpair()
+    with one, other:
+        one.setblocking(False)
+        other.setblocking(False)
+        async with open_readiness() as readiness, trio.open_nursery() as nursery:
+            assert readiness is not None
+            scope = trio.CancelScope()
+
+            def read() -> bool:
+                other.recv(1)
+                happened.append("read")
+                scope.deadline += 0.3
+                return True
+
+            nursery.start_soon(readiness.while_readable, other.fileno(), read)
+            await trio.testing.wait_all_tasks_blocked()
+            trio.lowlevel.add_instrument(_Waits(happened))
+            one.send(b"o")
+            with scope:
+                scope.deadline = trio.current_time() + 0.3
+                await trio.sleep_forever()
+            nursery.cancel_scope.cancel()
+    at = happened.index("read")
+    assert happened[at : at + 3] == ["read", "rung", "waited"]

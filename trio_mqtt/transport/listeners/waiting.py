@@ -184,11 +184,14 @@ class _Waiter(trio.abc.Instrument):
         self._is_over = False
         until = _clock() + timeout
         left = timeout
+        has_read = False
         while (count := read_all(left)) and not self._is_over:
+            has_read = True
             left = until - _clock()
             if left <= 0:
                 break
-        if count or timeout >= _LONG or _a_deadline_is_due():
+        # What was read may have put a deadline off: Trio would wait for the one before once more.
+        if count or has_read or timeout >= _LONG or _a_deadline_is_due():
             self._bells[-1].ring()
 
 
