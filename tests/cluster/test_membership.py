@@ -206,3 +206,18 @@ async def test_a_part_joins_again_where_the_engine_goes_meanwhile(cluster: Clust
     told = Second()
     async with a_node(cluster, told) as a:
         assert told.told == [("joined", a.node)] * 2
+
+
+async def test_a_part_joins_again_where_it_is_refused_as_the_lease_is_renewed(
+    cluster: Cluster,
+) -> None:
+    class Refused(Told):
+        async def joined(self, node: str) -> None:
+            await super().joined(node)
+            if len(self.told) == 1:
+                raise EngineFencedError("as it were")
+
+    told = Refused()
+    with trio.fail_after(20):
+        async with a_node(cluster, told) as a:
+            assert told.told == [("joined", a.node)] * 2

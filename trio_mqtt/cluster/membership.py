@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # What an attempt adds to the end of another node's lease, so that it is over when it is looked at.
 _JUST_AFTER = 0.005
+_PAUSE = 0.1  # seconds until a part that was refused joins again
 
 _JOIN = Script("""
 -- KEYS: nodes, the node's hash. ARGV: its identifier, milliseconds of its lease, fields.
@@ -186,12 +187,11 @@ class Membership:
             try:
                 async with tasks_beside() as nursery:
                     nursery.start_soon(self._renew_until_lost, nursery)
-                    with suppress(EngineFencedError):
-                        for part in self._parts:
-                            await self._have_joined(part, node)
-                        if not started:
-                            started = True
-                            task_status.started()
+                    for part in self._parts:
+                        await self._have_joined(part, node)
+                    if not started and not self._over.is_set():
+                        started = True
+                        task_status.started()
                     await self._over.wait()
             finally:
                 self._be_none()
@@ -246,11 +246,19 @@ class Membership:
         return round(self._settings.lease * 1000)
 
     async def _have_joined(self, part: Part, node: str) -> None:
-        while True:
-            with suppress(EngineGoneError):
+        """Have a part join, unless the lease is over by then."""
+        while not self._over.is_set():
+            try:
                 await part.joined(node)
+            except EngineGoneError:
+                await self._engine.wait_returned()
+            except EngineFencedError:
+                # The lease has ended; or has not, where that came as it was renewed.
+                self.doubt()
+                with trio.move_on_after(_PAUSE):
+                    await self._over.wait()
+            else:
                 return
-            await self._engine.wait_returned()
 
     async def _renew_until_lost(self, nursery: trio.Nursery) -> None:
         node = self.node

@@ -23,6 +23,8 @@ class CatchingUp:
         self._changes = changes
         self._next: Awaited | None = None
         self._waiting: deque[tuple[int, Awaited]] = deque()
+        # Those of which the number says nothing any more.
+        self._again: list[Awaited] = []
         self._wake = trio.Event()
 
     def wanted(self) -> Awaited:
@@ -38,21 +40,30 @@ class CatchingUp:
         while waiting and waiting[0][0] <= self._changes.number:
             waiting.popleft()[1].end()
 
+    def begin_anew(self) -> None:
+        """All was read anew: an engine that has lost changes counts on from fewer of them."""
+        self._again += [awaited for _, awaited in self._waiting]
+        self._waiting.clear()
+        if self._again:
+            self._wake.set()
+
     async def run(self) -> None:
         """Ask, until cancelled. While the engine is gone, nobody waits: what is here is all."""
         while True:
             self._wake = trio.Event()
-            if self._next is None:
+            if self._next is None and not self._again:
                 await self._wake.wait()
-            awaited, self._next = self._next, None
-            if awaited is None:
-                continue
+            asking, self._again = self._again, []
+            if self._next is not None:
+                asking.append(self._next)
+                self._next = None
             try:
                 number = await self._changes.count()
             except EngineGoneError:
-                awaited.end()
+                for awaited in asking:
+                    awaited.end()
                 while self._waiting:
                     self._waiting.popleft()[1].end()
             else:
-                self._waiting.append((number, awaited))
+                self._waiting += [(number, awaited) for awaited in asking]
                 self.look()

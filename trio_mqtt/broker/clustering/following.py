@@ -106,7 +106,7 @@ class Following:
                 await self._load_interests(other)
                 self._askers.add(node)
         await self._retained.load(self._node)
-        self._catching_up.look()
+        self._catching_up.begin_anew()
         loading.set()
         if self._loading is loading:
             self._loading = None
