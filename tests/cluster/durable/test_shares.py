@@ -11,7 +11,10 @@ from tests.broker.opened import joined
 from tests.cluster.durable.processes import processes
 from tests.cluster.nodes import nodes
 from tests.cluster.redis import RedisServer
+from tests.cluster.waiting import until
+from tests.inside import core_of
 from trio_mqtt import Cluster
+from trio_mqtt.broker.clustering.cluster_node import ClusterNode
 from trio_mqtt.cluster.changes import Changes
 from trio_mqtt.cluster.engine.engine import open_engine
 from trio_mqtt.cluster.storage import ClusterChanges, ClusterStorage
@@ -119,3 +122,28 @@ async def test_what_a_member_leaves_behind_waits_for_the_next(cluster: Cluster) 
                 for name in ("m1", "m2"):
                     async with joined(other.url, name, expiry=600, clean_start=False) as member:
                         got += [message.payload for message in await member.take(0.3)]
+
+
+@pytest.mark.parametrize("other_filter", ["$share/h/a/#", "a/#"])
+async def test_a_group_goes_on_when_another_of_the_same_filter_ends(
+    cluster: Cluster, other_filter: str
+) -> None:
+    async with (
+        nodes(cluster, 2) as (one, other),
+        joined(one.url, "p") as publisher,
+        joined(other.url, "m", expiry=600) as member,
+        joined(other.url, "n", expiry=600) as neighbour,
+    ):
+        await member.subscribe(GROUP, qos=1)
+        await neighbour.subscribe(other_filter, qos=1)
+        await publisher.publish("a", b"both", 1)
+        assert (await neighbour.expect_any()).payload == b"both"
+        assert (await member.expect_any()).payload == b"both"
+        await neighbour.unsubscribe(other_filter)
+        # Once the publisher's node knows that the filter is durable no more.
+        elsewhere = core_of(one).elsewhere
+        assert isinstance(elsewhere, ClusterNode)
+        await until(lambda: other_filter not in elsewhere.durable.writer)
+        for number in range(5):
+            await publisher.publish("a", b"%d" % number, 1)
+            assert (await member.expect_any()).payload == b"%d" % number

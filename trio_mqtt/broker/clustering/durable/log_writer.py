@@ -114,10 +114,13 @@ class LogWriter:
             return
         topic_filter = TopicFilter(text)
         path = self._tree.path(topic_filter)
-        path[-1].subscriptions.pop(cast("Recipient", named), None)
+        others = path[-1].subscriptions
+        others.pop(cast("Recipient", named), None)
+        # Those who share a filter, and those who have it for themselves, are reached at one place.
+        if not others:
+            self._router.remove_elsewhere(topic_filter, self)
         self._tree.prune(topic_filter, path)
         self._remembered.clear()
-        self._router.remove_elsewhere(topic_filter, self)
 
     def filters_of(self, topic: str) -> tuple[str, ...]:
         """The filters that a topic matches."""
