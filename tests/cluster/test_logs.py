@@ -114,6 +114,23 @@ async def test_what_a_dead_node_has_added_of_qos_2_is_not_added_again(
     assert await append(engine, logs, 9, b"x", again, node="node-2") == (NOTHING, NOTHING, False)
 
 
+async def test_what_the_session_does_not_know_of_is_remembered_whatever_comes_after_it(
+    engine: Engine, logs: Logs
+) -> None:
+    """A node had one group added, heard nothing of it, and had the next one added as well."""
+    await logs.hold("a/#", "s")
+    for number, (name, kept) in enumerate([("1:a", 0), ("2:b", 0), ("3:c", 1)], 1):
+        publisher = Publisher("c", 1, [name], kept=kept)
+        assert (await append(engine, logs, number, b"x", publisher)).entry > NOTHING
+    for number, name in enumerate(("2:b", "3:c"), 1):
+        again = Publisher("c", 2, [name], is_known=True, kept=1)
+        found = await append(engine, logs, number, b"x", again, node="node-2")
+        assert found == (NOTHING, NOTHING, False)
+    # What the session does know of is never looked for, and not remembered.
+    again = Publisher("c", 2, ["1:a"], is_known=True)
+    assert (await append(engine, logs, 3, b"x", again, node="node-2")).entry > NOTHING
+
+
 async def test_what_a_node_adds_too_late_of_qos_2_is_not_added(engine: Engine, logs: Logs) -> None:
     """Its client has gone to another node meanwhile, and had it added there."""
     await logs.hold("a/#", "s")

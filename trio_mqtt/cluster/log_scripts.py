@@ -4,9 +4,10 @@ All keys of a filter lie in one slot. `log` is the stream, `holders` a sorted se
 have the filter, by milliseconds up to which each is done with the log. `state` is a hash: `last` is
 the last entry, `bytes` and `messages` count all that ever came; for each node `n/NODE` has the
 number of what it appended last, with its entry and the one before; for each client that published
-at QoS 2, `q/CLIENT` has what of it came last. `marks` is a list of entries with what had come up to
-each: the log is cut off there when it grows beyond its bounds. `epochs` is a hash: those under
-which the sessions that have the filter came to have it last.
+at QoS 2, `q/CLIENT` has what of it came last, at least all that its session does not know of.
+`marks` is a list of entries with what had come up to each: the log is cut off there when it grows
+beyond its bounds. `epochs` is a hash: those under which the sessions that have the filter came to
+have it last.
 
 An entry has the fields `e`, what it holds, and `p`, the entry before it: who reads on after that
 one has missed nothing.
@@ -24,8 +25,8 @@ APPEND = Script(
     """
 -- node, number, what it holds, messages, age (ms), most messages, most bytes,
 -- then, where all is of one publisher at QoS 2: client, the epoch under which its node has the
--- session, its messages as numbers and digests; before the client stands '=', or '?' where its one
--- message is perhaps known
+-- session, its messages as numbers and digests, and up to which number its session knows what has
+-- come; before the client stands '=', or '?' where its one message is perhaps known
 local log, state, holders, marks = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local call = redis.call
 if call('EXISTS', holders) == 0 then return 0 end
@@ -43,11 +44,16 @@ if ARGV[8] then
   if known then
     -- From a node that has had the session since, the client has had it added.
     if tonumber(known:match('^%S+ (%S+)')) > tonumber(ARGV[9]) then return 1 end
-    if ARGV[8]:sub(1, 1) == '?' then
-      if (known .. ' '):find(' ' .. names .. ' ', 1, true) then return 1 end
-      -- The last of them alone would forget those that were appended with it.
-      if #known < 4096 then names = known:match('^%S+ %S+ (.*)$') .. ' ' .. names end
+    if ARGV[8]:sub(1, 1) == '?' and (known .. ' '):find(' ' .. names .. ' ', 1, true) then
+      return 1
     end
+    -- The client may send all of those again that its session does not know of.
+    local kept, left = tonumber(ARGV[11]), {}
+    for name, number in known:match('^%S+ %S+(.*)$'):gmatch(' ((%d+):%S+)') do
+      if tonumber(number) > kept then left[#left + 1] = name end
+    end
+    left[#left + 1] = names
+    names = table.concat(left, ' ')
   end
 end
 local figures = call('HMGET', state, 'last', 'bytes', 'messages')

@@ -51,19 +51,21 @@ class Publisher:
 
     `epoch` is that under which the node has the session of the client: what comes by one that had
     it before is too late. `is_known` says that this one message was perhaps added before, by a node
-    that has died: then it is alone.
+    that has died: then it is alone. Up to its message `kept` the session itself says what has come,
+    and logs need not know it.
     """
 
     client: str
     epoch: int
     messages: list[str]
     is_known: bool = False
+    kept: int = 0
 
     @property
-    def arguments(self) -> tuple[str, int, str]:
+    def arguments(self) -> tuple[str, int, str, int]:
         """What the script is given."""
         client = f"{'?' if self.is_known else '='}{self.client}"
-        return client, self.epoch, " ".join(self.messages)
+        return client, self.epoch, " ".join(self.messages), self.kept
 
 
 def identity(number: int, message: Publish) -> str:

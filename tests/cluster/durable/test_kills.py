@@ -7,6 +7,8 @@ import pytest
 from tests.broker.opened import joined
 from tests.broker.raw import Raw
 from tests.cluster.durable.processes import processes
+from tests.cluster.nodes import nodes
+from tests.cluster.redis import RedisServer
 from trio_mqtt import Cluster
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel
 
@@ -129,3 +131,18 @@ async def test_a_publisher_goes_on_at_qos_2_and_its_messages_are_there_once(
                 await client.expect(PubComp)
         got = [message.payload for message in await subscriber.take(0.5)]
         assert sorted(got) == [b"%d" % number for number in range(1, 7)]
+
+
+async def test_of_what_a_publisher_has_sent_only_what_may_come_again_is_remembered(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    async with (
+        nodes(cluster, 1) as (broker,),
+        joined(broker.url, "s", **DURABLE) as subscriber,
+        joined(broker.url, "p", **DURABLE) as publisher,
+    ):
+        await subscriber.subscribe("a", qos=2)
+        await published(publisher, 2, range(30))
+    kept = redis.command("HGET", f"{{{cluster.name}/f/a}}:state", "q/p")
+    assert b" 30:" in kept
+    assert kept.count(b":") <= 3

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.clustering.inline import Inline
+from trio_mqtt.broker.clustering.tracker import RECEIVED
 from trio_mqtt.broker.journal import Journal
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.sessions.delivery_state import in_flight_of
@@ -168,7 +169,7 @@ class ClusterJournal(Journal):
 
         def add() -> None:
             if known:
-                publisher = Publisher(key, epoch, names[:])
+                publisher = Publisher(key, epoch, names[:], kept=tracker.kept)
                 self._add(filters, batch.part(known[:]), publisher)
                 known.clear()
                 names.clear()
@@ -179,7 +180,8 @@ class ClusterJournal(Journal):
                 others.append(message)
             elif message.dup:
                 add()
-                publisher = Publisher(key, epoch, [identity(counted, message)], is_known=True)
+                again = [identity(counted, message)]
+                publisher = Publisher(key, epoch, again, is_known=True, kept=tracker.kept)
                 self._add(filters, batch.part([message]), publisher)
             else:
                 known.append(message)
@@ -232,8 +234,12 @@ class ClusterJournal(Journal):
 
     def _are_kept(self, changes: ClusterChanges) -> None:
         """What cursors are beyond is needed no more: were a node to begin with one that was kept
-        before, it would miss that.
+        before, it would miss that. So are those messages of clients that their sessions know of.
         """
+        for number, fields in changes.fields.items():
+            tracker, received = self.trackers.get(number), fields.get(RECEIVED)
+            if tracker is not None and received and not self._cluster_storage.is_lost(number):
+                tracker.kept = int(received)
         for number, (key, done) in changes.done.items():
             if not self._cluster_storage.is_lost(number):
                 for topic_filter, entry in done.items():

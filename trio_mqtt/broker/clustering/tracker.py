@@ -78,6 +78,7 @@ class Tracker:
         "cursors",
         "following",
         "incoming",
+        "kept",
         "received",
         "restored",
         "session",
@@ -94,8 +95,9 @@ class Tracker:
         self.taken: trio.Event | None = None
         # The filters whose logs it follows, and the entry that it had last of each.
         self.following: dict[str, EntryId] = {}
-        # Messages of QoS 2 that its client has published: how many, and which are not released.
-        self.received = 0
+        # Messages of QoS 2 that its client has published: how many, of how many of them the engine
+        # knows, and which are not released.
+        self.received = self.kept = 0
         self.incoming: dict[int, int] = {}
         # Numbers of what is in flight again, by filter, entry and place in it.
         self.restored: dict[tuple[str, EntryId, int], int] = {}

@@ -17,6 +17,7 @@ from trio_mqtt.broker.clustering.durable.registering import Registering, over
 from trio_mqtt.broker.clustering.durable.shares import Shares
 from trio_mqtt.broker.clustering.durable.under_way import UnderWay
 from trio_mqtt.broker.clustering.tracker import (
+    RECEIVED,
     Tracker,
     inline_of,
     positions_of,
@@ -313,7 +314,7 @@ class Durable(Part):
             positions = positions_of(fields)
             under_way = under_way_of(fields)
             inline = inline_of(fields)
-            tracker.received = int(fields.get(b"n", b"0"))
+            tracker.received = tracker.kept = int(fields.get(RECEIVED, b"0"))
         except ValueError as error:
             logger.warning("What is kept of %r is damaged: %s", session.client_id, error)
             return
