@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from importlib.util import find_spec
 
 PYJWT = "pyjwt[crypto]>=2.10"
 SCRAMP = "scramp>=1.5"
@@ -14,10 +15,18 @@ PROMETHEUS = "prometheus-client>=0.21"
 def how_to_install(requirement: str) -> str:
     """The command that brings a package to the Python that runs this.
 
-    It names that Python: an environment may be without pip, and then `pip` is another one's.
+    It names that Python: an environment may be without pip, and then `pip` is another one's. Where
+    it is without, it names the Python that made it as well: once such an environment is activated,
+    `python3` is its own, which has no pip.
     """
-    python = shlex.quote(sys.executable or "python3")
-    return f"python3 -m pip --python {python} install {shlex.quote(requirement)}"
+    python = sys.executable or "python3"
+    if find_spec("pip") is not None:
+        words = [python, "-m", "pip", "install", requirement]
+    else:
+        made_it = getattr(sys, "_base_executable", None) or python
+        whose_pip = made_it if made_it != python else "python3"
+        words = [whose_pip, "-m", "pip", "--python", python, "install", requirement]
+    return shlex.join(words)
 
 
 def scram_is_missing() -> str:
