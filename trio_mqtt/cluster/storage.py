@@ -111,6 +111,11 @@ class ClusterStorage:
         if self.additions is not None:
             self.additions.node = node
 
+    @property
+    def lease(self) -> float:
+        """Seconds of a node's lease."""
+        return self._engine.settings.lease
+
     def is_lost(self, number: int) -> bool:
         """Whether something of a session was not written: it was another node's by then."""
         return number in self._lost

@@ -14,9 +14,10 @@ from trio_mqtt.broker.journal import Journal
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.cluster.additions import Addition
+from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
 from trio_mqtt.cluster.logs import Publisher, identity
 from trio_mqtt.cluster.storage import ClusterChanges, ClusterStorage
-from trio_mqtt.errors import EngineError, StoreError
+from trio_mqtt.errors import StoreError
 from trio_mqtt.storage.gathered import encoded_identifiers
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class ClusterJournal(Journal):
         self._has_moved = trio.Event()
         # Up to where sessions are done with logs, by filter and session's key.
         self._done: dict[str, dict[str, EntryId]] = {}
+        # Since when this node's writes are refused as those of a dead one; whether it is told that
+        # nothing is kept.
+        self._fenced_since: float | None = None
+        self._has_told = False
         storage.kept = self._are_kept
         super().__init__(storage)
 
@@ -78,6 +83,7 @@ class ClusterJournal(Journal):
     def goes_on(self) -> None:
         """It is known again."""
         self.failure = None
+        self._fenced_since, self._has_told = None, False
 
     async def close(self) -> None:
         """Keep what is left, if the engine is there, and let go of the storage."""
@@ -86,14 +92,28 @@ class ClusterJournal(Journal):
         await super().close()
 
     def _has_failed(self, error: Exception) -> None:
-        # That the engine is gone is told already.
-        if isinstance(error.__cause__, EngineError):
-            self.failure = error
-        else:
-            super()._has_failed(error)
+        cause, now = error.__cause__, trio.current_time()
+        if isinstance(cause, EngineGoneError):  # that is told already
+            self.failure, self._fenced_since = error, None
+            return
+        if isinstance(cause, EngineFencedError):
+            # It joins again, and that is told; unless it believes that it need not.
+            if self._fenced_since is None:
+                self._fenced_since = now
+            if now < self._fenced_since + self._cluster_storage.lease:
+                self.failure = error
+                return
+        if not self._has_told:
+            self.failure, self._has_told = None, True
+        super()._has_failed(error)
 
     def _works_again(self) -> None:
-        self.failure = None
+        self._fenced_since = None
+        if self._has_told:
+            self._has_told = False
+            super()._works_again()
+        else:
+            self.failure = None
 
     # -- what is gathered -----------------------------------------------------------------------
 
