@@ -11,6 +11,7 @@ import trio
 import trio.testing
 
 import trio_mqtt
+from tests.cluster.durable.clients import durable_client
 from tests.cluster.nodes import LOCAL, nodes
 from tests.cluster.waiting import until
 from tests.inside import core_of, has_filters
@@ -241,3 +242,37 @@ async def test_nobody_waits_for_what_is_wanted_no_more_between_two_leases(
         interests.be("n-2")
         with trio.fail_after(10):
             await over(awaited)
+
+
+async def test_a_session_does_not_wait_for_what_another_one_waits_for(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        nodes(cluster, 2) as (one, _),
+        durable_client(one.url, "slow") as slow,
+        durable_client(one.url, "quick") as quick,
+        open_client(one.url) as plain,
+        trio.open_nursery() as nursery,
+    ):
+        registering = node_of(one).durable.registering
+        hold = registering.hold
+        waiting, goes_on = trio.Event(), trio.Event()
+
+        async def hold_some(topic_filter: str, *others: object) -> object:
+            if topic_filter == "slow":
+                waiting.set()
+                await goes_on.wait()
+            return await hold(topic_filter, *others)
+
+        monkeypatch.setattr(registering, "hold", hold_some)
+
+        async def wait_in_vain() -> None:
+            async with slow.subscribe("slow", qos=1):
+                pytest.fail("its session has no log yet")
+
+        nursery.start_soon(wait_in_vain)
+        with trio.fail_after(10):
+            await waiting.wait()
+            async with quick.subscribe("t", qos=1), plain.subscribe("t", qos=1):
+                nursery.cancel_scope.cancel()
+                goes_on.set()

@@ -51,10 +51,9 @@ class Elsewhere(Protocol):
     def displace(self, subscription: Recipient) -> None:
         """No message reaches a subscription from now on."""
 
-    def known(self) -> Awaited | None:
-        """What SUBACK promises: that all brokers know of the subscriptions that were placed.
-
-        None where they do already.
+    def known(self, session: object = None) -> Awaited | None:
+        """What SUBACK promises: that all brokers know of the subscriptions that were placed, for
+        this session at least. None where they do already.
         """
 
     def caught_up(self) -> Awaited:

@@ -157,9 +157,11 @@ class ClusterNode:
             self._placed.remove(subscription)
             self.interests.discard(subscription.topic_filter)
 
-    def known(self) -> Awaited | None:
-        """What is over once all living nodes know of the subscriptions here; None if they do."""
-        return all_of((self.interests.known(), self.durable.known()))
+    def known(self, session: object = None) -> Awaited | None:
+        """What is over once all living nodes know of the subscriptions here, of a session or of
+        all; None if they do.
+        """
+        return all_of((self.interests.known(), self.durable.known(session)))
 
     def caught_up(self) -> Awaited:
         """What is over once this node knows all that others know now."""

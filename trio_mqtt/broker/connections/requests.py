@@ -187,7 +187,7 @@ class Requests:
         if granted:
             self._hold(session)
             elsewhere = self._link.core.elsewhere
-            awaited = None if elsewhere is None else elsewhere.known()
+            awaited = None if elsewhere is None else elsewhere.known(session)
             if awaited is not None:
                 self._link.outlet.wait_for(awaited)
         # The tasks that send retained messages run only after this, so SUBACK comes first.

@@ -106,8 +106,8 @@ class Durable(Part):
         # Tasks of sessions, while this runs.
         self._nursery: trio.Nursery | None = None
         self._scopes: dict[Session, trio.CancelScope] = {}
-        # What is over once what sessions here have asked for is known everywhere.
-        self._placing: dict[Subscription | Session, Awaited] = {}
+        # What is over once what a session here has asked for is known everywhere.
+        self._placing: dict[Session, dict[Subscription | Session, Awaited]] = {}
         # Sessions whose filters are to be released, by filter.
         self._released: dict[str, dict[str, int]] = {}
         # Those of which that is being done, so that what is asked for again comes after it.
@@ -171,7 +171,7 @@ class Durable(Part):
         self._no_longer_plain(subscription)
         if text in tracker.cursors or session.journal is None or self._nursery is None:
             return  # it goes on as before, or will be told how
-        awaited = self._placing[subscription] = Awaited()
+        awaited = self._begins(session, subscription)
         token = tracker.tokens[text] = object()
         tracker.cursors.begin(text, Position.after(NOTHING))
         self._nursery.start_soon(self._begin, subscription, tracker, token, awaited)
@@ -185,7 +185,7 @@ class Durable(Part):
         if not _is_durable(session) or not _is_logged(subscription) or self._nursery is None:
             return
         self._sharing.add(subscription)
-        awaited = self._placing[subscription] = Awaited()
+        awaited = self._begins(session, subscription)
         self._nursery.start_soon(self._share, subscription, session, awaited)
 
     def displace_member(self, subscription: Recipient) -> None:
@@ -204,8 +204,7 @@ class Durable(Part):
             await self._hold(text, session)
             await self.registering.share(text)
         finally:
-            awaited.end()
-            self._placing.pop(subscription, None)
+            self._has_begun(session, subscription, awaited)
 
     def displace(self, subscription: Subscription) -> None:
         """No message reaches a subscription from now on."""
@@ -228,9 +227,28 @@ class Durable(Part):
             self._plain.remove(subscription)
             self._interests.discard(subscription.topic_filter)
 
-    def known(self) -> Awaited | None:
-        """What is over once all that was placed is known; None if it is."""
-        return all_of(self._placing.values())
+    def known(self, session: object = None) -> Awaited | None:
+        """What is over once all is known that was placed for a session, or for any; None if it is.
+
+        What another waits for is no matter of a session's own.
+        """
+        if session is None:
+            return all_of(one for each in self._placing.values() for one in each.values())
+        placing = self._placing.get(cast("Session", session))
+        return None if placing is None else all_of(placing.values())
+
+    def _begins(self, session: Session, what: Subscription | Session) -> Awaited:
+        awaited = Awaited()
+        self._placing.setdefault(session, {})[what] = awaited
+        return awaited
+
+    def _has_begun(self, session: Session, what: Subscription | Session, awaited: Awaited) -> None:
+        awaited.end()
+        placing = self._placing.get(session, {})
+        if placing.get(what) is awaited:
+            del placing[what]
+            if not placing:
+                del self._placing[session]
 
     async def _begin(
         self, subscription: Subscription, tracker: Tracker, token: object, awaited: Awaited
@@ -253,9 +271,7 @@ class Durable(Part):
             tracker.following[text] = last
             # What is ahead of it was published while nodes were told: it comes, or does not.
         finally:
-            awaited.end()
-            if self._placing.get(subscription) is awaited:
-                del self._placing[subscription]
+            self._has_begun(tracker.session, subscription, awaited)
         await self.catching_up.read(follower, tracker, position.place, token)
 
     def _no_longer_follows(self, tracker: Tracker, text: str, *, is_over: bool) -> None:
@@ -323,7 +339,7 @@ class Durable(Part):
                 tracker.cursors.begin(text, position)
         await self._under_way.restore(tracker, under_way, inline)
         if self._nursery is not None:
-            awaited = self._placing[session] = Awaited()
+            awaited = self._begins(session, session)
             self._nursery.start_soon(self._go_on, tracker, positions, awaited)
 
     async def _go_on(
@@ -340,9 +356,7 @@ class Durable(Part):
                         position = positions.get(text)
                         nursery.start_soon(self._follow_again, tracker, text, position, followers)
             finally:
-                awaited.end()
-                if self._placing.get(session) is awaited:
-                    del self._placing[session]
+                self._has_begun(session, session, awaited)
             for text in sorted(followers):
                 follower, token = followers[text]
                 if self._is_wanted(tracker, text, token):
