@@ -84,7 +84,7 @@ def _whole(status: ClusterStatus) -> str:
     if not status.nodes:
         return "No node is alive: `tmqtt broker --cluster URL` is one."
     return (
-        f"In the engine: {counted(status.sessions_away, 'session')} whose clients are away,"
-        f" {counted(status.durable_filters, 'topic filter')} with a log,"
+        f"In the engine: {counted(status.sessions_away, 'session')} away,"
+        f" {counted(status.durable_filters, 'log')},"
         f" {counted(status.retained, 'retained message')}."
     )

@@ -27,15 +27,20 @@ async def drain_node(
             left = nodes
             with trio.move_on_after(patience):
                 while left := await _with_clients(administration, nodes):
-                    terminal.pass_by(f"{counted(_clients(left), 'client')} left on {name}.")
+                    terminal.pass_by(_what_is_left(left, name))
                     await trio.sleep(_LOOK)
+            if left and not _clients(left):
+                raise CommandError(
+                    f"{name} has not said within {patience:g} s that it gives up its clients.",
+                    code=TIMED_OUT,
+                )
             if left:
                 raise CommandError(
                     f"{counted(_clients(left), 'client')} still on {name} after {patience:g} s."
                     " The node goes on giving them up.",
                     code=TIMED_OUT,
                 )
-            terminal.say(f"{name} has no clients any more, and takes none.")
+            terminal.say(f"{name} has no clients any more. It takes none until it is started anew.")
     except* (trio_mqtt.MqttError, CommandError) as group:
         failure = first_of(group)
     if failure is not None:
@@ -63,6 +68,12 @@ async def _with_clients(
         for node in status.nodes
         if node.node in identifiers and (node.clients != 0 or node.state != "draining")
     ]
+
+
+def _what_is_left(nodes: list[NodeStatus], name: str) -> str:
+    """A node says anew how it fares when it renews its lease: it may be told and not say so yet."""
+    number = _clients(nodes)
+    return f"{counted(number, 'client')} left on {name}." if number else f"Waiting for {name}."
 
 
 def _clients(nodes: list[NodeStatus]) -> int:

@@ -34,8 +34,27 @@ def test_clients_are_told_where_to_go(redis: RedisServer) -> None:
                 assert told.properties["server_reference"] == "floor-2.example:1883"
                 assert old.receive() is None
                 assert draining.ended() == 0
-            assert draining.err.text.endswith("floor-1 has no clients any more, and takes none.\n")
+            assert draining.err.text.endswith(
+                "floor-1 has no clients any more. It takes none until it is started anew.\n"
+            )
         assert broker.stop() == 0
+
+
+def test_a_node_that_says_nothing_within_the_time_is_told(
+    redis: RedisServer, in_process: Run
+) -> None:
+    """Its figures come with its lease, which is long here; it has no clients."""
+    cluster = ("--cluster", redis.url, "--cluster-name", "slow")
+    slow = ("--set", "cluster.lease=1h")
+    with Program("broker", "mqtt://127.0.0.1:0", *cluster, "--node", "floor-1", *slow) as broker:
+        broker.out.expect(r"Listening at (\S+)\n")
+        ended = in_process("drain", "floor-1", *cluster, "--timeout", "200ms")
+        assert broker.stop() == 0
+    assert ended.code == 27
+    assert ended.err == (
+        "Waiting for floor-1.\n"
+        "Error: floor-1 has not said within 0.2 s that it gives up its clients.\n"
+    )
 
 
 def test_a_node_that_there_is_not_is_told(redis: RedisServer, in_process: Run) -> None:
