@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
 import trio_mqtt
-from tmqtt.broker.data import Data
+from tmqtt.broker.data import Data, check_folder_of_one
 from tmqtt.broker.levels import Level
 from tmqtt.broker.library_log import EXPOSED, LibraryLog, library_log
 from tmqtt.broker.listening import ListenAt
@@ -66,6 +67,8 @@ async def serve(
         Remedies(configuration.path),
         configuration.settings.cluster is not None,
     )
+    if data.settings.path is not None and plugin is None:
+        check_folder_of_one(Path(data.settings.path))
     notifier = Notifier(os.environ)
     is_looked_at = configuration.path is None or terminal.output.is_terminal
     shown = level or (Level.ALL if is_looked_at else Level.INFO)

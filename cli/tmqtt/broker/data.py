@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import trio_mqtt
 from tmqtt.broker.remedies import Remedies
 from tmqtt.terminal.figures import counted
+from tmqtt.terminal.sentences import CommandError
 from trio_mqtt.administration import ClusterView
 from trio_mqtt.configuration import StorageSettings
 
@@ -55,6 +57,31 @@ class Data:
             return ""
         end, them = ("ends", "it") if sum(left) == 1 else ("end", "them")
         return f"{_listed(left)} {end} with it: {self.remedies.data} keeps {them}."
+
+
+ENGINE = "engine"
+"""Where in their folder workers have what their engine keeps."""
+_LOGS_OF_ENGINES = ("appendonlydir", "appendonly.aof")  # since Redis 7, and before
+
+
+def check_folder_of_one(folder: Path) -> None:
+    """Raise CommandError where a folder holds what workers kept: one broker would find nothing."""
+    if any((folder / ENGINE / log).exists() for log in _LOGS_OF_ENGINES):
+        raise CommandError(
+            f"{folder} holds what a broker with --workers keeps, which one without cannot read:"
+            " give --workers as well, or another folder."
+        )
+
+
+def check_folder_of_workers(folder: Path) -> None:
+    """Raise CommandError where a folder holds what one broker kept: workers would find nothing."""
+    from trio_mqtt.durability import store_path  # loads sqlite3: few need it here
+
+    if os.path.exists(store_path(folder)):
+        raise CommandError(
+            f"{folder} holds what a broker without --workers keeps, which one with them cannot"
+            " read: leave out --workers, or give another folder."
+        )
 
 
 def _listed(holdings: trio_mqtt.Holdings) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import trio
 
+from tmqtt.broker.data import ENGINE, check_folder_of_workers
 from tmqtt.terminal.sentences import CommandError
 
 _PROGRAMS = ("valkey-server", "redis-server")
@@ -90,7 +91,8 @@ def _folder(private: Path, data: str | None) -> Iterator[Path]:
     if data is None:
         yield private
         return
-    folder = Path(data) / "engine"
+    check_folder_of_workers(Path(data))
+    folder = Path(data) / ENGINE
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)

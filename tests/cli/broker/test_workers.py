@@ -147,6 +147,23 @@ def test_a_folder_is_one_brokers_alone(tmp_path: Path) -> None:
             assert "is used by another broker already." in second.err.text
         assert broker.stop() == 0
     assert (tmp_path / "data" / "engine" / "appendonlydir").is_dir()
+    with Program("broker", "mqtt://127.0.0.1:0", *options) as alone:
+        assert alone.ended() == 1
+    assert "holds what a broker with --workers keeps" in alone.err.text
+
+
+def test_workers_begin_with_nothing_in_no_folder_of_one_broker(tmp_path: Path) -> None:
+    """They could not read what is there, and who comes back to it would not be known."""
+    options = ("broker", "mqtt://127.0.0.1:0", "--data", str(tmp_path))
+    with Program(*options) as broker:
+        broker.out.expect(r"Listening at (\S+)\n")
+        assert broker.stop() == 0
+    with Program(*options, "--workers", "2") as others:
+        assert others.ended() == 1
+    assert others.err.text == (
+        f"Error: {tmp_path} holds what a broker without --workers keeps, which one with them cannot"
+        " read: leave out --workers, or give another folder.\n"
+    )
 
 
 def test_where_a_worker_cannot_start_all_of_it_ends() -> None:
