@@ -11,7 +11,7 @@ import trio
 
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.routing.target import Target
-from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
+from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError, as_sentence
 from trio_mqtt.cluster.entries import ITEM, encode_entry
 from trio_mqtt.cluster.items import BATCH, COPY, MISSED, SHARED, encode_shared
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # engine does not take it: beyond that, messages of QoS 0 are dropped.
 ENTRY = 256 * 1024
 WAITING = 16 * 1024 * 1024
+_REFUSED = 1.0  # seconds until news that were refused are written again
 _TELLS_AGAIN = 60.0  # seconds after which it is told again that messages are dropped
 
 logger = logging.getLogger("trio_mqtt.cluster")
@@ -142,6 +143,7 @@ class OtherNode:
         self.dropped = 0
         self._told = 0  # of those that were dropped
         self._tells_at = -math.inf
+        self._was_refused = False  # what it was told last, which has been said
         self.known_since = trio.current_time()
         self.was_seen = False  # among those that are alive
         self.is_gone = False  # for good: what is for it then, is for nobody
@@ -258,10 +260,22 @@ class OtherNode:
         call = self._inboxes.call(self.node, encode_entry(news), is_bounded=False)
         self._news = []
         try:
-            await self._engine.all([call])
+            (reply,) = await self._engine.all([call])
         except EngineGoneError:
             self._news[:0] = news  # what comes twice does no harm
             await self._engine.wait_returned()
+            return
+        if isinstance(reply, EngineRefusedError):
+            # Others wait for it: while that node lives, it is tried again.
+            self._news[:0] = news
+            if not self._was_refused:
+                self._was_refused = True
+                logger.warning(
+                    "The engine takes nothing for the node %s: %s", self.node, as_sentence(reply)
+                )
+            await trio.sleep(_REFUSED)
+        else:
+            self._was_refused = False
 
     async def _write_items(self) -> None:
         """Write what waits now, as much as fits in an entry."""

@@ -106,3 +106,10 @@ class Call:
 def pairs(flat: Sequence[Reply]) -> dict[bytes, Reply]:
     """A list of keys and values, as scripts return it, as the mapping that it stands for."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def as_sentence(error: Exception) -> str:
+    """What an engine has answered, or what was wrong with that, as people read it."""
+    # Of a script, the engine says as well where in it that was: of no use to who reads this.
+    text = str(error).partition(" script: ")[0].rstrip(".")
+    return f"{text}."
