@@ -37,9 +37,14 @@ SEND = Script(_SEND)
 SEND_PROMISED = Script(_SEND, fenced=True)
 
 TAKEN = Script("""\
--- KEYS: the inbox, its figures. ARGV: the last entry that was read, the bytes that were in all.
+-- KEYS: the inbox, its figures. ARGV: the last entry that was read, the bytes that were in all, and
+-- those that were told before. The figures may have ended and begun anew since: what was written
+-- before that says nothing of what waits.
 redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])
-redis.call('HSET', KEYS[2], 'taken', ARGV[2])
+local figures = redis.call('HMGET', KEYS[2], 'written', 'taken', 'told')
+if not figures[1] then return 0 end
+local taken = (figures[2] or 0) + ARGV[2] - (figures[3] or ARGV[3])
+redis.call('HSET', KEYS[2], 'taken', math.min(figures[1], taken), 'told', ARGV[2])
 return 1
 """)
 
@@ -114,5 +119,5 @@ class Inbox:
         Raises EngineGoneError and EngineRefusedError.
         """
         after, told = self._after, (self._entries, self._bytes)
-        await self._engine.run(TAKEN, self._keys, after, told[1])
+        await self._engine.run(TAKEN, self._keys, after, told[1], self._told[1])
         self._told = told
