@@ -69,7 +69,7 @@ async def test_what_is_promised_arrives_through_cuts_and_at_qos_2_once(
 async def test_a_node_that_was_cut_off_past_its_lease_takes_part_again(
     cluster: Cluster, proxy: Proxy
 ) -> None:
-    cluster = replace(cluster, lease=0.6, timeout=0.4)
+    cluster = replace(cluster, lease=0.8, timeout=0.4)
     with trio.fail_after(60):
         async with (
             trio_mqtt.open_broker(LOCAL, cluster=replace(cluster, node="n1")) as one,
@@ -110,7 +110,7 @@ async def test_a_node_that_was_cut_off_past_its_lease_takes_part_again(
 async def test_a_node_joins_again_though_what_it_has_to_keep_waits_for_that(
     cluster: Cluster, proxy: Proxy
 ) -> None:
-    cluster = replace(cluster, lease=0.6, timeout=0.4)
+    cluster = replace(cluster, lease=0.8, timeout=0.4)
     with trio.fail_after(60):
         async with (
             trio_mqtt.open_broker(LOCAL, cluster=replace(cluster, node="n1")) as one,

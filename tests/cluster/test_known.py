@@ -64,7 +64,7 @@ async def test_a_node_that_starts_knows_what_all_others_want(cluster: Cluster) -
 async def test_suback_waits_for_a_node_that_is_silent_until_its_lease_ends(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster = replace(cluster, lease=1.5, timeout=1.0)
+    cluster = replace(cluster, lease=2.0, timeout=1.0)
     async with nodes(cluster, 2) as (one, two), open_client(one.url) as subscriber:
         other = node_of(two)
         monkeypatch.setattr(other.following, "_take", lambda entry: None)  # it does nothing of it
@@ -161,7 +161,7 @@ async def test_a_node_that_joins_knows_of_all_who_joined_before_it_reads_on(
 
 
 async def test_who_died_before_it_said_anything_is_not_waited_for(cluster: Cluster) -> None:
-    cluster = replace(cluster, lease=0.6, timeout=0.5)
+    cluster = replace(cluster, lease=1.0, timeout=0.5)
     async with nodes(cluster, 1) as (one,), open_client(one.url) as subscriber:
         engine = node_of(one).engine
         seconds, _ = await engine.call(b"TIME")

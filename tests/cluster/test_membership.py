@@ -77,7 +77,7 @@ def quick(cluster: Cluster) -> Cluster:
 
 
 async def test_nodes_see_each_other(cluster: Cluster) -> None:
-    quick = replace(cluster, lease=1.5, timeout=1)
+    quick = replace(cluster, lease=2, timeout=1)
     async with (
         a_node(replace(quick, node="a", server_reference="a:1883")) as a,
         a_node(replace(quick, node="b")) as b,

@@ -17,7 +17,7 @@ from trio_mqtt import Cluster, ConfigurationError
         ({"name": ""}, "name of a cluster cannot be empty"),
         ({"name": "a{b}"}, "cannot be: it has 1 to 64 letters"),
         ({"node": "a/b"}, "cannot be"),
-        ({"timeout": 10}, "has to be less than lease"),
+        ({"timeout": 5.1}, "half of lease"),
         ({"lease": 0}, "lease cannot be 0"),
         ({"lease": math.inf}, "lease cannot be inf"),
         ({"replicas": -1}, "replicas cannot be -1"),

@@ -11,7 +11,7 @@ from trio_mqtt import BrokerOptions, Cluster, open_client
 
 
 async def test_each_node_tells_of_itself_and_all_of_the_cluster(cluster: Cluster) -> None:
-    cluster = replace(cluster, lease=0.6, timeout=0.5)
+    cluster = replace(cluster, lease=1.0, timeout=0.5)
     options = BrokerOptions(system_topics_interval=0.1)
     told: dict[str, str] = {}
     wanted = {

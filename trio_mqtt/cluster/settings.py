@@ -59,7 +59,7 @@ class Cluster:
     from the engine before it gives them up."""
     timeout: float = 5.0
     """Seconds until an answer of the engine must have come, or a connection: later, it counts as
-    gone. Less than the lease, so that a node knows in time."""
+    gone. At most half of the lease, so that a node knows in time."""
     replicas: int = 0
     """Replicas of the engine that must have each write before it counts as done (`WAIT`). 0: the
     engine's own word is enough, and a failover may lose what replicas did not have yet."""
@@ -90,10 +90,11 @@ class Cluster:
                 )
         if not self.name:
             raise ConfigurationError("The name of a cluster cannot be empty.")
-        if self.timeout >= self.lease:
+        if self.timeout > self.lease / 2:
             raise ConfigurationError(
-                f"timeout ({self.timeout:g} s) has to be less than lease ({self.lease:g} s): a node"
-                " has to know that the engine is gone before others count it as dead."
+                f"timeout ({self.timeout:g} s) can be half of lease ({self.lease:g} s) at most: a"
+                " node has to know that the engine is gone, and to reach it again, before others"
+                " count it as dead."
             )
         if self.password is not None and self.password_file is not None:
             raise ConfigurationError("password and password_file exclude each other.")
