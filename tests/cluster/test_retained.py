@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import pytest
 import trio
 
 import trio_mqtt
@@ -208,3 +210,32 @@ async def test_what_others_say_is_heard_again_once_own_changes_are_all_through(
         assert kept(one) == {"t": b"own 2"}
         seen("another", b"after")
         assert kept(one) == {"t": b"after"}
+
+
+async def test_what_is_retained_while_all_is_read_anew_stays(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with nodes(cluster, 1) as (one,):
+        node = core_of(one).elsewhere
+        retained, name = node.retained, node.membership.node  # type: ignore[union-attr]
+
+        def row(topic: str, payload: bytes) -> bytes:
+            at = node.clock.epoch + trio.current_time()  # type: ignore[union-attr]
+            return encode_row(RetainedRow(topic, payload, 0, at, b"", None))
+
+        async def load() -> AsyncIterator[list[tuple[str, bytes]]]:
+            # As they were read; then each changes here, and that is on its way to the engine.
+            found = [("old", row("old", b"before")), ("other", row("other", b"elsewhere"))]
+            for topic in ("old", "new"):
+                core_of(one).retained.store(Publish(topic, b"own", 0, True), trio.current_time())
+                retained.changed(topic)
+            retained.are_sent(["old", "new"])
+            yield found
+
+        monkeypatch.setattr(retained._store, "load", load)
+        await retained.load(name)
+        as_it_is = {"old": b"own", "new": b"own", "other": b"elsewhere"}
+        assert kept(one) == as_it_is
+        for topic in ("old", "new"):
+            retained.on_change(memoryview(encode_change(name, topic, row(topic, b"own"))))
+        assert kept(one) == as_it_is

@@ -70,7 +70,7 @@ class RetainedEverywhere:
         async for some in self._store.load():
             for topic, value in some:
                 topics.add(topic)
-                if topic in self._gathered:
+                if self._is_changed_here(topic):
                     continue
                 try:
                     self._apply(topic, decode_row(topic, value))
@@ -83,10 +83,14 @@ class RetainedEverywhere:
         turn = Turn()
         for found in self._core.retained.all():
             topic = found.message.topic
-            if topic not in topics and topic not in self._gathered:
+            if topic not in topics and not self._is_changed_here(topic):
                 self._apply(topic, None)
             if turn.is_over:
                 await turn.give_way()
+
+    def _is_changed_here(self, topic: str) -> bool:
+        """Whether a change of this node's own comes after what was read: it stands already."""
+        return topic in self._gathered or topic in self._sent
 
     def on_change(self, data: memoryview) -> None:
         """A node has a retained message changed."""
