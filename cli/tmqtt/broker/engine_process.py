@@ -40,8 +40,10 @@ _KEEPING = {
 class OwnEngine:
     """An engine's process. `own_engine` starts one."""
 
-    def __init__(self, url: str, process: trio.Process) -> None:
+    def __init__(self, url: str, process: trio.Process, *, keeps: bool) -> None:
         self.url = url
+        self.keeps = keeps
+        """Whether what it holds outlives it."""
         self._process = process
 
     async def ended(self) -> int:
@@ -79,7 +81,7 @@ async def own_engine(
         )
         try:
             await _until_answering(socket, process, log)
-            yield OwnEngine(f"unix://{socket}", process)
+            yield OwnEngine(f"unix://{socket}", process, keeps=data is not None)
         finally:
             with trio.CancelScope(shield=True):
                 await _end(process)

@@ -39,6 +39,7 @@ _END_LIMIT = 30.0  # seconds for all clients to be told
 _LIVED = 10.0  # seconds after which the end of a worker is no reason to wait before the next
 _LONGEST_PAUSE = 10.0
 _LONGEST_LINE = 64 * 1024
+_ENDS_WITH_THEM = "Sessions and retained messages end with this broker: --data DIR keeps them."
 # What a worker must not take for its own.
 _NOT_THEIRS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
@@ -144,6 +145,8 @@ class _Supervisor:
                 count = counted(len(self._workers), "worker")
                 with self._notifier.serving():
                     self._say(f"{count} {'serves' if len(self._workers) == 1 else 'serve'}.")
+                    if self._engine is not None and not self._engine.keeps:
+                        self._say(_ENDS_WITH_THEM)
                     cluster = self._asked.configuration().settings.cluster
                     assert cluster is not None  # noqa: S101 # workers are nodes of one
                     names = {self._name_of(worker.number) for worker in self._workers}

@@ -139,6 +139,16 @@ def test_each_has_a_log_and_metrics_of_its_own(tmp_path: Path) -> None:
     assert "Listening at" in (tmp_path / "broker-2.log").read_text()
 
 
+def test_what_ends_with_them_is_said_where_nothing_is_kept(tmp_path: Path) -> None:
+    sentence = "Sessions and retained messages end with this broker: --data DIR keeps them.\n"
+    with workers() as (broker, _):
+        broker.err.expect(sentence)
+        assert broker.stop() == 0
+    with workers("--data", str(tmp_path)) as (broker, _):
+        assert broker.stop() == 0
+    assert sentence not in broker.err.text
+
+
 def test_a_folder_is_one_brokers_alone(tmp_path: Path) -> None:
     options = ("--data", str(tmp_path / "data"))
     with workers(*options) as (broker, _):
