@@ -202,10 +202,9 @@ TAKEN = Script(
 -- entries
 redis.pcall('XACK', KEYS[1], 'g', unpack(ARGV))
 return redis.call('XDEL', KEYS[1], unpack(ARGV))
-""",
-    fenced=True,
+"""
 )
-"""Entries of a shared log have gone to those who get them."""
+"""Entries of a shared log have gone to those who get them: that stays so, whoever says it."""
 
 DONE = Script(
     """

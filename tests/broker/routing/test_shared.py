@@ -11,6 +11,8 @@ from tests.inside import core_of
 from trio_mqtt import Broker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions, SharedStrategy
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.protocol.packets import PubAck, Publish, PubRec, PubRel
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -291,3 +293,21 @@ class TestWithShortQueues:
         slow = await join("slow", clean_start=False)
         assert [m.payload for m in await slow.take()] == [b"%d" % n for n in range(6)]
         assert broker.statistics.messages_dropped == 0
+
+
+async def test_what_comes_by_a_log_goes_back_there_and_the_rest_to_a_member(
+    join: Join, broker: Broker
+) -> None:
+    (member,) = await members(join, 1)
+    group = core_of(broker).router.group(TopicFilter(SHARED))
+    assert group is not None
+    logged: list[Batch] = []
+    group.to_log = logged.append
+    messages = burst(2) + burst(2, 1)
+    group.deliver(Batch(messages))
+    assert [message.qos for message in await member.take()] == [0, 0]
+    (batch,) = logged
+    assert [one for one in batch.messages if one.qos] == messages[2:]
+    assert group.takes_over(1 << 40, 1 << 40)
+    group.deliver_anywhere(Batch(messages[2:]))
+    assert [message.qos for message in await member.take()] == [1, 1]

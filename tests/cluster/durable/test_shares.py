@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 import trio
@@ -16,8 +18,11 @@ from tests.inside import core_of
 from trio_mqtt import Cluster
 from trio_mqtt.broker.clustering.cluster_node import ClusterNode
 from trio_mqtt.cluster.changes import Changes
+from trio_mqtt.cluster.engine.calls import EngineGoneError
 from trio_mqtt.cluster.engine.engine import open_engine
+from trio_mqtt.cluster.logs import Entry
 from trio_mqtt.cluster.storage import ClusterChanges, ClusterStorage
+from trio_mqtt.protocol.packets import Publish
 
 GROUP = "$share/g/a/#"
 
@@ -147,3 +152,54 @@ async def test_a_group_goes_on_when_another_of_the_same_filter_ends(
         for number in range(5):
             await publisher.publish("a", b"%d" % number, 1)
             assert (await member.expect_any()).payload == b"%d" % number
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_what_the_last_member_leaves_behind_waits_once(cluster: Cluster, qos: int) -> None:
+    """It waits in the log, and not with its session as well."""
+    async with nodes(cluster, 2) as (one, other), joined(one.url, "p") as publisher:
+        async with joined(one.url, "m", expiry=600, properties={"receive_maximum": 1}) as member:
+            await member.subscribe(GROUP, qos=qos)
+            for number in range(10):
+                await publisher.publish("a", b"%d" % number, qos)
+            first = await member.expect(Publish)
+            await publisher.expect_nothing(0.3)  # by then the others wait for it
+        async with joined(other.url, "m", expiry=600, clean_start=False) as member:
+            with trio.fail_after(20):
+                got = [await member.expect_any() for _ in range(10)]
+            assert sorted(one.payload for one in got) == [b"%d" % number for number in range(10)]
+            if qos == 2:
+                assert got[0].packet_id == first.packet_id
+            assert await member.take(1.0) == []
+
+
+async def test_what_was_given_to_a_session_is_told_to_the_log_however_late(
+    cluster: Cluster, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine goes between the two: else another node would give it to somebody else, too."""
+    async with (
+        nodes(replace(cluster, lease=60.0), 1) as (broker,),
+        joined(broker.url, "p") as publisher,
+        joined(broker.url, "m", expiry=600) as member,
+    ):
+        await member.subscribe(GROUP, qos=1)
+        elsewhere = core_of(broker).elsewhere
+        assert isinstance(elsewhere, ClusterNode)
+        logs = elsewhere.durable.logs
+        taken, refused = logs.taken, 0
+
+        async def gone(shared_filter: str, entries: Sequence[Entry]) -> None:
+            nonlocal refused
+            refused += 1
+            if refused < 3:
+                raise EngineGoneError("It is gone.")
+            await taken(shared_filter, entries)
+
+        monkeypatch.setattr(logs, "taken", gone)
+        for number in range(3):
+            await publisher.publish("a", b"%d" % number, 1)
+        assert sorted([(await member.expect_any()).payload for _ in range(3)]) == [b"0", b"1", b"2"]
+        log = f"{{{cluster.name}/f/{GROUP}}}:log"
+        await until(lambda: redis.command("XLEN", log) == b":0\r\n", 10)
+        assert refused >= 3
+        assert await member.take(0.3) == []

@@ -117,6 +117,10 @@ class SharedGroup:
             self._gone(members[-1])
         return bool(members)
 
+    def takes_over(self, count: int, size: int) -> bool:
+        """Whether what one member leaves behind waits for others, and none has to drop any."""
+        return self.to_log is not None or self.has_room_for(count, size)
+
     def has_room_for(self, count: int, size: int) -> bool:
         """Whether somebody is connected, and each who is can take so much without dropping any."""
         if not self.anybody_is_connected():
@@ -129,13 +133,17 @@ class SharedGroup:
 
     def deliver(self, batch: Batch) -> None:
         """Hand each message of `batch` to one member, if there is any."""
-        if self.to_log is not None and batch.highest_qos:
-            # It is from the log, and some member here may have gone: others find it there again.
-            if self.anybody_is_connected():
-                self.deliver_here(batch)
-            else:
-                self.to_log(batch)
-            return
+        above = batch.above_qos_0
+        if self.to_log is not None and above:
+            # It waits there for whoever has room, and is lost with no node.
+            self.to_log(batch)
+            if above == batch.count:
+                return
+            batch = batch.part([one for one in batch.messages if not one.qos])
+        self.deliver_anywhere(batch)
+
+    def deliver_anywhere(self, batch: Batch) -> None:
+        """Hand each message to one member at once, though others of the group come by a log."""
         distant = self._distant
         if distant is None:
             self.deliver_here(batch)

@@ -18,8 +18,8 @@ def share_what_is_left(session: Session, router: Router, *, ended: bool = False)
     """Give what a member of shared subscriptions leaves behind to the others (§4.8.2).
 
     While it may come back, only to those that are connected, and only if none of them could be
-    made to drop anything; where its session has `ended`, to whoever is there. What was sent at
-    QoS 2 is given to nobody else.
+    made to drop anything, or to the log from which all are served; where its session has `ended`,
+    to whoever is there. What was sent at QoS 2 is given to nobody else.
     """
     sent = [
         (packet_id, message, shared_filter, at)
@@ -35,7 +35,7 @@ def share_what_is_left(session: Session, router: Router, *, ended: bool = False)
 
     def takes_over(group: SharedGroup) -> bool:
         if group not in willing:
-            willing[group] = ended or group.has_room_for(count, size)
+            willing[group] = ended or group.takes_over(count, size)
         return willing[group]
 
     for packet_id, message, shared_filter, at in sent:

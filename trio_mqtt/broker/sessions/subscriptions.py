@@ -191,11 +191,7 @@ class Subscriptions:
         # What waits here waits elsewhere too: letting go of it is no change of the session.
         session.journal = None
         for subscription in subscriptions:
-            if subscription.shared_filter is None:
-                self.letting_go.add(subscription.abandon())
-                continue
-            for _, batch in subscription.close():
-                self._router.share(subscription.shared_filter, batch)
+            self.letting_go.add(subscription.abandon())
 
     def remove(self, session: Session, text: str, *, ends: bool = False) -> bool:
         """End the subscription to a filter; whether there was one (§3.10.4).

@@ -486,7 +486,7 @@ class Durable(Part):
             group = self._core.router.group(TopicFilter(one.topic_filter))
             for _, _, batch in one.parts:
                 if group is not None and isinstance(batch, Batch):
-                    group.deliver(batch)
+                    group.deliver_anywhere(batch)
             return
         if entry == NOTHING:
             return

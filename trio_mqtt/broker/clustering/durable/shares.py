@@ -20,7 +20,7 @@ from trio_mqtt.cluster.entries import EntryError
 from trio_mqtt.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from trio_mqtt.broker.clustering.durable.handing import EntryPart
     from trio_mqtt.broker.clustering.interests import Interests
@@ -63,6 +63,8 @@ class Shares:
         # Those that are served from here, and what wakes who does that.
         self._serving: dict[str, trio.CancelScope] = {}
         self._wakes: dict[str, trio.Event] = {}
+        # Entries that sessions here have, of which their logs do not know that yet.
+        self._untold: dict[str, Sequence[Entry]] = {}
         self._nursery: trio.Nursery | None = None
 
     def placed(self, member: Recipient) -> None:
@@ -150,6 +152,8 @@ class Shares:
         if not group.has_room_for(*_ROOM):
             return _PAUSE
         text = shared_filter.text
+        if text in self._untold:
+            return _LOOKS  # it would find that again
         # What another has taken is kept and gone within a moment, unless it is dead.
         left_after = 2 * self._engine.settings.lease
         # Whoever has no members any more still hands on what is taken, once that has begun.
@@ -160,25 +164,43 @@ class Shares:
             handed = [(entry, self._hand(shared_filter, entry)) for entry in entries]
             await self._journal.until_kept()
             # What a session that is lost was to have is left to be taken again.
-            taken = [
-                entry
-                for entry, sessions in handed
-                if sessions is not None and not any(map(self.is_lost, sessions))
-            ]
+            taken = [entry for entry, sessions in handed if not any(map(self.is_lost, sessions))]
             if taken:
-                await self._logs.taken(text, taken)
+                try:
+                    await self._logs.taken(text, taken)
+                except EngineGoneError:
+                    self._untold[text] = taken
+                    if self._nursery is not None:
+                        self._nursery.start_soon(self._tell, text)
         return 0.0
 
-    def _hand(self, shared_filter: TopicFilter, entry: Entry) -> set[int] | None:
-        """Hand an entry to members here: the sessions that are to keep it; None if none is here."""
+    async def _tell(self, text: str) -> None:
+        """Say until it is heard what was taken: nobody is to have it as well."""
+        while True:
+            await self._engine.wait_returned()
+            try:
+                await self._logs.taken(text, self._untold[text])
+            except EngineGoneError:
+                continue
+            del self._untold[text]
+            self.wake(text)
+            return
+
+    def _hand(self, shared_filter: TopicFilter, entry: Entry) -> set[int]:
+        """Hand an entry to members here: the sessions that are to keep it.
+
+        Where all have gone meanwhile, it goes back to the log, for others.
+        """
         group = self._router.group(shared_filter)
-        if group is None or not group.is_here:
-            return None
+        is_anybody_here = group is not None and group.anybody_is_connected()
         handed: set[int] = set()
         self._journal.handed = handed
         try:
             for part in self._unpack(entry.data):
-                group.deliver_here(part.batch)
+                if group is not None and is_anybody_here:
+                    group.deliver_here(part.batch)
+                else:
+                    self._to_log(shared_filter.text, part.batch)
         except EntryError:
             return set()
         finally:

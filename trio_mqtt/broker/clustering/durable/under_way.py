@@ -71,7 +71,7 @@ class UnderWay:
         session = tracker.session
         number = self._journal.numbers(1)
         identifiers = tuple(decoded(one.identifiers).get("subscription_identifier", ()))
-        origin = identifiers, None
+        origin = identifiers, shared_filter_of(one.topic_filter)
         tracker.keep(number, one)
         if one.is_released:
             now = trio.current_time()
