@@ -13,6 +13,7 @@ import trio.testing
 import trio_mqtt
 from tests.cluster.durable.clients import durable_client
 from tests.cluster.nodes import LOCAL, nodes
+from tests.cluster.redis import RedisServer
 from tests.cluster.waiting import until
 from tests.inside import core_of, has_filters
 from trio_mqtt import Broker, Cluster, open_client
@@ -197,6 +198,41 @@ async def test_changes_that_an_engine_has_lost_are_noticed(
         await publisher.publish("a", "x")
         assert (await anext(messages)).text == "x"
         assert "has lost changes" in caplog.text
+
+
+async def test_what_an_engine_has_lost_of_what_is_wanted_is_told_again(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    async with (
+        nodes(cluster, 2) as (one, two),
+        open_client(one.url) as subscriber,
+        open_client(two.url) as publisher,
+        durable_client(one.url, "durable") as durable,
+        subscriber.subscribe("a", qos=1) as messages,
+        durable.subscribe("d", qos=1) as logged,
+    ):
+        before = {node_of(broker).membership.node for broker in (one, two)}
+        keys, count = node_of(one).engine.keys, node_of(one).changes.number
+        # As if it had failed, and come back without what it had not written to its disk yet.
+        interests = keys.of_node(node_of(one).membership.node, "interest").decode()
+        redis.command("DEL", interests, keys.durable.decode(), keys.changes.decode())
+        redis.command("SET", keys.changes_number.decode(), str(count - 2))
+        redis.command("CLIENT", "KILL", "TYPE", "normal")
+        await until(
+            lambda: not before & {node_of(one).membership.node, node_of(two).membership.node, ""}
+        )
+        await until(lambda: {"a", "\0d"} <= told_by(one, two))
+        await publisher.publish("a", "x", qos=1)
+        await publisher.publish("d", "y", qos=1)
+        with trio.fail_after(10):
+            assert (await anext(messages)).text == "x"
+            assert (await anext(logged)).text == "y"
+
+
+def told_by(broker: Broker, other: Broker) -> set[str]:
+    """What a node has told another that it wants."""
+    found = node_of(other).others.get(node_of(broker).membership.node)
+    return set() if found is None else {*found.filters, *(f"\0{text}" for text in found.logged)}
 
 
 @asynccontextmanager

@@ -36,7 +36,7 @@ if goes then
 else
   redis.call('HSET', KEYS[4], ARGV[3], number)
 end
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], number .. '-1', 'e', ARGV[1])
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], number .. '-1', 'e', ARGV[1], 't', now())
 return {number, redis.call('ZRANGEBYSCORE', KEYS[1], now(), '+inf')}
 """,
     fenced=True,

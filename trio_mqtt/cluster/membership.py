@@ -158,6 +158,8 @@ class Membership:
         self._over = trio.Event()
         self._helping: set[str] = set()
         self._has_left = False
+        self.is_to_begin_anew = False
+        """Whether this process gives up its lease, to be another node."""
 
     @property
     def lease_end(self) -> float:
@@ -171,6 +173,14 @@ class Membership:
     def doubt(self) -> None:
         """Have a look at once whether this node is a member still: something was refused."""
         self._doubted.set()
+
+    def begin_anew(self) -> None:
+        """Be another node, though the lease lasts: the engine has lost some of what it was told by
+        this one, and nobody can say what.
+        """
+        if self.node:
+            self.is_to_begin_anew = True
+            self._doubted.set()
 
     async def keep(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Be a member, and join again whenever that was lost, until cancelled. Started once this
@@ -197,6 +207,7 @@ class Membership:
                 self._be_none()
             for part in reversed(self._parts):
                 await part.lost(node)
+            self.is_to_begin_anew = False
 
     async def leave(self) -> None:
         """Give up what this node has, and be none any more; what cannot be given up, as the engine
@@ -212,10 +223,13 @@ class Membership:
         except (EngineGoneError, EngineFencedError):
             done = False
         self._has_left = True
-        keys = self._engine.keys
         with suppress(EngineGoneError):
-            await self._engine.run(_LEAVE, [keys.nodes, keys.of_node(node, "node")], node, done)
+            await self._give_up(node, is_done=done)
         self._be_none()
+
+    async def _give_up(self, node: str, *, is_done: bool) -> None:
+        keys = self._engine.keys
+        await self._engine.run(_LEAVE, [keys.nodes, keys.of_node(node, "node")], node, is_done)
 
     async def _join(self) -> None:
         settings = self._settings
@@ -271,7 +285,11 @@ class Membership:
             reply: Any = None
             with trio.move_on_at(self._until):
                 try:
-                    reply = await self._run(_RENEW, node, self._figures())
+                    if self.is_to_begin_anew:
+                        # What it leaves, others do: they need not wait for the end of its lease.
+                        await self._give_up(node, is_done=False)
+                    else:
+                        reply = await self._run(_RENEW, node, self._figures())
                 except EngineGoneError:
                     await self._engine.wait_returned()
                     due = trio.current_time()

@@ -90,6 +90,7 @@ class ClusterNode:
             self.retained,
             self.catching_up,
         )
+        self.following.lost_some = self.membership.begin_anew
         self.arrivals = Arrivals(core, self.engine, self._travel)
         self._figures.bind(core, self.arrivals)
         self.traffic = Traffic(

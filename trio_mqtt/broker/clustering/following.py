@@ -65,6 +65,8 @@ class Following:
         self._reading = trio.CancelScope()
         # Set once all is read anew; None where it need not be.
         self._loading: trio.Event | None = None
+        # Is told that the engine has lost changes: this node's own may be among them.
+        self.lost_some: Callable[[], None] = lambda: None
         self.damaged = 0
 
     async def load(self, node: str) -> None:
@@ -92,8 +94,12 @@ class Following:
     async def _see_whether_it_goes_on(self) -> None:
         with suppress(EngineGoneError):
             if self._loading is None and not await self._changes.goes_on():
-                logger.warning("The engine has lost changes of the cluster: all are read anew.")
+                logger.warning(
+                    "The engine has lost changes of the cluster: this node reads all anew, and"
+                    " tells all of its own as another."
+                )
                 self._loading = trio.Event()
+                self.lost_some()
 
     async def _load(self, loading: trio.Event) -> None:
         nodes = await self._changes.find_end()

@@ -64,12 +64,15 @@ class Presence(Part):
         """What the others want is not known any more."""
         self._is_current = False
         self._journal.is_cut_off(NO_NODE)
+        lease = self._engine.settings.lease
+        why = f"{node} was cut off from its cluster for longer than its lease of {lease:g} s"
+        if self._membership.is_to_begin_anew:
+            why = f"{node} gives up its lease, as its engine has lost some of what it was told"
         self._tell(
             logging.ERROR,
             LeaseLost(node),
-            f"{node} was cut off from its cluster for longer than its lease of"
-            f" {self._engine.settings.lease:g} s: its sessions are for other nodes to take, and"
-            " nothing of QoS 1 and 2 is acknowledged until it has joined again. QoS 0 goes on.",
+            f"{why}: its sessions are for other nodes to take, and nothing of QoS 1 and 2 is"
+            " acknowledged until it has joined again. QoS 0 goes on.",
         )
 
     def _renewed(self) -> None:

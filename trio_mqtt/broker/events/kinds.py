@@ -240,8 +240,9 @@ class EngineReturned(BrokerEvent):
 
 @dataclass(frozen=True, slots=True)
 class LeaseLost(BrokerEvent):
-    """This broker was cut off from its cluster for longer than its lease, and is `node` no more: it
-    takes nothing of QoS 1 and 2 until it has joined again."""
+    """This broker was cut off from its cluster for longer than its lease, or its engine has lost
+    some of what it was told, and is `node` no more: it takes nothing of QoS 1 and 2 until it has
+    joined again."""
 
     node: str
 
