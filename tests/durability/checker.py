@@ -283,7 +283,8 @@ def _retained(account: Account, history: History) -> Iterator[Violation]:
 def _sessions(account: Account, history: History) -> Iterator[Violation]:
     """A session is there when its client comes back, and gone when it has ended."""
     before: dict[str, Connection] = {}  # the last that was accepted
-    is_clear: dict[str, bool] = {}  # no connection without an answer has come since
+    is_clear: dict[str, bool] = {}  # no connection without an answer has ended it since
+    has_begun: dict[str, bool] = {}  # one may have begun another that lasts
     for connection in account.connections:
         client, connecting = connection.client, connection.connecting
         last = before.get(client)
@@ -292,18 +293,19 @@ def _sessions(account: Account, history: History) -> Iterator[Violation]:
         if answer is None:
             # It may have made a session, or ended one.
             is_clear[client] = is_clear.get(client, False) and not connecting.clean_start
+            has_begun[client] = has_begun.get(client, False) or connecting.expiry > 0
             before.setdefault(client, connection)
             continue
         assert isinstance(answer, Connected)
         if not connecting.clean_start and last is not None:
             starts = account.starts_until(connecting.at)
             expected = last.session_is_there(connecting.at, answer.at, starts)
-            if not is_clear[client]:
+            if not is_clear[client] or (has_begun[client] and not expected):
                 expected = None
         if expected is not None and answer.session_present != expected:
             what = "lost" if expected else "there, which had ended or never was"
             yield Violation(Kind.SESSION, f"the session of {client} is {what}")
-        before[client], is_clear[client] = connection, True
+        before[client], is_clear[client], has_begun[client] = connection, True, False
 
 
 def _wills(account: Account, history: History) -> Iterator[Violation]:

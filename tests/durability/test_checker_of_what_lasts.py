@@ -98,6 +98,14 @@ class TestSessions:
             assert begun.connect("s", present).kinds == []
         cut = story().add(Ended, "s").add(Connecting, "s", clean_start=True).add(Down).add(Up)
         assert cut.connect("s", present).kinds == []
+        short = Story().connect("s", clean_start=True, expiry=0.0).add(Ended, "s")
+        short.add(Connecting, "s").add(Ended, "s")
+        assert short.connect("s", present).kinds == []
+
+    def test_one_that_lasts_no_longer_begins_none_without_an_answer(self) -> None:
+        short = Story().connect("s", clean_start=True, expiry=0.0).add(Ended, "s")
+        short.add(Connecting, "s", expiry=0.0).add(Ended, "s")
+        assert short.connect("s", True).kinds == [Kind.SESSION]
 
 
 class TestWills:
