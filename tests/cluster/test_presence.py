@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import pytest
 import trio
+import trio.testing
 
 import trio_mqtt
 from tests.cluster.nodes import LOCAL, nodes
 from tests.cluster.proxy import Proxy, open_proxy
-from tests.cluster.redis import RedisServer
+from tests.cluster.redis import RedisServer, redis_server
 from tests.cluster.waiting import known, until
 from trio_mqtt import Cluster, ProtocolVersion, RequestRefusedError, open_client
 from trio_mqtt.events import (
@@ -193,3 +194,16 @@ async def test_a_broker_ends_in_time_though_the_engine_is_gone(
                 await ended.wait()
             nursery.cancel_scope.cancel()
     await until(ended.is_set)
+
+
+async def test_what_keeps_the_engine_away_is_said_where_it_is_other_than_what_began_it(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis_server() as own:
+        async with nodes(replace(cluster, url=own.url), 1):
+            own.command("CONFIG", "SET", "requirepass", "new")
+            own.command("AUTH", "new\r\nCLIENT", "KILL", "TYPE", "normal")
+            await until(lambda: any("asks for a password" in line for line in lines(caplog)))
+            assert "has closed the connection" in lines(caplog)[-2]
+            await trio.testing.wait_all_tasks_blocked(0.5)  # it goes on trying meanwhile
+            assert sum("asks for a password" in line for line in lines(caplog)) == 1

@@ -95,7 +95,12 @@ class Presence(Part):
                 EngineLost(engine.shown, why),
                 f"{why} What clients are promised waits for it.",
             )
-            await engine.wait_returned()
+            reasons = {
+                why
+            }  # each is told once: what keeps it away may be another than what began it
+            while (other := await engine.wait_other_reason(reasons)) is not None:
+                reasons.add(other)
+                logger.warning("%s", other)
             seconds = trio.current_time() - since
             self._tell(
                 logging.WARNING,

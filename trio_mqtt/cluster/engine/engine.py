@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from contextlib import asynccontextmanager
 from random import uniform
 
@@ -73,6 +73,15 @@ class Engine:
         await trio.lowlevel.checkpoint()
         while self._attached is None:
             await self._changed.wait()
+
+    async def wait_other_reason(self, known: Container[str]) -> str | None:
+        """Wait until it is gone for a reason that is not known; None once it is there."""
+        await trio.lowlevel.checkpoint()
+        while self._attached is None:
+            if (why := str(self.why_gone)) not in known:
+                return why
+            await self._changed.wait()
+        return None
 
     async def call(self, name: str | bytes, *arguments: Value) -> Reply:
         """What one command answers. The first argument is the key that it is about, as bytes.
@@ -166,6 +175,7 @@ class Engine:
                 if not self.returns:
                     raise
                 self.why_gone = EngineGoneError(str(error))
+                self._set(None)
             attempts += 1
             pause = min(FIRST_PAUSE * 2 ** min(attempts, 16), LONGEST_PAUSE)
             # Not all nodes at once.
