@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError, Script
+from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError, Script, number_of
 from trio_mqtt.cluster.entries import EntryError, encode_entry
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ INTERESTS, RETAINED, GONE = 1, 2, 3
 QOS_0 = "\0"
 KEPT = 100_000  # changes that the stream has at least: who falls back further reads the hashes
 _FIELD = b"e"
+_NUMBER = "the number of the changes"
 _STEP = 200  # fields of a hash that are read at once
 _SHORT, _LONG = struct.Struct(">H"), struct.Struct(">I")
 
@@ -104,7 +105,8 @@ class Changes:
 
         Raises EngineGoneError and EngineRefusedError.
         """
-        return int(await self._engine.call(b"GET", self._keys.changes_number) or 0)
+        number = await self._engine.call(b"GET", self._keys.changes_number)
+        return number_of(number or 0, _NUMBER)
 
     async def find_end(self) -> set[str]:
         """From now on, what comes after this moment is read; the nodes that are alive now.
@@ -113,7 +115,7 @@ class Changes:
         """
         keys = self._keys
         number, nodes = await self._engine.run(END, (keys.nodes, keys.changes_number))
-        self.number = int(number)
+        self.number = number_of(number, _NUMBER)
         self._last = None
         return {node.decode() for node in nodes}
 

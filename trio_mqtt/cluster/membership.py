@@ -12,6 +12,7 @@ the moment at which it asked.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -25,8 +26,11 @@ from trio_mqtt.cluster.engine.calls import (
     Call,
     EngineFencedError,
     EngineGoneError,
+    EngineRefusedError,
     Script,
     Value,
+    answered,
+    as_sentence,
 )
 from trio_mqtt.nurseries import tasks_beside
 
@@ -36,6 +40,10 @@ if TYPE_CHECKING:
 # What an attempt adds to the end of another node's lease, so that it is over when it is looked at.
 _JUST_AFTER = 0.005
 _PAUSE = 0.1  # seconds until a part that was refused joins again
+# Seconds until a node that has given up joins again: twice as long where it did not last.
+_FIRST_ANEW, _LONGEST_ANEW = 1.0, 30.0
+
+logger = logging.getLogger("trio_mqtt.cluster")
 
 _JOIN = Script("""
 -- KEYS: nodes, the node's hash. ARGV: its identifier, milliseconds of its lease, fields.
@@ -97,12 +105,12 @@ return redis.call('ZADD', KEYS[1], 'XX', 'CH', 0, ARGV[1])
 class Part:
     """What has to do with nodes that join, leave and die. Each of these may do nothing.
 
-    They may ask the engine; EngineGoneError and EngineFencedError may come out of them.
+    They may ask the engine; EngineGoneError and EngineRefusedError may come out of them.
     """
 
     async def joined(self, node: str) -> None:
         """This process is a member now, as `node`; the parts before have done this already. Begins
-        anew where the engine goes in between, and returns before the lease ends."""
+        anew where the engine goes in between; cancelled where this ceases to be a member."""
 
     async def lost(self, node: str) -> None:
         """The lease of `node`, which this process was, has ended: others take what it had. Must
@@ -157,9 +165,18 @@ class Membership:
         self._doubted = trio.Event()
         self._over = trio.Event()
         self._helping: set[str] = set()
-        self._has_left = False
+        self._is_leaving = self._has_left = False
         self.is_to_begin_anew = False
         """Whether this process gives up its lease, to be another node."""
+        self._given_up: EngineRefusedError | None = None
+        self._pause = 0.0  # until this joins again, where it gives up now
+        self._joined_at = -math.inf
+        self._told = ""  # why it gave up, as it was told last
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether this process is to be no member for a while, though its lease has not ended."""
+        return self._given_up is not None
 
     @property
     def lease_end(self) -> float:
@@ -182,9 +199,29 @@ class Membership:
             self.is_to_begin_anew = True
             self._doubted.set()
 
+    def give_up(self, error: EngineRefusedError) -> None:
+        """Be a member no more, as the engine does not do what this node needs: others do not wait
+        for it then. After a pause it joins anew.
+        """
+        if self.node and not self._over.is_set() and not self._is_leaving:
+            self._given_up = error
+            self._over.set()
+
+    def _tell(self, error: EngineRefusedError) -> None:
+        if str(error) != self._told:
+            self._told = str(error)
+            logger.error(
+                "The engine at %s does not do what a node of the cluster needs: %s This broker"
+                " joins again and again until it does.",
+                self._engine.shown,
+                as_sentence(error),
+            )
+
     async def keep(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Be a member, and join again whenever that was lost, until cancelled. Started once this
         process is a member, and all parts have joined.
+
+        Raises EngineRefusedError where the engine does not even let it join at first.
         """
         started = False
         while True:
@@ -192,6 +229,12 @@ class Membership:
             try:
                 await self._join()
             except EngineGoneError:
+                continue
+            except EngineRefusedError as error:
+                if not started:
+                    raise
+                self._tell(error)
+                await self._until_anew()
                 continue
             node = self.node
             try:
@@ -205,9 +248,24 @@ class Membership:
                     await self._over.wait()
             finally:
                 self._be_none()
+            if self._given_up is not None and started:
+                self._tell(self._given_up)
             for part in reversed(self._parts):
                 await part.lost(node)
             self.is_to_begin_anew = False
+            if self._given_up is not None:
+                with suppress(EngineGoneError, EngineRefusedError):
+                    await self._leave(node, is_done=False)
+                if not started:
+                    raise self._given_up
+                self._given_up = None
+                await self._until_anew()
+
+    async def _until_anew(self) -> None:
+        if trio.current_time() > self._joined_at + self._settings.lease + self._pause:
+            self._pause = 0.0  # it lasted for a while
+        self._pause = min(max(2 * self._pause, _FIRST_ANEW), _LONGEST_ANEW)
+        await trio.sleep(self._pause)
 
     async def leave(self) -> None:
         """Give up what this node has, and be none any more; what cannot be given up, as the engine
@@ -216,18 +274,18 @@ class Membership:
         node = self.node
         if not node:
             return
-        done = True
+        done = self._is_leaving = True
         try:
             for part in reversed(self._parts):
                 await part.left(node)
-        except (EngineGoneError, EngineFencedError):
+        except (EngineGoneError, EngineRefusedError):
             done = False
         self._has_left = True
-        with suppress(EngineGoneError):
-            await self._give_up(node, is_done=done)
+        with suppress(EngineGoneError, EngineRefusedError):
+            await self._leave(node, is_done=done)
         self._be_none()
 
-    async def _give_up(self, node: str, *, is_done: bool) -> None:
+    async def _leave(self, node: str, *, is_done: bool) -> None:
         keys = self._engine.keys
         await self._engine.run(_LEAVE, [keys.nodes, keys.of_node(node, "node")], node, is_done)
 
@@ -245,6 +303,7 @@ class Membership:
         self.node = node
         self._over = trio.Event()
         self._doubted = trio.Event()
+        self._joined_at = asked
         self._note(asked, reply)
 
     async def _run(self, script: Script, node: str, fields: Mapping[str, Value]) -> Any:  # noqa: ANN401 # as scripts answer
@@ -260,7 +319,16 @@ class Membership:
         return round(self._settings.lease * 1000)
 
     async def _have_joined(self, part: Part, node: str) -> None:
-        """Have a part join, unless the lease is over by then."""
+        """Have a part join, unless this is a member no more by then."""
+        async with tasks_beside() as nursery:
+            nursery.start_soon(self._cancel_when_over, nursery.cancel_scope)
+            await self._try_to_join(part, node)
+
+    async def _cancel_when_over(self, scope: trio.CancelScope) -> None:
+        await self._over.wait()
+        scope.cancel()
+
+    async def _try_to_join(self, part: Part, node: str) -> None:
         while not self._over.is_set():
             try:
                 await part.joined(node)
@@ -271,6 +339,8 @@ class Membership:
                 self.doubt()
                 with trio.move_on_after(_PAUSE):
                     await self._over.wait()
+            except EngineRefusedError as error:
+                self.give_up(error)
             else:
                 return
 
@@ -287,13 +357,16 @@ class Membership:
                 try:
                     if self.is_to_begin_anew:
                         # What it leaves, others do: they need not wait for the end of its lease.
-                        await self._give_up(node, is_done=False)
+                        await self._leave(node, is_done=False)
                     else:
                         reply = await self._run(_RENEW, node, self._figures())
                 except EngineGoneError:
                     await self._engine.wait_returned()
                     due = trio.current_time()
                     continue
+                except EngineRefusedError as error:
+                    self.give_up(error)
+                    return
             if self._has_left:
                 return
             if reply is None:
@@ -336,7 +409,7 @@ class Membership:
             await run(_DONE, [keys.nodes, lock, keys.of_node(dead, "node")], dead, node)
         except EngineFencedError:
             self.doubt()
-        except EngineGoneError:
+        except (EngineGoneError, EngineRefusedError):
             pass  # at the next look there is another attempt, of this node or of another
         finally:
             self._helping.discard(dead)
@@ -353,17 +426,21 @@ class Membership:
 async def read_members(engine: Engine) -> list[Member]:
     """All nodes that are alive, by name.
 
-    Raises EngineGoneError.
+    Raises EngineGoneError and EngineRefusedError.
     """
     keys = engine.keys
-    flat, (seconds, _) = await engine.all(
-        [
-            Call("ZRANGE", keys.nodes, 0, -1, "WITHSCORES"),
-            Call("TIME", key=keys.nodes),
-        ]
+    flat, (seconds, _) = answered(
+        await engine.all(
+            [
+                Call("ZRANGE", keys.nodes, 0, -1, "WITHSCORES"),
+                Call("TIME", key=keys.nodes),
+            ]
+        )
     )
     alive = {node.decode(): end for node, end in flat if end / 1000 >= int(seconds)}
-    hashes = await engine.all([Call("HGETALL", keys.of_node(node, "node")) for node in alive])
+    hashes = answered(
+        await engine.all([Call("HGETALL", keys.of_node(node, "node")) for node in alive])
+    )
     members = []
     for (node, end), found in zip(alive.items(), hashes, strict=True):
         words = {key.decode(): value.decode() for key, value in found.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
-from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
+from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError, as_sentence
 from trio_mqtt.cluster.entries import ITEM, encode_entry
 from trio_mqtt.cluster.inbox import Inboxes
 from trio_mqtt.cluster.items import SOURCE, encode_numbered
@@ -148,7 +148,8 @@ class ClusterStorage:
                 if not await self._is_back():
                     raise StoreError(str(error)) from error
             except EngineError as error:
-                raise StoreError(str(error)) from error
+                why = f"The engine refuses what clients are promised: {as_sentence(error)}"
+                raise StoreError(why) from error
             else:
                 self.kept(changes)
                 return

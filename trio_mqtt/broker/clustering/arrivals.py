@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import trio
 
 from trio_mqtt.broker.routing.filters import TopicFilter
-from trio_mqtt.cluster.engine.calls import EngineGoneError
+from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
 from trio_mqtt.cluster.entries import EntryError, decode_entry
 from trio_mqtt.cluster.items import BATCH, SHARED, SOURCE, decode_numbered, decode_shared
 
@@ -35,8 +35,15 @@ _MOST_NODES = 1_000  # of which is remembered what came last, also when they are
 class Arrivals:
     """Reads the inbox. `handlers` have what is done with items, by their kind, at once."""
 
-    def __init__(self, core: Core, engine: Engine, travel: Travel) -> None:
+    def __init__(
+        self,
+        core: Core,
+        engine: Engine,
+        travel: Travel,
+        give_up: Callable[[EngineRefusedError], None],
+    ) -> None:
         self._core = core
+        self._give_up = give_up
         self._engine = engine
         # The inbox that is read, and what is read after that: this process is another node then.
         self._inbox: Inbox | None = None
@@ -70,6 +77,10 @@ class Arrivals:
                     await self._read_on()
                 except EngineGoneError:
                     await self._engine.wait_returned()
+                except EngineRefusedError as error:
+                    # What is there cannot be read: this process reads on as another node.
+                    self._inbox = None
+                    self._give_up(error)
 
     async def _read_on(self) -> None:
         """Do what comes next."""
@@ -101,7 +112,7 @@ class Arrivals:
             self._told = trio.Event()
             await self._told.wait()
             if self._inbox is not None:
-                with suppress(EngineGoneError):
+                with suppress(EngineGoneError, EngineRefusedError):
                     await self._inbox.taken()
 
     def _take(self, entry: bytes) -> None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.promises import Awaited
-from trio_mqtt.cluster.engine.calls import EngineGoneError
+from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio_mqtt.cluster.changes import Changes
     from trio_mqtt.cluster.engine.engine import Engine
 
@@ -18,8 +20,14 @@ if TYPE_CHECKING:
 class CatchingUp:
     """Asks how many changes there are, once for all who want to know, and waits for the last."""
 
-    def __init__(self, engine: Engine, changes: Changes) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        changes: Changes,
+        give_up: Callable[[EngineRefusedError], None] = lambda _error: None,
+    ) -> None:
         self._engine = engine
+        self._give_up = give_up
         self._changes = changes
         self._next: Awaited | None = None
         self._waiting: deque[tuple[int, Awaited]] = deque()
@@ -59,7 +67,9 @@ class CatchingUp:
                 self._next = None
             try:
                 number = await self._changes.count()
-            except EngineGoneError:
+            except (EngineGoneError, EngineRefusedError) as error:
+                if isinstance(error, EngineRefusedError):
+                    self._give_up(error)
                 for awaited in asking:
                     awaited.end()
                 while self._waiting:

@@ -58,7 +58,6 @@ class ClusterNode:
         self.clock = EngineClock(engine)
         self.changes = Changes(engine)
         self.storage = ClusterStorage(engine, self.changes)
-        self.catching_up = CatchingUp(engine, self.changes)
         self._travel = Travel(self.clock)
         self.journal = ClusterJournal(self.storage, self.clock, self._travel)
         self._inboxes = Inboxes(engine)
@@ -69,7 +68,10 @@ class ClusterNode:
         self.membership = Membership(
             engine, self._parts, version=__version__, figures=self._figures
         )
-        self.interests = Interests(engine, self.changes, self.membership.doubt)
+        self.interests = Interests(
+            engine, self.changes, self.membership.doubt, self.membership.give_up
+        )
+        self.catching_up = CatchingUp(engine, self.changes, self.membership.give_up)
         self.drain: Callable[[str | None], Awaitable[None]] | None = None
         """How the broker gives up its clients, once it has any."""
 
@@ -89,9 +91,10 @@ class ClusterNode:
             self.journal,
             self.retained,
             self.catching_up,
+            self.membership.give_up,
         )
         self.following.lost_some = self.membership.begin_anew
-        self.arrivals = Arrivals(core, self.engine, self._travel)
+        self.arrivals = Arrivals(core, self.engine, self._travel, self.membership.give_up)
         self._figures.bind(core, self.arrivals)
         self.traffic = Traffic(
             self.engine,

@@ -12,7 +12,7 @@ from trio_mqtt.broker.clustering.key_turns import KeyTurns
 from trio_mqtt.broker.clustering.session_claims import SessionClaims
 from trio_mqtt.broker.clustering.session_holds import Holds, begin_of
 from trio_mqtt.cluster.claim_answers import Claimed, OwnedBy
-from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
+from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError, EngineRefusedError
 from trio_mqtt.cluster.items import GIVEN_UP, decode_asked, encode_asked
 from trio_mqtt.cluster.membership import read_members
 
@@ -86,7 +86,7 @@ class ClusterSessions:
         """See `SessionsElsewhere.references`; none while the engine is gone."""
         try:
             members = await read_members(self._engine)
-        except EngineGoneError:
+        except (EngineGoneError, EngineRefusedError):
             return []
         others = [one for one in members if one.node != self._store.node]
         return [

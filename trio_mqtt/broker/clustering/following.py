@@ -11,7 +11,7 @@ import trio
 
 from trio_mqtt.broker.turns import Turn
 from trio_mqtt.cluster.changes import INTERESTS, RETAINED, decode_interests
-from trio_mqtt.cluster.engine.calls import EngineGoneError
+from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError, number_of
 from trio_mqtt.cluster.entries import EntryError, decode_entry
 from trio_mqtt.cluster.items import APPLIED, encode_numbered
 from trio_mqtt.errors import StoreError
@@ -44,6 +44,7 @@ class Following:
         journal: ClusterJournal,
         retained: RetainedEverywhere,
         catching_up: CatchingUp,
+        give_up: Callable[[EngineRefusedError], None],
     ) -> None:
         self._engine = engine
         self._changes = changes
@@ -51,6 +52,7 @@ class Following:
         self._journal = journal
         self._retained = retained
         self._catching_up = catching_up
+        self._give_up = give_up
         self._node = ""
         self.handlers: dict[int, Handler] = {
             INTERESTS: self._on_interests,
@@ -63,6 +65,7 @@ class Following:
         # What else is read anew, where changes were missed and at the start.
         self.loaders: list[Callable[[], Awaitable[None]]] = []
         self._reading = trio.CancelScope()
+        self._is_fresh = False  # all was read anew, and nothing has changed since
         # Set once all is read anew; None where it need not be.
         self._loading: trio.Event | None = None
         # Is told that the engine has lost changes: this node's own may be among them.
@@ -82,18 +85,34 @@ class Following:
             with trio.CancelScope() as self._reading:
                 await trio.sleep_forever()
         while True:
+            loading = self._loading
             try:
-                if self._loading is not None:
-                    await self._load(self._loading)
+                if loading is not None:
+                    await self._load(loading)
                 with trio.CancelScope() as self._reading:
                     await self._read_on()
             except EngineGoneError:
                 await self._engine.wait_returned()
                 await self._see_whether_it_goes_on()
+            except EngineRefusedError as error:
+                await self._begin_anew(error, loading)
+
+    async def _begin_anew(self, error: EngineRefusedError, loading: trio.Event | None) -> None:
+        """Nothing is known of what changes from now on, until this process is another node."""
+        if self._loading is not None and self._loading is not loading:
+            return  # it is, by now
+        self._loading = None
+        self._give_up(error)
+        with trio.CancelScope() as self._reading:
+            await trio.sleep_forever()
 
     async def _see_whether_it_goes_on(self) -> None:
         with suppress(EngineGoneError):
-            if self._loading is None and not await self._changes.goes_on():
+            try:
+                goes_on = self._loading is not None or await self._changes.goes_on()
+            except EngineRefusedError:
+                return  # it is asked again, and what it answers then is told
+            if not goes_on:
                 logger.warning(
                     "The engine has lost changes of the cluster: this node reads all anew, and"
                     " tells all of its own as another."
@@ -113,6 +132,7 @@ class Following:
                 self._askers.add(node)
         await self._retained.load(self._node)
         self._catching_up.begin_anew()
+        self._is_fresh = True
         loading.set()
         if self._loading is loading:
             self._loading = None
@@ -122,7 +142,10 @@ class Following:
         """Know what another node wants, and nothing else. Raises EngineGoneError."""
         known: set[str] = set()
         async for fields in self._changes.fields(self._engine.keys.of_node(other.node, "interest")):
-            interests = {name.decode(): int(value) for name, value in fields}
+            interests = {
+                name.decode(errors="replace"): number_of(value, "how many want a filter")
+                for name, value in fields
+            }
             known.update(interests)
             self._others.want(other, interests)
             await trio.lowlevel.checkpoint()
@@ -135,9 +158,12 @@ class Following:
         while self._loading is None:
             entries = await self._changes.read(count=_AT_ONCE, block=_BLOCK)
             if entries is None:
+                if self._is_fresh:
+                    raise EngineRefusedError("the changes do not go on where their number is")
                 logger.warning("This node missed changes of the cluster, and reads all anew.")
                 self._loading = trio.Event()
                 return
+            self._is_fresh = self._is_fresh and not entries
             # What has been read is done, whoever wants all to be read anew.
             with trio.CancelScope(shield=True):
                 for entry in entries:

@@ -9,7 +9,7 @@ import trio
 from trio_mqtt.broker.promises import Awaited
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.cluster.changes import INTERESTS, encode_interests
-from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
+from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError, EngineRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -37,10 +37,17 @@ class _Telling:
 class Interests:
     """Counts what is wanted here, and tells the others of what is new and what is over."""
 
-    def __init__(self, engine: Engine, changes: Changes, doubt: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        changes: Changes,
+        doubt: Callable[[], None],
+        give_up: Callable[[EngineRefusedError], None] = lambda _error: None,
+    ) -> None:
         self._engine = engine
         self._changes = changes
         self._doubt = doubt
+        self._give_up = give_up
         self._node = ""
         self._is_node = trio.Event()
         self._counts: dict[str, int] = {}
@@ -148,6 +155,9 @@ class Interests:
             except EngineFencedError:
                 # Its lease has ended; or has not, where that came as it was renewed.
                 self._doubt()
+                await trio.sleep(_PAUSE)
+            except EngineRefusedError as error:
+                self._give_up(error)
                 await trio.sleep(_PAUSE)
             else:
                 break

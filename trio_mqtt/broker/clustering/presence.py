@@ -68,6 +68,8 @@ class Presence(Part):
         why = f"{node} was cut off from its cluster for longer than its lease of {lease:g} s"
         if self._membership.is_to_begin_anew:
             why = f"{node} gives up its lease, as its engine has lost some of what it was told"
+        elif self._membership.has_given_up:
+            why = f"{node} has left its cluster, whose engine does not do what it needs"
         self._tell(
             logging.ERROR,
             LeaseLost(node),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
+from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
 from trio_mqtt.cluster.membership import Part
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -38,7 +38,7 @@ class SessionMembership(Part):
         while True:
             await self._engine.wait_gone()
             await self._engine.wait_returned()
-            with suppress(EngineGoneError, EngineFencedError):
+            with suppress(EngineGoneError, EngineRefusedError):
                 await self._take_back()
 
     async def joined(self, node: str) -> None:
@@ -54,7 +54,7 @@ class SessionMembership(Part):
             if one.is_connected and not sessions.holds.has(one.key)
         ]
 
-        failure: EngineGoneError | EngineFencedError | None = None
+        failure: EngineGoneError | EngineRefusedError | None = None
 
         async def take_back() -> None:
             nonlocal failure
@@ -63,7 +63,7 @@ class SessionMembership(Part):
                 if not sessions.is_busy(session.key) and self._is_there(session):
                     try:
                         await sessions.take_back(session)
-                    except (EngineGoneError, EngineFencedError) as error:
+                    except (EngineGoneError, EngineRefusedError) as error:
                         failure = error
 
         async with trio.open_nursery() as nursery:

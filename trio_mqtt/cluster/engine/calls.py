@@ -108,6 +108,22 @@ def pairs(flat: Sequence[Reply]) -> dict[bytes, Reply]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
+def answered(replies: list[Reply]) -> list[Reply]:
+    """What several calls answer. Raises EngineRefusedError where one was refused."""
+    for reply in replies:
+        if isinstance(reply, EngineRefusedError):
+            raise reply
+    return replies
+
+
+def number_of(reply: Reply, what: str) -> int:
+    """A number that the engine keeps. Raises EngineRefusedError where it has something else."""
+    try:
+        return int(reply)
+    except (TypeError, ValueError):
+        raise EngineRefusedError(f"{what} is {reply!r}, and no number") from None
+
+
 def as_sentence(error: Exception) -> str:
     """What an engine has answered, or what was wrong with that, as people read it."""
     # Of a script, the engine says as well where in it that was: of no use to who reads this.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from typing import TYPE_CHECKING
 
 import trio
 
 from trio_mqtt.cluster.cursors import EntryId, Place
-from trio_mqtt.cluster.engine.calls import EngineGoneError
+from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError, as_sentence
 from trio_mqtt.cluster.entries import EntryError
 from trio_mqtt.cluster.logs import fits, follows
+from trio_mqtt.errors import EngineError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.cluster.logs import Logs
+
+logger = logging.getLogger("trio_mqtt.cluster")
+
+_UNABLE = (EngineGoneError, EngineRefusedError, StoreError)
+_AGAIN = 1.0  # seconds until a log that cannot be read is tried again
+_TELLS_AGAIN = 60.0  # seconds until that is told again
 
 
 class CatchingUp:
@@ -40,6 +49,7 @@ class CatchingUp:
         self._handing = handing
         self._unpack = unpack
         self._limits = limits
+        self._tells_at = -math.inf
         self.cut_off = 0  # sessions that had not had something that a log had to let go of
 
     async def read(
@@ -60,8 +70,8 @@ class CatchingUp:
             if follower.last is None:
                 try:
                     last = await self._logs.last(topic_filter)
-                except EngineGoneError:
-                    await self._engine.wait_returned()
+                except _UNABLE as error:
+                    await self._until_able(topic_filter, error)
                     continue
                 # Another session may have found it meanwhile, and got what came since.
                 follower.last = follower.last or last
@@ -72,8 +82,8 @@ class CatchingUp:
             last = follower.last
             try:
                 entries = await self._logs.read(topic_filter, place, count=count)
-            except EngineGoneError:
-                await self._engine.wait_returned()
+            except _UNABLE as error:
+                await self._until_able(topic_filter, error)
                 continue
             if not _follows(tracker, topic_filter, token):
                 return
@@ -100,6 +110,17 @@ class CatchingUp:
                     return
             place = Place(entries[-1].entry)
             count = fits(entries)
+
+    async def _until_able(self, topic_filter: str, error: EngineError | StoreError) -> None:
+        """Wait until a log that could not be read perhaps can."""
+        if isinstance(error, EngineGoneError):
+            await self._engine.wait_returned()
+            return
+        now = trio.current_time()
+        if now >= self._tells_at:
+            self._tells_at = now + _TELLS_AGAIN
+            logger.error("The log of %r cannot be read: %s", topic_filter, as_sentence(error))
+        await trio.sleep(_AGAIN)
 
     async def _until_taken(self, tracker: Tracker) -> None:
         """Wait until little waits for a client: what does not wait here is safe where it is."""

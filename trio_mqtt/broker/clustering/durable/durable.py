@@ -31,7 +31,7 @@ from trio_mqtt.broker.sessions.subscription import Subscription
 from trio_mqtt.cluster.additions import Additions
 from trio_mqtt.cluster.cursors import NOTHING, EntryId, Position
 from trio_mqtt.cluster.durable_filters import DURABLE, DurableFilters, decode_durable
-from trio_mqtt.cluster.engine.calls import EngineGoneError
+from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError, number_of
 from trio_mqtt.cluster.items import COPY, MISSED, decode_text
 from trio_mqtt.cluster.log_entries import Copy, decode_copy, decode_logged, encode_copy
 from trio_mqtt.cluster.logs import Logs
@@ -451,7 +451,10 @@ class Durable(Part):
         reply = await self._engine.call("HGETALL", self._engine.keys.durable)
         known: dict[str, int] = {}
         if isinstance(reply, dict):
-            known = {name.decode(): int(number) for name, number in reply.items()}
+            known = {
+                name.decode(errors="replace"): number_of(number, "the number of a change")
+                for name, number in reply.items()
+            }
         self.registering.load(known)
 
     def added(self, one: Added, appended: Appended) -> None:
@@ -537,6 +540,8 @@ class Durable(Part):
                     await self.logs.done(done)
                 except EngineGoneError:
                     await self._engine.wait_returned()
+                except EngineFencedError:
+                    pass  # logs have more than they need, until cursors move on
 
     async def _look_again(self) -> None:
         """After the engine was away, or has lost something, copies may be missing."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
@@ -9,7 +11,13 @@ import trio
 from trio_mqtt.broker.promises import Awaited
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.cluster.changes import QOS_0
-from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
+from trio_mqtt.cluster.engine.calls import (
+    EngineFencedError,
+    EngineGoneError,
+    EngineRefusedError,
+    as_sentence,
+)
+from trio_mqtt.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +31,9 @@ if TYPE_CHECKING:
     from trio_mqtt.cluster.logs import Logs
 
 _T = TypeVar("_T")
+_TELLS_AGAIN = 60.0  # seconds until it is told again that the engine refuses something
+
+logger = logging.getLogger("trio_mqtt.cluster")
 
 
 class Over:
@@ -81,6 +92,7 @@ class Registering:
         self._wake = trio.Event()
         # The change that made a filter durable, as far as this node has heard.
         self.numbers: dict[str, int] = {}
+        self._tells_at = -math.inf
 
     def is_durable(self, topic_filter: str, number: int) -> None:
         """A filter is durable by a change of this number, which may have come already."""
@@ -191,6 +203,11 @@ class Registering:
                 return await call()
             except EngineGoneError:
                 await self._engine.wait_returned()
-            except EngineRefusedError:
+            except (EngineRefusedError, StoreError) as error:
+                now = trio.current_time()
+                if not isinstance(error, EngineFencedError) and now >= self._tells_at:
+                    self._tells_at = now + _TELLS_AGAIN
+                    why = as_sentence(error)
+                    logger.error("Durable sessions wait for what they subscribe to: %s", why)  # noqa: TRY400
                 # Its lease has ended: what this node is to hold, it loses; until it has another.
                 await trio.sleep(0.1)

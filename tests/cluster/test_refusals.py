@@ -1,0 +1,143 @@
+"""What the engine refuses ends no node: it is said in a sentence, and the node joins anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+import trio
+
+from tests.broker.opened import joined
+from tests.cluster.nodes import nodes
+from tests.cluster.redis import RedisServer
+from trio_mqtt import Broker, Client, Cluster, StoreError, open_client
+from trio_mqtt.cluster.keys import Keys
+
+if TYPE_CHECKING:
+    from trio_mqtt.broker.clustering.cluster_node import ClusterNode
+
+Damage = Callable[[Keys, str], list[tuple[str, ...]]]
+
+
+def _text(key: bytes) -> Damage:
+    """A key is of another kind than it should be."""
+    return lambda _keys, _node: [("DEL", key.decode()), ("SET", key.decode(), "x")]
+
+
+# What another program, or a person, has done to the keys of a cluster.
+DAMAGES: dict[str, Damage] = {
+    "changes are no stream": lambda keys, node: _text(keys.changes)(keys, node),
+    "their number is none": lambda keys, node: _text(keys.changes_number)(keys, node),
+    "changes are beyond their number": lambda keys, _: [
+        ("XADD", keys.changes.decode(), "99999-1", "e", "garbage")
+    ],
+    "nodes are no set": lambda keys, node: _text(keys.nodes)(keys, node),
+    "an inbox is no stream": lambda keys, node: _text(keys.inbox(node))(keys, node),
+}
+
+
+def node_of(broker: Broker) -> ClusterNode:
+    return cast("ClusterNode", broker._core.elsewhere)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something holds that no event tells of."""
+    with trio.fail_after(20):
+        while not condition():  # noqa: ASYNC110
+            await trio.sleep(0.01)
+
+
+async def subscribe(client: Client) -> None:
+    """All nodes are to know of it: that takes until the engine can tell them."""
+    async with client.subscribe("c", qos=0):
+        pass
+
+
+def serves(broker: Broker) -> bool:
+    """Whether a broker takes what others may want."""
+    return node_of(broker).journal.known_until > trio.current_time()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_node_joins_anew_until_the_engine_does_what_it_needs(
+    cluster: Cluster,
+    redis: RedisServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: str,
+) -> None:
+    for room in "arrivals", "following":  # a read that waits does not see that its key is another
+        monkeypatch.setattr(f"trio_mqtt.broker.clustering.{room}._BLOCK", 0.2)
+    quick = replace(cluster, lease=1.5, timeout=0.75)
+    async with (
+        nodes(quick, 2) as (one, other),
+        open_client(one.url) as publisher,
+        open_client(one.url) as subscriber,
+        subscriber.subscribe("a", qos=0) as messages,
+        trio.open_nursery() as nursery,
+    ):
+        node, keys = node_of(one).membership.node, node_of(one).engine.keys
+        for words in DAMAGES[damage](keys, node):
+            assert not redis.command(*words).startswith(b"-")
+        nursery.start_soon(subscribe, publisher)
+        await until(lambda: not serves(one))
+        assert any("does not do what a node" in each for each in caplog.messages)
+        await publisher.publish("a", b"QoS 0 goes on", qos=0)
+        assert (await anext(messages)).payload == b"QoS 0 goes on"
+
+        for key in (keys.changes, keys.changes_number, keys.nodes, keys.inbox(node)):
+            redis.command("DEL", key.decode())
+        await until(lambda: serves(one) and serves(other))
+        assert node_of(one).membership.node != node
+        async with (
+            open_client(other.url) as elsewhere,
+            elsewhere.subscribe("b", qos=1) as there,
+        ):
+            await publisher.publish("b", b"after it", qos=1)
+            assert (await anext(there)).payload == b"after it"
+    assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("part", ["log", "state"])
+async def test_a_log_that_is_none_is_told_in_a_sentence(
+    cluster: Cluster, redis: RedisServer, caplog: pytest.LogCaptureFixture, part: str
+) -> None:
+    why = r"^The engine refuses what clients are promised: [^:]*the wrong kind of value\.$"
+    with pytest.raises(StoreError, match=why):  # noqa: PT012 # it comes as the broker is closed
+        async with nodes(cluster, 1) as (one,), joined(one.url, "s", expiry=600) as subscriber:
+            await subscriber.subscribe("a", qos=1)
+            key = node_of(one).engine.keys.of_filter("a", part).decode()
+            redis.command("DEL", key)
+            assert redis.command("SET", key, "x") == b"+OK\r\n"
+            async with joined(one.url, "p") as publisher:
+                with trio.move_on_after(1):
+                    await publisher.publish("a", b"1", 1)
+                    raise AssertionError("it is acknowledged, and not kept")
+    assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("part", ["log", "state"])
+async def test_a_session_goes_on_once_its_log_can_be_read(
+    cluster: Cluster, redis: RedisServer, caplog: pytest.LogCaptureFixture, part: str
+) -> None:
+    async with nodes(cluster, 1) as (one,):
+        key = node_of(one).engine.keys.of_filter("a", part).decode()
+        assert redis.command("SET", key, "x") == b"+OK\r\n"
+        async with (
+            open_client(
+                one.url, client_id="s", clean_start=False, session_expiry_interval=600
+            ) as client,
+            trio.open_nursery() as nursery,
+        ):
+
+            async def mend() -> None:
+                await until(lambda: bool(caplog.messages))
+                redis.command("DEL", key)
+
+            nursery.start_soon(mend)
+            async with client.subscribe("a", qos=1) as messages:
+                await client.publish("a", b"after it", qos=1)
+                assert (await anext(messages)).payload == b"after it"
+    assert not any(record.exc_info for record in caplog.records)
