@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
 import trio_mqtt
 from tests.cluster.durable.clients import durable_client
@@ -19,6 +22,7 @@ from tests.inside import core_of, has_filters
 from trio_mqtt import Broker, Cluster, open_client
 from trio_mqtt.broker.clustering.durable.registering import over
 from trio_mqtt.broker.clustering.interests import Interests
+from trio_mqtt.broker.clustering.traffic import Traffic
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.cluster.changes import Changes
 from trio_mqtt.cluster.engine.engine import open_engine
@@ -233,6 +237,60 @@ def told_by(broker: Broker, other: Broker) -> set[str]:
     """What a node has told another that it wants."""
     found = node_of(other).others.get(node_of(broker).membership.node)
     return set() if found is None else {*found.filters, *(f"\0{text}" for text in found.logged)}
+
+
+async def test_a_node_that_was_taken_for_dead_is_known_again_once_all_is_read(
+    cluster: Cluster,
+) -> None:
+    async with (
+        nodes(cluster, 2) as (one, two),
+        open_client(one.url) as subscriber,
+        open_client(two.url) as publisher,
+        subscriber.subscribe("a") as messages,
+    ):
+        other = node_of(two)
+        other.traffic.forget(node_of(one).membership.node)
+        await other.following.load(other.membership.node)
+        await publisher.publish("a", "x")
+        with trio.fail_after(10):
+            assert (await anext(messages)).text == "x"
+            async with subscriber.subscribe("b"):
+                pass
+
+
+class LookOfTests:
+    """Who is alive, as a node has seen it; and who was forgotten for that."""
+
+    engine = SimpleNamespace(settings=SimpleNamespace(lease=3.0))
+    node, alive = "n", ("n",)
+
+    def __init__(self, lease_end: float) -> None:
+        self.lease_end = lease_end
+        self.forgotten: list[str] = []
+
+    async def wait_changed(self) -> None:
+        await trio.sleep_forever()
+
+    def not_among(self, alive: Collection[str]) -> list[str]:
+        return sorted({"n", "another"} - {*alive, *self.forgotten})
+
+    def forget(self, node: str) -> None:
+        self.forgotten.append(node)
+
+    def forget_who_is_not(self, alive: Collection[str], lease: float) -> None:
+        """Nobody is waited for."""
+
+
+@pytest.mark.parametrize(("lease_end", "forgotten"), [(100.0, ["another"]), (0.5, [])])
+async def test_nobody_is_taken_for_dead_by_an_old_look(
+    lease_end: float, forgotten: list[str], nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    look: Any = LookOfTests(trio.current_time() + lease_end)
+    nothing: Any = None
+    traffic = Traffic(look.engine, nothing, nothing, nothing, look, nothing, look, nothing)
+    nursery.start_soon(traffic.watch, look)
+    await trio.sleep(2)
+    assert look.forgotten == [one for one in forgotten for _ in range(2)]
 
 
 @asynccontextmanager

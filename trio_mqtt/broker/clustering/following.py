@@ -122,6 +122,7 @@ class Following:
 
     async def _load(self, loading: trio.Event) -> None:
         nodes = await self._changes.find_end()
+        self._others.are_alive(nodes)
         for load in self.loaders:
             await load()
         nodes |= {other.node for other in self._others.all()}

@@ -67,6 +67,11 @@ class Others:
         if writer is not None:
             writer.cancel()
 
+    def are_alive(self, nodes: Collection[str]) -> None:
+        """The engine has just said so: whoever was taken for dead here is not."""
+        for node in nodes:
+            self._gone.pop(node, None)
+
     def not_among(self, alive: Collection[str]) -> list[str]:
         """Those that are not alive any more.
 

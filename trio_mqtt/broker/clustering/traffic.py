@@ -83,7 +83,9 @@ class Traffic(Part):
             lease = self._engine.settings.lease
             with trio.move_on_after(lease / 3):
                 await membership.wait_changed()
-            if membership.node:
+            # A process that stood still past its lease has seen nobody of late: who is not among
+            # those that it saw then may have come since.
+            if membership.node and trio.current_time() < membership.lease_end:
                 for node in self._others.not_among(membership.alive):
                     self.forget(node)
                 self._interests.forget_who_is_not(membership.alive, lease)
