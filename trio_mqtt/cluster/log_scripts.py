@@ -7,7 +7,7 @@ number of what it appended last, with its entry and the one before; for each cli
 at QoS 2, `q/CLIENT` has what of it came last, at least all that its session does not know of.
 `marks` is a list of entries with what had come up to each: the log is cut off there when it grows
 beyond its bounds. `epochs` is a hash: those under which the sessions that have the filter came to
-have it last.
+have it last. `given` is one of a shared log: entries that a node has taken, and to which sessions.
 
 An entry has the fields `e`, what it holds, and `p`, the entry before it: who reads on after that
 one has missed nothing.
@@ -139,7 +139,7 @@ for at = 1, #ARGV, 2 do
   end
 end
 local left = redis.call('ZCARD', KEYS[3])
-if left == 0 then redis.call('DEL', KEYS[1], KEYS[2], KEYS[4], KEYS[5]) end
+if left == 0 then redis.call('DEL', KEYS[1], KEYS[2], KEYS[4], KEYS[5], KEYS[6]) end
 return left
 """
 )
@@ -187,7 +187,13 @@ TAKE = Script(
 local left = redis.pcall('XAUTOCLAIM', KEYS[1], 'g', ARGV[1], ARGV[3], '0-0', 'COUNT', ARGV[2])
 if left.err then return {} end
 local found = {}
-for _, one in ipairs(left[2]) do if one then found[#found + 1] = one end end
+for _, one in ipairs(left[2]) do
+  if one then
+    -- To whom it was being given, if it had come to that.
+    one[3] = redis.call('HGET', KEYS[6], one[1]) or ''
+    found[#found + 1] = one
+  end
+end
 if #found > 0 then return found end
 local new = redis.call('XREADGROUP', 'GROUP', 'g', ARGV[1], 'COUNT', ARGV[2],
   'STREAMS', KEYS[1], '>')
@@ -201,6 +207,7 @@ TAKEN = Script(
     """
 -- entries
 redis.pcall('XACK', KEYS[1], 'g', unpack(ARGV))
+redis.call('HDEL', KEYS[6], unpack(ARGV))
 return redis.call('XDEL', KEYS[1], unpack(ARGV))
 """
 )

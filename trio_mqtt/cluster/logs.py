@@ -24,15 +24,20 @@ if TYPE_CHECKING:
 # Bytes of one read, near enough, and the entries that it has at most.
 READ_BYTES = 256 * 1024
 READ_ENTRIES = 256
+_WORDS = "log", "state", "holders", "marks", "epochs", "given"  # the keys of a filter
 _FIRST_READ = 16  # entries, of which nobody knows how large they are
 
 
 class Entry(NamedTuple):
-    """What was added to a log at once, and which entry was before it."""
+    """What was added to a log at once, and which entry was before it.
+
+    `given` are the sessions to which another node was giving it, as `Given` wrote them.
+    """
 
     entry: EntryId
     previous: EntryId
     data: bytes
+    given: bytes = b""
 
 
 class Appended(NamedTuple):
@@ -91,9 +96,7 @@ class Logs:
 
     def _keys(self, topic_filter: str) -> list[bytes]:
         of_filter = self._engine.keys.of_filter
-        return [
-            of_filter(topic_filter, one) for one in ("log", "state", "holders", "marks", "epochs")
-        ]
+        return [of_filter(topic_filter, one) for one in _WORDS]
 
     async def wait_returned(self) -> None:
         """Wait until logs can be read, and added to."""
@@ -273,10 +276,11 @@ def _entry(text: Reply) -> EntryId:
 
 
 def _read(reply: Reply) -> Entry:
-    name, fields = _listed(reply)
+    name, fields, *given = _listed(reply)
     values = _listed(fields)
     found = dict(zip(values[::2], values[1::2], strict=True))
     data, previous = found.get(b"e"), found.get(b"p")
     if not isinstance(data, bytes) or not isinstance(previous, bytes):
         raise StoreError(f"An entry of a log is none: {name!r}.")
-    return Entry(_entry(name), entry_id(previous), data)
+    given_to = given[0] if given and isinstance(given[0], bytes) else b""
+    return Entry(_entry(name), entry_id(previous), data, given_to)

@@ -9,6 +9,7 @@ import trio
 
 from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError, as_sentence
 from trio_mqtt.cluster.entries import ITEM, encode_entry
+from trio_mqtt.cluster.given import Given
 from trio_mqtt.cluster.inbox import Inboxes
 from trio_mqtt.cluster.items import SOURCE, encode_numbered
 from trio_mqtt.cluster.retained_store import RetainedStore
@@ -48,10 +49,12 @@ class ClusterChanges(Gathered):
     their way, they are `entries` and `added`, the same each time that is tried. `fields` are those
     of sessions, by their numbers, that are in no rows; None is gone. `done` has up to where
     sessions need logs no more, once this is kept: by number, the key, and entries by filter.
+    `given` has to whom entries of shared logs are given: filter, entry, keys and
+    epochs, and what was noted before.
     """
 
     __slots__ = ("added", "additions", "are_added", "done", "entries", "expired", "fields",
-                 "forwards")  # fmt: skip
+                 "forwards", "given")  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,6 +66,7 @@ class ClusterChanges(Gathered):
         self.added: Sequence[Added] = ()
         self.are_added = False
         self.fields: dict[int, dict[bytes, bytes | None]] = {}
+        self.given: list[tuple[str, EntryId, Mapping[str, int], bytes]] = []
         self.done: dict[int, tuple[str, Mapping[str, EntryId]]] = {}
 
     def __bool__(self) -> bool:
@@ -90,6 +94,7 @@ class ClusterStorage:
         self._node = ""
         self.retained = RetainedStore(engine, changes)
         self._inboxes = Inboxes(engine)
+        self._given = Given(engine)
         self.sessions = SessionStore(engine, "")
         self._numbers: dict[str, int] = {}  # of the last entry that was promised to each node
         self.additions: Additions | None = None
@@ -178,6 +183,7 @@ class ClusterStorage:
             calls += self.retained.calls(self._node, changes.retained)
         if changes.expired:
             calls += self.retained.expire(changes.expired, self.retained_lasts())
+        calls += [self._given.call(*one) for one in changes.given]
         replies = await self._engine.all(calls)
         for reply in replies:
             if isinstance(reply, EngineRefusedError):

@@ -203,3 +203,36 @@ async def test_what_was_given_to_a_session_is_told_to_the_log_however_late(
         await until(lambda: redis.command("XLEN", log) == b":0\r\n", 10)
         assert refused >= 3
         assert await member.take(0.3) == []
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_what_is_with_a_session_already_is_given_to_nobody_else(
+    cluster: Cluster, redis: RedisServer, monkeypatch: pytest.MonkeyPatch, qos: int
+) -> None:
+    """A node has died before the log knew that it had written messages with a session."""
+    async with (
+        nodes(replace(cluster, lease=3.0, timeout=1.5), 2) as (one, other),
+        joined(one.url, "p") as publisher,
+        joined(one.url, "m1", expiry=600) as first,
+    ):
+        await first.subscribe(GROUP, qos=qos)
+        elsewhere = core_of(one).elsewhere
+        assert isinstance(elsewhere, ClusterNode)
+
+        async def gone(_shared_filter: str, _entries: Sequence[Entry]) -> None:
+            await trio.sleep(0.05)
+            raise EngineGoneError("It is gone.")
+
+        monkeypatch.setattr(elsewhere.durable.logs, "taken", gone)
+        for number in range(5):
+            await publisher.publish("a", b"%d" % number, qos)
+        got = await first.take(0.3)
+        assert got
+        log = f"{{{cluster.name}/f/{GROUP}}}:log"
+        async with joined(other.url, "m2", expiry=600) as second:
+            await second.subscribe(GROUP, qos=qos)
+            await until(lambda: redis.command("XLEN", log) == b":0\r\n")
+            got += await first.take(0.3) + await second.take(0.3)
+        assert sorted(one.payload for one in got) == [b"%d" % number for number in range(5)]
+        fields = redis.command("HKEYS", f"{{{cluster.name}/c/m1}}:session")
+        assert b"h/" not in fields

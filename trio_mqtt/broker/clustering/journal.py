@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.clustering.inline import Inline
+from trio_mqtt.broker.clustering.published import parted
 from trio_mqtt.broker.clustering.tracker import RECEIVED
 from trio_mqtt.broker.journal import Journal
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.cluster.additions import Addition
 from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
-from trio_mqtt.cluster.logs import Publisher, identity
+from trio_mqtt.cluster.given import encode_indexes, is_over
 from trio_mqtt.cluster.storage import ClusterChanges, ClusterStorage
 from trio_mqtt.errors import StoreError
 from trio_mqtt.storage.gathered import encoded_identifiers
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from trio_mqtt.broker.clustering.clock import EngineClock
+    from trio_mqtt.broker.clustering.handed import Handed
     from trio_mqtt.broker.clustering.tracker import Offered, Tracker
     from trio_mqtt.broker.clustering.travelling import Travel
     from trio_mqtt.broker.journal import Stored
     from trio_mqtt.cluster.cursors import EntryId, Position
+    from trio_mqtt.cluster.logs import Publisher
     from trio_mqtt.protocol.packets import Publish
     from trio_mqtt.storage.gathered import DeliveryRun
     from trio_mqtt.storage.rows import DeliveryRow
@@ -59,7 +62,7 @@ class ClusterJournal(Journal):
         # What is being offered to sessions: of that they say what is on its way to them.
         self.offered: Offered | None = None
         # Sessions that are to keep what is handed to them now; None while nobody asks.
-        self.handed: set[int] | None = None
+        self.handed: Handed | None = None
         # Those whose cursors have moved since they were written, or are to be.
         self._moved: dict[int, None] = {}
         self._has_moved = trio.Event()
@@ -182,33 +185,8 @@ class ClusterJournal(Journal):
         if tracker is None or epoch is None:  # what it sends again, after all, is another message
             self._add(filters, batch)
             return
-        key, incoming, messages = tracker.session.key, tracker.incoming, batch.messages
-        others: list[Publish] = []
-        known: list[Publish] = []
-        names: list[str] = []
-
-        def add() -> None:
-            if known:
-                publisher = Publisher(key, epoch, names[:], kept=tracker.kept)
-                self._add(filters, batch.part(known[:]), publisher)
-                known.clear()
-                names.clear()
-
-        for message in messages:
-            counted = incoming.get(message.packet_id) if message.qos == 2 else None
-            if counted is None:
-                others.append(message)
-            elif message.dup:
-                add()
-                again = [identity(counted, message)]
-                publisher = Publisher(key, epoch, again, is_known=True, kept=tracker.kept)
-                self._add(filters, batch.part([message]), publisher)
-            else:
-                known.append(message)
-                names.append(identity(counted, message))
-        add()
-        if others:
-            self._add(filters, batch.part(others))
+        for part, publisher in parted(batch, tracker, epoch):
+            self._add(filters, part, publisher)
 
     # -- sessions -------------------------------------------------------------------------------
 
@@ -342,10 +320,26 @@ class ClusterJournal(Journal):
                 batch.number = self.numbers(len(indexes))
         tracker.cursors.take(offered.topic_filter, batch.number, indexes)
 
+    def given(self, handed: Handed) -> None:
+        """What was handed is from an entry of a shared log: that is noted, and with sessions."""
+        sessions: dict[str, int] = {}
+        for number, (key, indexes) in handed.sessions.items():
+            sessions[key] = self.epoch_of(number) or 0
+            self._put(number, {handed.mark: encode_indexes(indexes)})
+        if sessions:
+            entry, before = handed.entry.entry, handed.entry.given
+            self._changes.given.append((handed.shared_filter, entry, sessions, before))
+            self._note()
+
+    def no_longer_marked(self, session: int, fields: Iterable[bytes]) -> None:
+        """Of what is kept of a session, marks that nobody looks for any more go."""
+        now = (trio.current_time() + self._clock.epoch) * 1000
+        self._put(session, {field: None for field in fields if is_over(field, now)})
+
     def _keep_inline(self, tracker: Tracker, batch: Batch, run: DeliveryRun) -> None:
         """Messages that are in no log are on their way to a session."""
         if self.handed is not None:
-            self.handed.add(run.session)
+            self.handed.take(tracker, run.messages)
         for number, message in enumerate(run.messages, batch.number):
             if message.qos:
                 inline = Inline.of(

@@ -334,6 +334,7 @@ class Durable(Part):
         except ValueError as error:
             logger.warning("What is kept of %r is damaged: %s", session.client_id, error)
             return
+        self._journal.no_longer_marked(session.number, fields)
         for text, position in positions.items():
             if text in session.subscriptions:
                 tracker.cursors.begin(text, position)

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.clustering.handed import Handed
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.cluster.changes import QOS_0
 from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
 from trio_mqtt.cluster.entries import EntryError
+from trio_mqtt.cluster.given import Given, keys_of
 from trio_mqtt.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Sequence, Set
 
     from trio_mqtt.broker.clustering.durable.handing import EntryPart
     from trio_mqtt.broker.clustering.interests import Interests
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.routing.target import Recipient
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.cluster.logs import Entry, Logs
+
+    _Taken = tuple[Entry, Sequence[str]]  # and the keys of the sessions that have it
 
 _AT_ONCE = 16  # entries that one node takes
 _ROOM = 64, 256 * 1024  # messages and bytes for which each member must have room
@@ -50,6 +54,7 @@ class Shares:
     ) -> None:
         self._engine = engine
         self._logs = logs
+        self._given = Given(engine)
         self._router = router
         self._journal = journal
         self._interests = interests
@@ -64,7 +69,7 @@ class Shares:
         self._serving: dict[str, trio.CancelScope] = {}
         self._wakes: dict[str, trio.Event] = {}
         # Entries that sessions here have, of which their logs do not know that yet.
-        self._untold: dict[str, Sequence[Entry]] = {}
+        self._untold: dict[str, Sequence[_Taken]] = {}
         self._nursery: trio.Nursery | None = None
 
     def placed(self, member: Recipient) -> None:
@@ -161,48 +166,79 @@ class Shares:
             entries = await self._logs.take(text, self.node, count=_AT_ONCE, left_after=left_after)
             if not entries:
                 return _LOOKS
-            handed = [(entry, self._hand(shared_filter, entry)) for entry in entries]
+            # What another node had written with sessions before it died is theirs.
+            held = {
+                one.entry: await self._given.held(text, one.entry, one.given)
+                for one in entries
+                if one.given
+            }
+            handed = [
+                (entry, self._hand(shared_filter, entry, held.get(entry.entry, frozenset())))
+                for entry in entries
+            ]
             await self._journal.until_kept()
             # What a session that is lost was to have is left to be taken again.
-            taken = [entry for entry, sessions in handed if not any(map(self.is_lost, sessions))]
+            taken = [
+                (entry, [*keys_of(entry.given), *(key for key, _ in to.sessions.values())])
+                for entry, to in handed
+                if not any(map(self.is_lost, to.sessions))
+            ]
             if taken:
                 try:
-                    await self._logs.taken(text, taken)
+                    await self._taken(text, taken)
                 except EngineGoneError:
                     self._untold[text] = taken
                     if self._nursery is not None:
                         self._nursery.start_soon(self._tell, text)
         return 0.0
 
+    async def _taken(self, text: str, taken: Sequence[_Taken]) -> None:
+        """Entries leave a log, and then the marks at the sessions that have them."""
+        await self._logs.taken(text, [entry for entry, _ in taken])
+        await self._given.forget(
+            text, [(entry.entry, key) for entry, keys in taken for key in keys]
+        )
+
     async def _tell(self, text: str) -> None:
         """Say until it is heard what was taken: nobody is to have it as well."""
         while True:
             await self._engine.wait_returned()
             try:
-                await self._logs.taken(text, self._untold[text])
+                await self._taken(text, self._untold[text])
             except EngineGoneError:
                 continue
             del self._untold[text]
             self.wake(text)
             return
 
-    def _hand(self, shared_filter: TopicFilter, entry: Entry) -> set[int]:
-        """Hand an entry to members here: the sessions that are to keep it.
+    def _hand(self, shared_filter: TopicFilter, entry: Entry, held: Set[int]) -> Handed:
+        """Hand an entry to members here, but for the messages that are `held` already.
 
         Where all have gone meanwhile, it goes back to the log, for others.
         """
+        text = shared_filter.text
         group = self._router.group(shared_filter)
         is_anybody_here = group is not None and group.anybody_is_connected()
-        handed: set[int] = set()
-        self._journal.handed = handed
         try:
-            for part in self._unpack(entry.data):
-                if group is not None and is_anybody_here:
-                    group.deliver_here(part.batch)
-                else:
-                    self._to_log(shared_filter.text, part.batch)
+            batches = [part.batch for part in self._unpack(entry.data)]
         except EntryError:
-            return set()
+            return Handed(text, entry, ())
+        messages = [message for batch in batches for message in batch.messages]
+        handed = self._journal.handed = Handed(text, entry, messages)
+        at = 0
+        try:
+            for batch in batches:
+                indexes = range(at, at + batch.count)
+                at += batch.count
+                if not held.isdisjoint(indexes):
+                    batch = batch.part([messages[one] for one in indexes if one not in held])
+                if not batch.count:
+                    continue
+                if group is not None and is_anybody_here:
+                    group.deliver_here(batch)
+                else:
+                    self._to_log(text, batch)
         finally:
             self._journal.handed = None
+        self._journal.given(handed)
         return handed

@@ -1,0 +1,59 @@
+"""Whether a session has what was taken out of a shared log for it, asked of a real engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from trio_mqtt import Cluster
+from trio_mqtt.cluster.engine.engine import Engine, open_engine
+from trio_mqtt.cluster.given import Given, encode_indexes, is_over, keys_of, mark
+from trio_mqtt.cluster.logs import Logs
+
+GROUP = "$share/g/a"
+
+
+@pytest.fixture
+async def engine(cluster: Cluster) -> AsyncIterator[Engine]:
+    async with open_engine(cluster) as opened:
+        opened.deadline_ms = 1 << 45
+        yield opened
+
+
+async def test_a_mark_says_what_a_session_has_and_without_one_it_will_have_nothing(
+    engine: Engine,
+) -> None:
+    given = Given(engine)
+    logs = Logs(engine)
+    await logs.hold(GROUP, "s")
+    await logs.share(GROUP)
+    await engine.all([logs.append("n", GROUP, 1, b"x", 3)])
+    (entry,) = await logs.take(GROUP, "n", count=9, left_after=60)
+    assert entry.given == b""
+    first = given.call(GROUP, entry.entry, {"one": 7, "two words": 8}, b"")
+    await engine.all([first])
+    (again,) = await logs.take(GROUP, "m", count=9, left_after=0)
+    assert keys_of(again.given) == ["one", "two words"]
+    one, two = (engine.keys.of_client(key, "session") for key in ("one", "two words"))
+    await engine.call("HSET", one, "epoch", 7, mark(GROUP, entry.entry), encode_indexes([0, 2]))
+    await engine.call("HSET", two, "epoch", 8)
+    for _ in range(2):
+        assert await given.held(GROUP, entry.entry, again.given) == {0, 2}
+    # Whoever has the session under that epoch still writes nothing any more.
+    assert await engine.call("HGET", two, "epoch") == b"9"
+    assert await engine.call("HGET", one, "epoch") == b"7"
+    await engine.all([given.call(GROUP, entry.entry, {"three": 1}, again.given)])
+    (again,) = await logs.take(GROUP, "n", count=9, left_after=0)
+    assert keys_of(again.given) == ["one", "two words", "three"]
+    await logs.taken(GROUP, [entry])
+    await given.forget(GROUP, [(entry.entry, key) for key in keys_of(again.given)])
+    assert not await engine.call("HEXISTS", one, mark(GROUP, entry.entry))
+    assert not await engine.call("EXISTS", engine.keys.of_filter(GROUP, "given"))
+
+
+def test_marks_are_over_after_an_hour() -> None:
+    field = mark(GROUP, (10_000_000, 3))
+    assert not is_over(field, 10_000_000)
+    assert not is_over(b"m/1-0", 1e15)
+    assert is_over(field, 10_000_000 + 3_600_001)
