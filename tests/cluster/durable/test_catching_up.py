@@ -69,6 +69,27 @@ async def test_of_two_that_join_at_once_neither_has_the_other_miss_anything() ->
     assert handed == [("one", (6, 0))]
 
 
+async def test_what_came_while_the_last_entry_was_asked_for_is_read() -> None:
+    """Its copy is passed over, as where the log is was not known yet."""
+    logs = SlowLogs()
+    some_logs, handing = cast("Logs", logs), cast("Handing", None)
+    followers = Followers(some_logs, handing, lambda _: [])
+    catching_up = CatchingUp(
+        cast("Engine", None), some_logs, followers, handing, lambda _: [], Limits()
+    )
+    follower = followers.follow("f")
+    tracker = Tracker(Session("s"))
+    tracker.following["f"] = (5, 0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(catching_up.read, follower, tracker, Place((5, 0)))
+        await trio.testing.wait_all_tasks_blocked()
+        followers.arrived("f", (6, 0), (5, 0), list)
+        logs.answers[0].set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert tracker.session in follower.sessions
+        assert follower.is_behind
+
+
 async def test_who_has_begun_anew_is_read_for_by_one_alone() -> None:
     """A reader of before, whose subscription has ended, hands nothing to what came after it."""
     tracker = Tracker(Session("s"))

@@ -75,6 +75,9 @@ class CatchingUp:
                     continue
                 # Another session may have found it meanwhile, and got what came since.
                 follower.last = follower.last or last
+                if follower.newest > follower.last:
+                    # Its copy came before that was known, and was passed over.
+                    self._followers.look([topic_filter])
                 continue
             if tracker.following[topic_filter] >= follower.last:
                 follower.sessions[tracker.session] = tracker
