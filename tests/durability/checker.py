@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 from tests.durability.account import NEVER, Account, Connection, Delivery, Message, account_of
 from tests.durability.candidates import candidates, groups
@@ -201,6 +202,8 @@ def _reordered(account: Account) -> Iterator[Violation]:
             life.group is not None or life.acknowledged > message.invoked for life in lives
         ):
             continue
+        if message.was_resent and delivery.at > message.sent_at + (message.expiry or inf):
+            continue  # it had expired on its way, and was anew when it was sent again
         key = (delivery.client, message.publisher, message.topic, message.qos, delivery.qos)
         before = last.get(key)
         if before is not None and before.invoked > message.invoked:

@@ -122,6 +122,16 @@ def test_what_was_sent_before_the_subscription_may_come_after_what_was_sent_late
     assert late.kinds == []
 
 
+@pytest.mark.parametrize(("expiry", "kinds"), [(2, []), (3600, [Kind.REORDERED])])
+def test_what_has_expired_may_come_late_when_it_is_sent_again(
+    expiry: int, kinds: list[Kind]
+) -> None:
+    late = story().send(1, expiry=expiry).send(2).crash("p", "s").receive("s", 2)
+    for number in (1, 2):
+        late.add(Resent, "p", number).add(Acknowledged, "p", number)
+    assert late.receive("s", 1, expiry=expiry).receive("s", 2).kinds == kinds
+
+
 def test_nothing_comes_that_nobody_sent() -> None:
     assert story().receive("s", None, packet_id=1).kinds == [Kind.UNSENT]
     assert story().receive("s", 5).kinds == [Kind.UNSENT]
