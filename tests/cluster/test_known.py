@@ -233,6 +233,32 @@ async def test_what_an_engine_has_lost_of_what_is_wanted_is_told_again(
             assert (await anext(logged)).text == "y"
 
 
+async def test_a_loss_is_noticed_by_what_was_made_and_not_read_yet(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    async with open_engine(cluster) as engine:
+        engine.deadline_ms = 1 << 50
+        changes = Changes(engine)
+        number, _ = await changes.make(engine.keys.of_node("n", "interest"), {b"a": b"1"}, [])
+        assert await changes.goes_on()
+        redis.command("SET", engine.keys.changes_number.decode(), str(number - 1))
+        assert not await changes.goes_on()
+        await changes.find_end()
+        assert await changes.goes_on()
+
+
+async def test_a_loss_is_noticed_while_all_is_to_be_read_anyway(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    async with nodes(cluster, 1) as (one,), open_client(one.url) as client, client.subscribe("a"):
+        node = node_of(one)
+        before = node.membership.node
+        redis.command("SET", node.engine.keys.changes_number.decode(), "0")
+        node.following._loading = trio.Event()
+        await node.following._see_whether_it_goes_on()
+        await until(lambda: node.membership.node not in (before, ""))
+
+
 def told_by(broker: Broker, other: Broker) -> set[str]:
     """What a node has told another that it wants."""
     found = node_of(other).others.get(node_of(broker).membership.node)

@@ -71,6 +71,7 @@ class Changes:
         self._engine = engine
         self._keys = engine.keys
         self.number = 0  # of the last one that was read
+        self._made = 0  # of the last one that this node made
         # What that is known by: its identifier, and when it came.
         self._last: tuple[bytes, bytes] | None = None
 
@@ -85,6 +86,7 @@ class Changes:
         if isinstance(reply, EngineRefusedError):
             raise reply
         number, nodes = reply
+        self._made = max(number, self._made)
         return Changed(number, {node.decode() for node in nodes})
 
     def call(
@@ -115,7 +117,7 @@ class Changes:
         """
         keys = self._keys
         number, nodes = await self._engine.run(END, (keys.nodes, keys.changes_number))
-        self.number = number_of(number, _NUMBER)
+        self.number = self._made = number_of(number, _NUMBER)
         self._last = None
         return {node.decode() for node in nodes}
 
@@ -125,7 +127,7 @@ class Changes:
 
         Raises EngineGoneError and EngineRefusedError.
         """
-        if await self.count() < self.number:
+        if await self.count() < max(self.number, self._made):
             return False
         if self._last is None:
             return True

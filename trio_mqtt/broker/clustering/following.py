@@ -109,7 +109,7 @@ class Following:
     async def _see_whether_it_goes_on(self) -> None:
         with suppress(EngineGoneError):
             try:
-                goes_on = self._loading is not None or await self._changes.goes_on()
+                goes_on = await self._changes.goes_on()
             except EngineRefusedError:
                 return  # it is asked again, and what it answers then is told
             if not goes_on:
@@ -117,7 +117,8 @@ class Following:
                     "The engine has lost changes of the cluster: this node reads all anew, and"
                     " tells all of its own as another."
                 )
-                self._loading = trio.Event()
+                if self._loading is None:
+                    self._loading = trio.Event()
                 self.lost_some()
 
     async def _load(self, loading: trio.Event) -> None:
