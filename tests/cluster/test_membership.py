@@ -12,7 +12,8 @@ import trio
 from trio_mqtt import Cluster
 from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError, Script
 from trio_mqtt.cluster.engine.engine import Engine, open_engine
-from trio_mqtt.cluster.membership import Membership, Part, read_members
+from trio_mqtt.cluster.members import number_in, read_members
+from trio_mqtt.cluster.membership import Membership, Part
 from trio_mqtt.nurseries import tasks_beside
 
 WRITE = Script("return redis.call('INCR', KEYS[1])", fenced=True)
@@ -89,6 +90,15 @@ async def test_nodes_see_each_other(cluster: Cluster) -> None:
         assert (first.node, first.name, first.server_reference) == (a.node, "a", "a:1883")
         assert (second.name, second.version, second.figures) == ("b", "1", {"clients": "7"})
         assert first.since <= second.since < second.lease_end
+
+
+async def test_figures_that_are_none_are_passed_over(cluster: Cluster) -> None:
+    async with a_node(replace(cluster, node="a")) as a:
+        key = a.engine.keys.of_node(a.node, "node")
+        await a.engine.call("HSET", key, "since", "x", "clients", "many", "sessions", "3")
+        (member,) = await read_members(a.engine)
+        assert member.since == 0
+        assert [number_in(member.figures, name) for name in ("clients", "sessions")] == [0, 3]
 
 
 async def test_a_node_that_renews_stays(quick: Cluster) -> None:

@@ -16,20 +16,17 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from trio_mqtt.cluster.engine.calls import (
-    Call,
     EngineFencedError,
     EngineGoneError,
     EngineRefusedError,
     Script,
     Value,
-    answered,
     as_sentence,
 )
 from trio_mqtt.nurseries import tasks_beside
@@ -122,19 +119,6 @@ class Part:
 
     async def left(self, node: str) -> None:
         """This process leaves in order: give up what it has as `node`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A node as others see it. `since` and `lease_end` are seconds of the engine's clock."""
-
-    node: str
-    name: str
-    server_reference: str
-    version: str
-    since: float
-    lease_end: float
-    figures: Mapping[str, str]
 
 
 class Membership:
@@ -421,38 +405,3 @@ class Membership:
         self._engine.deadline_ms = 0
         self._changed.set()
         self._changed = trio.Event()
-
-
-async def read_members(engine: Engine) -> list[Member]:
-    """All nodes that are alive, by name.
-
-    Raises EngineGoneError and EngineRefusedError.
-    """
-    keys = engine.keys
-    flat, (seconds, _) = answered(
-        await engine.all(
-            [
-                Call("ZRANGE", keys.nodes, 0, -1, "WITHSCORES"),
-                Call("TIME", key=keys.nodes),
-            ]
-        )
-    )
-    alive = {node.decode(): end for node, end in flat if end / 1000 >= int(seconds)}
-    hashes = answered(
-        await engine.all([Call("HGETALL", keys.of_node(node, "node")) for node in alive])
-    )
-    members = []
-    for (node, end), found in zip(alive.items(), hashes, strict=True):
-        words = {key.decode(): value.decode() for key, value in found.items()}
-        members.append(
-            Member(
-                node=node,
-                name=words.pop("name", node),
-                server_reference=words.pop("reference", ""),
-                version=words.pop("version", ""),
-                since=float(words.pop("since", 0)) / 1000,
-                lease_end=end / 1000,
-                figures=words,
-            )
-        )
-    return sorted(members, key=lambda member: (member.name, member.since))

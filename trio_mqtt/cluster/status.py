@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError
-from trio_mqtt.cluster.membership import Member, read_members
+from trio_mqtt.cluster.engine.calls import Call, answered
+from trio_mqtt.cluster.members import Member, number_in, read_members
 
 if TYPE_CHECKING:
     from trio_mqtt.cluster.engine.engine import Engine
@@ -61,21 +61,23 @@ class ClusterStatus:
 
 
 async def read_status(engine: Engine) -> ClusterStatus:
-    """How the cluster of this engine fares now. Raises EngineGoneError."""
+    """How the cluster of this engine fares now.
+
+    Raises EngineGoneError and EngineRefusedError.
+    """
     keys = engine.keys
     members = await read_members(engine)
-    counted = await engine.all(
-        [
-            Call("TIME", key=keys.nodes),
-            Call("ZCARD", keys.shared("due")),
-            Call("HLEN", keys.durable),
-            Call("HLEN", keys.retained),
-            *(Call("XLEN", keys.inbox(member.node)) for member in members),
-        ]
+    counted = answered(
+        await engine.all(
+            [
+                Call("TIME", key=keys.nodes),
+                Call("ZCARD", keys.shared("due")),
+                Call("HLEN", keys.durable),
+                Call("HLEN", keys.retained),
+                *(Call("XLEN", keys.inbox(member.node)) for member in members),
+            ]
+        )
     )
-    for reply in counted:
-        if isinstance(reply, EngineRefusedError):
-            raise reply
     (seconds, _), away, filters, retained, *inboxes = counted
     nodes = [
         _node(member, inbox, int(seconds)) for member, inbox in zip(members, inboxes, strict=True)
@@ -85,8 +87,7 @@ async def read_status(engine: Engine) -> ClusterStatus:
 
 def _node(member: Member, inbox: int, now: int) -> NodeStatus:
     def figure(name: str) -> float | None:
-        text = member.figures.get(name)
-        return None if text is None else float(text)
+        return number_in(member.figures, name) if name in member.figures else None
 
     def count(name: str) -> int | None:
         number = figure(name)

@@ -14,7 +14,7 @@ from trio_mqtt.broker.clustering.session_holds import Holds, begin_of
 from trio_mqtt.cluster.claim_answers import Claimed, OwnedBy
 from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError, EngineRefusedError
 from trio_mqtt.cluster.items import GIVEN_UP, decode_asked, encode_asked
-from trio_mqtt.cluster.membership import read_members
+from trio_mqtt.cluster.members import read_members
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ import trio
 
 from trio_mqtt.broker.system_topics import ROOT
 from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
-from trio_mqtt.cluster.membership import Member, read_members
+from trio_mqtt.cluster.members import Member, number_in, read_members
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core
@@ -45,7 +45,7 @@ class ClusterTopics:
         if not self._members:
             return
         for topic, name in _SUMS.items():
-            total = sum(float(member.figures.get(name, 0)) for member in self._members)
+            total = sum(number_in(member.figures, name) for member in self._members)
             yield f"cluster/{topic}", f"{total:.2f}" if "." in f"{total:g}" else f"{total:.0f}"
 
     async def run(self) -> None:
