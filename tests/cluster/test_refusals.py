@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -12,8 +13,16 @@ import trio
 from tests.broker.opened import joined
 from tests.cluster.nodes import nodes
 from tests.cluster.redis import RedisServer
-from trio_mqtt import Broker, Client, Cluster, StoreError, open_client
+from trio_mqtt import (
+    Broker,
+    Client,
+    Cluster,
+    ConnectionRefusedByBrokerError,
+    StoreError,
+    open_client,
+)
 from trio_mqtt.cluster.keys import Keys
+from trio_mqtt.protocol.packets import PubAck, Publish
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.cluster_node import ClusterNode
@@ -141,3 +150,50 @@ async def test_a_session_goes_on_once_its_log_can_be_read(
                 await client.publish("a", b"after it", qos=1)
                 assert (await anext(messages)).payload == b"after it"
     assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("expiry", [0, 600])
+async def test_a_session_that_is_none_is_refused_with_a_sentence(
+    cluster: Cluster, redis: RedisServer, caplog: pytest.LogCaptureFixture, expiry: int
+) -> None:
+    async with nodes(cluster, 1) as (one,):
+        key = node_of(one).engine.keys.of_client("s", "session").decode()
+        assert redis.command("SET", key, "x") == b"+OK\r\n"
+        connect = partial(
+            open_client,
+            one.url,
+            client_id="s",
+            clean_start=False,
+            session_expiry_interval=expiry,
+        )
+        with pytest.raises(ConnectionRefusedByBrokerError, match="refuses"):
+            async with connect():
+                raise AssertionError("it is let in")
+        assert caplog.messages[0].startswith("The engine refuses the session of 's': ")
+        redis.command("DEL", key)
+        async with connect() as client:
+            await client.publish("a", b"after it", qos=1)
+    assert not any(record.exc_info for record in caplog.records)
+
+
+async def test_a_session_whose_log_cannot_be_read_now_is_not_begun_anew(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    async with nodes(cluster, 1) as (one,), open_client(one.url) as publisher:
+        connect = partial(
+            open_client, one.url, client_id="s", clean_start=False, session_expiry_interval=600
+        )
+        async with joined(one.url, "s", expiry=600) as subscriber:
+            await subscriber.subscribe("a", qos=1)
+        await publisher.publish("a", b"kept", qos=1)
+        log = node_of(one).engine.keys.of_filter("a", "log").decode()
+        assert redis.command("RENAME", log, log + ":aside") == b"+OK\r\n"
+        assert redis.command("SET", log, "x") == b"+OK\r\n"
+        with pytest.raises(ConnectionRefusedByBrokerError, match="refuses"):
+            async with connect():
+                raise AssertionError("it is let in")
+        assert redis.command("RENAME", log + ":aside", log) == b"+OK\r\n"
+        async with joined(one.url, "s", expiry=600, clean_start=False) as subscriber:
+            publish = await subscriber.expect(Publish)
+            assert publish.payload == b"kept"
+            await subscriber.send(PubAck(publish.packet_id))

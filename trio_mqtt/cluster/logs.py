@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trio_mqtt.cluster import log_scripts as scripts
 from trio_mqtt.cluster.cursors import NOTHING, EntryId, Place, entry_id, entry_text
-from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError
+from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError, answered
 from trio_mqtt.errors import StoreError
 
 if TYPE_CHECKING:
@@ -205,7 +205,10 @@ class Logs:
         await self._engine.run(scripts.TAKEN, self._keys(shared_filter), *texts)
 
     async def are_whole(self, places: Mapping[str, Place]) -> bool:
-        """Whether logs have all that comes after places in them. Raises EngineGoneError."""
+        """Whether logs have all that comes after places in them.
+
+        Raises EngineGoneError and EngineRefusedError.
+        """
         calls = []
         for topic_filter, place in places.items():
             start = entry_text(place.entry)
@@ -214,7 +217,7 @@ class Logs:
             calls.append(
                 self._engine.scripted(scripts.WHOLE, self._keys(topic_filter), after, start)
             )
-        return all(reply == 1 for reply in await self._engine.all(calls))
+        return all(reply == 1 for reply in answered(await self._engine.all(calls)))
 
     async def read(
         self, topic_filter: str, place: Place, end: EntryId | None = None, *, count: int = 0

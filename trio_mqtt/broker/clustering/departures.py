@@ -15,6 +15,7 @@ from trio_mqtt.cluster.engine.calls import (
     EngineGoneError,
     EngineRefusedError,
     Value,
+    as_sentence,
 )
 from trio_mqtt.errors import StoreError
 
@@ -175,8 +176,9 @@ class Departures:
                     await self._engine.wait_returned()
         except (EngineFencedError, StoreError):
             pass  # this node counts as dead, and others free what it had
-        except EngineRefusedError:
-            logger.exception("The session of %r was not given up", key)
+        except EngineRefusedError as error:
+            why = as_sentence(error)
+            logger.error("The session of %r was not given up: %s", key, why)  # noqa: TRY400
         finally:
             if hold is not None:
                 self._holds.remove(key)

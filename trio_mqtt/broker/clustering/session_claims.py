@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,12 @@ from trio_mqtt.broker.sessions.delivery_state import session_key
 from trio_mqtt.broker.sessions.kept_rows import will_of
 from trio_mqtt.broker.sessions.room import holder_of
 from trio_mqtt.cluster.claim_answers import AnothersSession, Begin, Claimed, OwnedBy, Superseded
-from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
+from trio_mqtt.cluster.engine.calls import (
+    EngineFencedError,
+    EngineGoneError,
+    EngineRefusedError,
+    as_sentence,
+)
 from trio_mqtt.cluster.items import GIVE_UP, encode_asked
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -35,7 +41,10 @@ if TYPE_CHECKING:
 _ASK_AGAIN = 0.5  # seconds until the node that has a session is asked for it again
 _AT_ONCE = 100  # subscriptions that are restored before others have their turn
 
+logger = logging.getLogger("trio_mqtt.cluster")
+
 GONE = "the cluster's engine cannot be reached: sessions are kept there"
+REFUSED = "the cluster's engine refuses this session, which is kept there"
 
 
 class _TakenAwayError(Exception):
@@ -100,6 +109,10 @@ class SessionClaims:
                 claim = await self._claim(key, asking)
         except (EngineGoneError, EngineFencedError):
             claim = self._claim_alone(asking)
+        except EngineRefusedError as error:
+            why = as_sentence(error)
+            logger.error("The engine refuses the session of %r: %s", key, why)  # noqa: TRY400
+            claim = ReasonCode.SERVER_UNAVAILABLE, REFUSED
         except _TakenAwayError:
             asking.outlet.end(ReasonCode.SESSION_TAKEN_OVER, TAKEN_OVER)
         finally:
