@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_mqtt.broker.clustering.interests import Interests
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.cluster.changes import Changed, decode_interests
-from trio_mqtt.cluster.engine.calls import EngineFencedError
+from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError, EngineRefusedError
 from trio_mqtt.cluster.keys import Keys
+from trio_mqtt.errors import EngineError
 
 
 class EngineStub:
@@ -31,11 +33,17 @@ class ChangesStub:
     def __init__(self) -> None:
         self.told: list[tuple[str, dict[str, int]]] = []
         self.refused = 0
+        self.fails: EngineError | None = None
+        self.until_it_fails = trio.Event()
 
     async def make(
         self, key: bytes, fields: Mapping[bytes, bytes], items: Sequence[tuple[int, bytes]]
     ) -> Changed:
         await trio.lowlevel.checkpoint()
+        if self.fails is not None:
+            await self.until_it_fails.wait()
+            error, self.fails = self.fails, None
+            raise error
         if self.refused:
             self.refused -= 1
             raise EngineFencedError("The lease of this node has ended.")
@@ -131,4 +139,26 @@ async def test_what_a_node_was_told_before_it_became_another_waits_for_all_of_it
         assert parts == [1_000, 500]
         telling.interests.applied("other", len(telling.changes.told) - 1)
         assert not awaited.is_over
+        telling.applied()
+
+
+@pytest.mark.parametrize(
+    "error", [EngineGoneError("gone"), EngineRefusedError("WRONGTYPE"), EngineFencedError("late")]
+)
+async def test_what_was_not_told_by_a_node_is_told_by_the_next_alone(
+    nursery: trio.Nursery, autojump_clock: MockClock, error: EngineError
+) -> None:
+    """What the node before wanted would stay in the engine for ever, and haunt those that come."""
+    telling = Telling()
+    telling.changes.fails = error
+    telling.interests.be("first")
+    nursery.start_soon(telling.interests.run)
+    telling.interests.add(TopicFilter("t"))
+    with known_of(telling):
+        await wait_all_tasks_blocked()
+        telling.interests.be_none()
+        telling.interests.be("second")
+        telling.changes.until_it_fails.set()
+        await trio.sleep(1)
+        assert telling.changes.told == [("second", {"t": 1})]
         telling.applied()
