@@ -10,6 +10,8 @@ import trio
 
 import trio_mqtt
 from tests.cluster.nodes import LOCAL, nodes
+from tests.cluster.proxy import open_proxy
+from tests.cluster.redis import RedisServer
 from tests.cluster.waiting import until
 from tests.inside import core_of
 from trio_mqtt import Broker, Client, Cluster, Message, Properties, Security, open_client
@@ -239,3 +241,44 @@ async def test_what_is_retained_while_all_is_read_anew_stays(
         for topic in ("old", "new"):
             retained.on_change(memoryview(encode_change(name, topic, row(topic, b"own"))))
         assert kept(one) == as_it_is
+
+
+async def test_what_waited_while_a_node_was_cut_off_takes_the_place_of_nothing_later(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    quick = replace(cluster, lease=1.0, timeout=0.5)
+    async with open_proxy(redis) as proxy, nodes(quick, 1) as (one,):
+        behind = replace(quick, url=proxy.url, node="behind")
+        async with (
+            trio_mqtt.open_broker(LOCAL, cluster=behind) as other,
+            open_client(one.url) as here,
+            open_client(other.url) as there,
+        ):
+            node = core_of(other).elsewhere
+            before = node.membership.node  # type: ignore[union-attr]
+            for topic in ("changed", "removed", "set", "gone"):
+                await here.publish(topic, "first", qos=1, retain=True)
+            await until(lambda: len(kept(other)) == 4)
+            proxy.refuses = True
+            proxy.cut()
+            await until(lambda: node.membership.node == "")  # type: ignore[union-attr]
+            # At QoS 0 it goes on, and has them kept when it is back.
+            for topic, payload in (
+                ("changed", "old"),
+                ("removed", ""),
+                ("set", "new"),
+                ("gone", ""),
+            ):
+                await there.publish(topic, payload, retain=True)
+            await until(lambda: kept(other) == {"changed": b"old", "set": b"new"})
+            for topic in ("changed", "removed"):
+                await here.publish(topic, "later", qos=1, retain=True)
+            proxy.refuses = False
+            await until(lambda: node.membership.node not in ("", before))  # type: ignore[union-attr]
+            as_it_is = {"changed": b"later", "removed": b"later", "set": b"new"}
+            await until(lambda: kept(other) == as_it_is and kept(one) == as_it_is)
+            # And what changes then is heard of, everywhere.
+            for topic in as_it_is:
+                await here.publish(topic, "last", qos=1, retain=True)
+            assert (await first(there, "changed")).text == "last"
+            assert {*kept(other).values()} == {b"last"}

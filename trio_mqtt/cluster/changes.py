@@ -31,8 +31,7 @@ _NUMBER = "the number of the changes"
 _STEP = 200  # fields of a hash that are read at once
 _SHORT, _LONG = struct.Struct(">H"), struct.Struct(">I")
 
-CHANGE = Script(
-    """\
+_CHANGE = """\
 -- KEYS: the nodes, the changes, their number, the hash. ARGV: the entry, how many are kept, and
 -- fields with their values, of which none is empty: then the field goes.
 for at = 3, #ARGV, 2 do
@@ -45,7 +44,16 @@ end
 local number = redis.call('INCR', KEYS[3])
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], number .. '-1', 'e', ARGV[1], 't', now())
 return {number, redis.call('ZRANGEBYSCORE', KEYS[1], now(), '+inf')}
-""",
+"""
+CHANGE = Script(_CHANGE, fenced=True)
+LATE_CHANGE = Script(
+    """\
+-- As below, of one field; before all else, when it changed, in seconds. Values begin with theirs.
+local value = redis.call('HGET', KEYS[4], ARGV[4])
+if value and struct.unpack('>d', value) > tonumber(ARGV[1]) then return value end
+table.remove(ARGV, 1)
+"""
+    + _CHANGE,
     fenced=True,
 )
 
@@ -100,6 +108,24 @@ class Changes:
             encode_entry(items),
             KEPT,
             *chain.from_iterable(fields.items()),
+        )
+
+    def late_call(
+        self, key: bytes, field: bytes, value: bytes, items: Sequence[tuple[int, bytes]], at: float
+    ) -> Call:
+        """The same of one field that has changed a while ago, `at` so many seconds of the engine's
+        clock; where what it has is later, it answers that. Raises EngineFencedError where this node
+        has no lease.
+        """
+        keys = self._keys
+        return self._engine.scripted(
+            LATE_CHANGE,
+            (keys.nodes, keys.changes, keys.changes_number, key),
+            repr(at),
+            encode_entry(items),
+            KEPT,
+            field,
+            value,
         )
 
     async def count(self) -> int:

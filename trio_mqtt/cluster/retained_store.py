@@ -119,6 +119,14 @@ class RetainedStore:
                 fields, items, size = {}, [], 0
         return calls
 
+    def late_call(self, node: str, topic: str, row: RetainedRow | None, at: float) -> Call:
+        """What does so for a topic that has changed `at` a while ago, if it has nothing later by
+        now: else it answers with that, as bytes.
+        """
+        value = b"" if row is None else encode_row(row)
+        items = [(RETAINED, encode_change(node, topic, value))]
+        return self._changes.late_call(self._key, topic.encode(), value, items, at)
+
     def expire(self, topics: Iterable[str], default_expiry: float) -> list[Call]:
         """What has those go that have expired, of some topics.
 

@@ -54,7 +54,7 @@ class ClusterChanges(Gathered):
     """
 
     __slots__ = ("added", "additions", "are_added", "done", "entries", "expired", "fields",
-                 "forwards", "given")  # fmt: skip
+                 "forwards", "given", "retained_at")  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,6 +62,8 @@ class ClusterChanges(Gathered):
         self.entries: list[Forward] | None = None
         # Topics whose retained message has come to the end of its time.
         self.expired: dict[str, None] = {}
+        # When retained messages have changed, by the engine's clock.
+        self.retained_at: dict[str, float] = {}
         self.additions: list[Addition] = []
         self.added: Sequence[Added] = ()
         self.are_added = False
@@ -84,7 +86,8 @@ class ClusterStorage:
     `dropped` is told of a node whose inbox is full, and how many messages it did not get; `added`
     of what was to be in logs, and what came of it; `lost` of a session that another node
     has by now, by its number; `kept` of a group that is kept; `retained_sent` of the topics whose
-    retained messages change, once that is on its way. `retained_lasts` says for how many seconds
+    retained messages change, once that is on its way; `retained_overtaken` of one that another node
+    has changed later, and what it is. `retained_lasts` says for how many seconds
     one lasts that has no expiry interval. `lease_end` says until when an engine that is gone is
     waited for.
     """
@@ -92,6 +95,7 @@ class ClusterStorage:
     def __init__(self, engine: Engine, changes: stream.Changes) -> None:
         self._engine = engine
         self._node = ""
+        self._since = -math.inf  # when it joined, by the engine's clock
         self.retained = RetainedStore(engine, changes)
         self._inboxes = Inboxes(engine)
         self._given = Given(engine)
@@ -104,6 +108,7 @@ class ClusterStorage:
         self._lost: dict[int, None] = {}
         self.kept: Callable[[ClusterChanges], None] = lambda _changes: None
         self.retained_sent: Callable[[Iterable[str]], None] = lambda _topics: None
+        self.retained_overtaken: Callable[[str, bytes], None] = lambda _topic, _value: None
         self.retained_lasts: Callable[[], float] = lambda: math.inf
         self.lease_end: Callable[[], float] = lambda: -math.inf
         self._waiting = trio.CancelScope()
@@ -112,6 +117,7 @@ class ClusterStorage:
     def be(self, node: str) -> None:
         """From now on this process is this node."""
         self._node = node
+        self._since = self._engine.deadline_ms / 1000 - self._engine.settings.lease
         self._numbers.clear()
         if self.additions is not None:
             self.additions.node = node
@@ -179,22 +185,41 @@ class ClusterStorage:
         additions = self.additions
         calls = [] if additions is None else additions.calls(changes.added)
         calls += [self._inboxes.call(one.node, one.entry, is_promised=True) for one in entries]
-        if changes.retained:
-            calls += self.retained.calls(self._node, changes.retained)
+        late = self._late(changes)
+        on_time = {topic: row for topic, row in changes.retained.items() if topic not in late}
+        if on_time:
+            calls += self.retained.calls(self._node, on_time)
         if changes.expired:
             calls += self.retained.expire(changes.expired, self.retained_lasts())
         calls += [self._given.call(*one) for one in changes.given]
+        for topic, at in late.items():
+            row = changes.retained[topic]
+            calls.append(self.retained.late_call(self._node, topic, row, at))
         replies = await self._engine.all(calls)
         for reply in replies:
             if isinstance(reply, EngineRefusedError):
                 raise reply
         changes.are_added = True
+        for topic, reply in zip(late, replies[len(replies) - len(late) :], strict=True):
+            if isinstance(reply, bytes):
+                self.retained_overtaken(topic, reply)
         if additions is not None:
             for added, reply in zip(changes.added, replies, strict=False):
                 self.added(added, additions.added(reply))
         for one, reply in zip(entries, replies[len(changes.added) :], strict=False):
             if reply == 0:
                 self.dropped(one.node, one.messages)
+
+    def _late(self, changes: ClusterChanges) -> dict[str, float]:
+        """The topics whose retained messages have changed before this process was this node, and
+        when: others may have changed them since, and were told that this is kept.
+        """
+        changed_at, since = changes.retained_at, self._since
+        return {
+            topic: changed_at[topic]
+            for topic in changes.retained
+            if changed_at.get(topic, math.inf) < since
+        }
 
     async def _save_sessions(self, changes: ClusterChanges) -> None:
         """Write what has changed of sessions that this node has."""

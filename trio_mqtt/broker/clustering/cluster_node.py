@@ -83,6 +83,7 @@ class ClusterNode:
         self.retained = RetainedEverywhere(core, self.storage.retained, self.clock)
         self.journal.on_retained = self.retained.changed
         self.storage.retained_sent = self.retained.are_sent
+        self.storage.retained_overtaken = self.retained.is_overtaken
         self.storage.retained_lasts = lambda: core.limits.default_retained_expiry
         self.following = Following(
             self.engine,

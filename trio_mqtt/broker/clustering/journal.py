@@ -138,11 +138,13 @@ class ClusterJournal(Journal):
         """The retained message of a topic is this one, for all nodes."""
         # Whether there was one elsewhere nobody knows here: that it is gone must be told.
         super().retained(message, at, author)
+        self._changes.retained_at[message.topic] = at + self.epoch
         self.on_retained(message.topic)
 
     def no_longer_retained(self, topic: str) -> None:
         """There is no retained message of a topic any more, for all nodes."""
         super().no_longer_retained(topic)
+        self._changes.retained_at[topic] = trio.current_time() + self.epoch
         self.on_retained(topic)
 
     def retained_expired(self, topic: str) -> None:

@@ -7,6 +7,7 @@ change is seen to come back, what others have said of the topic came before it, 
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -42,20 +43,26 @@ class RetainedEverywhere:
         self._node = ""
         # Topics that have changed here: in the group that is gathered, and in how many that were
         # sent and have not come back.
-        self._gathered: set[str] = set()
+        self._gathered: dict[str, float] = {}  # and when, by the engine's clock
         self._sent: Counter[str] = Counter()
 
     # -- what changes here ----------------------------------------------------------------------
 
     def changed(self, topic: str) -> None:
         """A client here has retained a message, or had one removed."""
-        self._gathered.add(topic)
+        self._gathered[topic] = trio.current_time() + self._clock.epoch
 
     def are_sent(self, topics: Iterable[str]) -> None:
         """A group with these is on its way."""
         for topic in topics:
             self._sent[topic] += 1
-            self._gathered.discard(topic)
+            self._gathered.pop(topic, None)
+
+    def is_overtaken(self, topic: str, value: bytes) -> None:
+        """What has changed here, while this was no node, is not kept: another has what is later."""
+        self._came_back(topic)
+        if not self._is_changed_here(topic):
+            self._take(topic, value)
 
     # -- what changes ---------------------------------------------------------------------------
 
@@ -70,14 +77,19 @@ class RetainedEverywhere:
         async for some in self._store.load():
             for topic, value in some:
                 topics.add(topic)
-                if self._is_changed_here(topic):
-                    continue
-                try:
-                    self._apply(topic, decode_row(topic, value))
-                except EntryError:
-                    logger.warning("The retained message of %r is damaged: it is left out.", topic)
+                if topic not in self._sent:
+                    self._take(topic, value, since=self._gathered.get(topic, -math.inf))
             await trio.lowlevel.checkpoint()
         await self._keep_only(topics)
+
+    def _take(self, topic: str, value: bytes, *, since: float = -math.inf) -> None:
+        """Have what is kept, unless it is from before a time."""
+        try:
+            row = decode_row(topic, value)
+            if row.received_at > since:
+                self._apply(topic, row)
+        except EntryError:
+            logger.warning("The retained message of %r is damaged: it is left out.", topic)
 
     async def _keep_only(self, topics: Collection[str]) -> None:
         turn = Turn()
@@ -97,11 +109,16 @@ class RetainedEverywhere:
         node, topic, row = decode_change(data)
         if topic in self._sent:
             if node == self._node:
-                self._sent[topic] -= 1
-                if self._sent[topic] <= 0:
-                    del self._sent[topic]
+                self._came_back(topic)
         elif topic not in self._gathered:
             self._apply(topic, row)
+
+    def _came_back(self, topic: str) -> None:
+        """A change of this node's own is through."""
+        if topic in self._sent:
+            self._sent[topic] -= 1
+            if self._sent[topic] <= 0:
+                del self._sent[topic]
 
     def _apply(self, topic: str, row: RetainedRow | None) -> None:
         core, now = self._core, trio.current_time()
