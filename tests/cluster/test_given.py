@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from trio_mqtt import Cluster
+from trio_mqtt.cluster.engine.calls import Call
 from trio_mqtt.cluster.engine.engine import Engine, open_engine
 from trio_mqtt.cluster.given import Given, encode_indexes, is_over, keys_of, mark
 from trio_mqtt.cluster.logs import Logs
@@ -50,6 +51,25 @@ async def test_a_mark_says_what_a_session_has_and_without_one_it_will_have_nothi
     await given.forget(GROUP, [(entry.entry, key) for key in keys_of(again.given)])
     assert not await engine.call("HEXISTS", one, mark(GROUP, entry.entry))
     assert not await engine.call("EXISTS", engine.keys.of_filter(GROUP, "given"))
+
+
+async def test_a_node_that_is_gone_is_forgotten_once_it_has_nothing(engine: Engine) -> None:
+    logs = Logs(engine)
+    await logs.hold(GROUP, "s")
+    await logs.share(GROUP)
+    await engine.all([logs.append("n", GROUP, 1, b"x", 1)])
+    (entry,) = await logs.take(GROUP, "gone", count=1, left_after=60)
+    log = engine.keys.of_filter(GROUP, "log")
+
+    async def is_known_after(forgotten_after: float) -> bool:
+        await logs.take(GROUP, "here", count=1, left_after=60, forgotten_after=forgotten_after)
+        (found,) = await engine.all([Call("XINFO", "CONSUMERS", log, "g", key=log)])
+        return any(one[b"name"] == b"gone" for one in found)
+
+    assert await is_known_after(-1.0)  # what it has is another's only later
+    await logs.taken(GROUP, [entry])
+    assert await is_known_after(60.0)
+    assert not await is_known_after(-1.0)
 
 
 def test_marks_are_over_after_an_hour() -> None:

@@ -183,7 +183,8 @@ return 1
 
 TAKE = Script(
     """
--- the node, entries at most, after how many milliseconds what another has taken counts as left
+-- the node, entries at most, after how many milliseconds what another has taken counts as left,
+-- after how many one that has nothing and takes nothing is forgotten
 local left = redis.pcall('XAUTOCLAIM', KEYS[1], 'g', ARGV[1], ARGV[3], '0-0', 'COUNT', ARGV[2])
 if left.err then return {} end
 local found = {}
@@ -197,7 +198,16 @@ end
 if #found > 0 then return found end
 local new = redis.call('XREADGROUP', 'GROUP', 'g', ARGV[1], 'COUNT', ARGV[2],
   'STREAMS', KEYS[1], '>')
-return new and new[1] and new[1][2] or {}
+if new and new[1] then return new[1][2] end
+-- There is time to look who is here no more.
+for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], 'g')) do
+  local of = {}
+  for at = 1, #one, 2 do of[one[at]] = one[at + 1] end
+  if of.pending == 0 and of.idle > tonumber(ARGV[4]) and of.name ~= ARGV[1] then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], 'g', of.name)
+  end
+end
+return {}
 """,
     fenced=True,
 )

@@ -189,14 +189,21 @@ class Logs:
         await self._engine.run(scripts.SHARE, self._keys(shared_filter))
 
     async def take(
-        self, shared_filter: str, node: str, *, count: int, left_after: float
+        self,
+        shared_filter: str,
+        node: str,
+        *,
+        count: int,
+        left_after: float,
+        forgotten_after: float = 3600.0,
     ) -> Sequence[Entry]:
         """Entries for a node, at most `count`: new ones, or those that another took so many seconds
-        ago and has not said to be `taken`.
+        ago and has not said to be `taken`. Who has none, and has not asked for longer, is
+        forgotten.
         """
-        milliseconds = int(left_after * 1000)
         keys = self._keys(shared_filter)
-        reply = await self._engine.run(scripts.TAKE, keys, node, count, milliseconds)
+        times = int(left_after * 1000), int(forgotten_after * 1000)
+        reply = await self._engine.run(scripts.TAKE, keys, node, count, *times)
         return [_read(one) for one in _listed(reply)]
 
     async def taken(self, shared_filter: str, entries: Sequence[Entry]) -> None:
