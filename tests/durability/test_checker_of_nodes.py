@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from tests.durability.checker import Kind
-from tests.durability.history import NOTICED, Cut, Down, Ended, Healed, Up, WillOf
+from tests.durability.history import (
+    NOTICED,
+    Acknowledged,
+    Completed,
+    Cut,
+    Down,
+    Ended,
+    Healed,
+    Resent,
+    Up,
+    WillOf,
+)
 from tests.durability.stories import Story
 
 
@@ -77,3 +88,25 @@ def test_what_waits_for_a_group_is_for_who_joins_it() -> None:
         waits = two_nodes().subscribe("s", shared).add(Ended, "s").publish(1)
         joined = waits.connect("later", node="b").subscribe("later", group)
         assert joined.receive("later", 1).kinds == kinds, group
+
+
+@pytest.mark.parametrize(("qos", "is_resent", "kinds"), [
+    (1, True, []),
+    (1, False, [Kind.UNWANTED]),
+    (2, True, [Kind.UNWANTED]),
+])  # fmt: skip
+def test_what_a_node_was_sent_first_may_come_after_what_another_was_sent_again(
+    qos: int, is_resent: bool, kinds: list[Kind]
+) -> None:
+    sent = two_nodes().send(1, qos)
+    if is_resent:
+        sent.add(Ended, "p").connect("p", True, node="a").add(Resent, "p", 1)
+    sent.add(Acknowledged, "p", 1)
+    if qos == 2:
+        sent.add(Completed, "p", 1)
+    assert sent.subscribe("s").receive("s", 1, qos).kinds == kinds
+
+
+def test_before_its_first_attempt_a_subscription_was_not_over() -> None:
+    over = two_nodes().subscribe("s").unsubscribe("s").send(1).add(Resent, "p", 1)
+    assert over.add(Acknowledged, "p", 1).receive("s", 1).kinds == [Kind.UNWANTED]
