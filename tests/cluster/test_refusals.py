@@ -12,12 +12,13 @@ import trio
 
 from tests.broker.opened import joined
 from tests.cluster.nodes import nodes
-from tests.cluster.redis import RedisServer
+from tests.cluster.redis import RedisServer, redis_server
 from trio_mqtt import (
     Broker,
     Client,
     Cluster,
     ConnectionRefusedByBrokerError,
+    EngineError,
     StoreError,
     open_client,
 )
@@ -197,3 +198,30 @@ async def test_a_session_whose_log_cannot_be_read_now_is_not_begun_anew(
             publish = await subscriber.expect(Publish)
             assert publish.payload == b"kept"
             await subscriber.send(PubAck(publish.packet_id))
+
+
+@pytest.mark.parametrize(
+    ("key", "why"), [("nodes", "wrong kind of value"), ("changes_number", "'x', and no number")]
+)
+async def test_a_node_that_cannot_even_join_says_so_and_ends(
+    cluster: Cluster, redis: RedisServer, caplog: pytest.LogCaptureFixture, key: str, why: str
+) -> None:
+    name = getattr(Keys(cluster.name), key).decode()
+    assert redis.command("SET", name, "x") == b"+OK\r\n"
+    sentence = rf"^The engine at \S+ does not do what a node of the cluster needs: .*{why}\.$"
+    with pytest.raises(EngineError, match=sentence):
+        async with nodes(cluster, 1):
+            raise AssertionError("it is a node")
+    assert caplog.messages == []
+
+
+async def test_a_node_joins_anew_once_it_has_the_right_to_follow_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trio_mqtt.broker.clustering.following._BLOCK", 0.2)
+    with redis_server() as own:
+        async with nodes(replace(cluster, url=own.url), 1) as (one,):
+            assert own.command("ACL", "SETUSER", "default", "-xread") == b"+OK\r\n"
+            await until(lambda: not serves(one))
+            assert own.command("ACL", "SETUSER", "default", "+xread") == b"+OK\r\n"
+            await until(lambda: serves(one))

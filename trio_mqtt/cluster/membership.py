@@ -194,12 +194,13 @@ class Membership:
     def _tell(self, error: EngineRefusedError) -> None:
         if str(error) != self._told:
             self._told = str(error)
-            logger.error(
-                "The engine at %s does not do what a node of the cluster needs: %s This broker"
-                " joins again and again until it does.",
-                self._engine.shown,
-                as_sentence(error),
-            )
+            logger.error("%s This broker joins again and again until it does.", self._why(error))
+
+    def _why(self, error: EngineRefusedError) -> str:
+        return (
+            f"The engine at {self._engine.shown} does not do what a node of the cluster needs:"
+            f" {as_sentence(error)}"
+        )
 
     async def keep(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Be a member, and join again whenever that was lost, until cancelled. Started once this
@@ -216,7 +217,7 @@ class Membership:
                 continue
             except EngineRefusedError as error:
                 if not started:
-                    raise
+                    raise EngineRefusedError(self._why(error)) from error
                 self._tell(error)
                 await self._until_anew()
                 continue
@@ -241,7 +242,7 @@ class Membership:
                 with suppress(EngineGoneError, EngineRefusedError):
                     await self._leave(node, is_done=False)
                 if not started:
-                    raise self._given_up
+                    raise EngineRefusedError(self._why(self._given_up)) from self._given_up
                 self._given_up = None
                 await self._until_anew()
 

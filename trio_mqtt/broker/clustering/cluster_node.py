@@ -217,7 +217,7 @@ class ClusterNode:
 
     async def _run(self, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
         with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
+            async with tasks_beside() as nursery:
                 nursery.start_soon(self.others.run)
                 nursery.start_soon(self.following.run)
                 nursery.start_soon(self.following.run_answers)
@@ -234,6 +234,7 @@ class ClusterNode:
                 # Whoever cancels the broker wants its clients told, and what is promised kept.
                 scope.shield = True
                 task_status.started(scope)
+                await trio.sleep_forever()
 
     # -- the others -----------------------------------------------------------------------------
 

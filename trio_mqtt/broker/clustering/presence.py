@@ -62,8 +62,10 @@ class Presence(Part):
 
     async def lost(self, node: str) -> None:
         """What the others want is not known any more."""
-        self._is_current = False
+        was_current, self._is_current = self._is_current, False
         self._journal.is_cut_off(NO_NODE)
+        if not was_current:
+            return  # it has not joined: nobody was told that it had
         lease = self._engine.settings.lease
         why = f"{node} was cut off from its cluster for longer than its lease of {lease:g} s"
         if self._membership.is_to_begin_anew:

@@ -121,7 +121,8 @@ def number_of(reply: Reply, what: str) -> int:
     try:
         return int(reply)
     except (TypeError, ValueError):
-        raise EngineRefusedError(f"{what} is {reply!r}, and no number") from None
+        shown = str(reply, "utf-8", "replace") if isinstance(reply, bytes) else reply
+        raise EngineRefusedError(f"{what} is {shown!r}, and no number") from None
 
 
 def as_sentence(error: Exception) -> str:
