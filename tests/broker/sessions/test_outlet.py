@@ -56,3 +56,35 @@ async def test_what_the_storage_has_not_kept_counts_while_earlier_bytes_leave() 
         is_held_back.append(outlet.congested)
         await outlet.finish()
     assert is_held_back == [True, True, False]
+
+
+class Read:
+    """A stream that takes all there is."""
+
+    peer = "a test"
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def send_nowait(self, data: bytes) -> int:
+        self.data += data
+        return len(data)
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+async def test_what_is_withheld_never_leaves_though_it_was_kept() -> None:
+    """The session was others' by then: only what ends the connection is said."""
+    stream = Read()
+    outlet = Outlet(cast(Any, stream), Limits(), Statistics(), cast(Any, None))
+    async with trio.open_nursery() as nursery:
+        outlet.start(nursery)
+        outlet.write(b"earlier, ")
+        outlet.hold(cast(Any, AtWork()))
+        outlet.write(b"promised, ")
+        outlet.withhold()
+        outlet.write(b"the end")
+        outlet.release(1)
+        await outlet.finish()
+    assert stream.data == b"earlier, the end"

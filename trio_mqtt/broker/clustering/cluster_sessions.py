@@ -104,6 +104,7 @@ class ClusterSessions:
         hold.is_lost = True
         session = self._core.sessions.get(key)
         if session is not None:
+            session.withhold()
             session.disown()
 
     # -- what other nodes ask for ---------------------------------------------------------------

@@ -82,6 +82,7 @@ class SessionMembership(Part):
             hold.is_lost = True
             session = self._core.sessions.get(key)
             if session is not None and session.expiry_interval:
+                session.withhold()
                 session.end(ReasonCode.SERVER_SHUTTING_DOWN, LOST)
 
     async def died(self, node: str) -> None:

@@ -360,6 +360,12 @@ class Outlet:
         """End the connection, telling the client why, with `properties` where they fit."""
         self._owner.end(reason_code, reason, properties)
 
+    def withhold(self) -> None:
+        """Have nothing leave that waits for what it promises to be kept: that is others' by now."""
+        for one in self._held:
+            self._pending_bytes -= sum(map(len, one.data))
+            one.data.clear()
+
     def failed(self) -> None:
         """A defect of the broker was met in delivering: that ends this connection alone."""
         self._owner.failed()

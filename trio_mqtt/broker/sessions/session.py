@@ -213,6 +213,11 @@ class Session(DeliveryState):
         if self._claimant is not None:
             self._claimant.end(reason_code, reason)
 
+    def withhold(self) -> None:
+        """Say nothing to its client of what is not kept: it is not this broker's any more."""
+        if self.outlet is not None:
+            self.outlet.withhold()
+
     def disown(self) -> None:
         """End it as another one takes its place."""
         self.end(ReasonCode.SESSION_TAKEN_OVER, "another client came with the same identifier")
