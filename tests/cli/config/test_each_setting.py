@@ -45,6 +45,7 @@ OTHERS = {
     "listeners.0.origins": '["https://example.org"]',
     "listeners.0.mount_point": '"house/"',
     "cluster.name": '"house"',
+    "cluster.lease": '"12s"',  # its timeout is half of it at most
     "logging.destination": '"syslog"',
     "logging.levels": '{ access = "error" }',
 }
