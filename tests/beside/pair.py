@@ -23,8 +23,8 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from trio_mqtt.protocol.decoding import PacketDecoder
@@ -33,6 +33,7 @@ from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
     ConnAck,
     Connect,
+    Disconnect,
     Packet,
     PubAck,
     PubComp,
@@ -59,6 +60,7 @@ class End:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=FROZEN)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._decoder = PacketDecoder(PacketType.CONNACK, V5)
+        self._client_id = client_id
         password = None if user is None else PASSWORD
         self.send(Connect(client_id, keep_alive=0, username=user, password=password))
         (answer,) = self.receive()
@@ -66,16 +68,29 @@ class End:
             raise ConnectionError(f"{client_id} is not let in: {answer}")
 
     def send(self, *packets: Packet) -> None:
-        self.socket.sendall(b"".join(encode(packet, V5) for packet in packets))
+        with self._named():
+            self.socket.sendall(b"".join(encode(packet, V5) for packet in packets))
 
     def receive(self) -> list[Packet]:
-        data = self.socket.recv(65_536)
+        with self._named():
+            data = self.socket.recv(65_536)
         if not data:
-            raise ConnectionError("the broker has closed a connection of the pair")
+            raise ConnectionError(f"the broker has closed the connection of {self._client_id}")
         packets = self._decoder.feed(data)
         if self._decoder.violation is not None:
             raise ConnectionError(f"the broker broke the rules: {self._decoder.violation}")
+        for packet in packets:
+            if isinstance(packet, Disconnect):
+                raise ConnectionError(f"{self._client_id} is disconnected: {packet}")
         return packets
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Have an error tell whose it is."""
+        try:
+            yield
+        except OSError as error:
+            raise ConnectionError(f"{self._client_id}: {error}") from error
 
 
 class Waits:
