@@ -13,6 +13,7 @@ from trio_mqtt.broker.access.in_force import AccessInForce
 from trio_mqtt.broker.access.password_checks import PasswordChecks
 from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
 from trio_mqtt.broker.access.security import Security
+from trio_mqtt.broker.answering import Answerer
 from trio_mqtt.broker.event_topics import EventTopics
 from trio_mqtt.broker.events.fan_out import EventStreams
 from trio_mqtt.broker.events.kinds import MessagePublished, MessageRefused, RetainedChanged
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import RulesInForce
     from trio_mqtt.broker.elsewhere import Elsewhere
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.routing.batch import Author, Batch
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.timing import Timing
     from trio_mqtt.protocol.packets import Publish, PublishRun
@@ -77,6 +78,8 @@ class Core:
         self.timers = Timers()
         self.event_streams = EventStreams(self.timers)
         self.router = Router(limits, self.statistics, in_force)
+        # By the first level of their topics, who answers what clients publish to the broker itself.
+        self.answerers: dict[str, Answerer] = {}
         self.retained = RetainedMessages(limits)
         self.holding_off = HoldingOff(limits, self.statistics, self.timers)
         self.memory = Memory(limits.maximum_unfinished_bytes)
@@ -143,6 +146,15 @@ class Core:
     def join(self, elsewhere: Elsewhere) -> None:
         """From now on the broker belongs to a cluster: all parts that must know of it do."""
         self.elsewhere = self.subscriptions.elsewhere = elsewhere
+
+    def answer(self, first_level: str, answerer: Answerer) -> None:
+        """From now on `answerer` has what clients publish to `$…`, or to topics below that."""
+        self.answerers[first_level] = answerer
+        self.router.answer = self._answer
+
+    def _answer(self, sender: Author, message: Publish) -> bool:
+        answerer = self.answerers.get(message.topic.partition("/")[0])
+        return answerer is not None and answerer.ask(sender, message)
 
     def all_access(self) -> list[AccessInForce]:
         """The access of the broker, and of each listener that has its own."""

@@ -51,6 +51,8 @@ class Router:
         self._remembered_bytes = 0
         self._remembered_at_most = REMEMBERED
         self._matches: dict[tuple[object, ...], Match] = {}
+        # Who answers what a client publishes to a topic of the broker's own: whether anybody does.
+        self.answer: Callable[[Author, Publish], bool] | None = None
 
     def add(self, subscription: Recipient) -> None:
         """From now on messages reach `subscription`. Adding it again takes its new options."""
@@ -260,8 +262,8 @@ class Router:
     def publish(self, batch: Batch) -> Sequence[Publish]:
         """Hand a batch to all subscriptions that it reaches; return the messages that reach none.
 
-        What a client publishes to a reserved topic reaches none. Messages of a run, all of QoS 0,
-        are not returned: nobody is told what becomes of them.
+        What a client publishes to a reserved topic reaches none: it may be answered. Messages of a
+        run, all of QoS 0, are not returned: nobody is told what becomes of them.
         """
         topic = batch.topic
         if topic is not None:
@@ -277,12 +279,22 @@ class Router:
                 if others:
                     return self._publish_mixed(batch, matches)
             first = only
-        refused = first.reserved and batch.sender is not None
-        if first.is_empty or refused:
-            self._statistics.topics_refused += refused and batch.count
+        if first.reserved and batch.sender is not None:
+            return self._answered(batch, batch.sender)
+        if first.is_empty:
             return () if batch.is_run else batch.messages
         self._hand(first, batch)
         return ()
+
+    def _answered(self, batch: Batch, sender: Author) -> Sequence[Publish]:
+        """Have what a client published to reserved topics answered; return what nobody answers."""
+        answer = self.answer
+        if answer is None:
+            self._statistics.topics_refused += batch.count
+            return () if batch.is_run else batch.messages
+        left = [message for message in batch.messages if not answer(sender, message)]
+        self._statistics.topics_refused += len(left)
+        return () if batch.is_run else left
 
     def publish_here(self, batch: Batch) -> None:
         """Hand a batch that another node has passed on to the subscriptions that are here.
@@ -395,12 +407,16 @@ class Router:
         for piece, topic in enumerate(batch.topics):
             pieces[matches[topic]].append(piece)
         reached_by: dict[Target, list[Match]] = {}
-        missing: dict[Match, None] = {}
+        missing: set[Match] = set()
+        missed: list[int] = []
+        refused: list[Publish] = []
         for match, its_pieces in pieces.items():
-            refused = match.reserved and batch.sender is not None
-            if match.is_empty or refused:
-                missing[match] = None
-                self._statistics.topics_refused += refused and batch.some(its_pieces).count
+            if match.reserved and batch.sender is not None:
+                missing.add(match)
+                refused += self._answered(batch.some(its_pieces), batch.sender)
+            elif match.is_empty:
+                missing.add(match)
+                missed += its_pieces
             elif not match.has_no_local:
                 for target in match.targets:
                     reached_by.setdefault(target, []).append(match)
@@ -420,10 +436,9 @@ class Router:
                     self._deliver(match, batch.some(its_pieces))
                 elif match.groups:
                     self._deliver(Match((), match.groups), batch.some(its_pieces))
-        if batch.is_run or not missing:
-            return ()
-        missed = chain.from_iterable(pieces[match] for match in missing)
-        return batch.some(sorted(missed)).messages
+        if batch.is_run or not missed:
+            return refused
+        return [*batch.some(sorted(missed)).messages, *refused]
 
 
 def _carrier(targets: list[Target]) -> Target:
