@@ -62,7 +62,8 @@ async def open_broker(
     far that is, from 0 to 1, by any thread; `Broker.restored` says how much it was.
     `security` says who may connect, and what they may do: by default everybody, but from this
     machine only. `cluster` makes it a node of a cluster: brokers that share an engine (Redis or
-    Valkey), and behave as one; the engine keeps what a storage would, so it takes none.
+    Valkey), and behave as one; the engine keeps what a storage would, so it takes none. One that
+    cannot be reached is waited for, as `Cluster.wait` says.
 
         async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
             print(broker.url)
@@ -118,7 +119,7 @@ async def _joined(cluster: Cluster | None) -> AsyncIterator[ClusterNode | None]:
 
     async def keep(task_status: trio.TaskStatus[tuple[ClusterNode, trio.CancelScope]]) -> None:
         with trio.CancelScope() as scope:
-            async with open_engine(cluster) as engine:
+            async with open_engine(cluster, patience=cluster.wait) as engine:
                 # Whoever cancels the broker wants it to end in order, for which it needs that.
                 scope.shield = True
                 task_status.started((ClusterNode(engine), scope))

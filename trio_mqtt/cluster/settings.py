@@ -16,7 +16,16 @@ from trio_mqtt.errors import ConfigurationError
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 # What each number may be, where that is not 1 or more.
-_LEAST = {"lease": 0.1, "timeout": 0.05, "replicas": 0, "log_age": 1.0, "log_bytes": 4096}
+_LEAST = {
+    "lease": 0.1,
+    "timeout": 0.05,
+    "wait": 0,
+    "replicas": 0,
+    "log_age": 1.0,
+    "log_bytes": 4096,
+}
+# Times that need not end.
+_ENDLESS = ("wait", "log_age")
 
 
 @with_attribute_docs
@@ -24,7 +33,8 @@ _LEAST = {"lease": 0.1, "timeout": 0.05, "replicas": 0, "log_age": 1.0, "log_byt
 class Cluster:
     """A cluster that a broker belongs to: brokers that share an engine behave as one.
 
-    Times are in seconds, sizes in bytes; `log_age` may be `math.inf`: then there is no bound.
+    Times are in seconds, sizes in bytes; `wait` and `log_age` may be `math.inf`: then there is no
+    bound.
 
     Raises ConfigurationError, a ValueError, for what cannot be, and TypeError for what is of
     another kind.
@@ -60,6 +70,10 @@ class Cluster:
     timeout: float = 5.0
     """Seconds until an answer of the engine must have come, or a connection: later, it counts as
     gone. At most half of the lease, so that a node knows in time."""
+    wait: float = math.inf
+    """Seconds that this node waits at its start for an engine that cannot be reached, or still
+    loads what it keeps; then it gives up. Where the engine answers, but cannot be used, or not
+    with this password, it gives up at once."""
     replicas: int = 0
     """Replicas of the engine that must have each write before it counts as done (`WAIT`). 0: the
     engine's own word is enough, and a failover may lose what replicas did not have yet."""
@@ -115,7 +129,7 @@ class Cluster:
         if isinstance(value, bool) or not isinstance(value, kinds):
             raise TypeError(f"{name} is a number, not {value!r}")
         least = _LEAST.get(name, 1)
-        if not least <= value or (value == math.inf and name != "log_age"):
+        if not least <= value or (value == math.inf and name not in _ENDLESS):
             raise ConfigurationError(f"{name} cannot be {value:g}: it is {least:g} or more.")
 
     @property

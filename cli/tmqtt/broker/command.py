@@ -22,6 +22,7 @@ from tmqtt.broker.output_keeper import OutputKeeper, OutputTroubles
 from tmqtt.broker.remedies import Remedies
 from tmqtt.broker.restoring import shown_restoring
 from tmqtt.broker.settings import as_command_error, warnings
+from tmqtt.broker.starting import told_starting
 from tmqtt.broker.systemd import Notifier, take_sockets
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
 from tmqtt.broker.view import TICK, BrokerView
@@ -86,6 +87,7 @@ async def serve(
                 shown = Level.ERROR  # the log is what is read there, and has it all
         async with (
             shown_restoring(terminal, notifier.restoring) as restoring,
+            told_starting(log, terminal, shown, notifier.waiting) as starting,
             _running(
                 configuration,
                 listeners=listen_at,
@@ -94,6 +96,7 @@ async def serve(
             ) as running,
             trio.open_nursery() as nursery,
         ):
+            starting.end()
             broker = running.broker
             for sentence in warnings(configuration, os.environ) if welcomes else ():
                 logger.warning("%s", sentence)

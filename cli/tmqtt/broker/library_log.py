@@ -10,6 +10,8 @@ from dataclasses import dataclass
 LOGGER = "trio_mqtt"
 REFUSALS = "trio_mqtt.access"  # what clients wanted to do and may not
 EXPOSED = "exposed"  # the event of a line that tells where anybody may connect
+# The event of a line that tells of an engine that is waited for at the start.
+AWAITED = "engine_awaited"
 _KEPT = 200  # records between two looks; a flood of them is only counted
 
 
@@ -21,6 +23,7 @@ class Notice:
     level: int = logging.WARNING
     is_refusal: bool = False
     client_id: str | None = None
+    event: str | None = None
 
 
 class LibraryLog(logging.Handler):
@@ -49,8 +52,21 @@ class LibraryLog(logging.Handler):
                 record.levelno,
                 record.name == REFUSALS,
                 getattr(record, "client_id", None),
+                getattr(record, "event", None),
             )
         )
+
+    def take_of(self, event: str) -> list[Notice]:
+        """What was logged of one event, oldest first; the rest stays."""
+        if not self._notices:
+            return []
+        self.acquire()
+        try:
+            found = [notice for notice in self._notices if notice.event == event]
+            self._notices = [notice for notice in self._notices if notice.event != event]
+        finally:
+            self.release()
+        return found
 
     def take(self) -> list[Notice]:
         """What was logged since the last call, oldest first."""

@@ -161,6 +161,17 @@ def broker(
             rich_help_panel=_CLUSTER,
         ),
     ] = None,
+    cluster_wait: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster-wait",
+            metavar="SECONDS",
+            help="How long to wait at the start for an engine that cannot be reached, as after a"
+            " power cut.  [default: as long as it takes]",
+            show_default=False,
+            rich_help_panel=_CLUSTER,
+        ),
+    ] = None,
     node: Annotated[
         str | None,
         typer.Option(
@@ -427,6 +438,7 @@ def broker(
         "cluster": cluster,
         "cluster_name": cluster_name,
         "cluster_password_file": cluster_password_file,
+        "cluster_wait": cluster_wait,
         "node": node,
         "node_reference": node_reference,
         "password_file": password_file,

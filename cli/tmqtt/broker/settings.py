@@ -19,6 +19,7 @@ OPTIONS = {
     "cluster": "cluster.url",
     "cluster_name": "cluster.name",
     "cluster_password_file": "cluster.password_file",
+    "cluster_wait": "cluster.wait",
     "node": "cluster.node",
     "node_reference": "cluster.server_reference",
     "password_file": "access.passwords",

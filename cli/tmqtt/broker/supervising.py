@@ -253,6 +253,8 @@ class _Supervisor:
     async def _hear_notices(self, worker: _Worker, notices: trio.socket.SocketType) -> None:
         while True:
             notice = await notices.recv(4096)
+            if notice.startswith(b"EXTEND_TIMEOUT_USEC=") and not self._all_ready.is_set():
+                self._notifier.waiting(f"Worker {worker.number} is not ready yet.")
             if b"READY=1" in notice.splitlines():
                 worker.was_ready = True
                 if all(one.was_ready for one in self._workers):

@@ -106,19 +106,23 @@ class Notifier:
         interval = environment.get("WATCHDOG_USEC", "")
         ours = pid in ("", str(os.getpid())) and interval.isdecimal()
         self._interval = int(interval) / 1_000_000 if ours else 0.0
-        self._has_restored = False
+        self._has_waited = False
 
     def restoring(self, done: float) -> None:
         """What is kept is restored so far, from 0 to 1: the start may take a while longer."""
-        self._has_restored = True
-        self.status(f"Restoring what is kept: {done:.0%}")
+        self.waiting(f"Restoring what is kept: {done:.0%}")
+
+    def waiting(self, sentence: str) -> None:
+        """The start waits for something, as the sentence says: it may take a while longer."""
+        self._has_waited = True
+        self.status(sentence)
         self._tell(f"EXTEND_TIMEOUT_USEC={_PATIENCE * 1_000_000}")
 
     @contextmanager
     def serving(self) -> Iterator[None]:
         """Clients are welcome, for as long as the context lasts."""
         self._tell("READY=1", _UNTIL_READ)
-        if self._has_restored:
+        if self._has_waited:
             self.status("")
         try:
             yield

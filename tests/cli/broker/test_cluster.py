@@ -67,7 +67,7 @@ def test_what_outlives_a_node_is_not_said_to_end_with_it(redis: RedisServer) -> 
     ("options", "code", "sentence"),
     [
         (
-            ("--cluster", "redis://ann:hunter2@127.0.0.1:1"),
+            ("--cluster", "redis://ann:hunter2@127.0.0.1:1", "--cluster-wait", "0"),
             1,
             "127.0.0.1:1",
         ),
@@ -94,6 +94,24 @@ def test_what_cannot_be_is_said(
     assert sentence in ended.err
     assert "hunter2" not in ended.err
     assert "Traceback" not in ended.err
+
+
+@sees("cluster.wait")
+def test_a_node_waits_for_an_engine_that_comes_after_it(redis: RedisServer, tmp_path: Path) -> None:
+    sentence = r"Warning: The engine at \S+ cannot be reached: No such file or directory\. This"
+    later = tmp_path / "engine.sock"
+    options = ("--cluster", f"unix://{later}", "--cluster-name", "late")
+    with Program("broker", "mqtt://127.0.0.1:0", *options, "--cluster-wait", "1m") as broker:
+        broker.err.expect(sentence + r" broker waits for it\.\n")
+        later.symlink_to(redis.path)
+        broker.err.expect(r"Warning: The engine at \S+ is there, after \d+\.\d s\.\n")
+        broker.out.expect(r"Listening at")
+        assert broker.stop() == 0
+    later.unlink()
+    with Program("broker", "mqtt://127.0.0.1:0", *options) as broker:
+        broker.err.expect(sentence)
+        assert broker.stop() == 0
+    assert "Traceback" not in broker.err.text
 
 
 @pytest.mark.parametrize(

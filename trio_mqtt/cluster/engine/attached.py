@@ -48,6 +48,7 @@ class Attached:
     ) -> None:
         self._settings = settings
         self._is_clustered = address.kind is Kind.CLUSTER
+        self._is_by_sentinels = address.kind is Kind.SENTINEL
         self._connector = connector
         self._nursery = nursery
         self._masters = Masters([])
@@ -109,7 +110,10 @@ class Attached:
     async def _check(self, place: Place, connection: Connection) -> None:
         settings = self._settings
         self.promise = await check(
-            connection, clustered=self._is_clustered, replicas=settings.replicas
+            connection,
+            clustered=self._is_clustered,
+            replicas=settings.replicas,
+            by_sentinels=self._is_by_sentinels,
         )
         clock = await clock_of(connection)
         if self._clock is None:

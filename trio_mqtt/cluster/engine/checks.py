@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import trio
-from coredis.exceptions import RedisError
+from coredis.exceptions import BusyLoadingError, RedisError
 
 from trio_mqtt.cluster.engine.calls import Call, EngineGoneError, EngineUnfitError
-from trio_mqtt.cluster.engine.connection import Connection
+from trio_mqtt.cluster.engine.connection import STILL_LOADING, Connection
 
 # Streams that are trimmed by age, and groups whose messages are taken over, came with it.
 OLDEST = (6, 2)
@@ -16,8 +16,13 @@ OLDEST = (6, 2)
 _SECTIONS = ("server", "memory", "persistence", "replication", "cluster")
 
 
-async def check(connection: Connection, *, clustered: bool, replicas: int) -> str:
+async def check(
+    connection: Connection, *, clustered: bool, replicas: int, by_sentinels: bool = False
+) -> str:
     """Ask one process of an engine how it is set up; a sentence of what it promises.
+
+    Where Sentinels have named it, a replica is one that they are about to make the master, or whose
+    master they will name next.
 
     Raises EngineUnfitError with what is to be changed, and EngineGoneError where it cannot do its
     work now.
@@ -39,6 +44,7 @@ async def check(connection: Connection, *, clustered: bool, replicas: int) -> st
     where = connection.where
     _check_version(where, info)
     _check_kind(where, info, clustered=clustered)
+    _check_role(where, info, by_sentinels=by_sentinels)
     _check_memory(where, info)
     _check_replicas(where, info, replicas)
     config = answers[-1]
@@ -65,8 +71,13 @@ def _check_kind(where: str, info: dict[str, str], *, clustered: bool) -> None:
         raise EngineUnfitError(
             f"{where} is no part of a Redis Cluster: its address reads redis://HOST:PORT/DATABASE."
         )
+
+
+def _check_role(where: str, info: dict[str, str], *, by_sentinels: bool) -> None:
     if info.get("role") not in (None, "master"):
         primary = f"{info.get('master_host')}:{info.get('master_port')}"
+        if by_sentinels:
+            raise EngineGoneError(f"{where} is a replica of {primary}, and takes no writes yet.")
         raise EngineUnfitError(
             f"{where} is a replica, and takes no writes: it follows {primary}. Give that address,"
             " or that of the Sentinels: redis+sentinel://HOST:PORT,HOST:PORT/NAME."
@@ -147,5 +158,7 @@ async def can_write(connection: Connection, key: bytes) -> None:
     Raises EngineGoneError where the engine takes nothing now.
     """
     answer, _ = await connection.ask(Call("SET", key, b"1", b"PX", 1000), Call("DEL", key))
+    if isinstance(answer, BusyLoadingError):
+        raise EngineGoneError(f"{connection.where} {STILL_LOADING}")
     if isinstance(answer, RedisError):
         raise EngineGoneError(f"{connection.where} can do nothing now: {str(answer).rstrip('.')}.")

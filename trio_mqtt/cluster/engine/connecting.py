@@ -20,7 +20,13 @@ from trio_mqtt.cluster.engine.calls import (
     EngineGoneError,
     EngineUnfitError,
 )
-from trio_mqtt.cluster.engine.connection import Connection, open_stream, reason
+from trio_mqtt.cluster.engine.connection import (
+    STILL_LOADING,
+    Connection,
+    is_untrusted,
+    open_stream,
+    reason,
+)
 from trio_mqtt.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -78,7 +84,9 @@ class Connector:
                     connection.close()
                     raise
         except (OSError, trio.BrokenResourceError) as error:
-            raise EngineGoneError(
+            # A certificate does not come to be trusted by waiting.
+            kind = EngineUnfitError if is_untrusted(error) else EngineGoneError
+            raise kind(
                 f"{where} cannot be reached: {reason(error) or 'nothing listens there'}."
             ) from error
         except trio.TooSlowError:
@@ -107,7 +115,7 @@ def _refused(where: str, answer: RedisError) -> EngineGoneError | EngineUnfitErr
     if "must be called with the client already authenticated" in said:
         said = "it asks for a password, and none is given"  # what it says names its commands
     if isinstance(answer, BusyLoadingError):
-        return EngineGoneError(f"{where} is still loading what it keeps.")
+        return EngineGoneError(f"{where} {STILL_LOADING}")
     if isinstance(answer, AuthenticationError | AuthorizationError):
         return EngineUnfitError(
             f"{where} does not let this node in: {said}. The user and the password are given in"

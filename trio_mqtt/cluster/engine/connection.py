@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # What is read at once, and what may lie behind in the parser's buffer before that is made anew.
 READ_BYTES = 64 * 1024
 _BEHIND = 16 * READ_BYTES
+
+# What is said of an engine that answers, but has not read yet what it keeps.
+STILL_LOADING = "is still loading what it keeps."
 
 
 class Connection:
@@ -144,11 +147,7 @@ def packed(calls: Iterable[Call]) -> bytes:
 
 def reason(error: BaseException) -> str:
     """What the machine says of why, in words for people; empty where it says nothing."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, BaseExceptionGroup):
-            seen = seen.exceptions[0]
-            continue
+    for seen in _causes(error):
         if isinstance(seen, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted ({seen.verify_message})"
         if isinstance(seen, ssl.SSLError):
@@ -157,5 +156,20 @@ def reason(error: BaseException) -> str:
             return "its host name is not known"
         if isinstance(seen, OSError) and seen.errno:
             return os.strerror(seen.errno)
-        seen = seen.__cause__ or seen.__context__
     return ""
+
+
+def is_untrusted(error: BaseException) -> bool:
+    """Whether it is that the certificate of who answers is not trusted."""
+    return any(isinstance(seen, ssl.SSLCertVerificationError) for seen in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what has caused it; of several the first."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, BaseExceptionGroup):
+            seen = seen.exceptions[0]
+            continue
+        yield seen
+        seen = seen.__cause__ or seen.__context__

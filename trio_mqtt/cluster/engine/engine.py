@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Container, Sequence
 from contextlib import asynccontextmanager
 from random import uniform
@@ -28,6 +29,11 @@ from trio_mqtt.nurseries import tasks_beside
 # Seconds until the next attempt after the engine went: twice as long each time, up to the second.
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
+
+# The events of what is logged while an engine is waited for at the start.
+AWAITED, REACHED = "engine_awaited", "engine_reached"
+
+logger = logging.getLogger("trio_mqtt.cluster")
 
 
 class Engine:
@@ -151,12 +157,15 @@ class Engine:
         if self._attached is not None:
             self._set(None)
 
-    async def keep(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def keep(
+        self, patience: float, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Reach the engine again and again, until cancelled; started once it was reached.
 
-        Raises EngineError where it is not reached at first.
+        Raises EngineError where it is not reached within so many seconds at first.
         """
         attempts = 0
+        began, awaited = trio.current_time(), ""
         while True:
             try:
                 async with attached(self.settings, self._address, self._lose) as there:
@@ -165,6 +174,8 @@ class Engine:
                     self.promise = there.promise
                     self._set(there)
                     if self.returns == 1:
+                        if awaited:
+                            self._tell_reached(trio.current_time() - began)
                         task_status.started()
                     try:
                         await there.wait_lost()
@@ -173,23 +184,44 @@ class Engine:
                             self._set(None)
             except EngineError as error:
                 if not self.returns:
-                    raise
+                    if not isinstance(error, EngineGoneError):
+                        raise  # it is there, and will be no other by itself
+                    if trio.current_time() - began >= patience:
+                        raise
+                    if str(error) != awaited:
+                        awaited = str(error)
+                        _tell_awaited(awaited)
                 self.why_gone = EngineGoneError(str(error))
                 self._set(None)
             attempts += 1
             pause = min(FIRST_PAUSE * 2 ** min(attempts, 16), LONGEST_PAUSE)
             # Not all nodes at once.
-            await trio.sleep(uniform(pause / 2, pause))  # noqa: S311
+            pause = uniform(pause / 2, pause)  # noqa: S311
+            if not self.returns:
+                pause = min(pause, max(began + patience - trio.current_time(), 0))
+            await trio.sleep(pause)
+
+    def _tell_reached(self, seconds: float) -> None:
+        logger.warning(
+            "The engine at %s is there, after %.1f s.",
+            self.shown,
+            seconds,
+            extra={"event": REACHED},
+        )
+
+
+def _tell_awaited(why: str) -> None:
+    logger.warning("%s This broker waits for it.", why, extra={"event": AWAITED})
 
 
 @asynccontextmanager
-async def open_engine(settings: Cluster) -> AsyncIterator[Engine]:
+async def open_engine(settings: Cluster, *, patience: float = 0.0) -> AsyncIterator[Engine]:
     """Reach a cluster's engine, and keep it until the end of the context.
 
-    Raises EngineError if it cannot be reached or used, InvalidUrlError and ConfigurationError for
-    settings that cannot be.
+    One that cannot be reached is waited for so many seconds. Raises EngineError if it cannot be
+    reached or used, InvalidUrlError and ConfigurationError for settings that cannot be.
     """
     engine = Engine(settings, parse_engine_url(settings.url))
     async with tasks_beside() as nursery:
-        await nursery.start(engine.keep)
+        await nursery.start(engine.keep, patience)
         yield engine

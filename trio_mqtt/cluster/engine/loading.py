@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.optional import cluster_is_missing
@@ -14,7 +13,15 @@ if TYPE_CHECKING:
     from trio_mqtt.cluster.settings import Cluster
 
 
-def load_open_engine() -> Callable[[Cluster], AbstractAsyncContextManager[Engine]]:
+class OpenEngine(Protocol):
+    """What reaches an engine, and waits for it `patience` seconds."""
+
+    def __call__(
+        self, settings: Cluster, *, patience: float = ...
+    ) -> AbstractAsyncContextManager[Engine]: ...
+
+
+def load_open_engine() -> OpenEngine:
     """What reaches a cluster's engine. Raises ConfigurationError where its package is missing."""
     try:
         from trio_mqtt.cluster.engine.engine import open_engine
