@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 
 import trio
 
 import trio_mqtt
 from tmqtt.cluster.layout import frame, lines_of
 from tmqtt.terminal.error_groups import first_of
-from tmqtt.terminal.looks import Painter, plain
+from tmqtt.terminal.looks import Line, Painter, plain
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.terminal import Terminal
 from trio_mqtt.administration import ClusterAdministration, ClusterStatus, administer
@@ -58,16 +58,24 @@ async def _draw(administration: ClusterAdministration, terminal: Terminal, inter
     from tmqtt.terminal.full_screen import full_screen
 
     status = await administration.status()
+    failure = ""
+
+    async def follow() -> None:
+        nonlocal status, failure
+        while True:
+            await trio.sleep(interval)
+            try:
+                status, failure = await administration.status(), ""
+            except trio_mqtt.EngineError as error:
+                failure = f"{error} "
+
     with full_screen(terminal, Painter()) as full:
+
+        def frame_now(_now: float, width: int, height: int) -> Sequence[Line]:
+            hint = "q ends it." if full.has_keys else "Ctrl-C ends it."
+            return frame(status, f"{failure}{hint}", width, height)
+
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(full.listen)
-            while "q" not in full.take_keys():
-                hint = "q ends it." if full.has_keys else "Ctrl-C ends it."
-                try:
-                    status = await administration.status()
-                except trio_mqtt.EngineError as error:
-                    hint = f"{error} {hint}"
-                await terminal.output.flush()
-                full.draw(partial(frame, status, hint))
-                await full.wait(interval)
+            nursery.start_soon(follow)
+            await full.show(lambda _now: None, frame_now, "q".__eq__)
             nursery.cancel_scope.cancel()

@@ -49,10 +49,10 @@ def show(payload: bytes, before: Any, *, width: int, height: int) -> Shown:  # n
         text = head.decode()
     except UnicodeDecodeError as error:
         if error.start < len(head) - 3 or len(head) == len(payload):
-            return _bytes(payload, width, height)
+            return show_bytes(payload, width=width, height=height)
         text = head[: error.start].decode()  # a character was cut in two
     if _is_binary(text):
-        return _bytes(payload, width, height)
+        return show_bytes(payload, width=width, height=height)
     if len(payload) <= _LONGEST_JSON and text.lstrip(" \t\r\n")[:1] in ("{", "["):
         try:
             return _json(payload, json_view.parse(text), before, width, height)
@@ -99,13 +99,20 @@ def _text(payload: bytes, text: str, width: int, height: int) -> Shown:
         wrapped += wrap([(piece, style)], width)
     tall = wrapped[:height]
     left_out = 0
-    if len(wrapped) > height or len(text.encode()) < len(payload):
-        seen = sum(len(part.encode()) for line in tall for part, _ in line)
+    if len(wrapped) > height or len(text.encode(errors="surrogateescape")) < len(payload):
+        seen = sum(len(part.encode(errors="surrogateescape")) for line in tall for part, _ in line)
         left_out = max(1, len(payload) - seen)
     return Shown(flat, tall, left_out)
 
 
-def _bytes(payload: bytes, width: int, height: int) -> Shown:
+def show_text(payload: bytes, *, width: int, height: int) -> Shown:
+    """The payload as the text that it is, or is not: what is no UTF-8 is shown by escapes."""
+    limit = max(4 * width * height, _ONE_LINE_OF_BYTES)
+    return _text(payload, payload[:limit].decode(errors="surrogateescape"), width, height)
+
+
+def show_bytes(payload: bytes, *, width: int, height: int) -> Shown:
+    """The payload byte by byte, in hexadecimal and as ASCII."""
     flat = None
     if len(payload) <= _ONE_LINE_OF_BYTES:
         flat = [(payload.hex(" "), BYTES), (f"  |{_ascii(payload)}|", looks.NOTE)]

@@ -24,8 +24,8 @@ from tmqtt.terminal.sentences import TIMED_OUT, CommandError
 from tmqtt.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
-    from tmqtt.sub.plotting import Path
-    from tmqtt.sub.topics import Sort
+    from tmqtt.topics.numbers import Path
+    from tmqtt.topics.topics import Sort
 
 
 _BATCH = 256  # messages that are taken at once

@@ -265,8 +265,8 @@ def sub(
     made again, for as long as it takes.
     """
     from tmqtt.sub.command import SubOptions, subscribe
-    from tmqtt.sub.plotting import parse_path
     from tmqtt.terminal.running import run
+    from tmqtt.topics.numbers import parse_path
     from trio_mqtt import Subscription
 
     for one in filters or ():

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 
-from tmqtt.sub.topic_lines import age, in_full, not_kept, summary, value
-from tmqtt.sub.topics import SORTS, Sort, Topic, Topics
 from tmqtt.terminal import looks
 from tmqtt.terminal.cells import fit
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.figures import counted, rate
 from tmqtt.terminal.looks import Line, Part
 from tmqtt.terminal.sparkline import sparkline
+from tmqtt.topics.lines import age, in_full, not_kept, summary, value
+from tmqtt.topics.topics import SORTS, Sort, Topic, Topics
 
 _RATE = 5
 _AGE = 4

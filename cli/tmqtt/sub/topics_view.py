@@ -5,17 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import trio
 
 import trio_mqtt
-from tmqtt.sub.plotting import Path
 from tmqtt.sub.table_frames import Table
-from tmqtt.sub.topic_lines import summary
-from tmqtt.sub.topics import Sort, Topics
-from tmqtt.sub.tree_frames import TreeFrames
 from tmqtt.sub.views import View
 from tmqtt.terminal import looks
 from tmqtt.terminal.browsing import Browser
@@ -24,11 +19,11 @@ from tmqtt.terminal.full_screen import FullScreen, full_screen
 from tmqtt.terminal.looks import Line
 from tmqtt.terminal.streams import encoded
 from tmqtt.terminal.terminal import Terminal
+from tmqtt.topics.lines import summary
+from tmqtt.topics.numbers import Path
+from tmqtt.topics.topics import Sort, Topics
+from tmqtt.topics.tree_frames import TreeFrames
 
-_FRAME = 0.1  # seconds between frames, at least
-# Of the time, a frame may take so much: with 10,000 topics messages come first.
-_SHARE = 0.06
-_BUSY = 0.02  # seconds between looks whether the terminal has taken the last frame
 _LEFT_FREE = 3  # lines of the screen that the last frame leaves: a summary and two for the shell
 _LOG_EVERY = 10.0  # seconds between lines in a pipe
 _LOG_WIDTH = 120
@@ -64,36 +59,21 @@ class TopicsView(View):
         if screen is None:
             while True:
                 await trio.sleep(_LOG_EVERY)
-                self._look()
+                self._look(time.monotonic())
                 line = looks.plain((looks.clock(), *summary(self._title, self._topics, 10_000)))
                 self._output.put(encoded(f"{line}\n"))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(screen.listen)
-            await self._draw(screen)
+        await screen.show(self._look, self._frame, self._press)
+        self._terminal.scope.cancel()
 
-    async def _draw(self, screen: FullScreen) -> None:
-        next_look = time.monotonic()
-        while True:
-            for key in screen.take_keys():
-                if self._browser is not None and self._browser.press(key):
-                    self._terminal.scope.cancel()
-            began = time.monotonic()
-            if screen.ready:
-                looks_now = began >= next_look
-                if looks_now:
-                    self._look()
-                screen.draw(partial(self._frame, began))
-                if looks_now:
-                    took = time.monotonic() - began
-                    next_look = began + max(_FRAME, took / _SHARE)
-            await screen.wait(max(next_look - time.monotonic(), _BUSY))
+    def _press(self, key: str) -> bool:
+        return self._browser is not None and self._browser.press(key)
 
     def _frame(self, now: float, width: int, height: int) -> list[Line]:
         return (self._browser or self._frames).frame(now, width, height)
 
     def end(self) -> None:
-        self._look()
         now = time.monotonic()
+        self._look(now)
         if self._screen is None or self._painter is None:
             lines = self._frames.frame(now, _LOG_WIDTH, len(self._topics.all) * 2 + 99)
             text = "".join(f"{looks.plain(line).rstrip()}\n" for line in lines)
@@ -110,8 +90,8 @@ class TopicsView(View):
         painted = (self._painter.paint(cut(line, width - 1)) for line in lines)
         self._output.put(encoded("".join(f"{line}\n" for line in painted)))
 
-    def _look(self) -> None:
-        self._topics.look(time.monotonic())
+    def _look(self, now: float) -> None:
+        self._topics.look(now)
         if self._tree is not None:
             self._tree.look()
         if self._browser is not None:

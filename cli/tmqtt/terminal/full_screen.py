@@ -11,8 +11,10 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import trio
 
@@ -31,6 +33,10 @@ from tmqtt.terminal.sequences import (
 from tmqtt.terminal.streams import STDOUT, encoded
 from tmqtt.terminal.terminal import Terminal
 
+FRAME = 0.1  # seconds between frames, at least
+# Of the time, looks and frames may take so much: with 10,000 rows what they show comes first.
+_SHARE = 0.06
+_BUSY = 0.02  # seconds between looks whether the terminal has taken the last frame
 _PATIENCE = 1.0  # seconds that a terminal has to take its screen back before the command stops
 _PATIENCE_AT_ONCE = 0.1  # the same where it ends at once
 _SIZE_IN_FORCE = 0.05  # seconds
@@ -43,7 +49,7 @@ _SIGNALS = [
 
 
 class FullScreen:
-    """Draws whole frames. `full_screen` makes one; `listen` has to run beside."""
+    """Draws whole frames, by `show`. `full_screen` makes one."""
 
     def __init__(self, terminal: Terminal, painter: looks.Painter) -> None:
         self._output = terminal.output
@@ -99,7 +105,36 @@ class FullScreen:
             await self._news.wait()
         self._news = trio.Event()
 
-    async def listen(self) -> None:
+    async def show(
+        self,
+        look: Callable[[float], None],
+        frame: Callable[[float, int, int], Sequence[Line]],
+        press: Callable[[str], bool],
+        *,
+        every: float = FRAME,
+    ) -> None:
+        """Draw frames and take keys until `press` says that one ends it.
+
+        `look` brings what is shown up to a time, at most `every` so many seconds; a `frame` is made
+        after each look and each key. Times are those of `time.monotonic`.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen)
+            next_look = time.monotonic()
+            while not any(press(key) for key in self.take_keys()):
+                began = time.monotonic()
+                if self.ready:
+                    looks_now = began >= next_look
+                    if looks_now:
+                        look(began)
+                    self.draw(partial(frame, began))
+                    if looks_now:
+                        took = time.monotonic() - began
+                        next_look = began + max(every, took / _SHARE)
+                await self.wait(max(next_look - time.monotonic(), _BUSY))
+            nursery.cancel_scope.cancel()
+
+    async def _listen(self) -> None:
         """Take keys, follow the terminal's size, and make way when the command is stopped."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keyboard.read, self._press)

@@ -20,7 +20,7 @@ _LONE_ESCAPE = 0.05
 
 UP, DOWN, LEFT, RIGHT = "up", "down", "left", "right"
 HOME, END, PAGE_UP, PAGE_DOWN = "home", "end", "page up", "page down"
-ENTER, ESCAPE, BACKSPACE, CLEAR = "enter", "escape", "backspace", "clear"
+ENTER, ESCAPE, BACKSPACE, CLEAR, TAB = "enter", "escape", "backspace", "clear", "tab"
 
 # ECMA-48 control sequences, and the SS3 form that keypads have; `5` of `\x1b[1;5A` is a modifier.
 _SEQUENCE = re.compile(r"\x1b(?:\[([0-9;?<=>]*)[ -/]*([@-~])|O([ -~]))")
@@ -28,7 +28,7 @@ _UNFINISHED = re.compile(r"\x1b(?:\[[0-9;?<=>]*[ -/]*|O)?")
 _LETTERS = {"A": UP, "B": DOWN, "C": RIGHT, "D": LEFT, "H": HOME, "F": END}
 _NUMBERS = {"1": HOME, "7": HOME, "4": END, "8": END, "5": PAGE_UP, "6": PAGE_DOWN}
 _CONTROLS = {"\r": ENTER, "\n": ENTER, "\x1b": ESCAPE, "\x7f": BACKSPACE, "\b": BACKSPACE,
-             "\x15": CLEAR, "\x06": PAGE_DOWN, "\x02": PAGE_UP}  # fmt: skip
+             "\x15": CLEAR, "\x06": PAGE_DOWN, "\x02": PAGE_UP, "\t": TAB}  # fmt: skip
 
 
 class Keys:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -19,7 +18,7 @@ from tmqtt.terminal.terminal import Terminal
 from tmqtt.top.readings import FILTER, SETTLE, Readings
 
 if TYPE_CHECKING:
-    from tmqtt.terminal.looks import Painter
+    from tmqtt.terminal.looks import Line, Painter
 
 _PATIENCE = 3.0  # seconds that a broker has to tell something at all
 
@@ -102,17 +101,17 @@ async def _draw(
     unicode = _can_show(BARS)
     with full_screen(terminal, painter) as full:
         terminal.tell = _nobody  # how the connection is, the last line says all the time
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(full.listen)
-            while "q" not in full.take_keys():
-                readings.settle(trio.current_time())
-                await terminal.output.flush()  # a terminal that is slow is drawn less often
-                hint = "q ends it." if full.has_keys else "Ctrl-C ends it."
-                if not client.connected:
-                    hint = f"The connection is lost: trying again. {hint}"
-                full.draw(partial(screen, readings, url, hint, unicode=unicode))
-                await full.wait(interval)
-            nursery.cancel_scope.cancel()
+
+        def look(_now: float) -> None:
+            readings.settle(trio.current_time())
+
+        def frame(_now: float, width: int, height: int) -> list[Line]:
+            hint = "q ends it." if full.has_keys else "Ctrl-C ends it."
+            if not client.connected:
+                hint = f"The connection is lost: trying again. {hint}"
+            return screen(readings, url, hint, width, height, unicode=unicode)
+
+        await full.show(look, frame, "q".__eq__, every=interval)
 
 
 def _nobody(_sentence: str) -> None:

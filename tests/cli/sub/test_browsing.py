@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tmqtt.sub.table_frames import Table
-from tmqtt.sub.topics import Topics
-from tmqtt.sub.tree_frames import TreeFrames
 from tmqtt.terminal import keys, looks
 from tmqtt.terminal.browsing import Browser
 from tmqtt.terminal.cells import cut, length
+from tmqtt.topics.topics import Topics
+from tmqtt.topics.tree_frames import TreeFrames
 
 from trio_mqtt import Message
 

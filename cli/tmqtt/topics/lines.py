@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from tmqtt.messages import payload_view
-from tmqtt.sub.topics import Topic, Topics
 from tmqtt.terminal import looks
 from tmqtt.terminal.cells import fit, wrap
 from tmqtt.terminal.escaping import escape, escape_payload
 from tmqtt.terminal.figures import counted, rate
 from tmqtt.terminal.looks import Line, Part
+from tmqtt.topics.topics import Topic, Topics
 
 
 def summary(title: str, topics: Topics, width: int) -> Line:

@@ -7,8 +7,10 @@ import math
 import re
 
 _STEP = re.compile(r"\.([^.\[\]\"]+)|\[(\d{1,9})\]|\.?\[?\"((?:[^\"\\]|\\.)*)\"\]?")
+_PLAIN = re.compile(r"[^.\[\]\"]+")
 _LONGEST = 100_000  # bytes of JSON that a number is looked for in
 _LONGEST_NUMBER = 40
+_PATHS = 50  # numbers of one payload that somebody chooses from
 
 Path = tuple[str | int, ...]
 
@@ -34,6 +36,40 @@ def parse_path(text: str) -> Path:
             steps.append(name if name is not None else json.loads(f'"{quoted}"'))
         at = found.end()
     return tuple(steps)
+
+
+def written(path: Path) -> str:
+    """The way to a field as `parse_path` reads it."""
+    steps = [
+        f"[{step}]"
+        if isinstance(step, int)
+        else (f".{step}" if _PLAIN.fullmatch(step) else f".{json.dumps(step, ensure_ascii=False)}")
+        for step in path
+    ]
+    return "".join(steps)
+
+
+def paths_in(payload: bytes) -> list[Path]:
+    """The ways to the first numbers in a payload: none, itself, or those in its JSON."""
+    if number_in(payload) is not None:
+        return [()]
+    if len(payload) > _LONGEST or payload.lstrip()[:1] not in (b"{", b"["):
+        return []
+    try:
+        value = json.loads(payload)
+    except (ValueError, RecursionError):
+        return []
+    found: list[Path] = []
+    waiting: list[tuple[Path, object]] = [((), value)]
+    while waiting and len(found) < _PATHS:
+        path, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [((*path, name), inner) for name, inner in reversed(value.items())]
+        elif isinstance(value, list):
+            waiting += [((*path, at), value[at]) for at in reversed(range(min(len(value), _PATHS)))]
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found.append(path)
+    return found
 
 
 def number_in(payload: bytes, path: Path = ()) -> float | None:

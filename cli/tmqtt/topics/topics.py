@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from tmqtt.messages.message import ShownMessage
-from tmqtt.sub.plotting import Path, number_in
+from tmqtt.topics.numbers import Path, number_in
 
 Sort = Literal["rate", "topic", "age"]
 SORTS: tuple[Sort, ...] = ("topic", "rate", "age")

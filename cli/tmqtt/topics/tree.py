@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tmqtt.sub.topics import Topic
+from tmqtt.topics.topics import Topic
 
 _DEEPEST = 240  # characters
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tmqtt.sub import topics
-from tmqtt.sub.plotting import number_in, parse_path
+from tmqtt.topics import topics
 from tmqtt.sub.table_frames import Table
-from tmqtt.sub.topic_lines import age
-from tmqtt.sub.topic_tree import Tree
-from tmqtt.sub.topics import Topics
-from tmqtt.sub.tree_frames import TreeFrames
 from tmqtt.terminal import looks
 from tmqtt.terminal.cells import cut, length
+from tmqtt.topics.lines import age
+from tmqtt.topics.numbers import number_in, parse_path
+from tmqtt.topics.topics import Topics
+from tmqtt.topics.tree import Tree
+from tmqtt.topics.tree_frames import TreeFrames
 
 from trio_mqtt import Message
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tmqtt.sub.topic_lines import in_full, not_kept, summary, value
-from tmqtt.sub.topic_tree import Node, Tree
-from tmqtt.sub.topics import Topics
 from tmqtt.terminal import keys, looks
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.figures import counted
 from tmqtt.terminal.looks import Line, Part
+from tmqtt.topics.lines import in_full, not_kept, summary, value
+from tmqtt.topics.topics import Topics
+from tmqtt.topics.tree import Node, Tree
 
 
 class TreeFrames:
