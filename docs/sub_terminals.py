@@ -1,4 +1,4 @@
-"""Draw docs/sub.svg, sub-watch.svg and sub-tree.svg: `tmqtt sub` run for real in pseudo-terminals.
+"""Draw docs/sub.svg, sub-watch.svg, sub-tree.svg and explore.svg, of commands run for real.
 
 python docs/sub_terminals.py
 """
@@ -26,23 +26,27 @@ from rich.text import Text
 import trio_mqtt
 
 COLUMNS, ROWS = 86, 18
+_WIDE = 110
+# The words of each command, the width of its terminal, and what is typed there.
 PICTURES = {
-    "sub": ["home/#", "-q", "1"],
-    "sub-watch": ["home/#", "--watch"],
-    "sub-tree": ["home/#", "--tree"],
+    "sub": (["sub", "home/#", "-q", "1"], COLUMNS, b""),
+    "sub-watch": (["sub", "home/#", "--watch"], COLUMNS, b""),
+    "sub-tree": (["sub", "home/#", "--tree"], COLUMNS, b""),
+    "explore": (["explore", "home/#"], _WIDE, b"e" + b"j" * 10),
 }
 
 
 class Terminal:
-    """A pseudo-terminal with `tmqtt sub` in it."""
+    """A pseudo-terminal with a command in it."""
 
-    def __init__(self, arguments: list[str], url: str) -> None:
-        self.screen = pyte.Screen(COLUMNS, ROWS)
+    def __init__(self, words: list[str], columns: int, url: str) -> None:
+        self.columns = columns
+        self.screen = pyte.Screen(columns, ROWS)
         self._stream = pyte.ByteStream(self.screen)
         self._descriptor, inner = pty.openpty()
-        termios.tcsetwinsize(inner, (ROWS, COLUMNS))
+        termios.tcsetwinsize(inner, (ROWS, columns))
         self._process = subprocess.Popen(  # noqa: S603 # our own command
-            [sys.executable, "-m", "tmqtt", "sub", *arguments, "-b", url],
+            [sys.executable, "-m", "tmqtt", *words, "-b", url],
             stdin=inner,
             stdout=inner,
             stderr=inner,
@@ -65,11 +69,14 @@ class Terminal:
         """The screen as it stands."""
         text = Text()
         for row in range(ROWS):
-            cells = [self.screen.buffer[row][column] for column in range(COLUMNS)]
+            cells = [self.screen.buffer[row][column] for column in range(self.columns)]
             for style, run in itertools.groupby(cells, _style):
                 text.append("".join(cell.data for cell in run), style)
             text.append("\n")
         return text
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._descriptor, keys)
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)
@@ -101,27 +108,32 @@ async def publish(client: trio_mqtt.Client) -> None:
 
 
 async def main() -> None:
-    """Run all three, and draw what they show."""
+    """Run all of them, and draw what they show."""
     async with (
         trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker,
         trio_mqtt.open_client(broker.url) as client,
     ):
         with broker.sample(trio_mqtt.events.Subscribed, limit=100) as sample:
-            terminals = {name: Terminal(words, broker.url) for name, words in PICTURES.items()}
+            terminals = {
+                name: Terminal(words, columns, broker.url)
+                for name, (words, columns, _) in PICTURES.items()
+            }
             granted = 0
             while granted < len(terminals):
                 await trio.sleep(0.1)
                 granted += len(sample.take())
         try:
             await publish(client)
+            for name, terminal in terminals.items():
+                terminal.type(PICTURES[name][2])
             await trio.sleep(1)
             for name, terminal in terminals.items():
                 console = Console(
-                    record=True, width=COLUMNS, file=io.StringIO(), color_system="256"
+                    record=True, width=terminal.columns, file=io.StringIO(), color_system="256"
                 )
                 console.print(terminal.picture())
                 svg = console.export_svg(
-                    title=f"tmqtt sub {' '.join(PICTURES[name])}", unique_id=name
+                    title=f"tmqtt {' '.join(PICTURES[name][0])}", unique_id=name
                 )
                 # Without web fonts: a picture should not make its reader's browser call anybody.
                 svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)

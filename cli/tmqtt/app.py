@@ -29,6 +29,7 @@ COMMANDS = {
     "Client": {
         "pub": "Publish a message, once or on a schedule.",
         "sub": "Subscribe, and print each message as it arrives.",
+        "explore": "Go through a broker's topics by keys: a tree, values, history, publishing.",
         "replay": "Publish messages again that sub --record has written.",
         "request": "Send a request, and print the response.",
         "check": "Show what a broker can do, by asking and by trying.",

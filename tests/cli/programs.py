@@ -33,6 +33,7 @@ _NOT_INHERITED = (
 # How the broker's lines begin in a pipe.
 DATE_AND_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d "
 
+ENTER_SCREEN, LEAVE_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 LINES = 24  # of a pseudo-terminal
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _MODULE = ("-m", "tmqtt")
@@ -212,6 +213,18 @@ def screen(data: bytes, columns: int) -> list[str]:
     display = pyte.Screen(columns, LINES)
     pyte.ByteStream(display).feed(data)
     return [line.rstrip() for line in display.display]
+
+
+def shows(shown: Program | Stream, columns: int, pattern: str) -> list[str]:
+    """The screen since the command took it last, without empty lines, once a line matches."""
+    stream = shown if isinstance(shown, Stream) else shown.out
+    end = time.monotonic() + DEADLINE
+    while True:
+        lines = screen(stream.data.rpartition(ENTER_SCREEN)[2], columns)
+        if any(re.fullmatch(pattern, line) for line in lines):
+            return [line for line in lines if line]
+        assert time.monotonic() < end, lines
+        time.sleep(0.02)
 
 
 def _take(file: IO[bytes] | None) -> Stream:

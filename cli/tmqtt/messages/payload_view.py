@@ -14,7 +14,7 @@ from tmqtt.terminal.looks import Line
 BYTES = "yellow"
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_LONGEST_JSON = 64 * 1024  # bytes: to look into more takes a person's time
+LONGEST_JSON = 64 * 1024  # bytes: to look into more takes a person's time
 _ONE_LINE_OF_BYTES = 16
 _BYTES_A_LINE = 16
 
@@ -43,7 +43,7 @@ def show(payload: bytes, before: Any, *, width: int, height: int) -> Shown:  # n
     if not payload:
         return Shown([("(empty)", looks.NOTE)], [])
     # A character has at most four bytes. What cannot be seen is not looked at: it may be large.
-    limit = max(4 * width * height, _LONGEST_JSON)
+    limit = max(4 * width * height, LONGEST_JSON)
     head = payload[:limit]
     try:
         text = head.decode()
@@ -53,7 +53,7 @@ def show(payload: bytes, before: Any, *, width: int, height: int) -> Shown:  # n
         text = head[: error.start].decode()  # a character was cut in two
     if _is_binary(text):
         return show_bytes(payload, width=width, height=height)
-    if len(payload) <= _LONGEST_JSON and text.lstrip(" \t\r\n")[:1] in ("{", "["):
+    if len(payload) <= LONGEST_JSON and text.lstrip(" \t\r\n")[:1] in ("{", "["):
         try:
             return _json(payload, json_view.parse(text), before, width, height)
         except ValueError:

@@ -77,6 +77,10 @@ class Table:
         self._order = SORTS[(SORTS.index(self._order) + 1) % len(SORTS)]
         return row
 
+    def act(self, key: str, row: Topic) -> bool:
+        del key, row
+        return False
+
     def notes(self) -> list[str]:
         return not_kept(self._topics)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import trio
@@ -14,7 +15,6 @@ from tmqtt.sub.table_frames import Table
 from tmqtt.sub.views import View
 from tmqtt.terminal import looks
 from tmqtt.terminal.browsing import Browser
-from tmqtt.terminal.cells import cut
 from tmqtt.terminal.full_screen import FullScreen, full_screen
 from tmqtt.terminal.looks import Line
 from tmqtt.terminal.streams import encoded
@@ -24,7 +24,6 @@ from tmqtt.topics.numbers import Path
 from tmqtt.topics.topics import Sort, Topics
 from tmqtt.topics.tree_frames import TreeFrames
 
-_LEFT_FREE = 3  # lines of the screen that the last frame leaves: a summary and two for the shell
 _LOG_EVERY = 10.0  # seconds between lines in a pipe
 _LOG_WIDTH = 120
 
@@ -74,21 +73,14 @@ class TopicsView(View):
     def end(self) -> None:
         now = time.monotonic()
         self._look(now)
-        if self._screen is None or self._painter is None:
+        if self._screen is None:
             lines = self._frames.frame(now, _LOG_WIDTH, len(self._topics.all) * 2 + 99)
             text = "".join(f"{looks.plain(line).rstrip()}\n" for line in lines)
             self._output.put(encoded(text))
             return
         self._stack.close()
-        # What was seen stays, on the ordinary screen, with room for what the shell says next.
-        width, height = self._painter.size
-        height = max(height - _LEFT_FREE, 1)
-        if self._browser is not None:
-            lines = self._browser.last_frame(now, width, height)
-        else:
-            lines = self._frames.frame(now, width, height)
-        painted = (self._painter.paint(cut(line, width - 1)) for line in lines)
-        self._output.put(encoded("".join(f"{line}\n" for line in painted)))
+        last_frame = self._browser.last_frame if self._browser else self._frames.frame
+        self._screen.leave(partial(last_frame, now))
 
     def _look(self, now: float) -> None:
         self._topics.look(now)

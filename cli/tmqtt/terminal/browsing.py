@@ -62,6 +62,10 @@ class Rows(Protocol[_ROW]):
         """A key of its own was typed at a row: the row to choose then, or None for other keys."""
         ...
 
+    def act(self, key: str, row: _ROW) -> bool:
+        """A key was typed at a row, or where it is shown in full. Whether it was for that."""
+        ...
+
     def find(self, pattern: re.Pattern[str] | None) -> None:
         """Keep only rows of topics in which this is found."""
         ...
@@ -95,6 +99,16 @@ class Browser(Generic[_ROW]):
         self._help = False
         self._in_full: _ROW | None = None
 
+    @property
+    def lists(self) -> bool:
+        """Whether rows are shown, and not one in full or the keys."""
+        return not self._help and self._in_full is None
+
+    @property
+    def chosen(self) -> _ROW | None:
+        """The row where the person is."""
+        return self._chosen
+
     def refresh(self) -> None:
         """The rows may have changed."""
         self._stale = True
@@ -112,6 +126,8 @@ class Browser(Generic[_ROW]):
         elif self._in_full is not None:
             if key in _BACK:
                 self._in_full = None
+            else:
+                self._rows.act(key, self._in_full)
         elif key == "?":
             self._help = True
         elif key == "/":
@@ -186,6 +202,8 @@ class Browser(Generic[_ROW]):
             self._look()
             return
         if self._chosen is None:
+            return
+        if self._rows.act(key, self._chosen):
             return
         chosen = self._rows.press(key, self._chosen)
         if chosen is not None:

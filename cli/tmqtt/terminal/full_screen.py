@@ -37,6 +37,7 @@ FRAME = 0.1  # seconds between frames, at least
 # Of the time, looks and frames may take so much: with 10,000 rows what they show comes first.
 _SHARE = 0.06
 _BUSY = 0.02  # seconds between looks whether the terminal has taken the last frame
+_LEFT_FREE = 3  # lines of the screen that the last frame leaves: a summary and two for the shell
 _PATIENCE = 1.0  # seconds that a terminal has to take its screen back before the command stops
 _PATIENCE_AT_ONCE = 0.1  # the same where it ends at once
 _SIZE_IN_FORCE = 0.05  # seconds
@@ -165,6 +166,13 @@ class FullScreen:
         if self._taken:
             self._taken = False
             self._output.put(LEAVE_SCREEN.encode())
+
+    def leave(self, frame: Callable[[int, int], Sequence[Line]]) -> None:
+        """Once given back: a last frame stays, with room for what the shell says next."""
+        width, height = self._painter.size
+        lines = frame(width, max(height - _LEFT_FREE, 1))
+        painted = (self._painter.paint(cut(line, width - 1)) for line in lines)
+        self._output.put(encoded("".join(f"{line}\n" for line in painted)))
 
     def give_back_at_once(self) -> None:
         """The same where the process ends without an orderly goodbye.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import trio
@@ -14,6 +13,7 @@ from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.error_groups import first_of
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.sparkline import BARS
+from tmqtt.terminal.streams import can_show
 from tmqtt.terminal.terminal import Terminal
 from tmqtt.top.readings import FILTER, SETTLE, Readings
 
@@ -98,7 +98,7 @@ async def _draw(
     from tmqtt.terminal.full_screen import full_screen
     from tmqtt.top.layout import screen
 
-    unicode = _can_show(BARS)
+    unicode = can_show(BARS)
     with full_screen(terminal, painter) as full:
         terminal.tell = _nobody  # how the connection is, the last line says all the time
 
@@ -136,7 +136,7 @@ async def _tell(
         if as_json:
             terminal.output.line(json.dumps({"url": url, **readings.snapshot()}))
         elif once:
-            lines = screen(readings, url, "", 80, 22, unicode=_can_show(BARS))[:-1]
+            lines = screen(readings, url, "", 80, 22, unicode=can_show(BARS))[:-1]
             for line in lines:
                 terminal.output.line(plain(line).rstrip())
         else:
@@ -144,11 +144,3 @@ async def _tell(
         if once:
             return
         await trio.sleep(interval)
-
-
-def _can_show(text: str) -> bool:
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

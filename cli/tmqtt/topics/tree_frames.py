@@ -106,6 +106,10 @@ class TreeFrames:
             return row.below[min(row.below)]
         return row
 
+    def act(self, key: str, row: Node) -> bool:
+        del key, row
+        return False
+
     def notes(self) -> list[str]:
         return not_kept(self._topics)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.programs import DEADLINE, Program, publish, running_broker, screen
+from tests.cli.programs import DEADLINE, Program, publish, running_broker, screen, shows
 
 pytestmark = pytest.mark.slow
 
@@ -24,17 +24,6 @@ def url() -> Iterator[str]:
         ):
             publish(url, topic, payload, qos=1, retain=True)
         yield url
-
-
-def shows(sub: Program, columns: int, pattern: str) -> list[str]:
-    """The screen, once a line of it matches."""
-    end = time.monotonic() + DEADLINE
-    while True:
-        lines = screen(sub.out.data, columns)
-        if any(re.fullmatch(pattern, line) for line in lines):
-            return [line for line in lines if line]
-        assert time.monotonic() < end, lines
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("columns", [40, 80, 132])

@@ -15,12 +15,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.programs import DEADLINE, LINES, Program, Stream, publish, running_broker, screen
+from tests.cli.programs import (
+    DEADLINE,
+    ENTER_SCREEN,
+    LEAVE_SCREEN,
+    LINES,
+    Program,
+    Stream,
+    publish,
+    running_broker,
+    screen,
+    shows,
+)
 from trio_mqtt import sync
 
 pytestmark = pytest.mark.slow
 
-_ENTER, _LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
 _NAMES = [f"home/room{n % 5}/lamp{n:03}" for n in range(200)]
 
 
@@ -35,21 +45,9 @@ def url() -> Iterator[str]:
         yield url
 
 
-def shows(sub: Program | Stream, columns: int, pattern: str) -> list[str]:
-    """The screen, once a line of it matches."""
-    stream = sub if isinstance(sub, Stream) else sub.out
-    end = time.monotonic() + DEADLINE
-    while True:
-        lines = screen(stream.data.rpartition(_ENTER)[2], columns)
-        if any(re.fullmatch(pattern, line) for line in lines):
-            return [line for line in lines if line]
-        assert time.monotonic() < end, lines
-        time.sleep(0.02)
-
-
 def left(data: bytes, columns: int) -> list[str]:
     """What is on the ordinary screen at the end."""
-    return [line for line in screen(data.rpartition(_LEAVE)[2], columns) if line]
+    return [line for line in screen(data.rpartition(LEAVE_SCREEN)[2], columns) if line]
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])
@@ -77,7 +75,7 @@ def test_keys_scroll_and_filter_a_table_and_q_ends_and_leaves_it(url: str, colum
     rows = left(sub.out.data, columns)
     assert len([line for line in rows if line.startswith("home/room")]) == 10
     assert rows[-1].startswith("only with 'LAMP01'")
-    assert sub.out.data.count(_ENTER) == sub.out.data.count(_LEAVE) == 1
+    assert sub.out.data.count(ENTER_SCREEN) == sub.out.data.count(LEAVE_SCREEN) == 1
 
 
 def test_keys_open_branches_and_the_tree_is_left_by_ctrl_c(url: str) -> None:
@@ -155,7 +153,9 @@ def test_a_lost_key_sequence_and_a_paste_do_no_harm(url: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="a shell with job control")
-@pytest.mark.parametrize("command", ["sub '#' --watch -b", "sub '#' --tree -b", "top"])
+@pytest.mark.parametrize(
+    "command", ["sub '#' --watch -b", "sub '#' --tree -b", "explore -b", "top"]
+)
 def test_ctrl_z_gives_the_terminal_back_and_fg_takes_it_again(url: str, command: str) -> None:
     outer, inner = pty.openpty()
     termios.tcsetwinsize(inner, (LINES, 100))
@@ -181,12 +181,12 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_takes_it_again(url: str, command:
     try:
         until(rb"ready> ")
         os.write(outer, f"{shlex.quote(sys.executable)} -m tmqtt {command} {url}\n".encode())
-        until(re.escape(_ENTER) + rb".*q ends")
+        until(re.escape(ENTER_SCREEN) + rb".*q ends")
         for _ in range(2):
             at = len(out.data)
             os.write(outer, b"\x1a")
             until(rb"1049l.*Stopped.*ready> ", at)
-            assert _ENTER not in out.data[at:]
+            assert ENTER_SCREEN not in out.data[at:]
             at = len(out.data)
             os.write(outer, b"echo $((40 + 2))\n")  # the shell's line is what it was
             until(rb"\r42\r\n.*ready> ", at)
@@ -204,5 +204,5 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_takes_it_again(url: str, command:
         shell.wait()
         os.close(outer)
         out.finish()
-    assert out.data.count(_ENTER) == out.data.count(_LEAVE) == 3
+    assert out.data.count(ENTER_SCREEN) == out.data.count(LEAVE_SCREEN) == 3
     assert b"Traceback" not in out.data

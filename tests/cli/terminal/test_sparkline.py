@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tmqtt.terminal.sparkline import ASCII_BARS, BARS, sparkline
+from tmqtt.terminal.sparkline import ASCII_BARS, BARS, chart, sparkline
 
 
 def test_bars_go_from_the_least_to_the_greatest() -> None:
@@ -42,3 +42,10 @@ def test_any_numbers_make_a_line_of_bars(values: list[float | None], width: int)
     line = sparkline(values, width)
     assert len(line) == min(width, len(values))
     assert set(line) <= {*BARS, " "}
+
+
+def test_a_chart_has_lines_for_its_bars() -> None:
+    assert chart(range(16), 16, height=2) == ["        ▁▂▃▄▅▆▇█", "▁▂▃▄▅▆▇█████████"]
+    assert chart([1, None, 1], 3, height=2) == ["", "▁ ▁"]
+    assert chart([0, 9], 2, height=3, bars=ASCII_BARS) == [" #", " #", "_#"]
+    assert chart([], 2, height=2) == ["", ""]

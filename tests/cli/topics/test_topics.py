@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tmqtt.topics import topics
 from tmqtt.sub.table_frames import Table
 from tmqtt.terminal import looks
 from tmqtt.terminal.cells import cut, length
+from tmqtt.topics import topics
 from tmqtt.topics.lines import age
 from tmqtt.topics.numbers import number_in, parse_path
 from tmqtt.topics.topics import Topics
