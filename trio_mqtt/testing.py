@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -25,6 +24,7 @@ from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.broker.server import open_broker, running
 from trio_mqtt.client.client import Client
 from trio_mqtt.client.opening import open_client
+from trio_mqtt.records import record
 from trio_mqtt.storage.rows import Storage
 from trio_mqtt.transport.urls import Address, parse_url
 
@@ -127,7 +127,7 @@ async def open_memory_broker(
         yield MemoryBroker(broker, nursery)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BrokerAddress:
     """Where a broker listens."""
 

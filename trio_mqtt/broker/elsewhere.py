@@ -7,15 +7,16 @@ elsewhere the router knows: who passes it on stands in its tree (`Router.add_els
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from trio_mqtt.records import record
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.promises import Awaited
     from trio_mqtt.broker.routing.target import Recipient
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClusterView:
     """A cluster as one of its nodes sees it."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
+from trio_mqtt.records import record
 
 MIB = 1024 * 1024
 
@@ -47,7 +48,7 @@ _RANGES: dict[str, tuple[int, int | None]] = {
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Limits:
     """What the broker accepts at most. Times are in seconds, sizes in bytes; times and rates may be
     `math.inf`: then there is no bound.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 from trio_mqtt.attribute_docs import with_attribute_docs
@@ -12,6 +12,7 @@ from trio_mqtt.broker.limits import Limits, check_limit
 from trio_mqtt.broker.options import BrokerOptions, QueuePolicy
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.protocol.topics import topic_name_problem
+from trio_mqtt.records import record
 from trio_mqtt.transport.listeners.listen_urls import parse_endpoint
 from trio_mqtt.transport.listeners.listener import named_by_socket
 from trio_mqtt.transport.listeners.options import Endpoint
@@ -20,7 +21,7 @@ _DEFAULTS = {field.name: field.default for field in fields(Limits)}
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ListenerLimits:
     """The bounds of one listener's connections, where they are others than the broker's.
 
@@ -98,7 +99,7 @@ class ListenerLimits:
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ListenerOptions:
     """What the clients of one listener are offered, where it is not what the broker offers.
 
@@ -148,7 +149,7 @@ class ListenerOptions:
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Listen(Endpoint):
     """One listener of a broker: its address as a URL, and what holds for it alone.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from enum import Enum
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.errors import ConfigurationError, LocalProtocolError
 from trio_mqtt.protocol.topics import topic_name_problem
 from trio_mqtt.protocol.wire import encode_utf8
+from trio_mqtt.records import record
 
 
 @with_attribute_docs
@@ -47,7 +48,7 @@ class QueuePolicy(Enum):
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class BrokerOptions:
     """What the broker offers to its clients.
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import anyio
 
 from trio_mqtt.errors import MqttError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.records import record
 
 # Events that wait for one reader; where it does not read, the oldest are forgotten.
 EVENT_BUFFER = 100
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Connected:
     """The broker accepted the connection; `session_present` says whether it knew the session."""
 
@@ -25,14 +25,14 @@ class Connected:
     protocol_version: ProtocolVersion
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConnectionLost:
     """The connection, or an attempt to make one, failed; `reason` says why."""
 
     reason: MqttError
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reconnecting:
     """The next attempt begins in `delay` seconds; `attempt` counts from 1."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from trio_mqtt.errors import MqttError
+from trio_mqtt.records import record
 
 
 class ConnectionState(Enum):
@@ -17,7 +17,7 @@ class ConnectionState(Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClientStatus:
     """How the connection stands: `Client.status`.
 

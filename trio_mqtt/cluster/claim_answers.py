@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from trio_mqtt.records import record
 
 if TYPE_CHECKING:
     from trio_mqtt.cluster.engine.calls import Value
     from trio_mqtt.cluster.kept_session import KeptSession
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Begin:
     """What a CONNECT says of the session: it holds from when the session is its node's."""
 

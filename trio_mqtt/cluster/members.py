@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trio_mqtt.cluster.engine.calls import Call, answered
+from trio_mqtt.records import record
 
 if TYPE_CHECKING:
     from trio_mqtt.cluster.engine.engine import Engine
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Member:
     """A node as others see it. `since` and `lease_end` are seconds of the engine's clock."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 import socket
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from os import PathLike, fspath
 from pathlib import Path
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.records import record
 
 # What may stand in a key beside what is looked up by it: no brace, no slash, no colon.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -29,7 +30,7 @@ _ENDLESS = ("wait", "log_age")
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Cluster:
     """A cluster that a broker belongs to: brokers that share an engine behave as one.
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trio_mqtt.cluster.engine.calls import Call, answered
 from trio_mqtt.cluster.members import Member, number_in, read_members
+from trio_mqtt.records import record
 
 if TYPE_CHECKING:
     from trio_mqtt.cluster.engine.engine import Engine
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeStatus:
     """One node of a cluster. What it has not said of itself is None."""
 
@@ -43,7 +43,7 @@ class NodeStatus:
     """`serving`, or what else it does."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClusterStatus:
     """A cluster at one moment."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from types import NoneType
@@ -15,11 +15,12 @@ from trio_mqtt.broker.listen import ListenerLimits
 from trio_mqtt.configuration.kinds import Kind, Unit, kind_of
 from trio_mqtt.configuration.places import Place
 from trio_mqtt.configuration.sections import Settings
+from trio_mqtt.records import record
 
 _LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setting:
     """One setting: a value of some `kind`, or a `section` within the section.
 
@@ -47,7 +48,7 @@ class Setting:
         return self.default is MISSING
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Section:
     """A table of settings, which a dataclass takes as its arguments."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from functools import partial
 from typing import Any
 
@@ -25,12 +25,13 @@ from trio_mqtt.configuration.sections import (
 )
 from trio_mqtt.configuration.sources import Layers
 from trio_mqtt.errors import ConfigurationError, MqttError
+from trio_mqtt.records import record
 from trio_mqtt.storage.rows import Storage
 
 SCRAM = "SCRAM-SHA-256"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Parts:
     """What a broker is opened with, beside its limits and options."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.records import record
 
 if TYPE_CHECKING:
     from trio_mqtt.configuration.sources import Source
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """One thing that is wrong: `setting` is its name with dots, `sentence` what and the remedy."""
 

@@ -9,7 +9,7 @@ may be written as that field's value, and what is not `written` is no setting.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from os import PathLike
 from typing import Any, Literal, TypeAlias
 
@@ -22,12 +22,13 @@ from trio_mqtt.cluster.settings import Cluster
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.monitoring.log_options import LogOptions
 from trio_mqtt.monitoring.metrics_options import MetricsOptions
+from trio_mqtt.records import record
 
 Path: TypeAlias = str | PathLike[str]
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TokenSettings:
     """Which JSON Web Tokens count as passwords; `trio_mqtt.access.TokenVerifier` verifies them."""
 
@@ -52,7 +53,7 @@ class TokenSettings:
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ScramSettings:
     """Users who authenticate by SCRAM-SHA-256 (MQTT 5.0 §4.12): no password is sent."""
 
@@ -65,7 +66,7 @@ class ScramSettings:
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ListenerAccess:
     """Who may connect by one listener, and what they may do there, in place of the broker's access.
 
@@ -87,7 +88,7 @@ class ListenerAccess:
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class AccessSettings(ListenerAccess):
     """Who may connect, and what they may do there."""
 
@@ -97,7 +98,7 @@ class AccessSettings(ListenerAccess):
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ListenerSettings(Listen):
     """One listener: its address as a URL, and what holds for it alone."""
 
@@ -109,7 +110,7 @@ class ListenerSettings(Listen):
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class StorageSettings:
     """What outlives the broker: sessions, what waits in them, and retained messages."""
 
@@ -133,7 +134,7 @@ class StorageSettings:
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Plugin:
     """A part of a program's own, made by a factory when the configuration is loaded."""
 
@@ -144,7 +145,7 @@ class Plugin:
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class PluginSettings:
     """Parts of a program's own, each "package.module:name" or a table with `factory`."""
 
@@ -165,7 +166,7 @@ class PluginSettings:
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Settings:
     """The whole configuration of a broker."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 from trio_mqtt.configuration.places import Place, lines_of
 from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.records import record
 
 PREFIX = "TMQTT_"  # of variables that are settings
 BETWEEN = "__"  # their keys
@@ -71,7 +71,7 @@ class Override(NamedTuple):
         return cls(setting.strip(), value.strip(), f"--set {setting.strip()}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Source:
     """Where a value comes from, shown as `broker.toml, line 12`, `TMQTT_…` or `--set …`."""
 

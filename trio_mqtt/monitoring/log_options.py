@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from os import PathLike, fspath
 from typing import Literal, TypeAlias, get_args
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.records import record
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogPart = Literal[
@@ -35,7 +36,7 @@ PARTS: tuple[LogPart, ...] = get_args(LogPart)
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class LogOptions:
     """What is logged, how and where to. Raises ConfigurationError for what contradicts itself."""
 

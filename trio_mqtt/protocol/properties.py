@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Any, TypedDict, cast
 
@@ -17,6 +16,7 @@ from trio_mqtt.protocol.wire import (
     encode_utf8,
     encode_variable_byte_integer,
 )
+from trio_mqtt.records import record
 
 
 class Properties(TypedDict, total=False):
@@ -88,7 +88,7 @@ class Carrier(IntEnum):
     WILL = 16
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Property:
     """One row of the table: a property's identifier, name, type, carriers and value range."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutgoingStored:
     """A message of QoS 1 or 2 that is to be delivered, in the `number`th place."""
 
@@ -22,35 +22,35 @@ class OutgoingStored:
     released: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutgoingReleased:
     """The broker has a message of QoS 2 (PUBREC); its payload is needed no more."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutgoingDone:
     """A message is delivered, or never will be."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReceivedStored:
     """A message of QoS 2 has arrived, and PUBREC is due."""
 
     packet_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReceivedDone:
     """PUBREL came: the packet identifier may be used for another message."""
 
     packet_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReceivedForgotten:
     """The broker has lost the session."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from trio_mqtt.errors import InvalidUrlError
+from trio_mqtt.records import record
 
 # Those that a client can connect to. `any` is for listening alone: plain, TLS and WebSocket on one
 # port.
@@ -27,7 +27,7 @@ _TLS = frozenset({"mqtts", "wss"})
 _WEBSOCKET = frozenset({"ws", "wss"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Address:
     """Where a broker listens or is found, as its URL says.
 

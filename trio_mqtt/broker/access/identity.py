@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from trio_mqtt.broker.access.protocols import AccessRules, ClientInfo
+from trio_mqtt.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Identity:
     """Who a client is, and what it brings along.
 

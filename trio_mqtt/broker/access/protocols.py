@@ -8,16 +8,17 @@ an authentication method (MQTT 5.0 §4.12).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Protocol, runtime_checkable
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.records import record
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True)
+@record
 class ClientInfo:
     """A client, as hooks and rules see it."""
 
@@ -52,7 +53,7 @@ class ClientInfo:
     """The properties of CONNECT (MQTT 5.0 §3.1.2.11)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Publication:
     """A message on its way through the broker, for a hook to look at or replace.
 
@@ -66,7 +67,7 @@ class Publication:
     properties: Properties = field(default_factory=Properties)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SubscriptionRequest:
     """A topic filter that a client asks for, and at which QoS (§3.8.3)."""
 
@@ -74,7 +75,7 @@ class SubscriptionRequest:
     qos: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Refusal:
     """What a program answers that says no: `reason_code` by its number, `reason` in words.
 
@@ -90,7 +91,7 @@ class Refusal:
             raise ValueError(f"{self.reason_code.sentence!r} refuses {self._refuses}.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AccessRefused(Refusal):
     """A client may not do what it asks for; MQTT 5 clients are told why (§3.4.2.1, §3.9.3).
 
@@ -98,7 +99,7 @@ class AccessRefused(Refusal):
     """
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Authenticated:
     """The client is who it says.
 
@@ -110,7 +111,7 @@ class Authenticated:
     username: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AuthenticationRefused(Refusal):
     """A client is not let in; it is told why, in words too if there are some.
 

@@ -6,13 +6,14 @@ import hmac
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from trio_mqtt.broker.access.protocols import Authenticated, AuthenticationRefused
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.optional import scram_is_missing
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.records import record
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.protocols import AuthenticationExchange
@@ -24,7 +25,7 @@ _KEY = secrets.token_bytes(32)  # so that a digest of a password says nothing ou
 _MAX_MESSAGE = 1_024  # bytes; a user name, a nonce and a proof have room in it
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScramCredentials:
     """What the broker keeps of a password: enough to check it, not enough to use it elsewhere."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from trio_mqtt.attribute_docs import with_attribute_docs
+from trio_mqtt.records import record
 from trio_mqtt.transport.listeners.options import Endpoint
 from trio_mqtt.transport.urls import is_loopback, parse_url
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Security:
     """Who may connect to a broker, and what they may do there.
 
@@ -62,7 +63,7 @@ class Security:
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True)
+@record
 class WaysIn:
     """By what clients can connect at one listener."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from trio_mqtt.records import record
 
 if TYPE_CHECKING:
     from trio_mqtt.protocol.packets import Publish
@@ -28,7 +29,7 @@ class BrokerEvent:
 # -- connections -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConnectionOpened(BrokerEvent):
     """A connection was accepted; nothing is known yet of who it is. `listener` is a URL."""
 
@@ -36,7 +37,7 @@ class ConnectionOpened(BrokerEvent):
     listener: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClientConnected(BrokerEvent):
     """A client was accepted. `protocol_version` is "3.1", "3.1.1" or "5"."""
 
@@ -47,7 +48,7 @@ class ClientConnected(BrokerEvent):
     session_present: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClientRefused(BrokerEvent):
     """A connection ended before its client was accepted; nobody has proved its `username`.
 
@@ -62,7 +63,7 @@ class ClientRefused(BrokerEvent):
     by_access: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClientDisconnected(BrokerEvent):
     """The connection of an accepted client ended; `reason` is empty where it said goodbye."""
 
@@ -72,21 +73,21 @@ class ClientDisconnected(BrokerEvent):
     username: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeepAliveExpired(BrokerEvent):
     """A client was silent for one and a half times its keep alive; it is disconnected."""
 
     client_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pinged(BrokerEvent):
     """A client has sent PINGREQ."""
 
     client_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Throttled(BrokerEvent):
     """A client is as fast as it may be: it is read from more slowly where it sends more than its
     rate ("in"), and its messages wait where more come for it ("out"). Told of a client once a
@@ -96,7 +97,7 @@ class Throttled(BrokerEvent):
     direction: Literal["in", "out"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SessionEnded(BrokerEvent):
     """A session has ended without its client, which mostly is away: nothing waits any more."""
 
@@ -107,7 +108,7 @@ class SessionEnded(BrokerEvent):
 # -- subscriptions ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Subscribed(BrokerEvent):
     """A client subscribed; `qos` is what it was granted."""
 
@@ -116,7 +117,7 @@ class Subscribed(BrokerEvent):
     qos: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unsubscribed(BrokerEvent):
     """A client gave up a subscription."""
 
@@ -124,7 +125,7 @@ class Unsubscribed(BrokerEvent):
     topic_filter: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SubscriptionRefused(BrokerEvent):
     """A client may not subscribe to what it asked for; `by_access` where rules or a hook say so."""
 
@@ -138,7 +139,7 @@ class SubscriptionRefused(BrokerEvent):
 # -- messages --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MessagePublished(BrokerEvent):
     """A message was taken; None is the broker itself. Its will counts as its client's message."""
 
@@ -154,7 +155,7 @@ def message_published(client_id: str | None, message: Publish) -> MessagePublish
     return MessagePublished(client_id, message.topic, message.payload, message.qos, message.retain)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MessageRefused(BrokerEvent):
     """A client's message went nowhere; `by_access` where rules or a hook did not let it."""
 
@@ -164,7 +165,7 @@ class MessageRefused(BrokerEvent):
     by_access: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MessageDelivered(BrokerEvent):
     """A message was sent to a client, at this QoS."""
 
@@ -173,7 +174,7 @@ class MessageDelivered(BrokerEvent):
     qos: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MessageAcknowledged(BrokerEvent):
     """A client has taken over a message of QoS 1 (PUBACK) or 2 (PUBREC)."""
 
@@ -182,7 +183,7 @@ class MessageAcknowledged(BrokerEvent):
     qos: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MessagesDropped(BrokerEvent):
     """Messages that were on their way to a client will not reach it, for this reason."""
 
@@ -191,7 +192,7 @@ class MessagesDropped(BrokerEvent):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SlowConsumer(BrokerEvent):
     """A client takes less than comes for it: more than half of what may wait for it does, or its
     queue is full while it is away. Told of a client once a minute at most, while it is so."""
@@ -202,7 +203,7 @@ class SlowConsumer(BrokerEvent):
     queued_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WillPublished(BrokerEvent):
     """The will of a client that left without a goodbye was published."""
 
@@ -210,7 +211,7 @@ class WillPublished(BrokerEvent):
     topic: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RetainedChanged(BrokerEvent):
     """The retained message of a topic is another one, or was removed."""
 
@@ -221,7 +222,7 @@ class RetainedChanged(BrokerEvent):
 # -- the cluster -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EngineLost(BrokerEvent):
     """The engine of the broker's cluster cannot be reached, or does nothing; `reason` is a
     sentence."""
@@ -230,7 +231,7 @@ class EngineLost(BrokerEvent):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EngineReturned(BrokerEvent):
     """The engine is there again, after so many seconds."""
 
@@ -238,7 +239,7 @@ class EngineReturned(BrokerEvent):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LeaseLost(BrokerEvent):
     """This broker was cut off from its cluster for longer than its lease, or its engine has lost
     some of what it was told, and is `node` no more: it takes nothing of QoS 1 and 2 until it has
@@ -247,21 +248,21 @@ class LeaseLost(BrokerEvent):
     node: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeJoined(BrokerEvent):
     """A node has joined the cluster: another one, or this broker itself."""
 
     node: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeLeft(BrokerEvent):
     """Another node has left the cluster in order."""
 
     node: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeDied(BrokerEvent):
     """The lease of another node has ended: it is dead for ever, and its sessions are free."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Claim(NamedTuple):
     replaces_kept: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Asking:
     """A client that has said CONNECT, and is let in: what its session is to be.
 

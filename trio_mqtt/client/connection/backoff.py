@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from trio_mqtt.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backoff:
     """How a client that lost its connection tries again: `open_client(reconnect=Backoff(...))`.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from trio_mqtt.cluster.settings import without_password
 from trio_mqtt.errors import InvalidUrlError
+from trio_mqtt.records import record
 
 PORT = 6379
 SENTINEL_PORT = 26379
@@ -37,7 +37,7 @@ _SCHEMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """Where one process of the engine, or a Sentinel, listens: a host and port, or a path."""
 
@@ -51,7 +51,7 @@ class Place:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class EngineAddress:
     """What a URL says of an engine."""
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.errors import ConfigurationError, TlsError
+from trio_mqtt.records import record
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TlsOptions:
     """How a client connects by TLS. The defaults are what a broker on the Internet needs.
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import socket as sockets
 from collections.abc import Collection
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, field
 from os import PathLike
 from typing import Literal, TypeAlias
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.records import record
 
 Path: TypeAlias = str | PathLike[str]
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True)
+@record
 class ServerTls:
     """The certificate that a listener shows, and those that it asks its clients for.
 
@@ -55,7 +56,7 @@ class ServerTls:
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True)
+@record
 class Endpoint:
     """Where a broker listens, and how it gets from a socket to the bytes of MQTT.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from functools import lru_cache
 
 from trio_mqtt.attribute_docs import with_attribute_docs
+from trio_mqtt.records import record
 from trio_mqtt.transport.listeners.options import Endpoint
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True)
+@record
 class ClientCertificate:
     """What a client's certificate says; an authority that the listener trusts has signed it."""
 
@@ -26,7 +26,7 @@ class ClientCertificate:
 
 
 @with_attribute_docs
-@dataclass(frozen=True, slots=True)
+@record
 class Origin:
     """Where a connection comes from."""
 

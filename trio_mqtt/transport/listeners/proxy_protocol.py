@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from dataclasses import dataclass
+
+from trio_mqtt.records import record
 
 _SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 _V1_START = b"PROXY"
@@ -26,7 +27,7 @@ class BadProxyHeaderError(Exception):
     """What comes first is no header of the PROXY protocol; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProxyHeader:
     """Who is behind the proxy, HOST:PORT; None where it speaks for itself or does not know."""
 

@@ -11,11 +11,13 @@ import base64
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, Protocol
 
 import argon2.low_level as argon2
 from argon2.exceptions import VerificationError
+
+from trio_mqtt.records import record
 
 # What hashes are made of: argon2id where Mosquitto need not read them.
 HashKind = Literal["argon2id", "pbkdf2"]
@@ -56,7 +58,7 @@ class PasswordHash(Protocol):
         """A hash that no password fits, and that takes as long to find out."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argon2id:
     """argon2id: each guess costs memory too, which graphics cards are short of."""
 
@@ -75,7 +77,7 @@ class Argon2id:
         return Argon2id("$".join((*start, *made_up)), self.work)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pbkdf2:
     """PBKDF2 with SHA-512: Mosquitto reads it."""
 
@@ -100,7 +102,7 @@ class Pbkdf2:
         return Pbkdf2(self.iterations, salt, secrets.token_bytes(_SHA512_SIZE))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sha512:
     """SHA-512, once: a stolen file is soon guessed. Read, but never made."""
 

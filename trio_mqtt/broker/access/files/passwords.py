@@ -12,12 +12,12 @@ import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from trio_mqtt.broker.access.files.hashes import PasswordHash, read_hash
 from trio_mqtt.broker.access.files.reading import read_text
 from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.records import record
 
 # Successes that are remembered, each some 200 bytes.
 _MOST_REMEMBERED = 10_000
@@ -25,7 +25,7 @@ _MOST_REMEMBERED = 10_000
 _MANY_KINDS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PasswordLine:
     """A line of a password file: its number, and what stands on it if it is no comment."""
 

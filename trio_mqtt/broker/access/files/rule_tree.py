@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from trio_mqtt.records import record
 
 READ = 1
 WRITE = 2
@@ -24,7 +26,7 @@ ANY_LEVEL = "\0"
 MARKER = re.compile("(%[cu])")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decision:
     """Whether something is allowed, and what decides it: the line of the file, and in words."""
 
@@ -33,7 +35,7 @@ class Decision:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """A topic filter and what it grants: READ, WRITE, both, or nothing (DENY).
 

@@ -9,11 +9,12 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from trio_mqtt.broker.access.files.reading import read_file
 from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.records import record
 
 _RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512", "secp256k1": "ES256K"}
@@ -24,7 +25,7 @@ _LEAST_RSA = 2048  # bits (RFC 7518 §3.3)
 _PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TokenKey:
     """A key, the algorithms that it may be used with, and its identifier if it has one.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ from trio_mqtt.broker.access.files.token_keys import TokenKey, load_keys
 from trio_mqtt.errors import ConfigurationError, InvalidTokenError
 from trio_mqtt.optional import tokens_are_missing
 from trio_mqtt.protocol.topics import topic_filter_problem
+from trio_mqtt.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TokenClaims:
     """What a token says that was verified.
 
