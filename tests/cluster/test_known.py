@@ -247,6 +247,24 @@ async def test_a_loss_is_noticed_by_what_was_made_and_not_read_yet(
         assert await changes.goes_on()
 
 
+async def test_what_is_made_while_the_others_are_counted_is_no_loss(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_engine(cluster) as engine:
+        engine.deadline_ms = 1 << 50
+        changes = Changes(engine)
+        key, count = engine.keys.of_node("n", "interest"), changes.count
+        await changes.make(key, {b"a": b"1"}, [])
+
+        async def count_first() -> int:
+            number = await count()
+            await changes.make(key, {b"b": b"1"}, [])
+            return number
+
+        monkeypatch.setattr(changes, "count", count_first)
+        assert await changes.goes_on()
+
+
 async def test_a_loss_is_noticed_while_all_is_to_be_read_anyway(
     cluster: Cluster, redis: RedisServer
 ) -> None:

@@ -153,13 +153,15 @@ class Changes:
 
         Raises EngineGoneError and EngineRefusedError.
         """
-        if await self.count() < max(self.number, self._made):
-            return False
-        if self._last is None:
-            return True
+        # As of now: a change that this node makes meanwhile may be counted after the answer.
+        known, last = max(self.number, self._made), self._last
         name = b"%d-1" % self.number
+        if await self.count() < known:
+            return False
+        if last is None:
+            return True
         found = await self._engine.call(b"XRANGE", self._keys.changes, name, name)
-        return [_last_of(entry) for entry in found] == [self._last]
+        return [_last_of(entry) for entry in found] == [last]
 
     async def read(self, *, count: int, block: float) -> list[bytes] | None:
         """What comes next; nothing where nothing came in `block` seconds, None where some is gone.
