@@ -225,16 +225,16 @@ async def test_what_is_retained_while_all_is_read_anew_stays(
             at = node.clock.epoch + trio.current_time()  # type: ignore[union-attr]
             return encode_row(RetainedRow(topic, payload, 0, at, b"", None))
 
-        async def load() -> AsyncIterator[list[tuple[str, bytes]]]:
+        async def fields() -> AsyncIterator[list[tuple[bytes, bytes]]]:
             # As they were read; then each changes here, and that is on its way to the engine.
-            found = [("old", row("old", b"before")), ("other", row("other", b"elsewhere"))]
+            found = [(b"old", row("old", b"before")), (b"other", row("other", b"elsewhere"))]
             for topic in ("old", "new"):
                 core_of(one).retained.store(Publish(topic, b"own", 0, True), trio.current_time())
                 retained.changed(topic)
             retained.are_sent(["old", "new"])
             yield found
 
-        monkeypatch.setattr(retained._store, "load", load)
+        monkeypatch.setattr(retained._store, "load", fields)
         await retained.load(name)
         as_it_is = {"old": b"own", "new": b"own", "other": b"elsewhere"}
         assert kept(one) == as_it_is

@@ -9,7 +9,7 @@ no difference.
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -180,17 +180,35 @@ class Changes:
             self._last = identifier, fields.get(b"t", b"")
         return entries
 
-    async def fields(self, key: bytes) -> AsyncIterator[list[tuple[bytes, bytes]]]:
-        """The fields of a hash with their values, some at a time. One may come twice.
+    def fields(self, key: bytes) -> Fields:
+        """The fields of a hash with their values."""
+        return Fields(self._engine, key)
 
-        Raises EngineGoneError and EngineRefusedError.
-        """
-        cursor = b"0"
-        while True:
-            cursor, flat = await self._engine.call(b"HSCAN", key, cursor, b"COUNT", _STEP)
-            yield list(zip(flat[::2], flat[1::2], strict=True))
-            if cursor == b"0":
-                return
+
+class Fields:
+    """The fields of a hash with their values, some at a time. One may come twice.
+
+    No generator: whoever ends within `async for`, cancelled or not, leaves nothing to be closed.
+    """
+
+    def __init__(self, engine: Engine, key: bytes) -> None:
+        self._engine = engine
+        self._key = key
+        self._cursor = b"0"
+        self._is_over = False
+
+    def __aiter__(self) -> Fields:
+        return self
+
+    async def __anext__(self) -> list[tuple[bytes, bytes]]:
+        """Raises EngineGoneError and EngineRefusedError."""
+        if self._is_over:
+            raise StopAsyncIteration
+        self._cursor, flat = await self._engine.call(
+            b"HSCAN", self._key, self._cursor, b"COUNT", _STEP
+        )
+        self._is_over = self._cursor == b"0"
+        return list(zip(flat[::2], flat[1::2], strict=True))
 
 
 def encode_interests(node: str, interests: Mapping[str, int]) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from trio_mqtt.cluster.changes import RETAINED
@@ -16,7 +16,7 @@ from trio_mqtt.cluster.entries import EntryError
 from trio_mqtt.storage.rows import RetainedRow
 
 if TYPE_CHECKING:
-    from trio_mqtt.cluster.changes import Changes
+    from trio_mqtt.cluster.changes import Changes, Fields
     from trio_mqtt.cluster.engine.engine import Engine
 
 _FIXED = struct.Struct(">ddBII")  # received, expires, QoS, bytes of the author and the properties
@@ -139,10 +139,6 @@ class RetainedStore:
             for at in range(0, len(names), _AT_ONCE)
         ]
 
-    async def load(self) -> AsyncIterator[list[tuple[str, bytes]]]:
-        """All that there are, some at a time: topics and values. One may come twice.
-
-        Raises EngineGoneError and EngineRefusedError.
-        """
-        async for some in self._changes.fields(self._key):
-            yield [(name.decode(), value) for name, value in some]
+    def load(self) -> Fields:
+        """All that there are, some at a time: topics and values. One may come twice."""
+        return self._changes.fields(self._key)

@@ -7,8 +7,8 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -83,7 +83,7 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 
 async def _records(
     file: BinaryIO, options: ReplayOptions, terminal: Terminal | None
-) -> AsyncIterator[Record]:
+) -> AsyncGenerator[Record, None]:
     """The records of a file, whose last line may be unfinished: a recording that was cut off.
 
     That is told to `terminal`, unless it is None.
@@ -154,13 +154,13 @@ class _Player:
         refused = f", {self._refused:,} of them refused" if self._refused else ""
         return f"{counted(self._sent, 'message')} replayed in {seconds:,.1f} s{refused}."
 
-    async def play(self, client: trio_mqtt.Client, records: AsyncIterator[Record]) -> None:
+    async def play(self, client: trio_mqtt.Client, records: AsyncGenerator[Record, None]) -> None:
         """Publish all records, and wait until all are acknowledged."""
         start = trio.current_time()
         first: int | None = None
         limit = trio.Semaphore(_IN_FLIGHT)
         failure: Exception | None = None
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery, aclosing(records):
             try:
                 async for record in records:
                     if self._failure is not None:

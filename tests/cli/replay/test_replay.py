@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,20 @@ def test_the_pace_is_kept_or_changed_and_a_file_may_loop(
     times = [float(row[2]) for row in shown]
     assert times[1] - times[0] >= 0.15
     assert times[4] - times[3] >= 0.15
+
+
+def test_ctrl_c_between_two_messages_leaves_nothing_to_warn_of(
+    broker: tuple[Program, str], tmp_path: Path
+) -> None:
+    program, url = broker
+    path = tmp_path / "long.jsonl"
+    path.write_bytes(line(0, "1", "long") + line(59, "2", "long"))
+    with Program("sub", "long", "-C", "1", "-i", "long", "-b", url) as sub:
+        program.out.expect("long subscribed to long")
+        with Program("replay", str(path), "-b", url) as replay:
+            assert sub.ended() == 0
+            assert replay.stop(signal.SIGINT) == 130
+    assert re.fullmatch(r"1 message replayed in [\d.]+ s\.\n", replay.err.text)
 
 
 def test_stdin_is_replayed_and_a_line_that_was_cut_off_is_left_out(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ import trio.testing
 from tests.cluster.proxy import open_proxy
 from tests.cluster.redis import RedisServer
 from trio_mqtt import Cluster
+from trio_mqtt.cluster.changes import Changes
 from trio_mqtt.cluster.engine.calls import Call, Script
 from trio_mqtt.cluster.engine.engine import Engine, open_engine
 from trio_mqtt.cluster.membership import Membership
@@ -84,6 +87,31 @@ async def test_who_is_cancelled_anywhere_leaves_the_connection_to_others(
                 break
         assert 10 < steps < 499
         assert engine.returns == 1
+
+
+async def test_who_reads_a_hash_may_be_cancelled_anywhere_and_leaves_nothing_open(
+    cluster: Cluster,
+) -> None:
+    async with open_engine(cluster) as engine:
+        key, changes = engine.keys.shared("x"), Changes(engine)
+        await engine.call("HSET", key, "a", "1")
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for steps in range(1, 100):
+                instrument = AfterSteps(steps)
+                trio.lowlevel.add_instrument(instrument)
+                try:
+                    with instrument.scope:
+                        async for fields in changes.fields(key):
+                            assert fields == [(b"a", b"1")]
+                            await trio.lowlevel.checkpoint()
+                finally:
+                    trio.lowlevel.remove_instrument(instrument)
+                if not instrument.scope.cancelled_caught:
+                    break
+            gc.collect()
+        assert 2 < steps < 99
+        assert [str(warning.message) for warning in told] == []
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.02, 0.1])

@@ -75,7 +75,8 @@ class RetainedEverywhere:
         self._sent.clear()
         topics: set[str] = set()
         async for some in self._store.load():
-            for topic, value in some:
+            for name, value in some:
+                topic = name.decode(errors="replace")
                 topics.add(topic)
                 if topic not in self._sent:
                     self._take(topic, value, since=self._gathered.get(topic, -math.inf))
