@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -38,6 +39,8 @@ class RedisServer:
                     *(program, "--port", str(self.port), "--bind", "127.0.0.1"),
                     *("--unixsocket", str(self.path), "--dir", str(self.folder)),
                     *("--save", "", "--maxmemory-policy", "noeviction"),
+                    # A replica is given all that there is at once, and not after five seconds.
+                    *("--repl-diskless-sync-delay", "0"),
                     *("--enable-debug-command", "yes", *self._options),
                 ],
                 stdout=log,
@@ -57,6 +60,11 @@ class RedisServer:
             self._process = None
             self.path.unlink(missing_ok=True)
 
+    def pause(self) -> None:
+        """Have it answer nobody, while its connections last, until it is ended."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
     def command(self, *words: str) -> bytes:
         """What a command answers, as it comes; nothing if the server cannot be reached."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as end:
@@ -67,13 +75,6 @@ class RedisServer:
                 return end.recv(65536)
             except OSError:
                 return b""
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
 import trustme
 
-from tests.cluster.redis import free_port, redis_server
+from tests.cluster.redis import RedisServer, redis_server
+from tests.ports import free_port
 from trio_mqtt import Cluster, ConfigurationError, EngineError
 from trio_mqtt.cluster.engine.checks import promise
 from trio_mqtt.cluster.engine.engine import open_engine
@@ -72,23 +75,55 @@ async def test_a_replica_is_refused_with_its_master() -> None:
         assert f"it follows 127.0.0.1:{master.port}" in why
 
 
-async def test_replicas_that_must_have_each_write() -> None:
+@asynccontextmanager
+async def with_a_replica() -> AsyncIterator[tuple[RedisServer, RedisServer]]:
+    """An engine, and a replica that has all that it has."""
     with redis_server(port=free_port()) as master, redis_server() as replica:
-        cluster = Cluster(url=master.url, replicas=1, timeout=0.5)
-        assert "has 0 replicas, and 1 must have" in await _why_not(cluster)
         replica.command("REPLICAOF", "127.0.0.1", str(master.port))
-        with trio.fail_after(20):
-            while b"state=online" not in master.command(  # noqa: ASYNC110
-                "INFO", "replication"
-            ):
-                await trio.sleep(0.02)
-            async with open_engine(cluster) as engine:
+        with trio.fail_after(60):
+            # Either may know it before the other does.
+            for server, said in ((replica, b"master_link_status:up"), (master, b"state=online")):
+                while said not in server.command("INFO", "replication"):  # noqa: ASYNC110
+                    await trio.sleep(0.02)
+        yield master, replica
+
+
+async def ends_waits(server: RedisServer) -> None:
+    """Whoever waits for replicas there is told how many have it, as if its time was over."""
+    while True:
+        for line in server.command("CLIENT", "LIST").decode().splitlines():
+            if "cmd=wait" in line:
+                server.command("CLIENT", "UNBLOCK", line.partition(" ")[0].removeprefix("id="))
+        await trio.sleep(0.01)
+
+
+async def test_replicas_that_must_have_each_write() -> None:
+    with redis_server(port=free_port()) as alone:
+        cluster = Cluster(url=alone.url, replicas=1)
+        assert "has 0 replicas, and 1 must have" in await _why_not(cluster)
+    async with with_a_replica() as (master, replica):
+        cluster = Cluster(url=master.url, replicas=1, timeout=60, lease=120)
+        with trio.fail_after(60):
+            async with open_engine(cluster) as engine, trio.open_nursery() as nursery:
                 key = engine.keys.shared("x")
                 assert await engine.call("INCR", key) == 1
                 replica.stop()
-                with pytest.raises(EngineError, match="0 replicas"):
+                nursery.start_soon(ends_waits, master)
+                with pytest.raises(EngineError, match="0 replicas that have what was written"):
                     await engine.call("INCR", key)
+                nursery.cancel_scope.cancel()
                 assert engine.is_gone
+
+
+async def test_a_replica_that_follows_but_has_nothing_yet_is_not_enough() -> None:
+    async with with_a_replica() as (master, replica), trio.open_nursery() as nursery:
+        cluster = Cluster(url=master.url, replicas=1, timeout=60, lease=120)
+        replica.pause()
+        nursery.start_soon(ends_waits, master)
+        with trio.fail_after(60):
+            why = await _why_not(cluster)
+        assert "has 0 replicas that have what was written, and 1 must" in why
+        nursery.cancel_scope.cancel()
 
 
 async def test_user_and_password(tmp_path: Path) -> None:

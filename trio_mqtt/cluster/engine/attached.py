@@ -119,7 +119,12 @@ class Attached:
         if self._clock is None:
             self._clock = clock
         check_clock(connection.where, clock - self._clock, settings.lease)
-        await can_write(connection, self._key_at(place))
+        await can_write(
+            connection,
+            self._key_at(place),
+            replicas=settings.replicas,
+            within=settings.timeout,
+        )
 
     def _key_at(self, place: Place) -> bytes:
         """A key that lies on a master."""

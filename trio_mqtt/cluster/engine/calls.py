@@ -103,6 +103,20 @@ class Call:
         )
 
 
+def wait_call(replicas: int, timeout: float) -> Call:
+    """What asks how many replicas have all that a connection has written, once there are enough;
+    answered well before `timeout`, in seconds, is over.
+    """
+    return Call(b"WAIT", replicas, int(timeout * 800))
+
+
+def too_few_replicas(where: str, reached: object, replicas: int) -> str:
+    """What is wrong with the answer, as a sentence without its end; empty if nothing is."""
+    if not isinstance(reached, int) or reached >= replicas:
+        return ""
+    return f"{where} has {reached} replicas that have what was written, and {replicas} must"
+
+
 def pairs(flat: Sequence[Reply]) -> dict[bytes, Reply]:
     """A list of keys and values, as scripts return it, as the mapping that it stands for."""
     return dict(zip(flat[::2], flat[1::2], strict=True))

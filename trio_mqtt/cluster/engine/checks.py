@@ -7,7 +7,13 @@ import re
 import trio
 from coredis.exceptions import BusyLoadingError, RedisError
 
-from trio_mqtt.cluster.engine.calls import Call, EngineGoneError, EngineUnfitError
+from trio_mqtt.cluster.engine.calls import (
+    Call,
+    EngineGoneError,
+    EngineUnfitError,
+    too_few_replicas,
+    wait_call,
+)
 from trio_mqtt.cluster.engine.connection import STILL_LOADING, Connection
 
 # Streams that are trimmed by age, and groups whose messages are taken over, came with it.
@@ -152,13 +158,21 @@ def check_clock(where: str, ahead: float, lease: float) -> None:
         )
 
 
-async def can_write(connection: Connection, key: bytes) -> None:
-    """Write something, and take it away; it would go by itself, too.
+async def can_write(
+    connection: Connection, key: bytes, *, replicas: int = 0, within: float = 0.0
+) -> None:
+    """Write something, and take it away; it would go by itself, too. So many replicas have it
+    `within` so many seconds: one that is online for the engine may still be reading what it was
+    given at first, and answers nobody until it has.
 
-    Raises EngineGoneError where the engine takes nothing now.
+    Raises EngineGoneError where the engine takes nothing now, or too few replicas follow.
     """
     answer, _ = await connection.ask(Call("SET", key, b"1", b"PX", 1000), Call("DEL", key))
     if isinstance(answer, BusyLoadingError):
         raise EngineGoneError(f"{connection.where} {STILL_LOADING}")
     if isinstance(answer, RedisError):
         raise EngineGoneError(f"{connection.where} can do nothing now: {str(answer).rstrip('.')}.")
+    if replicas:
+        (reached,) = await connection.ask(wait_call(replicas, within))
+        if too_few := too_few_replicas(connection.where, reached, replicas):
+            raise EngineGoneError(f"{too_few}.")

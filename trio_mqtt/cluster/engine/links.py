@@ -15,7 +15,7 @@ from coredis.exceptions import (
     UnblockedError,
 )
 
-from trio_mqtt.cluster.engine.calls import Call, EngineGoneError
+from trio_mqtt.cluster.engine.calls import Call, EngineGoneError, too_few_replicas, wait_call
 from trio_mqtt.cluster.engine.connection import Connection
 
 # A pipeline's commands and bytes at most: what one connection asks for, another waits for.
@@ -210,7 +210,7 @@ class Link:
         tail: tuple[Call, ...] = ()
         if self._replicas:
             # Of all that this connection has written, so that nobody has to say who needs it.
-            tail = (Call(b"WAIT", self._replicas, int(self._timeout * 800)),)
+            tail = (wait_call(self._replicas, self._timeout),)
         return _Pipeline(groups, loads, tail, size)
 
     async def _receive(self) -> None:
@@ -234,7 +234,11 @@ class Link:
 
     def _hand_out(self, pipeline: _Pipeline) -> None:
         answers = pipeline.answers
-        gone = self._too_few_replicas(answers[-1]) if self._replicas else ""
+        gone = ""
+        if self._replicas and (
+            too_few := too_few_replicas(self.where, answers[-1], self._replicas)
+        ):
+            gone = f"{too_few}: what is asked is done, but not safe."
         place = pipeline.loads
         for group in pipeline.groups:
             end = place + len(group.calls)
@@ -249,14 +253,6 @@ class Link:
                 group.answered.set()
         if gone:
             self._end(EngineGoneError(gone))
-
-    def _too_few_replicas(self, reached: object) -> str:
-        if not isinstance(reached, int) or reached >= self._replicas:
-            return ""
-        return (
-            f"{self.where} has {reached} replicas that have what was written, and"
-            f" {self._replicas} must: what is asked is done, but not safe."
-        )
 
     async def _watch(self) -> None:
         """End the connection where an answer does not come in time."""
