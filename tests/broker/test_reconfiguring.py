@@ -13,7 +13,8 @@ import trio_mqtt
 from tests.broker.opened import LOCAL, joined, may_connect, opened
 from tests.broker.raw import Raw
 from tests.inside import core_of
-from tests.transport.dialing import dial, free_port
+from tests.ports import free_port
+from tests.transport.dialing import dial
 from trio_mqtt import (
     BrokerOptions,
     ConfigurationError,

@@ -10,14 +10,15 @@ from pathlib import Path
 from tempfile import mkdtemp
 from time import monotonic, sleep
 
-from tests.cluster.redis import RedisServer, free_port, redis_server
+from tests.cluster.redis import RedisServer, redis_server
+from tests.ports import free_port
 
 SLOTS = 16_384
 SERVICE = "main"
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
-    end = monotonic() + 30
+    end = monotonic() + 60
     while not condition():
         assert monotonic() < end, what
         sleep(0.02)
@@ -141,13 +142,15 @@ def redis_sentinels() -> Iterator[Sentinels]:
                 path.write_text(
                     f"port {port}\nbind 127.0.0.1\ndir {folder}\n"
                     f"sentinel monitor {SERVICE} 127.0.0.1 {master.port} 2\n"
-                    f"sentinel down-after-milliseconds {SERVICE} 500\n"
+                    f"sentinel down-after-milliseconds {SERVICE} 1000\n"
                     f"sentinel failover-timeout {SERVICE} 2000\n"
                 )
                 with (folder / f"{number}.log").open("wb") as log:
                     group.processes.append(
                         subprocess.Popen([program, str(path)], stdout=log, stderr=log)
                     )
+            for port in group.ports:
+                wait_for(lambda port=port: _is_set_up(port), "a Sentinel does not start")  # type: ignore[misc]
             wait_for(lambda: all(map(_sees_all, group.ports)), "the Sentinels do not meet")
             yield group
         finally:
@@ -156,12 +159,30 @@ def redis_sentinels() -> Iterator[Sentinels]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sees_all(port: int) -> bool:
+# In milliseconds. They look often, so that one late answer on a busy machine is nobody's end, meet
+# soon, and do not stand by for half a minute where they were given no processor for a while.
+_PERIODS = {
+    "ping-period": 100,
+    "info-period": 500,
+    "ask-period": 100,
+    "publish-period": 200,
+    "tilt-trigger": 60_000,
+}
+
+
+def _ask(port: int, *words: str) -> list[str]:
     asked = subprocess.run(
-        ["redis-cli", "-p", str(port), "SENTINEL", "MASTER", SERVICE],
-        capture_output=True,
-        check=False,
+        ["redis-cli", "-p", str(port), "SENTINEL", *words], capture_output=True, check=False
     )
-    words = asked.stdout.decode().splitlines()
+    return asked.stdout.decode().splitlines()
+
+
+def _is_set_up(port: int) -> bool:
+    periods = [word for name, period in _PERIODS.items() for word in (name, str(period))]
+    return _ask(port, "DEBUG", *periods) == ["OK"]
+
+
+def _sees_all(port: int) -> bool:
+    words = _ask(port, "MASTER", SERVICE)
     said = dict(zip(words[::2], words[1::2], strict=False))
     return said.get("num-other-sentinels") == "2" and said.get("num-slaves") == "1"

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.nodes import nodes
-from tests.cluster.redis import RedisServer, free_port, redis_server
+from tests.cluster.redis import RedisServer, redis_server
 from tests.cluster.waiting import known
+from tests.ports import free_port
 from trio_mqtt import Cluster, open_client
 from trio_mqtt.attribute_docs import attribute_docs
 

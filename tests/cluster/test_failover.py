@@ -9,9 +9,10 @@ import trio
 
 import trio_mqtt
 from tests.cluster.nodes import nodes
-from tests.cluster.redis import free_port, redis_server
+from tests.cluster.redis import redis_server
 from tests.cluster.redis_groups import redis_cluster, redis_sentinels, wait_for
 from tests.cluster.waiting import known, until
+from tests.ports import free_port
 from trio_mqtt import Broker, Cluster, open_client
 
 pytestmark = pytest.mark.slow

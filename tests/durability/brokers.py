@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import trio
+
+from tests.ports import free_port
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -163,16 +162,3 @@ class BrokerProcess:
 
     def _log_end(self) -> str:
         return self._log.read_text(errors="replace")[-4_000:]
-
-
-def free_port() -> int:
-    """A port that no client gets for its own end: it would connect to itself."""
-    chance = random.Random(time.monotonic_ns())  # noqa: S311
-    while True:
-        port = chance.randrange(20_000, 30_000)
-        with socket.socket() as free:
-            try:
-                free.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port

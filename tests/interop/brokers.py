@@ -8,8 +8,10 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+
+from tests.ports import free_port
 
 from .node import node_command
 from .peers import DEADLINE, LineProcess, Server, get
@@ -54,7 +56,7 @@ def run_mosquitto_as(
     deadline = time.monotonic() + DEADLINE
     while True:
         # Mosquitto cannot take port 0; if another program takes a port first, others are tried.
-        chosen = _free_ports(ports)
+        chosen = [free_port() for _ in range(ports)]
         names = {"port" if not index else f"port{index + 1}": n for index, n in enumerate(chosen)}
         file = directory / "mosquitto.conf"
         file.write_text(configuration.format(**names))
@@ -68,14 +70,6 @@ def run_mosquitto_as(
             process.end()
         if time.monotonic() > deadline:
             raise TimeoutError("Mosquitto did not start: " + "; ".join(lines))
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        free = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in free:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in free]
 
 
 def _accepts(process: LineProcess, port: int, deadline: float) -> bool:

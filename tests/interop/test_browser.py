@@ -7,7 +7,6 @@ import json
 import os
 import queue
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from anyio.from_thread import BlockingPortal
 from paho.mqtt.enums import CallbackAPIVersion
 
 import trio_mqtt
+from tests.ports import free_port
 
 HERE = Path(__file__).parent
 DEADLINE = 60.0
@@ -112,8 +112,7 @@ def wait_for(reports: queue.Queue[str], event: str) -> None:
 def test_a_page_in_a_browser_exchanges_messages_and_comes_back_after_a_restart(
     trio_portal: BlockingPortal, tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     # One port for the page and for Python.
     url = f"any://127.0.0.1:{port}"
     reports: queue.Queue[str] = queue.Queue()

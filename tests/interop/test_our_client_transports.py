@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 import trustme
 
 import trio_mqtt
+from tests.ports import free_port
 from trio_mqtt import TlsOptions
 
 from .peers import DEADLINE, LineProcess
@@ -89,12 +89,7 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     if program is None:
         raise FileNotFoundError("Mosquitto is not installed: apt-get install mosquitto.")
     lines: list[str] = []
-    sockets = [socket.socket() for _ in PORTS]
-    for free in sockets:
-        free.bind(("127.0.0.1", 0))
-    ports = dict(zip(PORTS, (free.getsockname()[1] for free in sockets), strict=True))
-    for free in sockets:
-        free.close()
+    ports = {name: free_port() for name in PORTS}
     configuration = folder / "mosquitto.conf"
     configuration.write_text(CONFIGURATION.format(folder=folder, **ports))
     process = LineProcess([program, "-c", str(configuration)], lines.append)

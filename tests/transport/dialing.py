@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import itertools
 import os
-import socket
 import ssl
 import struct
 from collections.abc import Callable
@@ -119,12 +118,6 @@ async def until_end(stream: trio.abc.Stream, seconds: float = 5) -> bytes:
         except trio.BrokenResourceError:
             pass
     return data
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def request(

@@ -16,6 +16,7 @@ import pytest
 
 import trio_mqtt
 from tests.cli.programs import DATE_AND_TIME, DEADLINE, IN_TERMINAL, Program, publish, screen
+from tests.ports import free_port
 from trio_mqtt import sync
 from trio_mqtt.access import set_password
 
@@ -31,8 +32,7 @@ OLD_HASH = (
 @pytest.fixture
 def free_url() -> str:
     """An address for a broker that cannot tell where it listens."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return f"mqtt://127.0.0.1:{found.getsockname()[1]}"
+    return f"mqtt://127.0.0.1:{free_port()}"
 
 
 def serves(url: str) -> bool:

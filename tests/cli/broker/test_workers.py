@@ -15,6 +15,7 @@ import pytest
 
 from tests.cli.broker.wire import Wire
 from tests.cli.programs import DEADLINE, Program, Run
+from tests.ports import free_port
 from trio_mqtt.protocol.packets import Publish
 
 pytestmark = pytest.mark.slow
@@ -126,9 +127,7 @@ def test_all_read_their_settings_again(tmp_path: Path) -> None:
 
 
 def test_each_has_a_log_and_metrics_of_its_own(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     log = tmp_path / "broker.log"
     options = ("--log-file", str(log), "--metrics", f"127.0.0.1:{port}")
     with workers(*options) as (broker, _):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.programs import DEADLINE, IN_TERMINAL, Program, publish, running_broker
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -36,8 +36,7 @@ def test_a_broker_reads_its_files_again_when_it_is_told() -> None:
 
 @pytest.mark.usefixtures("_nohup")
 def test_a_broker_outlives_its_terminal() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        url = f"mqtt://127.0.0.1:{found.getsockname()[1]}"
+    url = f"mqtt://127.0.0.1:{free_port()}"
     terminal, inner = os.openpty()
     broker = subprocess.Popen(
         [sys.executable, *IN_TERMINAL, "broker", url],

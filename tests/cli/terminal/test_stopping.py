@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from tests.cli.programs import DEADLINE, Program
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -49,8 +50,7 @@ def test_ctrl_c_while_waiting_for_a_broker_ends_at_once() -> None:
 
 
 def test_a_broker_serves_and_stops_while_its_terminal_takes_nothing() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        url = f"mqtt://127.0.0.1:{found.getsockname()[1]}"
+    url = f"mqtt://127.0.0.1:{free_port()}"
     unread, inner = pty.openpty()
     broker = subprocess.Popen(
         [sys.executable, "-m", "tmqtt", "broker", url], stdin=inner, stdout=inner, stderr=inner

@@ -10,7 +10,8 @@ import trio
 import trio.testing
 
 from tests.cluster.proxy import Proxy, open_proxy
-from tests.cluster.redis import RedisServer, free_port, redis_server
+from tests.cluster.redis import RedisServer, redis_server
+from tests.ports import free_port
 from trio_mqtt import Cluster, EngineError
 from trio_mqtt.cluster.engine.calls import EngineGoneError
 from trio_mqtt.cluster.engine.engine import Engine, open_engine

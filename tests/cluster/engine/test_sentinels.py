@@ -7,8 +7,9 @@ from contextlib import suppress
 import pytest
 import trio
 
-from tests.cluster.redis import free_port, redis_server
+from tests.cluster.redis import redis_server
 from tests.cluster.redis_groups import redis_sentinels, wait_for
+from tests.ports import free_port
 from trio_mqtt import Cluster, EngineError
 from trio_mqtt.cluster.engine.calls import EngineGoneError, Script
 from trio_mqtt.cluster.engine.engine import open_engine
@@ -20,7 +21,7 @@ WRITE = Script("return redis.call('INCR', KEYS[1])", fenced=True)
 
 
 async def test_after_a_failover_the_other_is_used_and_the_lease_goes_on() -> None:
-    with redis_sentinels() as group, trio.fail_after(60):
+    with redis_sentinels() as group, trio.fail_after(120):
         cluster = Cluster(url=group.url, lease=60, timeout=1, replicas=1)
         async with open_engine(cluster) as engine, trio.open_nursery() as nursery:
             membership = Membership(engine)
@@ -54,7 +55,7 @@ async def test_after_a_failover_the_other_is_used_and_the_lease_goes_on() -> Non
 
 
 async def test_without_most_sentinels_nobody_knows_who_is_the_master() -> None:
-    with redis_sentinels() as group, trio.fail_after(60):
+    with redis_sentinels() as group, trio.fail_after(120):
         async with open_engine(Cluster(url=group.url, lease=5, timeout=2)) as engine:
             group.stop_sentinel()
             await trio.sleep(2.5)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import trio
 
-from tests.durability.brokers import free_port
+from tests.ports import free_port
 
 START_SECONDS = 20.0
 # What is acknowledged survives the process, and no write waits for a disk that is busy otherwise.
