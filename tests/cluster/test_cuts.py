@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any, NamedTuple
 
 import pytest
 import trio
@@ -15,7 +17,7 @@ from tests.cluster.proxy import Proxy, open_proxy
 from tests.cluster.redis import RedisServer
 from tests.cluster.waiting import until
 from tests.inside import core_of
-from trio_mqtt import Cluster, Messages, open_client
+from trio_mqtt import Broker, Client, Cluster, Messages, open_client
 
 
 @pytest.fixture
@@ -66,72 +68,88 @@ async def test_what_is_promised_arrives_through_cuts_and_at_qos_2_once(
         assert list(dict.fromkeys(got)) == numbers
 
 
-async def test_a_node_that_was_cut_off_past_its_lease_takes_part_again(
-    cluster: Cluster, proxy: Proxy
-) -> None:
-    cluster = replace(cluster, lease=0.8, timeout=0.4)
+class Pair(NamedTuple):
+    """Two nodes, of which the second may be cut off, with a client each."""
+
+    one: Broker
+    two: Broker
+    at_one: Client
+    at_two: Client
+
+    @property
+    def first(self) -> Any:  # noqa: ANN401 # a node of a cluster
+        return core_of(self.one).elsewhere
+
+    @property
+    def second(self) -> Any:  # noqa: ANN401
+        return core_of(self.two).elsewhere
+
+
+@pytest.fixture
+async def pair(cluster: Cluster, proxy: Proxy) -> AsyncIterator[Pair]:
+    cluster = replace(cluster, lease=0.8, timeout=0.4, keep_clients=0)
+    behind = replace(cluster, node="n2", url=proxy.url)
     with trio.fail_after(60):
         async with (
             trio_mqtt.open_broker(LOCAL, cluster=replace(cluster, node="n1")) as one,
-            trio_mqtt.open_broker(LOCAL, cluster=replace(cluster, node="n2", url=proxy.url)) as two,
+            trio_mqtt.open_broker(LOCAL, cluster=behind) as two,
             open_client(one.url) as at_one,
             open_client(two.url) as at_two,
-            at_one.subscribe("to/one", qos=1) as here,
-            at_two.subscribe("to/two", "$share/g/s", qos=1) as there,
         ):
-            node = core_of(two).elsewhere
-            before = node.membership.node  # type: ignore[union-attr]
-            proxy.refuses = True
-            proxy.cut()
+            yield Pair(one, two, at_one, at_two)
+
+
+@asynccontextmanager
+async def cut_off(pair: Pair, proxy: Proxy) -> AsyncIterator[None]:
+    """In the block the second node is cut off; afterwards it is a node again, which is another."""
+    membership = pair.second.membership
+    before = membership.node
+    proxy.refuses = True
+    proxy.cut()
+    yield
+    proxy.refuses = False
+    await until(lambda: membership.node not in ("", before))
+
+
+async def test_a_node_that_was_cut_off_past_its_lease_takes_part_again(
+    pair: Pair, proxy: Proxy
+) -> None:
+    first, second, at_one, at_two = pair.first, pair.second, pair.at_one, pair.at_two
+    async with (
+        at_one.subscribe("to/one", qos=1) as here,
+        at_two.subscribe("to/two", "$share/g/s", qos=1) as there,
+    ):
+        async with cut_off(pair, proxy):
             # Among its own clients, and at QoS 0, it goes on.
-            await until(lambda: node.membership.node == "")  # type: ignore[union-attr]
+            await until(lambda: second.membership.node == "")
             await at_two.publish("to/two", "alone")
             assert (await anext(there)).text == "alone"
-            await until(lambda: not core_of(one).elsewhere.others.all())  # type: ignore[union-attr]
+            await until(lambda: not first.others.all())
             await at_one.publish("kept", "meanwhile", qos=1, retain=True)
-            proxy.refuses = False
-            await until(lambda: node.membership.node not in ("", before))  # type: ignore[union-attr]
-            await until(
-                lambda: any(
-                    "to/two" in other.filters
-                    for other in core_of(one).elsewhere.others.all()  # type: ignore[union-attr]
-                )
-            )
-            await at_one.publish("to/two", "again", qos=1)
-            assert (await anext(there)).text == "again"
-            await at_one.publish("s", "shared", qos=1)
-            assert (await anext(there)).text == "shared"
-            await at_two.publish("to/one", "back", qos=1)
-            assert (await anext(here)).text == "back"
-            async with at_two.subscribe("kept") as kept:
-                assert (await anext(kept)).text == "meanwhile"
+        await until(lambda: any("to/two" in other.filters for other in first.others.all()))
+        await at_one.publish("to/two", "again", qos=1)
+        assert (await anext(there)).text == "again"
+        await at_one.publish("s", "shared", qos=1)
+        assert (await anext(there)).text == "shared"
+        await at_two.publish("to/one", "back", qos=1)
+        assert (await anext(here)).text == "back"
+        async with at_two.subscribe("kept") as kept:
+            assert (await anext(kept)).text == "meanwhile"
 
 
 async def test_a_node_joins_again_though_what_it_has_to_keep_waits_for_that(
-    cluster: Cluster, proxy: Proxy
+    pair: Pair, proxy: Proxy
 ) -> None:
-    cluster = replace(cluster, lease=0.8, timeout=0.4)
-    with trio.fail_after(60):
-        async with (
-            trio_mqtt.open_broker(LOCAL, cluster=replace(cluster, node="n1")) as one,
-            trio_mqtt.open_broker(LOCAL, cluster=replace(cluster, node="n2", url=proxy.url)) as two,
-            open_client(one.url) as at_one,
-            open_client(two.url) as at_two,
-            trio.open_nursery() as nursery,
-        ):
-            node = core_of(two).elsewhere
-            before = node.membership.node  # type: ignore[union-attr]
-            proxy.refuses = True
-            proxy.cut()
+    second = pair.second
+    async with trio.open_nursery() as nursery:
+        async with cut_off(pair, proxy):
             # It has something to keep, and owes the other node an answer that must come after it.
-            nursery.start_soon(partial(at_two.publish, "kept", "x", qos=1, retain=True))
-            await until(lambda: core_of(two).statistics.messages_received > 0)
-            node.following.asks(core_of(one).elsewhere.membership.node)  # type: ignore[union-attr]
-            node.following._answer()  # type: ignore[union-attr]
-            await until(lambda: node.membership.node == "")  # type: ignore[union-attr]
-            proxy.refuses = False
-            await until(lambda: node.membership.node not in ("", before))  # type: ignore[union-attr]
-            async with at_one.subscribe("new"):
-                pass
-            async with at_one.subscribe("kept") as kept:
-                assert (await anext(kept)).text == "x"
+            nursery.start_soon(partial(pair.at_two.publish, "kept", "x", qos=1, retain=True))
+            await until(lambda: core_of(pair.two).statistics.messages_received > 0)
+            second.following.asks(pair.first.membership.node)
+            second.following._answer()
+            await until(lambda: second.membership.node == "")
+        async with pair.at_one.subscribe("new"):
+            pass
+        async with pair.at_one.subscribe("kept") as kept:
+            assert (await anext(kept)).text == "x"

@@ -78,7 +78,7 @@ async def test_suback_waits_for_a_node_that_is_silent_until_its_lease_ends(
             async with subscriber.subscribe("t"):
                 pytest.fail("nobody has said that it knows")
         # It dies: its lease is not renewed any more.
-        monkeypatch.setattr(other.engine, "run", never)
+        monkeypatch.setattr(other.engine, "first", never)
         with trio.fail_after(10):
             async with subscriber.subscribe("u"):
                 pass

@@ -104,7 +104,7 @@ async def test_what_is_promised_waits_for_an_engine_that_comes_back(
 async def test_past_its_lease_a_node_takes_nothing_that_it_cannot_promise(
     cluster: Cluster, proxy: Proxy, caplog: pytest.LogCaptureFixture, version: ProtocolVersion
 ) -> None:
-    quick = replace(cluster, lease=1.5, timeout=0.7)
+    quick = replace(cluster, lease=1.5, timeout=0.7, keep_clients=0)
     behind = replace(quick, url=proxy.url, node="here")
     with trio.fail_after(60):
         async with (

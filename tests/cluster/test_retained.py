@@ -246,7 +246,7 @@ async def test_what_is_retained_while_all_is_read_anew_stays(
 async def test_what_waited_while_a_node_was_cut_off_takes_the_place_of_nothing_later(
     cluster: Cluster, redis: RedisServer
 ) -> None:
-    quick = replace(cluster, lease=1.0, timeout=0.5)
+    quick = replace(cluster, lease=1.0, timeout=0.5, keep_clients=0)
     async with open_proxy(redis) as proxy, nodes(quick, 1) as (one,):
         behind = replace(quick, url=proxy.url, node="behind")
         async with (

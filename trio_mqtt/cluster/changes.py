@@ -43,7 +43,7 @@ for at = 3, #ARGV, 2 do
 end
 local number = redis.call('INCR', KEYS[3])
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], number .. '-1', 'e', ARGV[1], 't', now())
-return {number, redis.call('ZRANGEBYSCORE', KEYS[1], now(), '+inf')}
+return {number, redis.call('ZRANGEBYSCORE', KEYS[1], '(0', '+inf')}
 """
 CHANGE = Script(_CHANGE, fenced=True)
 LATE_CHANGE = Script(
@@ -61,7 +61,7 @@ table.remove(ARGV, 1)
 END = Script("""\
 -- KEYS: the nodes, the number of changes. Both as of one moment: whoever is no node yet tells what
 -- it wants later.
-return {redis.call('GET', KEYS[2]) or '0', redis.call('ZRANGEBYSCORE', KEYS[1], now(), '+inf')}
+return {redis.call('GET', KEYS[2]) or '0', redis.call('ZRANGEBYSCORE', KEYS[1], '(0', '+inf')}
 """)
 
 

@@ -37,7 +37,7 @@ else
   redis.call('HSET', KEYS[4], ARGV[3], number)
 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], number .. '-1', 'e', ARGV[1], 't', now())
-return {number, redis.call('ZRANGEBYSCORE', KEYS[1], now(), '+inf')}
+return {number, redis.call('ZRANGEBYSCORE', KEYS[1], '(0', '+inf')}
 """,
     fenced=True,
 )

@@ -15,12 +15,14 @@ from __future__ import annotations
 class Keys:
     """The keys of the cluster of one name."""
 
-    __slots__ = ("_name", "changes", "changes_number", "durable", "nodes", "retained")
+    __slots__ = ("_name", "changes", "changes_number", "durable", "nodes", "retained", "seen")
 
     def __init__(self, name: str) -> None:
         self._name = name.encode()
         self.nodes = self.shared("nodes")
         """A sorted set: nodes, by the end of their lease, in milliseconds of the engine's clock."""
+        self.seen = self.shared("seen")
+        """When the last of them was here, by the same clock."""
         self.changes = self.shared("changes")
         """A stream: what nodes are interested in, and retained messages, as they change."""
         self.changes_number = self.shared("changes-number")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from trio_mqtt.cluster import leases
 from trio_mqtt.cluster.engine.calls import (
     EngineFencedError,
     EngineGoneError,
@@ -41,62 +42,6 @@ _PAUSE = 0.1  # seconds until a part that was refused joins again
 _FIRST_ANEW, _LONGEST_ANEW = 1.0, 30.0
 
 logger = logging.getLogger("trio_mqtt.cluster")
-
-_JOIN = Script("""
--- KEYS: nodes, the node's hash. ARGV: its identifier, milliseconds of its lease, fields.
-local t = now()
-redis.call('ZADD', KEYS[1], t + ARGV[2], ARGV[1])
-redis.call('HSET', KEYS[2], 'since', t, unpack(ARGV, 3))
-redis.call('PEXPIRE', KEYS[2], 10 * ARGV[2])
-return {t, redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')}
-""")
-
-_RENEW = Script("""
--- KEYS: nodes, the node's hash, locks of what it is doing for others. ARGV: as above.
-local t = now()
-local lease_end = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not lease_end or tonumber(lease_end) < t then return false end
-redis.call('ZADD', KEYS[1], t + ARGV[2], ARGV[1])
-if #ARGV > 2 then redis.call('HSET', KEYS[2], unpack(ARGV, 3)) end
-redis.call('PEXPIRE', KEYS[2], 10 * ARGV[2])
-for place = 3, #KEYS do
-  if redis.call('GET', KEYS[place]) == ARGV[1] then
-    redis.call('PEXPIRE', KEYS[place], ARGV[2])
-  end
-end
-return {t, redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')}
-""")
-
-_TAKE_ON = Script(
-    """
--- KEYS: nodes, the lock. ARGV: the dead node, who would do it, for how long it may take.
-local lease_end = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not lease_end or tonumber(lease_end) >= now() then return 0 end
-if redis.call('GET', KEYS[2]) == ARGV[2] then return 1 end
-if redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3]) then return 1 end
-return 0
-""",
-    fenced=True,
-)
-
-_DONE = Script(
-    """
--- KEYS: nodes, the lock, the dead node's hash. ARGV: the dead node, who has done it.
-if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
-redis.call('DEL', KEYS[2], KEYS[3])
-return redis.call('ZREM', KEYS[1], ARGV[1])
-""",
-    fenced=True,
-)
-
-_LEAVE = Script("""
--- KEYS: nodes, the node's hash. ARGV: its identifier, whether it leaves nothing to be done.
-if ARGV[2] == '1' then
-  redis.call('DEL', KEYS[2])
-  return redis.call('ZREM', KEYS[1], ARGV[1])
-end
-return redis.call('ZADD', KEYS[1], 'XX', 'CH', 0, ARGV[1])
-""")
 
 
 class Part:
@@ -143,8 +88,13 @@ class Membership:
         """All that are alive, this one too, with the ends of their leases by Trio's clock, as they
         were at the last look: at each third of a lease, and whenever one ends."""
         self._until = -math.inf
+        self._former = ""  # what this was last
         self.on_renewed: Callable[[], None] = lambda: None
         """Called whenever the lease has become a longer one."""
+        self.on_cut_off: Callable[[], None] = lambda: None
+        """Called where it has ended while the engine is gone, and may be renewed all the same."""
+        self.on_gone_on: Callable[[], None] = lambda: None
+        """Called where it has been renewed then, before anybody asks the engine for anything."""
         self._changed = trio.Event()
         self._doubted = trio.Event()
         self._over = trio.Event()
@@ -166,6 +116,11 @@ class Membership:
     def lease_end(self) -> float:
         """When this node's lease ends, by Trio's clock; what comes later may be refused."""
         return self._until
+
+    @property
+    def waited_for_until(self) -> float:
+        """Until when this node stays who it is while it does not reach the engine."""
+        return self._until + self._settings.keep_clients
 
     async def wait_changed(self) -> None:
         """Wait until `alive` has changed, in who is in it."""
@@ -272,7 +227,9 @@ class Membership:
 
     async def _leave(self, node: str, *, is_done: bool) -> None:
         keys = self._engine.keys
-        await self._engine.run(_LEAVE, [keys.nodes, keys.of_node(node, "node")], node, is_done)
+        await self._engine.run(
+            leases.LEAVE, [keys.nodes, keys.of_node(node, "node")], node, is_done
+        )
 
     async def _join(self) -> None:
         settings = self._settings
@@ -284,19 +241,26 @@ class Membership:
             **self._figures(),
         }
         asked = trio.current_time()
-        reply = await self._run(_JOIN, node, fields)
-        self.node = node
+        reply = await self._run(leases.JOIN, node, fields, self._former)
+        self.node = self._former = node
         self._over = trio.Event()
         self._doubted = trio.Event()
         self._joined_at = asked
         self._note(asked, reply)
 
-    async def _run(self, script: Script, node: str, fields: Mapping[str, Value]) -> Any:  # noqa: ANN401 # as scripts answer
+    async def _run(
+        self, script: Script, node: str, fields: Mapping[str, Value], *more: Value
+    ) -> Any:  # noqa: ANN401 # as scripts answer
         keys = self._engine.keys
         locks = [keys.of_node(dead, "help") for dead in self._helping]
         flat = [word for pair in fields.items() for word in pair]
-        return await self._engine.run(
-            script, [keys.nodes, keys.of_node(node, "node"), *locks], node, self._lease_ms, *flat
+        return await self._engine.first(
+            script,
+            [keys.nodes, keys.seen, keys.of_node(node, "node"), *locks],
+            self._lease_ms,
+            node,
+            *more,
+            *flat,
         )
 
     @property
@@ -344,7 +308,7 @@ class Membership:
                         # What it leaves, others do: they need not wait for the end of its lease.
                         await self._leave(node, is_done=False)
                     else:
-                        reply = await self._run(_RENEW, node, self._figures())
+                        reply = await self._run(leases.RENEW, node, self._figures())
                 except EngineGoneError:
                     await self._engine.wait_returned()
                     due = trio.current_time()
@@ -352,16 +316,43 @@ class Membership:
                 except EngineRefusedError as error:
                     self.give_up(error)
                     return
+            if reply is None and self._engine.is_gone and not self.is_to_begin_anew:
+                asked, reply = await self._renew_late(node)
             if self._has_left:
                 return
             if reply is None:
                 self._over.set()
                 return
             due = asked + self._settings.lease / 3
-            for dead in self._note(asked, reply):
+            dead_ones = self._note(asked, reply)
+            if self._engine.is_held_back:
+                self.on_gone_on()
+                self._engine.hold_back(is_held_back=False)
+            for dead in dead_ones:
                 if dead not in self._helping:
                     self._helping.add(dead)
                     nursery.start_soon(self._help, node, dead)
+
+    async def _renew_late(self, node: str) -> tuple[float, Any]:
+        """The lease has ended while the engine is gone; whether it can be renewed when that is
+        back: if nobody has reached it, nobody has taken anything of what this node has.
+        """
+        engine = self._engine
+        engine.hold_back()
+        self.on_cut_off()
+        asked = trio.current_time()
+        with trio.move_on_at(self.waited_for_until):
+            while not self._has_left:
+                await engine.wait_reached()
+                asked = trio.current_time()
+                try:
+                    return asked, await self._run(leases.RENEW, node, self._figures())
+                except EngineGoneError:
+                    pass
+                except EngineRefusedError as error:
+                    self.give_up(error)
+                    break
+        return asked, None
 
     def _note(self, asked: float, reply: tuple[int, list[bytes]]) -> list[str]:
         """Note who is alive; who is dead."""
@@ -371,9 +362,7 @@ class Membership:
         self.on_renewed()
         ends = {node.decode(): float(end) for node, end in zip(flat[::2], flat[1::2], strict=True)}
         now = trio.current_time()
-        alive = {
-            node: now + (end - engine_now) / 1000 for node, end in ends.items() if end >= engine_now
-        }
+        alive = {node: now + (end - engine_now) / 1000 for node, end in ends.items() if end > 0}
         changed = alive.keys() != self.alive.keys()
         self.alive = alive
         if changed:
@@ -387,11 +376,12 @@ class Membership:
         lock = keys.of_node(dead, "help")
         run = self._engine.run
         try:
-            if not await run(_TAKE_ON, [keys.nodes, lock], dead, node, self._lease_ms):
+            shared = [keys.nodes, keys.seen, lock]
+            if not await run(leases.TAKE_ON, shared, self._lease_ms, dead, node):
                 return
             for part in self._parts:
                 await part.died(dead)
-            await run(_DONE, [keys.nodes, lock, keys.of_node(dead, "node")], dead, node)
+            await run(leases.DONE, [keys.nodes, lock, keys.of_node(dead, "node")], dead, node)
         except EngineFencedError:
             self.doubt()
         except (EngineGoneError, EngineRefusedError):
@@ -404,5 +394,6 @@ class Membership:
         self.alive = {}
         self._until = -math.inf
         self._engine.deadline_ms = 0
+        self._engine.hold_back(is_held_back=False)
         self._changed.set()
         self._changed = trio.Event()

@@ -238,12 +238,3 @@ return 1
 """
 )
 """Nothing is due for a session, unless that was said again meanwhile."""
-
-IS_ALIVE = Script(
-    """\
--- a node; the key of all nodes with the ends of their leases
-local lease_end = redis.call('ZSCORE', KEYS[1], ARGV[1])
-return lease_end and tonumber(lease_end) > now() and 1 or 0
-"""
-)
-"""Whether a node's lease has not ended."""

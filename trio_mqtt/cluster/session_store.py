@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.cluster import leases
 from trio_mqtt.cluster import session_scripts as scripts
 from trio_mqtt.cluster.claim_answers import (
     AnothersSession,
@@ -103,8 +104,12 @@ class SessionStore:
         await self._engine.all(calls)
 
     async def is_alive(self, node: str) -> bool:
-        """Whether a node may have sessions still: its lease has not ended."""
-        reply = await self._engine.run(scripts.IS_ALIVE, [self._keys.nodes], node)
+        """Whether a node may have sessions still: its lease has not ended. If it has, it is dead
+        from now on.
+        """
+        keys = [self._keys.nodes, self._keys.seen]
+        lease = round(self._engine.settings.lease * 1000)
+        reply = await self._engine.run(leases.IS_ALIVE, keys, lease, node)
         return bool(reply == 1)
 
     async def begin(self, key: str, epoch: bytes, begin: Begin, *, wipe: bool) -> bool:

@@ -21,12 +21,13 @@ _LEAST = {
     "lease": 0.1,
     "timeout": 0.05,
     "wait": 0,
+    "keep_clients": 0,
     "replicas": 0,
     "log_age": 1.0,
     "log_bytes": 4096,
 }
 # Times that need not end.
-_ENDLESS = ("wait", "log_age")
+_ENDLESS = ("wait", "keep_clients", "log_age")
 
 
 @with_attribute_docs
@@ -34,8 +35,8 @@ _ENDLESS = ("wait", "log_age")
 class Cluster:
     """A cluster that a broker belongs to: brokers that share an engine behave as one.
 
-    Times are in seconds, sizes in bytes; `wait` and `log_age` may be `math.inf`: then there is no
-    bound.
+    Times are in seconds, sizes in bytes; `wait`, `keep_clients` and `log_age` may be `math.inf`:
+    then there is no bound.
 
     Raises ConfigurationError, a ValueError, for what cannot be, and TypeError for what is of
     another kind.
@@ -75,6 +76,11 @@ class Cluster:
     """Seconds that this node waits at its start for an engine that cannot be reached, or still
     loads what it keeps; then it gives up. Where the engine answers, but cannot be used, or not
     with this password, it gives up at once."""
+    keep_clients: float = 30.0
+    """Seconds that a node which does not reach the engine keeps the clients of durable sessions
+    after the end of its lease. If no node has reached the engine meanwhile, it goes on with them;
+    if others have, its sessions are theirs to take. It cannot tell which it is: after this time it
+    lets these clients go, so that they find another node."""
     replicas: int = 0
     """Replicas of the engine that must have each write before it counts as done (`WAIT`). 0: the
     engine's own word is enough, and a failover may lose what replicas did not have yet."""

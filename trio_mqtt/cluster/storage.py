@@ -88,14 +88,14 @@ class ClusterStorage:
     has by now, by its number; `kept` of a group that is kept; `retained_sent` of the topics whose
     retained messages change, once that is on its way; `retained_overtaken` of one that another node
     has changed later, and what it is. `retained_lasts` says for how many seconds
-    one lasts that has no expiry interval. `lease_end` says until when an engine that is gone is
-    waited for.
+    one lasts that has no expiry interval. `waits_until` says until when an engine that is gone
+    is waited for.
     """
 
     def __init__(self, engine: Engine, changes: stream.Changes) -> None:
         self._engine = engine
         self._node = ""
-        self._since = -math.inf  # when it joined, by the engine's clock
+        self._since = -math.inf  # since when it has a lease, by the engine's clock
         self.retained = RetainedStore(engine, changes)
         self._inboxes = Inboxes(engine)
         self._given = Given(engine)
@@ -110,17 +110,21 @@ class ClusterStorage:
         self.retained_sent: Callable[[Iterable[str]], None] = lambda _topics: None
         self.retained_overtaken: Callable[[str, bytes], None] = lambda _topic, _value: None
         self.retained_lasts: Callable[[], float] = lambda: math.inf
-        self.lease_end: Callable[[], float] = lambda: -math.inf
+        self.waits_until: Callable[[], float] = lambda: -math.inf
         self._waiting = trio.CancelScope()
         self._gives_up = False
 
     def be(self, node: str) -> None:
         """From now on this process is this node."""
         self._node = node
-        self._since = self._engine.deadline_ms / 1000 - self._engine.settings.lease
+        self.has_lease_again()
         self._numbers.clear()
         if self.additions is not None:
             self.additions.node = node
+
+    def has_lease_again(self) -> None:
+        """Until now it had none: what has changed here, may have changed elsewhere since."""
+        self._since = self._engine.deadline_ms / 1000 - self._engine.settings.lease
 
     @property
     def lease(self) -> float:
@@ -166,9 +170,9 @@ class ClusterStorage:
                 return
 
     async def _is_back(self) -> bool:
-        """Wait for an engine that is gone, at most until this node's lease ends."""
+        """Wait for an engine that is gone, at most as long as this node stays who it is."""
         await trio.lowlevel.checkpoint()
-        with trio.move_on_at(self.lease_end()) as self._waiting:
+        with trio.move_on_at(self.waits_until()) as self._waiting:
             if not self._gives_up:
                 await self._engine.wait_returned()
         return not self._engine.is_gone
@@ -211,7 +215,7 @@ class ClusterStorage:
                 self.dropped(one.node, one.messages)
 
     def _late(self, changes: ClusterChanges) -> dict[str, float]:
-        """The topics whose retained messages have changed before this process was this node, and
+        """The topics whose retained messages have changed before this process had this lease, and
         when: others may have changed them since, and were told that this is kept.
         """
         changed_at, since = changes.retained_at, self._since

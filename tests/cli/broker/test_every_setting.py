@@ -42,6 +42,7 @@ _OF_A_LISTENER_TOO = (
 _OF_A_CLUSTER = (
     "inbox_bytes",
     "inbox_entries",
+    "keep_clients",
     "lease",
     "log_age",
     "log_bytes",

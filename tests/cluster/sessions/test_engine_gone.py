@@ -23,11 +23,13 @@ from trio_mqtt.protocol.packets import ConnAck, Connect
 
 @asynccontextmanager
 async def cut_off(
-    cluster: Cluster, redis: RedisServer, lease: float = 60
+    cluster: Cluster, redis: RedisServer, lease: float = 60, keep_clients: float = 0
 ) -> AsyncIterator[tuple[Broker, Proxy]]:
     """A node, and what lies between it and the engine."""
     async with open_proxy(redis) as between:
-        far = replace(cluster, url=between.url, lease=lease, timeout=lease / 2)
+        far = replace(
+            cluster, url=between.url, lease=lease, timeout=lease / 2, keep_clients=keep_clients
+        )
         async with nodes(far, 1) as (broker,):
             yield broker, between
 
@@ -132,6 +134,31 @@ async def test_past_its_lease_a_node_lets_durable_sessions_go(
         async with joined(broker.url, "durable", expiry=60, clean_start=False) as client:
             assert client.connack is not None
             assert client.connack.session_present
+
+
+async def test_clients_that_stay_past_the_lease_are_not_served_where_another_node_has_them(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    async with (
+        nodes(cluster, 1) as (other,),
+        cut_off(cluster, redis, lease=1.5, keep_clients=60) as (broker, between),
+        joined(broker.url, "taken", expiry=60) as taken,
+        joined(broker.url, "left", expiry=60) as left,
+    ):
+        await taken.subscribe("a")
+        between.stop()
+        # Taken from a node that is dead by then, though its clients are there.
+        async with joined(other.url, "taken", expiry=60, clean_start=False) as client:
+            assert client.connack is not None
+            assert client.connack.session_present
+            await taken.ping()
+            await left.ping()
+            between.cut()
+            between.go_on()
+            for one in (taken, left):
+                await one.expect_disconnect(ReasonCode.SERVER_SHUTTING_DOWN)
+            await client.publish("a", b"1")
+            await client.expect_message("a", b"1")
 
 
 async def test_a_will_that_is_due_meanwhile_is_published_once(

@@ -119,7 +119,8 @@ class ClusterNode:
         self.traffic.forgotten = self.durable.forgotten
         self.topics = ClusterTopics(core, self.engine, self.membership)
         self._join_sessions(core)
-        self.storage.lease_end = lambda: self.membership.lease_end
+        self.membership.on_gone_on = self.storage.has_lease_again
+        self.storage.waits_until = lambda: self.membership.waited_for_until
         self._presence = Presence(core, self.engine, self.membership, self.journal)
         self._parts.append(self._presence)  # the last: what others need, is there by then
         core.join(self)

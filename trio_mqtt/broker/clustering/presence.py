@@ -3,7 +3,8 @@
 While the engine is gone, what clients are promised waits: it is kept as soon as the engine is back,
 and is acknowledged then. Once this node's lease has ended, others do not wait for it any more when
 their clients subscribe: it cannot know who wants a message, and takes none of QoS 1 and 2 until it
-has joined again and has read what it missed. QoS 0 between its own clients goes on.
+has joined again and has read what it missed, or has a lease again since no other node has reached
+the engine either. QoS 0 between its own clients goes on.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Presence(Part):
         self._is_current = False
         self._has_been = ""  # the node that this process was last
         membership.on_renewed = self._renewed
+        membership.on_cut_off = self._cut_off
 
     async def joined(self, node: str) -> None:
         """All is known that the others want; what clients publish is taken."""
@@ -82,6 +84,17 @@ class Presence(Part):
     def _renewed(self) -> None:
         if self._is_current:
             self._journal.known_until = self._membership.lease_end
+
+    def _cut_off(self) -> None:
+        settings = self._engine.settings
+        logger.warning(
+            "%s does not reach its engine for longer than its lease of %g s: nothing of QoS 1 and 2"
+            " is taken. Its clients stay for %g s more, if the engine comes back to it meanwhile.",
+            self._has_been,
+            settings.lease,
+            settings.keep_clients,
+            extra={"event": "cut_off"},
+        )
 
     async def run(self) -> None:
         """Tell what becomes of the engine and of the other nodes, until cancelled."""

@@ -29,6 +29,8 @@ from trio_mqtt.nurseries import tasks_beside
 # Seconds until the next attempt after the engine went: twice as long each time, up to the second.
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
+# At least so many of them in a lease: who comes back to the engine late is taken for dead.
+LOOKS = 6
 
 # The events of what is logged while an engine is waited for at the start.
 AWAITED, REACHED = "engine_awaited", "engine_reached"
@@ -51,6 +53,8 @@ class Engine:
         self.shown = address.shown
         self._address = address
         self._attached: Attached | None = None
+        self.is_held_back = False
+        """Whether it is gone for all but who asks `first`."""
         self._changed = trio.Event()
         self.why_gone: EngineGoneError = EngineGoneError("The engine has not been reached yet.")
         self.returns = 0
@@ -65,26 +69,40 @@ class Engine:
     @property
     def is_gone(self) -> bool:
         """Whether the engine cannot be asked anything now."""
-        return self._attached is None
+        return self._attached is None or self.is_held_back
 
     async def wait_gone(self) -> EngineGoneError:
         """Wait until the engine is gone; why it is."""
         await trio.lowlevel.checkpoint()
-        while self._attached is not None:
+        while not self.is_gone:
             await self._changed.wait()
         return self.why_gone
 
     async def wait_returned(self) -> None:
         """Wait until the engine is there."""
         await trio.lowlevel.checkpoint()
+        while self.is_gone:
+            await self._changed.wait()
+
+    async def wait_reached(self) -> None:
+        """Wait until the engine is there, though it may be held back."""
+        await trio.lowlevel.checkpoint()
         while self._attached is None:
             await self._changed.wait()
+
+    def hold_back(self, *, is_held_back: bool = True) -> None:
+        """Be gone for all, but who asks `first`: while it is gone, this node's lease has ended, and
+        what it says is refused until it has another.
+        """
+        if is_held_back is not self.is_held_back:
+            self.is_held_back = is_held_back
+            self._tell_changed()
 
     async def wait_other_reason(self, known: Container[str]) -> str | None:
         """Wait until it is gone for a reason that is not known; None once it is there."""
         await trio.lowlevel.checkpoint()
-        while self._attached is None:
-            if (why := str(self.why_gone)) not in known:
+        while self.is_gone:
+            if self._attached is None and (why := str(self.why_gone)) not in known:
                 return why
             await self._changed.wait()
         return None
@@ -106,6 +124,16 @@ class Engine:
         script is fenced, and this node's lease has ended.
         """
         (reply,) = await self.all((self.scripted(script, keys, *arguments),))
+        if isinstance(reply, EngineRefusedError):
+            raise reply
+        return reply
+
+    async def first(self, script: Script, keys: Sequence[bytes], *arguments: Value) -> Reply:
+        """What `run` returns, though the engine is held back."""
+        if self._attached is None:
+            await trio.lowlevel.checkpoint()
+            raise EngineGoneError(str(self.why_gone))
+        (reply,) = await self._attached.ask((self.scripted(script, keys, *arguments),))
         if isinstance(reply, EngineRefusedError):
             raise reply
         return reply
@@ -142,13 +170,16 @@ class Engine:
     async def _there(self) -> Attached:
         """All connections; raises EngineGoneError, but to who is cancelled, to whom it matters
         not."""
-        if self._attached is None:
+        if self._attached is None or self.is_held_back:
             await trio.lowlevel.checkpoint()
             raise EngineGoneError(str(self.why_gone))
         return self._attached
 
     def _set(self, there: Attached | None) -> None:
         self._attached = there
+        self._tell_changed()
+
+    def _tell_changed(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
 
@@ -194,7 +225,8 @@ class Engine:
                 self.why_gone = EngineGoneError(str(error))
                 self._set(None)
             attempts += 1
-            pause = min(FIRST_PAUSE * 2 ** min(attempts, 16), LONGEST_PAUSE)
+            longest = min(LONGEST_PAUSE, self.settings.lease / LOOKS)
+            pause = min(FIRST_PAUSE * 2 ** min(attempts, 16), longest)
             # Not all nodes at once.
             pause = uniform(pause / 2, pause)  # noqa: S311
             if not self.returns:
