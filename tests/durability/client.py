@@ -6,6 +6,7 @@ repeats, receives and answers goes into the history, with packet identifiers and
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -69,6 +70,12 @@ WINDOW = 16  # messages that are sent and not acknowledged
 IDENTIFIERS = 64  # few, so that each is used again and again
 CONNECT_SECONDS = 15.0
 TAKEN_OVER_SECONDS = 10.0
+# What a broker has to close a connection in, after DISCONNECT.
+GOODBYE_SECONDS = 1.0
+# What a node that was cut off has to learn in that it was missed, before it counts as one that
+# serves on: until then, it cannot know.
+LEARNS_SECONDS = 4.0
+_ASK_AGAIN = 0.2
 # What a node may answer that cannot promise anything now, or is about to leave.
 UNAVAILABLE = (
     ReasonCode.SERVER_UNAVAILABLE,
@@ -132,6 +139,8 @@ class Client:
         self.subscriptions: dict[str, int] = {}
         self.retained: dict[str, int | None] = {}  # what came with RETAIN
         self.seen: set[int] = set()
+        self.was_cut: Callable[[str], float] = lambda _node: -math.inf
+        """When a node was last cut off from what it shares with others."""
         self._recorder = recorder
         self._receive_maximum = receive_maximum
         self._outgoing: dict[int, _Outgoing] = {}
@@ -309,6 +318,10 @@ class Client:
             # Before it leaves: the broker may close before this task goes on.
             link.says_goodbye = True
             await self._send(link, Disconnect())
+            # Closed with something unread, it would end by a reset, and DISCONNECT be lost.
+            with trio.move_on_after(GOODBYE_SECONDS, shield=True):
+                while self._link is link:
+                    await self._changed.wait()
         self._forget(link)
         await trio.aclose_forcefully(link.stream)
 
@@ -329,9 +342,15 @@ class Client:
             with trio.move_on_after(TAKEN_OVER_SECONDS) as patience, suppress(OSError):
                 await older.stream.send_all(older.protocol.send(PingReq()))
                 while data := await older.stream.receive_some(65_536):
-                    if PingResp() in older.protocol.receive(bytes(data)):
+                    if PingResp() not in older.protocol.receive(bytes(data)):
+                        continue
+                    now = trio.current_time()
+                    if self.was_cut(older.node) < now - LEARNS_SECONDS:
                         self._note_violation(f"{older.node} serves on whom another has taken over")
                         return
+                    await trio.sleep(_ASK_AGAIN)
+                    patience.deadline = trio.current_time() + TAKEN_OVER_SECONDS
+                    await older.stream.send_all(older.protocol.send(PingReq()))
             if patience.cancelled_caught:
                 self._note_violation(f"{older.node} keeps a connection that was taken over")
         except (trio.BrokenResourceError, trio.ClosedResourceError, LocalProtocolError):

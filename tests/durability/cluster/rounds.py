@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,9 @@ class _ClusterRounds(Performance):
         self.doors: dict[str, tuple[int, ...]] = {}
         self.gone_through: dict[str, int] = {}
         self.is_down = False  # the engine
+        self.were_cut: dict[str, float] = {}
+        for client in self.clients.values():
+            client.was_cut = self.was_cut
 
     @property
     def nodes(self) -> list[Node]:
@@ -40,6 +44,12 @@ class _ClusterRounds(Performance):
             if node.is_running:
                 break
         return node.port, node.name
+
+    def was_cut(self, name: str) -> float:
+        """When a node was last cut off or paused, or all of them by what became of the engine."""
+        if self.is_down or any(node.is_struck for node in self.nodes if node.name == name):
+            return trio.current_time()
+        return max(self.were_cut.get(one, -math.inf) for one in (name, ""))
 
     async def run(self, rounds: list[ClusterRound]) -> History:
         async with trio.open_nursery() as nursery:
@@ -132,6 +142,7 @@ class _ClusterRounds(Performance):
         finally:
             heal()
             self.recorder.note(Healed, node.name)
+            self.were_cut[node.name] = trio.current_time()
             node.is_struck = False
 
     async def strike_engine(self, blow: Blow) -> None:
@@ -146,6 +157,7 @@ class _ClusterRounds(Performance):
             await trio.sleep(blow.seconds)
             await self.processes.engine.start()
         self.recorder.note(Healed)
+        self.were_cut[""] = trio.current_time()
         self.is_down = False
 
     async def settle(self, seconds: float) -> None:
