@@ -26,14 +26,13 @@ PUBLIC = {
     "trio_mqtt": """
         AuthenticationError Backoff Broker BrokerOptions Client ClientAuthentication
         ClientCertificate ClientExchange ClientStatus Cluster ConfigurationError
-        ConnectionFailedError
-        ConnectionLostError ConnectionRefusedByBrokerError ConnectionState
+        ConnectionFailedError ConnectionLostError ConnectionRefusedByBrokerError ConnectionState
         DisconnectedByBrokerError EngineError Holdings InvalidTokenError InvalidUrlError Limits
         Listen ListenError ListenerLimits ListenerOptions LocalProtocolError MalformedPacketError
-        MemoryStorage Message Messages MqttError Origin Properties ProtocolVersion QueuePolicy
-        ReasonCode RefusedError RemoteProtocolError RequestRefusedError ScramClient Security
-        ServerTls SharedStrategy SqliteStorage Statistics Storage StoreError Subscription TlsError
-        TlsOptions Will open_broker open_client parse_listen serve topic_filter_problem
+        MemoryStorage Message Messages MqttError NotFoundError Origin Properties ProtocolVersion
+        QueuePolicy ReasonCode RefusedError RemoteProtocolError RequestRefusedError ScramClient
+        Security ServerTls SharedStrategy SqliteStorage Statistics Storage StoreError Subscription
+        TlsError TlsOptions Will open_broker open_client parse_listen serve topic_filter_problem
         topic_matches_filter topic_name_problem
     """,
     "trio_mqtt.access": """
@@ -44,7 +43,13 @@ PUBLIC = {
         WaysIn WrittenRules read_file remove_user set_password username_problem
     """,
     "trio_mqtt.administration": """
-        ClusterAdministration ClusterStatus ClusterView NodeStatus administer
+        Administration Ban BanName BanPage BanQuery Banned ClientMessage ClientName ClientPage
+        ClientQuery ClientView ClusterAdministration ClusterStatus ClusterView DeleteRetained
+        Disconnect Done EventQuery GiveSubscription MayAnswer MayQuery NewBan NewMessage NodeStatus
+        OPERATIONS Operation Overview OverviewQuery ProgramMessages QueuePage QueueQuery QueuedView
+        Rates Recipient Removed RetainedName RetainedPage RetainedQuery RetainedView Role
+        SubscriptionPage SubscriptionQuery SubscriptionView TakeSubscription Trace TraceEntry
+        TraceQuery WhoAnswer WhoQuery WillView administer
     """,
     "trio_mqtt.configuration": """
         AccessSettings Change Configuration Held InvalidConfiguration ListenerAccess
@@ -95,9 +100,9 @@ THINGS = [
 
 # What a program may call of a broker.
 BROKER = """
-    close cluster drain events handle holdings is_draining limits listeners options publish readings
-    reconfigure redirect reload restored rules_changed sample statistics timing try_reload url urls
-    ways_in
+    administration close cluster drain events handle holdings is_draining limits listeners options
+    publish readings reconfigure redirect reload restored rules_changed sample statistics timing
+    try_reload url urls ways_in
 """
 
 

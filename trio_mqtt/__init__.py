@@ -1,8 +1,8 @@
 """An MQTT broker and clients for Python, on structured concurrency.
 
 What most programs use is here. `trio_mqtt.access` has who may connect to a broker and what they may
-do, for those that decide it; `trio_mqtt.administration` a cluster as those see it that run one;
-`trio_mqtt.configuration` a broker's settings in a file;
+do, for those that decide it; `trio_mqtt.administration` what those see and do that run a broker, or
+a cluster; `trio_mqtt.configuration` a broker's settings in a file;
 `trio_mqtt.durability` what outlives a broker, for those that keep it elsewhere or look into its
 file; `trio_mqtt.events` what happens in a broker and to a client's connection, for those that
 follow it; `trio_mqtt.monitoring` the log and the metrics, for those that run one;
@@ -60,6 +60,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.errors import LocalProtocolError as LocalProtocolError
     from trio_mqtt.errors import MalformedPacketError as MalformedPacketError
     from trio_mqtt.errors import MqttError as MqttError
+    from trio_mqtt.errors import NotFoundError as NotFoundError
     from trio_mqtt.errors import RefusedError as RefusedError
     from trio_mqtt.errors import RemoteProtocolError as RemoteProtocolError
     from trio_mqtt.errors import RequestRefusedError as RequestRefusedError

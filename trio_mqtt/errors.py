@@ -9,6 +9,7 @@ MqttError
 ├── ConfigurationError                  settings, or a file of the broker's, are wrong
 ├── StoreError                          a client's store, or a broker's, cannot be used
 ├── EngineError                         what a cluster shares cannot be reached or used
+├── NotFoundError                       what an operation names is not there
 ├── ListenError                         the machine does not let the broker listen
 ├── ConnectionFailedError               no connection came about
 │   └── TlsError
@@ -112,6 +113,10 @@ class EngineError(MqttError):
 
     The text says where it is, why, and what to do.
     """
+
+
+class NotFoundError(MqttError):
+    """What an operation names is not there: a client, a retained message, a ban."""
 
 
 class ListenError(MqttError):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.elsewhere import ClusterView
     from trio_mqtt.broker.listeners import Listeners
+    from trio_mqtt.broker.operations.administration import Administration
 
 _NOTHING = Holdings()
 ROOM_FOR_HEADER = 9  # first byte, remaining length, length of the topic, packet identifier
@@ -42,12 +43,20 @@ ROOM_FOR_HEADER = 9  # first byte, remaining length, length of the topic, packet
 class Broker:
     """An MQTT broker. `open_broker` makes one, listens for it and ends it in order."""
 
-    __slots__ = ("_core", "_listeners", "_reconfiguring", "_reloading", "_restored")
+    __slots__ = (
+        "_administration",
+        "_core",
+        "_listeners",
+        "_reconfiguring",
+        "_reloading",
+        "_restored",
+    )
 
     def __init__(self, core: Core, listeners: Listeners, restored: Holdings = _NOTHING) -> None:
         self._core = core
         self._listeners = listeners
         self._restored = restored
+        self._administration: Administration | None = None
         self._reconfiguring = Reconfiguring(core, listeners)
         self._reloading = Reloading(core, self._reconfiguring)
 
@@ -89,6 +98,16 @@ class Broker:
     def restored(self) -> Holdings:
         """What an earlier broker has left in the storage, as it was when this one began."""
         return self._restored
+
+    @property
+    def administration(self) -> Administration:
+        """What else can be seen and done: clients, sessions, queues, retained messages, bans …"""
+        if self._administration is None:
+            # Loaded only here: most programs do without.
+            from trio_mqtt.broker.operations.administration import Administration
+
+            self._administration = Administration(self._core, self._listeners, self.publish)
+        return self._administration
 
     def holdings(self) -> Holdings:
         """What it holds now that outlives connections. Counted anew, session by session."""
@@ -179,6 +198,9 @@ class Broker:
         journal = self._core.journal
         changes = 0 if journal is None else journal.count
         self._core.route(Batch([message], received_at=now), [message] * retain)
+        spreading = self._core.router.spreading
+        if None in spreading.held_back:
+            await spreading.passed(None)
         if qos and journal is not None and journal.count != changes:
             await journal.until_kept()
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.access.authorship import Authorship
+from trio_mqtt.broker.access.bans import Bans
 from trio_mqtt.broker.access.in_force import AccessInForce
 from trio_mqtt.broker.access.password_checks import PasswordChecks
 from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.routing.batch import Author, Batch
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.timing import Timing
+    from trio_mqtt.broker.traces import PacketFollower
     from trio_mqtt.protocol.packets import Publish, PublishRun
     from trio_mqtt.storage.rows import Storage
 
@@ -82,6 +85,8 @@ class Core:
         self.answerers: dict[str, Answerer] = {}
         self.retained = RetainedMessages(limits)
         self.holding_off = HoldingOff(limits, self.statistics, self.timers)
+        self.bans = Bans()
+        self._began = time.monotonic()
         self.memory = Memory(limits.maximum_unfinished_bytes)
         self.access = AccessInForce(
             security or Security(),
@@ -126,11 +131,19 @@ class Core:
         self._searching = trio.Lock()
         # What is timed, while somebody asks for it.
         self.timing: Timing | None = None
+        # Who traces a client, by the key of its session; mostly nobody does.
+        self.traces = 0  # how many there are, of clients and topics
+        self.traced: dict[str, list[PacketFollower]] = {}
         self.successors = Successors()
         # Who is connected, and may no longer be as it was, is looked at there.
         self.checks = InTurns()
         # For tasks that outlive the connection they serve, while the broker runs.
         self.tasks: trio.Nursery | None = None
+
+    @property
+    def uptime(self) -> float:
+        """For how many seconds it has run."""
+        return time.monotonic() - self._began
 
     def keep_to(self, settings: Settings) -> None:
         """From now on these are the limits and options, for all parts and for who comes next."""

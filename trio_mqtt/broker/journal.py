@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trio_mqtt.storage")
 
+# Before the name of what the broker notes for itself, which stands among the retained messages: no
+# topic has a null character (§1.5.4).
+NOTES = "\0"
 _AGAIN = 1.0  # seconds between two tries of what the storage could not keep
 
 
@@ -323,6 +326,21 @@ class Journal:
     def retained_expired(self, topic: str) -> None:
         """The retained message of a topic has come to the end of its time."""
         self.no_longer_retained(topic)
+
+    # -- notes ----------------------------------------------------------------------------------
+
+    def note(self, name: str, content: bytes | None, expires_at: float | None = None) -> None:
+        """What the broker notes by a name is this, or with None nothing, from now on.
+
+        It is kept up to a time of day.
+        """
+        row = None
+        key = NOTES + name
+        if content is not None:
+            now = trio.current_time() + self.epoch
+            row = RetainedRow(key, content, 0, now, b"", None, expires_at)
+        self._changes.retained[key] = row
+        self._note()
 
     # -- deliveries -----------------------------------------------------------------------------
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
+from trio_mqtt.broker.access.bans import Ban
 from trio_mqtt.broker.holdings import Holdings
+from trio_mqtt.broker.journal import NOTES
 from trio_mqtt.broker.restored import author_of, permissions_of, restore_subscription
 from trio_mqtt.broker.routing.batch import Batch, remaining_properties
 from trio_mqtt.broker.routing.filters import TopicFilter
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.sessions.subscription import Subscription
-    from trio_mqtt.storage.rows import DeliveryRow, Kept, MessageRow, SessionRow
+    from trio_mqtt.storage.rows import DeliveryRow, Kept, MessageRow, RetainedRow, SessionRow
 
 Progress: TypeAlias = Callable[[float], None]
 """Is told how far restoring has come, from 0 to 1; by any thread."""
@@ -116,6 +118,9 @@ class _Restoring:
     async def _retained(self) -> int:
         count = 0
         for row in self._kept.retained:
+            if row.topic.startswith(NOTES):
+                self._note(row)
+                continue
             at = self._clock(row.received_at)
             properties = decoded(row.properties)
             if remaining_properties(properties, int(self._now - at)) is None:
@@ -132,6 +137,14 @@ class _Restoring:
             count += self._core.retained.store(message, at, author)
             await self._step()
         return count
+
+    def _note(self, row: RetainedRow) -> None:
+        """What the broker has noted for itself: a ban."""
+        try:
+            self._core.bans.add(Ban.restored(row.payload.decode()))
+        except (ValueError, TypeError):
+            logger.warning("A ban is damaged, and is not in force any more.")
+            self._journal.note(row.topic.removeprefix(NOTES), None)
 
     def _session(self, row: SessionRow) -> None:
         try:

@@ -95,7 +95,7 @@ class Permissions:
             self._begin_anew()
         found = self._receive.get(topic)
         if found is None:
-            rules = self._rules
+            rules = self.rules
             return rules is None or self._ask(rules.may_receive, topic, self._receive)
         return found
 
@@ -105,13 +105,13 @@ class Permissions:
             self._begin_anew()
         found = self._publish.get(topic)
         if found is None:
-            rules = self._rules
+            rules = self.rules
             return rules is None or self._ask(rules.may_publish, topic, self._publish)
         return found
 
     def may_subscribe(self, topic_filter: str) -> bool:
         """Whether the client may subscribe to a filter; of a shared one, to what is shared."""
-        rules = self._rules
+        rules = self.rules
         return rules is None or self._ask(rules.may_subscribe, topic_filter, None)
 
     @property
@@ -123,7 +123,7 @@ class Permissions:
         self, action: RefusedAction, refused: str | Sequence[Publish] | PublishRun, count: int = 1
     ) -> None:
         """Say in the log that the client may not do something with a topic, or with messages."""
-        log, client, rules = self.in_force.refusals, self.client, self._rules
+        log, client, rules = self.in_force.refusals, self.client, self.rules
         if log is None:
             return
 
@@ -137,7 +137,8 @@ class Permissions:
             log.record_messages(client, action, messages, rule)
 
     @property
-    def _rules(self) -> AccessRules | None:
+    def rules(self) -> AccessRules | None:
+        """What is asked: the client's own rules, or those in force for all."""
         return self.in_force.rules if self.own is None else self.own
 
     def _begin_anew(self) -> None:

@@ -77,6 +77,8 @@ class Handshake:
         outlet.is_v5 = connect.protocol_version == ProtocolVersion.V5
         if outlet.is_v5 and link.protocol.peer_maximum_packet_size < MAX_PACKET_SIZE:
             outlet.maximum_packet_size = link.protocol.peer_maximum_packet_size
+        if core.traced and connect.client_id:
+            link.trace(connect)
         link.problem_information = connect.properties.get("request_problem_information", 1) == 1
         link.username = connect.username
         answer = await self._authenticated()
@@ -173,9 +175,16 @@ class Handshake:
             return HeldOff(ReasonCode.SERVER_BUSY, busy)
         return (
             link.turned_away
+            or self._banned(connect.username)
             or holding_off.identified(peer, client_id)
             or holding_off.logging_in(peer, connect.username)
         )
+
+    def _banned(self, username: str | None) -> HeldOff | None:
+        """Why the client is not let in, if it is banned, by whatever it is known so far."""
+        link = self._link
+        ban = link.core.bans.find(self._connect.client_id, username, link.stream.peer)
+        return None if ban is None else HeldOff(ReasonCode.BANNED, f"this {ban.kind} is banned")
 
     def _was_wrong(self) -> None:
         """What the client shows does not prove who it is."""
@@ -207,6 +216,9 @@ class Handshake:
             elif identity.reason_code is ReasonCode.SERVER_BUSY:
                 link.core.statistics.password_checks_refused += 1
             return self._refused(identity.reason_code, identity.reason)
+        banned = self._banned(identity.client.username)
+        if banned is not None:
+            return self._refused(banned.reason_code, banned.reason)
         if connect.will is not None:
             refused = await check_will(link, connect, connect.will, identity)
             if refused is not None:

@@ -134,6 +134,8 @@ class Connection:
         """Go on with the session: deliver what waits in it, and read what the client says."""
         link = self._link
         self._deliveries = deliveries = Deliveries(link)
+        if link.service is not None:
+            link.service.deliveries = deliveries
         requests = Requests(link, deliveries, handshake.authentication)
         handler = PacketHandler(link, requests)
         gate = None

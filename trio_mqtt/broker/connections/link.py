@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import trio
 
 from trio_mqtt.broker.connections.connack import allowed
+from trio_mqtt.broker.connections.observation import Observation
 from trio_mqtt.broker.events.kinds import KeepAliveExpired, Throttled
 from trio_mqtt.broker.pace import pace_of
+from trio_mqtt.broker.sessions.delivery_state import session_key
 from trio_mqtt.broker.sessions.outlet import Outlet
 from trio_mqtt.broker.turns import PACKETS_AT_ONCE, Turn
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
 from trio_mqtt.protocol.encoding import encode
-from trio_mqtt.protocol.packet_types import PacketType
+from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import (
     ConnAck,
+    Connect,
     Disconnect,
     Packet,
     PubAck,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.holding_off import HeldOff
     from trio_mqtt.broker.pace import Pace
     from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.broker.sessions.subscription import Subscription
     from trio_mqtt.broker.settings import Settings
     from trio_mqtt.broker.timers import Timer
     from trio_mqtt.transport.listeners.streams import ByteStream
@@ -57,6 +61,27 @@ _BEYOND = frozenset(
 )
 
 COUNTED = 4_096  # bytes of an unfinished packet, from which on it counts
+
+
+class Starter(Protocol):
+    """What starts the deliveries of a client's subscriptions."""
+
+    def start(self, subscription: Subscription) -> None:
+        """Serve a subscription from now on."""
+
+
+class Service:
+    """How an accepted client is served: since when, and how often it is to be heard of (seconds).
+
+    In one object, for Python gives a dictionary of its own to what has more attributes than `Link`.
+    """
+
+    __slots__ = ("deliveries", "keep_alive", "since")
+
+    def __init__(self, since: float, keep_alive: int) -> None:
+        self.since = since
+        self.keep_alive = keep_alive
+        self.deliveries: Starter | None = None
 
 
 class Link:
@@ -109,6 +134,7 @@ class Link:
         self.nursery: trio.Nursery | None = None
         self.reader: trio.lowlevel.Task | None = None
         self.last_received = trio.current_time()
+        self.service: Service | None = None  # once its client is accepted
         # Whether the client is not read from, as it does not read.
         self.held_back = False
         # The address that it counts for, where that is bounded; and why its client is not served.
@@ -152,6 +178,50 @@ class Link:
                 return data
         return self.encoded(packet)
 
+    # -- who looks at it ------------------------------------------------------------------------
+
+    @property
+    def observation(self) -> Observation | None:
+        """What is seen of it, while somebody looks."""
+        observer = self.outlet.observer
+        return observer if isinstance(observer, Observation) else None
+
+    def observe(self) -> Observation:
+        """Have what it carries looked at, from now on if nobody does yet."""
+        observation = self.observation
+        if observation is None:
+            version = self.protocol.version or ProtocolVersion.V5
+            observation = self.outlet.observer = Observation(version, trio.current_time())
+        return observation
+
+    def trace(self, connect: Connect) -> None:
+        """Its client has said CONNECT: whoever traces that client hears of it from here on."""
+        followers = self.core.traced.get(session_key(connect.client_id, self.mount_point))
+        if followers:
+            observation = self.observe()
+            observation.followers += followers
+            observation.received([connect], 0)
+
+    def meter(self, seconds: float) -> Observation:
+        """Have it counted what it carries, for so long from now on."""
+        observation = self.observe()
+        is_new = observation.metered_until <= trio.current_time()
+        observation.metered_until = trio.current_time() + seconds
+        if is_new:
+            self.core.timers.after(seconds, self.look_whether_observed)
+        return observation
+
+    def look_whether_observed(self) -> None:
+        """Somebody looks no more: nothing is counted that nobody asks for."""
+        observation = None if self.outlet.ended else self.observation
+        if observation is None or observation.followers:
+            return
+        left = observation.metered_until - trio.current_time()
+        if left > 0:
+            self.core.timers.after(left, self.look_whether_observed)
+        else:
+            self.outlet.observer = None
+
     # -- what the client must have said by when -------------------------------------------------
 
     def expect_connect(self) -> float:
@@ -171,6 +241,7 @@ class Link:
             self._deadline.cancel()
             self._deadline = None
         self.last_received = trio.current_time()
+        self.service = Service(self.last_received, keep_alive)
         if keep_alive:
             timeout = keep_alive * 1.5
             self._deadline = self.core.timers.after(
@@ -311,5 +382,5 @@ class Link:
 
     def let_go(self) -> None:
         """All has ended: what refers back to this goes, so that it is freed at once."""
-        self.reader = None
+        self.reader = self.service = None
         del self.outlet

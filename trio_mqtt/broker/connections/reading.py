@@ -53,7 +53,7 @@ class Reading:
         self._stream = link.stream
         self._receive = receive
         self._session = session
-        self._spread = link.core.router.spreading.under_way
+        self._spread = link.core.router.spreading.held_back
         self._handler = handler
         self._gate = gate
         # What came with the last read and is not all done. Nothing else is kept: a client that says
@@ -87,6 +87,8 @@ class Reading:
         if link.pace is not None:
             link.pace.take(0, len(data))
         packets = self._receive(data)
+        if outlet.observer is not None:
+            outlet.observer.received(packets, len(data))
         if (
             protocol.unfinished > COUNTED or link.counts_unfinished
         ) and not link.count_unfinished():
@@ -170,7 +172,10 @@ class Reading:
             # More has come than is to be done in one turn: the others first.
             await trio.lowlevel.checkpoint()
             if not self._outlet.ended:
-                self._begin(self._receive(b""))
+                packets = self._receive(b"")
+                if outlet.observer is not None:
+                    outlet.observer.received(packets, 0)
+                self._begin(packets)
         return False
 
     async def _do_all(self, packets: Sequence[Packet | RefusedPublish]) -> None:

@@ -59,18 +59,19 @@ class EventStreams:
     def stream(self, kinds: Sequence[type[BrokerEvent]], limit: int) -> Iterator[EventStream]:
         """A stream of events of these kinds (none: of all)."""
         stream = EventStream(frozenset(kinds) or ALL_KINDS, limit)
-        with self._followed_by(stream):
+        with self.followed_by(stream):
             yield stream
 
     @contextmanager
     def sample(self, kinds: Sequence[type[BrokerEvent]], limit: int) -> Iterator[EventSample]:
         """A sample of events of these kinds (none: of all)."""
         sample = EventSample(frozenset(kinds) or ALL_KINDS, limit)
-        with self._followed_by(sample):
+        with self.followed_by(sample):
             yield sample
 
     @contextmanager
-    def _followed_by(self, one: EventStream | EventSample) -> Iterator[None]:
+    def followed_by(self, one: Follower) -> Iterator[None]:
+        """Have a follower told for as long as the context lasts."""
         self._following.append(one)
         self.kinds_changed()
         try:

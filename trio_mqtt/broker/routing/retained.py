@@ -166,6 +166,11 @@ class RetainedMessages:
         node, missing = self._deepest(topic.split("/"))
         return not missing and node.kept is not None
 
+    def get(self, topic: str) -> Retained | None:
+        """What is kept for a topic."""
+        node, missing = self._deepest(topic.split("/"))
+        return None if missing else node.kept
+
     @staticmethod
     def most(message: Publish) -> int:
         """The bytes that a message occupies at most, whatever is there already."""

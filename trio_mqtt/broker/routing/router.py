@@ -200,6 +200,21 @@ class Router:
                     self._remembered_bytes += found.size
         return found
 
+    def reached(self, topic: str) -> tuple[list[Recipient], int]:
+        """All subscriptions that match a topic, and how many others it is passed on to.
+
+        Of a group that shares a filter these are all members, though one of them gets a message.
+        """
+        found: list[Recipient] = []
+        elsewhere: set[Subscriber] = set()
+        for node in self._tree.nodes(topic):
+            found += node.subscriptions
+            for group in node.groups.values():
+                found += group.members
+            if node.elsewhere is not None:
+                elsewhere.update(recipient.session for recipient in node.elsewhere)
+        return found, len(elsewhere)
+
     def steps_for(self, topic: str) -> int:
         """How much work it is to route a message of `topic`, near enough to know when to pause.
 

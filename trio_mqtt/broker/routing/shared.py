@@ -117,6 +117,11 @@ class SharedGroup:
             self._gone(members[-1])
         return bool(members)
 
+    @property
+    def members(self) -> list[Recipient]:
+        """Those of this broker, those that are away last."""
+        return [*self._present.members, *self._away.members]
+
     def takes_over(self, count: int, size: int) -> bool:
         """Whether what one member leaves behind waits for others, and none has to drop any."""
         return self.to_log is not None or self.has_room_for(count, size)

@@ -58,6 +58,9 @@ class Spreading:
     def __init__(self) -> None:
         # Empty nearly always, and nobody looks further then.
         self.under_way: dict[Author | None, deque[_Spread]] = {}
+        # Who is not read from now, as something of theirs is spread, or a reader takes no more of
+        # it; for how many reasons.
+        self.held_back: dict[Author | None, int] = {}
         self._waiting: dict[Author | None, trio.Event] = {}
         self._wake = trio.Event()
         # When the last read came of which not little was routed, and how much that was.
@@ -82,11 +85,25 @@ class Spreading:
             if spread.go_on():
                 return
             self._wake.set()
+        if author not in self.under_way:
+            self.hold_back(author)
         self.under_way.setdefault(author, deque()).append(spread)
 
+    def hold_back(self, author: Author | None) -> None:
+        """Have an author's client not read from, until that is `let_on` as often."""
+        self.held_back[author] = self.held_back.get(author, 0) + 1
+
+    def let_on(self, author: Author | None) -> None:
+        """One reason less to hold an author back."""
+        self.held_back[author] -= 1
+        if not self.held_back[author]:
+            del self.held_back[author]
+            if author in self._waiting:
+                self._waiting.pop(author).set()
+
     async def passed(self, author: Author | None) -> None:
-        """Wait until all have begun to send what an author has published."""
-        if author in self.under_way:
+        """Wait until all have begun to send what an author has published, and nobody holds it."""
+        if author in self.held_back:
             await self._waiting.setdefault(author, trio.Event()).wait()
 
     async def run(self) -> None:
@@ -105,5 +122,5 @@ class Spreading:
             spreads.popleft()
         if spreads:
             self.under_way[author] = spreads  # it is the next one's turn
-        elif author in self._waiting:
-            self._waiting.pop(author).set()
+        else:
+            self.let_on(author)

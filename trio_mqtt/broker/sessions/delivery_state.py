@@ -79,6 +79,7 @@ class DeliveryState:
     __slots__ = (
         "client_id",
         "disconnected_at",
+        "dropped",
         "in_flight_at_most",
         "journal",
         "mount_point",
@@ -116,6 +117,8 @@ class DeliveryState:
         # What happens when that is as much as may be; and the order of it, where the oldest goes.
         self.queue_policy = QueuePolicy.DROP_NEWEST
         self.order: Order | None = None
+        # Messages for which there was no room since the session began here.
+        self.dropped = 0
         # When it was last told that the client takes less than comes for it.
         self.slow_told_at = -math.inf
         # When its client was disconnected for that.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.promises import Awaited
     from trio_mqtt.broker.sessions.aliases import TopicAliases
     from trio_mqtt.broker.statistics import Statistics
+    from trio_mqtt.broker.traces import Observer
     from trio_mqtt.protocol.properties import Properties
     from trio_mqtt.protocol.reason_codes import ReasonCode
     from trio_mqtt.transport.listeners.streams import ByteStream
@@ -97,6 +98,7 @@ class Outlet:
         "hooks",
         "is_v5",
         "maximum_packet_size",
+        "observer",
         "pace",
     )
 
@@ -137,12 +139,19 @@ class Outlet:
         self.pace = pace_of(limits.maximum_message_rate_out, limits.maximum_byte_rate_out)
         # The topic aliases that the client is sent; None if it takes none.
         self.aliases: TopicAliases | None = None
+        # Who looks at all that leaves; None while nobody does.
+        self.observer: Observer | None = None
         # A program's hooks, if they are asked about what the client receives.
         self.hooks: HookQuestions | None = None
         # Somebody waits for an acknowledgement to give back some of the client's quota.
         self.awaits_quota = False
         self._quota: trio.lowlevel.ParkingLot | None = None
         self._searches: trio.Semaphore | None = None
+
+    @property
+    def owner(self) -> Owner:
+        """The connection that it is of."""
+        return self._owner
 
     def use(self, stream: ByteStream) -> None:
         """Write to `stream` from now on; nothing was written yet."""
@@ -165,6 +174,8 @@ class Outlet:
                 self.congested = self._is_congested
             return
         self._statistics.bytes_sent += len(data)
+        if self.observer is not None:
+            self.observer.sent(data)
         rest: bytes | memoryview = data
         if not self._pending and not self._writing:
             try:

@@ -63,6 +63,7 @@ class Overflow:
         if lost:
             statistics.messages_dropped += lost
             statistics.queue_drops += lost
+            session.dropped += lost
             if MessagesDropped in self._event_streams.wanted:
                 self._event_streams.tell(MessagesDropped(session.client_id, lost, QUEUE_FULL))
         # Who is connected is told of at half of what may wait, where QoS 0 begins to be dropped.

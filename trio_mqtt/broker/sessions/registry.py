@@ -305,6 +305,15 @@ class Sessions:
         self._statistics.sessions_expired += 1
         self._end(session, reason)
 
+    def end(self, session: Session, reason: str) -> None:
+        """Somebody wants a session to end: its client is disconnected, and nothing waits for it.
+
+        Its will is published, as where its time is over.
+        """
+        session.end(ReasonCode.ADMINISTRATIVE_ACTION, reason)
+        if self._sessions.get(session.key) is session:
+            self._end(session, reason)
+
     def fail(self, session: Session) -> None:
         """What a session may do is not known, for a defect: it ends, and its connection with it.
 

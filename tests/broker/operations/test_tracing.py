@@ -1,0 +1,109 @@
+"""Traces of a client and of a topic, and events, as whoever runs the broker follows them."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+from tests.broker.conftest import Join
+from tests.broker.raw import V5, Raw
+from trio_mqtt import Broker, LocalProtocolError
+from trio_mqtt.administration import EventQuery, Trace, TraceEntry, TraceQuery
+from trio_mqtt.events import MessagePublished
+from trio_mqtt.protocol.packets import Connect, PingReq, PingResp, Publish
+from trio_mqtt.testing import MemoryBroker
+
+
+async def _seen(trace: Trace, count: int) -> list[TraceEntry]:
+    with trio.fail_after(60):
+        return [await anext(aiter(trace)) for _ in range(count)]
+
+
+async def test_a_client_is_traced_both_ways(broker: Broker, join: Join) -> None:
+    client = await join("c")
+    await client.subscribe("a")
+    with broker.administration.trace(TraceQuery(client_id="c", payload=3)) as trace:
+        await client.send(Publish("a", b"12345", 1, packet_id=5))
+        seen = await _seen(trace, 3)
+        kinds = {(one.direction, one.kind) for one in seen}
+        assert kinds == {("in", "PUBLISH"), ("out", "PUBLISH"), ("out", "PUBACK")}
+        sent = next(one for one in seen if one.direction == "in")
+        assert sent.details["topic"] == "a"
+        assert (sent.payload, sent.size) == (b"123", 5)
+    (link,) = broker._listeners.connections.all()
+    assert link.observation is None
+    assert link.outlet.observer is None
+
+
+async def test_a_trace_begins_with_connect_and_shows_no_password(memory: MemoryBroker) -> None:
+    with memory.broker.administration.trace(TraceQuery(client_id="c")) as trace:
+        client = Raw(memory.connect(), V5)
+        await client.send(Connect("c", username="u", password=b"secret"))
+        connect, connack = await _seen(trace, 2)
+        assert (connect.kind, connack.kind) == ("CONNECT", "CONNACK")
+        assert "secret" not in repr(connect)
+        await client.receive()
+        await client.send(PingReq())
+        await client.expect(PingResp)
+        assert [one.kind for one in await _seen(trace, 2)] == ["PINGREQ", "PINGRESP"]
+    assert memory.broker._core.traced == {}
+
+
+async def test_a_topic_is_traced(broker: Broker, join: Join) -> None:
+    client = await join("c")
+    await client.subscribe("a/#")
+    with broker.administration.trace(TraceQuery(topic_filter="a/+")) as trace:
+        await client.publish("b", b"other")
+        await client.publish("a/1", b"x" * 300)
+        await client.expect(Publish)
+        seen = await _seen(trace, 2)
+    assert [(one.kind, one.client_id) for one in seen] == [("PUBLISH", "c"), ("DELIVERED", "c")]
+    assert len(seen[0].payload or b"") == 256
+    assert MessagePublished not in broker._core.event_streams.wanted
+
+
+async def test_what_nobody_takes_is_left_out_and_counted(broker: Broker, join: Join) -> None:
+    client = await join("c")
+    with broker.administration.trace(TraceQuery(client_id="c", limit=2)) as trace:
+        for _ in range(5):
+            await client.publish("a", b"x")
+        await trio.testing.wait_all_tasks_blocked()
+        assert trace.missed == 3
+
+
+async def test_so_many_traces_run_at_one_time(broker: Broker) -> None:
+    asked = TraceQuery(topic_filter="#")
+    traces = [broker.administration.trace(asked) for _ in range(16)]
+    for one in traces:
+        one.__enter__()
+    with pytest.raises(LocalProtocolError, match="16"), broker.administration.trace(asked):
+        pass
+    for one in traces:
+        one.__exit__(None, None, None)
+    with broker.administration.trace(asked):
+        pass
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"client_id": "c", "topic_filter": "a"},
+        {"topic_filter": "a/#/b"},
+        {"client_id": "c", "limit": 0},
+        {"client_id": "c", "payload": -1},
+    ],
+)
+def test_a_trace_is_of_a_client_or_a_topic(asked: dict[str, object]) -> None:
+    with pytest.raises(LocalProtocolError):
+        TraceQuery(**asked)  # type: ignore[arg-type]
+
+
+async def test_events_are_followed_by_their_names(broker: Broker, join: Join) -> None:
+    with broker.administration.events(EventQuery(kinds=("ClientConnected",))) as events:
+        await join("c")
+        event = await anext(aiter(events))
+    assert type(event).__name__ == "ClientConnected"
+    with pytest.raises(LocalProtocolError, match="NoSuchThing"):
+        broker.administration.events(EventQuery(kinds=("NoSuchThing",)))
