@@ -69,6 +69,10 @@ PUBLIC = {
         Reconnecting RetainedChanged SessionEnded SlowConsumer Subscribed SubscriptionRefused
         Throttled Unsubscribed WillPublished
     """,
+    "trio_mqtt.history": """
+        HistoryFigures HistoryPage HistoryQuery HistorySettings KeptMessage NumberPath Point Removal
+        history_path number_in parse_path read_history
+    """,
     "trio_mqtt.monitoring": """
         LogOptions LogWriter MetricsOptions MetricsServer Readings Times Timing logging_to
         serving_metrics
@@ -84,6 +88,7 @@ BESIDE = {
             "configuration",
             "durability",
             "events",
+            "history",
             "is_compiled",
         ),
         "monitoring",

@@ -5,7 +5,8 @@ do, for those that decide it; `trio_mqtt.administration` what those see and do t
 a cluster; `trio_mqtt.configuration` a broker's settings in a file;
 `trio_mqtt.durability` what outlives a broker, for those that keep it elsewhere or look into its
 file; `trio_mqtt.events` what happens in a broker and to a client's connection, for those that
-follow it; `trio_mqtt.monitoring` the log and the metrics, for those that run one;
+follow it; `trio_mqtt.history` what came on topics, for those that look back;
+`trio_mqtt.monitoring` the log and the metrics, for those that run one;
 `trio_mqtt.testing` what tests need.
 """
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt import configuration as configuration
     from trio_mqtt import durability as durability
     from trio_mqtt import events as events
+    from trio_mqtt import history as history
     from trio_mqtt import monitoring as monitoring
     from trio_mqtt.broker.access.security import Security as Security
     from trio_mqtt.broker.broker import Broker as Broker

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +12,20 @@ from typing import Any
 from trio_mqtt.errors import StoreError
 from trio_mqtt.storage import sqlite_schema, sqlite_tables
 from trio_mqtt.storage.rows import Changes, Kept, Progress
+from trio_mqtt.storage.sqlite_opening import (
+    cut,
+    free,
+    is_damage,
+    lock,
+    open_database,
+    sentence,
+    transaction,
+)
 from trio_mqtt.storage.sqlite_tables import Table
 
 _SWEPT_AT_ONCE = 10_000  # rows
 _FREED_AT_ONCE = 256  # pages
 _FREE = 256  # pages of 4 KiB, which may be free: the next messages use them again
-_KEPT_OF_LOG = 16 * 1024 * 1024  # bytes, to which the log of SQLite shrinks
-_PATIENCE = 0.5  # seconds for a broker that is ending to let go of the file
 
 
 class BrokerFile:
@@ -35,19 +41,7 @@ class BrokerFile:
         self._swept: int | None = None  # the message up to which sweeping has come
         self._sweep_again = False
         self._is_freeing = False
-        _make(path)
-        try:
-            self.database = sqlite3.connect(
-                path,
-                timeout=_PATIENCE,
-                isolation_level=None,
-                check_same_thread=False,
-                cached_statements=256,
-            )
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"{path} cannot be opened ({error}). Check its folder and who may write there."
-            ) from error
+        self.database = open_database(path)
         try:
             with self._explained("opened"):
                 self._open(synchronous)
@@ -56,16 +50,7 @@ class BrokerFile:
             raise
 
     def _open(self, synchronous: str) -> None:
-        run = self.database.execute
-        run("PRAGMA locking_mode = EXCLUSIVE")
-        run("PRAGMA cell_size_check = ON")
-        run("PRAGMA auto_vacuum = INCREMENTAL")
-        run("PRAGMA journal_mode = WAL")
-        run(f"PRAGMA synchronous = {synchronous}")
-        run("PRAGMA fullfsync = ON")  # macOS: what it calls fsync leaves it to the disk
-        run(f"PRAGMA journal_size_limit = {_KEPT_OF_LOG}")
-        run("BEGIN IMMEDIATE")
-        run("COMMIT")  # from here on the file is this program's
+        lock(self.database, synchronous)
         sqlite_schema.prepare(self.database, self.path)
 
     def load(self, progress: Progress | None) -> Kept:
@@ -80,7 +65,7 @@ class BrokerFile:
                 raise sqlite3.DatabaseError(found.splitlines()[-1])
         left = 0
         try:
-            with self._transaction():
+            with transaction(self.database):
                 sqlite_tables.forget_what_ended(self.database, time.time())
         except sqlite3.OperationalError:
             # A full disk, perhaps: the broker sees for itself what has expired. It must give no new
@@ -93,12 +78,12 @@ class BrokerFile:
     @contextmanager
     def filling(self) -> Iterator[Callable[[Table, list[Any]], None]]:
         """Writes rows, as they stand in the tables, all or none."""
-        with self._explained("written"), self._transaction():
+        with self._explained("written"), transaction(self.database):
             yield partial(sqlite_tables.insert, self.database)
 
     def append(self, changes: Changes) -> None:
         """Write changes, all or none; returns when they are durable."""
-        with self._explained("written"), self._transaction():
+        with self._explained("written"), transaction(self.database):
             sqlite_tables.write(self.database, changes)
         if None in changes.sessions.values():
             self._sweep_again = True
@@ -117,35 +102,22 @@ class BrokerFile:
         if self._swept is None and self._sweep_again:
             self._swept, self._sweep_again = 0, False
         if self._swept is not None:
-            with self._transaction():
+            with transaction(self.database):
                 self._swept = sqlite_tables.sweep(self.database, self._swept, _SWEPT_AT_ONCE)
             return 0.0
-        free = self.database.execute("PRAGMA freelist_count").fetchone()[0]
-        if free > _FREE:
+        unused = self.database.execute("PRAGMA freelist_count").fetchone()[0]
+        if unused > _FREE:
             self._is_freeing = True
-            # As a script, which runs to its end: otherwise it frees one page.
-            self.database.executescript(f"PRAGMA incremental_vacuum({_FREED_AT_ONCE})")
+            free(self.database, _FREED_AT_ONCE)
             return 0.0
         if self._is_freeing:
-            # The file is cut at a checkpoint.
             self._is_freeing = False
-            self.database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            cut(self.database)
         return None
 
     def close(self) -> None:
         """Let others use the file."""
         self.database.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self.database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self.database.execute("COMMIT")
-        except BaseException:
-            if self.database.in_transaction:  # some failures end it themselves
-                self.database.execute("ROLLBACK")
-            raise
 
     @contextmanager
     def _explained(self, done: str) -> Iterator[None]:
@@ -155,70 +127,6 @@ class BrokerFile:
         except sqlite3.Error as error:
             if done != "written" and is_damage(error):
                 raise
-            raise StoreError(_sentence(self.path, done, error)) from error
+            raise StoreError(sentence(self.path, done, error)) from error
         except UnicodeDecodeError as error:  # the text of an error, from what is damaged
             raise sqlite3.DatabaseError("database disk image is malformed") from error
-
-
-def _make(path: str) -> None:
-    folder = os.path.dirname(os.path.abspath(path))
-    try:
-        if not os.path.isdir(folder):
-            _make_folder(folder)
-        # Only where there is none: closing a file lets go of all locks that this process has on it.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be opened ({(error.strerror or str(error)).lower()})."
-            " Check its folder and who may write there."
-        ) from error
-
-
-def _code(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file is to blame: not the disk, nor who may write there."""
-    return _code(error) in (
-        sqlite3.SQLITE_ERROR,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_CONSTRAINT,
-        sqlite3.SQLITE_MISMATCH,
-        sqlite3.SQLITE_FORMAT,
-    )
-
-
-def _make_folder(folder: str) -> None:
-    """Make it, and what it is in, as durable as what is kept there."""
-    parent = os.path.dirname(folder)
-    os.makedirs(parent, exist_ok=True)
-    os.mkdir(folder, 0o700)
-    if os.name == "posix":
-        descriptor = os.open(parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-_REMEDIES = {
-    sqlite3.SQLITE_FULL: "Its disk is full: make room there.",
-    sqlite3.SQLITE_IOERR: "Is its disk full, or failing?",
-    sqlite3.SQLITE_READONLY: "Let this user write there.",
-    sqlite3.SQLITE_CANTOPEN: "Check its folder and who may write there.",
-    sqlite3.SQLITE_CORRUPT: "End the broker and start it: it keeps what can be read.",
-}
-
-
-def _sentence(path: str, done: str, error: sqlite3.Error) -> str:
-    code = _code(error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return (
-            f"{path} is in use by another broker. Stop that one, or choose another path: each"
-            " broker needs a file of its own."
-        )
-    return f"{path} cannot be {done} ({error}). {_REMEDIES.get(code, 'Is its disk all right?')}"

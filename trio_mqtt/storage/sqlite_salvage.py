@@ -35,6 +35,13 @@ def replacement(path: str) -> str:
 
 def put_in_place(path: str) -> str:
     """Set the damaged file aside and have the new one in its place; where the damaged one is."""
+    aside = set_aside(path)
+    os.rename(replacement(path), path)
+    return aside
+
+
+def set_aside(path: str) -> str:
+    """Have a damaged file and its log be elsewhere, beside where they were; where that is."""
     aside = name = f"{path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
     number = 1
     while os.path.exists(aside):  # the second within a second
@@ -43,7 +50,6 @@ def put_in_place(path: str) -> str:
     for suffix in reversed(_SUFFIXES):  # the file last: until then it is whole with its log
         with suppress(FileNotFoundError):
             os.rename(path + suffix, aside + suffix)
-    os.rename(replacement(path), path)
     return aside
 
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from trio_mqtt.errors import StoreError
 from trio_mqtt.storage.rows import Progress, Row
-from trio_mqtt.storage.sqlite_file import BrokerFile, is_damage
+from trio_mqtt.storage.sqlite_file import BrokerFile
+from trio_mqtt.storage.sqlite_opening import is_damage
 from trio_mqtt.storage.sqlite_tables import TABLES, Table, stored, table_of
 
 _AT_ONCE = 10_000  # rows
