@@ -32,8 +32,8 @@ PUBLIC = {
         MemoryStorage Message Messages MqttError NotFoundError Origin Properties ProtocolVersion
         QueuePolicy ReasonCode RefusedError RemoteProtocolError RequestRefusedError ScramClient
         Security ServerTls SharedStrategy SqliteStorage Statistics Storage StoreError Subscription
-        TlsError TlsOptions Will open_broker open_client parse_listen serve topic_filter_problem
-        topic_matches_filter topic_name_problem
+        TlsError TlsOptions Will open_broker open_client parse_listen publish_once serve
+        topic_filter_problem topic_matches_filter topic_name_problem
     """,
     "trio_mqtt.access": """
         ACTIONS AccessControl AccessFile AccessHooks AccessRefused AccessRules Action Authenticated

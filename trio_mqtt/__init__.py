@@ -44,6 +44,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.client.connection.backoff import Backoff as Backoff
     from trio_mqtt.client.message import Message as Message
     from trio_mqtt.client.messages import Messages as Messages
+    from trio_mqtt.client.once import publish_once as publish_once
     from trio_mqtt.client.opening import open_client as open_client
     from trio_mqtt.client.scram import ScramClient as ScramClient
     from trio_mqtt.client.status import ClientStatus as ClientStatus

@@ -17,7 +17,7 @@ from trio_mqtt.client.connection.attempts import Attempts
 from trio_mqtt.client.connection.authentication import check_authentication
 from trio_mqtt.client.connection.backoff import Backoff
 from trio_mqtt.client.connection.connection import CLOSE_TIMEOUT
-from trio_mqtt.client.connection.handshake import Settings
+from trio_mqtt.client.connection.first_packets import Settings
 from trio_mqtt.client.connection.reconnection import Reconnection
 from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.client.events import ConnectionEvent

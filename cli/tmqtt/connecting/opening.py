@@ -56,10 +56,9 @@ async def open_connection(
 
     Raises CommandError where there is no broker, or it refuses.
     """
-    version = _VERSIONS[options.protocol_version]
     waits = patient if options.wait is None else options.wait
     reporter = _Reporter(terminal, public_url(options.broker), for_anything=options.wait is True)
-    failure: BaseException | None = None
+    failure: trio_mqtt.MqttError | None = None
     try:
         async with trio_mqtt.open_client(
             options.broker,
@@ -70,23 +69,37 @@ async def open_connection(
         ) as client:
             yield client
     except* trio_mqtt.MqttError as group:  # in a group where the block has nurseries of its own
-        failure = first_of(group)
+        failure = cast(trio_mqtt.MqttError, first_of(group))
     finally:
         reporter.end()
+    if failure is not None:
+        raise in_words(options, failure)
+
+
+def in_words(
+    options: ConnectionOptions, failure: trio_mqtt.MqttError
+) -> trio_mqtt.MqttError | CommandError:
+    """What ended a connection, or why there was none, as a person of this command is told."""
+    version = _VERSIONS[options.protocol_version]
     if isinstance(failure, trio_mqtt.ConnectionRefusedByBrokerError):
         code = int(failure.reason_code)
         if version is not None and version < trio_mqtt.ProtocolVersion.V5:
             code = _RETURN_CODES.get(failure.reason_code, code)
-        raise CommandError(str(failure), code) from failure
+        return _from(failure, CommandError(str(failure), code))
     if isinstance(failure, trio_mqtt.ConnectionFailedError) and isinstance(
         failure.__cause__, ConnectionRefusedError
     ):
-        raise CommandError(
+        sentence = (
             f"No broker answers at {public_url(options.broker)} (connection refused):"
             " start one with `tmqtt broker`, or name another with --broker."
-        ) from failure
-    if failure is not None:
-        raise failure
+        )
+        return _from(failure, CommandError(sentence))
+    return failure
+
+
+def _from(cause: BaseException, error: CommandError) -> CommandError:
+    error.__cause__ = cause
+    return error
 
 
 def unanswered(options: ConnectionOptions, seconds: float) -> CommandError:

@@ -1,6 +1,6 @@
-"""One message, quietly: what scripts do most, so it starts with as little as can be.
+"""One message, quietly, by a client: through TLS, to several topics, or when a broker is there.
 
-The client runs on asyncio here, which is loaded sooner than Trio.
+It runs on asyncio, which is loaded sooner than Trio.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import anyio
 import trio_mqtt
 from tmqtt.connecting.opening import open_connection
 from tmqtt.connecting.settings import ConnectionOptions
-from tmqtt.messages.payload_file import read_payload
-from tmqtt.pub.plan import PubOptions, payload_template, topic_templates
+from tmqtt.pub.plan import PubOptions, message_payload, topic_templates
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.sentences import CommandError, tell
 from tmqtt.terminal.streams import write_error
@@ -52,7 +51,7 @@ def publish_once(options: PubOptions, connection: ConnectionOptions) -> NoReturn
 
 async def _publish(options: PubOptions, connection: ConnectionOptions) -> int:
     topics = [template.text(1) for template in topic_templates(options)]
-    payload = _payload(options)
+    payload = message_payload(options)
     failure: trio_mqtt.MqttError | CommandError | None = None
     asked_to_stop: list[int] = []
     with anyio.CancelScope() as scope:
@@ -77,15 +76,6 @@ async def _publish(options: PubOptions, connection: ConnectionOptions) -> int:
     if failure is not None:
         raise failure
     return 128 + asked_to_stop[0] if asked_to_stop else 0
-
-
-def _payload(options: PubOptions) -> bytes:
-    source = options.source
-    if source.file is not None:
-        return read_payload(source.file)
-    if source.size is not None:
-        return os.urandom(source.size)
-    return b"" if source.empty else os.fsencode(payload_template(options).text(1))
 
 
 def _handle_signals(asked_to_stop: list[int], scope: anyio.CancelScope) -> None:

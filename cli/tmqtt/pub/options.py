@@ -309,6 +309,10 @@ def pub(
         verbose=verbose,
     )
     if is_quick(options):
+        from tmqtt.pub.at_once import is_plain, publish_at_once
+
+        if is_plain(options, connection):
+            publish_at_once(options, connection)
         from tmqtt.pub.once import publish_once
 
         publish_once(options, connection)

@@ -68,6 +68,18 @@ def topic_templates(options: PubOptions) -> list[Template]:
     return [_topic(topic, raw=options.raw) for topic in options.topics]
 
 
+def message_payload(options: PubOptions) -> bytes:
+    """The payload of the only message. Raises CommandError for what cannot be read."""
+    source = options.source
+    if source.file is not None:
+        from tmqtt.messages.payload_file import read_payload
+
+        return read_payload(source.file)
+    if source.size is not None:
+        return os.urandom(source.size)
+    return b"" if source.empty else os.fsencode(payload_template(options).text(1))
+
+
 def payload_template(options: PubOptions) -> Template:
     """The message, where it is written out; without one, a greeting that tells the time."""
     message = options.source.message

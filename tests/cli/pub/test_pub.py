@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
-from tests.cli.programs import Program, broker_that_answers, running_broker, screen
+from tests.cli.programs import DEADLINE, Program, broker_that_answers, running_broker, screen
 
 pytestmark = pytest.mark.slow
 
@@ -181,6 +182,36 @@ def test_a_password_is_asked_for_and_not_shown(in_pipe: tuple[Program, str]) -> 
         assert pub.ended() == 0
         assert "s3cret" not in pub.out.text
     broker.out.expect("user asked\n")
+
+
+def test_a_message_that_is_not_acknowledged_is_given_up_by_ctrl_c() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        Program("pub", "a", "b", "-q", "1", "-b", f"mqtt://{_address_of(listener)}") as pub,
+    ):
+        listener.settimeout(DEADLINE)
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(DEADLINE)
+            assert connection.recv(65_536)
+            connection.sendall(b"\x20\x03\x00\x00\x00")  # CONNACK
+            assert connection.recv(65_536)[0] == 0x32  # PUBLISH
+            assert pub.stop(signal.SIGINT) == 130
+            assert connection.recv(65_536).startswith(b"\xe0")  # DISCONNECT
+        assert (pub.out.data, pub.err.data) == (b"", b"")
+
+
+def test_where_nobody_listens_it_is_said_how_to_begin() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = _address_of(listener)
+    for arguments in (["a", "b"], ["-t", "a", "-t", "c", "-m", "b"]):
+        with Program("pub", *arguments, "-b", f"mqtt://{address}") as pub:
+            assert pub.ended() == 1
+            assert "connection refused): start one with `tmqtt broker`" in pub.err.text
+
+
+def _address_of(listener: socket.socket) -> str:
+    return "{}:{}".format(*listener.getsockname())
 
 
 def test_waiting_for_a_broker_is_said_once_and_ends_by_ctrl_c() -> None:

@@ -8,7 +8,8 @@ import anyio
 
 from trio_mqtt.client.connection.backoff import Backoff, Delays
 from trio_mqtt.client.connection.connection import Connection
-from trio_mqtt.client.connection.handshake import Settings, connect, is_distrusted, is_lasting
+from trio_mqtt.client.connection.first_packets import Settings
+from trio_mqtt.client.connection.handshake import connect, is_distrusted, is_lasting
 from trio_mqtt.client.connection.redirection import STABLE_AFTER, Redirection, is_redirection
 from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.errors import (

@@ -9,19 +9,23 @@ import anyio
 from anyio.abc import ByteStream, TaskGroup
 
 from trio_mqtt.client.authentication import ClientAuthentication
+from trio_mqtt.client.connection.first_packets import (
+    against_the_rules,
+    broken,
+    closed,
+    disconnect_for,
+    told_to_leave,
+)
 from trio_mqtt.client.connection.keep_alive import keep_alive
 from trio_mqtt.client.connection.reauthentication import Reauthentication
-from trio_mqtt.client.explanations import explained
 from trio_mqtt.errors import (
     ConnectionLostError,
-    DisconnectedByBrokerError,
     MqttError,
     RemoteProtocolError,
 )
 from trio_mqtt.protocol.client_connection import ClientConnection
-from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import Auth, ConnAck, Disconnect, Packet
-from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
+from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.states import State
 
 READ_SIZE = 262_144  # bytes
@@ -271,16 +275,13 @@ class Connection:
             await task(*args)
         except anyio.EndOfStream:
             if not self.closing:
-                self.lose(ConnectionLostError(f"The broker at {self.url} closed the connection."))
+                self.lose(closed(self.url))
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             cause = error.__cause__
             if isinstance(cause, MqttError):
                 self.lose(ConnectionLostError(str(cause)))
                 return
-            reason = (cause.strerror if isinstance(cause, OSError) else None) or "it is broken"
-            self.lose(
-                ConnectionLostError(f"The connection to {self.url} was lost ({reason.lower()}).")
-            )
+            self.lose(broken(self.url, cause))
         except MqttError as error:
             self.lose(error)
 
@@ -298,9 +299,7 @@ class Connection:
                     raise violation
             except RemoteProtocolError as error:
                 self._answer_violation(error)
-                raise RemoteProtocolError(
-                    f"The broker at {self.url} broke the rules of MQTT: {error}.", error.reason_code
-                ) from error
+                raise against_the_rules(self.url, error) from error
             while handler.must_pause() and not self.closing and self.reauthentication is None:
                 self._resumed = anyio.Event()
                 await self._resumed.wait()
@@ -311,12 +310,7 @@ class Connection:
 
     def on_disconnect(self, packet: Disconnect) -> None:
         """DISCONNECT came: raise what it says."""
-        code = packet.reason_code
-        raise DisconnectedByBrokerError(
-            f"The broker at {self.url} ended the connection: {explained(code, packet.properties)}.",
-            code,
-            packet.properties.get("server_reference", ""),
-        )
+        raise told_to_leave(self.url, packet)
 
     def _answer_violation(self, error: RemoteProtocolError) -> None:
         """Tell the broker what it did, where the version has a word for it (§4.13).
@@ -326,10 +320,7 @@ class Connection:
         if self.protocol.version != 5:
             self.flush()
             return
-        code = error.reason_code
-        if code not in ALLOWED[PacketType.DISCONNECT]:
-            code = ReasonCode.PROTOCOL_ERROR
-        self._send_disconnect(code)
+        self._send_disconnect(disconnect_for(error).reason_code)
 
     def _send_disconnect(self, code: ReasonCode) -> None:
         try:

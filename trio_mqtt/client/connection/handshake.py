@@ -4,36 +4,38 @@ from __future__ import annotations
 
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import cast
 
 import anyio
 from anyio.abc import ByteStream
 
-from trio_mqtt.client.authentication import ClientAuthentication, ClientExchange
-from trio_mqtt.client.connection.authentication import answer_to, data_of, properties_of
+from trio_mqtt.client.authentication import ClientExchange
+from trio_mqtt.client.connection.authentication import answer_to, data_of
 from trio_mqtt.client.connection.connection import READ_SIZE, Connection
-from trio_mqtt.client.explanations import explained
+from trio_mqtt.client.connection.first_packets import (
+    ClosedUnansweredError,
+    Settings,
+    closed_unanswered,
+    connect_packet,
+    disconnect_for,
+    no_mqtt,
+    refused,
+    too_late,
+)
 from trio_mqtt.errors import (
     AuthenticationError,
     ConnectionFailedError,
     ConnectionRefusedByBrokerError,
     DisconnectedByBrokerError,
     MqttError,
-    RemoteProtocolError,
     TlsError,
 )
 from trio_mqtt.protocol.client_connection import ClientConnection
-from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
-from trio_mqtt.protocol.packets import Auth, ConnAck, Connect, Disconnect, Packet, Will
-from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
-from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import Auth, ConnAck, Disconnect, Packet
+from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
-from trio_mqtt.transport.connectors.by_url import Connector, UrlConnector
-from trio_mqtt.transport.urls import Address
-
-# QoS 1 and 2 messages that a broker may have unacknowledged here, unless the program says more.
-RECEIVE_MAXIMUM = 1_000
+from trio_mqtt.transport.connectors.by_url import UrlConnector
 
 # Refusals of CONNECT that the same CONNECT will meet again.
 _LASTING_REFUSALS = frozenset({
@@ -52,33 +54,6 @@ _LASTING_DISCONNECTS = frozenset({
     ReasonCode.SERVER_MOVED,
 })  # fmt: skip
 
-_ADVICE = {
-    ReasonCode.BAD_USER_NAME_OR_PASSWORD: " Check the user name and the password.",
-    ReasonCode.NOT_AUTHORIZED: " Check the user name, the password and what they allow.",
-    ReasonCode.CLIENT_IDENTIFIER_NOT_VALID: " Choose another client identifier.",
-    ReasonCode.UNSUPPORTED_PROTOCOL_VERSION: " Ask for another protocol version.",
-    ReasonCode.USE_ANOTHER_SERVER: " Connect to that one, or allow to follow redirection.",
-    ReasonCode.SERVER_MOVED: " Connect to that one, or allow to follow redirection.",
-}
-
-
-@dataclass(slots=True)
-class Settings:
-    """What every connection of a client is opened with."""
-
-    address: Address
-    client_id: str
-    username: str | None
-    password: bytes | None
-    clean_start: bool
-    session_expiry_interval: int
-    keep_alive: int
-    will: Will | None
-    connect_timeout: float
-    properties: Properties = field(default_factory=lambda: NO_PROPERTIES)
-    connector: Connector = field(default_factory=UrlConnector)
-    authentication: ClientAuthentication | None = None
-
 
 def is_lasting(error: MqttError) -> bool:
     """Whether trying again cannot help."""
@@ -94,14 +69,6 @@ def is_lasting(error: MqttError) -> bool:
 def is_distrusted(error: MqttError) -> bool:
     """Whether the broker's certificate is not one to trust."""
     return isinstance(error, TlsError) and isinstance(error.__cause__, ssl.SSLCertVerificationError)
-
-
-# What else a broker may want that closes a connection without TLS.
-_WANTS_TLS = {"mqtt": " wants TLS there (mqtts://),", "ws": " wants TLS there (wss://),"}
-
-
-class _ClosedUnansweredError(ConnectionFailedError):
-    """The broker closed the connection on CONNECT, as some of MQTT 3 do on version 5."""
 
 
 async def connect(
@@ -120,7 +87,7 @@ async def connect(
     except ConnectionRefusedByBrokerError as error:
         if error.reason_code != ReasonCode.UNSUPPORTED_PROTOCOL_VERSION:
             raise
-    except _ClosedUnansweredError:
+    except ClosedUnansweredError:
         pass
     return await _connect(settings, ProtocolVersion.V311, clean_start=clean_start)
 
@@ -128,69 +95,20 @@ async def connect(
 async def _connect(
     settings: Settings, version: ProtocolVersion, *, clean_start: bool
 ) -> Connection:
-    url = settings.address.url
     protocol = ClientConnection(
         version, settings.properties.get("maximum_packet_size", MAX_PACKET_SIZE)
     )
     exchange = settings.authentication.begin() if settings.authentication is not None else None
-    request = protocol.send(_connect_packet(settings, version, clean_start, exchange))
+    request = protocol.send(connect_packet(settings, version, clean_start, exchange))
     connection: Connection | None = None
     with anyio.move_on_after(settings.connect_timeout):
         connection = await _exchange(settings, protocol, request, exchange)
     if connection is None:
-        raise ConnectionFailedError(
-            f"{url} did not answer within {settings.connect_timeout:g} s. "
-            "Check the address, the network, and that an MQTT broker is there."
-        )
-    code = connection.connack.reason_code
-    if code.is_failure:
+        raise too_late(settings.address.url, settings.connect_timeout)
+    if connection.connack.reason_code.is_failure:
         await connection.discard()
-        raise ConnectionRefusedByBrokerError(
-            f"The broker at {url} refused the connection:"
-            f" {explained(code, connection.connack.properties)}.{_advice(code, settings)}",
-            code,
-            connection.connack.properties.get("server_reference", ""),
-        )
+        raise refused(settings, connection.connack)
     return connection
-
-
-def _advice(code: ReasonCode, settings: Settings) -> str:
-    """What to do about a refusal, as the sentences after it."""
-    is_for_who_it_is = code in (ReasonCode.BAD_USER_NAME_OR_PASSWORD, ReasonCode.NOT_AUTHORIZED)
-    if is_for_who_it_is and settings.password is None and settings.authentication is None:
-        if settings.username is None:
-            return " No user name and no password were given."
-        return " No password was given."
-    return _ADVICE.get(code, "")
-
-
-def _connect_packet(
-    settings: Settings,
-    version: ProtocolVersion,
-    clean_start: bool,
-    exchange: ClientExchange | None,
-) -> Connect:
-    properties = NO_PROPERTIES
-    if version == ProtocolVersion.V5:
-        properties = {
-            "receive_maximum": RECEIVE_MAXIMUM,
-            "request_response_information": 1,  # for `Client.request`
-            **settings.properties,
-        }
-        if settings.session_expiry_interval:
-            properties["session_expiry_interval"] = settings.session_expiry_interval
-        if settings.authentication is not None and exchange is not None:
-            properties.update(properties_of(settings.authentication.method, exchange.data))
-    return Connect(
-        settings.client_id,
-        clean_start,
-        settings.keep_alive,
-        version,
-        settings.will,
-        settings.username,
-        settings.password,
-        properties,
-    )
 
 
 async def _exchange(
@@ -200,7 +118,7 @@ async def _exchange(
     exchange: ClientExchange | None,
 ) -> Connection:
     url = settings.address.url
-    stream = await settings.connector(settings.address)
+    stream = await (settings.connector or UrlConnector())(settings.address)
     try:
         try:
             with suppress(anyio.BrokenResourceError):  # what the broker said before is read below
@@ -221,23 +139,13 @@ async def _exchange(
         except (anyio.EndOfStream, anyio.BrokenResourceError) as error:
             if isinstance(error.__cause__, ConnectionFailedError):
                 raise error.__cause__ from None  # TLS or WebSocket knows better
-            raise _ClosedUnansweredError(
-                f"The broker at {url} closed the connection without answering CONNECT"
-                f" (MQTT {protocol.version.text}). It has no room for more connections,"
-                f"{_WANTS_TLS.get(url.partition(':')[0], '')} or is no MQTT broker of that version."
-            ) from error
+            raise closed_unanswered(url, protocol.version) from error
         violation = protocol.violation
         if not packets and violation is not None:
             if protocol.version == ProtocolVersion.V5:
-                code = violation.reason_code
-                if code not in ALLOWED[PacketType.DISCONNECT]:
-                    code = ReasonCode.PROTOCOL_ERROR
                 with suppress(anyio.BrokenResourceError):
-                    await stream.send(protocol.send(Disconnect(code)))
-            raise RemoteProtocolError(
-                f"What answers at {url} does not speak MQTT {protocol.version.text}: {violation}.",
-                violation.reason_code,
-            ) from violation
+                    await stream.send(protocol.send(disconnect_for(violation)))
+            raise no_mqtt(url, protocol.version, violation) from violation
         connack = cast(ConnAck, packets[0])  # nothing else may come first
         if exchange is not None and not connack.reason_code.is_failure:
             try:

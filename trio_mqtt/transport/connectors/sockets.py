@@ -8,13 +8,16 @@ import socket
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from trio_mqtt.errors import ConnectionFailedError
+from trio_mqtt.transport.connectors.socket_failures import (
+    HEAD_START,
+    RETRY,
+    no_unix_socket,
+    no_unix_sockets,
+    unknown_host,
+    unreachable,
+)
 from trio_mqtt.transport.connectors.socket_stream import SocketStream
 from trio_mqtt.transport.urls import Address
-
-# Seconds that one of a host's addresses gets before the next is tried as well (RFC 8305 §5).
-_HEAD_START = 0.25
-_RETRY = 0.02  # seconds until a Unix socket whose queue is full is tried again
 
 
 async def connect_tcp(address: Address) -> SocketStream:
@@ -28,10 +31,7 @@ async def connect_tcp(address: Address) -> SocketStream:
             address.host, address.port, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM
         )
     except (OSError, UnicodeError) as error:
-        raise ConnectionFailedError(
-            f"The host {address.host!r} of {address.url} cannot be found ({_reason(error)}). "
-            "Check the name and the network."
-        ) from error
+        raise unknown_host(address, error) from error
     winners: list[socket.socket] = []
     failures: list[OSError] = []
     try:
@@ -46,7 +46,7 @@ async def connect_tcp(address: Address) -> SocketStream:
                     attempts.cancel_scope,
                     ended,
                 )
-                with anyio.move_on_after(_HEAD_START):
+                with anyio.move_on_after(HEAD_START):
                     await ended.wait()
     except BaseException:
         for sock in winners:
@@ -55,7 +55,7 @@ async def connect_tcp(address: Address) -> SocketStream:
     for sock in winners[1:]:
         sock.close()
     if not winners:
-        raise _failure(address, failures) from failures[0]
+        raise unreachable(address, failures) from failures[0]
     winners[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return SocketStream(winners[0])
 
@@ -63,9 +63,7 @@ async def connect_tcp(address: Address) -> SocketStream:
 async def connect_unix(address: Address) -> SocketStream:
     """A connection to the Unix socket of `address`. Raises ConnectionFailedError."""
     if not hasattr(socket, "AF_UNIX"):
-        raise ConnectionFailedError(
-            f"This system has no Unix sockets, so {address.url} cannot be reached. Use mqtt://."
-        )
+        raise no_unix_sockets(address)
     await checkpoint_if_cancelled()
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -75,27 +73,16 @@ async def connect_unix(address: Address) -> SocketStream:
                 sock.connect(address.path)
             except BlockingIOError:
                 # Unlike TCP, it does not go on connecting: the listener's queue is full.
-                await anyio.sleep(_RETRY)
+                await anyio.sleep(RETRY)
             else:
                 break
     except OSError as error:
         sock.close()
-        raise ConnectionFailedError(_unix_sentence(address, error)) from error
+        raise no_unix_socket(address, error) from error
     except BaseException:
         sock.close()
         raise
     return SocketStream(sock)
-
-
-def _unix_sentence(address: Address, error: OSError) -> str:
-    path = address.path
-    if isinstance(error, FileNotFoundError):
-        return f"There is no socket at {path}. Is the broker running, and is the path right?"
-    if isinstance(error, ConnectionRefusedError):
-        return f"No broker listens at {path} any more (connection refused). Start it again."
-    if isinstance(error, PermissionError):
-        return f"This user may not connect to the socket at {path}. Ask its owner for access."
-    return f"{path} cannot be connected to ({_reason(error)}). Check the path."
 
 
 async def _attempt(
@@ -131,19 +118,3 @@ async def _connect(sock: socket.socket, where: tuple[str, int]) -> None:
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, os.strerror(code)) from None
-
-
-def _failure(address: Address, failures: list[OSError]) -> ConnectionFailedError:
-    if any(isinstance(error, ConnectionRefusedError) for error in failures):
-        return ConnectionFailedError(
-            f"Nothing answers at {address.url} (connection refused). "
-            "Is the broker running, and is the port right?"
-        )
-    reasons = "; ".join(dict.fromkeys(_reason(error) for error in failures))
-    return ConnectionFailedError(
-        f"{address.url} cannot be reached ({reasons}). Check the address and the network."
-    )
-
-
-def _reason(error: OSError | UnicodeError) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -1,0 +1,58 @@
+"""Why there is no connection by TCP or through a Unix socket, in sentences."""
+
+from __future__ import annotations
+
+from trio_mqtt.errors import ConnectionFailedError
+from trio_mqtt.transport.urls import Address
+
+# Seconds that one of a host's addresses gets before the next is tried as well (RFC 8305 §5).
+HEAD_START = 0.25
+RETRY = 0.02  # seconds until a Unix socket whose queue is full is tried again
+
+
+def unknown_host(address: Address, error: OSError | UnicodeError) -> ConnectionFailedError:
+    """Its name says nothing to this machine."""
+    return ConnectionFailedError(
+        f"The host {address.host!r} of {address.url} cannot be found ({_reason(error)}). "
+        "Check the name and the network."
+    )
+
+
+def unreachable(address: Address, failures: list[OSError]) -> ConnectionFailedError:
+    """None of a host's addresses could be connected to."""
+    if any(isinstance(error, ConnectionRefusedError) for error in failures):
+        return ConnectionFailedError(
+            f"Nothing answers at {address.url} (connection refused). "
+            "Is the broker running, and is the port right?"
+        )
+    reasons = "; ".join(dict.fromkeys(_reason(error) for error in failures))
+    return ConnectionFailedError(
+        f"{address.url} cannot be reached ({reasons}). Check the address and the network."
+    )
+
+
+def no_unix_sockets(address: Address) -> ConnectionFailedError:
+    """The system has none at all."""
+    return ConnectionFailedError(
+        f"This system has no Unix sockets, so {address.url} cannot be reached. Use mqtt://."
+    )
+
+
+def no_unix_socket(address: Address, error: OSError) -> ConnectionFailedError:
+    """The socket of a path could not be connected to."""
+    return ConnectionFailedError(_unix_sentence(address, error))
+
+
+def _unix_sentence(address: Address, error: OSError) -> str:
+    path = address.path
+    if isinstance(error, FileNotFoundError):
+        return f"There is no socket at {path}. Is the broker running, and is the path right?"
+    if isinstance(error, ConnectionRefusedError):
+        return f"No broker listens at {path} any more (connection refused). Start it again."
+    if isinstance(error, PermissionError):
+        return f"This user may not connect to the socket at {path}. Ask its owner for access."
+    return f"{path} cannot be connected to ({_reason(error)}). Check the path."
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
