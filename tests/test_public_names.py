@@ -48,8 +48,8 @@ PUBLIC = {
         Disconnect Done EventQuery GiveSubscription MayAnswer MayQuery NewBan NewMessage NodeStatus
         OPERATIONS Operation Overview OverviewQuery ProgramMessages QueuePage QueueQuery QueuedView
         Rates Recipient Removed RetainedName RetainedPage RetainedQuery RetainedView Role
-        SubscriptionPage SubscriptionQuery SubscriptionView TakeSubscription Trace TraceEntry
-        TraceQuery WhoAnswer WhoQuery WillView administer
+        SubscriptionPage SubscriptionQuery SubscriptionView TakeSubscription TopicLevel TopicPage
+        TopicQuery Trace TraceEntry TraceQuery WhoAnswer WhoQuery WillView administer
     """,
     "trio_mqtt.configuration": """
         AccessSettings Change Configuration Held InvalidConfiguration ListenerAccess

@@ -61,6 +61,9 @@ if TYPE_CHECKING or not load_lazily(__name__):
     )
     from trio_mqtt.broker.operations.forms.subscriptions import SubscriptionView as SubscriptionView
     from trio_mqtt.broker.operations.forms.subscriptions import TakeSubscription as TakeSubscription
+    from trio_mqtt.broker.operations.forms.topics import TopicLevel as TopicLevel
+    from trio_mqtt.broker.operations.forms.topics import TopicPage as TopicPage
+    from trio_mqtt.broker.operations.forms.topics import TopicQuery as TopicQuery
     from trio_mqtt.broker.operations.forms.tracing import EventQuery as EventQuery
     from trio_mqtt.broker.operations.forms.tracing import TraceEntry as TraceEntry
     from trio_mqtt.broker.operations.forms.tracing import TraceQuery as TraceQuery

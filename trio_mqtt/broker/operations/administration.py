@@ -35,6 +35,7 @@ from trio_mqtt.broker.operations.forms.subscriptions import (
     SubscriptionQuery,
     TakeSubscription,
 )
+from trio_mqtt.broker.operations.forms.topics import TopicPage, TopicQuery
 from trio_mqtt.broker.operations.forms.tracing import EventQuery, TraceQuery
 from trio_mqtt.broker.operations.messages import Messages
 from trio_mqtt.broker.operations.overview import Overviews
@@ -42,6 +43,7 @@ from trio_mqtt.broker.operations.program import ProgramMessages, ProgramSubscrip
 from trio_mqtt.broker.operations.retained import RetainedSeen
 from trio_mqtt.broker.operations.sessions import SessionsSeen
 from trio_mqtt.broker.operations.subscriptions import SubscriptionsSeen
+from trio_mqtt.broker.operations.topics import TopicTree
 from trio_mqtt.broker.operations.tracing import Trace, Tracing
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class Administration:
         self._sessions = SessionsSeen(core)
         self._subscriptions = SubscriptionsSeen(core)
         self._retained = RetainedSeen(core)
+        self._topics = TopicTree(core)
         self._bans = BansSeen(core, listeners.connections)
         self._messages = Messages(core, publish)
         self._explaining = Explaining(core)
@@ -111,6 +114,10 @@ class Administration:
     async def retained_message(self, asked: RetainedName) -> RetainedView:
         """One retained message, with its payload."""
         return await self._retained.retained_message(asked)
+
+    async def topics(self, asked: TopicQuery | None = None) -> TopicPage:
+        """The levels below one, of the topics that have a retained message, by pages."""
+        return await self._topics.topics(asked or TopicQuery())
 
     async def bans(self, asked: BanQuery | None = None) -> BanPage:
         """Who may not connect."""

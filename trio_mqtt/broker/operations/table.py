@@ -38,6 +38,7 @@ from trio_mqtt.broker.operations.forms.subscriptions import (
     SubscriptionQuery,
     TakeSubscription,
 )
+from trio_mqtt.broker.operations.forms.topics import TopicPage, TopicQuery
 from trio_mqtt.broker.operations.forms.tracing import EventQuery, TraceEntry, TraceQuery
 
 
@@ -125,6 +126,7 @@ OPERATIONS: Sequence[Operation] = (
     _see(
         "retained_message", "/retained/message", RetainedName, RetainedView, "One retained message."
     ),
+    _see("topics", "/topics", TopicQuery, TopicPage, "Topics of retained messages, as a tree."),
     _see("bans", "/bans", BanQuery, BanPage, "Who may not connect."),
     _see("who", "/who", WhoQuery, WhoAnswer, "Whom a message would reach."),
     _see("may", "/may", MayQuery, MayAnswer, "Whether a client may do something, and why."),
