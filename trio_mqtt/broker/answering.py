@@ -5,8 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.routing.batch import Author
+    from trio_mqtt.broker.routing.batch import Author, Batch
     from trio_mqtt.protocol.packets import Publish
+
+# Below it clients give commands, which may hold passwords: nobody who follows messages sees them.
+CONTROL = "$CONTROL"
+
+
+def without_commands(batch: Batch) -> Batch | None:
+    """The messages of a batch that others may see; None if there are none."""
+    if batch.topic is not None:
+        return None if _is_command(batch.topic) else batch
+    if not any(map(_is_command, batch.topics)):
+        return batch
+    seen = [message for message in batch.messages if not _is_command(message.topic)]
+    return batch.part(seen) if seen else None
+
+
+def _is_command(topic: str) -> bool:
+    return topic.partition("/")[0] == CONTROL
 
 
 class Answerer(Protocol):

@@ -11,6 +11,7 @@ import trio
 from trio_mqtt.broker.access.security import Security, WaysIn
 from trio_mqtt.broker.connections.connack import redirection
 from trio_mqtt.broker.connections.connection import Connection
+from trio_mqtt.broker.dynamic_control import DynamicControl
 from trio_mqtt.broker.events.kinds import BrokerEvent
 from trio_mqtt.broker.events.samples import EventSample
 from trio_mqtt.broker.events.streams import EventStream
@@ -59,6 +60,7 @@ class Broker:
         self._administration: Administration | None = None
         self._reconfiguring = Reconfiguring(core, listeners)
         self._reloading = Reloading(core, self._reconfiguring)
+        DynamicControl(core, self._reconfiguring)
 
     def __repr__(self) -> str:
         where = ", ".join(self.urls) or "no address"

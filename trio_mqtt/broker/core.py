@@ -15,7 +15,7 @@ from trio_mqtt.broker.access.in_force import AccessInForce
 from trio_mqtt.broker.access.password_checks import PasswordChecks
 from trio_mqtt.broker.access.refusals import RefusalLog, RefusedAction
 from trio_mqtt.broker.access.security import Security
-from trio_mqtt.broker.answering import Answerer
+from trio_mqtt.broker.answering import CONTROL, Answerer, without_commands
 from trio_mqtt.broker.event_topics import EventTopics
 from trio_mqtt.broker.events.fan_out import EventStreams
 from trio_mqtt.broker.events.kinds import MessagePublished, MessageRefused, RetainedChanged
@@ -189,7 +189,9 @@ class Core:
         wanted = self.event_streams.wanted
         if wanted and MessagePublished in wanted:
             sender = batch.sender
-            self.event_streams.published(None if sender is None else sender.client_id, batch)
+            told = batch if CONTROL not in self.answerers else without_commands(batch)
+            if told is not None:
+                self.event_streams.published(None if sender is None else sender.client_id, told)
         for message in retained:
             if batch.sender is None or not self.router.is_reserved(message.topic):
                 permissions = None if batch.sender is None else batch.sender.permissions

@@ -6,7 +6,7 @@ Who is connected is then held to them, in turns: who would not be let in now has
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -37,6 +37,8 @@ class Reconfiguring:
         self._connections = listeners.connections
         self._listeners = listeners
         self._turn = trio.Lock()
+        # Called when the broker has another access, before anybody else has a turn.
+        self.access_changed: Callable[[], None] = lambda: None
 
     async def reconfigure(
         self,
@@ -63,6 +65,17 @@ class Reconfiguring:
                 in_force()
         await checked.wait()
 
+    async def change_dynamic(self, change: Callable[[], Awaitable[bool]]) -> trio.Event | None:
+        """Do `change`, while nothing else changes the settings.
+
+        Where it says that dynamic security has changed, who is connected is held to what is in
+        force: what is returned tells when that is done.
+        """
+        async with self._turn:
+            if not await change():
+                return None
+            return self._core.checks.add(chain(self._check_clients(()), self._check_sessions()))
+
     async def check_sessions(self) -> None:
         """Have sessions keep to what is in force."""
         await self._core.checks.add(self._check_sessions()).wait()
@@ -87,6 +100,7 @@ class Reconfiguring:
         core = self._core
         core.keep_to(whole)
         core.access.become(access)
+        self.access_changed()
         return self._listeners.put_in_force(change, access)
 
     def _check_clients(self, gone: Sequence[Settings]) -> Iterator[None]:

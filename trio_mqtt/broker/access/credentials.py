@@ -96,6 +96,11 @@ class Credentials:
             identity = Identity(client, method, self._username, entry)
         if self._access.asks_authenticate and isinstance(identity, Identity):
             identity = await self._ask(identity)
+        dynamic = self._access.dynamic
+        if dynamic is not None and isinstance(identity, Identity):
+            refusal = dynamic.refusal(identity.client)
+            if refusal is not None:
+                return AuthenticationRefused(ReasonCode.NOT_AUTHORIZED, refusal)
         return identity
 
     async def _known(self, client: ClientInfo) -> Identity | AuthenticationRefused:

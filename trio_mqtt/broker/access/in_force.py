@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -23,6 +24,7 @@ from trio_mqtt.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trio_mqtt.broker.access.dynamic.security import DynamicSecurity
     from trio_mqtt.broker.access.files.tokens import TokenVerifier
     from trio_mqtt.broker.access.identity import Identity
     from trio_mqtt.broker.access.password_checks import PasswordChecks
@@ -42,6 +44,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trio_mqtt.broker")
 
 
+def _nothing() -> None:
+    """No keys are to be renewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read of files, and what a program has of its own; `renew_keys` has tokens verified
+    by the keys that were read."""
+
+    passwords: PasswordCheck | None = None
+    rules: AccessRules | None = None
+    renew_keys: Callable[[], None] = _nothing
+    dynamic: DynamicSecurity | None = None
+
+
 class AccessInForce:
     """Passwords, rules, tokens, hooks and authentication methods of one broker, or one listener."""
 
@@ -55,7 +72,8 @@ class AccessInForce:
     ) -> None:
         self._take(security)
         self.passwords: PasswordCheck | None = None
-        self._renew_keys: Callable[[], None] = _nothing
+        self.dynamic: DynamicSecurity | None = None
+        self._read = Read()
         self.refusals = refusals
         self.rules = RulesInForce(refusals=refusals)
         # Hashing takes long: in few threads, so that the clients which are connected are served.
@@ -124,7 +142,7 @@ class AccessInForce:
 
         `own` are rules that it brings along, which hold in place of the others.
         """
-        if own is None and self.security.access is None:
+        if own is None and self.security.access is None and self.dynamic is None:
             return None
         return Permissions(client, self.rules, own)
 
@@ -153,23 +171,38 @@ class AccessInForce:
         Raises ConfigurationError.
         """
         await self.prepare()
-        self._renew_keys()
+        self._read.renew_keys()
 
     async def prepare(self) -> None:
         """Read the files of an access that is not in force yet: another one is to `become` it.
 
         Raises ConfigurationError.
         """
-        read = await trio.to_thread.run_sync(_read, self.security, abandon_on_cancel=True)
-        self.passwords, self.rules.rules, self._renew_keys = read
-        self.rules.changed()
+        self._put(await trio.to_thread.run_sync(_read, self.security, abandon_on_cancel=True))
 
     def become(self, other: AccessInForce) -> None:
         """From now on this is what `other`, which was prepared, says."""
         self._take(other.security)
-        self.passwords, self.rules.rules = other.passwords, other.rules.rules
+        self._put(other._read)
+        self._read.renew_keys()
+
+    def _put(self, read: Read) -> None:
+        """What was read is in force from now on, but for keys."""
+        self._read = read
+        self.dynamic = dynamic = read.dynamic
+        self.passwords, self.rules.rules = read.passwords, read.rules
+        if dynamic is not None:
+            self.passwords = dynamic.passwords_beside(read.passwords)
+            self.rules.rules = self.rules_with(dynamic)
         self.rules.changed()
-        other._renew_keys()
+
+    def rules_with(self, dynamic: DynamicSecurity) -> AccessRules:
+        """The rules as they are with this state of dynamic security."""
+        return dynamic.rules_beside(self._read.rules)
+
+    def dynamic_changed(self, dynamic: DynamicSecurity) -> None:
+        """Dynamic security has another state, which is kept."""
+        self._put(replace(self._read, dynamic=dynamic))
 
     def allows_anonymous(self, endpoint: Endpoint | None) -> bool:
         """Whether clients that prove nothing may come by a listener (None: by the program)."""
@@ -198,6 +231,9 @@ class AccessInForce:
         stays while there is one of that name.
         """
         client, entry = identity.client, identity.entry
+        refusal = None if self.dynamic is None else self.dynamic.refusal(client)
+        if refusal is not None:
+            return refusal
         if identity.method is not None:
             authenticator = self.authenticators.get(identity.method)
             if authenticator is None:
@@ -225,17 +261,8 @@ def _unless_known(identity: Identity, users: KeepsUsers) -> str | None:
     return None if known else "its password is no longer valid"
 
 
-def _nothing() -> None:
-    """No keys are to be renewed."""
-
-
-def _read(
-    security: Security,
-) -> tuple[PasswordCheck | None, AccessRules | None, Callable[[], None]]:
-    """Read the files; what is a program's own is as it is. Raises ConfigurationError.
-
-    What is returned with them has tokens verified by the keys that were read.
-    """
+def _read(security: Security) -> Read:
+    """Read the files; what is a program's own is as it is. Raises ConfigurationError."""
     passwords, access = security.passwords, security.access
     warnings: tuple[str, ...] = ()
     # A broker that has no such files does not wait for what reads them.
@@ -254,6 +281,12 @@ def _read(
     if security.tokens is not None:
         renew_keys = security.tokens.prepare()
         warnings += security.tokens.warnings
+    dynamic: DynamicSecurity | None = None
+    if security.dynamic is not None:
+        from trio_mqtt.broker.access.dynamic.security import DynamicSecurity
+
+        dynamic = DynamicSecurity.load(security.dynamic)
+        warnings += dynamic.warnings
     for warning in warnings:
         logger.warning("%s", warning)
-    return passwords, access, renew_keys
+    return Read(passwords, access, renew_keys, dynamic)

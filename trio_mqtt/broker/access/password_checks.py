@@ -13,7 +13,7 @@ import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
@@ -64,6 +64,7 @@ class _Check:
         self.turned_away = ""  # why, once it is
 
 
+T = TypeVar("T")
 _Level = dict[object, "_Level"]
 
 
@@ -95,6 +96,10 @@ class PasswordChecks:
         """There are more or fewer threads than before."""
         self._threads.total_tokens = self._limits.password_threads
         self._go_on()
+
+    async def hash(self, make: Callable[[], T]) -> T:
+        """Have a thread make a hash, in the place of a check. Who is cancelled does not wait."""
+        return await trio.to_thread.run_sync(make, limiter=self._threads, abandon_on_cancel=True)
 
     def remembers(
         self, passwords: PasswordCheck, username: str, password: bytes | None, peer: str

@@ -114,6 +114,11 @@ class Permissions:
         rules = self.rules
         return rules is None or self._ask(rules.may_subscribe, topic_filter, None)
 
+    def may_unsubscribe(self, topic_filter: str) -> bool:
+        """Whether the client may end a subscription, which most rules say nothing about."""
+        ask: Question | None = getattr(self.rules, "may_unsubscribe", None)
+        return ask is None or self._ask(ask, topic_filter, None)
+
     @property
     def tells_deliveries(self) -> bool:
         """Whether the log has deliveries that are refused."""

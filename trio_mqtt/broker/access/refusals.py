@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trio_mqtt.access")
 
-RefusedAction = Literal["connect", "stay connected", "publish", "will", "subscribe", "receive"]
+RefusedAction = Literal["connect", "stay connected", "publish", "will", "subscribe", "unsubscribe",
+                        "receive"]  # fmt: skip
 
 # Lines in a minute, of which one client has a few: some 20 MB a day at most, whatever is refused.
 LINES = 60
@@ -33,6 +34,7 @@ _WORDS: dict[RefusedAction, str] = {
     "publish": "may not publish to",
     "will": "may not have its will at",
     "subscribe": "may not subscribe to",
+    "unsubscribe": "may not unsubscribe from",
     "receive": "may not receive",
 }
 

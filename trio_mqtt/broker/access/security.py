@@ -39,6 +39,11 @@ class Security:
     access: AccessRules | str | os.PathLike[str] | None = None
     """An access file (Mosquitto's format, or TOML), or a program's own rules."""
 
+    dynamic: str | os.PathLike[str] | None = None
+    """A file of users, groups and roles that change while the broker runs, by commands to
+    `$CONTROL/dynamic-security/v1`: that of Mosquitto's plugin, which `mosquitto_ctrl dynsec init`
+    makes. Of a broker, not of a listener."""
+
     tokens: TokenVerifier | None = None
     """What verifies JSON Web Tokens that clients send as their password."""
 

@@ -286,7 +286,13 @@ class Requests:
     def _unsubscribe(self, packet: Unsubscribe, session: Session) -> Iterator[None]:
         core = self._link.core
         codes = []
+        permissions = session.permissions
         for topic_filter in packet.topic_filters:
+            if permissions is not None and not permissions.may_unsubscribe(topic_filter):
+                permissions.tell_refused("unsubscribe", topic_filter)
+                codes.append(ReasonCode.NOT_AUTHORIZED)
+                yield
+                continue
             known = session.renamed.pop(topic_filter, topic_filter)
             existed = core.subscriptions.remove(session, known)
             codes.append(ReasonCode.SUCCESS if existed else ReasonCode.NO_SUBSCRIPTION_EXISTED)

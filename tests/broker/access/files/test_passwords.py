@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_mqtt import ConfigurationError
-from trio_mqtt.broker.access.files import hashes, passwords
+from trio_mqtt.broker.access.files import hashes, remembered
 from trio_mqtt.broker.access.files.hashes import Argon2id, Pbkdf2, make_hash, read_hash
 from trio_mqtt.broker.access.files.password_changes import remove_user, set_password
 from trio_mqtt.broker.access.files.passwords import PasswordFile
@@ -237,7 +237,7 @@ def test_what_is_kept_of_a_user_differs_once_the_password_is_set_again(path: Pat
 
 
 def test_what_is_remembered_has_a_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_MOST_REMEMBERED", 2)
+    monkeypatch.setattr(remembered, "_MOST_REMEMBERED", 2)
     for name in "abc":
         set_password(path, name, b"x", create=True)
     file = PasswordFile.load(path)

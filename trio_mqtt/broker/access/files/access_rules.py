@@ -115,6 +115,24 @@ class WrittenRules:
         access = WRITE if action == "publish" else READ
         return _topic_decision(sections, topic.split("/"), names, access)
 
+    def decide_whole(self, *, client_id: str, username: str | None, topic_filter: str) -> Decision:
+        """What one rule says of receiving each message on a filter; NO_RULE where none does.
+
+        That is for whoever has others decide what these rules leave open: a client that may
+        receive some of a filter is not to subscribe to all of it by that.
+        """
+        names = Names(client_id, username)
+        own = self.anonymous if username is None else self.users.get(username)
+        levels = topic_filter.split("/")
+        for section in (self.everyone,) if own is None else (own, self.everyone):
+            if section.guarded and names.dangerous:
+                return _DANGEROUS
+            for tree in (section.denying, section.granting):
+                rule = tree.covering(levels, names, READ)
+                if rule is not None:
+                    return rule.decision
+        return NO_RULE
+
 
 def _topic_decision(
     sections: tuple[Section, ...], levels: list[str], names: Names, access: int

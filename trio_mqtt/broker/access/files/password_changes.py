@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 from trio_mqtt.broker.access.files.hashes import HashKind, make_hash
 from trio_mqtt.broker.access.files.passwords import hash_on, password_lines, username_problem
 from trio_mqtt.broker.access.files.reading import read_text
+from trio_mqtt.broker.access.files.replacing import replace_file
 from trio_mqtt.errors import ConfigurationError
 
 
@@ -81,7 +80,7 @@ def _lines(path: Path, username: str, *, create: bool) -> Iterator[list[str]]:
                 hash_on(line, path)
         lines = text.removesuffix("\n").split("\n") if text else []
         yield lines
-        _replace(path, "".join(f"{line}\n" for line in lines).encode())
+        replace_file(path, "".join(f"{line}\n" for line in lines).encode(), "password")
 
 
 @contextmanager
@@ -103,42 +102,3 @@ def _alone(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put `data` in the place of a file, whatever happens in between.
-
-    A new file is for its owner only; one that was there keeps owner, group and mode, but for what
-    the mode allows to everybody.
-    """
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        before = path.stat() if path.exists() else None
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(data)
-                if before is not None and os.name == "posix":
-                    mode = stat.S_IMODE(before.st_mode) & 0o770 | 0o600
-                    try:
-                        os.fchown(file.fileno(), before.st_uid, before.st_gid)
-                    except PermissionError:  # only root gives files away
-                        mode &= 0o700
-                    os.fchmod(file.fileno(), mode)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-        except BaseException:
-            new.unlink(missing_ok=True)
-            raise
-        if os.name == "posix":
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The password file {path} cannot be written ({error.strerror}): check the rights to"
-            f" the folder {path.parent} and its room."
-        ) from error

@@ -5,22 +5,17 @@ A file has a line for each user, `NAME:HASH`; lines that are empty or begin with
 
 from __future__ import annotations
 
-import hmac
 import os
-import secrets
 import stat
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
 from trio_mqtt.broker.access.files.hashes import PasswordHash, read_hash
 from trio_mqtt.broker.access.files.reading import read_text
+from trio_mqtt.broker.access.files.remembered import RememberedPasswords
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.records import record
 
-# Successes that are remembered, each some 200 bytes.
-_MOST_REMEMBERED = 10_000
 # Kinds of hashes in one file beyond which the person is told what that costs.
 _MANY_KINDS = 3
 
@@ -54,12 +49,7 @@ class PasswordFile:
         self._users = users
         # For each kind of hash that occurs, one that no password fits.
         self._dummies = {known.work: known.dummy() for known in users.values()}
-        # A client that comes back is recognized by what costs a few microseconds, so that a
-        # thousand that reconnect at once do not cost a minute. What is remembered is of use only
-        # with a key that never leaves this process, and of this file's passwords only.
-        self._key = secrets.token_bytes(32)
-        self._remembered: OrderedDict[bytes, None] = OrderedDict()
-        self._lock = threading.Lock()
+        self._remembered = RememberedPasswords()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PasswordFile:
@@ -98,8 +88,7 @@ class PasswordFile:
         """
         if not password:
             return False  # also where a hash is that of the empty password
-        digest = self._digest(username, password)
-        if self._recall(digest):
+        if self._remembered.has(username, password):
             return True
         known = self._users.get(username)
         right = False
@@ -109,7 +98,7 @@ class PasswordFile:
             else:
                 dummy.fits(password)
         if right:
-            self._remember(digest)
+            self._remembered.add(username, password)
         return right
 
     def remembers(self, username: str, password: bytes | None) -> bool:
@@ -117,24 +106,7 @@ class PasswordFile:
 
         False says nothing: ask `verify` then.
         """
-        return password is not None and self._recall(self._digest(username, password))
-
-    def _digest(self, username: str, password: bytes) -> bytes:
-        name = username.encode(errors="surrogatepass")
-        return hmac.digest(self._key, b"%d:%s%s" % (len(name), name, password), "sha256")
-
-    def _recall(self, digest: bytes) -> bool:
-        with self._lock:
-            if digest not in self._remembered:
-                return False
-            self._remembered.move_to_end(digest)
-            return True
-
-    def _remember(self, digest: bytes) -> None:
-        with self._lock:
-            self._remembered[digest] = None
-            if len(self._remembered) > _MOST_REMEMBERED:
-                self._remembered.popitem(last=False)
+        return password is not None and self._remembered.has(username, password)
 
 
 def password_lines(text: str, path: str | os.PathLike[str]) -> Iterator[PasswordLine]:

@@ -176,6 +176,34 @@ class RuleTree:
                     stack.append((child, at + len(filled)))
         return best
 
+    def covering(self, wanted: Sequence[str], names: Names, access: int) -> Rule | None:
+        """The first of the rules that match every topic of a filter and grant `access`, or deny."""
+        best: Rule | None = None
+        hidden = wanted[0][:1] == "$"
+        stack = [(self._root, 0)]
+        while stack:
+            node, at = stack.pop()
+            wild = at or not hidden
+            if node.below and wild:
+                best = _better(best, node.below, access)
+            if at == len(wanted):
+                best = _better(best, node.ends, access)
+                continue
+            level = wanted[at]
+            if level == "#":
+                continue  # only what goes on with # has all of that
+            if node.plus is not None and wild:
+                stack.append((node.plus, at + 1))
+            if level == "+":
+                continue
+            child = node.children.get(level)
+            if child is not None:
+                stack.append((child, at + 1))
+            for template, child in node.templates:
+                if self._value(template, names, first=not at) == level:
+                    stack.append((child, at + 1))
+        return best
+
     def overlaps(
         self, wanted: Sequence[str], names: Names, access: int
     ) -> Iterator[tuple[str, ...]]:
