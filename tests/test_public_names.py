@@ -70,8 +70,9 @@ PUBLIC = {
         Throttled Unsubscribed WillPublished
     """,
     "trio_mqtt.history": """
-        HistoryFigures HistoryPage HistoryQuery HistorySettings KeptMessage NumberPath Point Removal
-        history_path number_in parse_path read_history
+        History HistoryFigures HistoryPage HistoryQuery HistorySettings KeptMessage NumberPath Point
+        Removal decode_page history_path message_as_json number_in parse_moment parse_path
+        question_for read_history
     """,
     "trio_mqtt.monitoring": """
         LogOptions LogWriter MetricsOptions MetricsServer Readings Times Timing logging_to
@@ -105,9 +106,9 @@ THINGS = [
 
 # What a program may call of a broker.
 BROKER = """
-    administration close cluster drain events handle holdings is_draining limits listeners options
-    publish readings reconfigure redirect reload restored rules_changed sample statistics timing
-    try_reload url urls ways_in
+    administration close cluster drain events handle history holdings is_draining limits listeners
+    options publish readings reconfigure redirect reload restored rules_changed sample statistics
+    timing try_reload url urls ways_in
 """
 
 

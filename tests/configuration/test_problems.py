@@ -63,8 +63,8 @@ def test_all_that_is_wrong_is_said_at_once_with_its_line(file: Path) -> None:
     assert sentences(file, text) == [
         (
             "broker.toml, line 1: There is no setting colour."
-            " Sections are listeners, access, limits, options, storage, cluster, logging, metrics,"
-            " plugins."
+            " Sections are listeners, access, limits, options, storage, cluster, history, logging,"
+            " metrics, plugins."
         ),
         (
             "broker.toml, line 4: listeners.0.mode:"

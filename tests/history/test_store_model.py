@@ -217,7 +217,7 @@ def test_points_are_those_of_the_numbers_that_came(
             "count": len,
         }
         right = summaries[how]
-        assert [(round(one.at * SECOND), one.topic, one.count, one.value) for one in points] == [
+        assert [(round(one.at * SECOND), one.topic, one.numbers, one.value) for one in points] == [
             (at, topic, len(some), right(some)) for (at, topic), some in sorted(numbers.items())
         ]
     finally:

@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.elsewhere import ClusterView
     from trio_mqtt.broker.listeners import Listeners
+    from trio_mqtt.broker.looking_back import LookingBack
     from trio_mqtt.broker.operations.administration import Administration
+    from trio_mqtt.history.history import History
+    from trio_mqtt.history.settings import HistorySettings
 
 _NOTHING = Holdings()
 ROOM_FOR_HEADER = 9  # first byte, remaining length, length of the topic, packet identifier
@@ -48,17 +51,25 @@ class Broker:
         "_administration",
         "_core",
         "_listeners",
+        "_looking_back",
         "_reconfiguring",
         "_reloading",
         "_restored",
     )
 
-    def __init__(self, core: Core, listeners: Listeners, restored: Holdings = _NOTHING) -> None:
+    def __init__(
+        self,
+        core: Core,
+        listeners: Listeners,
+        restored: Holdings = _NOTHING,
+        looking_back: LookingBack | None = None,
+    ) -> None:
         self._core = core
+        self._looking_back = looking_back
         self._listeners = listeners
         self._restored = restored
         self._administration: Administration | None = None
-        self._reconfiguring = Reconfiguring(core, listeners)
+        self._reconfiguring = Reconfiguring(core, listeners, looking_back)
         self._reloading = Reloading(core, self._reconfiguring)
         DynamicControl(core, self._reconfiguring)
 
@@ -110,6 +121,11 @@ class Broker:
 
             self._administration = Administration(self._core, self._listeners, self.publish)
         return self._administration
+
+    @property
+    def history(self) -> History | None:
+        """What it keeps of topics, to look back; None where it keeps none."""
+        return None if self._looking_back is None else self._looking_back.history
 
     def holdings(self) -> Holdings:
         """What it holds now that outlives connections. Counted anew, session by session."""
@@ -262,6 +278,7 @@ class Broker:
         limits: Limits | None = None,
         options: BrokerOptions | None = None,
         security: Security | None = None,
+        history: HistorySettings | None = None,
         in_force: Callable[[], None] | None = None,
     ) -> None:
         """Give the broker other settings while it runs: all that are given, or none.
@@ -279,6 +296,9 @@ class Broker:
         client that would no longer be let in is disconnected, as far as that can be known without
         its password.
 
+        What a broker keeps of topics is what `history` says from now on, where it has a history;
+        its file stays.
+
         A listener is the same by its address, whatever is spoken there; its mount point is that of
         new connections. New ones are opened. Those that are not named any more are closed, and
         their clients disconnected, with reason code 0x98; sessions stay.
@@ -291,6 +311,7 @@ class Broker:
             limits=limits,
             options=options,
             security=security,
+            history=history,
             in_force=in_force,
         )
         self._reloading.settled()

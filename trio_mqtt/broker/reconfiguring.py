@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.settings import LimitsInForce, Settings
+from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.listen import Listen
     from trio_mqtt.broker.listeners import Listeners
+    from trio_mqtt.broker.looking_back import LookingBack
     from trio_mqtt.broker.options import BrokerOptions
+    from trio_mqtt.history.settings import HistorySettings
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -32,8 +35,11 @@ logger = logging.getLogger("trio_mqtt.broker")
 class Reconfiguring:
     """Gives one broker other settings, one change after the other."""
 
-    def __init__(self, core: Core, listeners: Listeners) -> None:
+    def __init__(
+        self, core: Core, listeners: Listeners, looking_back: LookingBack | None = None
+    ) -> None:
         self._core = core
+        self._looking_back = looking_back
         self._connections = listeners.connections
         self._listeners = listeners
         self._turn = trio.Lock()
@@ -47,9 +53,15 @@ class Reconfiguring:
         limits: Limits | None = None,
         options: BrokerOptions | None = None,
         security: Security | None = None,
+        history: HistorySettings | None = None,
         in_force: Callable[[], None] | None = None,
     ) -> None:
         """See `Broker.reconfigure`."""
+        looking_back = self._looking_back
+        if history is not None and (looking_back is None or not looking_back.has_place_of(history)):
+            raise ConfigurationError(
+                "Whether there is a history, and its file, hold from the start of a broker."
+            )
         async with self._turn:
             access = self._core.access
             gone = await self._reconfigure(
@@ -61,6 +73,8 @@ class Reconfiguring:
             # Whoever gives up from here on gives up no more than to wait.
             checks = chain(self._check_clients(gone), self._check_sessions())
             checked = self._core.checks.add(checks)
+            if history is not None and looking_back is not None:
+                looking_back.keep_to(history)
             if in_force is not None:
                 in_force()
         await checked.wait()

@@ -26,11 +26,13 @@ from trio_mqtt.broker.persistence import Progress, restore
 from trio_mqtt.cluster.engine.loading import load_open_engine
 from trio_mqtt.cluster.settings import Cluster
 from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.history.settings import HistorySettings
 from trio_mqtt.nurseries import tasks_beside
 from trio_mqtt.storage.rows import Storage
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.cluster_node import ClusterNode
+    from trio_mqtt.broker.looking_back import LookingBack
 
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
 
@@ -49,6 +51,7 @@ async def open_broker(
     progress: Progress | None = None,
     security: Security | None = None,
     cluster: Cluster | None = None,
+    history: HistorySettings | None = None,
 ) -> AsyncIterator[Broker]:
     """Run an MQTT broker for as long as the context lasts.
 
@@ -63,7 +66,9 @@ async def open_broker(
     `security` says who may connect, and what they may do: by default everybody, but from this
     machine only. `cluster` makes it a node of a cluster: brokers that share an engine (Redis or
     Valkey), and behave as one; the engine keeps what a storage would, so it takes none. One that
-    cannot be reached is waited for, as `Cluster.wait` says.
+    cannot be reached is waited for, as `Cluster.wait` says. `history` says of which topics the
+    broker keeps what comes, to look back (`Broker.history`): in the storage's folder, or at a path
+    of its own.
 
         async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker:
             print(broker.url)
@@ -80,6 +85,7 @@ async def open_broker(
         options=(options, BrokerOptions),
         security=(security, Security),
         cluster=(cluster, Cluster),
+        history=(history, HistorySettings),
     )
     if cluster is not None and storage is not None:
         raise ConfigurationError(
@@ -97,13 +103,41 @@ async def open_broker(
             journal=None if node is None else node.journal,
         )
         if node is None:
-            async with _listening(core, wanted, progress) as broker:
+            async with (
+                _looking_back(core, history, storage) as back,
+                _listening(core, wanted, progress, back) as broker,
+            ):
                 yield broker
         else:
             node.bind(core)
-            async with node.belonging(), _listening(core, wanted, progress) as broker:
+            async with (
+                _looking_back(core, history, storage) as back,
+                node.belonging(),
+                _listening(core, wanted, progress, back) as broker,
+            ):
                 node.drain = broker.drain
                 yield broker
+
+
+@asynccontextmanager
+async def _looking_back(
+    core: Core, settings: HistorySettings | None, storage: Storage | None
+) -> AsyncIterator[LookingBack | None]:
+    """A broker's history, which is open before anybody connects, and until all have gone."""
+    if settings is None:
+        yield None
+        return
+    # Loaded only here: few brokers have one.
+    from trio_mqtt.broker.looking_back import LookingBack
+    from trio_mqtt.history.history import keeping, path_of
+    from trio_mqtt.storage.sqlite import SqliteStorage
+
+    folder = os.path.dirname(storage.path) if isinstance(storage, SqliteStorage) else None
+    async with keeping(path_of(settings, folder), settings, core.statistics) as history:
+        back = LookingBack(core, history)
+        async with tasks_beside() as nursery:
+            nursery.start_soon(back.run)
+            yield back
 
 
 @asynccontextmanager
@@ -135,7 +169,10 @@ async def _joined(cluster: Cluster | None) -> AsyncIterator[ClusterNode | None]:
 
 @asynccontextmanager
 async def _listening(
-    core: Core, wanted: Sequence[Listen], progress: Progress | None
+    core: Core,
+    wanted: Sequence[Listen],
+    progress: Progress | None,
+    looking_back: LookingBack | None = None,
 ) -> AsyncIterator[Broker]:
     """A broker that listens where it is wanted."""
     await core.access.load()
@@ -147,7 +184,7 @@ async def _listening(
     opened = Listeners(core, Connections(core))
     opened.put_in_force(await opened.prepare(settings), core.access)
     try:
-        async with running(core, opened, progress) as (broker, _):
+        async with running(core, opened, progress, looking_back) as (broker, _):
             yield broker
     finally:
         opened.close()
@@ -166,7 +203,10 @@ def _check_kinds(storage: object, **arguments: tuple[object, type]) -> None:
 
 @asynccontextmanager
 async def running(
-    core: Core, listeners: Listeners | None = None, progress: Progress | None = None
+    core: Core,
+    listeners: Listeners | None = None,
+    progress: Progress | None = None,
+    looking_back: LookingBack | None = None,
 ) -> AsyncIterator[tuple[Broker, trio.Nursery]]:
     """A broker of these parts, and its tasks: they end only after the clients were told.
 
@@ -186,7 +226,7 @@ async def running(
             _counted(restored.retained, "retained message"),
             time.monotonic() - began,
         )
-    broker = Broker(core, listeners, restored)
+    broker = Broker(core, listeners, restored, looking_back)
     async with tasks_beside() as owner:
         # Cancelled here, as while a storage was read, nobody would have the tasks to end them.
         with trio.CancelScope(shield=True):
@@ -237,6 +277,7 @@ async def serve(
     progress: Progress | None = None,
     security: Security | None = None,
     cluster: Cluster | None = None,
+    history: HistorySettings | None = None,
     task_status: trio.TaskStatus[Broker] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Be a broker until the process is told to stop: by Ctrl-C, SIGTERM or cancellation.
@@ -255,6 +296,7 @@ async def serve(
             progress=progress,
             security=security,
             cluster=cluster,
+            history=history,
         ) as broker:
             await until_told_to_stop(broker, reload=broker.try_reload, task_status=task_status)
 

@@ -89,6 +89,11 @@ class Statistics:
     """Clients that were disconnected as too much waited for them."""
     stopped_reading: int = 0
     """Clients that were disconnected as they took nothing of what was written to them."""
+    history_kept: int = 0
+    """Messages that were written to the history."""
+    history_lost: int = 0
+    """Messages that were to be in the history and are not: more came than could be written, or on
+    more topics than it has room for."""
     queued_bytes: int = 0
     """Bytes that wait in the queues of all sessions, now."""
     topics_refused: int = 0

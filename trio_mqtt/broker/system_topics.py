@@ -85,7 +85,7 @@ class SystemTopics:
         self._began = self._at = 0.0  # on Trio's clock: when the broker did, and of the last look
         self._loads = {name: _Load() for name in _LOADS}
         # Those that others add, by name, such as a cluster's.
-        self.more: Callable[[], Iterable[tuple[str, str]]] = tuple
+        self.more: list[Callable[[], Iterable[tuple[str, str]]]] = []
         self._most_clients = 0
         self._most_heap = 0
         self._messages: dict[str, Publish] = {}
@@ -197,7 +197,8 @@ class SystemTopics:
             for minutes, average in zip(_MINUTES, load.averages, strict=True):
                 yield f"load/{name}/{minutes}min", f"{average:.2f}"
         yield "uptime", f"{now - self._began:.0f} seconds"
-        yield from self.more()
+        for more in self.more:
+            yield from more()
         yield "version", f"trio-mqtt version {__version__}"
 
 

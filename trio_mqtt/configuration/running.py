@@ -41,7 +41,7 @@ ChooseListeners: TypeAlias = Callable[[Sequence[Listen]], Sequence[str | Listen]
 ChangeLog: TypeAlias = Callable[[LogOptions], AbstractContextManager[Callable[[], None]]]
 
 # What holds from the start of a broker to its end.
-_FIXED = ("storage.", "cluster.", "plugins.storage.", "metrics.")
+_FIXED = ("storage.", "cluster.", "plugins.storage.", "metrics.", "history.path")
 
 
 def _configured_or_default(listeners: Sequence[Listen]) -> Sequence[str | Listen]:
@@ -169,6 +169,7 @@ class Configuration(Configured):
             progress=progress,
             security=parts.security,
             cluster=settings.cluster,
+            history=settings.history,
         ) as broker:
             if settings.metrics.listen is None:
                 yield RunningConfiguration(broker, self, parts, listeners, change_log=change_log)
@@ -259,6 +260,7 @@ class RunningConfiguration:
                 limits=settings.limits,
                 options=settings.options,
                 security=parts.security,
+                history=settings.history,
                 in_force=in_force,
             )
 
@@ -267,6 +269,9 @@ class RunningConfiguration:
         if setting.startswith("logging."):
             logs = self._configuration.settings.logging, after.settings.logging
             return self._change_log is None or None in logs
+        if setting.startswith("history."):
+            histories = self._configuration.settings.history, after.settings.history
+            return setting.startswith(_FIXED) or None in histories
         return setting.startswith(_FIXED)
 
     def _log_of(self, after: Configuration) -> AbstractContextManager[Callable[[], None]]:

@@ -20,6 +20,7 @@ from trio_mqtt.broker.listen import Listen
 from trio_mqtt.broker.options import BrokerOptions
 from trio_mqtt.cluster.settings import Cluster
 from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.history.settings import HistorySettings
 from trio_mqtt.monitoring.log_options import LogOptions
 from trio_mqtt.monitoring.metrics_options import MetricsOptions
 from trio_mqtt.records import record
@@ -183,6 +184,8 @@ class Settings:
     cluster: Cluster | None = None
     """The cluster that the broker belongs to, whose engine keeps what outlives it. None given: it
     is alone."""
+    history: HistorySettings | None = None
+    """What is kept of topics, to look back. None given: nothing is."""
     logging: LogOptions | None = None
     """What is logged, how and where to. None given: no log is written; what `tmqtt broker` shows is
     a view of what happens."""
@@ -192,6 +195,11 @@ class Settings:
     """Parts of a program's own."""
 
     def __post_init__(self) -> None:
+        if self.history is not None and self.history.path is None and self.storage.path is None:
+            raise ConfigurationError(
+                "history needs a file to be in: history.path, or a folder for all that is kept"
+                " (storage.path, --data DIR)."
+            )
         if self.cluster is None:
             return
         if self.storage.path is not None:

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING
 from trio_mqtt.lazy_names import load_lazily
 
 if TYPE_CHECKING or not load_lazily(__name__):
+    from trio_mqtt.history.answers import decode_page as decode_page
+    from trio_mqtt.history.answers import message_as_json as message_as_json
+    from trio_mqtt.history.answers import question_for as question_for
     from trio_mqtt.history.file import history_path as history_path
+    from trio_mqtt.history.history import History as History
+    from trio_mqtt.history.moments import parse_moment as parse_moment
     from trio_mqtt.history.numbers import NumberPath as NumberPath
     from trio_mqtt.history.numbers import number_in as number_in
     from trio_mqtt.history.numbers import parse_path as parse_path

@@ -147,7 +147,7 @@ class Point:
     """When that time begins, in seconds since 1970."""
     value: float
     """What the query wants of the numbers."""
-    count: int
+    numbers: int
     """How many there were."""
 
 

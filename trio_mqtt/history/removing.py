@@ -28,6 +28,7 @@ class Removing:
     def __init__(self, file: HistoryFile) -> None:
         self._file = file
         self._is_freeing = False
+        self._most = 0
         # Of topics that had too many messages: the bucket that was looked into last.
         self._looked: dict[int, int] = {}
 
@@ -80,7 +81,11 @@ class Removing:
     def _too_many(self, settings: HistorySettings) -> bool:
         """Remove some of the oldest messages of a topic that has too many; whether one had."""
         most = settings.messages
+        if most != self._most:  # what was enough may be too much now
+            self._most = most
+            self._file.grown.update(self._file.counts)
         if not most:
+            self._file.grown.clear()
             return False
         while self._file.grown:
             topic = self._file.grown.pop()

@@ -74,16 +74,9 @@ class HistoryStore:
             aside,
         )
 
-    async def keep_to(self, settings: HistorySettings) -> None:
+    def keep_to(self, settings: HistorySettings) -> None:
         """From now on it keeps as much as these say."""
-
-        def change() -> None:
-            self._settings = settings
-            file = self._file
-            if file is not None:
-                file.grown.update(file.counts)
-
-        await self._do(change)
+        self._settings = settings  # the thread looks at that each time
 
     async def append(self, group: Sequence[Came], lost: int = 0) -> tuple[int, int]:
         """Keep what came, all or none; returns when that is written: how many are kept, and not.

@@ -131,6 +131,26 @@ def broker(
             rich_help_panel=_DATA,
         ),
     ] = None,
+    history: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--history",
+            metavar="FILTER",
+            help="Keep what comes on these topics, to look back: `tmqtt history` shows it. How long"
+            " and how much of it, history.age and its like say.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    history_file: Annotated[
+        str | None,
+        typer.Option(
+            "--history-file",
+            metavar="FILE",
+            help="Where that is kept.  [default: history.sqlite3 in the folder of --data]",
+            show_default=False,
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -435,6 +455,8 @@ def broker(
     options = {
         "data": data,
         "durability": durability and durability.value,
+        "history": history or None,
+        "history_file": history_file,
         "cluster": cluster,
         "cluster_name": cluster_name,
         "cluster_password_file": cluster_password_file,

@@ -16,6 +16,8 @@ _PREFIX = "TMQTT_"
 OPTIONS = {
     "data": "storage.path",
     "durability": "storage.durability",
+    "history": "history.filters",
+    "history_file": "history.path",
     "cluster": "cluster.url",
     "cluster_name": "cluster.name",
     "cluster_password_file": "cluster.password_file",

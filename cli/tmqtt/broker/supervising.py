@@ -34,6 +34,7 @@ from tmqtt.terminal.output import Output
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.terminal import HANGUP, Terminal
 from trio_mqtt.configuration import Configuration
+from trio_mqtt.history import history_path
 
 _END_LIMIT = 30.0  # seconds for all clients to be told
 _LIVED = 10.0  # seconds after which the end of a worker is no reason to wait before the next
@@ -100,6 +101,9 @@ async def _engine(
     folder = str(data) if data is not None and durability != "memory" else None
     async with own_engine(private, folder, durability) as engine:
         options = {**asked.options, "data": None, "durability": None, "cluster": engine.url}
+        history = configuration.settings.history
+        if folder is not None and history is not None and history.path is None:
+            options["history_file"] = history_path(folder)
         yield replace(asked, options=options), engine
 
 
@@ -238,6 +242,9 @@ class _Supervisor:
         if settings.logging is not None and settings.logging.file is not None:
             stem, suffix = os.path.splitext(os.fspath(settings.logging.file))
             options["log_file"] = f"{stem}-{number}{suffix}"
+        if settings.history is not None and settings.history.path is not None:
+            stem, suffix = os.path.splitext(os.fspath(settings.history.path))
+            options["history_file"] = f"{stem}-{number}{suffix}"
         if settings.metrics.listen is not None:
             host, _, port = settings.metrics.listen.rpartition(":")
             options["metrics"] = f"{host}:{int(port) + number - 1 if int(port) else 0}"

@@ -34,7 +34,7 @@ class ClusterTopics:
         self._engine = engine
         self._membership = membership
         self._members: Sequence[Member] = ()
-        core.system_topics.more = self.topics
+        core.system_topics.more.append(self.topics)
 
     def topics(self) -> Iterator[tuple[str, str]]:
         """Names below `$SYS/broker/`, and their values now."""
