@@ -33,7 +33,7 @@ _ON_REQUEST = (
 )
 _SECONDS = 2.0  # of traffic in a round
 _DRAWN = (brokers.OURS, brokers.MOSQUITTO, brokers.AEDES)
-_DRAWN_SECONDS = 0.5
+_DRAWN_SECONDS = 0.3
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
 
@@ -72,7 +72,8 @@ def main() -> int:
     results: list[Result] = []
     try:
         if options.plots:
-            _draw(options.plots, about, growth.measure(bench, growth.SWEEPS, contenders))
+            measured = growth.measure(bench, options.sweeps, contenders)
+            _draw(options.plots, _introduction(about), measured)
             return 0
         if options.cluster:
             missed = _measure_cluster(bench, options)
@@ -100,15 +101,11 @@ def _measure_cluster(bench: Bench, options: argparse.Namespace) -> bool:
     return missed
 
 
-def _draw(
-    folder: Path, about: dict[str, Any], measured: Iterable[tuple[growth.Sweep, growth.Curves]]
-) -> None:
-    found = []
-    for sweep, curves in measured:
-        plots.draw(folder, sweep, curves)
-        print(f"{sweep.name}: {plots.in_words(sweep, curves)}", flush=True)
-        found.append((sweep, curves))
-    plots.write_page(folder, _introduction(about), found)
+def _draw(folder: Path, about: str, measured: Iterable[growth.Growth]) -> None:
+    for one in measured:
+        plots.keep(folder, about, one)
+        print(f"{one.sweep.name}: {plots.in_words(one)}", flush=True)
+    plots.write_page(folder)
     print(f"The pictures are in {folder / plots.PAGE}.")
 
 
@@ -150,6 +147,15 @@ def _parse() -> argparse.Namespace:
         help="instead of scenarios, measure how the cost of a message grows, and draw it there"
         f" (default: docs); by itself of {', '.join(_DRAWN)}, for {_DRAWN_SECONDS:g} s each time",
     )
+    parser.add_argument(
+        "--sweeps",
+        type=_sweeps,
+        default=growth.SWEEPS,
+        metavar="SWEEP,...",
+        help="with --plots: measure these alone, and draw the others as they were: "
+        + ", ".join(sweep.name for sweep in growth.SWEEPS)
+        + "; none draws all anew",
+    )
     parser.add_argument("--rounds", type=_positive(int), default=5, metavar="N", help="default: 5")
     parser.add_argument(
         "--seconds",
@@ -181,6 +187,11 @@ def _parse() -> argparse.Namespace:
 def _scenarios(text: str) -> list[Scenario]:
     known = {scenario.name: scenario for scenario in SCENARIOS}
     return [known[name] for name in _chosen(text, list(known))]
+
+
+def _sweeps(text: str) -> list[growth.Sweep]:
+    known = {sweep.name: sweep for sweep in growth.SWEEPS}
+    return [] if text == "none" else [known[name] for name in _chosen(text, list(known))]
 
 
 def _cluster_rows(text: str) -> list[clustered.Row]:

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from benchmarks import brokers, durable, launching, load, processes
 from benchmarks.brokers import (
@@ -14,7 +15,7 @@ from benchmarks.brokers import (
     OURS_WITH_SCREEN,
     Broker,
 )
-from benchmarks.figures import WARM_UP, Bench, Figures, Result, Row
+from benchmarks.figures import LEAST_CPU, LONGEST, WARM_UP, Bench, Figures, Result, Row
 from benchmarks.launching import Running
 from benchmarks.scenarios import RULES_SHARE, SCREEN_SHARE, Scenario
 
@@ -83,9 +84,7 @@ def _traffic(bench: Bench, scenario: Scenario, running: Running) -> Figures:
     with load.running(program, core, "traffic", scenario.options, running.port) as traffic:
         traffic.run(WARM_UP)
         drawn = running.screen.drawn if running.screen else 0
-        before = processes.cpu_seconds(running.pid)
-        told = traffic.run(max(bench.seconds, scenario.least))
-        taken = processes.cpu_seconds(running.pid) - before
+        told, taken = _long_enough(traffic, running, max(bench.seconds, scenario.least))
         if running.screen and running.screen.drawn == drawn:
             raise load.LoadError("nothing was drawn on the screen while messages were flowing")
     if not told["delivered"]:
@@ -98,6 +97,23 @@ def _traffic(bench: Bench, scenario: Scenario, running: Running) -> Figures:
         p50_us=told["p50_us"],
         p99_us=told["p99_us"],
     )
+
+
+def _long_enough(
+    traffic: load.Load, running: Running, seconds: float
+) -> tuple[dict[str, Any], float]:
+    """What a run told, and the processor time of the broker in it.
+
+    A run that took too little of it to be told from what else a process does is made again, as
+    much longer as it takes.
+    """
+    while True:
+        before = processes.cpu_seconds(running.pid)
+        told = traffic.run(seconds)
+        taken = processes.cpu_seconds(running.pid) - before
+        if taken >= LEAST_CPU or seconds >= LONGEST:
+            return told, taken
+        seconds = min(LONGEST, 1.2 * seconds * LEAST_CPU / max(taken, 0.001))
 
 
 def _measure_idle(

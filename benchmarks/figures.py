@@ -8,6 +8,8 @@ from typing import Any
 from benchmarks.scenarios import Scenario
 
 WARM_UP = 0.3  # seconds of traffic on the same connections before each measured run
+LEAST_CPU = 0.1  # seconds of the broker's processor time that a figure stands for
+LONGEST = 20.0  # seconds of a run that is made longer for that
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from benchmarks.figures import WARM_UP, Bench
 
 FLOOD = 0  # the rate of as many messages as there can be
 RUNS = 3  # on the same connections, of which the median counts
+_WARM_UPS = 40  # at most, for what has to come first
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,15 @@ class Sweep:
     sizes: Sequence[int]
     options: Callable[[int], str]
     least: float = 0.0  # seconds of each run at least
+    in_bytes: bool = False  # the sizes are bytes
+    first: Callable[[int], int] = lambda _: 0  # messages for a size before one counts
 
 
 def _fan_out(subscribers: int) -> str:
-    # A publisher must not be further ahead than the subscribers' sockets hold.
-    return (
-        f"publishers=1 subscribers={subscribers} window=16 ahead={max(32, 300_000 // subscribers)}"
-    )
+    # A publisher must not be further ahead than the subscribers' sockets hold, and what is on its
+    # way in the end is to be delivered in less time than it was published for.
+    ahead = max(4, 40_000 // subscribers)
+    return f"publishers=1 subscribers={subscribers} window=16 ahead={ahead}"
 
 
 def _pairs(connections: int) -> str:
@@ -67,17 +70,19 @@ SWEEPS = (
     Sweep(
         "payload",
         "One publisher to one subscriber, QoS 0, larger and larger payloads",
-        "bytes of payload",
+        "payload",
         (16, 256, 4_096, 65_536, 1_048_576),
         _payload,
+        in_bytes=True,
     ),
     Sweep(
         "topics",
         "One publisher to one subscriber of all topics, QoS 0, 64 bytes, over more and more topics"
-        " in turn",
+        " in turn, each of which came before",
         "topics",
         (1, 10, 100, 1_000, 10_000, 100_000),
         lambda topics: f"publishers=1 subscribers=1 filter=bench/+ alternate={topics}",
+        first=lambda topics: topics,
     ),
     Sweep(
         "rate",
@@ -104,31 +109,52 @@ SWEEPS = (
 Curves = dict[str, list[float | None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What one sweep has shown."""
+
+    sweep: Sweep
+    curves: Curves
+    disturbance: float  # the share of both cores that other programs took meanwhile
+
+
 def measure(
     bench: Bench, sweeps: Sequence[Sweep], contenders: Sequence[Broker]
-) -> Iterator[tuple[Sweep, Curves]]:
+) -> Iterator[Growth]:
     """Measure one sweep after the other; each comes as soon as it is there."""
     for sweep in sweeps:
-        curves: Curves = {}
-        for broker in contenders:
+        strangers = processes.Strangers((bench.broker_core, bench.load_core))
+        curves = {broker.name: _curve(bench, sweep, broker) for broker in contenders}
+        yield Growth(sweep, curves, strangers.share())
+
+
+def _curve(bench: Bench, sweep: Sweep, broker: Broker) -> list[float | None]:
+    """One broker's costs, of one process unless a size was too much for it."""
+    costs: list[float | None] = []
+    while len(costs) < len(sweep.sizes):
+        try:
             with launching.running(broker, bench.broker_core) as running:
-                curves[broker.name] = [_cost(bench, sweep, size, running) for size in sweep.sizes]
-        yield sweep, curves
+                for size in sweep.sizes[len(costs) :]:
+                    costs.append(_cost(bench, sweep, size, running))
+        except (load.LoadError, brokers.Unavailable) as error:
+            size = sweep.sizes[len(costs)]
+            print(f"{broker.name} with {size} {sweep.grows}: {error}", file=sys.stderr)
+            costs.append(None)
+    return costs
 
 
-def _cost(bench: Bench, sweep: Sweep, size: int, running: launching.Running) -> float | None:
-    try:
-        with load.running(
-            bench.load_program, bench.load_core, "traffic", sweep.options(size), running.port
-        ) as traffic:
-            traffic.run(WARM_UP)
-            return statistics.median(
-                _run(traffic, running, max(bench.seconds, sweep.least)) for _ in range(RUNS)
-            )
-    except (load.LoadError, brokers.Unavailable) as error:
-        name = running.broker.name
-        print(f"{name} with {size} {sweep.grows}: {error}", file=sys.stderr)
-        return None
+def _cost(bench: Bench, sweep: Sweep, size: int, running: launching.Running) -> float:
+    with load.running(
+        bench.load_program, bench.load_core, "traffic", sweep.options(size), running.port
+    ) as traffic:
+        came = 0
+        for _ in range(_WARM_UPS):
+            came += traffic.run(WARM_UP)["published"]
+            if came >= sweep.first(size):
+                break
+        return statistics.median(
+            _run(traffic, running, max(bench.seconds, sweep.least)) for _ in range(RUNS)
+        )
 
 
 def _run(traffic: load.Load, running: launching.Running, seconds: float) -> float:
