@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.clustering.nobody import Nobody
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError, as_sentence
@@ -18,7 +19,6 @@ from trio_mqtt.cluster.items import BATCH, COPY, MISSED, SHARED, encode_shared
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.clustering.journal import ClusterJournal
     from trio_mqtt.broker.clustering.travelling import Travel
     from trio_mqtt.broker.routing.batch import Batch
@@ -34,47 +34,6 @@ _REFUSED = 1.0  # seconds until news that were refused are written again
 _TELLS_AGAIN = 60.0  # seconds after which it is told again that messages are dropped
 
 logger = logging.getLogger("trio_mqtt.cluster")
-
-
-class _Peer:
-    """A node in the place of a session: everything of it that routing asks."""
-
-    __slots__ = ("client_id", "journal")
-
-    def __init__(self, node: str, journal: ClusterJournal) -> None:
-        self.client_id = node
-        # So that what is promised to it is refused while the engine keeps nothing.
-        self.journal = journal
-
-    @property
-    def key(self) -> str:
-        """No client's: those have no such character."""
-        return f"\0{self.client_id}"
-
-    @property
-    def permissions(self) -> Permissions | None:
-        """Rules are asked by the node whose client it is."""
-        return None
-
-    @property
-    def outlet(self) -> object | None:
-        """It is there, for all that this node knows."""
-        return self
-
-    @property
-    def queued_messages(self) -> int:
-        """What waits for its clients, only it knows."""
-        return 0
-
-    @property
-    def sender(self) -> Sequence[None]:
-        """As is what was sent to them."""
-        return ()
-
-    @property
-    def mount_point(self) -> str:
-        """Topics travel whole."""
-        return ""
 
 
 class _Quiet:
@@ -119,7 +78,7 @@ class OtherNode:
         statistics: Statistics,
     ) -> None:
         self.node = node
-        self.session = _Peer(node, journal)
+        self.session = Nobody(node, journal)
         self.topic_filter = TopicFilter("#")  # it has as many as its clients want
         self.target = Target(self, 2, True, (), False)
         self.serial = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.clustering.durable.log_writer import Nobody
+from trio_mqtt.broker.clustering.nobody import Nobody
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.routing.target import Target
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
+from trio_mqtt.broker.clustering.nobody import Nobody
 from trio_mqtt.broker.routing.filter_tree import FilterTree
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.routing.target import Target
@@ -11,7 +12,6 @@ from trio_mqtt.broker.routing.target import Target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trio_mqtt.broker.access.permissions import Permissions
     from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.routing.router import Router
     from trio_mqtt.broker.routing.target import Recipient
@@ -24,46 +24,6 @@ class Logging(Protocol):
 
     def log(self, filters: Sequence[str], batch: Batch) -> None:
         """All messages of a batch, which are of QoS 1 and 2, belong in the logs of filters."""
-
-
-class Nobody:
-    """In the place of a session: everything of it that routing asks."""
-
-    __slots__ = ("client_id", "journal")
-
-    def __init__(self, name: str, journal: object | None) -> None:
-        self.client_id = name
-        self.journal = journal
-
-    @property
-    def key(self) -> str:
-        """No client's: those have no such character."""
-        return f"\0{self.client_id}"
-
-    @property
-    def permissions(self) -> Permissions | None:
-        """Rules are asked where messages are delivered."""
-        return None
-
-    @property
-    def outlet(self) -> object | None:
-        """It is always there."""
-        return self
-
-    @property
-    def queued_messages(self) -> int:
-        """Nothing waits."""
-        return 0
-
-    @property
-    def sender(self) -> Sequence[None]:
-        """Nothing was sent."""
-        return ()
-
-    @property
-    def mount_point(self) -> str:
-        """Topics go whole into logs."""
-        return ""
 
 
 class _Named:
