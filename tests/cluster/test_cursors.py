@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_mqtt.cluster.cursors import NOTHING, Cursors, EntryId, Place, Position, entry_id
+from trio_mqtt.cluster.cursors import Cursors
+from trio_mqtt.cluster.positions import NOTHING, EntryId, Place, Position, entry_id
 
 Message: TypeAlias = tuple[EntryId, int]
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from trio_mqtt import Cluster
-from trio_mqtt.cluster.cursors import NOTHING, EntryId, Place
 from trio_mqtt.cluster.engine.calls import EngineFencedError
 from trio_mqtt.cluster.engine.engine import Engine, open_engine
 from trio_mqtt.cluster.logs import (
@@ -20,6 +19,7 @@ from trio_mqtt.cluster.logs import (
     follows,
     identity,
 )
+from trio_mqtt.cluster.positions import NOTHING, EntryId, Place
 from trio_mqtt.protocol.packets import Publish
 
 FAR = 1 << 45  # milliseconds

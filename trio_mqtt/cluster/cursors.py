@@ -4,6 +4,9 @@ An entry of a log is a list of messages. A session is told of each entry that co
 the log, takes the messages that are on their way to its client, by numbers of the node's own, and
 hears when they are over. All that is not taken is over at once. What is kept of it is a `Position`:
 up to where all is over, and what is over beyond that.
+
+A position may name a node whose *floor* of the log counts for it as well: an entry up to which all
+is over for each session that says so. See `broker/clustering/durable/floors.py`.
 """
 
 from __future__ import annotations
@@ -11,92 +14,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
 
-EntryId: TypeAlias = tuple[int, int]
-"""Of an entry in a stream: milliseconds, and a number among those of the same millisecond."""
+from trio_mqtt.cluster.positions import ALL, NOTHING, EntryId, Place, Position, before
 
-NOTHING: EntryId = (0, 0)  # before all entries
-_ALL = -1  # in place of a number of messages: however many an entry has
-
-
-def entry_id(text: bytes | str) -> EntryId:
-    """Raises ValueError where that is none."""
-    milliseconds, _, number = (text.decode() if isinstance(text, bytes) else text).partition("-")
-    return int(milliseconds), int(number or 0)
-
-
-def entry_text(entry: EntryId) -> str:
-    """An entry as the engine names it."""
-    return f"{entry[0]}-{entry[1]}"
-
-
-class Place(NamedTuple):
-    """Between two messages of a log: `messages` of an entry come before it; -1 is all."""
-
-    entry: EntryId
-    messages: int = _ALL
-
-    @property
-    def order(self) -> tuple[EntryId, float]:
-        """Sorts places of one log."""
-        return self.entry, float("inf") if self.messages == _ALL else self.messages
-
-    def __str__(self) -> str:
-        text = entry_text(self.entry)
-        return text if self.messages == _ALL else f"{text}+{self.messages}"
-
-    @classmethod
-    def parsed(cls, text: str) -> Place:
-        """Raises ValueError where that is none."""
-        entry, _, count = text.partition("+")
-        return cls(entry_id(entry), int(count) if count else _ALL)
-
-
-class Position(NamedTuple):
-    """How far a session is: all before `place` is over, and beyond it what `ranges` say."""
-
-    place: Place
-    ranges: tuple[tuple[Place, Place], ...] = ()
-
-    @classmethod
-    def after(cls, entry: EntryId) -> Position:
-        """All up to this entry is over, itself included."""
-        return cls(Place(entry))
-
-    def __bytes__(self) -> bytes:
-        parts = [str(self.place), *(f"{begin}~{end}" for begin, end in self.ranges)]
-        return ";".join(parts).encode()
-
-    @classmethod
-    def parsed(cls, data: bytes) -> Position:
-        """Raises ValueError where that is none."""
-        place, *ranges = data.decode().split(";")
-        pairs = (one.partition("~") for one in ranges)
-        return cls(
-            Place.parsed(place),
-            tuple((Place.parsed(begin), Place.parsed(end)) for begin, _, end in pairs),
-        )
-
-    def left_of(self, entry: EntryId, count: int) -> Sequence[int]:
-        """Which of the `count` messages of an entry are not over."""
-        if entry < self.place.entry:
-            return ()
-        first = 0
-        if entry == self.place.entry:
-            first = count if self.place.messages == _ALL else min(self.place.messages, count)
-        left: Sequence[int] = range(first, count)
-        for begin, end in self.ranges:
-            if end.entry < entry or begin.entry > entry:
-                continue
-            start = 0
-            if begin.entry == entry:
-                start = count if begin.messages == _ALL else begin.messages
-            stop = count
-            if end.entry == entry and end.messages != _ALL:
-                stop = end.messages
-            left = [index for index in left if not start <= index < stop]
-        return left
+_MANY = 16  # entries of which some may be over, one after the other
 
 
 class _Entry:
@@ -128,10 +49,11 @@ class _Entry:
         return True
 
 
-class _Cursor:
+class Cursor:
     """How far a session is in one log."""
 
-    __slots__ = ("entries", "known", "place", "restored", "topic_filter")
+    __slots__ = ("_compact_at", "entries", "floor_of", "furthest", "known", "place", "restored",
+                 "topic_filter")  # fmt: skip
 
     def __init__(self, topic_filter: str, position: Position) -> None:
         self.topic_filter = topic_filter
@@ -139,7 +61,10 @@ class _Cursor:
         # What is over beyond that, as it was kept; until all of it has come.
         self.restored: Position | None = position
         self.known = position  # what was told last
+        self.floor_of = position.floor_of
         self.entries: deque[_Entry] = deque()  # that have come, without those that are over
+        self._compact_at = _MANY
+        self.furthest = NOTHING  # the last entry of which all is over
 
     def came(self, entry: EntryId, count: int) -> tuple[_Entry, Sequence[int]]:
         restored = self.restored
@@ -158,11 +83,22 @@ class _Cursor:
         one = Place(entry, index), Place(entry, index + 1)
         self.restored = known._replace(ranges=tuple(sorted((*known.ranges, one), key=_begin)))
 
+    def reached(self) -> EntryId:
+        """The entry up to which all is over, itself included."""
+        entries = self.entries
+        while entries and not entries[0].left:
+            self.place = Place(entries.popleft().last)
+        if len(entries) >= self._compact_at:
+            self._compact()
+            self._compact_at = max(_MANY, 2 * len(self.entries))
+        entry, messages = self.place
+        return entry if messages == ALL else before(entry)
+
     def position(self) -> Position:
         """How far it is now; what is over need not be remembered one by one any more."""
         entries = self.entries
         while entries and not entries[0].left:
-            self.place = max(self.place, Place(entries.popleft().last), key=_order)
+            self.place = Place(entries.popleft().last)
         place = self.place
         ranges: list[tuple[Place, Place]] = []
         if entries:
@@ -176,7 +112,7 @@ class _Cursor:
             # What has not come again yet.
             last = Place(entries[-1].last) if entries else place
             ranges += [one for one in self.restored.ranges if one[1].order > last.order]
-        return Position(place, tuple(ranges))
+        return Position(place, tuple(ranges), self.floor_of)
 
     def _compact(self) -> None:
         """Entries one after the other that are over are one."""
@@ -220,7 +156,7 @@ class _Run:
 
     __slots__ = ("after", "cursor", "entry", "first", "indexes", "left")
 
-    def __init__(self, cursor: _Cursor, entry: _Entry, first: int, indexes: Sequence[int]) -> None:
+    def __init__(self, cursor: Cursor, entry: _Entry, first: int, indexes: Sequence[int]) -> None:
         self.cursor = cursor
         self.entry = entry
         self.first = first
@@ -232,11 +168,13 @@ class _Run:
 class Cursors:
     """All cursors of one session."""
 
-    __slots__ = ("_cursors", "_firsts", "_moved", "_runs")
+    __slots__ = ("_cursors", "_firsts", "_moved", "_runs", "_seen")
 
     def __init__(self) -> None:
-        self._cursors: dict[str, _Cursor] = {}
-        self._moved: dict[_Cursor, None] = {}
+        self._cursors: dict[str, Cursor] = {}
+        # Those that have moved since somebody looked, and others that have since they were told.
+        self._moved: dict[Cursor, None] = {}
+        self._seen: dict[Cursor, None] = {}
         # By the first of their numbers, in ascending order.
         self._firsts: list[int] = []
         self._runs: dict[int, _Run] = {}
@@ -251,7 +189,7 @@ class Cursors:
 
     def begin(self, topic_filter: str, position: Position) -> None:
         """The session follows a log from a position on."""
-        self._cursors[topic_filter] = _Cursor(topic_filter, position)
+        self._cursors[topic_filter] = Cursor(topic_filter, position)
 
     def end(self, topic_filter: str) -> list[int]:
         """The session follows a log no more; the numbers of what was on its way from there."""
@@ -259,6 +197,7 @@ class Cursors:
         if cursor is None:
             return []
         self._moved.pop(cursor, None)
+        self._seen.pop(cursor, None)
         numbers: list[int] = []
         for run in [one for one in self._runs.values() if one.cursor is cursor]:
             numbers += [
@@ -300,9 +239,12 @@ class Cursors:
             if run is None:
                 others.append(number)
                 continue
-            if run.entry.is_over(run.indexes[number - run.first]):
+            entry = run.entry
+            if entry.is_over(run.indexes[number - run.first]):
                 run.left -= 1
                 self._moved[run.cursor] = None
+                if not entry.left and entry.entry > run.cursor.furthest:
+                    run.cursor.furthest = entry.entry
             if not run.left:
                 self._forget(run)
                 run = None
@@ -322,15 +264,40 @@ class Cursors:
             return None
         return run.cursor.topic_filter, run.entry.entry, run.indexes[number - run.first]
 
+    def get(self, topic_filter: str) -> Cursor | None:
+        """That of a log which the session follows; None if it does not."""
+        return self._cursors.get(topic_filter)
+
+    def all(self) -> list[Cursor]:
+        """Those of all logs that the session follows."""
+        return list(self._cursors.values())
+
+    def rests_on(self, cursor: Cursor, node: str) -> None:
+        """The floor of a node counts for a cursor from now on; that of none, if it is empty."""
+        cursor.floor_of = node
+        self._moved[cursor] = None
+
+    def look(self) -> list[Cursor]:
+        """The cursors that have moved since somebody looked, and rest on a floor."""
+        moved, self._moved = self._moved, {}
+        self._seen.update(moved)
+        return [cursor for cursor in moved if cursor.floor_of]
+
+    def on_their_own(self) -> list[Cursor]:
+        """Those that have moved since they were told, and rest on none."""
+        return [cursor for cursor in self._seen if not cursor.floor_of]
+
     def moved(self) -> dict[str, Position]:
         """The cursors that have moved since this was asked, and where they are."""
         found: dict[str, Position] = {}
-        for cursor in self._moved:
+        for cursor in {**self._seen, **self._moved}:
             position = cursor.position()
             if position != cursor.known:
                 cursor.known = position
                 found[cursor.topic_filter] = position
-        self._moved.clear()
+        # What rests on a floor moves that too, for which somebody looks.
+        self._moved = {cursor: None for cursor in self._moved if cursor.floor_of}
+        self._seen.clear()
         return found
 
     def position(self, topic_filter: str) -> Position:

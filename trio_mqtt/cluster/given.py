@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from trio_mqtt.cluster.cursors import EntryId, entry_id, entry_text
 from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError, Script
+from trio_mqtt.cluster.positions import EntryId, entry_id, entry_text
 
 if TYPE_CHECKING:
     from trio_mqtt.cluster.engine.engine import Engine

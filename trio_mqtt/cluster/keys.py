@@ -48,6 +48,10 @@ class Keys:
         """The set of the sessions that a node has, in the slot of its inbox."""
         return b"{%b/n/%b}:sessions" % (self._name, node.encode())
 
+    def floors(self, node: str) -> bytes:
+        """A hash: up to where all is over in logs, for the sessions here that keep up with them."""
+        return b"{%b/n/%b}:floors" % (self._name, node.encode())
+
     def inbox_figures(self, node: str) -> bytes:
         """How much was written there and read."""
         return b"{%b/n/%b}:figures" % (self._name, node.encode())

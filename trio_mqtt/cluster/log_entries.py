@@ -10,9 +10,9 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from trio_mqtt.cluster.cursors import EntryId
 from trio_mqtt.cluster.entries import EntryError, Travelling, decode_batch, decode_entry
 from trio_mqtt.cluster.items import SOURCE, decode_numbered
+from trio_mqtt.cluster.positions import EntryId
 
 LOGGED = 1
 """The kind of an item of a log: a batch, with the number of its first message."""

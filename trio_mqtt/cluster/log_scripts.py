@@ -226,7 +226,7 @@ return redis.call('XDEL', KEYS[1], unpack(ARGV))
 DONE = Script(
     """
 -- pairs of milliseconds and session
-redis.call('ZADD', KEYS[3], 'XX', unpack(ARGV))
+redis.call('ZADD', KEYS[3], 'XX', 'GT', unpack(ARGV))
 local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
 if not first[2] then return 0 end
 local gone = redis.call('XTRIM', KEYS[1], 'MINID', first[2])

@@ -12,8 +12,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from trio_mqtt.cluster import log_scripts as scripts
-from trio_mqtt.cluster.cursors import NOTHING, EntryId, Place, entry_id, entry_text
 from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError, answered
+from trio_mqtt.cluster.positions import NOTHING, EntryId, Place, entry_id, entry_text
 from trio_mqtt.errors import StoreError
 
 if TYPE_CHECKING:

@@ -169,9 +169,17 @@ FREE = Script(
     _READ
     + """\
 -- the node that is dead, a will that does not count; answers when something is due for the
--- session, '' where it is another's
+-- session, '' where it is another's; then the fields that say how far it is by the node's floors
 local owner, epoch, next, user, ends, due, will = unpack(stands())
-if owner and owner ~= ARGV[1] then return '' end
+if owner and owner ~= ARGV[1] then return {''} end
+local found = {''}
+local fields = redis.call('HGETALL', key)
+for at = 1, #fields, 2 do
+  if fields[at]:sub(1, 2) == 'k/' and fields[at + 1]:find('@', 1, true) then
+    found[#found + 1] = fields[at]
+    found[#found + 1] = fields[at + 1]
+  end
+end
 if owner then
   if will == ARGV[2] then
     redis.call('HDEL', key, 'will', 'author')
@@ -189,9 +197,10 @@ if owner then
     redis.call('HSET', key, 'will_due', due)
   end
 end
-if redis.call('HEXISTS', key, 'expiry') == 0 then return '' end
+if redis.call('HEXISTS', key, 'expiry') == 0 then return {''} end
 local far = 253402300799000
-return text(math.min(tonumber(ends or far), tonumber(due or far)))
+found[1] = text(math.min(tonumber(ends or far), tonumber(due or far)))
+return found
 """,
     fenced=True,
 )

@@ -24,6 +24,7 @@ from trio_mqtt.cluster.claim_answers import (
     Superseded,
 )
 from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError, Reply, Script, Value, pairs
+from trio_mqtt.cluster.floors import FloorStore
 from trio_mqtt.cluster.kept_session import KeptSession, identifier_field, subscription_field
 from trio_mqtt.storage.rows import Changes
 
@@ -41,6 +42,7 @@ class SessionStore:
         self._engine = engine
         self._keys = keys = engine.keys
         self._due = keys.shared("due")
+        self._floors = FloorStore(engine)
         self.node = node
         # Of the sessions of this node that are kept: by the numbers that the node has given them.
         self._owners: dict[int, Owner] = {}
@@ -168,7 +170,7 @@ class SessionStore:
 
         What there was of the session goes on, without `will`, which nobody has accepted.
         """
-        at = await self._engine.run(
+        at, *_ = await self._engine.run(
             scripts.FREE, [self._keys.of_client(key, "session")], self.node, will or b""
         )
         if at:
@@ -298,15 +300,22 @@ class SessionStore:
         sets = self._keys.node_sessions(node)
         keys: list[bytes] = await self._engine.call("SRANDMEMBER", sets, most)
         if not keys:
+            # Whoever has looked at one of its sessions before may still ask for them.
+            await self._floors.expire(node)
             return 0
         replies = await self._engine.all(
             [self._run(scripts.FREE, key.decode(), node, "") for key in keys]
         )
         due: list[Value] = []
+        resting: dict[str, Mapping[bytes, bytes]] = {}
         for key, reply in zip(keys, replies, strict=True):
-            at = _answer(reply)
+            at, *fields = _answer(reply)
             if at:
                 due += [at, key]
+            if fields:
+                resting[key.decode()] = pairs(fields)
+        if resting:
+            await self._floors.settle(resting)
         if due:
             await self._engine.call("ZADD", self._due, *due)
         await self._engine.call("SREM", sets, *keys)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from trio_mqtt.cluster import changes as stream
     from trio_mqtt.cluster.additions import Added, Addition, Additions
-    from trio_mqtt.cluster.cursors import EntryId
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.cluster.logs import Appended
+    from trio_mqtt.cluster.positions import EntryId
     from trio_mqtt.storage.rows import Changes, Progress
 
 ENTRY = 256 * 1024  # bytes of an entry, from which on the next is begun

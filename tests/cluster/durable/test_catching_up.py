@@ -13,9 +13,9 @@ from trio_mqtt.broker.clustering.durable.handing import Handing
 from trio_mqtt.broker.clustering.tracker import Tracker
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.sessions.session import Session
-from trio_mqtt.cluster.cursors import EntryId, Place
 from trio_mqtt.cluster.engine.engine import Engine
 from trio_mqtt.cluster.logs import Logs
+from trio_mqtt.cluster.positions import EntryId, Place
 
 
 class SlowLogs:

@@ -7,28 +7,20 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.broker.opened import joined
+from tests.cluster.durable.places import is_over, last_entry, position
 from tests.cluster.nodes import nodes
 from tests.cluster.redis import RedisServer
 from tests.cluster.waiting import until
 from trio_mqtt import Cluster
-from trio_mqtt.broker.clustering.journal import ClusterJournal
+from trio_mqtt.broker.clustering.done import Done
+from trio_mqtt.broker.clustering.durable.floors import Floors
+from trio_mqtt.cluster.floors import FloorStore
+from trio_mqtt.cluster.positions import EntryId
 from trio_mqtt.cluster.storage import ClusterChanges, ClusterStorage
 from trio_mqtt.protocol.packets import PubAck, Publish
 
 
-async def kept(redis: RedisServer, cluster: Cluster, client_id: str, end: str) -> None:
-    """Wait until the cursor of a session in the log of `a` is one that ends so."""
-    key = f"{{{cluster.name}/c/{client_id}}}:session"
-
-    def is_kept() -> bool:
-        return redis.command("HGET", key, "k/a").decode().rstrip().endswith(end)
-
-    await until(is_kept)
-
-
-async def test_an_acknowledgement_moves_the_cursor_that_is_kept(
-    cluster: Cluster, redis: RedisServer
-) -> None:
+async def test_an_acknowledgement_moves_what_is_kept(cluster: Cluster, redis: RedisServer) -> None:
     async with (
         nodes(cluster, 2) as (one, other),
         joined(one.url, "p") as publisher,
@@ -37,77 +29,99 @@ async def test_an_acknowledgement_moves_the_cursor_that_is_kept(
         await client.subscribe("a", qos=1)
         for number in range(3):
             await publisher.publish("a", b"%d" % number, 1)
-        sent = [await client.expect(Publish) for _ in range(3)]
-        last = redis.command("HGET", f"{{{cluster.name}/f/a}}:state", "last").decode().split()[1]
-        # Out of order: the first is missing still.
-        await client.send(PubAck(sent[1].packet_id), PubAck(sent[2].packet_id))
-        await kept(redis, cluster, "s", f"~{last}")
-        await client.send(PubAck(sent[0].packet_id))
-        await kept(redis, cluster, "s", f"\n{last}")
+        for message in [await client.expect(Publish) for _ in range(3)]:
+            await client.send(PubAck(message.packet_id))
+        last = last_entry(redis, cluster, "a")
+        await until(lambda: is_over(redis, cluster, "s", "a", last))
+        assert position(redis, cluster, "s", "a").floor_of
 
 
-async def test_what_a_log_may_let_go_of_is_told_once_the_cursor_is_kept(
+async def test_what_a_log_may_let_go_of_is_told_once_that_is_kept(
     cluster: Cluster, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trio_mqtt.broker.clustering.durable.durable._DONE", 1_000)
-    journals: list[ClusterJournal] = []
-    write = ClusterJournal.write_cursors
-    save = ClusterStorage._save_sessions
-    told_before: list[object] = []
+    monkeypatch.setattr("trio_mqtt.broker.clustering.durable.cursor_writing._DONE", 0.01)
+    last: EntryId = (1 << 60, 0)
+    told: list[bool] = []
+    take = Done.take
 
-    def noted(journal: ClusterJournal) -> None:
-        journals.append(journal)
-        write(journal)
+    def watched(of_node: Done) -> dict[str, dict[str, EntryId]]:
+        done = take(of_node)
+        if done.get("a", {}).get("s", (0, 0)) >= last:
+            told.append(is_over(redis, cluster, "s", "a", last))
+        return done
 
-    async def watched(storage: ClusterStorage, changes: ClusterChanges) -> None:
-        told_before.extend(one.take_done() for one in journals)
-        await save(storage, changes)
-
-    monkeypatch.setattr(ClusterJournal, "write_cursors", noted)
-    monkeypatch.setattr(ClusterStorage, "_save_sessions", watched)
+    monkeypatch.setattr(Done, "take", watched)
     async with nodes(cluster, 1) as (one,), joined(one.url, "s", expiry=600) as client:
         await client.subscribe("a", qos=1)
         async with joined(one.url, "p") as publisher:
             await publisher.publish("a", b"1", 1)
-        await client.send(PubAck((await client.expect(Publish)).packet_id))
-        last = redis.command("HGET", f"{{{cluster.name}/f/a}}:state", "last").decode().split()[1]
-        await kept(redis, cluster, "s", last)
-        done: dict[str, object] = {}
-
-        def is_told() -> bool:
-            done.update(journals[0].take_done())
-            return bool(done)
-
-        await until(is_told)
-    assert list(done) == ["a"]
-    assert told_before
-    assert not any(told_before)
+        message = await client.expect(Publish)
+        last = last_entry(redis, cluster, "a")
+        await client.send(PubAck(message.packet_id))
+        await until(lambda: bool(told))
+    assert all(told)
 
 
-async def test_of_many_sessions_some_are_written_at_a_time(
+async def test_what_is_said_of_all_who_keep_up_is_one_write(
     cluster: Cluster, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trio_mqtt.broker.clustering.journal.CURSORS_AT_ONCE", 2)
+    written, own = 0, 0
+    tell, save = FloorStore.tell, ClusterStorage._save_sessions
+
+    async def telling(store: FloorStore, node: str, *what: object) -> None:
+        nonlocal written
+        written += 1
+        await tell(store, node, *what)  # type: ignore[arg-type]
+
+    async def saving(storage: ClusterStorage, changes: ClusterChanges) -> None:
+        nonlocal own
+        own += len(changes.fields)
+        await save(storage, changes)
+
+    async with nodes(cluster, 2) as (one, other), AsyncExitStack() as stack:
+        clients = []
+        for number in range(20):
+            client = await stack.enter_async_context(joined(other.url, f"s{number}", expiry=600))
+            await client.subscribe("a", qos=1)
+            clients.append(client)
+        publisher = await stack.enter_async_context(joined(one.url, "p"))
+        monkeypatch.setattr(FloorStore, "tell", telling)
+        monkeypatch.setattr(ClusterStorage, "_save_sessions", saving)
+        for number in range(10):
+            await publisher.publish("a", b"%d" % number, 1)
+        for client in clients:
+            got = [await client.expect(Publish) for _ in range(10)]
+            await client.send(*(PubAck(message.packet_id) for message in got))
+        last = last_entry(redis, cluster, "a")
+        await until(lambda: all(is_over(redis, cluster, f"s{n}", "a", last) for n in range(20)))
+        assert written
+        assert not own
+
+
+async def test_of_many_sessions_on_their_own_some_are_written_at_a_time(
+    cluster: Cluster, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trio_mqtt.broker.clustering.durable.cursor_writing.OWN_AT_ONCE", 2)
+    monkeypatch.setattr(Floors, "rest", lambda *_: False)
     most = 0
-    write = ClusterJournal.write_cursors
+    save = ClusterStorage._save_sessions
 
-    def watched(journal: ClusterJournal) -> None:
+    async def watched(storage: ClusterStorage, changes: ClusterChanges) -> None:
         nonlocal most
-        write(journal)
-        most = max(most, len(journal._changes.fields))
+        await save(storage, changes)
+        most = max(most, len(changes.fields))
 
-    monkeypatch.setattr(ClusterJournal, "write_cursors", watched)
     async with nodes(cluster, 1) as (one,), AsyncExitStack() as stack:
         clients = []
         for number in range(5):
             client = await stack.enter_async_context(joined(one.url, f"s{number}", expiry=600))
             await client.subscribe("a", qos=1)
             clients.append(client)
+        monkeypatch.setattr(ClusterStorage, "_save_sessions", watched)
         async with joined(one.url, "p") as publisher:
             await publisher.publish("a", b"1", 1)
-        last = redis.command("HGET", f"{{{cluster.name}/f/a}}:state", "last").decode().split()[1]
+        last = last_entry(redis, cluster, "a")
         for client in clients:
             await client.send(PubAck((await client.expect(Publish)).packet_id))
-        for number in range(5):
-            await kept(redis, cluster, f"s{number}", last)
+        await until(lambda: all(is_over(redis, cluster, f"s{n}", "a", last) for n in range(5)))
     assert most == 2

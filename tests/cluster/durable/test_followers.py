@@ -12,8 +12,8 @@ from trio_mqtt.broker.clustering.durable.followers import Followers
 from trio_mqtt.broker.clustering.durable.handing import Handing
 from trio_mqtt.broker.clustering.tracker import Tracker
 from trio_mqtt.broker.sessions.session import Session
-from trio_mqtt.cluster.cursors import EntryId, Place
 from trio_mqtt.cluster.logs import Entry, Logs
+from trio_mqtt.cluster.positions import EntryId, Place
 
 
 class SlowLogs:

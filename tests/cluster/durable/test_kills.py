@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import pytest
 
 from tests.broker.opened import joined
 from tests.broker.raw import Raw
+from tests.cluster.durable.places import is_over, last_entry, said
 from tests.cluster.durable.processes import processes
 from tests.cluster.nodes import nodes
 from tests.cluster.redis import RedisServer
+from tests.cluster.waiting import until
 from trio_mqtt import Cluster
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel
 
@@ -49,6 +53,43 @@ async def test_what_was_not_acknowledged_comes_at_another_node(cluster: Cluster)
             # What was acknowledged within the last 0.1 s may come again, and nothing is missing.
             assert got == list(range(got[0], 40))
             assert got[0] <= 20
+
+
+async def test_who_rested_on_a_floor_goes_on_from_there(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    """Of three that were beyond it nothing comes again, and to who was not, all comes."""
+    names = ["s1", "s2", "s3", "slow"]
+    async with processes(cluster, 2) as (one, other), joined(other.url, "p") as publisher:
+        async with AsyncExitStack() as stack:
+            clients = {}
+            for name in names:
+                client = await stack.enter_async_context(joined(one.url, name, **DURABLE))
+                await client.subscribe("a", qos=1)
+                clients[name] = client
+            await published(publisher, 1, range(10))
+            for name, client in clients.items():
+                got = [await client.expect(Publish) for _ in range(10)]
+                count = 4 if name == "slow" else 10
+                await client.send(*(PubAck(message.packet_id) for message in got[:count]))
+            last = last_entry(redis, cluster, "a")
+            # The slow one leaves the floor for the others.
+            for name in names[:3]:
+                await until(lambda name=name: is_over(redis, cluster, name, "a", last))  # type: ignore[misc]
+                assert said(redis, cluster, name, "a").place.entry < last
+            assert not said(redis, cluster, "slow", "a").floor_of
+            await one.kill()
+        await published(publisher, 1, range(10, 12))
+        for name in names:
+            async with joined(other.url, name, **DURABLE) as client:
+                assert client.connack is not None
+                assert client.connack.session_present
+                first = 4 if name == "slow" else 10
+                for number in range(first, 12):
+                    assert (await client.expect(Publish)).payload == b"%d" % number
+        # Whoever buried it has had them say so themselves.
+        for name in names:
+            assert not said(redis, cluster, name, "a").floor_of
 
 
 @pytest.mark.parametrize("answered", [False, True])

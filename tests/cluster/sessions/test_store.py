@@ -9,6 +9,7 @@ from tests.cluster.sessions.nodes import HOUR, Nodes, claimed, said
 from trio_mqtt.cluster.claim_answers import AnothersSession, Claimed, OwnedBy, Owner, Superseded
 from trio_mqtt.cluster.engine.calls import EngineFencedError
 from trio_mqtt.cluster.engine.engine import Engine
+from trio_mqtt.cluster.floors import FloorStore, field_of
 from trio_mqtt.cluster.session_store import FAR, SessionStore
 from trio_mqtt.storage.rows import Changes, SessionRow, SubscriptionRow
 
@@ -366,3 +367,43 @@ async def test_whoever_frees_them_may_die_meanwhile(nodes: Nodes, engine: Engine
     await engine.call("SADD", engine.keys.node_sessions("a"), "cat")
     assert await nodes["c"].free("a") == 1
     assert (await b.next_due(10, 60)).keys == ["cat"]
+
+
+async def test_a_dead_nodes_sessions_say_themselves_how_far_they_are(
+    nodes: Nodes, engine: Engine
+) -> None:
+    a, b, store = nodes["a"], nodes["b"], FloorStore(engine)
+    resting = {b"k/one": b"5-0;9-0+1~9-0+2@a", b"k/two": b"7-0@a", b"k/none": b"3-0+2@a"}
+    for key in ("cat", "moved"):
+        of = await claimed(a, key)
+        await engine.all([a.save(Owner(key, of.epoch), {**resting, b"k/own": b"2-0"})])
+    await store.tell("a", {"one": (8, 0), "two": (6, 0), "none": (9, 9)})
+    await store.tell("a", {}, ["none"])
+
+    def own(fields: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        return {name: value for name, value in fields.items() if name.startswith(b"k/")}
+
+    # Whoever has looked at it before may have moved it meanwhile.
+    await engine.call("HSET", engine.keys.of_client("moved", "session"), b"k/one", b"9-9")
+    await store.settle({"moved": {b"k/one": resting[b"k/one"]}})
+    assert own(await fields(engine, "moved"))[b"k/one"] == b"9-9"
+    raised = {b"k/one": b"8-0;9-0+1~9-0+2", b"k/two": b"7-0", b"k/none": b"3-0+2", b"k/own": b"2-0"}
+    asked = await store.positions(own(await fields(engine, "cat")))
+    assert {field_of(text): bytes(one) for text, one in asked.items()} == raised
+    while await b.free("a"):
+        pass
+    assert own(await fields(engine, "cat")) == raised
+    assert own(await fields(engine, "moved")) == {**raised, b"k/one": b"9-9"}
+    # Whoever has read them before asks for the floors soon after.
+    assert await engine.call("PTTL", engine.keys.floors("a")) > 0
+
+
+async def test_of_floors_many_are_told_at_once(nodes: Nodes, engine: Engine) -> None:
+    store = FloorStore(engine)
+    floors = {f"{number}": (number + 1, 0) for number in range(4_100)}
+    await store.tell("a", floors)
+    fields = {field_of(text): b"1-0@a" for text in floors}
+    positions = await store.positions(fields)
+    assert {text: one.place.entry for text, one in positions.items()} == floors
+    await store.tell("a", {}, floors)
+    assert await engine.call("HLEN", engine.keys.floors("a")) == 0

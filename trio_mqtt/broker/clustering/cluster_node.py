@@ -141,24 +141,26 @@ class ClusterNode:
 
     def place(self, subscription: Recipient) -> None:
         """From now on messages reach a subscription of this broker, wherever they are published."""
-        if self.durable.takes(subscription):
-            self.durable.place(subscription)
+        durable = self.durable.placing
+        if durable.takes(subscription):
+            durable.place(subscription)
             return
         self._core.router.add(subscription)
         if subscription.topic_filter.share:
-            self.durable.place_member(subscription)
+            durable.place_member(subscription)
         if subscription not in self._placed:
             self._placed.add(subscription)
             self.interests.add(subscription.topic_filter)
 
     def displace(self, subscription: Recipient) -> None:
         """No message reaches a subscription from now on."""
-        if self.durable.has(subscription):
-            self.durable.displace(subscription)
+        durable = self.durable.placing
+        if durable.has(subscription):
+            durable.displace(subscription)
             return
         self._core.router.remove(subscription)
         if subscription.topic_filter.share:
-            self.durable.displace_member(subscription)
+            durable.displace_member(subscription)
         if subscription in self._placed:
             self._placed.remove(subscription)
             self.interests.discard(subscription.topic_filter)
@@ -167,7 +169,7 @@ class ClusterNode:
         """What is over once all living nodes know of the subscriptions here, of a session or of
         all; None if they do.
         """
-        return all_of((self.interests.known(), self.durable.known(session)))
+        return all_of((self.interests.known(), self.durable.holding.known(session)))
 
     def caught_up(self) -> Awaited:
         """What is over once this node knows all that others know now."""

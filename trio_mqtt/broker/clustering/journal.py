@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.clustering.done import Done
 from trio_mqtt.broker.clustering.inline import Inline
 from trio_mqtt.broker.clustering.published import parted
 from trio_mqtt.broker.clustering.tracker import RECEIVED
@@ -16,6 +17,7 @@ from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.cluster.additions import Addition
 from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
+from trio_mqtt.cluster.floors import field_of
 from trio_mqtt.cluster.given import encode_indexes, is_over
 from trio_mqtt.cluster.storage import ClusterChanges, ClusterStorage
 from trio_mqtt.errors import StoreError
@@ -29,16 +31,11 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.tracker import Offered, Tracker
     from trio_mqtt.broker.clustering.travelling import Travel
     from trio_mqtt.broker.journal import Stored
-    from trio_mqtt.cluster.cursors import EntryId, Position
     from trio_mqtt.cluster.logs import Publisher
+    from trio_mqtt.cluster.positions import Position
     from trio_mqtt.protocol.packets import Publish
     from trio_mqtt.storage.gathered import DeliveryRun
     from trio_mqtt.storage.rows import DeliveryRow
-
-
-# Sessions whose cursors are written at once, several times a second: where more of them get
-# messages than that, those that have waited longest are next.
-CURSORS_AT_ONCE = 250
 
 
 class ClusterJournal(Journal):
@@ -57,6 +54,8 @@ class ClusterJournal(Journal):
         self.on_retained: Callable[[str], None] = lambda _topic: None
         # By the numbers of their sessions.
         self.trackers: dict[int, Tracker] = {}
+        # Is told of those that are to say themselves how far they are, as their sessions go.
+        self.on_gone: Callable[[Tracker], None] = lambda _tracker: None
         # The epoch under which this node has a session, by its number; None if it has it no more.
         self.epoch_of: Callable[[int], int | None] = lambda _number: None
         # What is being offered to sessions: of that they say what is on its way to them.
@@ -66,8 +65,7 @@ class ClusterJournal(Journal):
         # Those whose cursors have moved since they were written, or are to be.
         self._moved: dict[int, None] = {}
         self._has_moved = trio.Event()
-        # Up to where sessions are done with logs, by filter and session's key.
-        self._done: dict[str, dict[str, EntryId]] = {}
+        self.done = Done()
         # Since when this node's writes are refused as those of a dead one; whether it is told that
         # nothing is kept.
         self._fenced_since: float | None = None
@@ -192,7 +190,8 @@ class ClusterJournal(Journal):
 
     # -- sessions -------------------------------------------------------------------------------
 
-    def _write_soon(self, tracker: Tracker) -> None:
+    def write_soon(self, tracker: Tracker) -> None:
+        """Cursors of a session are to be looked at, when there is time."""
         self._moved[tracker.session.number] = None
         if not self._has_moved.is_set():
             self._has_moved.set()
@@ -201,18 +200,23 @@ class ClusterJournal(Journal):
         """Wait until a cursor has moved that is not written."""
         await self._has_moved.wait()
 
-    def write_cursors(self) -> None:
-        """Have what has moved written, of so many sessions as cost little; the rest next time."""
-        fields = self._changes.fields
-        moved = self._moved
-        for number in list(islice(moved, CURSORS_AT_ONCE)):
+    def take_moved(self, most: int) -> list[Tracker]:
+        """At most so many of those whose cursors have moved, the first that have."""
+        moved, trackers = self._moved, self.trackers
+        found: list[Tracker] = []
+        for number in list(islice(moved, most)):
             del moved[number]
-            if number in self.trackers:
-                fields.setdefault(number, {})
+            tracker = trackers.get(number)
+            if tracker is not None:
+                found.append(tracker)
         if not moved:
             self._has_moved = trio.Event()
-        if fields:
-            self._note(is_urgent=False)
+        return found
+
+    def write_cursors(self, tracker: Tracker) -> None:
+        """Have the cursors of a session written with this group."""
+        self._changes.fields.setdefault(tracker.session.number, {})
+        self._note(is_urgent=False)
 
     def _put(self, session: int, fields: Mapping[bytes, bytes | None]) -> None:
         if fields:
@@ -225,7 +229,6 @@ class ClusterJournal(Journal):
             if tracker is None:
                 continue
             fields, done = tracker.moved()
-            self._moved.pop(number, None)
             if fields or number in changes.fields:
                 # What is gone by what was said before is so only with the cursor beyond it.
                 changes.fields.setdefault(number, {}).update(fields)
@@ -243,22 +246,21 @@ class ClusterJournal(Journal):
         for number, (key, done) in changes.done.items():
             if not self._cluster_storage.is_lost(number):
                 for topic_filter, entry in done.items():
-                    self._done.setdefault(topic_filter, {})[key] = entry
+                    self.done.add(topic_filter, key, entry)
 
-    def take_done(self) -> dict[str, dict[str, EntryId]]:
-        """Up to where sessions are done with logs, where that has changed since this was asked."""
-        done, self._done = self._done, {}
-        return done
+    def is_lost(self, number: int) -> bool:
+        """Whether something of a session was not written: it was another node's by then."""
+        return self._cluster_storage.is_lost(number)
 
     def cursor_began(self, tracker: Tracker, topic_filter: str, position: Position) -> None:
         """A session follows a log, from a position on."""
-        self._put(tracker.session.number, {b"k/" + topic_filter.encode(): bytes(position)})
+        self._put(tracker.session.number, {field_of(topic_filter): bytes(position)})
         self._note()
 
     def cursor_ended(self, tracker: Tracker, topic_filter: str) -> None:
         """A session follows a log no more."""
         if self.trackers.get(tracker.session.number) is tracker:
-            self._put(tracker.session.number, {b"k/" + topic_filter.encode(): None})
+            self._put(tracker.session.number, {field_of(topic_filter): None})
             self._note()
 
     def no_longer_in_log(self, tracker: Tracker, numbers: Collection[int]) -> None:
@@ -280,6 +282,7 @@ class ClusterJournal(Journal):
         """A session leaves this node: what is to be written of it."""
         number = tracker.session.number
         self._moved.pop(number, None)
+        self.on_gone(tracker)
         fields = tracker.at_the_end()
         # With what was gathered of it, so that all of it is as of one moment.
         self._put(number, fields)
@@ -288,7 +291,9 @@ class ClusterJournal(Journal):
 
     def session_ended(self, session: int) -> None:
         """A session is gone, with its cursors and all that is under way to it."""
-        self.trackers.pop(session, None)
+        tracker = self.trackers.pop(session, None)
+        if tracker is not None:
+            self.on_gone(tracker)
         self._moved.pop(session, None)
         super().session_ended(session)
 
@@ -385,7 +390,8 @@ class ClusterJournal(Journal):
             if gone:
                 # Not before the cursor is beyond them: both are written together.
                 self._put(session, gone)
-            self._write_soon(tracker)
+                self._note(is_urgent=False)
+            self.write_soon(tracker)
 
     def completed(self, session: int, numbers: Collection[int]) -> None:
         """PUBCOMPs have come: nothing is left of these deliveries."""

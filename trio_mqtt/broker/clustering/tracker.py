@@ -10,7 +10,9 @@ import trio
 from trio_mqtt.broker.clustering.inline import INLINE, Inline
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.sessions.delivery_state import in_flight_of
-from trio_mqtt.cluster.cursors import Cursors, EntryId, Position, entry_id, entry_text
+from trio_mqtt.cluster.cursors import Cursors
+from trio_mqtt.cluster.floors import field_of
+from trio_mqtt.cluster.positions import EntryId, entry_id, entry_text
 from trio_mqtt.storage.gathered import encoded_identifiers
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 # Messages that came by one filter and are to come by another, of which one session remembers most.
 _COPIES = 10_000
 
-CURSOR, DELIVERY, RECEIVED = b"k/", b"d/", b"n"
+DELIVERY, RECEIVED = b"d/", b"n"
 
 
 class Under(NamedTuple):
@@ -227,9 +229,9 @@ class Tracker:
     def moved(self) -> tuple[dict[bytes, bytes | None], dict[str, EntryId]]:
         """What is to be written of cursors that have moved, and up to which entries all is over."""
         moved = self.cursors.moved()
-        fields: dict[bytes, bytes | None] = {}
-        for topic_filter, position in moved.items():
-            fields[CURSOR + topic_filter.encode()] = bytes(position)
+        fields: dict[bytes, bytes | None] = {
+            field_of(topic_filter): bytes(position) for topic_filter, position in moved.items()
+        }
         return fields, {one: position.place.entry for one, position in moved.items()}
 
     def at_the_end(self) -> dict[bytes, bytes | None]:
@@ -240,15 +242,6 @@ class Tracker:
             if qos == 1 and number:
                 fields |= self._written(number, packet_id)
         return fields | self.moved()[0]
-
-
-def positions_of(fields: Mapping[bytes, bytes]) -> dict[str, Position]:
-    """The cursors among the fields of a session. Raises ValueError where one is damaged."""
-    return {
-        field[len(CURSOR) :].decode(): Position.parsed(value)
-        for field, value in fields.items()
-        if field.startswith(CURSOR)
-    }
 
 
 def under_way_of(fields: Mapping[bytes, bytes]) -> list[Under]:

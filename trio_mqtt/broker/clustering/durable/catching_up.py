@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.cluster.cursors import EntryId, Place
 from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError, as_sentence
 from trio_mqtt.cluster.entries import EntryError
 from trio_mqtt.cluster.logs import fits, follows
+from trio_mqtt.cluster.positions import Place, before
 from trio_mqtt.errors import EngineError, StoreError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class CatchingUp:
         if not _follows(tracker, topic_filter, token):
             return
         tracker.following[topic_filter] = (
-            place.entry if place.messages == -1 else _before(place.entry)
+            place.entry if place.messages == -1 else before(place.entry)
         )
         count = 0
         while _follows(tracker, topic_filter, token):
@@ -145,8 +145,3 @@ class CatchingUp:
 
 def _follows(tracker: Tracker, topic_filter: str, token: object) -> bool:
     return topic_filter in tracker.following and tracker.tokens.get(topic_filter) is token
-
-
-def _before(entry: EntryId) -> EntryId:
-    milliseconds, number = entry
-    return (milliseconds, number - 1) if number else (milliseconds - 1, (1 << 64) - 1)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.cluster.cursors import NOTHING, EntryId, Place
 from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError
 from trio_mqtt.cluster.entries import EntryError
 from trio_mqtt.cluster.logs import fits, follows
+from trio_mqtt.cluster.positions import NOTHING, EntryId, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.routing.router import Router
     from trio_mqtt.broker.routing.target import Target
     from trio_mqtt.broker.sessions.session import Session
-    from trio_mqtt.cluster.cursors import EntryId
+    from trio_mqtt.cluster.positions import EntryId
 
 
 class EntryPart(NamedTuple):

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.durable.followers import Follower, Followers
     from trio_mqtt.broker.clustering.durable.log_writer import LogWriter
     from trio_mqtt.broker.clustering.interests import Interests
-    from trio_mqtt.cluster.cursors import EntryId
     from trio_mqtt.cluster.durable_filters import DurableFilters
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.cluster.logs import Logs
+    from trio_mqtt.cluster.positions import EntryId
 
 _T = TypeVar("_T")
 _TELLS_AGAIN = 60.0  # seconds until it is told again that the engine refuses something

@@ -9,8 +9,8 @@ import trio
 from trio_mqtt.broker.clustering.tracker import shared_filter_of
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.broker.sessions.kept_rows import decoded
-from trio_mqtt.cluster.cursors import Place
 from trio_mqtt.cluster.entries import EntryError
+from trio_mqtt.cluster.positions import Place
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
