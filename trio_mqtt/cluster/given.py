@@ -8,7 +8,7 @@ the next who takes the entry asks those sessions: what is with them is given to 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trio_mqtt.cluster.engine.calls import Call, EngineRefusedError, Script
 from trio_mqtt.cluster.positions import EntryId, entry_id, entry_text
@@ -21,13 +21,16 @@ _LASTING = 3_600_000  # milliseconds that a mark is of use, however long a node 
 
 GIVE = Script(
     """
--- entry, the sessions with the epochs under which the node has them
+-- entry, the sessions with the epochs under which the node has them, the node that has taken it
+local of = redis.pcall('XPENDING', KEYS[2], 'g', ARGV[1], ARGV[1], 1)
+if of.err then return 1 end  -- nobody else shares it any more
+if not of[1] or of[1][2] ~= ARGV[3] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """,
     fenced=True,
 )
-"""Messages of an entry are about to be written with sessions."""
+"""Messages of an entry are about to be written with sessions: 0 where it is another node's."""
 
 HAS = Script(
     """
@@ -64,6 +67,20 @@ def encode_indexes(indexes: Iterable[int]) -> bytes:
     return b" ".join(b"%d" % one for one in indexes)
 
 
+class Giving(NamedTuple):
+    """An entry that a node has taken and is giving to sessions: their keys, and the epochs under
+    which it has them, by their numbers.
+
+    `before` is what was noted before: of that some may be with those sessions.
+    """
+
+    shared_filter: str
+    entry: EntryId
+    node: str
+    sessions: Mapping[int, tuple[str, int]]
+    before: bytes = b""
+
+
 class Given:
     """Notes what is given to whom, and looks it up. All calls raise EngineGoneError."""
 
@@ -73,17 +90,13 @@ class Given:
     def _session(self, key: str) -> bytes:
         return self._engine.keys.of_client(key, "session")
 
-    def call(
-        self, shared_filter: str, entry: EntryId, sessions: Mapping[str, int], before: bytes
-    ) -> Call:
-        """The call that notes to whom an entry is given: keys of sessions, with their epochs.
-
-        `before` is what was noted before: of that some may be with those sessions.
-        """
-        lines = [f"{epoch} {key}".encode() for key, epoch in sessions.items()]
-        text = b"\n".join([before, *lines] if before else lines)
-        key = self._engine.keys.of_filter(shared_filter, "given")
-        return self._engine.scripted(GIVE, [key], entry_text(entry), text)
+    def call(self, giving: Giving) -> Call:
+        """The call that notes to whom an entry is given: it answers 0 where it is another's."""
+        lines = [f"{epoch} {key}".encode() for key, epoch in giving.sessions.values()]
+        text = b"\n".join([giving.before, *lines] if giving.before else lines)
+        of_filter = self._engine.keys.of_filter
+        keys = [of_filter(giving.shared_filter, word) for word in ("given", "log")]
+        return self._engine.scripted(GIVE, keys, entry_text(giving.entry), text, giving.node)
 
     async def held(self, shared_filter: str, entry: EntryId, given: bytes) -> set[int]:
         """Which messages of an entry are with sessions, where `given` was noted for it."""

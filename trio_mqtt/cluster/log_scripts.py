@@ -183,35 +183,55 @@ return 1
 
 TAKE = Script(
     """
--- the node, entries at most, after how many milliseconds what another has taken counts as left,
--- after how many one that has nothing and takes nothing is forgotten
-local left = redis.pcall('XAUTOCLAIM', KEYS[1], 'g', ARGV[1], ARGV[3], '0-0', 'COUNT', ARGV[2])
-if left.err then return {} end
-local found = {}
-for _, one in ipairs(left[2]) do
-  if one then
-    -- To whom it was being given, if it had come to that.
-    one[3] = redis.call('HGET', KEYS[6], one[1]) or ''
-    found[#found + 1] = one
+-- the node, entries at most, after how many milliseconds a node that has nothing and takes nothing
+-- is forgotten, nodes that are dead
+local call = redis.call
+local log, me, most = KEYS[1], ARGV[1], ARGV[2]
+local found, others = {}, {}
+local function add(entries)
+  for _, one in ipairs(entries) do
+    if one and one[2] then
+      -- To whom it was being given, if it had come to that.
+      one[3] = call('HGET', KEYS[6], one[1]) or ''
+      found[#found + 1] = one
+    elseif one then  -- the log had to let go of it
+      call('XACK', log, 'g', one[1])
+      call('HDEL', KEYS[6], one[1])
+    end
   end
 end
-if #found > 0 then return found end
-local new = redis.call('XREADGROUP', 'GROUP', 'g', ARGV[1], 'COUNT', ARGV[2],
-  'STREAMS', KEYS[1], '>')
-if new and new[1] then return new[1][2] end
--- There is time to look who is here no more.
-for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], 'g')) do
+-- What this node has taken already: it has not heard of that, or could not give it to anybody.
+local own = redis.pcall('XREADGROUP', 'GROUP', 'g', me, 'COUNT', most, 'STREAMS', log, '0')
+if own and own.err then return {{}, {}} end
+if own and own[1] then add(own[1][2]) end
+for at = 4, #ARGV do
+  if #found > 0 then break end
+  local ids = {}
+  for _, one in ipairs(call('XPENDING', log, 'g', '-', '+', most, ARGV[at])) do
+    ids[#ids + 1] = one[1]
+  end
+  if #ids > 0 then add(call('XCLAIM', log, 'g', me, 0, unpack(ids))) end
+end
+if #found > 0 then return {found, {}} end
+local new = call('XREADGROUP', 'GROUP', 'g', me, 'COUNT', most, 'STREAMS', log, '>')
+if new and new[1] then add(new[1][2]) end
+if #found > 0 then return {found, {}} end
+-- There is time to look who else has something, and who is here no more.
+for _, one in ipairs(call('XINFO', 'CONSUMERS', log, 'g')) do
   local of = {}
   for at = 1, #one, 2 do of[one[at]] = one[at + 1] end
-  if of.pending == 0 and of.idle > tonumber(ARGV[4]) and of.name ~= ARGV[1] then
-    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], 'g', of.name)
+  if of.name ~= me and of.pending > 0 then
+    others[#others + 1] = of.name
+  elseif of.name ~= me and of.idle > tonumber(ARGV[3]) then
+    call('XGROUP', 'DELCONSUMER', log, 'g', of.name)
   end
 end
-return {}
+return {found, others}
 """,
     fenced=True,
 )
-"""Entries of a shared log for a node: what one that is gone has left, else what is new."""
+"""Entries of a shared log for a node: what it has already, what one that is dead has left, else
+what is new. Where there is none, the other nodes that have some."""
 
 TAKEN = Script(
     """

@@ -6,7 +6,7 @@ they were beyond the bounds, or have not come to it yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
@@ -194,17 +194,18 @@ class Logs:
         node: str,
         *,
         count: int,
-        left_after: float,
+        dead: Collection[str] = (),
         forgotten_after: float = 3600.0,
-    ) -> Sequence[Entry]:
-        """Entries for a node, at most `count`: new ones, or those that another took so many seconds
-        ago and has not said to be `taken`. Who has none, and has not asked for longer, is
-        forgotten.
+    ) -> tuple[Sequence[Entry], list[str]]:
+        """Entries for a node, at most `count`: those that it has not said to be `taken`, those that
+        one of the `dead` has not, or new ones. Where there are none, the nodes that have some.
+        Who has none, and has not asked for longer, is forgotten.
         """
         keys = self._keys(shared_filter)
-        times = int(left_after * 1000), int(forgotten_after * 1000)
-        reply = await self._engine.run(scripts.TAKE, keys, node, count, *times)
-        return [_read(one) for one in _listed(reply)]
+        forgotten = int(forgotten_after * 1000)
+        reply = await self._engine.run(scripts.TAKE, keys, node, count, forgotten, *dead)
+        entries, others = map(_listed, _listed(reply))
+        return [_read(one) for one in entries], [str(one, "utf-8") for one in others]
 
     async def taken(self, shared_filter: str, entries: Sequence[Entry]) -> None:
         """Entries are with those who get them, and nobody else is to have them."""

@@ -9,7 +9,7 @@ import trio
 
 from trio_mqtt.cluster.engine.calls import EngineGoneError, EngineRefusedError, as_sentence
 from trio_mqtt.cluster.entries import ITEM, encode_entry
-from trio_mqtt.cluster.given import Given
+from trio_mqtt.cluster.given import Given, Giving
 from trio_mqtt.cluster.inbox import Inboxes
 from trio_mqtt.cluster.items import SOURCE, encode_numbered
 from trio_mqtt.cluster.retained_store import RetainedStore
@@ -49,8 +49,7 @@ class ClusterChanges(Gathered):
     their way, they are `entries` and `added`, the same each time that is tried. `fields` are those
     of sessions, by their numbers, that are in no rows; None is gone. `done` has up to where
     sessions need logs no more, once this is kept: by number, the key, and entries by filter.
-    `given` has to whom entries of shared logs are given: filter, entry, keys and
-    epochs, and what was noted before.
+    `given` has to whom entries of shared logs are given.
     """
 
     __slots__ = ("added", "additions", "are_added", "done", "entries", "expired", "fields",
@@ -68,7 +67,7 @@ class ClusterChanges(Gathered):
         self.added: Sequence[Added] = ()
         self.are_added = False
         self.fields: dict[int, dict[bytes, bytes | None]] = {}
-        self.given: list[tuple[str, EntryId, Mapping[str, int], bytes]] = []
+        self.given: list[Giving] = []
         self.done: dict[int, tuple[str, Mapping[str, EntryId]]] = {}
 
     def __bool__(self) -> bool:
@@ -195,15 +194,21 @@ class ClusterStorage:
             calls += self.retained.calls(self._node, on_time)
         if changes.expired:
             calls += self.retained.expire(changes.expired, self.retained_lasts())
-        calls += [self._given.call(*one) for one in changes.given]
         for topic, at in late.items():
             row = changes.retained[topic]
             calls.append(self.retained.late_call(self._node, topic, row, at))
+        calls += [self._given.call(one) for one in changes.given]
         replies = await self._engine.all(calls)
         for reply in replies:
             if isinstance(reply, EngineRefusedError):
                 raise reply
         changes.are_added = True
+        if changes.given:
+            end = len(replies) - len(changes.given)
+            replies, noted = replies[:end], replies[end:]
+            for giving, reply in zip(changes.given, noted, strict=True):
+                if reply == 0:
+                    self._is_not_given(giving, changes)
         for topic, reply in zip(late, replies[len(replies) - len(late) :], strict=True):
             if isinstance(reply, bytes):
                 self.retained_overtaken(topic, reply)
@@ -237,6 +242,13 @@ class ClusterStorage:
         for number, fields in changes.fields.items():
             if fields and number not in calls:  # it has been given up as lost already
                 self._is_lost(number)
+
+    def _is_not_given(self, giving: Giving, changes: ClusterChanges) -> None:
+        """Another node has taken an entry since, as this one was dead: so are its sessions gone."""
+        for number in giving.sessions:
+            changes.fields.pop(number, None)
+            self._is_lost(number)
+            self.lost(number)
 
     def _is_lost(self, number: int) -> None:
         self._lost[number] = None

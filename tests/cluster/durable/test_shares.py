@@ -20,7 +20,8 @@ from trio_mqtt.broker.clustering.cluster_node import ClusterNode
 from trio_mqtt.cluster.changes import Changes
 from trio_mqtt.cluster.engine.calls import EngineGoneError
 from trio_mqtt.cluster.engine.engine import open_engine
-from trio_mqtt.cluster.logs import Entry
+from trio_mqtt.cluster.given import Giving
+from trio_mqtt.cluster.logs import Entry, Logs
 from trio_mqtt.cluster.storage import ClusterChanges, ClusterStorage
 from trio_mqtt.protocol.packets import Publish
 
@@ -211,11 +212,10 @@ async def test_what_is_with_a_session_already_is_given_to_nobody_else(
 ) -> None:
     """A node has died before the log knew that it had written messages with a session."""
     async with (
-        nodes(replace(cluster, lease=3.0, timeout=1.5), 2) as (one, other),
+        nodes(cluster, 2) as (one, other),
         joined(one.url, "p") as publisher,
-        joined(one.url, "m1", expiry=600) as first,
+        joined(other.url, "m2", expiry=600) as second,
     ):
-        await first.subscribe(GROUP, qos=qos)
         elsewhere = core_of(one).elsewhere
         assert isinstance(elsewhere, ClusterNode)
 
@@ -224,15 +224,47 @@ async def test_what_is_with_a_session_already_is_given_to_nobody_else(
             raise EngineGoneError("It is gone.")
 
         monkeypatch.setattr(elsewhere.durable.logs, "taken", gone)
-        for number in range(5):
-            await publisher.publish("a", b"%d" % number, qos)
-        got = await first.take(0.3)
-        assert got
-        log = f"{{{cluster.name}/f/{GROUP}}}:log"
-        async with joined(other.url, "m2", expiry=600) as second:
+        async with joined(one.url, "m1", expiry=600) as first:
+            await first.subscribe(GROUP, qos=qos)
+            for number in range(5):
+                await publisher.publish("a", b"%d" % number, qos)
+            got = {message.payload for message in await first.take(0.3)}
+            assert got
             await second.subscribe(GROUP, qos=qos)
+            others = [message.payload for message in await second.take(0.3)]
+            assert got.isdisjoint(others)  # it is the first node's, while that lives
+            # Others see that its lease has ended, for good.
+            redis.command("ZADD", f"{{{cluster.name}}}:nodes", "0", elsewhere.membership.node)
+            log = f"{{{cluster.name}/f/{GROUP}}}:log"
             await until(lambda: redis.command("XLEN", log) == b":0\r\n")
-            got += await first.take(0.3) + await second.take(0.3)
-        assert sorted(one.payload for one in got) == [b"%d" % number for number in range(5)]
         fields = redis.command("HKEYS", f"{{{cluster.name}/c/m1}}:session")
         assert b"h/" not in fields
+        others += [message.payload for message in await second.take(0.3)]
+        async with joined(other.url, "m1", expiry=600, clean_start=False) as first:
+            got |= {message.payload for message in await first.take(0.3)}
+        assert sorted([*got, *others]) == [b"%d" % number for number in range(5)]
+
+
+async def test_what_a_node_gives_that_is_dead_is_not_with_its_session_any_more(
+    cluster: Cluster,
+) -> None:
+    """It took an entry and stood still; another has taken that, and it goes on as another node."""
+    async with open_engine(cluster) as engine:
+        engine.deadline_ms = 1 << 45
+        logs, storage = Logs(engine), ClusterStorage(engine, Changes(engine))
+        await logs.hold(GROUP, "m1")
+        await logs.share(GROUP)
+        await engine.all([logs.append("p", GROUP, 1, b"x", 1)])
+        (entry,), _ = await logs.take(GROUP, "n", count=1)
+        await logs.take(GROUP, "m", count=1, dead=["n"])
+        await engine.call("HSET", engine.keys.of_client("m1", "session"), "epoch", 5)
+        storage.sessions.owns(7, "m1", b"5")
+        lost: list[int] = []
+        storage.lost = lost.append
+        changes = ClusterChanges()
+        changes.fields[7] = {b"m/1": b"a message"}
+        changes.given = [Giving(GROUP, entry.entry, "n", {7: ("m1", 5)})]
+        await storage.append(changes)
+        assert lost == [7]
+        assert storage.is_lost(7)
+        assert not await engine.call("HEXISTS", engine.keys.of_client("m1", "session"), "m/1")

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 class Handed:
     """Who has which messages of an entry: of those that are to keep them, the keys and places.
 
-    `messages` are all of the entry, in their order.
+    `messages` are all of the entry, in their order; `node` has taken it.
     """
 
-    def __init__(self, shared_filter: str, entry: Entry, messages: Sequence[Publish]) -> None:
+    def __init__(
+        self, shared_filter: str, entry: Entry, messages: Sequence[Publish], node: str
+    ) -> None:
         self.shared_filter = shared_filter
+        self.node = node
         self.entry = entry
         self.mark = mark(shared_filter, entry.entry)
         self.sessions: dict[int, tuple[str, list[int]]] = {}

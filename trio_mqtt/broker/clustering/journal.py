@@ -18,7 +18,7 @@ from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.cluster.additions import Addition
 from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError
 from trio_mqtt.cluster.floors import field_of
-from trio_mqtt.cluster.given import encode_indexes, is_over
+from trio_mqtt.cluster.given import Giving, encode_indexes, is_over
 from trio_mqtt.cluster.storage import ClusterChanges, ClusterStorage
 from trio_mqtt.errors import StoreError
 from trio_mqtt.storage.gathered import encoded_identifiers
@@ -329,13 +329,14 @@ class ClusterJournal(Journal):
 
     def given(self, handed: Handed) -> None:
         """What was handed is from an entry of a shared log: that is noted, and with sessions."""
-        sessions: dict[str, int] = {}
+        sessions: dict[int, tuple[str, int]] = {}
         for number, (key, indexes) in handed.sessions.items():
-            sessions[key] = self.epoch_of(number) or 0
+            sessions[number] = key, self.epoch_of(number) or 0
             self._put(number, {handed.mark: encode_indexes(indexes)})
         if sessions:
             entry, before = handed.entry.entry, handed.entry.given
-            self._changes.given.append((handed.shared_filter, entry, sessions, before))
+            giving = Giving(handed.shared_filter, entry, handed.node, sessions, before)
+            self._changes.given.append(giving)
             self._note()
 
     def no_longer_marked(self, session: int, fields: Iterable[bytes]) -> None:

@@ -110,6 +110,7 @@ class Durable(Part):
         storage.added = self._telling.added
         self._journal.epoch_of = storage.epoch_of
         self.shares.is_lost = storage.is_lost
+        self.shares.is_alive = storage.sessions.is_alive
         following.loaders.append(self._load)
         following.handlers[DURABLE] = partial(self._on_durable, following)
         arrivals.handlers[COPY] = self._telling.on_copy
@@ -161,8 +162,11 @@ class Durable(Part):
         await self.cursors.store.expire(node)
 
     def forgotten(self, node: str) -> None:
-        """A node is gone for good: of what it has added last, it may have told nobody."""
+        """A node is gone for good: of what it has added last, it may have told nobody; what it
+        has taken out of shared logs, and given to nobody, is for others.
+        """
         self.followers.look()
+        self.shares.is_dead(node)
 
     # -- its life -------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from trio_mqtt.cluster.given import Given, keys_of
 from trio_mqtt.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence, Set
+    from collections.abc import Awaitable, Callable, Sequence, Set
 
     from trio_mqtt.broker.clustering.durable.handing import EntryPart
     from trio_mqtt.broker.clustering.interests import Interests
@@ -70,6 +70,10 @@ class Shares:
         self._wakes: dict[str, trio.Event] = {}
         # Entries that sessions here have, of which their logs do not know that yet.
         self._untold: dict[str, Sequence[_Taken]] = {}
+        # Nodes that are dead, by the filter of a log of which they may have entries.
+        self._dead: dict[str, dict[str, None]] = {}
+        self.is_alive: Callable[[str], Awaitable[bool]] = _lives
+        """Whether a node is none that is dead for good. Raises EngineGoneError."""
         self._nursery: trio.Nursery | None = None
 
     def placed(self, member: Recipient) -> None:
@@ -124,6 +128,7 @@ class Shares:
             self._nursery.start_soon(self._serve, text, scope)
         elif not wanted and text in self._serving:
             self._serving.pop(text).cancel()
+            self._dead.pop(text, None)
             self._interests.discard(TopicFilter(QOS_0 + text))
 
     async def run(self) -> None:
@@ -159,13 +164,14 @@ class Shares:
         text = shared_filter.text
         if text in self._untold:
             return _LOOKS  # it would find that again
-        # What another has taken is kept and gone within a moment, unless it is dead.
-        left_after = 2 * self._engine.settings.lease
+        node = self.node
         # Whoever has no members any more still hands on what is taken, once that has begun.
         with trio.CancelScope(shield=True):
-            entries = await self._logs.take(text, self.node, count=_AT_ONCE, left_after=left_after)
+            dead = self._dead.get(text, {})
+            entries, others = await self._logs.take(text, node, count=_AT_ONCE, dead=dead)
             if not entries:
-                return _LOOKS
+                self._dead.pop(text, None)
+                return await self._look_at(text, others)
             # What another node had written with sessions before it died is theirs.
             held = {
                 one.entry: await self._given.held(text, one.entry, one.given)
@@ -173,7 +179,7 @@ class Shares:
                 if one.given
             }
             handed = [
-                (entry, self._hand(shared_filter, entry, held.get(entry.entry, frozenset())))
+                (entry, self._hand(shared_filter, entry, held.get(entry.entry, frozenset()), node))
                 for entry in entries
             ]
             await self._journal.until_kept()
@@ -190,7 +196,7 @@ class Shares:
                     self._untold[text] = taken
                     if self._nursery is not None:
                         self._nursery.start_soon(self._tell, text)
-        return 0.0
+        return 0.0 if taken else _PAUSE
 
     async def _taken(self, text: str, taken: Sequence[_Taken]) -> None:
         """Entries leave a log, and then the marks at the sessions that have them."""
@@ -211,7 +217,24 @@ class Shares:
             self.wake(text)
             return
 
-    def _hand(self, shared_filter: TopicFilter, entry: Entry, held: Set[int]) -> Handed:
+    async def _look_at(self, text: str, others: Sequence[str]) -> float:
+        """See which of those are dead that have taken something; how long to wait after that."""
+        dead = [node for node in others if not await self.is_alive(node)]
+        if not dead:
+            return _LOOKS
+        self._dead.setdefault(text, {}).update(dict.fromkeys(dead))
+        return 0.0
+
+    def is_dead(self, node: str) -> None:
+        """A node is dead: what it had taken, and not given to anybody, is for others at once.
+
+        Nothing that it does any more counts; what one that lives has taken stays with that.
+        """
+        for text in self._serving:
+            self._dead.setdefault(text, {})[node] = None
+            self.wake(text)
+
+    def _hand(self, shared_filter: TopicFilter, entry: Entry, held: Set[int], node: str) -> Handed:
         """Hand an entry to members here, but for the messages that are `held` already.
 
         Where all have gone meanwhile, it goes back to the log, for others.
@@ -222,9 +245,9 @@ class Shares:
         try:
             batches = [part.batch for part in self._unpack(entry.data)]
         except EntryError:
-            return Handed(text, entry, ())
+            return Handed(text, entry, (), node)
         messages = [message for batch in batches for message in batch.messages]
-        handed = self._journal.handed = Handed(text, entry, messages)
+        handed = self._journal.handed = Handed(text, entry, messages, node)
         at = 0
         try:
             for batch in batches:
@@ -242,3 +265,7 @@ class Shares:
             self._journal.handed = None
         self._journal.given(handed)
         return handed
+
+
+async def _lives(_node: str) -> bool:
+    return True
