@@ -29,6 +29,8 @@ _NAMES = (
 _ON_REQUEST = (
     brokers.MOSQUITTO_WITHOUT_DELAY,
     brokers.OURS_WITH_METRICS,
+    brokers.OURS_WITH_HISTORY,
+    brokers.OURS_WITH_OTHER_HISTORY,
     brokers.OURS_COMPILED,
 )
 _SECONDS = 2.0  # of traffic in a round

@@ -21,6 +21,8 @@ OURS = "trio-mqtt"
 OURS_WITH_SCREEN = "trio-mqtt+screen"
 OURS_WITH_RULES = "trio-mqtt+rules"
 OURS_WITH_METRICS = "trio-mqtt+metrics"
+OURS_WITH_HISTORY = "trio-mqtt+history"
+OURS_WITH_OTHER_HISTORY = "trio-mqtt+other-history"
 OURS_COMPILED = "trio-mqtt+compiled"
 # Those that keep what they acknowledge.
 OURS_FSYNC = "trio-mqtt+fsync"
@@ -28,6 +30,8 @@ OURS_COMMIT = "trio-mqtt+commit"
 MOSQUITTO_SAVED = "mosquitto+saved"
 
 DURABLE = (OURS_FSYNC, OURS_COMMIT, MOSQUITTO_SAVED)
+# Of all topics that are measured, and of others.
+_HISTORIES = {OURS_WITH_HISTORY: "bench/#", OURS_WITH_OTHER_HISTORY: "plant/#"}
 _DURABILITY = {OURS_FSYNC: "fsync", OURS_COMMIT: "commit"}
 
 AEDES_VERSION = "1.2.0"
@@ -175,6 +179,9 @@ def _find_ours(name: str, cache: Path) -> Broker:
             command += ["--access-file", str(access)]
         if name == OURS_WITH_METRICS:
             command += ["--metrics", "127.0.0.1:0"]
+        if name in _HISTORIES:
+            command += ["--history", _HISTORIES[name]]
+            command += ["--history-file", str(folder / "history.sqlite3")]
         if name in _DURABILITY:
             command += ["--data", str(folder / "data"), "--durability", _DURABILITY[name]]
         return command
@@ -184,7 +191,7 @@ def _find_ours(name: str, cache: Path) -> Broker:
         f"{version} on Python {sys.version.split()[0]}",
         command,
         in_terminal=name == OURS_WITH_SCREEN,
-        data=cache if name in _DURABILITY else None,
+        data=cache if name in _DURABILITY or name in _HISTORIES else None,
     )
 
 

@@ -17,7 +17,14 @@ from trio_mqtt.testing import BrokerAddress, broker_in_thread
 
 DOCS = Path(__file__).parent.parent / "docs"
 CONFIGURATION = "configuration.md"
-PAGES = ("client.md", "client-connections.md", "coming-from.md", "data.md", "testing.md")
+PAGES = (
+    "client.md",
+    "client-connections.md",
+    "coming-from.md",
+    "data.md",
+    "history.md",
+    "testing.md",
+)
 OTHERS = ("# paho-mqtt", "# aiomqtt")
 
 

@@ -32,6 +32,7 @@ COMMANDS = {
         "explore": "Go through a broker's topics by keys: a tree, values, history, publishing.",
         "replay": "Publish messages again that sub --record has written.",
         "request": "Send a request, and print the response.",
+        "history": "Show what came on topics, as a broker has kept it.",
         "check": "Show what a broker can do, by asking and by trying.",
     },
     "Measuring": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -175,7 +175,9 @@ class HistoryStore:
         return await self._thread.run(call)
 
 
-def read_history(path: str | os.PathLike[str], query: HistoryQuery) -> Iterator[HistoryPage]:
+def read_history(
+    path: str | os.PathLike[str], query: HistoryQuery
+) -> Generator[HistoryPage, None, None]:
     """The pages of an answer, from the file of a broker that does not run. It blocks.
 
     Raises StoreError where the file is in use, damaged or not there.

@@ -1,0 +1,135 @@
+"""`tmqtt history`: its options."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Literal, cast
+
+import typer
+
+from tmqtt.connecting.options import EXIT_CODES, check_is_no_address, connects
+from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.terminal.command import CONTEXT, Command
+from tmqtt.terminal.values import count_of, duration
+
+app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
+
+_EXAMPLES = """\
+Examples:
+  tmqtt history 'sensors/#' --since 2h
+  tmqtt history sensors/kitchen --last 20 --path .temperature
+  tmqtt history 'sensors/+' --since 2026-11-29 --every 15m mean --json
+  tmqtt history '#' --data /var/lib/tmqtt > kept.tsv
+
+"""
+
+
+@app.command(cls=Command, epilog=_EXAMPLES + EXIT_CODES)
+@connects("history")
+def history(
+    topic_filter: Annotated[str, typer.Argument(metavar="FILTER", help="Of which topics.")],
+    how: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="mean|min|max|last|count",
+            help="With --every, what of the numbers is shown.  [default: mean]",
+            show_default=False,
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="MOMENT",
+            help="From then on: 2h ago, a local time (2026-11-29T12:00), or seconds since 1970."
+            "  [default: 1h; without it with --last or --until]",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="MOMENT", help="Before then.")
+    ] = None,
+    last: Annotated[
+        int | None,
+        typer.Option("--last", metavar="N", parser=count_of, help="Only so many, the newest."),
+    ] = None,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            "--every",
+            metavar="DURATION",
+            parser=duration,
+            help="Not the messages: a line for each topic and so long, from its numbers.",
+        ),
+    ] = None,
+    path: Annotated[
+        str,
+        typer.Option(
+            "--path",
+            metavar="PATH",
+            help="The number at a place in JSON, such as .rooms[0].t, in place of the payload.",
+        ),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print lines of JSON.")] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Ask no broker: read what one keeps in DIR, or in a file, while it does not run.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "-W",
+            "--timeout",
+            metavar="DURATION",
+            parser=duration,
+            help="How long to wait for the broker, and for each page.  [default: 30s]",
+            show_default=False,
+        ),
+    ] = 30.0,
+    *,
+    connection: ConnectionOptions,
+) -> None:
+    """Show what came on topics, as the broker has kept it: one with --history, over MQTT 5.
+
+    In a terminal lines are for people; in a pipe they are the time, the topic and the payload as it
+    came, with tabs between them. What you may not read is left out.
+    """
+    check_is_no_address(topic_filter, "topic filter", "FILTER")
+    if how is not None and every is None:
+        raise typer.BadParameter(f"{how!r} goes with --every.", param_hint="'mean|min|max|…'")
+    from tmqtt.history.command import show
+    from tmqtt.terminal.running import run
+    from trio_mqtt import LocalProtocolError
+    from trio_mqtt.history import HistoryQuery, parse_moment
+
+    now = time.time()
+    moments = {}
+    if since is None and until is None and last is None:
+        since = "1h"
+    for name, text in (("since", since), ("until", until)):
+        if text is not None:
+            try:
+                moments[name] = parse_moment(text, now)
+            except ValueError as error:
+                raise typer.BadParameter(str(error), param_hint=f"'--{name}'") from None
+    try:
+        query = HistoryQuery(
+            topic_filter=topic_filter,
+            since=moments.get("since"),
+            until=moments.get("until"),
+            last=last,
+            every=every,
+            summary=cast(Literal["mean", "min", "max", "last", "count"], how or "mean"),
+            path=path,
+        )
+    except LocalProtocolError as error:
+        raise typer.BadParameter(str(error)) from None
+    run(
+        lambda terminal: show(
+            query, connection, terminal, data=data, patience=timeout, as_json=as_json
+        )
+    )
