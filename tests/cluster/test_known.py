@@ -14,6 +14,7 @@ import trio.testing
 from trio.testing import MockClock
 
 import trio_mqtt
+from tests.broker.opened import joined
 from tests.cluster.durable.clients import durable_client
 from tests.cluster.nodes import LOCAL, nodes
 from tests.cluster.redis import RedisServer
@@ -27,6 +28,8 @@ from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.cluster.changes import Changes
 from trio_mqtt.cluster.engine.engine import open_engine
 from trio_mqtt.nurseries import tasks_beside
+from trio_mqtt.protocol.packets import SubAck, Subscribe, Subscription
+from trio_mqtt.protocol.properties import Properties
 
 
 def node_of(broker: Broker):  # type: ignore[no-untyped-def]  # noqa: ANN201 # what no program sees
@@ -83,6 +86,33 @@ async def test_suback_waits_for_a_node_that_is_silent_until_its_lease_ends(
             async with subscriber.subscribe("u"):
                 pass
         monkeypatch.undo()
+
+
+async def test_the_time_until_suback_comes_counts_for_what_expires(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        nodes(cluster, 2) as (one, two),
+        joined(one.url, "subscriber") as subscriber,
+        joined(one.url, "publisher") as publisher,
+    ):
+        await subscriber.subscribe("t")
+        silent = node_of(two).following
+        left: list[bytes] = []
+        monkeypatch.setattr(silent, "_take", left.append)
+        await subscriber.send(Subscribe(7, [Subscription("u")]))
+        properties: Properties = {"message_expiry_interval": 30}
+        await subscriber.expect_nothing()
+        await publisher.publish("t", b"1", properties=properties)
+        await publisher.ping()
+        await trio.sleep(1.1)
+        monkeypatch.undo()
+        for entry in left:
+            silent._take(entry)
+        silent._answer()
+        await subscriber.expect(SubAck)
+        message = await subscriber.expect_message("t", b"1")
+        assert int(message.properties["message_expiry_interval"]) < 30
 
 
 async def never(*_: object) -> None:

@@ -8,6 +8,7 @@ import trio
 import trio.testing
 
 from trio_mqtt import Limits, Statistics
+from trio_mqtt.broker.promises import Awaited
 from trio_mqtt.broker.sessions.outlet import Outlet
 
 
@@ -56,6 +57,21 @@ async def test_what_the_storage_has_not_kept_counts_while_earlier_bytes_leave() 
         is_held_back.append(outlet.congested)
         await outlet.finish()
     assert is_held_back == [True, True, False]
+
+
+async def test_nothing_is_prepared_while_others_are_waited_for_and_the_client_is_heard() -> None:
+    outlet = Outlet(cast(Any, Read()), Limits(), Statistics(), cast(Any, None))
+    awaited = Awaited()
+    outlet.wait_for(awaited)
+    outlet.write(b"SUBACK")
+    seen = [(outlet.congested, outlet.backed_up)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outlet.wait_until_written)
+        await outlet.wait_for_progress()
+        await trio.testing.wait_all_tasks_blocked()
+        awaited.end()
+    seen.append((outlet.congested, outlet.backed_up))
+    assert seen == [(True, False), (False, False)]
 
 
 class Read:

@@ -102,7 +102,7 @@ class Reading:
             link.last_received = trio.current_time()
         return self._begin(packets) and not (
             outlet.ended
-            or outlet.congested
+            or outlet.backed_up
             or protocol.pending
             or protocol.violation is not None
             or (self._spread and self._session in self._spread)
@@ -158,7 +158,7 @@ class Reading:
                 await link.core.router.spreading.passed(self._session)
                 link.held_back = False
                 link.last_received = trio.current_time()
-            if outlet.congested:
+            if outlet.backed_up:
                 # Once, not until all is written: those who deliver wait for the same, and none of
                 # them must keep the client from being heard.
                 link.held_back = True

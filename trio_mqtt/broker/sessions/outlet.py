@@ -87,12 +87,14 @@ class Outlet:
         "_searches",
         "_send_nowait",
         "_sending",
+        "_stalls",
         "_statistics",
         "_stream",
         "_writing",
         "_written",
         "aliases",
         "awaits_quota",
+        "backed_up",
         "congested",
         "ended",
         "hooks",
@@ -114,13 +116,15 @@ class Outlet:
         # What the socket did not take yet.
         self._pending: list[bytes | memoryview] = []
         self._pending_bytes = 0
-        # Whether the client takes less than is written: prepare nothing more for it.
-        self.congested = False
+        # Whether the client takes less than is written: it is not heard. And whether to prepare
+        # nothing more for it, as that is so, or as others are waited for, while times go on.
+        self.backed_up = self.congested = False
         self._writing = False
         # A packet was cut off, or the stream is: nothing may follow.
         self._broken = False
         # What leaves only once a group of the journal is kept, in order: the group, and the bytes.
         self._held: list[_Held] = []
+        self._stalls = 0  # how many of these wait for others, not for the journal
         self._kept = 0  # the last group of the journal that is kept, as far as it has told
         self._promised = 0  # bytes of messages that the client has sent, and this acknowledges
         self._holder: Journal | None = None
@@ -171,7 +175,7 @@ class Outlet:
             if not self._broken:
                 self._held[-1].data.append(data)
                 self._pending_bytes += len(data)
-                self.congested = self._is_congested
+                self._see_congestion()
             return
         self._statistics.bytes_sent += len(data)
         if self.observer is not None:
@@ -193,15 +197,15 @@ class Outlet:
                 self._nursery.start_soon(self._write_pending)
         self._pending.append(rest)
         self._pending_bytes += len(rest)
-        self.congested = self._pending_bytes > self._limits.write_buffer
+        self.congested = self.backed_up = self._pending_bytes > self._limits.write_buffer
 
-    @property
-    def _is_congested(self) -> bool:
+    def _see_congestion(self) -> None:
         limits = self._limits
-        return (
+        self.backed_up = (
             self._pending_bytes > limits.write_buffer
             or self._promised > limits.maximum_in_flight_bytes
         )
+        self.congested = self.backed_up or self._stalls > 0
 
     def hold(self, journal: Journal, promised: int = 0) -> None:
         """Let nothing more leave before the journal has kept what it has heard so far.
@@ -222,14 +226,15 @@ class Outlet:
         if promised:
             self._held[-1].promised += promised
             self._promised += promised
-            self.congested = self._is_congested
+            self._see_congestion()
 
     def wait_for(self, awaited: Awaited) -> None:
         """Let nothing more leave before something is over that others do."""
         if self._broken or awaited.is_over or (self._held and self._held[-1].awaited is awaited):
             return
         self._held.append(_Held(0, awaited))
-        self._blocked = True
+        self._stalls += 1
+        self._blocked = self.congested = True
         awaited.follow(self)
 
     def release(self, group: int) -> None:
@@ -246,6 +251,7 @@ class Outlet:
             if held[0].group > self._kept if awaited is None else not awaited.is_over:
                 break
             kept = held.pop(0)
+            self._stalls -= kept.awaited is not None
             data += kept.data
             self._promised -= kept.promised
         self._blocked = self._broken or bool(held)
@@ -258,8 +264,8 @@ class Outlet:
             except Exception:
                 self.failed()  # a defect that must not reach the journal
             self._blocked = self._blocked or blocked
-        self.congested = self._is_congested
-        if not self.congested:
+        self._see_congestion()
+        if not self.backed_up:
             _go_on(self._written)
         if not held:
             _go_on(self._all_written)
@@ -306,8 +312,8 @@ class Outlet:
                 rest = rest[sent:]
                 left -= sent
                 self._pending_bytes -= sent
-                self.congested = self._is_congested
-                if not self.congested:
+                self._see_congestion()
+                if not self.backed_up:
                     _go_on(self._written)
 
     async def keep_pace(self, pace: Pace, client_id: str) -> None:
@@ -325,18 +331,16 @@ class Outlet:
             await self._until_some_is_written()
 
     async def wait_for_progress(self) -> None:
-        """Wait, if the writer is congested, until the client has taken something of it."""
-        if self.congested:
+        """Wait, if the client takes less than is written, until it has taken something of it."""
+        if self.backed_up:
             await self._until_some_is_written()
 
     async def _until_some_is_written(self) -> None:
-        if self._written is None:
-            self._written = trio.lowlevel.ParkingLot()
+        self._written = self._written or trio.lowlevel.ParkingLot()
         await self._written.park()
 
     async def _until_all_written(self) -> None:
-        if self._all_written is None:
-            self._all_written = trio.lowlevel.ParkingLot()
+        self._all_written = self._all_written or trio.lowlevel.ParkingLot()
         await self._all_written.park()
 
     async def finish(self) -> None:
