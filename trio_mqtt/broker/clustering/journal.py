@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from trio_mqtt.protocol.packets import Publish
     from trio_mqtt.storage.gathered import DeliveryRun
     from trio_mqtt.storage.rows import DeliveryRow
+
+
+logger = logging.getLogger("trio_mqtt.cluster")
 
 
 class ClusterJournal(Journal):
@@ -87,10 +91,13 @@ class ClusterJournal(Journal):
         self._fenced_since, self._has_told = None, False
 
     async def close(self) -> None:
-        """Keep what is left, if the engine is there, and let go of the storage."""
+        """Keep what is left, if the engine takes it: nobody was told of it; let go of it."""
         self._cluster_storage.give_up()
         self.failure = None  # what was taken, is tried once more
-        await super().close()
+        try:
+            await super().close()
+        except StoreError as error:
+            logger.warning("%s What clients were not promised yet, is not kept.", error)
 
     def _has_failed(self, error: Exception) -> None:
         cause, now = error.__cause__, trio.current_time()

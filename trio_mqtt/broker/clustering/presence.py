@@ -23,6 +23,7 @@ from trio_mqtt.broker.events.kinds import (
     NodeJoined,
     NodeLeft,
 )
+from trio_mqtt.cluster.engine.calls import EngineUnableError
 from trio_mqtt.cluster.membership import Part
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from trio_mqtt.cluster.membership import Membership
 
 logger = logging.getLogger("trio_mqtt.cluster")
+
+_CALM = 5.0  # seconds: more than there are between two attempts to reach an engine
 
 NO_NODE = "this broker is cut off from its cluster for longer than its lease"
 
@@ -105,24 +108,33 @@ class Presence(Part):
     async def _watch_engine(self) -> None:
         engine = self._engine
         while True:
-            why = str(await engine.wait_gone())
-            since = trio.current_time()
+            error = await engine.wait_gone()
+            since, why = trio.current_time(), str(error)
             self._tell(
                 logging.WARNING,
                 EngineLost(engine.shown, why),
                 f"{why} What clients are promised waits for it.",
             )
-            reasons = {
-                why
-            }  # each is told once: what keeps it away may be another than what began it
-            while (other := await engine.wait_other_reason(reasons)) is not None:
-                reasons.add(other)
-                logger.warning("%s", other)
-            seconds = trio.current_time() - since
+            # What keeps it away may be another reason than what began it: each is told once.
+            reasons, times, seconds = {why}, 1, 0.0
+            while True:
+                while (other := await engine.wait_other_reason(reasons)) is not None:
+                    reasons.add(other)
+                    logger.warning("%s", other)
+                seconds = trio.current_time() - since
+                if not isinstance(error, EngineUnableError):
+                    break
+                # An engine without room takes something now and then: it is there once that lasts.
+                with trio.move_on_after(_CALM):
+                    error = await engine.wait_gone()
+                    times += 1
+                    continue
+                break
+            often = f", {times} times" if times > 1 else ""
             self._tell(
                 logging.WARNING,
                 EngineReturned(engine.shown, seconds),
-                f"The engine at {engine.shown} is there again, after {seconds:.1f} s.",
+                f"The engine at {engine.shown} is there again, after {seconds:.1f} s{often}.",
             )
 
     async def _watch_nodes(self) -> None:

@@ -32,6 +32,10 @@ class EngineGoneError(EngineError):
     """The engine cannot be reached now. What was asked is perhaps done, perhaps not."""
 
 
+class EngineUnableError(EngineGoneError):
+    """The engine answers, but does nothing of what it is asked: as its memory is full, say."""
+
+
 class EngineUnfitError(EngineError):
     """The engine is there, but cannot be used as it is set up, or not by this node."""
 

@@ -200,7 +200,7 @@ class Engine:
         while True:
             try:
                 async with attached(self.settings, self._address, self._lose) as there:
-                    attempts = 0
+                    reached = trio.current_time()
                     self.returns += 1
                     self.promise = there.promise
                     self._set(there)
@@ -213,6 +213,8 @@ class Engine:
                     finally:
                         if self._attached is there:
                             self._set(None)
+                    if trio.current_time() > reached + LONGEST_PAUSE:
+                        attempts = 0
             except EngineError as error:
                 if not self.returns:
                     if not isinstance(error, EngineGoneError):

@@ -15,7 +15,14 @@ from coredis.exceptions import (
     UnblockedError,
 )
 
-from trio_mqtt.cluster.engine.calls import Call, EngineGoneError, too_few_replicas, wait_call
+from trio_mqtt.cluster.engine.calls import (
+    Call,
+    EngineGoneError,
+    EngineUnableError,
+    as_sentence,
+    too_few_replicas,
+    wait_call,
+)
 from trio_mqtt.cluster.engine.connection import Connection
 
 # A pipeline's commands and bytes at most: what one connection asks for, another waits for.
@@ -246,13 +253,13 @@ class Link:
             place = end
             for reply in group.replies:
                 if isinstance(reply, RedisError) and _says_nothing_of_the_call(reply):
-                    gone = gone or f"{self.where} can do nothing now: {str(reply).rstrip('.')}."
+                    gone = gone or f"{self.where} can do nothing now: {as_sentence(reply)}"
             if gone:
-                group.fail(EngineGoneError(gone))
+                group.fail(EngineUnableError(gone))
             else:
                 group.answered.set()
         if gone:
-            self._end(EngineGoneError(gone))
+            self._end(EngineUnableError(gone))
 
     async def _watch(self) -> None:
         """End the connection where an answer does not come in time."""
