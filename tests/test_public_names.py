@@ -37,7 +37,8 @@ PUBLIC = {
     """,
     "trio_mqtt.access": """
         ACTIONS AccessControl AccessFile AccessHooks AccessRefused AccessRules Action Authenticated
-        AuthenticationExchange AuthenticationRefused Authenticator ClientInfo Decision HashKind
+        AuthenticationExchange AuthenticationRefused Authenticator ClientInfo Decision
+        DynamicSecurity HashKind
         KeepsUsers PasswordCheck PasswordFile PasswordHash Publication Refusal Rule
         ScramAuthenticator ScramCredentials Section SubscriptionRequest TokenClaims TokenVerifier
         WaysIn WrittenRules read_file remove_user set_password username_problem

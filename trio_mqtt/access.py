@@ -1,8 +1,9 @@
 """Who may connect to a broker, and what they may do: what programs implement, and what there is.
 
 A program decides itself by `AccessControl` (derive from `AccessHooks`), `AccessRules`,
-`PasswordCheck` and `Authenticator`. `PasswordFile`, `AccessFile`, `TokenVerifier` and
-`ScramAuthenticator` are there to be used; `trio_mqtt.Security` brings all of them into force.
+`PasswordCheck` and `Authenticator`. `PasswordFile`, `AccessFile`, `DynamicSecurity`,
+`TokenVerifier` and `ScramAuthenticator` are there to be used; `trio_mqtt.Security` brings all of
+them into force.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from trio_mqtt.lazy_names import load_lazily
 
 if TYPE_CHECKING or not load_lazily(__name__):
+    from trio_mqtt.broker.access.dynamic.security import DynamicSecurity as DynamicSecurity
     from trio_mqtt.broker.access.files.access_file import AccessFile as AccessFile
     from trio_mqtt.broker.access.files.access_rules import ACTIONS as ACTIONS
     from trio_mqtt.broker.access.files.access_rules import Action as Action

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.limits import Limits
 from trio_mqtt.broker.options import BrokerOptions
+from trio_mqtt.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.in_force import AccessInForce
@@ -81,8 +82,16 @@ class Settings:
         self.is_full = False
 
     def at(self, listen: Listen) -> Settings:
-        """Those of a listener, where these are the broker's; its own access is to be loaded."""
+        """Those of a listener, where these are the broker's; its own access is to be loaded.
+
+        Raises ConfigurationError for an access that a listener cannot have.
+        """
         limits, options, security = listen.limits, listen.options, listen.security
+        if security is not None and security.dynamic is not None:
+            raise ConfigurationError(
+                f"Dynamic security is the broker's, not that of its listener {listen.url}: name the"
+                " file in the broker's own Security."
+            )
         return Settings(
             LimitsInForce.of(self.limits if limits is None else limits.over(self.limits)),
             self.options if options is None else options.over(self.options),

@@ -35,6 +35,7 @@ EXAMPLES = {
     "listeners.0.access.scram.users": '{ alice = "her password" }',
     "access.passwords": '"users"',
     "access.rules": '"access.toml"',
+    "access.dynamic": '"dynamic-security.json"',
     "access.tokens.keys": '"issuer.pem"',
     "access.scram.users": '{ alice = "her password" }',
     "storage.path": '"data"',

@@ -76,7 +76,7 @@ async def check(configuration: Configuration) -> None:
 
 def _file_in(access: ListenerAccess | None, place: Place, error: MqttError) -> Place:
     """The setting of an access at a place whose file an error is about; else the place."""
-    for name in ("passwords", "rules"):
+    for name in ("passwords", "rules", "dynamic"):
         path = getattr(access, name, None)
         if path is not None and str(path) in str(error):
             return (*place, "access", name)

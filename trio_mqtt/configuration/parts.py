@@ -75,6 +75,7 @@ class Maker:
         security = Security(
             passwords=own["passwords"] or access.passwords,
             access=own["rules"] or access.rules,
+            dynamic=access.dynamic,
             tokens=self._make(("access", "tokens", "keys"), access.tokens, _verifier),
             authenticators=self._authenticators(("access",), access, of_plugins),
             authentication_required=access.authentication_required,

@@ -93,6 +93,10 @@ class ListenerAccess:
 class AccessSettings(ListenerAccess):
     """Who may connect, and what they may do there."""
 
+    dynamic: Path | None = None
+    """A file of users, groups and roles that change while the broker runs, by commands to
+    `$CONTROL/dynamic-security/v1`: that of Mosquitto's plugin, which `mosquitto_ctrl dynsec init`
+    makes."""
     allow_anonymous: bool | None = None
     """Whether clients that prove nothing are let in. By default they may come from this machine
     only, and only where there are no passwords and no tokens."""

@@ -14,6 +14,7 @@ Examples:
   tmqtt acl show access.conf
   tmqtt acl check access.conf --user ann --topic home/kitchen
   tmqtt acl check access.conf --user ann --topic 'home/#' --action subscribe
+  tmqtt acl check dynamic-security.json --user ann --topic home/kitchen
 
 """
 
@@ -22,7 +23,9 @@ app = group("acl", "Explain the rules of an access file.", _EXAMPLES)
 File = Annotated[
     str,
     typer.Argument(
-        metavar="FILE", help="The access file: Mosquitto's format or, named .toml, TOML."
+        metavar="FILE",
+        help="The access file: Mosquitto's format or, named .toml, TOML; named .json, a file of"
+        " dynamic security.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -57,6 +60,14 @@ def check(
     client_id: Annotated[
         str, typer.Option("-i", "--id", metavar="ID", help="The client identifier.")
     ] = "",
+    dynamic_security: Annotated[
+        str | None,
+        typer.Option(
+            "--dynamic-security",
+            metavar="FILE",
+            help="Dynamic security beside it, whose roles decide what FILE leaves open.",
+        ),
+    ] = None,
     action: Annotated[
         str | None,
         typer.Option(
@@ -73,7 +84,15 @@ def check(
     """Explain what a client may do with a topic, and which line decides."""
     from tmqtt.acl.command import explain
 
-    explain(file, topic, username=user, client_id=client_id, action=action, as_json=as_json)
+    explain(
+        file,
+        topic,
+        username=user,
+        client_id=client_id,
+        action=action,
+        as_json=as_json,
+        dynamic_security=dynamic_security,
+    )
 
 
 @app.command(cls=Command, epilog=_EXAMPLES + "Exit codes: 0 the file is right; 2 it is wrong.")

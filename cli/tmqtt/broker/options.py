@@ -244,6 +244,16 @@ def broker(
             rich_help_panel=_ACCESS,
         ),
     ] = None,
+    dynamic_security: Annotated[
+        str | None,
+        typer.Option(
+            "--dynamic-security",
+            metavar="FILE",
+            help="Have users and roles changed while the broker runs, by mosquitto_ctrl dynsec or"
+            " any client that may: FILE is what mosquitto_ctrl dynsec init makes.",
+            rich_help_panel=_ACCESS,
+        ),
+    ] = None,
     jwt_key: Annotated[
         str | None,
         typer.Option(
@@ -465,6 +475,7 @@ def broker(
         "node_reference": node_reference,
         "password_file": password_file,
         "access_file": access_file,
+        "dynamic_security": dynamic_security,
         "jwt_key": jwt_key,
         "jwt_audience": jwt_audience or None,
         "jwt_issuer": jwt_issuer or None,

@@ -26,6 +26,7 @@ OPTIONS = {
     "node_reference": "cluster.server_reference",
     "password_file": "access.passwords",
     "access_file": "access.rules",
+    "dynamic_security": "access.dynamic",
     "jwt_key": "access.tokens.keys",
     "jwt_audience": "access.tokens.audience",
     "jwt_issuer": "access.tokens.issuer",

@@ -83,6 +83,11 @@ def _check(configuration: Configuration, asked: Asked) -> None:
         sentence = "Workers listen for themselves: they cannot have sockets of systemd's."
     elif settings.plugins.storage is not None:
         sentence = "Workers share an engine that keeps what they acknowledge: no plugins.storage."
+    elif settings.access.dynamic is not None:
+        sentence = (
+            "Dynamic security is a broker's own: of several workers each would write its file over"
+            " that of the others."
+        )
     elif settings.storage.path is not None and asked.options.get("data") is None:
         sentence = "Workers share an engine: give --data DIR, and not storage.path."
     if sentence:

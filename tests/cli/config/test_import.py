@@ -131,10 +131,25 @@ def test_a_listener_that_would_be_more_open_is_left_out(text: str) -> None:
             "password_file /p w\nacl_file /a\nallow_anonymous false\n" + LISTENER,
             {"passwords": "/p w", "rules": "/a", "allow_anonymous": False},
         ),
+        (
+            "plugin /usr/lib/x/mosquitto_dynamic_security.so\nplugin_opt_config_file /d s.json\n",
+            {"allow_anonymous": True, "dynamic": "/d s.json"},
+        ),
     ],
 )
 def test_who_may_connect(text: str, access: dict[str, Any]) -> None:
     assert imported(text)[0]["access"] == access
+
+
+def test_the_file_of_another_plugin_is_not_that_of_dynamic_security() -> None:
+    plugins = "mosquitto_dynamic_security", "other"
+    text = "".join(
+        f"global_plugin /{name}.so\nplugin_opt_config_file /{name}\n" for name in plugins
+    )
+    found, told = imported(LISTENER + text)
+    assert found["access"]["dynamic"] == "/mosquitto_dynamic_security"
+    assert [line.split(": ")[1] for line in told] == ["global_plugin", "plugin_opt_config_file"]
+    assert [line.split(": ")[0] for line in told] == ["line 4", "line 5"]
 
 
 def test_access_of_each_listener() -> None:

@@ -32,7 +32,9 @@ _LEVELS = {  # what is asked for, and the level that shows it, from quiet to lou
     "all": "debug",
 }
 _LOUDNESS = ["error", "warning", "info", "debug"]
-_PATHS = ("acl_file", "cafile", "certfile", "keyfile", "password_file", "persistence_location")
+_PATHS = ("acl_file", "cafile", "certfile", "keyfile", "password_file", "persistence_location",
+          "plugin_opt_config_file")  # fmt: skip
+_DYNAMIC = "mosquitto_dynamic_security"  # in the name of the one plugin that has its equal here
 
 
 def import_file(path: Path) -> Draft:
@@ -56,6 +58,7 @@ class _Importer:
         self._listener = self._default
         self._bridge = ""
         self._is_per_listener = False
+        self._is_dynamic = False  # the plugin that options are of
         self._names_an_address = False
         self._says_anonymous = False
         self._handlers: dict[str, Callable[[Statement], None]] = {
@@ -66,6 +69,9 @@ class _Importer:
             "allow_anonymous": self._on_anonymous,
             "password_file": lambda one: self._access("passwords", one),
             "acl_file": lambda one: self._access("rules", one),
+            "plugin": self._on_plugin,
+            "global_plugin": self._on_plugin,
+            "plugin_opt_config_file": self._on_plugin_file,
             "connection": self._on_connection,
             "persistence": self._on_persistence,
             "retained_persistence": self._on_persistence,
@@ -126,7 +132,7 @@ class _Importer:
                 raise statement.wrong("is of a bridge, which begins with connection.")
             self._note(statement, f"goes with the bridge {self._bridge}.")
         elif name.startswith(("auth_opt_", "plugin_opt_")):
-            self._note(statement, "it is of a plugin, and goes with it.")
+            self._note(statement, not_here.PLUGIN_OPTION)
         elif name in not_here.LOST:
             self._note(statement, not_here.LOST[name])
         elif name in not_here.NEEDLESS:
@@ -211,6 +217,20 @@ class _Importer:
             self._listener.table.set(f"access.{name}", statement.text(), statement.place)
         else:
             self._set("access", name, statement.text(), statement)
+
+    def _on_plugin(self, statement: Statement) -> None:
+        self._is_dynamic = _DYNAMIC in Path(statement.value).name
+        if not self._is_dynamic:
+            self._note(statement, not_here.PLUGIN)
+        elif self._is_per_listener and statement.name == "plugin":
+            text = "dynamic security is for all listeners that have no access of their own."
+            self._note(statement, text, is_lost=False)
+
+    def _on_plugin_file(self, statement: Statement) -> None:
+        if self._is_dynamic:
+            self._set("access", "dynamic", statement.text(), statement)
+        else:
+            self._note(statement, not_here.PLUGIN_OPTION)
 
     def _on_prefix(self, statement: Statement) -> None:
         if statement.value != "auto-":

@@ -9,11 +9,14 @@ _CLOSED = (
     "Nobody is let in for its sake: give the users to a password file, and the rights to rules"
 )
 
+PLUGIN = f"plugins of Mosquitto are not loaded. {_CLOSED}, or write a hook."
+PLUGIN_OPTION = "it is of a plugin, and goes with it."
+
 # What is missing, by its name, with what to do instead.
 LOST: dict[str, str] = {
     "accept_protocol_versions": "every version is served; a program's hook can refuse some.",
-    "auth_plugin": f"plugins of Mosquitto are not loaded. {_CLOSED}, or write a hook.",
-    "auth_plugin_deny_special_chars": "it is of a plugin, and goes with it.",
+    "auth_plugin": PLUGIN,
+    "auth_plugin_deny_special_chars": PLUGIN_OPTION,
     "bind_interface": "listen at the address of the interface instead.",
     "capath": "join the certificates of the folder in one file, and name that as tls.ca.",
     "ciphers": "TLS 1.2 has OpenSSL's defaults; set others for the whole system in openssl.cnf.",
@@ -22,13 +25,11 @@ LOST: dict[str, str] = {
     "crlfile": "lists of withdrawn certificates are not read: give devices short-lived ones, or"
     " take away what their user may do.",
     "disable_client_cert_date_checks": "expired certificates are always refused.",
-    "enable_control_api": "there is no $CONTROL; tmqtt passwd and the file of rules change access.",
-    "global_plugin": f"plugins of Mosquitto are not loaded. {_CLOSED}, or write a hook.",
+    "enable_control_api": "of $CONTROL there is dynamic security only, by access.dynamic.",
     "http_dir": "files are for a web server; it can hand on WebSocket to the broker's listener.",
     "mptcp": "connections are plain TCP, as those of a client of MPTCP can be.",
-    "plugin": f"plugins of Mosquitto are not loaded. {_CLOSED}, or write a hook.",
-    "plugin_load": f"plugins of Mosquitto are not loaded. {_CLOSED}, or write a hook.",
-    "plugin_use": "it is of a plugin, and goes with it.",
+    "plugin_load": PLUGIN,
+    "plugin_use": PLUGIN_OPTION,
     "proxy_protocol_v2_require_tls": "have the proxy refuse clients without TLS.",
     "psk_file": "TLS with pre-shared keys is not spoken: give devices certificates, or passwords.",
     "tls_engine": "keys are read from files; engines are not used.",

@@ -11,6 +11,8 @@ from trio_mqtt.broker.access.dynamic.fields import WrongFieldError
 from trio_mqtt.broker.access.dynamic.records import Acl, Role, acls_in_order
 from trio_mqtt.broker.access.dynamic.views import access_view, role_view
 
+_ACCESS = {"allow": True, "deny": False}
+
 
 def _create_role(draft: Draft, command: Command) -> Data:
     rolename = command.name("rolename")
@@ -88,9 +90,11 @@ def _set_default_access(draft: Draft, command: Command) -> Data:
         kind = one.raw.get("acltype")
         if kind not in draft.default_access:
             raise WrongFieldError("Unknown acltype")
-        if not isinstance(one.raw.get("allow"), bool):
+        # mosquitto_ctrl 2.0 has it as a word.
+        allow = one.raw.get("allow", _ACCESS.get(str(one.raw.get("access"))))
+        if not isinstance(allow, bool):
             raise WrongFieldError("Invalid/missing allow")
-        wanted[kind] = one.flag("allow")
+        wanted[kind] = allow
     draft.default_access |= wanted
     draft.changes += 1
     return None

@@ -14,11 +14,15 @@ from trio_mqtt.broker.access.dynamic.users import (
     PasswordFileBeside,
     PasswordsBeside,
 )
-from trio_mqtt.broker.access.files.file_rules import proved_name
+from trio_mqtt.broker.access.files.access_rules import NO_RULE
+from trio_mqtt.broker.access.files.file_rules import proved_name, settled
 from trio_mqtt.broker.access.files.passwords import PasswordFile
 from trio_mqtt.broker.access.files.remembered import RememberedPasswords
+from trio_mqtt.protocol.topics import parse_shared
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.access.files.access_rules import Action, WrittenRules
+    from trio_mqtt.broker.access.files.rule_tree import Decision
     from trio_mqtt.broker.access.protocols import AccessRules, ClientInfo, PasswordCheck
 
 
@@ -26,7 +30,7 @@ class DynamicSecurity:
     """Users, groups and roles, as a file has them: one state, which never changes.
 
         dynamic = DynamicSecurity.load("dynamic-security.json")
-        dynamic.roles.decide("publish", "alice", "home/lamp").allowed
+        dynamic.decide("publish", client_id="", username="alice", topic="home/lamp").allowed
 
     `warnings` are sentences for the person who runs the broker.
     """
@@ -66,6 +70,27 @@ class DynamicSecurity:
     def save(self) -> None:
         """Write the state into the file, whole and on the disk. Raises ConfigurationError."""
         save(self.path, self.state)
+
+    def decide(
+        self,
+        action: Action,
+        *,
+        client_id: str,
+        username: str | None,
+        topic: str,
+        beside: WrittenRules | None = None,
+    ) -> Decision:
+        """Whether a client may publish to, receive from or subscribe to a topic or filter.
+
+        `beside` are the rules of an access file, which come first; `username` was proved.
+        """
+        if beside is not None:
+            shared = parse_shared(topic) if action == "subscribe" else None
+            plain = topic if shared is None else shared[1]
+            decision = settled(beside, action, client_id, username, plain)
+            if decision is not NO_RULE:
+                return decision
+        return self.roles.decide(action, username, topic)
 
     def refusal(self, client: ClientInfo) -> str | None:
         """Why a client is not let in, or on, though it has proved who it is; None if it is."""
