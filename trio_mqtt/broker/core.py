@@ -217,6 +217,23 @@ class Core:
                 batch = TimedBatch(batch, timing.delivered)
         return self.router.publish(batch)
 
+    def route_alone(self, message: Publish, sender: Session, is_v5: bool, now: float) -> bool:
+        """As `route`, of a message without RETAIN that a client sent alone, in few steps.
+
+        False where these do not suffice: then nothing is done.
+        """
+        timing = self.timing
+        if (
+            MessagePublished in self.event_streams.wanted
+            or (timing is not None and timing.left <= 1)
+            or not self.router.publish_alone(message, sender, is_v5, now)
+        ):
+            return False
+        self.statistics.messages_received += 1
+        if timing is not None:
+            timing.left -= 1
+        return True
+
     def _keep_retained(
         self, message: Publish, at: float, author: Authorship | None, *, had: bool, has: bool
     ) -> None:

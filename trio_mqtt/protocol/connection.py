@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, without_frames
 from trio_mqtt.protocol.authentication import NO_METHOD, OTHER_METHOD, Authentication
-from trio_mqtt.protocol.decoding import PacketDecoder
+from trio_mqtt.protocol.decoding import ALONE_PUBACK, PacketDecoder
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import (
@@ -33,6 +33,8 @@ from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 _UNCHECKED: frozenset[type[Packet]] = frozenset(
     {PublishRun, PubAck, PubRec, PubRel, PubComp, AckRun}
 )
+
+_CONNECTED = State.CONNECTED
 
 
 class ProtocolConnection:
@@ -140,6 +142,40 @@ class ProtocolConnection:
                 del packets[index:]
                 break
         return packets
+
+    def receive_alone(self, data: bytes) -> Publish | None:
+        """The PUBLISH of QoS 0 or 1 that `data` is, if it is one and nothing else has to be known.
+
+        None for all else, which `receive` takes: nothing has changed then.
+        """
+        if self._is_between_packets:
+            message = self._decoder.alone(data)
+            if message is not None:
+                if message.qos:
+                    if self._unacknowledged >= self.receive_maximum:
+                        return None
+                    self._unacknowledged += 1
+                return message
+        return None
+
+    def receive_puback(self, data: bytes) -> int:
+        """The packet identifier of the PUBACK that `data` is, if it is one that says success alone.
+
+        0 for all else, which `receive` takes.
+        """
+        if len(data) == 4 and data[0] == ALONE_PUBACK and data[1] == 2 and self._is_between_packets:
+            return data[2] << 8 | data[3]
+        return 0
+
+    @property
+    def _is_between_packets(self) -> bool:
+        """Whether packets of any kind may come, and nothing of one has come yet."""
+        return (
+            self.state is _CONNECTED
+            and not self.unfinished
+            and not self.pending
+            and self.violation is None
+        )
 
     @property
     def wanted(self) -> int:

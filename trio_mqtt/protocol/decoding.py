@@ -15,6 +15,7 @@ from trio_mqtt.protocol.wire import (
     MAX_PACKET_SIZE,
     MAX_REPETITIONS,
     Reader,
+    known_topics,
     long_remaining_length,
     topic_name,
 )
@@ -30,6 +31,10 @@ _UNBOUNDED = 1 << 62
 # begins.
 _AT_QOS_1 = 4
 _STRETCH = 4
+# With what begins what is taken alone: a PUBLISH of QoS 0 or 1, and PUBACK.
+ALONE_PUBLISH = (0x30, 0x32)
+ALONE_PUBACK = 0x40
+_SMALLEST = 5  # bytes of a PUBLISH, with a topic of one character and no payload
 
 
 class PacketDecoder:
@@ -75,6 +80,11 @@ class PacketDecoder:
         # the topic of the one before, and one comparison tells.
         self._known = b""
         self._topic = ""
+        # What the last PUBLISH that came alone began with, up to where its topic ends, and its
+        # size: the next one is mostly like it.
+        self._alone = b"\0"
+        self._alone_size = 0
+        self._alone_topic = ""
         self._chunks: list[bytes | bytearray] = []
         self.held = 0  # bytes in the chunks, of a packet that is not whole yet
         self.wanted = 0  # bytes without which no further packet is complete
@@ -149,6 +159,59 @@ class PacketDecoder:
             self._chunks.append(rest)
             self.held = len(rest)
         return packets
+
+    def alone(self, data: bytes) -> Publish | None:
+        """The PUBLISH that `data` is, whole and by itself, where it is as most are.
+
+        Of QoS 0 or 1, without RETAIN, DUP and properties. None for whatever else there is, right or
+        wrong: `feed` says what. Nothing of a packet may have come before it.
+        """
+        size = len(data)
+        if (size != self._alone_size or not data.startswith(self._alone)) and not self._learn(data):
+            return None
+        at = end = len(self._alone)
+        qos = packet_id = 0
+        if data[0] == 0x32:
+            qos = 1
+            packet_id = data[at] << 8 | data[at + 1]
+            if not packet_id:
+                return None
+            end += 2
+        if self.version == 5:
+            if data[end]:
+                return None
+            end += 1
+        self.wanted = 2
+        return Publish(
+            self._alone_topic, None, qos, False, False, packet_id, NO_PROPERTIES, data, at, end
+        )
+
+    def _learn(self, data: bytes) -> bool:
+        """Remember how a PUBLISH begins; False if `data` is none, or not as `alone` takes it."""
+        size = len(data)
+        if size < _SMALLEST or size > self.maximum_packet_size or data[0] not in ALONE_PUBLISH:
+            return False
+        length, body = data[1], 2
+        if length > 127:
+            if data[2] > 127:
+                return False
+            length, body = length & 127 | data[2] << 7, 3
+        at = body + 2 + (data[body] << 8 | data[body + 1])
+        if (
+            body + length != size
+            or at == body + 2
+            or at + (data[0] & 2) + (self.version == 5) > size
+        ):
+            return False
+        known = data[body:at]
+        topic = known_topics.get(known)
+        if topic is None:
+            try:
+                topic = topic_name(known)
+            except MalformedPacketError:
+                return False
+        self._alone, self._alone_size, self._alone_topic = data[:at], size, topic
+        return True
 
     def forget_unfinished(self) -> None:
         """Nothing more will come: let go of what has come of a packet that has no end."""

@@ -6,10 +6,11 @@ import pytest
 import trio
 
 from tests.broker.conftest import Join
-from tests.broker.raw import V5, Raw
+from tests.broker.raw import V5, V311, Raw
 from trio_mqtt import Broker
-from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.sessions.outgoing import OutgoingQueue
 from trio_mqtt.broker.sessions.queue import ALONE
+from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import PubAck, Publish
 
 
@@ -81,21 +82,29 @@ async def test_messages_beyond_the_receive_maximum_wait_in_the_channel(join: Joi
 
 
 @pytest.mark.pure("a defect is planted")
+@pytest.mark.parametrize(
+    ("method", "version"), [("_send_frame", V5), ("_prepare", V311)], ids=["as it came", "encoded"]
+)
 async def test_a_defect_in_sending_does_not_reach_the_publisher(
-    join: Join, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    join: Join,
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    version: ProtocolVersion,
 ) -> None:
-    subscriber, other, publisher = await join("s"), await join("o"), await join("p")
+    subscriber, other = await join("s", version), await join("o", version)
+    publisher = await join("p", V5)
     await subscriber.subscribe("t")
     await other.subscribe("t")
-    encoded = Batch.encoded
+    send = getattr(OutgoingQueue, method)
     failures = iter([True, False])
 
-    def fail_once(batch: Batch, *args: object) -> object:
+    def fail_once(queue: OutgoingQueue, *args: object) -> object:
         if next(failures):
             raise ValueError("a defect")
-        return encoded(batch, *args)  # type: ignore[arg-type]  # handed on as they came
+        return send(queue, *args)
 
-    monkeypatch.setattr(Batch, "encoded", fail_once)
+    monkeypatch.setattr(OutgoingQueue, method, fail_once)
     await trio.sleep(ALONE)
     await say(publisher, b"x")
     await other.expect_message("t", b"x")

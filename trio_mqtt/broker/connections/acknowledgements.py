@@ -54,10 +54,12 @@ _COUNTED_FIRST = {first: (kind.name, 0) for first, kind in ACKNOWLEDGEMENTS.item
 class Acknowledgements:
     """What the acknowledgements of one client do, and what answers the packets of one read."""
 
-    __slots__ = ("_link", "of_runs", "waiting")
+    __slots__ = ("_event_streams", "_link", "_statistics", "of_runs", "waiting")
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._statistics = link.core.statistics
+        self._event_streams = link.core.event_streams
         # What is to be sent when the packets of one read are done.
         self.waiting: list[int] = []
         # And before that: PUBACKs of runs, as they leave.
@@ -65,13 +67,26 @@ class Acknowledgements:
 
     # -- what comes -----------------------------------------------------------------------------
 
+    def take_alone(self, packet_id: int, session: Session) -> RemoteProtocolError | None:
+        """As `take`, of one PUBACK that says success, where `is_simple`."""
+        self._statistics.kinds_received[_COUNTED[_PUBACK]] += 1
+        try:
+            session.sender.on_puback(packet_id)
+        except RemoteProtocolError as error:
+            return error
+        return None
+
+    def is_simple(self, session: Session) -> bool:
+        """Whether nobody else has to hear of what the client acknowledges."""
+        return session.journal is None and MessageAcknowledged not in self._event_streams.wanted
+
     def take(self, packet: Acks, session: Session) -> RemoteProtocolError | None:
         """Do what acknowledgements ask for, and note what answers them.
 
         What is returned breaks the rules: those before it hold.
         """
         link = self._link
-        statistics = link.core.statistics
+        statistics = self._statistics
         packet_ids: Sequence[int]
         if isinstance(packet, AckRun):
             kind, packet_ids = packet.kind, packet.packet_ids
@@ -91,14 +106,7 @@ class Acknowledgements:
             link.protocol.acknowledged(len(released.items))
             self._answer(PUBCOMP, packet_ids, released, session)
             return None
-        is_followed = MessageAcknowledged in link.core.event_streams.wanted
-        if kind is _PUBACK and len(packet_ids) == 1 and session.journal is None and not is_followed:
-            # Alone, as all are where nothing comes together.
-            try:
-                session.sender.on_puback(packet_ids[0])
-            except RemoteProtocolError as error:
-                return error
-            return None
+        is_followed = MessageAcknowledged in self._event_streams.wanted
         if session.journal is None:
             if kind is _PUBACK and not is_followed and isinstance(packet_ids, range):
                 packet_ids = session.sender.on_pubacks(packet_ids)
@@ -177,6 +185,9 @@ class Acknowledgements:
         acks = self.waiting
         link = self._link
         sent = link.core.statistics.kinds_sent
+        if len(acks) == 1 and not codes and not self.of_runs and acks[0] <= _LARGEST:
+            self.write_one(acks.pop())
+            return
         if self.of_runs:
             data, self.of_runs = self.of_runs, b""
             count = len(data) >> 2
@@ -190,12 +201,7 @@ class Acknowledgements:
         if not acks:
             return
         link.core.statistics.other_packets_sent += len(acks)
-        if len(acks) == 1 and not codes and (ack := acks[0]) <= _LARGEST:
-            data = ack.to_bytes(4, "big")
-            sent[_COUNTED_FIRST[ack >> 24]] += 1
-            if ack < PUBREC:
-                link.protocol.acknowledged()
-        elif codes or max(acks) > _LARGEST:
+        if codes or max(acks) > _LARGEST:
             data = self._say_codes(session, codes or {})
         else:
             data = struct.pack(f">{len(acks)}I", *acks)
@@ -208,6 +214,15 @@ class Acknowledgements:
                         link.protocol.acknowledged(count)
         acks.clear()
         link.outlet.write(data)
+
+    def write_one(self, ack: int) -> None:
+        """Send one that says success, where no others wait."""
+        statistics = self._statistics
+        statistics.other_packets_sent += 1
+        statistics.kinds_sent[_COUNTED_FIRST[ack >> 24]] += 1
+        if ack < PUBREC:  # it no longer counts; QoS 2 does so until PUBCOMP
+            self._link.protocol.acknowledged()
+        self._link.outlet.write(ack.to_bytes(4, "big"))
 
     def _say_codes(self, session: Session, codes: dict[int, tuple[ReasonCode, str]]) -> bytes:
         """What is sent where some of it says more than success."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from trio_mqtt.broker.connections.acknowledgements import PUBACK, PUBREC, Acknowledgements
 from trio_mqtt.broker.connections.offers import CUT_OFF, STORAGE_FAILS, RefusedPublish
 from trio_mqtt.broker.core import NOT_PERMITTED
-from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.batch import Batch, size_alone
 from trio_mqtt.broker.turns import STEPS_AT_ONCE
+from trio_mqtt.protocol.decoding import ALONE_PUBACK, ALONE_PUBLISH
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import (
     AckRun,
@@ -39,10 +40,13 @@ LONG_RUN = 64  # packets
 class PacketHandler:
     """Publishes, acknowledges and hands on what one client has sent."""
 
-    __slots__ = ("_acks", "_begun", "_link", "_requests")
+    __slots__ = ("_acks", "_begun", "_core", "_link", "_outlet", "_protocol", "_requests")
 
     def __init__(self, link: Link, requests: Requests) -> None:
         self._link = link
+        self._core = link.core
+        self._protocol = link.protocol
+        self._outlet = link.outlet
         self._requests = requests
         self._acks = Acknowledgements(link)
         # What is left to do for the packet at which the last turn ended.
@@ -202,6 +206,62 @@ class PacketHandler:
         if outlet.awaits_quota and session.sender.quota > 0:
             outlet.quota_is_back()
         return done
+
+    def take_alone(self, data: bytes, session: Session, now: float) -> bool:
+        """Do at once what bytes ask for that are one PUBLISH or PUBACK, as most of them are.
+
+        They came `now`, on the broker's clock, and nothing is left to do of what came before. False
+        for whatever else they are: then nothing is done.
+        """
+        protocol = self._protocol
+        first = data[0]
+        if first == ALONE_PUBACK:
+            packet_id = protocol.receive_puback(data)
+            if not packet_id or not self._acks.is_simple(session):
+                return False
+            self._link.last_received = now
+            self._core.statistics.packets_received += 1
+            violation = self._acks.take_alone(packet_id, session)
+            if violation is not None:
+                protocol.violated(violation)
+            outlet = self._outlet
+            if outlet.awaits_quota and session.sender.quota > 0:
+                outlet.quota_is_back()
+            return True
+        if first not in ALONE_PUBLISH:
+            return False
+        message = protocol.receive_alone(data)
+        if message is None:
+            return False
+        self._link.last_received = now
+        if not self._publish_alone(message, session, now):
+            self._link.turn.begin()
+            self.process((message,), session)
+        return True
+
+    def _publish_alone(self, message: Publish, session: Session, now: float) -> bool:
+        """Route a message without RETAIN that came alone, and acknowledge it.
+
+        False where that is not as simple as mostly: then nothing is done.
+        """
+        core = self._core
+        journal, permissions = core.journal, session.permissions
+        before = 0 if journal is None else journal.count
+        if (
+            core.load.is_late
+            or (journal is not None and self._keeps_nothing(journal))
+            or (permissions is not None and not permissions.may_publish(message.topic))
+            or not core.route_alone(message, session, self._outlet.is_v5, now)
+        ):
+            return False
+        statistics = core.statistics
+        statistics.packets_received += 1
+        statistics.payload_bytes_received += message.payload_size
+        if message.qos:
+            if journal is not None and journal.count != before:
+                self._outlet.hold(journal, size_alone(message))
+            self._acks.write_one(PUBACK | message.packet_id)
+        return True
 
     def acknowledge(self, run: AckRun, session: Session) -> None:
         """Do what a run of acknowledgements asks for that is all of a read: `process` for those."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.protocol.packets import Packet
 
+SMALL = 1_000  # bytes of one read, up to which it is mostly one packet
 SIGN_OF_LIFE = 1_000  # bytes in one read that keep a client alive though they end no packet
 
 # What makes packets of bytes that come.
@@ -34,9 +35,9 @@ class Reading:
     connection's own task, and the client is not read from until that is done.
     """
 
-    __slots__ = ("_done", "_gate", "_handler", "_link", "_outlet", "_packets", "_protocol",
-                 "_receive", "_session", "_spread", "_statistics", "_stream",
-                 "_whole")  # fmt: skip
+    __slots__ = ("_done", "_gate", "_handler", "_is_plain", "_link", "_now", "_outlet",
+                 "_packets", "_protocol", "_receive", "_session", "_spread", "_statistics",
+                 "_stream", "_whole")  # fmt: skip
 
     def __init__(
         self,
@@ -62,6 +63,9 @@ class Reading:
         self._done = 0
         # The bytes of the last packet that came in several reads, while much comes.
         self._whole = 0
+        # Whether what comes is done as it comes: nobody changes or counts it before.
+        self._is_plain = gate is None and link.pace is None and receive == link.protocol.receive
+        self._now = trio.lowlevel.current_clock().current_time
 
     async def run(self, packets: Sequence[Packet | RefusedPublish]) -> None:
         """Do what `packets` ask for, then what comes, until either side ends."""
@@ -82,8 +86,28 @@ class Reading:
                 return True
             self._link.lost("the connection was lost")
             return False
-        link, protocol = self._link, self._protocol
         self._statistics.bytes_received += len(data)
+        if (
+            whole
+            or not self._is_plain
+            or len(data) > SMALL
+            or outlet.observer is not None
+            or not self._handler.take_alone(data, self._session, self._now())
+        ) and not self._take(data):
+            return False
+        pace = self._link.pace
+        return not (
+            outlet.ended
+            or outlet.backed_up
+            or self._protocol.pending
+            or self._protocol.violation is not None
+            or (self._spread and self._session in self._spread)
+            or (pace is not None and pace.is_in_debt)
+        )
+
+    def _take(self, data: bytes) -> bool:
+        """Do what bytes ask for, whatever they are; False if there is a rest, or all is over."""
+        link, outlet, protocol = self._link, self._outlet, self._protocol
         if link.pace is not None:
             link.pace.take(0, len(data))
         packets = self._receive(data)
@@ -95,19 +119,12 @@ class Reading:
             return False
         if protocol.unfinished > COUNTED:
             self._whole = protocol.wanted
-        elif whole and len(data) < COUNTED:
+        elif self._whole and len(data) < COUNTED:
             self._whole = 0
         # Bytes of a packet that does not end are no sign of life; yet a large one takes long.
         if packets or len(data) >= SIGN_OF_LIFE:
-            link.last_received = trio.current_time()
-        return self._begin(packets) and not (
-            outlet.ended
-            or outlet.backed_up
-            or protocol.pending
-            or protocol.violation is not None
-            or (self._spread and self._session in self._spread)
-            or (link.pace is not None and link.pace.is_in_debt)
-        )
+            link.last_received = self._now()
+        return self._begin(packets)
 
     def _fitting(self, whole: int) -> int:
         """How much to receive, so that it ends where a packet does, if each has `whole` bytes."""

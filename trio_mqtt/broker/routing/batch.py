@@ -416,6 +416,11 @@ def size_of(message: Publish) -> int:
     return size
 
 
+def size_alone(message: Publish) -> int:
+    """The bytes that a batch of one message occupies."""
+    return BATCH + MESSAGE + size_of(message)
+
+
 def remaining_properties(properties: Properties, elapsed: int) -> Properties | None:
     """The properties after `elapsed` seconds of waiting; None once expired (§3.3.2.3.3)."""
     interval = properties.get("message_expiry_interval") if properties else None

@@ -18,6 +18,7 @@ class Match:
         "groups",
         "has_no_local",
         "is_counted",
+        "is_direct",
         "is_empty",
         "is_simple",
         "reserved",
@@ -44,6 +45,13 @@ class Match:
         # Whether every target gets every message.
         self.is_simple = not groups and not self.has_no_local
         self.is_empty = not targets and not groups
+        # Whether each may be sent a message as it came.
+        self.is_direct = (
+            self.is_simple
+            and not reserved
+            and not self.is_empty
+            and all(target.direct is not None for target in targets)
+        )
         # How much work a message of it is, the message itself included.
         self.steps = 2 + len(targets) + len(groups)
         self.is_counted = False  # among the bytes of what is remembered

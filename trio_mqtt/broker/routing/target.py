@@ -7,6 +7,7 @@ from typing import Protocol
 
 from trio_mqtt.broker.routing.batch import Author, Batch
 from trio_mqtt.broker.routing.filters import TopicFilter
+from trio_mqtt.protocol.packets import Publish
 
 
 class Subscriber(Author, Protocol):
@@ -62,6 +63,16 @@ class Recipient(Protocol):
         """Whether so many messages of so many bytes, of any QoS, can wait for the session too."""
 
 
+class Direct(Protocol):
+    """A subscription that may be sent a message as it came, at once."""
+
+    def send_at_once(self, target: Target, message: Publish, is_v5: bool, now: float) -> bool:
+        """Send a message that comes alone, `now` on the broker's clock; False: it is to be offered.
+
+        It has come in a frame of MQTT 5, or of MQTT 3, and has neither RETAIN, DUP nor properties.
+        """
+
+
 class Distant(Recipient, Protocol):
     """Who passes messages on to where somebody wants them, such as another node of a cluster."""
 
@@ -76,8 +87,8 @@ class Target:
     one carries the message at the highest QoS granted, with the identifiers of all (§3.3.4).
     """
 
-    __slots__ = ("changes", "identifiers", "no_local", "origin", "qos", "retain_as_published",
-                 "subscription")  # fmt: skip
+    __slots__ = ("changes", "direct", "identifiers", "no_local", "origin", "qos",
+                 "retain_as_published", "subscription")  # fmt: skip
 
     def __init__(
         self,
@@ -88,6 +99,7 @@ class Target:
         no_local: bool,
         shared_filter: TopicFilter | None = None,
         mount_point: str = "",
+        direct: Direct | None = None,
     ) -> None:
         self.subscription = subscription
         self.qos = qos
@@ -95,5 +107,7 @@ class Target:
         self.identifiers = identifiers
         self.changes = (identifiers, mount_point) if identifiers or mount_point else None
         self.no_local = no_local
+        # Where messages may go as they come, if nothing is otherwise in them.
+        self.direct = direct if self.changes is None else None
         # What is remembered of a message in flight: its identifiers, and who shares it.
         self.origin = identifiers, shared_filter

@@ -207,6 +207,24 @@ class OutgoingQueue(Queue):
             self._forget(batch)
         return len(data)
 
+    def _send_frame(
+        self, outlet: Outlet, target: Target, message: Publish, frame: bytes, now: float
+    ) -> None:
+        """Send a message as it came, but for its packet identifier; it was received `now`."""
+        if message.qos:
+            at = message.packet_id_at
+            packet_id = self.session.sender.begin(1, (message, False, target.origin, now, 0))
+            data = frame[:at] + packet_id.to_bytes(2, "big") + frame[at + 2 :]
+        else:
+            data = frame
+        statistics = self._statistics
+        statistics.messages_sent += 1
+        statistics.payload_bytes_sent += len(frame) - message.payload_at
+        wanted = self._event_streams.wanted
+        if wanted and MessageDelivered in wanted:
+            self._tell_delivered((message,))
+        outlet.write(data)
+
     def _may_be_in_flight(self, size: int) -> bool:
         """Whether so many bytes may be sent before others are acknowledged: they count then."""
         return self.session.may_be_in_flight(size, self._limits.maximum_in_flight_bytes)

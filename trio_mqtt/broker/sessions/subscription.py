@@ -68,7 +68,39 @@ class Subscription(OutgoingQueue):
             options.no_local,
             self.shared_filter,
             self.session.mount_point,
+            self if self.shared_filter is None else None,
         )
+
+    def send_at_once(
+        self, target: Target, message: packets.Publish, is_v5: bool, now: float
+    ) -> bool:
+        """Send a message that comes alone as it came, if it may be; False: it is to be offered."""
+        session = self.session
+        outlet = session.outlet
+        frame = message.frame
+        if (
+            self._idle is None
+            or now - self._offered_at < ALONE
+            or outlet is None
+            or frame is None
+            or message.qos > target.qos
+            or session.journal is not None
+            or outlet.is_v5 is not is_v5
+            or outlet.aliases is not None
+            or (outlet.maximum_packet_size is not None and len(frame) > outlet.maximum_packet_size)
+            or not self._may_send(outlet, 1, len(frame))
+            or (
+                session.permissions is not None
+                and not session.permissions.may_receive(message.topic)
+            )
+        ):
+            return False
+        self._offered_at = now
+        try:
+            self._send_frame(outlet, target, message, frame, now)
+        except Exception:
+            outlet.failed()  # a defect that must not reach the publisher
+        return True
 
     def offer(self, target: Target, batch: Batch) -> None:
         """Queue a batch. Never waits: what goes beyond the session's bounds is dropped, counted."""
@@ -104,17 +136,7 @@ class Subscription(OutgoingQueue):
     def _send_alone(self, outlet: Outlet | None, target: Target, batch: Batch) -> bool:
         """Send a batch while the task has nothing to do; whether that was possible."""
         session = self.session
-        if (
-            outlet is None
-            or outlet.ended
-            or self._retained is not None
-            or self._waiting
-            or outlet.congested
-            or outlet.hooks is not None
-            or outlet.pace is not None
-            or session.sender.quota < batch.count
-            or batch.size > self._large
-        ):
+        if outlet is None or not self._may_send(outlet, batch.count, batch.size):
             return False
         session.queued_messages += batch.count
         session.queued_bytes += batch.size
@@ -130,6 +152,19 @@ class Subscription(OutgoingQueue):
         except Exception:
             outlet.failed()  # a defect that must not reach the publisher
         return True
+
+    def _may_send(self, outlet: Outlet, count: int, size: int) -> bool:
+        """Whether so many messages of so many bytes may leave while the task has nothing to do."""
+        return not (
+            outlet.ended
+            or self._retained is not None
+            or self._waiting
+            or outlet.congested
+            or outlet.hooks is not None
+            or outlet.pace is not None
+            or self.session.sender.quota < count
+            or size > self._large
+        )
 
     def serve(self, server: Server) -> None:
         """Have `server` start the task that sends, once there is something to send."""
