@@ -68,7 +68,7 @@ _ROOMS_OF_BROKER = {
     *{"trio_mqtt.broker", "trio_mqtt.broker.access", "trio_mqtt.broker.access.files"},
     *{"trio_mqtt.broker.connections", "trio_mqtt.broker.events", "trio_mqtt.broker.routing"},
     *{"trio_mqtt.broker.sessions", "trio_mqtt.cluster", "trio_mqtt.cluster.engine"},
-    *{"trio_mqtt.configuration", "trio_mqtt.monitoring", "trio_mqtt.protocol"},
+    *{"trio_mqtt.configuration", "trio_mqtt.history", "trio_mqtt.monitoring", "trio_mqtt.protocol"},
     *{"trio_mqtt.storage", "trio_mqtt.transport", "trio_mqtt.transport.listeners"},
 }
 # Of the standard library, what takes milliseconds.
@@ -133,8 +133,8 @@ def test_a_broker_that_is_told_nothing_loads_no_validators(options: list[str]) -
     packages, rooms = beyond_python(loaded)
     assert packages <= _TYPER | _TRIO
     assert rooms <= _ROOMS_OF_BROKER
-    # Nor what is for WebSockets, for a log of its own, or for what packages say of themselves.
-    assert not {"asyncio", "logging.handlers", "importlib.metadata"} & loaded
+    # Nor what is for a store, for a log of its own, or for what packages say of themselves.
+    assert not {"asyncio", "sqlite3", "logging.handlers", "importlib.metadata"} & loaded
 
 
 @pytest.mark.parametrize("command", ["pub", "sub", "request", "check"])
