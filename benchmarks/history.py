@@ -7,9 +7,7 @@ in turn, to a broker that keeps all of them. Then the broker is killed as by kil
 its file is what it kept, and it says itself what it lost.
 """
 
-import re
 import sqlite3
-import subprocess
 import sys
 import time
 from contextlib import closing
@@ -18,13 +16,13 @@ from benchmarks import brokers, launching, load, processes
 from benchmarks.__main__ import default_cache
 from benchmarks.figures import WARM_UP
 from benchmarks.launching import Running
+from trio_mqtt import sync
 
 _LOADS = {
     "one topic": "publishers=1 subscribers=1",
     "100 topics in turn": "publishers=1 subscribers=1 alternate=100 filter=bench/+",
 }
 _WRITTEN = 3.0  # seconds after which all is written that could be
-_FIGURE = re.compile(rb"history/messages/(kept|lost) (\d+)")
 
 
 def main(rate: int, seconds: float) -> None:
@@ -70,11 +68,12 @@ def _tell_what_is_kept(broker: Running) -> None:
 
 
 def _figures(port: int) -> dict[str, int]:
-    command = [sys.executable, "-m", "tmqtt", "sub", "-b", f"mqtt://127.0.0.1:{port}", "-v"]
-    shown = subprocess.run(
-        [*command, "-n", "2", "$SYS/broker/history/messages/+"], capture_output=True, check=True
-    )
-    return {name.decode(): int(value) for name, value in _FIGURE.findall(shown.stdout)}
+    with (
+        sync.open_client(f"mqtt://127.0.0.1:{port}") as client,
+        client.subscribe("$SYS/broker/history/messages/+") as messages,
+    ):
+        told = [next(iter(messages)) for _ in range(2)]
+    return {one.topic.rpartition("/")[2]: int(one.payload) for one in told}
 
 
 def _tell(what: str, how_much: str) -> None:

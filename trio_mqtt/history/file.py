@@ -59,6 +59,8 @@ class HistoryFile:
         self.ids: dict[str, int] = {name: number for number, name, _ in rows}
         self.names: dict[int, str] = {number: name for number, name, _ in rows}
         self.counts: dict[int, int] = {number: count for number, _, count in rows}
+        # The bucket that was looked into last, and of which topics, as long as nothing changes.
+        self._found: tuple[tuple[int, tuple[int, ...] | None], list[Found]] | None = None
         self.removed = 0  # messages, since it was opened
         self.damaged = 0  # chunks that could not be read
         # Topics to which something was added since it was looked whether they have too much.
@@ -105,6 +107,7 @@ class HistoryFile:
             )
             self.note("lost", lost)
             self.note("topics", beyond)
+        self._found = None
         for name, number in new.items():
             self.ids[name] = number
             self.names[number] = name
@@ -149,6 +152,9 @@ class HistoryFile:
 
     def found(self, bucket: int, topics: Sequence[int] | None) -> list[Found]:
         """The chunks of a bucket, of some topics or all, by when they begin."""
+        key = bucket, None if topics is None else tuple(topics)
+        if self._found is not None and self._found[0] == key:
+            return self._found[1]  # the next page goes on where one has ended
         rows: list[tuple[int, int, int, int]] = []
         run = self.database.execute
         selection = "SELECT first, id, last, topic FROM chunks WHERE bucket = ?"
@@ -160,7 +166,9 @@ class HistoryFile:
                     some = topics[at : at + _IN]
                     marks = ", ".join("?" * len(some))
                     rows += run(f"{selection} AND topic IN ({marks})", (bucket, *some))
-        return sorted(map(Found._make, rows))
+        found = sorted(map(Found._make, rows))
+        self._found = key, found
+        return found
 
     def data(self, chunk: int) -> bytes | None:
         """The messages of a chunk; None where it was removed meanwhile."""
@@ -200,6 +208,7 @@ class HistoryFile:
 
     def subtract(self, counts: Mapping[int, int], gone: Iterable[int]) -> None:
         """So many messages of topics were removed; of those that are gone nothing is left."""
+        self._found = None
         for number, count in counts.items():
             self.counts[number] = self.counts.get(number, 0) - count
             self.removed += count

@@ -28,8 +28,8 @@ from trio_mqtt.history.store import HistoryStore
 from trio_mqtt.nurseries import tasks_beside
 from trio_mqtt.protocol.packets import Publish, PublishRun
 
-_FULL = 1024 * 1024  # bytes that are written without waiting for more
-_AT_ONCE = 4 * 1024 * 1024  # bytes of one group
+_FULL = 4 * 1024 * 1024  # bytes that are written without waiting for more
+_AT_ONCE = 8 * 1024 * 1024  # bytes of one group
 _AGAIN = 1.0  # seconds until what could not be written is tried again
 _TELLS_AGAIN = 60.0  # seconds after which it is told again that something is lost
 _LONGEST = 1 << 62

@@ -202,13 +202,14 @@ class Reading:
         """What is wanted of the chunks of one bucket: of those that overlap, message by message."""
         sign = self._sign
         is_forward = sign > 0
-        # Those that come first, last.
+        # Those that come first, last, each with the place before which it has nothing.
         waiting = sorted(
-            ((one.first if is_forward else -one.last, one) for one in found), reverse=True
+            (((one.first if is_forward else -one.last, sign * one.id), one) for one in found),
+            reverse=True,
         )
         heap: list[tuple[int, int, int, int, Decoded, Iterator[_Entry]]] = []
         while waiting or heap:
-            while waiting and (not heap or waiting[-1][0] <= heap[0][0]):
+            while waiting and (not heap or waiting[-1][0] < heap[0][:2]):
                 entries = iter(self._opened(waiting.pop()[1]))
                 entry = next(entries, None)
                 if entry is not None:
