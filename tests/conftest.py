@@ -25,7 +25,15 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # over the AnyIO tests too, and run their asyncio case on Trio without a word.
 TRIO_FOLDERS = tuple(
     Path(__file__).parent / name
-    for name in ("broker", "cluster", "history", "monitoring", "storage", "transport/listeners")
+    for name in (
+        "broker",
+        "cluster",
+        "history",
+        "monitoring",
+        "storage",
+        "transport/listeners",
+        "web",
+    )
 )
 
 # What `--storage` is for.

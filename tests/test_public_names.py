@@ -79,6 +79,9 @@ PUBLIC = {
         LogOptions LogWriter MetricsOptions MetricsServer Readings Times Timing logging_to
         serving_metrics
     """,
+    "trio_mqtt.web": """
+        WebOptions WebToken serving_web
+    """,
 }
 # What they have beside these: the version, and each other.
 BESIDE = {
@@ -94,6 +97,7 @@ BESIDE = {
             "is_compiled",
         ),
         "monitoring",
+        "web",
     }
 }
 NAMES = [(face, name) for face, names in PUBLIC.items() for name in names.split()]

@@ -7,7 +7,7 @@ a cluster; `trio_mqtt.configuration` a broker's settings in a file;
 file; `trio_mqtt.events` what happens in a broker and to a client's connection, for those that
 follow it; `trio_mqtt.history` what came on topics, for those that look back;
 `trio_mqtt.monitoring` the log and the metrics, for those that run one;
-`trio_mqtt.testing` what tests need.
+`trio_mqtt.testing` what tests need; `trio_mqtt.web` the broker over HTTP.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt import events as events
     from trio_mqtt import history as history
     from trio_mqtt import monitoring as monitoring
+    from trio_mqtt import web as web
     from trio_mqtt.broker.access.security import Security as Security
     from trio_mqtt.broker.broker import Broker as Broker
     from trio_mqtt.broker.holdings import Holdings as Holdings

@@ -50,6 +50,14 @@ def metrics_are_missing() -> str:
     )
 
 
+def web_is_missing() -> str:
+    """The sentence for who wants the HTTP API without its packages."""
+    return (
+        "The HTTP API needs the packages starlette and hypercorn, which the extra trio-mqtt[web]"
+        f" brings. To install them: {how_to_install('trio-mqtt[web]')}"
+    )
+
+
 def cluster_is_missing() -> str:
     """The sentence for who wants a cluster without its package."""
     return (

@@ -64,7 +64,7 @@ def test_all_that_is_wrong_is_said_at_once_with_its_line(file: Path) -> None:
         (
             "broker.toml, line 1: There is no setting colour."
             " Sections are listeners, access, limits, options, storage, cluster, history, logging,"
-            " metrics, plugins."
+            " metrics, web, plugins."
         ),
         (
             "broker.toml, line 4: listeners.0.mode:"

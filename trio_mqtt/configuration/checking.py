@@ -16,6 +16,7 @@ from trio_mqtt.monitoring.log_destinations import check_destination
 from trio_mqtt.monitoring.metrics_server import load_exposition
 from trio_mqtt.optional import cluster_is_missing
 from trio_mqtt.transport.listeners.listener import check_endpoint
+from trio_mqtt.web.server import check_installed
 
 
 async def check(configuration: Configuration) -> None:
@@ -70,6 +71,11 @@ async def check(configuration: Configuration) -> None:
             await trio.to_thread.run_sync(load_exposition)
         except MqttError as error:
             wrong(("metrics", "listen"), error)
+    if settings.web.listen is not None or settings.web.socket:
+        try:
+            await trio.to_thread.run_sync(check_installed)
+        except MqttError as error:
+            wrong(("web", "listen"), error)
     if problems:
         raise InvalidConfiguration(problems)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
@@ -41,7 +42,7 @@ ChooseListeners: TypeAlias = Callable[[Sequence[Listen]], Sequence[str | Listen]
 ChangeLog: TypeAlias = Callable[[LogOptions], AbstractContextManager[Callable[[], None]]]
 
 # What holds from the start of a broker to its end.
-_FIXED = ("storage.", "cluster.", "plugins.storage.", "metrics.", "history.path")
+_FIXED = ("storage.", "cluster.", "plugins.storage.", "metrics.", "web.", "history.path")
 
 
 def _configured_or_default(listeners: Sequence[Listen]) -> Sequence[str | Listen]:
@@ -161,27 +162,56 @@ class Configuration(Configured):
         parts = await _in_thread(self.make_parts)
         _warn(self)
         settings = self._settings
-        async with open_broker(
-            *listeners(parts.listeners),
-            limits=settings.limits,
-            options=settings.options,
-            storage=parts.storage,
-            progress=progress,
-            security=parts.security,
-            cluster=settings.cluster,
-            history=settings.history,
-        ) as broker:
-            if settings.metrics.listen is None:
-                yield RunningConfiguration(broker, self, parts, listeners, change_log=change_log)
-                return
-            # Only those wait for its packages who want metrics.
-            from trio_mqtt.monitoring.metrics_server import serving_metrics
+        async with (
+            open_broker(
+                *listeners(parts.listeners),
+                limits=settings.limits,
+                options=settings.options,
+                storage=parts.storage,
+                progress=progress,
+                security=parts.security,
+                cluster=settings.cluster,
+                history=settings.history,
+            ) as broker,
+            _metrics_of(broker, settings) as url,
+            _web_of(broker, settings) as web_url,
+        ):
+            yield RunningConfiguration(
+                broker,
+                self,
+                parts,
+                listeners,
+                change_log=change_log,
+                metrics_url=url,
+                web_url=web_url,
+            )
 
-            async with serving_metrics(broker, settings.metrics) as server:
-                url = None if server is None else server.url
-                yield RunningConfiguration(
-                    broker, self, parts, listeners, change_log=change_log, metrics_url=url
-                )
+
+@asynccontextmanager
+async def _metrics_of(broker: Broker, settings: Settings) -> AsyncIterator[str | None]:
+    """Metrics are served, if that is asked for; where."""
+    if settings.metrics.listen is None:
+        yield None
+        return
+    # Only those wait for its packages who want metrics.
+    from trio_mqtt.monitoring.metrics_server import serving_metrics
+
+    async with serving_metrics(broker, settings.metrics) as server:
+        yield None if server is None else server.url
+
+
+@asynccontextmanager
+async def _web_of(broker: Broker, settings: Settings) -> AsyncIterator[str | None]:
+    """The HTTP API is served, if that is asked for; where."""
+    web, folder = settings.web, settings.storage.path
+    if web.listen is None and not web.socket:
+        yield None
+        return
+    from trio_mqtt.web.server import SOCKET, serving_web
+
+    path = None if folder is None else os.path.join(folder, SOCKET)
+    async with serving_web(broker, web, unix_socket=path) as url:
+        yield url
 
 
 class RunningConfiguration:
@@ -196,9 +226,11 @@ class RunningConfiguration:
         *,
         change_log: ChangeLog | None = None,
         metrics_url: str | None = None,
+        web_url: str | None = None,
     ) -> None:
         self._change_log = change_log
         self._metrics_url = metrics_url
+        self._web_url = web_url
         self._broker = broker
         self._configuration = configuration
         self._parts = parts
@@ -219,6 +251,11 @@ class RunningConfiguration:
     def metrics_url(self) -> str | None:
         """Where metrics are served, if they are."""
         return self._metrics_url
+
+    @property
+    def web_url(self) -> str | None:
+        """Where the HTTP API is served, if it is served at an address."""
+        return self._web_url
 
     @property
     def changes(self) -> tuple[Change, ...]:

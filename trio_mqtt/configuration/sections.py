@@ -24,6 +24,7 @@ from trio_mqtt.history.settings import HistorySettings
 from trio_mqtt.monitoring.log_options import LogOptions
 from trio_mqtt.monitoring.metrics_options import MetricsOptions
 from trio_mqtt.records import record
+from trio_mqtt.web.options import WebOptions
 
 Path: TypeAlias = str | PathLike[str]
 
@@ -195,6 +196,8 @@ class Settings:
     a view of what happens."""
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
     """Metrics for Prometheus, and health checks."""
+    web: WebOptions = field(default_factory=WebOptions)
+    """What can be seen and done on the broker, over HTTP."""
     plugins: PluginSettings = field(default_factory=PluginSettings)
     """Parts of a program's own."""
 
@@ -203,6 +206,11 @@ class Settings:
             raise ConfigurationError(
                 "history needs a file to be in: history.path, or a folder for all that is kept"
                 " (storage.path, --data DIR)."
+            )
+        if self.web.socket and self.storage.path is None:
+            raise ConfigurationError(
+                "web.socket is a file in the folder of storage.path, which is not given. Leave out"
+                " web.socket, or name a folder (--data DIR)."
             )
         if self.cluster is None:
             return

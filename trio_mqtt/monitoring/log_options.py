@@ -15,6 +15,7 @@ from trio_mqtt.records import record
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogPart = Literal[
     "access",
+    "audit",
     "broker",
     "client",
     "connections",
@@ -24,6 +25,7 @@ LogPart = Literal[
     "sessions",
     "storage",
     "subscriptions",
+    "web",
 ]
 LogFormat = Literal["human", "json"]
 LogDestination = Literal["stderr", "file", "journal", "syslog"]
@@ -47,7 +49,7 @@ class LogOptions:
     levels: Mapping[LogPart, LogLevel] = field(default_factory=dict)
     """Other levels for parts of it: connections, subscriptions, messages, access (what clients are
     refused, and which rule decided), sessions, storage, listeners, broker (the rest),
-    monitoring."""
+    monitoring, web (the HTTP API) and audit (who has changed what by it)."""
     format: LogFormat = "human"
     """Lines for people, or json: one object a line, with `time`, `level`, `part`, `message`, and
     what it is about in fields such as `client_id`, `address`, `username`, `topic` and `reason`."""

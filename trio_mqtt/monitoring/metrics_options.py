@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.records import record
+from trio_mqtt.transport.http_addresses import host_and_port
 
 
 @with_attribute_docs
@@ -39,25 +38,4 @@ class MetricsOptions:
     @property
     def host_and_port(self) -> tuple[str, int]:
         """The address in `listen`."""
-        text = self.listen or ""
-        host, colon, port = text.rpartition(":")
-        if host.startswith("[") and host.endswith("]"):
-            host = host[1:-1]
-            is_host = _is_ipv6(host)
-        else:
-            is_host = bool(host) and ":" not in host and "/" not in host
-        if not colon or not is_host or not port.isascii() or not port.isdecimal():
-            raise ConfigurationError(
-                f"metrics are answered at HOST:PORT, such as 127.0.0.1:9883, not at {text!r}"
-            )
-        if int(port) > 65_535:
-            raise ConfigurationError(f"there is no port {port}: 65535 is the last one")
-        return host, int(port)
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
-        return False
-    return True
+        return host_and_port(self.listen or "", "metrics are answered", "127.0.0.1:9883")

@@ -15,6 +15,7 @@ from trio_mqtt.monitoring.http import Answer, HttpServer, Request
 from trio_mqtt.monitoring.metrics_options import MetricsOptions
 from trio_mqtt.nurseries import tasks_beside
 from trio_mqtt.optional import metrics_are_missing
+from trio_mqtt.transport.http_addresses import http_url
 
 if TYPE_CHECKING:
     from trio_mqtt.monitoring.metrics import Exposition
@@ -65,7 +66,7 @@ async def serving_metrics(
             timeout=options.timeout,
         )
         listeners = await _open(options)
-        url = _url(listeners[0])
+        url = http_url(listeners[0].socket.getsockname())
         async with tasks_beside() as nursery:
             nursery.start_soon(exposition.follow_lag)
             nursery.start_soon(server.run, listeners)
@@ -118,8 +119,3 @@ class _Pages:
                 return Answer(_PATHS)
             case _:
                 return Answer(b"There is nothing here. There is: " + _PATHS, 404)
-
-
-def _url(listener: trio.SocketListener) -> str:
-    host, port, *_ = listener.socket.getsockname()
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

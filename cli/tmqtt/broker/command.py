@@ -110,10 +110,12 @@ async def serve(
             with notifier.serving():
                 url = running.metrics_url
                 served = "" if url is None else f"Metrics are at {url}/metrics."
+                web_url = running.web_url
+                web = "" if web_url is None else f"The HTTP API is at {web_url}/api/v1."
                 if welcomes:
                     view.begin(
                         data.remedies,
-                        *filter(None, (served, restored, data.promise(broker.cluster))),
+                        *filter(None, (served, web, restored, data.promise(broker.cluster))),
                     )
                 await _show(broker, terminal, last, view, shown, data)
 

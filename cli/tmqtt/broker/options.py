@@ -440,6 +440,16 @@ def broker(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
+    web: Annotated[
+        str | None,
+        typer.Option(
+            "--web",
+            metavar="HOST:PORT",
+            help="Serve what can be seen and done on the broker there by HTTP (/api/v1), for"
+            " example 127.0.0.1:8080. Who may ask is in the configuration: web.roles, web.tokens.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
     quiet: Annotated[
         bool,
         typer.Option(
@@ -485,6 +495,7 @@ def broker(
         "log_file": log_file,
         "log_format": log_format and log_format.value,
         "metrics": metrics,
+        "web": web,
     }
     given = {
         "cert": cert,

@@ -36,6 +36,7 @@ OPTIONS = {
     "log_file": "logging.file",
     "log_format": "logging.format",
     "metrics": "metrics.listen",
+    "web": "web.listen",
 }
 
 

@@ -253,6 +253,9 @@ class _Supervisor:
         if settings.metrics.listen is not None:
             host, _, port = settings.metrics.listen.rpartition(":")
             options["metrics"] = f"{host}:{int(port) + number - 1 if int(port) else 0}"
+        if settings.web.listen is not None:
+            host, _, port = settings.web.listen.rpartition(":")
+            options["web"] = f"{host}:{int(port) + number - 1 if int(port) else 0}"
         level = self._asked.level or Level.INFO
         return replace(self._asked, options=options, worker=number, level=level)
 

@@ -107,3 +107,12 @@ async def test_events_are_followed_by_their_names(broker: Broker, join: Join) ->
     assert type(event).__name__ == "ClientConnected"
     with pytest.raises(LocalProtocolError, match="NoSuchThing"):
         broker.administration.events(EventQuery(kinds=("NoSuchThing",)))
+
+
+async def test_commands_are_traced_without_what_they_say(broker: Broker, join: Join) -> None:
+    client = await join("c")
+    with broker.administration.trace(TraceQuery(client_id="c")) as trace:
+        await client.send(Publish("$CONTROL/dynamic-security/v1", b'{"password": "secret"}'))
+        (seen,) = await _seen(trace, 1)
+    assert seen.details["topic"] == "$CONTROL/dynamic-security/v1"
+    assert "secret" not in repr(seen)

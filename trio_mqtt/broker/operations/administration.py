@@ -39,6 +39,7 @@ from trio_mqtt.broker.operations.forms.topics import TopicPage, TopicQuery
 from trio_mqtt.broker.operations.forms.tracing import EventQuery, TraceQuery
 from trio_mqtt.broker.operations.messages import Messages
 from trio_mqtt.broker.operations.overview import Overviews
+from trio_mqtt.broker.operations.passwords import check_password
 from trio_mqtt.broker.operations.program import ProgramMessages, ProgramSubscriptions
 from trio_mqtt.broker.operations.retained import RetainedSeen
 from trio_mqtt.broker.operations.sessions import SessionsSeen
@@ -69,6 +70,7 @@ class Administration:
         self, core: Core, listeners: Listeners, publish: Callable[..., Awaitable[None]]
     ) -> None:
         """`publish` is that of the broker."""
+        self._core = core
         self._overviews = Overviews(core, listeners)
         self._clients = Clients(core)
         self._sessions = SessionsSeen(core)
@@ -84,6 +86,13 @@ class Administration:
     async def perform(self, operation: Operation, asked: Any) -> Any:  # noqa: ANN401 # as it says
         """Do what an operation of the table that does not stream is asked with; its answer."""
         return await getattr(self, operation.name)(asked)
+
+    async def check_password(self, username: str, password: str, address: str) -> bool:
+        """Whether it is the password that a user of the broker connects with; False without any.
+
+        Who asks too often waits: the broker's bounds on passwords that are checked hold here too.
+        """
+        return await check_password(self._core, username, password, address)
 
     # -- what there is --------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Publish
-from trio_mqtt.protocol.properties import Properties
+from trio_mqtt.protocol.properties import Carrier, Properties, encode_properties
 from trio_mqtt.protocol.topics import topic_matches_filter
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Messages:
     async def publish(self, asked: NewMessage) -> Done:
         await self._publish(
             asked.topic,
-            asked.payload,
+            asked.content,
             qos=asked.qos,
             retain=asked.retain,
             properties=_properties(asked),
@@ -47,9 +47,11 @@ class Messages:
         await trio.lowlevel.checkpoint()
         core = self._core
         session = session_of(core, asked)
-        size = len(asked.topic.encode()) + len(asked.payload)
+        size = len(asked.topic.encode()) + len(asked.content)
         if size > core.limits.maximum_packet_size // 2:
             raise LocalProtocolError(f"a message of {size} bytes is too large for one client alone")
+        properties = _properties(asked)
+        encode_properties(properties, Carrier.PUBLISH)  # raises where nobody could be sent it
         below = topic_below(session.mount_point, asked.topic)
         if below is None:
             raise LocalProtocolError(f"{asked.topic!r} is not below the client's mount point")
@@ -61,7 +63,7 @@ class Messages:
             )
         # It is sent as published to be retained, but nobody keeps it: it is for one client.
         message = Publish(
-            asked.topic, asked.payload, asked.qos, asked.retain, properties=_properties(asked)
+            asked.topic, asked.content, asked.qos, asked.retain, properties=properties
         )
         batch = Batch([message], received_at=trio.current_time())
         core.statistics.messages_received += 1

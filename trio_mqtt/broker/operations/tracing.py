@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 MOST = 16  # traces at one time: each costs the broker for every packet that it sees
 
 _OF_MESSAGES = (MessagePublished, MessageDelivered, MessageAcknowledged, MessageRefused)
+# Commands that may say passwords.
+_HIDDEN = "$CONTROL/"
 # What one follows who does not say what: what happens a few times for each client.
 _LESS = frozenset({MessagePublished, MessageDelivered, MessageAcknowledged, kinds.Pinged})
 
@@ -98,7 +100,7 @@ class Trace:
         if isinstance(packet, Publish):
             names = ("topic", "qos", "retain", "dup", "packet_id", "properties")
             details = {name: _plain(getattr(packet, name)) for name in names}
-            payload = packet.payload
+            payload = b"" if packet.topic.startswith(_HIDDEN) else packet.payload
         elif isinstance(packet, AckRun):
             kind = packet.kind.name
             details = {"packet_ids": list(packet.packet_ids)}

@@ -18,7 +18,8 @@ from trio_mqtt.transport.listeners.options import Endpoint
 from trio_mqtt.transport.listeners.origin import Origin
 from trio_mqtt.transport.listeners.readiness import Readiness
 from trio_mqtt.transport.listeners.streams import ByteStream
-from trio_mqtt.transport.listeners.unix_sockets import UnixSocket, open_unix_socket, process_of
+from trio_mqtt.transport.listeners.unix_sockets import UnixSocket, process_of
+from trio_mqtt.transport.listeners.unix_sockets import open_unix_socket as open_unix_socket
 from trio_mqtt.transport.listeners.waiting import open_readiness
 from trio_mqtt.transport.urls import Address, parse_url
 

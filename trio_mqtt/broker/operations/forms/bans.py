@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.broker.access.bans import Ban, BanKind
+from trio_mqtt.broker.operations.forms.form import Form
 from trio_mqtt.broker.operations.forms.pages import PageQuery
 from trio_mqtt.errors import LocalProtocolError
 
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class NewBan:
+class NewBan(Form):
     """Who may not connect any more. Raises LocalProtocolError for what cannot be banned."""
 
     kind: BanKind
@@ -33,7 +34,7 @@ class NewBan:
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class BanName:
+class BanName(Form):
     """A ban that is to be lifted."""
 
     kind: BanKind
@@ -55,7 +56,7 @@ class BanQuery(PageQuery):
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class BanPage:
+class BanPage(Form):
     """Part of the list of bans."""
 
     items: tuple[Ban, ...]
@@ -66,7 +67,7 @@ class BanPage:
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class Banned:
+class Banned(Form):
     """A ban that holds, and how many clients were disconnected for it."""
 
     ban: Ban

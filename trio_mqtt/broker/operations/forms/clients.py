@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trio_mqtt.attribute_docs import with_attribute_docs
+from trio_mqtt.broker.operations.forms.form import Form
 from trio_mqtt.broker.operations.forms.pages import PageQuery
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import PacketType
@@ -44,7 +45,7 @@ class ClientQuery(PageQuery):
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class ClientName:
+class ClientName(Form):
     """One client."""
 
     client_id: str
@@ -75,7 +76,7 @@ class Disconnect(ClientName):
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class WillView:
+class WillView(Form):
     """The will of a client: what is published when it is found to have gone."""
 
     topic: str
@@ -92,7 +93,7 @@ class WillView:
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class Rates:
+class Rates(Form):
     """What a client says and is sent in a second, over the `seconds` that it was counted."""
 
     seconds: float
@@ -109,7 +110,7 @@ class Rates:
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class ClientView:
+class ClientView(Form):
     """A client: its session, and its connection if it has one."""
 
     client_id: str
@@ -152,7 +153,7 @@ class ClientView:
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class ClientPage:
+class ClientPage(Form):
     """Part of a list of clients."""
 
     items: tuple[ClientView, ...]

@@ -5,6 +5,7 @@ from typing import Literal
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.broker.operations.forms.clients import ClientName
+from trio_mqtt.broker.operations.forms.form import Form
 from trio_mqtt.broker.operations.forms.pages import PageQuery
 from trio_mqtt.broker.operations.forms.subscriptions import check_filter, check_topic
 
@@ -28,7 +29,7 @@ class WhoQuery(PageQuery):
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class Recipient:
+class Recipient(Form):
     """A client that a message would reach, or that subscribes to it and would not get it."""
 
     client_id: str
@@ -51,7 +52,7 @@ class Recipient:
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class WhoAnswer:
+class WhoAnswer(Form):
     """Whom a message would reach."""
 
     items: tuple[Recipient, ...]
@@ -92,7 +93,7 @@ class MayQuery(ClientName):
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class MayAnswer:
+class MayAnswer(Form):
     """Whether a client may do something, and what says so."""
 
     allowed: bool

@@ -4,19 +4,22 @@ from dataclasses import dataclass, field
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.broker.operations.forms.clients import ClientName
+from trio_mqtt.broker.operations.forms.form import Form
 from trio_mqtt.broker.operations.forms.subscriptions import check_topic
 from trio_mqtt.errors import LocalProtocolError
 
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class NewMessage:
+class NewMessage(Form):
     """A message. Raises LocalProtocolError for what cannot be published."""
 
     topic: str
     """Its topic."""
     payload: bytes = b""
     """What it says."""
+    text: str | None = None
+    """The same as text, in place of `payload`."""
     qos: int = 0
     """At which QoS."""
     retain: bool = False
@@ -28,7 +31,14 @@ class NewMessage:
     user_properties: tuple[tuple[str, str], ...] = field(default_factory=tuple)
     """Names and values that travel with it (§3.3.2.3.7)."""
 
+    @property
+    def content(self) -> bytes:
+        """What it says, however that was given."""
+        return self.payload if self.text is None else self.text.encode()
+
     def __post_init__(self) -> None:
+        if self.payload and self.text is not None:
+            raise LocalProtocolError("a message has a payload, or a text")
         check_topic(self.topic)
         if self.qos not in (0, 1, 2):
             raise LocalProtocolError(f"there is no QoS {self.qos}")
@@ -48,7 +58,7 @@ class ClientMessage(NewMessage, ClientName):
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class Done(Form):
     """It was done."""
 
     client_id: str | None = None

@@ -3,17 +3,18 @@
 from dataclasses import dataclass
 
 from trio_mqtt.attribute_docs import with_attribute_docs
+from trio_mqtt.broker.operations.forms.form import Form
 
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class OverviewQuery:
+class OverviewQuery(Form):
     """How is the broker?"""
 
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class Overview:
+class Overview(Form):
     """How the broker is at a moment. Whoever asks twice makes rates of `totals`."""
 
     version: str

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from trio_mqtt.attribute_docs import with_attribute_docs
+from trio_mqtt.broker.operations.forms.form import Form
 from trio_mqtt.errors import LocalProtocolError
 
 MOST = 1_000
@@ -10,7 +11,7 @@ MOST = 1_000
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class PageQuery:
+class PageQuery(Form):
     """Which part of a list is wanted. Raises LocalProtocolError for what cannot be."""
 
     offset: int = 0

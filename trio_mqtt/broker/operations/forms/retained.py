@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from trio_mqtt.attribute_docs import with_attribute_docs
+from trio_mqtt.broker.operations.forms.form import Form
 from trio_mqtt.broker.operations.forms.pages import PageQuery
 from trio_mqtt.broker.operations.forms.subscriptions import check_filter, check_topic
 
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class RetainedChoice:
+class RetainedChoice(Form):
     """Which retained messages are meant: those for which all holds that is given.
 
     Raises LocalProtocolError for what is no topic filter.
@@ -55,7 +56,7 @@ class DeleteRetained(RetainedChoice):
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class RetainedName:
+class RetainedName(Form):
     """The retained message of one topic. Raises LocalProtocolError for what is no topic."""
 
     topic: str
@@ -67,7 +68,7 @@ class RetainedName:
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class RetainedView:
+class RetainedView(Form):
     """A retained message."""
 
     topic: str
@@ -94,7 +95,7 @@ class RetainedView:
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class RetainedPage:
+class RetainedPage(Form):
     """Part of a list of retained messages."""
 
     items: tuple[RetainedView, ...]
@@ -105,7 +106,7 @@ class RetainedPage:
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class Removed:
+class Removed(Form):
     """What was removed."""
 
     count: int

@@ -5,6 +5,7 @@ from typing import Literal
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.broker.operations.forms.clients import ClientName
+from trio_mqtt.broker.operations.forms.form import Form
 from trio_mqtt.broker.operations.forms.pages import PageQuery
 
 
@@ -16,7 +17,7 @@ class QueueQuery(ClientName, PageQuery):
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class QueuedView:
+class QueuedView(Form):
     """A message on its way to a client."""
 
     topic: str
@@ -41,7 +42,7 @@ class QueuedView:
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class QueuePage:
+class QueuePage(Form):
     """Part of what is on its way to a client: what is in flight first, then what waits."""
 
     items: tuple[QueuedView, ...]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.broker.operations.forms.clients import ClientName
+from trio_mqtt.broker.operations.forms.form import Form
 from trio_mqtt.broker.operations.forms.pages import PageQuery
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.topics import topic_filter_problem, topic_name_problem
@@ -49,7 +50,7 @@ class SubscriptionQuery(PageQuery):
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class SubscriptionView:
+class SubscriptionView(Form):
     """A subscription of a client."""
 
     client_id: str
@@ -74,7 +75,7 @@ class SubscriptionView:
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class SubscriptionPage:
+class SubscriptionPage(Form):
     """Part of a list of subscriptions."""
 
     items: tuple[SubscriptionView, ...]

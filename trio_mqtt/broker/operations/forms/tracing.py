@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trio_mqtt.attribute_docs import with_attribute_docs
+from trio_mqtt.broker.operations.forms.form import Form
 from trio_mqtt.broker.operations.forms.subscriptions import check_filter
 from trio_mqtt.errors import LocalProtocolError
 
@@ -12,7 +13,7 @@ PAYLOAD = 65_536
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class TraceQuery:
+class TraceQuery(Form):
     """What is traced: a client, or a topic filter. Raises LocalProtocolError for neither, or both.
 
     Of a client that is not connected, the trace begins with its next CONNECT.
@@ -42,7 +43,7 @@ class TraceQuery:
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class TraceEntry:
+class TraceEntry(Form):
     """What was seen: a packet of the client, or what became of a message."""
 
     at: float
@@ -64,7 +65,7 @@ class TraceEntry:
 
 @with_attribute_docs
 @dataclass(frozen=True, kw_only=True)
-class EventQuery:
+class EventQuery(Form):
     """Which events are followed."""
 
     kinds: tuple[str, ...] = ()

@@ -1,0 +1,39 @@
+"""What the page about HTTP shows is what happens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import trio_mqtt
+from trio_mqtt.configuration import load
+
+PAGE = (Path(__file__).parents[2] / "docs" / "web.md").read_text(encoding="utf-8")
+
+
+async def test_its_program_runs() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    lines = "".join(f"    {line}\n" for line in example.splitlines())
+    names: dict[str, object] = {"trio_mqtt": trio_mqtt}
+    exec(f"async def program():\n{lines}", names)  # noqa: S102 # it is ours
+    await names["program"]()  # type: ignore[operator]
+
+
+def test_its_configuration_is_one(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
+    path = tmp_path / "broker.toml"
+    path.write_text(example.replace("5f1c…", "5f1c" * 8), encoding="utf-8")
+    web = load(path).settings.web
+    assert web.roles == {"ada": "administrate", "bob": "see"}
+    assert web.tokens["dashboard"].role == "see"
+
+
+async def test_a_configuration_serves_it(tmp_path: Path) -> None:
+    path = tmp_path / "b.toml"
+    listeners = '[[listeners]]\nurl = "mqtt://127.0.0.1:0"'
+    text = f'{listeners}\n[web]\nsocket = true\n[storage]\npath = "{tmp_path}"'
+    path.write_text(text, encoding="utf-8")
+    async with load(path).run() as running:
+        assert running.web_url is None
+        assert (tmp_path / "admin.sock").is_socket()
+    assert not (tmp_path / "admin.sock").exists()

@@ -1,0 +1,286 @@
+"""The endpoints: one for each operation, and logging in and out."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import trio
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from trio_mqtt.broker.operations.table import OPERATIONS, Operation, Role
+from trio_mqtt.errors import MqttError
+from trio_mqtt.web import audit
+from trio_mqtt.web.description import description
+from trio_mqtt.web.json_forms import of_body, of_query, written
+from trio_mqtt.web.page_files import page_files
+from trio_mqtt.web.people import COOKIE, Asker, Failures, People, is_csrf
+from trio_mqtt.web.problems import ProblemError, problem_of
+from trio_mqtt.web.streams import EventStreamResponse
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from trio_mqtt.broker.broker import Broker
+    from trio_mqtt.web.options import WebOptions
+
+logger = logging.getLogger("trio_mqtt.web")
+
+_LARGEST = 2 * 1024 * 1024  # bytes of a body
+_HEARD_OUT = 8 * 1024 * 1024  # bytes beyond that are read, so that who sends them hears why
+_BODY_TIME = 30.0  # seconds for it to come
+_SAFE = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+OWNER = Asker("the broker's own user", Role.ADMINISTRATE)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Credentials:
+    user: str
+    password: str
+
+
+class Api:
+    """What is answered about one broker. `owner` is who asks without saying so, if anybody does."""
+
+    def __init__(self, broker: Broker, options: WebOptions, *, owner: Asker | None = None) -> None:
+        self._broker = broker
+        self._administration = broker.administration
+        self._people = People(options)
+        self._failures = Failures(options.failed_logins_per_minute)
+        self._is_secure = options.certificate is not None
+        self._owner = owner
+        self._free = options.maximum_requests
+
+    def app(self) -> ASGIApp:
+        """The application."""
+        ways: dict[str, dict[str, Operation]] = {}
+        for operation in OPERATIONS:
+            ways.setdefault("/api/v1" + operation.path, {})[operation.method] = operation
+        routes = [
+            Route(path, self._answering(partial(self._operation, at)), methods=[*at])
+            for path, at in ways.items()
+        ]
+        others: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
+            ("/api/v1/login", "POST", self._log_in),
+            ("/api/v1/logout", "POST", self._log_out),
+            ("/api/v1/session", "GET", self._session),
+            ("/api/v1/openapi.json", "GET", self._describe),
+            ("/healthz", "GET", self._health),
+            ("/readyz", "GET", self._ready),
+        ]
+        routes += [Route(path, self._answering(one), methods=[by]) for path, by, one in others]
+        for path, file in page_files().items():
+            routes.append(Route(path, file.answer, methods=["GET"]))
+        starlette = Starlette(routes=routes, exception_handlers={HTTPException: _http_problem})
+        return partial(self._bounded, starlette)
+
+    async def _bounded(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer so many requests at one time."""
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        if self._free <= 0:
+            busy = ProblemError(503, "Too much is asked at one time.", {"Retry-After": "1"})
+            await _problem(busy)(scope, receive, send)
+            return
+        self._free -= 1
+        try:
+            await app(scope, receive, send)
+        finally:
+            self._free += 1
+
+    def _answering(
+        self, endpoint: Callable[[Request], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                response = await endpoint(request)
+            except ProblemError as problem:
+                return _problem(problem)
+            except MqttError as error:
+                return _problem(problem_of(error))
+            except Exception:
+                logger.exception("%s %s could not be answered", request.method, request.url.path)
+                return _problem(ProblemError(500, "A defect was met, which the log tells of."))
+            response.headers.update(_SAFE)
+            return response
+
+        return answer
+
+    # -- who asks -------------------------------------------------------------------------------
+
+    def _asker(self, request: Request, *, changes: bool) -> Asker:
+        """Who asks. Raises ProblemError where nobody knows, or another page rides on a cookie."""
+        if self._owner is not None:
+            return self._owner
+        authorization = request.headers.get("authorization", "")
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            asker = self._people.by_token(token.strip())
+        else:
+            asker = self._people.by_cookie(request.cookies.get(COOKIE, ""))
+        if asker is None:
+            raise ProblemError(
+                401, "Log in, or show a token.", {"WWW-Authenticate": 'Bearer realm="trio-mqtt"'}
+            )
+        if changes and asker.login is not None:
+            shown = request.headers.get("x-csrf-token", "")
+            if not is_csrf(asker.login, shown):
+                raise ProblemError(403, "X-CSRF-Token is not what logging in has answered.")
+        return asker
+
+    async def _log_in(self, request: Request) -> Response:
+        credentials: _Credentials = of_body(_Credentials, await _body(request))
+        address = _address(request)
+        host = request.client.host if request.client is not None else ""
+        wait = self._failures.wait(credentials.user, host)
+        if wait:
+            audit.record_login(credentials.user, address, "too many passwords were wrong")
+            raise ProblemError(
+                429, "Too many passwords were wrong.", {"Retry-After": str(int(wait) + 1)}
+            )
+        self._failures.count(credentials.user, host)
+        is_right = await self._administration.check_password(
+            credentials.user, credentials.password, address
+        )
+        role = self._people.role_of(credentials.user)
+        if not is_right or role is None:
+            audit.record_login(credentials.user, address, "the password is wrong, or no role")
+            raise ProblemError(401, "The user name or the password is wrong, or has no role here.")
+        self._failures.was_right(credentials.user, host)
+        value, login = self._people.log_in(credentials.user)
+        audit.record_login(credentials.user, address, "logged in")
+        response = _json({"user": login.username, "role": role.name.lower(), "csrf": login.csrf})
+        response.set_cookie(
+            COOKIE, value, path="/", secure=self._is_secure, httponly=True, samesite="strict"
+        )
+        return response
+
+    async def _log_out(self, request: Request) -> Response:
+        asker = self._asker(request, changes=True)
+        if asker.login is not None:
+            self._people.log_out(request.cookies.get(COOKIE, ""))
+            audit.record_login(asker.name, _address(request), "logged out")
+        response = _json({"user": asker.name})
+        response.delete_cookie(COOKIE, path="/")
+        return response
+
+    async def _session(self, request: Request) -> Response:
+        asker = self._asker(request, changes=False)
+        csrf = None if asker.login is None else asker.login.csrf
+        return _json({"user": asker.name, "role": asker.role.name.lower(), "csrf": csrf})
+
+    # -- operations -----------------------------------------------------------------------------
+
+    async def _operation(self, ways: dict[str, Operation], request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        operation = ways[method]
+        asker = self._asker(request, changes=operation.changes)
+        if asker.role < operation.role:
+            if operation.changes:
+                audit.record(asker, _address(request), operation.name, None, "it may not")
+            raise ProblemError(
+                403, f"This takes the role {operation.role.name.lower()}, or one above it."
+            )
+        if operation.method == "POST":
+            asked = of_body(operation.asked, await _body(request))
+        else:
+            asked = of_query(operation.asked, request.query_params.multi_items())
+        if operation.streams:
+            return self._stream(operation, asked, asker)
+        if not operation.changes:
+            return _json(await self._administration.perform(operation, asked))
+        if hasattr(asked, "by"):
+            asked = dataclasses.replace(asked, by=asker.name)
+        try:
+            answer = await self._administration.perform(operation, asked)
+        except MqttError as error:
+            audit.record(asker, _address(request), operation.name, asked, str(error))
+            raise
+        audit.record(asker, _address(request), operation.name, asked, "done")
+        return _json(answer)
+
+    def _stream(self, operation: Operation, asked: Any, asker: Asker) -> Response:  # noqa: ANN401
+        source = getattr(self._administration, operation.name)(asked)
+
+        def may_go_on() -> bool:
+            return asker.login is None or self._people.is_valid(asker.login)
+
+        return EventStreamResponse(source, operation.name, may_go_on)
+
+    # -- beside ---------------------------------------------------------------------------------
+
+    async def _describe(self, _request: Request) -> Response:
+        return _json(description())
+
+    async def _health(self, _request: Request) -> Response:
+        return Response(b"ok\n", media_type="text/plain")
+
+    async def _ready(self, _request: Request) -> Response:
+        problems = (await self._broker.readings()).problems
+        if problems:
+            return Response("".join(f"{one}\n" for one in problems), 503, media_type="text/plain")
+        return Response(b"ok\n", media_type="text/plain")
+
+
+def _address(request: Request) -> str:
+    client = request.client
+    return (
+        "its Unix socket" if client is None or not client.host else f"{client.host}:{client.port}"
+    )
+
+
+async def _body(request: Request) -> bytes:
+    """The body of a request, which is JSON. Raises ProblemError."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise ProblemError(415, "The body is to be application/json.")
+    parts: list[bytes] = []
+    left = _LARGEST
+    with trio.move_on_after(_BODY_TIME) as scope:
+        async for part in request.stream():
+            left -= len(part)
+            if left >= 0:
+                parts.append(part)
+            elif left < -_HEARD_OUT:
+                break
+    if left < 0:
+        raise ProblemError(413, f"A body has {_LARGEST} bytes at most.")
+    if scope.cancelled_caught:
+        raise ProblemError(408, "The body did not come in time.")
+    return b"".join(parts)
+
+
+def _json(value: object) -> Response:
+    return Response(written(value), media_type="application/json")
+
+
+def _problem(problem: ProblemError) -> Response:
+    return Response(
+        written(problem.body),
+        problem.status,
+        headers={**_SAFE, **problem.headers},
+        media_type="application/problem+json",
+    )
+
+
+async def _http_problem(_request: Request, error: Exception) -> Response:
+    status, headers = 500, None
+    if isinstance(error, HTTPException):
+        status, headers = error.status_code, error.headers
+    told = {404: "There is nothing here.", 405: "This is not asked for so."}
+    return _problem(ProblemError(status, told.get(status, "It cannot be answered."), headers))

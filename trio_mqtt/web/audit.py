@@ -1,0 +1,62 @@
+"""Who has changed what, in the log: the logger `trio_mqtt.audit`, one line for each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from trio_mqtt.web.json_forms import plain
+
+if TYPE_CHECKING:
+    from trio_mqtt.web.people import Asker
+
+logger = logging.getLogger("trio_mqtt.audit")
+
+_LONG = 1_000  # characters of what was asked that are shown
+
+
+def record(asker: Asker, address: str, operation: str, asked: object, outcome: str) -> None:
+    """Somebody has asked for a change; `outcome` is "done", or why it was not."""
+    logger.info(
+        "%s at %s asked for %s %s: %s",
+        asker.name,
+        address,
+        operation,
+        _shown(asked),
+        outcome,
+        extra={
+            "event": "audit",
+            "username": asker.name,
+            "address": address,
+            "operation": operation,
+            "outcome": outcome,
+        },
+    )
+
+
+def record_login(username: str, address: str, outcome: str) -> None:
+    """Somebody has tried to log in, or has logged out."""
+    level = logging.INFO if outcome in ("logged in", "logged out") else logging.WARNING
+    logger.log(
+        level,
+        "%r at %s: %s",
+        username[:64],
+        address,
+        outcome,
+        extra={"event": "audit", "username": username[:64], "address": address, "outcome": outcome},
+    )
+
+
+def _shown(asked: object) -> str:
+    """What was asked, on one line; payloads are told by their size."""
+    if not dataclasses.is_dataclass(asked):
+        return ""
+    found = {}
+    for field in dataclasses.fields(asked):
+        value = getattr(asked, field.name)
+        if value in (None, "", (), b""):
+            continue
+        found[field.name] = f"{len(value)} bytes" if isinstance(value, bytes) else plain(value)
+    return json.dumps(found)[:_LONG]

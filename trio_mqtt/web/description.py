@@ -1,0 +1,140 @@
+"""The API described by itself: OpenAPI 3.1, made from the table of operations and its forms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+import trio_mqtt.administration
+from trio_mqtt.attribute_docs import attribute_docs
+from trio_mqtt.broker.operations.table import OPERATIONS, Operation
+from trio_mqtt.version import __version__
+from trio_mqtt.web.json_forms import adapter
+
+_REF = "#/components/schemas/"
+_PROBLEMS = {
+    "401": "Nobody knows who asks.",
+    "403": "Who asks may not do this.",
+    "422": "It is not asked as described.",
+    "503": "Too much is asked at one time, or the storage keeps nothing.",
+}
+
+
+@cache
+def description() -> dict[str, Any]:
+    """The whole of it."""
+    schemas, definitions = _schemas()
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _entry(
+            operation, schemas, definitions
+        )
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "trio-mqtt",
+            "version": __version__,
+            "description": "What can be seen and done on a running broker. Times are seconds since"
+            " 1970, sizes bytes; payloads are base64.",
+        },
+        "servers": [{"url": "/api/v1"}],
+        "security": [{"token": []}, {"cookie": []}],
+        "paths": paths,
+        "components": {
+            "schemas": {**definitions, "Problem": _PROBLEM},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "tmqtt_session"},
+            },
+        },
+    }
+
+
+def _schemas() -> tuple[dict[tuple[type, str], Any], dict[str, Any]]:
+    inputs: list[Any] = []
+    for operation in OPERATIONS:
+        inputs.append((operation.asked, "validation", adapter(operation.asked)))
+        if operation.answer is not dict:
+            inputs.append((operation.answer, "serialization", adapter(operation.answer)))
+    found, rest = TypeAdapter.json_schemas(inputs, ref_template=_REF + "{model}")
+    definitions: dict[str, Any] = rest.get("$defs", {})
+    for name, schema in definitions.items():
+        form = getattr(trio_mqtt.administration, name, None)
+        docs = attribute_docs(form) if isinstance(form, type) else {}
+        for field, shown in schema.get("properties", {}).items():
+            if field in docs:
+                shown["description"] = docs[field]
+    return dict(found.items()), definitions
+
+
+def _entry(
+    operation: Operation, schemas: dict[tuple[type, str], Any], definitions: dict[str, Any]
+) -> dict[str, Any]:
+    content: dict[str, Any]
+    if operation.streams:
+        content = {"text/event-stream": {"schema": {"type": "string"}}}
+    else:
+        answer = schemas[operation.answer, "serialization"]
+        content = {"application/json": {"schema": answer}}
+    entry: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "description": f"For the role {operation.role.name.lower()}, and those above it.",
+        "responses": {"200": {"description": operation.summary, "content": content}},
+    }
+    problems = dict(_PROBLEMS)
+    problems["404"] = "What is named is not there."
+    problems["409"] = "It cannot be done."
+    if operation.method == "POST":
+        problems |= {"413": "The body is too large.", "415": "The body is no JSON."}
+        body = schemas[operation.asked, "validation"]
+        entry["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    else:
+        entry["parameters"] = list(_parameters(operation, schemas, definitions))
+    for status, sentence in sorted(problems.items()):
+        entry["responses"][status] = {
+            "description": sentence,
+            "content": {"application/problem+json": {"schema": {"$ref": _REF + "Problem"}}},
+        }
+    return entry
+
+
+def _parameters(
+    operation: Operation, schemas: dict[tuple[type, str], Any], definitions: dict[str, Any]
+) -> Iterable[dict[str, Any]]:
+    reference = schemas[operation.asked, "validation"]["$ref"]
+    schema = definitions[reference.removeprefix(_REF)]
+    required = schema.get("required", [])
+    for name, shown in schema.get("properties", {}).items():
+        shown = dict(shown)
+        text = shown.pop("description", "")
+        # What may be left out is left out: there is no null in a query.
+        kinds = [one for one in shown.get("anyOf", ()) if one != {"type": "null"}]
+        if len(kinds) == 1 and "anyOf" in shown:
+            shown = {**kinds[0]}
+        shown.pop("title", None)
+        if shown.get("default", 0) is None:
+            del shown["default"]
+        yield {
+            "name": name,
+            "in": "query",
+            "required": name in required,
+            "description": text,
+            "schema": shown,
+        }
+
+
+_PROBLEM = {
+    "type": "object",
+    "description": "What went wrong (RFC 9457).",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+    },
+    "required": ["type", "title", "status", "detail"],
+}

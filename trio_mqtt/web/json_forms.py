@@ -1,0 +1,87 @@
+"""Forms as JSON, and JSON and parameters of a query as forms. Bytes are base64 (RFC 4648 §4)."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from enum import Enum
+from functools import cache
+from typing import Any, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from trio_mqtt.web.problems import ProblemError
+
+_TOLD = 5  # mistakes that are told at once
+
+
+@cache
+def adapter(form: type) -> TypeAdapter[Any]:
+    """What makes a form of JSON."""
+    return TypeAdapter(form)
+
+
+def written(value: object) -> bytes:
+    """A form as JSON."""
+    return json.dumps(plain(value), separators=(",", ":")).encode()
+
+
+def plain(value: object) -> Any:  # noqa: ANN401 # what JSON has
+    """A form as JSON has it."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode()
+    if dataclasses.is_dataclass(value):
+        return {
+            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(one) for one in value]
+    return str(value)
+
+
+def of_body(form: type, body: bytes) -> Any:  # noqa: ANN401 # a form
+    """The form in the body of a request. Raises ProblemError."""
+    try:
+        return adapter(form).validate_json(body or b"{}")
+    except ValidationError as error:
+        raise ProblemError(422, _sentence(error)) from None
+
+
+def of_query(form: type, parameters: list[tuple[str, str]]) -> Any:  # noqa: ANN401 # a form
+    """The form in the parameters of a query. Raises ProblemError."""
+    many = {
+        name for name, hint in get_type_hints(form).items() if get_origin(hint) in (tuple, list)
+    }
+    values: dict[str, Any] = {}
+    for name, value in parameters:
+        if name in many:
+            values.setdefault(name, []).append(value)
+        elif name in values:
+            raise ProblemError(422, f"{name} is given twice.")
+        else:
+            values[name] = value
+    try:
+        return adapter(form).validate_python(values)
+    except ValidationError as error:
+        raise ProblemError(422, _sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    told = []
+    for one in error.errors(include_url=False, include_context=False)[:_TOLD]:
+        place = ".".join(map(str, one["loc"]))
+        told.append(f"{place}: {one['msg']}" if place else one["msg"])
+    return "; ".join(told)

@@ -1,0 +1,130 @@
+"""Serving the API of one broker, at an address and at a Unix socket."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+
+from trio_mqtt.errors import ConfigurationError, ListenError
+from trio_mqtt.nurseries import tasks_beside
+from trio_mqtt.optional import web_is_missing
+from trio_mqtt.transport.http_addresses import http_url
+from trio_mqtt.transport.listeners.listener import open_unix_socket
+from trio_mqtt.web.options import WebOptions
+
+if TYPE_CHECKING:
+    import os
+    import socket
+
+    from hypercorn.config import Config
+    from starlette.types import ASGIApp
+
+    from trio_mqtt.broker.broker import Broker
+
+logger = logging.getLogger("trio_mqtt.web")
+
+SOCKET = "admin.sock"  # in the folder of the broker's data
+_GOODBYE = 1.0  # seconds for what is under way when the broker ends
+
+
+def check_installed() -> None:
+    """Raise ConfigurationError where the extra `web` is not installed."""
+    if find_spec("starlette") is None or find_spec("hypercorn") is None:
+        raise ConfigurationError(web_is_missing())
+
+
+@asynccontextmanager
+async def serving_web(
+    broker: Broker, options: WebOptions, *, unix_socket: str | os.PathLike[str] | None = None
+) -> AsyncIterator[str | None]:
+    """Serve the HTTP API of a broker for as long as the context lasts; the URL, if there is one.
+
+    `unix_socket` is a path where the broker's own user may ask for everything: only that user, and
+    root, can connect there.
+
+        async with open_broker() as broker, serving_web(broker, options) as url:
+            await trio.sleep_forever()
+
+    Raises ConfigurationError where the extra `web` is not installed, or its certificate cannot be
+    used, and ListenError where the address cannot be had.
+    """
+    if options.listen is None and unix_socket is None:
+        yield None
+        return
+    check_installed()
+    # It loads what takes a while.
+    load = partial(__import__, "trio_mqtt.web.api", fromlist=["Api"])
+    api = await trio.to_thread.run_sync(load)
+    async with tasks_beside() as nursery:
+        url = None
+        if options.listen is not None:
+            config = _config(options)
+            url = await _open(nursery, options, config, api.Api(broker, options).app())
+            logger.info("The HTTP API is served at %s", url)
+        if unix_socket is None:
+            yield url
+            return
+        opened = await open_unix_socket(str(unix_socket), 0o600, None)
+        try:
+            own = api.Api(broker, options, owner=api.OWNER).app()
+            await _serve(nursery, _config(WebOptions()), own, [opened.socket])
+            yield url
+        finally:
+            opened.remove()
+
+
+def _config(options: WebOptions) -> Config:
+    from hypercorn.config import Config
+
+    config = Config()
+    config.accesslog = config.errorlog = None
+    config.include_server_header = False
+    config.graceful_timeout = config.shutdown_timeout = _GOODBYE
+    config.keep_alive_timeout = 30.0
+    config.read_timeout = 60
+    config.h11_max_incomplete_size = 16 * 1024
+    if options.certificate is not None:
+        config.certfile = str(options.certificate)
+        config.keyfile = str(options.certificate if options.key is None else options.key)
+        try:
+            config.create_ssl_context()
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(
+                f"The certificate {options.certificate} for HTTPS cannot be used: {error}."
+            ) from error
+    return config
+
+
+async def _open(nursery: trio.Nursery, options: WebOptions, config: Config, app: ASGIApp) -> str:
+    host, port = options.host_and_port
+    try:
+        listeners = await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ListenError(f"HTTP cannot be served at {options.listen}: {reason}.") from error
+    sockets = [listener.socket.detach() for listener in listeners]
+    import socket
+
+    opened = [socket.socket(fileno=number) for number in sockets]
+    url = http_url(opened[0].getsockname(), "http" if config.certfile is None else "https")
+    await _serve(nursery, config, app, opened)
+    return url
+
+
+async def _serve(
+    nursery: trio.Nursery, config: Config, app: ASGIApp, sockets: list[socket.socket]
+) -> None:
+    from hypercorn.trio import serve
+
+    # Theirs from now on.
+    config.bind = [f"fd://{one.detach()}" for one in sockets]
+    await nursery.start(
+        partial(serve, cast("Any", app), config, shutdown_trigger=trio.sleep_forever, mode="asgi")
+    )
