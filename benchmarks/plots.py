@@ -25,7 +25,7 @@ What a broker pays for each message that it delivers, in microseconds of the pro
 there is more and more of one thing. Both axes are logarithmic: a line that is level costs the same
 however much there is.
 
-{about}
+{about}.
 
 Each point is the median of three runs. Messages that come slowly take less than a tenth of a second
 of the processor's time in a run, so that their figures are rougher than those of floods.
@@ -156,7 +156,10 @@ def in_words(growth: Growth) -> str:
         for name, costs in curves.items()
         if costs[0] is not None and costs[-1] is not None
     ]
-    sentences = [f"From {first} to {last} {sweep.grows}: {'; '.join(changes)}."] if changes else []
+    span = f"{first} {sweep.grows} to a flood"
+    if sweep.sizes[-1] != FLOOD:
+        span = f"{first} to {last} {'of ' * sweep.in_bytes}{sweep.grows}"
+    sentences = [f"From {span}: {'; '.join(changes)}."] if changes else []
     ours = curves.get(OURS)
     for name, costs in curves.items():
         if ours is None or name == OURS:
@@ -168,7 +171,7 @@ def in_words(growth: Growth) -> str:
             continue
         if not dearer:
             least = min(other / own for _, own, other in known)
-            sentences.append(f"{name} costs {least:.1f} times as much or more everywhere.")
+            sentences.append(f"{name} costs {least:.1f} times ours or more everywhere.")
         elif len(dearer) == len(known):
             sentences.append(f"{name} is cheaper everywhere.")
         else:
