@@ -68,9 +68,11 @@ _ROOMS_OF_BROKER = {
     *{"trio_mqtt.broker", "trio_mqtt.broker.access", "trio_mqtt.broker.access.files"},
     *{"trio_mqtt.broker.connections", "trio_mqtt.broker.events", "trio_mqtt.broker.routing"},
     *{"trio_mqtt.broker.sessions", "trio_mqtt.cluster", "trio_mqtt.cluster.engine"},
-    *{"trio_mqtt.configuration", "trio_mqtt.history", "trio_mqtt.monitoring", "trio_mqtt.protocol"},
+    *{"trio_mqtt.configuration", "trio_mqtt.monitoring", "trio_mqtt.protocol"},
     *{"trio_mqtt.storage", "trio_mqtt.transport", "trio_mqtt.transport.listeners"},
 }
+# What a configuration may have is known before it is known that there is none.
+_SAYS_WHAT_CAN_BE_SET = ("options", "settings")
 # Of the standard library, what takes milliseconds.
 _SLOW = {
     "asyncio",
@@ -85,12 +87,16 @@ _SLOW = {
 
 
 def beyond_python(loaded: set[str]) -> tuple[set[str], set[str]]:
-    """Others' packages among modules, and the rooms of ours."""
+    """Others' packages among modules, and the rooms of ours; what can be set is no room."""
     bare = set(run(sys.executable, "-c", "import sys; print(*sys.modules)").split())
     packages = {name.partition(".")[0] for name in loaded - bare} - sys.stdlib_module_names
     ours = {"trio_mqtt", "tmqtt"}
     rooms = {
-        name.rpartition(".")[0] for name in loaded if "." in name and name.partition(".")[0] in ours
+        name.rpartition(".")[0]
+        for name in loaded
+        if "." in name
+        and name.partition(".")[0] in ours
+        and not name.endswith(_SAYS_WHAT_CAN_BE_SET)
     }
     return packages - ours, rooms
 
