@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trio_mqtt.broker.access.dynamic.commands import Outcome, Request
-from trio_mqtt.broker.access.dynamic.document import written
+from trio_mqtt.broker.access.dynamic.document import Lines
 from trio_mqtt.broker.access.dynamic.records import State
 from trio_mqtt.broker.access.files.hashes import make_hash
 
@@ -54,6 +54,6 @@ def with_admin(*commands: object) -> State:
 
 
 def saved(path: Path, state: State) -> Path:
-    path.write_bytes(written(state))
+    path.write_bytes(Lines().written(state))
     path.chmod(0o600)
     return path

@@ -16,6 +16,7 @@ import trio_mqtt
 from tests.broker.opened import may_connect, opened
 from tests.inside import core_of
 from trio_mqtt import Broker, Client, ConfigurationError, Listen, Security
+from trio_mqtt.administration import TraceEntry, TraceQuery
 from trio_mqtt.broker import dynamic_control
 from trio_mqtt.broker.access.dynamic import security as dynamic_security
 from trio_mqtt.broker.access.dynamic.document import load
@@ -310,7 +311,7 @@ async def test_too_many_requests_are_refused_at_once(
 async def test_what_cannot_be_written_is_refused_and_not_in_force(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fails(path: object, state: object) -> None:
+    def fails(*_: object) -> None:
         raise ConfigurationError("The disk is full.")
 
     async with opened(security=Security(dynamic=path)) as broker, administered(broker) as admin:
@@ -332,7 +333,7 @@ async def test_what_cannot_be_written_is_refused_and_not_in_force(
 async def test_a_defect_is_answered_and_the_next_request_done(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(path: object, state: object) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("a defect")
 
     async with opened(security=Security(dynamic=path)) as broker, administered(broker) as admin:
@@ -469,3 +470,20 @@ async def test_a_broker_that_ends_meanwhile_leaves_a_whole_file(path: Path) -> N
     state, _ = load(path)
     made = [name for name in state.clients if name.startswith("n")]
     assert sorted(made) == sorted(f"n{number}" for number in range(len(made)))
+
+
+async def test_a_trace_shows_that_there_was_a_command_and_not_what_it_said(path: Path) -> None:
+    async with (
+        opened(security=Security(dynamic=path)) as broker,
+        administered(broker, client_id="admin") as admin,
+    ):
+        with broker.administration.trace(TraceQuery(client_id="admin")) as trace:
+            await admin.do(command("createClient", username="new", password="s3cret"))
+            seen: list[TraceEntry] = []
+            with trio.fail_after(LONG):
+                async for entry in trace:
+                    seen.append(entry)
+                    if sum(one.kind == "PUBLISH" for one in seen) == 2:
+                        break
+        assert [one.payload for one in seen if one.kind == "PUBLISH"] == [b"", b""]
+        assert "s3cret" not in repr(seen)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trio_mqtt.broker.access.dynamic.document import load, save, written
+from trio_mqtt.broker.access.dynamic.document import Lines, load, save
 from trio_mqtt.broker.access.dynamic.records import State
 from trio_mqtt.errors import ConfigurationError
 
@@ -70,7 +70,7 @@ def test_what_is_written_is_read_as_it_was(path: Path) -> None:
         command("setAnonymousGroup", groupname="g"),
         command("setDefaultACLAccess", acls=[{"acltype": "unsubscribe", "allow": False}]),
     )  # fmt: skip
-    save(path, state)
+    save(path, state, Lines())
     assert load(path) == (state, ())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(path.parent) == [path.name]
@@ -78,7 +78,7 @@ def test_what_is_written_is_read_as_it_was(path: Path) -> None:
 
 def test_nothing_at_all_is_a_state(path: Path) -> None:
     assert load(put(path, {})) == (State(), ())
-    save(path, State())
+    save(path, State(), Lines())
     assert load(path) == (State(), ())
 
 
@@ -88,6 +88,28 @@ def test_a_rule_that_matches_nothing_is_left_out_and_told(path: Path) -> None:
     assert state.roles["r"].acls == ()
     assert len(warnings) == 1
     assert "'a/#/b'" in warnings[0]
+
+
+def test_what_has_not_changed_is_not_made_again(path: Path) -> None:
+    lines = Lines()
+    state = with_admin(
+        command("createGroup", groupname="g", roles=[{"rolename": "admin"}]),
+        command("createClient", username="u", groups=[{"groupname": "g"}]),
+    )
+    for commands in (
+        [command("createClient", username="v")],
+        [command("addGroupClient", groupname="g", username="v", priority=4)],
+        [command("disableClient", username="u"), command("setAnonymousGroup", groupname="g")],
+        [command("deleteGroup", groupname="g"), command("deleteClient", username="v")],
+        [command("deleteRole", rolename="admin")],
+    ):
+        before = {key: line for key, (_, line) in lines._made.items()}
+        state = changed(state, *commands)
+        save(path, state, lines)
+        assert load(path) == (state, ())
+        kept = [key for key, (_, line) in lines._made.items() if before.get(key) is line]
+        assert not before or kept
+        assert len(lines._made) == len(state.clients) + len(state.groups) + len(state.roles)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +145,7 @@ def test_a_damaged_file_says_where_it_is_wrong(path: Path, document: object, whe
 
 
 def test_half_a_file_is_none(path: Path) -> None:
-    whole = written(with_admin())
+    whole = Lines().written(with_admin())
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ConfigurationError, match="not JSON"):
         load(path)
@@ -137,7 +159,7 @@ def test_a_file_that_is_not_there_says_what_makes_one(path: Path) -> None:
 def test_what_cannot_be_written_leaves_the_file_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(path, State())
+    save(path, State(), Lines())
     before = path.read_bytes()
 
     def full(descriptor: int) -> None:
@@ -145,6 +167,6 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ConfigurationError, match="No space left"):
-        save(path, changed(State(), command("createGroup", groupname="g")))
+        save(path, changed(State(), command("createGroup", groupname="g")), Lines())
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]

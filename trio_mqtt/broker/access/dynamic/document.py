@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from trio_mqtt.broker.access.dynamic.fields import Fields, WrongFieldError
@@ -50,27 +51,58 @@ def load(path: str | os.PathLike[str]) -> tuple[State, tuple[str, ...]]:
         ) from error
 
 
-def save(path: str | os.PathLike[str], state: State) -> None:
+class Lines:
+    """The records of a file as they stand there, each made once for as long as it is the same.
+
+    So what a change costs hardly depends on how much there is.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], tuple[object, str]] = {}
+
+    def written(self, state: State) -> bytes:
+        """The file of a state: a line for each record. Called by one at a time."""
+        before, self._made = self._made, {}
+        members = state.members() if state.groups else {}
+
+        def line(kind: str, name: str, record: object, make: Callable[[], object]) -> str:
+            found = before.get((kind, name))
+            if found is None or (found[0] is not record and found[0] != record):
+                found = record, json.dumps(make(), ensure_ascii=False)
+            self._made[kind, name] = found
+            return found[1]
+
+        clients = [
+            line("client", name, one, partial(_client, one))
+            for name, one in sorted(state.clients.items())
+        ]
+        groups = [
+            line("group", name, (one, members[name]), partial(_group, one, members[name]))
+            for name, one in sorted(state.groups.items())
+        ]
+        roles = [
+            line("role", name, one, partial(role_view, one))
+            for name, one in sorted(state.roles.items())
+        ]
+        entries = [f'"defaultACLAccess": {json.dumps(dict(state.default_access))}']
+        entries += [_list("clients", clients), _list("groups", groups)]
+        if state.anonymous_group is not None:
+            name = json.dumps(state.anonymous_group, ensure_ascii=False)
+            entries.append(f'"anonymousGroup": {name}')
+        entries.append(_list("roles", roles))
+        return ("{\n" + ",\n".join(entries) + "\n}\n").encode()
+
+
+def save(path: str | os.PathLike[str], state: State, lines: Lines) -> None:
     """Put a state in the place of the file, whole and on the disk, or not at all.
 
     Raises ConfigurationError where that cannot be done.
     """
-    replace_file(path, written(state), _WHAT)
+    replace_file(path, lines.written(state), _WHAT)
 
 
-def written(state: State) -> bytes:
-    """The file of a state."""
-    members = state.members()
-    document = {
-        "defaultACLAccess": dict(state.default_access),
-        "clients": [_client(client) for _, client in sorted(state.clients.items())],
-        "groups": [
-            _group(group, members[name]) for name, group in sorted(state.groups.items())
-        ],
-        **({} if state.anonymous_group is None else {"anonymousGroup": state.anonymous_group}),
-        "roles": [role_view(role) for _, role in sorted(state.roles.items())],
-    }  # fmt: skip
-    return json.dumps(document, ensure_ascii=False, indent="\t").encode() + b"\n"
+def _list(key: str, lines: list[str]) -> str:
+    return f'"{key}": [\n' + ",\n".join(lines) + "\n]" if lines else f'"{key}": []'
 
 
 def _client(client: Client) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.access.dynamic.document import load, save
+from trio_mqtt.broker.access.dynamic.document import Lines, load, save
 from trio_mqtt.broker.access.dynamic.records import State
 from trio_mqtt.broker.access.dynamic.roles import CompiledRole, DynamicRoles
 from trio_mqtt.broker.access.dynamic.rules import RoleRules
@@ -43,12 +43,14 @@ class DynamicSecurity:
         *,
         remembered: RememberedPasswords | None = None,
         compiled: dict[str, CompiledRole] | None = None,
+        lines: Lines | None = None,
     ) -> None:
-        """`remembered` and `compiled` are what is known of the state before."""
+        """`remembered`, `compiled` and `lines` are what is known of the state before."""
         self.path = path
         self.state = state
         self.warnings = warnings
         self._remembered = remembered or RememberedPasswords()
+        self._lines = lines or Lines()
         self.users = DynamicUsers(state.clients, self._remembered)
         self.roles = DynamicRoles(state, compiled)
 
@@ -56,7 +58,9 @@ class DynamicSecurity:
     def load(cls, path: str | os.PathLike[str]) -> DynamicSecurity:
         """Read a file: ours, or that of Mosquitto's plugin. Raises ConfigurationError."""
         state, warnings = load(path)
-        return cls(os.fspath(path), state, warnings)
+        lines = Lines()
+        lines.written(state)  # most of them are as they are at the next change
+        return cls(os.fspath(path), state, warnings, lines=lines)
 
     def changed(self, state: State) -> DynamicSecurity:
         """The same file with another state, which is to be kept."""
@@ -65,11 +69,13 @@ class DynamicSecurity:
             for name, one in self.roles.compiled.items()
             if state.roles.get(name) is one.role
         }
-        return DynamicSecurity(self.path, state, remembered=self._remembered, compiled=compiled)
+        return DynamicSecurity(
+            self.path, state, remembered=self._remembered, compiled=compiled, lines=self._lines
+        )
 
     def save(self) -> None:
         """Write the state into the file, whole and on the disk. Raises ConfigurationError."""
-        save(self.path, self.state)
+        save(self.path, self.state, self._lines)
 
     def decide(
         self,
