@@ -26,6 +26,15 @@ COMMANDS = {
         "drain": "Have a node of a cluster give up its clients.",
         "service": "Have systemd run the broker, from the start of the machine on.",
     },
+    "Running broker": {
+        "clients": "Show who is connected, or away, and what waits for them.",
+        "disconnect": "Disconnect a client.",
+        "ban": "Have somebody not connect any more, or again.",
+        "sessions": "Show what waits in sessions, and end one.",
+        "retained": "List, show and delete retained messages.",
+        "trace": "Show the packets of a client, or what becomes of a topic.",
+        "who": "Show whom a message would reach, and why others do not get it.",
+    },
     "Client": {
         "pub": "Publish a message, once or on a schedule.",
         "sub": "Subscribe, and print each message as it arrives.",

@@ -1,0 +1,4 @@
+"""`tmqtt ban`: who may not connect to a running broker.
+
+`options` is loaded first; `command` asks the broker. Nothing here is used by another command.
+"""

@@ -1,0 +1,158 @@
+"""Asking a running broker by its HTTP API: at a URL, or at the Unix socket beside its data."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from tmqtt.terminal.sentences import CommandError
+
+SOCKET = "admin.sock"
+_PATIENCE = 30.0  # seconds that an answer may take; streams say something twice in that time
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    """A connection by a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("broker", timeout=_PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Api:
+    """The API of one broker. Its methods wait: call them in a thread. They raise CommandError."""
+
+    def __init__(self, place: str, token: str | None) -> None:
+        self._place = place
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    def get(self, path: str, asked: Mapping[str, object]) -> Any:  # noqa: ANN401 # what JSON has
+        """What there is."""
+        return self._answer("GET", f"{path}{_query(asked)}", None)
+
+    def post(self, path: str, asked: Mapping[str, object]) -> Any:  # noqa: ANN401 # what JSON has
+        """Have something done."""
+        return self._answer("POST", path, {k: v for k, v in asked.items() if v is not None})
+
+    def delete(self, path: str, asked: Mapping[str, object]) -> Any:  # noqa: ANN401 # what JSON has
+        """Have something removed."""
+        return self._answer("DELETE", f"{path}{_query(asked)}", None)
+
+    def follow(
+        self, path: str, asked: Mapping[str, object], tell: Callable[[str, Any], None]
+    ) -> None:
+        """Tell what is told, by name, until the broker ends."""
+        connection = self._connection()
+        try:
+            response = self._response(connection, "GET", f"{path}{_query(asked)}", None)
+            name = ""
+            for line in _lines(response, self._place):
+                kind, _, value = line.partition(": ")
+                if kind == "event":
+                    name = value
+                elif kind == "data":
+                    tell(name, json.loads(value))
+        finally:
+            connection.close()
+
+    def _answer(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:  # noqa: ANN401 # what JSON has
+        connection = self._connection()
+        try:
+            response = self._response(connection, method, path, body)
+            return json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise self._unreachable(error) from error
+        finally:
+            connection.close()
+
+    def _response(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None,
+    ) -> http.client.HTTPResponse:
+        headers = dict(self._headers)
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body).encode()
+        try:
+            connection.request(method, f"/api/v1{path}", body=data, headers=headers)
+            response = connection.getresponse()
+            if response.status == 200:
+                return response
+            problem = json.loads(response.read())
+            detail = str(problem["detail"])
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+            raise self._unreachable(error) from error
+        if response.status == 401:
+            detail = "The broker does not know who asks: --api-token-file FILE names a token."
+        raise CommandError(detail)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        place = self._place
+        if "://" not in place:
+            return _SocketConnection(os.path.join(place, SOCKET) if os.path.isdir(place) else place)
+        parts = urlsplit(place)
+        try:
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if parts.scheme == "https" and host:
+            return http.client.HTTPSConnection(host, port, timeout=_PATIENCE)
+        if parts.scheme == "http" and host:
+            return http.client.HTTPConnection(host, port, timeout=_PATIENCE)
+        raise CommandError(f"{place} is no URL such as http://127.0.0.1:8080, and no folder.")
+
+    def _unreachable(self, error: Exception) -> CommandError:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return CommandError(
+            f"The HTTP API of a broker cannot be asked at {self._place} ({reason}). It is there"
+            " where the broker was started with --web, or with web.socket in its configuration."
+        )
+
+
+def api_of(place: str | None, token_file: str | None) -> Api:
+    """The API that options and variables name. Raises CommandError where they name none."""
+    place = place or os.environ.get("TMQTT_API")
+    if not place:
+        raise CommandError(
+            "Which broker? --api http://127.0.0.1:8080 names its HTTP API, --api DIR the folder of"
+            " its data on this machine; or TMQTT_API does."
+        )
+    token = os.environ.get("TMQTT_API_TOKEN")
+    if token_file is not None:
+        try:
+            with open(token_file, encoding="utf-8") as file:
+                token = file.readline().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"The token cannot be read: {error}.") from error
+    return Api(place, token or None)
+
+
+def _query(asked: Mapping[str, object]) -> str:
+    given = {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in asked.items()
+        if value is not None
+    }
+    return f"?{urlencode(given)}" if given else ""
+
+
+def _lines(response: http.client.HTTPResponse, place: str) -> Iterator[str]:
+    try:
+        while line := response.readline():
+            yield line.decode().rstrip("\n")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise CommandError(f"The broker at {place} has gone: {error}.") from error

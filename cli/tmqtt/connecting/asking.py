@@ -1,0 +1,26 @@
+"""Which running broker is asked, and how it is answered: the options of commands that do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+ApiPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--api",
+        metavar="URL|DIR",
+        help="The broker's HTTP API, such as http://127.0.0.1:8080, or the folder of its data on"
+        " this machine, for its own user; or TMQTT_API.",
+    ),
+]
+ApiTokenFile = Annotated[
+    str | None,
+    typer.Option(
+        "--api-token-file",
+        metavar="FILE",
+        help="A token for that: the first line of FILE; or TMQTT_API_TOKEN.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, a line for each.")]

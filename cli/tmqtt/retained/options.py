@@ -1,0 +1,101 @@
+"""`tmqtt retained`: the options of its commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson
+from tmqtt.terminal.command import Command, group
+from tmqtt.terminal.values import count_of, duration
+
+_EXAMPLES = """\
+Examples:
+  tmqtt retained list 'home/#' --older-than 30d --api /var/lib/tmqtt
+  tmqtt retained show home/lamp --api http://127.0.0.1:8080
+  tmqtt retained delete 'homeassistant/#' --author bridge-3 --api /var/lib/tmqtt
+
+"""
+_CODES = (
+    "Exit codes: 0 done; 1 it did not work, such as a topic at which nothing is retained; 2 the"
+    " options are wrong."
+)
+_Older = Annotated[
+    float | None,
+    typer.Option(
+        "--older-than", metavar="DURATION", parser=duration, help="Only what lies there so long."
+    ),
+]
+_Author = Annotated[
+    str | None,
+    typer.Option("--author", metavar="CLIENT", help="Only what this client has published."),
+]
+
+app = group("retained", "List, show and delete retained messages of a running broker.", _EXAMPLES)
+
+
+@app.callback()
+def retained() -> None:
+    """List, show and delete retained messages of a running broker."""
+
+
+@app.command("list", cls=Command, epilog=_EXAMPLES + _CODES)
+def list_retained(
+    topic_filter: Annotated[
+        str, typer.Argument(metavar="[FILTER]", help="Whose topics match.")
+    ] = "#",
+    older_than: _Older = None,
+    author: _Author = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="COUNT", parser=count_of, help="How many at most.")
+    ] = 100,
+    api: ApiPlace = None,
+    token_file: ApiTokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List them: since when each lies there, and who has left it. The oldest come first."""
+    from tmqtt.connecting.api import api_of
+    from tmqtt.retained.command import list_messages
+    from tmqtt.terminal.running import run
+
+    asked = {
+        "topic_filter": topic_filter,
+        "older_than": older_than,
+        "author": author,
+        "sort": "stored_at",
+        "limit": min(limit, 1_000),
+    }
+    run(lambda terminal: list_messages(api_of(api, token_file), terminal, asked, as_json=as_json))
+
+
+@app.command(cls=Command, epilog=_EXAMPLES + _CODES)
+def show(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="Its topic.")],
+    api: ApiPlace = None,
+    token_file: ApiTokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the retained message of a topic: its payload, in a pipe as it is."""
+    from tmqtt.connecting.api import api_of
+    from tmqtt.retained.command import show_message
+    from tmqtt.terminal.running import run
+
+    run(lambda terminal: show_message(api_of(api, token_file), terminal, topic, as_json=as_json))
+
+
+@app.command(cls=Command, epilog=_EXAMPLES + _CODES)
+def delete(
+    topic_filter: Annotated[str, typer.Argument(metavar="FILTER", help="Whose topics match.")],
+    older_than: _Older = None,
+    author: _Author = None,
+    api: ApiPlace = None,
+    token_file: ApiTokenFile = None,
+) -> None:
+    """Delete retained messages. Subscribers are not told."""
+    from tmqtt.connecting.api import api_of
+    from tmqtt.retained.command import delete_messages
+    from tmqtt.terminal.running import run
+
+    asked = {"topic_filter": topic_filter, "older_than": older_than, "author": author}
+    run(lambda terminal: delete_messages(api_of(api, token_file), terminal, asked))

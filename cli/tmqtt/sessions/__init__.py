@@ -1,0 +1,4 @@
+"""`tmqtt sessions`: what waits in the sessions of a running broker.
+
+`options` is loaded first; `command` asks the broker. Nothing here is used by another command.
+"""

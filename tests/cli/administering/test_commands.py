@@ -1,0 +1,179 @@
+"""The commands that ask a running broker: tables, JSON, sentences and exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.programs import Program, Run
+
+pytestmark = pytest.mark.slow
+
+TOKEN = "a token that nobody guesses"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("c")
+
+
+@pytest.fixture(scope="module")
+def running(folder: Path) -> Iterator[tuple[str, str]]:
+    """Where a broker is asked, and its address; a client "lamp" has subscribed to a/#."""
+    file = folder / "broker.toml"
+    file.write_text(
+        f'[storage]\npath = "{folder}"\n[web]\nlisten = "127.0.0.1:0"\n'
+        f'[web.tokens.test]\ntoken = "{TOKEN}"\nrole = "see"\n',
+        encoding="utf-8",
+    )
+    with Program("broker", "mqtt://127.0.0.1:0", "--config", str(file)) as broker:
+        url = broker.out.expect(r"Listening at (\S+)\n")[1]
+        api = broker.out.expect(r"The HTTP API is at (\S+)/api/v1\.\n")[1]
+        with Program("sub", "a/#", "-b", url, "-i", "lamp"):
+            broker.out.expect("lamp subscribed to a/#")
+            yield api, url
+        assert broker.stop() == 0
+
+
+@pytest.fixture
+def ask(
+    running: tuple[str, str], folder: Path, in_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> Run:
+    monkeypatch.setenv("TMQTT_API", str(folder))
+    return in_process
+
+
+def test_clients_are_shown_as_a_table_and_as_json(ask: Run) -> None:
+    shown = ask("clients", "LAM", "--connected")
+    heads, row = shown.out.splitlines()
+    assert heads.split()[:3] == ["Client", "State", "For"]
+    assert re.match(r"lamp +connected +\d+ \w+ +- +127\.0\.0\.1:\d+ +5 +1 +0 +0 +0", row)
+    (line,) = ask("clients", "--json").out.splitlines()
+    assert json.loads(line)["client_id"] == "lamp"
+    none = ask("clients", "--away")
+    assert (none.code, none.out, none.err) == (0, "", "There are no clients.\n")
+
+
+def test_a_message_is_listed_shown_and_deleted(running: tuple[str, str], ask: Run) -> None:
+    _, url = running
+    assert ask("pub", "kept/1", "on", "--retain", "-q", "1", "-i", "switch", "-b", url).code == 0
+    listed = ask("retained", "list", "kept/#").out.splitlines()
+    assert re.match(r"kept/1 +\d+ s +switch +1 +2 +-", listed[1])
+    assert ask("retained", "show", "kept/1").out == "on\n"
+    assert json.loads(ask("retained", "show", "kept/1", "--json").out)["author"] == "switch"
+    assert ask("retained", "list", "kept/#", "--older-than", "1h").out == ""
+    assert ask("retained", "delete", "kept/#").err == "1 retained message deleted.\n"
+    gone = ask("retained", "show", "kept/1")
+    assert (gone.code, gone.err) == (1, "Error: No message is retained at 'kept/1'.\n")
+
+
+def test_who_would_get_a_message(ask: Run) -> None:
+    shown = ask("who", "a/b", "-q", "1")
+    assert shown.code == 0
+    assert re.match(r"lamp +yes +0 +a/# +connected +-", shown.out.splitlines()[1])
+    nobody = ask("who", "z")
+    assert nobody.code == 1
+    assert nobody.err.endswith("Error: Nobody would get it.\n")
+
+
+def test_somebody_is_banned_for_a_while(ask: Run) -> None:
+    banned = ask("ban", "--address", "192.0.2.9/24", "--for", "1h", "--reason", "floods")
+    assert banned.err == "The address 192.0.2.0/24 is banned; 0 clients disconnected.\n"
+    row = ask("ban", "--list").out.splitlines()[1]
+    assert re.match(
+        r"address +192\.0\.2\.0/24 +\d+ s +(59 min|1 h) +the broker's own user +floods", row
+    )
+    assert ask("ban", "--address", "192.0.2.0/24", "--lift").code == 0
+    again = ask("ban", "--address", "192.0.2.0/24", "--lift")
+    assert (again.code, again.err) == (1, "Error: The address '192.0.2.0/24' is not banned.\n")
+
+
+def test_what_waits_is_shown_until_the_session_ends(running: tuple[str, str], ask: Run) -> None:
+    _, url = running
+    with Program("sub", "q/#", "-q", "1", "-b", url, "-i", "away", "--session", "1h") as sub:
+        for _ in range(600):
+            told = ask("clients", "away", "--json").out
+            if told and json.loads(told)["subscriptions"]:
+                break
+        sub.stop()
+    assert ask("pub", "q/1", "waits\x1b", "-q", "1", "-b", url).code == 0
+    listed = ask("sessions", "list", "away").out.splitlines()
+    assert re.match(r"away +away +\d+ s +(59 min|1 h) +1 +1 ", listed[1])
+    row = ask("sessions", "queue", "away").out.splitlines()[1]
+    assert re.match(r"q/1 +1 +6 +\d+ s +waiting +q/# +waits\\x1b", row)
+    assert ask("sessions", "end", "away").err == "The session of away has ended.\n"
+    assert ask("sessions", "queue", "away").code == 1
+
+
+def test_a_topic_is_traced(running: tuple[str, str], folder: Path, ask: Run) -> None:
+    _, url = running
+    with Program("trace", "--topic", "a/t", "--count", "2", "--api", str(folder)) as trace:
+        for _ in range(600):  # until the trace has begun
+            assert ask("pub", "a/t", "hello", "-b", url, "-i", "p").code == 0
+            if "PUBLISH" in trace.out.text:
+                break
+        assert trace.ended() == 0
+    assert re.search(r"^\d\d:\d\d:\d\d → p PUBLISH topic=a/t .*hello$", trace.out.text, re.M)
+
+
+def test_a_client_is_disconnected(ask: Run) -> None:
+    assert ask("disconnect", "lamp", "--reason", "a test").err == "lamp is disconnected.\n"
+    unknown = ask("disconnect", "nobody")
+    assert (unknown.code, unknown.err) == (1, "Error: This broker knows no client 'nobody'.\n")
+
+
+def test_a_token_may_see_and_no_more(
+    running: tuple[str, str], tmp_path: Path, in_process: Run
+) -> None:
+    api, _ = running
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n", encoding="utf-8")
+    token = ("--api", api, "--api-token-file", str(file))
+    assert in_process("clients", *token).code == 0
+    refused = in_process("ban", "--user", "eve", *token)
+    assert (refused.code, refused.err) == (
+        1,
+        "Error: This takes the role administrate, or one above it.\n",
+    )
+    unknown = in_process("clients", "--api", api)
+    assert unknown.code == 1
+    assert "--api-token-file FILE" in unknown.err
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ("http://127.0.0.1:1", "cannot be asked at http://127.0.0.1:1 (Connection refused)"),
+        ("/nowhere", "cannot be asked at /nowhere (No such file or directory)"),
+        ("gopher://here", "gopher://here is no URL such as http://127.0.0.1:8080, and no folder."),
+    ],
+)
+def test_a_broker_that_is_not_there_is_told(in_process: Run, place: str, sentence: str) -> None:
+    ended = in_process("clients", "--api", place)
+    assert ended.code == 1
+    assert sentence in ended.err
+
+
+def test_nowhere_is_asked_without_a_place(in_process: Run) -> None:
+    assert "Which broker?" in in_process("clients").err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("clients", "--connected", "--away"),
+        ("ban",),
+        ("ban", "--client", "a", "--user", "b"),
+        ("ban", "--list", "--client", "a"),
+        ("trace",),
+        ("trace", "a", "--topic", "b"),
+        ("who", "a", "-q", "3"),
+        ("retained", "delete"),
+    ],
+)
+def test_wrong_options_are_told(in_process: Run, words: tuple[str, ...]) -> None:
+    assert in_process(*words).code == 2
