@@ -24,6 +24,7 @@ from trio_mqtt.broker.journal import Journal
 from trio_mqtt.broker.load import Load
 from trio_mqtt.broker.memory import Memory
 from trio_mqtt.broker.options import BrokerOptions
+from trio_mqtt.broker.routing.batch import OneMessage
 from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.broker.routing.retained_search import RetainedSearch
 from trio_mqtt.broker.routing.router import Router
@@ -223,15 +224,18 @@ class Core:
         False where these do not suffice: then nothing is done.
         """
         timing = self.timing
-        if (
-            MessagePublished in self.event_streams.wanted
-            or (timing is not None and timing.left <= 1)
-            or not self.router.publish_alone(message, sender, is_v5, now)
-        ):
+        if timing is not None and timing.left <= 1:
             return False
-        self.statistics.messages_received += 1
+        match = self.router.direct(message)
+        if match is None:
+            return False
         if timing is not None:
             timing.left -= 1
+        self.statistics.messages_received += 1
+        event_streams = self.event_streams
+        if MessagePublished in event_streams.wanted:
+            event_streams.published(sender.client_id, OneMessage(message))
+        self.router.publish_alone(match, message, sender, is_v5, now)
         return True
 
     def _keep_retained(

@@ -21,7 +21,7 @@ from trio_mqtt.broker.events.kinds import (
     Subscribed,
     Unsubscribed,
 )
-from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.batch import Batch, Published
 from trio_mqtt.broker.system_topics import ROOT
 from trio_mqtt.protocol.packets import Publish
 
@@ -86,7 +86,7 @@ class EventTopics:
             self._timers.after(0, self._tell_gathered)
         self._gathered.append(event)
 
-    def tell_published(self, client_id: str | None, batch: Batch) -> None:
+    def tell_published(self, client_id: str | None, batch: Published) -> None:
         """Messages were taken: they are no events here."""
 
     def end(self) -> None:

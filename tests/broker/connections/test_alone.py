@@ -17,7 +17,12 @@ from trio_mqtt.access import ClientInfo
 from trio_mqtt.broker.connections import reading
 from trio_mqtt.broker.core import Core
 from trio_mqtt.broker.limits import Limits
-from trio_mqtt.events import MessageAcknowledged, MessageDelivered, MessagePublished
+from trio_mqtt.events import (
+    MessageAcknowledged,
+    MessageDelivered,
+    MessagePublished,
+    MessagesDropped,
+)
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import PubAck, Publish, Subscribe, Subscription
@@ -137,30 +142,54 @@ def test_what_comes_alone_is_done_as_among_others(
     assert outcomes[0] == outcomes[1]
 
 
+@pytest.mark.parametrize("followed", [False, True], ids=["quiet", "followed"])
 @pytest.mark.parametrize("qos", [0, 1])
 async def test_it_takes_no_way_that_others_take(
-    memory: MemoryBroker, monkeypatch: pytest.MonkeyPatch, version: ProtocolVersion, qos: int
+    memory: MemoryBroker,
+    monkeypatch: pytest.MonkeyPatch,
+    version: ProtocolVersion,
+    qos: int,
+    followed: bool,
+) -> None:
+    kinds = [MessagePublished] if followed else [MessagesDropped]
+    with memory.broker.sample(*kinds, limit=4) as sample:  # as the command that shows messages
+        publisher, subscriber = (Raw(memory.connect(), version) for _ in range(2))
+        await publisher.connect("publisher")
+        await subscriber.connect("subscriber")
+        await subscriber.subscribe("t", qos=1)
+        message = Publish("t", b"x", qos, packet_id=1 if qos else 0)
+        await publisher.send(message)  # whom it reaches is known from then on
+        await subscriber.drain()
+
+        def fail(*_: object) -> None:
+            raise AssertionError("it is not to be routed as others are")
+
+        monkeypatch.setattr(Core, "route", fail)
+        for _ in range(3):
+            await trio.sleep(APART)
+            await publisher.send(message)
+            assert len(await subscriber.messages()) == 1
+        # Also where it must wait for others.
+        await publisher.send(message)
+        await publisher.send(message)
+        assert len(await subscriber.messages()) == 2
+        assert sample.missed_messages + len(sample.take()) == 6 * followed
+
+
+async def test_it_is_told_as_published_before_it_is_delivered(
+    memory: MemoryBroker, version: ProtocolVersion
 ) -> None:
     publisher, subscriber = (Raw(memory.connect(), version) for _ in range(2))
     await publisher.connect("publisher")
     await subscriber.connect("subscriber")
     await subscriber.subscribe("t", qos=1)
-    message = Publish("t", b"x", qos, packet_id=1 if qos else 0)
-    await publisher.send(message)  # whom it reaches is known from then on
-    await subscriber.drain()
-
-    def fail(*_: object) -> None:
-        raise AssertionError("it is not to be routed as others are")
-
-    monkeypatch.setattr(Core, "route", fail)
-    for _ in range(3):
-        await trio.sleep(APART)
-        await publisher.send(message)
-        assert len(await subscriber.messages()) == 1
-    # Also where it must wait for others.
-    await publisher.send(message)
-    await publisher.send(message)
-    assert len(await subscriber.messages()) == 2
+    with memory.broker.sample(MessagePublished, MessageDelivered, limit=4) as sample:
+        await publisher.send(Publish("t", b"x", 1, packet_id=1))
+        await trio.testing.wait_all_tasks_blocked()
+        assert sample.take() == [
+            MessagePublished("publisher", "t", b"x", 1, False),
+            MessageDelivered("subscriber", "t", 1),
+        ]
 
 
 @pytest.mark.parametrize("kind", [MessagePublished, MessageDelivered, MessageAcknowledged])

@@ -18,7 +18,7 @@ from trio_mqtt.broker.events.samples import EventSample
 from trio_mqtt.broker.events.streams import EventStream
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.routing.batch import Published
     from trio_mqtt.broker.timers import Timers
     from trio_mqtt.protocol.packets import Publish
 
@@ -33,7 +33,7 @@ class Follower(Protocol):
     def tell(self, event: BrokerEvent) -> None:
         """An event has happened."""
 
-    def tell_published(self, client_id: str | None, batch: Batch) -> None:
+    def tell_published(self, client_id: str | None, batch: Published) -> None:
         """Messages were taken."""
 
     def end(self) -> None:
@@ -105,7 +105,7 @@ class EventStreams:
             if kind in one.kinds:
                 one.tell(event)
 
-    def published(self, client_id: str | None, batch: Batch) -> None:
+    def published(self, client_id: str | None, batch: Published) -> None:
         """Messages were taken."""
         for one in self._following:
             if MessagePublished in one.kinds:

@@ -38,7 +38,7 @@ from trio_mqtt.broker.log_lines import LogLines, shown
 from trio_mqtt.broker.sources import source_of
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.routing.batch import Published
     from trio_mqtt.broker.timers import Timers
 
 _connections = logging.getLogger("trio_mqtt.connections")
@@ -139,7 +139,7 @@ class EventLog:
                 text = f"{text}: {payload!r}"
             way.logger.log(way.level, "%s", text, extra=about)
 
-    def tell_published(self, client_id: str | None, batch: Batch) -> None:
+    def tell_published(self, client_id: str | None, batch: Published) -> None:
         """Messages were taken (the broker says so)."""
         _, lines = self._lines[MessagePublished]
         who = _named(client_id)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trio_mqtt.broker.events.kinds import BrokerEvent, message_published
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.routing.batch import Published
 
 SAMPLE_BYTES = 1024 * 1024  # of payloads that a sample holds between two looks
 SAMPLE_OF_ONE_READ = 10  # messages: one busy client must not fill the sample alone
@@ -57,7 +57,7 @@ class EventSample:
         else:
             self.missed_events += 1
 
-    def tell_published(self, client_id: str | None, batch: Batch) -> None:
+    def tell_published(self, client_id: str | None, batch: Published) -> None:
         """Messages were taken (the broker says so)."""
         if self._full:
             self.missed_messages += batch.count

@@ -10,7 +10,7 @@ import trio
 from trio_mqtt.broker.events.kinds import BrokerEvent, message_published
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.routing.batch import Published
 
 
 class EventStream:
@@ -36,7 +36,7 @@ class EventStream:
         except trio.WouldBlock:
             self.missed += 1
 
-    def tell_published(self, client_id: str | None, batch: Batch) -> None:
+    def tell_published(self, client_id: str | None, batch: Published) -> None:
         """Messages were taken (the broker says so)."""
         for message in batch.messages:
             self.tell(message_published(client_id, message))

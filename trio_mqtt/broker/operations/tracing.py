@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.events.streams import EventStream
-    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.routing.batch import Published
     from trio_mqtt.broker.traces import Direction
 
 MOST = 16  # traces at one time: each costs the broker for every packet that it sees
@@ -144,7 +144,7 @@ class _TopicFollower:
     def tell(self, event: BrokerEvent) -> None:
         self._trace.event(event)
 
-    def tell_published(self, client_id: str | None, batch: Batch) -> None:
+    def tell_published(self, client_id: str | None, batch: Published) -> None:
         for message in batch.messages:
             self._trace.event(kinds.message_published(client_id, message))
 

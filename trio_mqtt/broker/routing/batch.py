@@ -86,6 +86,35 @@ class Form(Protocol):
         """What is otherwise in each than it came; None for nothing."""
 
 
+class Published(Protocol):
+    """Messages that were taken, as whoever follows that may look at them."""
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+
+    @property
+    def messages(self) -> Sequence[Publish]:
+        """The messages one by one."""
+
+    def sample(self, count: int) -> Sequence[Publish]:
+        """The first `count` messages."""
+
+
+class OneMessage:
+    """A message that came alone, for those who follow messages."""
+
+    __slots__ = ("count", "messages")
+
+    def __init__(self, message: Publish) -> None:
+        self.count = 1
+        self.messages: Sequence[Publish] = (message,)
+
+    def sample(self, count: int) -> Sequence[Publish]:
+        """The first `count` messages."""
+        return self.messages[:count]
+
+
 class _Parts:
     """Parts of a batch that many queues have room for: each is made once."""
 

@@ -311,29 +311,30 @@ class Router:
         self._statistics.topics_refused += len(left)
         return () if batch.is_run else left
 
-    def publish_alone(
-        self, message: Publish, sender: Author, is_v5: bool, received_at: float
-    ) -> bool:
-        """Hand a message that came alone to all whom it reaches, in few steps.
-
-        As `Direct` takes it. False where it is not as simple: nothing is done then.
-        """
+    def direct(self, message: Publish) -> Match | None:
+        """Whom a message that came alone reaches, where `publish_alone` may take it to them."""
         topic = message.topic
         found = self._remembered.get(topic)
         match = self.match(topic) if found is None else found
         if not match.is_direct:
-            return False
-        targets = match.targets
-        if len(targets) > 1 and len(targets) * size_alone(message) > LITTLE:
-            return False
+            return None
+        count = len(match.targets)
+        return None if count > 1 and count * size_alone(message) > LITTLE else match
+
+    def publish_alone(
+        self, match: Match, message: Publish, sender: Author, is_v5: bool, received_at: float
+    ) -> None:
+        """Hand a message that came alone to all whom it reaches, in few steps.
+
+        As `Direct` takes it; whoever may not have it so is offered it as any other.
+        """
         batch: Batch | None = None
-        for target in targets:
+        for target in match.targets:
             direct = target.direct
             if direct is None or not direct.send_at_once(target, message, is_v5, received_at):
                 if batch is None:
                     batch = Batch([message], sender=sender, is_v5=is_v5, received_at=received_at)
                 target.subscription.offer(target, batch)
-        return True
 
     def publish_here(self, batch: Batch) -> None:
         """Hand a batch that another node has passed on to the subscriptions that are here.
