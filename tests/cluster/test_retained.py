@@ -16,7 +16,9 @@ from tests.cluster.waiting import until
 from tests.inside import core_of
 from trio_mqtt import Broker, Client, Cluster, Message, Properties, Security, open_client
 from trio_mqtt.access import ClientInfo
-from trio_mqtt.cluster.retained_store import encode_change, encode_row
+from trio_mqtt.cluster.changes import Changes
+from trio_mqtt.cluster.engine.engine import open_engine
+from trio_mqtt.cluster.retained_store import RetainedStore, encode_change, encode_row
 from trio_mqtt.events import RetainedChanged
 from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.storage.rows import RetainedRow
@@ -256,9 +258,9 @@ async def test_what_waited_while_a_node_was_cut_off_takes_the_place_of_nothing_l
         ):
             node = core_of(other).elsewhere
             before = node.membership.node  # type: ignore[union-attr]
-            for topic in ("changed", "removed", "set", "gone"):
+            for topic in ("changed", "removed", "set", "gone", "back"):
                 await here.publish(topic, "first", qos=1, retain=True)
-            await until(lambda: len(kept(other)) == 4)
+            await until(lambda: len(kept(other)) == 5)
             proxy.refuses = True
             proxy.cut()
             await until(lambda: node.membership.node == "")  # type: ignore[union-attr]
@@ -268,11 +270,14 @@ async def test_what_waited_while_a_node_was_cut_off_takes_the_place_of_nothing_l
                 ("removed", ""),
                 ("set", "new"),
                 ("gone", ""),
+                ("back", "old"),
             ):
                 await there.publish(topic, payload, retain=True)
-            await until(lambda: kept(other) == {"changed": b"old", "set": b"new"})
+            here_only = {"changed": b"old", "set": b"new", "back": b"old"}
+            await until(lambda: kept(other) == here_only)
             for topic in ("changed", "removed"):
                 await here.publish(topic, "later", qos=1, retain=True)
+            await here.publish("back", "", qos=1, retain=True)
             proxy.refuses = False
             await until(lambda: node.membership.node not in ("", before))  # type: ignore[union-attr]
             as_it_is = {"changed": b"later", "removed": b"later", "set": b"new"}
@@ -282,3 +287,37 @@ async def test_what_waited_while_a_node_was_cut_off_takes_the_place_of_nothing_l
                 await here.publish(topic, "last", qos=1, retain=True)
             assert (await first(there, "changed")).text == "last"
             assert {*kept(other).values()} == {b"last"}
+
+
+async def test_of_what_went_a_bounded_part_is_remembered(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_engine(cluster) as engine:
+        engine.deadline_ms = 1 << 45
+        store = RetainedStore(engine, Changes(engine))
+        gone = engine.keys.shared("retained-gone")
+        now = int((await engine.call("TIME"))[0])
+        await engine.call("ZADD", gone, (now - 3601) * 1000, "long ago", (now - 9) * 1000, "t0")
+        await engine.all(store.calls("n", {f"t{number}": None for number in range(12)}))
+        assert sorted(await engine.call("ZRANGE", gone, 0, -1)) == sorted(
+            b"t%d" % number for number in range(12)
+        )
+        row = RetainedRow("t0", b"x", 0, now - 1, b"", None)
+        # Removed later; not so what is set later, or was never removed.
+        calls = [
+            store.late_call("n", "t0", row, now - 1),
+            store.late_call("n", "t1", row, now + 60),
+            store.late_call("n", "other", row, now - 1),
+        ]
+        later, *others = await engine.all(calls)
+        assert later == b""
+        assert all(isinstance(one, list) for one in others)
+        many = {f"many {number}": None for number in range(10_100)}
+        await engine.all(store.calls("n", many))
+        assert await engine.call("ZCARD", gone) == 10_000
+        # What has expired does not bring back what was before it.
+        short = RetainedRow("short", b"x", 0, now - 5, b"", None, now - 1)
+        await engine.all(store.calls("n", {"short": short}))
+        await engine.all(store.expire(["short"], 1e9))
+        (reply,) = await engine.all([store.late_call("n", "short", row, now - 6)])
+        assert reply == b""

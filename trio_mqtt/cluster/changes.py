@@ -32,25 +32,35 @@ _STEP = 200  # fields of a hash that are read at once
 _SHORT, _LONG = struct.Struct(">H"), struct.Struct(">I")
 
 _CHANGE = """\
--- KEYS: the nodes, the changes, their number, the hash. ARGV: the entry, how many are kept, and
--- fields with their values, of which none is empty: then the field goes.
+-- KEYS: the nodes, the changes, their number, the hash; where it is told when fields went, a sorted
+-- set of those. ARGV: the entry, how many are kept, and fields with their values, of which none is
+-- empty: then the field goes.
+local went = false
 for at = 3, #ARGV, 2 do
   if ARGV[at + 1] == '' then
     redis.call('HDEL', KEYS[4], ARGV[at])
+    if KEYS[5] then went = redis.call('ZADD', KEYS[5], 'GT', changed, ARGV[at]) end
   else
     redis.call('HSET', KEYS[4], ARGV[at], ARGV[at + 1])
   end
+end
+-- That is remembered for an hour, and of 10,000: who comes late brings none of them back.
+if went then
+  redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now() - 3600000)
+  redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -10001)
 end
 local number = redis.call('INCR', KEYS[3])
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], number .. '-1', 'e', ARGV[1], 't', now())
 return {number, redis.call('ZRANGEBYSCORE', KEYS[1], '(0', '+inf')}
 """
-CHANGE = Script(_CHANGE, fenced=True)
+CHANGE = Script("local changed = now()\n" + _CHANGE, fenced=True)
 LATE_CHANGE = Script(
     """\
 -- As below, of one field; before all else, when it changed, in seconds. Values begin with theirs.
+local changed = tonumber(ARGV[1]) * 1000
 local value = redis.call('HGET', KEYS[4], ARGV[4])
-if value and struct.unpack('>d', value) > tonumber(ARGV[1]) then return value end
+if value and struct.unpack('>d', value) * 1000 > changed then return value end
+if not value and tonumber(redis.call('ZSCORE', KEYS[5], ARGV[4]) or 0) > changed then return '' end
 table.remove(ARGV, 1)
 """
     + _CHANGE,
@@ -98,29 +108,43 @@ class Changes:
         return Changed(number, {node.decode() for node in nodes})
 
     def call(
-        self, key: bytes, fields: Mapping[bytes, bytes], items: Sequence[tuple[int, bytes]]
+        self,
+        key: bytes,
+        fields: Mapping[bytes, bytes],
+        items: Sequence[tuple[int, bytes]],
+        gone: Sequence[bytes] = (),
     ) -> Call:
-        """What does so. Raises EngineFencedError where this node has no lease."""
+        """What does so. `gone` may be the key of what says when which fields went.
+
+        Raises EngineFencedError where this node has no lease.
+        """
         keys = self._keys
         return self._engine.scripted(
             CHANGE,
-            (keys.nodes, keys.changes, keys.changes_number, key),
+            (keys.nodes, keys.changes, keys.changes_number, key, *gone),
             encode_entry(items),
             KEPT,
             *chain.from_iterable(fields.items()),
         )
 
     def late_call(
-        self, key: bytes, field: bytes, value: bytes, items: Sequence[tuple[int, bytes]], at: float
+        self,
+        key: bytes,
+        field: bytes,
+        value: bytes,
+        items: Sequence[tuple[int, bytes]],
+        at: float,
+        gone: bytes,
     ) -> Call:
         """The same of one field that has changed a while ago, `at` so many seconds of the engine's
-        clock; where what it has is later, it answers that. Raises EngineFencedError where this node
-        has no lease.
+        clock; where what it has is later, it answers that, and nothing where it went later.
+
+        Raises EngineFencedError where this node has no lease.
         """
         keys = self._keys
         return self._engine.scripted(
             LATE_CHANGE,
-            (keys.nodes, keys.changes, keys.changes_number, key),
+            (keys.nodes, keys.changes, keys.changes_number, key, gone),
             repr(at),
             encode_entry(items),
             KEPT,

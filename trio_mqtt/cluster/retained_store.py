@@ -26,14 +26,18 @@ _AT_ONCE = 500  # topics in one change, or in one look for what has expired
 _BYTES_AT_ONCE = 512 * 1024
 
 EXPIRE = Script("""\
--- KEYS: the retained messages. ARGV: seconds that one lasts which has no end itself, topics.
+-- KEYS: the retained messages, when others went. ARGV: seconds that one lasts which has no end
+-- itself, topics.
 local time = now() / 1000
 local last = time - tonumber(ARGV[1])
 for at = 2, #ARGV do
   local value = redis.call('HGET', KEYS[1], ARGV[at])
   if value then
     local received, expires = struct.unpack('>dd', value)
-    if expires <= time or received <= last then redis.call('HDEL', KEYS[1], ARGV[at]) end
+    if expires <= time or received <= last then
+      redis.call('HDEL', KEYS[1], ARGV[at])
+      redis.call('ZADD', KEYS[2], 'GT', received * 1000, ARGV[at])
+    end
   end
 end
 return 1
@@ -102,6 +106,7 @@ class RetainedStore:
         self._engine = engine
         self._changes = changes
         self._key = engine.keys.retained
+        self._gone = engine.keys.shared("retained-gone")
 
     def calls(self, node: str, rows: Mapping[str, RetainedRow | None]) -> list[Call]:
         """What keeps retained messages, or has them gone, by their topics; and tells all nodes."""
@@ -115,17 +120,17 @@ class RetainedStore:
             items.append((RETAINED, encode_change(node, topic, value)))
             size += len(value)
             if not left or len(items) == _AT_ONCE or size >= _BYTES_AT_ONCE:
-                calls.append(self._changes.call(self._key, fields, items))
+                calls.append(self._changes.call(self._key, fields, items, [self._gone]))
                 fields, items, size = {}, [], 0
         return calls
 
     def late_call(self, node: str, topic: str, row: RetainedRow | None, at: float) -> Call:
         """What does so for a topic that has changed `at` a while ago, if it has nothing later by
-        now: else it answers with that, as bytes.
+        now: else it answers with that, as bytes; without any where a later one is gone.
         """
         value = b"" if row is None else encode_row(row)
         items = [(RETAINED, encode_change(node, topic, value))]
-        return self._changes.late_call(self._key, topic.encode(), value, items, at)
+        return self._changes.late_call(self._key, topic.encode(), value, items, at, self._gone)
 
     def expire(self, topics: Iterable[str], default_expiry: float) -> list[Call]:
         """What has those go that have expired, of some topics.
@@ -135,7 +140,9 @@ class RetainedStore:
         names = [topic.encode() for topic in topics]
         lasts = min(default_expiry, 1e12)
         return [
-            self._engine.scripted(EXPIRE, (self._key,), lasts, *names[at : at + _AT_ONCE])
+            self._engine.scripted(
+                EXPIRE, (self._key, self._gone), lasts, *names[at : at + _AT_ONCE]
+            )
             for at in range(0, len(names), _AT_ONCE)
         ]
 

@@ -59,10 +59,16 @@ class RetainedEverywhere:
             self._gathered.pop(topic, None)
 
     def is_overtaken(self, topic: str, value: bytes) -> None:
-        """What has changed here, while this was no node, is not kept: another has what is later."""
+        """What has changed here, while this was no node, is not kept: another has what is later,
+        or, without a value, has had it removed.
+        """
         self._came_back(topic)
-        if not self._is_changed_here(topic):
+        if self._is_changed_here(topic):
+            return
+        if value:
             self._take(topic, value)
+        else:
+            self._apply(topic, None)
 
     # -- what changes ---------------------------------------------------------------------------
 
