@@ -154,7 +154,7 @@ def _round(bench: Bench, row: Row, count: int, *, aof: bool) -> Figures:
         return _traffic(bench, row, nodes, engine)
 
 
-def _traffic(bench: Bench, row: Row, nodes: list[Running], engine: _Engine | None) -> Figures:
+def _traffic(bench: Bench, row: Row, nodes: list[Running], engine: Engine | None) -> Figures:
     options = row.options
     others = nodes[1:]
     if others and not row.local:
@@ -189,7 +189,7 @@ def _traffic(bench: Bench, row: Row, nodes: list[Running], engine: _Engine | Non
 
 
 @dataclass(frozen=True, slots=True)
-class _Engine:
+class Engine:
     """A redis-server at a Unix socket."""
 
     pid: int
@@ -217,7 +217,8 @@ class _Engine:
 
 
 @contextmanager
-def _engine(core: int, *, aof: bool) -> Iterator[_Engine]:
+def running_engine(core: int, *, aof: bool) -> Iterator[Engine]:
+    """An engine on a core, which has nothing yet; `aof` has it write all to the disk."""
     server, client = shutil.which("redis-server"), shutil.which("redis-cli")
     if server is None or client is None:
         raise brokers.Unavailable("redis-server is not installed (apt install redis-server).")
@@ -228,7 +229,7 @@ def _engine(core: int, *, aof: bool) -> Iterator[_Engine]:
             [*command, "--dir", folder, *_ENGINE, *(_AOF if aof else ())],
             stdout=subprocess.DEVNULL,
         )
-        engine = _Engine(process.pid, socket, client)
+        engine = Engine(process.pid, socket, client)
         try:
             limit = time.monotonic() + _START_LIMIT
             while not engine.ask("ping").startswith(b"PONG"):
@@ -244,7 +245,7 @@ def _engine(core: int, *, aof: bool) -> Iterator[_Engine]:
 @contextmanager
 def _cluster(
     bench: Bench, count: int, *, aof: bool
-) -> Iterator[tuple[list[Running], _Engine | None]]:
+) -> Iterator[tuple[list[Running], Engine | None]]:
     """So many nodes and their engine on the brokers' core; for none a broker alone."""
     ours = brokers.find(brokers.OURS, Path())
     core = bench.broker_core
@@ -254,7 +255,7 @@ def _cluster(
             alone.wait_until_answering()
             yield [alone], None
             return
-        engine = stack.enter_context(_engine(core, aof=aof))
+        engine = stack.enter_context(running_engine(core, aof=aof))
         nodes = []
         for number in range(count):
             node = stack.enter_context(launching.running(_node(ours, engine, number), core))
@@ -263,7 +264,7 @@ def _cluster(
         yield nodes, engine
 
 
-def _node(ours: brokers.Broker, engine: _Engine, number: int) -> brokers.Broker:
+def _node(ours: brokers.Broker, engine: Engine, number: int) -> brokers.Broker:
     alone = ours.command
 
     def command(port: int, folder: Path, transport: str) -> list[str]:
