@@ -13,7 +13,7 @@ from tests.cluster.nodes import nodes
 from tests.cluster.redis import RedisServer
 from trio_mqtt import Broker, Cluster, open_client
 from trio_mqtt.broker.clustering.other_node import OtherNode
-from trio_mqtt.protocol.packets import SubAck, Subscribe, Subscription, Unsubscribe
+from trio_mqtt.protocol.packets import Publish, SubAck, Subscribe, Subscription, Unsubscribe
 
 
 def log_length(redis: RedisServer, cluster: Cluster, topic_filter: str) -> int:
@@ -200,3 +200,25 @@ async def test_who_subscribes_again_and_again_gets_each_message_once(cluster: Cl
             await publisher.publish("a", b"%d" % number, 2)
         got = [message.payload for message in await client.take(0.5)]
         assert got == [b"%d" % number for number in range(10)]
+
+
+@pytest.mark.parametrize("at", [0, 1])
+async def test_much_for_many_reaches_all_of_them(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """More than is begun with in one turn: the rest is sent in the next ones."""
+    monkeypatch.setattr("trio_mqtt.broker.routing.router.LITTLE", 0)
+    for name in ("MUCH", "_AT_ONCE"):
+        monkeypatch.setattr(f"trio_mqtt.broker.routing.spreading.{name}", 1)
+    async with nodes(cluster, 2) as brokers, AsyncExitStack() as stack:
+        clients = []
+        for number in range(10):
+            opening = joined(brokers[at].url, f"s{number}", expiry=600)
+            clients.append(await stack.enter_async_context(opening))
+            await clients[-1].subscribe("a", qos=1)
+        publisher = await stack.enter_async_context(joined(brokers[0].url, "p"))
+        numbers = range(1, 4)
+        await publisher.send(*(Publish("a", b"x", 1, packet_id=number) for number in numbers))
+        for client in clients:
+            for _ in numbers:
+                await client.expect(Publish)

@@ -63,6 +63,8 @@ class Durable(Part):
         self._filters = DurableFilters(engine)
         self.logs = Logs(engine)
         self.router = Router(core.limits, core.statistics, core.options)
+        # What is much for many is sent in turns, of which the core sees to all.
+        self.router.spreading = core.router.spreading
         self.writer = LogWriter(core.router, journal, journal)
         self.direct = Direct(core.router, self.router)
         unpacked = partial(unpack, travel)
