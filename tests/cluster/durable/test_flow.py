@@ -13,6 +13,8 @@ from tests.cluster.nodes import nodes
 from tests.cluster.redis import RedisServer
 from trio_mqtt import Broker, Cluster, open_client
 from trio_mqtt.broker.clustering.other_node import OtherNode
+from trio_mqtt.broker.sessions.outlet import Outlet
+from trio_mqtt.cluster.inbox import Inbox
 from trio_mqtt.protocol.packets import Publish, SubAck, Subscribe, Subscription, Unsubscribe
 
 
@@ -222,3 +224,46 @@ async def test_much_for_many_reaches_all_of_them(
         for client in clients:
             for _ in numbers:
                 await client.expect(Publish)
+
+
+@pytest.mark.parametrize("together", [1, 32 * 1024])
+async def test_what_is_read_at_once_leaves_together(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    monkeypatch.setattr("trio_mqtt.broker.clustering.arrivals._TOGETHER", together)
+    read, is_slow = Inbox.read, False
+
+    async def slow(inbox: Inbox, *, count: int, block: float) -> list[bytes]:
+        entries = await read(inbox, count=count, block=block)
+        if entries and is_slow:
+            while not all(b"message %d" % number in b"".join(entries) for number in range(1, 6)):
+                entries += await read(inbox, count=count, block=block)
+        return entries
+
+    async with nodes(cluster, 2) as (one, other), AsyncExitStack() as stack:
+        clients = []
+        for number in range(3):
+            opening = joined(other.url, f"s{number}", expiry=600)
+            clients.append(await stack.enter_async_context(opening))
+            await clients[-1].subscribe("a", qos=1)
+        publisher = await stack.enter_async_context(joined(one.url, "p"))
+        monkeypatch.setattr(Inbox, "read", slow)
+        await publisher.publish("a", b"0", 1)
+        for client in clients:
+            await client.expect(Publish)
+        writes, write = 0, Outlet.write
+
+        def counted(outlet: Outlet, data: bytes) -> None:
+            nonlocal writes
+            writes += b"message" in data
+            write(outlet, data)
+
+        monkeypatch.setattr(Outlet, "write", counted)
+        is_slow = True
+        for number in range(1, 6):
+            await publisher.publish("a", b"message %d" % number, 1)
+        for client in clients:
+            got = [(await client.expect(Publish)).payload for _ in range(5)]
+            assert got == [b"message %d" % number for number in range(1, 6)]
+        if together > 1:
+            assert writes == len(clients)

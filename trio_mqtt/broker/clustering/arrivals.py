@@ -26,6 +26,7 @@ Handler: TypeAlias = Callable[[memoryview], None]
 logger = logging.getLogger("trio_mqtt.cluster")
 
 _AT_ONCE = 16  # entries of one read
+_TOGETHER = 32 * 1024  # bytes of entries of which what comes from logs leaves together
 _BLOCK = 5.0  # seconds that one read waits
 _MOVES_ON = 10.0  # seconds that a message looks for a node that has members
 _A_LOOK = 0.001  # and one of an inbox to which nobody writes any more
@@ -56,6 +57,9 @@ class Arrivals:
         self._told = trio.Event()
         self.damaged = 0
         self.lag = 0.0  # seconds that the last entry had waited when it was read
+        # What several entries bring from logs leaves together: told before them, and after.
+        self.gather: Callable[[], None] = _nothing
+        self.let_go: Callable[[], None] = _nothing
         # Who hands messages to durable sessions that get them without a log.
         self.direct: Callable[[Batch], None] | None = None
 
@@ -100,8 +104,15 @@ class Arrivals:
         if self._inbox.is_worth_telling:
             self._told.set()
         spreading = self._core.router.spreading
-        for entry in entries:
+        size = 0
+        for left, entry in zip(range(len(entries) - 1, -1, -1), entries, strict=True):
+            if left and not size:
+                self.gather()
             self._take(entry)
+            size += len(entry)
+            if not left or size >= _TOGETHER:
+                self.let_go()
+                size = 0
             await trio.lowlevel.checkpoint()  # others have something to send too
             while spreading.under_way:
                 await spreading.passed(next(iter(spreading.under_way)))
@@ -155,3 +166,7 @@ class Arrivals:
             self._core.router.share(shared_filter, batch)
         else:
             self._core.statistics.messages_dropped += batch.count
+
+
+def _nothing() -> None:
+    """Nobody follows a log."""

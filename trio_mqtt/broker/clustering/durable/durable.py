@@ -68,7 +68,7 @@ class Durable(Part):
         self.writer = LogWriter(core.router, journal, journal)
         self.direct = Direct(core.router, self.router)
         unpacked = partial(unpack, travel)
-        handing = Handing(self.router, journal)
+        self._handing = handing = Handing(self.router, journal)
         self.followers = Followers(self.logs, handing, unpacked)
         self.registering = Registering(
             engine, self.logs, self._filters, interests, self.followers, self.writer
@@ -118,6 +118,7 @@ class Durable(Part):
         arrivals.handlers[COPY] = self._telling.on_copy
         arrivals.handlers[MISSED] = self._telling.on_missed
         arrivals.direct = self.direct.take
+        arrivals.gather, arrivals.let_go = self._handing.gather, self._handing.let_go
 
     def came(self, session: Session) -> None:
         """A session is one that is kept from now on, under its number."""

@@ -33,6 +33,19 @@ class Handing:
     def __init__(self, router: Router, journal: ClusterJournal) -> None:
         self._router = router
         self._journal = journal
+        # Who is to begin sending once all has come that comes together; None while each begins.
+        self._gathered: dict[Target, None] | None = None
+
+    def gather(self) -> None:
+        """More comes than one entry: what each is to get of it waits, and leaves together."""
+        if self._gathered is None:
+            self._gathered = {}
+
+    def let_go(self) -> None:
+        """All has come: those who get something of it begin to send."""
+        gathered, self._gathered = self._gathered, None
+        if gathered:
+            self._router.spreading.begin(list(gathered), None)
 
     def hand(
         self,
@@ -91,9 +104,21 @@ class Handing:
             batch.number = self._journal.numbers(batch.count)
         self._journal.offered = Offered(topic_filter, batch, indexes)
         try:
-            self._router.hand(offers, batch)
+            if self._gathered is None:
+                self._router.hand(offers, batch)
+            else:
+                self._queue(offers, self._gathered)
         finally:
             self._journal.offered = None
+
+    def _queue(self, offers: Sequence[tuple[Target, Batch]], gathered: dict[Target, None]) -> None:
+        for _, part in offers:
+            part.is_spread = True
+        for target, part in offers:
+            target.subscription.offer(target, part)
+            gathered[target] = None
+        for _, part in offers:
+            part.is_spread = False
 
     def _offers(
         self, batch: Batch, trackers: Mapping[Session, Tracker]
