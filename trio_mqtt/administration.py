@@ -35,6 +35,8 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.broker.operations.forms.clients import Disconnect as Disconnect
     from trio_mqtt.broker.operations.forms.clients import Rates as Rates
     from trio_mqtt.broker.operations.forms.clients import WillView as WillView
+    from trio_mqtt.broker.operations.forms.dynamic import DynamicAnswers as DynamicAnswers
+    from trio_mqtt.broker.operations.forms.dynamic import DynamicCommands as DynamicCommands
     from trio_mqtt.broker.operations.forms.explaining import MayAnswer as MayAnswer
     from trio_mqtt.broker.operations.forms.explaining import MayQuery as MayQuery
     from trio_mqtt.broker.operations.forms.explaining import Recipient as Recipient

@@ -61,7 +61,11 @@ async def served_with(
     options: WebOptions, folder: Path, security: Security | None = None
 ) -> AsyncIterator[Served]:
     socket = folder / "admin.sock"
-    security = security or Security(passwords=Rightly(), allow_anonymous=True)
+    if security is None:
+        # Whose roles let everybody do everything.
+        dynamic = folder / "dynamic.json"
+        dynamic.write_text('{"defaultACLAccess": {"publishClientSend": true, "subscribe": true}}')
+        security = Security(passwords=Rightly(), allow_anonymous=True, dynamic=dynamic)
     async with (
         trio_mqtt.open_broker("mqtt://127.0.0.1:0", security=security) as broker,
         serving_web(broker, options, unix_socket=socket) as url,

@@ -15,7 +15,7 @@ from trio_mqtt.administration import OPERATIONS, Operation, Role
 ROLES = (None, "see", "operate", "administrate")
 # Written here once more, and not taken from the table that is tried.
 MAY_OPERATE = {"disconnect", "end_session", "publish", "send_to_client", "delete_retained"}
-MAY_ADMINISTRATE = {"ban", "unban", "give_subscription", "take_subscription"}
+MAY_ADMINISTRATE = {"ban", "unban", "give_subscription", "take_subscription", "dynamic_security"}
 
 
 def _may(role: str | None, name: str) -> bool:

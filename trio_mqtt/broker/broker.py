@@ -50,6 +50,7 @@ class Broker:
     __slots__ = (
         "_administration",
         "_core",
+        "_dynamic",
         "_listeners",
         "_looking_back",
         "_reconfiguring",
@@ -71,7 +72,7 @@ class Broker:
         self._administration: Administration | None = None
         self._reconfiguring = Reconfiguring(core, listeners, looking_back)
         self._reloading = Reloading(core, self._reconfiguring)
-        DynamicControl(core, self._reconfiguring)
+        self._dynamic = DynamicControl(core, self._reconfiguring)
 
     def __repr__(self) -> str:
         where = ", ".join(self.urls) or "no address"
@@ -119,7 +120,9 @@ class Broker:
             # Loaded only here: most programs do without.
             from trio_mqtt.broker.operations.administration import Administration
 
-            self._administration = Administration(self._core, self._listeners, self.publish)
+            self._administration = Administration(
+                self._core, self._listeners, self.publish, self._dynamic.do
+            )
         return self._administration
 
     @property

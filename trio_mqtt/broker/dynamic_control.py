@@ -8,8 +8,10 @@ changes is first written, then in force, then answered: to its sender alone, on
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import deque
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ import trio
 from trio_mqtt.broker.answering import CONTROL
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.sessions.session import Session
-from trio_mqtt.errors import ConfigurationError
+from trio_mqtt.errors import ConfigurationError, NotFoundError
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
@@ -103,49 +105,89 @@ class DynamicControl:
         finally:
             self._is_working = False
 
-    async def _serve(self, session: Session, payload: bytes) -> None:
-        from trio_mqtt.broker.access.dynamic.commands import Request
-        from trio_mqtt.broker.access.files.hashes import make_hash
+    async def do(self, commands: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+        """Do the commands of whoever runs the broker, and return their responses.
 
-        request = await trio.to_thread.run_sync(Request, payload)
-        hashes = [
-            await self._core.access.password_checks.hash(partial(make_hash, password, "pbkdf2"))
-            for password in request.passwords
-        ]
+        Raises NotFoundError where there is no dynamic security.
+        """
+        payload = json.dumps({"commands": list(commands)}).encode()
+        request, hashes = await self._prepared(payload)
+        answers: list[bytes] = []
+
+        async def change() -> bool:
+            dynamic = self._core.access.dynamic
+            if dynamic is None:
+                raise NotFoundError("This broker has no dynamic security.")
+            answer, outcome, changed = await self._kept(dynamic, request, hashes)
+            answers.append(answer)
+            if changed is None:
+                return False
+            self._core.access.dynamic_changed(changed)
+            self._tell(outcome, "Who administrates the broker")
+            return True
+
+        checked = await self._reconfiguring.change_dynamic(change)
+        if checked is not None:
+            await checked.wait()
+        responses: list[dict[str, object]] = json.loads(answers[0])["responses"]
+        return responses
+
+    async def _serve(self, session: Session, payload: bytes) -> None:
+        request, hashes = await self._prepared(payload)
         checked = await self._reconfiguring.change_dynamic(
             partial(self._change, session, request, hashes)
         )
         if checked is not None:
             await checked.wait()
 
+    async def _prepared(self, payload: bytes) -> tuple[Request, list[PasswordHash]]:
+        """A request, and what its passwords are hashed to."""
+        from trio_mqtt.broker.access.dynamic.commands import Request
+        from trio_mqtt.broker.access.files.hashes import make_hash
+
+        request = await trio.to_thread.run_sync(Request, payload)
+        return request, [
+            await self._core.access.password_checks.hash(partial(make_hash, password, "pbkdf2"))
+            for password in request.passwords
+        ]
+
     async def _change(self, session: Session, request: Request, hashes: list[PasswordHash]) -> bool:
-        """Do a request and answer it; whether something else is in force now."""
+        """Do a client's request and answer it; whether something else is in force now."""
         dynamic = self._core.access.dynamic
         if dynamic is None or not self._may(session):
             self._refuse(session, "Not authorized")  # any more
             return False
+        answer, outcome, changed = await self._kept(dynamic, request, hashes)
+        if changed is None:
+            self._answer(session, answer)
+            return False
+        username = None if session.permissions is None else session.permissions.client.username
+        self._tell(outcome, f"{session.client_id!r} (user {username!r})")
+        stays = self._stays(session, changed)
+        if not stays:
+            # What it has taken from itself holds after the answer, which is to reach it.
+            self._answer(session, answer)
+            for _ in range(_PASSES):
+                await trio.lowlevel.checkpoint()
+        self._core.access.dynamic_changed(changed)
+        if stays:
+            self._answer(session, answer)
+        return True
+
+    async def _kept(
+        self, dynamic: DynamicSecurity, request: Request, hashes: list[PasswordHash]
+    ) -> tuple[bytes, Outcome, DynamicSecurity | None]:
+        """The answer to a request, and what is kept of it but not in force yet, if anything."""
         outcome = await trio.to_thread.run_sync(request.done_to, dynamic.state, hashes)
         if not outcome.changed:
-            self._answer(session, outcome.answer)
-            return False
+            return outcome.answer, outcome, None
         changed = dynamic.changed(outcome.state)
         try:
             await trio.to_thread.run_sync(changed.save)
         except ConfigurationError as error:
             logger.error("%s Nothing has changed.", error)  # noqa: TRY400  # a sentence says it all
-            self._answer(session, outcome.unkept("The change could not be written"))
-            return False
-        self._tell(session, outcome)
-        stays = self._stays(session, changed)
-        if not stays:
-            # What it has taken from itself holds after the answer, which is to reach it.
-            self._answer(session, outcome.answer)
-            for _ in range(_PASSES):
-                await trio.lowlevel.checkpoint()
-        self._core.access.dynamic_changed(changed)
-        if stays:
-            self._answer(session, outcome.answer)
-        return True
+            return outcome.unkept("The change could not be written"), outcome, None
+        return outcome.answer, outcome, changed
 
     def _stays(self, session: Session, changed: DynamicSecurity) -> bool:
         """Whether who has changed something is let on, and may have the answer, after that."""
@@ -161,20 +203,14 @@ class DynamicControl:
             and rules.may_receive(client, RESPONSE)
         )
 
-    def _tell(self, session: Session, outcome: Outcome) -> None:
+    def _tell(self, outcome: Outcome, who: str) -> None:
         """Say in the log who has changed something, and by which commands."""
         names = [
             str(response["command"])
             for response, changing in zip(outcome.responses, outcome.changing, strict=True)
             if changing
         ]
-        username = None if session.permissions is None else session.permissions.client.username
-        logger.info(
-            "%r (user %r) has changed dynamic security: %s",
-            session.client_id,
-            username,
-            ", ".join(names),
-        )
+        logger.info("%s has changed dynamic security: %s", who, ", ".join(names))
 
     def _refuse(self, session: Session, why: str) -> None:
         from trio_mqtt.broker.access.dynamic.commands import refusal_of

@@ -7,6 +7,7 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
+from trio_mqtt.broker.operations.forms.dynamic import DynamicCommands
 from trio_mqtt.web.json_forms import plain
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trio_mqtt.audit")
 
+# What is told of commands of dynamic security.
+_NAMES = ("command", "username", "groupname", "rolename")
 _LONG = 1_000  # characters of what was asked that are shown
 
 
@@ -53,6 +56,9 @@ def _shown(asked: object) -> str:
     """What was asked, on one line; payloads are told by their size."""
     if not dataclasses.is_dataclass(asked):
         return ""
+    if isinstance(asked, DynamicCommands):  # which may hold passwords
+        told = [{key: one[key] for key in _NAMES if key in one} for one in asked.commands]
+        return json.dumps({"commands": told})[:_LONG]
     found = {}
     for field in dataclasses.fields(asked):
         value = getattr(asked, field.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from trio_mqtt.broker.operations.forms.clients import (
     ClientView,
     Disconnect,
 )
+from trio_mqtt.broker.operations.forms.dynamic import DynamicAnswers, DynamicCommands
 from trio_mqtt.broker.operations.forms.explaining import MayAnswer, MayQuery, WhoAnswer, WhoQuery
 from trio_mqtt.broker.operations.forms.messages import ClientMessage, Done, NewMessage
 from trio_mqtt.broker.operations.forms.overview import Overview, OverviewQuery
@@ -67,9 +68,16 @@ class Administration:
     """
 
     def __init__(
-        self, core: Core, listeners: Listeners, publish: Callable[..., Awaitable[None]]
+        self,
+        core: Core,
+        listeners: Listeners,
+        publish: Callable[..., Awaitable[None]],
+        change_dynamic: Callable[
+            [Sequence[Mapping[str, object]]], Awaitable[list[dict[str, object]]]
+        ],
     ) -> None:
-        """`publish` is that of the broker."""
+        """`publish` is that of the broker, `change_dynamic` does commands of dynamic security."""
+        self._change_dynamic = change_dynamic
         self._core = core
         self._overviews = Overviews(core, listeners)
         self._clients = Clients(core)
@@ -209,6 +217,13 @@ class Administration:
     async def unban(self, asked: BanName) -> Done:
         """Lift a ban."""
         return await self._bans.unban(asked)
+
+    async def dynamic_security(self, asked: DynamicCommands) -> DynamicAnswers:
+        """Do commands of dynamic security, as `$CONTROL/dynamic-security/v1` takes them.
+
+        Raises NotFoundError where there is none.
+        """
+        return DynamicAnswers(responses=tuple(await self._change_dynamic(asked.commands)))
 
     async def give_subscription(self, asked: GiveSubscription) -> Done:
         """Give a client a subscription, as if it had asked for it."""

@@ -16,7 +16,9 @@ async def check_password(core: Core, username: str, password: str, address: str)
     """Whether it is the user's password; False where there are none, or too many are checked."""
     passwords = core.access.passwords
     shown = password.encode(errors="replace")
-    if passwords is None or not shown:
+    dynamic = core.access.dynamic
+    is_disabled = dynamic is not None and dynamic.is_disabled(username)
+    if passwords is None or not shown or is_disabled:
         await trio.lowlevel.checkpoint()
         return False
     answer_by = trio.current_time() + core.limits.connect_timeout

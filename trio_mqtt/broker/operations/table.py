@@ -20,6 +20,7 @@ from trio_mqtt.broker.operations.forms.clients import (
     ClientView,
     Disconnect,
 )
+from trio_mqtt.broker.operations.forms.dynamic import DynamicAnswers, DynamicCommands
 from trio_mqtt.broker.operations.forms.explaining import MayAnswer, MayQuery, WhoAnswer, WhoQuery
 from trio_mqtt.broker.operations.forms.messages import ClientMessage, Done, NewMessage
 from trio_mqtt.broker.operations.forms.overview import Overview, OverviewQuery
@@ -170,6 +171,15 @@ OPERATIONS: Sequence[Operation] = (
         "Remove retained messages.",
     ),
     _change("ban", Role.ADMINISTRATE, "POST", "/bans", NewBan, Banned, "Ban somebody."),
+    _change(
+        "dynamic_security",
+        Role.ADMINISTRATE,
+        "POST",
+        "/dynamic-security",
+        DynamicCommands,
+        DynamicAnswers,
+        "Ask for users, groups and roles, and change them.",
+    ),
     _change("unban", Role.ADMINISTRATE, "DELETE", "/bans", BanName, Done, "Lift a ban."),
     _change(
         "give_subscription",

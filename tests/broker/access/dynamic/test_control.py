@@ -16,7 +16,7 @@ import trio_mqtt
 from tests.broker.opened import may_connect, opened
 from tests.inside import core_of
 from trio_mqtt import Broker, Client, ConfigurationError, Listen, Security
-from trio_mqtt.administration import TraceEntry, TraceQuery
+from trio_mqtt.administration import DynamicCommands, TraceEntry, TraceQuery
 from trio_mqtt.broker import dynamic_control
 from trio_mqtt.broker.access.dynamic import security as dynamic_security
 from trio_mqtt.broker.access.dynamic.document import load
@@ -487,3 +487,38 @@ async def test_a_trace_shows_that_there_was_a_command_and_not_what_it_said(path:
                         break
         assert [one.payload for one in seen if one.kind == "PUBLISH"] == [b"", b""]
         assert "s3cret" not in repr(seen)
+
+
+async def test_who_administrates_the_broker_gives_commands_too(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    create = command("createClient", username="new", password="word")
+    async with opened(security=Security(dynamic=path)) as broker:
+        administration = broker.administration
+        answer = await administration.dynamic_security(
+            DynamicCommands(commands=(create, create, command("listClients")))
+        )
+        assert answer.responses == (
+            {"command": "createClient"},
+            {"command": "createClient", "error": "Client already exists"},
+            {
+                "command": "listClients",
+                "data": {"totalCount": 3, "clients": ["admin", "new", "u"]},
+            },
+        )
+        assert await may_connect(broker.url, username="new", password="word")
+        assert await administration.check_password("new", "word", "127.0.0.1:1")
+        async with leaving(broker):
+            order = command("disableClient", username="u")
+            await administration.dynamic_security(DynamicCommands(commands=(order,)))
+        assert not await administration.check_password("u", "pw", "127.0.0.1:1")
+    assert "Who administrates the broker has changed dynamic security: disableClient" in caplog.text
+
+
+async def test_without_dynamic_security_there_is_nothing_to_administrate() -> None:
+    async with opened() as broker:
+        with pytest.raises(trio_mqtt.NotFoundError):
+            await broker.administration.dynamic_security(
+                DynamicCommands(commands=(command("listClients"),))
+            )

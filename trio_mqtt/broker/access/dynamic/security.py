@@ -110,6 +110,11 @@ class DynamicSecurity:
             return "its user has another client identifier"
         return None
 
+    def is_disabled(self, username: str) -> bool:
+        """Whether a user is not let in, whatever is shown."""
+        client = self.state.clients.get(username)
+        return client is not None and client.disabled
+
     def passwords_beside(self, own: PasswordCheck | None) -> PasswordCheck:
         """The passwords of all: users that `own` knows are its own."""
         if own is None:

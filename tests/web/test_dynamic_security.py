@@ -1,0 +1,28 @@
+"""Dynamic security over HTTP: commands are done, and no password is in the audit log."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.web.conftest import Served
+from trio_mqtt.administration import DynamicCommands
+
+
+async def test_a_user_is_made_and_its_password_told_nobody(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    create = {"command": "createClient", "username": "lamp", "password": "s3cret"}
+    async with served.asking("administrate") as client:
+        answer = await client.post("/dynamic-security", json={"commands": [create]})
+    assert (answer.status_code, answer.json()) == (
+        200, {"responses": [{"command": "createClient"}]}
+    )  # fmt: skip
+    (line,) = (one.getMessage() for one in caplog.records if one.name == "trio_mqtt.audit")
+    assert '{"commands": [{"command": "createClient", "username": "lamp"}]}' in line
+    assert "s3cret" not in caplog.text
+    asked = DynamicCommands(commands=({"command": "listClients"},))
+    (known,) = (await served.broker.administration.dynamic_security(asked)).responses
+    assert known["data"] == {"totalCount": 1, "clients": ["lamp"]}
