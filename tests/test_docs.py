@@ -49,7 +49,7 @@ def run(example: str, broker: BrokerAddress, backend: str) -> None:
 
     async def within_a_client() -> None:
         async with trio_mqtt.open_client(broker.url) as names["client"]:
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 await eval(code, names)  # noqa: S307 # it is ours
 
     anyio.run(within_a_client, backend=backend)

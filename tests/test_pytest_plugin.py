@@ -66,7 +66,7 @@ def test_synchronous_tests_get_a_broker_and_clients_of_it(suite: Path) -> None:
                 assert client.url == mqtt_broker.url
                 other.publish("t", "kept", retain=True, qos=1)
                 with client.subscribe("t") as messages:
-                    assert messages.get(timeout=10).text == "kept"
+                    assert messages.get(timeout=60).text == "kept"
 
         def test_each_test_has_a_broker_of_its_own(mqtt_client):
             with mqtt_client() as client, client.subscribe("t") as messages:

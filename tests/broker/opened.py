@@ -19,7 +19,7 @@ LOCAL = "mqtt://127.0.0.1:0"
 @asynccontextmanager
 async def opened(*listeners: str | Listen, **settings: Any) -> AsyncIterator[Broker]:
     """A broker that listens at a free port, or as it is told."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio_mqtt.open_broker(*(listeners or (LOCAL,)), **settings) as broker:
             yield broker
 

@@ -39,7 +39,7 @@ LOCAL = "mqtt://127.0.0.1:0"
 async def brokers(*own: dict[str, Any], **settings: Any) -> AsyncIterator[Broker]:
     """A broker with a listener that has nothing of its own, and one for each of `own`."""
     listeners = [Listen(LOCAL, **each) for each in ({}, *own)]
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio_mqtt.open_broker(*listeners, **settings) as broker:
             yield broker
 

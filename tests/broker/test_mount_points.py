@@ -50,7 +50,7 @@ LOCAL = "mqtt://127.0.0.1:0"
 async def mounted(**settings: Any) -> AsyncIterator[Broker]:
     """A broker with a listener without a mount point, two at `a/`, and one at `b/`."""
     listeners = [Listen(LOCAL, mount_point=one) for one in ("", "a/", "a/", "b/")]
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio_mqtt.open_broker(*listeners, **settings) as broker:
             yield broker
 

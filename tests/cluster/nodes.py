@@ -18,7 +18,7 @@ LOCAL = "mqtt://127.0.0.1:0"
 @asynccontextmanager
 async def nodes(cluster: Cluster, count: int, **settings: Any) -> AsyncIterator[list[Broker]]:
     """So many nodes of a cluster, which have names from `n1` on."""
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with AsyncExitStack() as stack:
             brokers = []
             for number in range(1, count + 1):

@@ -47,7 +47,7 @@ async def node_process(cluster: Cluster) -> AsyncIterator[NodeProcess]:
     )
     try:
         assert process.stdout is not None
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             url = (await process.stdout.receive_some()).decode().strip()
         yield NodeProcess(process, url)
     finally:

@@ -46,7 +46,7 @@ class RedisServer:
                 stdout=log,
                 stderr=log,
             )
-        end = monotonic() + 20
+        end = monotonic() + 60
         while is_awaited and not self.command("PING").startswith((b"+PONG", b"-NOAUTH")):
             assert self._process.poll() is None, (self.folder / "log").read_text()
             assert monotonic() < end, "redis-server does not answer"
@@ -68,7 +68,7 @@ class RedisServer:
     def command(self, *words: str) -> bytes:
         """What a command answers, as it comes; nothing if the server cannot be reached."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as end:
-            end.settimeout(10)
+            end.settimeout(60)
             try:
                 end.connect(str(self.path))
                 end.sendall(" ".join(words).encode() + b"\r\n")

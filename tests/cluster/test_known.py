@@ -48,7 +48,7 @@ async def test_what_is_published_right_after_suback_arrives(cluster: Cluster) ->
             async with subscriber.subscribe(topic) as messages:
                 for client in (second, third):
                     await client.publish(topic, topic)
-                with trio.fail_after(5):
+                with trio.fail_after(60):
                     assert [(await anext(messages)).text for _ in range(2)] == [topic, topic]
 
 
@@ -82,7 +82,7 @@ async def test_suback_waits_for_a_node_that_is_silent_until_its_lease_ends(
                 pytest.fail("nobody has said that it knows")
         # It dies: its lease is not renewed any more.
         monkeypatch.setattr(other.engine, "first", never)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             async with subscriber.subscribe("u"):
                 pass
         monkeypatch.undo()
@@ -130,6 +130,7 @@ async def test_what_nobody_wants_any_more_is_forgotten_everywhere(cluster: Clust
 
 
 async def test_a_node_that_ends_is_forgotten_at_once(cluster: Cluster) -> None:
+    cluster = replace(cluster, lease=600)
     async with nodes(cluster, 1) as (one,):
         async with (
             trio_mqtt.open_broker(LOCAL, cluster=replace(cluster, node="n2")) as two,
@@ -137,7 +138,7 @@ async def test_a_node_that_ends_is_forgotten_at_once(cluster: Cluster) -> None:
             subscriber.subscribe("t"),
         ):
             assert has_filters(one)
-        await until(lambda: not has_filters(one), seconds=2)
+        await until(lambda: not has_filters(one))
         assert not node_of(one).others.all()
 
 
@@ -191,7 +192,7 @@ async def test_a_node_that_joins_knows_of_all_who_joined_before_it_reads_on(
         del node.membership.alive[first.node]
         await node.following.load(node.membership.node)
         await publisher.publish("t", "x")
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             assert (await anext(messages)).text == "x"
 
 
@@ -202,7 +203,7 @@ async def test_who_died_before_it_said_anything_is_not_waited_for(cluster: Clust
         seconds, _ = await engine.call(b"TIME")
         soon = (int(seconds) + 1) * 1000
         await engine.call(b"ZADD", engine.keys.nodes, soon, "n2-0123456789abcdef")
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             async with subscriber.subscribe("t"):
                 pass
 
@@ -258,7 +259,7 @@ async def test_what_an_engine_has_lost_of_what_is_wanted_is_told_again(
         await until(lambda: {"a", "\0d"} <= told_by(one, two))
         await publisher.publish("a", "x", qos=1)
         await publisher.publish("d", "y", qos=1)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             assert (await anext(messages)).text == "x"
             assert (await anext(logged)).text == "y"
 
@@ -326,7 +327,7 @@ async def test_a_node_that_was_taken_for_dead_is_known_again_once_all_is_read(
         other.traffic.forget(node_of(one).membership.node)
         await other.following.load(other.membership.node)
         await publisher.publish("a", "x")
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             assert (await anext(messages)).text == "x"
             async with subscriber.subscribe("b"):
                 pass
@@ -378,7 +379,7 @@ async def telling(cluster: Cluster) -> AsyncIterator[Interests]:
 
 
 async def is_known(interests: Interests) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         await over(interests.known())
 
 
@@ -408,7 +409,7 @@ async def test_nobody_waits_for_what_is_wanted_no_more_between_two_leases(
         awaited = interests.known()
         await trio.testing.wait_all_tasks_blocked()
         interests.be("n-2")
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await over(awaited)
 
 
@@ -439,7 +440,7 @@ async def test_a_session_does_not_wait_for_what_another_one_waits_for(
                 pytest.fail("its session has no log yet")
 
         nursery.start_soon(wait_in_vain)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await waiting.wait()
             async with quick.subscribe("t", qos=1), plain.subscribe("t", qos=1):
                 nursery.cancel_scope.cancel()

@@ -20,7 +20,7 @@ from trio_mqtt import (
 
 
 async def take(messages: Messages, count: int) -> list[Message]:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         return [await anext(messages) for _ in range(count)]
 
 

@@ -41,7 +41,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 async def told(events: EventStream, kind: type[BrokerEvent]) -> BrokerEvent:
     """The next event of a kind."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async for event in events:
             if isinstance(event, kind):
                 return event

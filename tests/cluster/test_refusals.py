@@ -54,7 +54,7 @@ def node_of(broker: Broker) -> ClusterNode:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until something holds that no event tells of."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while not condition():  # noqa: ASYNC110
             await trio.sleep(0.01)
 

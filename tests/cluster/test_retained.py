@@ -30,7 +30,7 @@ def kept(broker: Broker) -> dict[str, bytes]:
 
 
 async def first(client: Client, topic_filter: str) -> Message:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with client.subscribe(topic_filter) as messages:
             return await anext(messages)
 

@@ -29,7 +29,7 @@ async def test_each_node_tells_of_itself_and_all_of_the_cluster(cluster: Cluster
         open_client(two.url),
         first.subscribe("$SYS/broker/#") as messages,
     ):
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             async for message in messages:
                 told[message.topic.removeprefix("$SYS/broker/")] = message.text
                 if wanted.items() <= told.items():

@@ -48,7 +48,7 @@ async def test_metrics_have_it(cluster: Cluster) -> None:
 async def _until_said(cluster: Cluster, name: str, **figures: object) -> NodeStatus:
     """The status of a node once it says these figures."""
     async with administer(cluster) as administration:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while True:
                 status = await administration.status()
                 for node in status.nodes:
@@ -78,7 +78,7 @@ async def test_others_are_told_how_it_fares(cluster: Cluster) -> None:
 
             nursery.start_soon(publish)
             async with administer(cluster) as administration:
-                with trio.fail_after(20):
+                with trio.fail_after(60):
                     while True:
                         status = await administration.status()
                         rates = {node.name: (node.received, node.sent) for node in status.nodes}

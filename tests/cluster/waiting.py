@@ -10,7 +10,7 @@ from tests.inside import core_of
 from trio_mqtt import Broker
 
 
-async def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something holds; it has to within so many seconds."""
     with trio.fail_after(seconds):
         while not holds():  # noqa: ASYNC110 # several nodes, and an engine, may bring it about

@@ -66,7 +66,7 @@ def listening() -> Iterator[socket.socket]:
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver,
     ):
         receiver.bind(f"{folder}/socket")
-        receiver.settimeout(5)
+        receiver.settimeout(60)
         yield receiver
 
 
@@ -105,7 +105,7 @@ def test_a_journal_that_was_started_anew_is_found_again(listening: socket.socket
         handler.handle(record)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as again:
         again.bind(name)
-        again.settimeout(5)
+        again.settimeout(60)
         for _ in range(2):
             handler.handle(record)
             assert again.recv(1_000).startswith(b"MESSAGE=info connections: x\n")
@@ -139,7 +139,7 @@ def test_syslog_gets_lines(listening: socket.socket) -> None:
 def test_syslog_elsewhere_gets_datagrams() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(5)
+        receiver.settimeout(60)
         address = f"127.0.0.1:{receiver.getsockname()[1]}"
         with logging_to(LogOptions(destination="syslog", syslog_address=address)):
             connections.error("hello")

@@ -58,7 +58,7 @@ def test_a_terminal_that_takes_nothing_does_not_keep_the_process_from_ending(
         os.set_blocking(inner, True)
     ending = Thread(target=screen.give_back_at_once, daemon=True)
     ending.start()
-    ending.join(10)
+    ending.join(60)
     assert not ending.is_alive()
     assert (LEAVE_SCREEN.encode() in os.read(keyboard, 65_536)) is takes
     os.close(keyboard)

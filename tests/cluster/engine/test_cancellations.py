@@ -35,7 +35,7 @@ class AfterSteps(trio.abc.Instrument):
 
 
 async def until_alone(tasks: int) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while trio.lowlevel.current_statistics().tasks_living > tasks:  # noqa: ASYNC110
             await trio.sleep(0.001)
 

@@ -57,7 +57,7 @@ async def test_an_engine_that_evicts_is_refused_with_what_to_do() -> None:
 
 
 async def test_an_engine_that_comes_to_evict_is_gone_when_it_is_reached_again() -> None:
-    with redis_server() as server, trio.fail_after(20):
+    with redis_server() as server, trio.fail_after(60):
         async with open_engine(Cluster(url=server.url)) as engine:
             server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
             server.command("CLIENT", "KILL", "TYPE", "normal")

@@ -36,7 +36,7 @@ def own() -> Iterator[RedisServer]:
 
 
 async def test_a_cut_is_told_and_mended(behind: Cluster, proxy: Proxy) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with open_engine(behind) as engine:
             key = engine.keys.shared("x")
             await engine.call("SET", key, 1)
@@ -60,7 +60,7 @@ async def test_what_is_under_way_fails(behind: Cluster, proxy: Proxy) -> None:
         except EngineGoneError as error:
             failed.append(str(error))
 
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with open_engine(behind) as engine:
             proxy.stop()
             async with trio.open_nursery() as nursery:
@@ -75,7 +75,7 @@ async def test_what_is_under_way_fails(behind: Cluster, proxy: Proxy) -> None:
 async def test_an_engine_that_does_not_answer_is_gone_in_time(
     behind: Cluster, proxy: Proxy
 ) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with open_engine(behind) as engine:
             proxy.stop()
             asked = trio.current_time()
@@ -114,7 +114,7 @@ async def test_a_reader_learns_of_it_and_reads_on(behind: Cluster, proxy: Proxy)
                 gone += 1
                 await engine.wait_returned()
 
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with open_engine(behind) as engine, trio.open_nursery() as nursery:
             nursery.start_soon(read, engine)
             await engine.call("XADD", engine.keys.inbox("node"), "*", "b", 1)
@@ -134,13 +134,15 @@ async def test_attempts_are_spread(behind: Cluster, proxy: Proxy) -> None:
         proxy.refuses = True
         proxy.cut()
         await engine.wait_gone()
+        while proxy.connections == before:  # noqa: ASYNC110
+            await trio.sleep(0.005)
         await trio.sleep(1)
         # 0.1, 0.2, 0.4 … seconds, and half of each at least.
-        assert 1 <= proxy.connections - before <= 6
+        assert proxy.connections - before <= 6
 
 
 async def test_an_engine_that_starts_again_keeps_what_it_has_written(own: RedisServer) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with open_engine(Cluster(url=own.url)) as engine:
             key = engine.keys.shared("x")
             await engine.call("SET", key, 1)
@@ -153,7 +155,7 @@ async def test_an_engine_that_starts_again_keeps_what_it_has_written(own: RedisS
 
 
 async def test_an_engine_that_sleeps(own: RedisServer) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with open_engine(Cluster(url=own.url, timeout=0.5)) as engine:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(trio.to_thread.run_sync, own.command, "DEBUG", "SLEEP", "1.2")
@@ -165,7 +167,7 @@ async def test_an_engine_that_sleeps(own: RedisServer) -> None:
 
 
 async def test_an_engine_without_memory_is_gone_until_it_has_some(own: RedisServer) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with open_engine(Cluster(url=own.url)) as engine:
             key = engine.keys.shared("x")
             own.command("CONFIG", "SET", "maxmemory", "1")
@@ -194,6 +196,6 @@ async def test_nothing_is_left_behind(behind: Cluster, proxy: Proxy) -> None:
         await engine.call("PING")
     with pytest.raises(EngineGoneError):
         await engine.call("PING")
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         while trio.lowlevel.current_statistics().tasks_living > before:  # noqa: ASYNC110
             await trio.sleep(0.005)

@@ -66,7 +66,7 @@ async def test_readers_of_all_masters(settings: Cluster) -> None:
         ((_, fields),) = await engine.read(inbox, b"0", count=1, block=20)
         found[number] = fields[b"b"]
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with open_engine(settings) as engine, trio.open_nursery() as nursery:
             for number in range(12):
                 nursery.start_soon(read, engine, number)
@@ -91,7 +91,7 @@ async def test_a_slot_moves_while_its_keys_are_written(
                 await engine.run(ADD, [key], 1)
                 added += 1
 
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 for _ in range(3):
                     nursery.start_soon(write)
@@ -124,7 +124,7 @@ async def test_a_reader_goes_along_with_its_slot(settings: Cluster, masters: Red
                     after = entry
                     found.append(fields[b"b"])
 
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(read)
                 await engine.call("XADD", inbox, "*", "b", 1)

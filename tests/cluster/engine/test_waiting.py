@@ -21,7 +21,7 @@ async def open_and_close(cluster: Cluster, opened: trio.Event) -> None:
 
 
 async def until_said(caplog: pytest.LogCaptureFixture, text: str) -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while not any(text in one for one in caplog.messages):  # noqa: ASYNC110
             await trio.sleep(0.005)
 
@@ -37,7 +37,7 @@ async def test_a_node_waits_for_an_engine_and_goes_on(caplog: pytest.LogCaptureF
             await trio.sleep(0.5)  # for some attempts more
             assert not opened.is_set()
             redis.start()
-            with trio.fail_after(30):
+            with trio.fail_after(60):
                 await opened.wait()
     waited = [one for one in caplog.messages if "waits for it" in one]
     assert len(waited) == 1, "each reason is said once"
@@ -53,7 +53,7 @@ async def test_it_waits_for_one_that_loads_what_it_keeps(caplog: pytest.LogCaptu
         redis.command("SAVE")
         redis.stop()
         redis.start(is_awaited=False)
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             await open_and_close(Cluster(url=redis.url), trio.Event())
     assert any(
         one.endswith("is still loading what it keeps. This broker waits for it.")
@@ -73,7 +73,7 @@ async def test_it_waits_no_longer_than_it_is_told() -> None:
 async def test_who_only_asks_does_not_wait() -> None:
     with redis_server() as redis:
         redis.stop()
-        with pytest.raises(EngineError, match="cannot be reached"), trio.fail_after(30):
+        with pytest.raises(EngineError, match="cannot be reached"), trio.fail_after(60):
             async with open_engine(Cluster(url=redis.url)):
                 pass
 
@@ -82,7 +82,7 @@ async def test_who_only_asks_does_not_wait() -> None:
 async def test_it_does_not_wait_where_it_is_not_let_in(password: str | None) -> None:
     with (
         redis_server("--requirepass", "right") as redis,
-        trio.fail_after(30),
+        trio.fail_after(60),
         pytest.raises(EngineError, match="does not let this node in"),
     ):
         await open_and_close(Cluster(url=redis.url, password=password), trio.Event())
@@ -91,7 +91,7 @@ async def test_it_does_not_wait_where_it_is_not_let_in(password: str | None) -> 
 async def test_it_does_not_wait_for_one_that_drops_what_it_likes() -> None:
     with (
         redis_server("--maxmemory-policy", "allkeys-lru") as redis,
-        trio.fail_after(30),
+        trio.fail_after(60),
         pytest.raises(EngineError, match="Set it to refuse writes instead"),
     ):
         await open_and_close(Cluster(url=redis.url), trio.Event())

@@ -39,7 +39,7 @@ def _descriptors() -> int:
 
 async def _gone(broker: Broker) -> None:
     """Wait until the broker has seen that all have gone."""
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         while links_of(broker):  # noqa: ASYNC110  # nobody tells
             await trio.sleep(0.001)
 
@@ -88,7 +88,7 @@ async def test_a_reset_in_the_middle_of_writing_ends_only_that_client() -> None:
         client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         await client.stream.aclose()
         await other.ping()
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while len(links_of(broker)) > 1:  # noqa: ASYNC110  # nobody tells
                 await trio.sleep(0.001)
         await other.stream.aclose()
@@ -230,7 +230,7 @@ async def test_exhausted_descriptors_pause_accepting_and_closing_meanwhile_is_fi
 
     nursery.start_soon(listener.serve, handle)
     client = await _dial(listener.url)
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         await served.wait()
     assert caplog.text.count("No more clients can be accepted for now") == 1
     await client.stream.aclose()
@@ -239,7 +239,7 @@ async def test_exhausted_descriptors_pause_accepting_and_closing_meanwhile_is_fi
     while Exhausted.left == 100:  # noqa: ASYNC110  # nobody tells
         await trio.sleep(0.001)
     listener.close()  # its task sleeps now
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         while nursery.child_tasks:  # noqa: ASYNC110  # nobody tells
             await trio.sleep(0.01)
     await client.stream.aclose()
@@ -269,7 +269,7 @@ async def test_serve_ends_in_order_at_a_signal(number: int, nursery: trio.Nurser
     os.kill(os.getpid(), number)
     await client.expect_disconnect(ReasonCode.SERVER_SHUTTING_DOWN)
     await client.stream.aclose()
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         while nursery.child_tasks:  # noqa: ASYNC110  # nobody tells
             await trio.sleep(0.001)
 

@@ -123,7 +123,7 @@ async def test_connect_right_behind_the_handshake_is_read(certificates: Certific
         tls.write(encode(Connect("c", protocol_version=ProtocolVersion.V311), ProtocolVersion.V311))
         await stream.send_all(outgoing.read())
         answer = b""
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while not answer:
                 incoming.write(bytes(await stream.receive_some(65_536)))
                 try:

@@ -19,7 +19,7 @@ from trio_mqtt import open_client
 async def publish(url: str, store: str, first: int) -> None:
     async with open_client(url, store=store) as client:
         if first < 0:
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while client.undelivered:  # noqa: ASYNC110 # a number is all that there is
                     await anyio.sleep(0.005)
             return

@@ -127,7 +127,7 @@ class Held:
             changes = list(changes)
             self.commits.append(len(changes))
             self.entered.set()
-            assert self.let.wait(10)
+            assert self.let.wait(60)
             apply(store, changes)
 
         monkeypatch.setattr(ClientStore, "apply", held)
@@ -293,7 +293,7 @@ async def test_cancelling_at_any_step_leaves_nothing_half_done(
                 for _ in range(steps):
                     await checkpoint()
                 tasks.cancel_scope.cancel()
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await delivered(one)
         sender = session_of(one).outgoing.sender
         assert sender.quota == sender.receive_maximum
@@ -369,7 +369,7 @@ async def test_what_only_stands_in_the_store_waits_for_what_is_said_first(
         await anyio.wait_all_tasks_blocked()
         await one.enqueue("t", "stored")
         broker.down = False
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             peer = await broker.connection(2)
             await delivered(one)
     assert [packet.payload for packet in peer.all(Publish)] == [b"here", b"stored"]
