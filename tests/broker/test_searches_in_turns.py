@@ -22,9 +22,9 @@ async def test_retained_messages_are_looked_for_in_turns(join: Join, broker: Bro
     visited = 0
     search = core_of(broker).retained.search
 
-    def counted(topic_filter: str):  # type: ignore[no-untyped-def]
+    def counted(topic_filter: str, now: float = 0.0):  # type: ignore[no-untyped-def]
         nonlocal visited
-        for found in search(topic_filter):
+        for found in search(topic_filter, now):
             visited += 1  # STEP nodes
             yield found
 

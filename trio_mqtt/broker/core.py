@@ -293,11 +293,13 @@ class Core:
         """The retained messages for a new subscription, as they are now."""
         after = None
         if self.elsewhere is None:
-            found = self.retained.search(topic_filter)
+            found = self.retained.search(topic_filter, trio.current_time())
         else:
             # As they are once this node knows all that others have acknowledged.
             after = self.elsewhere.caught_up()
-            found = chain.from_iterable(map(self.retained.search, (topic_filter,)))
+            found = chain.from_iterable(
+                self.retained.search(one, trio.current_time()) for one in (topic_filter,)
+            )
         if topic_filter.startswith(ROOT):
             found = chain(self.system_topics.search(topic_filter), found)
         return RetainedSearch(found, self.rules_at, self.statistics, self._searching, after)

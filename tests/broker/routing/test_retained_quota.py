@@ -182,6 +182,18 @@ class TestExpiry:
         assert kept(broker) == {"own": b"1"}
         assert not core_of(broker).retained._stored
 
+    async def test_what_has_expired_and_is_not_removed_yet_is_sent_to_nobody(
+        self, join: Join, broker: Broker
+    ) -> None:
+        client = await join()
+        await client.publish("a", b"1", retain=True)
+        await trio.sleep(500)
+        await client.publish("b", b"1", retain=True)
+        await trio.sleep(501)
+        await client.subscribe("#")
+        assert [one.topic for one in await client.take()] == ["b"]
+        assert kept(broker).keys() == {"a", "b"}
+
     async def test_its_time_goes_on_with_the_next_broker(
         self, tmp_path: Path, limits: Limits, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -250,14 +250,28 @@ class RetainedMessages:
         """The messages whose topics match."""
         return (one for one in self.search(topic_filter) if one is not None)
 
-    def search(self, topic_filter: str) -> Iterator[Retained | None]:
+    def search(self, topic_filter: str, now: float = -math.inf) -> Iterator[Retained | None]:
         """The messages whose topics match and that are stored now, found step by step.
 
         None now and then, where much is searched and nothing found. Messages may be stored and
-        removed between two steps: those that are stored later are not found.
+        removed between two steps: those that are stored later are not found. Those that last no
+        longer than until `now` by the limits are left out: `expire` is to remove them.
         """
         wanted = topic_filter.split("/")
-        return self._walk(self._top(wanted), wanted, self._serial)
+        found = self._walk(self._top(wanted), wanted, self._serial)
+        return (
+            self._since(now - self._limits.default_retained_expiry, found)
+            if self._stored
+            else found
+        )
+
+    def _since(
+        self, long_ago: float, found: Iterator[Retained | None]
+    ) -> Iterator[Retained | None]:
+        stored = self._stored
+        for one in found:
+            if one is None or stored.get(one.message.topic, math.inf) > long_ago:
+                yield one
 
     def _walk(self, root: _Node, wanted: list[str], latest: int) -> Iterator[Retained | None]:
         last = len(wanted)
