@@ -19,7 +19,7 @@ from trio_mqtt.broker.operations.table import OPERATIONS, Operation, Role
 from trio_mqtt.errors import MqttError
 from trio_mqtt.web import audit
 from trio_mqtt.web.description import description
-from trio_mqtt.web.json_forms import of_body, of_query, written
+from trio_mqtt.web.json_forms import of_body, of_query, written, written_in_turns
 from trio_mqtt.web.page_files import page_files
 from trio_mqtt.web.people import COOKIE, Asker, Failures, People, is_csrf
 from trio_mqtt.web.problems import ProblemError, problem_of
@@ -203,7 +203,8 @@ class Api:
         if operation.streams:
             return self._stream(operation, asked, asker)
         if not operation.changes:
-            return _json(await self._administration.perform(operation, asked))
+            answer = await self._administration.perform(operation, asked)
+            return _response(await written_in_turns(answer))
         if hasattr(asked, "by"):
             asked = dataclasses.replace(asked, by=asker.name)
         try:
@@ -266,7 +267,11 @@ async def _body(request: Request) -> bytes:
 
 
 def _json(value: object) -> Response:
-    return Response(written(value), media_type="application/json")
+    return _response(written(value))
+
+
+def _response(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
 
 
 def _problem(problem: ProblemError) -> Response:

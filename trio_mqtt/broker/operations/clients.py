@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -18,7 +19,7 @@ from trio_mqtt.broker.operations.forms.clients import (
     WillView,
 )
 from trio_mqtt.broker.operations.forms.messages import Done
-from trio_mqtt.broker.operations.turns import chosen, page
+from trio_mqtt.broker.operations.turns import chosen, made, page
 from trio_mqtt.broker.options import check_reference
 from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.errors import NotFoundError
@@ -43,8 +44,8 @@ class Clients:
     async def clients(self, asked: ClientQuery) -> ClientPage:
         found = await chosen(self._core.sessions.all(), self._wanted(asked))
         found.sort(key=_ORDERS[asked.sort], reverse=asked.descending)
-        some = [self._view(one, rates=asked.rates) for one in page(found, asked)]
-        return ClientPage(items=tuple(some), total=len(found))
+        view = partial(self._view, rates=asked.rates)
+        return ClientPage(items=await made(page(found, asked), view), total=len(found))
 
     async def client(self, asked: ClientName) -> ClientView:
         await trio.lowlevel.checkpoint()

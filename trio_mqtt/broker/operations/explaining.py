@@ -16,7 +16,7 @@ from trio_mqtt.broker.operations.forms.explaining import (
     WhoAnswer,
     WhoQuery,
 )
-from trio_mqtt.broker.operations.turns import chosen, page
+from trio_mqtt.broker.operations.turns import chosen, made, page
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.sessions.delivery_state import session_key
 from trio_mqtt.broker.sessions.session import Session
@@ -47,11 +47,15 @@ class Explaining:
             why_not = None if may.allowed else may.rule
         reached, elsewhere = core.router.reached(asked.topic)
         found = await chosen(reached, lambda one: isinstance(one, Subscription))
-        items = [
-            self._recipient(one, asked, author, why_not)
-            for one in page(found, asked)
-            if isinstance(one, Subscription) and not one.closed
-        ]
+        views = await made(
+            page(found, asked),
+            lambda one: (
+                self._recipient(one, asked, author, why_not)
+                if isinstance(one, Subscription) and not one.closed
+                else None
+            ),
+        )
+        items = [view for view in views if view is not None]
         return WhoAnswer(
             items=tuple(items),
             total=len(found),

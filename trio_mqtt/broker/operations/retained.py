@@ -18,7 +18,7 @@ from trio_mqtt.broker.operations.forms.retained import (
     RetainedQuery,
     RetainedView,
 )
-from trio_mqtt.broker.operations.turns import page
+from trio_mqtt.broker.operations.turns import made, page
 from trio_mqtt.broker.turns import Turn
 from trio_mqtt.errors import NotFoundError
 from trio_mqtt.protocol.packets import Publish
@@ -40,9 +40,7 @@ class RetainedSeen:
         found = await self._chosen(asked)
         if asked.sort:
             found.sort(key=_ORDERS[asked.sort], reverse=asked.descending)
-        return RetainedPage(
-            items=tuple(self._view(one) for one in page(found, asked)), total=len(found)
-        )
+        return RetainedPage(items=await made(page(found, asked), self._view), total=len(found))
 
     async def retained_message(self, asked: RetainedName) -> RetainedView:
         await trio.lowlevel.checkpoint()

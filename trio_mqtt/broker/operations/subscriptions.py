@@ -17,7 +17,7 @@ from trio_mqtt.broker.operations.forms.subscriptions import (
     SubscriptionView,
     TakeSubscription,
 )
-from trio_mqtt.broker.operations.turns import chosen, page
+from trio_mqtt.broker.operations.turns import chosen, made, page
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.errors import LocalProtocolError, NotFoundError
 from trio_mqtt.protocol import packets
@@ -47,7 +47,9 @@ class SubscriptionsSeen:
             return False
 
         await chosen(sessions, take)
-        items = tuple(_view(*one) for one in page(found, asked) if not one[1].closed)
+        some = [one for one in page(found, asked) if not one[1].closed]
+        views = await made(some, lambda one: None if one[1].closed else _view(*one))
+        items = tuple(view for view in views if view is not None)  # none that ended meanwhile
         return SubscriptionPage(items=items, total=len(found))
 
     async def give_subscription(self, asked: GiveSubscription) -> Done:

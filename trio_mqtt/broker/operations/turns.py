@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.operations.forms.pages import PageQuery
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _AT_ONCE = 16  # between two looks at the clock
 
@@ -25,6 +26,17 @@ async def chosen(items: Sequence[T], is_wanted: Callable[[T], bool]) -> list[T]:
         if not number % _AT_ONCE and turn.is_over:
             await turn.give_way()
     return found
+
+
+async def made(items: Sequence[T], make: Callable[[T], U]) -> tuple[U, ...]:
+    """What is made of each of the items."""
+    found: list[U] = []
+    turn = Turn()
+    for number, item in enumerate(items):
+        found.append(make(item))
+        if not number % _AT_ONCE and turn.is_over:
+            await turn.give_way()
+    return tuple(found)
 
 
 def page(items: Sequence[T], query: PageQuery) -> Sequence[T]:
