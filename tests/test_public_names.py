@@ -46,8 +46,8 @@ PUBLIC = {
     "trio_mqtt.administration": """
         Administration Ban BanName BanPage BanQuery Banned ClientMessage ClientName ClientPage
         ClientQuery ClientView ClusterAdministration ClusterStatus ClusterView DeleteRetained
-        Disconnect Done DynamicAnswers
-        DynamicCommands EventQuery GiveSubscription MayAnswer MayQuery NewBan NewMessage NodeStatus
+        Disconnect Done DynamicAnswers DynamicCommands EventQuery GiveSubscription HistoryView
+        KeptView MayAnswer MayQuery NewBan NewMessage NodeStatus
         OPERATIONS Operation Overview OverviewQuery ProgramMessages QueuePage QueueQuery QueuedView
         Rates Recipient Removed RetainedName RetainedPage RetainedQuery RetainedView Role
         SubscriptionPage SubscriptionQuery SubscriptionView TakeSubscription TopicLevel TopicPage

@@ -26,6 +26,7 @@ from trio_mqtt.administration import (
     TraceQuery,
     WhoQuery,
 )
+from trio_mqtt.history import HistoryQuery
 
 # In an order in which each finds what it is about: a client "c" that is connected.
 ASKED: dict[str, object] = {
@@ -42,6 +43,7 @@ ASKED: dict[str, object] = {
     "take_subscription": TakeSubscription(client_id="c", topic_filter="given/#"),
     "retained": RetainedQuery(topic_filter="kept/#"),
     "retained_message": RetainedName(topic="kept/1"),
+    "history": HistoryQuery(topic_filter="before/+", last=1, limit=5),
     "topics": TopicQuery(prefix="kept/"),
     "delete_retained": DeleteRetained(topic_filter="kept/#"),
     "ban": NewBan(kind="address", value="192.0.2.0/24", seconds=60, reason="a test", by="me"),

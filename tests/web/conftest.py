@@ -11,6 +11,7 @@ import pytest
 
 import trio_mqtt
 from trio_mqtt import Broker, Security
+from trio_mqtt.history import HistorySettings
 from trio_mqtt.web import WebOptions, WebToken, serving_web
 
 # One for each role; who has none is nobody.
@@ -66,11 +67,15 @@ async def served_with(
         dynamic = folder / "dynamic.json"
         dynamic.write_text('{"defaultACLAccess": {"publishClientSend": true, "subscribe": true}}')
         security = Security(passwords=Rightly(), allow_anonymous=True, dynamic=dynamic)
+    history = HistorySettings(filters=["before/#"], path=folder / "history.sqlite3")
     async with (
-        trio_mqtt.open_broker("mqtt://127.0.0.1:0", security=security) as broker,
+        trio_mqtt.open_broker("mqtt://127.0.0.1:0", security=security, history=history) as broker,
         serving_web(broker, options, unix_socket=socket) as url,
     ):
         assert url is not None
+        assert broker.history is not None
+        await broker.publish("before/all", b"\x00")
+        await broker.history.written()
         yield Served(broker, url, socket)
 
 

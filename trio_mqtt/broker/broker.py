@@ -121,7 +121,7 @@ class Broker:
             from trio_mqtt.broker.operations.administration import Administration
 
             self._administration = Administration(
-                self._core, self._listeners, self.publish, self._dynamic.do
+                self._core, self._listeners, self.publish, self._dynamic.do, self.history
             )
         return self._administration
 

@@ -44,6 +44,8 @@ EXAMPLES = {
     "cluster.server_reference": '"floor-2.example.org:1883"',
     "cluster.username": '"tmqtt"',
     "cluster.password_file": '"engine.password"',
+    "history.filters": '["sensors/#"]',
+    "history.path": '"history.sqlite3"',
     "metrics.listen": '"127.0.0.1:9883"',
     "web.listen": '"127.0.0.1:8080"',
     "web.roles": '{ alice = "administrate" }',

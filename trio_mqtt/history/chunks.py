@@ -143,23 +143,53 @@ def _finished(topic: str, bucket: int, chunk: _Growing) -> Chunk:
 
 def _by_topic(
     content: Sequence[Publish] | PublishRun, is_v5: bool
-) -> Iterator[tuple[str, bool, int, bytes]]:
-    """The packets of each topic, with their version, at most as many as make a chunk."""
-    if isinstance(content, PublishRun):
-        frames, starts, firsts = content.frames, content.starts, content.firsts
-        ends = [*firsts[1:], len(starts)]
-        for topic, first, end in zip(content.topics, firsts, ends, strict=True):
-            while first < end:
-                start = starts[first]
-                beyond = end
-                stop = starts[beyond] if beyond < len(starts) else len(frames)
-                if stop - start > CHUNK and end - first > 1:
-                    beyond = first + max(1, (end - first) * CHUNK // (stop - start))
-                    stop = starts[beyond]
-                yield topic, is_v5, beyond - first, frames[start:stop]
-                first = beyond
+) -> Iterable[tuple[str, bool, int, bytes]]:
+    """The packets of each topic, with their version, and how many they are."""
+    if not isinstance(content, PublishRun):
+        return _of_messages(content, is_v5)
+    if content.topic is not None:
+        return _of_one_topic(content, content.topic)
+    return _of_stretches(content)
+
+
+def _of_one_topic(run: PublishRun, topic: str) -> Iterator[tuple[str, bool, int, bytes]]:
+    frames, starts, is_v5 = run.frames, run.starts, run.is_v5
+    first, end = 0, len(starts)
+    while first < end:
+        start, beyond, stop = starts[first], end, len(frames)
+        if stop - start > CHUNK and end - first > 1:
+            beyond = first + max(1, (end - first) * CHUNK // (stop - start))
+            stop = starts[beyond]
+        yield topic, is_v5, beyond - first, frames[start:stop]
+        first = beyond
+
+
+def _of_stretches(run: PublishRun) -> Iterator[tuple[str, bool, int, bytes]]:
+    # A flood over many topics comes this way, message by message another one.
+    frames, starts, firsts, is_v5 = run.frames, run.starts, run.firsts, run.is_v5
+    begins = starts if len(firsts) == len(starts) else [starts[first] for first in firsts]
+    pieces: dict[str, list[bytes]] = {}
+    for topic, start, stop in zip(run.topics, begins, [*begins[1:], len(frames)], strict=True):
+        its = pieces.get(topic)
+        if its is None:
+            pieces[topic] = [frames[start:stop]]
+        else:
+            its.append(frames[start:stop])
+    if begins is starts:
+        for topic, its in pieces.items():
+            yield topic, is_v5, len(its), b"".join(its)
         return
-    for message in content:
+    counts = dict.fromkeys(pieces, 0)
+    for topic, first, end in zip(run.topics, firsts, [*firsts[1:], len(starts)], strict=True):
+        counts[topic] += end - first
+    for topic, its in pieces.items():
+        yield topic, is_v5, counts[topic], b"".join(its)
+
+
+def _of_messages(
+    messages: Sequence[Publish], is_v5: bool
+) -> Iterator[tuple[str, bool, int, bytes]]:
+    for message in messages:
         frame = message.frame
         if frame is None:  # it may have properties, which only MQTT 5 can say
             yield message.topic, True, 1, _frame(message)

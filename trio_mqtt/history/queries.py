@@ -1,6 +1,7 @@
-"""What is asked of the history, and what is answered. Sans-IO."""
+"""What is asked of the history, and what is answered. Sans-IO.
 
-from __future__ import annotations
+Their types are said as they are, not as text: others make forms and descriptions of them.
+"""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
@@ -108,7 +109,7 @@ class Place(NamedTuple):
         return ".".join(map(str, self))
 
     @classmethod
-    def parse(cls, text: str) -> Place:
+    def parse(cls, text: str) -> "Place":
         """Raises QueryError where that is none."""
         try:
             at, chunk, number, left = map(int, text.split("."))

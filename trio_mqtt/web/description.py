@@ -62,7 +62,14 @@ def _schemas() -> tuple[dict[tuple[type, str], Any], dict[str, Any]]:
     found, rest = TypeAdapter.json_schemas(inputs, ref_template=_REF + "{model}")
     definitions: dict[str, Any] = rest.get("$defs", {})
     for name, schema in definitions.items():
-        form = getattr(trio_mqtt.administration, name, None)
+        form = next(
+            (
+                getattr(face, name)
+                for face in (trio_mqtt.administration, trio_mqtt.history)
+                if hasattr(face, name)
+            ),
+            None,
+        )
         docs = attribute_docs(form) if isinstance(form, type) else {}
         for field, shown in schema.get("properties", {}).items():
             if field in docs:

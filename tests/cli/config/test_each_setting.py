@@ -28,6 +28,7 @@ BESIDE = {
     "access.scram": {"users": '{ alice = "hers" }'},
     "storage.durability": {"path": '"data"'},
     "cluster": {"url": '"redis://127.0.0.1"'},
+    "history": {"path": '"history.sqlite3"'},
     "options.server_moved": {"server_reference": '"elsewhere"'},
     "listeners.0.options.server_moved": {"server_reference": '"elsewhere"'},
     "logging.rotate_bytes": {"file": '"broker.log"'},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trio_mqtt.broker.operations.bans import BansSeen
 from trio_mqtt.broker.operations.clients import Clients
@@ -19,6 +19,7 @@ from trio_mqtt.broker.operations.forms.clients import (
 )
 from trio_mqtt.broker.operations.forms.dynamic import DynamicAnswers, DynamicCommands
 from trio_mqtt.broker.operations.forms.explaining import MayAnswer, MayQuery, WhoAnswer, WhoQuery
+from trio_mqtt.broker.operations.forms.history import HistoryView, view_of
 from trio_mqtt.broker.operations.forms.messages import ClientMessage, Done, NewMessage
 from trio_mqtt.broker.operations.forms.overview import Overview, OverviewQuery
 from trio_mqtt.broker.operations.forms.retained import (
@@ -47,12 +48,23 @@ from trio_mqtt.broker.operations.sessions import SessionsSeen
 from trio_mqtt.broker.operations.subscriptions import SubscriptionsSeen
 from trio_mqtt.broker.operations.topics import TopicTree
 from trio_mqtt.broker.operations.tracing import Trace, Tracing
+from trio_mqtt.errors import NotFoundError
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.events.streams import EventStream
     from trio_mqtt.broker.listeners import Listeners
     from trio_mqtt.broker.operations.table import Operation
+    from trio_mqtt.history.queries import HistoryPage, HistoryQuery
+
+_PATIENCE = 2.0  # seconds of work for one page of a history
+
+
+class KeepsHistory(Protocol):
+    """The history of a broker, as far as it is asked."""
+
+    async def read(self, query: HistoryQuery, *, patience: float | None = None) -> HistoryPage:
+        """A page of what is asked for, which ends after so many seconds of work."""
 
 
 class Administration:
@@ -75,8 +87,12 @@ class Administration:
         change_dynamic: Callable[
             [Sequence[Mapping[str, object]]], Awaitable[list[dict[str, object]]]
         ],
+        history: KeepsHistory | None = None,
     ) -> None:
-        """`publish` is that of the broker, `change_dynamic` does commands of dynamic security."""
+        """`publish` and `history` are those of the broker, `change_dynamic` does commands of
+        dynamic security.
+        """
+        self._history = history
         self._change_dynamic = change_dynamic
         self._core = core
         self._overviews = Overviews(core, listeners)
@@ -135,6 +151,12 @@ class Administration:
     async def topics(self, asked: TopicQuery | None = None) -> TopicPage:
         """The levels below one, of the topics that have a retained message, by pages."""
         return await self._topics.topics(asked or TopicQuery())
+
+    async def history(self, asked: HistoryQuery) -> HistoryView:
+        """What came on topics, by pages. Raises NotFoundError where nothing is kept."""
+        if self._history is None:
+            raise NotFoundError("This broker keeps no history.")
+        return view_of(await self._history.read(asked, patience=_PATIENCE))
 
     async def bans(self, asked: BanQuery | None = None) -> BanPage:
         """Who may not connect."""

@@ -22,6 +22,7 @@ from trio_mqtt.broker.operations.forms.clients import (
 )
 from trio_mqtt.broker.operations.forms.dynamic import DynamicAnswers, DynamicCommands
 from trio_mqtt.broker.operations.forms.explaining import MayAnswer, MayQuery, WhoAnswer, WhoQuery
+from trio_mqtt.broker.operations.forms.history import HistoryView
 from trio_mqtt.broker.operations.forms.messages import ClientMessage, Done, NewMessage
 from trio_mqtt.broker.operations.forms.overview import Overview, OverviewQuery
 from trio_mqtt.broker.operations.forms.retained import (
@@ -41,6 +42,7 @@ from trio_mqtt.broker.operations.forms.subscriptions import (
 )
 from trio_mqtt.broker.operations.forms.topics import TopicPage, TopicQuery
 from trio_mqtt.broker.operations.forms.tracing import EventQuery, TraceEntry, TraceQuery
+from trio_mqtt.history.queries import HistoryQuery
 
 
 class Role(IntEnum):
@@ -128,6 +130,7 @@ OPERATIONS: Sequence[Operation] = (
         "retained_message", "/retained/message", RetainedName, RetainedView, "One retained message."
     ),
     _see("topics", "/topics", TopicQuery, TopicPage, "Topics of retained messages, as a tree."),
+    _see("history", "/history", HistoryQuery, HistoryView, "What came on topics, as it was kept."),
     _see("bans", "/bans", BanQuery, BanPage, "Who may not connect."),
     _see("who", "/who", WhoQuery, WhoAnswer, "Whom a message would reach."),
     _see("may", "/may", MayQuery, MayAnswer, "Whether a client may do something, and why."),
