@@ -205,17 +205,17 @@ class LookingBack:
                 )
             query = replace(query, limit=max(1, (len(page.messages) + len(page.points)) // 2))
 
-    async def _readable(self, session: Session, query: HistoryQuery) -> list[str] | None:
+    async def _readable(self, session: Session, query: HistoryQuery) -> set[str] | None:
         """The topics that its client may read of those that are asked for; None: all of them."""
         permissions = session.permissions
         if permissions is None:
             return None
         if not permissions.may_subscribe(query.topic_filter):
             raise QueryError("You may not read what this filter matches.")
-        found = []
+        found = set()
         for number, topic in enumerate(await self.history.topics(query.topic_filter), 1):
             if permissions.may_receive(topic):
-                found.append(topic)
+                found.add(topic)
             if not number % _LOOKED_AT_ONCE:
                 await trio.lowlevel.checkpoint()
         return found

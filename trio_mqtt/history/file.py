@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from trio_mqtt.storage.sqlite_opening import (
 )
 
 _DAYS = 400  # of what was removed, that are remembered
-_IN = 200  # values in one statement
+_IN = 200  # topics that are looked for one by one
 
 
 class Found(NamedTuple):
@@ -60,7 +60,7 @@ class HistoryFile:
         self.names: dict[int, str] = {number: name for number, name, _ in rows}
         self.counts: dict[int, int] = {number: count for number, _, count in rows}
         # The bucket that was looked into last, and of which topics, as long as nothing changes.
-        self._found: tuple[tuple[int, tuple[int, ...] | None], list[Found]] | None = None
+        self._found: tuple[tuple[int, frozenset[int] | None], list[Found]] | None = None
         self.removed = 0  # messages, since it was opened
         self.damaged = 0  # chunks that could not be read
         # Topics to which something was added since it was looked whether they have too much.
@@ -150,9 +150,9 @@ class HistoryFile:
             return [topic_filter] if topic_filter in self.ids else []
         return [name for name in self.ids if topic_matches_filter(name, topic_filter)]
 
-    def found(self, bucket: int, topics: Sequence[int] | None) -> list[Found]:
+    def found(self, bucket: int, topics: frozenset[int] | None) -> list[Found]:
         """The chunks of a bucket, of some topics or all, by when they begin."""
-        key = bucket, None if topics is None else tuple(topics)
+        key = bucket, topics
         if self._found is not None and self._found[0] == key:
             return self._found[1]  # the next page goes on where one has ended
         rows: list[tuple[int, int, int, int]] = []
@@ -161,11 +161,11 @@ class HistoryFile:
         with self.explained("read"):
             if topics is None:
                 rows = run(selection, (bucket,)).fetchall()
+            elif len(topics) > _IN:  # to look for each would take longer
+                rows = [row for row in run(selection, (bucket,)) if row[3] in topics]
             else:
-                for at in range(0, len(topics), _IN):
-                    some = topics[at : at + _IN]
-                    marks = ", ".join("?" * len(some))
-                    rows += run(f"{selection} AND topic IN ({marks})", (bucket, *some))
+                marks = ", ".join("?" * len(topics))
+                rows = run(f"{selection} AND topic IN ({marks})", (bucket, *topics)).fetchall()
         found = sorted(map(Found._make, rows))
         self._found = key, found
         return found

@@ -53,9 +53,9 @@ class Reading:
         if topics is not None:
             names = [name for name in names if name in topics]
         # Where all are wanted, nothing is looked up.
-        self._topics: list[int] | None = None
+        self._topics: frozenset[int] | None = None
         if len(names) < len(file.ids):
-            self._topics = [file.ids[name] for name in names]
+            self._topics = frozenset(file.ids[name] for name in names)
         self._after = Place.parse(query.after) if query.after else None
         self._sign = 1 if query.last is None else -1
         # From where on the next page goes on, if this one ends now; None where that is no progress.
@@ -177,7 +177,7 @@ class Reading:
         """The messages that are wanted, in order; None wherever there was something to do."""
         file, query, after = self._file, self._query, self._after
         first, beyond = query.first, query.beyond
-        if self._topics == [] or first >= beyond:
+        if (self._topics is not None and not self._topics) or first >= beyond:
             return
         if self._sign > 0:
             start = first if after is None else max(first, after.at)

@@ -140,7 +140,7 @@ class Removing:
         """
         removed = 0
         bucket = self._file.bucket_after(after)
-        chosen: Sequence[int] = sorted(topics)
+        chosen = frozenset(topics)
         for _ in range(_BUCKETS_AT_ONCE):
             if bucket is None or bucket > bucket_of(beyond):
                 return removed, None
