@@ -106,7 +106,7 @@ class Figures:
     rate: float  # deliveries a second
     per_core: float  # messages in and out, for each second of the nodes' processor time
     entries: float  # written to streams of the engine for each published message
-    scripts: float  # that the engine ran for each, cursors of durable sessions among them
+    writes: float  # to the engine for each, how far durable sessions are among them
     p50_us: float
     p99_us: float
     lost: float
@@ -180,7 +180,7 @@ def _traffic(bench: Bench, row: Row, nodes: list[Running], engine: Engine | None
         rate=delivered / told["seconds"],
         per_core=(published + delivered) / sum(taken[: len(nodes)]),
         entries=(after.get(b"xadd", 0) - commands.get(b"xadd", 0)) / published,
-        scripts=(after.get(b"evalsha", 0) - commands.get(b"evalsha", 0)) / published,
+        writes=(after.get(b"evalsha", 0) - commands.get(b"evalsha", 0)) / published,
         p50_us=told["p50_us"],
         p99_us=told["p99_us"],
         lost=told["expected"] - delivered,
