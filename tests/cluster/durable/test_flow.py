@@ -268,3 +268,21 @@ async def test_what_is_read_at_once_leaves_together(
             assert got == [b"message %d" % number for number in range(1, 6)]
         if together > 1:
             assert writes == len(clients)
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_what_three_filters_match_comes_once(cluster: Cluster, qos: int) -> None:
+    async with (
+        nodes(cluster, 2) as (one, other),
+        joined(one.url, "p") as publisher,
+        joined(other.url, "s", expiry=600) as client,
+    ):
+        for topic_filter in ("a/b", "a/+", "a/#"):
+            await client.subscribe(topic_filter, qos=qos)
+        for number in range(3):
+            await publisher.publish("a/b", b"%d" % number, qos)
+        await publisher.publish("a/last", b"last", qos)
+        got: list[bytes] = []
+        while b"last" not in got:
+            got.append((await client.expect_any()).payload)
+        assert sorted(got) == [b"0", b"1", b"2", b"last"]

@@ -107,7 +107,8 @@ class Tracker:
         self._packet_ids: dict[int, int] = {}
         # What is in no log, by number.
         self._inline: dict[int, Inline] = {}
-        self._copies: OrderedDict[tuple[str, int], None] = OrderedDict()
+        # Messages that have come by one filter, and by how many others they are still to come.
+        self._copies: OrderedDict[tuple[str, int], int] = OrderedDict()
 
     # -- what its client publishes at QoS 2 -----------------------------------------------------
 
@@ -124,14 +125,21 @@ class Tracker:
 
     # -- what its client is sent ----------------------------------------------------------------
 
-    def is_first_copy(self, node: str, number: int) -> bool:
-        """Whether a message that comes by several filters has come by none of them before."""
+    def is_first_copy(self, node: str, number: int, others: int) -> bool:
+        """Whether a message that comes by several filters has come by none of them before.
+
+        `others` are those by which it comes beside this one.
+        """
         key = node, number
         copies = self._copies
-        if key in copies:
-            del copies[key]
+        left = copies.get(key)
+        if left is not None:
+            if left > 1:
+                copies[key] = left - 1
+            else:
+                del copies[key]
             return False
-        copies[key] = None
+        copies[key] = others
         if len(copies) > _COPIES:
             copies.popitem(last=False)
         return True

@@ -74,7 +74,9 @@ class Handing:
                 session = cast("Session", target.subscription.session)
                 tracker = trackers[session]
                 has_some = session in some
-                overlaps = part.others and not tracker.following.keys().isdisjoint(part.others)
+                overlaps = 0
+                if part.others:
+                    overlaps = len(tracker.following.keys() & part.others)
                 if not has_some and not overlaps and messages is None:
                     alike.append((target, part.batch))
                     continue
@@ -84,7 +86,9 @@ class Handing:
                     which = [one for one in which if at - part.batch.count + one in left]
                 if overlaps:
                     which = [
-                        one for one in which if tracker.is_first_copy(part.node, part.first + one)
+                        one
+                        for one in which
+                        if tracker.is_first_copy(part.node, part.first + one, overlaps)
                     ]
                 if which:
                     content = part.batch.messages
