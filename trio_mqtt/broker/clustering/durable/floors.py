@@ -239,6 +239,9 @@ class Floors:
         """Have the journal know up to where sessions are done with logs by floors that are kept."""
         journal, count = self._journal, 0
         for text, floor in list(self._floors.items()):
+            count += 1
+            if not count % _AT_ONCE:
+                await trio.lowlevel.checkpoint()
             if floor.kept <= floor.done:
                 continue
             floor.done, kept = floor.kept, journal.kept
