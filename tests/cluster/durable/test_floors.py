@@ -272,6 +272,25 @@ async def test_who_lags_is_written_alone_and_comes_back(
     assert said(played) == [3, 3, 3]
 
 
+async def test_where_many_are_behind_they_rest_for_longer(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    played = Played(3)
+    for move, *arguments in resting(3):
+        getattr(played, move)(*arguments)
+    for _ in range(3):
+        played.come()
+        played.over("0", 0)
+    rested: list[int] = []
+    for _ in range(30):
+        await played.look()
+        rested.append(sum(bool(one.floor_of) for one in played.hashes.values()))
+        await trio.sleep(LAG / 2)
+    # All have to wait for their turn; after ten seconds those that are behind say so themselves.
+    assert rested[:20] == [3] * 20
+    assert rested[-1] == 1
+
+
 async def test_who_has_acknowledged_out_of_order_says_so_itself(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -30,7 +30,8 @@ beyond what is over for a session whose hash names it.*
 - **A floor is told after** all that was gathered before it: whatever it is beyond is written.
 
 One session that is behind holds up all. After a second behind those that are furthest, it leaves
-the floor and is written by itself; once it is with them, it comes back.
+the floor and is written by itself; once it is with them, it comes back. Where many are, all have to
+wait for their turn: then they leave after ten seconds.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ if TYPE_CHECKING:
     from trio_mqtt.cluster.cursors import Cursor
 
 LAG = 1.0  # seconds behind those that are furthest, after which a session is written by itself
-_BACK = 0.5  # and those within which it comes back
+_FAR = 10.0  # and after which many are
+_FEW = 8  # of as many, one may be behind; and one always
 _AT_ONCE = 1_000  # sessions that are looked at in one turn
 
 
@@ -95,7 +97,7 @@ class _Floor:
         if entry <= self.front:
             return
         self.fronts.append((now, entry))
-        while len(self.fronts) > 1 and self.fronts[1][0] <= now - LAG:
+        while len(self.fronts) > 1 and self.fronts[1][0] <= now - _FAR:
             self.fronts.popleft()
 
 
@@ -129,7 +131,7 @@ class Floors:
         reached = cursor.reached()
         if reached < floor.told:
             return False
-        if reached < floor.front_before(trio.current_time() - _BACK):
+        if reached < floor.front_before(trio.current_time() - LAG):
             return False
         # Until it is kept that it has left, it must not count for two.
         if cursor in floor.leaving:
@@ -172,7 +174,7 @@ class Floors:
         if floor is None:
             return [], True
         now = trio.current_time()
-        then = floor.front_before(now - LAG)
+        then, long_ago = floor.front_before(now - LAG), floor.front_before(now - _FAR)
         lagging: list[Cursor] = []
         lowest: EntryId | None = None
         floor.new.clear()
@@ -197,6 +199,8 @@ class Floors:
         floor.is_further(now, furthest)
         if lowest is not None and lowest > floor.told:
             floor.told = lowest
+        if len(lagging) > max(1, len(floor.resting) // _FEW):
+            lagging = [cursor for cursor in lagging if cursor.reached() < long_ago]
         found: list[Tracker] = []
         for cursor in lagging:
             one = floor.resting.get(cursor)
