@@ -52,6 +52,24 @@ async def ask(client: Client, question: str, topic: str = "$history") -> dict[st
     return found
 
 
+async def test_pages_come_until_there_are_no_more_and_need_not_all_be_taken(tmp_path: Path) -> None:
+    async with opened(tmp_path, "#") as broker:
+        for number in range(5):
+            await broker.publish("t", str(number))
+        assert broker.history is not None
+        await broker.history.written()
+        query = HistoryQuery(topic_filter="t", limit=2)
+        found = [page async for page in broker.history.pages(query)]
+        assert [[one.payload for one in page.messages] for page in found if page.messages] == [
+            [b"0", b"1"],
+            [b"2", b"3"],
+            [b"4"],
+        ]
+        async for page in broker.history.pages(query):
+            assert len(page.messages) == 2
+            break  # and nothing warns of what was left
+
+
 async def test_what_matches_is_kept_and_nothing_else(tmp_path: Path) -> None:
     async with opened(tmp_path, "a/#", "+/x") as broker:
         async with trio_mqtt.open_client(broker.url) as client:

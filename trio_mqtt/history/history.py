@@ -44,6 +44,24 @@ class Counters(Protocol):
     history_lost: int
 
 
+class _Pages:
+    """Pages as they are asked for: no generator, which would be left open by who is cancelled."""
+
+    def __init__(self, history: History, query: HistoryQuery) -> None:
+        self._history = history
+        self._query: HistoryQuery | None = query
+
+    def __aiter__(self) -> _Pages:
+        return self
+
+    async def __anext__(self) -> HistoryPage:
+        if self._query is None:
+            raise StopAsyncIteration
+        page = await self._history.read(self._query)
+        self._query = replace(self._query, after=page.next) if page.next else None
+        return page
+
+
 class History:
     """What a broker keeps of topics: `Broker.history` is one."""
 
@@ -89,14 +107,9 @@ class History:
         """
         return await self._store.read(query, topics, patience)
 
-    async def pages(self, query: HistoryQuery) -> AsyncIterator[HistoryPage]:
-        """All pages, one after the other."""
-        while True:
-            page = await self.read(query)
-            yield page
-            if not page.next:
-                return
-            query = replace(query, after=page.next)
+    def pages(self, query: HistoryQuery) -> AsyncIterator[HistoryPage]:
+        """All pages, one after the other. Nothing is to be closed where not all are taken."""
+        return _Pages(self, query)
 
     async def topics(self, topic_filter: str) -> list[str]:
         """The topics that match a filter, of which something is kept."""
