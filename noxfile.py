@@ -170,6 +170,16 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def api(session: nox.Session) -> None:
+    """The HTTP API is asked for all that its description allows, and does not; it never fails.
+
+    `-- --max-examples 500` goes on for longer.
+    """
+    session.install("-e", ".[test]", "schemathesis>=4.0")
+    session.run("python", "-m", "tests.web.fuzzed", *session.posargs)
+
+
+@nox.session
 def fuzz_finds(session: nox.Session) -> None:
     """Defects are planted into the broker, and the fuzzer finds each of them."""
     session.install("-e", ".[test]")

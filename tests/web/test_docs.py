@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 import trio_mqtt
-from trio_mqtt.configuration import load
+from trio_mqtt.configuration import InvalidConfiguration, load
 
 PAGE = (Path(__file__).parents[2] / "docs" / "web.md").read_text(encoding="utf-8")
 
@@ -37,3 +39,11 @@ async def test_a_configuration_serves_it(tmp_path: Path) -> None:
         assert running.web_url is None
         assert (tmp_path / "admin.sock").is_socket()
     assert not (tmp_path / "admin.sock").exists()
+
+
+async def test_a_socket_takes_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text("[web]\nsocket = true\n", encoding="utf-8")
+    with pytest.raises(InvalidConfiguration, match="--data DIR"):
+        async with load(path).run():
+            pass

@@ -49,7 +49,7 @@ EXAMPLES = {
     "metrics.listen": '"127.0.0.1:9883"',
     "web.listen": '"127.0.0.1:8080"',
     "web.roles": '{ alice = "administrate" }',
-    "web.tokens.NAME.token": '"…"',
+    "web.tokens.NAME.token": '"what openssl rand -hex 32 says"',
     "web.certificate": '"server.pem"',
     "web.key": '"server.key"',
     "options.response_topic_prefix": '"responses/"',

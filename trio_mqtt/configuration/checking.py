@@ -8,10 +8,14 @@ import trio
 
 from trio_mqtt.broker.core import Core
 from trio_mqtt.configuration.places import Place, dotted
-from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
+from trio_mqtt.configuration.problems import (
+    NO_FOLDER_FOR_SOCKET,
+    InvalidConfiguration,
+    Problem,
+)
 from trio_mqtt.configuration.running import Configuration
 from trio_mqtt.configuration.sections import ListenerAccess
-from trio_mqtt.errors import EngineError, MqttError
+from trio_mqtt.errors import ConfigurationError, EngineError, MqttError
 from trio_mqtt.monitoring.log_destinations import check_destination
 from trio_mqtt.monitoring.metrics_server import load_exposition
 from trio_mqtt.optional import cluster_is_missing
@@ -75,7 +79,9 @@ async def check(configuration: Configuration) -> None:
         try:
             await trio.to_thread.run_sync(check_installed)
         except MqttError as error:
-            wrong(("web", "listen"), error)
+            wrong(("web", "listen" if settings.web.listen is not None else "socket"), error)
+    if settings.web.socket and settings.storage.path is None:
+        wrong(("web", "socket"), ConfigurationError(NO_FOLDER_FOR_SOCKET))
     if problems:
         raise InvalidConfiguration(problems)
 

@@ -24,6 +24,12 @@ class Problem:
         return self.sentence if self.source is None else f"{self.source}: {self.sentence}"
 
 
+NO_FOLDER_FOR_SOCKET = (
+    "web.socket is a file in the folder of storage.path, which is not given. Leave it out, or name"
+    " a folder (--data DIR)."
+)
+
+
 class InvalidConfiguration(ConfigurationError):  # noqa: N818  # of a configuration, not an error
     """A configuration from which no broker can be opened; its text names each problem in a line."""
 

@@ -23,7 +23,11 @@ from trio_mqtt.broker.server import (
 )
 from trio_mqtt.configuration.configured import Configured
 from trio_mqtt.configuration.parts import Maker, Parts
-from trio_mqtt.configuration.problems import InvalidConfiguration, Problem
+from trio_mqtt.configuration.problems import (
+    NO_FOLDER_FOR_SOCKET,
+    InvalidConfiguration,
+    Problem,
+)
 from trio_mqtt.configuration.sections import Settings
 from trio_mqtt.configuration.sources import File, Layers
 from trio_mqtt.monitoring.log_options import LogOptions
@@ -209,6 +213,8 @@ async def _web_of(broker: Broker, settings: Settings) -> AsyncIterator[str | Non
         return
     from trio_mqtt.web.server import SOCKET, serving_web
 
+    if web.socket and folder is None:
+        raise InvalidConfiguration([Problem("web.socket", NO_FOLDER_FOR_SOCKET)])
     path = None if folder is None else os.path.join(folder, SOCKET)
     async with serving_web(broker, web, unix_socket=path) as url:
         yield url

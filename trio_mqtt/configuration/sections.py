@@ -207,11 +207,6 @@ class Settings:
                 "history needs a file to be in: history.path, or a folder for all that is kept"
                 " (storage.path, --data DIR)."
             )
-        if self.web.socket and self.storage.path is None:
-            raise ConfigurationError(
-                "web.socket is a file in the folder of storage.path, which is not given. Leave out"
-                " web.socket, or name a folder (--data DIR)."
-            )
         if self.cluster is None:
             return
         if self.storage.path is not None:

@@ -38,6 +38,8 @@ BESIDE = {
     "plugins.passwords": {"factory": '"house:Part"'},
     "plugins.rules": {"factory": '"house:Part"'},
     "plugins.storage": {"factory": '"house:Part"'},
+    "web.key": {"certificate": '"server.pem"'},
+    "web.tokens.NAME": {"token": '"what nobody guesses, so long"'},
     "plugins.authenticators.NAME": {"factory": '"house:Part"'},
 }
 # Where not any value of its kind will do, and none of the annotated example.
