@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import trio
 
 from trio_mqtt.broker.clustering.done import Done
 from trio_mqtt.broker.clustering.inline import Inline
+from trio_mqtt.broker.clustering.moved import Moved
 from trio_mqtt.broker.clustering.published import parted
 from trio_mqtt.broker.clustering.tracker import RECEIVED
 from trio_mqtt.broker.journal import Journal
@@ -67,8 +67,7 @@ class ClusterJournal(Journal):
         # Sessions that are to keep what is handed to them now; None while nobody asks.
         self.handed: Handed | None = None
         # Those whose cursors have moved since they were written, or are to be.
-        self._moved: dict[int, None] = {}
-        self._has_moved = trio.Event()
+        self.moved = Moved()
         self.done = Done()
         # Since when this node's writes are refused as those of a dead one; whether it is told that
         # nothing is kept.
@@ -197,29 +196,6 @@ class ClusterJournal(Journal):
 
     # -- sessions -------------------------------------------------------------------------------
 
-    def write_soon(self, tracker: Tracker) -> None:
-        """Cursors of a session are to be looked at, when there is time."""
-        self._moved[tracker.session.number] = None
-        if not self._has_moved.is_set():
-            self._has_moved.set()
-
-    async def until_moved(self) -> None:
-        """Wait until a cursor has moved that is not written."""
-        await self._has_moved.wait()
-
-    def take_moved(self, most: int) -> list[Tracker]:
-        """At most so many of those whose cursors have moved, the first that have."""
-        moved, trackers = self._moved, self.trackers
-        found: list[Tracker] = []
-        for number in list(islice(moved, most)):
-            del moved[number]
-            tracker = trackers.get(number)
-            if tracker is not None:
-                found.append(tracker)
-        if not moved:
-            self._has_moved = trio.Event()
-        return found
-
     def write_cursors(self, tracker: Tracker) -> None:
         """Have the cursors of a session written with this group."""
         self._changes.fields.setdefault(tracker.session.number, {})
@@ -288,7 +264,7 @@ class ClusterJournal(Journal):
     def left(self, tracker: Tracker) -> dict[bytes, bytes | None]:
         """A session leaves this node: what is to be written of it."""
         number = tracker.session.number
-        self._moved.pop(number, None)
+        self.moved.discard(number)
         self.on_gone(tracker)
         fields = tracker.at_the_end()
         # With what was gathered of it, so that all of it is as of one moment.
@@ -301,7 +277,7 @@ class ClusterJournal(Journal):
         tracker = self.trackers.pop(session, None)
         if tracker is not None:
             self.on_gone(tracker)
-        self._moved.pop(session, None)
+        self.moved.discard(session)
         super().session_ended(session)
 
     def identifiers(self, session: int, packet_ids: Iterable[int], *, is_used: bool) -> None:
@@ -399,7 +375,7 @@ class ClusterJournal(Journal):
                 # Not before the cursor is beyond them: both are written together.
                 self._put(session, gone)
                 self._note(is_urgent=False)
-            self.write_soon(tracker)
+            self.moved.add(session)
 
     def completed(self, session: int, numbers: Collection[int]) -> None:
         """PUBCOMPs have come: nothing is left of these deliveries."""

@@ -57,7 +57,7 @@ class CursorWriting:
             nursery.start_soon(self._tell_done)
             while True:
                 with trio.move_on_after(_LOOKS if self._untold or self._behind else math.inf):
-                    await self._journal.until_moved()
+                    await self._journal.moved.wait()
                 await trio.sleep(_MOVED)
                 try:
                     await self._write()
@@ -101,9 +101,10 @@ class CursorWriting:
     async def _look_at_sessions(self) -> None:
         """See which floors may have moved; who rests on none is written, or comes to rest."""
         left = OWN_AT_ONCE
-        trackers = self._journal.trackers
-        for count, tracker in enumerate(self._journal.take_moved(_AT_ONCE), 1):
-            if trackers.get(tracker.session.number) is not tracker:
+        journal = self._journal
+        for count, number in enumerate(journal.moved.take(_AT_ONCE), 1):
+            tracker = journal.trackers.get(number)
+            if tracker is None:
                 continue  # it has gone since
             cursors = tracker.cursors
             for cursor in cursors.look():
@@ -113,9 +114,9 @@ class CursorWriting:
                 left -= 1
                 for cursor in own:
                     self._floors.rest(tracker, cursor)
-                self._journal.write_cursors(tracker)
+                journal.write_cursors(tracker)
             elif own:
-                self._journal.write_soon(tracker)  # its turn comes
+                journal.moved.add(number)  # its turn comes
             if not count % _A_TURN:
                 await trio.lowlevel.checkpoint()
 

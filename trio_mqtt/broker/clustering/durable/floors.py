@@ -119,7 +119,7 @@ class Floors:
         for floor in floors.values():
             for cursor, (tracker, _) in floor.resting.items():
                 tracker.cursors.rests_on(cursor, "")
-                self._journal.write_soon(tracker)
+                self._journal.moved.add(tracker.session.number)
 
     def rest(self, tracker: Tracker, cursor: Cursor) -> bool:
         """Have a session rest on the floor of a log, if it is beyond; the caller writes that."""
@@ -151,7 +151,9 @@ class Floors:
         floor.leaving[cursor] = self._journal.group
         tracker.cursors.rests_on(cursor, "")
         self._left[cursor.topic_filter] = None
-        self._journal.write_soon(tracker)  # so that somebody looks, if only at the floor
+        self._journal.moved.add(
+            tracker.session.number
+        )  # so that somebody looks, if only at the floor
 
     def leave_all(self, tracker: Tracker) -> None:
         """A session goes: see `leave`."""
