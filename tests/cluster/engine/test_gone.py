@@ -141,6 +141,22 @@ async def test_attempts_are_spread(behind: Cluster, proxy: Proxy) -> None:
         assert proxy.connections - before <= 6
 
 
+async def test_connections_that_are_cut_again_and_again_come_back_as_soon(
+    behind: Cluster, proxy: Proxy
+) -> None:
+    async with open_engine(behind) as engine:
+        for _ in range(6):
+            proxy.cut()
+            await engine.wait_gone()
+            with trio.fail_after(10):
+                await engine.wait_returned()
+        began = trio.current_time()
+        proxy.cut()
+        await engine.wait_gone()
+        await engine.wait_returned()
+        assert trio.current_time() - began < 0.6
+
+
 async def test_an_engine_that_starts_again_keeps_what_it_has_written(own: RedisServer) -> None:
     with trio.fail_after(60):
         async with open_engine(Cluster(url=own.url)) as engine:

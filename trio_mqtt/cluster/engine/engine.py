@@ -16,6 +16,7 @@ from trio_mqtt.cluster.engine.calls import (
     EngineFencedError,
     EngineGoneError,
     EngineRefusedError,
+    EngineUnableError,
     Reply,
     Script,
     Value,
@@ -213,7 +214,8 @@ class Engine:
                     finally:
                         if self._attached is there:
                             self._set(None)
-                    if trio.current_time() > reached + LONGEST_PAUSE:
+                    lasted = trio.current_time() > reached + LONGEST_PAUSE
+                    if lasted or not isinstance(self.why_gone, EngineUnableError):
                         attempts = 0
             except EngineError as error:
                 if not self.returns:
