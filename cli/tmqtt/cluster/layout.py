@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
@@ -24,7 +25,8 @@ def lines_of(status: ClusterStatus) -> list[Line]:
         (f"Cluster {escape(status.name)}", looks.STRONG),
         (f" at {escape(status.engine)}: {counted(len(status.nodes), 'node')}", looks.PLAIN),
     )
-    rows = [_HEADS, *map(_cells, status.nodes)]
+    names = Counter(node.name for node in status.nodes)
+    rows = [_HEADS, *(_cells(node, is_alone=names[node.name] == 1) for node in status.nodes)]
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     table: list[Line] = []
     for number, row in enumerate(rows):
@@ -50,9 +52,10 @@ def cell_text(text: str, width: int, *, left: bool) -> str:
     return set_cell_size(text, width) if left else " " * (width - cell_len(text)) + text
 
 
-def _cells(node: NodeStatus) -> tuple[str, ...]:
+def _cells(node: NodeStatus, *, is_alone: bool) -> tuple[str, ...]:
+    """What is said of a node; where several have its name, its identifier tells it from them."""
     return (
-        escape(node.name),
+        escape(node.name if is_alone else node.node),
         escape(node.state),
         _duration(node.up),
         _count(node.clients),

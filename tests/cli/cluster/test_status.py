@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -92,6 +93,15 @@ def test_each_node_is_a_row(redis: RedisServer, in_process: Run) -> None:
     assert words[-7:] == ["1,200", "1,203", "850", "12", "1.2", "ms", "floor-1.example:1883"]
     assert second.split()[-6:] == ["-", "-", "-", "-", "-", "floor-2.example:1883"]
     assert whole == "In the engine: 0 sessions away, 0 logs, 0 retained messages."
+
+
+def test_nodes_that_share_a_name_are_told_apart(redis: RedisServer, in_process: Run) -> None:
+    with nodes(redis, "same", "host", "host", "other"):
+        ended = in_process("cluster", "status", "--cluster", redis.url, "--cluster-name", "same")
+    first, second, other = [line.split()[0] for line in ended.out.splitlines()[2:5]]
+    assert other == "other"
+    assert all(re.fullmatch("host-[0-9a-f]{8}", name) for name in (first, second))
+    assert first != second
 
 
 def test_json_has_all_of_it(
