@@ -12,12 +12,15 @@ import pytest
 import trio
 
 import trio_mqtt
+from tests.broker.opened import joined
+from tests.broker.raw import Closed
 from tests.cluster.nodes import LOCAL
 from tests.cluster.proxy import Proxy, open_proxy
 from tests.cluster.redis import RedisServer
-from tests.cluster.waiting import until
+from tests.cluster.waiting import known, until
 from tests.inside import core_of
 from trio_mqtt import Broker, Client, Cluster, Messages, open_client
+from trio_mqtt.protocol.packets import Publish
 
 
 @pytest.fixture
@@ -153,3 +156,30 @@ async def test_a_node_joins_again_though_what_it_has_to_keep_waits_for_that(
             pass
         async with pair.at_one.subscribe("kept") as kept:
             assert (await anext(kept)).text == "x"
+
+
+async def test_what_a_client_sent_again_elsewhere_is_not_kept_late(
+    pair: Pair, proxy: Proxy
+) -> None:
+    async with (
+        joined(pair.one.url, "subscriber", expiry=60) as subscriber,
+        joined(pair.two.url, "publisher", expiry=60) as publisher,
+        joined(pair.two.url, "other") as other,
+    ):
+        await subscriber.subscribe("t", qos=1)
+        await known(pair.two)
+        await publisher.publish("t", b"0", 1)
+        async with cut_off(pair, proxy):
+            for number in (1, 2):
+                await publisher.send(Publish("t", b"%d" % number, 1, packet_id=number))
+            while not isinstance(await publisher.receive(), Closed):
+                pass
+            # Its session is free, and it goes on as it has to, with what it was not acknowledged.
+            async with joined(pair.one.url, "publisher", expiry=60, clean_start=False) as again:
+                for number in (1, 2, 3):
+                    await again.publish("t", b"%d" % number, 1)
+        journal = core_of(pair.two).journal
+        await until(lambda: journal.known_until > trio.current_time())  # type: ignore[union-attr]
+        assert not (await other.publish("t", b"4", 1)).is_failure
+        got = [(await subscriber.expect_any()).payload for _ in range(5)]
+        assert got == [b"0", b"1", b"2", b"3", b"4"]

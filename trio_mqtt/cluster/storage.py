@@ -19,7 +19,7 @@ from trio_mqtt.storage.gathered import Gathered
 from trio_mqtt.storage.rows import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from trio_mqtt.cluster import changes as stream
     from trio_mqtt.cluster.additions import Added, Addition, Additions
@@ -74,6 +74,15 @@ class ClusterChanges(Gathered):
         promised = self.forwards or self.additions or self.fields or self.expired
         return bool(promised) or super().__bool__()
 
+    def forget_what_came_from(self, senders: Collection[object]) -> None:
+        """Nothing of what these have published is appended; entries with what others have, are."""
+
+        def is_left(batch: object) -> bool:
+            return getattr(batch, "sender", None) not in senders
+
+        self.additions = [one for one in self.additions if is_left(one.batch)]
+        self.added = [one for one in self.added if any(is_left(part[2]) for part in one.parts)]
+
     def forward(self, node: str, kind: int, data: bytes, count: int) -> None:
         """An item with so many messages is for a node."""
         self.forwards.setdefault(node, []).append((kind, data, count))
@@ -110,6 +119,7 @@ class ClusterStorage:
         self.retained_overtaken: Callable[[str, bytes], None] = lambda _topic, _value: None
         self.retained_lasts: Callable[[], float] = lambda: math.inf
         self.waits_until: Callable[[], float] = lambda: -math.inf
+        self._appending: ClusterChanges | None = None
         self._waiting = trio.CancelScope()
         self._gives_up = False
 
@@ -147,6 +157,7 @@ class ClusterStorage:
         """Keep the changes; raises StoreError where that cannot be done now."""
         if not isinstance(changes, ClusterChanges):
             raise TypeError("a group of a journal that belongs to no cluster")
+        self._appending = changes
         if changes.entries is None:
             changes.entries = self._entries(changes)
             if changes.additions and self.additions is not None:
@@ -165,8 +176,18 @@ class ClusterStorage:
                 why = f"The engine refuses what clients are promised: {as_sentence(error)}"
                 raise StoreError(why) from error
             else:
+                self._appending = None
                 self.kept(changes)
                 return
+
+    def forget_what_came_from(self, senders: Collection[object], gathered: ClusterChanges) -> None:
+        """Clients have been let go before they were acknowledged what they had published: they
+        send it again elsewhere, and perhaps have had answers to what they sent after it. Nothing of
+        it is appended any more, of what was gathered or waits to be.
+        """
+        for changes in (self._appending, gathered):
+            if changes is not None:
+                changes.forget_what_came_from(senders)
 
     async def _is_back(self) -> bool:
         """Wait for an engine that is gone, at most as long as this node stays who it is."""
@@ -185,8 +206,8 @@ class ClusterStorage:
         """Have messages in logs and in the inboxes of those who were promised them, and write what
         all have in memory.
         """
-        additions = self.additions
-        calls = [] if additions is None else additions.calls(changes.added)
+        additions, adds = self.additions, changes.added
+        calls = [] if additions is None else additions.calls(adds)
         calls += [self._inboxes.call(one.node, one.entry, is_promised=True) for one in entries]
         late = self._late(changes)
         on_time = {topic: row for topic, row in changes.retained.items() if topic not in late}
@@ -213,9 +234,9 @@ class ClusterStorage:
             if isinstance(reply, bytes):
                 self.retained_overtaken(topic, reply)
         if additions is not None:
-            for added, reply in zip(changes.added, replies, strict=False):
+            for added, reply in zip(adds, replies, strict=False):
                 self.added(added, additions.added(reply))
-        for one, reply in zip(entries, replies[len(changes.added) :], strict=False):
+        for one, reply in zip(entries, replies[len(adds) :], strict=False):
             if reply == 0:
                 self.dropped(one.node, one.messages)
 

@@ -133,7 +133,9 @@ class ClusterNode:
         self.arrivals.handlers[GIVE_UP] = self.sessions.on_give_up
         self.arrivals.handlers[GIVEN_UP] = self.sessions.on_given_up
         self.arrivals.handlers[DRAIN] = self._on_drain
-        self._session_part = SessionMembership(core, self.engine, store, self.sessions)
+        self._session_part = SessionMembership(
+            core, self.engine, self.journal, store, self.sessions
+        )
         self._parts.append(self._session_part)
         core.sessions.elsewhere = self.sessions
 

@@ -84,6 +84,10 @@ class ClusterJournal(Journal):
         if self.failure is None:
             self.failure = StoreError(f"{why[:1].upper()}{why[1:]}.")
 
+    def forget_what_came_from(self, senders: Collection[object]) -> None:
+        """See `ClusterStorage.forget_what_came_from`."""
+        self._cluster_storage.forget_what_came_from(senders, self._changes)
+
     def goes_on(self) -> None:
         """It is known again."""
         self.failure = None

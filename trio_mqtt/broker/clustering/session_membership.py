@@ -13,6 +13,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.cluster_sessions import ClusterSessions
+    from trio_mqtt.broker.clustering.journal import ClusterJournal
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.cluster.engine.engine import Engine
@@ -26,9 +27,15 @@ class SessionMembership(Part):
     """What is done then."""
 
     def __init__(
-        self, core: Core, engine: Engine, store: SessionStore, sessions: ClusterSessions
+        self,
+        core: Core,
+        engine: Engine,
+        journal: ClusterJournal,
+        store: SessionStore,
+        sessions: ClusterSessions,
     ) -> None:
         self._core = core
+        self._journal = journal
         self._engine = engine
         self._store = store
         self._sessions = sessions
@@ -77,13 +84,15 @@ class SessionMembership(Part):
 
     async def lost(self, node: str) -> None:
         """What this node had is for others to take: durable sessions go, with their clients."""
-        holds = self._sessions.holds
-        for key, hold in holds.all():
+        let_go: set[Session] = set()
+        for key, hold in self._sessions.holds.all():
             hold.is_lost = True
             session = self._core.sessions.get(key)
             if session is not None and session.expiry_interval:
                 session.withhold()
                 session.end(ReasonCode.SERVER_SHUTTING_DOWN, LOST)
+                let_go.add(session)
+        self._journal.forget_what_came_from(let_go)
 
     async def died(self, node: str) -> None:
         """What a dead node had is free."""
