@@ -245,6 +245,7 @@ async def running(
                     if journal is not None:
                         await journal.close()
             finally:
+                core.tasks = None  # others may ask for something still, as this leaves a cluster
                 tasks.cancel_scope.cancel()
 
 

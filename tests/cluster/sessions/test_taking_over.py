@@ -5,16 +5,20 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from functools import partial
 from random import Random
+from typing import Any
 
+import pytest
 import trio
 
 from tests.broker.opened import joined
 from tests.broker.raw import V311, Raw
 from tests.cluster.nodes import nodes
 from tests.cluster.waiting import known, until
-from tests.inside import sessions_of
+from tests.inside import core_of, sessions_of
 from tests.transport.dialing import dial
 from trio_mqtt import Broker, BrokerOptions, Cluster, ReasonCode
+from trio_mqtt.cluster.items import encode_asked
+from trio_mqtt.cluster.membership import Membership
 from trio_mqtt.protocol.packets import ConnAck, Connect
 
 OVER = ReasonCode.SESSION_TAKEN_OVER
@@ -218,3 +222,20 @@ async def test_an_old_client_is_only_disconnected(cluster: Cluster) -> None:
         await before.connect()
         async with joined(other.url):
             await before.expect_closed()
+
+
+async def test_a_node_that_ends_is_asked_for_a_session_in_vain(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave = Membership.leave
+    asked: list[str] = []
+
+    async def be_asked_and_leave(membership: Membership) -> None:
+        asked.append(membership.node)
+        node.sessions.on_give_up(memoryview(encode_asked("another", "c")))
+        await leave(membership)
+
+    monkeypatch.setattr(Membership, "leave", be_asked_and_leave)
+    async with nodes(cluster, 1) as (one,):
+        node: Any = core_of(one).elsewhere
+    assert len(asked) == 1
