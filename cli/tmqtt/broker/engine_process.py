@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -38,17 +38,42 @@ _KEEPING = {
 
 
 class OwnEngine:
-    """An engine's process. `own_engine` starts one."""
+    """An engine's process, and others in its place. `own_engine` starts it."""
 
-    def __init__(self, url: str, process: trio.Process, *, keeps: bool) -> None:
-        self.url = url
+    def __init__(self, command: Sequence[str], socket: Path, log: Path, *, keeps: bool) -> None:
+        self.url = f"unix://{socket}"
         self.keeps = keeps
         """Whether what it holds outlives it."""
-        self._process = process
+        self._command = command
+        self._socket = socket
+        self._log = log
+        self._process: trio.Process | None = None
+
+    async def start(self) -> None:
+        """Start it, also again, with what it keeps. Raises CommandError."""
+        self._process = await trio.lowlevel.open_process(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # Ctrl-C is for this process alone: the engine outlives the workers.
+            start_new_session=True,
+        )
+        await _until_answering(self._socket, self._process, self._log)
 
     async def ended(self) -> int:
-        """Wait until it has ended by itself; its status."""
-        return await self._process.wait()
+        """Wait until it has ended by itself; its status, negative where a signal ended it."""
+        process = self._process
+        assert process is not None  # noqa: S101 # it was started
+        status = await process.wait()
+        await _close(process)
+        # What started it says so in the way of shells.
+        return 128 - status if status > 128 else status
+
+    async def end(self) -> None:
+        """Have it end, and wait until it has."""
+        if self._process is not None:
+            await _end(self._process)
 
 
 @asynccontextmanager
@@ -71,20 +96,15 @@ async def own_engine(
         log = private / "engine.log"
         command = ["sh", "-c", _WITH_A_LIFELINE, "engine", program]
         options = ["--unixsocket", str(socket), "--dir", str(folder), "--logfile", str(log)]
-        process = await trio.lowlevel.open_process(
-            [*command, *_SETTINGS, *options, *keeping],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            # Ctrl-C is for this process alone: the engine outlives the workers.
-            start_new_session=True,
+        engine = OwnEngine(
+            [*command, *_SETTINGS, *options, *keeping], socket, log, keeps=data is not None
         )
         try:
-            await _until_answering(socket, process, log)
-            yield OwnEngine(f"unix://{socket}", process, keeps=data is not None)
+            await engine.start()
+            yield engine
         finally:
             with trio.CancelScope(shield=True):
-                await _end(process)
+                await engine.end()
 
 
 @contextmanager
@@ -138,10 +158,14 @@ async def _answers(socket: Path) -> bool:
 
 async def _end(process: trio.Process) -> None:
     """Have it end by the end of its stdin; where that takes too long, at once."""
-    if process.stdin is not None:
-        await process.stdin.aclose()
+    await _close(process)
     with trio.move_on_after(_END_LIMIT):
         await process.wait()
     if process.returncode is None:
         os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+async def _close(process: trio.Process) -> None:
+    if process.stdin is not None:
+        await process.stdin.aclose()

@@ -38,6 +38,7 @@ from trio_mqtt.history import history_path
 
 _END_LIMIT = 30.0  # seconds for all clients to be told
 _LIVED = 10.0  # seconds after which the end of a worker is no reason to wait before the next
+_FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _LONGEST_LINE = 64 * 1024
 _ENDS_WITH_THEM = "Sessions and retained messages end with this broker: --data DIR keeps them."
@@ -182,14 +183,25 @@ class _Supervisor:
             self._terminal.say(sentence)
 
     async def _watch_engine(self, engine: OwnEngine) -> None:
-        status = await engine.ended()
-        raise CommandError(
-            f"The engine that the workers share has ended ({_how(status)}): so do they."
-        )
+        """Start it again whenever it has ended: until then, workers keep their clients."""
+        pause = _FIRST_PAUSE
+        while True:
+            began = trio.current_time()
+            status = await engine.ended()
+            lost = "" if engine.keeps else " What it held is lost, as no --data DIR keeps it."
+            self._terminal.warn(
+                f"The engine that the workers share has ended ({_how(status)}): it is started"
+                f" again.{lost}"
+            )
+            if trio.current_time() - began >= _LIVED:
+                pause = _FIRST_PAUSE
+            await trio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            await engine.start()
 
     async def _keep(self, worker: _Worker) -> None:
         """Start a worker, and another in its place whenever it ends."""
-        pause = 0.1
+        pause = _FIRST_PAUSE
         while True:
             began = trio.current_time()
             status = await self._one(worker)
@@ -198,7 +210,7 @@ class _Supervisor:
             if not worker.was_ready:
                 raise CommandError(f"{worker.named} did not start.", code=max(status, 1))
             if trio.current_time() - began >= _LIVED:
-                pause = 0.1
+                pause = _FIRST_PAUSE
             self._terminal.warn(
                 f"{worker.named} has ended ({_how(status)}): another one is started."
             )

@@ -56,6 +56,14 @@ def wait_for_the_end_of(pids: dict[int, str]) -> None:
         time.sleep(0.02)
 
 
+def until_said(broker: Program, *patterns: str) -> None:
+    """Wait until all of these were said, in whatever order."""
+    deadline = time.monotonic() + DEADLINE
+    while not all(re.search(pattern, broker.err.text) for pattern in patterns):
+        assert time.monotonic() < deadline, broker.err.text
+        time.sleep(0.02)
+
+
 def connected_to_both(broker: Program, url: str, stack: ExitStack) -> dict[str, Wire]:
     """A client at each worker: the kernel chooses which one a connection comes to."""
     clients: dict[str, Wire] = {}
@@ -103,6 +111,43 @@ def test_a_worker_that_dies_is_replaced() -> None:
                 if broker.out.expect(rf"\[(\d)\] {name} connected")[1] == said[1]:
                     break
                 assert time.monotonic() < deadline
+        assert broker.stop() == 0
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_an_engine_that_dies_is_started_again(tmp_path: Path, is_kept: bool) -> None:
+    options = ("--data", str(tmp_path)) if is_kept else ()
+    with workers(*options) as (broker, url), ExitStack() as stack:
+        clients = connected_to_both(broker, url, stack)
+        assert clients["1"].subscribe("lamp/#", 1) == 1
+        if is_kept:
+            assert clients["2"].publish("lamp/kept", b"1", retain=True) == 0
+            assert clients["1"].expect(Publish).payload == b"1"
+        (engine,) = [
+            pid
+            for pid, command in children(broker).items()
+            if re.match(r"\S*(redis|valkey)-server ", command)
+        ]
+        os.kill(engine, signal.SIGKILL)
+        said = (
+            "Warning: The engine that the workers share has ended (SIGKILL): it is started again."
+        )
+        broker.err.expect(re.escape(said))
+        if not is_kept:
+            broker.err.expect("What it held is lost, as no --data DIR keeps it.\n")
+            until_said(
+                broker, *(rf"\[{worker}\] Warning: .* in the cluster again" for worker in "12")
+            )
+        # Clients stay, and what comes then is acknowledged and arrives.
+        deadline = time.monotonic() + DEADLINE
+        while clients["2"].publish("lamp/1", b"on"):  # what is wanted is not known everywhere yet
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert clients["1"].expect(Publish).payload == b"on"
+        if is_kept:
+            with Wire(url, "late") as late:
+                assert late.subscribe("lamp/kept", 1) == 1
+                assert late.expect(Publish).payload == b"1"
         assert broker.stop() == 0
 
 
