@@ -111,7 +111,11 @@ async def serve(
                 url = running.metrics_url
                 served = "" if url is None else f"Metrics are at {url}/metrics."
                 web_url = running.web_url
-                web = "" if web_url is None else f"The HTTP API is at {web_url}/api/v1."
+                web = (
+                    ""
+                    if web_url is None
+                    else f"Its page is at {web_url}, with the API at {web_url}/api/v1."
+                )
                 if welcomes:
                     view.begin(
                         data.remedies,

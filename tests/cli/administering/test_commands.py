@@ -32,7 +32,7 @@ def running(folder: Path) -> Iterator[tuple[str, str]]:
     )
     with Program("broker", "mqtt://127.0.0.1:0", "--config", str(file)) as broker:
         url = broker.out.expect(r"Listening at (\S+)\n")[1]
-        api = broker.out.expect(r"The HTTP API is at (\S+)/api/v1\.\n")[1]
+        api = broker.out.expect(r"with the API at (\S+)/api/v1\.\n")[1]
         with Program("sub", "a/#", "-b", url, "-i", "lamp"):
             broker.out.expect("lamp subscribed to a/#")
             yield api, url

@@ -1,0 +1,280 @@
+"""The page in a real browser: each view with live traffic, and what is meant to go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.cli.programs import DEADLINE, Program
+from trio_mqtt import sync
+from trio_mqtt.access import set_password
+
+pytestmark = pytest.mark.slow
+
+PASSWORD = "correct horse"
+# What a client can name, as somebody would who means harm.
+EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+
+expect.set_options(timeout=DEADLINE * 1000)
+
+
+class Served:
+    """A broker as a process, its page, and a client of it."""
+
+    def __init__(self, folder: Path) -> None:
+        passwords = folder / "passwords"
+        for name in ("ada", "bob"):
+            set_password(passwords, name, PASSWORD.encode(), create=True)
+        self.configuration = folder / "broker.toml"
+        self._write(0, 0)
+        self.program: Program
+        self.page = self.url = ""
+        self._folder = folder
+
+    def _write(self, web: int, mqtt: int) -> None:
+        self.configuration.write_text(
+            f"""
+            [[listeners]]
+            url = "mqtt://127.0.0.1:{mqtt}"
+            [access]
+            passwords = "{self.configuration.parent / "passwords"}"
+            allow_anonymous = true
+            [web]
+            listen = "127.0.0.1:{web}"
+            roles = {{ ada = "administrate", bob = "see" }}
+            """
+        )
+
+    def start(self) -> None:
+        self.program = Program("broker", "--config", str(self.configuration))
+        self.program.__enter__()
+        self.url = self.program.out.expect(r"Listening at (mqtt://\S+)\n")[1]
+        self.page = self.program.out.expect(r"(http://127\.0\.0\.1:\d+)")[1]
+        # From now on it comes again where it was.
+        self._write(int(self.page.rpartition(":")[2]), int(self.url.rpartition(":")[2]))
+
+    def stop(self) -> None:
+        self.program.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = Served(tmp_path_factory.mktemp("page"))
+    served.start()
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.fail("Install chromium: the page is tried in it.")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        with playwright.chromium.launch(executable_path=path, args=arguments) as browser:
+            yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, served: Served) -> Iterator[Page]:
+    """A page of its own, in which nothing may go wrong unsaid, and no foreign host is asked."""
+    context = browser.new_context()
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None
+    )
+    page.on(
+        "request",
+        lambda asked: (
+            wrong.append(asked.url) if not asked.url.startswith((served.page, "data:")) else None
+        ),
+    )
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def log_in(page: Page, served: Served, name: str = "ada", where: str = "") -> None:
+    page.goto(served.page + "/" + where)
+    page.get_by_label("User").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
+
+
+def test_a_wrong_password_and_no_login_show_nothing(page: Page, served: Served) -> None:
+    page.goto(served.page + "/#/clients")
+    page.get_by_label("User").fill("ada")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("wrong")
+    expect(page.get_by_role("table")).to_have_count(0)
+
+
+def test_the_overview_follows_the_broker(page: Page, served: Served) -> None:
+    log_in(page, served)
+    with sync.open_client(served.url, client_id="lamp-1") as client:
+        client.publish("home/lamp", "on", retain=True, qos=1)
+        expect(page.locator(".figure", has_text="Messages in").first).to_contain_text(
+            re.compile(r"[\d.]+/s")
+        )
+        expect(page.locator(".figure", has_text="Retained").first).to_contain_text("1")
+    assert page.locator("svg.plot").count() == 6
+
+
+def test_a_client_is_found_watched_and_disconnected(page: Page, served: Served) -> None:
+    log_in(page, served, where="#/clients")
+    with (
+        sync.open_client(served.url, client_id="lamp-7") as client,
+        sync.open_client(served.url, client_id="other-9") as other,
+    ):
+        other.publish("x", "1", qos=1)
+        page.get_by_label("Identifier, user, address").fill("LAMP")
+        expect(page.locator("tbody tr")).to_have_count(1)
+        page.get_by_role("link", name="lamp-7").click()
+        expect(page.locator("dl")).to_contain_text("connected since")
+        page.get_by_role("button", name="Watch its packets").click()
+        expect(page.get_by_text("Nothing yet.")).to_be_visible()
+        client.publish("home/lamp/7", "hello", qos=1)
+        expect(page.locator("pre.live")).to_contain_text("hello")
+        expect(page.locator("pre.live")).to_contain_text("PUBACK")
+        page.get_by_role("button", name="Disconnect").click()
+        page.get_by_role("dialog").get_by_role("button", name="Disconnect").click()
+        expect(page.locator("#notice")).to_contain_text("Done")
+        expect(page.locator("pre.live")).to_contain_text("DISCONNECT")
+
+
+def test_topics_open_show_values_and_take_messages(page: Page, served: Served) -> None:
+    with sync.open_client(served.url) as client:
+        for number in range(3):
+            client.publish(
+                "house/kitchen/sensor", json.dumps({"t": 20 + number, "h": 5}), retain=True, qos=1
+            )
+        log_in(page, served, where="#/topics")
+        page.get_by_role("button", name=re.compile("house")).click()
+        page.get_by_role("button", name=re.compile("kitchen")).press("ArrowRight")
+        page.get_by_role("button", name=re.compile("sensor")).press("Enter")
+        value = page.locator("pre.value")
+        expect(value).to_contain_text('"t": 22')
+        expect(page.get_by_text("live", exact=True)).to_be_visible()
+        client.publish("house/kitchen/sensor", json.dumps({"t": 25, "h": 5}), qos=1)
+        expect(value.locator("mark")).to_have_text('  "t": 25,')
+        expect(page.locator("svg.plot")).to_have_count(1)
+        page.get_by_label("How the payload is shown").select_option("bytes")
+        expect(value).to_contain_text("00000000  7b 22 74 22")
+        with client.subscribe("house/#") as messages:
+            page.get_by_label("Payload", exact=True).fill("new ü")
+            page.get_by_role("button", name="Publish").click()
+            found = [message.payload for _, message in zip(range(2), messages, strict=False)]
+            assert "new ü".encode() in found
+        page.get_by_role("button", name="Delete what is retained").click()
+        page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        expect(page.locator("#notice")).to_contain_text("Removed")
+
+
+def test_subscriptions_retained_access_and_log(page: Page, served: Served) -> None:
+    with sync.open_client(served.url, client_id="sub-3") as client:
+        client.publish("tidy/old", "1", retain=True, qos=1)
+        with client.subscribe("tidy/+"):
+            log_in(page, served, where="#/subscriptions")
+            page.get_by_label("Matches this topic").fill("tidy/x")
+            expect(page.locator("tbody tr", has_text="sub-3")).to_have_count(1)
+            page.get_by_role("link", name="Access").click()
+            form = page.locator("form", has_text="Who would get this message?")
+            form.get_by_label("Topic").fill("tidy/x")
+            form.get_by_role("button").click()
+            expect(form).to_contain_text("sub-3 by tidy/+")
+        page.get_by_role("link", name="Retained").click()
+        page.get_by_label("Topic filter").fill("tidy/#")
+        page.get_by_label("Topic filter").press("Enter")
+        expect(page.locator("tbody tr")).to_have_count(1)
+        page.get_by_role("button", name="Delete tidy/old").click()
+        page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        expect(page.locator("tbody")).to_contain_text("Nothing is retained")
+    page.get_by_role("link", name="Log", exact=True).click()
+    expect(page.get_by_text("live", exact=True)).to_be_visible()
+    with sync.open_client(served.url, client_id="comes-and-goes"):
+        expect(page.locator("tbody")).to_contain_text("comes-and-goes")
+    page.get_by_role("link", name="Access").click()
+    ban = page.locator("form.card", has=page.get_by_role("button", name="Ban"))
+    ban.get_by_label("Who").fill("nasty")
+    ban.get_by_role("button", name="Ban").click()
+    expect(page.locator("tbody tr", has_text="nasty")).to_have_count(1)
+    page.get_by_role("button", name="Lift the ban of nasty").click()
+    page.get_by_role("dialog").get_by_role("button", name="Lift").click()
+    expect(page.locator("tbody")).to_contain_text("Nobody is banned")
+
+
+def test_who_may_only_see_is_offered_nothing_else(page: Page, served: Served) -> None:
+    with sync.open_client(served.url, client_id="lamp-8"):
+        log_in(page, served, "bob", "#/client/lamp-8/")
+        expect(page.locator("dl")).to_contain_text("connected since")
+        expect(page.get_by_role("button", name="Disconnect")).to_have_count(0)
+        page.get_by_role("link", name="Access").click()
+        expect(page.get_by_role("button", name="Ban")).to_have_count(0)
+
+
+def test_scripts_in_all_that_clients_can_name_stay_text(page: Page, served: Served) -> None:
+    with sync.open_client(served.url, client_id=EVIL) as client:
+        client.publish(f"evil/{EVIL.replace('/', '|')}", EVIL, retain=True, qos=1)
+        with client.subscribe(f"evil/{EVIL.replace('/', '|')}/#"):
+            log_in(page, served, where="#/clients")
+            for view in ("Clients", "Subscriptions", "Retained"):
+                page.get_by_role("link", name=view, exact=True).click()
+                expect(page.locator("tbody")).to_contain_text("<img src=x onerror=")
+            page.goto(f"{served.page}/#/topics")
+            page.get_by_role("button", name=re.compile("evil")).click()
+            page.get_by_role("button", name=re.compile("<img")).click()
+            expect(page.locator("pre.value")).to_contain_text("<script>")
+            page.get_by_role("link", name="Clients", exact=True).click()
+            page.get_by_role("link", name=re.compile("<img")).click()
+            expect(page.locator("h1")).to_contain_text("<img src=x")
+            assert page.locator("img, main script").count() == 0
+            assert page.title() != "owned"
+
+
+def test_a_session_that_is_over_asks_again(page: Page, served: Served) -> None:
+    log_in(page, served, where="#/clients")
+    page.context.clear_cookies()
+    page.get_by_role("link", name="Retained").click()
+    expect(page.get_by_role("alert")).to_contain_text("session is over")
+    expect(page.get_by_label("Password")).to_be_visible()
+
+
+def test_a_broker_that_starts_anew_is_found_again(page: Page, served: Served) -> None:
+    log_in(page, served)
+    served.stop()
+    expect(page.locator("#notice")).to_contain_text("does not answer")
+    served.start()
+    # Logins end with the broker.
+    expect(page.get_by_label("Password")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_readable_on_a_phone_by_keyboard_and_in_the_dark(
+    browser: Browser, served: Served, scheme: str
+) -> None:
+    context = browser.new_context(
+        viewport={"width": 360, "height": 740}, color_scheme="dark" if scheme == "dark" else "light"
+    )
+    page = context.new_page()
+    log_in(page, served)
+    for view in ("Clients", "Topics", "Subscriptions", "Retained", "Access", "Log", "Overview"):
+        link = page.get_by_role("link", name=view, exact=True)
+        link.focus()
+        page.keyboard.press("Enter")
+        expect(link).to_have_attribute("aria-current", "page")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    context.close()

@@ -1,0 +1,95 @@
+// A list by pages. The broker searches and sorts; the page asks for what it shows.
+
+import { button, h, notice, show } from "./dom.js";
+import { get } from "./api.js";
+import { number } from "./words.js";
+
+const PAGE = 50;
+const AGAIN = 3000; // ms
+
+/**
+ * A table of what `path` lists.
+ *
+ * `columns` are {title, cell(row), sort, number}; `asked` is what the list is asked with, beside its
+ * page and order; `told(answer)` gets each answer. Its `refresh()` asks anew, `ask(changes)` for
+ * something else, `end()` stops it.
+ */
+export function table({ path, columns, asked = {}, sort = null, empty = "Nothing.", told = () => {}, again = AGAIN }) {
+  const state = { asked: { ...asked }, offset: 0, sort, descending: false, ended: false, turn: 0 };
+  const body = h("tbody", {});
+  const head = h("tr", {});
+  const where = h("span", { class: "quiet" });
+  const back = button("‹ Previous", () => go(-PAGE), { "aria-label": "Earlier rows" });
+  const on = button("Next ›", () => go(PAGE), { "aria-label": "Later rows" });
+  const element = h("div", {},
+    h("div", { class: "wide" }, h("table", {}, h("thead", {}, head), body)),
+    h("div", { class: "bar" }, back, on, where));
+  let timer = 0;
+
+  function heads() {
+    show(head, columns.map((column) => {
+      const chosen = column.sort && state.sort === column.sort;
+      const mark = chosen ? (state.descending ? " ▾" : " ▴") : "";
+      const inner = column.sort
+        ? h("button", { type: "button", onclick: () => order(column.sort) }, column.title + mark) : column.title;
+      return h("th", { scope: "col", class: column.number ? "number" : null,
+        "aria-sort": chosen ? (state.descending ? "descending" : "ascending") : null }, inner);
+    }));
+  }
+
+  function order(name) {
+    state.descending = state.sort === name ? !state.descending : false;
+    state.sort = name;
+    state.offset = 0;
+    heads();
+    return refresh();
+  }
+
+  function go(step) {
+    state.offset = Math.max(0, state.offset + step);
+    return refresh();
+  }
+
+  async function refresh() {
+    clearTimeout(timer);
+    const turn = ++state.turn;
+    try {
+      const order = state.sort ? { sort: state.sort, descending: state.descending } : {};
+      const answer = await get(path, { ...state.asked, ...order, offset: state.offset, limit: PAGE });
+      if (state.ended || turn !== state.turn) return;
+      const rows = answer.items.map((row) => h("tr", {}, columns.map((column) =>
+        h("td", { class: column.number ? "number" : null }, column.cell(row)))));
+      show(body, rows.length ? rows : h("tr", {}, h("td", { colspan: columns.length, class: "quiet" }, empty)));
+      const last = state.offset + answer.items.length;
+      where.textContent = answer.total ? `${number(state.offset + 1)} to ${number(last)} of ${number(answer.total)}` : "";
+      back.disabled = state.offset === 0;
+      on.disabled = last >= answer.total;
+      told(answer);
+    } catch (error) {
+      if (!state.ended) notice(error.message, true);
+    }
+    if (!state.ended && again) timer = setTimeout(refreshQuietly, again);
+  }
+
+  // What somebody is pointing at, or has the focus in, does not change under the hand.
+  function refreshQuietly() {
+    if (document.hidden || body.contains(document.activeElement)) timer = setTimeout(refreshQuietly, again);
+    else refresh();
+  }
+
+  heads();
+  refresh();
+  return {
+    element,
+    refresh,
+    ask(changes) { Object.assign(state.asked, changes); state.offset = 0; return refresh(); },
+    end() { state.ended = true; clearTimeout(timer); },
+  };
+}
+
+/** A field to search by: `take` gets what is typed, a moment after it was. */
+export function search(label, take, value = "") {
+  let timer = 0;
+  return h("input", { type: "search", placeholder: label, "aria-label": label, value,
+    oninput: (event) => { clearTimeout(timer); timer = setTimeout(() => take(event.target.value), 250); } });
+}
