@@ -21,6 +21,7 @@ from tests.storage.contract import (
 from trio_mqtt import SqliteStorage, StoreError
 from trio_mqtt.durability import (
     IdentifierRow,
+    RetainedRow,
     Row,
     read_store,
     store_path,
@@ -28,6 +29,7 @@ from trio_mqtt.durability import (
     verify_store,
     write_store,
 )
+from trio_mqtt.storage.rows import NOTES
 
 ROWS: list[Row] = [
     message(1),
@@ -78,7 +80,18 @@ def test_a_summary_counts_all_rows(path: str) -> None:
         "subscriptions": 1,
         "sessions": 2,
         "retained": 2,
+        "notes": 0,
     }
+
+
+def test_what_a_broker_notes_for_itself_is_no_retained_message(tmp_path: Path) -> None:
+    path = str(tmp_path / "broker.sqlite3")
+    note = RetainedRow(f"{NOTES}ban", b"{}", 0, 1.0, b"", None)
+    write_store(path, [note, note._replace(topic="a"), note._replace(topic="")])
+    counts = summarize_store(path).rows
+    assert (counts["retained"], counts["notes"]) == (2, 1)
+    assert note in read_store(path)
+    assert verify_store(path) == []
 
 
 def test_a_folder_names_its_file_and_a_file_itself(path: str, tmp_path: Path) -> None:

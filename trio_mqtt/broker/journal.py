@@ -21,7 +21,7 @@ from trio_mqtt.broker.time_of_day import TimeOfDay
 from trio_mqtt.errors import StoreError
 from trio_mqtt.storage import gathered
 from trio_mqtt.storage.gathered import DeliveryRun, Gathered, MessageRun
-from trio_mqtt.storage.rows import DeliveryRow, RetainedRow, SessionRow, SubscriptionRow
+from trio_mqtt.storage.rows import NOTES, DeliveryRow, RetainedRow, SessionRow, SubscriptionRow
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.timing import Times
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trio_mqtt.storage")
 
-# Before the name of what the broker notes for itself, which stands among the retained messages: no
-# topic has a null character (§1.5.4).
-NOTES = "\0"
 _AGAIN = 1.0  # seconds between two tries of what the storage could not keep
 
 

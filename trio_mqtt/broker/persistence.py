@@ -12,13 +12,13 @@ import trio
 
 from trio_mqtt.broker.access.bans import Ban
 from trio_mqtt.broker.holdings import Holdings
-from trio_mqtt.broker.journal import NOTES
 from trio_mqtt.broker.restored import author_of, permissions_of, restore_subscription
 from trio_mqtt.broker.routing.batch import Batch, remaining_properties
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.broker.sessions.kept_rows import decoded
 from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.storage.rows import NOTES
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core

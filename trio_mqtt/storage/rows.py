@@ -99,8 +99,16 @@ class SessionRow(NamedTuple):
     author: str | None = None
 
 
+# How the topic of a row begins that is no retained message but a note of the broker's own: no topic
+# has this character (MQTT 5.0 §1.5.4).
+NOTES = "\0"
+
+
 class RetainedRow(NamedTuple):
-    """The retained message of a topic; `author` says who it is from, where rules ask again."""
+    """The retained message of a topic; `author` says who it is from, where rules ask again.
+
+    With NOTES before it the topic is the name of something that the broker notes for itself.
+    """
 
     topic: str
     payload: bytes

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from trio_mqtt.errors import StoreError
-from trio_mqtt.storage.rows import Progress, Row
+from trio_mqtt.storage.rows import NOTES, Progress, Row
 from trio_mqtt.storage.sqlite_file import BrokerFile
 from trio_mqtt.storage.sqlite_opening import is_damage
 from trio_mqtt.storage.sqlite_tables import TABLES, Table, stored, table_of
@@ -37,7 +37,7 @@ class StoreSummary(NamedTuple):
     free: int
     """What the file does not need of its size, and gives back when there is time."""
     rows: dict[str, int]
-    """How many there are of each kind: messages, deliveries, sessions, retained …"""
+    """How many there are of each kind: messages, deliveries, sessions, retained, notes …"""
 
 
 def summarize_store(path: str | os.PathLike[str]) -> StoreSummary:
@@ -49,7 +49,7 @@ def summarize_store(path: str | os.PathLike[str]) -> StoreSummary:
             str(run("SELECT trio_mqtt FROM about").fetchone()[0]),
             os.path.getsize(file.path),
             run("PRAGMA freelist_count").fetchone()[0] * run("PRAGMA page_size").fetchone()[0],
-            {table.name: _count(file, table) for table in TABLES},
+            _counts(file),
         )
 
 
@@ -171,6 +171,15 @@ def _rows(file: BrokerFile, progress: Progress | None) -> Iterator[Row]:
                     progress(done, total)
                 for row in some:
                     yield table.make(row)
+
+
+def _counts(file: BrokerFile) -> dict[str, int]:
+    """The rows of each table; what the broker notes for itself is no retained message."""
+    counts = {table.name: _count(file, table) for table in TABLES}
+    statement = "SELECT count(*) FROM retained WHERE topic >= ? AND topic < ?"
+    between = (NOTES, chr(ord(NOTES) + 1))
+    notes = int(file.database.execute(statement, between).fetchone()[0])
+    return counts | {"retained": counts["retained"] - notes, "notes": notes}
 
 
 def _count(file: BrokerFile, table: Table) -> int:

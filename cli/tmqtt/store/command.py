@@ -27,6 +27,7 @@ from trio_mqtt.durability import (
 )
 
 _FAILURE = 1
+_RARE = ("notes",)  # of which there mostly are none, which is not told
 # One of them, and more.
 _WORDS = {
     "sessions": ("session", "sessions"),
@@ -41,6 +42,7 @@ _WORDS = {
         "identifiers of QoS 2 that their clients have to release",
     ),
     "retained": ("retained message", "retained messages"),
+    "notes": ("note of the broker's own, such as a ban", "notes of the broker's own, such as bans"),
 }
 
 
@@ -56,6 +58,8 @@ def show_info(folder: str, *, as_json: bool) -> None:
     width = max(len(f"{count:,}") for count in summary.rows.values())
     for name, words in _WORDS.items():
         count = summary.rows[name]
+        if not count and name in _RARE:
+            continue
         say(f"  {count:>{width},} {named(count, *words)}")
 
 
