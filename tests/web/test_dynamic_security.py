@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from tests.web.conftest import Served
+from tests.web.conftest import PASSWORD, Served
 from trio_mqtt.administration import DynamicCommands
 
 
@@ -26,3 +26,22 @@ async def test_a_user_is_made_and_its_password_told_nobody(
     asked = DynamicCommands(commands=({"command": "listClients"},))
     (known,) = (await served.broker.administration.dynamic_security(asked)).responses
     assert known["data"] == {"totalCount": 1, "clients": ["lamp"]}
+
+
+async def test_who_is_disabled_is_logged_in_no_more(served: Served) -> None:
+    def asked(name: str) -> DynamicCommands:
+        return DynamicCommands(commands=({"command": name, "username": "ada"},))
+
+    administration = served.broker.administration
+    create = {"command": "createClient", "username": "ada", "password": PASSWORD}
+    await administration.dynamic_security(DynamicCommands(commands=(create,)))
+    async with served.asking(None) as client:
+        login = {"user": "ada", "password": PASSWORD}
+        assert (await client.post("/login", json=login)).status_code == 200
+        assert (await client.get("/session")).status_code == 200
+        await administration.dynamic_security(asked("disableClient"))
+        assert (await client.get("/session")).status_code == 401
+        assert (await client.post("/login", json=login)).status_code == 401
+        await administration.dynamic_security(asked("enableClient"))
+        assert (await client.get("/session")).status_code == 401
+        assert (await client.post("/login", json=login)).status_code == 200

@@ -122,7 +122,7 @@ async def test_a_token_is_the_whole_of_it(served: Served) -> None:
 
 
 async def test_a_login_ends(autojump_clock: trio.testing.MockClock) -> None:
-    people = People(replace(OPTIONS, idle_time=10, session_time=25))
+    people = People(replace(OPTIONS, idle_time=10, session_time=25), lambda _username: False)
     value, login = people.log_in("ada")
     for _ in range(4):
         await trio.sleep(6)

@@ -59,7 +59,7 @@ class Api:
     def __init__(self, broker: Broker, options: WebOptions, *, owner: Asker | None = None) -> None:
         self._broker = broker
         self._administration = broker.administration
-        self._people = People(options)
+        self._people = People(options, broker.administration.is_disabled)
         self._failures = Failures(options.failed_logins_per_minute)
         self._is_secure = options.certificate is not None
         self._owner = owner

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,10 +49,11 @@ class Asker:
 
 
 class People:
-    """Those who may ask at one broker."""
+    """Those who may ask at one broker; a user who `is_disabled` there may not, however known."""
 
-    def __init__(self, options: WebOptions) -> None:
+    def __init__(self, options: WebOptions, is_disabled: Callable[[str], bool]) -> None:
         self._options = options
+        self._is_disabled = is_disabled
         # By digests: how long a comparison takes tells nothing of what is kept.
         self._tokens = {
             _digest(one.token): Asker(name, _ROLES[one.role])
@@ -102,6 +103,7 @@ class People:
         now = trio.current_time()
         return (
             login in self._logins.values()
+            and not self._is_disabled(login.username)
             and now - login.began < self._options.session_time
             and now - login.used < self._options.idle_time
         )

@@ -118,6 +118,11 @@ class Administration:
         """
         return await check_password(self._core, username, password, address)
 
+    def is_disabled(self, username: str) -> bool:
+        """Whether dynamic security has a user disabled, who then may do nothing."""
+        dynamic = self._core.access.dynamic
+        return dynamic is not None and dynamic.is_disabled(username)
+
     # -- what there is --------------------------------------------------------------------------
 
     async def overview(self, asked: OverviewQuery | None = None) -> Overview:
