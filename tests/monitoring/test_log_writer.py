@@ -259,7 +259,7 @@ def test_whoever_does_not_read_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) 
     ("given", "sentence"),
     [
         ({"level": "loud"}, "level is debug, info, warning or error, not 'loud'"),
-        ({"levels": {"door": "info"}}, "a part of the log is access, broker"),
+        ({"levels": {"door": "info"}}, "a part of the log is access, audit, broker"),
         ({"levels": {"access": "all"}}, "the level of access is debug, info, warning or error"),
         ({"format": "xml"}, "format is human or json, not 'xml'"),
         ({"destination": "file"}, "needs the file's name"),

@@ -223,19 +223,21 @@ class Core:
 
         False where these do not suffice: then nothing is done.
         """
-        timing = self.timing
-        if timing is not None and timing.left <= 1:
-            return False
         match = self.router.direct(message)
         if match is None:
             return False
+        timing = self.timing
+        delivered = None
         if timing is not None:
             timing.left -= 1
+            if timing.left <= 0:
+                timing.left = timing.every
+                delivered = timing.delivered
         self.statistics.messages_received += 1
         event_streams = self.event_streams
         if MessagePublished in event_streams.wanted:
             event_streams.published(sender.client_id, OneMessage(message))
-        self.router.publish_alone(match, message, sender, is_v5, now)
+        self.router.publish_alone(match, message, sender, is_v5, now, delivered)
         return True
 
     def _keep_retained(

@@ -16,6 +16,7 @@ from trio_mqtt.broker.routing.match import Match
 from trio_mqtt.broker.routing.shared import SharedGroup
 from trio_mqtt.broker.routing.spreading import LITTLE, Spreading
 from trio_mqtt.broker.routing.target import Distant, Recipient, Target
+from trio_mqtt.broker.routing.timed_batch import TimedBatch
 from trio_mqtt.broker.turns import STEPS_AT_ONCE
 from trio_mqtt.protocol.packets import Publish
 
@@ -322,19 +323,31 @@ class Router:
         return None if count > 1 and count * size_alone(message) > LITTLE else match
 
     def publish_alone(
-        self, match: Match, message: Publish, sender: Author, is_v5: bool, received_at: float
+        self,
+        match: Match,
+        message: Publish,
+        sender: Author,
+        is_v5: bool,
+        received_at: float,
+        delivered: Callable[[float], None] | None,
     ) -> None:
         """Hand a message that came alone to all whom it reaches, in few steps.
 
-        As `Direct` takes it; whoever may not have it so is offered it as any other.
+        As `Direct` takes it; whoever may not have it so is offered it as any other. `delivered` is
+        told of each to whom it is on its way.
         """
         batch: Batch | None = None
         for target in match.targets:
             direct = target.direct
-            if direct is None or not direct.send_at_once(target, message, is_v5, received_at):
-                if batch is None:
-                    batch = Batch([message], sender=sender, is_v5=is_v5, received_at=received_at)
-                target.subscription.offer(target, batch)
+            if direct is not None and direct.send_at_once(target, message, is_v5, received_at):
+                if delivered is not None:
+                    delivered(received_at)
+                continue
+            if batch is None:
+                batch = Batch([message], sender=sender, is_v5=is_v5, received_at=received_at)
+                if delivered is not None:
+                    batch = TimedBatch(batch, delivered)
+            target.subscription.offer(target, batch)
 
     def publish_here(self, batch: Batch) -> None:
         """Hand a batch that another node has passed on to the subscriptions that are here.
