@@ -104,39 +104,19 @@ def masters(session: nox.Session) -> None:
 
 @nox.session
 def compiled(session: nox.Session) -> None:
-    """All tests against the package as TRIO_MQTT_COMPILE=1 installs it, SQLite underneath."""
-    session.install(".[test]", env={"TRIO_MQTT_COMPILE": "1"})
+    """All tests against the package as TRIO_MQTT_COMPILE=1 installs it, SQLite underneath.
+
+    What it uses is of the lowest versions that pyproject.toml allows, which must be true.
+    """
+    session.install(*("--resolution", "lowest-direct", ".[test]"), env={"TRIO_MQTT_COMPILE": "1"})
     # The tests, and processes that they start, find what is installed before what lies here; only
     # what else tests import comes from here.
     session.run("python", "-c", _FIND_WHAT_LIES_HERE)
     options = ("--compiled", "--import-mode=append", "--storage", "sqlite", *session.posargs)
     session.run("pytest", "-n", "auto", *options, env={"PYTHONSAFEPATH": "1"})
-
-
-# What meets most of what the libraries offer, beside `tests/broker`; `tests/protocol` meets none.
-TESTED_WITH_LOWEST = (
-    "tests/test_public_names.py",
-    "tests/cluster/test_traffic.py",
-    "tests/client/session/test_publish.py",
-    "tests/cli/acl/test_acl.py",
-    "tests/cli/test_errors.py",
-    "tests/cli/messages/test_formats.py",
-    "tests/cli/test_manners.py",
-    "tests/cli/connecting/test_settings.py",
-    "tests/transport",
-)
-
-
-@nox.session
-def lowest(session: nox.Session) -> None:
-    """The lowest versions that pyproject.toml allows, which must be true."""
-    session.install("--resolution", "lowest-direct", "-e", ".[test]")
-    options = ("-n", "auto", "-q", "-o", ALL_OPTIONS)
-    if not session.posargs:
-        # Its slow tests take as long as all others: they hold bounds of time and memory, whatever
-        # the versions are.
-        session.run("pytest", *options, "-m", "not slow", "tests/broker")
-    session.run("pytest", *options, *(session.posargs or TESTED_WITH_LOWEST))
+    # What the plain test run leaves out, and uses one more library.
+    engine = ("-o", ALL_OPTIONS, "tests/cluster/test_traffic.py")
+    session.run("pytest", "-n", "auto", *options, *engine, env={"PYTHONSAFEPATH": "1"})
 
 
 @nox.session

@@ -90,7 +90,7 @@ def beyond_python(loaded: set[str]) -> tuple[set[str], set[str]]:
     """Others' packages among modules, and the rooms of ours; what can be set is no room."""
     bare = set(run(sys.executable, "-c", "import sys; print(*sys.modules)").split())
     packages = {name.partition(".")[0] for name in loaded - bare} - sys.stdlib_module_names
-    ours = {"trio_mqtt", "tmqtt"}
+    ours = {"trio_mqtt", "tmqtt", "trio_mqtt__mypyc"}  # the last has what is compiled
     rooms = {
         name.rpartition(".")[0]
         for name in loaded
