@@ -22,7 +22,9 @@ from trio_mqtt.storage.rows import (
 from trio_mqtt.testing import open_memory_broker
 
 COUNT = 100_000
-SECONDS = 3.0
+# As many times as long as the yardstick: 3 s where that takes 0.46. Beside others, processor time
+# itself gets longer: what has to be compared is measured in the same moments.
+YARDS = 6.5
 THRESHOLDS = 5_000, 5, 1_000
 TRIES = 5  # what else the machine does only adds to it
 
@@ -57,6 +59,16 @@ async def restored(path: Path) -> tuple[Holdings, float]:
         return memory.broker.restored, time.process_time() - began
 
 
+def yardstick() -> float:
+    """The processor time of work that is always the same, in seconds."""
+    began = time.process_time()
+    kept = {}
+    for number in range(400_000):
+        topic = f"t/{number % 1_000}/{number}"
+        kept[topic] = (topic.partition("/"), [number], len(topic))
+    return time.process_time() - began
+
+
 @pytest.fixture
 def seldom_collecting() -> Iterator[None]:
     """The collector's thresholds are those of the command."""
@@ -68,14 +80,16 @@ def seldom_collecting() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("seldom_collecting")
-def test_a_hundred_thousand_of_each_take_three_seconds_at_most(tmp_path: Path) -> None:
+def test_a_hundred_thousand_of_each_are_soon_there(tmp_path: Path) -> None:
     path = tmp_path / "broker.sqlite3"
     trio.run(fill, path)
     taken = []
     for _ in range(TRIES):
+        yard = yardstick()
         holdings, seconds = trio.run(restored, path)
         assert holdings == Holdings(sessions=10, messages=COUNT, retained=COUNT)
-        taken.append(seconds)
-        if seconds <= SECONDS:
+        yards = seconds / max(yard, yardstick())
+        taken.append(yards)
+        if yards <= YARDS:
             return
-    pytest.fail(f"it took {taken} s of processor time")
+    pytest.fail(f"it took {taken} times as long as the yardstick")
