@@ -116,10 +116,18 @@ async def serve(
                     if web_url is None
                     else f"Its page is at {web_url}, with the API at {web_url}/api/v1."
                 )
+                known = configuration.settings.web
+                nobody = (
+                    ""
+                    if web_url is None or known.roles or known.tokens
+                    else "Nobody may log in there: web.roles in the configuration says who may."
+                )
                 if welcomes:
                     view.begin(
                         data.remedies,
-                        *filter(None, (served, web, restored, data.promise(broker.cluster))),
+                        *filter(
+                            None, (served, web, nobody, restored, data.promise(broker.cluster))
+                        ),
                     )
                 await _show(broker, terminal, last, view, shown, data)
 
