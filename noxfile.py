@@ -135,7 +135,9 @@ def soak(session: nox.Session) -> None:
     """
     session.install("-e", ".[test]")
     # The plain test run leaves this folder out. `-s` shows the figures.
-    session.run("pytest", "-s", "-o", ALL_OPTIONS, "tests/soak", *session.posargs)
+    # It goes on for as long as it is told to.
+    unbound = ("--timeout", "0")
+    session.run("pytest", "-s", *unbound, "-o", ALL_OPTIONS, "tests/soak", *session.posargs)
 
 
 @nox.session
@@ -177,7 +179,9 @@ def durability(session: nox.Session) -> None:
     """
     session.install("-e", ".[test]")
     # The plain test run leaves this folder out. `-s` shows the figures, beside Mosquitto's.
-    session.run("pytest", "-s", "-o", ALL_OPTIONS, "tests/durability", *session.posargs)
+    # Each round has a bound of its own.
+    unbound = ("--timeout", "0")
+    session.run("pytest", "-s", *unbound, "-o", ALL_OPTIONS, "tests/durability", *session.posargs)
 
 
 @nox.session
