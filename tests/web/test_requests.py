@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import httpx
 import pytest
 import trio
+import trio.testing
 
 import trio_mqtt
 from tests.web.conftest import OPTIONS, Served, served_with
 from tests.web.event_streams import EventStream
 from trio_mqtt import ConfigurationError, ListenError
 from trio_mqtt.web import WebOptions, WebToken, serving_web
+from trio_mqtt.web.api import Api
 
 
 @pytest.mark.parametrize(
@@ -127,6 +130,24 @@ async def test_so_much_is_answered_at_one_time(short_path: Path) -> None:
         refused = await client.get("/overview")
         assert refused.status_code == 503
         assert refused.headers["retry-after"]
+
+
+async def test_an_answer_ends_while_its_body_still_comes(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    # The queue of the server, which says there that the answer has ended, and waits for room.
+    put, take = trio.open_memory_channel[dict[str, Any]](10)
+    for _ in range(10):
+        put.send_nowait({"type": "http.request", "body": bytes(65_536), "more_body": True})
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/healthz", "headers": []}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            await put.send({"type": "http.disconnect"})
+
+    async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker, put, take:
+        with trio.fail_after(60):
+            await Api(broker, OPTIONS).app()(scope, take.receive, send)
 
 
 async def test_the_socket_is_for_the_user_of_the_broker_alone(served: Served) -> None:

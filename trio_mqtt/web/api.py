@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from trio_mqtt.web.problems import ProblemError, problem_of
 from trio_mqtt.web.streams import EventStreamResponse
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from trio_mqtt.broker.broker import Broker
     from trio_mqtt.web.options import WebOptions
@@ -99,7 +100,7 @@ class Api:
             return
         self._free -= 1
         try:
-            await app(scope, receive, send)
+            await app(scope, receive, partial(_send_reading_on, receive, send))
         finally:
             self._free += 1
 
@@ -253,12 +254,13 @@ async def _body(request: Request) -> bytes:
     parts: list[bytes] = []
     left = _LARGEST
     with trio.move_on_after(_BODY_TIME) as scope:
-        async for part in request.stream():
-            left -= len(part)
-            if left >= 0:
-                parts.append(part)
-            elif left < -_HEARD_OUT:
-                break
+        async with aclosing(request.stream()) as coming:
+            async for part in coming:
+                left -= len(part)
+                if left >= 0:
+                    parts.append(part)
+                elif left < -_HEARD_OUT:
+                    break
     if left < 0:
         raise ProblemError(413, f"A body has {_LARGEST} bytes at most.")
     if scope.cancelled_caught:
@@ -281,6 +283,26 @@ def _problem(problem: ProblemError) -> Response:
         headers={**_SAFE, **problem.headers},
         media_type="application/problem+json",
     )
+
+
+async def _send_reading_on(receive: Receive, send: Send, message: Message) -> None:
+    """Send a part of an answer, and with the last what is left of the body is read.
+
+    The server hands over a body by a queue, and at the end of an answer says there that it ends:
+    where whoever asks sends on, it is full, and who answers would wait for themselves.
+    """
+    if message["type"] != "http.response.body" or message.get("more_body", False):
+        await send(message)
+        return
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_read_on, receive)
+        await send(message)
+        nursery.cancel_scope.cancel()
+
+
+async def _read_on(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _http_problem(_request: Request, error: Exception) -> Response:
