@@ -92,6 +92,19 @@ def test_messages_are_mostly_such(version: ProtocolVersion, size: int, qos: int)
 
 
 @pytest.mark.parametrize("version", [V311, V5], ids=lambda v: v.text)
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_length_that_is_longer_than_it_need_be_is_wrong_also_alone(
+    version: ProtocolVersion, qos: int
+) -> None:
+    server = connected(version)
+    plain = encode(Publish("a", b"x", qos, packet_id=7 if qos else 0), version)
+    data = bytes([plain[0], plain[1] | 0x80, 0]) + plain[2:]
+    assert server.receive_alone(data) is None
+    assert server.receive(data) == []
+    assert "longer than it need be" in str(server.violation)
+
+
+@pytest.mark.parametrize("version", [V311, V5], ids=lambda v: v.text)
 def test_what_comes_in_two_reads_is_not_alone(version: ProtocolVersion) -> None:
     message = Publish("a/b", b"x", 1, packet_id=7)
     data = encode(message, version)

@@ -193,7 +193,7 @@ class PacketDecoder:
             return False
         length, body = data[1], 2
         if length > 127:
-            if data[2] > 127:
+            if not 0 < data[2] < 128:  # it goes on, or is longer than it need be (§1.5.5)
                 return False
             length, body = length & 127 | data[2] << 7, 3
         at = body + 2 + (data[body] << 8 | data[body + 1])
