@@ -1,73 +1,24 @@
-// Who may do what: a question to the rules, whom a message would reach, and bans.
+// Who may do what: the rules as they are, and the users, groups and roles that are changed here.
 
-import { button, confirmed, h, notice, show } from "./dom.js";
-import { get, post, remove } from "./api.js";
-import { clientLink } from "./clients.js";
+import { h } from "./dom.js";
 import { may } from "./roles.js";
-import { table } from "./table.js";
-import { time } from "./words.js";
+import { groups } from "./access/groups.js";
+import { roles } from "./access/roles.js";
+import { rules } from "./access/rules.js";
+import { users } from "./access/users.js";
 
-const field = (name, label, properties = {}) => h("label", {}, label, h("input", { name, ...properties }));
+const PARTS = { rules: ["Rules and bans", rules], users: ["Users", users], groups: ["Groups", groups], roles: ["Roles", roles] };
 
-/** A form that asks something; `answer` makes elements of what comes. */
-function question(title, fields, text, ask) {
-  const said = h("div", { role: "status" });
-  return h("form", { class: "card", onsubmit: async (event) => {
-    event.preventDefault();
-    try {
-      show(said, await ask(Object.fromEntries(new FormData(event.target))));
-    } catch (error) {
-      show(said, h("p", { class: "bad" }, error.message));
-    }
-  } }, h("h2", {}, title), fields, h("button", {}, text), said);
-}
-
-export function access() {
-  const rules = question("May this client do that?", [
-    field("client_id", "Client identifier"), field("username", "User (where no such client is there now)"),
-    h("label", {}, "What ", h("select", { name: "action" }, ["publish", "subscribe", "receive"].map((name) => h("option", {}, name)))),
-    field("topic", "Topic, or filter", { required: true }),
-  ], "Ask the rules", async (asked) => {
-    const answer = await get("/may", asked);
-    return [h("p", { class: answer.allowed ? "good" : "bad" }, answer.allowed ? "Yes." : "No."), h("p", {}, answer.rule),
-      answer.hooks ? h("p", { class: "quiet" }, "The program's hooks are asked as well, and may refuse.") : null];
-  });
-  const who = question("Who would get this message?", [
-    field("topic", "Topic", { required: true }), field("client_id", "Published by (empty: the broker itself)"),
-  ], "Look", async (asked) => {
-    const answer = await get("/who", asked);
-    return [answer.published ? null : h("p", { class: "bad" }, answer.why_not),
-      h("p", {}, `${answer.total} subscriptions match${answer.elsewhere ? `, and ${answer.elsewhere} other nodes` : ""}.`),
-      h("ul", {}, answer.items.map((one) => h("li", {}, clientLink(one), ` by ${one.topic_filter}, QoS ${one.qos}${one.connected ? "" : ", away"}${one.gets_it ? "" : `: not sent, ${one.why_not}`}`)))];
-  });
-  const bans = table({ path: "/bans", empty: "Nobody is banned.", columns: [
-    { title: "By", cell: (one) => one.kind },
-    { title: "Who", cell: (one) => one.value },
-    { title: "Until", cell: (one) => (one.until === null || one.until === undefined ? "lifted" : time(one.until)) },
-    { title: "Why", cell: (one) => one.reason },
-    { title: "", cell: (one) => (may("administrate") ? button("Lift", () => change(`Lift the ban of ${one.value}?`, "Lift", () => remove("/bans", { kind: one.kind, value: one.value })), { "aria-label": `Lift the ban of ${one.value}` }) : "") },
-  ] });
-
-  async function change(asked, yes, act) {
-    if (!(await confirmed(asked, yes))) return;
-    try {
-      await act();
-    } catch (error) {
-      notice(error.message, true);
-    }
-    bans.refresh();
-  }
-
-  const ban = question("Ban", [
-    h("label", {}, "By ", h("select", { name: "kind" }, ["client", "user", "address"].map((name) => h("option", {}, name)))),
-    field("value", "Who", { required: true }), field("seconds", "For how many seconds (empty: until it is lifted)", { inputmode: "numeric" }), field("reason", "Why"),
-  ], "Ban", async (asked) => {
-    const answer = await post("/bans", { ...asked, seconds: asked.seconds ? Number(asked.seconds) : null });
-    bans.refresh();
-    return h("p", {}, `Banned; ${answer.disconnected} disconnected.`);
-  });
+/** A part of it, and in that one user, group or role. */
+export function access(part = "rules", name = "") {
+  const parts = may("administrate") ? PARTS : { rules: PARTS.rules };
+  const shown = Object.hasOwn(parts, part) ? part : "rules";
+  const open = parts[shown][1](name);
   return {
-    element: h("section", {}, h("h1", {}, "Access"), h("div", { class: "plots" }, rules, who, may("administrate") ? ban : null), h("h2", {}, "Bans"), bans.element),
-    end: bans.end,
+    element: h("section", {}, h("h1", {}, "Access"),
+      Object.keys(parts).length > 1 ? h("nav", { class: "bar", "aria-label": "Parts of access" }, Object.entries(parts).map(([key, [title]]) =>
+        h("a", { href: `#/access/${key}`, "aria-current": key === shown ? "page" : null }, title))) : null,
+      open.element),
+    end: open.end,
   };
 }

@@ -27,8 +27,16 @@ let open = null;
 
 /** Where the address says that one is: a view's name, and words behind it. */
 function place() {
-  const [name, ...words] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
-  return [name in VIEWS || name in HIDDEN ? name : "overview", words];
+  const [name, ...words] = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
+  return [Object.hasOwn(VIEWS, name) || Object.hasOwn(HIDDEN, name) ? name : "overview", words];
+}
+
+function decoded(word) {
+  try {
+    return decodeURIComponent(word);
+  } catch {
+    return word; // somebody has typed it
+  }
 }
 
 function close() {
@@ -39,7 +47,7 @@ function close() {
 function enter() {
   close();
   const [name, words] = place();
-  const view = name in HIDDEN ? HIDDEN[name] : VIEWS[name][1];
+  const view = Object.hasOwn(HIDDEN, name) ? HIDDEN[name] : VIEWS[name][1];
   open = view(...words);
   show(main, open.element);
   document.title = `${VIEWS[name]?.[0] ?? words[0]} – trio-mqtt`;

@@ -6,15 +6,20 @@ import { number } from "./words.js";
 
 const PAGE = 50;
 const AGAIN = 3000; // ms
+const HOLDS = "a, button"; // what can have the focus
 
 /**
  * A table of what `path` lists.
  *
  * `columns` are {title, cell(row), sort, number}; `asked` is what the list is asked with, beside its
- * page and order; `told(answer)` gets each answer. Its `refresh()` asks anew, `ask(changes)` for
- * something else, `end()` stops it.
+ * page and order; `told(answer)` gets each answer, `failed(error)` why there is none. `read` asks in
+ * another way than by `path`, and `again` is how often (ms; 0: only when told to). Its `refresh()`
+ * asks anew, `ask(changes)` for something else, `end()` stops it.
  */
-export function table({ path, columns, asked = {}, sort = null, empty = "Nothing.", told = () => {}, again = AGAIN }) {
+export function table({
+  path, columns, asked = {}, sort = null, empty = "Nothing.", told = () => {}, again = AGAIN,
+  read = (what) => get(path, what), failed = (error) => notice(error.message, true),
+}) {
   const state = { asked: { ...asked }, offset: 0, sort, descending: false, ended: false, turn: 0 };
   const body = h("tbody", {});
   const head = h("tr", {});
@@ -55,20 +60,33 @@ export function table({ path, columns, asked = {}, sort = null, empty = "Nothing
     const turn = ++state.turn;
     try {
       const order = state.sort ? { sort: state.sort, descending: state.descending } : {};
-      const answer = await get(path, { ...state.asked, ...order, offset: state.offset, limit: PAGE });
+      const answer = await read({ ...state.asked, ...order, offset: state.offset, limit: PAGE });
       if (state.ended || turn !== state.turn) return;
       const rows = answer.items.map((row) => h("tr", {}, columns.map((column) =>
         h("td", { class: column.number ? "number" : null }, column.cell(row)))));
+      const held = focused();
       show(body, rows.length ? rows : h("tr", {}, h("td", { colspan: columns.length, class: "quiet" }, empty)));
+      if (held) hold(held);
       const last = state.offset + answer.items.length;
       where.textContent = answer.total ? `${number(state.offset + 1)} to ${number(last)} of ${number(answer.total)}` : "";
       back.disabled = state.offset === 0;
       on.disabled = last >= answer.total;
       told(answer);
     } catch (error) {
-      if (!state.ended) notice(error.message, true);
+      if (!state.ended && turn === state.turn) failed(error);
     }
     if (!state.ended && again) timer = setTimeout(refreshQuietly, again);
+  }
+
+  // Whoever goes by keyboard stays in the row that is there in the place of another.
+  function focused() {
+    const row = document.activeElement?.closest("tr");
+    return row && body.contains(row) ? [[...body.children].indexOf(row), [...row.querySelectorAll(HOLDS)].indexOf(document.activeElement)] : null;
+  }
+
+  function hold([row, place]) {
+    const there = body.children[Math.min(row, body.children.length - 1)]?.querySelectorAll(HOLDS);
+    (there?.[place] ?? (back.disabled ? on : back)).focus();
   }
 
   // What somebody is pointing at, or has the focus in, does not change under the hand.

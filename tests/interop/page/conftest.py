@@ -1,0 +1,114 @@
+"""A broker with its page, and a real browser to look at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.cli.programs import DEADLINE, Program
+from trio_mqtt.access import set_password
+
+PASSWORD = "correct horse"
+# What a client can name, as somebody would who means harm.
+EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+
+expect.set_options(timeout=DEADLINE * 1000)
+
+
+class Served:
+    """A broker as a process, its page, and a client of it."""
+
+    def __init__(self, folder: Path) -> None:
+        passwords = folder / "passwords"
+        for name in ("ada", "bob"):
+            set_password(passwords, name, PASSWORD.encode(), create=True)
+        # Whose roles let everybody do everything.
+        (folder / "dynamic.json").write_text(
+            '{"defaultACLAccess": {"publishClientSend": true, "subscribe": true}}'
+        )
+        self.configuration = folder / "broker.toml"
+        self._write(0, 0)
+        self.program: Program
+        self.page = self.url = ""
+        self._folder = folder
+
+    def _write(self, web: int, mqtt: int) -> None:
+        self.configuration.write_text(
+            f"""
+            [[listeners]]
+            url = "mqtt://127.0.0.1:{mqtt}"
+            [access]
+            passwords = "{self.configuration.parent / "passwords"}"
+            dynamic = "{self.configuration.parent / "dynamic.json"}"
+            allow_anonymous = true
+            [web]
+            listen = "127.0.0.1:{web}"
+            roles = {{ ada = "administrate", bob = "see" }}
+            """
+        )
+
+    def start(self) -> None:
+        self.program = Program("broker", "--config", str(self.configuration))
+        self.program.__enter__()
+        self.url = self.program.out.expect(r"Listening at (mqtt://\S+)\n")[1]
+        self.page = self.program.out.expect(r"(http://127\.0\.0\.1:\d+)")[1]
+        # From now on it comes again where it was.
+        self._write(int(self.page.rpartition(":")[2]), int(self.url.rpartition(":")[2]))
+
+    def stop(self) -> None:
+        self.program.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="package")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = Served(tmp_path_factory.mktemp("page"))
+    served.start()
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.fail("Install chromium: the page is tried in it.")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        with playwright.chromium.launch(executable_path=path, args=arguments) as browser:
+            yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, served: Served) -> Iterator[Page]:
+    """A page of its own, in which nothing may go wrong unsaid, and no foreign host is asked."""
+    context = browser.new_context()
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None
+    )
+    page.on(
+        "request",
+        lambda asked: (
+            wrong.append(asked.url) if not asked.url.startswith((served.page, "data:")) else None
+        ),
+    )
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def log_in(page: Page, served: Served, name: str = "ada", where: str = "") -> None:
+    page.goto(served.page + "/" + where)
+    page.get_by_label("User").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
