@@ -153,6 +153,17 @@ async def test_nothing_is_counted_that_nobody_asks_for_any_more(broker: Broker, 
     assert [link.observation, link.outlet.observer] == [None, None]
 
 
+async def test_nothing_is_left_to_do_for_who_was_counted_and_has_gone(
+    broker: Broker, join: Join, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await join("c")
+    await broker.administration.client(ClientName(client_id="c"))
+    await client.send(DisconnectPacket())
+    await client.expect_closed()
+    await trio.sleep(61)
+    assert caplog.text == ""
+
+
 async def test_a_client_is_disconnected_and_told_why(broker: Broker, join: Join) -> None:
     client = await join("c")
     await broker.administration.disconnect(

@@ -8,11 +8,12 @@ import trio.testing
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
-from trio_mqtt import Broker, LocalProtocolError
+from trio_mqtt import Broker, LocalProtocolError, Security
+from trio_mqtt.access import AccessHooks, Authenticated, ClientInfo
 from trio_mqtt.administration import EventQuery, Trace, TraceEntry, TraceQuery
 from trio_mqtt.events import MessagePublished
-from trio_mqtt.protocol.packets import Connect, PingReq, PingResp, Publish
-from trio_mqtt.testing import MemoryBroker
+from trio_mqtt.protocol.packets import ConnAck, Connect, Disconnect, PingReq, PingResp, Publish
+from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
 
 async def _seen(trace: Trace, count: int) -> list[TraceEntry]:
@@ -48,6 +49,45 @@ async def test_a_trace_begins_with_connect_and_shows_no_password(memory: MemoryB
         await client.expect(PingResp)
         assert [one.kind for one in await _seen(trace, 2)] == ["PINGREQ", "PINGRESP"]
     assert memory.broker._core.traced == {}
+
+
+async def test_a_trace_goes_on_with_the_next_connection_and_ends_with_none(
+    broker: Broker, join: Join
+) -> None:
+    client = await join("c")
+    with broker.administration.trace(TraceQuery(client_id="c")) as trace:
+        await client.send(Disconnect())
+        await trio.testing.wait_all_tasks_blocked()
+        await join("c")
+        kinds = [one.kind for one in await _seen(trace, 3)]
+        assert kinds == ["DISCONNECT", "CONNECT", "CONNACK"]
+        client = await join("c")  # which takes the session over
+        await client.send(Disconnect())
+        await trio.testing.wait_all_tasks_blocked()
+    with broker.administration.trace(TraceQuery(client_id="c")) as trace:
+        client = await join("c")
+        assert [one.kind for one in await _seen(trace, 2)] == ["CONNECT", "CONNACK"]
+        await client.send(Disconnect())
+        await client.expect_closed()
+
+
+class _Slow(AccessHooks):
+    async def authenticate(self, client: ClientInfo, password: bytes | None) -> Authenticated:
+        await trio.sleep(2)
+        return Authenticated()
+
+
+async def test_a_trace_may_end_before_its_client_is_accepted() -> None:
+    async with open_memory_broker(security=Security(hooks=_Slow())) as memory:
+        client = Raw(memory.connect(), V5)
+        with memory.broker.administration.trace(TraceQuery(client_id="c")) as trace:
+            await client.send(Connect("c"))
+            assert [one.kind for one in await _seen(trace, 1)] == ["CONNECT"]
+        await client.expect(ConnAck)
+        await client.send(PingReq())
+        await client.expect(PingResp)
+        (link,) = memory.broker._listeners.connections.all()
+        assert link.outlet.observer is None
 
 
 async def test_a_topic_is_traced(broker: Broker, join: Join) -> None:

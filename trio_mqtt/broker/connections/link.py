@@ -199,27 +199,32 @@ class Link:
         followers = self.core.traced.get(session_key(connect.client_id, self.mount_point))
         if followers:
             observation = self.observe()
-            observation.followers += followers
+            observation.followers = followers
             observation.received([connect], 0)
 
     def meter(self, seconds: float) -> Observation:
         """Have it counted what it carries, for so long from now on."""
         observation = self.observe()
-        is_new = observation.metered_until <= trio.current_time()
         observation.metered_until = trio.current_time() + seconds
-        if is_new:
-            self.core.timers.after(seconds, self.look_whether_observed)
+        if observation.timer is None:
+            observation.timer = self.core.timers.after(seconds, self._look_whether_metered)
         return observation
 
-    def look_whether_observed(self) -> None:
-        """Somebody looks no more: nothing is counted that nobody asks for."""
-        observation = None if self.outlet.ended else self.observation
-        if observation is None or observation.followers:
+    def _look_whether_metered(self) -> None:
+        observation = self.observation
+        if observation is None:
             return
         left = observation.metered_until - trio.current_time()
         if left > 0:
-            self.core.timers.after(left, self.look_whether_observed)
+            observation.timer = self.core.timers.after(left, self._look_whether_metered)
         else:
+            observation.timer = None
+            self.look_whether_observed()
+
+    def look_whether_observed(self) -> None:
+        """Somebody looks no more: nothing is counted that nobody asks for."""
+        observation = self.observation
+        if observation is not None and not observation.followers and observation.timer is None:
             self.outlet.observer = None
 
     # -- what the client must have said by when -------------------------------------------------
@@ -242,6 +247,7 @@ class Link:
             self._deadline = None
         self.last_received = trio.current_time()
         self.service = Service(self.last_received, keep_alive)
+        self.look_whether_observed()  # a trace may have ended before its client was accepted
         if keep_alive:
             timeout = keep_alive * 1.5
             self._deadline = self.core.timers.after(
@@ -383,4 +389,6 @@ class Link:
     def let_go(self) -> None:
         """All has ended: what refers back to this goes, so that it is freed at once."""
         self.reader = self.service = None
+        if self.observation is not None:
+            self.observation.end()
         del self.outlet

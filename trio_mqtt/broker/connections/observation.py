@@ -15,26 +15,36 @@ from trio_mqtt.protocol.packets import Publish, PublishRun
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trio_mqtt.broker.timers import Timer
     from trio_mqtt.broker.traces import Direction, PacketFollower
 
 
 class Observation:
     """What one connection carries since somebody looks.
 
-    Messages are PUBLISH packets, bytes those of MQTT. `followers` are told of each packet.
+    Messages are PUBLISH packets, bytes those of MQTT. `followers` are told of each packet: they are
+    the broker's list of who traces the client, so that who has left it hears nothing more.
     """
 
     __slots__ = ("_decoder", "bytes_received", "bytes_sent", "followers", "messages_received",
-                 "messages_sent", "metered_until", "since", "version")  # fmt: skip
+                 "messages_sent", "metered_until", "since", "timer", "version")  # fmt: skip
 
     def __init__(self, version: ProtocolVersion, since: float) -> None:
         self.version = version
         self.since = since  # on the broker's clock: what is counted, is counted from then on
         self.metered_until = since
+        self.timer: Timer | None = None  # looks whether it is metered any longer
         self.messages_received = self.messages_sent = 0
         self.bytes_received = self.bytes_sent = 0
-        self.followers: list[PacketFollower] = []
+        self.followers: Sequence[PacketFollower] = ()
         self._decoder: PacketDecoder | None = None
+
+    def end(self) -> None:
+        """The connection is over: nothing is looked at any more, and nothing waits to."""
+        self.followers = ()
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def begin_anew(self, now: float) -> None:
         """What is counted, is counted from now on."""

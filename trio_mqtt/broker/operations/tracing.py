@@ -179,21 +179,24 @@ class Tracing:
     @contextmanager
     def _client(self, asked: TraceQuery, trace: Trace) -> Iterator[None]:
         core, key = self._core, session_key(asked.client_id or "", asked.mount_point)
-        session = core.sessions.get(key)
-        link = None if session is None else link_of(session)
-        if link is not None:
-            link.observe().followers.append(trace)
         followers = core.traced.setdefault(key, [])
         followers.append(trace)
+        link = self._link(key)
+        if link is not None:
+            link.observe().followers = followers
         try:
             yield
         finally:
             followers.remove(trace)
             if not followers:
                 core.traced.pop(key, None)
-            session = core.sessions.get(key)
-            for one in {link, None if session is None else link_of(session)}:
-                _let_go(one, trace)
+            link = self._link(key)
+            if link is not None:
+                link.look_whether_observed()
+
+    def _link(self, key: str) -> Link | None:
+        session = self._core.sessions.get(key)
+        return None if session is None else link_of(session)
 
     def follow(self, asked: EventQuery) -> AbstractContextManager[EventStream]:
         """Follow what happens."""
@@ -205,14 +208,6 @@ class Tracing:
             kinds.ALL_KINDS - _LESS, key=lambda kind: kind.__name__
         )
         return self._core.event_streams.stream(wanted, asked.limit)
-
-
-def _let_go(link: Link | None, trace: Trace) -> None:
-    """A connection is not traced any more."""
-    observation = None if link is None else link.observation
-    if link is not None and observation is not None and trace in observation.followers:
-        observation.followers.remove(trace)
-        link.look_whether_observed()
 
 
 def _details(packet: object) -> dict[str, object]:
