@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import trio
+from hypothesis import HealthCheck, settings
 
 import trio_mqtt
 from tests.compilation import is_extension, modules_to_compile
@@ -20,6 +21,12 @@ from tests.standing_time import let_time_stand
 
 # Else each of the hundreds of processes that tests start would compile the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# The same examples in every run: a failure is a defect, never luck; nor is a machine that is busy.
+settings.register_profile(
+    "tests", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 # Everything in these folders that is a coroutine runs under pytest-trio. `trio_mode` would take
 # over the AnyIO tests too, and run their asyncio case on Trio without a word.

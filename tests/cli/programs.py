@@ -22,7 +22,7 @@ import pyte
 from trio_mqtt import sync
 
 # Seconds until something that must happen is given up; generous, for machines that are busy.
-DEADLINE = 30.0
+DEADLINE = 120.0
 
 # The last one would have every process compile the package anew.
 _NOT_INHERITED = (

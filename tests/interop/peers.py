@@ -14,7 +14,7 @@ from typing import Literal, Protocol, TypeVar
 
 from anyio.from_thread import BlockingPortal
 
-DEADLINE = 30.0  # seconds for anything that must happen: generous, for it is only ever a failure
+DEADLINE = 120.0  # seconds for anything that must happen: generous, for it is only ever a failure
 SESSION_EXPIRY = 300  # seconds, for sessions that are to be resumed
 
 Version = Literal["3.1.1", "5"]

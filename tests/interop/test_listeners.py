@@ -19,7 +19,7 @@ from tests.transport.dialing import Certificates
 from .node import node_command
 from .test_mosquitto_clients import program
 
-DEADLINE = 30.0
+DEADLINE = 120.0
 MIB = 1024 * 1024
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.encoding import encode
@@ -35,14 +35,7 @@ from trio_mqtt.protocol.reason_codes import ReasonCode as Code
 
 V31, V311, V5 = ProtocolVersion.V31, ProtocolVersion.V311, ProtocolVersion.V5
 
-# The same examples in every run: a failure is a defect, never luck.
-settings.register_profile(
-    "protocol",
-    derandomize=True,
-    deadline=None,
-    max_examples=120,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+settings.register_profile("protocol", max_examples=120)
 settings.load_profile("protocol")
 
 Sample = tuple[str, Packet, ProtocolVersion, frozenset[int]]

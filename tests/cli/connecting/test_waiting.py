@@ -127,12 +127,12 @@ def test_the_time_is_over_while_connecting(
 def test_the_time_is_over_while_the_broker_is_gone() -> None:
     with (
         running_broker() as (broker, url),
-        Program("pub", "a", "x", "--every", "10ms", "-q", "1", "--for", "3s", "-b", url) as pub,
+        Program("pub", "a", "x", "--every", "10ms", "-q", "1", "--for", "5s", "-b", url) as pub,
     ):
         broker.out.expect("→ a x")
         broker.process.kill()
         assert pub.ended() == 27
-        assert re.search(r"\nError: The 3 s are over, and the broker has not taken", pub.err.text)
+        assert re.search(r"\nError: The 5 s are over, and the broker has not taken", pub.err.text)
 
 
 def test_lines_that_do_not_come_are_waited_for_until_the_time_is_over(
@@ -140,7 +140,7 @@ def test_lines_that_do_not_come_are_waited_for_until_the_time_is_over(
 ) -> None:
     _, url = in_pipe
     reading, writing = os.pipe()
-    with Program("pub", "late", "-l", "--for", "1s", "-b", url, stdin=reading) as pub:
+    with Program("pub", "late", "-l", "--for", "4s", "-b", url, stdin=reading) as pub:
         os.close(reading)
         assert pub.ended() == 0  # nothing is lost: what comes later was not asked for
         os.close(writing)
