@@ -50,6 +50,7 @@ PUBLIC = {
         KeptView MayAnswer MayQuery NewBan NewMessage NodeStatus
         OPERATIONS Operation Overview OverviewQuery ProgramMessages QueuePage QueueQuery QueuedView
         Rates Recipient Removed RetainedName RetainedPage RetainedQuery RetainedView Role
+        Series SeriesQuery
         SubscriptionPage SubscriptionQuery SubscriptionView TakeSubscription TopicLevel TopicPage
         TopicQuery Trace TraceEntry TraceQuery WhoAnswer WhoQuery WillView administer
     """,

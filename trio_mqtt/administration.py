@@ -55,6 +55,8 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.broker.operations.forms.retained import RetainedPage as RetainedPage
     from trio_mqtt.broker.operations.forms.retained import RetainedQuery as RetainedQuery
     from trio_mqtt.broker.operations.forms.retained import RetainedView as RetainedView
+    from trio_mqtt.broker.operations.forms.series import Series as Series
+    from trio_mqtt.broker.operations.forms.series import SeriesQuery as SeriesQuery
     from trio_mqtt.broker.operations.forms.sessions import QueuedView as QueuedView
     from trio_mqtt.broker.operations.forms.sessions import QueuePage as QueuePage
     from trio_mqtt.broker.operations.forms.sessions import QueueQuery as QueueQuery

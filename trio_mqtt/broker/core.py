@@ -29,6 +29,7 @@ from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.broker.routing.retained_search import RetainedSearch
 from trio_mqtt.broker.routing.router import Router
 from trio_mqtt.broker.routing.timed_batch import TimedBatch
+from trio_mqtt.broker.samples import Samples
 from trio_mqtt.broker.sessions.registry import Sessions
 from trio_mqtt.broker.sessions.room import SessionRoom
 from trio_mqtt.broker.sessions.subscriptions import Subscriptions
@@ -103,6 +104,7 @@ class Core:
         self.subscriptions = Subscriptions(
             limits, self.statistics, self.router, self.event_streams, paths
         )
+        self.samples = Samples(self.statistics, self.retained.__len__)
         self.load = Load(limits, self.statistics, self.timers, self._held, self._heed)
         self.wills = Wills(self.statistics, self.event_streams, self.route, self.count_refused)
         self.sessions = Sessions(
@@ -329,6 +331,7 @@ class Core:
         """The broker has been looked at: what takes more memory spares it, if it must."""
         self.subscriptions.may_grow(load.room / 2)
         self.retained.may_grow(load.room / 2)
+        self.samples.look()
 
     def _held(self) -> int:
         """The bytes that clients make the broker hold, near enough for a bound."""

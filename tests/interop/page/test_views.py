@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.interop.page.conftest import EVIL, Served, log_in
 from trio_mqtt import sync
@@ -23,8 +23,19 @@ def test_a_wrong_password_and_no_login_show_nothing(page: Page, served: Served) 
     expect(page.get_by_role("table")).to_have_count(0)
 
 
-def test_the_overview_follows_the_broker(page: Page, served: Served) -> None:
+def test_the_overview_shows_the_last_hour_and_follows_the_broker(
+    page: Page, served: Served
+) -> None:
+    def an_hour_ago(asked: Route) -> None:
+        told = asked.fetch().json()
+        told = {name: [values[0], *values] for name, values in told.items()}
+        told["at"][0] -= 3_000
+        told["clients"][0] = 777
+        asked.fulfill(json=told)
+
+    page.route("**/overview/series*", an_hour_ago)
     log_in(page, served)
+    expect(page.locator(".plots .figure", has_text="Clients")).to_contain_text("to 777")
     with sync.open_client(served.url, client_id="lamp-1") as client:
         client.publish("home/lamp", "on", retain=True, qos=1)
         expect(page.locator(".figure", has_text="Messages in").first).to_contain_text(

@@ -30,6 +30,7 @@ from trio_mqtt.broker.operations.forms.retained import (
     RetainedQuery,
     RetainedView,
 )
+from trio_mqtt.broker.operations.forms.series import Series, SeriesQuery
 from trio_mqtt.broker.operations.forms.sessions import QueuePage, QueueQuery
 from trio_mqtt.broker.operations.forms.subscriptions import (
     GiveSubscription,
@@ -128,6 +129,10 @@ class Administration:
     async def overview(self, asked: OverviewQuery | None = None) -> Overview:
         """How the broker is."""
         return await self._overviews.overview(asked or OverviewQuery())
+
+    async def series(self, asked: SeriesQuery | None = None) -> Series:
+        """How the broker was in the last hour: figures of each ten seconds."""
+        return await self._overviews.series(asked or SeriesQuery())
 
     async def clients(self, asked: ClientQuery | None = None) -> ClientPage:
         """Clients, connected and away, by pages."""

@@ -6,7 +6,12 @@ import time
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+import trio
+
+from trio_mqtt.broker import samples
+from trio_mqtt.broker.operations.finding import time_of_day
 from trio_mqtt.broker.operations.forms.overview import Overview, OverviewQuery
+from trio_mqtt.broker.operations.forms.series import Series, SeriesQuery
 from trio_mqtt.broker.readings import readings_of
 from trio_mqtt.broker.statistics import Statistics
 from trio_mqtt.version import __version__
@@ -53,4 +58,19 @@ class Overviews:
                 for field in fields(Statistics)
                 if isinstance(value := getattr(statistics, field.name), int)
             },
+        )
+
+    async def series(self, asked: SeriesQuery) -> Series:
+        await trio.lowlevel.checkpoint()
+        rows = self._core.samples.since(asked.since - time_of_day(0.0))
+        figures = {
+            name: tuple(int(row[place]) for row in rows)
+            for place, name in enumerate(samples.FIGURES, samples.FIRST)
+        }
+        return Series(
+            at=tuple(time_of_day(row[samples.AT]) for row in rows),
+            clients=figures.pop("clients_connected"),
+            retained=tuple(int(row[samples.RETAINED]) for row in rows),
+            loop_lag=tuple(row[samples.LATE] for row in rows),
+            **figures,
         )

@@ -33,6 +33,7 @@ from trio_mqtt.broker.operations.forms.retained import (
     RetainedQuery,
     RetainedView,
 )
+from trio_mqtt.broker.operations.forms.series import Series, SeriesQuery
 from trio_mqtt.broker.operations.forms.sessions import QueuePage, QueueQuery
 from trio_mqtt.broker.operations.forms.subscriptions import (
     GiveSubscription,
@@ -115,6 +116,7 @@ def _change(
 
 OPERATIONS: Sequence[Operation] = (
     _see("overview", "/overview", OverviewQuery, Overview, "How the broker is."),
+    _see("series", "/overview/series", SeriesQuery, Series, "How it was in the last hour."),
     _see("clients", "/clients", ClientQuery, ClientPage, "Clients, connected and away."),
     _see("client", "/client", ClientName, ClientView, "One client."),
     _see("queue", "/session/queue", QueueQuery, QueuePage, "What is on its way to a client."),

@@ -1,4 +1,4 @@
-// How the broker is: figures, and how they went while the page was open.
+// How the broker is: figures, and how they went in the last hour.
 
 import { h, notice, show } from "./dom.js";
 import { get } from "./api.js";
@@ -6,10 +6,25 @@ import { plot } from "./plot.js";
 import { duration, number, rate, size } from "./words.js";
 
 const EVERY = 2000; // ms
-const KEPT = 1800; // an hour of them
+const HOUR = 3600; // s
 
-// Kept while the page is open, whichever view is shown.
+// The last hour, in order: what the broker has kept, and what was seen since.
 const past = [];
+
+function keep(now) {
+  if (past.length && now.at <= past.at(-1).at) return;
+  past.push(now);
+  while (past[0].at < now.at - HOUR) past.shift();
+}
+
+/** What was while nobody looked. */
+async function catch_up() {
+  const { at, ...figures } = await get("/overview/series", { since: past.at(-1)?.at });
+  at.forEach((time, place) => {
+    const then = Object.fromEntries(Object.entries(figures).map(([name, values]) => [name, values[place]]));
+    keep({ at: time, ...then, totals: then });
+  });
+}
 
 /** What a second brought between two readings. */
 function per_second(name, now, before) {
@@ -27,14 +42,15 @@ export function overview() {
   const problems = h("div", { role: "alert" });
   const figures = h("div", { class: "figures" });
   const plots = h("div", { class: "plots" });
-  let timer = 0, ended = false;
+  let timer = 0, begun = false, ended = false;
 
   async function look() {
     try {
+      if (!begun) await catch_up();
+      begun = true;
       const now = await get("/overview");
       if (ended) return;
-      past.push(now);
-      if (past.length > KEPT) past.shift();
+      keep(now);
       draw(now);
     } catch (error) {
       if (!ended) notice(error.message, true);
@@ -64,7 +80,7 @@ export function overview() {
       plot("Messages in", points((one, earlier) => per_second("messages_received", one, earlier)), rate),
       plot("Messages out", points((one, earlier) => per_second("messages_sent", one, earlier)), rate),
       plot("Clients", past.map((one) => [one.at, one.clients]), number),
-      plot("Queued", past.map((one) => [one.at, one.queued_messages]), number),
+      plot("Queued", past.map((one) => [one.at, one.queued_bytes]), size),
       plot("Late by", past.map((one) => [one.at, one.loop_lag * 1000]), (value) => `${value.toFixed(1)} ms`),
       plot("Memory", past.map((one) => [one.at, one.memory]), size));
   }

@@ -1,11 +1,12 @@
 // A line of numbers over time.
 
 import { h, svg } from "./dom.js";
+import { moment } from "./words.js";
 
 const WIDTH = 300;
 const HEIGHT = 80;
 
-/** A plot of [time, value] pairs, with the last, the least and the greatest beside its name. */
+/** A plot of [time, value] pairs: the last, the least and the greatest beside its name, times below. */
 export function plot(name, points, written = (value) => String(value)) {
   const known = points.filter(([, value]) => Number.isFinite(value));
   const values = known.map(([, value]) => value);
@@ -20,5 +21,6 @@ export function plot(name, points, written = (value) => String(value)) {
   return h("figure", { class: "figure" },
     h("figcaption", {}, `${name} `, h("span", { class: "quiet" }, said)),
     svg("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": `${name}: ${said}` },
-      svg("polyline", { points: line })));
+      svg("polyline", { points: line })),
+    known.length > 1 ? h("small", { class: "span" }, h("span", {}, moment(begin)), h("span", {}, moment(end))) : null);
 }

@@ -34,6 +34,12 @@ export function clock(at) {
   return new Date(at * 1000).toLocaleTimeString();
 }
 
+/** A time of today by its clock, another with its day. */
+export function moment(at) {
+  const then = new Date(at * 1000);
+  return then.toDateString() === new Date().toDateString() ? then.toLocaleTimeString() : then.toLocaleString();
+}
+
 export function ago(at) {
   return at === null || at === undefined ? "–" : `${duration(Date.now() / 1000 - at)} ago`;
 }
