@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +17,9 @@ T = TypeVar("T")
 
 _IDLE = 0.1  # seconds without a call, until what may wait has its turn
 _BUSY = 1.0  # seconds after which it has one all the same
+_AFTER_A_DEFECT = 10.0  # seconds until what may wait is tried again
+
+logger = logging.getLogger("trio_mqtt.storage")
 
 _Call: TypeAlias = tuple[Callable[[], object], Callable[["outcome.Outcome[object]"], None]]
 
@@ -63,7 +67,7 @@ class WorkerThread:
             try:
                 asked = self._calls.get(timeout=wait)
             except Empty:
-                wait = self._between()
+                wait = self._do_between()
                 next_at = monotonic() + _BUSY
                 continue
             if asked is None:
@@ -72,6 +76,14 @@ class WorkerThread:
             answer(outcome.capture(call))
             del asked, call, answer  # they hold what was written
             wait = 0.0 if monotonic() > next_at else _IDLE
+
+    def _do_between(self) -> float | None:
+        """A little of what may wait. Whatever fails there, who asks is answered."""
+        try:
+            return self._between()
+        except Exception:
+            logger.exception("What %s does between calls failed", self._thread.name)
+            return _AFTER_A_DEFECT
 
 
 def _not_now(_: object) -> trio.lowlevel.Abort:
