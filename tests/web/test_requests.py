@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import trio_mqtt
 from tests.web.conftest import OPTIONS, Served, served_with
 from tests.web.event_streams import EventStream
 from trio_mqtt import ConfigurationError, ListenError
+from trio_mqtt.administration import TraceQuery
 from trio_mqtt.web import WebOptions, WebToken, serving_web
 from trio_mqtt.web.api import Api
 
@@ -94,6 +95,18 @@ async def test_a_client_is_traced(served: Served) -> None:
         found = [await told.next() for _ in range(4)]
     assert [one["kind"] for _, one in found] == ["CONNECT", "CONNACK", "PUBLISH", "PUBACK"]
     assert found[2][1]["payload"] == "/w=="
+
+
+async def test_a_trace_too_many_is_refused_in_words(served: Served) -> None:
+    asked = TraceQuery(topic_filter="a")
+    with ExitStack() as stack:
+        for _ in range(16):
+            stack.enter_context(served.broker.administration.trace(asked))
+        async with served.asking() as client:
+            answer = await client.get("/trace", params={"topic_filter": "a"})
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"].startswith("16 traces are running already")
 
 
 async def test_events_are_told(served: Served) -> None:

@@ -222,7 +222,10 @@ class Api:
         def may_go_on() -> bool:
             return asker.login is None or self._people.is_valid(asker.login)
 
-        return EventStreamResponse(source, operation.name, may_go_on)
+        def refused(error: MqttError) -> Response:
+            return _problem(problem_of(error))
+
+        return EventStreamResponse(source, operation.name, may_go_on, refused)
 
     # -- beside ---------------------------------------------------------------------------------
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator, Callable, MutableMapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Protocol
 
 import trio
 from starlette.responses import Response
 
+from trio_mqtt.errors import MqttError
 from trio_mqtt.web.json_forms import plain, written
 
 _SIGN_OF_LIFE = 15.0  # seconds of silence after which a comment says that it goes on
@@ -25,22 +26,35 @@ class Source(Protocol):
 
 
 class EventStreamResponse(Response):
-    """Answers with what a source tells, until it ends, the client goes, or may see it no more."""
+    """Answers with what a source tells, until it ends, the client goes, or may see it no more.
+
+    Where the source does not begin, the answer is what `refused` makes of that.
+    """
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, source: AbstractContextManager[Source], name: str, may_go_on: Callable[[], bool]
+        self,
+        source: AbstractContextManager[Source],
+        name: str,
+        may_go_on: Callable[[], bool],
+        refused: Callable[[MqttError], Response],
     ) -> None:
         self._source = source
+        self._refused = refused
         self._name = name
         self._may_go_on = may_go_on
         self.status_code = 200
         self.background = None
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
-    async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 # ASGI's
-        with self._source as source:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 # ASGI's
+        with ExitStack() as stack:
+            try:
+                source = stack.enter_context(self._source)
+            except MqttError as error:
+                await self._refused(error)(scope, receive, send)
+                return
             await send(
                 {
                     "type": "http.response.start",
