@@ -286,6 +286,23 @@ async def test_who_asks_too_much_at_once_is_told(tmp_path: Path) -> None:
         assert len(told) < 100
 
 
+async def test_a_question_that_meets_a_defect_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async with (
+        opened(tmp_path, "a") as broker,
+        trio_mqtt.open_client(broker.url, client_id="c") as client,
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(HistoryStore, "read", broken)
+            assert "defect" in (await ask(client, '{"filter": "a"}'))["error"]
+        assert (await ask(client, '{"filter": "a"}')) == {"messages": []}
+    assert "A question of 'c' could not be answered" in caplog.text
+
+
 async def test_other_settings_hold_at_once(tmp_path: Path) -> None:
     async with opened(tmp_path, "a", "b") as broker:
         assert broker.history is not None

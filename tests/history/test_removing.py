@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.history.came import came, came_as_run
-from trio_mqtt import ConfigurationError
+from trio_mqtt import ConfigurationError, StoreError
 from trio_mqtt.history import HistoryQuery, HistorySettings
 from trio_mqtt.history.file import HistoryFile
 from trio_mqtt.history.reading import Reading
 from trio_mqtt.history.removing import Removing
+from trio_mqtt.history.store import HistoryStore
 from trio_mqtt.protocol.packets import Publish
 
 MIB = 1024 * 1024
@@ -85,6 +86,21 @@ def test_a_file_that_is_too_large_loses_what_is_oldest_and_shrinks(file: History
     assert [(one.reason, one.messages) for one in file.removals()] == [("size", 60 - len(left))]
 
 
+def test_room_that_cannot_be_made_now_is_no_damage(tmp_path: Path) -> None:
+    store = HistoryStore(tmp_path / "h.sqlite3", HistorySettings(size=MIB))
+    file = store._open()
+    put(file, time.time() - 100, os.urandom(2 * MIB))
+    file.database.execute("PRAGMA query_only = 1")  # as on a full disk: what is there can be read
+    with pytest.raises(StoreError, match="cannot be written"):
+        store._append([came([Publish("a", b"1")], time.time())], 0)
+    assert store._file is file
+    file.database.execute("PRAGMA query_only = 0")
+    store._append([came([Publish("a", b"2")], time.time())], 0)
+    assert payloads(file)[-1:] == [b"2"]
+    assert not [one for one in os.listdir(tmp_path) if "damaged" in one]
+    file.close()
+
+
 def test_of_a_topic_with_too_many_messages_its_oldest_go(file: HistoryFile) -> None:
     now = time.time() - 5_000
     removing = Removing(file)
@@ -101,6 +117,9 @@ def test_of_a_topic_with_too_many_messages_its_oldest_go(file: HistoryFile) -> N
     assert len(payloads(file, "few")) == 10
     assert payloads(file, "a")[-1] == b"99"
     assert len(payloads(file, "a")) <= 11
+    assert file.looked
+    tidied(file, removing, age=1)
+    assert not file.looked  # nothing is remembered of topics that are gone
 
 
 def test_what_somebody_asks_for_goes_of_these_topics_alone(file: HistoryFile) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict, deque
 from dataclasses import replace
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from trio_mqtt.history.history import History
     from trio_mqtt.history.settings import HistorySettings
     from trio_mqtt.protocol.properties import Properties
+
+logger = logging.getLogger("trio_mqtt.history")
 
 _ANSWER = 256 * 1024  # bytes of an answer at most
 _BESIDE = 1_024  # bytes of its packet that are no payload, near enough
@@ -176,6 +179,9 @@ class LookingBack:
             return await self._answer(session, message)
         except (QueryError, StoreError) as error:
             return encode_error(str(error))
+        except Exception:  # a defect that must not reach the others
+            logger.exception("A question of %r could not be answered", session.client_id)
+            return encode_error("The broker has met a defect, which its log tells of.")
 
     async def _answer(self, session: Session, message: Publish) -> bytes:
         room = _ANSWER

@@ -8,7 +8,6 @@ an object with `messages` or `points`, and `next` where there is more; or with `
 
 from __future__ import annotations
 
-import binascii
 import json
 import math
 from base64 import b64decode, b64encode
@@ -27,6 +26,7 @@ ROOT = "$history"
 """What is published there, or below, asks for a history."""
 CONTENT_TYPE = "application/json"
 _LONGEST = 4_096  # bytes of a question
+_FIRST, _LAST = -62_135_000_000, 253_402_000_000  # seconds since 1970: of years 1 to 9999, nearly
 _NAMES = ("filter", "since", "until", "last", "every", "summary", "path", "after", "limit")
 
 
@@ -205,7 +205,14 @@ def decode_page(answer: bytes) -> HistoryPage:
         )
     except QueryError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+    except (
+        ValueError,  # binascii.Error among them
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise RemoteProtocolError("what came is no answer of a history") from error
 
 
@@ -221,18 +228,26 @@ def _message(found: Mapping[str, Any]) -> KeptMessage:
     return KeptMessage(
         str(found["topic"]),
         payload,
-        float(found["time"]),
+        _time(found["time"]),
         int(found["qos"]),
         bool(found["retain"]),
         cast("Properties", properties),
     )
 
 
+def _time(found: Any) -> float:  # noqa: ANN401 # whatever JSON has
+    """A time that a calendar has."""
+    time = float(found)
+    if not _FIRST < time < _LAST:
+        raise ValueError("no calendar has this time")
+    return time
+
+
 def _point(found: Mapping[str, Any]) -> Point:
     value = found["value"]
     return Point(
         str(found["topic"]),
-        float(found["time"]),
+        _time(found["time"]),
         math.nan if value is None else float(value),
         int(found["numbers"]),
     )

@@ -65,6 +65,8 @@ class HistoryFile:
         self.damaged = 0  # chunks that could not be read
         # Topics to which something was added since it was looked whether they have too much.
         self.grown = set(self.counts)
+        # Of topics that had too much: the bucket that was looked into last.
+        self.looked: dict[int, int] = {}
 
     def close(self) -> None:
         """Let others use the file."""
@@ -214,6 +216,7 @@ class HistoryFile:
             self.removed += count
         for number in gone:
             self.counts.pop(number, None)
+            self.looked.pop(number, None)
             self.ids.pop(self.names.pop(number, ""), None)
 
     @contextmanager

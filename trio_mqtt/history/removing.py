@@ -29,8 +29,6 @@ class Removing:
         self._file = file
         self._is_freeing = False
         self._most = 0
-        # Of topics that had too many messages: the bucket that was looked into last.
-        self._looked: dict[int, int] = {}
 
     def step(self, settings: HistorySettings) -> float | None:
         """Do a little of what makes the file smaller; seconds until the next.
@@ -97,8 +95,8 @@ class Removing:
 
     def _remove_of(self, topic: int, surplus: int) -> bool:
         """Remove of a topic so many at most, as whole chunks; whether there was something to do."""
-        run = self._file.database.execute
-        bucket = self._looked.get(topic)
+        run, looked = self._file.database.execute, self._file.looked
+        bucket = looked.get(topic)
         if bucket is None:
             first = self._file.bucket_after(None)
             if first is None:
@@ -117,17 +115,17 @@ class Removing:
                 surplus -= row[2]
                 some.append(row)
             if some:
-                self._looked[topic] = bucket
+                looked[topic] = bucket
                 return self._delete(some, "messages") > 0
             if rows:  # what is too much is part of a chunk that stays
-                self._looked[topic] = bucket
+                looked[topic] = bucket
                 return False
             following = self._file.bucket_after(bucket)
             if following is None:
-                self._looked.pop(topic, None)
+                looked.pop(topic, None)
                 return False
             bucket = following
-        self._looked[topic] = bucket
+        looked[topic] = bucket
         return True
 
     def asked(

@@ -91,8 +91,9 @@ class HistoryStore:
         settings = self._settings
         try:
             removing = self._removing
-            if removing and settings.size and file.used > settings.size * _OVERFULL:
-                removing.too_large(settings)
+            with file.explained("written"):  # a full disk is no damage
+                if removing and settings.size and file.used > settings.size * _OVERFULL:
+                    removing.too_large(settings)
             return file.append(group, settings.topics, lost)
         except sqlite3.Error as error:
             self._replace(error)
