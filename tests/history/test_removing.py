@@ -183,6 +183,7 @@ def test_the_counts_are_those_of_what_is_there(
         ({"filters": ["a/#/b"]}, "has '#' elsewhere"),
         ({"filters": ["$share/x/a"]}, "is not shared"),
         ({"age": -1.0}, "age is 0 or more"),
+        ({"age": float("inf")}, "and finite, not inf"),
         ({"size": 1_000}, "1 MiB"),
         ({"topics": 0}, "topics is 1 or more"),
         ({"waiting": 1}, "64 KiB"),

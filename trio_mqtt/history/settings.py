@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from os import PathLike
@@ -52,8 +53,10 @@ class HistorySettings:
                     f"filters has {one!r}: what is kept is not shared; leave out $share/NAME/."
                 )
         for name in ("age", "messages"):
-            if not getattr(self, name) >= 0:
-                raise ConfigurationError(f"{name} is 0 or more, not {getattr(self, name)}.")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigurationError(
+                    f"{name} is 0 or more, and finite, not {getattr(self, name)}."
+                )
         if self.size and self.size < _LEAST_SIZE:
             raise ConfigurationError(f"size is 0, or {_LEAST_SIZE} bytes (1 MiB) at least.")
         if self.topics < 1:
