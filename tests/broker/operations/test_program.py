@@ -58,6 +58,34 @@ async def test_the_program_itself_waits_for_room(broker: Broker) -> None:
         await broker.publish("a", b"3")
 
 
+async def test_several_tasks_may_share_what_comes(broker: Broker) -> None:
+    taken: list[bytes] = []
+
+    async def take() -> None:
+        async for message in messages:
+            taken.append(message.payload)
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            with broker.administration.subscribe("a") as messages:
+                for _ in range(3):
+                    nursery.start_soon(take)
+                await trio.testing.wait_all_tasks_blocked()
+                for number in range(6):
+                    await broker.publish("a", b"%d" % number)
+                await trio.testing.wait_all_tasks_blocked()
+    assert sorted(taken) == [b"%d" % number for number in range(6)]
+
+
+async def test_who_is_cancelled_takes_nothing_more(broker: Broker) -> None:
+    with broker.administration.subscribe("a") as messages, trio.CancelScope() as scope:
+        await broker.publish("a", b"1")
+        scope.cancel()
+        await anext(messages)
+    assert scope.cancelled_caught
+    assert messages.waiting == 1
+
+
 async def test_a_subscription_has_filters(broker: Broker) -> None:
     for filters, limit in (((), 1), (("a/#/b",), 1), (("a",), 0)):
         with (

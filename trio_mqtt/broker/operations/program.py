@@ -54,10 +54,12 @@ class ProgramMessages:
         return self
 
     async def __anext__(self) -> Publish:
+        await trio.lowlevel.checkpoint_if_cancelled()
         while not self._waiting:
             if self.is_closed:
                 raise StopAsyncIteration
-            self._arrived = trio.Event()
+            if self._arrived.is_set():  # else others wait for it
+                self._arrived = trio.Event()
             await self._arrived.wait()
         message = self._waiting.popleft()
         self._reader.queued_messages = len(self._waiting)
