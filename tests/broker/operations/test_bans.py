@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
+import trio
 
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
-from trio_mqtt import Broker, LocalProtocolError, NotFoundError, SqliteStorage, open_broker
+from trio_mqtt import (
+    Broker,
+    LocalProtocolError,
+    NotFoundError,
+    Security,
+    SqliteStorage,
+    open_broker,
+)
+from trio_mqtt.access import AccessHooks, ClientInfo, Publication
 from trio_mqtt.administration import BanName, BanQuery, NewBan
 from trio_mqtt.broker.access.bans import Ban, Bans, banned_value
-from trio_mqtt.protocol.packets import ConnAck, Connect, Disconnect
+from trio_mqtt.protocol.packets import ConnAck, Connect, Disconnect, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.testing import MemoryBroker
+from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
 
 async def _answer(
@@ -74,6 +84,24 @@ async def test_who_is_connected_is_disconnected(broker: Broker, join: Join) -> N
     stays = await broker.administration.ban(NewBan(kind="client", value="d", disconnect=False))
     assert stays.disconnected == 0
     await other.expect_nothing()
+
+
+class _SlowWills(AccessHooks):
+    async def authorize_publish(self, client: ClientInfo, message: Publication) -> Publication:
+        await trio.sleep(2)
+        return message
+
+
+@pytest.mark.parametrize("kind", ["client", "user"])
+async def test_who_is_about_to_be_let_in_is_not(kind: Literal["client", "user"]) -> None:
+    async with open_memory_broker(security=Security(hooks=_SlowWills())) as memory:
+        client = Raw(memory.connect(), V5)
+        await client.send(Connect("c", username="c", will=Will("t")))
+        await trio.sleep(1)
+        await memory.broker.administration.ban(NewBan(kind=kind, value="c"))
+        refused = await client.expect(ConnAck)
+        assert refused.reason_code.is_failure
+        await client.expect_closed()
 
 
 async def test_a_ban_ends(memory: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:

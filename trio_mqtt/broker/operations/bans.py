@@ -69,8 +69,8 @@ class BansSeen:
         only.add(ban)
 
         def is_banned(link: Link) -> bool:
-            name = None if link.session is None else link.session.client_id
-            return only.find(name, link.username, link.stream.peer) is not None
+            # Those too that are about to be let in, and were looked at before.
+            return only.find(link.client_id, link.username, link.stream.peer) is not None
 
         found = await chosen(self._connections.all(), is_banned)
         for link in found:
