@@ -10,6 +10,7 @@ import trio
 from trio_mqtt.broker.mount_points import topic_below
 from trio_mqtt.broker.operations.finding import link_of, session_of
 from trio_mqtt.broker.operations.forms.messages import ClientMessage, Done, NewMessage
+from trio_mqtt.broker.operations.keeping import changes_of, until_kept
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.errors import LocalProtocolError
@@ -70,10 +71,10 @@ class Messages:
         core.statistics.messages_without_packet += 1
         if carrier is not None:
             target = Target(carrier, asked.qos, True, (), False, mount_point=session.mount_point)
-            changes = 0 if core.journal is None else core.journal.count
+            before = changes_of(core)
             carrier.offer(target, batch)
-            if asked.qos and core.journal is not None and core.journal.count != changes:
-                await core.journal.until_kept()
+            if asked.qos:
+                await until_kept(core, before)
         else:
             self._write(session, message, below)
         return Done(client_id=asked.client_id)

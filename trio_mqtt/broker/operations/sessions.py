@@ -10,6 +10,7 @@ import trio
 from trio_mqtt.broker.operations.finding import session_of, time_of_day
 from trio_mqtt.broker.operations.forms.messages import Done
 from trio_mqtt.broker.operations.forms.sessions import QueuedView, QueuePage, QueueQuery
+from trio_mqtt.broker.operations.keeping import changes_of, until_kept
 from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.broker.turns import Turn
 
@@ -31,7 +32,9 @@ class SessionsSeen:
 
     async def end_session(self, asked: ClientName) -> Done:
         await trio.lowlevel.checkpoint()
+        before = changes_of(self._core)
         self._core.sessions.end(session_of(self._core, asked), ENDED)
+        await until_kept(self._core, before)
         return Done(client_id=asked.client_id)
 
     async def queue(self, asked: QueueQuery) -> QueuePage:

@@ -17,6 +17,7 @@ from trio_mqtt.broker.operations.forms.subscriptions import (
     SubscriptionView,
     TakeSubscription,
 )
+from trio_mqtt.broker.operations.keeping import changes_of, until_kept
 from trio_mqtt.broker.operations.turns import chosen, made, page
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.errors import LocalProtocolError, NotFoundError
@@ -75,6 +76,7 @@ class SubscriptionsSeen:
         options = packets.Subscription(
             topic_filter.text, qos, asked.no_local, asked.retain_as_published
         )
+        before = changes_of(core)
         subscription, is_new = core.subscriptions.add(session, topic_filter, options, None)
         if asked.retained and core.options.retain_available and not topic_filter.share:
             search = core.search_retained(topic_filter.text)
@@ -85,12 +87,14 @@ class SubscriptionsSeen:
                 link.service.deliveries.start(subscription)
         if Subscribed in core.event_streams.wanted:
             core.event_streams.tell(Subscribed(session.client_id, topic_filter.text, qos))
+        await until_kept(core, before)
         return Done(client_id=asked.client_id)
 
     async def take_subscription(self, asked: TakeSubscription) -> Done:
         await trio.lowlevel.checkpoint()
         core = self._core
         session = session_of(core, asked)
+        before = changes_of(core)
         if not core.subscriptions.remove(session, asked.topic_filter):
             raise NotFoundError(
                 f"{asked.client_id!r} has no subscription to {asked.topic_filter!r}."
@@ -100,6 +104,7 @@ class SubscriptionsSeen:
                 del session.renamed[known]
         if Unsubscribed in core.event_streams.wanted:
             core.event_streams.tell(Unsubscribed(session.client_id, asked.topic_filter))
+        await until_kept(core, before)
         return Done(client_id=asked.client_id)
 
 
