@@ -141,7 +141,7 @@ class DueSessions:
         """A session was not taken up again in time."""
         if not kept.outlives_connections:
             return
-        await self._queues.ended(kept.key, [text for text, _ in kept.subscriptions])
+        await self._queues.ended(kept)
         core = self._core
         core.statistics.sessions_expired += 1
         if SessionEnded in core.event_streams.wanted:

@@ -239,7 +239,7 @@ class SessionClaims:
         if self._wills.is_due(kept, now, ended=not present):
             await self._wills.publish(kept)
         if kept.outlives_connections and not present:
-            await self._queues.ended(kept.key, [text for text, _ in kept.subscriptions])
+            await self._queues.ended(kept)
 
     async def _restore(self, session: Session, kept: KeptSession) -> None:
         core = self._core

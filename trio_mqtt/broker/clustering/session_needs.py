@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.cluster.kept_session import KeptSession
 
 
 class Neighbours(Protocol):
@@ -32,5 +33,5 @@ class Queues(Protocol):
     def leave(self, session: Session) -> dict[bytes, bytes | None]:
         """A session goes, as it is: what is to be written of its deliveries; None has gone."""
 
-    async def ended(self, key: str, topic_filters: Sequence[str]) -> None:
-        """A session that no node had has ended: nothing waits any more for these filters of it."""
+    async def ended(self, kept: KeptSession) -> None:
+        """A session that no node had has ended: nothing waits any more for its filters."""

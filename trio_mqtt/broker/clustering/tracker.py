@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Messages that came by one filter and are to come by another, of which one session remembers most.
 _COPIES = 10_000
 
-DELIVERY, RECEIVED = b"d/", b"n"
+DELIVERY, RECEIVED, RELEASING = b"d/", b"n", b"r/"
 
 
 class Under(NamedTuple):
@@ -257,6 +257,17 @@ def under_way_of(fields: Mapping[bytes, bytes]) -> list[Under]:
     return [
         Under.parsed(field, value) for field, value in fields.items() if field.startswith(DELIVERY)
     ]
+
+
+def releasing_of(topic_filter: str) -> bytes:
+    """The field that says that a log is to be told that a session has its filter no more."""
+    return RELEASING + topic_filter.encode()
+
+
+def released_of(fields: Mapping[bytes, bytes]) -> list[str]:
+    """The filters of which that is among the fields of a session."""
+    start = len(RELEASING)
+    return [field[start:].decode() for field in fields if field.startswith(RELEASING)]
 
 
 def inline_of(fields: Mapping[bytes, bytes]) -> list[Inline]:

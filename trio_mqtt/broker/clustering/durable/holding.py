@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import trio
 
@@ -10,6 +10,7 @@ from trio_mqtt.broker.clustering.durable.registering import Registering, over
 from trio_mqtt.broker.clustering.tracker import Tracker
 from trio_mqtt.broker.promises import Awaited, all_of
 from trio_mqtt.broker.sessions.subscription import Subscription
+from trio_mqtt.errors import StoreError
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.durable.floors import Floors
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from trio_mqtt.cluster.positions import EntryId, Position
 
 _OWN = "$SYS/"  # topics that each node has of its own begin with this
+
+
+class _Releasing(NamedTuple):
+    """A session that has a filter no more, which the engine knows once a group is kept."""
+
+    session: Session
+    epoch: int
+    group: int
 
 
 class Holding:
@@ -39,8 +48,8 @@ class Holding:
         self.nursery: trio.Nursery | None = None
         # What is over once what a session here has asked for is known everywhere.
         self._placing: dict[Session, dict[Subscription | Session, Awaited]] = {}
-        # Sessions whose filters are to be released, by filter.
-        self._released: dict[str, dict[str, int]] = {}
+        # Sessions whose filters are to be released, by filter and key.
+        self._released: dict[str, dict[str, _Releasing]] = {}
         # Those of which that is being done, so that what is asked for again comes after it.
         self._releasing: dict[str, Awaited] = {}
         self._wake = trio.Event()
@@ -124,32 +133,62 @@ class Holding:
 
     async def hold(self, text: str, session: Session) -> EntryId:
         """A session has a filter: not what it may have said before counts."""
-        self._released.get(text, {}).pop(session.key, None)
+        if self._released.get(text, {}).pop(session.key, None) is not None:
+            self._journal.has_released(session, text)
         await over(self._releasing.get(text))
         epoch = self._journal.epoch_of(session.number) or 0
         return await self._registering.hold(text, session.key, epoch)
 
     def release(self, text: str, session: Session) -> None:
-        """A session has a filter no more; where another node has it by now, that says so."""
-        epoch = self._journal.epoch_of(session.number)
+        """A session has a filter no more; where another node has it by now, that says so.
+
+        Its log lets go of what was for it only once the session is kept without the filter: whoever
+        takes it over before that finds all there. And if this node dies in between, the session
+        says that it is still to be done.
+        """
+        journal = self._journal
+        epoch = journal.epoch_of(session.number)
         if epoch is not None:
-            self._released.setdefault(text, {})[session.key] = epoch
+            group = journal.releases(session, text)
+            self._released.setdefault(text, {})[session.key] = _Releasing(session, epoch, group)
             self._wake.set()
 
     async def run(self) -> None:
         """Say which sessions have which filter no more, until cancelled."""
         while True:
-            while self._released:
-                topic_filter, keys = self._released.popitem()
-                if keys:
-                    awaited = self._releasing[topic_filter] = Awaited()
-                    try:
-                        await self._registering.release(topic_filter, keys)
-                    finally:
-                        del self._releasing[topic_filter]
-                        awaited.end()
             self._wake = trio.Event()
-            await self._wake.wait()
+            if not self._released:
+                await self._wake.wait()
+            try:
+                await self._journal.until_kept()
+            except StoreError:
+                await trio.sleep_forever()  # the broker ends
+            for text in list(self._released):
+                await self._release(text, self._journal.kept)
+
+    async def _release(self, text: str, kept: int) -> None:
+        """Say so of those sessions of which the engine knows it."""
+        waiting = self._released.get(text, {})
+        ready = {key: one for key, one in waiting.items() if one.group <= kept}
+        for key in ready:
+            del waiting[key]
+        if not waiting:
+            self._released.pop(text, None)
+        # Where that was not kept, another node has the session, with its filter.
+        is_lost = self._journal.is_lost
+        keys = {key: one.epoch for key, one in ready.items() if not is_lost(one.session.number)}
+        if not keys:
+            return
+        awaited = self._releasing[text] = Awaited()
+        try:
+            await self._registering.release(text, keys)
+        finally:
+            del self._releasing[text]
+            awaited.end()
+        again = self._released.get(text, {})
+        for key in keys:
+            if key not in again:
+                self._journal.has_released(ready[key].session, text)
 
 
 def is_durable(session: Session) -> bool:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.clustering.durable.holding import is_logged
-from trio_mqtt.broker.clustering.tracker import RECEIVED, inline_of, under_way_of
+from trio_mqtt.broker.clustering.tracker import RECEIVED, inline_of, released_of, under_way_of
 from trio_mqtt.cluster.floors import positions_of
 from trio_mqtt.cluster.positions import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from trio_mqtt.broker.clustering.durable.catching_up import CatchingUp
     from trio_mqtt.broker.clustering.durable.followers import Follower
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.promises import Awaited
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.cluster.floors import FloorStore
+    from trio_mqtt.cluster.kept_session import KeptSession
     from trio_mqtt.cluster.logs import Logs
 
 logger = logging.getLogger("trio_mqtt.cluster")
@@ -90,6 +91,12 @@ class Resuming:
                 if were[text].floor_of:
                     # It says itself how far it is, before that node's floors are forgotten.
                     self._journal.cursor_began(tracker, text, position)
+        for text in released_of(fields):
+            subscription = session.subscriptions.get(text)
+            if subscription is not None and is_logged(subscription):
+                self._journal.has_released(session, text)
+            else:  # its node did not come to it
+                holding.release(text, session)
         await self._under_way.restore(tracker, under_way, inline)
         if holding.nursery is not None:
             awaited = holding.begins(session, session)
@@ -155,10 +162,11 @@ class Resuming:
             self._holding.no_longer_follows(tracker, text, is_over=False)
         return fields
 
-    async def ended(self, key: str, topic_filters: Sequence[str]) -> None:
+    async def ended(self, kept: KeptSession) -> None:
         """A session that was away has ended: it has its filters no more."""
+        key, subscribed = kept.key, [text for text, _ in kept.subscriptions]
         async with trio.open_nursery() as nursery:
-            for text in topic_filters:
+            for text in dict.fromkeys((*subscribed, *released_of(kept.others))):
                 nursery.start_soon(self._registering.release, text, {key: 0})
 
 
