@@ -65,7 +65,6 @@ async def left_by_a_node_that_dies(
 
 async def never(*_: object) -> int:
     await trio.sleep_forever()
-    return 0
 
 
 async def test_a_log_lets_go_of_what_is_for_a_session_once_that_is_kept_without_it(

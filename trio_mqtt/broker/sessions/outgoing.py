@@ -17,6 +17,7 @@ from trio_mqtt.broker.sessions.delivery_state import (
     delivery_row,
     in_flight_of,
 )
+from trio_mqtt.broker.sessions.held_messages import HeldMessages
 from trio_mqtt.broker.sessions.queue import Queue
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class OutgoingQueue(Queue):
                 return size
         statistics = self._statistics
         maximum = outlet.maximum_packet_size
-        now = trio.current_time() if batch.expires else 0.0
+        expires, first, start = batch.expires, self._at, len(ready)
+        now = trio.current_time() if expires else 0.0
         encoded, joined = batch.encoded(target, outlet.is_v5, maximum, now)
         aliases = outlet.aliases
         wanted = self._event_streams.wanted
@@ -94,6 +96,10 @@ class OutgoingQueue(Queue):
                 self._tell_delivered(batch.messages)
             self._current = None
             self._forget(batch)
+            if expires and outlet.is_held:
+                self._write_held(
+                    outlet, (target, batch), (first, batch.count), {}, now, ready, start
+                )
             return len(joined)
         sender = self.session.sender
         begin = sender.begin
@@ -131,8 +137,7 @@ class OutgoingQueue(Queue):
                     length > self._large and not self._may_be_in_flight(length)
                 ):
                     self._at = index
-                    statistics.messages_sent += sent
-                    return size
+                    break
                 message = messages[index]
                 item = (
                     message,
@@ -142,7 +147,7 @@ class OutgoingQueue(Queue):
                     kept and kept + index,
                 )
                 packet_id = begin(qos, item)
-                if kept:
+                if kept or expires:
                     packet_ids[kept + index] = packet_id
                 if aliases is not None:
                     before, after = aliases.parts(message.topic, before, after, maximum)
@@ -151,14 +156,21 @@ class OutgoingQueue(Queue):
                 sent += 1
                 if followed:
                     self._tell_delivered((message,))
+            else:
+                self._at = batch.count
         finally:
-            if packet_ids:
+            if packet_ids and kept:
                 self._tell_sent(outlet, batch, packet_ids)
         statistics.messages_sent += sent
-        statistics.payload_bytes_sent += batch.payload_size
-        self._at = 0
-        self._current = None
-        self._forget(batch)
+        end = self._at
+        if end == batch.count:
+            statistics.payload_bytes_sent += batch.payload_size
+            self._at = 0
+            self._current = None
+            self._forget(batch)
+        if expires and outlet.is_held:
+            places = {number - kept: packet_id for number, packet_id in packet_ids.items()}
+            self._write_held(outlet, (target, batch), (first, end), places, now, ready, start)
         return size
 
     def _prepare_run(
@@ -268,6 +280,40 @@ class OutgoingQueue(Queue):
             session.journal.delivered(session.number, [batch.number + index])
         # The payloads of a batch are counted as sent together, when it is done.
         self._statistics.payload_bytes_sent -= batch.messages[index].payload_size
+
+    def _write_held(
+        self,
+        outlet: Outlet,
+        current: tuple[Target, Batch],
+        places: tuple[int, int],
+        packet_ids: dict[int, int],
+        now: float,
+        ready: list[bytes],
+        start: int,
+    ) -> None:
+        """Write what is ready to an outlet that lets nothing leave now: from `start` on, it is what
+        stands at places of a batch, of which some may expire.
+
+        Not where topics have aliases: what was the first with one must not be left out.
+        """
+        if outlet.aliases is not None:
+            return
+        if start:
+            outlet.write(b"".join(ready[:start]))
+        if len(ready) > start:
+            (target, batch), (first, end) = current, places
+            held = HeldMessages(
+                self.session, self._expired, outlet, target, batch, first, end, packet_ids, now
+            )
+            outlet.write_held(b"".join(ready[start:]), held)
+        ready.clear()
+
+    def _expired(self, target: Target, batch: Batch, index: int, packet_id: int | None) -> None:
+        """A message has expired after it was made into a packet, which has not left."""
+        if packet_id is not None:
+            self.session.sender.take_back(packet_id)
+        self._statistics.messages_sent -= 1
+        self._drop_at(target, batch, index)
 
     def _tell_sent(self, outlet: Outlet, batch: Batch, packet_ids: dict[int, int]) -> None:
         """Tell the journal the packet identifiers of a batch's messages, by their numbers.

@@ -48,18 +48,27 @@ class Owner(Protocol):
         """Its client is sent more than its rate."""
 
 
+class Held(Protocol):
+    """Messages that wait, encoded, and may expire."""
+
+    def encoded_anew(self, data: bytes) -> bytes:
+        """What leaves of them now, where `data` was to."""
+
+
 class _Held:
     """What leaves once a group of the journal is kept, and the bytes of what that promises.
 
     Or, where it has no group, once something else is over.
     """
 
-    __slots__ = ("awaited", "data", "group", "promised")
+    __slots__ = ("awaited", "data", "group", "messages", "promised")
 
     def __init__(self, group: int, awaited: Awaited | None = None) -> None:
         self.group = group
         self.awaited = awaited
         self.data: list[bytes] = []
+        # Those that may expire, and where in `data` they are.
+        self.messages: list[tuple[int, Held]] | None = None
         self.promised = 0
 
 
@@ -199,6 +208,19 @@ class Outlet:
         self._pending_bytes += len(rest)
         self.congested = self.backed_up = self._pending_bytes > self._limits.write_buffer
 
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing leaves now."""
+        return self._blocked
+
+    def write_held(self, data: bytes, messages: Held) -> None:
+        """Write messages, of which some may expire, while nothing leaves."""
+        if self._held:
+            last = self._held[-1]
+            last.messages = last.messages or []
+            last.messages.append((len(last.data), messages))
+        self.write(data)
+
     def _see_congestion(self) -> None:
         limits = self._limits
         self.backed_up = (
@@ -252,6 +274,8 @@ class Outlet:
                 break
             kept = held.pop(0)
             self._stalls -= kept.awaited is not None
+            if kept.messages is not None and not self._broken:
+                self._encode_anew(kept.data, kept.messages)
             data += kept.data
             self._promised -= kept.promised
         self._blocked = self._broken or bool(held)
@@ -269,6 +293,18 @@ class Outlet:
             _go_on(self._written)
         if not held:
             _go_on(self._all_written)
+
+    def _encode_anew(self, data: list[bytes], messages: list[tuple[int, Held]]) -> None:
+        """What has waited leaves as it is now."""
+        for at, one in messages:
+            before = data[at]
+            try:
+                data[at] = one.encoded_anew(before)
+            except Exception:
+                self.failed()  # a defect that must not reach the journal
+            self._pending_bytes += len(data[at]) - len(before)
+        if self.awaits_quota:
+            self.quota_is_back()
 
     async def _write_pending(self) -> None:
         complete = False
@@ -380,6 +416,7 @@ class Outlet:
         for one in self._held:
             self._pending_bytes -= sum(map(len, one.data))
             one.data.clear()
+            one.messages = None
 
     def failed(self) -> None:
         """A defect of the broker was met in delivering: that ends this connection alone."""
