@@ -38,15 +38,17 @@ def last_group(kept: Kept) -> int:
     return next((int(row.payload) for row in kept.retained if row.topic == "last"), 0)
 
 
-def killed(path: Path, durability: Durability, first: int, seconds: float) -> int:
-    """Have a process append from this group on, kill it; the last that it said was durable."""
+def killed(path: Path, durability: Durability, first: int, groups: int, seconds: float) -> int:
+    """Have a process append from this group on, and kill it so many seconds after it said that so
+    many are durable; the last that it said is.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.storage.killed", str(path), durability, str(first)],
         stdout=subprocess.PIPE,
     )
     with process:
         assert process.stdout is not None
-        said = process.stdout.readline()
+        said = b"".join(process.stdout.readline() for _ in range(groups))
         time.sleep(seconds)
         process.kill()
         said += process.stdout.read()
@@ -66,7 +68,8 @@ def test_whole_groups_are_there_and_none_is_lost(tmp_path: Path, durability: Dur
     model = Model()
     last = 0
     for _ in range(ROUNDS):
-        said = killed(tmp_path / "broker.sqlite3", durability, last + 1, chance.uniform(0, 0.1))
+        groups, seconds = chance.randint(1, 20), chance.uniform(0, 0.02)
+        said = killed(tmp_path / "broker.sqlite3", durability, last + 1, groups, seconds)
         kept = trio.run(load)
         last = last_group(kept)
         assert last in (said, said + 1)
