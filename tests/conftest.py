@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,8 +22,10 @@ import trio_mqtt
 from tests.compilation import is_extension, modules_to_compile
 from tests.standing_time import let_time_stand
 
-# Else each of the hundreds of processes that tests start would compile the package anew.
+# Else each of the hundreds of processes that tests start would compile the package anew, and each
+# that runs tests would compile those: longer than all else that it does before the first of them.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # The same examples in every run: a failure is a defect, never luck; nor is a machine that is busy.
 settings.register_profile(
@@ -105,13 +110,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if (
             isinstance(item, pytest.Function)
+            and _is_in_a_trio_folder(item.path)
             and inspect.iscoroutinefunction(item.obj)
-            and any(folder in item.path.parents for folder in TRIO_FOLDERS)
         ):
             item.add_marker(pytest.mark.trio)
         for marker in item.iter_markers("pure"):
             reason = f"tests pure Python alone: {marker.args[0]}"
             item.add_marker(pytest.mark.skipif(trio_mqtt.is_compiled, reason=reason))
+
+
+@cache
+def _is_in_a_trio_folder(path: Path) -> bool:
+    return any(map(path.is_relative_to, TRIO_FOLDERS))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what stays until the end out of each look for garbage: a million objects by now."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from trio_mqtt.broker.turns import TURN
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
-HERE = Path(__file__).parent
+_BELOW = f"{Path(__file__).parent}{os.sep}"
 
 
 def in_virtual_time(function: Callable[..., Awaitable[Any]], *arguments: object) -> None:
@@ -49,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if (
             isinstance(item, pytest.Function)
-            and HERE in item.path.parents
+            and str(item.path).startswith(_BELOW)
             and inspect.iscoroutinefunction(item.obj)
             and item.get_closest_marker("trio") is None  # which asks for real time
         ):

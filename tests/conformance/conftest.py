@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from trio_mqtt.protocol.packets import Packet
 from trio_mqtt.testing import open_memory_broker
 from trio_mqtt.transport.urls import parse_url
 
-HERE = Path(__file__).parent
+_BELOW = f"{Path(__file__).parent}{os.sep}"
 PATIENCE = 8.0  # seconds in which a foreign broker must have answered
 QUIET = 0.25  # seconds after which a foreign broker is taken to have nothing more to say
 
@@ -39,7 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if (
             isinstance(item, pytest.Function)
-            and HERE in item.path.parents
+            and str(item.path).startswith(_BELOW)
             and inspect.iscoroutinefunction(item.obj)
         ):
             mark = pytest.mark.trio if foreign else pytest.mark.trio(run=run_in_virtual_time)
