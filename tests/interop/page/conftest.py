@@ -46,6 +46,10 @@ class Served:
             passwords = "{self.configuration.parent / "passwords"}"
             dynamic = "{self.configuration.parent / "dynamic.json"}"
             allow_anonymous = true
+            [history]
+            filters = ["house/#"]
+            path = "{self.configuration.parent / "history.sqlite3"}"
+            interval = "50ms"
             [web]
             listen = "127.0.0.1:{web}"
             roles = {{ ada = "administrate", bob = "see" }}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.cli.programs import DEADLINE
 from tests.interop.page.conftest import EVIL, Served, log_in
 from trio_mqtt import sync
 
@@ -67,24 +69,43 @@ def test_a_client_is_found_watched_and_disconnected(page: Page, served: Served) 
         expect(page.locator("pre.live")).to_contain_text("DISCONNECT")
 
 
+def until_kept(page: Page, served: Served, topic: str, count: int) -> None:
+    """The history has so many messages of a topic."""
+    asked = {"topic_filter": topic, "last": str(count)}
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        answer = page.request.get(f"{served.page}/api/v1/history", params=asked)
+        if len(answer.json()["messages"]) == count:
+            return
+    pytest.fail("The history does not keep it.")
+
+
 def test_topics_open_show_values_and_take_messages(page: Page, served: Served) -> None:
     with sync.open_client(served.url) as client:
         for number in range(3):
             client.publish(
-                "house/kitchen/sensor", json.dumps({"t": 20 + number, "h": 5}), retain=True, qos=1
+                "house/kitchen/sensor", json.dumps({EVIL: 5, "t": 20 + number}), retain=True, qos=1
             )
         log_in(page, served, where="#/topics")
+        until_kept(page, served, "house/kitchen/sensor", 3)
         page.get_by_role("button", name=re.compile("house")).click()
         page.get_by_role("button", name=re.compile("kitchen")).press("ArrowRight")
         page.get_by_role("button", name=re.compile("sensor")).press("Enter")
         value = page.locator("pre.value")
         expect(value).to_contain_text('"t": 22')
+        # What was before the page was opened, in messages and drawn, by the way to its number.
+        expect(page.locator("article table")).to_contain_text('"t": 20')
+        history = page.locator('[aria-label="History"]')
+        expect(history.locator("figcaption")).to_contain_text("<img src=x onerror=")
+        page.get_by_label("Which number is drawn").select_option(".t")
+        history.get_by_label("Which of the numbers").select_option("max")
+        expect(history.locator("figcaption")).to_contain_text(".t, max 22 now")
         expect(page.get_by_text("live", exact=True)).to_be_visible()
-        client.publish("house/kitchen/sensor", json.dumps({"t": 25, "h": 5}), qos=1)
-        expect(value.locator("mark")).to_have_text('  "t": 25,')
-        expect(page.locator("svg.plot")).to_have_count(1)
+        client.publish("house/kitchen/sensor", json.dumps({EVIL: 5, "t": 25}), qos=1)
+        expect(value.locator("mark")).to_have_text('  "t": 25')
+        expect(page.locator("svg.plot")).to_have_count(2)
         page.get_by_label("How the payload is shown").select_option("bytes")
-        expect(value).to_contain_text("00000000  7b 22 74 22")
+        expect(value).to_contain_text("00000000  7b 22 3c 69")
         with client.subscribe("house/#") as messages:
             page.get_by_label("Payload", exact=True).fill("new ü")
             page.get_by_role("button", name="Publish").click()

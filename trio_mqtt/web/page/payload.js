@@ -40,13 +40,16 @@ export function numbers(data) {
     if (found.size >= 50) return;
     if (typeof value === "number") found.set(path, value);
     else if (value && typeof value === "object") {
-      for (const [key, inner] of Object.entries(value)) look(inner, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`);
+      for (const [key, inner] of Object.entries(value)) look(inner, `${path}${Array.isArray(value) ? `[${key}]` : step(key)}`);
     }
   };
   const parsed = json(data);
   if (parsed !== undefined) look(parsed, "");
   return found;
 }
+
+/** A step to a field, as the history takes it. */
+const step = (name) => `.${/^[^.[\]"]+$/.test(name) ? name : JSON.stringify(name)}`;
 
 /** In a line, for lists. */
 export function line(data, most = 120) {

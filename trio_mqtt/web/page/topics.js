@@ -2,6 +2,7 @@
 
 import { button, confirmed, h, notice, show } from "./dom.js";
 import { follow, get, post, remove } from "./api.js";
+import { lately, lookingBack } from "./looking_back.js";
 import { bytes, line, numbers, shown, text } from "./payload.js";
 import { plot } from "./plot.js";
 import { may } from "./roles.js";
@@ -10,6 +11,9 @@ import { ago, clock, number, size, time } from "./words.js";
 
 const PAGE = 200; // levels that are asked for at once
 const KEPT = 300; // messages of the topic that is shown
+const BEFORE = 50; // messages in the list of what was before
+const SAME = 1; // s, by which the same message may be elsewhere at another time
+const WAYS = 50; // to numbers that are offered
 const WHOLE = 65536; // bytes of a payload
 
 export function topics(chosen = "") {
@@ -106,10 +110,12 @@ export function topics(chosen = "") {
 /** One topic: what it says, what it said, and what one can do. */
 function one(topic) {
   const messages = [];
+  const ways = new Set(); // to numbers in them
   const live = h("small", { class: "good", hidden: true }, "live");
   const value = h("div", {}), facts = h("p", { class: "quiet" }), drawn = h("div", {}), before = h("tbody", {});
   const view = h("select", { "aria-label": "How the payload is shown", onchange: draw }, ["auto", "text", "bytes"].map((name) => h("option", {}, name)));
-  const path = h("select", { "aria-label": "Which number is drawn", onchange: draw, hidden: true });
+  const path = h("select", { "aria-label": "Which number is drawn", hidden: true, onchange: () => { draw(); back.refresh(); } });
+  const back = lookingBack(topic, () => path.value);
   let due = 0;
 
   function take(message) {
@@ -123,24 +129,39 @@ function one(topic) {
     if (!last) return;
     show(value, shown(last.payload, messages.at(-2)?.payload ?? null, view.value));
     facts.textContent = `${size(last.size)}, QoS ${last.qos}, ${last.retained ? `retained since ${time(last.at)}` : ago(last.at)}${last.from ? `, from ${last.from}` : ""}`;
-    const found = [...numbers(last.payload).keys()];
-    if (found.join("\n") !== [...path.options].map((option) => option.value).join("\n")) {
-      show(path, found.map((way) => h("option", { value: way }, way || "the number")));
+    const known = ways.size, chosen = path.value;
+    for (const message of messages) message.numbers ??= numbers(message.payload);
+    for (const way of last.numbers.keys()) if (ways.size < WAYS) ways.add(way);
+    if (ways.size > known) {
+      show(path, [...ways].map((way) => h("option", { value: way }, way || "the number")));
+      if (ways.has(chosen)) path.value = chosen;
+      else back.refresh();
     }
-    path.hidden = found.length < 2;
-    const points = messages.map((message) => [message.at, numbers(message.payload).get(path.value) ?? NaN]);
-    show(drawn, found.length && points.length > 1 ? plot(path.value || "Value", points, (amount) => amount.toLocaleString("en")) : null);
-    show(before, messages.slice(0, -1).reverse().slice(0, 50).map((message) => h("tr", {},
+    path.hidden = ways.size < 2;
+    const points = messages.map((message) => [message.at, message.numbers.get(path.value) ?? NaN]);
+    show(drawn, ways.size && points.length > 1 ? plot(path.value || "Value", points, (amount) => amount.toLocaleString("en")) : null);
+    show(before, messages.slice(0, -1).reverse().slice(0, BEFORE).map((message) => h("tr", {},
       h("td", { class: "quiet" }, clock(message.at)), h("td", {}, h("code", {}, line(message.payload))))));
   }
 
   async function look() {
     try {
+      const earlier = await lately(topic, BEFORE);
+      const first = messages[0]?.at ?? Infinity;
+      messages.unshift(...earlier.filter((one) => one.at < first));
+    } catch (error) {
+      notice(error.message, true);
+    }
+    if (messages.length) draw();
+    try {
       const kept = await get("/retained/message", { topic });
-      if (!messages.length) take({ at: kept.stored_at, payload: bytes(kept.payload), size: kept.size, qos: kept.qos, retained: true, from: kept.author });
+      const last = messages.at(-1);
+      if (last && kept.stored_at < last.at + SAME) Object.assign(last, { retained: Math.abs(last.at - kept.stored_at) < SAME, from: last.from ?? kept.author });
+      else take({ at: kept.stored_at, payload: bytes(kept.payload), size: kept.size, qos: kept.qos, retained: true, from: kept.author });
     } catch (error) {
       if (error.status !== 404) notice(error.message, true);
-      else if (!messages.length) facts.textContent = "Nothing is retained here; what comes is shown.";
+      else if (messages.length) return;
+      else facts.textContent = "Nothing is retained here; what comes is shown.";
     }
   }
 
@@ -172,7 +193,7 @@ function one(topic) {
       may("operate") ? button("Delete what is retained", async () => {
         if (await confirmed(`Remove the retained message of ${topic}?`, "Remove")) await act(() => remove("/retained", { topic_filter: topic }), "Removed.");
       }, { class: "danger" }) : null),
-    value, drawn, may("operate") ? form : null, h("h2", {}, "Before"), h("table", {}, before)),
-    end() { stop(); clearTimeout(due); },
+    value, drawn, back.element, may("operate") ? form : null, h("h2", {}, "Before"), h("table", {}, before)),
+    end() { stop(); back.end(); clearTimeout(due); },
   };
 }
