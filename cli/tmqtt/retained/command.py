@@ -20,6 +20,7 @@ _COLUMNS: Sequence[Column] = (
     ("Topic", text("topic"), False),
     ("For", ago("stored_at"), True),
     ("Author", text("author"), False),
+    ("Orphaned", text("orphaned"), False),
     ("QoS", figure("qos"), True),
     ("Bytes", figure("size"), True),
     ("Expires in", until("expires_at"), True),

@@ -8,13 +8,13 @@ import typer
 
 from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson
 from tmqtt.terminal.command import Command, group
-from tmqtt.terminal.values import count_of, duration
+from tmqtt.terminal.values import count_of, duration, reader
 
 _EXAMPLES = """\
 Examples:
   tmqtt retained list 'home/#' --older-than 30d --api /var/lib/tmqtt
   tmqtt retained show home/lamp --api http://127.0.0.1:8080
-  tmqtt retained delete 'homeassistant/#' --author bridge-3 --api /var/lib/tmqtt
+  tmqtt retained delete 'homeassistant/#' --author bridge-3 --orphaned silent --api /var/lib/tmqtt
 
 """
 _CODES = (
@@ -32,6 +32,24 @@ _Author = Annotated[
     typer.Option("--author", metavar="CLIENT", help="Only what this client has published."),
 ]
 
+
+def _orphaned(given: str) -> str:
+    if given not in ("gone", "silent"):
+        raise ValueError("write gone or silent")
+    return given
+
+
+_Orphaned = Annotated[
+    str | None,
+    typer.Option(
+        "--orphaned",
+        metavar="gone|silent",
+        parser=reader(_orphaned),
+        help="Only what its author has not published again: it is not connected, or has connected"
+        " later.",
+    ),
+]
+
 app = group("retained", "List, show and delete retained messages of a running broker.", _EXAMPLES)
 
 
@@ -47,6 +65,7 @@ def list_retained(
     ] = "#",
     older_than: _Older = None,
     author: _Author = None,
+    orphaned: _Orphaned = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="COUNT", parser=count_of, help="How many at most.")
     ] = 100,
@@ -63,6 +82,7 @@ def list_retained(
         "topic_filter": topic_filter,
         "older_than": older_than,
         "author": author,
+        "orphaned": orphaned,
         "sort": "stored_at",
         "limit": min(limit, 1_000),
     }
@@ -89,6 +109,7 @@ def delete(
     topic_filter: Annotated[str, typer.Argument(metavar="FILTER", help="Whose topics match.")],
     older_than: _Older = None,
     author: _Author = None,
+    orphaned: _Orphaned = None,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
 ) -> None:
@@ -97,5 +118,10 @@ def delete(
     from tmqtt.retained.command import delete_messages
     from tmqtt.terminal.running import run
 
-    asked = {"topic_filter": topic_filter, "older_than": older_than, "author": author}
+    asked = {
+        "topic_filter": topic_filter,
+        "older_than": older_than,
+        "author": author,
+        "orphaned": orphaned,
+    }
     run(lambda terminal: delete_messages(api_of(api, token_file), terminal, asked))

@@ -56,6 +56,30 @@ async def test_retained_messages_are_found_by_all_that_is_given(broker: Broker, 
     assert (len(page.items), page.total) == (1, 3)
 
 
+async def test_what_its_author_has_not_said_again_is_found(broker: Broker, join: Join) -> None:
+    await broker.publish("program", b"x", retain=True)
+    stays = await join("stays")
+    await stays.publish("stays/1", b"x", 1, retain=True)
+    bridge = await join("bridge")
+    for topic in ("bridge/lamp", "bridge/lost"):
+        await bridge.publish(topic, b"x", 1, retain=True)
+    await trio.sleep(1)
+    assert await _topics(broker, orphaned="gone") == []
+    await bridge.drop()
+    await trio.sleep(1)
+    assert sorted(await _topics(broker, orphaned="gone")) == ["bridge/lamp", "bridge/lost"]
+    bridge = await join("bridge")
+    await bridge.publish("bridge/lamp", b"x", 1, retain=True)
+    assert await _topics(broker, orphaned="gone") == []
+    assert await _topics(broker, orphaned="silent") == ["bridge/lost"]
+    found = (await broker.administration.retained(RetainedQuery(sort="topic"))).items
+    assert [one.orphaned for one in found] == ["", "silent", "", ""]
+    removed = await broker.administration.delete_retained(
+        DeleteRetained(topic_filter="#", orphaned="silent")
+    )
+    assert removed.count == 1
+
+
 async def test_retained_messages_are_removed_by_filter(broker: Broker) -> None:
     for topic in ("a/1", "a/2", "b/1"):
         await broker.publish(topic, b"x", retain=True)

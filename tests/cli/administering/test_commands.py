@@ -62,7 +62,8 @@ def test_a_message_is_listed_shown_and_deleted(running: tuple[str, str], ask: Ru
     _, url = running
     assert ask("pub", "kept/1", "on", "--retain", "-q", "1", "-i", "switch", "-b", url).code == 0
     listed = ask("retained", "list", "kept/#").out.splitlines()
-    assert re.match(r"kept/1 +\d+ s +switch +1 +2 +-", listed[1])
+    assert re.match(r"kept/1 +\d+ s +switch +gone +1 +2 +-", listed[1])
+    assert ask("retained", "list", "kept/#", "--orphaned", "silent").out == ""
     assert ask("retained", "show", "kept/1").out == "on\n"
     assert json.loads(ask("retained", "show", "kept/1", "--json").out)["author"] == "switch"
     assert ask("retained", "list", "kept/#", "--older-than", "1h").out == ""

@@ -86,18 +86,16 @@ def test_scripts_in_users_groups_and_roles_stay_text(page: Page, served: Served)
         page.get_by_role("link", name=f"{name.capitalize()}s", exact=True).click()
         send(page.locator("form", has_text=f"Make a {name}"), "Make", {"Name": EVIL})
         expect(page.locator("h2", has_text="<img src=x")).to_be_visible()
-        about = part(page, "Description")
-        send(about, "Change", {"Called": EVIL, "Description": EVIL})
-        expect(page.locator("#notice")).to_contain_text("Changed")
         if name == "role":
             send(part(page, "Rules"), "Add this rule", {"Topic filter": EVIL})
             expect(part(page, "Rules").locator("tbody")).to_contain_text("<script>")
         else:
             send(part(page, "Roles"), "Give this role", {"Role": EVIL})
             expect(part(page, "Roles").locator("tbody")).to_contain_text("<script>")
-    # What the broker refuses, it says, with the name in it.
-    send(part(page, "Groups"), "Put into this group", {"Group": f"no {EVIL}"})
-    expect(page.locator("#notice")).to_have_class(re.compile("bad"))
+        if name == "user":
+            send(part(page, "Groups"), "Put into this group", {"Group": f"no {EVIL}"})
+            expect(page.locator("#notice")).to_have_class(re.compile("bad"))
+        send(part(page, "Description"), "Change", {"Called": EVIL, "Description": EVIL})
     page.get_by_role("link", name="Users", exact=True).click()
     expect(page.locator("tbody")).to_contain_text("<script>")
     assert page.locator("img, main script").count() == 0

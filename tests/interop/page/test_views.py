@@ -71,7 +71,7 @@ def test_a_client_is_found_watched_and_disconnected(page: Page, served: Served) 
 
 def until_kept(page: Page, served: Served, topic: str, count: int) -> None:
     """The history has so many messages of a topic."""
-    asked = {"topic_filter": topic, "last": str(count)}
+    asked: dict[str, str | float | bool] = {"topic_filter": topic, "last": count}
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         answer = page.request.get(f"{served.page}/api/v1/history", params=asked)
@@ -128,17 +128,26 @@ def test_subscriptions_retained_access_and_log(page: Page, served: Served) -> No
             form.get_by_label("Topic").fill("tidy/x")
             form.get_by_role("button").click()
             expect(form).to_contain_text("sub-3 by tidy/+")
-        page.get_by_role("link", name="Retained").click()
-        page.get_by_label("Topic filter").fill("tidy/#")
-        page.get_by_label("Topic filter").press("Enter")
-        expect(page.locator("tbody tr")).to_have_count(1)
-        page.get_by_role("button", name="Delete tidy/old").click()
-        page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-        expect(page.locator("tbody")).to_contain_text("Nothing is retained")
+    page.get_by_role("link", name="Retained").click()
+    page.get_by_label("Topic filter").fill("tidy/#")
+    page.get_by_label("Topic filter").press("Enter")
+    page.get_by_label("Orphaned").select_option("silent")
+    expect(page.locator("tbody")).to_contain_text("Nothing is retained.")
+    # Its author has gone by now.
+    page.get_by_label("Orphaned").select_option("gone")
+    expect(page.locator("tbody tr")).to_contain_text(["author gone"])
+    page.get_by_role("button", name="Delete tidy/old").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(page.locator("tbody")).to_contain_text("Nothing is retained")
     page.get_by_role("link", name="Log", exact=True).click()
     expect(page.get_by_text("live", exact=True)).to_be_visible()
-    with sync.open_client(served.url, client_id="comes-and-goes"):
-        expect(page.locator("tbody")).to_contain_text("comes-and-goes")
+    with sync.open_client(served.url, client_id=f"comes-and-goes {EVIL}"):
+        expect(page.locator("tbody")).to_contain_text("comes-and-goes <img")
+    page.get_by_label("Only with this text").fill("GOES connected")
+    page.get_by_label("Which events").select_option("ClientConnected")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_label("Only with this text").fill("goes nowhere")
+    expect(page.locator("tbody tr")).to_have_count(0)
     page.get_by_role("link", name="Access").click()
     ban = page.locator("form.card", has=page.get_by_role("button", name="Ban"))
     ban.get_by_label("Who").fill("nasty")

@@ -18,6 +18,7 @@ from trio_mqtt.broker.operations.forms.retained import (
     RetainedQuery,
     RetainedView,
 )
+from trio_mqtt.broker.operations.orphans import Orphans
 from trio_mqtt.broker.operations.turns import made, page
 from trio_mqtt.broker.turns import Turn
 from trio_mqtt.errors import NotFoundError
@@ -35,6 +36,7 @@ class RetainedSeen:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._orphans = Orphans(core)
 
     async def retained(self, asked: RetainedQuery) -> RetainedPage:
         found = await self._chosen(asked)
@@ -70,7 +72,7 @@ class RetainedSeen:
         return Removed(count=count)
 
     async def _chosen(self, asked: RetainedChoice) -> list[Retained]:
-        is_wanted = _wanted(asked)
+        is_wanted = self._wanted(asked)
         found: list[Retained] = []
         turn = Turn()
         for number, one in enumerate(self._core.retained.search(asked.topic_filter)):
@@ -80,6 +82,20 @@ class RetainedSeen:
                 await turn.give_way()
         await trio.lowlevel.checkpoint()
         return found
+
+    def _wanted(self, asked: RetainedChoice) -> Callable[[Retained], bool]:
+        search, orphans = asked.search.casefold(), self._orphans
+        before = trio.current_time() - asked.older_than
+
+        def is_wanted(kept: Retained) -> bool:
+            return (
+                (not search or search in kept.message.topic.casefold())
+                and (asked.author is None or orphans.author_of(kept) == asked.author)
+                and (not asked.older_than or kept.stored_at <= before)
+                and (not asked.orphaned or orphans.state_of(kept) == asked.orphaned)
+            )
+
+        return is_wanted
 
     def _view(self, kept: Retained, *, with_payload: bool = False) -> RetainedView:
         message, author = kept.message, kept.author
@@ -91,32 +107,13 @@ class RetainedSeen:
             qos=message.qos,
             stored_at=stored_at,
             expires_at=None if interval is None else stored_at + interval,
-            author=_author(kept),
+            author=self._orphans.author_of(kept),
+            orphaned=self._orphans.state_of(kept),
             username=None if author is None else author.client.username,
             address=None if author is None else author.client.address,
             payload=message.payload if with_payload else None,
             content_type=message.properties.get("content_type"),
         )
-
-
-def _author(kept: Retained) -> str | None:
-    if kept.author is not None:
-        return kept.author.client.client_id
-    return None if kept.client_key is None else kept.client_key.partition("\0")[0]
-
-
-def _wanted(asked: RetainedChoice) -> Callable[[Retained], bool]:
-    search = asked.search.casefold()
-    before = trio.current_time() - asked.older_than
-
-    def is_wanted(kept: Retained) -> bool:
-        return (
-            (not search or search in kept.message.topic.casefold())
-            and (asked.author is None or _author(kept) == asked.author)
-            and (not asked.older_than or kept.stored_at <= before)
-        )
-
-    return is_wanted
 
 
 _ORDERS: dict[str, Callable[[Retained], Any]] = {

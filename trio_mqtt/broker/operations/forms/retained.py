@@ -1,12 +1,14 @@
 """Retained messages: listed, shown and deleted."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.broker.operations.forms.form import Form
 from trio_mqtt.broker.operations.forms.pages import PageQuery
 from trio_mqtt.broker.operations.forms.subscriptions import check_filter, check_topic
+
+Orphaned: TypeAlias = Literal["", "gone", "silent"]
 
 
 @with_attribute_docs
@@ -25,6 +27,9 @@ class RetainedChoice(Form):
     """Which this client has published."""
     older_than: float = 0.0
     """Which have lain there for so many seconds."""
+    orphaned: Orphaned = ""
+    """Which were not published again since their author was seen: "gone" is one that is not
+    connected, "silent" one that has connected later and published this no more."""
 
     def __post_init__(self) -> None:
         check_filter(self.topic_filter)
@@ -83,6 +88,9 @@ class RetainedView(Form):
     """When it is removed."""
     author: str | None
     """The client that has published it; None where that was the program, or nobody knows."""
+    orphaned: Orphaned
+    """Whether it was not published again since its author was seen: "gone" where that is not
+    connected, "silent" where it has connected later; empty where nobody knows its author, too."""
     username: str | None
     """Its user, where access rules have asked for it."""
     address: str | None
