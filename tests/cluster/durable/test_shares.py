@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import trio
@@ -204,6 +205,37 @@ async def test_what_was_given_to_a_session_is_told_to_the_log_however_late(
         await until(lambda: redis.command("XLEN", log) == b":0\r\n", 10)
         assert refused >= 3
         assert await member.take(0.3) == []
+
+
+async def test_who_serves_a_log_anew_waits_for_what_is_taken_to_be_handed_on(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last member here goes just as something is taken for it, and another comes."""
+    take, is_taken, may_go_on = Logs.take, trio.Event(), trio.Event()
+
+    async def slow(*arguments: Any, **options: Any) -> tuple[Sequence[Entry], list[str]]:
+        entries, others = await take(*arguments, **options)
+        if entries and not is_taken.is_set():
+            is_taken.set()
+            await may_go_on.wait()
+        return entries, others
+
+    async with nodes(cluster, 1) as (one,), joined(one.url, "p") as publisher:
+        async with joined(one.url, "m1", expiry=600) as first:
+            await first.subscribe(GROUP, qos=2)
+            monkeypatch.setattr(Logs, "take", slow)
+            await publisher.publish("a", b"1", 2)
+            await is_taken.wait()
+        async with joined(one.url, "m2", expiry=600) as second:
+            await second.subscribe(GROUP, qos=2)
+            try:
+                await second.expect_nothing(0.2)
+            finally:
+                may_go_on.set()
+            assert (await second.expect_any()).payload == b"1"
+            await publisher.publish("a", b"2", 2)
+            assert (await second.expect_any()).payload == b"2"
+            assert await second.take(0.2) == []
 
 
 @pytest.mark.parametrize("qos", [1, 2])

@@ -68,6 +68,9 @@ class Shares:
         # Those that are served from here, and what wakes who does that.
         self._serving: dict[str, trio.CancelScope] = {}
         self._wakes: dict[str, trio.Event] = {}
+        # Whoever has begun to take entries hands them on, though it serves no more: who comes after
+        # it takes none before that, as it would find those again.
+        self._taking: dict[str, trio.Lock] = {}
         # Entries that sessions here have, of which their logs do not know that yet.
         self._untold: dict[str, Sequence[_Taken]] = {}
         # Nodes that are dead, by the filter of a log of which they may have entries.
@@ -140,11 +143,13 @@ class Shares:
 
     async def _serve(self, text: str, scope: trio.CancelScope) -> None:
         shared_filter = TopicFilter(text)
+        taking = self._taking.setdefault(text, trio.Lock())
         with scope:
             while True:
                 wake = self._wakes[text] = trio.Event()
                 try:
-                    pause = await self._serve_some(shared_filter)
+                    async with taking:
+                        pause = await self._serve_some(shared_filter)
                 except EngineGoneError:
                     await self._engine.wait_returned()
                     continue
@@ -153,6 +158,8 @@ class Shares:
                 if pause:
                     with trio.move_on_after(pause):
                         await wake.wait()
+        if text not in self._serving and not taking.locked():
+            self._taking.pop(text, None)
 
     async def _serve_some(self, shared_filter: TopicFilter) -> float:
         """Take some entries and hand them on; how long to wait before the next."""
