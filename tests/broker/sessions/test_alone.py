@@ -52,20 +52,36 @@ async def test_a_message_that_comes_alone_wakes_no_task(
     assert tasks == []
 
 
-async def test_what_follows_closely_goes_through_the_channel_in_order(
+async def test_what_follows_closely_of_several_goes_through_the_channel_in_order(
     join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subscriber, publisher = await join("s"), await join("p")
+    subscriber, one, other = await join("s"), await join("p"), await join("q")
     await subscriber.subscribe("t", qos=1)
     tasks = woken(monkeypatch)
     await trio.sleep(ALONE)
     # The first is written at once; the task begins for the second, and is woken for the others.
-    for payload in (b"1", b"2", b"3", b"4"):
+    for publisher, payload in ((one, b"1"), (other, b"2"), (one, b"3"), (other, b"4")):
         await publisher.send(Publish("t", payload))
         await trio.testing.wait_all_tasks_blocked()
     assert len(tasks) == 2
     for payload in (b"1", b"2", b"3", b"4"):
         await subscriber.expect_message("t", payload)
+
+
+@pytest.mark.parametrize("count", [1, 20])
+async def test_what_follows_closely_of_one_wakes_no_task(
+    join: Join, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    subscriber, publisher = await join("s"), await join("p")
+    await subscriber.subscribe("t", qos=1)
+    tasks = woken(monkeypatch)
+    await trio.sleep(ALONE)
+    payloads = [b"%d" % number for number in range(4 * count)]
+    for at in range(0, len(payloads), count):
+        await say(publisher, *payloads[at : at + count], qos=1)
+    assert tasks == []
+    for payload in payloads:
+        await subscriber.expect_message("t", payload, 1)
 
 
 async def test_messages_beyond_the_receive_maximum_wait_in_the_channel(join: Join) -> None:

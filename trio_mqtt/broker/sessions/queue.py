@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 # Seconds after which a batch counts as coming alone to a subscription. It is then written by who
 # brings it: waking the subscription's task would cost more than the writing. What follows closer
-# goes through the queue, where the batches of many publishers gather and leave as one.
+# goes through the queue, where the batches of many publishers gather and leave as one; those of one
+# publisher would not, as each read of it is routed before the next.
 ALONE = 0.0003
 
 
@@ -50,8 +51,8 @@ class Queue:
     the last one stopped. The session and the broker know how much waits in all.
     """
 
-    __slots__ = ("_at", "_current", "_idle", "_limits", "_offered_at", "_retained", "_statistics",
-                 "_waiting", "closed", "session", "target")  # fmt: skip
+    __slots__ = ("_at", "_author", "_current", "_idle", "_limits", "_offered_at", "_retained",
+                 "_statistics", "_waiting", "closed", "session", "target")  # fmt: skip
     __deletable__ = ("target",)  # what mypyc asks to be told
 
     # How messages that only this subscription matches reach the session.
@@ -72,6 +73,8 @@ class Queue:
         self._idle: trio.lowlevel.Task | Server | None = None
         # When the last batch has come while it had nothing to do, on the broker's clock.
         self._offered_at = -ALONE
+        # And whose it was: what tells its sender from others of that time, 0 for the broker itself.
+        self._author = 0
         # What was taken off the queue and is not sent yet, and how far it is.
         self._current: tuple[Target, Batch] | None = None
         self._at = 0

@@ -107,9 +107,10 @@ class Subscription(OutgoingQueue):
         session = self.session
         if self._idle is not None and not batch.is_spread:
             before, self._offered_at = self._offered_at, batch.received_at
-            if batch.received_at - before >= ALONE and self._send_alone(
-                session.outlet, target, batch
-            ):
+            author, self._author = self._author, 0 if batch.sender is None else id(batch.sender)
+            if (
+                batch.received_at - before >= ALONE or (author and author == self._author)
+            ) and self._send_alone(session.outlet, target, batch):
                 return
         limits = self._limits
         messages = session.queued_messages + batch.count
