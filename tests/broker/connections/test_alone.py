@@ -30,6 +30,11 @@ from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.storage.memory import MemoryStorage
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
 
+# What a client takes no more than.
+BOUNDS: dict[str, Properties] = {
+    "maximum_packet_size": {"maximum_packet_size": 80},
+    "receive_maximum": {"receive_maximum": 1},
+}
 APART = 1.0  # seconds after which a message comes alone to a subscription
 
 
@@ -74,11 +79,18 @@ async def told(
             properties = {"subscription_identifier": [identifier]}
         await one.send(Subscribe(1, [options], properties))
         if name == "twice":
-            await one.send(Subscribe(2, [Subscription("#", 0, no_local=True)]))
+            await one.send(Subscribe(2, [Subscription("t/heard/#", 0, no_local=True)]))
         found.append(await one.drain())
         subscribers.append(one)
-    for number, topic in enumerate(["t/heard", "t/heard", "t/unheard", "t/unsaid", "u", "t/heard"]):
-        message = Publish(topic, b"%d" % number, qos, packet_id=number + 1 if qos else 0)
+    for bound, properties_of in BOUNDS.items():
+        one = Raw(memory.connect(), V5)
+        await one.connect(bound, properties=properties_of)
+        await one.send(Subscribe(1, [Subscription("t/+", 1)]))
+        found.append(await one.drain())
+        subscribers.append(one)
+    for number, topic in enumerate(["t/heard", "t/plain", "t/unheard", "t/unsaid", "u", "t/plain"]):
+        payload = b"%d" % number * (100 if topic == "t/unsaid" else 1)
+        message = Publish(topic, payload, qos, packet_id=number + 1 if qos else 0)
         await publisher.send(message)
         await trio.sleep(apart)
         if acknowledges:
