@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import math
 import os
-import selectors
 import socket
 import time
 from contextlib import suppress
@@ -57,15 +54,8 @@ from trio_mqtt.protocol.packets import (
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
-from trio_mqtt.transport.connectors.socket_failures import (
-    HEAD_START,
-    RETRY,
-    no_unix_socket,
-    no_unix_sockets,
-    unknown_host,
-    unreachable,
-)
-from trio_mqtt.transport.urls import Address, parse_url
+from trio_mqtt.transport.connectors.blocking import open_socket, seconds_left
+from trio_mqtt.transport.urls import parse_url
 
 _READ_SIZE = 65_536
 _PACKET_ID = 1  # of the only message
@@ -177,7 +167,7 @@ class _Connection:
         request = self._protocol.send(connect_packet(settings, version, True, None))
         deadline = time.monotonic() + settings.connect_timeout
         late = too_late(self.url, settings.connect_timeout)
-        self._socket = _open(settings.address, deadline, late)
+        self._socket = open_socket(settings.address, deadline, late)
         try:
             self._exchange(settings, request, deadline, late)
         except BaseException:
@@ -189,12 +179,12 @@ class _Connection:
     ) -> None:
         protocol = self._protocol
         try:
-            self._socket.settimeout(_left(deadline, late))
+            self._socket.settimeout(seconds_left(deadline, late))
             with suppress(ConnectionError):  # what the broker said before is read below
                 self._socket.sendall(request)
             packets: list[Packet] = []
             while not packets and protocol.violation is None:
-                self._socket.settimeout(_left(deadline, late))
+                self._socket.settimeout(seconds_left(deadline, late))
                 data = self._socket.recv(_READ_SIZE)
                 if not data:
                     raise closed_unanswered(self.url, protocol.version)
@@ -268,7 +258,7 @@ class _Connection:
         except TimeoutError:
             raise self._silent() from None
         except OSError as error:
-            self._early += self._read_what_is_left()
+            self._early += self._read_what_isseconds_left()
             self._raise_farewell()
             raise broken(self.url, error) from error
 
@@ -315,7 +305,7 @@ class _Connection:
             f" (keep alive: {self._keep_alive} s)."
         )
 
-    def _read_what_is_left(self) -> list[Packet]:
+    def _read_what_isseconds_left(self) -> list[Packet]:
         """What the broker said before it closed the connection."""
         found: list[Packet] = []
         with suppress(OSError):
@@ -332,98 +322,3 @@ class _Connection:
         if self._protocol.version == ProtocolVersion.V5:
             with suppress(OSError, MqttError):
                 self._socket.sendall(self._protocol.send(disconnect_for(violation)))
-
-
-def _left(deadline: float, late: MqttError) -> float:
-    """The seconds until then; raises `late` where there are none."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise late
-    return left
-
-
-def _open(address: Address, deadline: float, late: MqttError) -> socket.socket:
-    """A connected socket. Raises ConnectionFailedError."""
-    if address.scheme == "unix":
-        return _open_unix(address, deadline, late)
-    try:
-        targets = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise unknown_host(address, error) from error
-    failures: list[OSError] = []
-    attempts: list[socket.socket] = []
-    try:
-        for number, (family, kind, protocol, _name, where) in enumerate(targets, 1):
-            try:
-                sock = socket.socket(family, kind, protocol)
-            except OSError as error:
-                failures.append(error)
-                continue
-            attempts.append(sock)
-            sock.setblocking(False)
-            code = sock.connect_ex(where)
-            if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
-                _give_up(sock, code, attempts, failures)
-            span = HEAD_START if number < len(targets) else None
-            found = _first_connected(attempts, failures, span, deadline, late)
-            if found is not None:
-                attempts.remove(found)
-                found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return found
-    finally:
-        for sock in attempts:
-            sock.close()
-    raise unreachable(address, failures) from failures[0]
-
-
-def _first_connected(
-    attempts: list[socket.socket],
-    failures: list[OSError],
-    span: float | None,
-    deadline: float,
-    late: MqttError,
-) -> socket.socket | None:
-    """The first attempt to succeed within `span` seconds; None where none is left."""
-    end = math.inf if span is None else time.monotonic() + span
-    while attempts and time.monotonic() < end:
-        with selectors.DefaultSelector() as selector:
-            for sock in attempts:
-                selector.register(sock, selectors.EVENT_WRITE, sock)
-            ready = selector.select(min(_left(deadline, late), max(0.0, end - time.monotonic())))
-        for key, _ in ready:
-            code = key.data.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if not code:
-                found: socket.socket = key.data
-                return found
-            _give_up(key.data, code, attempts, failures)
-    return None
-
-
-def _give_up(
-    sock: socket.socket, code: int, attempts: list[socket.socket], failures: list[OSError]
-) -> None:
-    attempts.remove(sock)
-    sock.close()
-    failures.append(OSError(code, os.strerror(code)))
-
-
-def _open_unix(address: Address, deadline: float, late: MqttError) -> socket.socket:
-    if not hasattr(socket, "AF_UNIX"):
-        raise no_unix_sockets(address)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        while True:
-            try:
-                sock.connect(address.path)
-            except BlockingIOError:
-                # Unlike TCP, it does not go on connecting: the listener's queue is full.
-                time.sleep(min(RETRY, _left(deadline, late)))
-            else:
-                return sock
-    except OSError as error:
-        sock.close()
-        raise no_unix_socket(address, error) from error
-    except BaseException:
-        sock.close()
-        raise
