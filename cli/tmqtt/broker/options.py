@@ -10,6 +10,26 @@ import typer
 
 from tmqtt.broker.durability import Durability
 from tmqtt.broker.levels import Level, LogFormat
+from tmqtt.broker.protecting import (
+    AccessFile,
+    AllowAnonymous,
+    AllowedHosts,
+    CaFile,
+    CertificateFile,
+    CertificateUsername,
+    ClientCertificates,
+    DynamicSecurity,
+    JwtAccessClaim,
+    JwtAudience,
+    JwtIssuer,
+    JwtKeyFile,
+    JwtUserClaim,
+    KeyFile,
+    Origins,
+    PasswordFile,
+    ProxyProtocol,
+    TrustedProxies,
+)
 from tmqtt.connecting.property_values import whole_number
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.values import reader
@@ -21,9 +41,6 @@ _LISTENING = "Where to listen"
 _CONFIGURATION = "Configuration"
 _DATA = "What outlives the broker"
 _CLUSTER = "Several brokers that behave as one"
-_ACCESS = "Who may connect, and do what"
-_TLS = "TLS"
-_WEBSOCKET = "WebSocket and proxies"
 _OUTPUT = "Output"
 
 _MOST_WORKERS = 256
@@ -224,179 +241,24 @@ def broker(
             rich_help_panel=_CLUSTER,
         ),
     ] = None,
-    password_file: Annotated[
-        str | None,
-        typer.Option(
-            "--password-file",
-            metavar="FILE",
-            help="Ask for user names and passwords: FILE is what tmqtt passwd makes, or"
-            " Mosquitto's.",
-            rich_help_panel=_ACCESS,
-        ),
-    ] = None,
-    access_file: Annotated[
-        str | None,
-        typer.Option(
-            "--access-file",
-            "--acl-file",
-            metavar="FILE",
-            help="Hold clients to the rules in FILE: Mosquitto's format or, named .toml, TOML.",
-            rich_help_panel=_ACCESS,
-        ),
-    ] = None,
-    dynamic_security: Annotated[
-        str | None,
-        typer.Option(
-            "--dynamic-security",
-            metavar="FILE",
-            help="Have users and roles changed while the broker runs, by mosquitto_ctrl dynsec or"
-            " any client that may: FILE is what mosquitto_ctrl dynsec init makes.",
-            rich_help_panel=_ACCESS,
-        ),
-    ] = None,
-    jwt_key: Annotated[
-        str | None,
-        typer.Option(
-            "--jwt-key",
-            metavar="FILE",
-            help="Take JSON Web Tokens as passwords: FILE holds the keys (PEM, JWKS or a secret).",
-            rich_help_panel=_ACCESS,
-        ),
-    ] = None,
-    jwt_audience: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--jwt-audience",
-            metavar="NAME",
-            help="Whom tokens must be meant for.",
-            rich_help_panel=_ACCESS,
-        ),
-    ] = None,
-    jwt_issuer: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--jwt-issuer",
-            metavar="NAME",
-            help="Who must have made tokens.",
-            rich_help_panel=_ACCESS,
-        ),
-    ] = None,
-    jwt_user_claim: Annotated[
-        str | None,
-        typer.Option(
-            "--jwt-user-claim",
-            metavar="NAME",
-            help="What in a token names the user.  [default: sub]",
-            show_default=False,
-            rich_help_panel=_ACCESS,
-        ),
-    ] = None,
-    jwt_access_claim: Annotated[
-        str | None,
-        typer.Option(
-            "--jwt-access-claim",
-            metavar="NAME",
-            help="What in a token says what it allows.  [default: mqtt]",
-            show_default=False,
-            rich_help_panel=_ACCESS,
-        ),
-    ] = None,
-    allow_anonymous: Annotated[
-        bool | None,
-        typer.Option(
-            "--allow-anonymous/--no-anonymous",
-            help="Let in clients without a user name, from anywhere.  [default: from this machine"
-            " only, and not if there are passwords]",
-            show_default=False,
-            rich_help_panel=_ACCESS,
-        ),
-    ] = None,
-    cert: Annotated[
-        str | None,
-        typer.Option(
-            "--cert",
-            metavar="FILE",
-            help="The broker's certificate and its chain (PEM), for all listeners with TLS.",
-            rich_help_panel=_TLS,
-        ),
-    ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            metavar="FILE",
-            help="Its key, if it is not in the same file.",
-            rich_help_panel=_TLS,
-        ),
-    ] = None,
-    ca: Annotated[
-        str | None,
-        typer.Option(
-            "--ca",
-            metavar="FILE",
-            help="Ask clients for certificates that these authorities have signed.",
-            rich_help_panel=_TLS,
-        ),
-    ] = None,
-    client_certificates: Annotated[
-        str | None,
-        typer.Option(
-            "--client-certificates",
-            metavar="required|optional|none",
-            help="Who must show one.  [default: everybody, if there is --ca]",
-            show_default=False,
-            rich_help_panel=_TLS,
-        ),
-    ] = None,
-    certificate_username: Annotated[
-        str | None,
-        typer.Option(
-            "--username-from-certificate",
-            metavar="common-name|subject",
-            help="Take user names from the clients' certificates.",
-            rich_help_panel=_TLS,
-        ),
-    ] = None,
-    origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--origin",
-            metavar="ORIGIN",
-            help="Pages that may connect by WebSocket, such as https://example.org; * for all."
-            "  [default: pages from the broker's own host]",
-            show_default=False,
-            rich_help_panel=_WEBSOCKET,
-        ),
-    ] = None,
-    allowed_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allowed-host",
-            metavar="NAME",
-            help="By what name WebSocket clients may call the broker; * for any.  [default: where"
-            " only this machine can connect, localhost]",
-            show_default=False,
-            rich_help_panel=_WEBSOCKET,
-        ),
-    ] = None,
-    trusted_proxy: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--trusted-proxy",
-            metavar="NETWORK",
-            help="Proxies whose X-Forwarded-For is believed (WebSocket), such as 10.0.0.0/8.",
-            rich_help_panel=_WEBSOCKET,
-        ),
-    ] = None,
-    proxy_protocol: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--proxy-protocol",
-            metavar="NETWORK",
-            help="Proxies that begin each connection by a PROXY protocol header.",
-            rich_help_panel=_WEBSOCKET,
-        ),
-    ] = None,
+    password_file: PasswordFile = None,
+    access_file: AccessFile = None,
+    dynamic_security: DynamicSecurity = None,
+    jwt_key: JwtKeyFile = None,
+    jwt_audience: JwtAudience = None,
+    jwt_issuer: JwtIssuer = None,
+    jwt_user_claim: JwtUserClaim = None,
+    jwt_access_claim: JwtAccessClaim = None,
+    allow_anonymous: AllowAnonymous = None,
+    cert: CertificateFile = None,
+    key: KeyFile = None,
+    ca: CaFile = None,
+    client_certificates: ClientCertificates = None,
+    certificate_username: CertificateUsername = None,
+    origin: Origins = None,
+    allowed_host: AllowedHosts = None,
+    trusted_proxy: TrustedProxies = None,
+    proxy_protocol: ProxyProtocol = None,
     log_level: Annotated[
         Level | None,
         typer.Option(
