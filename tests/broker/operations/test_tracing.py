@@ -11,6 +11,7 @@ from tests.broker.raw import V5, Raw
 from trio_mqtt import Broker, LocalProtocolError, Security
 from trio_mqtt.access import AccessHooks, Authenticated, ClientInfo
 from trio_mqtt.administration import EventQuery, Trace, TraceEntry, TraceQuery
+from trio_mqtt.broker.traces import Direction
 from trio_mqtt.events import MessagePublished
 from trio_mqtt.protocol.packets import ConnAck, Connect, Disconnect, PingReq, PingResp, Publish
 from trio_mqtt.testing import MemoryBroker, open_memory_broker
@@ -110,6 +111,27 @@ async def test_what_nobody_takes_is_left_out_and_counted(broker: Broker, join: J
             await client.publish("a", b"x")
         await trio.testing.wait_all_tasks_blocked()
         assert trace.missed == 3
+
+
+async def test_of_a_flood_only_what_fits_is_made(
+    broker: Broker, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = 0
+    make = Trace._packet
+
+    def counted(trace: Trace, direction: Direction, packet: object) -> None:
+        nonlocal made
+        made += 1
+        make(trace, direction, packet)
+
+    monkeypatch.setattr(Trace, "_packet", counted)
+    client = await join("c")
+    with broker.administration.trace(TraceQuery(client_id="c", limit=2)) as trace:
+        for _ in range(3):
+            await client.send(*(Publish("a", b"x") for _ in range(100)))
+            await trio.testing.wait_all_tasks_blocked()
+        assert trace.missed == 298
+    assert made == 100  # of the first read
 
 
 async def test_so_many_traces_run_at_one_time(broker: Broker) -> None:

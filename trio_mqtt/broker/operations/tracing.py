@@ -65,17 +65,28 @@ class Trace:
     def packets(self, direction: Direction, packets: Sequence[object]) -> None:
         """The client has said this, or is sent it."""
         for packet in packets:
-            if isinstance(packet, PublishRun):
+            if self._room <= 0:  # in a flood most is left out, and need not be made
+                self.missed += len(packet) if isinstance(packet, PublishRun) else 1
+            elif isinstance(packet, PublishRun):
                 for message in packet.messages:
                     self._packet(direction, message)
             else:
                 self._packet(direction, packet)
 
+    @property
+    def _room(self) -> int:
+        statistics = self._send.statistics()
+        return self._asked.limit - statistics.current_buffer_used
+
+    def is_about(self, topic: str) -> bool:
+        """Whether what becomes of messages of a topic is traced."""
+        topic_filter = self._asked.topic_filter
+        return topic_filter is not None and topic_matches_filter(topic, topic_filter)
+
     def event(self, event: BrokerEvent) -> None:
         """This has become of a message."""
-        topic_filter = self._asked.topic_filter
         topic = getattr(event, "topic", None)
-        if topic is None or topic_filter is None or not topic_matches_filter(topic, topic_filter):
+        if topic is None or not self.is_about(topic):
             return
         match event:
             case MessagePublished(client_id, topic, payload, qos, retain):
@@ -146,7 +157,8 @@ class _TopicFollower:
 
     def tell_published(self, client_id: str | None, batch: Published) -> None:
         for message in batch.messages:
-            self._trace.event(kinds.message_published(client_id, message))
+            if self._trace.is_about(message.topic):  # most are not, and no event is made of them
+                self._trace.event(kinds.message_published(client_id, message))
 
     def end(self) -> None:
         self._trace.end()
