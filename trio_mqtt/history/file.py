@@ -24,6 +24,7 @@ from trio_mqtt.storage.sqlite_opening import (
 
 _DAYS = 400  # of what was removed, that are remembered
 _IN = 200  # topics that are looked for one by one
+_COMPARED = 256  # topics with a filter, at one time
 
 
 class Found(NamedTuple):
@@ -150,7 +151,13 @@ class HistoryFile:
         """The topics that match a filter, of which there is something."""
         if not has_wildcard(topic_filter):
             return [topic_filter] if topic_filter in self.ids else []
-        return [name for name in self.ids if topic_matches_filter(name, topic_filter)]
+        found: list[str] = []
+        for number, name in enumerate(self.ids, 1):
+            if topic_matches_filter(name, topic_filter):
+                found.append(name)
+            if not number % _COMPARED:
+                time.sleep(0)  # let others have the interpreter
+        return found
 
     def found(self, bucket: int, topics: frozenset[int] | None) -> list[Found]:
         """The chunks of a bucket, of some topics or all, by when they begin."""
