@@ -11,7 +11,8 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from trio_mqtt import Broker, Security
 from trio_mqtt.administration import MayQuery, WhoQuery
-from trio_mqtt.protocol.packets import Subscription
+from trio_mqtt.broker.routing.batch import Author
+from trio_mqtt.protocol.packets import Publish, Subscription
 from trio_mqtt.testing import open_memory_broker
 
 
@@ -78,8 +79,29 @@ async def test_what_a_client_may_do_and_which_rule_says_so(security: Security) -
         assert "begin with $" in reserved.rule
 
 
+class _Heard:
+    def ask(self, sender: Author, message: Publish) -> bool:
+        return True
+
+
+async def test_what_the_broker_answers_may_be_asked(security: Security) -> None:
+    async with open_memory_broker(security=security) as memory:
+        memory.broker._core.answer("$ours", _Heard())
+        may = memory.broker.administration.may
+        asked = await may(MayQuery(client_id="c", action="publish", topic="$ours/x"))
+        assert not asked.allowed  # "#" is not about it
+        assert "begin with $" not in asked.rule
+        too_long = await may(MayQuery(client_id="c", action="publish", topic="$ours" + "/x" * 500))
+        assert "levels" in too_long.rule
+
+
 async def test_without_rules_everything_is_allowed(broker: Broker) -> None:
     answer = await broker.administration.may(
         MayQuery(client_id="c", action="publish", topic="a", username="u")
     )
     assert (answer.allowed, answer.rule, answer.username) == (True, "no rules", "u")
+    broker._core.answer("$ours", _Heard())
+    answer = await broker.administration.may(
+        MayQuery(client_id="c", action="publish", topic="$ours/x")
+    )
+    assert (answer.allowed, answer.rule) == (True, "no rules")

@@ -137,9 +137,11 @@ class Explaining:
 
     def _problem(self, asked: MayQuery) -> str | None:
         """What speaks against it, whoever the client is; None for nothing."""
-        if asked.action == "publish":
-            return self._core.reserved_because(asked.topic) or None
-        return self._core.too_long(asked.topic)
+        core = self._core
+        is_answered = asked.topic.partition("/")[0] in core.answerers
+        if asked.action == "publish" and not is_answered:
+            return core.reserved_because(asked.topic) or None
+        return core.too_long(asked.topic)
 
 
 def _answer(rules: AccessRules | None, asked: MayQuery, client: ClientInfo) -> tuple[bool, str]:
