@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trio_mqtt.web")
 
 _LARGEST = 2 * 1024 * 1024  # bytes of a body
+_LARGEST_LOGIN = 16 * 1024  # of who is not known yet
 _HEARD_OUT = 8 * 1024 * 1024  # bytes beyond that are read, so that who sends them hears why
 _BODY_TIME = 30.0  # seconds for it to come
 _SAFE = {
@@ -65,6 +66,7 @@ class Api:
         self._is_secure = options.certificate is not None
         self._owner = owner
         self._free = options.maximum_requests
+        self._coming: dict[trio.CancelScope, None] = {}  # bodies, those first that began first
 
     def app(self) -> ASGIApp:
         """The application."""
@@ -90,19 +92,33 @@ class Api:
         return partial(self._bounded, starlette)
 
     async def _bounded(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer so many requests at one time."""
+        """Answer so many requests at one time; whose body does not come makes room."""
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        if self._free <= 0:
+        if self._free <= 0 and self._coming:
+            slowest = next(iter(self._coming))
+            del self._coming[slowest]
+            slowest.cancel()
+        elif self._free <= 0:
             busy = ProblemError(503, "Too much is asked at one time.", {"Retry-After": "1"})
             await _problem(busy)(scope, receive, send)
             return
         self._free -= 1
+        is_counted = True
+
+        async def send_and_free(message: Message) -> None:
+            nonlocal is_counted
+            is_last = message["type"] == "http.response.body" and not message.get("more_body")
+            if is_last and is_counted:  # whoever does not read it keeps no other from asking
+                is_counted = False
+                self._free += 1
+            await _send_reading_on(receive, send, message)
+
         try:
-            await app(scope, receive, partial(_send_reading_on, receive, send))
+            await app(scope, receive, send_and_free)
         finally:
-            self._free += 1
+            self._free += is_counted
 
     def _answering(
         self, endpoint: Callable[[Request], Awaitable[Response]]
@@ -145,7 +161,7 @@ class Api:
         return asker
 
     async def _log_in(self, request: Request) -> Response:
-        credentials: _Credentials = of_body(_Credentials, await _body(request))
+        credentials: _Credentials = of_body(_Credentials, await self._body(request, _LARGEST_LOGIN))
         address = _address(request)
         host = request.client.host if request.client is not None else ""
         wait = self._failures.wait(credentials.user, host)
@@ -185,6 +201,33 @@ class Api:
         csrf = None if asker.login is None else asker.login.csrf
         return _json({"user": asker.name, "role": asker.role.name.lower(), "csrf": csrf})
 
+    async def _body(self, request: Request, largest: int = _LARGEST) -> bytes:
+        """The body of a request, which is JSON. Raises ProblemError."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise ProblemError(415, "The body is to be application/json.")
+        parts: list[bytes] = []
+        left = largest
+        with trio.move_on_after(_BODY_TIME) as scope:
+            self._coming[scope] = None
+            try:
+                async with aclosing(request.stream()) as coming:
+                    async for part in coming:
+                        left -= len(part)
+                        if left >= 0:
+                            parts.append(part)
+                        elif left < -_HEARD_OUT:
+                            break
+            except ClientDisconnect:
+                raise ProblemError(400, "The body has ended too early.") from None
+            finally:
+                self._coming.pop(scope, None)
+        if left < 0:
+            raise ProblemError(413, f"A body has {largest} bytes at most.")
+        if scope.cancelled_caught:
+            raise ProblemError(408, "The body did not come in time.")
+        return b"".join(parts)
+
     # -- operations -----------------------------------------------------------------------------
 
     async def _operation(self, ways: dict[str, Operation], request: Request) -> Response:
@@ -198,7 +241,7 @@ class Api:
                 403, f"This takes the role {operation.role.name.lower()}, or one above it."
             )
         if operation.method == "POST":
-            asked = of_body(operation.asked, await _body(request))
+            asked = of_body(operation.asked, await self._body(request))
         else:
             asked = of_query(operation.asked, request.query_params.multi_items())
         if operation.streams:
@@ -247,28 +290,6 @@ def _address(request: Request) -> str:
     return (
         "its Unix socket" if client is None or not client.host else f"{client.host}:{client.port}"
     )
-
-
-async def _body(request: Request) -> bytes:
-    """The body of a request, which is JSON. Raises ProblemError."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise ProblemError(415, "The body is to be application/json.")
-    parts: list[bytes] = []
-    left = _LARGEST
-    with trio.move_on_after(_BODY_TIME) as scope:
-        async with aclosing(request.stream()) as coming:
-            async for part in coming:
-                left -= len(part)
-                if left >= 0:
-                    parts.append(part)
-                elif left < -_HEARD_OUT:
-                    break
-    if left < 0:
-        raise ProblemError(413, f"A body has {_LARGEST} bytes at most.")
-    if scope.cancelled_caught:
-        raise ProblemError(408, "The body did not come in time.")
-    return b"".join(parts)
 
 
 def _json(value: object) -> Response:

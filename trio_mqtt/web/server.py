@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -21,7 +21,6 @@ from trio_mqtt.web.options import WebOptions
 
 if TYPE_CHECKING:
     import os
-    import socket
 
     from hypercorn.config import Config
     from starlette.types import ASGIApp
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("trio_mqtt.web")
 
 SOCKET = "admin.sock"  # in the folder of the broker's data
-_GOODBYE = 1.0  # seconds for what is under way when the broker ends
+_CONNECTIONS = 4  # for each request that may be asked at one time: browsers keep some open
 
 
 def check_installed() -> None:
@@ -74,7 +73,9 @@ async def serving_web(
         opened = await open_unix_socket(str(unix_socket), 0o600, None)
         try:
             own = api.Api(broker, options, owner=api.OWNER).app()
-            await _serve(nursery, _config(WebOptions()), own, [opened.socket])
+            own_socket = trio.socket.from_stdlib_socket(opened.socket)
+            own_listener = trio.SocketListener(own_socket)
+            await _serve(nursery, options, _config(WebOptions()), own, [own_listener])
             yield url
         finally:
             opened.remove()
@@ -86,7 +87,7 @@ def _config(options: WebOptions) -> Config:
     config = Config()
     config.accesslog = config.errorlog = None
     config.include_server_header = False
-    config.graceful_timeout = config.shutdown_timeout = _GOODBYE
+    config.alpn_protocols = ["http/1.1"]
     config.keep_alive_timeout = 30.0
     config.read_timeout = 60
     config.h11_max_incomplete_size = 16 * 1024
@@ -109,22 +110,19 @@ async def _open(nursery: trio.Nursery, options: WebOptions, config: Config, app:
     except OSError as error:
         reason = error.strerror or error
         raise ListenError(f"HTTP cannot be served at {options.listen}: {reason}.") from error
-    sockets = [listener.socket.detach() for listener in listeners]
-    import socket
-
-    opened = [socket.socket(fileno=number) for number in sockets]
-    url = http_url(opened[0].getsockname(), "http" if config.certfile is None else "https")
-    await _serve(nursery, config, app, opened)
-    return url
+    address = listeners[0].socket.getsockname()
+    await _serve(nursery, options, config, app, listeners)
+    return http_url(address, "http" if config.certfile is None else "https")
 
 
 async def _serve(
-    nursery: trio.Nursery, config: Config, app: ASGIApp, sockets: list[socket.socket]
+    nursery: trio.Nursery,
+    options: WebOptions,
+    config: Config,
+    app: ASGIApp,
+    listeners: list[trio.SocketListener],
 ) -> None:
-    from hypercorn.trio import serve
+    from trio_mqtt.web.connections import Connections
 
-    # Theirs from now on.
-    config.bind = [f"fd://{one.detach()}" for one in sockets]
-    await nursery.start(
-        partial(serve, cast("Any", app), config, shutdown_trigger=trio.sleep_forever, mode="asgi")
-    )
+    most = options.maximum_requests * _CONNECTIONS
+    await nursery.start(Connections(app, config, most).serve, listeners)

@@ -1,0 +1,124 @@
+"""Connections that mean no good: each ends alone, and keeps nobody else from asking."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from tests.web.conftest import OPTIONS, Served, served_with
+from trio_mqtt.web.connections import Way
+
+# The beginning of HTTP/2, and a request whose path is no ASCII.
+NO_ASCII = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    b"\x00\x00\x0a\x01\x05\x00\x00\x00\x01\x82\x86\x04\x03/\xff\xfeA\x01a"
+)
+LOGIN = b"POST /api/v1/login HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\n"
+
+
+@asynccontextmanager
+async def connected(served: Served) -> AsyncIterator[trio.SocketStream]:
+    host, _, port = served.url.removeprefix("http://").rpartition(":")
+    stream = await trio.open_tcp_stream(host, int(port))
+    try:
+        yield stream
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+async def until_it_ends(stream: trio.SocketStream) -> bytes:
+    found = b""
+    with trio.fail_after(60):
+        try:
+            while data := await stream.receive_some():
+                found += data
+        except trio.BrokenResourceError:
+            pass  # it was closed with something unread
+    return found
+
+
+async def is_answered(served: Served) -> bool:
+    async with served.asking("see") as client:
+        return (await client.get("/session")).status_code == 200
+
+
+async def test_a_defect_met_by_one_connection_ends_that_alone(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.CRITICAL, "trio_mqtt.web"):
+        async with connected(served) as stream:
+            await stream.send_all(NO_ASCII)
+            await until_it_ends(stream)
+    assert await is_answered(served)
+
+
+@pytest.mark.parametrize("target", [b"/page/style.css", b"/api/v1/session"])
+async def test_who_reads_no_answer_holds_up_neither_others_nor_the_end(
+    short_path: Path, target: bytes
+) -> None:
+    asked = b"GET %s HTTP/1.1\r\nHost: b\r\n\r\n" % target * 100
+    options = replace(OPTIONS, maximum_requests=1)
+    with trio.fail_after(60):
+        async with served_with(options, short_path) as served, connected(served) as stream:
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            is_full = False
+            while not is_full:
+                with trio.move_on_after(0.5) as scope:
+                    await stream.send_all(asked)
+                is_full = scope.cancelled_caught
+            while not await is_answered(served):  # noqa: ASYNC110 # some of its answers may be on their way
+                await trio.sleep(0.05)
+
+
+async def test_a_body_that_does_not_come_makes_room(short_path: Path) -> None:
+    options = replace(OPTIONS, maximum_requests=1)
+    async with served_with(options, short_path) as served, connected(served) as stream:
+        await stream.send_all(LOGIN + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 100")
+        await stream.send_all(b"{")
+        assert await is_answered(served)
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 408")
+
+
+async def test_the_most_silent_connection_makes_room(short_path: Path) -> None:
+    options = replace(OPTIONS, maximum_requests=1)  # and four connections
+    async with served_with(options, short_path) as served, connected(served) as first:
+        await first.send_all(b"G")
+        async with connected(served), connected(served), connected(served):
+            assert await is_answered(served)
+            assert await until_it_ends(first) == b""
+
+
+async def test_a_body_that_ends_too_early_is_no_defect(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connected(served) as stream:
+        await stream.send_all(LOGIN + b"Content-Length: 100\r\n\r\n{")
+        await stream.send_eof()
+        await until_it_ends(stream)
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
+
+
+async def test_who_is_not_known_may_send_little(served: Served) -> None:
+    async with served.asking(None) as client:
+        answer = await client.post("/login", json={"user": "ada", "password": "x" * 20_000})
+    assert answer.status_code == 413
+
+
+async def test_who_takes_nothing_of_an_answer_is_let_go(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    here, there = trio.socket.socketpair()
+    way = Way(trio.SocketStream(here))
+    with there, pytest.raises(trio.BrokenResourceError, match="not read"):
+        await way.send_all(bytes(50_000_000))
+    assert 30 <= trio.current_time() < 60

@@ -1,0 +1,123 @@
+"""Those who ask over HTTP: so many at one time, and each ends alone, whatever it does.
+
+The server that is used for a connection (hypercorn's) writes until all is taken, and shields that;
+what it meets in a connection that it does not expect would end all of them, and the broker. So
+connections are accepted, bounded and ended here.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+
+if TYPE_CHECKING:
+    import ssl
+
+    from hypercorn.config import Config
+    from starlette.types import ASGIApp
+
+logger = logging.getLogger("trio_mqtt.web")
+
+_UNREAD_TIME = 30.0  # seconds for a part of an answer to be taken: then nobody reads
+_PART = 64 * 1024  # bytes of it
+
+
+class Way(trio.abc.HalfCloseableStream):
+    """The bytes of one connection; who takes none of them for long is let go."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.socket = stream.socket  # where the server looks for addresses
+        self.last_moved = trio.current_time()
+        self._stream = stream
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send bytes. Raises trio.BrokenResourceError where nobody takes them."""
+        for start in range(0, len(data), _PART):
+            with trio.move_on_after(_UNREAD_TIME) as scope:
+                await self._stream.send_all(data[start : start + _PART])
+            if scope.cancelled_caught:
+                self.end()
+                raise trio.BrokenResourceError("What is answered is not read.")
+            self.last_moved = trio.current_time()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until something may be taken."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        """Say that nothing more comes."""
+        await self._stream.send_eof()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """What has come."""
+        found = await self._stream.receive_some(max_bytes)
+        self.last_moved = trio.current_time()
+        return found
+
+    async def aclose(self) -> None:
+        """Close it."""
+        await self._stream.aclose()
+
+    def end(self) -> None:
+        """Close it at once; who waits for it meets trio.ClosedResourceError, shielded or not."""
+        self.socket.close()
+
+
+class Connections:
+    """The connections of one application, `most` at one time: the most silent one makes room."""
+
+    def __init__(self, app: ASGIApp, config: Config, most: int) -> None:
+        self._app = ASGIWrapper(cast("Any", app))
+        self._config = config
+        self._tls: ssl.SSLContext | None = config.create_ssl_context()
+        self._context = WorkerContext(None)
+        self._most = most
+        self._open: set[Way] = set()
+        self._is_over = False
+
+    async def serve(
+        self,
+        listeners: list[trio.SocketListener],
+        *,
+        task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept and serve until it is cancelled, which ends all of them at once."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._end_all_at_last)
+            await trio.serve_listeners(
+                self._serve_one, listeners, handler_nursery=nursery, task_status=task_status
+            )
+
+    async def _end_all_at_last(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._is_over = True
+            for way in self._open:
+                way.end()
+
+    async def _serve_one(self, stream: trio.SocketStream) -> None:
+        if self._is_over:
+            return
+        if len(self._open) >= self._most:
+            silent = min(self._open, key=lambda one: one.last_moved)
+            self._open.discard(silent)
+            silent.end()
+        way = Way(stream)
+        self._open.add(way)
+        whole: Any = way
+        if self._tls is not None:
+            whole = trio.SSLStream(way, self._tls, server_side=True, https_compatible=True)
+        state = ConnectionState({})
+        try:
+            await TCPServer(self._app, self._config, self._context, state, whole).run()
+        except* Exception:
+            logger.exception("A connection to the HTTP API was ended by a defect")
+        finally:
+            self._open.discard(way)
