@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
 
 from tmqtt.terminal.sentences import CommandError
@@ -29,6 +29,15 @@ class _SocketConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+class _Told(dict[str, Any]):
+    """What an answer says, by names; what it does not say is told as what is wrong with it."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise CommandError(
+            f"What answers is no broker of this version: {name!r} is missing in what it says."
+        )
+
+
 class Api:
     """The API of one broker. Its methods wait: call them in a thread. They raise CommandError."""
 
@@ -36,15 +45,15 @@ class Api:
         self._place = place
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
-    def get(self, path: str, asked: Mapping[str, object]) -> Any:  # noqa: ANN401 # what JSON has
+    def get(self, path: str, asked: Mapping[str, object]) -> dict[str, Any]:
         """What there is."""
         return self._answer("GET", f"{path}{_query(asked)}", None)
 
-    def post(self, path: str, asked: Mapping[str, object]) -> Any:  # noqa: ANN401 # what JSON has
+    def post(self, path: str, asked: Mapping[str, object]) -> dict[str, Any]:
         """Have something done."""
         return self._answer("POST", path, {k: v for k, v in asked.items() if v is not None})
 
-    def delete(self, path: str, asked: Mapping[str, object]) -> Any:  # noqa: ANN401 # what JSON has
+    def delete(self, path: str, asked: Mapping[str, object]) -> dict[str, Any]:
         """Have something removed."""
         return self._answer("DELETE", f"{path}{_query(asked)}", None)
 
@@ -61,19 +70,28 @@ class Api:
                 if kind == "event":
                     name = value
                 elif kind == "data":
-                    tell(name, json.loads(value))
+                    tell(name, self._read(value))
         finally:
             connection.close()
 
-    def _answer(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:  # noqa: ANN401 # what JSON has
+    def _answer(self, method: str, path: str, body: Mapping[str, object] | None) -> _Told:
         connection = self._connection()
         try:
             response = self._response(connection, method, path, body)
-            return json.loads(response.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            return self._read(response.read())
+        except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from error
         finally:
             connection.close()
+
+    def _read(self, answer: str | bytes) -> _Told:
+        try:
+            told = json.loads(answer, object_hook=_Told)
+        except (ValueError, RecursionError) as error:
+            raise self._unreachable(error) from error
+        if not isinstance(told, _Told):
+            raise CommandError(f"What answers at {self._place} is no broker.")
+        return told
 
     def _response(
         self,
@@ -104,14 +122,14 @@ class Api:
         place = self._place
         if "://" not in place:
             return _SocketConnection(os.path.join(place, SOCKET) if os.path.isdir(place) else place)
-        parts = urlsplit(place)
         try:
-            host, port = parts.hostname, parts.port
+            parts = urlsplit(place)
+            scheme, host, port = parts.scheme, parts.hostname, parts.port
         except ValueError:
-            host = port = None
-        if parts.scheme == "https" and host:
+            scheme, host, port = "", None, None
+        if scheme == "https" and host:
             return http.client.HTTPSConnection(host, port, timeout=_PATIENCE)
-        if parts.scheme == "http" and host:
+        if scheme == "http" and host:
             return http.client.HTTPConnection(host, port, timeout=_PATIENCE)
         raise CommandError(f"{place} is no URL such as http://127.0.0.1:8080, and no folder.")
 

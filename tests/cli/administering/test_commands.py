@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -151,10 +153,42 @@ def test_a_token_may_see_and_no_more(
         ("http://127.0.0.1:1", "cannot be asked at http://127.0.0.1:1 (Connection refused)"),
         ("/nowhere", "cannot be asked at /nowhere (No such file or directory)"),
         ("gopher://here", "gopher://here is no URL such as http://127.0.0.1:8080, and no folder."),
+        ("http://[::1", "http://[::1 is no URL such as http://127.0.0.1:8080, and no folder."),
     ],
 )
 def test_a_broker_that_is_not_there_is_told(in_process: Run, place: str, sentence: str) -> None:
     ended = in_process("clients", "--api", place)
+    assert ended.code == 1
+    assert sentence in ended.err
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (b"<html>", "cannot be asked"),
+        (b"[]", "is no broker"),
+        (b"{}", "'items' is missing"),
+        (b'{"items": [{}], "total": 1}', "'client_id' is missing"),
+    ],
+)
+def test_what_is_no_broker_is_said_to_be_none(in_process: Run, said: bytes, sentence: str) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            ended = in_process("clients", "--api", f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+            thread.join(60)
     assert ended.code == 1
     assert sentence in ended.err
 
