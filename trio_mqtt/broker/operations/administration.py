@@ -204,7 +204,8 @@ class Administration:
 
         What is not taken holds back whoever publishes it: once `limit` messages wait, their clients
         are not read from until half of them are taken, and `Broker.publish` waits; so a task must
-        not publish to itself. Messages of other nodes of a cluster, and wills, come on top.
+        not publish to itself. Messages of other nodes of a cluster, and wills, come on top. It ends
+        when the broker does.
 
             with administration.subscribe("orders/#") as messages:
                 async for message in messages:

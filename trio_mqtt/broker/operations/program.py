@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.operations.ending import EndsWithBroker
 from trio_mqtt.broker.operations.forms.subscriptions import check_filter
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.routing.target import Target
@@ -39,7 +40,10 @@ class Reader:
 
 
 class ProgramMessages:
-    """The messages, for `async for`: each as `Publish`, with topic, payload and properties."""
+    """The messages, for `async for`: each as `Publish`, with topic, payload and properties.
+
+    It ends when the broker does.
+    """
 
     def __init__(self, spreading: Spreading, reader: Reader, limit: int) -> None:
         self._spreading = spreading
@@ -149,11 +153,11 @@ class ProgramSubscriptions:
             else:
                 core.elsewhere.place(one)
         try:
-            yield messages
+            with core.event_streams.followed_by(EndsWithBroker(messages.close)):
+                yield messages
         finally:
             for one in subscriptions:
                 if core.elsewhere is None:
                     core.router.remove(one)
                 else:
                     core.elsewhere.displace(one)
-            messages.close()

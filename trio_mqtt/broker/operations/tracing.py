@@ -20,6 +20,7 @@ from trio_mqtt.broker.events.kinds import (
     MessagePublished,
     MessageRefused,
 )
+from trio_mqtt.broker.operations.ending import EndsWithBroker
 from trio_mqtt.broker.operations.finding import link_of
 from trio_mqtt.broker.operations.forms.tracing import EventQuery, TraceEntry, TraceQuery
 from trio_mqtt.broker.sessions.delivery_state import session_key
@@ -46,7 +47,7 @@ _LESS = frozenset({MessagePublished, MessageDelivered, MessageAcknowledged, kind
 
 
 class Trace:
-    """What was seen, for `async for`, as long as the context lasts.
+    """What was seen, for `async for`, as long as the context and the broker last.
 
     What comes while as much waits as may is left out, and counted in `missed`.
     """
@@ -182,7 +183,10 @@ class Tracing:
                 with core.event_streams.followed_by(_TopicFollower(trace)):
                     yield trace
             else:
-                with self._client(asked, trace):
+                with (
+                    core.event_streams.followed_by(EndsWithBroker(trace.end)),
+                    self._client(asked, trace),
+                ):
                     yield trace
         finally:
             core.traces -= 1
