@@ -144,6 +144,7 @@ async def test_any_client_can_ask(tmp_path: Path) -> None:
         assert "next" not in found
         found = await ask(client, "filter=a/+&every=1h&summary=max&path=.t")
         assert [(one["value"], one["numbers"]) for one in found["points"]] == [(9, 10)]
+        assert await ask(client, "filter=a/+&every=1h&path=.nowhere") == {"points": []}
         assert await ask(client, "until=2001-01-01T00:00", "$history/a/b") == {"messages": []}
 
 

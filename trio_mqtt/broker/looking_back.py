@@ -200,7 +200,8 @@ class LookingBack:
         topics = await self._readable(session, query)
         while True:
             page = await self.history.read(query, topics=topics, patience=_PATIENCE)
-            answer = encode_page(_below(session.mount_point, page))
+            page_below = _below(session.mount_point, page)
+            answer = encode_page(page_below, has_points=query.every is not None)
             if len(answer) <= room:
                 return answer
             if len(page.messages) + len(page.points) <= 1:

@@ -132,10 +132,10 @@ def question_for(query: HistoryQuery) -> bytes:
     return json.dumps(values, ensure_ascii=False).encode()
 
 
-def encode_page(page: HistoryPage) -> bytes:
-    """A page as an answer."""
+def encode_page(page: HistoryPage, *, has_points: bool) -> bytes:
+    """A page as an answer; `has_points` where points were asked for, if there are any or not."""
     answer: dict[str, object] = {}
-    if page.points:
+    if has_points:
         answer["points"] = [
             {
                 "topic": one.topic,
