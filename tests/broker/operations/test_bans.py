@@ -61,6 +61,8 @@ async def test_a_user_is_banned_by_whatever_client(memory: MemoryBroker) -> None
         ("192.0.2.0/24", "192.0.2.8:99", ReasonCode.BANNED),
         ("192.0.2.9/24", "192.0.3.8:99", ReasonCode.SUCCESS),
         ("192.0.2.0/24", "[::ffff:192.0.2.8]:99", ReasonCode.BANNED),
+        ("::ffff:192.0.2.0/120", "192.0.2.8:99", ReasonCode.BANNED),
+        ("::ffff:192.0.2.7", "192.0.2.8:99", ReasonCode.SUCCESS),
         ("2001:db8::/32", "[2001:db8:1::5]:99", ReasonCode.BANNED),
         ("2001:db8::/32", "192.0.2.7:99", ReasonCode.SUCCESS),
         ("192.0.2.0/24", "a process of me", ReasonCode.SUCCESS),

@@ -12,6 +12,7 @@ from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.transport.listeners.origin import address_of, host_of
 
 MOST = 10_000  # bans in force at one time: some 5 MB
+_MAPPED = 96  # bits of an IPv6 address before an IPv4 address that it holds (RFC 4291 §2.5.5.2)
 
 BanKind = Literal["client", "user", "address"]
 """What a ban goes by: a client identifier, a user name, or an address."""
@@ -137,6 +138,10 @@ def banned_value(kind: BanKind, value: str) -> str:
         raise LocalProtocolError(
             f"{value!r} is no address and no network, such as 192.0.2.7 or 192.0.2.0/24"
         ) from None
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= _MAPPED:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:  # those clients are known by their IPv4 address
+            return _text(ipaddress.ip_network((mapped, network.prefixlen - _MAPPED)))
     return _text(network)
 
 
