@@ -103,5 +103,6 @@ def _sentence(error: ValidationError) -> str:
     told = []
     for one in error.errors(include_url=False, include_context=False)[:_TOLD]:
         place = ".".join(map(str, one["loc"]))
-        told.append(f"{place}: {one['msg']}" if place else one["msg"])
+        text = one["msg"].removeprefix("Value error, ")  # what our own forms say is a sentence
+        told.append(f"{place}: {text}" if place else text)
     return "; ".join(told)

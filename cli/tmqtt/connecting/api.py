@@ -115,7 +115,11 @@ class Api:
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
             raise self._unreachable(error) from error
         if response.status == 401:
-            detail = "The broker does not know who asks: --api-token-file FILE names a token."
+            detail = (
+                "The broker does not know the token that it was shown."
+                if self._headers
+                else "The broker does not know who asks: --api-token-file FILE names a token."
+            )
         raise CommandError(detail)
 
     def _connection(self) -> http.client.HTTPConnection:

@@ -145,6 +145,8 @@ def test_a_token_may_see_and_no_more(
     unknown = in_process("clients", "--api", api)
     assert unknown.code == 1
     assert "--api-token-file FILE" in unknown.err
+    file.write_text("another token", encoding="utf-8")
+    assert "does not know the token" in in_process("clients", *token).err
 
 
 @pytest.mark.parametrize(
