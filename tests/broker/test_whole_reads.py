@@ -155,7 +155,7 @@ MESSAGES = st.lists(
 # What travels in runs: of many topics, or of few, at one QoS or both.
 PLAIN = st.tuples(
     st.lists(st.sampled_from(TOPICS), min_size=1, max_size=4),
-    st.sampled_from([[0], [1], [0, 1]]),
+    st.sampled_from([[0], [1], [2], [0, 1], [1, 2]]),
 ).flatmap(
     lambda chosen: st.lists(
         st.builds(Publish, st.sampled_from(chosen[0]), PAYLOADS, st.sampled_from(chosen[1])),
@@ -167,7 +167,7 @@ PLAIN = st.tuples(
 EQUAL = st.tuples(
     st.sampled_from([["a/b"], ["a", "b"], ["a/b", "a/c"], ["x/secret", "x/hidden"], ["$own"]]),
     PAYLOADS,
-    st.integers(0, 1),
+    st.integers(0, 2),
 ).flatmap(
     lambda chosen: st.lists(
         st.builds(Publish, st.sampled_from(chosen[0]), st.just(chosen[1]), st.just(chosen[2])),
@@ -200,7 +200,7 @@ def as_sent(case: Case) -> list[Publish]:
             alias_is_set = True
         payload = b"%3d " % number + one.payload
         # A client may use one again that is in use, which is wrong: it is answered as often.
-        is_again = one.qos == 1 and is_on_one_topic
+        is_again = one.qos > 0 and is_on_one_topic
         packet_id = (number // 2 if is_again else number) + 1 if one.qos else 0
         messages.append(
             Publish(

@@ -88,6 +88,13 @@ def test_messages_come_out_as_they_went_in(
         assert [one.frame for one in found.content] == [one.frame for one in content]
 
 
+def test_a_run_of_qos_2_comes_out_as_its_messages() -> None:
+    packets = [Publish("t", b"%d" % number, 2, packet_id=number) for number in (1, 2, 3)]
+    (run,) = as_received(packets, is_v5=True, runs=True)
+    assert isinstance(run, PublishRun)
+    assert decode_batch(encode_batch(Travelling(run, True, 1.5))).content == packets
+
+
 pairs = st.tuples(st.sampled_from(["t", "a/b", "ä" * 90]), st.binary(max_size=200))
 even_pairs = st.tuples(st.sampled_from(["t", "u"]), st.binary(min_size=9, max_size=9))
 

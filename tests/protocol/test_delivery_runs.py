@@ -75,6 +75,12 @@ def test_a_run_is_its_packets_one_by_one(
     states: list[str], kind: PacketType, packet_ids: list[int]
 ) -> None:
     at_once, each = sender_with(states), sender_with(states)
+    if kind is PUBCOMP and packet_ids:
+        packet_ids = list(range(packet_ids[0], packet_ids[0] + len(packet_ids)))
+        if at_once.on_pubcomps(range(packet_ids[0], packet_ids[-1] + 1)):
+            assert one_by_one(each, kind, packet_ids)[1:] == ([], None, len(packet_ids))
+            assert state_of(at_once) == state_of(each)
+            return
     outcome = at_once.on_run(kind, packet_ids)
     expected = one_by_one(each, kind, packet_ids)
     assert found(outcome) == expected
@@ -89,6 +95,14 @@ def test_a_run_of_pubrel_is_its_packets_one_by_one(
     at_once, each = Receiver(), Receiver()
     for receiver in (at_once, each):
         receiver.restore(accepted)
+    first = packet_ids[0] if packet_ids else 1
+    in_order = range(first, first + 3)
+    if all(packet_id in accepted for packet_id in in_order):
+        assert at_once.on_all_pubrels(in_order)
+        assert [each.on_pubrel(packet_id) for packet_id in in_order] == [ReasonCode.SUCCESS] * 3
+    else:
+        assert not at_once.on_all_pubrels(in_order)
+    assert at_once.accepted == each.accepted
     outcome = at_once.on_pubrels(packet_ids)
     codes = [each.on_pubrel(packet_id) for packet_id in packet_ids]
     assert outcome.unknown == [place for place, code in enumerate(codes) if code]
@@ -97,6 +111,21 @@ def test_a_run_of_pubrel_is_its_packets_one_by_one(
     ]
     assert (outcome.violation, outcome.count) == (None, len(packet_ids))
     assert at_once.accepted == each.accepted
+
+
+@given(
+    accepted=st.sets(st.integers(1, 9), max_size=3),
+    packet_ids=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+)
+def test_a_run_of_qos_2_is_accepted_where_each_of_it_is_new(
+    accepted: set[int], packet_ids: list[int]
+) -> None:
+    at_once, each = Receiver(), Receiver()
+    for receiver in (at_once, each):
+        receiver.restore(accepted)
+    is_new = [each.on_publish(packet_id) for packet_id in packet_ids]
+    assert at_once.on_publishes(packet_ids) is all(is_new)
+    assert at_once.accepted == (each.accepted if all(is_new) else accepted)
 
 
 @pytest.mark.normative("MQTT-4.13.1-1")
@@ -126,8 +155,11 @@ def test_what_breaks_the_rules_ends_a_run_and_what_came_before_it_holds(
 # What is done with a sender: so many messages are sent as a run (or one that is none), and so many
 # packet identifiers from one on are acknowledged at once, or each by itself.
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["run", "run", "message", "QoS 2"]), st.integers(1, 5))
-    | st.tuples(st.sampled_from(["PUBACKs", "PUBACKs", "PUBACK", "PUBREC"]), st.integers(0, 12)),
+    st.tuples(st.sampled_from(["run", "run of QoS 2", "message", "QoS 2"]), st.integers(1, 5))
+    | st.tuples(
+        st.sampled_from(["PUBACKs", "PUBACKs", "PUBACK", "PUBREC", "PUBRECs", "PUBRECs"]),
+        st.integers(0, 12),
+    ),
     max_size=30,
 )
 
@@ -135,6 +167,8 @@ STEPS = st.lists(
 @given(steps=STEPS, looks=st.sets(st.integers(0, 30), max_size=3))
 @example([("run", 5), ("run", 3), ("PUBACKs", 0), ("PUBACKs", 4)], set())
 @example([("run", 1)] * 20 + [("PUBACKs", 0)] * 5, set())
+@example([("run of QoS 2", 5), ("run of QoS 2", 3), ("PUBRECs", 4), ("PUBRECs", 9)], set())
+@example([("run of QoS 2", 5), ("PUBRECs", 4), ("run", 5), ("PUBACKs", 4), ("run", 5)], {5})
 def test_what_is_sent_in_runs_is_in_flight_as_each_is_that_is_sent_alone(
     steps: list[tuple[str, int]], looks: set[int]
 ) -> None:
@@ -143,10 +177,11 @@ def test_what_is_sent_in_runs_is_in_flight_as_each_is_that_is_sent_alone(
     oldest = 1
     for place, (step, number) in enumerate(steps):
         item = f"{step} {place}"
-        if step == "run":
+        if step in {"run", "run of QoS 2"}:
+            qos = 1 if step == "run" else 2
             count = min(number, at_once.quota)
-            first = at_once.begin_run(1, item, count) if count else 0
-            assert all(first + at == each.begin(1, item) for at in range(count if first else 0))
+            first = at_once.begin_run(qos, item, count) if count else 0
+            assert all(first + at == each.begin(qos, item) for at in range(count if first else 0))
         elif step in {"message", "QoS 2"}:
             if at_once.quota:
                 qos = 1 if step == "message" else 2
@@ -161,9 +196,12 @@ def test_what_is_sent_in_runs_is_in_flight_as_each_is_that_is_sent_alone(
                 packet_ids = range(oldest + number, oldest + number + 1)
                 assert on_puback(at_once, packet_ids[0]) == on_puback(each, packet_ids[0])
             else:
-                rest = at_once.on_pubacks(packet_ids)
-                violation = at_once.on_run(PUBACK, rest).violation
-                expected = each.on_run(PUBACK, packet_ids).violation
+                if step == "PUBRECs":
+                    kind, rest = PUBREC, at_once.on_pubrecs(packet_ids)
+                else:
+                    kind, rest = PUBACK, at_once.on_pubacks(packet_ids)
+                violation = at_once.on_run(kind, rest).violation
+                expected = each.on_run(kind, packet_ids).violation
                 assert str(violation) == str(expected)
                 oldest = packet_ids.stop if violation is None else oldest
         assert (at_once.quota, len(at_once)) == (each.quota, len(each))

@@ -72,18 +72,19 @@ def test_messages_on_several_topics_are_one_run_of_stretches(version: ProtocolVe
     assert run.payload_size == sum(sizes)
 
 
+@pytest.mark.parametrize("qos", [1, 2])
 @VERSIONS
-def test_messages_of_qos_1_are_one_run_too(version: ProtocolVersion) -> None:
+def test_messages_above_qos_0_are_one_run_too(version: ProtocolVersion, qos: int) -> None:
     topics = ["t", "t", "a/b", "t"]
     sizes = [0, 300, 1, 20_000]
     messages = [
-        Publish(topic, b"x" * size, 1, packet_id=packet_id)
+        Publish(topic, b"x" * size, qos, packet_id=packet_id)
         for topic, size, packet_id in zip(topics, sizes, [7, 65_535, 256, 1], strict=True)
     ]
     data = b"".join(encode(message, version) for message in messages)
     (run,) = decoder_of(version, runs=True).feed(data)
     assert isinstance(run, PublishRun)
-    assert (run.qos, run.topics, run.frames) == (1, ["t", "a/b", "t"], data)
+    assert (run.qos, run.topics, run.frames) == (qos, ["t", "a/b", "t"], data)
     assert run.messages == messages
     assert run.packet_ids == [7, 65_535, 256, 1]
     assert run.payload_size == sum(sizes)
@@ -95,8 +96,8 @@ def test_messages_of_qos_1_are_one_run_too(version: ProtocolVersion) -> None:
 
 
 @VERSIONS
-def test_of_qos_1_one_message_alone_is_no_run(version: ProtocolVersion) -> None:
-    packets: list[Packet] = [Publish("t", b"x", 1, packet_id=1), PingReq()]
+def test_above_qos_0_one_message_alone_is_no_run(version: ProtocolVersion) -> None:
+    packets: list[Packet] = [Publish("t", b"x", qos, packet_id=qos) for qos in (1, 2, 1)]
     assert decoder_of(version, runs=True).feed(joined(packets, version)) == packets
 
 
@@ -129,8 +130,8 @@ TOPICS_AND_SIZES = st.lists(
 
 @given(
     messages=TOPICS_AND_SIZES,
-    came=st.tuples(st.sampled_from([V311, V5]), st.sampled_from([0, 1])),
-    goes=st.tuples(st.sampled_from([V311, V5]), st.sampled_from([0, 1])),
+    came=st.tuples(st.sampled_from([V311, V5]), st.sampled_from([0, 1, 2])),
+    goes=st.tuples(st.sampled_from([V311, V5]), st.sampled_from([0, 1, 2])),
     identifiers=st.sampled_from([[], [1], [7, 300]]),
     below=st.booleans(),
     part=st.tuples(st.integers(0, 3), st.integers(1, 12)),
@@ -166,7 +167,7 @@ def test_a_run_is_sent_in_another_version_at_another_qos_or_on_other_topics(
             f"longer/{one.topic}" if below else one.topic,
             one.payload,
             qos,
-            packet_id=(500 + number) * qos,
+            packet_id=500 + number if qos else 0,
             properties=properties,
         )
         for number, one in enumerate(before[first : first + count])
@@ -385,7 +386,7 @@ MESSAGES = st.builds(
     Publish,
     st.sampled_from(["a", "b"]),
     st.binary(max_size=20),
-    qos=st.just(1),
+    qos=st.integers(1, 2),
     packet_id=st.integers(1, 9),
 )
 

@@ -88,10 +88,11 @@ def encode_batch(batch: Travelling) -> bytes:
     if batch.client_id is not None:
         flags |= _HAS_SENDER
         client, mount = batch.client_id.encode(), batch.mount_point.encode()
-    if isinstance(content, PublishRun):
+    if isinstance(content, PublishRun) and content.qos < 2:
         flags |= _IS_RUN | content.is_v5
         content_parts = _run_parts(content)
     else:
+        content = content.messages if isinstance(content, PublishRun) else content
         # Those without a frame may have properties, which only MQTT 5 can say.
         is_v5 = batch.is_v5 or any(message.frame is None for message in content)
         flags |= is_v5

@@ -27,7 +27,9 @@ ACK_PACKETS: dict[int, type[PubAck | PubRec | PubRel | PubComp]] = {
 }
 _FIRST_BYTES = {kind: first for first, kind in ACKNOWLEDGEMENTS.items()}
 
-_PUBACK = b"\x40\2\0\0"
+# All acknowledgements of a kind that say success, in the order of packet identifiers from 0 on, by
+# their first byte: those of consecutive identifiers are part of that. Made when first used.
+_ALL: dict[int, bytes] = {}
 
 LONGEST_ACK_RUN = 256  # packets: looking at so many costs little, whatever they turn out to be
 
@@ -51,6 +53,10 @@ def decode_ack_run(data: bytes, start: int, end: int) -> tuple[AckRun, int] | No
         return (AckRun(kind, (packet_id,)), end) if packet_id else None
     count = min((end - start) // size, LONGEST_ACK_RUN)
     stop = start + count * size
+    if size == 4:
+        in_order = consecutive_acks(data[start:stop])
+        if in_order is not None:
+            return AckRun(kind, in_order), stop
     for at in _ALIKE[size]:
         # One byte of each packet: from the first one on that is another, nothing belongs to it.
         there = data[start + at : stop : size]
@@ -74,21 +80,51 @@ def decode_ack_run(data: bytes, start: int, end: int) -> tuple[AckRun, int] | No
     return (AckRun(kind, packet_ids), stop) if packet_ids else None
 
 
+def _all_of(first_byte: int) -> bytes:
+    found = _ALL.get(first_byte)
+    if found is None:
+        data = bytearray(bytes((first_byte, 2, 0, 0)) * (len(IDENTIFIERS) >> 1))
+        data[2::4] = IDENTIFIERS[::2]
+        data[3::4] = IDENTIFIERS[1::2]
+        found = _ALL[first_byte] = bytes(data)
+    return found
+
+
+def consecutive_acks(data: bytes) -> range | None:
+    """The packet identifiers of what is nothing but acknowledgements, one after the other.
+
+    They are of the kind of the first and say success. None for whatever else there is.
+    """
+    size = len(data)
+    if size < 4 or size & 3 or data[0] not in ACKNOWLEDGEMENTS:
+        return None
+    first = data[2] << 8 | data[3]
+    if not first or not _all_of(data[0]).startswith(data, 4 * first):
+        return None
+    return range(first, first + (size >> 2))
+
+
 def encode_ack_run(kind: PacketType, packet_ids: Sequence[int]) -> bytes:
     """The bytes of a run, in the shortest form: that is the same in all versions.
 
     Identifiers are within 1 to 65,535.
     """
+    if isinstance(packet_ids, range) and packet_ids.step == 1:
+        return _all_of(_FIRST_BYTES[kind])[4 * packet_ids.start : 4 * packet_ids.stop]
     head = _FIRST_BYTES[kind] << 24 | 2 << 16
     return struct.pack(f">{len(packet_ids)}I", *[head | packet_id for packet_id in packet_ids])
 
 
-def encode_pubacks(identifiers: bytes) -> bytes:
-    """What acknowledges messages of QoS 1, of which these are the packet identifiers as they came.
+def encode_answers(kind: PacketType, identifiers: bytes) -> bytes:
+    """A run of acknowledgements, of which these are the packet identifiers as they came.
 
     Each has two bytes.
     """
-    data = bytearray(_PUBACK * (len(identifiers) >> 1))
+    first = identifiers[0] << 8 | identifiers[1]
+    count = len(identifiers) >> 1
+    if IDENTIFIERS.startswith(identifiers, 2 * first):
+        return _all_of(_FIRST_BYTES[kind])[4 * first : 4 * (first + count)]
+    data = bytearray(bytes((_FIRST_BYTES[kind], 2, 0, 0)) * count)
     data[2::4] = identifiers[::2]
     data[3::4] = identifiers[1::2]
     return bytes(data)

@@ -7,6 +7,7 @@ common; `ServerConnection` is a broker's end, `ClientConnection` a client's.
 from __future__ import annotations
 
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, without_frames
+from trio_mqtt.protocol.ack_runs import consecutive_acks
 from trio_mqtt.protocol.authentication import NO_METHOD, OTHER_METHOD, Authentication
 from trio_mqtt.protocol.decoding import ALONE_PUBACK, PacketDecoder
 from trio_mqtt.protocol.encoding import encode
@@ -167,6 +168,14 @@ class ProtocolConnection:
             return data[2] << 8 | data[3]
         return 0
 
+    def receive_acks(self, data: bytes) -> range | None:
+        """The packet identifiers of acknowledgements, one after the other, if `data` is just that.
+
+        They are of one kind, which its first byte tells, and say success. None for all else, which
+        `receive` takes.
+        """
+        return consecutive_acks(data) if self._is_between_packets else None
+
     @property
     def _is_between_packets(self) -> bool:
         """Whether packets of any kind may come, and nothing of one has come yet."""
@@ -201,7 +210,7 @@ class ProtocolConnection:
         return error
 
     def _count(self, run: PublishRun) -> RemoteProtocolError | None:
-        """Count the messages of a run of QoS 1."""
+        """Count the messages of a run of QoS 1 or 2."""
         self._unacknowledged += len(run)
         return self._too_many() if self._unacknowledged > self.receive_maximum else None
 

@@ -259,8 +259,11 @@ class PacketDecoder:
                     self._requests.check_size(first, stop - position)  # before it is held
                 self.wanted = stop - position
                 break
-            # One message of QoS 1 alone is no run: it costs less as it is.
-            if runs and (first == 0x30 or (first == 0x32 and stop < end and data[stop] == 0x32)):
+            # One message above QoS 0 alone is no run: it costs less as it is.
+            if runs and (
+                first == 0x30
+                or ((first == 0x32 or first == 0x34) and stop < end and data[stop] == first)
+            ):
                 run = decode_publish_run(data, position, end, first, maximum, is_v5=is_v5)
                 if run is not None:
                     append(run)

@@ -22,6 +22,18 @@ _PUBACK = PacketType.PUBACK
 _PUBREC = PacketType.PUBREC
 
 
+def _take_all(items: dict[int, T], packet_ids: range) -> bool:
+    """Take the items of all these identifiers away, if there are as many; else none of them."""
+    if not all(map(items.__contains__, packet_ids)):
+        return False
+    if len(items) == len(packet_ids):
+        items.clear()
+    else:
+        for packet_id in packet_ids:
+            del items[packet_id]
+    return True
+
+
 class Outcome(Generic[T]):
     """What has become of the deliveries that a run of acknowledgements is about.
 
@@ -344,6 +356,31 @@ class Sender(Generic[T]):
         self._released[packet_id] = entry[1]
         return entry[1], True
 
+    def on_pubrecs(self, packet_ids: range) -> range:
+        """PUBRECs came for consecutive packet identifiers: what of them is left to `on_run`.
+
+        That is nothing where they answer runs in the order in which these were sent. PUBREL is to
+        be sent for the others.
+        """
+        first, beyond = packet_ids.start, packet_ids.stop
+        while self._runs and first < beyond:
+            run = self._runs[0]
+            if run.first != first or run.entry[0] != 2:
+                break
+            first = min(run.beyond, beyond)
+            self._released.update(dict.fromkeys(range(run.first, first), run.entry[1]))
+            run.first = first
+            if first == run.beyond:
+                del self._runs[0]
+        return range(first, beyond)
+
+    def on_pubcomps(self, packet_ids: range) -> bool:
+        """PUBCOMPs came for packet identifiers; False where `on_run` must look at each of them."""
+        if not _take_all(self._released, packet_ids):
+            return False
+        self.quota += len(packet_ids)
+        return True
+
     def on_pubcomp(self, packet_id: int) -> T | None:
         """PUBCOMP came: the item is done. None for an identifier that is not in use.
 
@@ -438,6 +475,14 @@ class Receiver:
         self._accepted[packet_id] = None
         return True
 
+    def on_publishes(self, packet_ids: Sequence[int]) -> bool:
+        """Whether all of QoS 2 that came together are new; if not, nothing has changed."""
+        new: dict[int, None] = dict.fromkeys(packet_ids)
+        if len(new) != len(packet_ids) or not self.accepted.isdisjoint(new):
+            return False
+        self._accepted.update(new)
+        return True
+
     def refused(self, packet_id: int) -> None:
         """PUBREC was sent with a failure: the identifier is free again (§4.3.3)."""
         self._accepted.pop(packet_id, None)
@@ -448,6 +493,10 @@ class Receiver:
             del self._accepted[packet_id]
             return ReasonCode.SUCCESS
         return ReasonCode.PACKET_IDENTIFIER_NOT_FOUND
+
+    def on_all_pubrels(self, packet_ids: range) -> bool:
+        """PUBRELs came for packet identifiers; False where `on_pubrels` must look at each."""
+        return _take_all(self._accepted, packet_ids)
 
     def on_pubrels(self, packet_ids: Sequence[int]) -> Outcome[None]:
         """PUBRELs came one after the other: as if each had come alone."""

@@ -42,7 +42,7 @@ def decode_equal_packets(
         return None
     qos = data[start] >> 1 & 3
     name_size = 2 + (data[body] << 8 | data[body + 1])
-    header = body + name_size + 2 * qos + is_v5 - start
+    header = body + name_size + (2 if qos else 0) + is_v5 - start
     if name_size == 2 or header > size:
         return None
     # The first two tell mostly, at no cost: what is otherwise would be looked at for each packet.

@@ -105,10 +105,10 @@ class Publish:
 
 
 class PublishRun(RunFrames):
-    """Consecutive PUBLISH packets at QoS 0, or at QoS 1, without RETAIN, DUP and properties.
+    """Consecutive PUBLISH packets of one QoS, without RETAIN, DUP and properties.
 
     A server that asks its decoder for runs gets these as the bytes that they came in, `frames`,
-    with the places where each starts, and at QoS 1 of each packet identifier (`ids_at`): most of
+    with the places where each starts, and above QoS 0 of each packet identifier (`ids_at`): most of
     them travel on unchanged, and are taken apart only when somebody asks for `messages`. Those on
     one topic, one after the other, are a stretch: `topics` has the topic of each, `firsts` the
     number of its first message, and `headers` the bytes before the payloads in all messages before
@@ -132,7 +132,7 @@ class PublishRun(RunFrames):
         ids_at: Sequence[int] = (),
     ) -> None:
         super().__init__(frames, starts, ids_at)
-        self.qos = 1 if ids_at else 0
+        self.qos = frames[0] >> 1 & 3
         self.topics = topics
         self.firsts = firsts
         self.headers = headers
@@ -178,16 +178,25 @@ class PublishRun(RunFrames):
         packet_id = frame[at] << 8 | frame[at + 1]
         at += 2 + self.is_v5
         return Publish(
-            topic, None, 1, False, False, packet_id, NO_PROPERTIES, frame, at - 2 - self.is_v5, at
+            topic,
+            None,
+            self.qos,
+            False,
+            False,
+            packet_id,
+            NO_PROPERTIES,
+            frame,
+            at - 2 - self.is_v5,
+            at,
         )
 
     @property
     def packet_ids(self) -> list[int]:
-        """The packet identifiers, at QoS 1."""
+        """The packet identifiers, at QoS 1 and 2."""
         return identifiers_in(self.identifiers)
 
     def sent_as(self, qos: int, properties: bytes, names: Sequence[str] | None = None) -> RunFrames:
-        """The same messages at a `qos` of 0 or 1, with other properties, or on other topics.
+        """The same messages at no higher a `qos`, with other properties, or on other topics.
 
         `properties` are those of each packet, with their length (MQTT 5.0 §2.2.2); no bytes at all
         for MQTT 3. `names` are topics, one for each stretch. There are no packet identifiers in it
@@ -197,7 +206,7 @@ class PublishRun(RunFrames):
         ends = [*starts[1:], len(frames)]
         kind = bytes((0x30 | qos << 1,))
         between = bytes(2) + properties if qos else properties
-        came_between = 2 * self.qos + self.is_v5
+        came_between = (2 if self.qos else 0) + self.is_v5
         pieces: list[bytes] = []
         new_starts: list[int] = []
         ids_at: list[int] = []
@@ -315,7 +324,7 @@ class PublishRun(RunFrames):
                 new_starts.append(at)
                 ids_at.append(at + 1 + len(length) + len(named))
                 at += 1 + len(length) + size
-                header += 1 + len(length) + len(named) + 2 * self.qos + self.is_v5
+                header += 1 + len(length) + len(named) + (2 if self.qos else 0) + self.is_v5
         return PublishRun(
             b"".join(pieces),
             new_starts,

@@ -30,7 +30,7 @@ def decode_publish_run(
         equal = decode_equal_packets(data, start, end, maximum, longest, _MOST_MIXED, is_v5=is_v5)
         if equal is not None:
             return equal
-    identifier = 2 * qos  # bytes
+    identifier = 2 if qos else 0  # bytes
     starts: list[int] = []
     ids_at: list[int] = []
     topics: list[str] = []

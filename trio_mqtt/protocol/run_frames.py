@@ -11,7 +11,7 @@ from trio_mqtt.protocol.wire import IDENTIFIERS
 class RunFrames:
     """The packets of a run one after the other, as they came or as they are sent.
 
-    At QoS 1 `starts` are the places where each begins, and `ids_at` those of the packet
+    At QoS 1 and 2 `starts` are the places where each begins, and `ids_at` those of the packet
     identifiers: each time that they are sent, they get others. Where all packets have one length,
     both are ranges.
     """
@@ -26,7 +26,7 @@ class RunFrames:
 
     @property
     def identifiers(self) -> bytes:
-        """The packet identifiers at QoS 1, each in its two bytes."""
+        """The packet identifiers at QoS 1 and 2, each in its two bytes."""
         frames, ids_at = self.frames, self.ids_at
         if not isinstance(ids_at, range):
             return b"".join([frames[at : at + 2] for at in ids_at])
@@ -36,7 +36,7 @@ class RunFrames:
         return bytes(identifiers)
 
     def with_identifiers(self, first: int, count: int, packet_id: int) -> bytes:
-        """The frames of `count` messages from the one of number `first` on, at QoS 1.
+        """The frames of `count` messages from the one of number `first` on, above QoS 0.
 
         They have the packet identifiers from `packet_id` on, one after the other.
         """

@@ -10,7 +10,8 @@ from tests.broker.raw import V5, V311
 from tests.inside import core_of, sessions_of
 from trio_mqtt import Broker
 from trio_mqtt.broker.sessions.delivery_state import RunInFlight
-from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.ack_runs import encode_ack_run
+from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel
 from trio_mqtt.protocol.properties import Properties
 
@@ -234,6 +235,35 @@ async def test_identifiers_of_runs_begin_anew_and_leave_out_those_in_use(
     assert len(set(taken[2])) == 100
     assert 2 not in taken[2] + taken[3]
     assert list(sender.in_flight) == [2]
+
+
+async def test_of_a_run_of_qos_2_each_message_goes_on_where_its_handshake_was(
+    join: Join, broker: Broker, version: ProtocolVersion
+) -> None:
+    client = await join("c", version, clean_start=False, expiry=100)
+    await client.subscribe("#", qos=2)
+    publisher = await join("p")
+    payloads = [b"%d" % number for number in range(20)]
+    await publisher.send(*[Publish("t", one, 2, packet_id=int(one) + 1) for one in payloads])
+    await publisher.send(encode_ack_run(PacketType.PUBREL, range(1, 21)))
+    packet_ids = [one.packet_id for one in await client.messages()]
+    await client.send(encode_ack_run(PacketType.PUBREC, packet_ids[:12]))
+    await client.send(encode_ack_run(PacketType.PUBCOMP, packet_ids[:5]))
+    assert await client.drain() == [PubRel(one) for one in packet_ids[:12]]
+    await client.drop()
+    client = await join("c", version, clean_start=False, expiry=100)
+    again = await client.drain()
+    released = [one.packet_id for one in again if isinstance(one, PubRel)]
+    messages = [one for one in again if isinstance(one, Publish)]
+    assert released == packet_ids[5:12]
+    assert [one.payload for one in messages] == payloads[12:]
+    assert all((one.qos, one.dup) == (2, True) for one in messages)
+    assert [one.packet_id for one in messages] == packet_ids[12:]
+    await client.send(encode_ack_run(PacketType.PUBCOMP, released))
+    await client.send(encode_ack_run(PacketType.PUBREC, packet_ids[12:]))
+    await client.send(encode_ack_run(PacketType.PUBCOMP, packet_ids[12:]))
+    assert await client.drain() == [PubRel(one) for one in packet_ids[12:]]
+    assert len(sessions_of(broker)["c"].sender) == 0
 
 
 async def test_more_that_is_released_than_the_client_takes_now_keeps_a_run_waiting(

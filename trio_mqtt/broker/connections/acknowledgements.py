@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from trio_mqtt.broker.events.kinds import MessageAcknowledged
 from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
-from trio_mqtt.protocol.ack_runs import ACKNOWLEDGEMENTS, encode_pubacks
+from trio_mqtt.protocol.ack_runs import ACKNOWLEDGEMENTS, encode_ack_run, encode_answers
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import (
     AckRun,
@@ -37,9 +37,16 @@ Acks = AckRun | PubAck | PubRec | PubRel | PubComp
 
 # What is sent, as numbers of four bytes that begin with these two; to be added is the identifier.
 PUBACK, PUBREC, PUBREL, PUBCOMP = 0x4002_0000, 0x5002_0000, 0x6202_0000, 0x7002_0000
+_HEADS = {
+    PacketType.PUBACK: PUBACK,
+    PacketType.PUBREC: PUBREC,
+    PacketType.PUBREL: PUBREL,
+    PacketType.PUBCOMP: PUBCOMP,
+}
 _LARGEST = 0xFFFF_FFFF  # those of five bytes end with a reason code
 
-_PUBACK, _PUBREC, _PUBREL = PacketType.PUBACK, PacketType.PUBREC, PacketType.PUBREL
+_PUBACK, _PUBREC = PacketType.PUBACK, PacketType.PUBREC
+_PUBREL, _PUBCOMP = PacketType.PUBREL, PacketType.PUBCOMP
 _KINDS: dict[type, PacketType] = {
     PubAck: PacketType.PUBACK,
     PubRec: PacketType.PUBREC,
@@ -62,7 +69,7 @@ class Acknowledgements:
         self._event_streams = link.core.event_streams
         # What is to be sent when the packets of one read are done.
         self.waiting: list[int] = []
-        # And before that: PUBACKs of runs, as they leave.
+        # And before that: answers of runs, as they leave.
         self.of_runs = b""
 
     # -- what comes -----------------------------------------------------------------------------
@@ -85,13 +92,16 @@ class Acknowledgements:
 
         What is returned breaks the rules: those before it hold.
         """
-        link = self._link
         statistics = self._statistics
         packet_ids: Sequence[int]
         if isinstance(packet, AckRun):
             kind, packet_ids = packet.kind, packet.packet_ids
             statistics.packets_received += len(packet_ids) - 1
             statistics.kinds_received[_COUNTED[kind]] += len(packet_ids)
+            if isinstance(packet_ids, range):
+                packet_ids = self._take_in_order(kind, packet_ids, session)
+                if not packet_ids:
+                    return None
         else:
             kind, packet_ids = _KINDS[type(packet)], (packet.packet_id,)
             statistics.kinds_received[kind.name, packet.reason_code] += 1
@@ -101,6 +111,13 @@ class Acknowledgements:
                 except RemoteProtocolError as error:
                     return error
                 return None
+        return self._take_each(kind, packet_ids, session)
+
+    def _take_each(
+        self, kind: PacketType, packet_ids: Sequence[int], session: Session
+    ) -> RemoteProtocolError | None:
+        """Do what acknowledgements ask for, each of which says success or has been looked at."""
+        link = self._link
         if kind is _PUBREL:
             released = session.on_pubrels(packet_ids)
             link.protocol.acknowledged(len(released.items))
@@ -108,10 +125,6 @@ class Acknowledgements:
             return None
         is_followed = MessageAcknowledged in self._event_streams.wanted
         if session.journal is None:
-            if kind is _PUBACK and not is_followed and isinstance(packet_ids, range):
-                packet_ids = session.sender.on_pubacks(packet_ids)
-                if not packet_ids:
-                    return None
             outcome = session.sender.on_run(kind, packet_ids)
         else:
             outcome = session.on_run(kind, packet_ids)
@@ -120,6 +133,50 @@ class Acknowledgements:
         if is_followed:
             self._tell_taken(kind, outcome.items, session)
         return outcome.violation
+
+    def take_run(
+        self, first_byte: int, packet_ids: range, session: Session
+    ) -> RemoteProtocolError | None:
+        """As `take`, of acknowledgements that begin with a byte, one after the other."""
+        kind = ACKNOWLEDGEMENTS[first_byte]
+        statistics = self._statistics
+        statistics.packets_received += len(packet_ids) - 1
+        statistics.kinds_received[_COUNTED[kind]] += len(packet_ids)
+        left = self._take_in_order(kind, packet_ids, session)
+        return self._take_each(kind, left, session) if left else None
+
+    def _take_in_order(self, kind: PacketType, packet_ids: range, session: Session) -> range:
+        """Do what acknowledgements ask for as one, where they are of what was sent in that order.
+
+        What of them is left is to be looked at one by one.
+        """
+        if session.journal is not None:
+            return packet_ids
+        if kind is _PUBREL:
+            if not session.receiver.on_all_pubrels(packet_ids):
+                return packet_ids
+            self._link.protocol.acknowledged(len(packet_ids))
+            self._note(_PUBCOMP, packet_ids)
+            return packet_ids[:0]
+        if MessageAcknowledged in self._event_streams.wanted:
+            return packet_ids
+        sender = session.sender
+        if kind is _PUBACK:
+            return sender.on_pubacks(packet_ids)
+        if kind is _PUBREC:
+            left = sender.on_pubrecs(packet_ids)
+            if left.start > packet_ids.start:
+                self._note(_PUBREL, range(packet_ids.start, left.start))
+            return left
+        return packet_ids[:0] if sender.on_pubcomps(packet_ids) else packet_ids
+
+    def _note(self, kind: PacketType, packet_ids: range) -> None:
+        """These are to be sent."""
+        if self.waiting:
+            head = _HEADS[kind]
+            self.waiting += [head | packet_id for packet_id in packet_ids]
+        else:
+            self.of_runs += encode_ack_run(kind, packet_ids)
 
     def _answer(
         self,
@@ -168,11 +225,13 @@ class Acknowledgements:
         return bool(self.waiting) or bool(self.of_runs)
 
     def note_run(self, run: PublishRun) -> None:
-        """The messages of a run of QoS 1 are to be acknowledged."""
+        """The messages of a run of QoS 1 or 2 are to be acknowledged."""
+        kind = _PUBACK if run.qos == 1 else _PUBREC
         if self.waiting:
-            self.waiting += [PUBACK | packet_id for packet_id in run.packet_ids]
+            head = _HEADS[kind]
+            self.waiting += [head | packet_id for packet_id in run.packet_ids]
         else:
-            self.of_runs += encode_pubacks(run.identifiers)
+            self.of_runs += encode_answers(kind, run.identifiers)
 
     def write(
         self, session: Session, codes: dict[int, tuple[ReasonCode, str]] | None = None
@@ -184,36 +243,42 @@ class Acknowledgements:
         """
         acks = self.waiting
         link = self._link
-        sent = link.core.statistics.kinds_sent
         if len(acks) == 1 and not codes and not self.of_runs and acks[0] <= _LARGEST:
             self.write_one(acks.pop())
             return
         if self.of_runs:
             data, self.of_runs = self.of_runs, b""
-            count = len(data) >> 2
             if not acks and not codes:
-                link.core.statistics.other_packets_sent += count
-                sent[_COUNTED[_PUBACK]] += count
-                link.protocol.acknowledged(count)
+                self._count_sent(data)
                 link.outlet.write(data)
                 return
-            acks[:0] = struct.unpack(f">{count}I", data)
+            acks[:0] = struct.unpack(f">{len(data) >> 2}I", data)
         if not acks:
             return
-        link.core.statistics.other_packets_sent += len(acks)
         if codes or max(acks) > _LARGEST:
+            link.core.statistics.other_packets_sent += len(acks)
             data = self._say_codes(session, codes or {})
         else:
             data = struct.pack(f">{len(acks)}I", *acks)
-            first_bytes = data[::4]
-            for first, counted in _COUNTED_FIRST.items():
-                count = first_bytes.count(first)
-                if count:
-                    sent[counted] += count
-                    if first == 0x40:  # it no longer counts; QoS 2 does so until PUBCOMP
-                        link.protocol.acknowledged(count)
+            self._count_sent(data)
         acks.clear()
         link.outlet.write(data)
+
+    def _count_sent(self, data: bytes) -> None:
+        """Acknowledgements that say success leave, each in four bytes."""
+        statistics = self._statistics
+        first_bytes = data[::4]
+        left = len(first_bytes)
+        statistics.other_packets_sent += left
+        while left:  # there are seldom several kinds
+            first = first_bytes[0]
+            count = first_bytes.count(first)
+            statistics.kinds_sent[_COUNTED_FIRST[first]] += count
+            if first == 0x40:  # it no longer counts; QoS 2 does so until PUBCOMP
+                self._link.protocol.acknowledged(count)
+            left -= count
+            if left:
+                first_bytes = first_bytes.replace(first_bytes[:1], b"")
 
     def write_one(self, ack: int) -> None:
         """Send one that says success, where no others wait."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.connections.requests import Requests
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.errors import RemoteProtocolError
 
 # What counts as so many steps of routing: keeping a message, and parting a batch from what follows.
 STEPS_TO_KEEP = 8
@@ -167,6 +168,14 @@ class PacketHandler:
                     break
                 steps += len(packet.packet_ids) if isinstance(packet, AckRun) else 1
             elif isinstance(packet, PublishRun):
+                if packet.qos == 2 and (is_full or not self._are_new(packet, session)):
+                    if messages:
+                        self.publish(messages, session, retained)
+                        messages, retained = [], []
+                    if not self._go_on(self._process_each(packet, session)):
+                        done = index
+                        break
+                    continue
                 statistics.packets_received += len(packet) - 1
                 steps += core.router.steps_for(packet.topics[0])
                 if packet.qos:
@@ -215,6 +224,14 @@ class PacketHandler:
         """
         protocol = self._protocol
         first = data[0]
+        if first > ALONE_PUBACK or (first == ALONE_PUBACK and len(data) > 4):
+            packet_ids = protocol.receive_acks(data)
+            if packet_ids is None:
+                return False
+            self._link.last_received = now
+            self._core.statistics.packets_received += 1
+            self._acknowledged(self._acks.take_run(first, packet_ids, session), session)
+            return True
         if first == ALONE_PUBACK:
             packet_id = protocol.receive_puback(data)
             if not packet_id or not self._acks.is_simple(session):
@@ -266,11 +283,14 @@ class PacketHandler:
     def acknowledge(self, run: AckRun, session: Session) -> None:
         """Do what a run of acknowledgements asks for that is all of a read: `process` for those."""
         self._link.core.statistics.packets_received += 1
-        violation = self._acks.take(run, session)
+        self._acknowledged(self._acks.take(run, session), session)
+
+    def _acknowledged(self, violation: RemoteProtocolError | None, session: Session) -> None:
+        """All acknowledgements of a read were taken, up to one that breaks the rules."""
         if violation is not None:
-            self._link.protocol.violated(violation)
+            self._protocol.violated(violation)
         self._acks.write(session)
-        outlet = self._link.outlet
+        outlet = self._outlet
         if outlet.awaits_quota and session.sender.quota > 0:
             outlet.quota_is_back()
 
@@ -286,6 +306,8 @@ class PacketHandler:
         if run.topic is None and core.router.count_at_once(run.topics) < len(run.topics):
             return False
         if run.qos and core.journal is not None and self._keeps_nothing(core.journal):
+            return False
+        if run.qos == 2 and not self._are_new(run, session):
             return False
         core.statistics.packets_received += len(run)
         self._publish_part(run, session)
@@ -317,6 +339,21 @@ class PacketHandler:
             why = STORAGE_FAILS if is_known else CUT_OFF
             refused = RefusedPublish.of(packet, ReasonCode.QUOTA_EXCEEDED, why)
             self._requests.refuse(refused, session)
+
+    def _are_new(self, run: PublishRun, session: Session) -> bool:
+        """Whether all messages of a run of QoS 2 are new ones: they are noted as accepted then.
+
+        Not where something else has to know of each.
+        """
+        return session.journal is None and session.receiver.on_publishes(run.packet_ids)
+
+    def _process_each(self, run: PublishRun, session: Session) -> Iterator[None]:
+        """Do what the messages of a run ask for one by one, as `process` would."""
+        messages = run.messages
+        self._core.statistics.packets_received -= 1  # the run was counted as one
+        done = 0
+        while (done := self.process(messages, session, done)) < len(messages):
+            yield
 
     def _publish_run(self, run: PublishRun, session: Session) -> Iterator[None]:
         """Route what the client published, as much at once as its topics make little work."""

@@ -251,7 +251,7 @@ class Batch:
         return self._run
 
     def run_for(self, form: Form, is_v5: bool, maximum: int | None) -> RunFrames | None:
-        """What goes to a subscription of a run of QoS 1, but for packet identifiers."""
+        """What goes to a subscription of a run of QoS 1 or 2, but for packet identifiers."""
         if form.qos == 0:
             return None
         frames = self._frames_for(form, is_v5)

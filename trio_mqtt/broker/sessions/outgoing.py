@@ -72,7 +72,7 @@ class OutgoingQueue(Queue):
             if permitted is None:
                 return 0
             batch = permitted
-        if batch.highest_qos == 1:
+        if batch.highest_qos:
             size = self._prepare_run(outlet, target, batch, ready)
             if size is not None:
                 return size
@@ -176,16 +176,14 @@ class OutgoingQueue(Queue):
     def _prepare_run(
         self, outlet: Outlet, target: Target, batch: Batch, ready: list[bytes]
     ) -> int | None:
-        """As `_prepare`, for a run of QoS 1 of which all messages go in the same way.
+        """As `_prepare`, for a run of QoS 1 or 2 of which all messages go in the same way.
 
         None where messages are to be looked at one by one.
         """
+        run = batch.run
         session = self.session
         sender = session.sender
-        if session.journal is not None or outlet.aliases is not None:
-            return None
-        run = batch.run
-        if run is None:
+        if run is None or session.journal is not None or outlet.aliases is not None:
             return None
         frames = batch.run_for(target, outlet.is_v5, outlet.maximum_packet_size)
         if frames is None:
@@ -199,7 +197,7 @@ class OutgoingQueue(Queue):
         if size > self._large and not self._may_be_in_flight(size):
             return None
         item = RunInFlight(run, size, target.origin, batch.received_at)
-        packet_id = sender.begin_run(1, item, count)
+        packet_id = sender.begin_run(min(run.qos, target.qos), item, count)
         if not packet_id:
             return None
         item.beyond = packet_id - at
