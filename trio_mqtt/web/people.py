@@ -29,10 +29,11 @@ _ROLES: Mapping[WebRole, Role] = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class LogIn:
-    """Somebody who has logged in."""
+    """Somebody who has logged in; `key` is the digest of the cookie."""
 
+    key: bytes
     username: str
     csrf: str
     began: float
@@ -74,10 +75,10 @@ class People:
         """Somebody has proved to be a user: the value of the cookie, and the login."""
         now = trio.current_time()
         value = secrets.token_urlsafe(32)
-        login = LogIn(username, secrets.token_urlsafe(32), now, now)
+        login = LogIn(_digest(value), username, secrets.token_urlsafe(32), now, now)
         while len(self._logins) >= _MOST_SESSIONS:
             self._logins.popitem(last=False)
-        self._logins[_digest(value)] = login
+        self._logins[login.key] = login
         return value, login
 
     def log_out(self, value: str) -> None:
@@ -102,7 +103,7 @@ class People:
         """Whether a login counts still."""
         now = trio.current_time()
         return (
-            login in self._logins.values()
+            self._logins.get(login.key) is login
             and not self._is_disabled(login.username)
             and now - login.began < self._options.session_time
             and now - login.used < self._options.idle_time
