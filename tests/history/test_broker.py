@@ -361,6 +361,30 @@ async def test_a_disk_that_is_slower_than_what_comes_holds_up_nobody(
         assert (removal.reason, removal.messages) == ("lost", lost)
 
 
+async def test_who_waits_for_what_has_come_does_not_wait_for_what_is_lost_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = HistoryStore.append
+
+    async def while_more_comes(self: HistoryStore, *arguments: Any) -> tuple[int, int]:
+        history._lose(1)
+        return await append(self, *arguments)
+
+    async with opened(tmp_path, "a") as broker:
+        assert broker.history is not None
+        history = broker.history
+        with monkeypatch.context() as flooded:
+            flooded.setattr(HistoryStore, "append", while_more_comes)
+            await broker.publish("a", b"1")
+            with trio.fail_after(30):
+                await history.written()
+        await broker.publish("a", b"2")
+        await history.written()
+        assert await payloads(broker, "a") == [b"1", b"2"]
+        (removal,) = await history.removals()
+        assert (removal.reason, removal.messages) == ("lost", broker.statistics.history_lost)
+
+
 async def test_a_full_disk_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with opened(tmp_path, "a") as broker:
         history = broker.history

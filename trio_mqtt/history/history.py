@@ -201,12 +201,14 @@ class History:
     async def _write_all(self) -> None:
         """Write what waits, in groups, as long as that can be done."""
         async with self._turn:
-            left = len(self._waiting)
-            while left > 0 or self._lost:
+            # Not what comes, or is lost, meanwhile: in a flood that has no end.
+            left, is_to_tell = len(self._waiting), self._lost > 0
+            while left > 0 or is_to_tell:
                 written = await self._write()
                 if self._failure is not None:
                     return
                 left -= written
+                is_to_tell = False
 
     async def _write(self) -> int:
         """Write a group of what waits; how many parts it had, 0 if it could not be written."""
