@@ -230,6 +230,14 @@ def interop(session: nox.Session) -> None:
     session.run("pytest", "-o", ALL_OPTIONS, str(folder), *session.posargs)
 
 
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """The pictures of the page in docs/, made anew."""
+    session.install("-e", ".[test,interop]")
+    test = "tests/interop/page/test_pictures.py"
+    session.run("pytest", "-o", ALL_OPTIONS, test, env={"PICTURES": str(Path("docs").absolute())})
+
+
 def _install_programs(session: nox.Session) -> None:
     """Have apt-get install the foreign programs that are missing, or say what to install."""
     search = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])

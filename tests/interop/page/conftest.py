@@ -13,6 +13,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.cli.programs import DEADLINE, Program
 from trio_mqtt.access import set_password
 
+# Pictures are made for whoever asks for them, as `nox -s pictures` does.
+PICTURES = os.environ.get("PICTURES")
+collect_ignore = [] if PICTURES else ["test_pictures.py"]
+
 PASSWORD = "correct horse"
 # What a client can name, as somebody would who means harm.
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"

@@ -46,13 +46,15 @@ export function client(client_id = "", mount_point = "") {
   const live = h("pre", { class: "live mono" });
   const traced = h("span", { class: "quiet" });
   let stop = null, timer = 0, ended = false;
+  // That it is not there just now, its state tells.
+  const failed = (error) => { if (error.status !== 404) notice(error.message, true); };
   const lists = [
-    table({ path: "/subscriptions", asked: name, empty: "No subscription.", columns: [
+    table({ path: "/subscriptions", asked: name, failed, empty: "No subscription.", columns: [
       { title: "Filter", cell: (one) => one.topic_filter },
       { title: "QoS", number: true, cell: (one) => one.qos },
       { title: "Waits", number: true, cell: (one) => number(one.queued) },
     ] }),
-    table({ path: "/session/queue", asked: name, empty: "Nothing is on its way.", columns: [
+    table({ path: "/session/queue", asked: name, failed, empty: "Nothing is on its way.", columns: [
       { title: "Topic", cell: (one) => one.topic },
       { title: "State", cell: (one) => one.state },
       { title: "QoS", number: true, cell: (one) => one.qos },

@@ -19,11 +19,12 @@ const WHOLE = 65536; // bytes of a payload
 export function topics(chosen = "") {
   const tree = h("ul", { class: "tree", role: "tree", "aria-label": "Topics" });
   const aside = h("div", {});
-  let current = null;
+  let current = null, at = chosen;
   let sought = "";
 
   function pick(topic) {
     current?.end();
+    at = topic;
     current = one(topic);
     show(aside, current.element);
     for (const other of tree.querySelectorAll("[aria-current]")) other.removeAttribute("aria-current");
@@ -42,17 +43,20 @@ export function topics(chosen = "") {
       notice(error.message, true);
       return;
     }
-    list.append(...answer.items.map(branch));
+    const grown = answer.items.map(branch);
+    list.append(...grown);
     const left = answer.total - offset - answer.items.length;
     if (left > 0) {
       const more = h("li", {}, button(`${number(left)} more`, async () => {
         more.remove();
         await grow(list, prefix, offset + answer.items.length);
-      }));
+      }, { tabindex: -1, onkeydown: (event) => walk(event) }));
       list.append(more);
     } else if (!answer.total) {
       list.append(h("li", { class: "quiet" }, "Nothing is retained here."));
     }
+    if (offset) grown[0]?.querySelector("button").focus(); // in the place of what was pressed
+    else reach(tree.querySelector("[tabindex='0']") ?? tree.querySelector("button"));
   }
 
   function branch(level) {
@@ -67,7 +71,7 @@ export function topics(chosen = "") {
       arrow.textContent = opens ? "▾" : "▸";
     }
     const arrow = h("span", { class: "quiet", "aria-hidden": "true" }, level.below ? "▸" : "·");
-    const face = h("button", { type: "button", "data-topic": level.topic, onclick: () => {
+    const face = h("button", { type: "button", "data-topic": level.topic, tabindex: -1, "aria-current": level.topic === at ? "true" : null, onclick: () => {
       if (level.below) turn(below.hidden);
       if (level.retained || !level.below) pick(level.topic);
     }, onkeydown: (event) => walk(event, turn, below) }, arrow, ` ${name} `,
@@ -76,14 +80,20 @@ export function topics(chosen = "") {
     return item;
   }
 
+  /** One of the tree is reached by Tab: where somebody was last. */
+  function reach(face) {
+    for (const other of tree.querySelectorAll("[tabindex='0']")) other.setAttribute("tabindex", "-1");
+    face?.setAttribute("tabindex", "0");
+  }
+
   /** Arrow keys, as in the trees of other programs. */
-  function walk(event, turn, below) {
+  function walk(event, turn = () => {}, below = null) {
     const faces = [...tree.querySelectorAll("button")].filter((face) => face.closest("[hidden]") === null);
     const at = faces.indexOf(event.target);
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: faces.length - 1 }[event.key];
     if (to !== undefined) faces[to]?.focus();
     else if (event.key === "ArrowRight") turn(true);
-    else if (event.key === "ArrowLeft" && !below.hidden) turn(false);
+    else if (event.key === "ArrowLeft" && below && !below.hidden) turn(false);
     else if (event.key === "ArrowLeft") event.target.closest("ul")?.closest("li")?.querySelector("button")?.focus();
     else return;
     event.preventDefault();
@@ -95,6 +105,7 @@ export function topics(chosen = "") {
     if (!sought) tree.append(branch({ level: "$SYS", topic: "$SYS", below: 1, retained: false }));
   }
 
+  tree.addEventListener("focusin", (event) => reach(event.target));
   const direct = h("input", { placeholder: "Topic, whether retained or not", "aria-label": "Topic", value: chosen });
   plant();
   if (chosen) pick(chosen);
@@ -156,8 +167,10 @@ function one(topic) {
     try {
       const kept = await get("/retained/message", { topic });
       const last = messages.at(-1);
-      if (last && kept.stored_at < last.at + SAME) Object.assign(last, { retained: Math.abs(last.at - kept.stored_at) < SAME, from: last.from ?? kept.author });
-      else take({ at: kept.stored_at, payload: bytes(kept.payload), size: kept.size, qos: kept.qos, retained: true, from: kept.author });
+      if (last && kept.stored_at < last.at + SAME) {
+        Object.assign(last, { retained: last.retained || Math.abs(last.at - kept.stored_at) < SAME, from: last.from ?? kept.author });
+        draw();
+      } else take({ at: kept.stored_at, payload: bytes(kept.payload), size: kept.size, qos: kept.qos, retained: true, from: kept.author });
     } catch (error) {
       if (error.status !== 404) notice(error.message, true);
       else if (messages.length) return;
