@@ -10,9 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from trio_mqtt.protocol.delivery import MAX_PACKET_IDENTIFIER, Receiver, Sender
+from trio_mqtt.protocol.delivery import MAX_PACKET_IDENTIFIER, Sender
 from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.receiver import Receiver
 
 Wire = list[Publish | PubAck | PubRec | PubRel | PubComp]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError
-from trio_mqtt.protocol.delivery import MAX_PACKET_IDENTIFIER, Receiver, Sender
+from trio_mqtt.protocol.delivery import MAX_PACKET_IDENTIFIER, Sender
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.receiver import Receiver
 
 # -- the sending end --------------------------------------------------------------------------
 

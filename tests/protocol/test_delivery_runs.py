@@ -9,9 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trio_mqtt.errors import RemoteProtocolError
-from trio_mqtt.protocol.delivery import Outcome, Receiver, Sender
+from trio_mqtt.protocol.delivery import Sender
+from trio_mqtt.protocol.outcome import Outcome
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.receiver import Receiver
 
 PUBACK, PUBREC, PUBCOMP = PacketType.PUBACK, PacketType.PUBREC, PacketType.PUBCOMP
 Found = tuple[dict[int, str], list[int], str | None, int]

@@ -1,4 +1,4 @@
-"""QoS 1 and 2 (MQTT 5.0 §4.3, §4.4): what is in flight, at both ends of a delivery.
+"""QoS 1 and 2 (MQTT 5.0 §4.3, §4.4): what is in flight, at the sending end of a delivery.
 
 A session owns one `Sender` and one `Receiver` for each direction that messages take; they outlive
 connections as the session does. Client and broker share them.
@@ -6,11 +6,12 @@ connections as the session does. Client and broker share them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Generic, TypeVar
 
 from trio_mqtt.errors import LocalProtocolError, RemoteProtocolError, without_frames
+from trio_mqtt.protocol.outcome import Outcome, take_all
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -20,35 +21,6 @@ _MOST_RUNS = 16  # that are looked at one by one
 
 _PUBACK = PacketType.PUBACK
 _PUBREC = PacketType.PUBREC
-
-
-def _take_all(items: dict[int, T], packet_ids: range) -> bool:
-    """Take the items of all these identifiers away, if there are as many; else none of them."""
-    if not all(map(items.__contains__, packet_ids)):
-        return False
-    if len(items) == len(packet_ids):
-        items.clear()
-    else:
-        for packet_id in packet_ids:
-            del items[packet_id]
-    return True
-
-
-class Outcome(Generic[T]):
-    """What has become of the deliveries that a run of acknowledgements is about.
-
-    `items` are those that went on by it, by packet identifier and in the order of the run, and
-    `unknown` the places in the run of identifiers that are not in use. `violation` is what breaks
-    the rules: then the `count` of acknowledgements before that hold, and none after it does.
-    """
-
-    __slots__ = ("count", "items", "unknown", "violation")
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.items: dict[int, T] = {}
-        self.unknown: list[int] = []
-        self.violation: RemoteProtocolError | None = None
 
 
 class _Run(Generic[T]):
@@ -376,7 +348,7 @@ class Sender(Generic[T]):
 
     def on_pubcomps(self, packet_ids: range) -> bool:
         """PUBCOMPs came for packet identifiers; False where `on_run` must look at each of them."""
-        if not _take_all(self._released, packet_ids):
+        if not take_all(self._released, packet_ids):
             return False
         self.quota += len(packet_ids)
         return True
@@ -447,65 +419,3 @@ class Sender(Generic[T]):
             self._take_apart()
         for packet_id, (qos, item) in self._in_flight.items():
             yield packet_id, qos, item
-
-
-class Receiver:
-    """The receiving end of QoS 2: which packet identifiers have been accepted and not released."""
-
-    __slots__ = ("_accepted", "accepted")
-
-    def __init__(self) -> None:
-        # Keys alone: an empty set takes three times the memory of an empty dictionary.
-        self._accepted: dict[int, None] = {}
-        # What others read of it: methods change it.
-        self.accepted: AbstractSet[int] = self._accepted.keys()
-
-    def restore(self, packet_ids: Iterable[int]) -> None:
-        """These had been accepted when the session was stored."""
-        self._accepted.update(dict.fromkeys(packet_ids))
-
-    def forget(self) -> None:
-        """The peer has lost its session: it will release nothing that was accepted."""
-        self._accepted.clear()
-
-    def on_publish(self, packet_id: int) -> bool:
-        """Whether a QoS 2 PUBLISH is new; otherwise it is a repetition, to be acknowledged only."""
-        if packet_id in self._accepted:
-            return False
-        self._accepted[packet_id] = None
-        return True
-
-    def on_publishes(self, packet_ids: Sequence[int]) -> bool:
-        """Whether all of QoS 2 that came together are new; if not, nothing has changed."""
-        new: dict[int, None] = dict.fromkeys(packet_ids)
-        if len(new) != len(packet_ids) or not self.accepted.isdisjoint(new):
-            return False
-        self._accepted.update(new)
-        return True
-
-    def refused(self, packet_id: int) -> None:
-        """PUBREC was sent with a failure: the identifier is free again (§4.3.3)."""
-        self._accepted.pop(packet_id, None)
-
-    def on_pubrel(self, packet_id: int) -> ReasonCode:
-        """PUBREL came: the reason code for PUBCOMP."""
-        if packet_id in self._accepted:
-            del self._accepted[packet_id]
-            return ReasonCode.SUCCESS
-        return ReasonCode.PACKET_IDENTIFIER_NOT_FOUND
-
-    def on_all_pubrels(self, packet_ids: range) -> bool:
-        """PUBRELs came for packet identifiers; False where `on_pubrels` must look at each."""
-        return _take_all(self._accepted, packet_ids)
-
-    def on_pubrels(self, packet_ids: Sequence[int]) -> Outcome[None]:
-        """PUBRELs came one after the other: as if each had come alone."""
-        outcome: Outcome[None] = Outcome(len(packet_ids))
-        items, accepted = outcome.items, self._accepted
-        for place, packet_id in enumerate(packet_ids):
-            if packet_id in accepted:
-                del accepted[packet_id]
-                items[packet_id] = None
-            else:
-                outcome.unknown.append(place)
-        return outcome

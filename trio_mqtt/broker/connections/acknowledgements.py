@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.sessions.delivery_state import Sent
     from trio_mqtt.broker.sessions.session import Session
-    from trio_mqtt.protocol.delivery import Outcome
+    from trio_mqtt.protocol.outcome import Outcome
 
 Acks = AckRun | PubAck | PubRec | PubRel | PubComp
 

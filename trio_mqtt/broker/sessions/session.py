@@ -17,10 +17,11 @@ from trio_mqtt.broker.sessions.delivery_state import (
     kept_among,
 )
 from trio_mqtt.broker.sessions.order import Order
-from trio_mqtt.protocol.delivery import Outcome, Receiver
+from trio_mqtt.protocol.outcome import Outcome
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

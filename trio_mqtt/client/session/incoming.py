@@ -11,9 +11,9 @@ from trio_mqtt.client.messages import Messages
 from trio_mqtt.client.session.journal import Journal
 from trio_mqtt.client.session.subscriptions import Subscriptions, Targets
 from trio_mqtt.errors import MqttError, RemoteProtocolError
-from trio_mqtt.protocol.delivery import Receiver
 from trio_mqtt.protocol.packets import PubComp, Publish, PubRec, PubRel
 from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.receiver import Receiver
 from trio_mqtt.storage.client_changes import ReceivedDone, ReceivedForgotten, ReceivedStored
 
 logger = logging.getLogger("trio_mqtt.client")
