@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+import trustme
 
 from tests.web.conftest import OPTIONS, Served, served_with
 from trio_mqtt.web.connections import Way
@@ -27,7 +28,7 @@ LOGIN = b"POST /api/v1/login HTTP/1.1\r\nHost: b\r\nContent-Type: application/js
 
 @asynccontextmanager
 async def connected(served: Served) -> AsyncIterator[trio.SocketStream]:
-    host, _, port = served.url.removeprefix("http://").rpartition(":")
+    host, _, port = served.url.partition("://")[2].rpartition(":")
     stream = await trio.open_tcp_stream(host, int(port))
     try:
         yield stream
@@ -91,11 +92,34 @@ async def test_a_body_that_does_not_come_makes_room(short_path: Path) -> None:
 
 async def test_the_most_silent_connection_makes_room(short_path: Path) -> None:
     options = replace(OPTIONS, maximum_requests=1)  # and four connections
-    async with served_with(options, short_path) as served, connected(served) as first:
-        await first.send_all(b"G")
-        async with connected(served), connected(served), connected(served):
-            assert await is_answered(served)
-            assert await until_it_ends(first) == b""
+    async with (
+        served_with(options, short_path) as served,
+        connected(served) as first,
+        connected(served),
+        connected(served),
+        connected(served),
+    ):
+        assert await is_answered(served)
+        assert await until_it_ends(first) == b""
+
+
+async def test_who_never_finishes_a_handshake_makes_room(
+    short_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate = short_path / "server.pem"
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    options = replace(OPTIONS, maximum_requests=1, certificate=certificate)
+    async with (
+        served_with(options, short_path) as served,
+        connected(served) as first,
+        connected(served),
+        connected(served),
+        connected(served),
+        connected(served),
+    ):
+        assert await until_it_ends(first) == b""
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
 async def test_a_body_that_ends_too_early_is_no_defect(

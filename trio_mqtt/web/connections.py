@@ -117,6 +117,8 @@ class Connections:
         state = ConnectionState({})
         try:
             await TCPServer(self._app, self._config, self._context, state, whole).run()
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # they went, or were let go, in the midst of a handshake
         except* Exception:
             logger.exception("A connection to the HTTP API was ended by a defect")
         finally:
