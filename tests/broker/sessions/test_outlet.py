@@ -10,6 +10,9 @@ import trio.testing
 from trio_mqtt import Limits, Statistics
 from trio_mqtt.broker.promises import Awaited
 from trio_mqtt.broker.sessions.outlet import Outlet
+from trio_mqtt.protocol.encoding import encode
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import ConnAck, Disconnect
 
 
 class Unread:
@@ -104,3 +107,17 @@ async def test_what_is_withheld_never_leaves_though_it_was_kept() -> None:
         outlet.release(1)
         await outlet.finish()
     assert stream.data == b"earlier, the end"
+
+
+async def test_where_connack_is_withheld_nothing_is_said() -> None:
+    stream = Read()
+    outlet = Outlet(cast(Any, stream), Limits(), Statistics(), cast(Any, None))
+    async with trio.open_nursery() as nursery:
+        outlet.start(nursery)
+        outlet.hold(cast(Any, AtWork()))
+        outlet.write(encode(ConnAck(), ProtocolVersion.V5))
+        outlet.withhold()
+        outlet.write(encode(Disconnect(), ProtocolVersion.V5))
+        outlet.release(1)
+        await outlet.finish()
+    assert stream.data == b""

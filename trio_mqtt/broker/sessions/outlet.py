@@ -10,6 +10,7 @@ import trio
 
 from trio_mqtt.broker.pace import Pace, pace_of
 from trio_mqtt.broker.routing.retained_search import SEARCHES_AT_ONCE
+from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.properties import NO_PROPERTIES
 
 if TYPE_CHECKING:
@@ -412,8 +413,13 @@ class Outlet:
         self._owner.end(reason_code, reason, properties)
 
     def withhold(self) -> None:
-        """Have nothing leave that waits for what it promises to be kept: that is others' by now."""
+        """Have nothing leave that waits for what it promises to be kept: that is others' by now.
+
+        Where that is CONNACK, nothing may follow (§3.2).
+        """
         for one in self._held:
+            if any(data[0] >> 4 == PacketType.CONNACK for data in one.data):
+                self._broken = self._blocked = True
             self._pending_bytes -= sum(map(len, one.data))
             one.data.clear()
             one.messages = None
