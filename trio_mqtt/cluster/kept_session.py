@@ -17,7 +17,8 @@ class KeptSession:
 
     `node` has it; while none has, it counts as one of `holder`'s. Times are in milliseconds of the
     engine's clock: when it ends, and when its will is due; None is never, or that its client is
-    connected. `others` are the fields of deliveries.
+    connected. `will_of` tells a will from that of another connection. `others` are the fields of
+    deliveries.
     """
 
     key: str
@@ -27,6 +28,7 @@ class KeptSession:
     expiry_interval: int | None = None
     will: bytes | None = None
     author: str | None = None
+    will_of: int | None = None
     ends: int | None = None
     will_due: int | None = None
     subscriptions: list[tuple[str, bytes]] = field(default_factory=list)
@@ -51,6 +53,8 @@ class KeptSession:
                     kept.will = value
                 case b"author":
                     kept.author = value.decode()
+                case b"will_of":
+                    kept.will_of = int(value)
                 case b"ends":
                     kept.ends = int(value)
                 case b"will_due":

@@ -2,9 +2,9 @@
 
 Fields of the hash: `node` is who has the session now, under `epoch`; `next` the node and the token
 of who waits for it. `user`, `expiry` (seconds), `will` and `author` are what CONNECT has said,
-`holder` is whose it counts as;
-`ends` and `will_due` (milliseconds of the engine's clock) are there while nobody has it. All others
-belong to the session as it is kept.
+`holder` is whose it counts as; `will_of` is the epoch under which that will was, by which it is
+told from another connection's that is like it. `ends` and `will_due` (milliseconds of the engine's
+clock) are there while nobody has it. All others belong to the session as it is kept.
 """
 
 from __future__ import annotations
@@ -33,10 +33,13 @@ end
 
 # What CONNECT says of it; an empty will or author is none, of a user '=' tells that there is one.
 _BEGIN = """\
-local function begin(user, expiry, will, author)
+local function begin(epoch, user, expiry, will, author)
   redis.call('HDEL', key, 'ends', 'will_due')
   redis.call('HSET', key, 'expiry', expiry)
-  for field, value in pairs({user = string.sub(user, 2), will = will, author = author}) do
+  local will_of = will ~= '' and epoch or ''
+  for field, value in pairs({
+    user = string.sub(user, 2), will = will, author = author, will_of = will_of
+  }) do
     if value ~= '' or (field == 'user' and user ~= '') then
       redis.call('HSET', key, field, value)
     else
@@ -73,7 +76,7 @@ local had = redis.call('HGET', key, 'expiry')
 local mine = take(node, epoch)
 redis.call('HDEL', key, 'next')
 local left = had_will or (had and had ~= '0' and (over or clean == '1')) or had == '0'
-if not left then begin(user, expiry, will, author) end
+if not left then begin(mine, user, expiry, will, author) end
 return {left and 'left' or 'begun', mine, text(now()), before}
 """,
     fenced=True,
@@ -92,7 +95,7 @@ if ARGV[2] == '1' then
   redis.call('HSET', key, 'node', owner, 'epoch', epoch)
   if next then redis.call('HSET', key, 'next', next) end
 end
-begin(unpack(ARGV, 3, 6))
+begin(ARGV[1], unpack(ARGV, 3, 6))
 return 1
 """,
     fenced=True,
@@ -109,7 +112,8 @@ local function change(at)
     redis.call('HDEL', key, unpack(ARGV, i, math.min(i + 999, #ARGV)))
   end
 end
-local own = {node=1, epoch=1, next=1, user=1, holder=1, expiry=1, will=1, author=1}
+local own = {node=1, epoch=1, next=1, user=1, holder=1, expiry=1, will=1, author=1,
+  will_of=1}
 local function wipe()
   local fields = redis.call('HKEYS', key)
   local going = {}
@@ -156,7 +160,7 @@ if forget == '1' then
 end
 change(6)
 redis.call('HDEL', key, 'node', 'ends', 'will_due')
-if no_will == '1' then redis.call('HDEL', key, 'will', 'author') end
+if no_will == '1' then redis.call('HDEL', key, 'will', 'author', 'will_of') end
 if ends ~= '' then redis.call('HSET', key, 'ends', text(now() + tonumber(ends))) end
 if due ~= '' then redis.call('HSET', key, 'will_due', text(now() + tonumber(due))) end
 return 1
@@ -182,7 +186,7 @@ for at = 1, #fields, 2 do
 end
 if owner then
   if will == ARGV[2] then
-    redis.call('HDEL', key, 'will', 'author')
+    redis.call('HDEL', key, 'will', 'author', 'will_of')
     will = false
   end
   local expiry = tonumber(redis.call('HGET', key, 'expiry') or '0')

@@ -12,10 +12,15 @@ from tests.broker.opened import joined
 from tests.broker.raw import Raw
 from tests.cluster.nodes import nodes
 from tests.cluster.waiting import until
+from tests.inside import core_of
 from trio_mqtt import Broker, Cluster, ReasonCode
+from trio_mqtt.broker.clustering.cluster_node import ClusterNode
 from trio_mqtt.broker.clustering.due_sessions import DueSessions
+from trio_mqtt.broker.clustering.kept_wills import KeptWills
+from trio_mqtt.broker.sessions.kept_rows import will_bytes
+from trio_mqtt.cluster.kept_session import KeptSession
 from trio_mqtt.events import SessionEnded
-from trio_mqtt.protocol.packets import Will
+from trio_mqtt.protocol.packets import Publish, Will
 
 OVER = ReasonCode.SESSION_TAKEN_OVER
 
@@ -189,3 +194,39 @@ async def test_a_node_that_ends_leaves_wills_and_sessions(cluster: Cluster) -> N
             async with joined(one.url, client_id, expiry=60, clean_start=False) as client:
                 assert client.connack is not None
                 assert client.connack.session_present
+
+
+def wills_of(broker: Broker) -> KeptWills:
+    """Who publishes at a node what clients of others have left."""
+    elsewhere = core_of(broker).elsewhere
+    assert isinstance(elsewhere, ClusterNode)
+    return elsewhere.sessions._wills
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_a_will_waits_for_a_session_once_whoever_publishes_it(
+    cluster: Cluster, qos: int
+) -> None:
+    """A node has published it, and died before it said so; or was cut off, and goes on."""
+    async with nodes(cluster, 2) as brokers, joined(brokers[0].url, "s", expiry=60) as watcher:
+        await watcher.subscribe("w", qos=2)
+        one, other = map(wills_of, brokers)
+        said = will_bytes(will(qos=qos))
+        for connection in (5, 8):  # the next may say the same
+            kept = KeptSession("c", expiry_interval=60, will=said, will_of=connection)
+            for wills_there, epoch in ((one, 1), (other, 2), (other, 2), (one, 1)):
+                await wills_there.publish(kept, b"%d" % (connection + epoch))
+        async with joined(brokers[0].url, "marker") as marker:
+            await marker.publish("w", b"-", 1)
+        got = [(await watcher.expect(Publish)).payload for _ in range(3)]
+        assert got == [b"gone", b"gone", b"-"]
+
+
+async def test_each_connection_of_a_client_has_a_will_of_its_own(cluster: Cluster) -> None:
+    async with nodes(cluster, 2) as brokers, joined(brokers[0].url, "s", expiry=60) as watcher:
+        await watcher.subscribe("w", qos=2)
+        for number in range(4):
+            url = brokers[number // 2].url
+            async with joined(url, will=will(qos=2), expiry=60, clean_start=False) as client:
+                await client.drop()
+            await watcher.expect_message("w", b"gone", 2)

@@ -19,10 +19,10 @@ from trio_mqtt.cluster.members import read_members
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trio_mqtt.broker.clustering.journal import ClusterJournal
     from trio_mqtt.broker.clustering.session_holds import Hold
     from trio_mqtt.broker.clustering.session_needs import Neighbours, Queues
     from trio_mqtt.broker.core import Core
-    from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.sessions import claims
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.cluster.claim_answers import Begin, Claim
@@ -37,7 +37,7 @@ class ClusterSessions:
         self,
         core: Core,
         engine: Engine,
-        journal: Journal,
+        journal: ClusterJournal,
         store: SessionStore,
         others: Neighbours,
         queues: Queues,

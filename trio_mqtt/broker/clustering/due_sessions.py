@@ -126,7 +126,7 @@ class DueSessions:
         kept, now = claimed.kept, claimed.now
         is_over = kept.is_over(now)
         if self._wills.is_due(kept, now, ended=is_over):
-            await self._wills.publish(kept)
+            await self._wills.publish(kept, claimed.epoch)
         if is_over:
             await self._end(kept)
             await self._store.forget(key, claimed.epoch)

@@ -65,6 +65,8 @@ class ClusterJournal(Journal):
         self.epoch_of: Callable[[int], int | None] = lambda _number: None
         # What is being offered to sessions: of that they say what is on its way to them.
         self.offered: Offered | None = None
+        # Who publishes what is logged now, where that is a will.
+        self.author: Publisher | None = None
         # Sessions that are to keep what is handed to them now; None while nobody asks.
         self.handed: Handed | None = None
         # Those whose cursors have moved since they were written, or are to be.
@@ -176,7 +178,9 @@ class ClusterJournal(Journal):
 
     def log(self, filters: Sequence[str], batch: Batch) -> None:
         """All messages of a batch, which are of QoS 1 and 2, belong in the logs of filters."""
-        if batch.highest_qos == 2 and batch.sender is not None:
+        if self.author is not None:
+            self._add(filters, batch, self.author)
+        elif batch.highest_qos == 2 and batch.sender is not None:
             self._log_qos_2(filters, batch)
         else:
             self._add(filters, batch)

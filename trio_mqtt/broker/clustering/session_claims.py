@@ -203,7 +203,7 @@ class SessionClaims:
         is_lost = present and not await self._queues.is_whole(kept.others)
         present = present and not is_lost
         if not claimed.has_begun or is_lost:
-            await self._settle(kept, claimed.now, present=present)
+            await self._settle(claimed, present=present)
             if not await self._store.begin(key, hold.epoch, hold.begin, wipe=not present):
                 raise _TakenAwayError
             hold.has_begun = True
@@ -234,10 +234,11 @@ class SessionClaims:
         in_all, held = await self._store.offline(holder)
         return self._core.sessions.no_room_beside(in_all, held, holder)
 
-    async def _settle(self, kept: KeptSession, now: int, *, present: bool) -> None:
+    async def _settle(self, claimed: Claimed, *, present: bool) -> None:
         """Do what is left to be done for the session as it was: its will, or its end."""
-        if self._wills.is_due(kept, now, ended=not present):
-            await self._wills.publish(kept)
+        kept = claimed.kept
+        if self._wills.is_due(kept, claimed.now, ended=not present):
+            await self._wills.publish(kept, claimed.epoch)
         if kept.outlives_connections and not present:
             await self._queues.ended(kept)
 
