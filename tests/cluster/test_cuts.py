@@ -185,3 +185,29 @@ async def test_what_a_client_sent_again_elsewhere_is_not_kept_late(
         assert not (await other.publish("t", b"4", 1)).is_failure
         got = [(await subscriber.expect_any()).payload for _ in range(5)]
         assert got == [b"0", b"1", b"2", b"3", b"4"]
+
+
+async def test_what_was_with_a_member_when_its_node_was_lost_is_given_to_nobody_else(
+    pair: Pair, proxy: Proxy, redis: RedisServer, cluster: Cluster
+) -> None:
+    async with (
+        joined(pair.one.url, "publisher") as publisher,
+        joined(pair.two.url, "m", expiry=60, properties={"receive_maximum": 1}) as member,
+    ):
+        await member.subscribe("$share/g/t", qos=2)
+        await known(pair.two)
+        for number in (1, 2):
+            await publisher.publish("t", b"%d" % number, 2)
+        await member.expect(Publish)
+        log = f"{{{cluster.name}/f/$share/g/t}}:log"
+        await until(lambda: redis.command("XLEN", log) == b":0\r\n")
+        async with cut_off(pair, proxy):
+            while not isinstance(await member.receive(), Closed):
+                pass
+        journal = core_of(pair.two).journal
+        await until(lambda: journal.known_until > trio.current_time())  # type: ignore[union-attr]
+        await publisher.publish("t", b"3", 2)
+        async with joined(pair.one.url, "m", expiry=60, clean_start=False) as member:
+            got = [(await member.expect(Publish)).payload for _ in range(3)]
+            assert await member.take(0.1) == []
+    assert got == [b"1", b"2", b"3"]

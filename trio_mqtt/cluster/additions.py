@@ -20,7 +20,8 @@ class Addition(NamedTuple):
     """A batch that is to be in logs: its bytes, and `batch`, whatever that is for who is told.
 
     Its messages have numbers from `first` on. `publisher` has those of QoS 2 that must not come
-    twice, as `identity` names them.
+    twice, as `identity` names them. `left_by` is the number of the session that had
+    them before.
     """
 
     filters: Sequence[str]
@@ -29,6 +30,7 @@ class Addition(NamedTuple):
     data: bytes
     batch: object
     publisher: Publisher | None = None
+    left_by: int = 0
 
 
 class Added(NamedTuple):

@@ -11,6 +11,7 @@ from trio_mqtt.broker.clustering.kept_wills import KeptWills
 from trio_mqtt.broker.clustering.key_turns import KeyTurns
 from trio_mqtt.broker.clustering.session_claims import SessionClaims
 from trio_mqtt.broker.clustering.session_holds import Holds, begin_of
+from trio_mqtt.broker.sessions.leaving import share_what_is_left
 from trio_mqtt.cluster.claim_answers import Claimed, OwnedBy
 from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError, EngineRefusedError
 from trio_mqtt.cluster.items import GIVEN_UP, decode_asked, encode_asked
@@ -45,6 +46,7 @@ class ClusterSessions:
         self._core = core
         self._engine = engine
         self._others = others
+        self._journal = journal
         self._store = store
         self._turns = turns = KeyTurns()
         self.holds = holds = Holds(journal, store, queues.came)
@@ -68,6 +70,16 @@ class ClusterSessions:
     def begun(self, session: Session) -> None:
         """See `SessionsElsewhere.begun`."""
         self.holds.begun(session)
+
+    def share_what_is_left(self, session: Session) -> None:
+        """See `SessionsElsewhere.share_what_is_left`."""
+        # Of one that is lost the engine has all that counts, and others give that to members.
+        if not self.holds.is_lost(session.key):
+            self._journal.leaving = session.number
+            try:
+                share_what_is_left(session, self._core.router)
+            finally:
+                self._journal.leaving = 0
 
     def left(self, session: Session, *, ended: bool) -> None:
         """See `SessionsElsewhere.left`."""

@@ -65,6 +65,8 @@ class ClusterJournal(Journal):
         self.epoch_of: Callable[[int], int | None] = lambda _number: None
         # What is being offered to sessions: of that they say what is on its way to them.
         self.offered: Offered | None = None
+        # The number of a session with which what is logged now was before.
+        self.leaving = 0
         # Who publishes what is logged now, where that is a will.
         self.author: Publisher | None = None
         # Sessions that are to keep what is handed to them now; None while nobody asks.
@@ -87,9 +89,9 @@ class ClusterJournal(Journal):
         if self.failure is None:
             self.failure = StoreError(f"{why[:1].upper()}{why[1:]}.")
 
-    def forget_what_came_from(self, senders: Collection[object]) -> None:
+    def forget_what_came_from(self, senders: Collection[object], left_by: Collection[int]) -> None:
         """See `ClusterStorage.forget_what_came_from`."""
-        self._cluster_storage.forget_what_came_from(senders, self._changes)
+        self._cluster_storage.forget_what_came_from(senders, left_by, self._changes)
 
     def goes_on(self) -> None:
         """It is known again."""
@@ -190,7 +192,7 @@ class ClusterJournal(Journal):
         self, filters: Sequence[str], batch: Batch, publisher: Publisher | None = None
     ) -> None:
         first, data = self.numbers(batch.count), self._travel.pack(batch)
-        addition = Addition(filters, first, batch.count, data, batch, publisher)
+        addition = Addition(filters, first, batch.count, data, batch, publisher, self.leaving)
         self._changes.additions.append(addition)
 
     def _log_qos_2(self, filters: Sequence[str], batch: Batch) -> None:

@@ -268,7 +268,7 @@ class Sessions:
         """In a cluster, a session waits elsewhere for its client; there its will is due, too."""
         if session.expiry_interval:
             if not self.closing:
-                share_what_is_left(session, self._router)
+                elsewhere.share_what_is_left(session)
             elsewhere.left(session, ended=False)
             return
         will, session.will = session.will, None
