@@ -13,14 +13,17 @@ import trio
 
 import trio_mqtt
 from tests.broker.opened import joined
-from tests.broker.raw import Closed
+from tests.broker.raw import Closed, Raw
 from tests.cluster.nodes import LOCAL
 from tests.cluster.proxy import Proxy, open_proxy
 from tests.cluster.redis import RedisServer
 from tests.cluster.waiting import known, until
 from tests.inside import core_of
+from tests.transport.dialing import dial
 from trio_mqtt import Broker, Client, Cluster, Messages, open_client
-from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.broker.clustering.cluster_node import ClusterNode
+from trio_mqtt.protocol.packets import Connect, Publish, Will
+from trio_mqtt.protocol.properties import Properties
 
 
 @pytest.fixture
@@ -54,11 +57,16 @@ async def test_what_is_promised_arrives_through_cuts_and_at_qos_2_once(
         ):
             nursery.start_soon(take_all, messages, got)
 
+            elsewhere = core_of(one if cut_off_is == "publisher" else two).elsewhere
+            assert isinstance(elsewhere, ClusterNode)
+            membership, half = elsewhere.membership, cluster.lease / 2
+
             async def cut() -> None:
                 while True:
-                    await trio.sleep(
-                        0.2
-                    )  # longer than it takes to reach the engine on a busy machine
+                    # For longer than it takes to reach the engine on a busy machine; and never so
+                    # often that it loses its lease.
+                    await trio.sleep(0.2)
+                    await until(lambda: membership.lease_end > trio.current_time() + half)
                     proxy.cut()
 
             nursery.start_soon(cut)
@@ -211,3 +219,27 @@ async def test_what_was_with_a_member_when_its_node_was_lost_is_given_to_nobody_
             got = [(await member.expect(Publish)).payload for _ in range(3)]
             assert await member.take(0.1) == []
     assert got == [b"1", b"2", b"3"]
+
+
+async def test_a_will_that_others_publish_since_is_not_published_late(
+    pair: Pair, proxy: Proxy
+) -> None:
+    """A connection was ended by the next one of its client, while their node was cut off."""
+    async with (
+        joined(pair.one.url, "subscriber", expiry=60) as subscriber,
+        joined(pair.two.url, "c", expiry=60, will=Will("t", b"gone", 2)) as client,
+    ):
+        await subscriber.subscribe("t", qos=2)
+        await known(pair.two)
+        async with cut_off(pair, proxy):
+            properties: Properties = {"session_expiry_interval": 60}
+            async with await dial(pair.two.url) as stream:
+                await Raw(stream).send(Connect("c", clean_start=False, properties=properties))
+                while not isinstance(await client.receive(), Closed):
+                    pass
+            await subscriber.expect_message("t", b"gone", 2)
+        journal = core_of(pair.two).journal
+        await until(lambda: journal.known_until > trio.current_time())  # type: ignore[union-attr]
+        async with joined(pair.two.url, "publisher") as publisher:
+            await publisher.publish("t", b"after", 1)
+        await subscriber.expect_message("t", b"after", 1)

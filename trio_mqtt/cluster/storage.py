@@ -74,14 +74,15 @@ class ClusterChanges(Gathered):
         promised = self.forwards or self.additions or self.fields or self.expired
         return bool(promised) or super().__bool__()
 
-    def forget_what_came_from(self, senders: Collection[object], left_by: Collection[int]) -> None:
-        """Nothing of what these have published, or sessions have left, is appended; entries with
-        what others have, are.
+    def forget_what_came_from(self, senders: Collection[str], left_by: Collection[int]) -> None:
+        """Nothing of what sessions of these keys have published is appended, nor what those of
+        these numbers have left for others; entries with what others have, are.
         """
         going = {id(one.batch) for one in self.additions if one.left_by in left_by}
 
         def is_left(batch: object) -> bool:
-            return getattr(batch, "sender", None) not in senders and id(batch) not in going
+            sender = getattr(getattr(batch, "sender", None), "key", None)
+            return sender not in senders and id(batch) not in going
 
         self.additions = [one for one in self.additions if is_left(one.batch)]
         self.added = [one for one in self.added if any(is_left(part[2]) for part in one.parts)]
@@ -184,12 +185,13 @@ class ClusterStorage:
                 return
 
     def forget_what_came_from(
-        self, senders: Collection[object], left_by: Collection[int], gathered: ClusterChanges
+        self, senders: Collection[str], left_by: Collection[int], gathered: ClusterChanges
     ) -> None:
-        """Clients have been let go before they were acknowledged what they had published: they
-        send it again elsewhere, and perhaps have had answers to what they sent after it. Nothing of
-        it is appended any more, of what was gathered or waits to be. Nor is what sessions of these
-        numbers have left for others: the engine has it with them still.
+        """Clients of sessions with these keys have been let go before they were acknowledged what
+        they had published: they send it again elsewhere, and perhaps have had answers to what they
+        sent after it. Nothing of it is appended any more, of what was gathered or waits to be; nor
+        are their wills, which others publish. Nor is what sessions of these numbers have left for
+        others: the engine has it with them still.
         """
         for changes in (self._appending, gathered):
             if changes is not None:

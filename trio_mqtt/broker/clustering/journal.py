@@ -89,7 +89,7 @@ class ClusterJournal(Journal):
         if self.failure is None:
             self.failure = StoreError(f"{why[:1].upper()}{why[1:]}.")
 
-    def forget_what_came_from(self, senders: Collection[object], left_by: Collection[int]) -> None:
+    def forget_what_came_from(self, senders: Collection[str], left_by: Collection[int]) -> None:
         """See `ClusterStorage.forget_what_came_from`."""
         self._cluster_storage.forget_what_came_from(senders, left_by, self._changes)
 

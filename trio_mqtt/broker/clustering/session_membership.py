@@ -84,7 +84,7 @@ class SessionMembership(Part):
 
     async def lost(self, node: str) -> None:
         """What this node had is for others to take: durable sessions go, with their clients."""
-        let_go: set[Session] = set()
+        keys: set[str] = set()
         numbers: set[int] = set()
         for key, hold in self._sessions.holds.all():
             hold.is_lost = True
@@ -93,8 +93,9 @@ class SessionMembership(Part):
             if session is not None and session.expiry_interval:
                 session.withhold()
                 session.end(ReasonCode.SERVER_SHUTTING_DOWN, LOST)
-                let_go.add(session)
-        self._journal.forget_what_came_from(let_go, numbers - {0})
+            if hold.begin.expiry_interval if session is None else session.expiry_interval:
+                keys.add(key)
+        self._journal.forget_what_came_from(keys, numbers - {0})
 
     async def died(self, node: str) -> None:
         """What a dead node had is free."""
