@@ -50,7 +50,8 @@ async def test_the_last_words_arrive_although_unread_bytes_wait() -> None:
         async with open_client(server.url) as client:
             for number in range(5_000):
                 await client.publish("t", b"%d" % number)
-        await server.closed.wait()
+        with anyio.fail_after(60):
+            await server.closed.wait()
         assert isinstance(server.received[-1], Disconnect)
         assert len(server.received) == 5_002
 
