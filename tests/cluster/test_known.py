@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import trio
@@ -20,7 +20,7 @@ from tests.cluster.nodes import LOCAL, nodes
 from tests.cluster.redis import RedisServer
 from tests.cluster.waiting import until
 from tests.inside import core_of, has_filters
-from trio_mqtt import Broker, Cluster, open_client
+from trio_mqtt import Broker, Client, Cluster, open_client
 from trio_mqtt.broker.clustering.durable.registering import over
 from trio_mqtt.broker.clustering.interests import Interests
 from trio_mqtt.broker.clustering.traffic import Traffic
@@ -34,6 +34,25 @@ from trio_mqtt.protocol.properties import Properties
 
 def node_of(broker: Broker):  # type: ignore[no-untyped-def]  # noqa: ANN201 # what no program sees
     return core_of(broker).elsewhere
+
+
+class Pair(NamedTuple):
+    """Two nodes, and a client at each."""
+
+    one: Broker
+    two: Broker
+    subscriber: Client
+    publisher: Client
+
+
+@pytest.fixture
+async def pair(cluster: Cluster) -> AsyncIterator[Pair]:
+    async with (
+        nodes(cluster, 2) as (one, two),
+        open_client(one.url) as subscriber,
+        open_client(two.url) as publisher,
+    ):
+        yield Pair(one, two, subscriber, publisher)
 
 
 async def test_what_is_published_right_after_suback_arrives(cluster: Cluster) -> None:
@@ -143,14 +162,10 @@ async def test_a_node_that_ends_is_forgotten_at_once(cluster: Cluster) -> None:
 
 
 async def test_a_node_that_missed_changes_reads_all_anew(
-    cluster: Cluster, caplog: pytest.LogCaptureFixture
+    pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with (
-        nodes(cluster, 2) as (one, two),
-        open_client(one.url) as subscriber,
-        open_client(two.url) as publisher,
-        subscriber.subscribe("a"),
-    ):
+    _, two, subscriber, publisher = pair
+    async with subscriber.subscribe("a"):
         await publisher.publish("kept", "1", qos=1, retain=True)
         # As if the next change were one that it has never seen.
         node_of(two).changes.number -= 3
@@ -175,14 +190,10 @@ async def test_own_topics_of_each_node_stay_there(cluster: Cluster) -> None:
 
 
 async def test_a_node_that_joins_knows_of_all_who_joined_before_it_reads_on(
-    cluster: Cluster,
+    pair: Pair,
 ) -> None:
-    async with (
-        nodes(cluster, 2) as (one, two),
-        open_client(one.url) as subscriber,
-        open_client(two.url) as publisher,
-        subscriber.subscribe("t") as messages,
-    ):
+    _, two, subscriber, publisher = pair
+    async with subscriber.subscribe("t") as messages:
         # As if the first one had joined, and told this, while the second one was about to: it has
         # not seen it when it looked who is there.
         node = node_of(two)
@@ -209,14 +220,10 @@ async def test_who_died_before_it_said_anything_is_not_waited_for(cluster: Clust
 
 
 async def test_changes_that_an_engine_has_lost_are_noticed(
-    cluster: Cluster, caplog: pytest.LogCaptureFixture
+    pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with (
-        nodes(cluster, 2) as (one, two),
-        open_client(one.url) as subscriber,
-        open_client(two.url) as publisher,
-        subscriber.subscribe("a") as messages,
-    ):
+    _, two, subscriber, publisher = pair
+    async with subscriber.subscribe("a") as messages:
         node = node_of(two)
         keys = node.engine.keys
         number = node.changes.number
@@ -236,12 +243,10 @@ async def test_changes_that_an_engine_has_lost_are_noticed(
 
 
 async def test_what_an_engine_has_lost_of_what_is_wanted_is_told_again(
-    cluster: Cluster, redis: RedisServer
+    pair: Pair, redis: RedisServer
 ) -> None:
+    one, two, subscriber, publisher = pair
     async with (
-        nodes(cluster, 2) as (one, two),
-        open_client(one.url) as subscriber,
-        open_client(two.url) as publisher,
         durable_client(one.url, "durable") as durable,
         subscriber.subscribe("a", qos=1) as messages,
         durable.subscribe("d", qos=1) as logged,
@@ -315,14 +320,10 @@ def told_by(broker: Broker, other: Broker) -> set[str]:
 
 
 async def test_a_node_that_was_taken_for_dead_is_known_again_once_all_is_read(
-    cluster: Cluster,
+    pair: Pair,
 ) -> None:
-    async with (
-        nodes(cluster, 2) as (one, two),
-        open_client(one.url) as subscriber,
-        open_client(two.url) as publisher,
-        subscriber.subscribe("a") as messages,
-    ):
+    one, two, subscriber, publisher = pair
+    async with subscriber.subscribe("a") as messages:
         other = node_of(two)
         other.traffic.forget(node_of(one).membership.node)
         await other.following.load(other.membership.node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import pytest
 import trio
 import trio.testing
 from hypothesis import given, settings
@@ -223,14 +224,21 @@ def resting(count: int) -> Iterator[tuple[Any, ...]]:
     yield ("keep",)
 
 
+@pytest.fixture
+async def played(request: pytest.FixtureRequest, autojump_clock: trio.testing.MockClock) -> Played:
+    """Three sessions, or as many as are asked for, that rest on a floor."""
+    count = getattr(request, "param", 3)
+    played = Played(count)
+    for move, *arguments in resting(count):
+        getattr(played, move)(*arguments)
+    return played
+
+
 def said(played: Played) -> list[int]:
     return [played.effective(name).place.entry[0] for name in sorted(played.left)]
 
 
-async def test_one_floor_says_how_far_all_are(autojump_clock: trio.testing.MockClock) -> None:
-    played = Played(3)
-    for move, *arguments in resting(3):
-        getattr(played, move)(*arguments)
+async def test_one_floor_says_how_far_all_are(played: Played) -> None:
     for _ in range(4):
         played.come()
     for name, count in (("0", 4), ("1", 3), ("2", 2)):
@@ -244,12 +252,7 @@ async def test_one_floor_says_how_far_all_are(autojump_clock: trio.testing.MockC
     assert played.page == {"f": (2, 0)}
 
 
-async def test_who_lags_is_written_alone_and_comes_back(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    played = Played(3)
-    for move, *arguments in resting(3):
-        getattr(played, move)(*arguments)
+async def test_who_lags_is_written_alone_and_comes_back(played: Played) -> None:
     for _ in range(3):
         played.come()
         for name in ("0", "1"):
@@ -271,12 +274,7 @@ async def test_who_lags_is_written_alone_and_comes_back(
     assert said(played) == [3, 3, 3]
 
 
-async def test_where_many_are_behind_they_rest_for_longer(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    played = Played(3)
-    for move, *arguments in resting(3):
-        getattr(played, move)(*arguments)
+async def test_where_many_are_behind_they_rest_for_longer(played: Played) -> None:
     for _ in range(3):
         played.come()
         played.over("0", 0)
@@ -290,13 +288,9 @@ async def test_where_many_are_behind_they_rest_for_longer(
     assert rested[-1] == 1
 
 
-async def test_who_has_acknowledged_out_of_order_says_so_itself(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+@pytest.mark.parametrize("played", [1], indirect=True)
+async def test_who_has_acknowledged_out_of_order_says_so_itself(played: Played) -> None:
     """Alone, too: else all but the first would come again."""
-    played = Played(1)
-    for move, *arguments in resting(1):
-        getattr(played, move)(*arguments)
     for _ in range(5):
         played.come()
     for _ in range(4):
@@ -308,12 +302,8 @@ async def test_who_has_acknowledged_out_of_order_says_so_itself(
     assert bytes(played.hashes["0"]) == b"0-0;2-0+0~5-0"
 
 
-async def test_what_nobody_rests_on_any_more_is_forgotten(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    played = Played(1)
-    for move, *arguments in resting(1):
-        getattr(played, move)(*arguments)
+@pytest.mark.parametrize("played", [1], indirect=True)
+async def test_what_nobody_rests_on_any_more_is_forgotten(played: Played) -> None:
     played.come()
     played.over("0", 0)
     await played.look()
@@ -329,10 +319,8 @@ async def test_what_nobody_rests_on_any_more_is_forgotten(
     assert not played.floors._floors
 
 
-async def test_another_node_has_no_floors_yet(autojump_clock: trio.testing.MockClock) -> None:
-    played = Played(2)
-    for move, *arguments in resting(2):
-        getattr(played, move)(*arguments)
+@pytest.mark.parametrize("played", [2], indirect=True)
+async def test_another_node_has_no_floors_yet(played: Played) -> None:
 
     def floors_of() -> list[str]:
         cursors = [tracker.cursors.get("f") for tracker in played.trackers.values()]
@@ -348,12 +336,8 @@ async def test_another_node_has_no_floors_yet(autojump_clock: trio.testing.MockC
     assert floors_of() == ["n-2", ""]
 
 
-async def test_a_look_at_many_lets_others_have_their_turn(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    played = Played(2_500)
-    for move, *arguments in resting(2_500):
-        getattr(played, move)(*arguments)
+@pytest.mark.parametrize("played", [2_500], indirect=True)
+async def test_a_look_at_many_lets_others_have_their_turn(played: Played) -> None:
     played.come()
     for name in played.left:
         played.over(name, 0)
