@@ -12,7 +12,7 @@ from trio_mqtt.broker.clustering.done import Done
 from trio_mqtt.broker.clustering.inline import Inline
 from trio_mqtt.broker.clustering.moved import Moved
 from trio_mqtt.broker.clustering.published import parted
-from trio_mqtt.broker.clustering.tracker import RECEIVED, releasing_of
+from trio_mqtt.broker.clustering.tracker import RECEIVED
 from trio_mqtt.broker.journal import Journal
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.sessions.delivery_state import in_flight_of
@@ -248,33 +248,21 @@ class ClusterJournal(Journal):
 
     def cursor_began(self, tracker: Tracker, topic_filter: str, position: Position) -> None:
         """A session follows a log, from a position on."""
-        self._put(tracker.session.number, {field_of(topic_filter): bytes(position)})
-        self._note()
+        self.write(tracker.session, {field_of(topic_filter): bytes(position)})
 
     def cursor_ended(self, tracker: Tracker, topic_filter: str) -> None:
         """A session follows a log no more."""
-        if self.trackers.get(tracker.session.number) is tracker:
-            self._put(tracker.session.number, {field_of(topic_filter): None})
-            self._note()
+        self.write(tracker.session, {field_of(topic_filter): None})
 
-    def releases(self, session: Session, topic_filter: str) -> int:
-        """A session has a filter no more, which its log is to be told: so says the session, until
-        it `has_released` it. The group with which that is kept.
-        """
-        if self._is_here(session):
-            self._put(session.number, {releasing_of(topic_filter): b""})
-            self._note()
-        return self.group if self._changes else self.group - 1
-
-    def has_released(self, session: Session, topic_filter: str) -> None:
-        """The log knows, or need not: the session has the filter again."""
-        if self._is_here(session):
-            self._put(session.number, {releasing_of(topic_filter): None})
-            self._note(is_urgent=False)
-
-    def _is_here(self, session: Session) -> bool:
+    def write(
+        self, session: Session, fields: Mapping[bytes, bytes | None], *, is_urgent: bool = True
+    ) -> int:
+        """Fields of a session are these from now on, while it is here; the group that has it."""
         tracker = self.trackers.get(session.number)
-        return tracker is not None and tracker.session is session
+        if tracker is not None and tracker.session is session:
+            self._put(session.number, fields)
+            self._note(is_urgent=is_urgent)
+        return self.group if self._changes else self.group - 1
 
     def no_longer_in_log(self, tracker: Tracker, numbers: Collection[int]) -> None:
         """What was sent goes on (§3.10.4), by whatever log it came: it is kept by itself."""

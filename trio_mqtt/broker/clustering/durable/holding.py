@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import trio
 
 from trio_mqtt.broker.clustering.durable.registering import Registering, over
-from trio_mqtt.broker.clustering.tracker import Tracker
+from trio_mqtt.broker.clustering.tracker import Tracker, releasing_of
 from trio_mqtt.broker.promises import Awaited, all_of
 from trio_mqtt.broker.sessions.subscription import Subscription
 from trio_mqtt.errors import StoreError
@@ -134,7 +134,7 @@ class Holding:
     async def hold(self, text: str, session: Session) -> EntryId:
         """A session has a filter: not what it may have said before counts."""
         if self._released.get(text, {}).pop(session.key, None) is not None:
-            self._journal.has_released(session, text)
+            self.has_released(text, session)
         await over(self._releasing.get(text))
         epoch = self._journal.epoch_of(session.number) or 0
         return await self._registering.hold(text, session.key, epoch)
@@ -149,9 +149,13 @@ class Holding:
         journal = self._journal
         epoch = journal.epoch_of(session.number)
         if epoch is not None:
-            group = journal.releases(session, text)
+            group = journal.write(session, {releasing_of(text): b""})
             self._released.setdefault(text, {})[session.key] = _Releasing(session, epoch, group)
             self._wake.set()
+
+    def has_released(self, text: str, session: Session) -> None:
+        """Its log knows that a session has a filter no more; or it has it again."""
+        self._journal.write(session, {releasing_of(text): None}, is_urgent=False)
 
     async def run(self) -> None:
         """Say which sessions have which filter no more, until cancelled."""
@@ -188,7 +192,7 @@ class Holding:
         again = self._released.get(text, {})
         for key in keys:
             if key not in again:
-                self._journal.has_released(ready[key].session, text)
+                self.has_released(text, ready[key].session)
 
 
 def is_durable(session: Session) -> bool:

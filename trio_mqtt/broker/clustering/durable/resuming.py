@@ -94,7 +94,7 @@ class Resuming:
         for text in released_of(fields):
             subscription = session.subscriptions.get(text)
             if subscription is not None and is_logged(subscription):
-                self._journal.has_released(session, text)
+                holding.has_released(text, session)
             else:  # its node did not come to it
                 holding.release(text, session)
         await self._under_way.restore(tracker, under_way, inline)
