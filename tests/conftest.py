@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 
 import trio_mqtt
 from tests.compilation import is_extension, modules_to_compile
+from tests.hanging import tell_tasks_as_time_is_up
 from tests.standing_time import let_time_stand
 
 # Else each of the hundreds of processes that tests start would compile the package anew, and each
@@ -134,6 +135,13 @@ def pytest_collection_finish() -> None:
 def _virtual_time_waits_for_threads() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         let_time_stand(patch)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tasks_are_told_as_time_is_up() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        tell_tasks_as_time_is_up(patch)
         yield
 
 
