@@ -120,7 +120,8 @@ async def serve(
                 nobody = (
                     ""
                     if web_url is None or known.roles or known.tokens
-                    else "Nobody may log in there: web.roles in the configuration says who may."
+                    else "Nobody may log in there: web.roles in the configuration says who may, or"
+                    " --password-file FILE --set web.roles.NAME=administrate."
                 )
                 if welcomes:
                     view.begin(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
@@ -124,6 +125,8 @@ class Api:
 
     def _connection(self) -> http.client.HTTPConnection:
         place = self._place
+        if re.fullmatch(r"[^/]+:[0-9]+", place) and not os.path.exists(place):
+            raise CommandError(f"{place} is no URL and no folder: is it http://{place}?")
         if "://" not in place:
             return _SocketConnection(os.path.join(place, SOCKET) if os.path.isdir(place) else place)
         try:

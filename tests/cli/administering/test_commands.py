@@ -154,6 +154,7 @@ def test_a_token_may_see_and_no_more(
     [
         ("http://127.0.0.1:1", "cannot be asked at http://127.0.0.1:1 (Connection refused)"),
         ("/nowhere", "cannot be asked at /nowhere (No such file or directory)"),
+        ("localhost:1", "localhost:1 is no URL and no folder: is it http://localhost:1?"),
         ("gopher://here", "gopher://here is no URL such as http://127.0.0.1:8080, and no folder."),
         ("http://[::1", "http://[::1 is no URL such as http://127.0.0.1:8080, and no folder."),
     ],
