@@ -117,9 +117,9 @@ class Connections:
         state = ConnectionState({})
         try:
             await TCPServer(self._app, self._config, self._context, state, whole).run()
-        except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # they went, or were let go, in the midst of a handshake
-        except* Exception:
-            logger.exception("A connection to the HTTP API was ended by a defect")
+        except* Exception as errors:
+            # Not our application's, which answers for its own: they went, were let go in the midst
+            # of a handshake, or sent what is no HTTP. Nobody shall fill a log with tracebacks so.
+            logger.debug("A connection to the HTTP API was ended: %r", errors)
         finally:
             self._open.discard(way)
