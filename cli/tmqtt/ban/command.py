@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import trio
+from collections.abc import Mapping, Sequence
 
 from tmqtt.connecting.api import Api
-from tmqtt.connecting.listing import Column, ago, show_page, text, until
+from tmqtt.connecting.calls import ask_list, change, remove
+from tmqtt.connecting.listing import Column, ago, show_done, show_page, text, until
 from tmqtt.terminal.figures import counted
 from tmqtt.terminal.terminal import Terminal
 
+_MOST = 10_000  # bans in force at one time
 _COLUMNS: Sequence[Column] = (
     ("Banned", text("kind"), False),
     ("Who", text("value"), False),
@@ -22,24 +22,25 @@ _COLUMNS: Sequence[Column] = (
 
 
 async def ban_somebody(
-    api: Api, terminal: Terminal, kind: str, value: str, seconds: float | None, reason: str
+    api: Api, terminal: Terminal, asked: Mapping[str, object], *, as_json: bool
 ) -> None:
     """Ban somebody, and say who was disconnected."""
-    asked = {"kind": kind, "value": value, "seconds": seconds, "reason": reason}
-    answer = await trio.to_thread.run_sync(api.post, "/bans", asked, abandon_on_cancel=True)
+    answer = await change(api, "/bans", asked)
     gone = counted(answer["disconnected"], "client")
-    terminal.say(f"The {kind} {answer['ban']['value']} is banned; {gone} disconnected.")
+    sentence = f"The {asked['kind']} {answer['ban']['value']} is banned; {gone} disconnected."
+    show_done(terminal, answer, sentence, as_json=as_json)
 
 
-async def lift_ban(api: Api, terminal: Terminal, kind: str, value: str) -> None:
+async def lift_ban(
+    api: Api, terminal: Terminal, asked: Mapping[str, object], *, as_json: bool
+) -> None:
     """Lift a ban."""
-    asked = {"kind": kind, "value": value}
-    await trio.to_thread.run_sync(api.delete, "/bans", asked, abandon_on_cancel=True)
-    terminal.say(f"The {kind} {value} is not banned any more.")
+    answer = await remove(api, "/bans", asked)
+    sentence = f"The {asked['kind']} {asked['value']} is not banned any more."
+    show_done(terminal, answer, sentence, as_json=as_json)
 
 
 async def show_bans(api: Api, terminal: Terminal, *, as_json: bool) -> None:
     """Show all bans."""
-    asked = {"limit": 1_000}
-    answer = await trio.to_thread.run_sync(api.get, "/bans", asked, abandon_on_cancel=True)
+    answer = await ask_list(api, "/bans", {}, _MOST)
     show_page(terminal, answer, _COLUMNS, "ban", as_json=as_json)

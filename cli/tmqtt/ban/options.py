@@ -52,8 +52,8 @@ def ban(
     as_json: AsJson = False,
 ) -> None:
     """Have somebody not connect to a running broker any more; who is connected is disconnected."""
-    named = {"client": client, "user": user, "address": address}
-    given = [(kind, value) for kind, value in named.items() if value is not None]
+    kinds = {"client": client, "user": user, "address": address}
+    given = [(kind, value) for kind, value in kinds.items() if value is not None]
     if listed and (given or lift):
         raise typer.BadParameter("--list shows all bans: leave out the rest.")
     if not listed and len(given) != 1:
@@ -65,10 +65,8 @@ def ban(
     if listed:
         run(lambda terminal: show_bans(api_of(api, token_file), terminal, as_json=as_json))
     kind, value = given[0]
+    named = {"kind": kind, "value": value}
     if lift:
-        run(lambda terminal: lift_ban(api_of(api, token_file), terminal, kind, value))
-    run(
-        lambda terminal: ban_somebody(
-            api_of(api, token_file), terminal, kind, value, period, reason
-        )
-    )
+        run(lambda terminal: lift_ban(api_of(api, token_file), terminal, named, as_json=as_json))
+    asked = {**named, "seconds": period, "reason": reason}
+    run(lambda terminal: ban_somebody(api_of(api, token_file), terminal, asked, as_json=as_json))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import trio
-
 from tmqtt.connecting.api import Api
+from tmqtt.connecting.calls import ask_list
 from tmqtt.connecting.listing import Column, ago, figure, show_page, text
 from tmqtt.terminal.terminal import Terminal
 
@@ -25,8 +24,8 @@ COLUMNS: Sequence[Column] = (
 
 
 async def show_clients(
-    api: Api, terminal: Terminal, asked: Mapping[str, object], *, as_json: bool
+    api: Api, terminal: Terminal, asked: Mapping[str, object], limit: int, *, as_json: bool
 ) -> None:
-    """Show a page of them."""
-    answer = await trio.to_thread.run_sync(api.get, "/clients", asked, abandon_on_cancel=True)
+    """Show so many of them."""
+    answer = await ask_list(api, "/clients", asked, limit)
     show_page(terminal, answer, COLUMNS, "client", as_json=as_json)

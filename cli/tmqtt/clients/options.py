@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson
+from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Limit
 from tmqtt.terminal.command import CONTEXT, Command
-from tmqtt.terminal.values import count_of
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
@@ -40,6 +39,14 @@ def clients(
     user: Annotated[
         str | None, typer.Option("--user", metavar="NAME", help="Only those of this user.")
     ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="ADDRESS", help="Only those from this address."),
+    ] = None,
+    listener: Annotated[
+        str | None,
+        typer.Option("--listener", metavar="URL", help="Only those that came by this listener."),
+    ] = None,
     sort: Annotated[
         str,
         typer.Option(
@@ -52,10 +59,7 @@ def clients(
     reverse: Annotated[
         bool, typer.Option("--reverse", help="Begin with the largest, or latest.")
     ] = False,
-    limit: Annotated[
-        int,
-        typer.Option("--limit", metavar="COUNT", parser=count_of, help="How many at most."),
-    ] = 100,
+    limit: Limit = 100,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
     as_json: AsJson = False,
@@ -72,8 +76,13 @@ def clients(
         "connected": True if connected else False if away else None,
         "slow": slow or None,
         "username": user,
+        "address": address,
+        "listener": listener,
         "sort": sort,
         "descending": reverse or None,
-        "limit": min(limit, 1_000),
     }
-    run(lambda terminal: show_clients(api_of(api, token_file), terminal, asked, as_json=as_json))
+    run(
+        lambda terminal: show_clients(
+            api_of(api, token_file), terminal, asked, limit, as_json=as_json
+        )
+    )

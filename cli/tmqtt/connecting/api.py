@@ -172,7 +172,7 @@ def _query(asked: Mapping[str, object]) -> str:
         for name, value in asked.items()
         if value is not None
     }
-    return f"?{urlencode(given)}" if given else ""
+    return f"?{urlencode(given, doseq=True)}" if given else ""
 
 
 def _lines(response: http.client.HTTPResponse, place: str) -> Iterator[str]:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tmqtt.terminal.values import count_of
+
 ApiPlace = Annotated[
     str | None,
     typer.Option(
@@ -24,3 +26,15 @@ ApiTokenFile = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, a line for each.")]
+Limit = Annotated[
+    int, typer.Option("--limit", metavar="COUNT", parser=count_of, help="How many at most.")
+]
+Client = Annotated[str, typer.Argument(metavar="CLIENT", help="Its client identifier.")]
+MountPoint = Annotated[
+    str,
+    typer.Option(
+        "--mount-point",
+        metavar="PREFIX",
+        help="That of the listener by which it came: below each, an identifier is another client.",
+    ),
+]

@@ -46,6 +46,31 @@ def show_page(
         terminal.say(f"There are no {thing}s.")
 
 
+def show_done(
+    terminal: Terminal, answer: Mapping[str, Any], sentence: str, *, as_json: bool
+) -> None:
+    """What was done: in a sentence for people, or as it was answered."""
+    if as_json:
+        terminal.output.line(json.dumps(answer, ensure_ascii=False))
+    else:
+        terminal.say(sentence)
+
+
+def show_fields(
+    terminal: Terminal,
+    answer: Mapping[str, Any],
+    fields: Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]],
+) -> None:
+    """One thing: a line for each of its fields that there is something to say of."""
+    painter = Painter() if terminal.output.is_terminal else None
+    shown = [(head, of(answer)) for head, of in fields]
+    shown = [(head, value) for head, value in shown if value != UNKNOWN]
+    width = max(len(head) for head, _ in shown)
+    for head, value in shown:
+        line = ((f"{head:{width}}", looks.NOTE), (f"{_GAP}{escape(value)}", looks.PLAIN))
+        terminal.output.line(plain(line) if painter is None else painter.paint(line))
+
+
 def table(items: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> list[Line]:
     """A table with heads; none where there is nothing in it."""
     if not items:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import trio
+from collections.abc import Mapping
 
 from tmqtt.connecting.api import Api
+from tmqtt.connecting.calls import change
+from tmqtt.connecting.listing import show_done
 from tmqtt.terminal.terminal import Terminal
 
 _USE_ANOTHER_SERVER = 0x9C
@@ -12,14 +14,13 @@ _ADMINISTRATIVE_ACTION = 0x98
 
 
 async def disconnect_client(
-    api: Api, terminal: Terminal, client: str, reason: str, to: str | None
+    api: Api, terminal: Terminal, asked: Mapping[str, object], to: str | None, *, as_json: bool
 ) -> None:
-    """Disconnect it, and say so."""
+    """Disconnect it, and say so; `to` is where it is to go."""
     asked = {
-        "client_id": client,
-        "reason": reason,
+        **asked,
         "reason_code": _ADMINISTRATIVE_ACTION if to is None else _USE_ANOTHER_SERVER,
         "server_reference": to,
     }
-    await trio.to_thread.run_sync(api.post, "/client/disconnect", asked, abandon_on_cancel=True)
-    terminal.say(f"{client} is disconnected.")
+    answer = await change(api, "/client/disconnect", asked)
+    show_done(terminal, answer, f"{asked['client_id']} is disconnected.", as_json=as_json)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile
+from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Client, MountPoint
 from tmqtt.terminal.command import CONTEXT, Command
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
@@ -22,7 +22,7 @@ wrong."""
 
 @app.command(cls=Command, epilog=_EPILOG)
 def disconnect(
-    client: Annotated[str, typer.Argument(metavar="CLIENT", help="Its client identifier.")],
+    client: Client,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="What it is told, and the log.")
     ] = "",
@@ -30,12 +30,19 @@ def disconnect(
         str | None,
         typer.Option("--to", metavar="HOST:PORT", help="Where it is sent (MQTT 5, 0x9C)."),
     ] = None,
+    mount_point: MountPoint = "",
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Disconnect a client of a running broker. Its session goes on, and it may come back."""
     from tmqtt.connecting.api import api_of
     from tmqtt.disconnect.command import disconnect_client
     from tmqtt.terminal.running import run
 
-    run(lambda terminal: disconnect_client(api_of(api, token_file), terminal, client, reason, to))
+    asked = {"client_id": client, "mount_point": mount_point, "reason": reason}
+    run(
+        lambda terminal: disconnect_client(
+            api_of(api, token_file), terminal, asked, to, as_json=as_json
+        )
+    )

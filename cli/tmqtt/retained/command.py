@@ -6,10 +6,9 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 
-import trio
-
 from tmqtt.connecting.api import Api
-from tmqtt.connecting.listing import Column, ago, figure, show_page, text, until
+from tmqtt.connecting.calls import ask, ask_list, remove
+from tmqtt.connecting.listing import UNKNOWN, Column, ago, figure, show_done, show_page, text, until
 from tmqtt.terminal.escaping import escape_payload
 from tmqtt.terminal.figures import counted
 from tmqtt.terminal.terminal import Terminal
@@ -25,22 +24,25 @@ _COLUMNS: Sequence[Column] = (
     ("Bytes", figure("size"), True),
     ("Expires in", until("expires_at"), True),
 )
+_LEVELS: Sequence[Column] = (
+    ("Topic", text("topic"), False),
+    ("Below", figure("below"), True),
+    ("Retained", lambda item: "yes" if item["retained"] else UNKNOWN, False),
+)
 
 
 async def list_messages(
-    api: Api, terminal: Terminal, asked: Mapping[str, object], *, as_json: bool
+    api: Api, terminal: Terminal, asked: Mapping[str, object], limit: int, *, as_json: bool
 ) -> None:
-    """List a page of them."""
-    answer = await trio.to_thread.run_sync(api.get, "/retained", asked, abandon_on_cancel=True)
+    """List so many of them."""
+    answer = await ask_list(api, "/retained", asked, limit)
     show_page(terminal, answer, _COLUMNS, "retained message", as_json=as_json)
 
 
 async def show_message(api: Api, terminal: Terminal, topic: str, *, as_json: bool) -> None:
     """Show one of them."""
     asked = {"topic": topic}
-    answer = await trio.to_thread.run_sync(
-        api.get, "/retained/message", asked, abandon_on_cancel=True
-    )
+    answer = await ask(api, "/retained/message", asked)
     if as_json:
         terminal.output.line(json.dumps(answer, ensure_ascii=False))
         return
@@ -51,7 +53,18 @@ async def show_message(api: Api, terminal: Terminal, topic: str, *, as_json: boo
         terminal.output.put(payload + b"\n")
 
 
-async def delete_messages(api: Api, terminal: Terminal, asked: Mapping[str, object]) -> None:
+async def delete_messages(
+    api: Api, terminal: Terminal, asked: Mapping[str, object], *, as_json: bool
+) -> None:
     """Delete some, and say how many."""
-    answer = await trio.to_thread.run_sync(api.delete, "/retained", asked, abandon_on_cancel=True)
-    terminal.say(f"{counted(answer['count'], 'retained message')} deleted.")
+    answer = await remove(api, "/retained", asked)
+    deleted = counted(answer["count"], "retained message")
+    show_done(terminal, answer, f"{deleted} deleted.", as_json=as_json)
+
+
+async def show_tree(
+    api: Api, terminal: Terminal, asked: Mapping[str, object], limit: int, *, as_json: bool
+) -> None:
+    """Show the levels below one."""
+    answer = await ask_list(api, "/topics", asked, limit)
+    show_page(terminal, answer, _LEVELS, "level", as_json=as_json)

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson
+from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Limit
 from tmqtt.terminal.command import Command, group
-from tmqtt.terminal.values import count_of, duration, reader
+from tmqtt.terminal.values import duration, reader
 
 _EXAMPLES = """\
 Examples:
   tmqtt retained list 'home/#' --older-than 30d --api /var/lib/tmqtt
+  tmqtt retained tree home --api /var/lib/tmqtt
   tmqtt retained show home/lamp --api http://127.0.0.1:8080
   tmqtt retained delete 'homeassistant/#' --author bridge-3 --orphaned silent --api /var/lib/tmqtt
 
@@ -66,9 +67,7 @@ def list_retained(
     older_than: _Older = None,
     author: _Author = None,
     orphaned: _Orphaned = None,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="COUNT", parser=count_of, help="How many at most.")
-    ] = 100,
+    limit: Limit = 100,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
     as_json: AsJson = False,
@@ -84,9 +83,12 @@ def list_retained(
         "author": author,
         "orphaned": orphaned,
         "sort": "stored_at",
-        "limit": min(limit, 1_000),
     }
-    run(lambda terminal: list_messages(api_of(api, token_file), terminal, asked, as_json=as_json))
+    run(
+        lambda terminal: list_messages(
+            api_of(api, token_file), terminal, asked, limit, as_json=as_json
+        )
+    )
 
 
 @app.command(cls=Command, epilog=_EXAMPLES + _CODES)
@@ -112,6 +114,7 @@ def delete(
     orphaned: _Orphaned = None,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Delete retained messages. Subscribers are not told."""
     from tmqtt.connecting.api import api_of
@@ -124,4 +127,30 @@ def delete(
         "author": author,
         "orphaned": orphaned,
     }
-    run(lambda terminal: delete_messages(api_of(api, token_file), terminal, asked))
+    run(lambda terminal: delete_messages(api_of(api, token_file), terminal, asked, as_json=as_json))
+
+
+@app.command(cls=Command, epilog=_EXAMPLES + _CODES)
+def tree(
+    prefix: Annotated[
+        str,
+        typer.Argument(metavar="[PREFIX]", help="Below these levels, such as home/kitchen."),
+    ] = "",
+    search: Annotated[
+        str, typer.Option("--search", metavar="TEXT", help="Only topics with this text.")
+    ] = "",
+    limit: Limit = 100,
+    api: ApiPlace = None,
+    token_file: ApiTokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the levels below one of the topics with a retained message, and how many are below."""
+    from tmqtt.connecting.api import api_of
+    from tmqtt.retained.command import show_tree
+    from tmqtt.terminal.running import run
+
+    prefix = f"{prefix}/" if prefix and not prefix.endswith("/") else prefix
+    asked = {"prefix": prefix or None, "search": search or None}
+    run(
+        lambda terminal: show_tree(api_of(api, token_file), terminal, asked, limit, as_json=as_json)
+    )

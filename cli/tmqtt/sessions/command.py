@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 
-import trio
-
 from tmqtt.connecting.api import Api
-from tmqtt.connecting.listing import Column, ago, figure, show_page, text, until
+from tmqtt.connecting.calls import ask_list, remove
+from tmqtt.connecting.listing import Column, ago, figure, show_done, show_page, text, until
 from tmqtt.terminal.escaping import escape_payload
 from tmqtt.terminal.terminal import Terminal
 
@@ -37,23 +36,25 @@ _QUEUE: Sequence[Column] = (
 
 
 async def show_sessions(
-    api: Api, terminal: Terminal, asked: Mapping[str, object], *, as_json: bool
+    api: Api, terminal: Terminal, asked: Mapping[str, object], limit: int, *, as_json: bool
 ) -> None:
-    """Show a page of them."""
-    answer = await trio.to_thread.run_sync(api.get, "/clients", asked, abandon_on_cancel=True)
+    """Show so many of them."""
+    answer = await ask_list(api, "/clients", asked, limit)
     show_page(terminal, answer, _SESSIONS, "session", as_json=as_json)
 
 
 async def show_queue(
-    api: Api, terminal: Terminal, asked: Mapping[str, object], *, as_json: bool
+    api: Api, terminal: Terminal, asked: Mapping[str, object], limit: int, *, as_json: bool
 ) -> None:
     """Show what is on its way to a client."""
-    answer = await trio.to_thread.run_sync(api.get, "/session/queue", asked, abandon_on_cancel=True)
+    answer = await ask_list(api, "/session/queue", asked, limit)
     show_page(terminal, answer, _QUEUE, "message", as_json=as_json)
 
 
-async def end_session(api: Api, terminal: Terminal, client: str) -> None:
+async def end_session(
+    api: Api, terminal: Terminal, asked: Mapping[str, object], *, as_json: bool
+) -> None:
     """End a session."""
-    asked = {"client_id": client}
-    await trio.to_thread.run_sync(api.delete, "/session", asked, abandon_on_cancel=True)
-    terminal.say(f"The session of {client} has ended.")
+    answer = await remove(api, "/session", asked)
+    sentence = f"The session of {asked['client_id']} has ended."
+    show_done(terminal, answer, sentence, as_json=as_json)

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson
+from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Client, Limit, MountPoint
 from tmqtt.terminal.command import Command, group
-from tmqtt.terminal.values import count_of
 
 _EXAMPLES = """\
 Examples:
@@ -21,10 +20,6 @@ _CODES = (
     "Exit codes: 0 done; 1 it did not work, such as a session that there is not; 2 the options are"
     " wrong."
 )
-_Client = Annotated[str, typer.Argument(metavar="CLIENT", help="Its client identifier.")]
-_Limit = Annotated[
-    int, typer.Option("--limit", metavar="COUNT", parser=count_of, help="How many at most.")
-]
 
 app = group("sessions", "Show what waits in the sessions of a running broker.", _EXAMPLES)
 
@@ -39,7 +34,7 @@ def list_sessions(
     search: Annotated[
         str, typer.Argument(metavar="[TEXT]", help="Part of the client identifier.")
     ] = "",
-    limit: _Limit = 100,
+    limit: Limit = 100,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
     as_json: AsJson = False,
@@ -51,17 +46,21 @@ def list_sessions(
 
     asked = {
         "search": search or None,
-        "limit": min(limit, 1_000),
         "sort": "queued_messages",
         "descending": True,
     }
-    run(lambda terminal: show_sessions(api_of(api, token_file), terminal, asked, as_json=as_json))
+    run(
+        lambda terminal: show_sessions(
+            api_of(api, token_file), terminal, asked, limit, as_json=as_json
+        )
+    )
 
 
 @app.command(cls=Command, epilog=_EXAMPLES + _CODES)
 def queue(
-    client: _Client,
-    limit: _Limit = 100,
+    client: Client,
+    limit: Limit = 100,
+    mount_point: MountPoint = "",
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
     as_json: AsJson = False,
@@ -71,15 +70,26 @@ def queue(
     from tmqtt.sessions.command import show_queue
     from tmqtt.terminal.running import run
 
-    asked = {"client_id": client, "limit": min(limit, 1_000)}
-    run(lambda terminal: show_queue(api_of(api, token_file), terminal, asked, as_json=as_json))
+    asked = {"client_id": client, "mount_point": mount_point}
+    run(
+        lambda terminal: show_queue(
+            api_of(api, token_file), terminal, asked, limit, as_json=as_json
+        )
+    )
 
 
 @app.command(cls=Command, epilog=_EXAMPLES + _CODES)
-def end(client: _Client, api: ApiPlace = None, token_file: ApiTokenFile = None) -> None:
+def end(
+    client: Client,
+    mount_point: MountPoint = "",
+    api: ApiPlace = None,
+    token_file: ApiTokenFile = None,
+    as_json: AsJson = False,
+) -> None:
     """End a session, with all that waits in it; its client is disconnected."""
     from tmqtt.connecting.api import api_of
     from tmqtt.sessions.command import end_session
     from tmqtt.terminal.running import run
 
-    run(lambda terminal: end_session(api_of(api, token_file), terminal, client))
+    asked = {"client_id": client, "mount_point": mount_point}
+    run(lambda terminal: end_session(api_of(api, token_file), terminal, asked, as_json=as_json))

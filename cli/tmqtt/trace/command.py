@@ -6,12 +6,10 @@ import base64
 import json
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
-import trio
-
 from tmqtt.connecting.api import Api
+from tmqtt.connecting.calls import follow
 from tmqtt.terminal.escaping import escape, escape_payload
 from tmqtt.terminal.terminal import Terminal
 
@@ -28,32 +26,7 @@ async def follow_trace(
     as_json: bool,
 ) -> None:
     """Show what is told, until there were so many, or the broker ends."""
-    send, told = trio.open_memory_channel[tuple[str, Any]](1_000)
-    token = trio.lowlevel.current_trio_token()
-
-    def tell(name: str, entry: Any) -> None:  # noqa: ANN401 # what JSON has
-        trio.from_thread.run(send.send, (name, entry), trio_token=token)
-
-    async def follow() -> None:
-        async with send:
-            await trio.to_thread.run_sync(
-                partial(api.follow, "/trace", asked, tell), abandon_on_cancel=True
-            )
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(follow)
-        left = count
-        async for name, entry in told:
-            if name == "missed":
-                terminal.warn(f"{entry['count']:,} were left out, as they came too fast.")
-                continue
-            line = json.dumps(entry, ensure_ascii=False) if as_json else _line(entry)
-            terminal.output.line(line)
-            if left is not None:
-                left -= 1
-                if not left:
-                    break
-        nursery.cancel_scope.cancel()
+    await follow(api, "/trace", asked, terminal, _line, count=count, as_json=as_json)
 
 
 def _line(entry: Mapping[str, Any]) -> str:

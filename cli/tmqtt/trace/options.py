@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson
+from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, MountPoint
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.values import count_of
 
@@ -34,6 +34,7 @@ def trace(
         int | None,
         typer.Option("--count", metavar="COUNT", parser=count_of, help="End after so many."),
     ] = None,
+    mount_point: MountPoint = "",
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
     as_json: AsJson = False,
@@ -48,7 +49,11 @@ def trace(
     from tmqtt.terminal.running import run
     from tmqtt.trace.command import follow_trace
 
-    asked = {"client_id": client, "topic_filter": topic}
+    asked = {
+        "client_id": client,
+        "mount_point": mount_point or None,
+        "topic_filter": topic,
+    }
     run(
         lambda terminal: follow_trace(
             api_of(api, token_file), terminal, asked, count=count, as_json=as_json

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import trio
-
 from tmqtt.connecting.api import Api
+from tmqtt.connecting.calls import ask_list
 from tmqtt.connecting.listing import Column, figure, show_page, text
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.terminal import Terminal
@@ -22,10 +21,10 @@ _COLUMNS: Sequence[Column] = (
 
 
 async def show_recipients(
-    api: Api, terminal: Terminal, asked: Mapping[str, object], *, as_json: bool
+    api: Api, terminal: Terminal, asked: Mapping[str, object], limit: int, *, as_json: bool
 ) -> None:
-    """Show them. Raises CommandError where nobody would get it."""
-    answer = await trio.to_thread.run_sync(api.get, "/who", asked, abandon_on_cancel=True)
+    """Show so many of them. Raises CommandError where nobody would get it."""
+    answer = await ask_list(api, "/who", asked, limit)
     show_page(terminal, answer, _COLUMNS, "subscription", as_json=as_json)
     if not answer["published"]:
         raise CommandError(f"It would not be published: {answer['why_not']}")

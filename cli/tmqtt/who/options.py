@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson
+from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Limit
 from tmqtt.terminal.command import CONTEXT, Command
-from tmqtt.terminal.values import count_of
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
@@ -30,9 +29,7 @@ def who(
     qos: Annotated[
         int, typer.Option("-q", "--qos", metavar="0|1|2", min=0, max=2, help="At which QoS.")
     ] = 0,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="COUNT", parser=count_of, help="How many at most.")
-    ] = 100,
+    limit: Limit = 100,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
     as_json: AsJson = False,
@@ -42,5 +39,9 @@ def who(
     from tmqtt.terminal.running import run
     from tmqtt.who.command import show_recipients
 
-    asked = {"topic": topic, "client_id": author, "qos": qos, "limit": min(limit, 1_000)}
-    run(lambda terminal: show_recipients(api_of(api, token_file), terminal, asked, as_json=as_json))
+    asked = {"topic": topic, "client_id": author, "qos": qos}
+    run(
+        lambda terminal: show_recipients(
+            api_of(api, token_file), terminal, asked, limit, as_json=as_json
+        )
+    )

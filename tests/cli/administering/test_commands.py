@@ -83,6 +83,34 @@ def test_who_would_get_a_message(ask: Run) -> None:
     assert nobody.err.endswith("Error: Nobody would get it.\n")
 
 
+def test_one_client_is_shown_steered_and_asked_about(ask: Run) -> None:
+    given = ask("subscriptions", "give", "lamp", "given/#", "-q", "1")
+    assert given.err == "lamp has the subscription given/#.\n"
+    shown = ask("client", "lamp").out
+    assert re.search(r"^Client +lamp\nState +connected\nFor +\d+ \w+\nAddress +127", shown)
+    assert re.search(
+        r"^Subscription +QoS +Waiting +Rests\na/# +0 +0 +-\ngiven/# +1 +0 +-$", shown, re.M
+    )
+    assert ask("send", "given/1", "on", "--to", "lamp").err == "Sent to lamp, or it waits there.\n"
+    taken = ask("subscriptions", "take", "lamp", "given/#")
+    assert taken.err == "lamp has no subscription given/# any more.\n"
+    allowed = ask("may", "lamp", "subscribe", "a/#")
+    assert (allowed.code, allowed.out) == (0, "lamp may subscribe to a/#: no rules\n")
+    denied = ask("may", "lamp", "publish", "$SYS/x")
+    assert (denied.code, denied.err) == (1, "Error: The client may not do that.\n")
+    nobody = ask("client", "nobody")
+    assert (nobody.code, nobody.err) == (1, "Error: This broker knows no client 'nobody'.\n")
+
+
+def test_the_broker_is_shown_as_a_whole_and_has_no_roles(ask: Run) -> None:
+    shown = ask("overview")
+    assert shown.code == 0
+    assert re.search(r"^trio-mqtt +\S+\nRuns for +\d+ \w+\nListens at +mqtt://127", shown.out)
+    none = ask("dynsec", "listRoles", "count=2")
+    assert none.code == 1
+    assert none.err.startswith("Error: This broker has no dynamic security")
+
+
 def test_somebody_is_banned_for_a_while(ask: Run) -> None:
     banned = ask("ban", "--address", "192.0.2.9/24", "--for", "1h", "--reason", "floods")
     assert banned.err == "The address 192.0.2.0/24 is banned; 0 clients disconnected.\n"
@@ -211,6 +239,10 @@ def test_nowhere_is_asked_without_a_place(in_process: Run) -> None:
         ("trace", "a", "--topic", "b"),
         ("who", "a", "-q", "3"),
         ("retained", "delete"),
+        ("may", "a", "eat", "b"),
+        ("send", "a", "b", "--file", "c"),
+        ("send", "a", "b", "--mount-point", "c"),
+        ("dynsec", "createRole", "rolename"),
     ],
 )
 def test_wrong_options_are_told(in_process: Run, words: tuple[str, ...]) -> None:
