@@ -45,12 +45,13 @@ PUBLIC = {
     """,
     "trio_mqtt.administration": """
         Administration Ban BanName BanPage BanQuery Banned ClientMessage ClientName ClientPage
-        ClientQuery ClientView ClusterAdministration ClusterStatus ClusterView DeleteRetained
+        ClientQuery ClientView ClusterAdministration ClusterStatus ClusterView DeleteHistory
+        DeleteRetained
         Disconnect Done DynamicAnswers DynamicCommands EventQuery GiveSubscription HistoryView
         KeptView MayAnswer MayQuery NewBan NewMessage NodeStatus
         OPERATIONS Operation Overview OverviewQuery ProgramMessages QueuePage QueueQuery QueuedView
-        Rates Recipient Removed RetainedName RetainedPage RetainedQuery RetainedView Role
-        Series SeriesQuery
+        Rates Recipient RemovalPage RemovalQuery Removed RetainedName RetainedPage
+        RetainedQuery RetainedView Role Series SeriesQuery
         SubscriptionPage SubscriptionQuery SubscriptionView TakeSubscription TopicLevel TopicPage
         TopicQuery Trace TraceEntry TraceQuery WhoAnswer WhoQuery WillView administer
     """,

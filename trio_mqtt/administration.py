@@ -42,8 +42,11 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.broker.operations.forms.explaining import Recipient as Recipient
     from trio_mqtt.broker.operations.forms.explaining import WhoAnswer as WhoAnswer
     from trio_mqtt.broker.operations.forms.explaining import WhoQuery as WhoQuery
+    from trio_mqtt.broker.operations.forms.history import DeleteHistory as DeleteHistory
     from trio_mqtt.broker.operations.forms.history import HistoryView as HistoryView
     from trio_mqtt.broker.operations.forms.history import KeptView as KeptView
+    from trio_mqtt.broker.operations.forms.history import RemovalPage as RemovalPage
+    from trio_mqtt.broker.operations.forms.history import RemovalQuery as RemovalQuery
     from trio_mqtt.broker.operations.forms.messages import ClientMessage as ClientMessage
     from trio_mqtt.broker.operations.forms.messages import Done as Done
     from trio_mqtt.broker.operations.forms.messages import NewMessage as NewMessage

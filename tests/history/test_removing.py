@@ -15,6 +15,7 @@ from tests.history.came import came, came_as_run
 from trio_mqtt import ConfigurationError, StoreError
 from trio_mqtt.history import HistoryQuery, HistorySettings
 from trio_mqtt.history.file import HistoryFile
+from trio_mqtt.history.queries import Removal
 from trio_mqtt.history.reading import Reading
 from trio_mqtt.history.removing import Removing
 from trio_mqtt.history.store import HistoryStore
@@ -39,7 +40,7 @@ def payloads(file: HistoryFile, topic_filter: str = "#") -> list[bytes]:
     return [one.payload for one in reading.page.messages]
 
 
-def tidied(file: HistoryFile, removing: Removing | None = None, **bounds: float) -> int:
+def tidied(file: HistoryFile, removing: Removing | None = None, **bounds: object) -> int:
     """Have all removed that has to be; in how many steps."""
     removing = removing or Removing(file)
     wanted = HistorySettings(**{"age": 0, "size": 0, **bounds})  # type: ignore[arg-type]
@@ -66,6 +67,58 @@ def test_what_is_too_old_goes_and_its_topics_with_it(file: HistoryFile) -> None:
     assert removal.oldest == pytest.approx(now - 36_000)
     assert removal.newest == pytest.approx(now - 21_600)
     assert file.removed == 10
+
+
+AGES = {"a/#": 3_600.0, "a/+/log": 7_200.0, "a/long/log": 0.0, "b": 1e9}
+
+
+@pytest.mark.parametrize("age", [0.0, 5 * 3_600.0])
+def test_topics_go_by_the_most_precise_age_of_their_own(file: HistoryFile, age: float) -> None:
+    now = time.time()
+    topics = ("a/x", "a/y/log", "a/long/log", "b", "c")
+    removing = Removing(file)
+    for hours in range(9, -1, -1):
+        for topic in topics:
+            put(file, now - 3_600 * hours - 60, b"%d" % hours, topic=topic)
+        tidied(file, removing, age=age, ages=AGES)
+    left = {topic: len(payloads(file, topic)) for topic in topics}
+    assert left == {"a/x": 1, "a/y/log": 2, "a/long/log": 10, "b": 10, "c": 5 if age else 10}
+    told = {one.topic_filter: (one.reason, one.messages) for one in file.removals()}
+    assert told.pop("", None) == (("age", 5) if age else None)
+    assert told == {"a/#": ("age", 9), "a/+/log": ("age", 8)}
+
+
+def test_what_comes_with_an_older_time_goes_as_well(file: HistoryFile) -> None:
+    now, removing = time.time(), Removing(file)
+    put(file, now - 4_000, b"old", topic="a/x")
+    tidied(file, removing, ages=AGES)
+    # The clock was set back: it has been looked there already.
+    put(file, now - 9_000, b"older", topic="a/x")
+    put(file, now, b"new", topic="a/x")
+    tidied(file, removing, ages=AGES)
+    assert payloads(file) == [b"new"]
+    # Another age for it, and one more topic that has it.
+    put(file, now - 50, b"recent", topic="a/x")
+    tidied(file, removing, ages={"#": 20.0})
+    assert payloads(file) == [b"new"]
+
+
+def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    path = str(tmp_path / "h.sqlite3")
+    file = HistoryFile(path)
+    put(file, time.time(), b"kept")
+    file.database.executescript(
+        "DROP TABLE removed; PRAGMA user_version = 1;"
+        "CREATE TABLE removed (day TEXT NOT NULL, reason TEXT NOT NULL, messages INTEGER NOT NULL,"
+        " oldest INTEGER, newest INTEGER, PRIMARY KEY (day, reason)) WITHOUT ROWID;"
+        "INSERT INTO removed VALUES ('2026-11-29', 'age', 7, 1, 2)"
+    )
+    file.close()
+    for _ in range(2):
+        file = HistoryFile(path)
+        assert file.removals() == [Removal("2026-11-29", "age", 7, 1e-6, 2e-6)]
+        assert payloads(file) == [b"kept"]
+        file.close()
 
 
 def test_a_file_that_is_too_large_loses_what_is_oldest_and_shrinks(file: HistoryFile) -> None:
@@ -130,14 +183,15 @@ def test_what_somebody_asks_for_goes_of_these_topics_alone(file: HistoryFile) ->
     removing, removed, after = Removing(file), 0, None
     beyond = round((now + 20 * 5) * 1_000_000)
     while True:
-        count, after = removing.asked([file.ids["a"]], beyond, after)
+        count, after = removing.asked([file.ids["a"]], beyond, after, "a")
         removed += count
         if after is None:
             break
     assert removed == 5
     assert payloads(file, "a") == [b"5", b"6", b"7", b"8", b"9"]
     assert len(payloads(file, "b")) == 10
-    assert [(one.reason, one.messages) for one in file.removals()] == [("asked", 5)]
+    (told,) = file.removals()
+    assert (told.reason, told.topic_filter, told.messages) == ("asked", "a", 5)
 
 
 def test_there_are_no_more_topics_than_may_be(file: HistoryFile) -> None:
@@ -184,6 +238,8 @@ def test_the_counts_are_those_of_what_is_there(
         ({"filters": ["$share/x/a"]}, "is not shared"),
         ({"age": -1.0}, "age is 0 or more"),
         ({"age": float("inf")}, "and finite, not inf"),
+        ({"ages": {"a/#/b": 1.0}}, "ages has 'a/#/b'"),
+        ({"ages": {"a": float("inf")}}, "an age is 0 or more"),
         ({"size": 1_000}, "1 MiB"),
         ({"topics": 0}, "topics is 1 or more"),
         ({"waiting": 1}, "64 KiB"),

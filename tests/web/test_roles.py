@@ -14,7 +14,10 @@ from trio_mqtt.administration import OPERATIONS, Operation, Role
 
 ROLES = (None, "see", "operate", "administrate")
 # Written here once more, and not taken from the table that is tried.
-MAY_OPERATE = {"disconnect", "end_session", "publish", "send_to_client", "delete_retained"}
+MAY_OPERATE = {
+    *{"disconnect", "end_session", "publish", "send_to_client"},
+    *{"delete_retained", "delete_history"},
+}
 MAY_ADMINISTRATE = {"ban", "unban", "give_subscription", "take_subscription", "dynamic_security"}
 
 

@@ -45,6 +45,7 @@ EXAMPLES = {
     "cluster.username": '"tmqtt"',
     "cluster.password_file": '"engine.password"',
     "history.filters": '["sensors/#"]',
+    "history.ages": '{ "sensors/+/battery" = "365d" }',
     "history.path": '"history.sqlite3"',
     "metrics.listen": '"127.0.0.1:9883"',
     "web.listen": '"127.0.0.1:8080"',

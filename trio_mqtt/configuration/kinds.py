@@ -72,7 +72,7 @@ def kind_of(annotation: Any, unit: Unit = "") -> Kind | None:
     if origin in (Union, UnionType):
         return _one_of(arguments, unit)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return _table(arguments[1])
+        return _table(arguments[1], unit)
     if isinstance(origin, type) and issubclass(origin, Collection):
         entry = kind_of(arguments[0])
         if entry is None:
@@ -142,10 +142,10 @@ def _one_of(arguments: tuple[Any, ...], unit: Unit) -> Kind | None:
     )
 
 
-def _table(value: Any) -> Kind | None:
+def _table(value: Any, unit: Unit) -> Kind | None:
     if value is Any:
         return Kind("a table", dict[str, Any], example='{ name = "..." }')
-    kind = kind_of(value)
+    kind = kind_of(value, unit)
     if kind is None:
         return None
     expected, example = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from trio_mqtt.storage.sqlite_opening import (
 )
 
 _DAYS = 400  # of what was removed, that are remembered
+_FILTERS = 1_000  # rows of one day: what is removed by more filters is remembered without them
 _IN = 200  # topics that are looked for one by one
 _COMPARED = 256  # topics with a filter, at one time
 
@@ -62,6 +63,8 @@ class HistoryFile:
         self.counts: dict[int, int] = {number: count for number, _, count in rows}
         # The bucket that was looked into last, and of which topics, as long as nothing changes.
         self._found: tuple[tuple[int, frozenset[int] | None], list[Found]] | None = None
+        # The earliest bucket to which something was added, since that was looked at.
+        self.earliest: int | None = None
         self.removed = 0  # messages, since it was opened
         self.damaged = 0  # chunks that could not be read
         # Topics to which something was added since it was looked whether they have too much.
@@ -111,6 +114,9 @@ class HistoryFile:
             self.note("lost", lost)
             self.note("topics", beyond)
         self._found = None
+        if rows:
+            added = min(row[0] for row in rows)
+            self.earliest = added if self.earliest is None else min(self.earliest, added)
         for name, number in new.items():
             self.ids[name] = number
             self.names[number] = name
@@ -146,6 +152,26 @@ class HistoryFile:
         where, values = ("", ()) if bucket is None else (" WHERE bucket < ?", (bucket,))
         found = self.database.execute(f"SELECT max(bucket) FROM chunks{where}", values)  # noqa: S608
         return _number(found.fetchone()[0])
+
+    def chunks_behind(
+        self, bucket: int, topic: int, chunk: int, count: int
+    ) -> list[tuple[int, int]]:
+        """So many chunks of a bucket behind one of them, by topic: topics and chunks."""
+        found = self.database.execute(
+            "SELECT topic, id FROM chunks WHERE bucket = ? AND (topic, id) > (?, ?)"
+            " ORDER BY topic, id LIMIT ?",
+            (bucket, topic, chunk, count),
+        )
+        return found.fetchall()
+
+    def rows(self, chunks: Sequence[int]) -> list[tuple[int, int, int, int, int]]:
+        """What is known of chunks: number, topic, messages, first, last."""
+        marks = ", ".join("?" * len(chunks))
+        found = self.database.execute(
+            f"SELECT id, topic, count, first, last FROM chunks WHERE id IN ({marks})",  # noqa: S608
+            tuple(chunks),
+        )
+        return found.fetchall()
 
     def topics_of(self, topic_filter: str) -> list[str]:
         """The topics that match a filter, of which there is something."""
@@ -188,17 +214,27 @@ class HistoryFile:
     # -- what was removed ----------------------------------------------------------------------
 
     def note(
-        self, reason: str, messages: int, oldest: int | None = None, newest: int | None = None
+        self,
+        reason: str,
+        messages: int,
+        oldest: int | None = None,
+        newest: int | None = None,
+        topic_filter: str = "",
     ) -> None:
         """Remember that so many messages were removed, or not kept; within a transaction."""
         if not messages:
             return
         day = time.strftime("%Y-%m-%d", time.gmtime())
-        self.database.execute(
-            "INSERT INTO removed VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET"
+        run = self.database.execute
+        if topic_filter:
+            known = run("SELECT count(*) FROM removed WHERE day = ?", (day,)).fetchone()[0]
+            if known >= _FILTERS:
+                topic_filter = ""
+        run(
+            "INSERT INTO removed VALUES (?1, ?2, ?6, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET"
             " messages = messages + ?3, oldest = min(ifnull(oldest, ?4), ifnull(?4, oldest)),"
             " newest = max(ifnull(newest, ?5), ifnull(?5, newest))",
-            (day, reason, messages, oldest, newest),
+            (day, reason, messages, oldest, newest, topic_filter),
         )
         self.database.execute(
             "DELETE FROM removed WHERE day < (SELECT day FROM removed GROUP BY day"
@@ -207,12 +243,14 @@ class HistoryFile:
         )
 
     def removals(self) -> list[Removal]:
-        """What was removed or lost, by day and reason."""
+        """What was removed or lost, by day, reason and filter."""
         with self.explained("read"):
-            rows = self.database.execute("SELECT * FROM removed ORDER BY day, reason").fetchall()
+            rows = self.database.execute(
+                "SELECT * FROM removed ORDER BY day, reason, filter"
+            ).fetchall()
         return [
-            Removal(day, reason, messages, _seconds(oldest), _seconds(newest))
-            for day, reason, messages, oldest, newest in rows
+            Removal(day, reason, messages, _seconds(oldest), _seconds(newest), topic_filter)
+            for day, reason, topic_filter, messages, oldest, newest in rows
         ]
 
     def subtract(self, counts: Mapping[int, int], gone: Iterable[int]) -> None:

@@ -122,11 +122,10 @@ class History:
         later. Returns how many were removed. Raises StoreError.
         """
         query = HistoryQuery(topic_filter=topic_filter, until=until)  # which checks them
-        topics = await self._store.topics(query.topic_filter)
-        return await self._store.remove(topics, query.beyond)
+        return await self._store.remove(query.topic_filter, query.beyond)
 
     async def removals(self) -> list[Removal]:
-        """What was removed, or never kept, by day and reason."""
+        """What was removed, or never kept, by day, reason and filter."""
         return await self._store.removals()
 
     async def figures(self) -> HistoryFigures:

@@ -182,6 +182,9 @@ class Removal:
     """When the oldest of them came, in seconds since 1970."""
     newest: float | None = None
     """When the newest of them came."""
+    topic_filter: str = ""
+    """By which filter: that of `HistorySettings.ages`, or which somebody has asked for; empty where
+    there is none, or too many were on that day."""
 
 
 @with_attribute_docs

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.history.chunks import bucket_of
 from trio_mqtt.history.queries import MICROSECONDS
+from trio_mqtt.history.retention import Retention
 from trio_mqtt.storage.sqlite_opening import cut, free, transaction
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Removing:
 
     def __init__(self, file: HistoryFile) -> None:
         self._file = file
+        self._retention = Retention(file)
         self._is_freeing = False
         self._most = 0
 
@@ -38,6 +40,7 @@ class Removing:
         try:
             return self._step(settings)
         except sqlite3.Error:
+            self._retention.begin_anew()
             return 10.0
 
     def _step(self, settings: HistorySettings) -> float:
@@ -55,7 +58,12 @@ class Removing:
         return _AGAIN
 
     def _too_old(self, settings: HistorySettings) -> bool:
-        """Remove some of what is older than it may be; whether there was any."""
+        """Remove some of what is older than it may be; whether there may be more."""
+        if settings.ages:
+            found = self._retention.find(settings, time.time())
+            if found is not None:
+                self._delete(found[1], "age", found[0])
+            return found is not None
         if not settings.age:
             return False
         first = self._file.bucket_after(None)
@@ -129,12 +137,13 @@ class Removing:
         return True
 
     def asked(
-        self, topics: Collection[int], beyond: int, after: int | None
+        self, topics: Collection[int], beyond: int, after: int | None, topic_filter: str = ""
     ) -> tuple[int, int | None]:
         """Remove of some topics what came before `beyond`, some buckets after `after`.
 
-        How many messages that were, and the bucket at which it goes on: None, if it is done. What
-        shares a chunk with something that came later stays.
+        They are those that match a filter, which is remembered with it. How many messages that
+        were, and the bucket at which it goes on: None, if it is done. What shares a chunk with
+        something that came later stays.
         """
         removed = 0
         bucket = self._file.bucket_after(after)
@@ -144,17 +153,15 @@ class Removing:
                 return removed, None
             found = [one for one in self._file.found(bucket, chosen) if one.last < beyond]
             if found:
-                rows = []
-                for one in found[:_AT_ONCE]:
-                    rows += self._file.database.execute(
-                        "SELECT id, topic, count, first, last FROM chunks WHERE id = ?", (one.id,)
-                    ).fetchall()
-                removed += self._delete(rows, "asked")
+                rows = self._file.rows([one.id for one in found[:_AT_ONCE]])
+                removed += self._delete(rows, "asked", topic_filter)
                 return removed, bucket - 1
             bucket = self._file.bucket_after(bucket)
         return removed, None if bucket is None else bucket - 1
 
-    def _delete(self, rows: Sequence[tuple[int, int, int, int, int]], reason: str) -> int:
+    def _delete(
+        self, rows: Sequence[tuple[int, int, int, int, int]], reason: str, topic_filter: str = ""
+    ) -> int:
         """Delete chunks; how many messages they had."""
         if not rows:
             return 0
@@ -173,6 +180,6 @@ class Removing:
                 [(count, topic) for topic, count in counts.items()],
             )
             run_many("DELETE FROM topics WHERE id = ?", [(topic,) for topic in gone])
-            file.note(reason, messages, oldest, newest)
+            file.note(reason, messages, oldest, newest, topic_filter)
         file.subtract(counts, gone)
         return messages

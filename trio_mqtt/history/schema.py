@@ -29,16 +29,26 @@ CREATE TABLE chunks (
     data BLOB NOT NULL
 );
 CREATE INDEX places ON chunks (bucket, topic);
+"""
+_REMOVED = """
 CREATE TABLE removed (
     day TEXT NOT NULL,
     reason TEXT NOT NULL,
+    filter TEXT NOT NULL,
     messages INTEGER NOT NULL,
     oldest INTEGER,
     newest INTEGER,
-    PRIMARY KEY (day, reason)
+    PRIMARY KEY (day, reason, filter)
 ) WITHOUT ROWID;
 """
-VERSION = 1
+# What was removed had no filter once.
+_SECOND = """
+ALTER TABLE removed RENAME TO removed_once;
+{}
+INSERT INTO removed SELECT day, reason, '', messages, oldest, newest FROM removed_once;
+DROP TABLE removed_once;
+"""
+VERSION = 2
 
 
 def prepare(database: sqlite3.Connection, path: str) -> None:
@@ -48,6 +58,9 @@ def prepare(database: sqlite3.Connection, path: str) -> None:
     application = run("PRAGMA application_id").fetchone()[0]
     if version == VERSION and application == APPLICATION:
         return
+    if application == APPLICATION and version == 1:
+        _change(database, _SECOND.format(_REMOVED))
+        return
     if application == APPLICATION:
         writer = run("SELECT trio_mqtt FROM about").fetchone()
         raise StoreError(
@@ -56,13 +69,15 @@ def prepare(database: sqlite3.Connection, path: str) -> None:
         )
     if application or version or run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise StoreError(f"{path} is no history of trio-mqtt. Choose another path.")
+    of_version = f"INSERT INTO about VALUES ('{__version__}');"  # noqa: S608 # ours
+    _change(database, f"{_SCHEMA}{_REMOVED}{of_version}PRAGMA application_id = {APPLICATION};")
+
+
+def _change(database: sqlite3.Connection, script: str) -> None:
+    """Have the tables be those of this version, or leave them as they are."""
     try:
-        database.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}")
-        run("INSERT INTO about VALUES (?)", (__version__,))
-        run(f"PRAGMA application_id = {APPLICATION}")
-        run(f"PRAGMA user_version = {VERSION}")
-        run("COMMIT")
+        database.executescript(f"BEGIN IMMEDIATE;{script}PRAGMA user_version = {VERSION};COMMIT;")
     except BaseException:
         if database.in_transaction:
-            run("ROLLBACK")
+            database.execute("ROLLBACK")
         raise

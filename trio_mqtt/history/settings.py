@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import TypeAlias
 
@@ -30,6 +30,9 @@ class HistorySettings:
     folder."""
     age: float = 30 * 86_400.0
     """Seconds that messages are kept. 0 is as long as there is room."""
+    ages: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that messages of some topics are kept, by topic filter, in place of `age`. Of several
+    that match a topic the most precise holds. 0 is as long as there is room."""
     size: int = 1024 * 1024 * 1024
     """Bytes that the file may have, near enough: beyond it what is oldest goes. 0 is no bound."""
     messages: int = 0
@@ -44,13 +47,19 @@ class HistorySettings:
     is not kept, and counted: nobody who publishes waits for the history."""
 
     def __post_init__(self) -> None:
-        for one in self.filters:
-            problem = topic_filter_problem(one)
-            if problem is not None:
-                raise ConfigurationError(f"filters has {one!r}, which {problem}.")
-            if parse_shared(one) is not None:
+        for name in ("filters", "ages"):
+            for one in getattr(self, name):
+                problem = topic_filter_problem(one)
+                if problem is not None:
+                    raise ConfigurationError(f"{name} has {one!r}, which {problem}.")
+                if parse_shared(one) is not None:
+                    raise ConfigurationError(
+                        f"{name} has {one!r}: what is kept is not shared; leave out $share/NAME/."
+                    )
+        for one, age in self.ages.items():
+            if not 0 <= age < math.inf:
                 raise ConfigurationError(
-                    f"filters has {one!r}: what is kept is not shared; leave out $share/NAME/."
+                    f"ages has {age} for {one!r}: an age is 0 or more, and finite."
                 )
         for name in ("age", "messages"):
             if not 0 <= getattr(self, name) < math.inf:

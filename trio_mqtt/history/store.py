@@ -123,8 +123,9 @@ class HistoryStore:
         assert reading.page is not None  # noqa: S101
         return reading.page
 
-    async def remove(self, topics: Collection[str], beyond: int) -> int:
-        """Remove of some topics what came before a microsecond; how many messages that were."""
+    async def remove(self, topic_filter: str, beyond: int) -> int:
+        """Remove what matches a filter and came before a microsecond; how many that were."""
+        topics = await self.topics(topic_filter)
         removed = 0
         bucket: int | None = None
         while True:
@@ -132,7 +133,7 @@ class HistoryStore:
             def step(after: int | None = bucket) -> tuple[int, int | None]:
                 file = self._opened
                 ids = {file.ids[name] for name in topics if name in file.ids}
-                return Removing(file).asked(ids, beyond, after)
+                return Removing(file).asked(ids, beyond, after, topic_filter)
 
             count, bucket = await self._do(partial(self._explained, step))
             removed += count
@@ -140,7 +141,7 @@ class HistoryStore:
                 return removed
 
     async def removals(self) -> list[Removal]:
-        """What was removed or lost, by day and reason."""
+        """What was removed or lost, by day, reason and filter."""
         return await self._do(lambda: self._explained(self._opened.removals))
 
     async def figures(self) -> HistoryFigures:

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 import trio_mqtt
+from tmqtt.connecting.calls import ask
 from tmqtt.connecting.opening import open_connection, unanswered
 from tmqtt.history.lines import Lines
 from tmqtt.terminal.looks import Painter
 from tmqtt.terminal.sentences import TIMED_OUT, CommandError
-from trio_mqtt.history import HistoryPage, HistoryQuery, decode_page, question_for
+from trio_mqtt.history import (
+    HistoryPage,
+    HistoryQuery,
+    KeptMessage,
+    Point,
+    decode_page,
+    question_for,
+)
 
 if TYPE_CHECKING:
+    from tmqtt.connecting.api import Api
     from tmqtt.connecting.settings import ConnectionOptions
     from tmqtt.terminal.terminal import Terminal
 
 _TOPIC = "$history"
+_Take = Callable[[HistoryPage], Awaitable[bool]]
 
 
 async def show(
@@ -34,6 +45,58 @@ async def show(
     as_json: bool,
 ) -> None:
     """Print what is found; `patience`, in seconds, is for connecting, and for each page."""
+
+    async def pages(take: _Take) -> None:
+        if data is None:
+            await _ask(query, connection, terminal, patience, take)
+        else:
+            await _read(query, data, take)
+
+    await _show(query, terminal, pages, as_json=as_json)
+
+
+async def show_answered(
+    query: HistoryQuery, api: Api, terminal: Terminal, *, as_json: bool
+) -> None:
+    """Print what a broker answers over HTTP."""
+
+    async def pages(take: _Take) -> None:
+        asked = {
+            field.name: value
+            for field in fields(query)
+            if (value := getattr(query, field.name)) != field.default
+        }
+        page = _answered(await ask(api, "/history", asked))
+        while await take(page) and page.next:
+            page = _answered(await ask(api, "/history", {**asked, "after": page.next}))
+
+    await _show(query, terminal, pages, as_json=as_json)
+
+
+def _answered(answer: Mapping[str, Any]) -> HistoryPage:
+    """A page as it was answered over HTTP."""
+    messages = []
+    for one in answer["messages"]:
+        kind = one["content_type"]
+        properties = (
+            trio_mqtt.Properties() if kind is None else trio_mqtt.Properties(content_type=kind)
+        )
+        payload = b64decode(one["payload"])
+        messages.append(
+            KeptMessage(one["topic"], payload, one["at"], one["qos"], one["retain"], properties)
+        )
+    points = tuple(Point(**one) for one in answer["points"])
+    return HistoryPage(tuple(messages), points, answer["next"])
+
+
+async def _show(
+    query: HistoryQuery,
+    terminal: Terminal,
+    pages: Callable[[_Take], Awaitable[None]],
+    *,
+    as_json: bool,
+) -> None:
+    """Print the pages that are taken, in the order of their time."""
     output = terminal.output
     paint = Painter().paint if output.is_terminal else None
     lines = Lines(as_json=as_json, path="" if query.every else query.path, paint=paint)
@@ -48,10 +111,7 @@ async def show(
             count += await _put(page, lines, terminal)
         return not output.closed
 
-    if data is None:
-        await _ask(query, connection, terminal, patience, take)
-    else:
-        await _read(query, data, take)
+    await pages(take)
     for page in reversed(newest_first):
         count += await _put(page, lines, terminal)
     if not count and output.is_terminal:
@@ -78,7 +138,7 @@ async def _ask(
     connection: ConnectionOptions,
     terminal: Terminal,
     patience: float,
-    take: Callable[[HistoryPage], Awaitable[bool]],
+    take: _Take,
 ) -> None:
     """Have the pages taken that a broker answers."""
     with trio.CancelScope(deadline=trio.current_time() + patience) as connecting:
@@ -107,9 +167,7 @@ async def _page(query: HistoryQuery, client: trio_mqtt.Client, patience: float) 
         raise CommandError(str(error)) from error
 
 
-async def _read(
-    query: HistoryQuery, data: str, take: Callable[[HistoryPage], Awaitable[bool]]
-) -> None:
+async def _read(query: HistoryQuery, data: str, take: _Take) -> None:
     """Have the pages taken that are in the file of a broker that does not run."""
     from trio_mqtt.history import history_path, read_history
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, cast
 
 import typer
 
+from tmqtt.connecting.asking import ApiPlace, ApiTokenFile
 from tmqtt.connecting.options import EXIT_CODES, check_is_no_address, connects
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.command import CONTEXT, Command
@@ -19,6 +20,7 @@ Examples:
   tmqtt history 'sensors/#' --since 2h
   tmqtt history sensors/kitchen --last 20 --path .temperature
   tmqtt history 'sensors/+' --since 2026-11-29 --every 15m mean --json
+  tmqtt history 'sensors/old/#' --remove --until 30d --api /var/lib/tmqtt
   tmqtt history '#' --data /var/lib/tmqtt > kept.tsv
 
 """
@@ -27,7 +29,9 @@ Examples:
 @app.command(cls=Command, epilog=_EXAMPLES + EXIT_CODES)
 @connects("history")
 def history(
-    topic_filter: Annotated[str, typer.Argument(metavar="FILTER", help="Of which topics.")],
+    topic_filter: Annotated[
+        str | None, typer.Argument(metavar="FILTER", help="Of which topics.", show_default=False)
+    ] = None,
     how: Annotated[
         str | None,
         typer.Argument(
@@ -79,6 +83,18 @@ def history(
             help="Ask no broker: read what one keeps in DIR, or in a file, while it does not run.",
         ),
     ] = None,
+    api: ApiPlace = None,
+    token_file: ApiTokenFile = None,
+    remove: Annotated[
+        bool,
+        typer.Option(
+            "--remove", help="Remove what matches FILTER, and came --until then: by --api."
+        ),
+    ] = False,
+    removals: Annotated[
+        bool,
+        typer.Option("--removals", help="Show what was removed or never kept, and why: by --api."),
+    ] = False,
     timeout: Annotated[
         float,
         typer.Option(
@@ -96,19 +112,36 @@ def history(
     """Show what came on topics, as the broker has kept it: one with --history, over MQTT 5.
 
     In a terminal lines are for people; in a pipe they are the time, the topic and the payload as it
-    came, with tabs between them. What you may not read is left out.
+    came, with tabs between them. What you may not read is left out. --api asks over HTTP instead.
     """
+    if removals:
+        others = (topic_filter, how, since, until, last, every, data, path or None, remove or None)
+        if any(one is not None for one in others):
+            raise typer.BadParameter("--removals shows what went: leave out the rest.")
+        from tmqtt.connecting.api import api_of
+        from tmqtt.history.removing import show_removals
+        from tmqtt.terminal.running import run
+
+        run(lambda terminal: show_removals(api_of(api, token_file), terminal, as_json=as_json))
+    if topic_filter is None:
+        raise typer.BadParameter("Which topics? Give a FILTER, such as 'sensors/#'.")
     check_is_no_address(topic_filter, "topic filter", "FILTER")
     if how is not None and every is None:
         raise typer.BadParameter(f"{how!r} goes with --every.", param_hint="'mean|min|max|…'")
-    from tmqtt.history.command import show
+    if remove and any(one is not None for one in (since, last, every, data, path or None)):
+        raise typer.BadParameter("--remove takes a FILTER, and --until MOMENT.")
+    if api is not None and data is not None:
+        raise typer.BadParameter("Give --api, or --data.")
+    from tmqtt.connecting.api import api_of
+    from tmqtt.history.command import show, show_answered
+    from tmqtt.history.removing import remove_messages
     from tmqtt.terminal.running import run
     from trio_mqtt import LocalProtocolError
     from trio_mqtt.history import HistoryQuery, parse_moment
 
     now = time.time()
     moments = {}
-    if since is None and until is None and last is None:
+    if since is None and until is None and last is None and not remove:
         since = "1h"
     for name, text in (("since", since), ("until", until)):
         if text is not None:
@@ -128,6 +161,18 @@ def history(
         )
     except LocalProtocolError as error:
         raise typer.BadParameter(str(error)) from None
+    if remove:
+        run(
+            lambda terminal: remove_messages(
+                api_of(api, token_file), terminal, topic_filter, query.until, as_json=as_json
+            )
+        )
+    if api is not None:
+        run(
+            lambda terminal: show_answered(
+                query, api_of(api, token_file), terminal, as_json=as_json
+            )
+        )
     run(
         lambda terminal: show(
             query, connection, terminal, data=data, patience=timeout, as_json=as_json

@@ -72,6 +72,10 @@ def test_points_are_those_of_a_stretch_of_time(kept: tuple[str, Path]) -> None:
     [
         (("a/#/b",), 2, "has '#' elsewhere"),
         (("a", "--since", "soon"), 2, "'soon' is no moment"),
+        ((), 2, "Which topics?"),
+        (("a", "--removals"), 2, "leave out the rest"),
+        (("a", "--remove", "--last", "3"), 2, "--remove takes"),
+        (("a", "--data", "x", "--api", "y"), 2, "Give --api, or --data"),
         (("a", "mean"), 2, "goes with --every"),
         (("a", "--every", "1m", "--last", "3"), 2, "not both"),
         (("a", "most", "--every", "1m"), 2, "There is no 'most'"),

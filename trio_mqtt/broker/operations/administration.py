@@ -19,7 +19,13 @@ from trio_mqtt.broker.operations.forms.clients import (
 )
 from trio_mqtt.broker.operations.forms.dynamic import DynamicAnswers, DynamicCommands
 from trio_mqtt.broker.operations.forms.explaining import MayAnswer, MayQuery, WhoAnswer, WhoQuery
-from trio_mqtt.broker.operations.forms.history import HistoryView, view_of
+from trio_mqtt.broker.operations.forms.history import (
+    DeleteHistory,
+    HistoryView,
+    RemovalPage,
+    RemovalQuery,
+    view_of,
+)
 from trio_mqtt.broker.operations.forms.messages import ClientMessage, Done, NewMessage
 from trio_mqtt.broker.operations.forms.overview import Overview, OverviewQuery
 from trio_mqtt.broker.operations.forms.retained import (
@@ -56,7 +62,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.events.streams import EventStream
     from trio_mqtt.broker.listeners import Listeners
     from trio_mqtt.broker.operations.table import Operation
-    from trio_mqtt.history.queries import HistoryPage, HistoryQuery
+    from trio_mqtt.history.queries import HistoryPage, HistoryQuery, Removal
 
 _PATIENCE = 2.0  # seconds of work for one page of a history
 
@@ -66,6 +72,12 @@ class KeepsHistory(Protocol):
 
     async def read(self, query: HistoryQuery, *, patience: float | None = None) -> HistoryPage:
         """A page of what is asked for, which ends after so many seconds of work."""
+
+    async def remove(self, topic_filter: str, *, until: float | None = None) -> int:
+        """Remove what matches a filter and came before; how many messages that were."""
+
+    async def removals(self) -> list[Removal]:
+        """What was removed, or never kept, by day, reason and filter."""
 
 
 class Administration:
@@ -164,9 +176,26 @@ class Administration:
 
     async def history(self, asked: HistoryQuery) -> HistoryView:
         """What came on topics, by pages. Raises NotFoundError where nothing is kept."""
+        return view_of(await self._kept().read(asked, patience=_PATIENCE))
+
+    async def removals(self, asked: RemovalQuery | None = None) -> RemovalPage:
+        """What was removed of the history, or never kept, the latest first.
+
+        Raises NotFoundError where nothing is kept.
+        """
+        asked = asked or RemovalQuery()
+        found = [
+            one
+            for one in reversed(await self._kept().removals())
+            if asked.reason in ("", one.reason)
+        ]
+        page = found[asked.offset : asked.offset + asked.limit]
+        return RemovalPage(items=tuple(page), total=len(found))
+
+    def _kept(self) -> KeepsHistory:
         if self._history is None:
             raise NotFoundError("This broker keeps no history.")
-        return view_of(await self._history.read(asked, patience=_PATIENCE))
+        return self._history
 
     async def bans(self, asked: BanQuery | None = None) -> BanPage:
         """Who may not connect."""
@@ -239,6 +268,13 @@ class Administration:
         Returns when that is kept, where there is a storage.
         """
         return await self._retained.delete_retained(asked)
+
+    async def delete_history(self, asked: DeleteHistory) -> Removed:
+        """Remove messages of the history. What came a few seconds before others may stay with them.
+
+        Raises NotFoundError where nothing is kept.
+        """
+        return Removed(count=await self._kept().remove(asked.topic_filter, until=asked.until))
 
     async def ban(self, asked: NewBan) -> Banned:
         """Have somebody not connect any more, and disconnect who is connected.

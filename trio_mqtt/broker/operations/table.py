@@ -22,7 +22,12 @@ from trio_mqtt.broker.operations.forms.clients import (
 )
 from trio_mqtt.broker.operations.forms.dynamic import DynamicAnswers, DynamicCommands
 from trio_mqtt.broker.operations.forms.explaining import MayAnswer, MayQuery, WhoAnswer, WhoQuery
-from trio_mqtt.broker.operations.forms.history import HistoryView
+from trio_mqtt.broker.operations.forms.history import (
+    DeleteHistory,
+    HistoryView,
+    RemovalPage,
+    RemovalQuery,
+)
 from trio_mqtt.broker.operations.forms.messages import ClientMessage, Done, NewMessage
 from trio_mqtt.broker.operations.forms.overview import Overview, OverviewQuery
 from trio_mqtt.broker.operations.forms.retained import (
@@ -133,6 +138,13 @@ OPERATIONS: Sequence[Operation] = (
     ),
     _see("topics", "/topics", TopicQuery, TopicPage, "Topics of retained messages, as a tree."),
     _see("history", "/history", HistoryQuery, HistoryView, "What came on topics, as it was kept."),
+    _see(
+        "removals",
+        "/history/removals",
+        RemovalQuery,
+        RemovalPage,
+        "What was removed of the history, or never kept.",
+    ),
     _see("bans", "/bans", BanQuery, BanPage, "Who may not connect."),
     _see("who", "/who", WhoQuery, WhoAnswer, "Whom a message would reach."),
     _see("may", "/may", MayQuery, MayAnswer, "Whether a client may do something, and why."),
@@ -174,6 +186,15 @@ OPERATIONS: Sequence[Operation] = (
         DeleteRetained,
         Removed,
         "Remove retained messages.",
+    ),
+    _change(
+        "delete_history",
+        Role.OPERATE,
+        "DELETE",
+        "/history",
+        DeleteHistory,
+        Removed,
+        "Remove messages of the history.",
     ),
     _change("ban", Role.ADMINISTRATE, "POST", "/bans", NewBan, Banned, "Ban somebody."),
     _change(

@@ -1,9 +1,12 @@
-"""What was kept of topics, as it is answered."""
+"""What was kept of topics, as it is answered; what goes of it, and what went."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from trio_mqtt.attribute_docs import with_attribute_docs
-from trio_mqtt.history.queries import HistoryPage, Point
+from trio_mqtt.broker.operations.forms.form import Form
+from trio_mqtt.broker.operations.forms.pages import PageQuery
+from trio_mqtt.history.queries import HistoryPage, HistoryQuery, Point, Removal
 
 
 @with_attribute_docs
@@ -56,3 +59,37 @@ def view_of(page: HistoryPage) -> HistoryView:
         points=page.points,
         next=page.next,
     )
+
+
+@with_attribute_docs
+@dataclass(frozen=True, kw_only=True)
+class DeleteHistory(Form):
+    """What is to be removed of a history. Raises LocalProtocolError for what is no topic filter."""
+
+    topic_filter: str
+    """Whose topics match."""
+    until: float | None = None
+    """Seconds since 1970: what came before that. None: all of it."""
+
+    def __post_init__(self) -> None:
+        HistoryQuery(topic_filter=self.topic_filter, until=self.until)  # which checks them
+
+
+@with_attribute_docs
+@dataclass(frozen=True, kw_only=True)
+class RemovalQuery(PageQuery):
+    """Which removals are wanted: the latest come first."""
+
+    reason: Literal["", "age", "size", "messages", "asked", "lost", "topics"] = ""
+    """Only those for this reason."""
+
+
+@with_attribute_docs
+@dataclass(frozen=True, kw_only=True)
+class RemovalPage(Form):
+    """Part of the record of what was removed, or never kept."""
+
+    items: tuple[Removal, ...]
+    """What went, by day, reason and filter."""
+    total: int
+    """How many there are on all pages."""
