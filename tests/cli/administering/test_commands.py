@@ -106,6 +106,9 @@ def test_the_broker_is_shown_as_a_whole_and_has_no_roles(ask: Run) -> None:
     shown = ask("overview")
     assert shown.code == 0
     assert re.search(r"^trio-mqtt +\S+\nRuns for +\d+ \w+\nListens at +mqtt://127", shown.out)
+    hour = ask("overview", "--hour")
+    assert hour.code == 0
+    assert re.search(r"^Clients +\S+  [01] to [01]$", hour.out, re.M) or "long enough" in hour.err
     none = ask("dynsec", "listRoles", "count=2")
     assert none.code == 1
     assert none.err.startswith("Error: This broker has no dynamic security")
