@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from tmqtt.connecting.api import Api
 from tmqtt.connecting.calls import ask_list
-from tmqtt.connecting.listing import Column, ago, figure, show_page, text
+from tmqtt.connecting.listing import show_page
+from tmqtt.connecting.seen_clients import COLUMNS
 from tmqtt.terminal.terminal import Terminal
-
-COLUMNS: Sequence[Column] = (
-    ("Client", text("client_id"), False),
-    ("State", lambda item: "connected" if item["connected"] else "away", False),
-    ("For", ago("since"), True),
-    ("User", text("username"), False),
-    ("Address", text("address"), False),
-    ("MQTT", text("protocol"), False),
-    ("Subscriptions", figure("subscriptions"), True),
-    ("Queued", figure("queued_messages"), True),
-    ("In flight", figure("in_flight"), True),
-    ("Dropped", figure("dropped"), True),
-)
 
 
 async def show_clients(

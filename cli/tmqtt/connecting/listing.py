@@ -63,12 +63,21 @@ def show_fields(
 ) -> None:
     """One thing: a line for each of its fields that there is something to say of."""
     painter = Painter() if terminal.output.is_terminal else None
+    for line in field_lines(answer, fields):
+        terminal.output.line(plain(line) if painter is None else painter.paint(line))
+
+
+def field_lines(
+    answer: Mapping[str, Any], fields: Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]]
+) -> list[Line]:
+    """Those lines."""
     shown = [(head, of(answer)) for head, of in fields]
     shown = [(head, value) for head, value in shown if value != UNKNOWN]
-    width = max(len(head) for head, _ in shown)
-    for head, value in shown:
-        line = ((f"{head:{width}}", looks.NOTE), (f"{_GAP}{escape(value)}", looks.PLAIN))
-        terminal.output.line(plain(line) if painter is None else painter.paint(line))
+    width = max((len(head) for head, _ in shown), default=0)
+    return [
+        ((f"{head:{width}}", looks.NOTE), (f"{_GAP}{escape(value)}", looks.PLAIN))
+        for head, value in shown
+    ]
 
 
 def table(items: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> list[Line]:

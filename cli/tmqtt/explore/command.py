@@ -8,10 +8,13 @@ from functools import partial
 import trio
 
 import trio_mqtt
+from tmqtt.connecting.api import Api
 from tmqtt.connecting.opening import open_connection
 from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.explore.clients import ClientRows
 from tmqtt.explore.explorer import Explorer
 from tmqtt.explore.form import Request
+from tmqtt.explore.watching import Watch
 from tmqtt.terminal import looks
 from tmqtt.terminal.error_groups import first_of
 from tmqtt.terminal.escaping import escape
@@ -27,9 +30,16 @@ _BATCH = 256  # messages that are taken at once
 
 
 async def explore(
-    filters: tuple[str, ...], path: Path | None, connection: ConnectionOptions, terminal: Terminal
+    filters: tuple[str, ...],
+    path: Path | None,
+    connection: ConnectionOptions,
+    terminal: Terminal,
+    api: Api | None = None,
 ) -> None:
-    """Show the topics of the filters until a key ends it. Raises CommandError without a screen."""
+    """Show the topics of the filters until a key ends it, and clients where an API tells of them.
+
+    Raises CommandError without a screen.
+    """
     for topic_filter in filters:
         problem = trio_mqtt.topic_filter_problem(topic_filter)
         if problem is not None:
@@ -50,12 +60,16 @@ async def explore(
         ):
             title = f"{', '.join(filters)} at {client.url}"
             bars = BARS if can_show(BARS) else ASCII_BARS
-            explorer = Explorer(title, time.monotonic(), path, bars)
+            clients = None if api is None else ClientRows()
+            explorer = Explorer(title, time.monotonic(), path, bars, clients)
+            watch = None if api is None or clients is None else Watch(api, clients)
             try:
                 with full_screen(terminal, painter) as screen:
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(_follow, messages, explorer)
-                        await _browse(explorer, screen, client, nursery)
+                        if watch is not None:
+                            nursery.start_soon(watch.run)
+                        await _browse(explorer, screen, client, nursery, watch)
                         nursery.cancel_scope.cancel()
             finally:
                 screen.leave(partial(explorer.last_frame, time.monotonic()))
@@ -75,13 +89,22 @@ async def _follow(messages: trio_mqtt.Messages, explorer: Explorer) -> None:
 
 
 async def _browse(
-    explorer: Explorer, screen: FullScreen, client: trio_mqtt.Client, nursery: trio.Nursery
+    explorer: Explorer,
+    screen: FullScreen,
+    client: trio_mqtt.Client,
+    nursery: trio.Nursery,
+    watch: Watch | None,
 ) -> None:
     def press(key: str) -> bool:
-        screen.sentence = ""
         ends = explorer.press(key)
+        screen.sentence = explorer.notice
         for request in explorer.take_requests():
-            nursery.start_soon(_publish, client, request, screen)
+            if isinstance(request, Request):
+                nursery.start_soon(_publish, client, request, screen)
+            elif watch is not None:
+                nursery.start_soon(watch.disconnect, request, screen)
+        if watch is not None:
+            watch.pressed(shown=explorer.shows_clients)
         return ends
 
     await screen.show(explorer.look, explorer.frame, press)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tmqtt.explore import detail
+from tmqtt.explore.clients import Client, ClientRows, Disconnection
 from tmqtt.explore.form import Form, Request
 from tmqtt.explore.history import History
 from tmqtt.messages.message import ShownMessage
@@ -45,6 +46,7 @@ class _Rows(TreeFrames):
             ("n", "draw the next number in the JSON"),
             ("p", "publish a message, to this topic or another"),
             ("D", "have the broker forget what it has retained of this topic"),
+            ("C", "the broker's clients, and those that are slow, where --api says who tells"),
         ]
 
 
@@ -55,7 +57,18 @@ class Explorer:
     is drawn of each topic; without one, its first.
     """
 
-    def __init__(self, title: str, now: float, path: Path | None, bars: str) -> None:
+    def __init__(
+        self,
+        title: str,
+        now: float,
+        path: Path | None,
+        bars: str,
+        clients: ClientRows | None = None,
+    ) -> None:
+        """`clients` are there where somebody tells of them."""
+        self._clients = clients
+        self._client_browser = None if clients is None else Browser[Client](clients)
+        self._shows_clients = False
         self._topics = Topics(now)
         self._history = History()
         self._rows = _Rows(self._topics, title, self)
@@ -66,7 +79,8 @@ class Explorer:
         self._chosen_paths: dict[str, Path] = {}
         self._form: Form | None = None
         self._removing: Topic | None = None
-        self._requests: list[Request] = []
+        self._requests: list[Request | Disconnection] = []
+        self.notice = ""  # what a key that was typed is answered
 
     def add_all(self, messages: Sequence[ShownMessage], at: float) -> None:
         """Messages have come, `at` seconds since 1970."""
@@ -78,14 +92,24 @@ class Explorer:
         self._topics.look(now)
         self._rows.look()
         self._browser.refresh()
+        if self._client_browser is not None:
+            self._client_browser.refresh()
 
-    def take_requests(self) -> list[Request]:
-        """The messages that are to be published since the last call."""
+    @property
+    def shows_clients(self) -> bool:
+        """Whether clients are shown, and not topics."""
+        return self._shows_clients
+
+    def take_requests(self) -> list[Request | Disconnection]:
+        """What is to be published, and who is to be disconnected, since the last call."""
         requests, self._requests = self._requests, []
         return requests
 
     def press(self, key: str) -> bool:
         """A key was typed. Whether it ends all."""
+        self.notice = ""
+        if self._clients is not None and self._client_browser is not None and self._shows_clients:
+            return self._press_at_clients(key, self._clients, self._client_browser)
         if self._form is not None:
             request = self._form.press(key)
             if request is not None:
@@ -98,7 +122,27 @@ class Explorer:
                 self._requests.append(Request(self._removing.name, b"", 0, retain=True))
             self._removing = None
             return False
+        if key == "C" and not self._browser.edits:
+            self._shows_clients = self._clients is not None
+            if not self._shows_clients:
+                self.notice = "Clients are shown where --api, or TMQTT_API, names the broker's API."
+            return False
         return self._browser.press(key)
+
+    def _press_at_clients(self, key: str, clients: ClientRows, browser: Browser[Client]) -> bool:
+        client = clients.removing
+        if client is not None:
+            if key == "y":
+                item = client.item
+                self._requests.append(Disconnection(item["client_id"], item["mount_point"]))
+            clients.removing = None
+        elif browser.edits or key not in ("C", "s"):
+            return browser.press(key)
+        elif key == "C":
+            self._shows_clients = False
+        else:
+            clients.turn_slow()
+        return False
 
     def act(self, key: str, row: Node) -> bool:
         """Do what a key of the explorer's own asks for at a row; False for other keys."""
@@ -117,6 +161,12 @@ class Explorer:
     def frame(self, now: float, width: int, height: int) -> list[Line]:
         """The screen: the tree, where it is wide enough the chosen topic beside it, and a form."""
         below: list[Line] = []
+        if self._clients is not None and self._client_browser is not None and self._shows_clients:
+            if self._clients.removing is not None:
+                name = escape(self._clients.removing.item["client_id"])
+                below = [((f"Disconnect {name}? y does it.", looks.WARNING),)]
+            room = max(height - len(below), 1)
+            return [*self._client_browser.frame(now, width, room), *below][-height:]
         if self._form is not None:
             below = [(("─" * width, looks.NOTE),), *self._form.lines(width)]
         elif self._removing is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
+from tmqtt.connecting.asking import ApiPlace, ApiTokenFile
 from tmqtt.connecting.options import EXIT_CODES, connects
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.command import CONTEXT, Command
@@ -17,6 +19,7 @@ Examples:
   tmqtt explore -b mqtt://raspberrypi.local
   tmqtt explore 'zigbee2mqtt/#' '$SYS/#'
   tmqtt explore 'home/#' --plot .temperature
+  tmqtt explore --api /var/lib/tmqtt
 
 """
 
@@ -42,14 +45,18 @@ def explore(
             show_default=False,
         ),
     ] = None,
+    api: ApiPlace = None,
+    token_file: ApiTokenFile = None,
     *,
     connection: ConnectionOptions,
 ) -> None:
     """Go through a broker's topics in the terminal: a tree that opens, values as they come.
 
     A topic shows its last message (what is new in JSON is lit), its numbers drawn, and the messages
-    before. Keys publish, remove what is retained, and filter as you type; ? lists them.
+    before. Keys publish, remove what is retained, and filter as you type; ? lists them. Where --api
+    says who tells of them, C shows the broker's clients.
     """
+    from tmqtt.connecting.api import api_of
     from tmqtt.explore.command import explore as go
     from tmqtt.terminal.running import run
     from tmqtt.topics.numbers import parse_path
@@ -60,4 +67,5 @@ def explore(
             path = parse_path(plot)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--plot") from None
-    run(lambda terminal: go(tuple(filters or ("#",)), path, connection, terminal))
+    told = api_of(api, token_file) if api or os.environ.get("TMQTT_API") else None
+    run(lambda terminal: go(tuple(filters or ("#",)), path, connection, terminal, told))

@@ -105,6 +105,11 @@ class Browser(Generic[_ROW]):
         return not self._help and self._in_full is None
 
     @property
+    def edits(self) -> bool:
+        """Whether what is typed is a text to look for."""
+        return self._editing
+
+    @property
     def chosen(self) -> _ROW | None:
         """The row where the person is."""
         return self._chosen

@@ -46,6 +46,41 @@ def test_a_person_goes_through_the_topics_publishes_and_removes() -> None:
     assert "Traceback" not in explore.out.text
 
 
+def test_a_person_sees_clients_and_slow_readers_and_disconnects_one(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = str(tmp_path_factory.mktemp("x"))  # short enough for a socket
+    web = ("--web", "127.0.0.1:0", "--data", folder)
+    with Program("broker", "mqtt://127.0.0.1:0", *web) as broker:
+        url = broker.out.expect(r"Listening at (\S+)\n")[1]
+        broker.out.expect(r"with the API at ")
+        with (
+            sync.open_client(url, client_id="lamp-7"),
+            Program("explore", "-b", url, "--api", folder, terminal=True, columns=120) as explore,
+        ):
+            shows(explore, 120, r"# · 0 topics .*")
+            explore.type("C")
+            shows(explore, 120, r"lamp-7 +connected .*127\.0\.0\.1:\d+.*")
+            shows(explore, 120, r"2 clients by name .*")
+            explore.type("s")
+            shows(explore, 120, r"0 slow readers by name .*")
+            explore.type("s/AMP\r")
+            shows(explore, 120, r"/AMP · 1 to 1 of 1 · 1 clients by name .*")
+            explore.type("\r")
+            shows(explore, 120, r"Session lasts .*|Keep alive .*")
+            explore.type("\x1bx")
+            shows(explore, 120, r"Disconnect lamp-7\? y does it\.")
+            explore.type("y")
+            shows(explore, 120, r"lamp-7 is disconnected\.")
+            broker.out.expect("lamp-7 disconnected")
+            explore.type("C")
+            shows(explore, 120, r"# · 0 topics .*")
+            explore.type("q")
+            assert explore.ended() == 0
+        assert broker.stop() == 0
+    assert "Traceback" not in explore.out.text
+
+
 def test_without_a_screen_it_says_what_to_do() -> None:
     with Program("explore", "-b", "mqtt://127.0.0.1:1") as explore:
         assert explore.ended() == 2

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tmqtt.explore.clients import ClientRows, Disconnection
 from tmqtt.explore.explorer import Explorer
 from tmqtt.explore.form import Form, Request
 from tmqtt.explore.history import MESSAGES, History
@@ -218,3 +220,53 @@ def test_whatever_is_typed_a_frame_fits(
         assert len(lines) <= max(height, 7)
         assert not any("\x1b" in text for line in lines for text, _ in line)
         assert all(length(cut(line, width)) <= width for line in lines)
+
+
+def clients(*names: str, total: int | None = None) -> dict[str, Any]:
+    """What an API answers."""
+    items = [
+        {
+            "client_id": name, "mount_point": "", "connected": True, "since": 0.0,
+            "username": None, "address": "192.0.2.1:1", "listener": "mqtt://a", "protocol": "5",
+            "keep_alive": 60, "expiry_interval": 0, "expires_at": None, "will": None,
+            "subscriptions": 1, "queued_messages": 0, "queued_bytes": 0, "in_flight": 0,
+            "dropped": 0, "rates": None,
+        }
+        for name in names
+    ]  # fmt: skip
+    return {"items": items, "total": len(names) if total is None else total}
+
+
+def test_clients_are_asked_for_as_they_are_typed_and_stay_chosen() -> None:
+    rows = ClientRows()
+    found = Explorer("# at here", 0.0, None, BARS, rows)
+    press(found, "C")
+    assert texts(found)[0] == "Asking the broker …"
+    rows.take(clients("a", "b", "c", total=2_000))
+    found.look(1.0)
+    assert [line.split()[0] for line in texts(found)[:4]] == ["Client", "a", "b", "c"]
+    assert texts(found)[-1].startswith("2,000 clients by name · 3 shown, / searches all")
+    press(found, keys.DOWN)
+    rows.take(clients("0", "a", "b"))  # "b" is another row now
+    found.look(1.0)
+    press(found, "x")
+    assert texts(found)[-1] == "Disconnect b? y does it."
+    press(found, "y")
+    assert found.take_requests() == [Disconnection("b", "")]
+    press(found, "x", "n", "/", "C", "s", ".", "*")
+    assert (rows.asked["search"], rows.asked["slow"]) == ("Cs.*", None)
+    press(found, keys.ENTER, "s", "o")
+    assert (rows.asked["slow"], rows.asked["sort"]) == (True, "queued_messages")
+    rows.fail("Nobody answers.")
+    assert "Nobody answers." in texts(found)[0]
+    press(found, "C")
+    assert not found.shows_clients
+    assert found.take_requests() == []
+
+
+def test_without_an_api_it_says_what_names_one() -> None:
+    found = explorer(*SENSOR)
+    press(found, "C")
+    assert "--api" in found.notice
+    press(found, keys.DOWN)
+    assert found.notice == ""

@@ -1,0 +1,74 @@
+"""How a client of a running broker is shown: a row of a list, and all about one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tmqtt.connecting.listing import UNKNOWN, Column, ago, figure, lasting, text, until
+from tmqtt.terminal.figures import size
+
+_FOR_EVER = 0xFFFFFFFF
+
+COLUMNS: Sequence[Column] = (
+    ("Client", text("client_id"), False),
+    ("State", lambda item: "connected" if item["connected"] else "away", False),
+    ("For", ago("since"), True),
+    ("User", text("username"), False),
+    ("Address", text("address"), False),
+    ("MQTT", text("protocol"), False),
+    ("Subscriptions", figure("subscriptions"), True),
+    ("Queued", figure("queued_messages"), True),
+    ("In flight", figure("in_flight"), True),
+    ("Dropped", figure("dropped"), True),
+)
+
+
+def _keep_alive(item: Mapping[str, Any]) -> str:
+    return f"{item['keep_alive']} s" if item["keep_alive"] else UNKNOWN
+
+
+def _outlives(item: Mapping[str, Any]) -> str:
+    interval = item["expiry_interval"]
+    if interval == _FOR_EVER:
+        return "for ever"
+    return lasting(interval) if interval else UNKNOWN
+
+
+def _will(item: Mapping[str, Any]) -> str:
+    will = item["will"]
+    if will is None:
+        return UNKNOWN
+    retained = ", retained" if will["retain"] else ""
+    return f"{will['topic']}, {size(will['size'])}, QoS {will['qos']}{retained}"
+
+
+def _rates(item: Mapping[str, Any]) -> str:
+    rates = item["rates"]
+    if rates is None:
+        return UNKNOWN
+    return (
+        f"in {rates['messages_in']:,.1f} messages/s, {size(rates['bytes_in'])}/s;"
+        f" out {rates['messages_out']:,.1f} messages/s, {size(rates['bytes_out'])}/s"
+    )
+
+
+FIELDS: Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]] = (
+    ("Client", text("client_id")),
+    ("Mount point", text("mount_point")),
+    ("State", lambda item: "connected" if item["connected"] else "away"),
+    ("For", ago("since")),
+    ("User", text("username")),
+    ("Address", text("address")),
+    ("Listener", text("listener")),
+    ("MQTT", text("protocol")),
+    ("Keep alive", _keep_alive),
+    ("Session lasts", _outlives),
+    ("Session ends in", until("expires_at")),
+    ("Will", _will),
+    ("Subscriptions", figure("subscriptions")),
+    ("Queued", lambda item: f"{item['queued_messages']:,}, {size(item['queued_bytes'])}"),
+    ("In flight", figure("in_flight")),
+    ("Dropped", figure("dropped")),
+    ("Rates", _rates),
+)
