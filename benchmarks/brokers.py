@@ -23,6 +23,7 @@ OURS_WITH_RULES = "trio-mqtt+rules"
 OURS_WITH_METRICS = "trio-mqtt+metrics"
 OURS_WITH_HISTORY = "trio-mqtt+history"
 OURS_WITH_OTHER_HISTORY = "trio-mqtt+other-history"
+OURS_WITH_API = "trio-mqtt+api"
 OURS_COMPILED = "trio-mqtt+compiled"
 # Those that keep what they acknowledge.
 OURS_FSYNC = "trio-mqtt+fsync"
@@ -179,6 +180,8 @@ def _find_ours(name: str, cache: Path) -> Broker:
             command += ["--access-file", str(access)]
         if name == OURS_WITH_METRICS:
             command += ["--metrics", "127.0.0.1:0"]
+        if name == OURS_WITH_API:  # and a Unix socket in the folder of its data
+            command += ["--data", str(folder / "data"), "--set", "web.socket=true"]
         if name in _HISTORIES:
             command += ["--history", _HISTORIES[name]]
             command += ["--history-file", str(folder / "history.sqlite3")]
