@@ -14,10 +14,11 @@ import trio
 import trio.testing
 
 import trio_mqtt
-from tests.web.conftest import OPTIONS, Served, served_with
+from tests.web.conftest import OPTIONS, TOKENS, Served, served_with
 from tests.web.event_streams import EventStream
 from trio_mqtt import ConfigurationError, ListenError
 from trio_mqtt.administration import TraceQuery
+from trio_mqtt.configuration import load
 from trio_mqtt.web import WebOptions, WebToken, serving_web
 from trio_mqtt.web.api import Api
 
@@ -85,6 +86,27 @@ async def test_health_is_told_to_everybody(served: Served) -> None:
     async with httpx.AsyncClient(base_url=served.url, trust_env=False) as client:
         assert (await client.get("/healthz")).text == "ok\n"
         assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_metrics_are_for_who_may_see_where_they_are_configured(
+    short_path: Path, served: Served
+) -> None:
+    async with served.asking("see") as client:
+        assert (await client.get(f"{served.url}/metrics")).status_code == 404
+    path = short_path / "b.toml"
+    path.write_text(
+        '[[listeners]]\nurl = "mqtt://127.0.0.1:0"\n[metrics]\nlisten = "127.0.0.1:0"\n'
+        '[web]\nlisten = "127.0.0.1:0"\n'
+        f'[web.tokens.prometheus]\ntoken = "{TOKENS["see"]}"\nrole = "see"\n'
+    )
+    async with load(path).run() as running:
+        assert running.web_url is not None
+        async with httpx.AsyncClient(base_url=running.web_url, timeout=60) as client:
+            assert (await client.get("/metrics")).status_code == 401
+            shown = {"Authorization": f"Bearer {TOKENS['see']}"}
+            answer = await client.get("/metrics", headers=shown)
+            assert "\nmqtt_" in answer.text
+            assert answer.headers["content-type"].startswith("text/plain")
 
 
 async def test_a_client_is_traced(served: Served) -> None:

@@ -34,6 +34,7 @@ from trio_mqtt.monitoring.log_options import LogOptions
 
 if TYPE_CHECKING:
     from trio_mqtt.configuration.difference import Change
+    from trio_mqtt.monitoring.metrics_server import MetricsServer
 
 logger = logging.getLogger("trio_mqtt.broker")
 
@@ -177,8 +178,8 @@ class Configuration(Configured):
                 cluster=settings.cluster,
                 history=settings.history,
             ) as broker,
-            _metrics_of(broker, settings) as url,
-            _web_of(broker, settings) as web_url,
+            _metrics_of(broker, settings) as metrics,
+            _web_of(broker, settings, metrics) as web_url,
         ):
             yield RunningConfiguration(
                 broker,
@@ -186,14 +187,14 @@ class Configuration(Configured):
                 parts,
                 listeners,
                 change_log=change_log,
-                metrics_url=url,
+                metrics_url=None if metrics is None else metrics.url,
                 web_url=web_url,
             )
 
 
 @asynccontextmanager
-async def _metrics_of(broker: Broker, settings: Settings) -> AsyncIterator[str | None]:
-    """Metrics are served, if that is asked for; where."""
+async def _metrics_of(broker: Broker, settings: Settings) -> AsyncIterator[MetricsServer | None]:
+    """Metrics are served, if that is asked for."""
     if settings.metrics.listen is None:
         yield None
         return
@@ -201,12 +202,14 @@ async def _metrics_of(broker: Broker, settings: Settings) -> AsyncIterator[str |
     from trio_mqtt.monitoring.metrics_server import serving_metrics
 
     async with serving_metrics(broker, settings.metrics) as server:
-        yield None if server is None else server.url
+        yield server
 
 
 @asynccontextmanager
-async def _web_of(broker: Broker, settings: Settings) -> AsyncIterator[str | None]:
-    """The HTTP API is served, if that is asked for; where."""
+async def _web_of(
+    broker: Broker, settings: Settings, metrics: MetricsServer | None
+) -> AsyncIterator[str | None]:
+    """The HTTP API is served, if that is asked for, metrics among it; where."""
     web, folder = settings.web, settings.storage.path
     if web.listen is None and not web.socket:
         yield None
@@ -216,7 +219,7 @@ async def _web_of(broker: Broker, settings: Settings) -> AsyncIterator[str | Non
     if web.socket and folder is None:
         raise InvalidConfiguration([Problem("web.socket", NO_FOLDER_FOR_SOCKET)])
     path = None if folder is None else os.path.join(folder, SOCKET)
-    async with serving_web(broker, web, unix_socket=path) as url:
+    async with serving_web(broker, web, unix_socket=path, metrics=metrics) as url:
         yield url
 
 

@@ -28,13 +28,18 @@ _PATHS = b"/metrics for Prometheus, /healthz and /readyz for health checks.\n"
 class MetricsServer:
     """What answers; `url` says where."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, exposition: Exposition) -> None:
         self._url = url
+        self._exposition = exposition
 
     @property
     def url(self) -> str:
         """Where it listens, with the port that it got."""
         return self._url
+
+    async def page(self, accept: str) -> tuple[bytes, str]:
+        """The metrics as they are now, in a format that is accepted (`Accept`), and its name."""
+        return await self._exposition.page(accept)
 
 
 @asynccontextmanager
@@ -71,7 +76,7 @@ async def serving_metrics(
             nursery.start_soon(exposition.follow_lag)
             nursery.start_soon(server.run, listeners)
             logger.info("Metrics are served at %s/metrics", url)
-            yield MetricsServer(url)
+            yield MetricsServer(url, exposition)
 
 
 async def _open(options: MetricsOptions) -> list[trio.SocketListener]:

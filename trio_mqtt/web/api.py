@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from trio_mqtt.broker.broker import Broker
+    from trio_mqtt.monitoring.metrics_server import MetricsServer
     from trio_mqtt.web.options import WebOptions
 
 logger = logging.getLogger("trio_mqtt.web")
@@ -58,8 +59,16 @@ class _Credentials:
 class Api:
     """What is answered about one broker. `owner` is who asks without saying so, if anybody does."""
 
-    def __init__(self, broker: Broker, options: WebOptions, *, owner: Asker | None = None) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        options: WebOptions,
+        *,
+        owner: Asker | None = None,
+        metrics: MetricsServer | None = None,
+    ) -> None:
         self._broker = broker
+        self._metrics = metrics
         self._administration = broker.administration
         self._people = People(options, broker.administration.is_disabled)
         self._failures = Failures(options.failed_logins_per_minute)
@@ -85,6 +94,8 @@ class Api:
             ("/healthz", "GET", self._health),
             ("/readyz", "GET", self._ready),
         ]
+        if self._metrics is not None:
+            others.append(("/metrics", "GET", partial(self._show_metrics, self._metrics)))
         routes += [Route(path, self._answering(one), methods=[by]) for path, by, one in others]
         for path, file in page_files().items():
             routes.append(Route(path, file.answer, methods=["GET"]))
@@ -283,6 +294,11 @@ class Api:
         if problems:
             return Response("".join(f"{one}\n" for one in problems), 503, media_type="text/plain")
         return Response(b"ok\n", media_type="text/plain")
+
+    async def _show_metrics(self, metrics: MetricsServer, request: Request) -> Response:
+        self._asker(request, changes=False)
+        body, kind = await metrics.page(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": kind})
 
 
 def _address(request: Request) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from trio_mqtt.broker.broker import Broker
+    from trio_mqtt.monitoring.metrics_server import MetricsServer
 
 logger = logging.getLogger("trio_mqtt.web")
 
@@ -41,12 +42,17 @@ def check_installed() -> None:
 
 @asynccontextmanager
 async def serving_web(
-    broker: Broker, options: WebOptions, *, unix_socket: str | os.PathLike[str] | None = None
+    broker: Broker,
+    options: WebOptions,
+    *,
+    unix_socket: str | os.PathLike[str] | None = None,
+    metrics: MetricsServer | None = None,
 ) -> AsyncIterator[str | None]:
     """Serve the HTTP API of a broker for as long as the context lasts; the URL, if there is one.
 
     `unix_socket` is a path where the broker's own user may ask for everything: only that user, and
-    root, can connect there.
+    root, can connect there. What `serving_metrics` gives as `metrics` is served at `/metrics` too,
+    to those who may see.
 
         async with open_broker() as broker, serving_web(broker, options) as url:
             await trio.sleep_forever()
@@ -65,14 +71,16 @@ async def serving_web(
         url = None
         if options.listen is not None:
             config = _config(options)
-            url = await _open(nursery, options, config, api.Api(broker, options).app())
+            url = await _open(
+                nursery, options, config, api.Api(broker, options, metrics=metrics).app()
+            )
             logger.info("The HTTP API is served at %s", url)
         if unix_socket is None:
             yield url
             return
         opened = await open_unix_socket(str(unix_socket), 0o600, None)
         try:
-            own = api.Api(broker, options, owner=api.OWNER).app()
+            own = api.Api(broker, options, owner=api.OWNER, metrics=metrics).app()
             own_socket = trio.socket.from_stdlib_socket(opened.socket)
             own_listener = trio.SocketListener(own_socket)
             await _serve(nursery, options, _config(WebOptions()), own, [own_listener])
