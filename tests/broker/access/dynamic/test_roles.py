@@ -33,6 +33,50 @@ def allows(state: State, asked: Asked, topic: str, username: str | None = "u") -
     return DynamicRoles(state).decide(asked, username, topic).allowed
 
 
+BY_NAME = changed(
+    State(),
+    role(
+        "r",
+        acl("publishClientSend", "lamp/%c/state"),
+        acl("publishClientSend", "user/%u/#"),
+        acl("subscribePattern", "lamp/%c/#"),
+        acl("subscribeLiteral", "as/%c"),
+    ),
+    role("careful", acl("publishClientSend", "o/#"), acl("publishClientSend", "o/%c", False, 1)),
+    user("u", ("r", 1)),
+    user("v", ("careful", 1)),
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "topic", "username", "client_id", "allowed"),
+    [
+        ("publish", "lamp/7/state", "u", "7", True),
+        ("publish", "lamp/8/state", "u", "7", False),
+        ("publish", "user/u/x/y", "u", "7", True),
+        ("publish", "user/7/x", "u", "7", False),
+        ("publish", "lamp/%c/state", "u", "7", False),
+        ("subscribe", "lamp/7/#", "u", "7", True),
+        ("subscribe", "lamp/+/#", "u", "7", False),
+        ("subscribe", "as/%c", "u", "7", True),  # to the letter
+        ("subscribe", "as/7", "u", "7", False),
+        # What a client calls itself is no wildcard, and no way round what is denied.
+        ("publish", "lamp/8/state", "u", "+", False),
+        ("subscribe", "lamp/+/#", "u", "+", False),
+        ("publish", "lamp/a/b/state", "u", "a/b", False),
+        ("publish", "o/x", "v", "7", True),
+        ("publish", "o/7", "v", "7", False),
+        ("publish", "o/a/b", "v", "a/b", False),
+        ("publish", "o/x", "v", "#", False),
+    ],
+)
+def test_rules_may_go_by_the_names_of_a_client(
+    asked: Asked, topic: str, username: str, client_id: str, allowed: bool
+) -> None:
+    decision = DynamicRoles(BY_NAME).decide(asked, username, topic, client_id)
+    assert decision.allowed is allowed, decision.text
+
+
 SUBSCRIBING = changed(
     State(),
     role(

@@ -8,6 +8,7 @@ from trio_mqtt.broker.access.files.file_rules import FileRules, proved_name
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.dynamic.roles import Asked, DynamicRoles
+    from trio_mqtt.broker.access.files.rule_tree import Decision
     from trio_mqtt.broker.access.protocols import AccessRules, ClientInfo
 
 
@@ -38,7 +39,7 @@ class RoleRules:
 
     def may_unsubscribe(self, client: ClientInfo, topic_filter: str) -> bool:
         """Whether a client may end a subscription, of which files and programs say nothing."""
-        return self._roles.decide("unsubscribe", proved_name(client), topic_filter).allowed
+        return self._decide("unsubscribe", client, topic_filter).allowed
 
     def may_receive(self, client: ClientInfo, topic: str) -> bool:
         if self._own is not None and not self._own.may_receive(client, topic):
@@ -53,11 +54,14 @@ class RoleRules:
             own = None if self._own is None else getattr(self._own, f"may_{action}")
             if own is not None and not own(client, topic):
                 return "the program's rules"
-        return f"{self._path}, {self._roles.decide(action, proved_name(client), topic).text}"
+        return f"{self._path}, {self._decide(action, client, topic).text}"
 
     def _allows(self, action: Asked, client: ClientInfo, topic: str) -> bool:
         if self._file is not None and action != "unsubscribe":
             settled = self._file.settles(action, client, topic)
             if settled is not None:
                 return settled
-        return self._roles.decide(action, proved_name(client), topic).allowed
+        return self._decide(action, client, topic).allowed
+
+    def _decide(self, asked: Asked, client: ClientInfo, topic: str) -> Decision:
+        return self._roles.decide(asked, proved_name(client), topic, client.client_id)

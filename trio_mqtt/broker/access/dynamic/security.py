@@ -96,7 +96,7 @@ class DynamicSecurity:
             decision = settled(beside, action, client_id, username, plain)
             if decision is not NO_RULE:
                 return decision
-        return self.roles.decide(action, username, topic)
+        return self.roles.decide(action, username, topic, client_id)
 
     def refusal(self, client: ClientInfo) -> str | None:
         """Why a client is not let in, or on, though it has proved who it is; None if it is."""

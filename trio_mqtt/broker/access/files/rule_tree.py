@@ -77,6 +77,11 @@ class Names:
             or (username is not None and ("+" in username or "#" in username))
         )
 
+    @property
+    def has_levels(self) -> bool:
+        """Whether one of them, put into a filter, would be several levels."""
+        return "/" in self.client_id or (self.username is not None and "/" in self.username)
+
 
 class Template:
     """A level of a filter that holds %c or %u."""
