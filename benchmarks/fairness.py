@@ -34,7 +34,7 @@ from trio_mqtt.protocol.packets import (
 )
 
 V311 = ProtocolVersion.V311
-_PAUSE = 0.002  # seconds between two messages of the pair
+PAUSE = 0.002  # seconds between two messages of the pair
 _READ = 65_536
 RETAINED = 100_000  # messages in the tree that is asked for
 _WINDOW = 500  # of them under way to the broker
@@ -158,6 +158,9 @@ def ask_for_retained(port: int) -> None:
             left -= len(data)
 
 
+_OF_PAIR = encoded(Publish("pair", b"x" * 16))
+
+
 class Pair:
     """A publisher and a subscriber that exchange one message at a time."""
 
@@ -169,16 +172,19 @@ class Pair:
 
     def delays(self, seconds: float) -> list[float]:
         """What messages take for so long, each in seconds."""
-        message = encoded(Publish("pair", b"x" * 16))
         found = []
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
-            began = time.perf_counter()
-            self._publisher.sendall(message)
-            received(self._subscriber, len(message))
-            found.append(time.perf_counter() - began)
-            time.sleep(_PAUSE)
+            found.append(self.exchange())
+            time.sleep(PAUSE)
         return found
+
+    def exchange(self) -> float:
+        """How long one message takes, in seconds."""
+        began = time.perf_counter()
+        self._publisher.sendall(_OF_PAIR)
+        received(self._subscriber, len(_OF_PAIR))
+        return time.perf_counter() - began
 
     def close(self) -> None:
         """They go."""
