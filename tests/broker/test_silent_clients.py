@@ -57,6 +57,7 @@ async def connect(url: str, name: str, subscribed: bool) -> socket.socket:
     return kept
 
 
+@pytest.mark.trio  # in real time: virtual time would not wait for the sockets
 @pytest.mark.slow
 # The socket of the client is among it.
 @pytest.mark.parametrize(("subscribed", "most"), [(False, 9_000), (True, 10_500)])

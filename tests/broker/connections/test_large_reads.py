@@ -11,6 +11,8 @@ from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.transport.listeners.streams import READ_SIZE, SocketStream
 
+pytestmark = pytest.mark.trio  # in real time: virtual time would not wait for the sockets
+
 KIB = 1024
 
 
