@@ -22,6 +22,7 @@ from tests.inside import core_of
 from tests.transport.dialing import dial
 from trio_mqtt import Broker, Client, Cluster, Messages, open_client
 from trio_mqtt.broker.clustering.cluster_node import ClusterNode
+from trio_mqtt.broker.clustering.session_membership import SessionMembership
 from trio_mqtt.protocol.packets import Connect, Publish, Will
 from trio_mqtt.protocol.properties import Properties
 
@@ -243,3 +244,14 @@ async def test_a_will_that_others_publish_since_is_not_published_late(
         async with joined(pair.two.url, "publisher") as publisher:
             await publisher.publish("t", b"after", 1)
         await subscriber.expect_message("t", b"after", 1)
+
+
+async def test_of_a_session_that_is_lost_nothing_is_written_any_more(pair: Pair) -> None:
+    """What its client has sent is forgotten: that it had come must not be kept, once it is back."""
+    async with joined(pair.two.url, "c", expiry=60):
+        session = core_of(pair.two).sessions.get("c")
+        assert session is not None
+        (part,) = (one for one in pair.second._parts if isinstance(one, SessionMembership))
+        assert pair.second.storage.epoch_of(session.number) is not None
+        await part.lost(pair.second.membership.node)
+        assert pair.second.storage.epoch_of(session.number) is None

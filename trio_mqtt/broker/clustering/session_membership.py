@@ -95,6 +95,8 @@ class SessionMembership(Part):
                 session.end(ReasonCode.SERVER_SHUTTING_DOWN, LOST)
             if hold.begin.expiry_interval if session is None else session.expiry_interval:
                 keys.add(key)
+                # Nor is anything of it kept late: that a message has come which is forgotten.
+                self._sessions.holds.forget(hold)
         self._journal.forget_what_came_from(keys, numbers - {0})
 
     async def died(self, node: str) -> None:
