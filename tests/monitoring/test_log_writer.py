@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from select import select
 from threading import Event, Thread
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 
@@ -146,6 +146,7 @@ def until_summed_up(path: Path) -> None:
     deadline = monotonic() + 60
     while "not shown" not in path.read_text():
         assert monotonic() < deadline
+        sleep(0.01)
 
 
 def test_it_is_summed_up_within_a_minute(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

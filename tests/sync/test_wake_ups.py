@@ -24,7 +24,7 @@ from trio_mqtt.protocol.packets import Publish
 from trio_mqtt.testing import BrokerAddress, broker_in_thread
 
 T = TypeVar("T")
-TIMEOUT = 10
+TIMEOUT = 60
 
 
 @pytest.fixture(scope="module")

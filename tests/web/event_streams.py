@@ -32,8 +32,9 @@ class EventStream:
         asked = (self._connection.send(request) or b"") + (
             self._connection.send(h11.EndOfMessage()) or b""
         )
-        await self._stream.send_all(asked)
-        response = await self._event()
+        with trio.fail_after(60):
+            await self._stream.send_all(asked)
+            response = await self._event()
         assert isinstance(response, h11.Response)
         self.status = response.status_code
         self.headers = {name.decode(): value.decode() for name, value in response.headers}

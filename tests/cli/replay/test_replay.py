@@ -90,7 +90,7 @@ def test_the_pace_is_kept_or_changed_and_a_file_may_loop(
 ) -> None:
     program, url = broker
     path = tmp_path / "paced.jsonl"
-    path.write_bytes(line(1.0, "1") + line(3.0, "2") + line(3.0, "3"))
+    path.write_bytes(line(1.0, "1") + line(11.0, "2") + line(11.0, "3"))
     with Program("sub", "p/#", "-C", "6", "-F", "%t %p %U", "-i", "pace", "-b", url) as sub:
         program.out.expect("pace subscribed to p/")
         with Program(
@@ -101,8 +101,9 @@ def test_the_pace_is_kept_or_changed_and_a_file_may_loop(
         shown = [row.split() for row in sub.out.text.splitlines()]
     assert [row[:2] for row in shown] == [["p/again", number] for number in "123123"]
     times = [float(row[2]) for row in shown]
-    assert times[1] - times[0] >= 0.15
-    assert times[4] - times[3] >= 0.15
+    # A second each, as published: the first may reach whoever notes the time late.
+    assert times[1] - times[0] >= 0.5
+    assert times[4] - times[3] >= 0.5
 
 
 def test_ctrl_c_between_two_messages_leaves_nothing_to_warn_of(
