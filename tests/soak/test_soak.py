@@ -46,7 +46,7 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 # The warm-up ends when nearly all have come and each slow client has been ended once: by then all
 # queues have been full. How long that takes depends on the machine.
 MOST_CONNECTED = 0.8
-LONGEST_WARM_UP = 300.0
+LONGEST_WARM_UP = 900.0  # seconds: beside other tests it took 288
 MEASURED = 30.0  # seconds after the warm-up, at least
 CLIENTS, SLOW = 2_000, 40
 GROWTH = 8 * MIB
