@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import queue
+import secrets
 import subprocess
+from dataclasses import dataclass
 
 import pytest
+
+import trio_mqtt
+from trio_mqtt import sync
 
 from .behaviours import Behaviours
 from .node import PACKAGES, NodeClients, node_command
@@ -93,3 +98,31 @@ def test_topic_aliases_stand_for_topics(
 
         assert client.receive() == Message(f"{topic}/räume", b"first", 1)
         assert client.receive() == Message(f"{topic}/räume", b"second", 1)
+
+
+@pytest.mark.parametrize("form", ["tcp://{}?clientId={}", "mqtt://{}/?clientId={}"])
+def test_a_url_means_to_us_what_it_means_to_mqttjs(
+    node_clients: NodeClients, our_broker: Server, topic: str, form: str
+) -> None:
+    """The session that it leaves is ours, by the identifier that the URL names."""
+    name = secrets.token_hex(8)
+    url = form.format(f"{our_broker.host}:{our_broker.port}", name)
+    there = Connecting(_Anywhere(our_broker.host, our_broker.port, url), "5", "", clean=False)
+    with node_clients.open(there) as client:
+        client.subscribe(topic, 1)
+    with sync.open_client(url, clean_start=False, session_expiry_interval=0) as ours:
+        with ours.events() as events:
+            event = events.get(DEADLINE)
+        assert isinstance(event, trio_mqtt.events.Connected)
+        assert (event.client_id, event.session_present) == (name, True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Anywhere(Server):
+    """A broker by a URL that is written in another way."""
+
+    written: str
+
+    @property
+    def url(self) -> str:
+        return self.written

@@ -23,6 +23,7 @@ from trio_mqtt.transport.urls import Address, parse_url
         ("ws://h/", Address("ws", "h", 80, path="/")),
         ("unix:///run/a%20b.sock", Address("unix", "", 0, path="/run/a b.sock")),
         ("unix://u:p@/run/x", Address("unix", "", 0, "u", "p", "/run/x")),
+        ("ws://h/a?b=%2F&c", Address("ws", "h", 80, path="/a", query="b=%2F&c")),
     ],
 )
 def test_an_address_is_taken_apart(url: str, address: Address) -> None:
@@ -34,14 +35,36 @@ def test_an_address_is_taken_apart(url: str, address: Address) -> None:
     [
         "", "localhost", "localhost:1883", "http://h", "mqtt:h", "mqtt://", "mqtt://:1883",
         "mqtt://h:65536", "mqtt://h:-1", "mqtt://h:x", "mqtt://[::1", "mqtt://h/path", "mqtt://h?q",
-        "mqtt://h#f", "//h", "mqtts://h/p", "ws://h?q", "ws:///mqtt", "unix://", "unix://h/p",
-        "unix:///", "unix:///p?q", "any://h",
+        "mqtt://h#f", "//h", "mqtts://h/p", "ws://h#f", "ws:///mqtt", "unix://", "unix://h/p",
+        "unix:///", "unix:///p?q", "any://h", "tcp:h", "tls://h/p", "mqtt+unix://h/p",
+        "mqtt://h?clientId=", "mqtt://h?clientId=a&clientId=b", "mqtt://h?clientId=a&q=1",
     ],
 )  # fmt: skip
 def test_what_is_none_is_refused_with_a_right_one(url: str) -> None:
     with pytest.raises(InvalidUrlError, match=r"mqtt://localhost:1883") as caught:
         parse_url(url)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("tcp://u:p@h", Address("mqtt", "h", 1883, "u", "p")),
+        ("ssl://h", Address("mqtts", "h", 8883)),
+        ("TLS://h:1", Address("mqtts", "h", 1)),
+        ("mqtt+unix:///run/x", Address("unix", "", 0, path="/run/x")),
+        ("tcp://h/?clientId=a%2Fb", Address("mqtt", "h", 1883, client_id="a/b")),
+        ("unix:///x?clientId=a", Address("unix", "", 0, path="/x", client_id="a")),
+        (
+            "ws://h?clientId=a&b=1",
+            Address("ws", "h", 80, path="/mqtt", query="clientId=a&b=1", client_id="a"),
+        ),
+    ],
+)
+def test_a_client_understands_what_others_write(url: str, address: Address) -> None:
+    assert parse_url(url) == address
+    with pytest.raises(InvalidUrlError, match="mqtt://localhost:1883"):
+        parse_url(url, listening=True)
 
 
 @pytest.mark.parametrize("place", ["h:x", "h:65536", "[::1", "h/path", ""])
@@ -84,6 +107,7 @@ def test_what_was_likely_meant_is_asked(url: str, meant: str | None) -> None:
 def test_an_address_reads_as_a_url_without_credentials() -> None:
     assert parse_url("mqtt://u:secret@[::1]:1884").url == "mqtt://[::1]:1884"
     assert parse_url("wss://u:secret@h").url == "wss://h:443/mqtt"
+    assert parse_url("wss://h/a?signature=secret").url == "wss://h:443/a"
     assert parse_url("unix://u:secret@/run/a%20b").url == "unix:///run/a%20b"
     assert parse_url(parse_url("mqtt://h").url) == parse_url("mqtt://h")
 

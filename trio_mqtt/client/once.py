@@ -112,6 +112,7 @@ def publish_once(
     address = parse_url(url)
     if address.scheme not in _SCHEMES:
         raise ValueError(f"{address.url} needs a client: use `open_client`, or write mqtt://.")
+    client_id = client_id or address.client_id
     version = checked_version(protocol_version)
     if not client_id and version == ProtocolVersion.V31:
         client_id = f"tmqtt-{os.urandom(8).hex()}"  # it requires one

@@ -64,8 +64,10 @@ async def open_client(
             await client.publish("test", "Hello")
 
     `url` is that of a broker reached by TCP (`mqtt://HOST`), TLS (`mqtts://`), WebSocket (`ws://`,
-    `wss://`) or a Unix socket (`unix:///PATH`). TLS trusts the authorities that the system does and
-    checks that the broker's certificate is for the host; `tls` says otherwise (`TlsOptions`).
+    `wss://`) or a Unix socket (`unix:///PATH`), or one as others write them: `tcp://`, `ssl://`,
+    `tls://`, `mqtt+unix://`, with `?clientId=` for `client_id`. TLS trusts the authorities that the
+    system does and checks that the broker's certificate is for the host; `tls` says otherwise
+    (`TlsOptions`).
     `websocket_headers` go with WebSocket's request. `url` may carry the user name and the password;
     `username` and `password` come before it.
     `protocol_version` is 3 (MQTT 3.1), 4 (3.1.1) or 5; None means 5, or 3.1.1 where the broker
@@ -129,6 +131,7 @@ async def open_client(
     )
     will = checked_will(will)
     address = parse_url(url)
+    client_id = client_id or address.client_id
     by_url = connector_for(address, tls, websocket_headers)
     if isinstance(password, str):
         password = password.encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from trio_mqtt.errors import InvalidUrlError
 from trio_mqtt.records import record
@@ -14,6 +14,10 @@ from trio_mqtt.records import record
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 LISTENING_PORTS = DEFAULT_PORTS | {"any": 1883}
 WEBSOCKET_PATH = "/mqtt"
+
+# What others write for the same, and a client understands.
+_OTHER_NAMES = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "mqtt+unix": "unix"}
+_CLIENT_ID = "clientId"  # in a query, as MQTT.js has it
 
 # What people write for an address, or nearly.
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -31,7 +35,8 @@ _WEBSOCKET = frozenset({"ws", "wss"})
 class Address:
     """Where a broker listens or is found, as its URL says.
 
-    A Unix socket has a path and neither host nor port; WebSocket has all three.
+    A Unix socket has a path and neither host nor port; WebSocket has all three, and may have a
+    query, which goes with its request. `client_id` is the client identifier that the URL names.
     """
 
     scheme: str
@@ -40,10 +45,12 @@ class Address:
     username: str | None = None
     password: str | None = None
     path: str = ""
+    query: str = ""
+    client_id: str = ""
 
     @property
     def url(self) -> str:
-        """The address as a URL, without credentials."""
+        """The address as a URL, without credentials; nor the query, which may be some."""
         if self.scheme == "unix":
             return f"unix://{quote(self.path)}"
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -63,7 +70,9 @@ class Address:
 def parse_url(url: str, *, listening: bool = False) -> Address:
     """The address that `url` names; a port left out is the scheme's (1883, 8883, 80, 443).
 
-    `listening` allows `any://` as well. WebSocket's path is `/mqtt` unless the URL says another.
+    `listening` allows `any://` as well, and a client what others write: `tcp://` for `mqtt://`,
+    `ssl://` and `tls://` for `mqtts://`, `mqtt+unix://` for `unix://`, and `?clientId=` behind
+    them. WebSocket's path is `/mqtt` unless the URL says another.
     Raises InvalidUrlError, whose text says what is wrong and shows a right one.
     """
     hint = "An address reads mqtt://HOST or mqtt://HOST:PORT, for example mqtt://localhost:1883."
@@ -76,15 +85,20 @@ def parse_url(url: str, *, listening: bool = False) -> Address:
         is_port = str(error).startswith("Port")
         why = "its port is no number from 0 to 65535" if is_port else str(error)
         raise InvalidUrlError(f"{shown!r} is not an address: {why}. {hint}") from error
+    if not listening:
+        parts = parts._replace(scheme=_OTHER_NAMES.get(parts.scheme, parts.scheme))
+    client_id = "" if listening else _client_id(shown, parts, hint)
     if parts.scheme == "unix":
-        return _unix(shown, parts)
+        return _unix(shown, parts, client_id)
     if parts.scheme not in ports or not parts.netloc:
         known = ", ".join(f"{scheme}://" for scheme in (*ports, "unix"))
         raise InvalidUrlError(f"{shown!r} does not start with {known}. {hint}{_meant(url)}")
     if not host:
         raise InvalidUrlError(f"{shown!r} names no host. {hint}")
     websocket = parts.scheme in _WEBSOCKET
-    if (parts.path not in ("", "/") and not websocket) or parts.query or parts.fragment:
+    query = "" if client_id and not websocket else parts.query
+    more = query and (listening or not websocket)
+    if (parts.path not in ("", "/") and not websocket) or more or parts.fragment:
         raise InvalidUrlError(f"{shown!r} has more than a host and a port. {hint}")
     path = (parts.path or WEBSOCKET_PATH) if websocket else ""
     return Address(
@@ -93,7 +107,21 @@ def parse_url(url: str, *, listening: bool = False) -> Address:
         ports[parts.scheme] if port is None else port,
         *_credentials(parts),
         path,
+        query,
+        client_id,
     )
+
+
+def _client_id(shown: str, parts: SplitResult, hint: str) -> str:
+    """The client identifier that a query names; beside it, only that of a WebSocket has more."""
+    if _CLIENT_ID not in parts.query:
+        return ""
+    names = parse_qsl(parts.query, keep_blank_values=True)
+    found = [value for name, value in names if name == _CLIENT_ID]
+    is_all = len(names) == 1 or parts.scheme in _WEBSOCKET
+    if len(found) != 1 or not found[0] or not is_all:
+        raise InvalidUrlError(f"{shown!r} has more than a host, a port and one clientId. {hint}")
+    return found[0]
 
 
 def _meant(url: str) -> str:
@@ -109,14 +137,15 @@ def _meant(url: str) -> str:
     return f" Did you mean {meant}?"
 
 
-def _unix(shown: str, parts: SplitResult) -> Address:
+def _unix(shown: str, parts: SplitResult, client_id: str) -> Address:
     where = parts.netloc.rpartition("@")[2]
-    if where or parts.path in ("", "/") or parts.query or parts.fragment:
+    more = parts.query and not client_id
+    if where or parts.path in ("", "/") or more or parts.fragment:
         raise InvalidUrlError(
             f"{shown!r} names no socket: a Unix socket reads unix:///PATH, three slashes,"
             " for example unix:///run/mqtt.sock (and TCP mqtt://localhost:1883)."
         )
-    return Address("unix", "", 0, *_credentials(parts), unquote(parts.path))
+    return Address("unix", "", 0, *_credentials(parts), unquote(parts.path), client_id=client_id)
 
 
 def _credentials(parts: SplitResult) -> tuple[str | None, str | None]:

@@ -15,7 +15,7 @@ from tmqtt.check.findings import LIMITED, OK, WRONG, Finding
 from tmqtt.connecting.settings import ConnectionOptions
 
 _GROUP = "TLS"
-_PORTS = {"mqtts": 8883, "wss": 443}
+_PORTS = {"mqtts": 8883, "ssl": 8883, "tls": 8883, "wss": 443}
 _SOON = 14 * 86_400  # seconds before its end when a certificate should be renewed
 
 

@@ -20,6 +20,7 @@ from tmqtt.connecting.table import (
 from tmqtt.terminal.option import Option
 
 DEFAULT_BROKER = "mqtt://localhost:1883"
+_TLS_SCHEMES = ("mqtts", "wss", "ssl", "tls")
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off", "")
 
@@ -105,7 +106,7 @@ def connection_options(
     return ConnectionOptions(
         broker=broker,
         tls=_tls(values, broker),
-        client_id=values.get("id", f"tmqtt-{command}-{os.urandom(4).hex()}"),
+        client_id=values.get("id", _client_id(command, broker)),
         username=username,
         password=_password(values, username),
         scram=values.get("scram", False),
@@ -196,9 +197,21 @@ def _broker(values: Mapping[str, Any]) -> str:
     return f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
 
 
+def is_tls(broker: str) -> bool:
+    """Whether a URL says that the broker is reached by TLS, in our words or in others'."""
+    return broker.partition("://")[0].lower() in _TLS_SCHEMES
+
+
+def _client_id(command: str, broker: str) -> str:
+    """A new client identifier, unless the URL has one, which then counts."""
+    if "clientId=" in broker.partition("?")[2]:
+        return ""
+    return f"tmqtt-{command}-{os.urandom(4).hex()}"
+
+
 def _tls(values: Mapping[str, Any], broker: str) -> Mapping[str, Any] | None:
     given = {name: values[option] for option, name in TLS_OPTIONS.items() if option in values}
-    if (given or values.get("tls")) and not broker.startswith(("mqtts:", "wss:")):
+    if (given or values.get("tls")) and not is_tls(broker):
         raise SettingError(
             f"{broker.rpartition('@')[2]} does without TLS: write mqtts:// or wss://.", "'--broker'"
         )

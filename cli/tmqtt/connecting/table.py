@@ -68,8 +68,8 @@ def _seconds(maximum: int) -> Callable[[str], int]:
 # fmt: off
 OPTIONS = (
     Option(name="broker", short="-b", metavar="URL", group=_WHERE,
-           help="The broker's address: mqtt://HOST:PORT, mqtts, ws, wss or unix.  [default:"
-                " mqtt://localhost:1883]"),
+           help="The broker's address: mqtt://HOST:PORT, mqtts, ws, wss or unix (or tcp, ssl, tls);"
+                " ?clientId=ID may follow.  [default: mqtt://localhost:1883]"),
     Option(name="host", metavar="HOST", group=_WHERE,
            help="The broker's host, in place of a URL; also -h HOST."),
     Option(name="port", short="-p", metavar="PORT", group=_WHERE, read=_number(1, 65_535),

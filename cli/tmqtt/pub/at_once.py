@@ -26,7 +26,7 @@ def is_plain(options: PubOptions, connection: ConnectionOptions) -> bool:
     """Whether the connection wants nothing that only a client has."""
     return (
         len(options.topics) == 1
-        and connection.broker.partition("://")[0] in ("mqtt", "unix")
+        and connection.broker.partition("://")[0] in ("mqtt", "tcp", "unix")
         and connection.wait is not True
         and not connection.scram
         and connection.will is None

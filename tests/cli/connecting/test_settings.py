@@ -226,3 +226,13 @@ def test_every_option_has_one_name_for_all_three() -> None:
     for option in OPTIONS:
         assert option.flag == (not option.metavar)
         assert not (option.flag and option.repeats)
+
+
+@pytest.mark.parametrize("scheme", ["mqtts", "wss", "ssl", "tls"])
+def test_options_of_tls_go_with_each_way_to_write_it(scheme: str) -> None:
+    assert asked(broker=f"{scheme}://h", cafile="x").tls == {"ca": "x"}
+
+
+def test_a_url_may_have_the_client_identifier() -> None:
+    assert asked(broker="tcp://h?clientId=me").client_id == ""  # the library finds it there
+    assert asked(broker="tcp://h?clientId=me", id="given").client_id == "given"

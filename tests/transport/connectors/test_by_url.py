@@ -50,6 +50,24 @@ async def test_messages_large_and_small_travel_both_ways(
         assert await client.publish("t", "acknowledged", qos=1) is ReasonCode.SUCCESS
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [("tcp", "mqtt"), ("ssl", "mqtts"), ("tls", "mqtts"), ("mqtt+unix", "unix"), ("ws", "ws")],
+)
+async def test_a_url_may_be_as_others_write_it(
+    theirs: str, ours: str, tls: TlsOptions, tmp_path: Path
+) -> None:
+    async with running(ours, tmp_path) as server:
+        url = f"{server.url.replace(ours, theirs, 1)}?clientId=me"
+        async with open_client(url, tls=only(ours, tls)) as client:
+            assert client.client_id == "me"
+            assert await client.publish("t", "acknowledged", qos=1) is ReasonCode.SUCCESS
+        async with open_client(url, client_id="given", tls=only(ours, tls)):
+            pass
+        names = [one.client_id for one in server.received if isinstance(one, Connect)]
+        assert names == ["me", "given"]
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 async def test_the_last_words_arrive(scheme: str, tls: TlsOptions, tmp_path: Path) -> None:
     async with running(scheme, tmp_path) as server:
@@ -125,7 +143,7 @@ def test_options_that_would_go_unused_are_refused() -> None:
         connector_for(parse_url("mqtts://h"), True)  # type: ignore[arg-type]  # that is what is tested
 
 
-@pytest.mark.parametrize("url", ["mqtts://", "ws://h?q", "unix://h/p", "http://h"])
+@pytest.mark.parametrize("url", ["mqtts://", "ws://h#f", "unix://h/p", "http://h"])
 async def test_what_is_no_address_is_a_value_error(url: str) -> None:
     with pytest.raises(ValueError, match=r"address|names no|more than|socket") as caught:
         async with open_client(url):

@@ -38,11 +38,13 @@ async def test_the_request_has_what_it_must(tmp_path: Path) -> None:
 
     headers = [("Authorization", "Bearer 123"), ("X-Two", "1"), ("X-Two", "2")]
     async with listening(serve, "ws") as url:
-        for path in ("", "/other/path", "/ä b"):
+        for path in ("", "/other/path", "/ä b", "/a?X-Signature=%2Fb&c=ä d"):
             with pytest.raises(ConnectionFailedError, match="closed before there was a WebSocket"):
                 async with open_client(url + path, websocket_headers=headers):
                     pytest.fail("it closes the connection")
-    assert [one.target for one in requests] == ["/mqtt", "/other/path", "/%C3%A4%20b"]
+    assert [one.target for one in requests] == [
+        "/mqtt", "/other/path", "/%C3%A4%20b", "/a?X-Signature=%2Fb&c=%C3%A4%20d",
+    ]  # fmt: skip
     assert requests[0].subprotocols == ["mqtt"]
     assert requests[0].host == url.removeprefix("ws://")
     sent = [(bytes(name), bytes(value)) for name, value in requests[0].extra_headers]

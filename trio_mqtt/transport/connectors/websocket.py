@@ -90,12 +90,15 @@ class WebSocket:
 class ClientOpening:
     """The client's way into a WebSocket: `request` goes out, what comes goes through `receive`."""
 
-    def __init__(self, host: str, path: str, headers: Headers = ()) -> None:
+    def __init__(self, host: str, path: str, headers: Headers = (), query: str = "") -> None:
         self._connection = WSConnection(ConnectionType.CLIENT)
+        target = quote(path, safe="/%:@!$&'()*+,;=~")
+        if query:
+            target += "?" + quote(query, safe="/?%:@!$&'()*+,;=~")
         self.request = self._connection.send(
             Request(
                 host,
-                quote(path, safe="/%:@!$&'()*+,;=~"),
+                target,
                 subprotocols=[SUBPROTOCOL],
                 extra_headers=[(name.encode(), value.encode()) for name, value in headers],
             )

@@ -54,7 +54,7 @@ async def open_websocket(
     Raises ConnectionFailedError.
     """
     try:
-        opening = ClientOpening(_host(address), address.path, headers)
+        opening = ClientOpening(_host(address), address.path, headers, address.query)
         websocket = None
         await lower.send(opening.request)
         while websocket is None:
