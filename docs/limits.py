@@ -99,6 +99,8 @@ BEYOND: dict[str, dict[str, tuple[str, str]]] = {
             f"0x97: {REFUSED}, or the session that was away longest ends", "sessions_refused"
         ),
         "maximum_session_expiry": ("the session ends", "sessions_expired"),
+        "maximum_will_bytes": (f"0x97: {REFUSED}", "wills_refused"),
+        "maximum_will_bytes_per_user": (f"0x97: {REFUSED}", "wills_refused"),
     },
     "The broker as a whole": {
         "maximum_memory": (f"0x89: {REFUSED}, long queues take no more", "clients_refused_busy"),

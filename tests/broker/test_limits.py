@@ -38,6 +38,8 @@ MAY_BE_0 = {
     "maximum_retained_messages",
     "maximum_retained_per_client",
     "maximum_retained_bytes",
+    "maximum_will_bytes",
+    "maximum_will_bytes_per_user",
     "drain_timeout",
     "goodbye_timeout",
 }

@@ -34,6 +34,7 @@ from trio_mqtt.broker.sessions.registry import Sessions
 from trio_mqtt.broker.sessions.room import SessionRoom
 from trio_mqtt.broker.sessions.subscriptions import Subscriptions
 from trio_mqtt.broker.sessions.wildcard_paths import WildcardPaths
+from trio_mqtt.broker.sessions.will_room import WillRoom
 from trio_mqtt.broker.sessions.wills import Wills
 from trio_mqtt.broker.settings import LimitsInForce, OptionsInForce, Settings
 from trio_mqtt.broker.statistics import Statistics
@@ -107,13 +108,14 @@ class Core:
         self.samples = Samples(self.statistics, self.retained.__len__)
         self.load = Load(limits, self.statistics, self.timers, self._held, self._heed)
         self.wills = Wills(self.statistics, self.event_streams, self.route, self.count_refused)
+        self.will_room = WillRoom(limits, self.statistics)
         self.sessions = Sessions(
             self.statistics,
             self.timers,
             self.router,
             self.subscriptions,
             self.wills,
-            SessionRoom(limits, in_force, paths),
+            SessionRoom(limits, in_force, paths, self.will_room),
             self.journal,
             self.event_streams,
             in_force,
@@ -335,7 +337,9 @@ class Core:
 
     def _held(self) -> int:
         """The bytes that clients make the broker hold, near enough for a bound."""
-        return self.statistics.queued_bytes + self.retained.bytes + self.memory.unfinished
+        statistics = self.statistics
+        held = statistics.queued_bytes + statistics.will_bytes
+        return held + self.retained.bytes + self.memory.unfinished
 
     def end(self) -> None:
         """All connections have ended: nothing more will happen."""

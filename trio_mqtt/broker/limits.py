@@ -42,6 +42,8 @@ _RANGES: dict[str, tuple[int, int | None]] = {
     "maximum_retained_messages": (0, None),
     "maximum_retained_per_client": (0, None),
     "maximum_retained_bytes": (0, None),
+    "maximum_will_bytes": (0, None),
+    "maximum_will_bytes_per_user": (0, None),
     "drain_timeout": (0, None),
     "goodbye_timeout": (0, None),
 }
@@ -198,6 +200,14 @@ class Limits:
     maximum_sessions_per_user: int = 50_000
     """Those of them of one user or, where nobody has proved a name, of one address (IPv6: one /64).
     Half of all, so that no single client can fill the broker for ever; whole fleets share a
+    user."""
+    maximum_will_bytes: int = 512 * MIB
+    """Bytes of the wills of all sessions, with their topics and properties: a will is held as long
+    as its client is connected, and for its delay. A hundred thousand of 5 KiB fit, while those of
+    devices have some hundred bytes; as large as CONNECT may be, they would take 12 GiB."""
+    maximum_will_bytes_per_user: int = 256 * MIB
+    """Those of them of one user or, where nobody has proved a name, of one address (IPv6: one
+    /64). Half of all, so that nobody can keep out the wills of others; whole fleets share a
     user."""
     maximum_client_identifier: int = 1_024
     """Characters in a client identifier; it is a key in many places."""

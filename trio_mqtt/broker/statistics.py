@@ -62,6 +62,10 @@ class Statistics:
     """Clients that were turned away as their identifier is connected already."""
     sessions_refused: int = 0
     """Clients that were turned away as there is no room for their session."""
+    wills_refused: int = 0
+    """Clients that were turned away as there is no room for their will."""
+    will_bytes: int = 0
+    """Bytes of the wills of all sessions, now."""
     sessions: int = 0
     """Sessions that there are now, connected or not."""
     sessions_expired: int = 0

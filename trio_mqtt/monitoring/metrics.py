@@ -43,6 +43,7 @@ _GAUGES = {
     "sessions",
     "shared_subscriptions",
     "subscriptions",
+    "will_bytes",
 }
 # Bytes have their unit before `_total`, as Prometheus wants it.
 _NAMES = {
@@ -51,6 +52,7 @@ _NAMES = {
     "payload_bytes_received": "mqtt_payload_received_bytes",
     "payload_bytes_sent": "mqtt_payload_sent_bytes",
     "queued_bytes": "mqtt_queued_bytes",
+    "will_bytes": "mqtt_will_bytes",
     "loop_lag": "mqtt_loop_lag_seconds",
     "memory": "mqtt_memory_bytes",
 }

@@ -12,7 +12,7 @@ from tests.cli.broker.seen import sees
 from tests.cli.broker.wire import Wire, broker_of, broker_with
 from tests.cli.programs import Program
 from trio_mqtt.access import set_password
-from trio_mqtt.protocol.packets import PubAck, Publish
+from trio_mqtt.protocol.packets import PubAck, Publish, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 pytestmark = pytest.mark.slow
@@ -29,6 +29,8 @@ maximum_in_flight_bytes = 1000
 maximum_queued_bytes = 3000
 maximum_connections_per_user = 2
 maximum_sessions_per_user = 4
+maximum_will_bytes_per_user = 15000
+maximum_will_bytes = 25000
 maximum_connections_per_address = 3
 maximum_connects_per_minute = 2
 maximum_failed_logins_per_minute = 1
@@ -72,6 +74,7 @@ def coming(
     user: str | None = None,
     password: bytes = b"right",
     kept: bool = False,
+    will: Will | None = None,
 ) -> Wire:
     """A client at this address, as the proxy says by which it comes."""
     return Wire(
@@ -82,6 +85,7 @@ def coming(
         password=None if user is None else password,
         clean_start=not kept,
         properties={"session_expiry_interval": 3_600} if kept else {},
+        will=will,
     )
 
 
@@ -166,6 +170,19 @@ def test_a_user_has_so_many_sessions(url: str) -> None:
             if number < 4:
                 client.goodbye()
     assert codes == [0, 0, 0, 0, QUOTA]
+
+
+@sees("limits.maximum_will_bytes", "limits.maximum_will_bytes_per_user")
+def test_wills_take_so_many_bytes(url: str) -> None:
+    will = Will("will", bytes(10_000))
+    with (
+        coming(url, "10.8.0.1", "one", will=will) as one,
+        coming(url, "10.8.0.1", "two", will=will) as two,
+        coming(url, "10.8.0.2", "three", will=will) as three,
+        coming(url, "10.8.0.3", "four", will=will) as four,
+    ):
+        codes = [client.connack.reason_code for client in (one, two, three, four)]
+    assert codes == [0, QUOTA, 0, QUOTA]
 
 
 @sees("limits.maximum_connections_per_address")

@@ -27,7 +27,7 @@ from trio_mqtt.broker.connections.connack import (
 )
 from trio_mqtt.broker.connections.link import Link
 from trio_mqtt.broker.connections.offers import STORAGE_FAILS
-from trio_mqtt.broker.connections.wills import check_will
+from trio_mqtt.broker.connections.wills import check_will, room_for_will
 from trio_mqtt.broker.events.kinds import ClientConnected
 from trio_mqtt.broker.holding_off import HeldOff
 from trio_mqtt.broker.sessions.aliases import TopicAliases
@@ -277,6 +277,23 @@ class Handshake:
                 refusal(ReasonCode.SERVER_UNAVAILABLE, STORAGE_FAILS), identity
             )
         user = identity.client.username if identity.client.authenticated else None
+        with room_for_will(link, connect.will, client_id, user) as problem:
+            if problem is not None:
+                return self._turned_away(refusal(ReasonCode.QUOTA_EXCEEDED, problem), identity)
+            present = await self._take_session(client_id, user, expiry_interval, identity)
+        if present is None or isinstance(present, ConnAck):
+            return present
+        return ConnAck(present, ReasonCode.SUCCESS, properties)
+
+    async def _take_session(
+        self, client_id: str, user: str | None, expiry_interval: int, identity: Identity
+    ) -> bool | ConnAck | None:
+        """Make a session the connection's; whether it was there before, or the refusal.
+
+        None if another has claimed it meanwhile, at another broker.
+        """
+        link, connect = self._link, self._connect
+        core = link.core
         claim: Claim | NoSession | None
         if core.sessions.elsewhere is None:
             claim = core.sessions.claim(
@@ -313,7 +330,7 @@ class Handshake:
         if core.journal is not None and (session.journal is not None or claim.replaces_kept):
             # CONNACK promises the session, or that there is none of before.
             link.outlet.hold(core.journal)
-        return ConnAck(claim.present, ReasonCode.SUCCESS, properties)
+        return claim.present
 
     def _asking(
         self, client_id: str, user: str | None, expiry_interval: int, identity: Identity

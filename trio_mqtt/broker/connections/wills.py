@@ -1,13 +1,18 @@
-"""Whether a client may publish the will that CONNECT brings (MQTT 5.0 §3.1.2.5)."""
+"""The will that CONNECT brings: whether the client may publish it, and there is room for it
+(MQTT 5.0 §3.1.2.5).
+"""
 
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.access.protocols import AccessRefused
 from trio_mqtt.broker.connections.connack import refusal
 from trio_mqtt.broker.connections.mounting import mounted_will
+from trio_mqtt.broker.sessions.delivery_state import session_key
+from trio_mqtt.broker.sessions.room import holder_of
 from trio_mqtt.protocol.packets import ConnAck, Connect, Will
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -60,3 +65,17 @@ async def check_will(
             link.by_access = True
             return refusal(ReasonCode.TOPIC_NAME_INVALID, f"{NO_WILL}: {reserved}")
     return None
+
+
+def room_for_will(
+    link: Link, will: Will | None, client_id: str, user: str | None
+) -> AbstractContextManager[str | None]:
+    """Room for the will that CONNECT brings, while its client gets its session; gives why there is
+    none, for CONNACK, or None. `user` is the one that the client has proved to be.
+    """
+    if will is None:
+        return nullcontext()
+    core, holder = link.core, holder_of(user, link.stream.peer)
+    session = core.sessions.get(session_key(client_id, link.mount_point))
+    replaced = session.will if session is not None and session.holder == holder else None
+    return core.will_room.coming(will, holder, replaced)

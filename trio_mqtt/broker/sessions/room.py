@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from trio_mqtt.broker.sessions.will_room import size_of_will
 from trio_mqtt.broker.sources import source_of
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.options import BrokerOptions
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.sessions.wildcard_paths import WildcardPaths
+    from trio_mqtt.broker.sessions.will_room import WillRoom
 
 
 def holder_of(user: str | None, peer: str) -> str:
@@ -22,9 +24,12 @@ def holder_of(user: str | None, peer: str) -> str:
 class SessionRoom:
     """Counts the sessions of a broker by who holds them, and knows which client is away longest."""
 
-    def __init__(self, limits: Limits, options: BrokerOptions, paths: WildcardPaths) -> None:
+    def __init__(
+        self, limits: Limits, options: BrokerOptions, paths: WildcardPaths, wills: WillRoom
+    ) -> None:
         self._limits = limits
         self._paths = paths
+        self._wills = wills
         self._options = options
         self._count = 0
         self._held: Counter[str] = Counter()
@@ -39,6 +44,8 @@ class SessionRoom:
         self._count += 1
         self._held[holder] += 1
         self._paths.enter(session)
+        session.will_room = self._wills
+        self._wills.add(holder, size_of_will(session.will))
 
     def leave(self, session: Session) -> None:
         """A session ends; nothing happens where it is not counted."""
@@ -47,7 +54,8 @@ class SessionRoom:
             return
         self.present(session)
         self._paths.leave(session)
-        session.holder = None
+        self._wills.add(holder, -size_of_will(session.will))
+        session.holder = session.will_room = None
         self._count -= 1
         self._held[holder] -= 1
         if not self._held[holder]:

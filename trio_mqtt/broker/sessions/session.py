@@ -17,6 +17,7 @@ from trio_mqtt.broker.sessions.delivery_state import (
     kept_among,
 )
 from trio_mqtt.broker.sessions.order import Order
+from trio_mqtt.broker.sessions.will_room import size_of_will
 from trio_mqtt.protocol.outcome import Outcome
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.packets import Will
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.sessions.outlet import Outlet
     from trio_mqtt.broker.sessions.subscription import Subscription
+    from trio_mqtt.broker.sessions.will_room import WillRoom
     from trio_mqtt.broker.timers import Timer
 
 NEVER = 0xFFFF_FFFF  # a session expiry interval that does not end (§3.1.2.11.2)
@@ -41,6 +43,7 @@ class Session(DeliveryState):
         "_claimant",
         "_released",
         "_timer",
+        "_will",
         "expires_at",
         "expiry_interval",
         "filter_bytes",
@@ -50,8 +53,8 @@ class Session(DeliveryState):
         "receiver",
         "renamed",
         "subscriptions",
-        "will",
         "will_due_at",
+        "will_room",
     )
 
     def __init__(self, client_id: str, mount_point: str = "") -> None:
@@ -68,7 +71,9 @@ class Session(DeliveryState):
         self.holder: str | None = None
         # On the broker's clock; None while it is connected, and if it never does.
         self.expires_at: float | None = None
-        self.will: Will | None = None
+        self._will: Will | None = None
+        # Where its bytes count, while the session has a holder.
+        self.will_room: WillRoom | None = None
         self.will_due_at: float | None = None  # on the broker's clock, once its client has gone
         # The filters of subscriptions that a hook has replaced, by those that the client knows.
         self.renamed: dict[str, str] = {}
@@ -78,6 +83,17 @@ class Session(DeliveryState):
         self._released: trio.Event | None = None
         # What happens next while no connection has the session: its will is due, or it expires.
         self._timer: Timer | None = None
+
+    @property
+    def will(self) -> Will | None:
+        """What is published as its client leaves without a goodbye; its bytes are counted."""
+        return self._will
+
+    @will.setter
+    def will(self, will: Will | None) -> None:
+        if self.will_room is not None and self.holder is not None:
+            self.will_room.add(self.holder, size_of_will(will) - size_of_will(self._will))
+        self._will = will
 
     def keep_in(self, journal: Journal) -> None:
         """From now on it outlives the broker."""
