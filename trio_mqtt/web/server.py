@@ -6,7 +6,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from trio_mqtt.web.options import WebOptions
 
 if TYPE_CHECKING:
     import os
+    from types import ModuleType
 
     from hypercorn.config import Config
     from starlette.types import ASGIApp
@@ -64,9 +65,7 @@ async def serving_web(
         yield None
         return
     check_installed()
-    # It loads what takes a while.
-    load = partial(__import__, "trio_mqtt.web.api", fromlist=["Api"])
-    api = await trio.to_thread.run_sync(load)
+    api = await trio.to_thread.run_sync(_load)
     async with tasks_beside() as nursery:
         url = None
         if options.listen is not None:
@@ -87,6 +86,17 @@ async def serving_web(
             yield url
         finally:
             opened.remove()
+
+
+def _load() -> ModuleType:
+    """Load what takes a while, and make what reads each form, so that no request waits for it."""
+    api = import_module("trio_mqtt.web.api")
+    from trio_mqtt.broker.operations.table import OPERATIONS
+    from trio_mqtt.web.json_forms import adapter
+
+    for operation in OPERATIONS:
+        adapter(operation.asked)
+    return api
 
 
 def _config(options: WebOptions) -> Config:

@@ -19,7 +19,7 @@ from trio_mqtt.broker.operations.forms.clients import (
     WillView,
 )
 from trio_mqtt.broker.operations.forms.messages import Done
-from trio_mqtt.broker.operations.turns import chosen, made, page
+from trio_mqtt.broker.operations.turns import chosen, made, ordered
 from trio_mqtt.broker.options import check_reference
 from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.errors import NotFoundError
@@ -43,9 +43,9 @@ class Clients:
 
     async def clients(self, asked: ClientQuery) -> ClientPage:
         found = await chosen(self._core.sessions.all(), self._wanted(asked))
-        found.sort(key=_ORDERS[asked.sort], reverse=asked.descending)
+        some = await ordered(found, _ORDERS[asked.sort], asked, descending=asked.descending)
         view = partial(self._view, rates=asked.rates)
-        return ClientPage(items=await made(page(found, asked), view), total=len(found))
+        return ClientPage(items=await made(some, view), total=len(found))
 
     async def client(self, asked: ClientName) -> ClientView:
         await trio.lowlevel.checkpoint()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -19,7 +19,7 @@ from trio_mqtt.broker.operations.forms.retained import (
     RetainedView,
 )
 from trio_mqtt.broker.operations.orphans import Orphans
-from trio_mqtt.broker.operations.turns import made, page
+from trio_mqtt.broker.operations.turns import made, ordered, page
 from trio_mqtt.broker.turns import Turn
 from trio_mqtt.errors import NotFoundError
 from trio_mqtt.protocol.packets import Publish
@@ -40,9 +40,10 @@ class RetainedSeen:
 
     async def retained(self, asked: RetainedQuery) -> RetainedPage:
         found = await self._chosen(asked)
+        some: Sequence[Retained] = page(found, asked)
         if asked.sort:
-            found.sort(key=_ORDERS[asked.sort], reverse=asked.descending)
-        return RetainedPage(items=await made(page(found, asked), self._view), total=len(found))
+            some = await ordered(found, _ORDERS[asked.sort], asked, descending=asked.descending)
+        return RetainedPage(items=await made(some, self._view), total=len(found))
 
     async def retained_message(self, asked: RetainedName) -> RetainedView:
         await trio.lowlevel.checkpoint()

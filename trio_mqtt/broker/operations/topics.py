@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.operations.forms.topics import TopicLevel, TopicPage, TopicQuery
-from trio_mqtt.broker.operations.turns import page
+from trio_mqtt.broker.operations.turns import made, ordered
 from trio_mqtt.broker.turns import Turn
 
 if TYPE_CHECKING:
@@ -40,15 +40,14 @@ class TopicTree:
             if not number % _AT_ONCE and turn.is_over:
                 await turn.give_way()
         await trio.lowlevel.checkpoint()
-        return TopicPage(
-            items=tuple(
-                TopicLevel(
-                    level=level,
-                    topic=asked.prefix + level,
-                    below=below[level],
-                    retained=level in ends,
-                )
-                for level in page(sorted(below), asked)
-            ),
-            total=len(below),
-        )
+
+        def view(level: str) -> TopicLevel:
+            return TopicLevel(
+                level=level,
+                topic=asked.prefix + level,
+                below=below[level],
+                retained=level in ends,
+            )
+
+        some = await ordered(list(below), str, asked)
+        return TopicPage(items=await made(some, view), total=len(below))
