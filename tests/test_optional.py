@@ -24,6 +24,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
         (optional.scram_is_missing, "scram"),
         (optional.tokens_are_missing, "jwt"),
         (optional.cluster_is_missing, "cluster"),
+        (optional.records_are_missing, "srv"),
     ],
 )
 def test_the_sentence_ends_with_a_command_for_this_python(sentence: object, extra: str) -> None:

@@ -70,8 +70,8 @@ PUBLIC = {
         ConnectionEvents ConnectionLost ConnectionOpened EngineLost EngineReturned EventSample
         EventStream KeepAliveExpired LeaseLost MessageAcknowledged MessageDelivered MessagePublished
         MessageRefused MessagesDropped NodeDied NodeJoined NodeLeft Pinged
-        Reconnecting RetainedChanged SessionEnded SlowConsumer Subscribed SubscriptionRefused
-        Throttled Unsubscribed WillPublished
+        Reconnecting RetainedChanged ServerFailed SessionEnded SlowConsumer Subscribed
+        SubscriptionRefused Throttled Unsubscribed WillPublished
     """,
     "trio_mqtt.history": """
         History HistoryFigures HistoryPage HistoryQuery HistorySettings KeptMessage NumberPath Point

@@ -43,3 +43,4 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.client.events import ConnectionEvents as ConnectionEvents
     from trio_mqtt.client.events import ConnectionLost as ConnectionLost
     from trio_mqtt.client.events import Reconnecting as Reconnecting
+    from trio_mqtt.client.events import ServerFailed as ServerFailed

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 PYJWT = "pyjwt[crypto]>=2.10"
 SCRAMP = "scramp>=1.5"
 COREDIS = "coredis>=6.9"
+DNSPYTHON = "dnspython>=2.7"
 PROMETHEUS = "prometheus-client>=0.21"
 
 
@@ -32,6 +33,14 @@ def how_to_install(requirement: str) -> str:
 def scram_is_missing() -> str:
     """The sentence for a program that wants SCRAM without its package."""
     return f"SCRAM-SHA-256 needs the package scramp. To install it: {how_to_install(SCRAMP)}"
+
+
+def records_are_missing() -> str:
+    """The sentence for who has servers named by SRV records without their package."""
+    return (
+        "SRV records need the package dnspython, which the extra trio-mqtt[srv] brings."
+        f" To install it: {how_to_install(DNSPYTHON)}"
+    )
 
 
 def tokens_are_missing() -> str:

@@ -14,7 +14,7 @@ of it may be used by several threads at once, and Ctrl-C ends any wait.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ _GIVEN = 1_000
 
 @plain_block("with sync.open_client(...) as client:")
 def open_client(
-    url: str = "mqtt://localhost:1883",
+    url: str | Sequence[str] = "mqtt://localhost:1883",
     *,
     backend: str = "asyncio",
     **options: object,

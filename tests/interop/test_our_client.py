@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+import anyio
 import pytest
 from anyio.from_thread import BlockingPortal
 
 import trio_mqtt
+from tests.ports import free_port
 from trio_mqtt import ProtocolVersion
 
 from .behaviours import Behaviours
-from .cable import Cable
+from .cable import Cable, open_cable
 from .peers import (
     DEADLINE,
     SESSION_EXPIRY,
@@ -157,3 +160,34 @@ class TestAgainstAedes(Staying):
 
 class TestAgainstOurBroker(Staying):
     """Our client and our broker, MQTT 3.1.1 and 5."""
+
+
+def test_the_next_server_is_taken_where_one_is_gone(
+    portal: BlockingPortal,
+    trio_portal: BlockingPortal,
+    mosquitto: Server,
+    aedes: Server,
+    topic: str,
+) -> None:
+    """From one that is down to Mosquitto, and with the cable cut to aedes; and MQTT 3.1.1."""
+
+    async def move(cable: Cable) -> None:
+        urls = [f"mqtt://127.0.0.1:{free_port()}", cable.server.url, aedes.url]
+        with anyio.fail_after(DEADLINE):
+            async with trio_mqtt.open_client(urls, protocol_version=4) as client:
+                assert client.url == cable.server.url
+                async with client.subscribe(topic, qos=1) as messages:
+                    with client.events() as events:
+                        cut.set()
+                        async for event in events:
+                            if getattr(event, "url", None) == aedes.url:
+                                break
+                    await client.publish(topic, "here", qos=1)
+                    assert (await anext(messages)).text == "here"
+
+    cut = threading.Event()
+    with open_cable(mosquitto, trio_portal) as cable:
+        moving = portal.start_task_soon(move, cable)
+        assert cut.wait(DEADLINE)
+        cable.cut()
+        moving.result(DEADLINE)

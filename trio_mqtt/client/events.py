@@ -40,7 +40,18 @@ class Reconnecting:
     attempt: int
 
 
-ConnectionEvent: TypeAlias = Connected | ConnectionLost | Reconnecting
+@record
+class ServerFailed:
+    """One of several servers, at `url`, could not be used, and the next is tried.
+
+    Where it was the last, `ConnectionLost` follows, with what is to be said of all.
+    """
+
+    url: str
+    reason: MqttError
+
+
+ConnectionEvent: TypeAlias = Connected | ConnectionLost | Reconnecting | ServerFailed
 
 
 class ConnectionEvents:

@@ -30,7 +30,7 @@ from trio_mqtt.client.connection.first_packets import (
     too_late,
 )
 from trio_mqtt.client.explanations import explanation
-from trio_mqtt.client.options import check_options, checked_version
+from trio_mqtt.client.options import check_options, checked_addresses, checked_version
 from trio_mqtt.errors import (
     ConnectionLostError,
     ConnectionRefusedByBrokerError,
@@ -55,7 +55,6 @@ from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 from trio_mqtt.transport.connectors.blocking import open_socket, seconds_left
-from trio_mqtt.transport.urls import parse_url
 
 _READ_SIZE = 65_536
 _PACKET_ID = 1  # of the only message
@@ -93,7 +92,6 @@ def publish_once(
     Raises ValueError for another kind of URL, and as `open_client` and `Client.publish` do.
     """
     check_options(
-        url=url,
         client_id=client_id,
         username=username,
         password=password,
@@ -109,8 +107,8 @@ def publish_once(
     check_qos(qos)
     if properties:
         check_message_properties(properties)
-    address = parse_url(url)
-    if address.scheme not in _SCHEMES:
+    [address] = checked_addresses([url])
+    if address.scheme not in _SCHEMES or address.is_by_records:
         raise ValueError(f"{address.url} needs a client: use `open_client`, or write mqtt://.")
     client_id = client_id or address.client_id
     version = checked_version(protocol_version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -21,7 +21,12 @@ from trio_mqtt.client.connection.first_packets import Settings
 from trio_mqtt.client.connection.reconnection import Reconnection
 from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.client.events import ConnectionEvent
-from trio_mqtt.client.options import check_options, checked_version, checked_will
+from trio_mqtt.client.options import (
+    check_options,
+    checked_addresses,
+    checked_version,
+    checked_will,
+)
 from trio_mqtt.client.session.journal import SESSION_EXPIRY_INTERVAL, Journal, opened_journal
 from trio_mqtt.client.session.session import Session
 from trio_mqtt.errors import StoreError
@@ -30,12 +35,11 @@ from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.transport.connectors.by_url import Connector, connector_for
 from trio_mqtt.transport.connectors.tls_options import TlsOptions
-from trio_mqtt.transport.urls import parse_url
 
 
 @async_block("async with trio_mqtt.open_client(...) as client:")
 async def open_client(
-    url: str = "mqtt://localhost:1883",
+    url: str | Sequence[str] = "mqtt://localhost:1883",
     *,
     client_id: str = "",
     username: str | None = None,
@@ -68,6 +72,10 @@ async def open_client(
     `tls://`, `mqtt+unix://`, with `?clientId=` for `client_id`. TLS trusts the authorities that the
     system does and checks that the broker's certificate is for the host; `tls` says otherwise
     (`TlsOptions`).
+    Where `url` is a list, its servers are tried in turn, the last good one first, and so are those
+    of a domain with SRV records (`mqtt+srv://`, `mqtts+srv://`), which are looked up anew each
+    time. A server that knows the session goes on with it; at one that does not it is made anew, and
+    all is subscribed to again: `Connected.session_present` tells which.
     `websocket_headers` go with WebSocket's request. `url` may carry the user name and the password;
     `username` and `password` come before it.
     `protocol_version` is 3 (MQTT 3.1), 4 (3.1.1) or 5; None means 5, or 3.1.1 where the broker
@@ -81,8 +89,8 @@ async def open_client(
     With `reconnect`, a connection that is lost is made again, after 0.1 s and then doubling up to
     30 s, less a random half; the session goes on, and what was subscribed is subscribed again. A
     `Backoff` sets other delays, and when to give up. With `wait_for_broker`, so is the first
-    connection made. `on_event` is called with each `Connected`, `ConnectionLost` and
-    `Reconnecting`; it must not block.
+    connection made. `on_event` is called with each `Connected`, `ConnectionLost`,
+    `Reconnecting` and, of several servers, `ServerFailed`; it must not block.
 
     `on_connect`, a coroutine function, is called with the client on each connection, the first
     included: for what is to be said first, such as a birth message. What it publishes comes before
@@ -111,14 +119,14 @@ async def open_client(
 
     Raises ConnectionFailedError (TlsError where it is TLS that fails) or
     ConnectionRefusedByBrokerError where no connection is made, ValueError or TypeError for what
-    cannot be used, before anything is sent, StoreError for a store that cannot be,
+    cannot be used, before anything is sent, ImportError where SRV records would need a package,
+    StoreError for a store that cannot be,
     AuthenticationError where it is made with a broker that does not prove what it has to, and,
     while the block runs, whatever ends the client for good: a refusal that will not go away,
     another client that took over the session, or, without `reconnect`, ConnectionLostError. The
     block is cancelled then. Leaving the block sends DISCONNECT and takes at most 2 seconds.
     """
     check_options(
-        url=url,
         client_id=client_id,
         username=username,
         password=password,
@@ -130,13 +138,11 @@ async def open_client(
         on_connect=on_connect,
     )
     will = checked_will(will)
-    address = parse_url(url)
-    client_id = client_id or address.client_id
-    by_url = connector_for(address, tls, websocket_headers)
+    address, *others = addresses = checked_addresses(url)
+    client_id = client_id or next((one.client_id for one in addresses if one.client_id), "")
+    by_url = connector_for(address, tls, websocket_headers, others=others)
     if isinstance(password, str):
         password = password.encode()
-    if password is None and address.password is not None:
-        password = address.password.encode()
     version = checked_version(protocol_version)
     if clean_start is None:
         clean_start = store is None
@@ -152,7 +158,7 @@ async def open_client(
     settings = Settings(
         address,
         client_id,
-        address.username if username is None else username,
+        username,
         password,
         clean_start,
         session_expiry_interval,
@@ -165,7 +171,12 @@ async def open_client(
     )
     reports = Reports(on_event)
     attempts = Attempts(
-        settings, version, reports, reconnect=reconnect, follow_redirection=follow_redirection
+        settings,
+        version,
+        reports,
+        others=others,
+        reconnect=reconnect,
+        follow_redirection=follow_redirection,
     )
     session = Session()
     reconnection = Reconnection(attempts, session, reports)

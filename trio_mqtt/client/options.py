@@ -11,16 +11,17 @@ from trio_mqtt.client.arguments import (
     payload_bytes,
 )
 from trio_mqtt.client.connection.backoff import Backoff
-from trio_mqtt.errors import LocalProtocolError
+from trio_mqtt.errors import InvalidUrlError, LocalProtocolError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Will
 from trio_mqtt.protocol.topics import topic_name_problem
+from trio_mqtt.transport.connectors.srv_records import check_records_can_be_asked
+from trio_mqtt.transport.urls import Address, parse_url
 
 
 def check_options(**options: object) -> None:
     """Raise TypeError or LocalProtocolError, a ValueError, for what no connection can have."""
-    for name in ("url", "client_id"):
-        _check(name, options[name], str)
+    _check("client_id", options["client_id"], str)
     _check("username", options["username"], str, None)
     _check("password", options["password"], str, bytes, None)
     _check("keep_alive", options["keep_alive"], int)
@@ -34,6 +35,32 @@ def check_options(**options: object) -> None:
         raise TypeError(f"on_connect is a function, not {kind_of(options['on_connect'])}.")
     if options["properties"] is not None:
         check_property_kinds(options["properties"])
+
+
+def checked_addresses(url: object) -> list[Address]:
+    """The addresses of one URL or of several, which name no two clients.
+
+    Raises TypeError or InvalidUrlError, a ValueError.
+    """
+    urls = [url] if isinstance(url, str) else url
+    if not isinstance(urls, list | tuple):
+        raise TypeError(f"url is a str, or a list of such, not {kind_of(url)}.")
+    if not urls:
+        raise InvalidUrlError(
+            "The list of servers is empty: it takes at least one URL, such as mqtt://localhost:1883."
+        )
+    for one in urls:
+        if not isinstance(one, str):
+            raise TypeError(f"Each url is a str, not {kind_of(one)}.")
+    addresses = [parse_url(one) for one in urls]
+    names = sorted({one.client_id for one in addresses if one.client_id})
+    if len(names) > 1:
+        raise InvalidUrlError(
+            f"The URLs name several clients, {names[0]!r} and {names[1]!r}: a client is one."
+        )
+    if any(one.is_by_records for one in addresses):
+        check_records_can_be_asked()
+    return addresses
 
 
 def checked_version(version: int | None) -> ProtocolVersion | None:

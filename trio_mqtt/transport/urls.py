@@ -17,6 +17,8 @@ WEBSOCKET_PATH = "/mqtt"
 
 # What others write for the same, and a client understands.
 _OTHER_NAMES = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "mqtt+unix": "unix"}
+# Those of a domain whose SRV records name the servers (RFC 2782).
+_BY_RECORDS = {"mqtt+srv": "mqtt", "mqtts+srv": "mqtts"}
 _CLIENT_ID = "clientId"  # in a query, as MQTT.js has it
 
 # What people write for an address, or nearly.
@@ -37,6 +39,8 @@ class Address:
 
     A Unix socket has a path and neither host nor port; WebSocket has all three, and may have a
     query, which goes with its request. `client_id` is the client identifier that the URL names.
+    `domain` is the domain whose SRV records name the server; where that has not been asked for yet,
+    it is the host as well, and the port 0.
     """
 
     scheme: str
@@ -47,14 +51,27 @@ class Address:
     path: str = ""
     query: str = ""
     client_id: str = ""
+    domain: str = ""
 
     @property
     def url(self) -> str:
         """The address as a URL, without credentials; nor the query, which may be some."""
         if self.scheme == "unix":
             return f"unix://{quote(self.path)}"
+        if self.is_by_records:
+            return f"{self.scheme}+srv://{self.domain}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path}"
+
+    @property
+    def whole_url(self) -> str:
+        """The URL with its query, still without credentials."""
+        return f"{self.url}?{self.query}" if self.query else self.url
+
+    @property
+    def is_by_records(self) -> bool:
+        """Whether SRV records are to be asked for the host and the port."""
+        return bool(self.domain) and not self.port
 
     @property
     def is_tls(self) -> bool:
@@ -72,7 +89,8 @@ def parse_url(url: str, *, listening: bool = False) -> Address:
 
     `listening` allows `any://` as well, and a client what others write: `tcp://` for `mqtt://`,
     `ssl://` and `tls://` for `mqtts://`, `mqtt+unix://` for `unix://`, and `?clientId=` behind
-    them. WebSocket's path is `/mqtt` unless the URL says another.
+    them; and `mqtt+srv://` or `mqtts+srv://` before a domain with SRV records. WebSocket's path is
+    `/mqtt` unless the URL says another.
     Raises InvalidUrlError, whose text says what is wrong and shows a right one.
     """
     hint = "An address reads mqtt://HOST or mqtt://HOST:PORT, for example mqtt://localhost:1883."
@@ -90,6 +108,12 @@ def parse_url(url: str, *, listening: bool = False) -> Address:
     client_id = "" if listening else _client_id(shown, parts, hint)
     if parts.scheme == "unix":
         return _unix(shown, parts, client_id)
+    domain = ""
+    if not listening and parts.scheme in _BY_RECORDS:
+        if port is not None:
+            raise InvalidUrlError(f"{shown!r} has a port, which its SRV records say. {hint}")
+        parts = parts._replace(scheme=_BY_RECORDS[parts.scheme])
+        domain = host or ""
     if parts.scheme not in ports or not parts.netloc:
         known = ", ".join(f"{scheme}://" for scheme in (*ports, "unix"))
         raise InvalidUrlError(f"{shown!r} does not start with {known}. {hint}{_meant(url)}")
@@ -104,11 +128,12 @@ def parse_url(url: str, *, listening: bool = False) -> Address:
     return Address(
         parts.scheme,
         host,
-        ports[parts.scheme] if port is None else port,
+        0 if domain else ports[parts.scheme] if port is None else port,
         *_credentials(parts),
         path,
         query,
         client_id,
+        domain,
     )
 
 

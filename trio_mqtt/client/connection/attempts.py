@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import anyio
 
 from trio_mqtt.client.connection.backoff import Backoff, Delays
 from trio_mqtt.client.connection.connection import Connection
-from trio_mqtt.client.connection.first_packets import Settings
+from trio_mqtt.client.connection.first_packets import Settings, too_late
 from trio_mqtt.client.connection.handshake import connect, is_distrusted, is_lasting
 from trio_mqtt.client.connection.redirection import STABLE_AFTER, Redirection, is_redirection
 from trio_mqtt.client.connection.reports import Reports
+from trio_mqtt.client.connection.servers import Servers, SessionPlaces, none_of
 from trio_mqtt.errors import (
     ConnectionFailedError,
     ConnectionRefusedByBrokerError,
@@ -35,6 +37,7 @@ class Attempts:
         version: ProtocolVersion | None,
         reports: Reports,
         *,
+        others: Sequence[Address] = (),
         reconnect: bool | Backoff,
         follow_redirection: bool,
     ) -> None:
@@ -43,8 +46,12 @@ class Attempts:
         self._reports = reports
         self._reconnect = reconnect is not False
         self._delays = Delays(reconnect if isinstance(reconnect, Backoff) else Backoff())
+        self._servers = Servers((settings.address, *others))
         self._redirection = Redirection(settings.address, allowed=follow_redirection)
+        self._sessions = SessionPlaces()
         self._clean_start = settings.clean_start
+        # Those that the program gave beside the URLs, for whichever server.
+        self._credentials = settings.username, settings.password
 
     @property
     def url(self) -> str:
@@ -106,7 +113,7 @@ class Attempts:
         self._reports.waiting(
             reason,
             self.settings.client_id,
-            self._redirection.home.url,
+            self._servers.text,
             delay=delay,
             attempt=attempt,
             now=now,
@@ -115,10 +122,55 @@ class Attempts:
         self._reports.trying_again(reason, attempt)
 
     async def _connect(self) -> Connection:
-        """A connection to where the client belongs, or to where it is sent from there."""
+        """A connection to the first server that accepts this client. Raises why there is none."""
+        servers = self._servers
+        failures: list[tuple[MqttError, bool]] = []
+        for place in servers.in_turn():
+            try:
+                found = await self._found_at(place)
+            except ConnectionFailedError as error:
+                self._failed(place, failures, error)
+                continue
+            for address in found:
+                try:
+                    connection = await self._connect_to(address)
+                except LocalProtocolError:
+                    raise
+                except MqttError as error:
+                    self._failed(address, failures, error)
+                else:
+                    home = self._redirection.home
+                    servers.is_good(place, address, home if home != address else None)
+                    return connection
+        raise none_of(failures)
+
+    async def _found_at(self, place: Address) -> list[Address]:
+        """The servers at a place, which is looked up in the time that an attempt may take."""
+        with anyio.move_on_after(self.settings.connect_timeout):
+            return await self._servers.found_at(place)
+        raise too_late(place.url, self.settings.connect_timeout)
+
+    def _failed(
+        self, address: Address, failures: list[tuple[MqttError, bool]], error: MqttError
+    ) -> None:
+        """One of the servers, or the only one, could not be used."""
+        failures.append((error, is_lasting(error) or is_distrusted(error)))
+        if self._servers.are_several:
+            self._reports.server_failed(address.url, error)
+
+    async def _connect_to(self, address: Address) -> Connection:
+        """A connection to a server of this client's, or to where it is sent from there."""
         redirection = self._redirection
         redirection.reset()
-        self._go_to(redirection.home)
+        redirection.home = address
+        username, password = self._credentials
+        if username is None:
+            username = address.username
+        if password is None and address.password is not None:
+            password = address.password.encode()
+        self.settings = replace(
+            self.settings, address=address, username=username, password=password
+        )
         try:
             return await self._connect_here()
         except ConnectionRefusedByBrokerError as error:
@@ -156,8 +208,13 @@ class Attempts:
             self.settings = replace(self.settings, address=address)
 
     async def _connect_here(self) -> Connection:
-        connection = await connect(self.settings, self.version, clean_start=self._clean_start)
+        clean_start = self._clean_start or (
+            # In MQTT 3 the flag would end the session with the connection.
+            self.version == ProtocolVersion.V5 and self._sessions.is_outdated(self.url)
+        )
+        connection = await connect(self.settings, self.version, clean_start=clean_start)
         self.version = connection.protocol.version
+        self._sessions.accepted(self.url, present=connection.connack.session_present)
         assigned = connection.connack.properties.get("assigned_client_identifier")
         if assigned:
             self.settings = replace(self.settings, client_id=assigned)

@@ -15,6 +15,7 @@ from trio_mqtt.client.events import (
     ConnectionEvents,
     ConnectionLost,
     Reconnecting,
+    ServerFailed,
 )
 from trio_mqtt.client.status import ClientStatus, ConnectionState
 from trio_mqtt.errors import MqttError
@@ -47,6 +48,11 @@ class Reports:
         event = ConnectionLost(reason)
         self._present = [event]
         self._tell(event)
+
+    def server_failed(self, url: str, reason: MqttError) -> None:
+        """One of several servers could not be used; there may be another."""
+        logger.info("%s The next server is tried, if there is one.", reason)
+        self._tell(ServerFailed(url, reason))
 
     def waiting(
         self,

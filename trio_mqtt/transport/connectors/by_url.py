@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -27,13 +27,13 @@ class UrlConnector:
     """Opens streams to brokers: the connector of a client that brings none of its own.
 
     `tls` is for mqtts:// and wss://, made when the first of them is opened if it is None.
-    `server_name` is the name to find in the certificate of the broker at `host`, if that is not it.
-    (A broker that the client is sent to has a certificate of its own name.)
+    `server_name` is the name to find in the certificate of a broker at one of `hosts`, if that is
+    not it. (A broker that the client is sent to has a certificate of its own name.)
     `headers` go with WebSocket's request.
     """
 
     tls: ssl.SSLContext | None = None
-    host: str = ""
+    hosts: frozenset[str] = frozenset()
     server_name: str | None = None
     has_certificate: bool = False
     headers: tuple[tuple[str, str], ...] = ()
@@ -54,7 +54,7 @@ class UrlConnector:
                 stream,
                 address,
                 context,
-                server_name=self.server_name if address.host == self.host else None,
+                server_name=self._server_name(address),
                 has_certificate=self.has_certificate,
             )
         if address.is_websocket:
@@ -63,34 +63,43 @@ class UrlConnector:
             stream = await open_websocket(stream, address, self.headers)
         return stream
 
+    def _server_name(self, address: Address) -> str | None:
+        if (address.domain or address.host) in self.hosts:
+            return self.server_name
+        return None
+
 
 def connector_for(
     address: Address,
     tls: ssl.SSLContext | TlsOptions | None = None,
     headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+    *,
+    others: Sequence[Address] = (),
 ) -> UrlConnector:
-    """What opens the streams of a client of the broker at `address`.
+    """What opens the streams of a client of the broker at `address`, or at one of `others`.
 
     Raises ValueError where `tls` or `headers` would go unused, TypeError for a `tls` that is
     neither, and TlsError for files of certificates that cannot be used.
     """
     pairs = checked_headers(headers)
-    if pairs and not address.is_websocket:
+    addresses = (address, *others)
+    by_tls = any(one.is_tls for one in addresses)
+    if pairs and not any(one.is_websocket for one in addresses):
         raise ValueError(
             f"{address.url} is no WebSocket, so that headers cannot be sent. Write ws:// or wss://."
         )
-    if tls is not None and not address.is_tls:
+    if tls is not None and not by_tls:
         raise ValueError(
             f"{address.url} does without TLS, although `tls` is given. Write mqtts:// or wss://."
         )
     match tls:
         case None:
-            context = client_context(TlsOptions()) if address.is_tls else None
+            context = client_context(TlsOptions()) if by_tls else None
             return UrlConnector(context, headers=pairs)
         case TlsOptions():
             return UrlConnector(
                 client_context(tls),
-                address.host,
+                frozenset(one.host for one in addresses),
                 tls.server_name,
                 tls.certificate is not None,
                 pairs,

@@ -9,6 +9,7 @@ import anyio
 
 from trio_mqtt.errors import TlsError
 from trio_mqtt.transport.connectors.layers import LayeredStream, LowerStream
+from trio_mqtt.transport.connectors.srv_records import name_to_certify
 from trio_mqtt.transport.connectors.tls_failures import closed_in_handshake, tls_failure
 from trio_mqtt.transport.urls import Address
 
@@ -113,10 +114,9 @@ async def open_tls(
 ) -> TlsStream:
     """Speak TLS over `lower`, which is closed where that fails.
 
-    The certificate has to be for `server_name`, or else for the host of `address`. Raises
-    TlsError.
+    The certificate has to be for `server_name`, or else as `name_to_certify` says. Raises TlsError.
     """
-    name = server_name or address.host.partition("%")[0]  # without the zone of IPv6
+    name = server_name or name_to_certify(address)
     try:
         try:
             stream = TlsStream(lower, address, context, name, has_certificate=has_certificate)
