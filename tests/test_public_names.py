@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PUBLIC = {
     "trio_mqtt": """
         AuthenticationError Backoff Broker BrokerOptions Client ClientAuthentication
-        ClientCertificate ClientExchange ClientStatus Cluster ConfigurationError
+        ClientCertificate ClientExchange ClientStatus Cluster ConfigurationError ConnectionAttempt
         ConnectionFailedError ConnectionLostError ConnectionRefusedByBrokerError ConnectionState
         DisconnectedByBrokerError EngineError Holdings InvalidTokenError InvalidUrlError Limits
         Listen ListenError ListenerLimits ListenerOptions LocalProtocolError MalformedPacketError

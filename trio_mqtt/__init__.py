@@ -43,6 +43,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.client.authentication import ClientExchange as ClientExchange
     from trio_mqtt.client.client import Client as Client
     from trio_mqtt.client.connection.backoff import Backoff as Backoff
+    from trio_mqtt.client.connection.transformation import ConnectionAttempt as ConnectionAttempt
     from trio_mqtt.client.message import Message as Message
     from trio_mqtt.client.messages import Messages as Messages
     from trio_mqtt.client.once import publish_once as publish_once

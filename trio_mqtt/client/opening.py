@@ -20,6 +20,7 @@ from trio_mqtt.client.connection.connection import CLOSE_TIMEOUT
 from trio_mqtt.client.connection.first_packets import Settings
 from trio_mqtt.client.connection.reconnection import Reconnection
 from trio_mqtt.client.connection.reports import Reports
+from trio_mqtt.client.connection.transformation import Transform
 from trio_mqtt.client.events import ConnectionEvent
 from trio_mqtt.client.options import (
     check_options,
@@ -60,6 +61,7 @@ async def open_client(
     tls: ssl.SSLContext | TlsOptions | None = None,
     websocket_headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     follow_redirection: bool = False,
+    transform: Transform | None = None,
     store: str | os.PathLike[str] | None = None,
 ) -> AsyncIterator[Client]:
     """Connect to a broker; yields a `Client` once it has accepted the connection.
@@ -108,6 +110,13 @@ async def open_client(
     it never follows from TLS or a Unix socket to a server without TLS. Without it, being sent
     elsewhere is an error, whose `server_reference` says where.
 
+    `transform`, a function or a coroutine function, is called before each attempt with a
+    `ConnectionAttempt`, and returns what this attempt goes by: another one (made by
+    `dataclasses.replace`, say), another URL, or None where nothing changes. So it is with tokens
+    that expire, and with signed URLs. What it raises is a failed attempt (ConnectionFailedError)
+    like any other, and so is that it takes longer than `connect_timeout`; what it returns that
+    cannot be ends the client with TypeError or ValueError.
+
     With `store`, the path of a file that only this client may use, what is to be delivered outlives
     the program: a message of QoS 1 or 2 is sent when it stands there, and stays there until the
     broker has acknowledged it; the next client with this `store` sends it again, in its order.
@@ -136,6 +145,7 @@ async def open_client(
         reconnect=reconnect,
         properties=properties,
         on_connect=on_connect,
+        transform=transform,
     )
     will = checked_will(will)
     address, *others = addresses = checked_addresses(url)
@@ -177,6 +187,7 @@ async def open_client(
         others=others,
         reconnect=reconnect,
         follow_redirection=follow_redirection,
+        transform=transform,
     )
     session = Session()
     reconnection = Reconnection(attempts, session, reports)

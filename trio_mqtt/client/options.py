@@ -33,6 +33,9 @@ def check_options(**options: object) -> None:
         raise LocalProtocolError(f"A connect_timeout of {timeout} s leaves no time to connect.")
     if options["on_connect"] is not None and not callable(options["on_connect"]):
         raise TypeError(f"on_connect is a function, not {kind_of(options['on_connect'])}.")
+    transform = options.get("transform")
+    if transform is not None and not callable(transform):
+        raise TypeError(f"transform is a function, not {kind_of(transform)}.")
     if options["properties"] is not None:
         check_property_kinds(options["properties"])
 

@@ -49,7 +49,7 @@ class Net:
             raise ConnectionFailedError(f"Nothing answers at {address.url}.")
         return await broker.connect(address)
 
-    def client(self, url: str = "mqtt://a", **options: Any) -> Any:  # noqa: ANN401 # a client
+    def client(self, url: str | list[str] = "mqtt://a", **options: Any) -> Any:  # noqa: ANN401 # a client
         options.setdefault("follow_redirection", True)
         return open_client(url, connector=self.connect, **options)
 

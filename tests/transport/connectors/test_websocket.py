@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -18,7 +19,13 @@ from wsproto.events import (
 )
 
 from tests.transport.connectors.serving import Within, listening
-from trio_mqtt import ConnectionFailedError, ConnectionLostError, open_client
+from trio_mqtt import (
+    Backoff,
+    ConnectionAttempt,
+    ConnectionFailedError,
+    ConnectionLostError,
+    open_client,
+)
 from trio_mqtt.protocol.packets import ConnAck
 from trio_mqtt.protocol.server_connection import ServerConnection
 from trio_mqtt.transport.connectors.by_url import connector_for
@@ -50,6 +57,43 @@ async def test_the_request_has_what_it_must(tmp_path: Path) -> None:
     sent = [(bytes(name), bytes(value)) for name, value in requests[0].extra_headers]
     for name, value in headers:
         assert (name.lower().encode(), value.encode()) in sent
+
+
+async def test_each_request_may_be_made_anew() -> None:
+    """As a signed URL is, and a token in a header."""
+    requests: list[Request] = []
+
+    async def serve(stream: ByteStream) -> None:
+        async with stream:
+            event = await Within(stream).event()
+            assert isinstance(event, Request)
+            requests.append(event)
+
+    async def sign(attempt: ConnectionAttempt) -> ConnectionAttempt:
+        number = len(requests) + 1
+        return replace(
+            attempt,
+            url=f"{attempt.url}?X-Signature={number}",
+            websocket_headers=[*attempt.websocket_headers, ("X-Token", f"token {number}")],
+        )
+
+    backoff = Backoff(first=0.01, attempts=2)
+    async with listening(serve, "ws") as url:
+        with pytest.raises(ConnectionFailedError, match="closed before") as caught:
+            async with open_client(
+                url,
+                websocket_headers={"X-Fixed": "1"},
+                transform=sign,
+                wait_for_broker=True,
+                reconnect=backoff,
+            ):
+                pytest.fail("it closes the connection")
+    assert "Signature" not in str(caught.value)
+    assert [one.target for one in requests] == [f"/mqtt?X-Signature={n}" for n in (1, 2, 3)]
+    for number, request in enumerate(requests, 1):
+        sent = [(bytes(name), bytes(value)) for name, value in request.extra_headers]
+        assert (b"x-fixed", b"1") in sent
+        assert [value for name, value in sent if name == b"x-token"] == [b"token %d" % number]
 
 
 @pytest.mark.parametrize(

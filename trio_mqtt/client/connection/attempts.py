@@ -14,14 +14,19 @@ from trio_mqtt.client.connection.handshake import connect, is_distrusted, is_las
 from trio_mqtt.client.connection.redirection import STABLE_AFTER, Redirection, is_redirection
 from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.client.connection.servers import Servers, SessionPlaces, none_of
+from trio_mqtt.client.connection.transformation import Transform, transformed
 from trio_mqtt.errors import (
     ConnectionFailedError,
     ConnectionRefusedByBrokerError,
+    InvalidUrlError,
     LocalProtocolError,
     MqttError,
 )
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.transport.urls import Address
+
+# What the program asked for cannot be: another attempt would meet the same.
+_OWN_FAULTS = (LocalProtocolError, InvalidUrlError)
 
 
 class Attempts:
@@ -40,6 +45,7 @@ class Attempts:
         others: Sequence[Address] = (),
         reconnect: bool | Backoff,
         follow_redirection: bool,
+        transform: Transform | None = None,
     ) -> None:
         self.settings = settings
         self.version = version
@@ -52,6 +58,8 @@ class Attempts:
         self._clean_start = settings.clean_start
         # Those that the program gave beside the URLs, for whichever server.
         self._credentials = settings.username, settings.password
+        self._connector = settings.connector
+        self._transform = transform
 
     @property
     def url(self) -> str:
@@ -67,7 +75,7 @@ class Attempts:
         if self._redirection.allowed and is_redirection(reason):
             try:
                 return await self._follow(reason)
-            except LocalProtocolError:
+            except _OWN_FAULTS:
                 raise
             except MqttError as error:
                 if not self._reconnect or is_lasting(error):
@@ -94,7 +102,7 @@ class Attempts:
                 await self._pause(reason)
             try:
                 return await self._connect()
-            except LocalProtocolError:
+            except _OWN_FAULTS:
                 raise
             except MqttError as error:
                 if is_lasting(error) or (first and is_distrusted(error)):
@@ -134,7 +142,7 @@ class Attempts:
             for address in found:
                 try:
                     connection = await self._connect_to(address)
-                except LocalProtocolError:
+                except _OWN_FAULTS:
                     raise
                 except MqttError as error:
                     self._failed(address, failures, error)
@@ -149,6 +157,15 @@ class Attempts:
         with anyio.move_on_after(self.settings.connect_timeout):
             return await self._servers.found_at(place)
         raise too_late(place.url, self.settings.connect_timeout)
+
+    async def _transformed(self, transform: Transform) -> Settings:
+        """What the attempt goes by, made anew in the time that it may take."""
+        timeout = self.settings.connect_timeout
+        with anyio.move_on_after(timeout):
+            return await transformed(self.settings, transform)
+        raise ConnectionFailedError(
+            f"{self.url} was not connected to: `transform` did not return within {timeout:g} s."
+        )
 
     def _failed(
         self, address: Address, failures: list[tuple[MqttError, bool]], error: MqttError
@@ -169,7 +186,11 @@ class Attempts:
         if password is None and address.password is not None:
             password = address.password.encode()
         self.settings = replace(
-            self.settings, address=address, username=username, password=password
+            self.settings,
+            address=address,
+            username=username,
+            password=password,
+            connector=self._connector,
         )
         try:
             return await self._connect_here()
@@ -208,6 +229,8 @@ class Attempts:
             self.settings = replace(self.settings, address=address)
 
     async def _connect_here(self) -> Connection:
+        if self._transform is not None:
+            self.settings = await self._transformed(self._transform)
         clean_start = self._clean_start or (
             # In MQTT 3 the flag would end the session with the connection.
             self.version == ProtocolVersion.V5 and self._sessions.is_outdated(self.url)
