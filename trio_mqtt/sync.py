@@ -146,6 +146,19 @@ class Client:
         """Wait until there is a connection. Raises the error that ended the client."""
         self.call(self._client.wait_connected, timeout)
 
+    def reconnect(self, timeout: float | None = None) -> None:
+        """End the connection that stands, in order, and make the next one at once."""
+        self.call(self._client.reconnect, timeout)
+
+    def disconnect(
+        self,
+        reason_code: ReasonCode = ReasonCode.SUCCESS,
+        *,
+        properties: Properties | None = None,
+    ) -> None:
+        """End the client as leaving its block does, with what DISCONNECT is to say (§3.14.2)."""
+        self.call(partial(self._client.disconnect, reason_code, properties=properties))
+
     def publish(
         self,
         topic: str,

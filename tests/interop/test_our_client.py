@@ -191,3 +191,23 @@ def test_the_next_server_is_taken_where_one_is_gone(
         assert cut.wait(DEADLINE)
         cable.cut()
         moving.result(DEADLINE)
+
+
+def test_a_broker_is_left_with_the_will(
+    portal: BlockingPortal, mosquitto: Server, topic: str
+) -> None:
+    will = trio_mqtt.Will(topic, b"gone", qos=1)
+
+    async def leave() -> None:
+        async with (
+            trio_mqtt.open_client(mosquitto.url) as watching,
+            watching.subscribe(topic, qos=1) as messages,
+        ):
+            async with trio_mqtt.open_client(mosquitto.url, will=will) as client:
+                await client.reconnect()  # which is no reason for the will
+                await client.publish(topic, "here", qos=1)
+                await client.disconnect(trio_mqtt.ReasonCode.DISCONNECT_WITH_WILL_MESSAGE)
+            with anyio.fail_after(DEADLINE):
+                assert [(await anext(messages)).text for _ in range(2)] == ["here", "gone"]
+
+    portal.call(leave)

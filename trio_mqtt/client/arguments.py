@@ -6,11 +6,18 @@ from typing import Any, TypeAlias
 
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.encoding import encode_message_properties, encode_topic_name
+from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.properties import BY_NAME, Property, WireType
+from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import topic_filter_problem
 
 # What a payload may be given as; str is sent as UTF-8.
 Payload: TypeAlias = bytes | bytearray | memoryview | str
+
+# MQTT 5.0 §3.14.2.1: those that are not the server's alone.
+_CLIENT_MAY_LEAVE_WITH = frozenset({
+    0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
+})  # fmt: skip
 
 _ADVICE: dict[type, str] = {
     type(None): "for an empty one, leave it out or pass b''",
@@ -111,6 +118,23 @@ def check_message_properties(properties: object) -> None:
     except LocalProtocolError as error:
         sentence = str(error).removesuffix(".")
         raise LocalProtocolError(f"{sentence[0].upper()}{sentence[1:]}.") from None
+
+
+def checked_disconnect(
+    reason_code: object, properties: object, version: ProtocolVersion
+) -> ReasonCode:
+    """The reason code of a client's DISCONNECT. Raises TypeError or LocalProtocolError."""
+    if not isinstance(reason_code, int):
+        raise TypeError(f"A reason code is a ReasonCode, not {kind_of(reason_code)}.")
+    if reason_code not in _CLIENT_MAY_LEAVE_WITH:
+        raise LocalProtocolError(
+            f"A client must not disconnect with the reason {reason_code:#04x}."
+        )
+    if properties is not None:
+        check_property_kinds(properties)
+    if version != ProtocolVersion.V5 and (reason_code or properties):
+        raise LocalProtocolError(f"In MQTT {version.text}, DISCONNECT can say nothing.")
+    return ReasonCode(reason_code)
 
 
 def check_property_kinds(properties: object) -> None:

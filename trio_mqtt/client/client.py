@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -16,10 +16,11 @@ from trio_mqtt.client.arguments import (
     check_topic,
     payload_bytes,
 )
-from trio_mqtt.client.blocks import async_block, plain_block
+from trio_mqtt.client.blocks import async_block
+from trio_mqtt.client.connected_client import ConnectedClient
 from trio_mqtt.client.connection.attempts import Attempts
+from trio_mqtt.client.connection.reconnection import Reconnection
 from trio_mqtt.client.connection.reports import Reports
-from trio_mqtt.client.events import ConnectionEvents
 from trio_mqtt.client.message import Message
 from trio_mqtt.client.messages import KINDS, Messages, Overflow
 from trio_mqtt.client.session.batches import publish_batch
@@ -28,7 +29,6 @@ from trio_mqtt.client.session.granting import granted
 from trio_mqtt.client.session.requests import Requests
 from trio_mqtt.client.session.session import Session
 from trio_mqtt.client.session.subscriptions import checked_options
-from trio_mqtt.client.status import ClientStatus
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Subscription
@@ -38,98 +38,23 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 logger = logging.getLogger("trio_mqtt.client")
 
 
-class Client:
+class Client(ConnectedClient):
     """A connection to a broker that is kept up; `open_client` makes one.
 
     All methods may be called by many tasks at once.
     """
 
-    def __init__(self, session: Session, attempts: Attempts, reports: Reports) -> None:
-        self._session = session
+    def __init__(
+        self, session: Session, attempts: Attempts, reports: Reports, reconnection: Reconnection
+    ) -> None:
+        super().__init__(session, attempts, reports, reconnection)
         self._outgoing = session.outgoing
-        self._attempts = attempts
-        self._reports = reports
         self._requests = Requests(session, self)
-
-    # What can be seen.
-
-    @property
-    def url(self) -> str:
-        """The broker's address, without credentials."""
-        return self._attempts.url
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection now."""
-        return self._session.connection is not None
-
-    @property
-    def status(self) -> ClientStatus:
-        """How the connection stands, and why."""
-        return self._reports.status
 
     @property
     def late_responses(self) -> int:
         """Responses that came when their `request` no longer waited, or had one already."""
         return self._requests.late
-
-    @property
-    def client_id(self) -> str:
-        """The client identifier, the broker's choice included."""
-        return self._attempts.settings.client_id
-
-    @property
-    def protocol_version(self) -> ProtocolVersion:
-        """The protocol version in use."""
-        return self._attempts.version or ProtocolVersion.V5
-
-    @property
-    def server_properties(self) -> Properties:
-        """What the broker said in CONNACK (MQTT 5.0 §3.2.2.3); empty while not connected."""
-        connection = self._session.connection
-        return connection.connack.properties if connection is not None else NO_PROPERTIES
-
-    async def wait_connected(self) -> None:
-        """Wait until there is a connection. Raises the error that ended the client."""
-        await self._session.connected()
-
-    @plain_block("with client.events() as events:")
-    def events(self) -> Iterator[ConnectionEvents]:
-        """Follow the connection: yields an async iterator of events (bounded).
-
-            with client.events() as events:
-                async for event in events: ...
-
-        It begins with how things stand: `Connected`, while there is a connection, or else
-        `ConnectionLost` and, where the client waits, `Reconnecting`. So whoever follows knows of
-        every connection, the first included. It ends when the client is closed.
-        """
-        with self._reports.following() as events:
-            yield events
-
-    async def reauthenticate(self) -> None:
-        """Authenticate again on the connection that stands (MQTT 5.0 §4.12.1), as before it ends.
-
-        Messages go on meanwhile. While disconnected it waits. Where the broker refuses, it ends the
-        connection: DisconnectedByBrokerError, which ends the client. Raises AuthenticationError
-        where the broker does not prove what it has to, which ends the client too,
-        ConnectionLostError where the connection is lost meanwhile (the next one authenticates
-        anyway), and LocalProtocolError where the client has no authentication method.
-
-        Cancelling is safe: what was begun goes on without its caller.
-        """
-        settings = self._attempts.settings
-        if settings.authentication is None:
-            raise LocalProtocolError("This client was opened without an authentication method.")
-        await checkpoint_if_cancelled()
-        while True:
-            connection = await self._session.connected()
-            running = connection.reauthentication
-            if running is None:
-                break
-            await running.over()
-        running = connection.reauthenticate(settings.authentication, settings.connect_timeout)
-        await running.wait()
 
     # Publishing.
 

@@ -32,7 +32,7 @@ from trio_mqtt.client.session.journal import SESSION_EXPIRY_INTERVAL, Journal, o
 from trio_mqtt.client.session.session import Session
 from trio_mqtt.errors import StoreError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import Will
+from trio_mqtt.protocol.packets import Disconnect, Will
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.transport.connectors.by_url import Connector, connector_for
 from trio_mqtt.transport.connectors.tls_options import TlsOptions
@@ -191,7 +191,7 @@ async def open_client(
     )
     session = Session()
     reconnection = Reconnection(attempts, session, reports)
-    client = Client(session, attempts, reports)
+    client = Client(session, attempts, reports, reconnection)
     if on_connect is not None:
         reconnection.on_connect = partial(_call, on_connect, client)
     raised: BaseException | None = None
@@ -217,7 +217,7 @@ async def open_client(
                 raised = error
             finally:
                 with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
-                    await reconnection.close()
+                    await reconnection.close(Disconnect())
                 reconnection.serving.cancel()
                 journaling.cancel()
     finally:

@@ -84,11 +84,7 @@ class ClientConnection(ProtocolConnection):
                 properties.get("maximum_packet_size", MAX_PACKET_SIZE),
             )
         elif isinstance(packet, Disconnect):
-            if self._expires_at_once and packet.properties.get("session_expiry_interval"):
-                raise LocalProtocolError(
-                    "DISCONNECT must not prolong a session that ends with its connection"
-                )
-            data = self._encode(packet)
+            data = self.disconnect(packet)
             self.state = State.DISCONNECTED
         else:
             if isinstance(packet, Subscribe):
@@ -135,6 +131,17 @@ class ClientConnection(ProtocolConnection):
                 f" the {self.peer_maximum_packet_size} that the broker accepts."
             )
         return head, after
+
+    def disconnect(self, packet: Disconnect) -> bytes:
+        """The bytes of a DISCONNECT, which is not sent yet: nothing changes.
+
+        Raises LocalProtocolError for one that a client must not send (§3.14.2).
+        """
+        if self._expires_at_once and packet.properties.get("session_expiry_interval"):
+            raise LocalProtocolError(
+                "DISCONNECT must not prolong a session that ends with its connection"
+            )
+        return self._encode(packet)
 
     def acknowledge(self, packet_id: int) -> bytes:
         """The PUBACK of a message that came, which counts no longer.

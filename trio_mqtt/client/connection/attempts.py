@@ -60,6 +60,7 @@ class Attempts:
         self._credentials = settings.username, settings.password
         self._connector = settings.connector
         self._transform = transform
+        self._waiting: anyio.Event | None = None  # for the next attempt
 
     @property
     def url(self) -> str:
@@ -86,6 +87,23 @@ class Attempts:
         elif not self._reconnect or is_lasting(reason):
             raise reason
         return await self._until_connected(reason)
+
+    async def at_once(self) -> Connection:
+        """The connection after one that the program ended, without a pause; raises as `next`."""
+        try:
+            return await self._connect()
+        except _OWN_FAULTS:
+            raise
+        except MqttError as error:
+            if not self._reconnect or is_lasting(error):
+                raise
+            self._reports.lost(error)
+            return await self._until_connected(error)
+
+    def hurry(self) -> None:
+        """Let the next attempt begin now, if it is waited for."""
+        if self._waiting is not None:
+            self._waiting.set()
 
     def connection_ended(self, stood_for: float) -> None:
         """A connection that stood for so many seconds has ended."""
@@ -126,7 +144,10 @@ class Attempts:
             attempt=attempt,
             now=now,
         )
-        await anyio.sleep(delay)
+        self._waiting = anyio.Event()
+        with anyio.move_on_after(delay):
+            await self._waiting.wait()
+        self._waiting = None
         self._reports.trying_again(reason, attempt)
 
     async def _connect(self) -> Connection:

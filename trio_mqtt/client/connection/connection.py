@@ -215,11 +215,13 @@ class Connection:
     async def close(self, packet: Disconnect) -> None:
         """End the connection in order: DISCONNECT is the last packet, then the broker closes.
 
-        The caller bounds the time; `run` returns soon after.
+        The caller bounds the time; `run` returns soon after. Raises LocalProtocolError, before
+        anything is done, for a packet that cannot be sent.
         """
+        data = self.protocol.send(packet)
         self.closing = True
         self.resume()
-        self.send(packet)
+        self.write(data)
         await self._unwritten_all_written()
         try:
             await self._stream.send_eof()

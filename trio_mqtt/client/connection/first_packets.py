@@ -113,6 +113,11 @@ def closed(url: str) -> ConnectionLostError:
     return ConnectionLostError(f"The broker at {url} closed the connection.")
 
 
+def closed_anew(url: str) -> ConnectionLostError:
+    """The program wanted another connection."""
+    return ConnectionLostError(f"The program closed the connection to {url}, to have it made anew.")
+
+
 def broken(url: str, cause: BaseException | None) -> ConnectionLostError:
     """The connection is of no use any more."""
     reason = (cause.strerror if isinstance(cause, OSError) else None) or "it is broken"

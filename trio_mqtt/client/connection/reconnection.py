@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol
 
 import anyio
 
 from trio_mqtt.client.connection.attempts import Attempts
 from trio_mqtt.client.connection.connection import CLOSE_TIMEOUT, Connection, PacketHandler
+from trio_mqtt.client.connection.first_packets import closed_anew
 from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.client.events import Connected
 from trio_mqtt.errors import ConnectionLostError, MqttError
@@ -90,16 +92,34 @@ class Reconnection:
             )
         )
 
-    async def close(self) -> None:
-        """Leave in order: DISCONNECT, and all that was written before it."""
-        self._closing = True
+    async def reconnect(self) -> None:
+        """End the connection in order, and make the next at once; where there is none, now."""
         connection = self._session.connection
+        if connection is None:
+            self._attempts.hurry()
+            return
+        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True), suppress(MqttError):
+            if not connection.closing:
+                await connection.close(Disconnect())
+        connection.lose(closed_anew(connection.url))
+
+    async def close(self, packet: Disconnect) -> None:
+        """Leave in order: DISCONNECT, and all that was written before it.
+
+        Raises LocalProtocolError, before anything is done, for a packet that cannot be sent.
+        """
+        connection = self._session.connection
+        if connection is not None and connection.lost is None:
+            connection.protocol.disconnect(packet)
+        elif not self._closing:
+            self.serving.cancel()  # nothing is there to be ended in order
+        self._closing = True
         self._session.end(
             ConnectionLostError(f"The client of {self._attempts.url} is closed."), in_order=True
         )
         self._reports.closed()
-        if connection is not None and connection.lost is None:
-            await connection.close(Disconnect())
+        if connection is not None and connection.lost is None and not connection.closing:
+            await connection.close(packet)
 
     def _attach(self, connection: Connection) -> None:
         if self.on_connect is not None:
@@ -111,11 +131,15 @@ class Reconnection:
         while True:
             since = anyio.current_time()
             reason = await self._serve_one(connection)
-            if reason is None or self._closing:
+            if self._closing:
                 return
             attempts.connection_ended(anyio.current_time() - since)
-            self._reports.lost(reason)
-            connection = await attempts.next(reason)
+            if reason is None:  # the program wants another
+                self._reports.lost(closed_anew(connection.url))
+                connection = await attempts.at_once()
+            else:
+                self._reports.lost(reason)
+                connection = await attempts.next(reason)
             try:
                 self._attach(connection)
                 self.tell_connected(connection)
