@@ -211,3 +211,29 @@ def test_a_broker_is_left_with_the_will(
                 assert [(await anext(messages)).text for _ in range(2)] == ["here", "gone"]
 
     portal.call(leave)
+
+
+def test_many_filters_are_asked_for_in_few_packets(
+    portal: BlockingPortal, mosquitto: Server, topic: str
+) -> None:
+    """Of eight each, as some brokers take no more, and in one, with user properties."""
+    filters = [f"{topic}/{number}" for number in range(50)]
+
+    async def subscribe(most: int) -> None:
+        async with (
+            trio_mqtt.open_client(mosquitto.url, filters_per_packet=most) as client,
+            client.subscribe(
+                *filters,
+                qos=1,
+                properties={"user_property": [("a", "b")]},
+                unsubscribe_properties={"user_property": [("c", "d")]},
+            ) as messages,
+        ):
+            await client.reconnect()
+            for one in filters:
+                await client.publish(one, one, qos=1)
+            with anyio.fail_after(DEADLINE):
+                assert [(await anext(messages)).topic for _ in filters] == filters
+
+    for most in (8, 100):
+        portal.call(subscribe, most)

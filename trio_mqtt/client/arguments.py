@@ -120,6 +120,24 @@ def check_message_properties(properties: object) -> None:
         raise LocalProtocolError(f"{sentence[0].upper()}{sentence[1:]}.") from None
 
 
+def check_request_properties(properties: object) -> None:
+    """Raise TypeError or LocalProtocolError for what SUBSCRIBE or UNSUBSCRIBE cannot carry."""
+    if isinstance(properties, dict) and set(properties) != {"user_property"}:
+        raise LocalProtocolError(
+            "Of the properties of SUBSCRIBE and UNSUBSCRIBE, a program sets user_property"
+            " (and the subscription identifier by its own argument)."
+        )
+    check_property_kinds(properties)
+
+
+def check_filters_per_packet(count: object) -> None:
+    """Raise TypeError or LocalProtocolError for what is no number of topic filters."""
+    if not isinstance(count, int):
+        raise TypeError(f"filters_per_packet is an int, not {kind_of(count)}.")
+    if count < 1:
+        raise LocalProtocolError(f"Requests of {count} topic filters ask for nothing: 1 at least.")
+
+
 def checked_disconnect(
     reason_code: object, properties: object, version: ProtocolVersion
 ) -> ReasonCode:

@@ -13,6 +13,7 @@ from trio_mqtt.client.arguments import (
     check_buffer,
     check_message_properties,
     check_qos,
+    check_request_properties,
     check_topic,
     payload_bytes,
 )
@@ -284,12 +285,15 @@ class Client(ConnectedClient):
         return await self._requests.request(topic, payload, timeout, qos, properties)
 
     def _check_properties(self, properties: Properties) -> None:
+        self._check_has_properties(properties)
+        check_message_properties(properties)
+
+    def _check_has_properties(self, properties: Properties) -> None:
         if isinstance(properties, dict) and self._attempts.version != ProtocolVersion.V5:
             raise LocalProtocolError(
                 f"MQTT {self.protocol_version.text}, which the broker at {self.url} speaks,"
                 " has no properties."
             )
-        check_message_properties(properties)
 
     # Subscribing.
 
@@ -306,6 +310,8 @@ class Client(ConnectedClient):
         overflow: Overflow = "wait",
         unsubscribe: bool = True,
         manual_acknowledgement: bool = False,
+        properties: Properties | None = None,
+        unsubscribe_properties: Properties | None = None,
     ) -> AsyncIterator[Messages]:
         """Subscribe to topic filters; yields their messages, once the broker has granted them.
 
@@ -330,6 +336,10 @@ class Client(ConnectedClient):
         been acknowledged when the connection ends comes again if the session is resumed; a program
         that never acknowledges comes to receive nothing more of QoS 1 and 2 (receive maximum).
 
+        `properties` and `unsubscribe_properties` are user properties of SUBSCRIBE and UNSUBSCRIBE,
+        such as `{"user_property": [("name", "value")]}`. Filters go together in one packet, up to
+        as many as `filters_per_packet` of `open_client` says and the broker's maximum packet size.
+
         The same filter may be subscribed to many times; each time brings its retained messages.
 
         Subscriptions that overlap get each their own copy. (MQTT 3 cannot tell for which of them a
@@ -347,7 +357,9 @@ class Client(ConnectedClient):
             retain_as_published,
             retain_handling,
             subscription_identifier,
+            self._request_properties(properties),
         )
+        leaving = self._request_properties(unsubscribe_properties)
         check_buffer(buffer, overflow, manual_acknowledgement)
         session = self._session
         session.subscribing.check_available(tuple(options), subscription_identifier)
@@ -358,5 +370,12 @@ class Client(ConnectedClient):
             manual=manual_acknowledgement,
             publisher=self,
         )
-        async with granted(session, messages, options, unsubscribe=unsubscribe):
+        async with granted(session, messages, options, unsubscribe=unsubscribe, properties=leaving):
             yield messages
+
+    def _request_properties(self, properties: Properties | None) -> Properties:
+        if not properties:
+            return NO_PROPERTIES
+        self._check_has_properties(properties)
+        check_request_properties(properties)
+        return properties

@@ -10,6 +10,7 @@ from functools import partial
 
 import anyio
 
+from trio_mqtt.client.arguments import check_filters_per_packet
 from trio_mqtt.client.authentication import ClientAuthentication
 from trio_mqtt.client.blocks import async_block
 from trio_mqtt.client.client import Client
@@ -30,6 +31,7 @@ from trio_mqtt.client.options import (
 )
 from trio_mqtt.client.session.journal import SESSION_EXPIRY_INTERVAL, Journal, opened_journal
 from trio_mqtt.client.session.session import Session
+from trio_mqtt.client.session.subscribing import FILTERS_PER_PACKET
 from trio_mqtt.errors import StoreError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Disconnect, Will
@@ -62,6 +64,7 @@ async def open_client(
     websocket_headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     follow_redirection: bool = False,
     transform: Transform | None = None,
+    filters_per_packet: int = FILTERS_PER_PACKET,
     store: str | os.PathLike[str] | None = None,
 ) -> AsyncIterator[Client]:
     """Connect to a broker; yields a `Client` once it has accepted the connection.
@@ -117,6 +120,9 @@ async def open_client(
     like any other, and so is that it takes longer than `connect_timeout`; what it returns that
     cannot be ends the client with TypeError or ValueError.
 
+    `filters_per_packet` is how many topic filters go in one SUBSCRIBE or UNSUBSCRIBE, for brokers
+    that take few (AWS: 8).
+
     With `store`, the path of a file that only this client may use, what is to be delivered outlives
     the program: a message of QoS 1 or 2 is sent when it stands there, and stays there until the
     broker has acknowledged it; the next client with this `store` sends it again, in its order.
@@ -147,6 +153,7 @@ async def open_client(
         on_connect=on_connect,
         transform=transform,
     )
+    check_filters_per_packet(filters_per_packet)
     will = checked_will(will)
     address, *others = addresses = checked_addresses(url)
     client_id = client_id or next((one.client_id for one in addresses if one.client_id), "")
@@ -190,6 +197,7 @@ async def open_client(
         transform=transform,
     )
     session = Session()
+    session.subscribing.filters_per_packet = filters_per_packet
     reconnection = Reconnection(attempts, session, reports)
     client = Client(session, attempts, reports, reconnection)
     if on_connect is not None:

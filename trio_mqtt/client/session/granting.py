@@ -12,6 +12,7 @@ from trio_mqtt.client.session.session import Session
 from trio_mqtt.client.session.subscribing import refusal
 from trio_mqtt.client.session.subscriptions import Options
 from trio_mqtt.errors import MqttError
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
 # Seconds that leaving a subscription waits for the broker to confirm it.
@@ -20,9 +21,16 @@ UNSUBSCRIBE_TIMEOUT = 2.0
 
 @asynccontextmanager
 async def granted(
-    session: Session, messages: Messages, options: dict[str, Options], *, unsubscribe: bool
+    session: Session,
+    messages: Messages,
+    options: dict[str, Options],
+    *,
+    unsubscribe: bool,
+    properties: Properties,
 ) -> AsyncIterator[None]:
     """Subscribe for as long as the context lasts; `unsubscribe` as it ends, from what is unused.
+
+    `properties` are those of UNSUBSCRIBE.
 
     Raises RequestRefusedError.
     """
@@ -32,7 +40,7 @@ async def granted(
     finally:
         unused = release(session, messages)
         if unused and unsubscribe and session.error is None:
-            await leave(session, unused)
+            await leave(session, unused, properties)
 
 
 async def grant(session: Session, messages: Messages, options: dict[str, Options]) -> None:
@@ -52,6 +60,7 @@ async def grant(session: Session, messages: Messages, options: dict[str, Options
                 requests += subscriptions.add(
                     messages, topic_filter, wanted, session.subscribing.identifiers_available
                 )
+            requests = session.subscribing.packets(connection, requests)
             session.incoming.claim()
             asked = [session.subscribing.subscribe(connection, request) for request in requests]
             refused: list[tuple[str, ReasonCode]] = []
@@ -83,18 +92,21 @@ def release(session: Session, messages: Messages) -> list[str]:
     return [entry.topic_filter for entry in unused]
 
 
-async def leave(session: Session, filters: list[str]) -> None:
+async def leave(
+    session: Session, filters: list[str], properties: Properties = NO_PROPERTIES
+) -> None:
     """Unsubscribe, now or when there is a connection."""
     connection = session.connection
     if connection is None:
-        session.subscribing.unsubscribe_later(filters)
+        session.subscribing.unsubscribe_later(filters, properties)
         return
-    pending = session.subscribing.unsubscribe(connection, filters)
+    asked = session.subscribing.unsubscribe(connection, filters, properties)
     session.begin_to_wait()
     try:
         with anyio.move_on_after(UNSUBSCRIBE_TIMEOUT, shield=True):
-            await pending.wait()
+            for pending in asked:
+                await pending.wait()
     except MqttError:
-        session.subscribing.unsubscribe_later(filters)
+        session.subscribing.unsubscribe_later(filters, properties)
     finally:
         session.end_to_wait()

@@ -10,13 +10,22 @@ import anyio
 
 from trio_mqtt.client.connection.connection import Connection
 from trio_mqtt.client.explanations import explanation
-from trio_mqtt.client.session.subscriptions import Request, Subscriptions
+from trio_mqtt.client.session.subscriptions import (
+    Request,
+    Subscriptions,
+    in_packets,
+    together,
+)
 from trio_mqtt.errors import LocalProtocolError, MqttError, RemoteProtocolError, RequestRefusedError
 from trio_mqtt.protocol.delivery import Sender
 from trio_mqtt.protocol.packets import SubAck, Subscribe, UnsubAck, Unsubscribe
+from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.topics import has_wildcard
 from trio_mqtt.protocol.wire import MAX_VARIABLE_BYTE_INTEGER
+
+# A SUBSCRIBE of so many filters of usual length is one that any broker takes, mostly.
+FILTERS_PER_PACKET = 100
 
 logger = logging.getLogger("trio_mqtt.client")
 
@@ -65,7 +74,9 @@ class Subscribing:
         self._sender = sender  # whose packet identifiers these share (§2.2.1)
         self._subscriptions = subscriptions
         self._pending: dict[int, Pending] = {}
-        self._left: dict[str, None] = {}  # to unsubscribe from once connected again
+        # To unsubscribe from once connected again, and what UNSUBSCRIBE is to carry.
+        self._left: dict[str, Properties] = {}
+        self.filters_per_packet = FILTERS_PER_PACKET
 
     def attach(self, connection: Connection) -> None:
         """There is a new connection."""
@@ -126,12 +137,13 @@ class Subscribing:
 
     def renew(self, connection: Connection, *, present: bool) -> None:
         """Ask a broker that has lost the session again; one that has kept it, for what changed."""
-        left, self._left = list(self._left), {}
+        left, self._left = self._left, {}
         if present:
-            if left:
-                self.unsubscribe(connection, left)
+            for properties, filters in _by_properties(left):
+                self.unsubscribe(connection, filters, properties)
             return
-        for request in self._subscriptions.all_again(self.identifiers_available):
+        again = self._subscriptions.all_again(self.identifiers_available)
+        for request in self.packets(connection, again):
 
             def refused(answer: SubAck | UnsubAck, request: Request = request) -> None:
                 for entry, code in zip(request.filters, answer.reason_codes, strict=True):
@@ -155,16 +167,26 @@ class Subscribing:
         packet = Subscribe(packet_id, request.subscriptions, request.properties)
         return self._ask(connection, packet, pending)
 
-    def unsubscribe(self, connection: Connection, filters: list[str]) -> Pending:
-        """Send UNSUBSCRIBE on the present connection."""
-        packet_id = self._sender.reserve_identifier()
-        return self._ask(
-            connection, Unsubscribe(packet_id, filters), Pending(UnsubAck, len(filters))
-        )
+    def packets(self, connection: Connection, requests: list[Request]) -> list[Request]:
+        """What to ask for, as SUBSCRIBEs that this broker takes."""
+        size = connection.protocol.peer_maximum_packet_size
+        return together(requests, self.filters_per_packet, size)
 
-    def unsubscribe_later(self, filters: list[str]) -> None:
+    def unsubscribe(
+        self, connection: Connection, filters: list[str], properties: Properties = NO_PROPERTIES
+    ) -> list[Pending]:
+        """Send UNSUBSCRIBE on the present connection, as many as these filters take."""
+        size = connection.protocol.peer_maximum_packet_size
+        pending = []
+        for some in in_packets(filters, properties, self.filters_per_packet, size):
+            packet_id = self._sender.reserve_identifier()
+            packet = Unsubscribe(packet_id, some, properties)
+            pending.append(self._ask(connection, packet, Pending(UnsubAck, len(some))))
+        return pending
+
+    def unsubscribe_later(self, filters: list[str], properties: Properties = NO_PROPERTIES) -> None:
         """There is no connection: should the session be resumed, unsubscribe then."""
-        self._left.update(dict.fromkeys(filters))
+        self._left.update(dict.fromkeys(filters, properties))
 
     def subscribed_again(self, topic_filter: str) -> None:
         """A filter that was to be left is used once more."""
@@ -202,6 +224,18 @@ class Subscribing:
         del self._pending[packet.packet_id]
         self._sender.return_identifier(packet.packet_id)
         pending.finish(packet)
+
+
+def _by_properties(left: dict[str, Properties]) -> list[tuple[Properties, list[str]]]:
+    """Topic filters together that are left with equal properties."""
+    found: list[tuple[Properties, list[str]]] = []
+    for topic_filter, properties in left.items():
+        same = next((filters for known, filters in found if known == properties), None)
+        if same is None:
+            found.append((properties, [topic_filter]))
+        else:
+            same.append(topic_filter)
+    return found
 
 
 def refusal(

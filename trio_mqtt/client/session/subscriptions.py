@@ -13,6 +13,8 @@ from trio_mqtt.protocol.topics import parse_shared, topic_matches_filter
 
 Targets = tuple[Messages, ...]
 
+# Bytes of a request that are neither topic filters nor user properties, at most.
+_BESIDES = 16
 # Topics whose subscriptions are remembered; past so many the memory starts anew.
 MAX_REMEMBERED = 10_000
 
@@ -27,6 +29,8 @@ class Options:
     retain_handling: int = 0
     # The subscription identifier that the program wants to see in the messages.
     identifier: int | None = None
+    # What else SUBSCRIBE is to carry: user properties.
+    properties: Properties = field(default_factory=lambda: NO_PROPERTIES)
 
 
 def checked_options(
@@ -36,6 +40,7 @@ def checked_options(
     retain_as_published: bool,
     retain_handling: int,
     identifier: int | None,
+    properties: Properties,
 ) -> dict[str, Options]:
     """The options of each filter; those given are for filters that do not bring their own.
 
@@ -50,7 +55,12 @@ def checked_options(
             one = Subscription(one, qos, no_local, retain_as_published, retain_handling)
         check_subscription(one.qos, one.retain_handling)
         options[one.topic_filter] = Options(
-            one.qos, one.no_local, one.retain_as_published, one.retain_handling, identifier
+            one.qos,
+            one.no_local,
+            one.retain_as_published,
+            one.retain_handling,
+            identifier,
+            properties,
         )
     return options
 
@@ -80,6 +90,12 @@ class Filter:
             any(one.retain_as_published for one in options),
             retain_handling,
         )
+
+    @property
+    def properties(self) -> Properties:
+        """What its users want SUBSCRIBE to carry: what the last one does that wants something."""
+        wanted = [one.properties for one in self.users.values() if one.properties]
+        return wanted[-1] if wanted else NO_PROPERTIES
 
 
 @dataclass(slots=True)
@@ -129,11 +145,11 @@ class Subscriptions:
         if entry is None:
             entry = self.filters[topic_filter] = Filter(topic_filter, plain)
         entry.users[messages] = options
-        properties = NO_PROPERTIES
         if options.identifier is not None:
             entry.identifier, entry.given = options.identifier, True
             subscription = entry.subscription(options.retain_handling)
-            requests.append(Request([entry], [subscription], _given(options.identifier)))
+            properties = _identifying(options.identifier, options.properties)
+            requests.append(Request([entry], [subscription], properties))
         elif identifiers and (others or in_use) and not entry.given:
             for other in others:
                 if other.identifier is None:
@@ -144,7 +160,7 @@ class Subscriptions:
             )
         else:
             subscription = entry.subscription(options.retain_handling)
-            requests.append(Request([entry], [subscription], properties))
+            requests.append(Request([entry], [subscription], options.properties))
         self._forget_routes()
         return requests
 
@@ -157,7 +173,8 @@ class Subscriptions:
             self._last_identifier += 1
         entry.identifier = self._last_identifier
         self._owners[entry.identifier] = (entry, owner)
-        properties: Properties = {"subscription_identifier": [entry.identifier]}
+        wanted = owner and entry.users[owner].properties
+        properties = _identifying(entry.identifier, wanted or entry.properties)
         return Request([entry], [subscription], properties)
 
     def confirm(self, entry: Filter, messages: Messages) -> None:
@@ -192,22 +209,18 @@ class Subscriptions:
         self._owners.clear()
         self._forget_routes()
         requests = []
-        together: list[Filter] = []
         for entry in self.filters.values():
             if not entry.granted:
                 continue  # its subscriber is at it
+            properties = entry.properties
             if entry.given and entry.identifier is not None and identifiers:
-                properties = _given(entry.identifier)
-                requests.append(Request([entry], [self._renewed(entry)], properties))
+                properties = _identifying(entry.identifier, properties)
             elif entry.identifier is not None and identifiers:
                 requests.append(self._identified(entry, None, self._renewed(entry)))
+                continue
             else:
                 entry.identifier, entry.given = None, False
-                together.append(entry)
-        # A SUBSCRIBE of a hundred filters of usual length stays below any maximum packet size.
-        for start in range(0, len(together), 100):
-            some = together[start : start + 100]
-            requests.append(Request(some, [self._renewed(entry) for entry in some]))
+            requests.append(Request([entry], [self._renewed(entry)], properties))
         return requests
 
     @staticmethod
@@ -272,8 +285,56 @@ def _users(entries: Iterable[Filter]) -> Targets:
     return tuple(found)
 
 
-def _given(identifier: int) -> Properties:
-    return {"subscription_identifier": [identifier]}
+def _identifying(identifier: int, properties: Properties) -> Properties:
+    return {**properties, "subscription_identifier": [identifier]}
+
+
+def _size_of(properties: Properties) -> int:
+    """How many bytes user properties take at most."""
+    pairs = properties.get("user_property", ())
+    return sum(5 + len(name.encode()) + len(value.encode()) for name, value in pairs)
+
+
+def together(requests: Iterable[Request], most: int, size: int) -> list[Request]:
+    """The same in as few SUBSCRIBEs as may be: of `most` filters, and within `size` bytes, each.
+
+    Their order stays. In one are those that come one after the other with equal properties.
+    """
+    found: list[Request] = []
+    left = 0  # bytes that the last one still takes
+    for request in requests:
+        [subscription] = request.subscriptions
+        needed = len(subscription.topic_filter.encode()) + 3
+        last = found[-1] if found else None
+        if (
+            last is None
+            or len(last.filters) >= most
+            or needed > left
+            or last.properties != request.properties
+        ):
+            found.append(Request(request.filters[:], request.subscriptions[:], request.properties))
+            left = size - _BESIDES - _size_of(request.properties) - needed
+        else:
+            last.filters += request.filters
+            last.subscriptions += request.subscriptions
+            left -= needed
+    return found
+
+
+def in_packets(
+    filters: Iterable[str], properties: Properties, most: int, size: int
+) -> list[list[str]]:
+    """The topic filters of each UNSUBSCRIBE: `most` at once, and within `size` bytes."""
+    found: list[list[str]] = []
+    left = 0
+    for topic_filter in filters:
+        needed = len(topic_filter.encode()) + 2
+        if not found or len(found[-1]) >= most or needed > left:
+            found.append([])
+            left = size - _BESIDES - _size_of(properties)
+        found[-1].append(topic_filter)
+        left -= needed
+    return found
 
 
 def overlap(first: str, second: str) -> bool:
