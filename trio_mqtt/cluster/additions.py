@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from trio_mqtt.cluster.entries import encode_entry
@@ -16,12 +16,24 @@ if TYPE_CHECKING:
     from trio_mqtt.cluster.logs import Logs
 
 
+@dataclass(eq=False)
+class Left:
+    """What a session has left for the other members of shared subscriptions, as it went.
+
+    `fields` are those by which it had the messages, by the shared filter: as long as they stand
+    there, too, the log says that they are over.
+    """
+
+    number: int
+    key: str
+    fields: dict[str, list[bytes]] = field(default_factory=dict)
+
+
 class Addition(NamedTuple):
     """A batch that is to be in logs: its bytes, and `batch`, whatever that is for who is told.
 
     Its messages have numbers from `first` on. `publisher` has those of QoS 2 that must not come
-    twice, as `identity` names them. `left_by` is the number of the session that had
-    them before.
+    twice, as `identity` names them. `left` is said of what a session had before.
     """
 
     filters: Sequence[str]
@@ -30,7 +42,7 @@ class Addition(NamedTuple):
     data: bytes
     batch: object
     publisher: Publisher | None = None
-    left_by: int = 0
+    left: Left | None = None
 
 
 class Added(NamedTuple):
@@ -43,6 +55,7 @@ class Added(NamedTuple):
     messages: int
     publisher: Publisher | None
     parts: Sequence[tuple[int, tuple[str, ...], object]]
+    left: Sequence[Left] = ()
 
 
 class Additions:
@@ -83,6 +96,7 @@ class Additions:
         items = [(SOURCE, encode_numbered(self.node, self._number))]
         parts: list[tuple[int, tuple[str, ...], object]] = []
         publisher: Publisher | None = None
+        left: dict[Left, None] = {}
         count = 0
         for one in additions:
             others: tuple[str, ...] = ()
@@ -91,20 +105,36 @@ class Additions:
             items.append((LOGGED, encode_logged(one.first, others, one.data)))
             parts.append((one.first, others, one.batch))
             count += one.messages
+            if one.left is not None:
+                left[one.left] = None
             if one.publisher is not None:
                 names = [] if publisher is None else publisher.messages
                 publisher = replace(one.publisher, messages=[*names, *one.publisher.messages])
         data = encode_entry(items)
-        return Added(self.node, topic_filter, self._number, data, count, publisher, parts)
+        return Added(
+            self.node, topic_filter, self._number, data, count, publisher, parts, tuple(left)
+        )
 
     def calls(self, entries: Sequence[Added]) -> list[Call]:
         """The calls that add entries. Raises EngineFencedError where this node has no lease."""
         return [
             self._logs.append(
-                one.node, one.topic_filter, one.number, one.data, one.messages, one.publisher
+                one.node,
+                one.topic_filter,
+                one.number,
+                one.data,
+                one.messages,
+                one.publisher,
+                {by.key: by.fields.get(one.topic_filter, ()) for by in one.left},
             )
             for one in entries
         ]
+
+    def forget_left(self, left: Iterable[tuple[str, str]]) -> list[Call]:
+        """The calls after which logs do not say any more what sessions have left, by filter and
+        key: these say it themselves. Raises EngineFencedError where this node has no lease.
+        """
+        return [self._logs.forget_left(topic_filter, key) for topic_filter, key in left]
 
     def added(self, reply: Reply) -> Appended:
         """What came of an entry."""

@@ -4,7 +4,8 @@ All keys of a filter lie in one slot. `log` is the stream, `holders` a sorted se
 have the filter, by milliseconds up to which each is done with the log. `state` is a hash: `last` is
 the last entry, `bytes` and `messages` count all that ever came; for each node `n/NODE` has the
 number of what it appended last, with its entry and the one before; for each client that published
-at QoS 2, `q/CLIENT` has what of it came last, at least all that its session does not know of.
+at QoS 2, `q/CLIENT` has what of it came last, at least all that its session does not know of; for
+each session that has left messages for others, `b/SESSION` the fields by which it had them.
 `marks` is a list of entries with what had come up to each: the log is cut off there when it grows
 beyond its bounds. `epochs` is a hash: those under which the sessions that have the filter came to
 have it last. `given` is one of a shared log: entries that a node has taken, and to which sessions.
@@ -21,8 +22,7 @@ from trio_mqtt.cluster.engine.calls import Script
 NOBODY = 0  # no session has the filter any more
 KNOWN = 1  # all of it came before
 
-APPEND = Script(
-    """
+_APPEND = """
 -- node, number, what it holds, messages, age (ms), most messages, most bytes,
 -- then, where all is of one publisher at QoS 2: client, the epoch under which its node has the
 -- session, its messages as numbers and digests, and up to which number its session knows what has
@@ -105,16 +105,43 @@ if size - marked_size >= most_size / 32 or messages - marked_messages >= most_me
       local kind = all[at]:sub(1, 2)
       local came
       if kind == 'n/' then came = all[at + 1]:match('^%d+ (%d+)%-') end
-      if kind == 'q/' then came = all[at + 1]:match('^(%d+)') end
+      if kind == 'q/' or kind == 'b/' then came = all[at + 1]:match('^(%d+)') end
       if came and time - tonumber(came) > 86400000 then call('HDEL', state, all[at]) end
     end
   end
 end
 return {entry, previous}
-""",
+"""
+APPEND = Script(_APPEND, fenced=True)
+"""Add an entry to a log, unless its node did so before: the entry, and the one before it."""
+
+APPEND_LEFT = Script(
+    """
+-- After all else: pairs of a session that had what is added, and the fields by which it did; and
+-- how many those are. In the same step the log says of them that they are over.
+for _ = 1, tonumber(table.remove(ARGV)) do
+  local fields, session = table.remove(ARGV), table.remove(ARGV)
+  if redis.call('EXISTS', KEYS[3]) == 1 then
+    -- Some from before may still stand with the session, too.
+    local before = redis.call('HGET', KEYS[2], 'b/' .. session) or ''
+    for one in before:gmatch(' (%S+)') do
+      if not (' ' .. fields .. ' '):find(' ' .. one .. ' ', 1, true) then
+        fields = fields .. ' ' .. one
+      end
+    end
+    redis.call('HSET', KEYS[2], 'b/' .. session, string.format('%.0f', now()) .. ' ' .. fields)
+  end
+end
+"""
+    + _APPEND,
     fenced=True,
 )
-"""Add an entry to a log, unless its node did so before: the entry, and the one before it."""
+"""The same for what sessions have left for others."""
+
+LEFT = b"b/"
+
+FORGET_LEFT = Script("return redis.call('HDEL', KEYS[2], 'b/' .. ARGV[1])", fenced=True)
+"""The session is kept without what it has left for others."""
 
 HOLD = Script(
     """

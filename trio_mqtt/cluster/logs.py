@@ -112,15 +112,23 @@ class Logs:
         data: bytes,
         messages: int,
         publisher: Publisher | None = None,
+        left: Mapping[str, Iterable[bytes]] | None = None,
     ) -> Call:
         """The call that adds an entry of so many messages; `appended` reads what it answers.
 
         `number` goes up with everything that a node adds to the log: what has come already does so
-        once. Raises EngineFencedError where this node has no lease.
+        once. `left` are the fields by which sessions had the messages until now, by their keys: see
+        `left`. Raises EngineFencedError where this node has no lease.
         """
-        more = () if publisher is None else publisher.arguments
+        more: tuple[Value, ...] = () if publisher is None else publisher.arguments
+        script = scripts.APPEND
+        if left:
+            script = scripts.APPEND_LEFT
+            for key, fields in left.items():
+                more += key, b" ".join(fields)
+            more += (len(left),)
         return self._engine.scripted(
-            scripts.APPEND,
+            script,
             self._keys(topic_filter),
             node,
             number,
@@ -138,6 +146,24 @@ class Logs:
             entry, previous = reply
             return Appended(_entry(entry), _entry(previous))
         return Appended(NOTHING, NOTHING, reply == scripts.NOBODY)
+
+    async def left(self, topic_filters: Iterable[str], session: str) -> dict[str, set[bytes]]:
+        """Which fields of a session logs say to be over, by filter: its node had given back what
+        stands there, and died before it could say so with the session. Raises EngineGoneError.
+        """
+        of_filter, field = self._engine.keys.of_filter, scripts.LEFT + session.encode()
+        filters = list(topic_filters)
+        calls = [Call("HGET", of_filter(one, "state"), field) for one in filters]
+        replies = answered(await self._engine.all(calls))
+        return {
+            topic_filter: set(reply.split()[1:])
+            for topic_filter, reply in zip(filters, replies, strict=True)
+            if isinstance(reply, bytes)
+        }
+
+    def forget_left(self, topic_filter: str, session: str) -> Call:
+        """The call after which a log does not say that any more."""
+        return self._engine.scripted(scripts.FORGET_LEFT, self._keys(topic_filter), session)
 
     # -- who has it -----------------------------------------------------------------------------
 

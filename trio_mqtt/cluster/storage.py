@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
@@ -49,11 +50,12 @@ class ClusterChanges(Gathered):
     their way, they are `entries` and `added`, the same each time that is tried. `fields` are those
     of sessions, by their numbers, that are in no rows; None is gone. `done` has up to where
     sessions need logs no more, once this is kept: by number, the key, and entries by filter.
-    `given` has to whom entries of shared logs are given.
+    `given` has to whom entries of shared logs are given. `left_behind` are the filters and keys of
+    which logs say what sessions have left, until this is kept, with the sessions' numbers.
     """
 
     __slots__ = ("added", "additions", "are_added", "done", "entries", "expired", "fields",
-                 "forwards", "given", "retained_at")  # fmt: skip
+                 "forwards", "given", "left_behind", "retained_at")  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,6 +70,7 @@ class ClusterChanges(Gathered):
         self.are_added = False
         self.fields: dict[int, dict[bytes, bytes | None]] = {}
         self.given: list[Giving] = []
+        self.left_behind: dict[tuple[str, str], int] = {}
         self.done: dict[int, tuple[str, Mapping[str, EntryId]]] = {}
 
     def __bool__(self) -> bool:
@@ -78,7 +81,11 @@ class ClusterChanges(Gathered):
         """Nothing of what sessions of these keys have published is appended, nor what those of
         these numbers have left for others; entries with what others have, are.
         """
-        going = {id(one.batch) for one in self.additions if one.left_by in left_by}
+        going = {
+            id(one.batch)
+            for one in self.additions
+            if one.left is not None and one.left.number in left_by
+        }
 
         def is_left(batch: object) -> bool:
             sender = getattr(getattr(batch, "sender", None), "key", None)
@@ -182,6 +189,8 @@ class ClusterStorage:
             else:
                 self._appending = None
                 self.kept(changes)
+                if changes.left_behind:
+                    await self._forget_left(changes)
                 return
 
     def forget_what_came_from(
@@ -271,6 +280,14 @@ class ClusterStorage:
         for number, fields in changes.fields.items():
             if fields and number not in calls:  # it has been given up as lost already
                 self._is_lost(number)
+
+    async def _forget_left(self, changes: ClusterChanges) -> None:
+        """Sessions say themselves what they have left for others: logs need not."""
+        additions, left = self.additions, changes.left_behind
+        said = [one for one, number in left.items() if number not in self._lost]
+        if additions is not None and said:
+            with suppress(EngineError):  # then logs say it for a day
+                await self._engine.all(additions.forget_left(said))
 
     def _is_not_given(self, giving: Giving, changes: ClusterChanges) -> None:
         """Another node has taken an entry since, as this one was dead: so are its sessions gone."""

@@ -301,3 +301,56 @@ async def test_what_a_node_gives_that_is_dead_is_not_with_its_session_any_more(
         assert lost == [7]
         assert storage.is_lost(7)
         assert not await engine.call("HEXISTS", engine.keys.of_client("m1", "session"), "m/1")
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_what_a_member_has_given_back_is_not_with_its_session_as_well(
+    cluster: Cluster, redis: RedisServer, monkeypatch: pytest.MonkeyPatch, *, ends: bool
+) -> None:
+    """Its node dies once the log has that, and before the session is written without it."""
+    is_dead, may_end = trio.Event(), trio.Event()
+    log = f"{{{cluster.name}/f/{GROUP}}}:log"
+    async with (
+        nodes(cluster, 2) as (one, other),
+        joined(other.url, "p") as publisher,
+        joined(other.url, "m2", expiry=600) as second,
+    ):
+        elsewhere = core_of(one).elsewhere
+        assert isinstance(elsewhere, ClusterNode)
+        storage = elsewhere.storage
+        save = storage._save_sessions
+
+        async def die(changes: ClusterChanges) -> None:
+            if changes.left_behind and not is_dead.is_set():
+                redis.command("ZADD", f"{{{cluster.name}}}:nodes", "0", elsewhere.membership.node)
+                is_dead.set()
+                await may_end.wait()
+            await save(changes)
+
+        monkeypatch.setattr(storage, "_save_sessions", die)
+        try:
+            async with joined(
+                one.url, "m1", expiry=600, properties={"receive_maximum": 1}
+            ) as first:
+                await first.subscribe(GROUP, qos=2)
+                for number in range(5):
+                    await publisher.publish("a", b"%d" % number, 2)
+                got = [(await first.expect(Publish)).payload]
+                await until(lambda: redis.command("XLEN", log) == b":0\r\n")
+                await second.subscribe(GROUP, qos=2)
+                if ends:
+                    sessions = core_of(one).sessions
+                    (session,) = (session for session in sessions.all() if session.key == "m1")
+                    sessions.end(session, "as an operator wants it")
+            await is_dead.wait()
+            others = [(await second.expect_any()).payload for _ in range(4)]
+            async with joined(other.url, "m1", expiry=600, clean_start=False) as first:
+                got += [message.payload for message in await first.take(0.5)]
+            others += [message.payload for message in await second.take(0.2)]
+        finally:
+            may_end.set()
+    assert sorted(others) == [b"1", b"2", b"3", b"4"]
+    assert set(got) == {b"0"}
+    # What the log says of that goes once the session says it.
+    state = f"{{{cluster.name}/f/{GROUP}}}:state"
+    assert b"b/m1" not in redis.command("HKEYS", state)

@@ -9,9 +9,9 @@ from trio_mqtt.broker.clustering.departures import Departures
 from trio_mqtt.broker.clustering.due_sessions import DueSessions
 from trio_mqtt.broker.clustering.kept_wills import KeptWills
 from trio_mqtt.broker.clustering.key_turns import KeyTurns
+from trio_mqtt.broker.clustering.left_behind import leave_behind
 from trio_mqtt.broker.clustering.session_claims import SessionClaims
 from trio_mqtt.broker.clustering.session_holds import Holds, begin_of
-from trio_mqtt.broker.sessions.leaving import share_what_is_left
 from trio_mqtt.cluster.claim_answers import Claimed, OwnedBy
 from trio_mqtt.cluster.engine.calls import EngineFencedError, EngineGoneError, EngineRefusedError
 from trio_mqtt.cluster.items import GIVEN_UP, decode_asked, encode_asked
@@ -71,15 +71,11 @@ class ClusterSessions:
         """See `SessionsElsewhere.begun`."""
         self.holds.begun(session)
 
-    def share_what_is_left(self, session: Session) -> None:
+    def share_what_is_left(self, session: Session, *, ended: bool) -> None:
         """See `SessionsElsewhere.share_what_is_left`."""
         # Of one that is lost the engine has all that counts, and others give that to members.
         if not self.holds.is_lost(session.key):
-            self._journal.leaving = session.number
-            try:
-                share_what_is_left(session, self._core.router)
-            finally:
-                self._journal.leaving = 0
+            leave_behind(session, self._core.router, self._journal, ended=ended)
 
     def left(self, session: Session, *, ended: bool) -> None:
         """See `SessionsElsewhere.left`."""

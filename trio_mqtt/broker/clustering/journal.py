@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.travelling import Travel
     from trio_mqtt.broker.journal import Stored
     from trio_mqtt.broker.sessions.session import Session
+    from trio_mqtt.cluster.additions import Left
     from trio_mqtt.cluster.logs import Publisher
     from trio_mqtt.cluster.positions import Position
     from trio_mqtt.protocol.packets import Publish
@@ -65,8 +66,8 @@ class ClusterJournal(Journal):
         self.epoch_of: Callable[[int], int | None] = lambda _number: None
         # What is being offered to sessions: of that they say what is on its way to them.
         self.offered: Offered | None = None
-        # The number of a session with which what is logged now was before.
-        self.leaving = 0
+        # The session with which what is logged now was before.
+        self.leaving: Left | None = None
         # Who publishes what is logged now, where that is a will.
         self.author: Publisher | None = None
         # Sessions that are to keep what is handed to them now; None while nobody asks.
@@ -263,6 +264,13 @@ class ClusterJournal(Journal):
             self._put(session.number, fields)
             self._note(is_urgent=is_urgent)
         return self.group if self._changes else self.group - 1
+
+    def left_behind(self, left: Left) -> None:
+        """Fields of a session are over, as logs say until it says so itself."""
+        for topic_filter, fields in left.fields.items():
+            self._put(left.number, dict.fromkeys(fields))
+            self._changes.left_behind[topic_filter, left.key] = left.number
+        self._note()
 
     def no_longer_in_log(self, tracker: Tracker, numbers: Collection[int]) -> None:
         """What was sent goes on (§3.10.4), by whatever log it came: it is kept by itself."""

@@ -75,11 +75,11 @@ class Tracker:
 
     __slots__ = (
         "_copies",
-        "_inline",
         "_packet_ids",
         "cursors",
         "following",
         "incoming",
+        "inline",
         "kept",
         "received",
         "restored",
@@ -106,7 +106,7 @@ class Tracker:
         # Packet identifiers of what is kept with one, by number.
         self._packet_ids: dict[int, int] = {}
         # What is in no log, by number.
-        self._inline: dict[int, Inline] = {}
+        self.inline: dict[int, Inline] = {}
         # Messages that have come by one filter, and by how many others they are still to come.
         self._copies: OrderedDict[tuple[str, int], int] = OrderedDict()
 
@@ -146,7 +146,7 @@ class Tracker:
 
     def keep(self, number: int, inline: Inline) -> dict[bytes, bytes | None]:
         """A message that is in no log is on its way; what is to be written of it."""
-        self._inline[number] = inline
+        self.inline[number] = inline
         fields: dict[bytes, bytes | None] = {inline.field: bytes(inline)}
         packet_id = self._packet_ids.pop(number, None)
         if packet_id is not None:  # it was kept by its place in a log before
@@ -165,7 +165,7 @@ class Tracker:
     def _written(
         self, number: int, packet_id: int, *, is_released: bool = False
     ) -> dict[bytes, bytes | None]:
-        inline = self._inline.get(number)
+        inline = self.inline.get(number)
         if inline is not None:
             return self.keep(number, inline._replace(packet_id=packet_id, is_released=is_released))
         place = self.cursors.place(number)
@@ -197,8 +197,8 @@ class Tracker:
         if self.taken is not None:
             self.taken.set()
         fields: dict[bytes, bytes | None] = {}
-        if others and self._inline:
-            kept = [self._inline.pop(number) for number in others if number in self._inline]
+        if others and self.inline:
+            kept = [self.inline.pop(number) for number in others if number in self.inline]
             fields.update((inline.field, None) for inline in kept)
         if not self._packet_ids:
             return fields

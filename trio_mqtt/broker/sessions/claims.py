@@ -69,9 +69,9 @@ class SessionsElsewhere(Protocol):
     def begun(self, session: Session) -> None:
         """CONNECT is accepted: what it says of the session holds, and outlives this broker."""
 
-    def share_what_is_left(self, session: Session) -> None:
-        """No connection has a session any more: what waits for a member of shared subscriptions is
-        for others, where no other broker has the session already.
+    def share_what_is_left(self, session: Session, *, ended: bool) -> None:
+        """No connection has a session any more, or it has `ended`: what waits for a member of
+        shared subscriptions is for others, where no other broker has the session already.
         """
 
     def left(self, session: Session, *, ended: bool) -> None:

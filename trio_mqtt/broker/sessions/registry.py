@@ -268,7 +268,7 @@ class Sessions:
         """In a cluster, a session waits elsewhere for its client; there its will is due, too."""
         if session.expiry_interval:
             if not self.closing:
-                elsewhere.share_what_is_left(session)
+                elsewhere.share_what_is_left(session, ended=False)
             elsewhere.left(session, ended=False)
             return
         will, session.will = session.will, None
@@ -339,7 +339,10 @@ class Sessions:
         for subscription in session.subscriptions.values():
             if subscription.shared_filter is not None:
                 self._subscriptions.displace(subscription)
-        share_what_is_left(session, self._router, ended=True)
+        if self.elsewhere is None:
+            share_what_is_left(session, self._router, ended=True)
+        else:
+            self.elsewhere.share_what_is_left(session, ended=True)
         for topic_filter in list(session.subscriptions):
             self._subscriptions.remove(session, topic_filter, ends=True)
         # At once, so that it is kept with the end of the session; who loses it says nothing more.

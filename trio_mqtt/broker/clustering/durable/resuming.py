@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import trio
 
 from trio_mqtt.broker.clustering.durable.holding import is_logged
 from trio_mqtt.broker.clustering.tracker import RECEIVED, inline_of, released_of, under_way_of
+from trio_mqtt.cluster.additions import Left
 from trio_mqtt.cluster.floors import positions_of
 from trio_mqtt.cluster.positions import Position
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.durable.holding import Holding
     from trio_mqtt.broker.clustering.durable.registering import Registering
     from trio_mqtt.broker.clustering.durable.under_way import UnderWay
+    from trio_mqtt.broker.clustering.inline import Inline
     from trio_mqtt.broker.clustering.journal import ClusterJournal
     from trio_mqtt.broker.clustering.tracker import Tracker
     from trio_mqtt.broker.promises import Awaited
@@ -97,10 +100,30 @@ class Resuming:
                 holding.has_released(text, session)
             else:  # its node did not come to it
                 holding.release(text, session)
+        inline = await self._are_still_here(tracker, inline)
         await self._under_way.restore(tracker, under_way, inline)
         if holding.nursery is not None:
             awaited = holding.begins(session, session)
             holding.nursery.start_soon(self._go_on, tracker, positions, awaited)
+
+    async def _are_still_here(self, tracker: Tracker, inline: list[Inline]) -> list[Inline]:
+        """Those messages that are with a session still: what its node had given back to a shared
+        log, before it died and could say so here, are others' by now.
+        """
+        filters = {one.topic_filter for one in inline if one.topic_filter.startswith("$share/")}
+        if not filters:
+            return inline
+        session = tracker.session
+        said = await self._logs.left(filters, session.key)
+        left = Left(session.number, session.key)
+        for one in inline:
+            if one.field in said.get(one.topic_filter, ()):
+                left.fields.setdefault(one.topic_filter, []).append(one.field)
+        if not left.fields:
+            return inline
+        self._journal.left_behind(left)
+        gone = set(chain.from_iterable(left.fields.values()))
+        return [one for one in inline if one.field not in gone]
 
     async def _go_on(
         self, tracker: Tracker, positions: Mapping[str, Position], awaited: Awaited
