@@ -58,10 +58,14 @@ Claim: TypeAlias = Claimed | OwnedBy | Superseded | AnothersSession
 
 
 class Owner(NamedTuple):
-    """By which name, and under which epoch, a session of this node stands in the engine."""
+    """By which name, and under which epoch, a session of this node stands in the engine.
+
+    `will_of` tells its connection's will from another's.
+    """
 
     key: str
     epoch: bytes
+    will_of: int = 0
 
 
 class Due(NamedTuple):

@@ -179,9 +179,12 @@ class SessionStore:
 
     # -- what is kept of it ---------------------------------------------------------------------
 
-    def owns(self, number: int, key: str, epoch: bytes) -> None:
-        """From now on a session of this node stands in the engine as `key`, under an epoch."""
-        self._owners[number] = Owner(key, epoch)
+    def owns(self, number: int, key: str, epoch: bytes, will_of: int = 0) -> None:
+        """From now on a session of this node stands in the engine as `key`, under an epoch.
+
+        `will_of` tells a will that is written with it from another connection's.
+        """
+        self._owners[number] = Owner(key, epoch, will_of)
 
     def owner_of(self, number: int) -> Owner | None:
         """How a session of this node stands in the engine; None if it is no longer this node's."""
@@ -231,7 +234,14 @@ class SessionStore:
             if row is not None:
                 fields = changed.setdefault(number, {})
                 fields[b"expiry"] = row.expiry_interval
-                of_client = (b"user", row.owner), (b"will", row.will), (b"author", row.author)
+                owner = self._owners.get(number)
+                will_of = None if row.will is None or owner is None else owner.will_of
+                of_client: tuple[tuple[bytes, Value | None], ...] = (
+                    (b"user", row.owner),
+                    (b"will", row.will),
+                    (b"author", row.author),
+                    (b"will_of", will_of),
+                )
                 for name, said in of_client:
                     if said is None:
                         gone.setdefault(number, []).append(name)

@@ -11,6 +11,7 @@ import trio
 from tests.broker.opened import joined
 from tests.broker.raw import Raw
 from tests.cluster.nodes import nodes
+from tests.cluster.redis import RedisServer
 from tests.cluster.waiting import until
 from tests.inside import core_of
 from trio_mqtt import Broker, Cluster, ReasonCode
@@ -220,6 +221,47 @@ async def test_a_will_waits_for_a_session_once_whoever_publishes_it(
             await marker.publish("w", b"-", 1)
         got = [(await watcher.expect(Publish)).payload for _ in range(3)]
         assert got == [b"gone", b"gone", b"-"]
+
+
+@pytest.mark.parametrize("expiry", [None, 60])
+async def test_the_will_of_who_is_taken_over_waits_once_though_its_node_dies(
+    cluster: Cluster, redis: RedisServer, monkeypatch: pytest.MonkeyPatch, expiry: int | None
+) -> None:
+    """Both connections are at that node, which has published it and not come to say so."""
+    async with (
+        nodes(cluster, 2) as (one, other),
+        joined(other.url, "s", expiry=60) as watcher,
+        joined(one.url, expiry=expiry, will=will(qos=2)) as first,
+    ):
+        await watcher.subscribe("w", qos=2)
+        elsewhere = core_of(one).elsewhere
+        assert isinstance(elsewhere, ClusterNode)
+        monkeypatch.setattr(elsewhere.sessions.holds, "begun", lambda _session: None)
+        async with joined(one.url, expiry=expiry, clean_start=False):
+            await first.expect_disconnect(OVER)
+            await watcher.expect_message("w", b"gone", 2)
+            redis.command("ZADD", f"{{{cluster.name}}}:nodes", "0", elsewhere.membership.node)
+            async with joined(other.url, expiry=60, clean_start=False):
+                pass  # whoever has the session next publishes what stands there
+        assert await wills(watcher, other) == []
+
+
+async def test_a_will_like_one_that_was_taken_over_is_another(cluster: Cluster) -> None:
+    async with (
+        nodes(cluster, 2) as (one, other),
+        joined(other.url, "s", expiry=60) as watcher,
+        joined(one.url, expiry=60, will=will(qos=2)),
+        AsyncExitStack() as stack,
+    ):
+        await watcher.subscribe("w", qos=2)
+        for _ in range(2):
+            await stack.enter_async_context(
+                joined(one.url, expiry=60, will=will(qos=2), clean_start=False)
+            )
+            await watcher.expect_message("w", b"gone", 2)
+        async with joined(other.url, expiry=60, clean_start=False):
+            await watcher.expect_message("w", b"gone", 2)
+        assert await wills(watcher, other) == []
 
 
 async def test_each_connection_of_a_client_has_a_will_of_its_own(cluster: Cluster) -> None:

@@ -50,7 +50,7 @@ class ClusterSessions:
         self._store = store
         self._turns = turns = KeyTurns()
         self.holds = holds = Holds(journal, store, queues.came)
-        self._wills = wills = KeptWills(core, journal, store.node)
+        self._wills = wills = KeptWills(core, journal, store.node, holds)
         self._due = due = DueSessions(core, engine, store, queues, turns, wills)
         self._departures = departures = Departures(
             core, engine, journal, store, queues, holds, turns, due.look_in

@@ -1,20 +1,27 @@
-"""Wills of clients that were connected elsewhere (MQTT 5.0 §3.1.2.5), as the engine keeps them."""
+"""Wills as the engine keeps them (MQTT 5.0 §3.1.2.5): of clients that were connected elsewhere, and
+what tells them from others where they are published.
+"""
 
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.restored import permissions_of
-from trio_mqtt.broker.sessions.kept_rows import will_of
+from trio_mqtt.broker.sessions.kept_rows import will_bytes, will_of
 from trio_mqtt.broker.sessions.session import Session
 from trio_mqtt.cluster.logs import Publisher
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trio_mqtt.broker.clustering.journal import ClusterJournal
+    from trio_mqtt.broker.clustering.session_holds import Holds
     from trio_mqtt.broker.core import Core
     from trio_mqtt.cluster.kept_session import KeptSession
+    from trio_mqtt.protocol.packets import Will
 
 logger = logging.getLogger("trio_mqtt.cluster")
 
@@ -22,10 +29,30 @@ logger = logging.getLogger("trio_mqtt.cluster")
 class KeptWills:
     """Publishes them."""
 
-    def __init__(self, core: Core, journal: ClusterJournal, node: str) -> None:
+    def __init__(self, core: Core, journal: ClusterJournal, node: str, holds: Holds) -> None:
         self._core = core
         self._journal = journal
+        self._holds = holds
         self.node = node
+        self._is_publishing = False  # one of a client that was connected elsewhere
+        core.wills.known = self._known
+
+    @contextmanager
+    def _known(self, session: Session, will: Will) -> Iterator[None]:
+        """Within this, what is logged is the will of a client here.
+
+        If this node dies before it has said that, another publishes it again: logs have it once.
+        """
+        hold = self._holds.get(session.key)
+        if self._is_publishing or hold is None:
+            yield
+            return
+        self._journal.author = _known_as(session.key, hold.epoch, hold.will_of, will_bytes(will))
+        hold.will_of += 1  # the next connection's is another one, though it is like this
+        try:
+            yield
+        finally:
+            self._journal.author = None
 
     def is_due(self, kept: KeptSession, now: int, *, ended: bool) -> bool:
         """Whether a will is to be published, for a session that has `ended` or goes on."""
@@ -49,10 +76,12 @@ class KeptWills:
             return
         changes = self._journal.count
         self._journal.author = _publisher(kept, epoch)
+        self._is_publishing = True
         try:
             self._core.wills.publish(session)
         finally:
             self._journal.author = None
+            self._is_publishing = False
         if self._journal.count != changes:
             await self._journal.until_kept()
 
@@ -73,6 +102,10 @@ def _publisher(kept: KeptSession, epoch: bytes) -> Publisher | None:
     """How logs know the will of a session; None where that was never said."""
     if kept.will_of is None or kept.will is None:
         return None
-    digest = blake2b(kept.will, digest_size=9).hexdigest()
-    names = [f"{kept.will_of}:{digest}"]
-    return Publisher(f"{kept.key}\0will", int(epoch), names, is_known=True, kept=kept.will_of - 1)
+    return _known_as(kept.key, epoch, kept.will_of, kept.will)
+
+
+def _known_as(key: str, epoch: bytes, connection: int, will: bytes) -> Publisher:
+    digest = blake2b(will, digest_size=9).hexdigest()
+    names = [f"{connection}:{digest}"]
+    return Publisher(f"{key}\0will", int(epoch), names, is_known=True, kept=connection - 1)

@@ -20,10 +20,13 @@ class Hold:
     """A session that this node has under an epoch, and what the engine was told of it.
 
     `has_begun` says that the engine was told, `is_new` that there was none before. `is_lost` says
-    that another node has taken it: nothing is written of it any more.
+    that another node has taken it: nothing is written of it any more. `will_of` tells the will of
+    its connection from those that were published here under the same epoch; `known_will_of` is
+    what the engine has.
     """
 
-    __slots__ = ("begin", "epoch", "former", "has_begun", "is_lost", "is_new", "number")
+    __slots__ = ("begin", "epoch", "former", "has_begun", "is_lost", "is_new", "known_will_of",
+                 "number", "will_of")  # fmt: skip
 
     def __init__(self, epoch: bytes, begin: Begin, *, has_begun: bool) -> None:
         self.epoch = epoch
@@ -35,6 +38,7 @@ class Hold:
         self.number = 0
         self.former: list[tuple[int, int]] = []
         self.is_lost = False
+        self.will_of = self.known_will_of = int(epoch)
 
 
 class Holds:
@@ -97,7 +101,7 @@ class Holds:
             hold.former.append((hold.number, journal.group))
         hold.number = session.number
         self._keys[session.number] = session.key
-        self._store.owns(session.number, session.key, hold.epoch)
+        self._store.owns(session.number, session.key, hold.epoch, hold.will_of)
         self._came(session)
 
     def remove(self, key: str) -> Hold | None:
@@ -119,15 +123,19 @@ class Holds:
         if hold is None:
             return
         begin = begin_of(session)
+        is_known = begin == hold.begin
+        if begin.will is not None and hold.will_of != hold.known_will_of:
+            is_known = False  # the engine has that of an earlier connection, which is published
         if session.journal is None:
             if session.expiry_interval:
                 session.keep_in(self._journal)
-            elif begin != hold.begin:
+            elif not is_known:
                 session.number = self._journal.new_session()
         if session.number:
             self.keep(session)
-        if begin != hold.begin:
-            hold.begin = begin
+        if not is_known:
+            hold.begin, hold.known_will_of = begin, hold.will_of
+            self._store.owns(session.number, session.key, hold.epoch, hold.will_of)
             self._journal.session(session_row(session, self._journal.epoch))
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from trio_mqtt.broker.events.kinds import WillPublished
 from trio_mqtt.broker.routing.batch import Batch
-from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.protocol.packets import Publish, Will
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.refusals import RefusedAction
@@ -35,7 +36,7 @@ class CountRefused(Protocol):
 class Wills:
     """Publishes the wills of one broker's sessions."""
 
-    __slots__ = ("_count_refused", "_event_streams", "_route", "_statistics")
+    __slots__ = ("_count_refused", "_event_streams", "_route", "_statistics", "known")
 
     def __init__(
         self,
@@ -48,6 +49,10 @@ class Wills:
         self._event_streams = event_streams
         self._route = route
         self._count_refused = count_refused
+        self.known: Callable[[Session, Will], AbstractContextManager[None]] | None = None
+        """In a cluster, another broker may publish a will that this one has: within this, what is
+        published is known to be the same.
+        """
 
     def publish(self, session: Session) -> None:
         """Publish a session's will, if it has one, once."""
@@ -65,6 +70,10 @@ class Wills:
             self._count_refused(session, [message], "will")
             return
         batch = Batch([message], sender=session, received_at=trio.current_time())
-        self._route(batch, [message] * will.retain)
+        if self.known is None:
+            self._route(batch, [message] * will.retain)
+        else:
+            with self.known(session, will):
+                self._route(batch, [message] * will.retain)
         if WillPublished in self._event_streams.wanted:
             self._event_streams.tell(WillPublished(session.client_id, will.topic))
