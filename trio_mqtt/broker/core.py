@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
 # What a message is answered with that the access rules refuse.
 NOT_PERMITTED = ReasonCode.NOT_AUTHORIZED, "the client may not publish to this topic"
+# Why nobody may publish to a topic that makes clients leave which receive it (MQTT 5.0 §1.5.4).
+DISALLOWED = "this broker takes no topics with control characters or what is no character"
 _SWEEP = 30.0  # seconds between two looks for retained messages that have expired
 
 
@@ -276,6 +278,8 @@ class Core:
     def reason_for(self, message: Publish) -> tuple[ReasonCode, str]:
         """The reason for a client's message that reached nobody (§3.4.2.1); words if it failed."""
         reserved = self.reserved_because(message.topic)
+        if reserved == DISALLOWED:
+            return ReasonCode.TOPIC_NAME_INVALID, reserved
         if reserved:
             return ReasonCode.NOT_AUTHORIZED, reserved
         return ReasonCode.NO_MATCHING_SUBSCRIBERS, ""
@@ -284,7 +288,10 @@ class Core:
         """Why no client may publish to a topic; empty if there is nothing against the topic."""
         if topic[0] == "$":
             return "topics that begin with $ are the broker's own"
-        return self.too_long(topic) or ""
+        too_long = self.too_long(topic)
+        if too_long is None and self.router.is_reserved(topic):
+            return DISALLOWED
+        return too_long or ""
 
     def too_long(self, topic: str) -> str | None:
         """Why a topic or filter is refused that is too long or deep; None if it is not."""

@@ -79,6 +79,11 @@ class BrokerOptions:
     response_topic_prefix: str | None = None
     """Told, with its client identifier appended, to a client that asks for response information
     (§3.2.2.3.15): the start of the topics at which it awaits responses. None: nothing is told."""
+    control_characters_in_topics: bool = False
+    """Whether clients may publish to topics with control characters (U+0001 to U+001F, U+007F to
+    U+009F), or what Unicode has for no character, such as U+FFFE. Who receives one may end the
+    connection (§1.5.4), as clients with libmosquitto do: by default they reach nobody, and who
+    publishes one at QoS 1 or 2 is told 0x90, topic name invalid (MQTT 3: nothing)."""
     system_topics_interval: float = 10.0
     """Seconds between two looks at how the broker fares, for those who subscribe to topics below
     $SYS. 0: there are no such topics."""

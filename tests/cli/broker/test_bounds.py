@@ -139,6 +139,15 @@ def test_who_is_connected_may_stay() -> None:
         first.publish("t", b"still here", qos=1)
 
 
+@sees("options.control_characters_in_topics")
+def test_topics_may_have_control_characters() -> None:
+    with (
+        broker_with("options.control_characters_in_topics=true") as url,
+        sync.open_client(url, backend="trio") as client,
+    ):
+        client.publish("a\x01", b"taken", qos=1)
+
+
 @pytest.mark.parametrize(("keep_alive", "code"), [(0, 2), (61, 2), (60, 0)])
 def test_mqtt_3_has_a_bound_on_its_keep_alive(keep_alive: int, code: int) -> None:
     with (

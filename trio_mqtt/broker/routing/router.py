@@ -19,6 +19,7 @@ from trio_mqtt.broker.routing.target import Distant, Recipient, Target
 from trio_mqtt.broker.routing.timed_batch import TimedBatch
 from trio_mqtt.broker.turns import STEPS_AT_ONCE
 from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.protocol.topics import has_disallowed_characters
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits
@@ -246,11 +247,14 @@ class Router:
         return len(topics)
 
     def is_reserved(self, topic: str) -> bool:
-        """Whether clients may not publish to a topic: `$…` (§4.7.2), or one beyond the bounds."""
+        """Whether clients may not publish to a topic: `$…` (§4.7.2), one beyond the bounds, or one
+        for which others may leave (§1.5.4).
+        """
         return (
             topic[0] == "$"
             or topic.count("/") >= self._limits.maximum_topic_levels
             or len(topic) > self._limits.maximum_topic_length
+            or (not self._options.control_characters_in_topics and has_disallowed_characters(topic))
         )
 
     def _find(self, topic: str) -> Match:
