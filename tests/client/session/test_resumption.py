@@ -6,14 +6,17 @@ import anyio
 import pytest
 
 from tests.client.fake_broker import FakeBroker, mute
-from tests.client.sessions import publish
+from tests.client.sessions import publish, session_of
 from trio_mqtt import (
     ConnectionLostError,
+    MqttError,
     ReasonCode,
     RequestRefusedError,
 )
+from trio_mqtt.client.connection.connection import MAX_UNWRITTEN_PACKETS
 from trio_mqtt.protocol.packets import (
     ConnAck,
+    Disconnect,
     PubAck,
     PubComp,
     Publish,
@@ -23,6 +26,7 @@ from trio_mqtt.protocol.packets import (
     Subscribe,
     Unsubscribe,
 )
+from trio_mqtt.protocol.properties import NO_PROPERTIES
 
 pytestmark = pytest.mark.anyio
 
@@ -308,3 +312,25 @@ async def test_of_an_old_session_no_more_than_a_bound_is_kept(
 
 
 # What is told, and when it ends.
+
+
+async def test_room_that_comes_with_the_end_is_the_next_connections(broker: FakeBroker) -> None:
+    broker.next_connacks += [ConnAck(), RESUMED]
+    broker.prepare = mute(Publish)
+    payloads = [b"%d" % number for number in range(MAX_UNWRITTEN_PACKETS + 10)]
+    async with broker.client() as client:
+        session = session_of(client)
+        assert session.connection is not None
+        items = [
+            session.outgoing.publish("t", payload, 1, False, NO_PROPERTIES) for payload in payloads
+        ]
+        assert items[-1].waits
+        # Its DISCONNECT leaves with what is gathered, which would make room for the rest.
+        broker.prepare = mute()
+        session.connection.give_up(MqttError("enough"))
+        for item in items:
+            await item.wait()
+            assert item.error is None
+    first, second = broker.peers
+    assert isinstance(first.received[-1], Disconnect)
+    assert [packet.payload for packet in second.all(Publish)] == payloads

@@ -356,5 +356,6 @@ class Connection:
         if self._room is not None:
             self._room.set()
             self._room = None
-        if self._handler is not None:
+        # Nothing comes after DISCONNECT, whatever room there is: what waits is for the next one.
+        if self._handler is not None and self.protocol.state is State.CONNECTED:
             self._handler.on_room(self)
