@@ -363,10 +363,10 @@ class Message(MessageContent):
     _message: AsyncMessage | None = field(default=None, repr=False, compare=False)
     _client: Client | None = field(default=None, repr=False, compare=False)
 
-    def ack(self) -> None:
-        """Let the broker know that the message has been dealt with (PUBACK or PUBREC)."""
+    def ack(self, reason_code: ReasonCode = ReasonCode.SUCCESS, *, reason_string: str = "") -> None:
+        """Let the broker know that the message has been dealt with, or is refused."""
         if self._message is not None and self._client is not None:
-            self._client.call(self._message.ack)
+            self._client.call(partial(self._message.ack, reason_code, reason_string=reason_string))
 
     def __enter__(self) -> Message:
         return self

@@ -237,3 +237,39 @@ def test_many_filters_are_asked_for_in_few_packets(
 
     for most in (8, 100):
         portal.call(subscribe, most)
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_a_message_may_be_refused(
+    portal: BlockingPortal, mosquitto: Server, topic: str, qos: int
+) -> None:
+    """It does not come again, and the next ones do."""
+    code = trio_mqtt.ReasonCode.PAYLOAD_FORMAT_INVALID
+
+    async def refuse() -> None:
+        async with (
+            trio_mqtt.open_client(
+                mosquitto.url,
+                client_id=f"refusing-{topic}",
+                session_expiry_interval=60,
+            ) as client,
+            client.subscribe(topic, qos=qos, manual_acknowledgement=True) as messages,
+        ):
+            for number in range(10):
+                await client.publish(topic, str(number), qos=qos)
+            with anyio.fail_after(DEADLINE):
+                for number in range(5):
+                    message = await anext(messages)
+                    assert message.text == str(number)
+                    await message.ack(code if number % 2 else trio_mqtt.ReasonCode.SUCCESS)
+                await client.publish(topic, "last", qos=qos)
+                await client.reconnect()
+                seen = []
+                while "last" not in seen:
+                    message = await anext(messages)
+                    await message.ack(code)
+                    seen.append(message.text)
+            # What had come and was not acknowledged comes again.
+            assert list(dict.fromkeys(seen)) == ["5", "6", "7", "8", "9", "last"]
+
+    portal.call(refuse)

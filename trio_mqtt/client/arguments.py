@@ -6,9 +6,9 @@ from typing import Any, TypeAlias
 
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.encoding import encode_message_properties, encode_topic_name
-from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.properties import BY_NAME, Property, WireType
-from trio_mqtt.protocol.reason_codes import ReasonCode
+from trio_mqtt.protocol.reason_codes import ALLOWED, ReasonCode
 from trio_mqtt.protocol.topics import topic_filter_problem
 
 # What a payload may be given as; str is sent as UTF-8.
@@ -18,6 +18,9 @@ Payload: TypeAlias = bytes | bytearray | memoryview | str
 _CLIENT_MAY_LEAVE_WITH = frozenset({
     0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
 })  # fmt: skip
+
+# §3.4.2.1: that nobody has subscribed is the server's to say.
+_CLIENT_MAY_ACKNOWLEDGE_WITH = ALLOWED[PacketType.PUBACK] - {ReasonCode.NO_MATCHING_SUBSCRIBERS}
 
 _ADVICE: dict[type, str] = {
     type(None): "for an empty one, leave it out or pass b''",
@@ -118,6 +121,19 @@ def check_message_properties(properties: object) -> None:
     except LocalProtocolError as error:
         sentence = str(error).removesuffix(".")
         raise LocalProtocolError(f"{sentence[0].upper()}{sentence[1:]}.") from None
+
+
+def check_acknowledgement(reason_code: object, reason_string: object) -> None:
+    """Raise TypeError or LocalProtocolError for what no client acknowledges a message with."""
+    if not isinstance(reason_code, int):
+        raise TypeError(f"A reason code is a ReasonCode, not {kind_of(reason_code)}.")
+    if reason_code not in _CLIENT_MAY_ACKNOWLEDGE_WITH:
+        raise LocalProtocolError(
+            f"A client must not acknowledge with the reason {reason_code:#04x} (§3.4.2.1)."
+        )
+    if not isinstance(reason_string, str):
+        raise TypeError(f"A reason string is a str, not {kind_of(reason_string)}.")
+    check_message_properties({"user_property": [("", reason_string)]})  # as text on the wire
 
 
 def check_request_properties(properties: object) -> None:

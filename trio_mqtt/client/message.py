@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from trio_mqtt.client.arguments import Payload
+from trio_mqtt.client.arguments import Payload, check_acknowledgement
 from trio_mqtt.errors import LocalProtocolError
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
@@ -17,8 +17,11 @@ from trio_mqtt.protocol.reason_codes import ReasonCode
 class Acknowledgement(Protocol):
     """An acknowledgement that is owed to the broker until all who got its message agree."""
 
-    def settle(self) -> None:
-        """One of the queues that the message went to agrees."""
+    def check(self, reason_code: ReasonCode) -> None:
+        """Raise LocalProtocolError where the broker cannot be told this."""
+
+    def settle(self, reason_code: ReasonCode = ReasonCode.SUCCESS, reason_string: str = "") -> None:
+        """One of the queues that the message went to agrees; the first refusal counts."""
 
 
 class Publisher(Protocol):
@@ -125,22 +128,34 @@ class Message(MessageContent):
     # The packet identifier that it came with on its connection (§2.2.1); 0 at QoS 0.
     packet_id: int = field(default=0, compare=False)
 
-    async def ack(self) -> None:
+    async def ack(
+        self, reason_code: ReasonCode = ReasonCode.SUCCESS, *, reason_string: str = ""
+    ) -> None:
         """Let the broker know that the message has been dealt with (PUBACK or PUBREC).
+
+        Or that it has been refused: with a `reason_code` from 0x80 on, such as QUOTA_EXCEEDED or
+        PAYLOAD_FORMAT_INVALID, and a `reason_string` for people (MQTT 5.0 §3.4.2). Either way the
+        broker does not send it again. Of several subscriptions that the message went to, the first
+        refusal is told. Raises LocalProtocolError for a code that a client must not acknowledge
+        with, and for any refusal in MQTT 3, which has none.
 
         Elsewhere than in subscriptions with `manual_acknowledgement`, at QoS 0 and the second
         time, it does nothing. It does not wait: the acknowledgement leaves with what the client
         sends next, after those of the messages before it, as MQTT demands. Where the connection has
         ended since, the broker does not learn of it: it will send a message of QoS 1 again.
         """
+        if reason_code or reason_string:
+            check_acknowledgement(reason_code, reason_string)
         await checkpoint_if_cancelled()
-        self.settle()
+        self.settle(reason_code, reason_string)
 
-    def settle(self) -> None:
+    def settle(self, reason_code: ReasonCode = ReasonCode.SUCCESS, reason_string: str = "") -> None:
         """What `ack` does, without a look whether the task is cancelled."""
-        owed, self._owed = self._owed, None
+        owed = self._owed
         if owed is not None:
-            owed.settle()
+            owed.check(reason_code)
+            self._owed = None
+            owed.settle(reason_code, reason_string)
 
     async def __aenter__(self) -> Message:
         return self

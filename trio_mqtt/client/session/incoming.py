@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from trio_mqtt.client.connection.connection import Connection
 from trio_mqtt.client.messages import Messages
 from trio_mqtt.client.session.journal import Journal
 from trio_mqtt.client.session.subscriptions import Subscriptions, Targets
-from trio_mqtt.errors import MqttError, RemoteProtocolError
-from trio_mqtt.protocol.packets import PubComp, Publish, PubRec, PubRel
+from trio_mqtt.errors import LocalProtocolError, MqttError, RemoteProtocolError
+from trio_mqtt.protocol.packet_types import ProtocolVersion
+from trio_mqtt.protocol.packets import PubAck, PubComp, Publish, PubRec, PubRel
+from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.receiver import Receiver
 from trio_mqtt.storage.client_changes import ReceivedDone, ReceivedForgotten, ReceivedStored
@@ -25,7 +27,16 @@ MAX_UNCLAIMED = 100
 class _Acknowledgement:
     """An acknowledgement that waits: for the queues of its message, or for those before it."""
 
-    __slots__ = ("_incoming", "abandoned", "connection", "left", "publish", "queues")
+    __slots__ = (
+        "_incoming",
+        "abandoned",
+        "connection",
+        "left",
+        "publish",
+        "queues",
+        "reason_code",
+        "reason_string",
+    )
 
     def __init__(
         self,
@@ -40,9 +51,20 @@ class _Acknowledgement:
         self.queues = queues  # that must agree first
         self.left = len(queues)
         self.abandoned = False  # those that came after it no longer wait for it
+        self.reason_code = ReasonCode.SUCCESS
+        self.reason_string = ""
 
-    def settle(self) -> None:
+    def check(self, reason_code: ReasonCode) -> None:
+        version = self.connection.protocol.version
+        if reason_code and version != ProtocolVersion.V5:
+            raise LocalProtocolError(
+                f"MQTT {version.text} acknowledges without a reason: a message cannot be refused."
+            )
+
+    def settle(self, reason_code: ReasonCode = ReasonCode.SUCCESS, reason_string: str = "") -> None:
         self.left -= 1
+        if reason_code and not self.reason_code:
+            self.reason_code, self.reason_string = ReasonCode(reason_code), reason_string
         if self.left == 0:
             self._incoming.settled(self)
 
@@ -216,7 +238,35 @@ class Incoming:
         packet_id = owed.publish.packet_id
         if self._owed.get(packet_id) is owed:
             del self._owed[packet_id]
-        self.acknowledge(owed.connection, owed.publish)
+            if owed.reason_code:
+                # The identifier is free again (§4.3.3): what comes with it is another message, or,
+                # where the refusal does not reach the broker, the same one, to be refused again.
+                self._receiver.refused(packet_id)
+        if owed.reason_code:
+            self._refuse(owed)
+        else:
+            self.acknowledge(owed.connection, owed.publish)
+
+    def _refuse(self, owed: _Acknowledgement) -> None:
+        """Tell the broker that the program refuses the message (gathered, not yet sent)."""
+        connection, publish = owed.connection, owed.publish
+        if connection is not self.connection:
+            return
+        kind = PubAck if publish.qos == 1 else PubRec
+
+        def reply(packet_id: int) -> None:
+            connection.protocol.acknowledged()
+            words: Properties = {"reason_string": owed.reason_string} if owed.reason_string else {}
+            try:
+                connection.reply(kind(packet_id, owed.reason_code, words))
+            except LocalProtocolError:  # too long for the broker, which need not be told in words
+                connection.reply(kind(packet_id, owed.reason_code))
+
+        if publish.qos == 1 or self.journal is None:
+            reply(publish.packet_id)
+        else:
+            # In its turn: those before it wait until they are safe.
+            self._when_safe(self.journal, connection, ReceivedDone(publish.packet_id), reply)
 
     def settled(self, owed: _Acknowledgement) -> None:
         """All queues of an acknowledgement that is owed agree."""
@@ -264,8 +314,20 @@ class Incoming:
         change: ReceivedStored | ReceivedDone,
         answer: type[PubRec | PubComp],
     ) -> None:
+        def reply(packet_id: int) -> None:
+            connection.reply(answer(packet_id))
+
+        self._when_safe(journal, connection, change, reply)
+
+    def _when_safe(
+        self,
+        journal: Journal,
+        connection: Connection,
+        change: ReceivedStored | ReceivedDone,
+        reply: Callable[[int], None],
+    ) -> None:
         def then() -> None:
             if connection is self.connection:
-                connection.reply(answer(change.packet_id))
+                reply(change.packet_id)
 
         journal.note(change, then)
