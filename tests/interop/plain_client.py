@@ -25,19 +25,18 @@ from trio_mqtt.protocol.packets import (
 
 from .peers import DEADLINE, Server
 
-_VERSION = ProtocolVersion.V5
-
 
 class PlainClient:
-    """One connection, MQTT 5."""
+    """One connection."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, version: ProtocolVersion) -> None:
         self._connection = connection
-        self._decoder = PacketDecoder(PacketType.CONNACK, _VERSION)
+        self._version = version
+        self._decoder = PacketDecoder(PacketType.CONNACK, version)
         self._packets: list[Packet] = []
 
     def send(self, packet: Packet) -> None:
-        self._connection.sendall(encode(packet, _VERSION))
+        self._connection.sendall(encode(packet, self._version))
 
     def receive(self) -> Packet:
         while not self._packets:
@@ -64,21 +63,31 @@ class PlainClient:
 
     def received(self) -> list[str]:
         """The topics of the messages that the broker has sent before it answers a PINGREQ."""
+        return [message.topic for message in self.messages()]
+
+    def messages(self) -> list[Publish]:
+        """Those messages."""
         self.send(PingReq())
-        topics = []
+        messages = []
         while not isinstance(packet := self.receive(), PingResp):
             assert isinstance(packet, Publish)
-            topics.append(packet.topic)
-        return topics
+            messages.append(packet)
+        return messages
 
 
 @contextmanager
 def connect_plainly(
-    server: Server, client_id: str, username: str | None = None, password: bytes | None = None
+    server: Server,
+    client_id: str,
+    username: str | None = None,
+    password: bytes | None = None,
+    *,
+    version: ProtocolVersion = ProtocolVersion.V5,
+    is_bridge: bool = False,
 ) -> Iterator[PlainClient]:
     """Connect. Raises ConnectionRefusedError where the broker says no."""
     with socket.create_connection((server.host, server.port), timeout=DEADLINE) as connection:
-        client = PlainClient(connection)
+        client = PlainClient(connection, version)
         client.send(
             Connect(
                 client_id=client_id,
@@ -86,7 +95,8 @@ def connect_plainly(
                 password=password,
                 clean_start=True,
                 keep_alive=0,
-                protocol_version=_VERSION,
+                protocol_version=version,
+                is_bridge=is_bridge,
             )
         )
         answer = client.receive()

@@ -84,6 +84,8 @@ def _samples() -> Iterator[Sample]:
         yield "connect-will", Connect("id", False, 0, v, will), v, NONE
         full = Connect("id", False, 0xFFFF, v, Will("w/t", b"", 2, False), "user", b"\x00pass")
         yield "connect-full", full, v, frozenset({23, 29}) if v == V31 else NONE
+        if not is_v5:
+            yield "connect-bridge", Connect("id", False, 60, v, will, is_bridge=True), v, NONE
         yield "connack", ConnAck(), v, NONE
         yield "connack-refused", ConnAck(False, Code.NOT_AUTHORIZED), v, NONE
         yield "publish-0", Publish("a/b"), v, NONE

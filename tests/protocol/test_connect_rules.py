@@ -86,8 +86,8 @@ def test_a_password_without_a_user_name_is_only_for_version_5(decode: Decode) ->
 @pytest.mark.parametrize(
     ("name", "level"),
     [
-        ("MQTT", 0), ("MQTT", 3), ("MQTT", 6), ("MQTT", 0x84), ("MQTT", 255), ("MQIsdp", 4),
-        ("MQIsdp", 6),
+        ("MQTT", 0), ("MQTT", 3), ("MQTT", 6), ("MQTT", 0x83), ("MQTT", 0x85), ("MQTT", 255),
+        ("MQIsdp", 4), ("MQIsdp", 6), ("MQIsdp", 0x84),
     ],
 )  # fmt: skip
 def test_another_protocol_level_is_told_apart(name: str, level: int, decode: Decode) -> None:
@@ -96,6 +96,15 @@ def test_another_protocol_level_is_told_apart(name: str, level: int, decode: Dec
     assert error.reason_code == ReasonCode.UNSUPPORTED_PROTOCOL_VERSION
     assert isinstance(error, UnsupportedVersionError)
     assert error.answer_version == (V5 if (name, level) == ("MQTT", 6) else V311)
+
+
+def test_a_bridge_of_mqtt_3_sets_the_highest_bit_of_the_level(decode: Decode) -> None:
+    for name, level, version in (("MQIsdp", 0x83, V31), ("MQTT", 0x84, V311)):
+        packet = decode(connect(level, 2, b"\0\1c", string(name)), version)
+        assert isinstance(packet, Connect)
+        assert (packet.protocol_version, packet.is_bridge) == (version, True)
+    with pytest.raises(LocalProtocolError, match="MQTT 5 has options"):
+        encode(Connect("c", is_bridge=True), V5)
 
 
 @pytest.mark.normative("MQTT-3.1.2-1")

@@ -123,6 +123,9 @@ def _encode_ack_run(packet: AckRun, _version: ProtocolVersion) -> bytes:
 def _encode_connect(packet: Connect, version: ProtocolVersion) -> bytes:
     name = b"\0\6MQIsdp" if version == ProtocolVersion.V31 else b"\0\4MQTT"
     flags = 0x02 if packet.clean_start else 0
+    if packet.is_bridge and version == V5:
+        raise LocalProtocolError("MQTT 5 has options of subscriptions for what bridges want")
+    level = version | 0x80 if packet.is_bridge else version
     if not (packet.client_id or packet.clean_start or version == V5):
         raise LocalProtocolError("MQTT 3 has no session without a client identifier")
     if version == V5 and (
@@ -154,7 +157,7 @@ def _encode_connect(packet: Connect, version: ProtocolVersion) -> bytes:
     if not 0 <= packet.keep_alive <= 0xFFFF:
         raise LocalProtocolError(f"a keep alive of {packet.keep_alive} s is not within 0 to 65,535")
     properties = encode_properties(packet.properties, Carrier.CONNECT) if version == V5 else b""
-    head = name + bytes((version, flags)) + packet.keep_alive.to_bytes(2, "big") + properties
+    head = name + bytes((level, flags)) + packet.keep_alive.to_bytes(2, "big") + properties
     return _frame(0x10, head + b"".join(payload))
 
 

@@ -62,19 +62,21 @@ def decode_packet(
     return packet
 
 
-def _protocol_version(reader: Reader) -> ProtocolVersion:
-    """The version that CONNECT names (MQTT 5.0 §3.1.2.1, §3.1.2.2)."""
+def _protocol_version(reader: Reader) -> tuple[ProtocolVersion, bool]:
+    """The version that CONNECT names (MQTT 5.0 §3.1.2.1, §3.1.2.2), and whether it is a bridge's.
+
+    Bridges of MQTT 3 set the highest bit of the level, which no standard has.
+    """
     name = reader.binary()
     level = reader.byte()
-    if name == b"MQIsdp" and level == 3:
-        return ProtocolVersion.V31
-    if name == b"MQTT" and level in (4, 5):
-        return ProtocolVersion(level)
+    if name == b"MQIsdp" and level in (3, 0x83):
+        return ProtocolVersion.V31, level != 3
+    if name == b"MQTT" and level in (4, 5, 0x84):
+        return ProtocolVersion(level & 0x7F), level == 0x84
     if name == b"MQTT" and 5 < level < 0x80:
         raise UnsupportedVersionError(level, V5)
     if name in (b"MQTT", b"MQIsdp"):
-        # The name MQIsdp is of MQTT 3 only, and bridges of MQTT 3 set the highest bit of the level
-        # on trial: they understand this answer.
+        # The name MQIsdp is of MQTT 3 only, and so is the highest bit: they understand this answer.
         raise UnsupportedVersionError(level, ProtocolVersion.V311)
     raise MalformedPacketError("the protocol name is not MQTT")
 
@@ -91,7 +93,7 @@ def read_opening(
         reader = Reader(data, 1, None, maximum_repetitions)
         length = reader.variable_byte_integer()
         reader.end = min(reader.end, reader.position + length)
-        version = _protocol_version(reader)
+        version, _ = _protocol_version(reader)
         reader.take(3)  # flags and keep alive
         return version, _properties(reader, version, Carrier.CONNECT)
     except RemoteProtocolError:
@@ -99,7 +101,7 @@ def read_opening(
 
 
 def _decode_connect(reader: Reader, _version: ProtocolVersion) -> Connect:
-    version = _protocol_version(reader)
+    version, is_bridge = _protocol_version(reader)
     flags = reader.byte()
     if version == ProtocolVersion.V31:
         # MQTT 3.1 §3.1: bit 0 is not used, and without a will its flags are disregarded.
@@ -144,6 +146,7 @@ def _decode_connect(reader: Reader, _version: ProtocolVersion) -> Connect:
         username,
         password,
         properties,
+        is_bridge,
     )
 
 

@@ -33,7 +33,11 @@ class Will:
 
 @dataclass(slots=True)
 class Connect:
-    """Connection request (§3.1). `keep_alive` is in seconds, 0 turns it off."""
+    """Connection request (§3.1). `keep_alive` is in seconds, 0 turns it off.
+
+    `is_bridge` is the highest bit of the level, by which bridges of MQTT 3 ask for no local and
+    retain as published in all that they subscribe to. No standard has it.
+    """
 
     client_id: str = ""
     clean_start: bool = True
@@ -43,6 +47,7 @@ class Connect:
     username: str | None = None
     password: bytes | None = None
     properties: Properties = field(default_factory=_no_properties)
+    is_bridge: bool = False
 
 
 @dataclass(slots=True)

@@ -218,12 +218,12 @@ async def test_a_connect_byte_by_byte_is_accepted_in_time_only(opened: Opened) -
         (b"MQTT", 6, b"\x20\x03\x00\x84\x00"),
         (b"MQTT", 99, b"\x20\x03\x00\x84\x00"),
         (b"MQTT", 0x7F, b"\x20\x03\x00\x84\x00"),
-        (b"MQTT", 0x83, b"\x20\x02\x00\x01"),  # a bridge on trial
-        (b"MQTT", 0x84, b"\x20\x02\x00\x01"),
+        (b"MQTT", 0x83, b"\x20\x02\x00\x01"),  # a bridge's highest bit, with another name
+        (b"MQTT", 0x85, b"\x20\x02\x00\x01"),
         (b"MQIsdp", 4, b"\x20\x02\x00\x01"),
         (b"MQIsdp", 5, b"\x20\x02\x00\x01"),
         (b"MQIsdp", 6, b"\x20\x02\x00\x01"),
-        (b"MQIsdp", 0x83, b"\x20\x02\x00\x01"),
+        (b"MQIsdp", 0x84, b"\x20\x02\x00\x01"),
     ],
 )
 async def test_an_unknown_protocol_level_is_answered(

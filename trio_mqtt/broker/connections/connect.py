@@ -58,6 +58,7 @@ class Handshake:
         """
         self._link = link
         self._connect = connect
+        self.is_bridge = connect.is_bridge
         self._answer_by = answer_by
         self._said_more = said_more
         # What the client has said meanwhile, in bytes that are not decoded yet.

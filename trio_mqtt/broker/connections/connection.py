@@ -136,7 +136,9 @@ class Connection:
         self._deliveries = deliveries = Deliveries(link)
         if link.service is not None:
             link.service.deliveries = deliveries
-        requests = Requests(link, deliveries, handshake.authentication)
+        requests = Requests(
+            link, deliveries, handshake.authentication, is_bridge=handshake.is_bridge
+        )
         handler = PacketHandler(link, requests)
         gate = None
         if handshake.hooks is not None:

@@ -51,15 +51,24 @@ Granted = tuple["ActiveSubscription", bool]
 class Requests:
     """Answers the requests of one connection: at once, or in steps where there is much to do."""
 
-    __slots__ = ("_authentication", "_deliveries", "_link")
+    __slots__ = ("_authentication", "_deliveries", "_is_bridge", "_link")
 
     def __init__(
-        self, link: Link, deliveries: Deliveries, authentication: Authentication | None
+        self,
+        link: Link,
+        deliveries: Deliveries,
+        authentication: Authentication | None,
+        *,
+        is_bridge: bool = False,
     ) -> None:
-        """`authentication` is that of the method which CONNECT named, if it named one."""
+        """`authentication` is that of the method which CONNECT named, if it named one.
+
+        `is_bridge` says that CONNECT was that of a bridge of MQTT 3.
+        """
         self._link = link
         self._deliveries = deliveries
         self._authentication = authentication
+        self._is_bridge = is_bridge
 
     def handle(self, packet: Packet | RefusedPublish, session: Session) -> Iterator[None] | None:
         """Do what `packet` asks for and answer it; what is returned are the steps left to do so."""
@@ -170,6 +179,10 @@ class Requests:
                 self._rename(asked, topic_filter.text, session)
                 if options.qos > offered.maximum_qos:
                     options = replace(options, qos=offered.maximum_qos)
+                if self._is_bridge:
+                    # What it sends is not to come back, and to be kept there as it is kept here.
+                    no_local = not topic_filter.share  # which excludes it (§3.8.3.1)
+                    options = replace(options, no_local=no_local, retain_as_published=True)
                 granted.append(self._grant(topic_filter, options, identifier, session))
                 codes.append(ReasonCode(options.qos))
             else:
