@@ -37,11 +37,11 @@ PUBLIC = {
     """,
     "trio_mqtt.access": """
         ACTIONS AccessControl AccessFile AccessHooks AccessRefused AccessRules Action Authenticated
-        AuthenticationExchange AuthenticationRefused Authenticator ClientInfo Decision
-        DynamicSecurity HashKind
+        AuthenticationExchange AuthenticationRefused Authenticator ClientInfo ConnectRequest
+        ConnectionInfo Decision DynamicSecurity HashKind
         KeepsUsers PasswordCheck PasswordFile PasswordHash Publication Refusal Rule
         ScramAuthenticator ScramCredentials Section SubscriptionRequest TokenClaims TokenVerifier
-        WaysIn WrittenRules read_file remove_user set_password username_problem
+        Upgrade WaysIn WrittenRules read_file remove_user set_password username_problem
     """,
     "trio_mqtt.administration": """
         Administration Ban BanName BanPage BanQuery Banned ClientMessage ClientName ClientPage

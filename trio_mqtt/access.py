@@ -39,6 +39,8 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.broker.access.protocols import AuthenticationRefused as AuthenticationRefused
     from trio_mqtt.broker.access.protocols import Authenticator as Authenticator
     from trio_mqtt.broker.access.protocols import ClientInfo as ClientInfo
+    from trio_mqtt.broker.access.protocols import ConnectionInfo as ConnectionInfo
+    from trio_mqtt.broker.access.protocols import ConnectRequest as ConnectRequest
     from trio_mqtt.broker.access.protocols import KeepsUsers as KeepsUsers
     from trio_mqtt.broker.access.protocols import PasswordCheck as PasswordCheck
     from trio_mqtt.broker.access.protocols import Publication as Publication
@@ -47,3 +49,4 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.broker.access.scram import ScramAuthenticator as ScramAuthenticator
     from trio_mqtt.broker.access.scram import ScramCredentials as ScramCredentials
     from trio_mqtt.broker.access.security import WaysIn as WaysIn
+    from trio_mqtt.transport.listeners.upgrade import Upgrade as Upgrade

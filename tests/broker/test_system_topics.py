@@ -15,6 +15,8 @@ from trio_mqtt.broker.access.protocols import (
     AccessControl,
     Authenticated,
     ClientInfo,
+    ConnectionInfo,
+    ConnectRequest,
     Publication,
     SubscriptionRequest,
 )
@@ -187,6 +189,14 @@ async def test_packets_of_all_kinds_are_counted_and_publish_by_itself(
 
 class Allowing(AccessControl):
     """Hooks that let everything pass, one by one."""
+
+    async def accept(self, connection: ConnectionInfo) -> None:
+        return None
+
+    async def authorize_connect(
+        self, client: ClientInfo, request: ConnectRequest
+    ) -> ConnectRequest:
+        return request
 
     async def authenticate(self, client: ClientInfo, password: bytes | None) -> Authenticated:
         return Authenticated()

@@ -212,7 +212,9 @@ async def test_a_part_that_is_none_is_told_by_what_it_lacks(write: Write) -> Non
         async with load(write(text), environment={}).open():
             pass
     first, second = map(str, caught.value.problems)
-    assert "builtins:dict made a dict, which has no authenticate, authorize_publish" in first
+    assert (
+        "builtins:dict made a dict, which has no accept, authenticate, authorize_connect" in first
+    )
     assert second.endswith("which has no load, close: what is needed is a trio_mqtt.Storage.")
 
 

@@ -87,6 +87,7 @@ class Credentials:
             certificate_name=None if certificate is None else certificate.common_name,
             certificate_subject=None if certificate is None else certificate.subject,
             properties=connect.properties,
+            upgrade=origin.upgrade,
         )
         identity: Identity | AuthenticationRefused
         if outcome is None:

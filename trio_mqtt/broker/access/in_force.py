@@ -88,6 +88,8 @@ class AccessInForce:
         # By authentication method (MQTT 5.0 §4.12); whether clients must name one of them.
         self.authenticators: dict[str, Authenticator] = dict(security.authenticators)
         self.authentication_required = security.authentication_required
+        self.asks_accept = self._overridden("accept")
+        self.asks_connect = self._overridden("authorize_connect")
         self.asks_authenticate = self._overridden("authenticate")
         self.asks_publish = self._overridden("authorize_publish")
         self.asks_subscribe = self._overridden("authorize_subscribe")

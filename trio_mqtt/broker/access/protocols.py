@@ -15,6 +15,7 @@ from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.records import record
+from trio_mqtt.transport.listeners.upgrade import Upgrade
 
 
 @with_attribute_docs
@@ -52,6 +53,33 @@ class ClientInfo:
     properties: Properties = field(default_factory=Properties, compare=False)
     """The properties of CONNECT (MQTT 5.0 §3.1.2.11)."""
 
+    upgrade: Upgrade | None = field(default=None, compare=False)
+    """The HTTP request by which its WebSocket began: path, headers, cookies. None without one."""
+
+
+@with_attribute_docs
+@record
+class ConnectionInfo:
+    """A connection whose client has not said anything of MQTT yet."""
+
+    address: str
+    """Where it comes from, as in `ClientInfo`."""
+
+    listener: str = ""
+    """The URL that it came by; empty for a stream that the program handed to the broker."""
+
+    is_encrypted: bool = False
+    """Whether it came through TLS."""
+
+    certificate_name: str | None = None
+    """The common name (CN) of the client's TLS certificate, where it showed one."""
+
+    certificate_subject: str | None = None
+    """The subject of that certificate."""
+
+    upgrade: Upgrade | None = field(default=None, compare=False)
+    """The HTTP request by which a WebSocket began; None without one."""
+
 
 @record
 class Publication:
@@ -65,6 +93,36 @@ class Publication:
     qos: int = 0
     retain: bool = False
     properties: Properties = field(default_factory=Properties)
+
+
+@with_attribute_docs
+@record
+class ConnectRequest:
+    """What a client asks for by CONNECT, for a hook to look at or replace.
+
+    `dataclasses.replace` makes one with another identifier, keep alive or will.
+    """
+
+    client_id: str
+    """The client identifier; empty where the broker is to choose one (MQTT 5.0 §3.1.3.1).
+
+    Where the client gave none, an MQTT 5 client is told which it has (Assigned Client Identifier,
+    §3.2.2.3.7). One that gave an identifier is known to the broker by the other: its session is
+    found again by that, so it has to be the same each time.
+    """
+
+    keep_alive: int
+    """Seconds between two packets of the client at most (§3.1.2.10); 0 is no bound.
+
+    MQTT 5 clients are told another one (Server Keep Alive, §3.2.2.3.14). MQTT 3 clients cannot be:
+    theirs only becomes longer, and what is shorter stays as it was.
+    """
+
+    will: Publication | None = None
+    """Its will (§3.1.2.5), with `will_delay_interval` among the properties; None: it has none.
+
+    Its topic is as the client gave it: without the listener's mount point.
+    """
 
 
 @record
@@ -193,12 +251,28 @@ class AccessControl(Protocol):
     or raises refuses that one request, and is logged; nobody else notices.
     """
 
+    async def accept(self, connection: ConnectionInfo) -> AccessRefused | None:
+        """Whether a connection is served; None lets it go on.
+
+        It is asked after the handshakes of TLS and WebSocket, and before CONNECT is read: a
+        connection that is refused is closed, and its client told nothing, as nobody knows yet in
+        which words.
+        """
+
     async def authenticate(
         self, client: ClientInfo, password: bytes | None
     ) -> Authenticated | AuthenticationRefused:
         """Whether a client may connect; nothing of what it sent takes effect before.
 
         What else the broker is told to check (passwords, tokens) has been checked before this.
+        """
+
+    async def authorize_connect(
+        self, client: ClientInfo, request: ConnectRequest
+    ) -> ConnectRequest | AccessRefused:
+        """Whether a client that is known by now may connect as it asks; what is returned holds.
+
+        What the broker checks of identifiers, keep alives and wills, it checks of that.
         """
 
     async def authorize_publish(
@@ -237,6 +311,13 @@ class AccessHooks:
                 return trio_mqtt.access.AccessRefused(reason="this broker only tells")
     """
 
+    async def accept(
+        self,
+        connection: ConnectionInfo,
+    ) -> AccessRefused | None:
+        """Serve every connection."""
+        return None
+
     async def authenticate(
         self,
         client: ClientInfo,
@@ -244,6 +325,14 @@ class AccessHooks:
     ) -> Authenticated | AuthenticationRefused:
         """Allow everybody."""
         return Authenticated()
+
+    async def authorize_connect(
+        self,
+        client: ClientInfo,
+        request: ConnectRequest,
+    ) -> ConnectRequest | AccessRefused:
+        """Allow every CONNECT as it is."""
+        return request
 
     async def authorize_publish(
         self,

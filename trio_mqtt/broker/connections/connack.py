@@ -57,8 +57,13 @@ def sent_away(successors: Successors) -> ConnAck:
     )
 
 
-def refusal_of(connect: Connect, limits: Limits, options: BrokerOptions) -> ConnAck | None:
-    """The answer to a CONNECT that no client of this broker may send, whoever it is."""
+def refusal_of(
+    connect: Connect, asked: Connect, limits: Limits, options: BrokerOptions
+) -> ConnAck | None:
+    """The answer to a CONNECT that no client of this broker may send, whoever it is.
+
+    `asked` is what came, `connect` what the program's hooks have made of it.
+    """
     if options.server_reference is not None:
         return ConnAck(
             reason_code=redirection(options.server_moved),
@@ -71,9 +76,9 @@ def refusal_of(connect: Connect, limits: Limits, options: BrokerOptions) -> Conn
     client_id = connect.client_id
     problem = None
     code = ReasonCode.CLIENT_IDENTIFIER_NOT_VALID
-    if version == ProtocolVersion.V31 and not 1 <= len(client_id) <= 23:
+    if version == ProtocolVersion.V31 and not 1 <= len(asked.client_id) <= 23:
         problem = "a client identifier of MQTT 3.1 has 1 to 23 characters"
-    elif not client_id and not connect.clean_start and version != ProtocolVersion.V5:
+    elif not (asked.client_id or connect.clean_start) and version != ProtocolVersion.V5:
         problem = "a session that is to be kept needs a client identifier"
     elif len(client_id) > limits.maximum_client_identifier:
         problem = (
@@ -102,14 +107,15 @@ def keep_alive_fits(connect: Connect, limits: Limits) -> bool:
 
 
 def terms(
-    connect: Connect, client_id: str, limits: Limits, options: BrokerOptions
+    connect: Connect, asked: Connect, client_id: str, limits: Limits, options: BrokerOptions
 ) -> tuple[int, Properties]:
     """The session expiry interval that a client gets (§3.1.2.11.2), and what CONNACK tells it.
 
-    That is what differs from what it asked for, or from what MQTT 5 supposes (§3.2.2.3).
+    That is what differs from what it `asked` for, or from what MQTT 5 supposes (§3.2.2.3).
+    `connect` is what the program's hooks have made of that.
     """
     properties: Properties = {}
-    if client_id != connect.client_id:
+    if not asked.client_id:
         properties["assigned_client_identifier"] = client_id
     longest = limits.maximum_session_expiry
     if connect.protocol_version != ProtocolVersion.V5:
@@ -138,7 +144,9 @@ def terms(
             properties["response_information"] = start
     keep_alive = connect.keep_alive
     if keep_alive == 0 or keep_alive > limits.maximum_keep_alive:
-        properties["server_keep_alive"] = limits.maximum_keep_alive
+        keep_alive = limits.maximum_keep_alive
+    if keep_alive != asked.keep_alive:
+        properties["server_keep_alive"] = keep_alive
     return expiry_interval, properties
 
 

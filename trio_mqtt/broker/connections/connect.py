@@ -6,12 +6,12 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import trio
-
 from trio_mqtt.broker.access.authorship import Authorship
+from trio_mqtt.broker.access.connect_questions import connect_as_decided
 from trio_mqtt.broker.access.credentials import Credentials
 from trio_mqtt.broker.access.identity import Identity, seconds_left
 from trio_mqtt.broker.access.protocols import (
+    AccessRefused,
     Authenticated,
     AuthenticationRefused,
     ClientInfo,
@@ -25,6 +25,7 @@ from trio_mqtt.broker.connections.connack import (
     sent_away,
     terms,
 )
+from trio_mqtt.broker.connections.first_packets import said_meanwhile
 from trio_mqtt.broker.connections.link import Link
 from trio_mqtt.broker.connections.offers import STORAGE_FAILS
 from trio_mqtt.broker.connections.wills import check_will, room_for_will
@@ -57,7 +58,8 @@ class Handshake:
         `said_more` tells that more packets have come with CONNECT.
         """
         self._link = link
-        self._connect = connect
+        self._connect = connect  # as it holds: a program's hook may make another of what came
+        self._asked = connect
         self.is_bridge = connect.is_bridge
         self._answer_by = answer_by
         self._said_more = said_more
@@ -123,7 +125,7 @@ class Handshake:
                 )
             )
         outlet.write(data)
-        link.expect_packets(answer.properties.get("server_keep_alive", connect.keep_alive))
+        link.expect_packets(answer.properties.get("server_keep_alive", self._connect.keep_alive))
         return session
 
     async def _authenticated(self) -> ConnAck | None:
@@ -198,7 +200,7 @@ class Handshake:
 
         None if the connection has ended meanwhile.
         """
-        link, connect = self._link, self._connect
+        link, connect = self._link, self._asked
         credentials = Credentials(
             connect,
             username=link.username,
@@ -220,6 +222,14 @@ class Handshake:
         banned = self._banned(identity.client.username)
         if banned is not None:
             return self._refused(banned.reason_code, banned.reason)
+        if link.access.asks_connect:
+            refused = await self._as_decided(identity)
+            if refused is not None:
+                return refused
+            connect = self._connect
+            identity = replace(
+                identity, client=replace(identity.client, client_id=connect.client_id)
+            )
         if connect.will is not None:
             refused = await check_will(link, connect, connect.will, identity)
             if refused is not None:
@@ -233,7 +243,7 @@ class Handshake:
         link.core.holding_off.was_right(link.stream.peer, connect.username)
         if link.core.successors.is_draining:
             return self._turned_away(sent_away(link.core.successors), identity)
-        refused = refusal_of(connect, link.limits, link.options)
+        refused = refusal_of(connect, self._asked, link.limits, link.options)
         if refused is not None:
             statistics = link.core.statistics
             if not keep_alive_fits(connect, link.limits):
@@ -243,26 +253,24 @@ class Handshake:
             return self._turned_away(refused, identity)
         return await self._begin_session(identity)
 
-    async def _end_if_it_leaves(self) -> None:
-        """Hear a client that waits for CONNACK: once it has gone, nothing is done for it any more.
+    async def _as_decided(self, identity: Identity) -> ConnAck | None:
+        """Have a program's hook look at CONNECT, and change it; the answer where it refuses."""
+        link, asked = self._link, self._asked
+        decided = await connect_as_decided(link.access, link.limits, identity.client, asked)
+        if isinstance(decided, AccessRefused):
+            return self._refused(decided.reason_code, decided.reason)
+        self._connect = decided
+        link.client_id = decided.client_id or None
+        if decided.client_id == asked.client_id:
+            return None
+        if link.core.traced and decided.client_id:
+            link.trace(decided)
+        banned = self._banned(identity.client.username)
+        return None if banned is None else self._refused(banned.reason_code, banned.reason)
 
-        One that has gone on speaking may have said all that it wanted when it closes its side.
-        """
-        link = self._link
-        stream = link.stream
-        while True:
-            try:
-                await stream.readable()
-                data = stream.receive_nowait()
-            except trio.BrokenResourceError:
-                data = b""
-            if data:
-                link.core.statistics.bytes_received += len(data)
-                self.early = data
-                return
-            if data is not None:
-                link.lost("it closed the connection before it was accepted")
-                return
+    async def _end_if_it_leaves(self) -> None:
+        """Hear a client that waits for CONNACK: once it has gone, nothing is done for it."""
+        self.early = await said_meanwhile(self._link)
 
     async def _begin_session(self, identity: Identity) -> ConnAck | None:
         """Give the connection its session, once another that has it has let go of it.
@@ -272,7 +280,9 @@ class Handshake:
         link, connect = self._link, self._connect
         core = link.core
         client_id = connect.client_id or f"auto-{uuid.uuid4().hex}"
-        expiry_interval, properties = terms(connect, client_id, link.limits, link.options)
+        expiry_interval, properties = terms(
+            connect, self._asked, client_id, link.limits, link.options
+        )
         if core.sessions.cannot_keep(client_id, link.mount_point, expiry_interval):
             return self._turned_away(
                 refusal(ReasonCode.SERVER_UNAVAILABLE, STORAGE_FAILS), identity
@@ -313,7 +323,7 @@ class Handshake:
             return None
         if not isinstance(claim, Claim):
             return self._turned_away(refusal(*claim), identity)
-        core.holding_off.has_session(link.stream.peer, connect.client_id)
+        core.holding_off.has_session(link.stream.peer, self._asked.client_id)
         session = claim.session
         link.client_id = client_id
         link.session = session

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_mqtt.broker.access.connect_questions import refusal_of_connection
 from trio_mqtt.broker.connections.connect import Handshake
 from trio_mqtt.broker.connections.deliveries import Deliveries
 from trio_mqtt.broker.connections.first_packets import receive_first
@@ -101,6 +102,12 @@ class Connection:
         link.outlet.use(link.stream)
         if not is_known:
             self._count_address()
+        if link.access.asks_accept:
+            refused = await refusal_of_connection(
+                link.access, link.limits, link.stream.origin, link.stream.peer
+            )
+            if refused is not None:
+                raise HandshakeRefusedError(refused)
 
     def _count_address(self) -> None:
         link = self._link

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import trio
+
 from trio_mqtt.broker.connections.connack import allowed
 from trio_mqtt.broker.connections.link import COUNTED, Link
 from trio_mqtt.errors import RemoteProtocolError, UnsupportedVersionError
@@ -35,6 +37,26 @@ async def receive_first(link: Link) -> list[Packet]:
         if link.protocol.violation is not None:
             _refuse_violation(link, link.protocol.violation)
             return []
+
+
+async def said_meanwhile(link: Link) -> bytes:
+    """What a client says while it waits for CONNACK; none where it has gone, which ends it.
+
+    One that has gone on speaking may have said all that it wanted when it closes its side.
+    """
+    stream = link.stream
+    while True:
+        try:
+            await stream.readable()
+            data = stream.receive_nowait()
+        except trio.BrokenResourceError:
+            data = b""
+        if data:
+            link.core.statistics.bytes_received += len(data)
+            return data
+        if data is not None:
+            link.lost("it closed the connection before it was accepted")
+            return b""
 
 
 def _refuse_violation(link: Link, error: RemoteProtocolError) -> None:

@@ -168,9 +168,8 @@ class _HandshakingStream:
                 raise HandshakeRefusedError(f"no WebSocket: {handshake.refusal}")
             if answer:
                 await stream.send_all(answer)
-        if handshake.peer != self.peer:
-            self._set(replace(self.origin, peer=handshake.peer))
-            stream.origin, stream.peer = self.origin, self.peer
+        self._set(replace(self.origin, peer=handshake.peer, upgrade=handshake.upgrade))
+        stream.origin, stream.peer = self.origin, self.peer
         websocket = WebSocketStream(stream)
         if handshake.rest:
             websocket.unread(handshake.rest)

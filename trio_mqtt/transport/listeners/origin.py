@@ -8,6 +8,7 @@ from functools import lru_cache
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.records import record
 from trio_mqtt.transport.listeners.options import Endpoint
+from trio_mqtt.transport.listeners.upgrade import Upgrade
 
 
 @with_attribute_docs
@@ -38,6 +39,8 @@ class Origin:
     """None where the client showed none, or came without TLS."""
     is_encrypted: bool = False
     """Whether the bytes came through TLS."""
+    upgrade: Upgrade | None = None
+    """The request by which a WebSocket began; None where there is none."""
 
     @property
     def is_behind_proxies(self) -> bool:

@@ -16,6 +16,7 @@ from wsproto.utilities import RemoteProtocolError
 from trio_mqtt.errors import without_frames
 from trio_mqtt.transport.listeners.host_names import ANY, is_among
 from trio_mqtt.transport.listeners.networks import Networks
+from trio_mqtt.transport.listeners.upgrade import Upgrade
 
 # `mqttv3.1` is what clients of MQTT 3.1 ask for.
 _SUBPROTOCOLS = ("mqtt", "mqttv3.1")
@@ -48,6 +49,7 @@ class WebSocketHandshake:
         # Whether the handshake is done, and what came behind the request.
         self.accepted = False
         self.rest = b""
+        self.upgrade: Upgrade | None = None  # the request that was accepted
         # Why the client is refused, once it is.
         self.refusal: str | None = None
 
@@ -76,9 +78,9 @@ class WebSocketHandshake:
         request = events[0] if events else None
         if not isinstance(request, Request):
             return self._refuse(_BAD_REQUEST, "it is no WebSocket")
-        return self._answer(request, rest)
+        return self._answer(request, head, rest)
 
-    def _answer(self, request: Request, rest: bytes) -> bytes:
+    def _answer(self, request: Request, head: bytes, rest: bytes) -> bytes:
         path = request.target.partition("?")[0]
         if self._path not in (path, ANY_PATH):
             return self._refuse(_NOT_FOUND, f"the path is {self._path}, not {path[:100]}")
@@ -104,6 +106,7 @@ class WebSocketHandshake:
         answer = self._handshake.send(AcceptConnection(subprotocol=subprotocol))
         self.accepted = True
         self.rest = rest
+        self.upgrade = Upgrade(head)
         return answer
 
     def _allows(self, origin: str, host: str) -> bool:
