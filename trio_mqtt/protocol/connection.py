@@ -174,7 +174,15 @@ class ProtocolConnection:
         They are of one kind, which its first byte tells, and say success. None for all else, which
         `receive` takes.
         """
-        return consecutive_acks(data) if self._is_between_packets else None
+        # As `_is_between_packets`, without a call: whole reads are this.
+        if (
+            self.state is not _CONNECTED
+            or self.unfinished
+            or self.pending
+            or self.violation is not None
+        ):
+            return None
+        return consecutive_acks(data)
 
     @property
     def _is_between_packets(self) -> bool:

@@ -168,15 +168,16 @@ class Sender(Generic[T]):
         first = self._last + 1
         if first + count - 1 > MAX_PACKET_IDENTIFIER:
             first = 1
-        packet_ids = range(first, first + count)
         runs = self._runs
         if runs is None:
             runs = self._runs = []
         elif len(runs) >= _MOST_RUNS:
             self._take_apart()
-        for in_use in (self._in_flight.keys(), self._released.keys(), self._reserved.keys()):
-            if in_use and not in_use.isdisjoint(packet_ids):
-                return 0
+        if self._in_flight or self._released or self._reserved:
+            packet_ids = range(first, first + count)
+            for in_use in (self._in_flight.keys(), self._released.keys(), self._reserved.keys()):
+                if in_use and not in_use.isdisjoint(packet_ids):
+                    return 0
         for run in runs:
             if run.first < first + count and first < run.beyond:
                 return 0
@@ -286,12 +287,18 @@ class Sender(Generic[T]):
         That is nothing where they acknowledge runs in the order in which these were sent.
         """
         first, beyond = packet_ids.start, packet_ids.stop
-        while self._runs and first < beyond:
-            run = self._runs[0]
+        runs = self._runs
+        while runs and first < beyond:
+            run = runs[0]
             if run.first != first or run.entry[0] != 1:
                 break
-            first = min(run.beyond, beyond)
-            self._acknowledged(run, first)
+            if run.beyond > beyond:
+                self.quota += beyond - first
+                run.first = first = beyond
+            else:
+                self.quota += run.beyond - first
+                first = run.beyond
+                del runs[0]
         return range(first, beyond)
 
     def _acknowledged(self, run: _Run[T], beyond: int) -> None:

@@ -99,7 +99,9 @@ async def test_messages_beyond_the_receive_maximum_wait_in_the_channel(join: Joi
 
 @pytest.mark.pure("a defect is planted")
 @pytest.mark.parametrize(
-    ("method", "version"), [("_send_frame", V5), ("_prepare", V311)], ids=["as it came", "encoded"]
+    ("method", "version", "qos", "count"),
+    [("_send_frame", V5, 0, 1), ("_prepare", V311, 0, 1), ("_send_run", V5, 1, 20)],
+    ids=["as it came", "encoded", "a run"],
 )
 async def test_a_defect_in_sending_does_not_reach_the_publisher(
     join: Join,
@@ -107,11 +109,13 @@ async def test_a_defect_in_sending_does_not_reach_the_publisher(
     monkeypatch: pytest.MonkeyPatch,
     method: str,
     version: ProtocolVersion,
+    qos: int,
+    count: int,
 ) -> None:
     subscriber, other = await join("s", version), await join("o", version)
     publisher = await join("p", V5)
-    await subscriber.subscribe("t")
-    await other.subscribe("t")
+    await subscriber.subscribe("t", qos=qos)
+    await other.subscribe("t", qos=qos)
     send = getattr(OutgoingQueue, method)
     failures = iter([True, False])
 
@@ -122,9 +126,13 @@ async def test_a_defect_in_sending_does_not_reach_the_publisher(
 
     monkeypatch.setattr(OutgoingQueue, method, fail_once)
     await trio.sleep(ALONE)
-    await say(publisher, b"x")
-    await other.expect_message("t", b"x")
+    await say(publisher, *[b"x"] * count, qos=qos)
+    assert await other.payloads() == [b"x"] * count
     await subscriber.expect_closed()
+    if qos:
+        assert [(await publisher.expect(PubAck)).packet_id for _ in range(count)] == [
+            *range(1, count + 1)
+        ]
     await publisher.ping()
     assert broker.statistics.clients_connected == 2
 

@@ -138,10 +138,11 @@ class Acknowledgements:
         self, first_byte: int, packet_ids: range, session: Session
     ) -> RemoteProtocolError | None:
         """As `take`, of acknowledgements that begin with a byte, one after the other."""
-        kind = ACKNOWLEDGEMENTS[first_byte]
+        count = len(packet_ids)
         statistics = self._statistics
-        statistics.packets_received += len(packet_ids) - 1
-        statistics.kinds_received[_COUNTED[kind]] += len(packet_ids)
+        statistics.packets_received += count
+        statistics.kinds_received[_COUNTED_FIRST[first_byte]] += count
+        kind = ACKNOWLEDGEMENTS[first_byte]
         left = self._take_in_order(kind, packet_ids, session)
         return self._take_each(kind, left, session) if left else None
 
@@ -152,6 +153,10 @@ class Acknowledgements:
         """
         if session.journal is not None:
             return packet_ids
+        if kind is _PUBACK:
+            if MessageAcknowledged in self._event_streams.wanted:
+                return packet_ids
+            return session.sender.on_pubacks(packet_ids)
         if kind is _PUBREL:
             if not session.receiver.on_all_pubrels(packet_ids):
                 return packet_ids
@@ -161,8 +166,6 @@ class Acknowledgements:
         if MessageAcknowledged in self._event_streams.wanted:
             return packet_ids
         sender = session.sender
-        if kind is _PUBACK:
-            return sender.on_pubacks(packet_ids)
         if kind is _PUBREC:
             left = sender.on_pubrecs(packet_ids)
             if left.start > packet_ids.start:

@@ -229,8 +229,13 @@ class PacketHandler:
             if packet_ids is None:
                 return False
             self._link.last_received = now
-            self._core.statistics.packets_received += 1
-            self._acknowledged(self._acks.take_run(first, packet_ids, session), session)
+            violation = self._acks.take_run(first, packet_ids, session)
+            if violation is not None or first > ALONE_PUBACK:
+                self._acknowledged(violation, session)
+            else:  # nothing answers PUBACK
+                outlet = self._outlet
+                if outlet.awaits_quota and session.sender.quota > 0:
+                    outlet.quota_is_back()
             return True
         if first == ALONE_PUBACK:
             packet_id = protocol.receive_puback(data)

@@ -135,9 +135,9 @@ class Batch:
     their payloads; `expires` tells whether any of them has an expiry interval.
     """
 
-    __slots__ = ("_above_qos_0", "_encodings", "_forms", "_messages", "_parts", "_run", "count",
-                 "expires", "highest_qos", "is_spread", "is_v5", "number", "payload_size",
-                 "received_at", "retained", "sender", "size", "topic")  # fmt: skip
+    __slots__ = ("_above_qos_0", "_encodings", "_forms", "_messages", "_parts", "_run",
+                 "_sent_last", "count", "expires", "highest_qos", "is_spread", "is_v5", "number",
+                 "payload_size", "received_at", "retained", "sender", "size", "topic")  # fmt: skip
 
     def __init__(
         self,
@@ -193,6 +193,8 @@ class Batch:
         # A run as it is sent where something is otherwise than it came.
         self._forms: dict[tuple[bool, int, Changes | None], RunFrames] | None = None
         self._parts: _Parts | None = None
+        # The identifiers with which it was sent last, from the first on, and what that was.
+        self._sent_last: tuple[int, RunFrames, bytes] | None = None
         self._above_qos_0: int | None = None
 
     @property
@@ -252,12 +254,28 @@ class Batch:
 
     def run_for(self, form: Form, is_v5: bool, maximum: int | None) -> RunFrames | None:
         """What goes to a subscription of a run of QoS 1 or 2, but for packet identifiers."""
-        if form.qos == 0:
+        run, qos = self._run, form.qos
+        if run is None or qos == 0:
             return None
-        frames = self._frames_for(form, is_v5)
+        frames: RunFrames | None = run
+        if form.changes is not None or is_v5 is not self.is_v5 or qos < run.qos:
+            frames = self._frames_for(form, is_v5)
         return (
             frames if maximum is None or frames is None or len(frames.frames) <= maximum else None
         )
+
+    def sent_whole(self, frames: RunFrames, packet_id: int) -> bytes:
+        """All of a run as it is sent: `frames`, with the packet identifiers from `packet_id` on.
+
+        It is made once for all who get the same identifiers, one after the other: those are many
+        where they all were sent the same before.
+        """
+        last = self._sent_last
+        if last is not None and last[0] == packet_id and last[1] is frames:
+            return last[2]
+        data = frames.with_identifiers(0, self.count, packet_id)
+        self._sent_last = packet_id, frames, data
+        return data
 
     def piece(self, number: int) -> range:
         """Which of the messages one of its pieces is."""

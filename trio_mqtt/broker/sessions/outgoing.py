@@ -217,6 +217,37 @@ class OutgoingQueue(Queue):
             self._forget(batch)
         return len(data)
 
+    def _send_run(self, outlet: Outlet, target: Target, batch: Batch) -> bool:
+        """Send a run of QoS 1 or 2 that need not wait, all of it; False: nothing is done.
+
+        As `_prepare` would, for what never was in the queue.
+        """
+        session = self.session
+        run = batch.run
+        if run is None or session.journal is not None or outlet.aliases is not None:
+            return False
+        permissions = session.permissions
+        if permissions is not None and (
+            batch.topic is None or not permissions.may_receive(batch.topic)
+        ):
+            return False
+        frames = batch.run_for(target, outlet.is_v5, outlet.maximum_packet_size)
+        if frames is None:
+            return False
+        item = RunInFlight(run, batch.size, target.origin, batch.received_at)
+        qos, count = run.qos if run.qos < target.qos else target.qos, batch.count
+        packet_id = item.beyond = session.sender.begin_run(qos, item, count)
+        if not packet_id:
+            return False
+        statistics = self._statistics
+        statistics.messages_sent += count
+        statistics.payload_bytes_sent += batch.payload_size
+        wanted = self._event_streams.wanted
+        if wanted and MessageDelivered in wanted:
+            self._tell_delivered(batch.messages)
+        outlet.write(batch.sent_whole(frames, packet_id))
+        return True
+
     def _send_frame(
         self, outlet: Outlet, target: Target, message: Publish, frame: bytes, now: float
     ) -> None:

@@ -139,6 +139,13 @@ class Subscription(OutgoingQueue):
         session = self.session
         if outlet is None or not self._may_send(outlet, batch.count, batch.size):
             return False
+        if batch.highest_qos:
+            try:
+                if self._send_run(outlet, target, batch):
+                    return True
+            except Exception:
+                outlet.failed()  # a defect that must not reach the publisher
+                return True
         session.queued_messages += batch.count
         session.queued_bytes += batch.size
         self._statistics.queued_bytes += batch.size
