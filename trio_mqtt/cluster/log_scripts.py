@@ -148,7 +148,10 @@ HOLD = Script(
 -- the session, the epoch under which its node has it
 local last = redis.call('HGET', KEYS[2], 'last') or '0-0'
 redis.call('ZADD', KEYS[3], 'NX', last:match('^%d+'), ARGV[1])
-redis.call('HSET', KEYS[5], ARGV[1], ARGV[2])
+-- Who had it before may be heard late.
+if tonumber(redis.call('HGET', KEYS[5], ARGV[1]) or '-1') < tonumber(ARGV[2]) then
+  redis.call('HSET', KEYS[5], ARGV[1], ARGV[2])
+end
 return {last, redis.call('ZCARD', KEYS[3])}
 """,
     fenced=True,

@@ -14,10 +14,13 @@ from tests.cluster.nodes import nodes
 from tests.cluster.redis import RedisServer
 from tests.cluster.waiting import until
 from trio_mqtt import Broker, Cluster
+from trio_mqtt.cluster.engine.engine import open_engine
 from trio_mqtt.cluster.logs import Logs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from trio_mqtt.cluster.positions import EntryId
 
 YES, NO = b":1\r\n", b":0\r\n"
 
@@ -119,3 +122,35 @@ async def test_who_subscribes_again_holds_the_log_whatever_was_still_to_be_told(
             await client.unsubscribe("a")
         await client.subscribe("a", qos=1)
         await until(lambda: kept.is_held() and not kept.has("r/a"))
+
+
+@pytest.mark.parametrize("topic_filter", ["a", "$share/g/a"])
+async def test_a_log_holds_what_is_for_a_session_once_that_is_kept_with_the_filter(
+    cluster: Cluster, redis: RedisServer, monkeypatch: pytest.MonkeyPatch, topic_filter: str
+) -> None:
+    """If its node dies before, no log goes on for ever for nobody."""
+    kept, hold, found = Kept(redis, cluster), Logs.hold, []
+
+    async def watched(logs: Logs, text: str, session: str, epoch: int = 0) -> tuple[EntryId, int]:
+        found.append(kept.has(f"s:{text}"))
+        return await hold(logs, text, session, epoch)
+
+    monkeypatch.setattr(Logs, "hold", watched)
+    async with nodes(cluster, 1) as (one,), joined(one.url, "s", expiry=600) as client:
+        for _ in range(5):
+            await client.subscribe(topic_filter, qos=1)
+            await client.unsubscribe(topic_filter)
+    assert found
+    assert all(found)
+
+
+async def test_who_has_a_filter_later_holds_it_though_another_is_heard_late(
+    cluster: Cluster,
+) -> None:
+    async with open_engine(cluster) as engine:
+        engine.deadline_ms = 1 << 45
+        logs = Logs(engine)
+        await logs.hold("a", "s", 8)
+        await logs.hold("a", "s", 5)  # of a node that had the session before
+        assert await logs.release("a", {"s": 5}) == 1
+        assert await logs.release("a", {"s": 8}) == 0

@@ -131,6 +131,17 @@ class Holding:
 
     # -- who has a filter -----------------------------------------------------------------------
 
+    async def until_kept(self) -> None:
+        """Wait until the engine has what sessions have asked for so far.
+
+        Before a log holds a filter for a session, the session says that it has it: if this node
+        dies in between, whoever has the session next, or ends it, comes upon that.
+        """
+        try:
+            await self._journal.until_kept()
+        except StoreError:
+            await trio.sleep_forever()  # the broker ends
+
     async def hold(self, text: str, session: Session) -> EntryId:
         """A session has a filter: not what it may have said before counts."""
         if self._released.get(text, {}).pop(session.key, None) is not None:

@@ -111,6 +111,9 @@ class Placing:
         """A subscription is new: what comes from now on is in the log, and reaches it."""
         holding, text = self._holding, subscription.topic_filter.text
         try:
+            await holding.until_kept()
+            if not holding.is_wanted(tracker, text, token):
+                return
             last = await holding.hold(text, tracker.session)
             if not holding.is_wanted(tracker, text, token):
                 if text not in tracker.tokens:
@@ -155,7 +158,9 @@ class Placing:
     async def _share(self, subscription: Subscription, session: Session, awaited: Awaited) -> None:
         text = subscription.topic_filter.text
         try:
-            await self._holding.hold(text, session)
-            await self._registering.share(text)
+            await self._holding.until_kept()
+            if subscription in self._sharing:
+                await self._holding.hold(text, session)
+                await self._registering.share(text)
         finally:
             self._holding.has_begun(session, subscription, awaited)
