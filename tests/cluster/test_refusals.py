@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -20,10 +19,11 @@ from trio_mqtt import (
     Cluster,
     ConnectionRefusedByBrokerError,
     EngineError,
+    ReasonCode,
     open_client,
 )
 from trio_mqtt.cluster.keys import Keys
-from trio_mqtt.protocol.packets import PubAck, Publish
+from trio_mqtt.protocol.packets import PubAck, Publish, Subscribe, Subscription
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.cluster_node import ClusterNode
@@ -110,21 +110,53 @@ async def test_a_node_joins_anew_until_the_engine_does_what_it_needs(
     assert not any(record.exc_info for record in caplog.records)
 
 
-@pytest.mark.parametrize("part", ["log", "state"])
-async def test_a_log_that_is_none_is_told_in_a_sentence(
-    cluster: Cluster, redis: RedisServer, caplog: pytest.LogCaptureFixture, part: str
+@pytest.mark.parametrize("part", ["log", "state", "marks"])
+@pytest.mark.parametrize("topic_filter", ["a", "$share/g/a"])
+async def test_a_log_that_is_none_is_told_and_begins_anew(
+    cluster: Cluster,
+    redis: RedisServer,
+    caplog: pytest.LogCaptureFixture,
+    part: str,
+    topic_filter: str,
 ) -> None:
-    why = r"^The engine refuses what clients are promised: [^:]*the wrong kind of value\. What"
-    async with nodes(cluster, 1) as (one,), joined(one.url, "s", expiry=600) as subscriber:
-        await subscriber.subscribe("a", qos=1)
-        key = node_of(one).engine.keys.of_filter("a", part).decode()
+    """It holds back nothing: what was published is kept, for this filter and for others."""
+    async with (
+        nodes(cluster, 2) as (one, other),
+        joined(other.url, "s", expiry=600) as subscriber,
+        joined(other.url, "t", expiry=600) as neighbour,
+        joined(one.url, "p") as publisher,
+    ):
+        await subscriber.subscribe(topic_filter, qos=1)
+        await neighbour.subscribe("a/#", qos=1)
+        for number in range(2):
+            key = node_of(one).engine.keys.of_filter(topic_filter, part).decode()
+            redis.command("DEL", key)
+            assert redis.command("SET", key, "x") == b"+OK\r\n"
+            await publisher.publish("a", b"%d" % number, 1)
+            await subscriber.expect_message("a", b"%d" % number, 1)
+            await neighbour.expect_message("a", b"%d" % number, 1)
+            assert redis.command("GET", f"{key}:aside") == b"$1\r\nx\r\n"
+        assert sum(f"{key}:aside" in line for line in caplog.messages) == 2
+    assert not any(record.exc_info for record in caplog.records)
+
+
+async def test_a_session_that_is_none_any_more_is_lost_and_holds_back_nothing(
+    cluster: Cluster, redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        nodes(cluster, 1) as (one,),
+        joined(one.url, "s", expiry=600) as session,
+        joined(one.url, "t", expiry=600) as neighbour,
+    ):
+        key = node_of(one).engine.keys.of_client("s", "session").decode()
         redis.command("DEL", key)
         assert redis.command("SET", key, "x") == b"+OK\r\n"
-        async with joined(one.url, "p") as publisher:
-            with trio.move_on_after(1):
-                await publisher.publish("a", b"1", 1)
-                raise AssertionError("it is acknowledged, and not kept")
-    assert any(re.match(why, line) for line in caplog.messages)
+        await session.send(Subscribe(1, [Subscription("a", 1)]))
+        await neighbour.subscribe("a", qos=1)
+        await neighbour.publish("a", b"1", 1)
+        await session.expect_disconnect(ReasonCode.SESSION_TAKEN_OVER)
+        assert any("the session of 's' is none" in line for line in caplog.messages)
+        redis.command("DEL", key)
     assert not any(record.exc_info for record in caplog.records)
 
 

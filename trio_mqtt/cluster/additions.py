@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from trio_mqtt.cluster.engine.calls import EngineRefusedError
 from trio_mqtt.cluster.entries import encode_entry
 from trio_mqtt.cluster.items import SOURCE, encode_numbered
 from trio_mqtt.cluster.log_entries import LOGGED, encode_logged
@@ -14,6 +16,9 @@ from trio_mqtt.cluster.logs import Appended, Publisher
 if TYPE_CHECKING:
     from trio_mqtt.cluster.engine.calls import Call, Reply
     from trio_mqtt.cluster.logs import Logs
+
+
+logger = logging.getLogger("trio_mqtt.cluster")
 
 
 @dataclass(eq=False)
@@ -135,6 +140,27 @@ class Additions:
         key: these say it themselves. Raises EngineFencedError where this node has no lease.
         """
         return [self._logs.forget_left(topic_filter, key) for topic_filter, key in left]
+
+    async def mended(
+        self, entries: Sequence[Added], replies: Sequence[Reply | EngineRefusedError]
+    ) -> list[Reply | EngineRefusedError]:
+        """What came of entries, where logs that are none are put aside first, and begun anew.
+
+        One that somebody has written over holds back nothing that is in others' logs.
+        """
+        answers = list(replies)
+        for at, (one, reply) in enumerate(zip(entries, replies, strict=True)):
+            if isinstance(reply, EngineRefusedError) and reply.is_wrong_kind:
+                for key in await self._logs.mend(one.topic_filter):
+                    logger.error(
+                        "What the engine has as %s was written there by somebody else. It was put"
+                        " aside as %s:aside, and what is for the topic filter %r is kept anew.",
+                        key,
+                        key,
+                        one.topic_filter,
+                    )
+                (answers[at],) = await self._logs.call_all(self.calls([one]))
+        return answers
 
     def added(self, reply: Reply) -> Appended:
         """What came of an entry."""

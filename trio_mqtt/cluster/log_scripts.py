@@ -289,3 +289,25 @@ return gone
 """
 )
 """Sessions are done with the log up to a time; how many entries nobody needs any more."""
+
+MEND = Script(
+    """
+-- '1' for a shared log
+local kinds, aside = {'stream', 'hash', 'zset', 'list', 'hash', 'hash'}, {}
+for at, key in ipairs(KEYS) do
+  local kind = redis.call('TYPE', key).ok
+  -- Without those who have the filter, nothing would be kept for it any more: they stay.
+  if kind ~= 'none' and kind ~= kinds[at] and at ~= 3 then
+    redis.call('RENAME', key, key .. ':aside')
+    aside[#aside + 1] = key
+    if at == 1 and ARGV[1] == '1' then
+      redis.call('XGROUP', 'CREATE', key, 'g', '0', 'MKSTREAM')
+    end
+  end
+end
+return aside
+""",
+    fenced=True,
+)
+"""Keys that are of another kind than they should be have been written by somebody else: they are
+put aside, so that what comes from now on is kept. Which these were."""

@@ -102,6 +102,10 @@ class Logs:
         """Wait until logs can be read, and added to."""
         await self._engine.wait_returned()
 
+    async def call_all(self, calls: Sequence[Call]) -> list[Reply | EngineRefusedError]:
+        """What the engine answers to calls that were made here. Raises EngineGoneError."""
+        return await self._engine.all(calls)
+
     # -- writing --------------------------------------------------------------------------------
 
     def append(
@@ -164,6 +168,16 @@ class Logs:
     def forget_left(self, topic_filter: str, session: str) -> Call:
         """The call after which a log does not say that any more."""
         return self._engine.scripted(scripts.FORGET_LEFT, self._keys(topic_filter), session)
+
+    async def mend(self, topic_filter: str) -> list[str]:
+        """Put keys of a filter aside that are not what they should be, as somebody has written
+        there; which these were.
+
+        Where that is the log, whoever has not had all of it finds that some is missing.
+        """
+        is_shared = topic_filter.startswith("$share/")
+        reply = await self._engine.run(scripts.MEND, self._keys(topic_filter), int(is_shared))
+        return [str(key, "utf-8", "replace") for key in _listed(reply)]
 
     # -- who has it -----------------------------------------------------------------------------
 

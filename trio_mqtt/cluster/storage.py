@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
 
     from trio_mqtt.cluster import changes as stream
     from trio_mqtt.cluster.additions import Added, Addition, Additions
+    from trio_mqtt.cluster.engine.calls import Reply
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.cluster.logs import Appended
     from trio_mqtt.cluster.positions import EntryId
     from trio_mqtt.storage.rows import Changes, Progress
+
+logger = logging.getLogger("trio_mqtt.cluster")
 
 ENTRY = 256 * 1024  # bytes of an entry, from which on the next is begun
 
@@ -237,9 +241,8 @@ class ClusterStorage:
             calls.append(self.retained.late_call(self._node, topic, row, at))
         calls += [self._given.call(one) for one in changes.given]
         replies = await self._engine.all(calls)
-        for reply in replies:
-            if isinstance(reply, EngineRefusedError):
-                raise reply
+        if any(isinstance(reply, EngineRefusedError) for reply in replies):
+            replies = await self._as_far_as_it_goes(adds, entries, replies)
         changes.are_added = True
         if changes.given:
             end = len(replies) - len(changes.given)
@@ -257,6 +260,23 @@ class ClusterStorage:
             if reply == 0:
                 self.dropped(one.node, one.messages)
 
+    async def _as_far_as_it_goes(
+        self, adds: Sequence[Added], entries: Sequence[Forward], replies: list[Reply]
+    ) -> list[Reply]:
+        """What came of a group where the engine has refused some of it: raises that, but for what
+        somebody else has written over. Logs begin anew; a node whose inbox that is gets nothing
+        of this, and hears so itself.
+        """
+        count = len(adds)
+        if self.additions is not None and count:
+            replies[:count] = await self.additions.mended(adds, replies[:count])
+        for at, reply in enumerate(replies):
+            if isinstance(reply, EngineRefusedError):
+                if not count <= at < count + len(entries) or not reply.is_wrong_kind:
+                    raise reply
+                replies[at] = 0
+        return replies
+
     def _late(self, changes: ClusterChanges) -> dict[str, float]:
         """The topics whose retained messages have changed before this process had this lease, and
         when: others may have changed them since, and were told that this is kept.
@@ -273,8 +293,12 @@ class ClusterStorage:
         calls = self.sessions.saves(changes, changes.fields)
         for number, reply in zip(calls, await self._engine.all([*calls.values()]), strict=True):
             if isinstance(reply, EngineRefusedError):
-                raise reply
-            if reply == 0:
+                if not reply.is_wrong_kind:
+                    raise reply
+                owner = self.sessions.owner_of(number)
+                key = None if owner is None else owner.key
+                logger.error("What the engine has as the session of %r is none: it is lost.", key)
+            if reply == 0 or isinstance(reply, EngineRefusedError):
                 self._is_lost(number)
                 self.lost(number)
         for number, fields in changes.fields.items():

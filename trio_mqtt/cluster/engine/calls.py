@@ -43,6 +43,11 @@ class EngineUnfitError(EngineError):
 class EngineRefusedError(EngineError):
     """The engine answered with an error, which is the text: nothing was done."""
 
+    @property
+    def is_wrong_kind(self) -> bool:
+        """Whether a key is of another kind than it should be: somebody else has written there."""
+        return "wrong kind of value" in str(self)
+
 
 class EngineFencedError(EngineRefusedError):
     """A write came after the end of the node's lease: others may own what it is about."""
