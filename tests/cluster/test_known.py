@@ -21,6 +21,7 @@ from tests.cluster.redis import RedisServer
 from tests.cluster.waiting import until
 from tests.inside import core_of, has_filters
 from trio_mqtt import Broker, Client, Cluster, open_client
+from trio_mqtt.administration import GiveSubscription
 from trio_mqtt.broker.clustering.durable.registering import over
 from trio_mqtt.broker.clustering.interests import Interests
 from trio_mqtt.broker.clustering.traffic import Traffic
@@ -449,3 +450,20 @@ async def test_a_session_does_not_wait_for_what_another_one_waits_for(
             async with quick.subscribe("t", qos=1), plain.subscribe("t", qos=1):
                 nursery.cancel_scope.cancel()
                 goes_on.set()
+
+
+@pytest.mark.parametrize("expiry", [None, 600])
+async def test_who_gives_a_subscription_is_told_so_once_all_nodes_know(
+    cluster: Cluster, expiry: int | None
+) -> None:
+    async with (
+        nodes(cluster, 2) as (one, other),
+        joined(one.url, "c", expiry=expiry) as client,
+        joined(other.url, "p") as publisher,
+    ):
+        for number in range(20):
+            topic = f"t/{number}"
+            asked = GiveSubscription(client_id="c", topic_filter=topic, qos=1)
+            await one.administration.give_subscription(asked)
+            await publisher.publish(topic, b"x", 1)
+            await client.expect_message(topic, b"x", 1)

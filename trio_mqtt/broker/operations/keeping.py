@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core
+    from trio_mqtt.broker.sessions.session import Session
 
 
 def changes_of(core: Core) -> int:
@@ -18,3 +19,10 @@ async def until_kept(core: Core, since: int) -> None:
     journal = core.journal
     if journal is not None and journal.count != since:
         await journal.until_kept()
+
+
+async def until_known(core: Core, session: Session) -> None:
+    """Wait until all brokers of a cluster know what a session was given."""
+    known = None if core.elsewhere is None else core.elsewhere.known(session)
+    if known is not None:
+        await known.wait()

@@ -17,7 +17,7 @@ from trio_mqtt.broker.operations.forms.subscriptions import (
     SubscriptionView,
     TakeSubscription,
 )
-from trio_mqtt.broker.operations.keeping import changes_of, until_kept
+from trio_mqtt.broker.operations.keeping import changes_of, until_kept, until_known
 from trio_mqtt.broker.operations.turns import chosen, made, page
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.errors import LocalProtocolError, NotFoundError
@@ -88,6 +88,7 @@ class SubscriptionsSeen:
         if Subscribed in core.event_streams.wanted:
             core.event_streams.tell(Subscribed(session.client_id, topic_filter.text, qos))
         await until_kept(core, before)
+        await until_known(core, session)
         return Done(client_id=asked.client_id)
 
     async def take_subscription(self, asked: TakeSubscription) -> Done:
