@@ -14,9 +14,9 @@ of it may be used by several threads at once, and Ctrl-C ends any wait.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -24,7 +24,6 @@ from types import TracebackType
 from typing import TypeVar
 
 import anyio
-from anyio.from_thread import start_blocking_portal
 
 from trio_mqtt.client import opening
 from trio_mqtt.client.arguments import Payload
@@ -36,7 +35,7 @@ from trio_mqtt.client.message import Message as AsyncMessage
 from trio_mqtt.client.message import MessageContent
 from trio_mqtt.client.messages import Messages as AsyncMessages
 from trio_mqtt.client.status import ClientStatus
-from trio_mqtt.client.threads import Block, Bridge, Inlet, entered
+from trio_mqtt.client.threads import Block, Bridge, Call, Inlet, Soon, entered
 from trio_mqtt.errors import ConnectionLostError, MqttError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Subscription
@@ -69,29 +68,37 @@ def open_client(
     `stack = ExitStack(); client = stack.enter_context(sync.open_client())`, and in the end
     `stack.close()`.
     """
-    with start_blocking_portal(backend) as portal:
-        block = opening.open_client(url, **options)  # type: ignore[arg-type]  # checked there
-        held = portal.wrap_async_context_manager(block)
-        client = held.__enter__()
-        bridge = Bridge(portal)
+    with Bridge(backend, _into_trio if backend == "trio" else _into_asyncio) as bridge:
+        block = Block(bridge, partial(opening.open_client, url, **options))  # type: ignore[arg-type]  # checked there
+        client = block.enter()
         try:
             yield Client(bridge, client)
         except BaseException as error:
             # What happened here is nothing to raise in the other thread.
             try:
-                _close(bridge, held)
+                _close(bridge, block)
             except MqttError:
                 raise error from None  # it came first
             raise
         else:
-            _close(bridge, held)
+            _close(bridge, block)
 
 
-def _close(bridge: Bridge, held: AbstractContextManager[object]) -> None:
+def _into_asyncio() -> Soon:
+    return asyncio.get_running_loop().call_soon_threadsafe
+
+
+def _into_trio() -> Soon:
+    import trio
+
+    return trio.lowlevel.current_trio_token().run_sync_soon
+
+
+def _close(bridge: Bridge, block: Block[AsyncClient]) -> None:
     """End the client, and with it what other threads still wait for."""
     bridge.close()
     try:
-        held.__exit__(None, None, None)
+        block.leave()
     finally:
         bridge.leave_blocks()
 
@@ -264,14 +271,15 @@ class Client:
             with anyio.fail_after(timeout):
                 return await work()
 
-        future = self._bridge.begin(bounded)
+        call = Call[T]()
         try:
-            return future.result()
+            self._bridge.begin(call, bounded)
+            return call.outcome.result()
         except CancelledError:
             # The client has ended, and with it what waited.
             raise self.status.reason or ConnectionLostError("The client is closed.") from None
         except BaseException:
-            future.cancel()
+            self._bridge.cancel(call)
             raise
 
 

@@ -206,10 +206,25 @@ def test_the_end_of_the_client_is_told_to_all_who_wait() -> None:
 
 
 SCRIPT = """
+import faulthandler
+import signal
 import sys
+from itertools import count
 from trio_mqtt import Will, sync
+faulthandler.dump_traceback_later(120, exit=True)
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+def interrupted(wait, times):
+    for n in range(times):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, (n + 1) * 2e-6)
+            for _ in count():
+                wait()
+        except KeyboardInterrupt:
+            pass
 with sync.open_client(sys.argv[1], will=Will("gone"), backend=sys.argv[2]) as client:
     with client.subscribe("a") as messages:
+        interrupted(lambda: messages.get(timeout=60), 200)
+        interrupted(lambda: client.publish("b", qos=1, timeout=60), 200)
         try:
             print("ready", flush=True)
             for message in messages:
@@ -221,7 +236,9 @@ with sync.open_client(sys.argv[1], will=Will("gone"), backend=sys.argv[2]) as cl
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_ctrl_c_ends_a_wait_and_leaves_in_order(broker: BrokerAddress, backend: str) -> None:
+def test_ctrl_c_ends_a_wait_at_any_moment_and_leaves_in_order(
+    broker: BrokerAddress, backend: str
+) -> None:
     with (
         sync.open_client(broker.url) as client,
         client.subscribe("told", "gone") as messages,
