@@ -12,6 +12,7 @@ from pathlib import Path
 from select import select
 from threading import Event, Thread
 from time import monotonic, sleep
+from types import SimpleNamespace
 
 import pytest
 
@@ -142,6 +143,16 @@ def test_what_breaks_again_and_again_is_summed_up(path: Path) -> None:
     assert "Something else" in told[-2]
 
 
+@pytest.fixture
+def minute_over(monkeypatch: pytest.MonkeyPatch) -> Event:
+    """Until it is set no time goes by where records are counted, however long they take."""
+    over = Event()
+    clock = SimpleNamespace(monotonic=lambda: float(over.is_set()))
+    monkeypatch.setattr(log_storms, "time", clock)
+    monkeypatch.setattr(log_storms, "_WINDOW", 0.05)
+    return over
+
+
 def until_summed_up(path: Path) -> None:
     deadline = monotonic() + 60
     while "not shown" not in path.read_text():
@@ -149,21 +160,18 @@ def until_summed_up(path: Path) -> None:
         sleep(0.01)
 
 
-def test_it_is_summed_up_within_a_minute(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_storms, "_WINDOW", 0.05)
+def test_it_is_summed_up_within_a_minute(path: Path, minute_over: Event) -> None:
     with logging_to(LogOptions(file=str(path))) as log:
         for _ in range(log_storms.LINES):
             connections.warning("It failed")
         log.flush_lines()  # from here on nothing comes that would be written
         for _ in range(3):
             connections.warning("It failed")
+        minute_over.set()
         until_summed_up(path)
 
 
-def test_it_is_summed_up_though_other_lines_never_end(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_storms, "_WINDOW", 0.05)
+def test_it_is_summed_up_though_other_lines_never_end(path: Path, minute_over: Event) -> None:
     stop = Event()
 
     def go_on() -> None:
@@ -175,6 +183,7 @@ def test_it_is_summed_up_though_other_lines_never_end(
         for _ in range(log_storms.LINES + 3):
             connections.warning("It failed")
         thread.start()
+        minute_over.set()
         try:
             until_summed_up(path)
         finally:
