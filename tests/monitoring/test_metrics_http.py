@@ -122,11 +122,15 @@ async def test_who_says_nothing_makes_room_for_who_asks() -> None:
 async def _ask_until_nothing_is_taken(client: Got) -> None:
     """Ask, and read no answer, until the server waits to be read."""
     client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-    taken = True
-    while taken:
-        with trio.move_on_after(0.5) as waiting:
+
+    async def ask() -> None:
+        while True:
             await client.stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
-        taken = not waiting.cancelled_caught
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked(0.5)  # both ends run here
+        nursery.cancel_scope.cancel()
 
 
 async def test_only_so_many_clients_are_answered_at_once() -> None:

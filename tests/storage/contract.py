@@ -20,8 +20,10 @@ from trio_mqtt.storage.rows import (
     SubscriptionRow,
 )
 
+# Longer than any run of the tests takes, which has these from its beginning.
+LONG = 7 * 86_400
 EARLIER = time.time() - 60
-LATER = time.time() + 3600
+LATER = time.time() + LONG
 RECEIVED_AT = 1_750_000_000.25
 
 
@@ -346,21 +348,21 @@ class StorageContract(ABC):
             message(1, EARLIER), message(2), delivery(2, 1), delivery(2, 2), ends, lasts,
             retained("t", expires_at=EARLIER), none_ends,
         )  # fmt: skip
-        moved.clock_set = 3_600.0
+        moved.clock_set = float(LONG)
         await storage.append(moved)
         await storage.append(changes(session(4, LATER)))
         assert await self.kept(storage) == Kept(
-            [message(1, EARLIER + 3_600)._replace(received_at=RECEIVED_AT + 3_600), message(2)],
+            [message(1, EARLIER + LONG)._replace(received_at=RECEIVED_AT + LONG), message(2)],
             [delivery(2, 1), delivery(2, 2)],
             [],
             [],
             [
-                ends._replace(expires_at=EARLIER + 3_600, will_due_at=EARLIER + 3_600),
+                ends._replace(expires_at=EARLIER + LONG, will_due_at=EARLIER + LONG),
                 lasts,
                 session(4, LATER),
             ],
             [
                 none_ends,
-                retained("t", expires_at=EARLIER + 3_600)._replace(received_at=RECEIVED_AT + 3_600),
+                retained("t", expires_at=EARLIER + LONG)._replace(received_at=RECEIVED_AT + LONG),
             ],
         )
