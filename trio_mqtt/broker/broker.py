@@ -32,6 +32,7 @@ from trio_mqtt.protocol.topics import topic_name_problem
 from trio_mqtt.transport.listeners.streams import TrioStream
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.access.bans import Ban
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.elsewhere import ClusterView
     from trio_mqtt.broker.listeners import Listeners
@@ -73,6 +74,8 @@ class Broker:
         self._reconfiguring = Reconfiguring(core, listeners, looking_back)
         self._reloading = Reloading(core, self._reconfiguring)
         self._dynamic = DynamicControl(core, self._reconfiguring)
+        if core.elsewhere is not None:
+            core.bans.ends = self._end_banned
 
     def __repr__(self) -> str:
         where = ", ".join(self.urls) or "no address"
@@ -124,6 +127,14 @@ class Broker:
                 self._core, self._listeners, self.publish, self._dynamic.do, self.history
             )
         return self._administration
+
+    def _end_banned(self, ban: Ban) -> None:
+        """Another node of the cluster has banned somebody who may be connected here."""
+        from trio_mqtt.broker.operations.bans import BansSeen
+
+        if self._core.tasks is not None:
+            seen = BansSeen(self._core, self._listeners.connections)
+            self._core.tasks.start_soon(seen.disconnect, ban)
 
     @property
     def history(self) -> History | None:

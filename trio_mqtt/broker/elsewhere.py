@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from trio_mqtt.records import record
 
 if TYPE_CHECKING:
+    from trio_mqtt.broker.access.bans import Ban, BanKind
     from trio_mqtt.broker.promises import Awaited
     from trio_mqtt.broker.routing.target import Recipient
 
@@ -59,6 +60,15 @@ class Elsewhere(Protocol):
 
     def caught_up(self) -> Awaited:
         """What is over once this broker knows all retained messages that others have now."""
+
+    async def ban(self, ban: Ban, *, ends: bool) -> None:
+        """Somebody may not connect to any broker from now on; `ends`: nor stay connected.
+
+        Raises StoreError where that cannot be said now.
+        """
+
+    async def unban(self, kind: BanKind, value: str) -> None:
+        """They may again. Raises StoreError where that cannot be said now."""
 
     async def let_go(self) -> None:
         """The broker ends, and all clients have gone: have what is theirs go on elsewhere."""

@@ -3,7 +3,7 @@
 import ipaddress
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -50,15 +50,20 @@ class Ban:
 class Bans:
     """The bans of one broker. A look at who comes takes as long for ten thousand as for one."""
 
-    __slots__ = ("_bans", "_lengths")
+    __slots__ = ("_bans", "_lengths", "ends")
 
     def __init__(self) -> None:
+        self.ends: Callable[[Ban], None] = lambda _ban: None
+        """Ends the connections for which a ban holds that another broker has said."""
         self._bans: dict[tuple[BanKind, str], Ban] = {}
         # How many networks are banned of each version and length: those are looked for.
         self._lengths: dict[tuple[int, int], int] = {}
 
     def __len__(self) -> int:
         return len(self._bans)
+
+    def __contains__(self, ban: Ban) -> bool:
+        return self._bans.get((ban.kind, ban.value)) == ban
 
     def all(self) -> list[Ban]:
         """The bans in force, the latest last."""

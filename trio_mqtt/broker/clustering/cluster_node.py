@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.clustering.arrivals import Arrivals
+from trio_mqtt.broker.clustering.bans_everywhere import BANS, BansEverywhere
 from trio_mqtt.broker.clustering.catching_up import CatchingUp
 from trio_mqtt.broker.clustering.clock import EngineClock
 from trio_mqtt.broker.clustering.cluster_sessions import ClusterSessions
@@ -94,6 +95,10 @@ class ClusterNode:
             self.catching_up,
             self.membership.give_up,
         )
+        self._bans = bans = BansEverywhere(core, self.engine, self.changes)
+        self.ban, self.unban = bans.say, bans.lift
+        self.following.handlers[BANS] = bans.on_change
+        self.following.loaders.append(bans.load)
         self.following.lost_some = self.membership.begin_anew
         self.arrivals = Arrivals(core, self.engine, self._travel, self.membership.give_up)
         self._figures.bind(core, self.arrivals)

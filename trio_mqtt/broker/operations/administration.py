@@ -89,7 +89,7 @@ class Administration:
     `trio_mqtt.administration.OPERATIONS` lists it all. Whatever goes through much does so in turns,
     between which clients are served. What names somebody or something that is not there raises
     NotFoundError, and what cannot be done LocalProtocolError. In a cluster it is about the clients
-    of this node, and its bans; what is published, and retained, is the whole cluster's.
+    of this node; what is published and retained, and who is banned, is the whole cluster's.
     """
 
     def __init__(

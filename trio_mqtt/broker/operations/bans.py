@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 
 class BansSeen:
-    """The bans of one broker. With a storage they outlive it; in a cluster each node has its own,
-    which end with it."""
+    """The bans of one broker. With a storage they outlive it; those of a cluster are all nodes'."""
 
     def __init__(self, core: Core, connections: Connections) -> None:
         self._core = core
@@ -51,7 +50,9 @@ class BansSeen:
         )
         self._core.bans.add(ban)
         self._note(ban.kind, ban.value, ban)
-        count = await self._disconnect(ban) if asked.disconnect else 0
+        count = await self.disconnect(ban) if asked.disconnect else 0
+        if self._core.elsewhere is not None:
+            await self._core.elsewhere.ban(ban, ends=asked.disconnect)
         await self._until_kept()
         return Banned(ban=ban, disconnected=count)
 
@@ -60,10 +61,12 @@ class BansSeen:
         if self._core.bans.remove(asked.kind, value) is None:
             raise NotFoundError(f"The {asked.kind} {value!r} is not banned.")
         self._note(asked.kind, value, None)
+        if self._core.elsewhere is not None:
+            await self._core.elsewhere.unban(asked.kind, value)
         await self._until_kept()
         return Done()
 
-    async def _disconnect(self, ban: Ban) -> int:
+    async def disconnect(self, ban: Ban) -> int:
         """End the connections for which a ban holds; how many."""
         only = Bans()
         only.add(ban)
