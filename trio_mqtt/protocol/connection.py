@@ -147,9 +147,15 @@ class ProtocolConnection:
     def receive_alone(self, data: bytes) -> Publish | None:
         """The PUBLISH of QoS 0 or 1 that `data` is, if it is one and nothing else has to be known.
 
-        None for all else, which `receive` takes: nothing has changed then.
+        None for all else, which `receive` takes: nothing has changed then. That it is nothing of
+        another packet is asked here and in the next two at once: most reads pass one of them.
         """
-        if self._is_between_packets:
+        if (
+            self.state is _CONNECTED
+            and not self.unfinished
+            and not self.pending
+            and self.violation is None
+        ):
             message = self._decoder.alone(data)
             if message is not None:
                 if message.qos:
@@ -164,7 +170,15 @@ class ProtocolConnection:
 
         0 for all else, which `receive` takes.
         """
-        if len(data) == 4 and data[0] == ALONE_PUBACK and data[1] == 2 and self._is_between_packets:
+        if (
+            len(data) == 4
+            and data[0] == ALONE_PUBACK
+            and data[1] == 2
+            and self.state is _CONNECTED
+            and not self.unfinished
+            and not self.pending
+            and self.violation is None
+        ):
             return data[2] << 8 | data[3]
         return 0
 
@@ -174,7 +188,6 @@ class ProtocolConnection:
         They are of one kind, which its first byte tells, and say success. None for all else, which
         `receive` takes.
         """
-        # As `_is_between_packets`, without a call: whole reads are this.
         if (
             self.state is not _CONNECTED
             or self.unfinished
@@ -183,16 +196,6 @@ class ProtocolConnection:
         ):
             return None
         return consecutive_acks(data)
-
-    @property
-    def _is_between_packets(self) -> bool:
-        """Whether packets of any kind may come, and nothing of one has come yet."""
-        return (
-            self.state is _CONNECTED
-            and not self.unfinished
-            and not self.pending
-            and self.violation is None
-        )
 
     @property
     def wanted(self) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any, cast
 
+import pytest
 import trio
 import trio.testing
 
@@ -13,6 +15,8 @@ from trio_mqtt.broker.sessions.outlet import Outlet
 from trio_mqtt.protocol.encoding import encode
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck, Disconnect
+from trio_mqtt.transport.listeners.origin import Origin
+from trio_mqtt.transport.listeners.streams import SocketStream
 
 
 class Unread:
@@ -121,3 +125,41 @@ async def test_where_connack_is_withheld_nothing_is_said() -> None:
         outlet.release(1)
         await outlet.finish()
     assert stream.data == b""
+
+
+@pytest.mark.trio
+async def test_a_full_socket_is_written_to_later_and_one_without_a_peer_is_lost() -> None:
+    """By sockets, which tell otherwise than streams that nothing can be written, or ever will."""
+    ours, theirs = socket.socketpair()
+    lost = Lost()
+    with theirs:
+        stream = SocketStream(ours, Origin(None, "a test"))
+        outlet = Outlet(stream, Limits(), Statistics(), cast(Any, lost))
+        part, received = b"x" * 65_536, 0
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                outlet.start(nursery)
+                while not outlet.backed_up:
+                    outlet.write(part)
+                    received -= len(part)
+                theirs.setblocking(False)
+                while received < 0:
+                    await trio.lowlevel.wait_readable(theirs)
+                    received += len(theirs.recv(65_536))
+                await outlet.wait_for_progress()
+        assert received == 0
+        assert lost.reasons == []
+    outlet.write(b"to nobody")
+    outlet.write(b"to nobody")
+    assert lost.reasons == ["the connection was lost"]
+    await stream.aclose()
+
+
+class Lost:
+    """A connection that notes why it was lost."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def lost(self, reason: str) -> None:
+        self.reasons.append(reason)

@@ -74,18 +74,19 @@ class Acknowledgements:
 
     # -- what comes -----------------------------------------------------------------------------
 
-    def take_alone(self, packet_id: int, session: Session) -> RemoteProtocolError | None:
-        """As `take`, of one PUBACK that says success, where `is_simple`."""
-        self._statistics.kinds_received[_COUNTED[_PUBACK]] += 1
+    def take_alone(self, packet_id: int, session: Session) -> bool:
+        """As `take`, of one PUBACK that says success, up to telling of what breaks the rules.
+
+        False, and nothing is done, where somebody else has to hear of it.
+        """
+        if session.journal is not None or MessageAcknowledged in self._event_streams.wanted:
+            return False
+        self._statistics.kinds_received[_COUNTED_FIRST[0x40]] += 1
         try:
             session.sender.on_puback(packet_id)
         except RemoteProtocolError as error:
-            return error
-        return None
-
-    def is_simple(self, session: Session) -> bool:
-        """Whether nobody else has to hear of what the client acknowledges."""
-        return session.journal is None and MessageAcknowledged not in self._event_streams.wanted
+            self._link.protocol.violated(error)
+        return True
 
     def take(self, packet: Acks, session: Session) -> RemoteProtocolError | None:
         """Do what acknowledgements ask for, and note what answers them.

@@ -239,13 +239,10 @@ class PacketHandler:
             return True
         if first == ALONE_PUBACK:
             packet_id = protocol.receive_puback(data)
-            if not packet_id or not self._acks.is_simple(session):
+            if not packet_id or not self._acks.take_alone(packet_id, session):
                 return False
             self._link.last_received = now
             self._core.statistics.packets_received += 1
-            violation = self._acks.take_alone(packet_id, session)
-            if violation is not None:
-                protocol.violated(violation)
             outlet = self._outlet
             if outlet.awaits_quota and session.sender.quota > 0:
                 outlet.quota_is_back()
@@ -256,12 +253,14 @@ class PacketHandler:
         if message is None:
             return False
         self._link.last_received = now
-        if not self._publish_alone(message, session, now):
+        if not self._publish_alone(message, len(data) - message.payload_at, session, now):
             self._link.turn.begin()
             self.process((message,), session)
         return True
 
-    def _publish_alone(self, message: Publish, session: Session, now: float) -> bool:
+    def _publish_alone(
+        self, message: Publish, payload_size: int, session: Session, now: float
+    ) -> bool:
         """Route a message without RETAIN that came alone, and acknowledge it.
 
         False where that is not as simple as mostly: then nothing is done.
@@ -278,7 +277,7 @@ class PacketHandler:
             return False
         statistics = core.statistics
         statistics.packets_received += 1
-        statistics.payload_bytes_received += message.payload_size
+        statistics.payload_bytes_received += payload_size
         if message.qos:
             if journal is not None and journal.count != before:
                 self._outlet.hold(journal, size_alone(message))

@@ -12,6 +12,7 @@ from trio_mqtt.broker.pace import Pace, pace_of
 from trio_mqtt.broker.routing.retained_search import SEARCHES_AT_ONCE
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.properties import NO_PROPERTIES
+from trio_mqtt.transport.listeners.streams import sending
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.access.hook_questions import HookQuestions
@@ -118,7 +119,7 @@ class Outlet:
         self, stream: ByteStream, limits: Limits, statistics: Statistics, owner: Owner
     ) -> None:
         self._stream = stream
-        self._send_nowait = stream.send_nowait
+        self._send_nowait = sending(stream)
         self._limits = limits
         self._statistics = statistics
         self._owner = owner
@@ -170,7 +171,7 @@ class Outlet:
     def use(self, stream: ByteStream) -> None:
         """Write to `stream` from now on; nothing was written yet."""
         self._stream = stream
-        self._send_nowait = stream.send_nowait
+        self._send_nowait = sending(stream)
 
     def start(self, nursery: trio.Nursery | None) -> None:
         """From now on, what the socket does not take is sent by a task in `nursery`.
@@ -194,7 +195,9 @@ class Outlet:
         if not self._pending and not self._writing:
             try:
                 sent = self._send_nowait(data)
-            except trio.BrokenResourceError:
+            except BlockingIOError:
+                sent = 0
+            except (OSError, trio.BrokenResourceError):
                 self._broken = self._blocked = True
                 self._owner.lost("the connection was lost")
                 return

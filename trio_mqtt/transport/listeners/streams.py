@@ -80,6 +80,14 @@ class ByteStream(Protocol):
         """Close the stream."""
 
 
+def sending(stream: ByteStream) -> Callable[[bytes], int]:
+    """What `send_nowait` of a stream does, with as few calls as that takes.
+
+    It may also raise what sockets do: BlockingIOError instead of taking nothing, and OSError.
+    """
+    return stream.socket.send if type(stream) is SocketStream else stream.send_nowait
+
+
 async def _read_alone(stream: ByteStream, read: Callable[[], bool]) -> None:
     """Wait for one stream in the task that reads it."""
     while True:
