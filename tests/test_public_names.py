@@ -30,10 +30,10 @@ PUBLIC = {
         DisconnectedByBrokerError EngineError Holdings InvalidTokenError InvalidUrlError Limits
         Listen ListenError ListenerLimits ListenerOptions LocalProtocolError MalformedPacketError
         MemoryStorage Message Messages MqttError NotFoundError Origin Properties ProtocolVersion
-        QueuePolicy ReasonCode RefusedError RemoteProtocolError RequestRefusedError ScramClient
-        Security ServerTls SharedStrategy SqliteStorage Statistics Storage StoreError Subscription
-        TlsError TlsOptions Will open_broker open_client parse_listen publish_once serve
-        topic_filter_problem topic_matches_filter topic_name_problem
+        PublishHandle QueuePolicy ReasonCode RefusedError RemoteProtocolError RequestRefusedError
+        ScramClient Security ServerTls SharedStrategy SqliteStorage Statistics Storage StoreError
+        Subscription TlsError TlsOptions Will WithdrawnError open_broker open_client parse_listen
+        publish_once serve topic_filter_problem topic_matches_filter topic_name_problem
     """,
     "trio_mqtt.access": """
         ACTIONS AccessControl AccessFile AccessHooks AccessRefused AccessRules Action Authenticated

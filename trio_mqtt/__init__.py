@@ -49,6 +49,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.client.once import publish_once as publish_once
     from trio_mqtt.client.opening import open_client as open_client
     from trio_mqtt.client.scram import ScramClient as ScramClient
+    from trio_mqtt.client.session.handles import PublishHandle as PublishHandle
     from trio_mqtt.client.status import ClientStatus as ClientStatus
     from trio_mqtt.client.status import ConnectionState as ConnectionState
     from trio_mqtt.cluster.settings import Cluster as Cluster
@@ -71,6 +72,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.errors import RequestRefusedError as RequestRefusedError
     from trio_mqtt.errors import StoreError as StoreError
     from trio_mqtt.errors import TlsError as TlsError
+    from trio_mqtt.errors import WithdrawnError as WithdrawnError
     from trio_mqtt.protocol.packet_types import ProtocolVersion as ProtocolVersion
     from trio_mqtt.protocol.packets import Subscription as Subscription
     from trio_mqtt.protocol.packets import Will as Will

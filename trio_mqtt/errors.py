@@ -13,6 +13,7 @@ MqttError
 ├── ListenError                         the machine does not let the broker listen
 ├── ConnectionFailedError               no connection came about
 │   └── TlsError
+├── WithdrawnError                      a message was withdrawn before it was sent
 ├── ConnectionLostError                 a connection has ended
 │   └── DisconnectedByBrokerError
 ├── RefusedError                        the broker says no
@@ -133,6 +134,10 @@ class TlsError(ConnectionFailedError):
 
 class ConnectionLostError(MqttError):
     """The connection to the broker ended before the operation was complete."""
+
+
+class WithdrawnError(MqttError):
+    """A message was withdrawn by the program before it was sent."""
 
 
 class DisconnectedByBrokerError(ConnectionLostError):

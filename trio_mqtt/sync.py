@@ -34,15 +34,16 @@ from trio_mqtt.client.events import ConnectionEvents as AsyncConnectionEvents
 from trio_mqtt.client.message import Message as AsyncMessage
 from trio_mqtt.client.message import MessageContent
 from trio_mqtt.client.messages import Messages as AsyncMessages
+from trio_mqtt.client.session.handles import PublishHandle as AsyncPublishHandle
 from trio_mqtt.client.status import ClientStatus
-from trio_mqtt.client.threads import Block, Bridge, Call, Inlet, Soon, entered
+from trio_mqtt.client.threads import Block, Bridge, Call, Inlet, Soon, called, entered
 from trio_mqtt.errors import ConnectionLostError, MqttError
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Subscription
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
-__all__ = ["Client", "ConnectionEvents", "Message", "Messages", "open_client"]
+__all__ = ["Client", "ConnectionEvents", "Message", "Messages", "PublishHandle", "open_client"]
 
 T = TypeVar("T")
 
@@ -188,6 +189,25 @@ class Client:
             timeout,
         )
 
+    def begin_publish(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Properties | None = None,
+    ) -> PublishHandle:
+        """Publish a message without waiting: the handle waits for it, or withdraws it."""
+        begin = partial(
+            self._client.begin_publish,
+            *(topic, payload),
+            qos=qos,
+            retain=retain,
+            properties=properties,
+        )
+        return PublishHandle(self.call(partial(called, begin)), self)
+
     def publish_many(
         self,
         messages: Iterable[tuple[str, Payload]],
@@ -281,6 +301,32 @@ class Client:
         except BaseException:
             self._bridge.cancel(call)
             raise
+
+
+class PublishHandle:
+    """A message that is being published: wait for it, or withdraw it while it has not been sent."""
+
+    def __init__(self, handle: AsyncPublishHandle, client: Client) -> None:
+        self._handle = handle
+        self._client = client
+
+    @property
+    def topic(self) -> str:
+        """What it is published on."""
+        return self._handle.topic
+
+    @property
+    def done(self) -> bool:
+        """Whether it has come to its end: taken, refused or withdrawn."""
+        return self._handle.done
+
+    def withdraw(self) -> bool:
+        """Have it never sent; returns whether that came in time."""
+        return self._client.call(partial(called, self._handle.withdraw))
+
+    def wait(self, timeout: float | None = None) -> ReasonCode:
+        """Wait until the broker has taken it; returns and raises as `publish`."""
+        return self._client.call(self._handle.wait, timeout)
 
 
 class Messages:

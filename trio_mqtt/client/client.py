@@ -27,7 +27,9 @@ from trio_mqtt.client.messages import KINDS, Messages, Overflow
 from trio_mqtt.client.session.batches import publish_batch
 from trio_mqtt.client.session.delivery import Delivery
 from trio_mqtt.client.session.granting import granted
+from trio_mqtt.client.session.handles import PublishHandle
 from trio_mqtt.client.session.requests import Requests
+from trio_mqtt.client.session.send_queues import MAX_WAITING
 from trio_mqtt.client.session.session import Session
 from trio_mqtt.client.session.subscriptions import checked_options
 from trio_mqtt.errors import LocalProtocolError
@@ -166,6 +168,36 @@ class Client(ConnectedClient):
         )
         connection.flush_soon()
 
+    def begin_publish(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Properties | None = None,
+    ) -> PublishHandle:
+        """Publish a message without waiting: it is sent now, or when those before it have been.
+
+            handle = client.begin_publish("lamp", "on", qos=1)
+            if not handle.withdraw():  # it has been sent already
+                await handle.wait()
+
+        The handle waits for it, or withdraws it while it has not been sent, as while there is no
+        connection. Who lets go of the handle has it sent all the same. Raises anyio.WouldBlock
+        where 1,000 messages wait already, and otherwise, for what is wrong, as `publish` does.
+        """
+        payload = payload_bytes(payload)
+        check_topic(topic)
+        check_qos(qos)
+        if properties:
+            self._check_properties(properties)
+        outgoing = self._outgoing
+        if outgoing.queues.waiting >= MAX_WAITING:
+            raise anyio.WouldBlock
+        item = outgoing.publish_soon(topic, payload, qos, retain, properties or NO_PROPERTIES)
+        return PublishHandle(self._session, item, self.url)
+
     @property
     def undelivered(self) -> int:
         """How many messages of QoS 1 and 2 the broker has not acknowledged yet, stored ones too."""
@@ -179,12 +211,13 @@ class Client(ConnectedClient):
         qos: int = 1,
         retain: bool = False,
         properties: Properties | None = None,
-    ) -> None:
+    ) -> PublishHandle:
         """Hand a message of QoS 1 or 2 to the client's store; returns when it stands there.
 
         From then on it is delivered whatever becomes of the connection and of this program: as soon
         as there is a connection, by this client or by the next one with the same `store`. Its
-        delivery is not waited for (`undelivered` counts what is left); a refusal is logged.
+        delivery is not waited for (`undelivered` counts what is left); a refusal is logged. The
+        handle that it returns does, or withdraws it while it has not been sent.
         Cancelled before it returns, the message is sent and stored either for good or not at all.
 
         Raises LocalProtocolError where the client has no store, and what `publish` raises for
@@ -206,10 +239,12 @@ class Client(ConnectedClient):
         item = outgoing.publish(
             topic, payload, qos, retain, properties or NO_PROPERTIES, self._log_refusal
         )
+        item.await_too()
         await item.turn()
         if item.error is not None:
             raise item.error
         await item.safe()
+        return PublishHandle(self._session, item, self.url)
 
     def _log_refusal(self, item: Delivery) -> None:
         """A message that nobody waits for has come to its end."""

@@ -223,6 +223,11 @@ class Bridge:
                 self._begun.popleft()[0].outcome.give_up()
 
 
+async def called(function: Callable[[], T]) -> T:
+    """What a function returns that does not wait, called there."""
+    return function()
+
+
 @asynccontextmanager
 async def entered(block: Callable[[], AbstractContextManager[T]]) -> AsyncIterator[T]:
     """A plain block as an asynchronous one, which the other thread can hold open."""

@@ -115,7 +115,7 @@ class Delivery:
         """The broker has taken or refused the message."""
         if self._done is not None:
             self._done.set()
-        elif self._on_end is not None:
+        if self._on_end is not None:
             self._on_end(self)
 
     def fail(self, error: MqttError) -> None:
@@ -144,6 +144,21 @@ class Delivery:
         except BaseException:
             self.abandoned = not self.leave_queue()
             raise
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has come to its end; not for those whose end is told by a call."""
+        return self._done is not None and self._done.is_set()
+
+    def await_too(self) -> None:
+        """Let its end be waited for beside being told by a call."""
+        self._done = anyio.Event()
+
+    async def ended(self) -> None:
+        """Wait for its end, on which nothing depends."""
+        if self._done is None:
+            raise AssertionError("its end is told by a call")
+        await self._done.wait()
 
     def join(self, queue: SendQueue) -> None:
         """Wait behind all others in that queue."""

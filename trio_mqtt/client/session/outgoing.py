@@ -281,6 +281,28 @@ class Outgoing:
         ):
             connection.flush_soon()
 
+    def publish_soon(
+        self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties
+    ) -> Delivery:
+        """`publish` for those who do not wait: what may be sent now is."""
+        item = self.publish(topic, payload, qos, retain, properties)
+        if item.waits and self.begin_waiting() and self.connection is not None:
+            self.connection.flush_soon()
+        return item
+
+    def take_out(self, item: Delivery) -> bool:
+        """Have a message never sent; returns whether that came in time."""
+        if item.leave_queue():
+            return True
+        if item.sent or self.journal is None:
+            return False
+        for packet_id, (_qos, one) in self.sender.in_flight.items():
+            if one is item:
+                self.sender.give_up(packet_id)
+                self._settled(item)
+                return True
+        return False
+
     def abandon(self, on_end: Callable[[Delivery], None]) -> None:
         """Nobody waits any more for the messages whose end is told there."""
         for _qos, item in self.sender.in_flight.values():
@@ -347,7 +369,8 @@ class Outgoing:
 
         def then() -> None:
             safe.set()
-            if self.connection is not None:
+            entry = self.sender.in_flight.get(packet_id)
+            if self.connection is not None and entry is not None and entry[1] is item:
                 self.to_resend.append(packet_id)
 
         journal.note(item.to_store(packet_id), then)

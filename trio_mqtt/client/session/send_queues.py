@@ -9,6 +9,9 @@ from trio_mqtt.client.session.delivery import Delivery, SendQueue
 from trio_mqtt.errors import MqttError
 from trio_mqtt.protocol.properties import NO_PROPERTIES
 
+# Messages that wait for programs that do not.
+MAX_WAITING = 1_000
+
 # In tasks that speak first on a connection, and in those that they start: what holds the others up.
 _first: ContextVar[object] = ContextVar("trio_mqtt.first", default=None)
 
@@ -32,6 +35,11 @@ class SendQueues:
     def held(self) -> bool:
         """Whether the two queues wait for `release`."""
         return self._hold is not None
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait."""
+        return len(self.first) + len(self.unacknowledged) + len(self.acknowledged)
 
     def hold(self) -> None:
         """Before a connection is attached: what waits is to wait until `release`."""

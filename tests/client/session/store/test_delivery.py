@@ -15,7 +15,7 @@ from anyio.lowlevel import checkpoint
 from tests.client.fake_broker import FakeBroker
 from tests.client.session.store.stores import Opens, delivered, kept, present
 from tests.client.sessions import assert_nobody_waits, session_of
-from trio_mqtt import Client, LocalProtocolError, ReasonCode, RequestRefusedError
+from trio_mqtt import Backoff, Client, LocalProtocolError, ReasonCode, RequestRefusedError
 from trio_mqtt.client.session import outgoing
 from trio_mqtt.protocol.packets import ConnAck, Connect, PubAck, PubComp, Publish, PubRec, PubRel
 from trio_mqtt.storage.client_changes import ClientChange
@@ -373,3 +373,25 @@ async def test_what_only_stands_in_the_store_waits_for_what_is_said_first(
             peer = await broker.connection(2)
             await delivered(one)
     assert [packet.payload for packet in peer.all(Publish)] == [b"here", b"stored"]
+
+
+async def test_what_is_stored_and_not_sent_can_be_withdrawn(
+    broker: FakeBroker, client: Opens
+) -> None:
+    backoff = Backoff(first=1_000, maximum=1_000)
+    async with client(reconnect=backoff) as one:
+        broker.down = True
+        broker.peer.end()
+        with anyio.fail_after(60):
+            while one.connected:
+                await checkpoint()
+        handles = [await one.enqueue("t", str(number)) for number in range(3)]
+        assert handles[1].withdraw()
+        assert one.undelivered == 2
+        broker.down = False
+        await one.reconnect()
+        for handle in (handles[0], handles[2]):
+            assert await handle.wait() is ReasonCode.SUCCESS
+        assert [packet.payload for packet in broker.peer.all(Publish)] == [b"0", b"2"]
+    async with client() as one:
+        assert one.undelivered == 0
