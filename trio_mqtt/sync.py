@@ -150,6 +150,11 @@ class Client:
         """Responses that came when their `request` no longer waited, or had one already."""
         return self._client.late_responses
 
+    @property
+    def bytes_saved(self) -> int:
+        """How many bytes fewer were sent for topic aliases, on all connections so far."""
+        return self._client.bytes_saved
+
     def wait_connected(self, timeout: float | None = None) -> None:
         """Wait until there is a connection. Raises the error that ended the client."""
         self.call(self._client.wait_connected, timeout)

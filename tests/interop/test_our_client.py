@@ -273,3 +273,29 @@ def test_a_message_may_be_refused(
             assert list(dict.fromkeys(seen)) == ["5", "6", "7", "8", "9", "last"]
 
     portal.call(refuse)
+
+
+def test_topic_aliases_are_understood(
+    portal: BlockingPortal, mosquitto: Server, topic: str
+) -> None:
+    """More topics than Mosquitto allows aliases (10), on two connections, at each QoS."""
+    names = [f"{topic}/{number}" for number in range(15)]
+
+    async def publish() -> None:
+        async with (
+            trio_mqtt.open_client(mosquitto.url) as watching,
+            watching.subscribe(f"{topic}/#", qos=2) as messages,
+            trio_mqtt.open_client(mosquitto.url, topic_aliases=True) as client,
+        ):
+            sent = [name for name in names[:5] for _ in range(5)] + names * 3
+            for qos in (0, 1, 2):
+                for name in sent:
+                    await client.publish(name, name, qos=qos)
+                with anyio.fail_after(DEADLINE):
+                    for name in sent:
+                        message = await anext(messages)
+                        assert (message.topic, message.text) == (name, name)
+                await client.reconnect()
+            assert client.bytes_saved > 0
+
+    portal.call(publish)

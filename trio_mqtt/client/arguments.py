@@ -154,6 +154,17 @@ def check_filters_per_packet(count: object) -> None:
         raise LocalProtocolError(f"Requests of {count} topic filters ask for nothing: 1 at least.")
 
 
+def checked_topic_aliases(count: object) -> int:
+    """How many topic aliases to use at most. Raises TypeError or LocalProtocolError."""
+    if not isinstance(count, int):
+        raise TypeError(f"topic_aliases is a bool or an int, not {kind_of(count)}.")
+    if count is True:
+        return 65_535
+    if not 0 <= count <= 65_535:
+        raise LocalProtocolError(f"There are no {count} topic aliases: 65,535 at most.")
+    return count
+
+
 def checked_disconnect(
     reason_code: object, properties: object, version: ProtocolVersion
 ) -> ReasonCode:

@@ -59,6 +59,11 @@ class Client(ConnectedClient):
         """Responses that came when their `request` no longer waited, or had one already."""
         return self._requests.late
 
+    @property
+    def bytes_saved(self) -> int:
+        """How many bytes fewer were sent for topic aliases, on all connections so far."""
+        return self._attempts.savings.bytes
+
     # Publishing.
 
     async def publish(
@@ -113,9 +118,7 @@ class Client(ConnectedClient):
             and not outgoing.waiting_unacknowledged
             and not connection.full
         ):
-            head, after = connection.protocol.message_head(
-                topic, len(payload), 0, retain, properties
-            )
+            head, after = connection.message_head(topic, len(payload), 0, retain, properties)
             connection.gather_message(head + after, payload)
             connection.flush_soon()
             return ReasonCode.SUCCESS
@@ -160,9 +163,7 @@ class Client(ConnectedClient):
             raise anyio.WouldBlock
         connection.gather_message(
             b"".join(
-                connection.protocol.message_head(
-                    topic, len(payload), 0, retain, properties or NO_PROPERTIES
-                )
+                connection.message_head(topic, len(payload), 0, retain, properties or NO_PROPERTIES)
             ),
             payload,
         )

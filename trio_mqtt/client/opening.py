@@ -10,7 +10,7 @@ from functools import partial
 
 import anyio
 
-from trio_mqtt.client.arguments import check_filters_per_packet
+from trio_mqtt.client.arguments import check_filters_per_packet, checked_topic_aliases
 from trio_mqtt.client.authentication import ClientAuthentication
 from trio_mqtt.client.blocks import async_block
 from trio_mqtt.client.client import Client
@@ -65,6 +65,7 @@ async def open_client(
     follow_redirection: bool = False,
     transform: Transform | None = None,
     filters_per_packet: int = FILTERS_PER_PACKET,
+    topic_aliases: bool | int = False,
     store: str | os.PathLike[str] | None = None,
 ) -> AsyncIterator[Client]:
     """Connect to a broker; yields a `Client` once it has accepted the connection.
@@ -121,7 +122,8 @@ async def open_client(
     cannot be ends the client with TypeError or ValueError.
 
     `filters_per_packet` is how many topic filters go in one SUBSCRIBE or UNSUBSCRIBE, for brokers
-    that take few (AWS: 8).
+    that take few (AWS: 8). With `topic_aliases`, topics that recur are sent as a number
+    (MQTT 5.0 §3.3.2.3.4): as many as the broker allows, or that many at most.
 
     With `store`, the path of a file that only this client may use, what is to be delivered outlives
     the program: a message of QoS 1 or 2 is sent when it stands there, and stays there until the
@@ -195,6 +197,7 @@ async def open_client(
         reconnect=reconnect,
         follow_redirection=follow_redirection,
         transform=transform,
+        topic_aliases=checked_topic_aliases(topic_aliases),
     )
     session = Session()
     session.subscribing.filters_per_packet = filters_per_packet

@@ -14,6 +14,7 @@ from trio_mqtt.client.connection.handshake import connect, is_distrusted, is_las
 from trio_mqtt.client.connection.redirection import STABLE_AFTER, Redirection, is_redirection
 from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.client.connection.servers import Servers, SessionPlaces, none_of
+from trio_mqtt.client.connection.topic_aliases import Savings
 from trio_mqtt.client.connection.transformation import Transform, transformed
 from trio_mqtt.errors import (
     ConnectionFailedError,
@@ -46,6 +47,7 @@ class Attempts:
         reconnect: bool | Backoff,
         follow_redirection: bool,
         transform: Transform | None = None,
+        topic_aliases: int = 0,
     ) -> None:
         self.settings = settings
         self.version = version
@@ -60,6 +62,8 @@ class Attempts:
         self._credentials = settings.username, settings.password
         self._connector = settings.connector
         self._transform = transform
+        self._topic_aliases = topic_aliases
+        self.savings = Savings()
         self._waiting: anyio.Event | None = None  # for the next attempt
 
     @property
@@ -257,6 +261,8 @@ class Attempts:
             self.version == ProtocolVersion.V5 and self._sessions.is_outdated(self.url)
         )
         connection = await connect(self.settings, self.version, clean_start=clean_start)
+        if self._topic_aliases:
+            connection.use_topic_aliases(self._topic_aliases, self.savings)
         self.version = connection.protocol.version
         self._sessions.accepted(self.url, present=connection.connack.session_present)
         assigned = connection.connack.properties.get("assigned_client_identifier")

@@ -18,6 +18,7 @@ from trio_mqtt.client.connection.first_packets import (
 )
 from trio_mqtt.client.connection.keep_alive import keep_alive
 from trio_mqtt.client.connection.reauthentication import Reauthentication
+from trio_mqtt.client.connection.topic_aliases import Savings, TopicAliases
 from trio_mqtt.errors import (
     ConnectionLostError,
     MqttError,
@@ -73,6 +74,8 @@ class Connection:
         self.url = url
         self.protocol = protocol
         self.connack = connack
+        # What precedes the payload of the message that is sent next.
+        self.message_head = protocol.message_head
         self.keep_alive = connack.properties.get("server_keep_alive", keep_alive)
         self.lost: MqttError | None = None
         self.closing = False
@@ -92,6 +95,12 @@ class Connection:
         self._handler: PacketHandler | None = None
         self.reauthentication: Reauthentication | None = None
         self._tasks: TaskGroup | None = None
+
+    def use_topic_aliases(self, most: int, savings: Savings) -> None:
+        """Send topics that recur by aliases, as many as the broker allows, and `most` of them."""
+        maximum = min(most, self.protocol.peer_topic_alias_maximum)
+        if maximum:
+            self.message_head = TopicAliases(self.protocol, maximum, savings).message_head
 
     # Writing.
 

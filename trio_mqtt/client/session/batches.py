@@ -78,7 +78,7 @@ async def _unacknowledged(
                 raise item.error
             count += 1
             continue
-        head, after = connection.protocol.message_head(topic, len(payload), 0, retain, properties)
+        head, after = connection.message_head(topic, len(payload), 0, retain, properties)
         connection.gather_message(head + after, payload)
         connection.flush_soon()
         count += 1

@@ -318,7 +318,7 @@ class Outgoing:
 
     @staticmethod
     def _gather(connection: Connection, packet_id: bytes, item: Delivery, *, dup: bool) -> None:
-        head, after = connection.protocol.message_head(
+        head, after = connection.message_head(
             item.topic, len(item.payload), item.qos, item.retain, item.properties
         )
         if dup:
