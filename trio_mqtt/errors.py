@@ -132,12 +132,12 @@ class TlsError(ConnectionFailedError):
     """TLS did not come about: a certificate, a key or a version; the text says what to do."""
 
 
-class ConnectionLostError(MqttError):
-    """The connection to the broker ended before the operation was complete."""
-
-
 class WithdrawnError(MqttError):
     """A message was withdrawn by the program before it was sent."""
+
+
+class ConnectionLostError(MqttError):
+    """The connection to the broker ended before the operation was complete."""
 
 
 class DisconnectedByBrokerError(ConnectionLostError):
