@@ -10,6 +10,7 @@ PYJWT = "pyjwt[crypto]>=2.10"
 SCRAMP = "scramp>=1.5"
 COREDIS = "coredis>=6.9"
 DNSPYTHON = "dnspython>=2.7"
+PYTHON_SOCKS = "python-socks[anyio]>=3.2"
 PROMETHEUS = "prometheus-client>=0.21"
 
 
@@ -40,6 +41,14 @@ def records_are_missing() -> str:
     return (
         "SRV records need the package dnspython, which the extra trio-mqtt[srv] brings."
         f" To install it: {how_to_install(DNSPYTHON)}"
+    )
+
+
+def proxies_are_missing() -> str:
+    """The sentence for who connects through a proxy without its package."""
+    return (
+        "Proxies need the package python-socks, which the extra trio-mqtt[proxy] brings."
+        f" To install it: {how_to_install(PYTHON_SOCKS)}"
     )
 
 

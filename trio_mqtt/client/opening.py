@@ -63,6 +63,7 @@ async def open_client(
     tls: ssl.SSLContext | TlsOptions | None = None,
     websocket_headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     follow_redirection: bool = False,
+    proxy: str | bool = False,
     transform: Transform | None = None,
     filters_per_packet: int = FILTERS_PER_PACKET,
     topic_aliases: bool | int = False,
@@ -114,6 +115,11 @@ async def open_client(
     it never follows from TLS or a Unix socket to a server without TLS. Without it, being sent
     elsewhere is an error, whose `server_reference` says where.
 
+    `proxy` is the URL of a proxy that connections go through: `socks5://`, `socks4://`, `http://`
+    or `https://` with HOST:PORT, and with a user name and password before them if it wants some.
+    With True it is what the environment says: ALL_PROXY, NO_PROXY, and for WebSocket HTTP_PROXY or
+    HTTPS_PROXY. The proxy is asked for the names of servers, but for `socks4://`.
+
     `transform`, a function or a coroutine function, is called before each attempt with a
     `ConnectionAttempt`, and returns what this attempt goes by: another one (made by
     `dataclasses.replace`, say), another URL, or None where nothing changes. So it is with tokens
@@ -136,9 +142,9 @@ async def open_client(
 
     Raises ConnectionFailedError (TlsError where it is TLS that fails) or
     ConnectionRefusedByBrokerError where no connection is made, ValueError or TypeError for what
-    cannot be used, before anything is sent, ImportError where SRV records would need a package,
-    StoreError for a store that cannot be,
-    AuthenticationError where it is made with a broker that does not prove what it has to, and,
+    cannot be used, before anything is sent, ImportError where SRV records or a proxy would need a
+    package, StoreError for a store that cannot be, AuthenticationError where it is made with a
+    broker that does not prove what it has to, and,
     while the block runs, whatever ends the client for good: a refusal that will not go away,
     another client that took over the session, or, without `reconnect`, ConnectionLostError. The
     block is cancelled then. Leaving the block sends DISCONNECT and takes at most 2 seconds.
@@ -159,7 +165,7 @@ async def open_client(
     will = checked_will(will)
     address, *others = addresses = checked_addresses(url)
     client_id = client_id or next((one.client_id for one in addresses if one.client_id), "")
-    by_url = connector_for(address, tls, websocket_headers, others=others)
+    by_url = connector_for(address, tls, websocket_headers, others=others, proxy=proxy)
     if isinstance(password, str):
         password = password.encode()
     version = checked_version(protocol_version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, cast
 
 import trio_mqtt
@@ -60,13 +60,21 @@ async def open_connection(
     reporter = _Reporter(terminal, public_url(options.broker), for_anything=options.wait is True)
     failure: trio_mqtt.MqttError | None = None
     try:
-        async with trio_mqtt.open_client(
-            options.broker,
-            **arguments(options),
-            reconnect=trio_mqtt.Backoff(maximum=_LONGEST_PAUSE) if reconnect else False,
-            wait_for_broker=waits,
-            on_event=reporter.report,
-        ) as client:
+        async with AsyncExitStack() as stack:
+            opening = trio_mqtt.open_client(
+                options.broker,
+                **arguments(options),
+                reconnect=trio_mqtt.Backoff(maximum=_LONGEST_PAUSE) if reconnect else False,
+                wait_for_broker=waits,
+                on_event=reporter.report,
+            )
+            try:
+                client = await stack.enter_async_context(opening)
+            except trio_mqtt.MqttError:
+                raise
+            except (ImportError, ValueError) as error:
+                # A package that a proxy needs, or options that do not go together.
+                raise CommandError(str(error), 2) from None
             yield client
     except* trio_mqtt.MqttError as group:  # in a group where the block has nurseries of its own
         failure = cast(trio_mqtt.MqttError, first_of(group))
@@ -122,6 +130,7 @@ def arguments(options: ConnectionOptions) -> dict[str, Any]:
         "connect_timeout": options.connect_timeout,
         "properties": options.properties,
         "authentication": _authentication(options),
+        "proxy": True if options.proxy == "env" else options.proxy or False,
         "tls": None if options.tls is None else trio_mqtt.TlsOptions(**options.tls),
     }
 

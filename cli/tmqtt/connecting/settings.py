@@ -57,6 +57,7 @@ class ConnectionOptions:
     username: str | None = None
     password: bytes | None = None
     scram: bool = False
+    proxy: str | None = None  # a URL, or "env" for what the environment names
     protocol_version: str | None = None
     wait: bool | None = None  # None leaves it to the command
     connect_timeout: float = 10.0
@@ -110,6 +111,7 @@ def connection_options(
         username=username,
         password=_password(values, username),
         scram=values.get("scram", False),
+        proxy=values.get("proxy"),
         protocol_version=values.get("protocol-version"),
         wait=values.get("wait"),
         connect_timeout=values.get("connect-timeout", 10.0),

@@ -76,6 +76,9 @@ OPTIONS = (
            help="The broker's port.  [default: 1883, with TLS 8883]"),
     Option(name="protocol-version", short="-V", metavar="3.1|3.1.1|5", group=_WHERE, read=_version,
            help="MQTT version.  [default: 5, and 3.1.1 where the broker refuses 5]"),
+    Option(name="proxy", metavar="URL", group=_WHERE,
+           help="Go through a proxy: socks5://HOST:1080, http://HOST:8080, or env for the one that"
+                " ALL_PROXY names."),
     Option(name="connect-timeout", metavar="DURATION", group=_WHERE, read=parse_duration,
            help="How long an attempt to connect may take.  [default: 10s]"),
     Option(name="wait", short="-w", group=_WHERE, deniable=True,

@@ -31,6 +31,7 @@ def is_plain(options: PubOptions, connection: ConnectionOptions) -> bool:
         and not connection.scram
         and connection.will is None
         and connection.tls is None
+        and connection.proxy is None
         and connection.clean_start
         and not connection.session_expiry_interval
     )

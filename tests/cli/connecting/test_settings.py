@@ -236,3 +236,9 @@ def test_options_of_tls_go_with_each_way_to_write_it(scheme: str) -> None:
 def test_a_url_may_have_the_client_identifier() -> None:
     assert asked(broker="tcp://h?clientId=me").client_id == ""  # the library finds it there
     assert asked(broker="tcp://h?clientId=me", id="given").client_id == "given"
+
+
+def test_a_proxy_may_be_named_or_that_of_the_environment() -> None:
+    assert asked().proxy is None
+    assert asked(proxy="socks5://h").proxy == "socks5://h"
+    assert asked(variables={"TMQTT_PROXY": "env"}).proxy == "env"

@@ -145,3 +145,19 @@ def test_lines_that_do_not_come_are_waited_for_until_the_time_is_over(
         assert pub.ended() == 0  # nothing is lost: what comes later was not asked for
         os.close(writing)
     assert re.fullmatch("", pub.err.text)
+
+
+@pytest.mark.parametrize(
+    ("command", "proxy", "broker", "text"),
+    [
+        (("pub", "t", "-m", "m"), "ftp://h", "mqtt://localhost", "'ftp://h' is no proxy"),
+        (("sub", "t"), "http://h", "unix:///run/x", "to which no proxy leads"),
+    ],
+)
+def test_a_proxy_that_cannot_be_is_a_sentence(
+    in_process: Run, command: tuple[str, ...], proxy: str, broker: str, text: str
+) -> None:
+    ended = in_process(*command, "-b", broker, "--proxy", proxy)
+    assert ended.code in (1, 2)
+    assert text in ended.err
+    assert "Traceback" not in ended.err

@@ -11,6 +11,12 @@ from typing import TypeAlias
 from anyio.abc import ByteStream
 
 from trio_mqtt.transport.connectors.layers import LowerStream
+from trio_mqtt.transport.connectors.proxies import (
+    Proxy,
+    check_proxies_can_be_used,
+    parse_proxy,
+    proxy_of_environment,
+)
 from trio_mqtt.transport.connectors.sockets import connect_tcp, connect_unix
 from trio_mqtt.transport.connectors.tls_options import TlsOptions, client_context
 from trio_mqtt.transport.urls import Address
@@ -29,7 +35,8 @@ class UrlConnector:
     `tls` is for mqtts:// and wss://, made when the first of them is opened if it is None.
     `server_name` is the name to find in the certificate of a broker at one of `hosts`, if that is
     not it. (A broker that the client is sent to has a certificate of its own name.)
-    `headers` go with WebSocket's request.
+    `headers` go with WebSocket's request. They go through `proxy`, or with True through the one
+    that the environment names for each address.
     """
 
     tls: ssl.SSLContext | None = None
@@ -37,6 +44,7 @@ class UrlConnector:
     server_name: str | None = None
     has_certificate: bool = False
     headers: tuple[tuple[str, str], ...] = ()
+    proxy: Proxy | bool = False
 
     async def __call__(self, address: Address) -> ByteStream:
         """A stream to the broker at `address`. Raises ConnectionFailedError."""
@@ -45,7 +53,7 @@ class UrlConnector:
         context = self.tls
         if address.is_tls and context is None:
             context = self.tls = client_context(TlsOptions())
-        stream: LowerStream = await connect_tcp(address)
+        stream = await self._connect(address)
         if address.is_tls and context is not None:
             # Loaded where it is used: a program that needs no TLS and no WebSocket is not to wait.
             from trio_mqtt.transport.connectors.tls_stream import open_tls
@@ -63,6 +71,17 @@ class UrlConnector:
             stream = await open_websocket(stream, address, self.headers)
         return stream
 
+    async def _connect(self, address: Address) -> LowerStream:
+        proxy = self.proxy
+        if isinstance(proxy, bool):
+            named = proxy_of_environment(address) if proxy else None
+            if named is None:
+                return await connect_tcp(address)
+            proxy = named
+        from trio_mqtt.transport.connectors.proxied import connect_through
+
+        return await connect_through(proxy, address)
+
     def _server_name(self, address: Address) -> str | None:
         if (address.domain or address.host) in self.hosts:
             return self.server_name
@@ -75,12 +94,46 @@ def connector_for(
     headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     *,
     others: Sequence[Address] = (),
+    proxy: str | bool = False,
 ) -> UrlConnector:
     """What opens the streams of a client of the broker at `address`, or at one of `others`.
 
-    Raises ValueError where `tls` or `headers` would go unused, TypeError for a `tls` that is
-    neither, and TlsError for files of certificates that cannot be used.
+    `proxy` is the URL of one, or True for what the environment names. Raises ValueError where
+    `tls`, `headers` or `proxy` would go unused or is none, TypeError for one of another kind,
+    TlsError for files of certificates that cannot be used, ImportError where proxies would need a
+    package.
     """
+    through = _proxy_for((address, *others), proxy)
+    found = _connector_for(address, tls, headers, others)
+    found.proxy = through
+    return found
+
+
+def _proxy_for(addresses: Sequence[Address], proxy: object) -> Proxy | bool:
+    if not isinstance(proxy, str | bool):
+        raise TypeError(f"proxy is a URL, or True for the environment's, not {proxy!r}.")
+    if proxy is False:
+        return False
+    if proxy is True:
+        if all(proxy_of_environment(one) is None for one in addresses):
+            return True  # for those that the client may be sent to
+        check_proxies_can_be_used()
+        return True
+    found = parse_proxy(proxy)
+    if all(one.scheme == "unix" for one in addresses):
+        raise ValueError(
+            f"{addresses[0].url} is a socket of this machine, to which no proxy leads."
+        )
+    check_proxies_can_be_used()
+    return found
+
+
+def _connector_for(
+    address: Address,
+    tls: ssl.SSLContext | TlsOptions | None,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+    others: Sequence[Address],
+) -> UrlConnector:
     pairs = checked_headers(headers)
     addresses = (address, *others)
     by_tls = any(one.is_tls for one in addresses)
