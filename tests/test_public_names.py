@@ -69,7 +69,7 @@ PUBLIC = {
         BrokerEvent ClientConnected ClientDisconnected ClientRefused Connected ConnectionEvent
         ConnectionEvents ConnectionLost ConnectionOpened EngineLost EngineReturned EventSample
         EventStream KeepAliveExpired LeaseLost MessageAcknowledged MessageDelivered MessagePublished
-        MessageRefused MessagesDropped NodeDied NodeJoined NodeLeft Pinged
+        MessageRefused MessagesDropped NodeDied NodeJoined NodeLeft PacketEvent PacketEvents Pinged
         Reconnecting RetainedChanged ServerFailed SessionEnded SlowConsumer Subscribed
         SubscriptionRefused Throttled Unsubscribed WillPublished
     """,

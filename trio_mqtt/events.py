@@ -44,3 +44,5 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.client.events import ConnectionLost as ConnectionLost
     from trio_mqtt.client.events import Reconnecting as Reconnecting
     from trio_mqtt.client.events import ServerFailed as ServerFailed
+    from trio_mqtt.client.packets import PacketEvent as PacketEvent
+    from trio_mqtt.client.packets import PacketEvents as PacketEvents

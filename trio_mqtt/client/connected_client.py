@@ -14,6 +14,7 @@ from trio_mqtt.client.connection.connection import CLOSE_TIMEOUT
 from trio_mqtt.client.connection.reconnection import Reconnection
 from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.client.events import ConnectionEvents
+from trio_mqtt.client.packets import PacketEvents
 from trio_mqtt.client.session.session import Session
 from trio_mqtt.client.status import ClientStatus
 from trio_mqtt.errors import LocalProtocolError
@@ -102,6 +103,31 @@ class ConnectedClient:
         await checkpoint_if_cancelled()
         with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
             await self._reconnection.close(Disconnect(code, properties or NO_PROPERTIES))
+
+    @plain_block("with client.packets() as packets:")
+    def packets(self) -> Iterator[PacketEvents]:
+        """Follow the packets that are sent and received, to find a fault (bounded).
+
+            with client.packets() as packets:
+                async for packet in packets: print(packet)
+
+        It begins with the next packet, and shows those of each connection, CONNECT and CONNACK
+        included, without passwords. It ends when the client is closed. Each packet is shown before
+        it is dealt with.
+        """
+        watch = self._attempts.watch
+        events = PacketEvents()
+        watch.follow(events)
+        connection = self._session.connection
+        if connection is not None:
+            connection.show_packets(watch)
+        try:
+            yield events
+        finally:
+            watch.streams.discard(events)
+            connection = self._session.connection
+            if not watch.streams and connection is not None:
+                connection.watch = None
 
     @plain_block("with client.events() as events:")
     def events(self) -> Iterator[ConnectionEvents]:

@@ -9,13 +9,14 @@ import anyio
 
 from trio_mqtt.client.connection.backoff import Backoff, Delays
 from trio_mqtt.client.connection.connection import Connection
-from trio_mqtt.client.connection.first_packets import Settings, too_late
+from trio_mqtt.client.connection.first_packets import Settings, connect_packet, too_late
 from trio_mqtt.client.connection.handshake import connect, is_distrusted, is_lasting
 from trio_mqtt.client.connection.redirection import STABLE_AFTER, Redirection, is_redirection
 from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.client.connection.servers import Servers, SessionPlaces, none_of
 from trio_mqtt.client.connection.topic_aliases import Savings
 from trio_mqtt.client.connection.transformation import Transform, transformed
+from trio_mqtt.client.packets import PacketWatch
 from trio_mqtt.errors import (
     ConnectionFailedError,
     ConnectionRefusedByBrokerError,
@@ -64,6 +65,7 @@ class Attempts:
         self._transform = transform
         self._topic_aliases = topic_aliases
         self.savings = Savings()
+        self.watch = PacketWatch()
         self._waiting: anyio.Event | None = None  # for the next attempt
 
     @property
@@ -261,6 +263,11 @@ class Attempts:
             self.version == ProtocolVersion.V5 and self._sessions.is_outdated(self.url)
         )
         connection = await connect(self.settings, self.version, clean_start=clean_start)
+        if self.watch.streams:
+            asked = connect_packet(self.settings, connection.protocol.version, clean_start, None)
+            self.watch.show([asked], sent=True)
+            self.watch.show([connection.connack], sent=False)
+            connection.show_packets(self.watch)
         if self._topic_aliases:
             connection.use_topic_aliases(self._topic_aliases, self.savings)
         self.version = connection.protocol.version

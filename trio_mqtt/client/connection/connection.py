@@ -19,6 +19,7 @@ from trio_mqtt.client.connection.first_packets import (
 from trio_mqtt.client.connection.keep_alive import keep_alive
 from trio_mqtt.client.connection.reauthentication import Reauthentication
 from trio_mqtt.client.connection.topic_aliases import Savings, TopicAliases
+from trio_mqtt.client.packets import PacketWatch
 from trio_mqtt.errors import (
     ConnectionLostError,
     MqttError,
@@ -83,6 +84,8 @@ class Connection:
         self._early = early
         self._send_now: Callable[[bytes], int] | None = getattr(stream, "send_now", None)
         self._unwritten: list[bytes] = []
+        self._left = 0  # bytes at their head that are the rest of what the socket did not take
+        self.watch: PacketWatch | None = None  # shows packets to who follows them
         self._unwritten_size = 0
         self._writing = False
         self._waking = False  # the writer is about to look
@@ -101,6 +104,12 @@ class Connection:
         maximum = min(most, self.protocol.peer_topic_alias_maximum)
         if maximum:
             self.message_head = TopicAliases(self.protocol, maximum, savings).message_head
+
+    def show_packets(self, watch: PacketWatch) -> None:
+        """Show what is sent and received from now on."""
+        if self.watch is None:
+            watch.begin(self.protocol.version)
+            self.watch = watch
 
     # Writing.
 
@@ -163,12 +172,14 @@ class Connection:
             self.flush_soon()
             return
         data = b"".join(self._unwritten)
+        if self.watch is not None:
+            self.watch.sent(data[self._left :])
         try:
             sent = self._send_now(data)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             sent = 0  # the writer will meet the same error and end the connection
         self._unwritten.clear()
-        self._unwritten_size = len(data) - sent
+        self._unwritten_size = self._left = len(data) - sent
         self.has_sent = True
         if sent < len(data):
             self._unwritten.append(data[sent:])
@@ -303,6 +314,8 @@ class Connection:
         while True:
             try:
                 if packets:
+                    if self.watch is not None:
+                        self.watch.show(packets, sent=False)
                     handler.on_packets(self, packets)
                     self.flush()
                 violation = protocol.violation
@@ -350,7 +363,9 @@ class Connection:
                     continue
             data = b"".join(self._unwritten)
             self._unwritten.clear()
-            self._unwritten_size = 0
+            if self.watch is not None:
+                self.watch.sent(data[self._left :])
+            self._unwritten_size = self._left = 0
             self._writing = True
             await self._stream.send(data)
             self._writing = False

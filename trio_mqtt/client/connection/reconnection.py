@@ -120,6 +120,7 @@ class Reconnection:
         self._reports.closed()
         if connection is not None and connection.lost is None and not connection.closing:
             await connection.close(packet)
+        self._attempts.watch.close()
 
     def _attach(self, connection: Connection) -> None:
         if self.on_connect is not None:

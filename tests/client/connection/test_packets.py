@@ -1,0 +1,78 @@
+"""Who follows the packets sees each once, whole, in order, on each connection."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from tests.client.fake_broker import FakeBroker
+from trio_mqtt.client.packets import BUFFER
+from trio_mqtt.events import PacketEvent
+
+pytestmark = pytest.mark.anyio
+
+
+def kinds(events: list[PacketEvent]) -> list[str]:
+    return [("-> " if one.sent else "<- ") + one.kind for one in events]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_they_are_seen_both_ways_and_again_on_the_next_connection(
+    broker: FakeBroker, at_once: bool
+) -> None:
+    broker.sends_at_once = at_once
+    seen: list[PacketEvent] = []
+    async with broker.client(username="ann", password="secret") as client:
+        await client.publish("before", qos=1)
+        with client.packets() as packets:
+            await client.publish("t", "x" * 100, qos=1)
+            await client.publish("t", "y" * 5_000)
+            await client.reconnect()
+            await client.publish("t", qos=2)
+            await client.disconnect()
+            seen += [event async for event in packets]
+            assert packets.missed == 0
+    assert kinds(seen) == [
+        "-> PUBLISH", "<- PUBACK", "-> PUBLISH", "-> DISCONNECT", "-> CONNECT", "<- CONNACK",
+        "-> PUBLISH", "<- PUBREC", "-> PUBREL", "<- PUBCOMP", "-> DISCONNECT",
+    ]  # fmt: skip
+    assert seen[0].fields["payload"] == b"x" * 100
+    assert str(seen[0]).startswith("-> PUBLISH (topic='t', payload=b'xxx")
+    assert "… (100 bytes)" in str(seen[0])
+    assert seen[4].fields["username"] == "ann"
+    assert "secret" not in "".join(map(str, seen))
+
+
+async def test_what_the_socket_took_in_pieces_is_seen_once(broker: FakeBroker) -> None:
+    async with broker.client() as client:
+        broker.peer.deaf = True
+        for number in range(3):
+            client.publish_nowait("t", str(number))
+        await anyio.wait_all_tasks_blocked()
+        with client.packets() as packets:
+            client.publish_nowait("t", "3")
+            broker.peer.hear()
+            assert (await anext(packets)).fields["payload"] == b"3"
+
+
+async def test_nobody_is_shown_any_more_after_the_block(broker: FakeBroker) -> None:
+    async with broker.client() as client:
+        with client.packets() as packets:
+            pass
+        await client.publish("t", qos=1)
+        connection = client._session.connection
+        assert connection is not None
+        assert connection.watch is None
+        assert len(packets._queue) == 0
+        await client.disconnect()
+        with client.packets() as packets:
+            assert [event async for event in packets] == []
+
+
+async def test_what_is_not_taken_is_counted(broker: FakeBroker) -> None:
+    async with broker.client() as client:
+        with client.packets() as packets:
+            await client.publish_many(("t", str(number)) for number in range(BUFFER + 7))
+            await client.publish("t", "end", qos=1)
+            assert packets.missed == 7 + 2
+            assert (await anext(packets)).fields["payload"] == b"9"
