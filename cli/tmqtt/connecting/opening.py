@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, cast
 
 import trio_mqtt
-from tmqtt.connecting.settings import ConnectionOptions, WillOptions
+from tmqtt.connecting.settings import ConnectionOptions, WillOptions, servers
 from tmqtt.terminal.error_groups import first_of
 from tmqtt.terminal.sentences import TIMED_OUT, CommandError
 
@@ -62,7 +62,7 @@ async def open_connection(
     try:
         async with AsyncExitStack() as stack:
             opening = trio_mqtt.open_client(
-                options.broker,
+                servers(options.broker),
                 **arguments(options),
                 reconnect=trio_mqtt.Backoff(maximum=_LONGEST_PAUSE) if reconnect else False,
                 wait_for_broker=waits,
@@ -159,7 +159,11 @@ def _authentication(options: ConnectionOptions) -> trio_mqtt.ClientAuthenticatio
 
 
 def public_url(url: str) -> str:
-    """The URL without credentials."""
+    """The URL without credentials, or several."""
+    return " or ".join(map(_public, servers(url)))
+
+
+def _public(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     place, slash, path = rest.partition("/")
     return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path.partition('?')[0]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from tmqtt.connecting.table import (
 from tmqtt.terminal.option import Option
 
 DEFAULT_BROKER = "mqtt://localhost:1883"
+_BETWEEN = re.compile(r",(?=[a-zA-Z+]+://)")
 _TLS_SCHEMES = ("mqtts", "wss", "ssl", "tls")
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off", "")
@@ -200,8 +202,13 @@ def _broker(values: Mapping[str, Any]) -> str:
 
 
 def is_tls(broker: str) -> bool:
-    """Whether a URL says that the broker is reached by TLS, in our words or in others'."""
-    return broker.partition("://")[0].lower() in _TLS_SCHEMES
+    """Whether a URL, or one of several, says TLS, in our words or in others'."""
+    return any(url.partition("://")[0].lower() in _TLS_SCHEMES for url in servers(broker))
+
+
+def servers(broker: str) -> list[str]:
+    """The URLs of `--broker`, which may be several with commas between."""
+    return _BETWEEN.split(broker)
 
 
 def _client_id(command: str, broker: str) -> str:

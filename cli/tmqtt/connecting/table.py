@@ -69,7 +69,8 @@ def _seconds(maximum: int) -> Callable[[str], int]:
 OPTIONS = (
     Option(name="broker", short="-b", metavar="URL", group=_WHERE,
            help="The broker's address: mqtt://HOST:PORT, mqtts, ws, wss or unix (or tcp, ssl, tls);"
-                " ?clientId=ID may follow.  [default: mqtt://localhost:1883]"),
+                " ?clientId=ID may follow. Several, with commas between, are tried in turn. "
+                " [default: mqtt://localhost:1883]"),
     Option(name="host", metavar="HOST", group=_WHERE,
            help="The broker's host, in place of a URL; also -h HOST."),
     Option(name="port", short="-p", metavar="PORT", group=_WHERE, read=_number(1, 65_535),

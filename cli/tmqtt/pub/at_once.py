@@ -10,7 +10,7 @@ from typing import NoReturn, cast
 
 import trio_mqtt
 from tmqtt.connecting.opening import arguments, in_words
-from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.connecting.settings import ConnectionOptions, servers
 from tmqtt.pub.plan import PubOptions, message_payload, topic_templates
 from tmqtt.terminal.sentences import CommandError, tell
 
@@ -26,6 +26,7 @@ def is_plain(options: PubOptions, connection: ConnectionOptions) -> bool:
     """Whether the connection wants nothing that only a client has."""
     return (
         len(options.topics) == 1
+        and len(servers(connection.broker)) == 1
         and connection.broker.partition("://")[0] in ("mqtt", "tcp", "unix")
         and connection.wait is not True
         and not connection.scram

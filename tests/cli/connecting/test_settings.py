@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from tmqtt.app import app
+from tmqtt.connecting.opening import public_url
 from tmqtt.connecting.profiles import default_file, load_profile
 from tmqtt.connecting.settings import (
     ConnectionOptions,
     SettingError,
     WillOptions,
     connection_options,
+    servers,
 )
 from tmqtt.connecting.table import FOREVER, OPTIONS
 from typer.testing import CliRunner
@@ -242,3 +244,10 @@ def test_a_proxy_may_be_named_or_that_of_the_environment() -> None:
     assert asked().proxy is None
     assert asked(proxy="socks5://h").proxy == "socks5://h"
     assert asked(variables={"TMQTT_PROXY": "env"}).proxy == "env"
+
+
+def test_several_servers_may_be_given() -> None:
+    found = asked(broker="mqtt://a,mqtts://u:p,q@b,ws://c/x?y=1,2", cafile="x")
+    assert servers(found.broker) == ["mqtt://a", "mqtts://u:p,q@b", "ws://c/x?y=1,2"]
+    assert found.tls == {"ca": "x"}
+    assert public_url(found.broker) == "mqtt://a or mqtts://b or ws://c/x"

@@ -161,3 +161,13 @@ def test_a_proxy_that_cannot_be_is_a_sentence(
     assert ended.code in (1, 2)
     assert text in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_the_first_of_several_servers_that_answers_is_taken(in_process: Run) -> None:
+    with unused_address() as (unused, _), running_broker() as (_, url):
+        for command in (["pub", "a", "-m", "b", "-q", "1"], ["pub", "a", "-m", "b", "-w"]):
+            ended = in_process(*command, "-b", f"{unused},{url}")
+            assert (ended.code, "Traceback" in ended.err) == (0, False), ended.err
+        ended = in_process("pub", "a", "-m", "b", "-b", f"{unused},{unused}")
+    assert ended.code == 1
+    assert "None of 2 servers can be used." in ended.err
