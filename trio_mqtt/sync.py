@@ -34,6 +34,8 @@ from trio_mqtt.client.events import ConnectionEvents as AsyncConnectionEvents
 from trio_mqtt.client.message import Message as AsyncMessage
 from trio_mqtt.client.message import MessageContent
 from trio_mqtt.client.messages import Messages as AsyncMessages
+from trio_mqtt.client.packets import PacketEvent
+from trio_mqtt.client.packets import PacketEvents as AsyncPacketEvents
 from trio_mqtt.client.session.handles import PublishHandle as AsyncPublishHandle
 from trio_mqtt.client.status import ClientStatus
 from trio_mqtt.client.threads import Block, Bridge, Call, Inlet, Soon, called, entered
@@ -43,7 +45,15 @@ from trio_mqtt.protocol.packets import Subscription
 from trio_mqtt.protocol.properties import Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
-__all__ = ["Client", "ConnectionEvents", "Message", "Messages", "PublishHandle", "open_client"]
+__all__ = [
+    "Client",
+    "ConnectionEvents",
+    "Message",
+    "Messages",
+    "PacketEvents",
+    "PublishHandle",
+    "open_client",
+]
 
 T = TypeVar("T")
 
@@ -289,6 +299,16 @@ class Client:
         finally:
             block.leave()
 
+    @plain_block("with client.packets() as packets:")
+    def packets(self) -> Iterator[PacketEvents]:
+        """Follow the packets that are sent and received, as by the asynchronous `packets`."""
+        block = Block(self._bridge, partial(entered, self._client.packets))
+        packets = block.enter()
+        try:
+            yield PacketEvents(packets, self)
+        finally:
+            block.leave()
+
     def call(self, work: Callable[[], Awaitable[T]], timeout: float | None = None) -> T:
         """Wait for `work` in the client's thread; whatever ends the wait here ends it there."""
 
@@ -409,6 +429,28 @@ class ConnectionEvents:
             return self._inlet.next(timeout)
         except StopIteration:
             raise ConnectionLostError("The client is closed.") from None
+
+
+class PacketEvents:
+    """The packets of a client's connections: iterate over it, until the client is closed."""
+
+    def __init__(self, packets: AsyncPacketEvents, client: Client) -> None:
+        self._packets = packets
+        self._inlet = Inlet(client.call, packets.take)
+
+    @property
+    def missed(self) -> int:
+        """How many were forgotten because nobody took them in time."""
+        return self._packets.missed
+
+    def __iter__(self) -> PacketEvents:
+        return self
+
+    def __next__(self) -> PacketEvent:
+        try:
+            return self._inlet.next(None)
+        except MqttError:  # the client is closed: nothing else keeps from asking
+            raise StopIteration from None
 
 
 @dataclass(slots=True)

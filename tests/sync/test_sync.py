@@ -263,3 +263,16 @@ def test_ctrl_c_ends_a_wait_at_any_moment_and_leaves_in_order(
 def test_a_broker_in_a_thread_tells_why_it_cannot_listen(broker: BrokerAddress) -> None:
     with pytest.raises(trio_mqtt.ListenError), broker_in_thread(broker.url):
         pytest.fail("the port is taken")
+
+
+def test_a_message_may_be_begun_and_packets_followed(client: sync.Client) -> None:
+    with client.packets() as packets:
+        handle = client.begin_publish("t", "1", qos=1)
+        assert handle.wait(timeout=60) is not None
+        assert (handle.topic, handle.done, handle.withdraw()) == ("t", True, False)
+        client.reconnect(timeout=60)
+        client.disconnect()
+        kinds = [packet.kind for packet in packets]
+    assert kinds[:2] == ["PUBLISH", "PUBACK"]
+    assert kinds.count("CONNECT") == 1
+    assert packets.missed == 0

@@ -65,6 +65,15 @@ class PacketEvents:
             await changed.wait()
         return self._queue.popleft()
 
+    async def take(self) -> list[PacketEvent]:
+        """All packets that are here, at least one: it waits for that as iterating does.
+
+        Raises StopAsyncIteration where iterating would end.
+        """
+        taken = [await self.__anext__(), *self._queue]
+        self._queue.clear()
+        return taken
+
     def push(self, events: Iterable[PacketEvent]) -> None:
         """Add packets (the client does)."""
         for event in events:
