@@ -30,14 +30,10 @@ def _sigint_as_in_a_shell() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-# Their topics may have what a terminal would obey.
-_EVERY_TOPIC = ("--set", "options.control_characters_in_topics=true")
-
-
 @pytest.fixture(scope="session")
 def in_pipe() -> Iterator[tuple[Program, str]]:
     """A broker whose output is a pipe, and its address."""
-    with running_broker("mqtt://127.0.0.1:0", *_EVERY_TOPIC) as (broker, url):
+    with running_broker("mqtt://127.0.0.1:0") as (broker, url):
         yield broker, url
         assert broker.stop() == 0
         assert broker.out.text.endswith("Stopped.\n")
@@ -48,7 +44,7 @@ def in_pipe() -> Iterator[tuple[Program, str]]:
 @pytest.fixture(scope="session")
 def on_screen() -> Iterator[tuple[Program, str]]:
     """A broker in a terminal, and its address."""
-    with running_broker("mqtt://127.0.0.1:0", *_EVERY_TOPIC, terminal=True) as (broker, url):
+    with running_broker("mqtt://127.0.0.1:0", terminal=True) as (broker, url):
         yield broker, url
         broker.press_ctrl_c()
         assert broker.ended() == 0

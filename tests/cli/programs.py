@@ -235,10 +235,17 @@ def _take(file: IO[bytes] | None) -> Stream:
     return stream
 
 
+_EVERY_TOPIC = ("--set", "options.control_characters_in_topics=true")
+
+
 @contextmanager
 def running_broker(*urls: str, terminal: bool = False) -> Iterator[tuple[Program, str]]:
-    """A broker on a free port, or at `urls`, and its address."""
-    with Program("broker", *(urls or ("mqtt://127.0.0.1:0",)), terminal=terminal) as broker:
+    """A broker on a free port, or at `urls`, and its address.
+
+    It takes topics that might steer a terminal: what shows them is tried with it.
+    """
+    arguments = (*(urls or ("mqtt://127.0.0.1:0",)), *_EVERY_TOPIC)
+    with Program("broker", *arguments, terminal=terminal) as broker:
         url = broker.out.expect(r"Listening at (\S+)\n")[1]
         yield broker, url
 
