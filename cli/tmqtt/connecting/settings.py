@@ -22,7 +22,7 @@ from tmqtt.terminal.option import Option
 
 DEFAULT_BROKER = "mqtt://localhost:1883"
 _BETWEEN = re.compile(r",(?=[a-zA-Z+]+://)")
-_TLS_SCHEMES = ("mqtts", "wss", "ssl", "tls")
+_TLS_SCHEMES = ("mqtts", "wss", "ssl", "tls", "mqtts+srv")
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off", "")
 

@@ -149,6 +149,7 @@ def test_tls_is_asked_for_by_url_port_or_file() -> None:
     assert asked(host="h", tls=True).broker == "mqtts://h"
     assert asked(host="h", cafile="ca.pem").broker == "mqtts://h"
     assert asked(broker="mqtts://h").tls is None
+    assert asked(broker="mqtts+srv://h", cafile="ca.pem").tls == {"ca": "ca.pem"}
     options = asked(broker="wss://h", cafile="ca", insecure=True, alpn=["mqtt"], cert="c", key="k")
     assert options.tls == {
         "ca": "ca", "verify": False, "alpn": ("mqtt",), "certificate": "c", "key": "k",
