@@ -18,7 +18,8 @@ from trio_mqtt import (
     ReasonCode,
     events,
 )
-from trio_mqtt.protocol.packets import ConnAck, Disconnect, Publish, Subscribe
+from trio_mqtt.client.connection.connection import CLOSE_TIMEOUT
+from trio_mqtt.protocol.packets import ConnAck, Disconnect, Publish, Subscribe, Unsubscribe
 
 pytestmark = pytest.mark.anyio
 
@@ -176,3 +177,45 @@ async def test_the_first_words_may_want_another_connection(broker: FakeBroker) -
         assert client.connected
     assert len(broker.peers) == 2
     assert [len(peer.all(Publish)) for peer in broker.peers] == [0, 1]
+
+
+async def test_who_comes_while_it_is_closed_is_served_by_the_next(broker: FakeBroker) -> None:
+    broker.ignores_eof = True
+    async with broker.client() as client, anyio.create_task_group() as tasks:
+        first = broker.peer
+        async with client.subscribe("left"):
+            tasks.start_soon(client.reconnect)
+            await first.expect(Disconnect)
+            assert not client.connected
+        async with client.subscribe("t"):
+            assert len(broker.peers) == 2
+        await client.publish("t", qos=2)
+    assert first.received[-1] == Disconnect()
+
+
+async def test_the_end_waits_for_what_is_closed_already(broker: FakeBroker) -> None:
+    broker.ignores_eof = True
+    async with anyio.create_task_group() as tasks:
+        async with broker.client() as client:
+            tasks.start_soon(_reconnect_in_vain, client)
+            await broker.peer.expect(Disconnect)
+            began = anyio.current_time()
+        assert anyio.current_time() - began >= CLOSE_TIMEOUT
+    assert len(broker.peers) == 1
+    assert broker.peer.all(Disconnect) == [Disconnect()]
+
+
+async def _reconnect_in_vain(client: Client) -> None:
+    with pytest.raises(ConnectionLostError, match="is closed"):
+        await client.reconnect()
+
+
+async def test_who_wants_another_as_one_is_lost_waits_for_nothing(broker: FakeBroker) -> None:
+    async with broker.client(reconnect=Backoff(first=1_000, maximum=1_000)) as client:
+        async with client.subscribe("t"):
+            broker.peer.mute = {Unsubscribe}
+            broker.peer.end()
+        # Leaving was told of the loss at once, before there is a pause to be cut short.
+        with anyio.fail_after(1):
+            await client.reconnect()
+    assert len(broker.peers) == 2

@@ -183,6 +183,21 @@ async def test_it_returns_unless_the_server_has_moved_for_good(code: ReasonCode,
     assert net.asked == ["mqtt://a:1883", "mqtt://b:1883", f"mqtt://{then}:1883"]
 
 
+@pytest.mark.parametrize("by", ["CONNACK", "DISCONNECT"])
+async def test_who_has_moved_is_found_there_as_the_same_user(by: str) -> None:
+    net = Net(a=[sends("b", MOVED)] if by == "CONNACK" else [], b=[])
+    async with net.client("mqtt://ann:secret@a") as client:
+        if by == "DISCONNECT":
+            net.brokers["a"].peer.send(Disconnect(MOVED, {"server_reference": "b"}))
+        for number in (1, 2, 3):
+            peer = await net.brokers["b"].connection(number)
+            connect = peer.all(Connect)[0]
+            assert (connect.username, connect.password) == ("ann", b"secret")
+            await client.wait_connected()
+            peer.end()
+    assert set(net.asked[1:]) == {"mqtt://b:1883"}
+
+
 async def test_disconnect_is_followed_and_publishing_goes_on() -> None:
     net = Net(a=[], b=[])
     async with net.client(reconnect=False) as client:

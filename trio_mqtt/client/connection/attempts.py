@@ -67,6 +67,7 @@ class Attempts:
         self.savings = Savings()
         self.watch = PacketWatch()
         self._waiting: anyio.Event | None = None  # for the next attempt
+        self._hurried = False  # it need not be waited for
 
     @property
     def url(self) -> str:
@@ -81,7 +82,7 @@ class Attempts:
         """The connection after the one that ended for `reason`; raises why there is to be none."""
         if self._redirection.allowed and is_redirection(reason):
             try:
-                return await self._follow(reason)
+                connection = await self._follow(reason)
             except _OWN_FAULTS:
                 raise
             except MqttError as error:
@@ -90,6 +91,9 @@ class Attempts:
                 # Nobody answers there: begin again at home.
                 self._reports.lost(error)
                 reason = error
+            else:
+                self._servers.moved(self._redirection.home)
+                return connection
         elif not self._reconnect or is_lasting(reason):
             raise reason
         return await self._until_connected(reason)
@@ -107,7 +111,8 @@ class Attempts:
             return await self._until_connected(error)
 
     def hurry(self) -> None:
-        """Let the next attempt begin now, if it is waited for."""
+        """Let the next attempt begin now, if it is, or is about to be, waited for."""
+        self._hurried = True
         if self._waiting is not None:
             self._waiting.set()
 
@@ -142,6 +147,8 @@ class Attempts:
         if delay is None:
             reason.add_note(f"Given up after {attempt} attempts to connect again.")
             raise reason
+        if self._hurried:
+            delay = 0.0
         self._reports.waiting(
             reason,
             self.settings.client_id,
@@ -154,6 +161,7 @@ class Attempts:
         with anyio.move_on_after(delay):
             await self._waiting.wait()
         self._waiting = None
+        self._hurried = False
         self._reports.trying_again(reason, attempt)
 
     async def _connect(self) -> Connection:
@@ -174,8 +182,8 @@ class Attempts:
                 except MqttError as error:
                     self._failed(address, failures, error)
                 else:
-                    home = self._redirection.home
-                    servers.is_good(place, address, home if home != address else None)
+                    servers.is_good(place, address)
+                    servers.moved(self._redirection.home)
                     return connection
         raise none_of(failures)
 
@@ -271,6 +279,7 @@ class Attempts:
         if self._topic_aliases:
             connection.use_topic_aliases(self._topic_aliases, self.savings)
         self.version = connection.protocol.version
+        self._hurried = False
         self._sessions.accepted(self.url, present=connection.connack.session_present)
         assigned = connection.connack.properties.get("assigned_client_identifier")
         if assigned:

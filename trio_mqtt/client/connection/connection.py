@@ -53,7 +53,7 @@ class PacketHandler(Protocol):
         """Whether no more should be read until `Connection.resume`."""
 
     def detach(self, error: MqttError) -> None:
-        """The connection has ended; called once, at once."""
+        """The connection has ended, or is being closed; called once, at once."""
 
 
 class Connection:
@@ -235,13 +235,18 @@ class Connection:
     async def close(self, packet: Disconnect) -> None:
         """End the connection in order: DISCONNECT is the last packet, then the broker closes.
 
-        The caller bounds the time; `run` returns soon after. Raises LocalProtocolError, before
-        anything is done, for a packet that cannot be sent.
+        The caller bounds the time; `run` returns soon after. Who comes while it is closed already
+        waits for that. Raises LocalProtocolError, before anything is done, for a packet that cannot
+        be sent.
         """
+        if self.closing:
+            await self._read_ended.wait()
+            return
         data = self.protocol.send(packet)
         self.closing = True
         self.resume()
         self.write(data)
+        self._detach(ConnectionLostError(f"The connection to {self.url} is closed."))
         await self._unwritten_all_written()
         try:
             await self._stream.send_eof()
@@ -286,10 +291,15 @@ class Connection:
         """The connection is of no use any more: end it, for this reason."""
         if self.lost is None:
             self.lost = error
-            if self._handler is not None:
-                self._handler.detach(error)
+            self._detach(error)
         if self._scope is not None:
             self._scope.cancel()
+
+    def _detach(self, error: MqttError) -> None:
+        """Nothing more is to be asked of this connection: what comes is for the next one."""
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            handler.detach(error)
 
     async def _guard(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
         """Run one of the tasks; whatever ends a connection ends all of them."""

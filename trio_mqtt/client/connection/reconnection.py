@@ -53,6 +53,7 @@ class Reconnection:
         # ends the connection, always and within bounded time.
         self.serving = anyio.CancelScope(shield=True)
         self._closing = False
+        self._served: Connection | None = None  # until it has ended; no longer the session's before
 
     async def connect_first(self, *, wait_for_broker: bool) -> Connection:
         """The first connection; serve it with `stay_connected`."""
@@ -94,13 +95,12 @@ class Reconnection:
 
     async def reconnect(self) -> None:
         """End the connection in order, and make the next at once; where there is none, now."""
-        connection = self._session.connection
-        if connection is None:
+        connection = self._served
+        if connection is None or connection.lost is not None:
             self._attempts.hurry()
             return
         with anyio.move_on_after(CLOSE_TIMEOUT, shield=True), suppress(MqttError):
-            if not connection.closing:
-                await connection.close(Disconnect())
+            await connection.close(Disconnect())
         connection.lose(closed_anew(connection.url))
 
     async def close(self, packet: Disconnect) -> None:
@@ -108,21 +108,24 @@ class Reconnection:
 
         Raises LocalProtocolError, before anything is done, for a packet that cannot be sent.
         """
-        connection = self._session.connection
-        if connection is not None and connection.lost is None:
+        connection = self._served
+        if connection is None or connection.lost is not None:
+            connection = None
+            if not self._closing:
+                self.serving.cancel()  # nothing is there to be ended in order
+        else:
             connection.protocol.disconnect(packet)
-        elif not self._closing:
-            self.serving.cancel()  # nothing is there to be ended in order
         self._closing = True
         self._session.end(
             ConnectionLostError(f"The client of {self._attempts.url} is closed."), in_order=True
         )
         self._reports.closed()
-        if connection is not None and connection.lost is None and not connection.closing:
+        if connection is not None:
             await connection.close(packet)
         self._attempts.watch.close()
 
     def _attach(self, connection: Connection) -> None:
+        self._served = connection
         if self.on_connect is not None:
             self._session.hold()
         self._session.attach(connection)
@@ -132,6 +135,7 @@ class Reconnection:
         while True:
             since = anyio.current_time()
             reason = await self._serve_one(connection)
+            self._served = None
             if self._closing:
                 return
             attempts.connection_ended(anyio.current_time() - since)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from trio_mqtt.errors import ConnectionFailedError, MqttError
 from trio_mqtt.transport.connectors.srv_records import servers_of
@@ -48,13 +49,17 @@ class Servers:
             found.insert(0, self._good)
         return found
 
-    def is_good(self, place: Address, server: Address, moved_to: Address | None) -> None:
-        """A server of that place has accepted the client, or has moved for good."""
-        at = self._places.index(place)
-        if moved_to is not None and not place.is_by_records:
-            self._places[at] = moved_to
-        self._places.insert(0, self._places.pop(at))
+    def is_good(self, place: Address, server: Address) -> None:
+        """A server of that place has accepted the client."""
+        self._places.remove(place)
+        self._places.insert(0, place)
         self._good = server
+
+    def moved(self, home: Address) -> None:
+        """The server that was good last is to be found there now, as the same user."""
+        place = self._places[0]
+        if not place.is_by_records:
+            self._places[0] = replace(home, username=place.username, password=place.password)
 
 
 class SessionPlaces:
