@@ -114,7 +114,7 @@ def parse_url(url: str, *, listening: bool = False) -> Address:
             raise InvalidUrlError(f"{shown!r} has a port, which its SRV records say. {hint}")
         parts = parts._replace(scheme=_BY_RECORDS[parts.scheme])
         domain = host or ""
-    if parts.scheme not in ports or not parts.netloc:
+    if parts.scheme not in ports or not url.partition(":")[2].startswith("//"):
         known = ", ".join(f"{scheme}://" for scheme in (*ports, "unix"))
         raise InvalidUrlError(f"{shown!r} does not start with {known}. {hint}{_meant(url)}")
     if not host:

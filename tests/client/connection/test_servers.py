@@ -176,6 +176,7 @@ async def test_each_url_has_its_own_credentials() -> None:
         ([1], TypeError, "Each url is a str, not int"),
         (None, TypeError, "url is a str, or a list of such, not None"),
         (["mqtt://a", "b"], InvalidUrlError, "'b' does not start with mqtt://"),
+        (["mqtts+srv://"], InvalidUrlError, "names no host"),
         (["tcp://a?clientId=a", "tcp://a?clientId=b"], InvalidUrlError, "name several clients"),
     ],
 )
