@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import trio
 
+import trio_mqtt
 from tests.broker.access.test_permissions import Rules
 from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from tests.inside import core_of
-from trio_mqtt import Broker, Security
+from trio_mqtt import Broker, Security, open_broker, open_client
 from trio_mqtt.access import AccessHooks, ClientInfo
 from trio_mqtt.broker.access.authorship import Authorship
 from trio_mqtt.broker.access.files.access_rules import WrittenRules
@@ -148,6 +149,28 @@ async def test_authors_are_known_to_the_next_broker() -> None:
         await client.connect("s")
         await client.subscribe("#", qos=1)
         assert [message.topic for message in await client.take()] == ["by/other"]
+
+
+def test_an_author_by_websocket_is_kept_without_the_request_that_it_came_by() -> None:
+    storage = MemoryStorage()
+    security = Security(access=Rules())
+    will = trio_mqtt.Will("gone", b"x", qos=1, retain=True)
+
+    async def publish() -> None:
+        async with (
+            open_broker("ws://127.0.0.1:0", storage=storage, security=security) as broker,
+            open_client(broker.url, username="author", will=will, clean_start=False,
+                        client_id="c", session_expiry_interval=60) as client,
+        ):  # fmt: skip
+            await client.publish("kept", b"x", qos=1, retain=True)
+            kept = await storage.load()
+            (session,), (message,) = kept.sessions, kept.retained
+            for author in session.author, message.author:
+                assert author is not None
+                client_of = Authorship.restored(author).client
+                assert (client_of.username, client_of.upgrade) == ("author", None)
+
+    trio.run(publish)  # by real sockets in real time
 
 
 @pytest.mark.parametrize("forbidden", ["before it is published", "afterwards", "never"])

@@ -36,8 +36,8 @@ class Authorship:
     def of(cls, permissions: Permissions) -> Authorship:
         """That of a message which the rules have let in just now."""
         client = permissions.client
-        if client.properties:
-            client = replace(client, properties={})  # which may be large
+        if client.properties or client.upgrade is not None:
+            client = replace(client, properties={}, upgrade=None)  # which may be large
         authorship = cls(client, permissions.own)
         authorship._edition = permissions.in_force.edition
         return authorship
@@ -70,9 +70,9 @@ class Authorship:
 
 
 def _told(client: ClientInfo) -> dict[str, object]:
-    """What rules know of a client, without what it has said in properties."""
+    """What rules know of a client, without what it has said in properties and by HTTP."""
     return {
         field.name: getattr(client, field.name)
         for field in fields(client)
-        if field.name != "properties"
+        if field.name not in ("properties", "upgrade")
     }

@@ -54,7 +54,8 @@ class ClientInfo:
     """The properties of CONNECT (MQTT 5.0 §3.1.2.11)."""
 
     upgrade: Upgrade | None = field(default=None, compare=False)
-    """The HTTP request by which its WebSocket began: path, headers, cookies. None without one."""
+    """The HTTP request by which its WebSocket began: path, headers, cookies. None without one,
+    and for the author of a retained message or a will, of whom it is not kept."""
 
 
 @with_attribute_docs
