@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.cli.programs import Program, Run, Stream, broker_that_answers, running_broker, screen
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +22,7 @@ def unused_address() -> Iterator[tuple[str, socket.socket]]:
     """An address at which nothing listens, and what keeps it so until it is closed."""
     with socket.socket() as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(("127.0.0.1", 0))
+        bound.bind(("127.0.0.1", free_port()))
         yield f"mqtt://127.0.0.1:{bound.getsockname()[1]}", bound
 
 
