@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,14 +17,19 @@ pytestmark = pytest.mark.interop
 
 def checked(url: str) -> dict[str, str]:
     """The status of each thing that is tried, and of the versions."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "tmqtt", "check", url, "--json"],
-        capture_output=True,
+    with subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", "-m", "tmqtt", "check", url, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
-        check=True,
-    )
-    rows = json.loads(ran.stdout)["checks"]
+    ) as check:
+        try:
+            out, words = check.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            check.send_signal(signal.SIGABRT)  # has it tell where it is
+            pytest.fail(f"it does not end:\n{check.communicate()[1]}")
+    assert check.returncode == 0, f"{words}\n{out}"
+    rows = json.loads(out)["checks"]
     return {row["name"]: row["status"] for row in rows if not row["group"].startswith("Limits")}
 
 

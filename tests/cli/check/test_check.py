@@ -12,12 +12,15 @@ import pytest
 import trio
 import trustme
 from tmqtt.check.findings import LIMITED, OK, WRONG, Finding, lines_of
+from tmqtt.check.probes import Target, retained
 from tmqtt.check.tls import check_tls
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.looks import plain
 
 import trio_mqtt
 from tests.cli.programs import Program, screen
+from tests.client.fake_broker import FakeBroker, Peer
+from trio_mqtt.protocol.packets import SubAck, Subscribe
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +64,22 @@ async def test_what_a_broker_has_not_is_absent() -> None:
             assert await trio.to_thread.run_sync(check.ended) == 0
             text = check.out.text
     assert len(re.findall(r"^absent +(Retained|Shared)", text, re.MULTILINE)) == 4
+
+
+@pytest.mark.trio
+async def test_a_retained_message_may_come_behind_what_is_new() -> None:
+    broker = FakeBroker()
+
+    def granted(peer: Peer, packet: Subscribe) -> None:
+        topic = packet.subscriptions[0].topic_filter
+        peer.send(SubAck(packet.packet_id, [trio_mqtt.ReasonCode.SUCCESS]))
+        peer.publish(topic, b"kept")
+        peer.publish(topic, b"kept", retain=True)
+
+    broker.answers[Subscribe] = granted
+    target = Target("mqtt://fake", {"connector": broker.connect})
+    (found,) = await retained(target)
+    assert found.status == OK
 
 
 def test_what_the_client_may_not_do_is_absent_and_not_wrong(tmp_path: Path) -> None:
