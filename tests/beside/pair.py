@@ -203,7 +203,8 @@ class Machine:
 
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair()
-        if os.fork() == 0:
+        self._pid = os.fork()
+        if self._pid == 0:
             self.socket.close()
             while data := theirs.recv(1):
                 theirs.sendall(data)
@@ -218,7 +219,14 @@ class Machine:
             self.socket.sendall(b"?")
 
     def take(self) -> None:
-        self.socket.recv(1)
+        try:
+            answer = self.socket.recv(1)
+        except ConnectionError:
+            answer = b""
+        if not answer:
+            _, status = os.waitpid(self._pid, 0)
+            code = os.waitstatus_to_exitcode(status)  # below 0: by that signal
+            raise ChildProcessError(f"the process that returns bytes has ended with {code}")
         if self._sent is not None:
             self.latencies.append(time.monotonic() - self._sent)
         self._sent = None
