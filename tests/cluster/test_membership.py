@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import trio
@@ -110,6 +111,25 @@ async def test_a_node_that_renews_stays(quick: Cluster) -> None:
         assert a.node == node
         assert await a.engine.run(WRITE, [a.engine.keys.shared("x")]) == 1
     assert told.told == [("joined", node)]
+
+
+async def test_the_end_of_a_lease_is_not_told_too_late(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Membership._run
+
+    async def slowly(self: Membership, script: Script, *arguments: Any) -> Any:  # noqa: ANN401
+        reply = await run(self, script, *arguments)
+        await trio.sleep(0.3)
+        return reply
+
+    monkeypatch.setattr(Membership, "_run", slowly)
+    async with a_node(replace(cluster, node="a")) as a, a_node(replace(cluster, node="b")) as b:
+        found = next(one for one in await read_members(b.engine) if one.node == a.node)
+        seconds, microseconds = await b.engine.call("TIME")
+        # The engine goes by whole milliseconds: within that of its end, a lease has not ended yet.
+        left = found.lease_end + 0.001 - int(seconds) - int(microseconds) / 1e6
+        assert 0 < b.membership.alive[a.node] <= trio.current_time() + left
 
 
 async def test_what_a_dead_node_leaves_is_done_by_one_other(quick: Cluster) -> None:

@@ -86,7 +86,9 @@ class Membership:
         """The identifier of this process while it is a member, else empty."""
         self.alive: dict[str, float] = {}
         """All that are alive, this one too, with the ends of their leases by Trio's clock, as they
-        were at the last look: at each third of a lease, and whenever one ends."""
+        were at the last look: at each third of a lease, and whenever one ends. By as much as that
+        look took, an end may be told too early, but none too late: who is missing at the next one
+        before it has left in order."""
         self._until = -math.inf
         self._former = ""  # what this was last
         self.on_renewed: Callable[[], None] = lambda: None
@@ -361,8 +363,7 @@ class Membership:
         self._engine.deadline_ms = engine_now + self._lease_ms
         self.on_renewed()
         ends = {node.decode(): float(end) for node, end in zip(flat[::2], flat[1::2], strict=True)}
-        now = trio.current_time()
-        alive = {node: now + (end - engine_now) / 1000 for node, end in ends.items() if end > 0}
+        alive = {node: asked + (end - engine_now) / 1000 for node, end in ends.items() if end > 0}
         changed = alive.keys() != self.alive.keys()
         self.alive = alive
         if changed:
