@@ -198,6 +198,7 @@ class _Reader:
         # Given up with their session, and over when the client has been connected again.
         self.fading: defaultdict[str, list[Life]] = defaultdict(list)
         self.nodes: set[str] = set()  # of several brokers, those that run
+        self.tried: set[str] = set()  # who saw no answer to CONNECT: a session may have begun
 
     def connecting(self, index: int, event: Connecting) -> None:
         connection = Connection(event.client, event, index)
@@ -222,21 +223,24 @@ class _Reader:
                 self.subscribed.setdefault((event.client, life.topic_filter), life)
             else:
                 life.over = index
+        before = self.before.get(event.client)
+        times = connection.connecting.at, event.at, self.account.starts_until(event.at)
+        was_to_stay = before is None or before.session_is_there(*times)
         if not event.session_present:
             self.open[event.client].clear()
-            self.session_is_gone(index, event, connection)
+        # It may have ended, and another begun, by a CONNACK that nobody saw.
+        if not event.session_present or (event.client in self.tried and not was_to_stay):
+            for life in self.take_all(event.client):
+                if was_to_stay:
+                    life.lost = index
+                else:
+                    life.given_up = min(life.given_up, index)
+                    life.over = NEVER if event.session_present else index
+        self.tried.discard(event.client)
 
-    def session_is_gone(self, index: int, event: Connected, connection: Connection) -> None:
-        before = self.before.get(event.client)
-        was_to_stay = before is None or before.session_is_there(
-            connection.connecting.at, event.at, self.account.starts_until(event.at)
-        )
-        for key in [key for key in self.subscribed if key[0] == event.client]:
-            life = self.subscribed.pop(key)
-            if was_to_stay:
-                life.lost = index
-            else:
-                life.given_up = life.over = index
+    def take_all(self, client: str) -> list[Life]:
+        """The subscriptions that a client has, which stand for it no more."""
+        return [self.subscribed.pop(key) for key in list(self.subscribed) if key[0] == client]
 
     def ended(self, index: int, client: str, at: float, said_goodbye: bool) -> None:
         connection = self.connection.pop(client, None)
@@ -246,6 +250,8 @@ class _Reader:
         connection.said_goodbye = said_goodbye
         if connection.connected < NEVER:
             self.before[client] = connection
+        elif connection.connecting.expiry:
+            self.tried.add(client)
         if not connection.connecting.expiry:
             self.give_up_session(index, client)
 
@@ -280,8 +286,7 @@ class _Reader:
         ]
 
     def give_up_session(self, index: int, client: str) -> None:
-        for key in [key for key in self.subscribed if key[0] == client]:
-            life = self.subscribed.pop(key)
+        for life in self.take_all(client):
             life.given_up = min(life.given_up, index)
             self.fading[client].append(life)
 

@@ -16,6 +16,7 @@ from typing import Concatenate, ParamSpec
 import trio
 
 from tests.durability.history import (
+    EARLY,
     LONG,
     Acknowledged,
     Answered,
@@ -147,6 +148,8 @@ class Client:
         self._requests: dict[int, str] = {}
         self._held: list[PubAck | PubRec] = []
         self._last_id = 0
+        # Until when the session is there for sure, of the last connection that was accepted.
+        self._lasts_until = math.inf
         self._link: _Link | None = None
         self._changed = trio.Event()
 
@@ -365,6 +368,8 @@ class Client:
     def _forget(self, link: _Link) -> None:
         if self._link is not link:
             return
+        if link.answered.is_set():
+            self._lasts_until = time.monotonic() + self.expiry - EARLY
         self._link = None
         self._requests.clear()
         self._held.clear()
@@ -458,6 +463,9 @@ class Client:
         if not packet.session_present:
             # §4.1: without a session there, there is none here.
             self._outgoing.clear()
+            self.subscriptions.clear()
+        elif time.monotonic() > self._lasts_until:
+            # It may be another, which has begun by an answer that never came.
             self.subscriptions.clear()
         link.answered.set()
 

@@ -102,6 +102,22 @@ class TestSessions:
         short.add(Connecting, "s").add(Ended, "s")
         assert short.connect("s", present).kinds == []
 
+    @pytest.mark.parametrize(("away", "tries", "kinds"), [
+        (1, True, [Kind.LOST]), (20, True, []), (8, False, [Kind.LOST]), (2, False, [Kind.LOST]),
+    ])  # fmt: skip
+    def test_one_that_may_have_begun_without_an_answer_may_have_no_subscriptions(
+        self, away: int, tries: bool, kinds: list[Kind]
+    ) -> None:
+        brief = Story().add(Up).connect("p").connect("s", expiry=10.0).subscribe("s")
+        brief.add(Ended, "s")
+        brief.now += away
+        if tries:
+            brief.add(Connecting, "s", expiry=10.0).add(Ended, "s")
+        assert brief.connect("s", True, expiry=10.0).publish(1).kinds == kinds
+        # What it asks for anew is owed.
+        assert brief.subscribe("s").publish(2).kinds == [*kinds, Kind.LOST]
+        assert brief.receive("s", 1).receive("s", 2).kinds == []
+
     def test_one_that_lasts_no_longer_begins_none_without_an_answer(self) -> None:
         short = Story().connect("s", clean_start=True, expiry=0.0).add(Ended, "s")
         short.add(Connecting, "s", expiry=0.0).add(Ended, "s")
