@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import shutil
@@ -85,10 +86,10 @@ def _accepts(process: LineProcess, port: int, deadline: float) -> bool:
 
 
 @contextmanager
-def run_aedes() -> Iterator[Server]:
-    """Run aedes."""
+def run_aedes(**options: object) -> Iterator[Server]:
+    """Run aedes with options of its own."""
     lines: queue.Queue[str] = queue.Queue()
-    process = LineProcess(node_command("aedes-server.mjs"), lines.put)
+    process = LineProcess([*node_command("aedes-server.mjs"), json.dumps(options)], lines.put)
     try:
         line = get(lines, "the port of aedes")
         if not line.startswith("port "):
