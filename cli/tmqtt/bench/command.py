@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -79,7 +78,7 @@ async def _one(
             if options.json:
                 told = _about(plan, started) | {"url": url, "interrupted": interrupted}
                 told |= {**summary, "warnings": warnings}
-                terminal.output.line(json.dumps(told, ensure_ascii=False))
+                terminal.output.json(told)
             else:
                 report.figures(plan, summary, warnings)
     lost = summary["connections"]["lost"]
@@ -126,7 +125,7 @@ async def _two(
                 {"url": url, "rounds": rounds} for url, rounds in zip(urls, results, strict=True)
             ]
             told |= {"comparison": figures, "warnings": warnings}
-            terminal.output.line(json.dumps(told, ensure_ascii=False))
+            terminal.output.json(told)
         elif figures:
             rounds = min(map(len, results))
             report.comparison(urls[0], urls[1], figures)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from tmqtt.connecting.api import Api
@@ -26,7 +25,7 @@ async def show_client(
     """Show it: in JSON without its subscriptions, which another command lists."""
     answer = await ask(api, "/client", asked)
     if as_json:
-        terminal.output.line(json.dumps(answer, ensure_ascii=False))
+        terminal.output.json(answer)
         return
     show_fields(terminal, answer, FIELDS)
     if answer["subscriptions"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -38,7 +37,7 @@ async def show_status(
 
 def _tell(status: ClusterStatus, terminal: Terminal, *, as_json: bool) -> None:
     if as_json:
-        terminal.output.line(json.dumps(asdict(status), ensure_ascii=False))
+        terminal.output.json(asdict(status))
         return
     painter = Painter() if terminal.output.is_terminal else None
     for line in lines_of(status):

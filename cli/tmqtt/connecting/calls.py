@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -75,7 +74,10 @@ async def follow(
             if name == "missed":
                 terminal.warn(f"{entry['count']:,} were left out, as they came too fast.")
                 continue
-            terminal.output.line(json.dumps(entry, ensure_ascii=False) if as_json else line(entry))
+            if as_json:
+                terminal.output.json(entry)
+            else:
+                terminal.output.line(line(entry))
             if left is not None:
                 left -= 1
                 if not left:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -34,7 +33,7 @@ def show_page(
     items = answer["items"]
     if as_json:
         for item in items:
-            terminal.output.line(json.dumps(item, ensure_ascii=False))
+            terminal.output.json(item)
         return
     painter = Painter() if terminal.output.is_terminal else None
     for line in table(items, columns):
@@ -51,7 +50,7 @@ def show_done(
 ) -> None:
     """What was done: in a sentence for people, or as it was answered."""
     if as_json:
-        terminal.output.line(json.dumps(answer, ensure_ascii=False))
+        terminal.output.json(answer)
     else:
         terminal.say(sentence)
 

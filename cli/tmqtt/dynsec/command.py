@@ -19,7 +19,7 @@ async def do_command(
     answer = await change(api, "/dynamic-security", {"commands": [command]})
     (response,) = answer["responses"]
     if as_json:
-        terminal.output.line(json.dumps(response, ensure_ascii=False))
+        terminal.output.json(response)
     elif response.get("data"):
         shown = json.dumps(response["data"], ensure_ascii=False, indent=2)
         for line in shown.splitlines():

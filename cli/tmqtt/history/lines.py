@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from tmqtt.terminal import looks
-from tmqtt.terminal.escaping import escape, escape_payload
+from tmqtt.terminal.escaping import escape, escape_json, escape_payload
 from tmqtt.terminal.streams import encoded
 from trio_mqtt.history import KeptMessage, Point, message_as_json, number_in, parse_path
 
@@ -25,6 +25,7 @@ class Lines:
         payloads.
         """
         self._as_json = as_json
+        self._is_seen = paint is not None
         self._path = parse_path(path) if path else None
         self._paint = None if as_json else paint
 
@@ -39,7 +40,7 @@ class Lines:
             shown = message_as_json(message)
             if number is not None:
                 shown["value"] = number
-            return _as_json(shown)
+            return self._json(shown)
         if self._paint is None:
             value = message.payload if number is None else f"{number:.12g}".encode()
             line = f"{_moment(message.at)}\t{message.topic}\t".encode(errors="surrogateescape")
@@ -59,7 +60,7 @@ class Lines:
         if self._as_json:
             shown = asdict(point)
             shown["time"] = shown.pop("at")
-            return _as_json(shown)
+            return self._json(shown)
         if self._paint is None:
             return encoded(
                 f"{_moment(point.at)}\t{point.topic}\t{point.value:.12g}\t{point.numbers}\n"
@@ -72,9 +73,11 @@ class Lines:
         ]
         return encoded(self._paint(parts) + "\n")
 
-
-def _as_json(shown: object) -> bytes:
-    return json.dumps(shown, ensure_ascii=False).encode(errors="surrogateescape") + b"\n"
+    def _json(self, shown: object) -> bytes:
+        written = json.dumps(shown, ensure_ascii=False)
+        if self._is_seen:  # a terminal might obey what cannot be seen
+            written = escape_json(written)
+        return written.encode(errors="surrogateescape") + b"\n"
 
 
 def _moment(at: float) -> str:

@@ -11,6 +11,7 @@ from tmqtt.connecting.asking import ApiPlace, ApiTokenFile
 from tmqtt.connecting.options import EXIT_CODES, check_is_no_address, connects
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.command import CONTEXT, Command
+from tmqtt.terminal.confirming import Yes, confirm
 from tmqtt.terminal.values import count_of, duration
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
@@ -88,9 +89,12 @@ def history(
     remove: Annotated[
         bool,
         typer.Option(
-            "--remove", help="Remove what matches FILTER, and came --until then: by --api."
+            "--remove",
+            help="Have a running broker, that of --api, remove what matches FILTER, and came"
+            " --until then.",
         ),
     ] = False,
+    yes: Yes = False,
     removals: Annotated[
         bool,
         typer.Option("--removals", help="Show what was removed or never kept, and why: by --api."),
@@ -129,7 +133,10 @@ def history(
     if how is not None and every is None:
         raise typer.BadParameter(f"{how!r} goes with --every.", param_hint="'mean|min|max|…'")
     if remove and any(one is not None for one in (since, last, every, data, path or None)):
-        raise typer.BadParameter("--remove takes a FILTER, and --until MOMENT.")
+        raise typer.BadParameter(
+            "--remove takes a FILTER, and --until MOMENT: a running broker does it, which --api"
+            " names."
+        )
     if api is not None and data is not None:
         raise typer.BadParameter("Give --api, or --data.")
     from tmqtt.connecting.api import api_of
@@ -162,6 +169,8 @@ def history(
     except LocalProtocolError as error:
         raise typer.BadParameter(str(error)) from None
     if remove:
+        if "#" in topic_filter or "+" in topic_filter:
+            confirm(f"Remove the history of all topics that match {topic_filter!r}?", yes=yes)
         run(
             lambda terminal: remove_messages(
                 api_of(api, token_file), terminal, topic_filter, query.until, as_json=as_json

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from tmqtt.connecting.api import Api
@@ -20,7 +19,7 @@ async def show_answer(
     """Show whether it may, and which rule says so. Raises CommandError where it may not."""
     answer = await ask(api, "/may", asked)
     if as_json:
-        terminal.output.line(json.dumps(answer, ensure_ascii=False))
+        terminal.output.json(answer)
     else:
         who, topic = escape(str(asked["client_id"])), escape(str(asked["topic"]))
         does = _DONE[str(asked["action"])]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from tmqtt.terminal.escaping import escape
+from tmqtt.terminal.escaping import escape, escape_json
 from tmqtt.terminal.looks import Line, Part
 
 KEY = "blue"
@@ -140,11 +140,4 @@ def _before(before: Any, step: str | int) -> Any:  # noqa: ANN401 # any JSON
 
 
 def _quoted(text: str) -> str:
-    written = json.dumps(text, ensure_ascii=False)
-    if written.isprintable():
-        return written
-    # What cannot be seen is written as JSON writes it.
-    return "".join(
-        character if character.isprintable() else json.dumps(character)[1:-1]
-        for character in written
-    )
+    return escape_json(json.dumps(text, ensure_ascii=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -21,7 +20,7 @@ async def show_overview(api: Api, terminal: Terminal, *, as_json: bool) -> None:
     """Show how it is. Raises CommandError where it does not serve clients as it should."""
     answer = await ask(api, "/overview", {})
     if as_json:
-        terminal.output.line(json.dumps(answer, ensure_ascii=False))
+        terminal.output.json(answer)
     else:
         show_fields(terminal, answer, _FIELDS)
     if answer["problems"]:
@@ -32,7 +31,7 @@ async def show_hour(api: Api, terminal: Terminal, *, as_json: bool) -> None:
     """Show how it was in the last hour: each figure as bars, with the least and the most of it."""
     answer = await ask(api, "/overview/series", {})
     if as_json:
-        terminal.output.line(json.dumps(answer, ensure_ascii=False))
+        terminal.output.json(answer)
         return
     bars = BARS if can_show(BARS) else ASCII_BARS
     fields: list[tuple[str, Callable[[object], str]]] = []

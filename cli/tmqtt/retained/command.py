@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 
 from tmqtt.connecting.api import Api
@@ -44,7 +43,7 @@ async def show_message(api: Api, terminal: Terminal, topic: str, *, as_json: boo
     asked = {"topic": topic}
     answer = await ask(api, "/retained/message", asked)
     if as_json:
-        terminal.output.line(json.dumps(answer, ensure_ascii=False))
+        terminal.output.json(answer)
         return
     payload = base64.b64decode(answer["payload"])
     if terminal.output.is_terminal:

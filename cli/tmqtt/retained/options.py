@@ -8,6 +8,7 @@ import typer
 
 from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Limit
 from tmqtt.terminal.command import Command, group
+from tmqtt.terminal.confirming import Yes, confirm
 from tmqtt.terminal.values import duration, reader
 
 _EXAMPLES = """\
@@ -112,11 +113,19 @@ def delete(
     older_than: _Older = None,
     author: _Author = None,
     orphaned: _Orphaned = None,
+    yes: Yes = False,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete retained messages. Subscribers are not told."""
+    """Delete retained messages. Subscribers are not told.
+
+    Where FILTER has wildcards, you are asked whether that is meant; in a pipe, --yes has to say so.
+    """
+    if "#" in topic_filter or "+" in topic_filter:
+        others = any(one is not None for one in (older_than, author, orphaned))
+        which = f"{topic_filter!r} and the other options" if others else repr(topic_filter)
+        confirm(f"Delete all retained messages that match {which}?", yes=yes)
     from tmqtt.connecting.api import api_of
     from tmqtt.retained.command import delete_messages
     from tmqtt.terminal.running import run

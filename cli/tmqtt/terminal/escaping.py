@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 # A run of bytes that is not UTF-8 comes out of "surrogateescape" as these.
@@ -24,6 +25,16 @@ def _escaped(character: str) -> str:
     if _RAW_BYTES.match(character):
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")
+
+
+def escape_json(written: str) -> str:
+    """JSON as it was written, with what cannot be seen as JSON writes it: `\\u009b`, `\\u202e`."""
+    if written.isprintable():
+        return written
+    return "".join(
+        character if character.isprintable() else json.dumps(character)[1:-1]
+        for character in written
+    )
 
 
 def escape_payload(payload: bytes, limit: int) -> str:

@@ -7,6 +7,7 @@ broker's clients nor the connection of `pub` and `sub`.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import select
 import stat
@@ -16,6 +17,7 @@ from typing import Protocol
 
 import trio
 
+from tmqtt.terminal.escaping import escape_json
 from tmqtt.terminal.sequences import CLEAR_LINE
 from tmqtt.terminal.streams import encoded
 
@@ -83,6 +85,11 @@ class Output:
     def line(self, text: str) -> None:
         """Print a line of text. What the stream's encoding lacks is shown as an escape."""
         self.put(encoded(text + "\n"))
+
+    def json(self, value: object) -> None:
+        """Print a line of JSON. A terminal is shown as escapes what it might obey."""
+        written = json.dumps(value, ensure_ascii=False)
+        self.line(escape_json(written) if self.is_terminal else written)
 
     def redraw(self, line: str, above: bytes = b"") -> None:
         """Draw the terminal's last line anew in its place; `above` it, whole lines scroll by."""

@@ -28,5 +28,16 @@ def reader(parse: Callable[[str], _Value]) -> Callable[[str | _Value], _Value]:
     return read
 
 
+def one_of(*values: str) -> Callable[[str], str]:
+    """The parser of an option that has one of these values."""
+
+    def parse(given: str) -> str:
+        if given not in values:
+            raise ValueError(f"{given!r} is none of {', '.join(values[:-1])} and {values[-1]}")
+        return given
+
+    return reader(parse)
+
+
 duration = reader(parse_duration)
 count_of = reader(parse_count)

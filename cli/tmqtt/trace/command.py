@@ -26,7 +26,20 @@ async def follow_trace(
     as_json: bool,
 ) -> None:
     """Show what is told, until there were so many, or the broker ends."""
+    if terminal.messages.is_terminal:
+        terminal.say(_waiting_for(asked))
     await follow(api, "/trace", asked, terminal, _line, count=count, as_json=as_json)
+
+
+def _waiting_for(asked: Mapping[str, object]) -> str:
+    """What is shown from now on, for who sees nothing yet."""
+    client = asked["client_id"]
+    if client is None:
+        return f"Waiting for messages to {asked['topic_filter']}; Ctrl-C ends it."
+    hint = ""
+    if any(sign in str(client) for sign in "/+#"):
+        hint = " That is a client identifier: --topic FILTER traces topics."
+    return f"Waiting for packets of the client {client}; Ctrl-C ends it.{hint}"
 
 
 def _line(entry: Mapping[str, Any]) -> str:

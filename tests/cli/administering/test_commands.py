@@ -12,6 +12,7 @@ from threading import Thread
 import pytest
 
 from tests.cli.programs import Program, Run
+from trio_mqtt import sync
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +70,7 @@ def test_a_message_is_listed_shown_and_deleted(running: tuple[str, str], ask: Ru
     assert ask("retained", "show", "kept/1").out == "on\n"
     assert json.loads(ask("retained", "show", "kept/1", "--json").out)["author"] == "switch"
     assert ask("retained", "list", "kept/#", "--older-than", "1h").out == ""
-    assert ask("retained", "delete", "kept/#").err == "1 retained message deleted.\n"
+    assert ask("retained", "delete", "kept/#", "--yes").err == "1 retained message deleted.\n"
     gone = ask("retained", "show", "kept/1")
     assert (gone.code, gone.err) == (1, "Error: No message is retained at 'kept/1'.\n")
 
@@ -250,3 +251,70 @@ def test_nowhere_is_asked_without_a_place(in_process: Run) -> None:
 )
 def test_wrong_options_are_told(in_process: Run, words: tuple[str, ...]) -> None:
     assert in_process(*words).code == 2
+
+
+def test_what_cannot_be_undone_is_asked_for_twice(
+    running: tuple[str, str], folder: Path, ask: Run
+) -> None:
+    _, url = running
+    for topic in ("meant/1", "meant/2", "meant/3"):
+        assert ask("pub", topic, "on", "--retain", "-q", "1", "-b", url).code == 0
+
+    def left() -> list[str]:
+        return [line.split()[0] for line in ask("retained", "list", "meant/#").out.splitlines()[1:]]
+
+    # Nobody can be asked: no broker hears of it.
+    for arguments in (("retained", "delete", "meant/+"), ("history", "meant/#", "--remove")):
+        refused = ask(*arguments)
+        assert refused.code == 2
+        assert "nobody can be asked here: --yes says that it is meant." in " ".join(
+            refused.err.replace("│", " ").split()
+        )
+    # One topic is no mistake.
+    assert ask("retained", "delete", "meant/3").err == "1 retained message deleted.\n"
+    delete = ("retained", "delete", "meant/#", "--api", str(folder))
+    for answer, code, said, rest in (
+        ("n\n", 1, "Nothing was removed", ["meant/1", "meant/2"]),
+        ("\n", 1, "Nothing was removed", ["meant/1", "meant/2"]),
+        ("y\n", 0, "2 retained messages deleted", []),
+    ):
+        with Program(*delete, terminal=True) as program:
+            program.out.expect(r"Delete all retained messages that match 'meant/#'\? \[y/N\]")
+            program.type(answer)
+            program.out.expect(said)
+            assert program.ended() == code
+        assert left() == rest
+
+
+def test_a_list_is_sorted_by_what_there_is(ask: Run) -> None:
+    refused = ask("clients", "--sort", "banana")
+    assert refused.code == 2
+    said = " ".join(refused.err.replace("│", " ").split())
+    assert "'banana' is none of client_id, username, since, queued_messages, in_flight" in said
+    assert ask("clients", "--sort", "since").code == 0
+
+
+def test_a_trace_says_what_it_waits_for(folder: Path, ask: Run) -> None:
+    for arguments, said in (
+        (("lamp",), r"Waiting for packets of the client lamp; Ctrl-C ends it\.\r?\n"),
+        (("home/#",), "That is a client identifier: --topic FILTER traces topics"),
+        (("--topic", "home/#"), "Waiting for messages to home/#; Ctrl-C ends it"),
+    ):
+        with Program("trace", *arguments, "--api", str(folder), terminal=True) as program:
+            program.out.expect(said)
+            program.press_ctrl_c()
+            assert program.ended() == 130
+
+
+def test_a_terminal_is_not_steered_by_what_json_has(
+    running: tuple[str, str], folder: Path, ask: Run
+) -> None:
+    _, url = running
+    with sync.open_client(url, client_id="evil\x9bm\u202e", backend="trio"):
+        (line,) = ask("clients", "evil", "--json").out.splitlines()
+        assert json.loads(line)["client_id"] == "evil\x9bm\u202e"
+        arguments = ("clients", "evil", "--json", "--api", str(folder))
+        with Program(*arguments, terminal=True, columns=2_000) as shown:
+            shown.out.expect(r"evil\\u009bm\\u202e")
+            assert shown.ended() == 0
+            assert b"\xc2\x9b" not in shown.out.data

@@ -1,0 +1,31 @@
+"""Asking whether something that cannot be undone is meant."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tmqtt.terminal.escaping import escape
+
+Yes = Annotated[
+    bool, typer.Option("--yes", help="Do not ask whether it is meant, where there are wildcards.")
+]
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on where the person says so, or `yes` has said it before.
+
+    Ends the command with code 1 where the answer is no. Raises BadParameter where nobody can be
+    asked.
+    """
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise typer.BadParameter(
+            "This cannot be undone, and nobody can be asked here: --yes says that it is meant."
+        )
+    if not typer.confirm(escape(question), default=False, err=True):
+        typer.echo("Nothing was removed.", err=True)
+        raise typer.Exit(1)
