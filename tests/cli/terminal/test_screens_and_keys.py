@@ -99,7 +99,7 @@ def test_keys_open_branches_and_the_tree_is_left_by_ctrl_c(url: str) -> None:
 
 
 # Which of two subscriptions gets its retained messages first is not said: a count has one only.
-@pytest.mark.parametrize("options", [["-C", "1"], ["#", "-W", "1s"]])
+@pytest.mark.parametrize("options", [["-C", "1"], ["#", "-W", "5s"]])
 def test_the_table_is_left_however_it_ends(url: str, options: list[str]) -> None:
     with Program("sub", "alarm", *options, "--watch", "-b", url, terminal=True) as sub:
         assert sub.ended() == (27 if "-W" in options else 0)
