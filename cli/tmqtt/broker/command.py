@@ -192,10 +192,12 @@ async def _show(
     while not terminal.output.closed:
         await trio.sleep(TICK)
         view.tick(sample)
+        await view.rest(sample)
     watching.close()
     while True:
         await trio.sleep(TICK)
         view.hear()
+        await view.rest()
 
 
 async def _reload_when_told(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -33,6 +33,13 @@ class LibraryLog(logging.Handler):
         super().__init__(logging.WARNING)
         self._notices: list[Notice] = []
         self._missed = 0
+        # Called, in whatever thread that is, once there is something to take.
+        self.when_new: Callable[[], None] | None = None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._notices)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record. Called by logging, which holds the handler's lock."""
@@ -55,6 +62,8 @@ class LibraryLog(logging.Handler):
                 getattr(record, "event", None),
             )
         )
+        if len(self._notices) == 1 and self.when_new is not None:
+            self.when_new()
 
     def take_of(self, event: str) -> list[Notice]:
         """What was logged of one event, oldest first; the rest stays."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from contextlib import suppress
+
+import trio
 
 import trio_mqtt
 from tmqtt.broker import welcome
@@ -21,6 +24,9 @@ from tmqtt.terminal.terminal import Terminal
 from trio_mqtt.events import BrokerEvent, ClientDisconnected, ClientRefused, EventSample
 
 TICK = 0.1  # seconds between two looks: ten times a second is as often as a person sees
+# The same while nothing happens: what is no event, such as a subscription that went with its
+# session, is seen then.
+REST = 1.0
 _SENTENCES = 20  # kept until the next look
 
 
@@ -63,6 +69,7 @@ class BrokerView:
         self._at_rest = False
         # The status line as it stands in the terminal.
         self._status: Line = ()
+        self._rest = trio.CancelScope()
 
     def begin(self, remedies: Remedies, *sentences: str) -> None:
         """Say where the broker listens, who may connect, and the sentences."""
@@ -82,16 +89,19 @@ class BrokerView:
     def note(self, text: str) -> None:
         """Show with the next look what was wrong with the output itself."""
         self._told.append(self._sentence(f"Warning: {text}", WARNING))
+        self._rest.cancel()
 
     def tell(self, text: str) -> None:
         """Show a sentence with the next look."""
         if self._level.tells(Level.INFO):
             self._told.append(self._sentence(text, INFO))
+            self._rest.cancel()
 
     def _say(self, text: str, priority: int) -> None:
         errors = self._errors
         if self._output.is_terminal or errors.closed:
             self._told.append(self._sentence(text, priority))
+            self._rest.cancel()
         elif not errors.full:  # of a flood some are left out
             stamp = () if errors.is_terminal else (self._error_stamps.now(priority),)
             errors.line(looks.plain((*stamp, (escape(text), looks.PLAIN))))
@@ -147,6 +157,30 @@ class BrokerView:
         self._at_rest = not any(rates) and not self._traffic.owes_a_count
         if lines or status != self._status:
             self._draw(lines, status)
+
+    async def rest(self, sample: EventSample | None = None) -> None:
+        """Wait for a while, or until something happens, if all that did is shown."""
+        if sample is not None and (
+            not self._at_rest or self._told or self._output.trouble or not self._output.idle
+        ):
+            return
+        token = trio.lowlevel.current_trio_token()
+
+        def wake() -> None:
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(self._rest.cancel, idempotent=True)
+
+        with trio.move_on_after(REST) as self._rest:
+            self._log.when_new = wake
+            try:
+                if self._log.has_news:
+                    await trio.lowlevel.checkpoint()
+                elif sample is None:
+                    await trio.sleep_forever()
+                else:
+                    await sample.wait()
+            finally:
+                self._log.when_new = None
 
     def end(self, sample: EventSample, last: str = "") -> None:
         """Show what is left, a last sentence, and that the broker has stopped."""

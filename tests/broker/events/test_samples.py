@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
+import trio
 import trio.testing
 
 from tests.broker.conftest import Join
@@ -162,3 +163,20 @@ async def test_what_a_sample_holds_outlasts_the_broker() -> None:
     with last:
         assert sample.take() == [ClientDisconnected("c", "the broker is shutting down", "memory")]
         assert sample.take() == []
+
+
+async def test_who_waits_goes_on_with_what_happens_and_with_the_end(broker: Broker) -> None:
+    with broker.sample(MessagePublished, limit=2) as sample:
+        for payload in ("first", "second"):
+            async with trio.open_nursery() as nursery:
+                for _ in range(2):
+                    nursery.start_soon(sample.wait)
+                await trio.testing.wait_all_tasks_blocked()
+                assert len(nursery.child_tasks) == 2
+                await broker.publish("t", payload)
+            await sample.wait()  # it is there still
+            assert len(sample.take()) == 1
+        with trio.move_on_after(0) as scope:
+            await sample.wait()
+        assert scope.cancelled_caught
+    await sample.wait()

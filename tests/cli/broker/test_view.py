@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -13,12 +14,14 @@ import trio.testing
 from tmqtt.broker.library_log import library_log
 from tmqtt.broker.remedies import Remedies
 from tmqtt.broker.traffic import CLIENT_EVENTS, MESSAGES
-from tmqtt.broker.view import BrokerView
+from tmqtt.broker.view import REST, BrokerView
 from tmqtt.terminal.output import Output
 from tmqtt.terminal.streams import STDOUT
 from tmqtt.terminal.terminal import Terminal
 
 import trio_mqtt
+from trio_mqtt.events import Subscribed
+from trio_mqtt.testing import open_memory_broker
 
 
 class Display(Output):
@@ -153,3 +156,51 @@ async def test_what_a_client_is_refused_stands_between_its_coming_and_its_going(
         "no!",
         "lamp disconnected",
     ]
+
+
+@pytest.mark.trio
+async def test_the_view_rests_until_something_happens(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    Clock(monkeypatch)
+    async with open_memory_broker() as memory:
+        broker = memory.broker
+        with view_of(broker, terminal=False) as (view, sample, display):
+
+            async def rested(happens: Callable[[], object]) -> float:
+                """How long it rests, in seconds, where this happens after a quarter of one."""
+                while sample.take():
+                    pass
+                view.tick(sample)
+                display.shown.clear()
+                began = trio.current_time()
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(view.rest, sample)
+                    await trio.sleep(0.25)
+                    happens()
+                view.tick(sample)
+                return trio.current_time() - began
+
+            def tell_of_a_client() -> None:
+                broker._core.event_streams.tell(Subscribed("lamp", "t", 0))
+
+            def warn_of_nothing() -> None:
+                logging.getLogger("trio_mqtt.broker").warning("a warning")
+
+            assert await rested(lambda: None) == pytest.approx(REST)
+            assert not "".join(display.shown)
+            assert await rested(tell_of_a_client) == pytest.approx(0.25)
+            assert "lamp subscribed to t" in "".join(display.shown)
+            assert await rested(warn_of_nothing) < REST
+            assert await rested(partial(view.note, "a note")) == pytest.approx(0.25)
+            assert "a note" in "".join(display.shown)
+            # What comes between a look and the rest is seen with the next look, too.
+            for happens in (tell_of_a_client, warn_of_nothing, partial(view.tell, "a sentence")):
+                view.tick(sample)
+                happens()
+                began = trio.current_time()
+                await view.rest(sample)
+                assert trio.current_time() == began
+            display.busy = True
+            await view.rest(sample)
+            assert trio.current_time() == began

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import trio
+
 from trio_mqtt.broker.events.kinds import BrokerEvent, message_published
 
 if TYPE_CHECKING:
@@ -21,8 +23,8 @@ class EventSample:
     the same at any rate of messages.
     """
 
-    __slots__ = ("_bytes", "_events", "_full", "_limit", "_messages", "_most", "kinds",
-                 "missed_events", "missed_messages")  # fmt: skip
+    __slots__ = ("_bytes", "_ended", "_events", "_full", "_limit", "_messages", "_most", "_news",
+                 "kinds", "missed_events", "missed_messages")  # fmt: skip
 
     def __init__(self, kinds: frozenset[type[BrokerEvent]], limit: int) -> None:
         self.kinds = kinds
@@ -35,6 +37,20 @@ class EventSample:
         self._full = False
         self.missed_events = 0
         self.missed_messages = 0
+        self._ended = False
+        self._news: trio.Event | None = None  # while somebody waits
+
+    async def wait(self) -> None:
+        """Wait until there is something to take; where nothing more will come, no longer.
+
+        Messages that have no room are counted, and nothing to take.
+        """
+        if self._events or self._ended:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._news is None:
+            self._news = trio.Event()
+        await self._news.wait()
 
     def take(self, messages: int | None = None) -> list[BrokerEvent]:
         """The events recorded since the last call, oldest first.
@@ -54,6 +70,8 @@ class EventSample:
         """An event has happened (the broker says so)."""
         if len(self._events) < self._limit:
             self._events.append(event)
+            if self._news is not None:
+                self._wake()
         else:
             self.missed_events += 1
 
@@ -74,8 +92,17 @@ class EventSample:
                 break
             self._events.append(message_published(client_id, message))
             taken += 1
+        if taken and self._news is not None:
+            self._wake()
         self._messages += taken
         self.missed_messages += batch.count - taken
 
     def end(self) -> None:
         """There is nothing more to come; what was recorded can still be taken."""
+        self._ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        news, self._news = self._news, None
+        if news is not None:
+            news.set()
