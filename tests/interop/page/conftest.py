@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -18,6 +21,7 @@ PICTURES = os.environ.get("PICTURES")
 collect_ignore = [] if PICTURES else ["test_pictures.py"]
 
 PASSWORD = "correct horse"
+TOKEN = "5f1c0e77a1d24c1f9b0e"  # of a program that may do everything
 # What a client can name, as somebody would who means harm.
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
@@ -57,6 +61,9 @@ class Served:
             [web]
             listen = "127.0.0.1:{web}"
             roles = {{ ada = "administrate", bob = "see" }}
+            [web.tokens.tests]
+            token = "{TOKEN}"
+            role = "administrate"
             """
         )
 
@@ -67,6 +74,19 @@ class Served:
         self.page = self.program.out.expect(r"(http://127\.0\.0\.1:\d+)")[1]
         # From now on it comes again where it was.
         self._write(int(self.page.rpartition(":")[2]), int(self.url.rpartition(":")[2]))
+
+    def change_access(self, *commands: Mapping[str, object]) -> list[dict[str, Any]]:
+        """The answers to commands of dynamic security."""
+        connection = HTTPConnection(self.page.removeprefix("http://"), timeout=DEADLINE)
+        connection.request(
+            "POST",
+            "/api/v1/dynamic-security",
+            json.dumps({"commands": commands}),
+            {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
+        )
+        responses: list[dict[str, Any]] = json.load(connection.getresponse())["responses"]
+        connection.close()
+        return responses
 
     def stop(self) -> None:
         self.program.__exit__(None, None, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -15,6 +15,21 @@ from trio_mqtt import sync
 pytestmark = pytest.mark.slow
 
 SECRET = "hunter2-never-shown"
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left(served: Served) -> Iterator[None]:
+    """Each test begins with no user, group or role, and leaves none."""
+    yield
+    kinds = (("Client", "username"), ("Group", "groupname"), ("Role", "rolename"))
+    listed = served.change_access(*({"command": f"list{kind}s"} for kind, _ in kinds))
+    commands: list[dict[str, object]] = []
+    for (kind, key), answer in zip(kinds, listed, strict=True):
+        names = answer["data"][f"{kind.lower()}s"]
+        commands += ({"command": f"delete{kind}", key: name} for name in names)
+    if commands:
+        answers = served.change_access(*commands)
+        assert not any("error" in answer for answer in answers), answers
 
 
 def send(form: Locator, button: str, fields: Mapping[str, str] = {}) -> None:
