@@ -66,7 +66,8 @@ PUBLIC = {
         StoreSummary SubscriptionRow read_store store_path summarize_store verify_store write_store
     """,
     "trio_mqtt.events": """
-        BrokerEvent ClientConnected ClientDisconnected ClientRefused Connected ConnectionEvent
+        BrokerEvent ChangeRequested ClientConnected ClientDisconnected ClientRefused Connected
+        ConnectionEvent
         ConnectionEvents ConnectionLost ConnectionOpened EngineLost EngineReturned EventSample
         EventStream KeepAliveExpired LeaseLost MessageAcknowledged MessageDelivered MessagePublished
         MessageRefused MessagesDropped NodeDied NodeJoined NodeLeft PacketEvent PacketEvents Pinged

@@ -11,6 +11,7 @@ from trio_mqtt.lazy_names import load_lazily
 
 if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.broker.events.kinds import BrokerEvent as BrokerEvent
+    from trio_mqtt.broker.events.kinds import ChangeRequested as ChangeRequested
     from trio_mqtt.broker.events.kinds import ClientConnected as ClientConnected
     from trio_mqtt.broker.events.kinds import ClientDisconnected as ClientDisconnected
     from trio_mqtt.broker.events.kinds import ClientRefused as ClientRefused

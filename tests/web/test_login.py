@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from tests.web.conftest import OPTIONS, PASSWORD, Served, served_with
+from trio_mqtt.events import ChangeRequested
 from trio_mqtt.web.people import Failures, People
 
 
@@ -94,10 +95,12 @@ async def test_logins_and_changes_are_in_the_audit_log(
         await _log_in(client, "ada", "wrong")
         await _log_in(client, "bob")
     async with served.asking("operate") as client:
-        await client.post("/messages", json={"topic": "a/b", "text": "secret words"})
-        await client.post("/client/disconnect", json={"client_id": "nobody"})
-        await client.post("/bans", json={"kind": "client", "value": "c"})
-        await client.get("/overview")
+        with served.broker.sample(ChangeRequested) as sample:
+            await client.post("/messages", json={"topic": "a/b", "text": "secret words"})
+            await client.post("/client/disconnect", json={"client_id": "nobody"})
+            await client.post("/bans", json={"kind": "client", "value": "c"})
+            await client.get("/overview")
+            events = [one for one in sample.take() if isinstance(one, ChangeRequested)]
     told = [one.getMessage() for one in caplog.records if one.name == "trio_mqtt.audit"]
     assert len(told) == 5
     assert "the password is wrong" in told[0]
@@ -110,6 +113,17 @@ async def test_logins_and_changes_are_in_the_audit_log(
     assert "no client 'nobody'" in told[3]
     assert told[4].endswith(": it may not")
     assert not any(PASSWORD in one or "wrong'" in one for one in told)
+    assert [(one.user, one.operation) for one in events] == [
+        ("operate", "publish"),
+        ("operate", "disconnect"),
+        ("operate", "ban"),
+    ]
+    assert events[0].details == '{"topic": "a/b", "text": "12 bytes", "qos": 0, "retain": false}'
+    assert [one.outcome for one in events] == [
+        "done",
+        "This broker knows no client 'nobody'.",
+        "it may not",
+    ]
 
 
 async def test_a_token_is_the_whole_of_it(served: Served) -> None:

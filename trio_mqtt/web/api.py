@@ -247,7 +247,7 @@ class Api:
         asker = self._asker(request, changes=operation.changes)
         if asker.role < operation.role:
             if operation.changes:
-                audit.record(asker, _address(request), operation.name, None, "it may not")
+                self._record(asker, request, operation, None, "it may not")
             raise ProblemError(
                 403, f"This takes the role {operation.role.name.lower()}, or one above it."
             )
@@ -265,10 +265,17 @@ class Api:
         try:
             answer = await self._administration.perform(operation, asked)
         except MqttError as error:
-            audit.record(asker, _address(request), operation.name, asked, str(error))
+            self._record(asker, request, operation, asked, str(error))
             raise
-        audit.record(asker, _address(request), operation.name, asked, "done")
+        self._record(asker, request, operation, asked, "done")
         return _json(answer)
+
+    def _record(
+        self, asker: Asker, request: Request, operation: Operation, asked: object, outcome: str
+    ) -> None:
+        """Have a change in the audit log, and tell whoever follows what happens."""
+        told = audit.record(asker, _address(request), operation.name, asked, outcome)
+        self._administration.tell(told)
 
     def _stream(self, operation: Operation, asked: Any, asker: Asker) -> Response:  # noqa: ANN401
         source = getattr(self._administration, operation.name)(asked)

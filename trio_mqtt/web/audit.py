@@ -7,6 +7,7 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
+from trio_mqtt.broker.events.kinds import ChangeRequested
 from trio_mqtt.broker.operations.forms.dynamic import DynamicCommands
 from trio_mqtt.web.json_forms import plain
 
@@ -15,19 +16,23 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trio_mqtt.audit")
 
+_PAYLOADS = ("payload", "text")
 # What is told of commands of dynamic security.
 _NAMES = ("command", "username", "groupname", "rolename")
 _LONG = 1_000  # characters of what was asked that are shown
 
 
-def record(asker: Asker, address: str, operation: str, asked: object, outcome: str) -> None:
-    """Somebody has asked for a change; `outcome` is "done", or why it was not."""
+def record(
+    asker: Asker, address: str, operation: str, asked: object, outcome: str
+) -> ChangeRequested:
+    """Somebody has asked for a change; `outcome` is "done", or why it was not. The event of it."""
+    details = _shown(asked)
     logger.info(
         "%s at %s asked for %s %s: %s",
         asker.name,
         address,
         operation,
-        _shown(asked),
+        details,
         outcome,
         extra={
             "event": "audit",
@@ -37,6 +42,7 @@ def record(asker: Asker, address: str, operation: str, asked: object, outcome: s
             "outcome": outcome,
         },
     )
+    return ChangeRequested(asker.name, address, operation, details, outcome)
 
 
 def record_login(username: str, address: str, outcome: str) -> None:
@@ -64,5 +70,9 @@ def _shown(asked: object) -> str:
         value = getattr(asked, field.name)
         if value in (None, "", (), b""):
             continue
-        found[field.name] = f"{len(value)} bytes" if isinstance(value, bytes) else plain(value)
+        if field.name in _PAYLOADS:
+            size = len(value.encode() if isinstance(value, str) else value)
+            found[field.name] = f"{size} bytes"
+        else:
+            found[field.name] = plain(value)
     return json.dumps(found)[:_LONG]

@@ -153,6 +153,11 @@ def test_subscriptions_retained_access_and_log(page: Page, served: Served) -> No
     expect(page.get_by_text("live", exact=True)).to_be_visible()
     with sync.open_client(served.url, client_id=f"comes-and-goes {EVIL}"):
         expect(page.locator("tbody")).to_contain_text("comes-and-goes <img")
+    # So is who changes what.
+    served.change_access({"command": "deleteRole", "rolename": EVIL})
+    change = page.locator("tbody tr", has_text="ChangeRequested")
+    expect(change).to_contain_text("user: tests, address: 127.0.0.1:")
+    expect(change).to_contain_text('"command": "deleteRole", "rolename": "<img')
     page.get_by_label("Only with this text").fill("GOES connected")
     page.get_by_label("Which events").select_option("ClientConnected")
     expect(page.locator("tbody tr")).to_have_count(1)

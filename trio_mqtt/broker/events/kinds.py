@@ -219,6 +219,21 @@ class RetainedChanged(BrokerEvent):
     removed: bool
 
 
+@record
+class ChangeRequested(BrokerEvent):
+    """Somebody has asked for a change over HTTP, who is `user` at `address`.
+
+    `details` are what the `operation` was asked with, as JSON, of which the first 1,000 characters:
+    payloads by their size, and no passwords. `outcome` is "done", or why it was not.
+    """
+
+    user: str
+    address: str
+    operation: str
+    details: str
+    outcome: str
+
+
 # -- the cluster -----------------------------------------------------------------------------------
 
 
@@ -290,6 +305,7 @@ ALL_KINDS: frozenset[type[BrokerEvent]] = frozenset(
         SlowConsumer,
         WillPublished,
         RetainedChanged,
+        ChangeRequested,
         EngineLost,
         EngineReturned,
         LeaseLost,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from trio_mqtt.broker.events.kinds import ChangeRequested
 from trio_mqtt.broker.operations.bans import BansSeen
 from trio_mqtt.broker.operations.clients import Clients
 from trio_mqtt.broker.operations.explaining import Explaining
@@ -135,6 +136,11 @@ class Administration:
         """Whether dynamic security has a user disabled, who then may do nothing."""
         dynamic = self._core.access.dynamic
         return dynamic is not None and dynamic.is_disabled(username)
+
+    def tell(self, event: ChangeRequested) -> None:
+        """Tell whoever follows the broker's events that somebody has asked for a change."""
+        if ChangeRequested in self._core.event_streams.wanted:
+            self._core.event_streams.tell(event)
 
     # -- what there is --------------------------------------------------------------------------
 
