@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.cli.programs import DEADLINE, Program
+from tests.ports import free_port
 from trio_mqtt.access import set_password
 
 # Pictures are made for whoever asks for them, as `nox -s pictures` does.
@@ -40,7 +41,8 @@ class Served:
             '{"defaultACLAccess": {"publishClientSend": true, "subscribe": true}}'
         )
         self.configuration = folder / "broker.toml"
-        self._write(0, 0)
+        # Where it comes again, once it was stopped.
+        self._write(free_port(), free_port())
         self.program: Program
         self.page = self.url = ""
         self._folder = folder
@@ -72,8 +74,6 @@ class Served:
         self.program.__enter__()
         self.url = self.program.out.expect(r"Listening at (mqtt://\S+)\n")[1]
         self.page = self.program.out.expect(r"(http://127\.0\.0\.1:\d+)")[1]
-        # From now on it comes again where it was.
-        self._write(int(self.page.rpartition(":")[2]), int(self.url.rpartition(":")[2]))
 
     def change_access(self, *commands: Mapping[str, object]) -> list[dict[str, Any]]:
         """The answers to commands of dynamic security."""
@@ -117,6 +117,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, served: Served) -> Iterator[Page]:
     """A page of its own, in which nothing may go wrong unsaid, and no foreign host is asked."""
     context = browser.new_context()
+    context.set_default_timeout(DEADLINE * 1000)
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))

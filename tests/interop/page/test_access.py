@@ -64,6 +64,14 @@ def test_a_user_with_a_group_and_a_role_is_made_and_shut_out(page: Page, served:
     send(form, "Make", {"Name": "lamp", "Password": SECRET})
     send(part(page, "Groups"), "Put into this group", {"Group": "staff"})
     expect(part(page, "Groups").get_by_role("link", name="staff")).to_be_visible()
+
+    # What the rules say of it, before it has ever come.
+    page.get_by_role("link", name="Rules and bans").click()
+    asked = page.locator("form", has_text="May this client do that?")
+    which = {"Client identifier": "lamp-1", "User": "lamp", "Topic, or filter": "closed/1"}
+    send(asked, "Ask the rules", which)
+    expect(asked.get_by_role("status")).to_contain_text("No.")
+    expect(asked.get_by_role("status")).to_contain_text("the role writers: publishClientSend")
     page.get_by_role("link", name="Users").click()
     row = page.locator("tbody tr", has_text="lamp")
     expect(row).to_contain_text("staff")

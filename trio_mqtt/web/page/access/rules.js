@@ -10,7 +10,7 @@ import { time } from "../words.js";
 
 export function rules() {
   const asked = question("May this client do that?", [
-    field("client_id", "Client identifier"), field("username", "User (where no such client is there now)"),
+    field("client_id", "Client identifier", { required: true }), field("username", "User (where no such client is there now)"),
     choice("action", "What", ["publish", "subscribe", "receive"]),
     field("topic", "Topic, or filter", { required: true }),
   ], "Ask the rules", async (what) => {
