@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
+from anyio.from_thread import BlockingPortal
+
+import trio_mqtt
+from trio_mqtt.history import HistorySettings
 
 from .behaviours import Behaviours
 from .peers import (
@@ -180,3 +186,28 @@ def test_mqtt_31_is_spoken_too(our_broker: Server, topic: str) -> None:
     )
 
     assert received.stdout == "1 kept\n"
+
+
+def test_what_came_is_asked_for_as_by_any_request(
+    tmp_path: Path, trio_portal: BlockingPortal, topic: str
+) -> None:
+    kept = HistorySettings(filters=["#"], path=tmp_path / "history.sqlite3")
+    opening = trio_mqtt.open_broker("mqtt://127.0.0.1:0", history=kept)
+    with trio_portal.wrap_async_context_manager(opening) as broker:
+        assert broker.history is not None
+        trio_portal.call(broker.publish, topic, "21.5")
+        trio_portal.call(broker.history.written)
+        host, port = broker.url.removeprefix("mqtt://").split(":")
+        answer = subprocess.run(
+            [
+                program("mosquitto_rr"),
+                *common(Server(host, int(port)), "5"),
+                *("-t", f"$history/{topic}", "-e", f"answers/{topic}", "-m", "last=1"),
+            ],
+            check=True,
+            timeout=DEADLINE,
+            capture_output=True,
+            text=True,
+        )
+
+    assert [one["payload"] for one in json.loads(answer.stdout)["messages"]] == ["21.5"]
