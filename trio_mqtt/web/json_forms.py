@@ -80,11 +80,16 @@ def of_body(form: type, body: bytes) -> Any:  # noqa: ANN401 # a form
         raise ProblemError(422, _sentence(error)) from None
 
 
+@cache
+def _lists(form: type) -> frozenset[str]:
+    """The fields of a form that may be given several times."""
+    hints = get_type_hints(form)
+    return frozenset(name for name, hint in hints.items() if get_origin(hint) in (tuple, list))
+
+
 def of_query(form: type, parameters: list[tuple[str, str]]) -> Any:  # noqa: ANN401 # a form
     """The form in the parameters of a query. Raises ProblemError."""
-    many = {
-        name for name, hint in get_type_hints(form).items() if get_origin(hint) in (tuple, list)
-    }
+    many = _lists(form)
     values: dict[str, Any] = {}
     for name, value in parameters:
         if name in many:
