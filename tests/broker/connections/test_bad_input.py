@@ -28,6 +28,7 @@ def _connect(will_properties: bytes) -> bytes:
     return bytes((0x10, len(body))) + body
 
 
+ROUNDS = 60
 # CVE-2021-34431, CVE-2023-3592: each of these leaked some memory.
 BAD_WILLS = {
     "a delay twice": (b"\x18\0\0\0\x01" * 2, ReasonCode.PROTOCOL_ERROR),
@@ -58,13 +59,13 @@ async def test_wills_with_bad_properties_are_refused_and_leave_nothing(
         await client.drop()
 
     with without_collector():
-        for _ in range(50):
+        for _ in range(20):
             await refused()
         tracemalloc.start()
         try:
             alive = living()
             before, _ = tracemalloc.get_traced_memory()
-            for _ in range(200):
+            for _ in range(ROUNDS):
                 await refused()
             remains = living() - alive
             gc.collect()  # the streams of this test
@@ -72,7 +73,7 @@ async def test_wills_with_bad_properties_are_refused_and_leave_nothing(
         finally:
             tracemalloc.stop()
     assert remains == {}
-    assert after - before < 180_000  # 900 for each: a connection takes ten times that
+    assert after - before < 1_200 * ROUNDS  # a connection takes eight times that
     assert not links_of(broker)
     assert len(core_of(broker).sessions) == 0
 
