@@ -20,6 +20,8 @@ from trio_mqtt.protocol.packets import Publish
 
 pytestmark = pytest.mark.slow
 
+FORGETS = "Sessions and retained messages end with this broker: --data DIR keeps them.\n"
+
 
 @contextmanager
 def workers(*options: str) -> Iterator[tuple[Program, str]]:
@@ -79,6 +81,7 @@ def connected_to_both(broker: Program, url: str, stack: ExitStack) -> dict[str, 
 
 def test_clients_of_all_workers_are_clients_of_one_broker() -> None:
     with workers() as (broker, url), ExitStack() as stack:
+        broker.err.expect(FORGETS)
         clients = connected_to_both(broker, url, stack)
         assert clients["1"].subscribe("lamp/#", 1) == 1
         assert clients["2"].publish("lamp/1", b"on") == 0
@@ -93,7 +96,7 @@ def test_clients_of_all_workers_are_clients_of_one_broker() -> None:
     assert broker.out.text.count("Listening at") == 1
 
 
-def test_a_worker_that_dies_is_replaced() -> None:
+def test_a_worker_that_dies_is_replaced_and_all_end_with_the_one_that_started_them() -> None:
     with workers() as (broker, url):
         killed = next(
             pid for pid, command in children(broker).items() if "broker.worker" in command
@@ -111,7 +114,10 @@ def test_a_worker_that_dies_is_replaced() -> None:
                 if broker.out.expect(rf"\[(\d)\] {name} connected")[1] == said[1]:
                     break
                 assert time.monotonic() < deadline
-        assert broker.stop() == 0
+        left = children(broker)
+        assert any("redis-server" in command or "valkey" in command for command in left.values())
+        broker.process.kill()
+        wait_for_the_end_of(left)
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
@@ -151,46 +157,25 @@ def test_an_engine_that_dies_is_started_again(tmp_path: Path, is_kept: bool) -> 
         assert broker.stop() == 0
 
 
-def test_all_end_with_the_one_that_started_them() -> None:
-    with workers() as (broker, _):
-        left = children(broker)
-        assert any("redis-server" in command or "valkey" in command for command in left.values())
-        broker.process.kill()
-        wait_for_the_end_of(left)
-
-
-def test_all_read_their_settings_again(tmp_path: Path) -> None:
+def test_each_reads_its_settings_again_and_has_a_log_and_metrics_of_its_own(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "broker.toml"
     file.write_text("[limits]\nmaximum_connections = 10\n")
-    with workers("--config", str(file), "--log-level", "info") as (broker, _):
+    port = free_port()
+    log = tmp_path / "broker.log"
+    options = ("--log-file", str(log), "--metrics", f"127.0.0.1:{port}", "--log-level", "info")
+    with workers("--config", str(file), *options) as (broker, _):
+        socket.create_connection(("127.0.0.1", port), DEADLINE).close()
+        socket.create_connection(("127.0.0.1", port + 1), DEADLINE).close()
         file.write_text("[limits]\nmaximum_connections = 11\n")
         broker.process.send_signal(signal.SIGHUP)
         for worker in (1, 2):
             broker.out.expect(rf"\[{worker}\] limits.maximum_connections is 11 ")
             broker.out.expect(rf"\[{worker}\] The settings were read again")
         assert broker.stop() == 0
-
-
-def test_each_has_a_log_and_metrics_of_its_own(tmp_path: Path) -> None:
-    port = free_port()
-    log = tmp_path / "broker.log"
-    options = ("--log-file", str(log), "--metrics", f"127.0.0.1:{port}")
-    with workers(*options) as (broker, _):
-        socket.create_connection(("127.0.0.1", port), DEADLINE).close()
-        socket.create_connection(("127.0.0.1", port + 1), DEADLINE).close()
-        assert broker.stop() == 0
-    assert "Listening at" in (tmp_path / "broker-1.log").read_text()
-    assert "Listening at" in (tmp_path / "broker-2.log").read_text()
-
-
-def test_what_ends_with_them_is_said_where_nothing_is_kept(tmp_path: Path) -> None:
-    sentence = "Sessions and retained messages end with this broker: --data DIR keeps them.\n"
-    with workers() as (broker, _):
-        broker.err.expect(sentence)
-        assert broker.stop() == 0
-    with workers("--data", str(tmp_path)) as (broker, _):
-        assert broker.stop() == 0
-    assert sentence not in broker.err.text
+    for worker in (1, 2):
+        assert "Listening at" in (tmp_path / f"broker-{worker}.log").read_text()
 
 
 def test_a_folder_is_one_brokers_alone(tmp_path: Path) -> None:
@@ -200,6 +185,7 @@ def test_a_folder_is_one_brokers_alone(tmp_path: Path) -> None:
             assert second.ended() == 1
             assert "is used by another broker already." in second.err.text
         assert broker.stop() == 0
+    assert FORGETS not in broker.err.text
     assert (tmp_path / "data" / "engine" / "appendonlydir").is_dir()
     with Program("broker", "mqtt://127.0.0.1:0", *options) as alone:
         assert alone.ended() == 1
