@@ -14,6 +14,7 @@ from tests.cluster.nodes import nodes
 from tests.cluster.redis import RedisServer
 from tests.cluster.waiting import until
 from trio_mqtt import Broker, Cluster
+from trio_mqtt.cluster.durable_filters import DurableFilters
 from trio_mqtt.cluster.engine.engine import open_engine
 from trio_mqtt.cluster.logs import Logs
 
@@ -154,3 +155,25 @@ async def test_who_has_a_filter_later_holds_it_though_another_is_heard_late(
         await logs.hold("a", "s", 5)  # of a node that had the session before
         assert await logs.release("a", {"s": 5}) == 1
         assert await logs.release("a", {"s": 8}) == 0
+
+
+@pytest.mark.parametrize("topic_filter", ["a/#", "$share/g/a/#"])
+async def test_what_nobody_has_any_more_is_written_to_no_log_though_its_node_died(
+    cluster: Cluster, redis: RedisServer, monkeypatch: pytest.MonkeyPatch, topic_filter: str
+) -> None:
+    durable, holders = f"{{{cluster.name}}}:durable", f"{{{cluster.name}/f/{topic_filter}}}:holders"
+    async with nodes(cluster, 2) as (one, other), joined(other.url, "p") as publisher:
+        with monkeypatch.context() as patched:
+            patched.setattr(DurableFilters, "no_longer", never)
+            async with joined(one.url, "s", expiry=600) as client:
+                await client.subscribe(topic_filter, qos=1)
+                assert redis.command("EXISTS", holders) == YES
+                await client.unsubscribe(topic_filter)
+                await until(lambda: redis.command("EXISTS", holders) == NO)
+        assert redis.command("HEXISTS", durable, topic_filter) == YES
+        await publisher.publish("a/1", b"for nobody", 1)
+        await until(lambda: redis.command("HEXISTS", durable, topic_filter) == NO)
+        async with joined(other.url, "s", expiry=600) as client:
+            await client.subscribe(topic_filter, qos=1)
+            await publisher.publish("a/2", b"for it", 1)
+            assert (await client.expect_any()).payload == b"for it"

@@ -19,6 +19,7 @@ from trio_mqtt.broker.clustering.durable.placing import Placing
 from trio_mqtt.broker.clustering.durable.registering import Registering
 from trio_mqtt.broker.clustering.durable.resuming import Resuming
 from trio_mqtt.broker.clustering.durable.shares import Shares
+from trio_mqtt.broker.clustering.durable.sweeping import Sweeping
 from trio_mqtt.broker.clustering.durable.telling import Telling, unpack
 from trio_mqtt.broker.clustering.durable.under_way import UnderWay
 from trio_mqtt.broker.routing.router import Router
@@ -81,6 +82,7 @@ class Durable(Part):
         self.floors = Floors(journal)
         journal.on_gone = self.floors.leave_all
         self.cursors = CursorWriting(engine, self.logs, journal, self.floors)
+        self.sweeping = Sweeping(engine, self.registering)
         self.holding = Holding(journal, self.registering, self.followers, self.floors)
         self.placing = Placing(
             self.holding,
@@ -104,7 +106,9 @@ class Durable(Part):
         )
         self.is_whole, self.resume = self.resuming.is_whole, self.resuming.resume
         self.leave, self.ended = self.resuming.leave, self.resuming.ended
-        self._telling = Telling(core.router, self.followers, self.shares, others, travel)
+        self._telling = Telling(
+            core.router, self.registering, self.followers, self.shares, others, travel
+        )
 
     def bind(self, storage: ClusterStorage, following: Following, arrivals: Arrivals) -> None:
         """Have a part in what is kept, and in what comes."""
@@ -181,6 +185,7 @@ class Durable(Part):
             nursery.start_soon(self.registering.run)
             nursery.start_soon(self.shares.run)
             nursery.start_soon(self.cursors.run)
+            nursery.start_soon(self.sweeping.run)
             nursery.start_soon(self._look_again)
             await self.holding.run()
 

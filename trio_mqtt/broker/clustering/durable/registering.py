@@ -89,6 +89,9 @@ class Registering:
         # What is to be told, and of what has been told that it is wanted here.
         self._new: list[tuple[str, Awaited]] = []
         self._wanted: set[str] = set()
+        # Filters that nobody holds, which whoever let go of them last has not said.
+        self._unheld: set[str] = set()
+        self._to_say: list[str] = []
         self._wake = trio.Event()
         # The change that made a filter durable, as far as this node has heard.
         self.numbers: dict[str, int] = {}
@@ -134,6 +137,22 @@ class Registering:
         if not left and number is not None and topic_filter not in self._counts:
             await self._again(lambda: self._filters.no_longer(topic_filter, number))
 
+    def is_unheld(self, topic_filter: str) -> None:
+        """Nobody held a filter just now that is durable still: let go of it, unless one does now.
+
+        The node that let go of it for its last session has died before it said so.
+        """
+        if topic_filter not in self._unheld:
+            self._unheld.add(topic_filter)
+            self._to_say.append(topic_filter)
+            self._wake.set()
+
+    async def _say_unheld(self, topic_filter: str) -> None:
+        try:
+            await self.release(topic_filter, {})
+        finally:
+            self._unheld.discard(topic_filter)
+
     async def follow(self, topic_filter: str) -> Follower:
         """Another session here follows a log, and holds its filter: from now on copies come.
 
@@ -171,6 +190,9 @@ class Registering:
                 new, self._new = self._new, []
                 for topic_filter, known in new:
                     nursery.start_soon(self._say, topic_filter, known)
+                unheld, self._to_say = self._to_say, []
+                for topic_filter in unheld:
+                    nursery.start_soon(self._say_unheld, topic_filter)
                 self._wake = trio.Event()
                 await self._wake.wait()
 

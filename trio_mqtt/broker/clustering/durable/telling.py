@@ -15,6 +15,7 @@ from trio_mqtt.cluster.positions import NOTHING, EntryId
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.durable.followers import Followers
+    from trio_mqtt.broker.clustering.durable.registering import Registering
     from trio_mqtt.broker.clustering.durable.shares import Shares
     from trio_mqtt.broker.clustering.others import Others
     from trio_mqtt.broker.clustering.travelling import Travel
@@ -39,9 +40,16 @@ class Telling:
     """Tells those who follow logs here, and the nodes on which somebody does."""
 
     def __init__(
-        self, router: Router, followers: Followers, shares: Shares, others: Others, travel: Travel
+        self,
+        router: Router,
+        registering: Registering,
+        followers: Followers,
+        shares: Shares,
+        others: Others,
+        travel: Travel,
     ) -> None:
         self._router = router
+        self._registering = registering
         self._followers = followers
         self._shares = shares
         self._others = others
@@ -67,6 +75,8 @@ class Telling:
     def added(self, one: Added, appended: Appended) -> None:
         """An entry of this node's was added to a log: all who follow it get it at once."""
         entry, previous, is_unwanted = appended
+        if is_unwanted:
+            self._is_unwanted(one.topic_filter)
         if one.topic_filter.startswith(SHARE):
             self._added_to_shared(one, entry, previous, is_unwanted=is_unwanted)
             return
@@ -86,6 +96,15 @@ class Telling:
                 for first, others, batch in parts
             ],
         )
+
+    def _is_unwanted(self, topic_filter: str) -> None:
+        """No session has a filter any more: if that was said to nobody, it is now.
+
+        Not where a node follows its log: then the engine has lost who has it, and is told again.
+        """
+        others = self._others.all()
+        if topic_filter.startswith(SHARE) or not any(topic_filter in one.logged for one in others):
+            self._registering.is_unheld(topic_filter)
 
     def _added_to_shared(
         self, one: Added, entry: EntryId, previous: EntryId, *, is_unwanted: bool
