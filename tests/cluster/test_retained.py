@@ -9,6 +9,7 @@ import pytest
 import trio
 
 import trio_mqtt
+from tests.broker.opened import joined
 from tests.cluster.nodes import LOCAL, nodes
 from tests.cluster.proxy import open_proxy
 from tests.cluster.redis import RedisServer
@@ -20,7 +21,7 @@ from trio_mqtt.cluster.changes import Changes
 from trio_mqtt.cluster.engine.engine import open_engine
 from trio_mqtt.cluster.retained_store import RetainedStore, encode_change, encode_row
 from trio_mqtt.events import RetainedChanged
-from trio_mqtt.protocol.packets import Publish
+from trio_mqtt.protocol.packets import Publish, Subscription
 from trio_mqtt.storage.rows import RetainedRow
 
 
@@ -53,6 +54,23 @@ async def test_what_is_acknowledged_at_one_node_is_found_at_any_other(cluster: C
                 assert (message.text, message.qos, message.retain) == (payload, 0, True)
                 assert message.properties["user_property"] == [("a", "b")]
                 assert message.properties["content_type"] == "text/plain"
+
+
+async def test_retain_handling_is_about_a_session_wherever_it_is(cluster: Cluster) -> None:
+    """Who asks again at another node has no new subscription (§3.3.1.3)."""
+    async with nodes(cluster, 2) as (one, other):
+        async with joined(one.url, "p") as publisher:
+            await publisher.publish("t", b"kept", 1, retain=True)
+        async with joined(one.url, "s", expiry=600) as client:
+            await client.subscribe(Subscription("t", 1, retain_handling=1))
+            assert (await client.expect_any()).payload == b"kept"
+            await client.ping()
+        async with joined(other.url, "s", expiry=600, clean_start=False) as client:
+            for handling in (1, 2):
+                await client.subscribe(Subscription("t", 1, retain_handling=handling))
+                await client.ping()  # nothing has come before its answer
+            await client.subscribe(Subscription("t", 1, retain_handling=0))
+            assert (await client.expect_any()).payload == b"kept"
 
 
 async def test_what_is_removed_is_gone_everywhere(cluster: Cluster) -> None:
