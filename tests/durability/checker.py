@@ -159,12 +159,14 @@ def _members(account: Account) -> Iterator[Violation]:
     """A message goes to one member of a group.
 
     At QoS 1 another may get it where the publisher has sent it again, and where the member who had
-    it went away (§4.8.2). At QoS 2 it stays with the one.
+    it went away (§4.8.2), or its node was cut off before it could tell. At QoS 2 it stays with the
+    one.
     """
     by_number: defaultdict[int, list[Delivery]] = defaultdict(list)
     for delivery in account.deliveries:
         by_number[delivery.number].append(delivery)
     ends = {connection.index: connection.ended for connection in account.connections}
+    nodes = {connection.index: connection.connecting.node for connection in account.connections}
     for (name, _), members in groups(account).items():
         clients = {life.client for life in members}
         for number, deliveries in by_number.items():
@@ -176,9 +178,13 @@ def _members(account: Account) -> Iterator[Violation]:
                 continue
             may_move = message.was_resent or any(
                 ends.get(first.connection, NEVER) < second.index
+                or any(
+                    where in ("", nodes.get(first.connection)) and begin - LATE < first.at < end
+                    for where, begin, end in account.cuts
+                )
                 for first in theirs
                 for second in theirs
-                if first.client != second.client
+                if first.client != second.client and first.index < second.index
             )
             if (message.qos == 2 and all(each.qos == 2 for each in theirs)) or not may_move:
                 what = f"{len({each.client for each in theirs})} members of {name} got"

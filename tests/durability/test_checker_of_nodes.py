@@ -107,6 +107,22 @@ def test_what_a_node_was_sent_first_may_come_after_what_another_was_sent_again(
     assert sent.subscribe("s").receive("s", 1, qos).kinds == kinds
 
 
+@pytest.mark.parametrize(("qos", "where", "after", "kinds"), [
+    (1, "a", 0.0, []),
+    (1, "a", 10.0, [Kind.SHARED]),
+    (1, "b", 0.0, [Kind.SHARED]),
+    (2, "a", 0.0, [Kind.SHARED]),
+])  # fmt: skip
+def test_what_a_node_gave_and_could_not_tell_may_go_to_another(
+    qos: int, where: str, after: float, kinds: list[Kind]
+) -> None:
+    shared = two_nodes().connect("t", node="b")
+    shared.subscribe("s", "$share/g/t").subscribe("t", "$share/g/t")
+    given = shared.publish(1, qos).receive("s", 1, qos)
+    given.now += after
+    assert given.add(Cut, where).receive("t", 1, qos).add(Healed, where).kinds == kinds
+
+
 def test_before_its_first_attempt_a_subscription_was_not_over() -> None:
     over = two_nodes().subscribe("s").unsubscribe("s").send(1).add(Resent, "p", 1)
     assert over.add(Acknowledged, "p", 1).receive("s", 1).kinds == [Kind.UNWANTED]
