@@ -59,12 +59,13 @@ async def _until_said(cluster: Cluster, name: str, **figures: object) -> NodeSta
 
 
 async def test_others_are_told_how_it_fares(cluster: Cluster) -> None:
-    quick = replace(cluster, lease=0.6, timeout=0.3)
+    # Figures come with the lease. On a busy machine it may end: QoS 0 goes on then.
+    quick = replace(cluster, lease=1.5, timeout=0.7)
     async with (
         nodes(quick, 2) as (one, two),
         open_client(one.url) as publisher,
         open_client(two.url) as subscriber,
-        subscriber.subscribe("t") as messages,
+        subscriber.subscribe("t", overflow="drop_oldest"),
     ):
         said = await _until_said(cluster, "n2", clients=1)
         assert said.state == "serving"
@@ -73,16 +74,17 @@ async def test_others_are_told_how_it_fares(cluster: Cluster) -> None:
 
             async def publish() -> None:
                 while True:
-                    await publisher.publish("t", b"x", qos=1)
-                    await anext(messages)
+                    await publisher.publish("t", b"x")
+                    await trio.sleep(0.005)
 
             nursery.start_soon(publish)
             async with administer(cluster) as administration:
                 with trio.fail_after(60):
                     while True:
                         status = await administration.status()
-                        rates = {node.name: (node.received, node.sent) for node in status.nodes}
-                        if (rates["n1"][0] or 0) > 0 and (rates["n2"][1] or 0) > 0:
+                        received = {node.name: node.received for node in status.nodes}
+                        sent = {node.name: node.sent for node in status.nodes}
+                        if (received.get("n1") or 0) > 0 and (sent.get("n2") or 0) > 0:
                             break
                         await trio.sleep(0.02)
             nursery.cancel_scope.cancel()
