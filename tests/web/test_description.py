@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import jsonschema
 import pytest
@@ -39,6 +40,21 @@ def test_each_operation_is_described() -> None:
     for reference in _references(told):
         assert reference.removeprefix("#/components/schemas/") in schemas
     json.dumps(told)
+
+
+async def test_nobody_waits_until_it_is_made(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_by: list[int] = []
+
+    def make() -> bytes:
+        made_by.append(threading.get_ident())
+        return b"{}"
+
+    monkeypatch.setattr("trio_mqtt.web.api.written_description", make)
+    async with served.asking() as client:
+        assert (await client.get("/openapi.json")).json() == {}
+    assert made_by != [threading.get_ident()]
 
 
 @pytest.mark.slow

@@ -15,8 +15,16 @@ from trio_mqtt.broker.routing.batch import Author, Batch
 from trio_mqtt.broker.routing.filters import TopicFilter
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.broker.sessions.session import Session
+from trio_mqtt.broker.turns import Turn
 from trio_mqtt.errors import StoreError
-from trio_mqtt.history.answers import CONTENT_TYPE, ROOT, encode_error, encode_page, query_from
+from trio_mqtt.history.answers import (
+    CONTENT_TYPE,
+    ROOT,
+    encode_entries,
+    encode_error,
+    join_entries,
+    query_from,
+)
 from trio_mqtt.history.queries import HistoryPage, HistoryQuery, QueryError
 from trio_mqtt.protocol.packets import Publish
 
@@ -201,7 +209,7 @@ class LookingBack:
         while True:
             page = await self.history.read(query, topics=topics, patience=_PATIENCE)
             page_below = _below(session.mount_point, page)
-            answer = encode_page(page_below, has_points=query.every is not None)
+            answer = await _encoded(page_below, has_points=query.every is not None)
             if len(answer) <= room:
                 return answer
             if len(page.messages) + len(page.points) <= 1:
@@ -236,6 +244,17 @@ class LookingBack:
         message = Publish(asked["response_topic"], answer, question.qos, properties=properties)
         batch = Batch([message], received_at=trio.current_time())
         self._router.pass_on([batch], session)
+
+
+async def _encoded(page: HistoryPage, *, has_points: bool) -> bytes:
+    """A page as an answer, with the others' turns in between: it may have thousands of messages."""
+    turn = Turn()
+    entries: list[bytes] = []
+    for one in encode_entries(page, has_points=has_points):
+        entries.append(one)
+        if turn.is_over:
+            await turn.give_way()
+    return join_entries(entries, page, has_points=has_points)
 
 
 def _below(mount_point: str, page: HistoryPage) -> HistoryPage:

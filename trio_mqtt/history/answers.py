@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from typing import Any, cast
 from urllib.parse import unquote
@@ -134,22 +134,29 @@ def question_for(query: HistoryQuery) -> bytes:
 
 def encode_page(page: HistoryPage, *, has_points: bool) -> bytes:
     """A page as an answer; `has_points` where points were asked for, if there are any or not."""
-    answer: dict[str, object] = {}
-    if has_points:
-        answer["points"] = [
-            {
-                "topic": one.topic,
-                "time": one.at,
-                "value": one.value if math.isfinite(one.value) else None,
-                "numbers": one.numbers,
-            }
-            for one in page.points
-        ]
-    else:
-        answer["messages"] = [message_as_json(one) for one in page.messages]
-    if page.next:
-        answer["next"] = page.next
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+    return join_entries(encode_entries(page, has_points=has_points), page, has_points=has_points)
+
+
+def encode_entries(page: HistoryPage, *, has_points: bool) -> Iterator[bytes]:
+    """The messages or points of a page, one after the other, as they stand in an answer."""
+    if not has_points:
+        for message in page.messages:
+            yield _json(message_as_json(message))
+        return
+    for one in page.points:
+        value = one.value if math.isfinite(one.value) else None
+        yield _json({"topic": one.topic, "time": one.at, "value": value, "numbers": one.numbers})
+
+
+def join_entries(entries: Iterable[bytes], page: HistoryPage, *, has_points: bool) -> bytes:
+    """The answer that a page is, made of its entries."""
+    kind = b"points" if has_points else b"messages"
+    after = b',"next":%s' % _json(page.next) if page.next else b""
+    return b'{"%s":[%s]%s}' % (kind, b",".join(entries), after)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def encode_error(sentence: str) -> bytes:

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from trio_mqtt.broker.operations.table import OPERATIONS, Operation, Role
 from trio_mqtt.errors import MqttError
 from trio_mqtt.web import audit
-from trio_mqtt.web.description import description
+from trio_mqtt.web.description import written_description
 from trio_mqtt.web.json_forms import of_body, of_query, written, written_in_turns
 from trio_mqtt.web.page_files import page_files
 from trio_mqtt.web.people import COOKIE, Asker, Failures, People, is_csrf
@@ -291,7 +291,7 @@ class Api:
     # -- beside ---------------------------------------------------------------------------------
 
     async def _describe(self, _request: Request) -> Response:
-        return _json(description())
+        return _response(await trio.to_thread.run_sync(written_description))
 
     async def _health(self, _request: Request) -> Response:
         return Response(b"ok\n", media_type="text/plain")

@@ -12,7 +12,7 @@ import trio_mqtt.administration
 from trio_mqtt.attribute_docs import attribute_docs
 from trio_mqtt.broker.operations.table import OPERATIONS, Operation
 from trio_mqtt.version import __version__
-from trio_mqtt.web.json_forms import adapter
+from trio_mqtt.web.json_forms import adapter, written
 
 _REF = "#/components/schemas/"
 _PROBLEMS = {
@@ -51,6 +51,12 @@ def description() -> dict[str, Any]:
             },
         },
     }
+
+
+@cache
+def written_description() -> bytes:
+    """The same as JSON. To make it takes a tenth of a second, which is not the event loop's."""
+    return written(description())
 
 
 def _schemas() -> tuple[dict[tuple[type, str], Any], dict[str, Any]]:

@@ -32,21 +32,23 @@ def written(value: object) -> bytes:
 
 async def written_in_turns(value: object) -> bytes:
     """The same of a page of much, with the others' turns in between."""
-    items = getattr(value, "items", None)
-    if not dataclasses.is_dataclass(value) or not isinstance(items, tuple):
+    if not dataclasses.is_dataclass(value):
         return written(value)
     turn = Turn()
-    parts: list[bytes] = []
-    for item in items:
-        parts.append(written(item))
-        if turn.is_over:
-            await turn.give_way()
-    rest = {
-        field.name: getattr(value, field.name)
-        for field in dataclasses.fields(value)
-        if field.name != "items"
-    }
-    return b'{"items":[%s],%s' % (b",".join(parts), written(rest)[1:])
+    fields: list[bytes] = []
+    for field in dataclasses.fields(value):
+        found = getattr(value, field.name)
+        if isinstance(found, tuple) and found and dataclasses.is_dataclass(found[0]):
+            parts: list[bytes] = []
+            for one in found:
+                parts.append(written(one))
+                if turn.is_over:
+                    await turn.give_way()
+            text = b"[%s]" % b",".join(parts)
+        else:
+            text = written(found)
+        fields.append(b"%s:%s" % (written(field.name), text))
+    return b"{%s}" % b",".join(fields)
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 # what JSON has

@@ -56,6 +56,7 @@ from trio_mqtt.broker.operations.sessions import SessionsSeen
 from trio_mqtt.broker.operations.subscriptions import SubscriptionsSeen
 from trio_mqtt.broker.operations.topics import TopicTree
 from trio_mqtt.broker.operations.tracing import Trace, Tracing
+from trio_mqtt.broker.operations.turns import made
 from trio_mqtt.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -182,7 +183,9 @@ class Administration:
 
     async def history(self, asked: HistoryQuery) -> HistoryView:
         """What came on topics, by pages. Raises NotFoundError where nothing is kept."""
-        return view_of(await self._kept().read(asked, patience=_PATIENCE))
+        page = await self._kept().read(asked, patience=_PATIENCE)
+        messages = await made(page.messages, view_of)
+        return HistoryView(messages=messages, points=page.points, next=page.next)
 
     async def removals(self, asked: RemovalQuery | None = None) -> RemovalPage:
         """What was removed of the history, or never kept, the latest first.

@@ -6,7 +6,7 @@ from typing import Literal
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.broker.operations.forms.form import Form
 from trio_mqtt.broker.operations.forms.pages import PageQuery
-from trio_mqtt.history.queries import HistoryPage, HistoryQuery, Point, Removal
+from trio_mqtt.history.queries import HistoryQuery, KeptMessage, Point, Removal
 
 
 @with_attribute_docs
@@ -42,22 +42,15 @@ class HistoryView:
     have nothing, and yet not be the last: where there was much to look through."""
 
 
-def view_of(page: HistoryPage) -> HistoryView:
-    """A page as it is answered."""
-    return HistoryView(
-        messages=tuple(
-            KeptView(
-                topic=one.topic,
-                payload=one.payload,
-                at=one.at,
-                qos=one.qos,
-                retain=one.retain,
-                content_type=one.properties.get("content_type"),
-            )
-            for one in page.messages
-        ),
-        points=page.points,
-        next=page.next,
+def view_of(kept: KeptMessage) -> KeptView:
+    """A message as it is answered."""
+    return KeptView(
+        topic=kept.topic,
+        payload=kept.payload,
+        at=kept.at,
+        qos=kept.qos,
+        retain=kept.retain,
+        content_type=kept.properties.get("content_type"),
     )
 
 
