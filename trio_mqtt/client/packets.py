@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
 from collections.abc import Iterable, Mapping
 
-import anyio
-
+from trio_mqtt.client.latest import Latest
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import Packet, Publish
@@ -23,7 +21,8 @@ class PacketEvent:
     """A packet that was sent (handed to the system) or received.
 
     `kind` is its name, such as "PUBLISH", and `fields` what it says, by the names of the standard;
-    a password is left out.
+    a password is left out, and so is the
+    data of authentication.
     """
 
     sent: bool
@@ -41,7 +40,7 @@ def _short(value: object) -> str:
     return repr(value)
 
 
-class PacketEvents:
+class PacketEvents(Latest[PacketEvent]):
     """An async iterator of packets, from when it was made until the client is closed.
 
     It keeps up to 1,000 that were not taken yet; then the oldest is forgotten for each new, and
@@ -49,48 +48,7 @@ class PacketEvents:
     """
 
     def __init__(self) -> None:
-        self.missed = 0
-        self._queue: deque[PacketEvent] = deque()
-        self._changed = anyio.Event()
-        self._closed = False
-
-    def __aiter__(self) -> PacketEvents:
-        return self
-
-    async def __anext__(self) -> PacketEvent:
-        while not self._queue:
-            if self._closed:
-                raise StopAsyncIteration
-            changed = self._changed
-            await changed.wait()
-        return self._queue.popleft()
-
-    async def take(self) -> list[PacketEvent]:
-        """All packets that are here, at least one: it waits for that as iterating does.
-
-        Raises StopAsyncIteration where iterating would end.
-        """
-        taken = [await self.__anext__(), *self._queue]
-        self._queue.clear()
-        return taken
-
-    def push(self, events: Iterable[PacketEvent]) -> None:
-        """Add packets (the client does)."""
-        for event in events:
-            if len(self._queue) >= BUFFER:
-                self._queue.popleft()
-                self.missed += 1
-            self._queue.append(event)
-        self._wake()
-
-    def close(self) -> None:
-        """End the iteration after what is queued."""
-        self._closed = True
-        self._wake()
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        super().__init__(BUFFER)
 
 
 class PacketWatch:
@@ -119,9 +77,11 @@ class PacketWatch:
 
     def show(self, packets: Iterable[Packet], *, sent: bool) -> None:
         """Packets went or came."""
+        if not self.streams:
+            return
         events = [_event(packet, sent) for packet in packets]
         for stream in self.streams:
-            stream.push(events)
+            stream.push(*events)
 
     def close(self) -> None:
         """The client is closed."""
@@ -143,5 +103,10 @@ def _event(packet: Packet, sent: bool) -> PacketEvent:
             one.name: getattr(packet, one.name)
             for one in dataclasses.fields(packet)  # type: ignore[arg-type]  # all others are
             if one.name != "password"
+        }
+    properties = fields.get("properties")
+    if isinstance(properties, dict) and "authentication_data" in properties:
+        fields["properties"] = {
+            name: value for name, value in properties.items() if name != "authentication_data"
         }
     return PacketEvent(sent, type(packet).__name__.upper(), fields)
