@@ -112,8 +112,8 @@ class ConnectedClient:
                 async for packet in packets: print(packet)
 
         It begins with the next packet, and shows those of each connection, CONNECT and CONNACK
-        included, without passwords. It ends when the client is closed. Each packet is shown before
-        it is dealt with.
+        included, without passwords and data of authentication. It ends when the client is closed.
+        Each packet is shown before it is dealt with.
         """
         watch = self._attempts.watch
         events = PacketEvents()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from tests.client.connection.authenticating import Counting, asking_broker
 from tests.client.fake_broker import FakeBroker
+from trio_mqtt import ConnectionRefusedByBrokerError, ReasonCode
 from trio_mqtt.client.packets import BUFFER
 from trio_mqtt.events import PacketEvent
+from trio_mqtt.protocol.packets import ConnAck
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +44,38 @@ async def test_they_are_seen_both_ways_and_again_on_the_next_connection(
     assert "… (100 bytes)" in str(seen[0])
     assert seen[4].fields["username"] == "ann"
     assert "secret" not in "".join(map(str, seen))
+
+
+async def test_what_proves_who_it_is_is_not_shown() -> None:
+    async with asking_broker().client(authentication=Counting()) as client:
+        with client.packets() as packets:
+            await client.reconnect()
+            await client.disconnect()
+            seen = [event async for event in packets]
+    assert kinds(seen)[1:7] == [
+        "-> CONNECT", "<- AUTH", "-> AUTH", "<- AUTH", "-> AUTH", "<- CONNACK",
+    ]  # fmt: skip
+    for one in seen[2:7]:
+        assert one.fields["properties"] == {"authentication_method": "m"}
+    assert "first" not in str(seen[1])
+
+
+async def test_a_refusal_is_seen(broker: FakeBroker) -> None:
+    seen: list[PacketEvent] = []
+
+    async def come_back_in_vain() -> None:
+        async with broker.client() as client:
+            broker.connack = ConnAck(reason_code=ReasonCode.NOT_AUTHORIZED)
+            with client.packets() as packets:
+                try:
+                    await client.reconnect()
+                finally:
+                    seen.extend(packets._queue)
+
+    with pytest.raises(ConnectionRefusedByBrokerError):
+        await come_back_in_vain()
+    assert kinds(seen) == ["-> DISCONNECT", "-> CONNECT", "<- CONNACK"]
+    assert seen[-1].fields["reason_code"] is ReasonCode.NOT_AUTHORIZED
 
 
 async def test_what_the_socket_took_in_pieces_is_seen_once(broker: FakeBroker) -> None:

@@ -9,7 +9,7 @@ import anyio
 
 from trio_mqtt.client.connection.backoff import Backoff, Delays
 from trio_mqtt.client.connection.connection import Connection
-from trio_mqtt.client.connection.first_packets import Settings, connect_packet, too_late
+from trio_mqtt.client.connection.first_packets import Settings, too_late
 from trio_mqtt.client.connection.handshake import connect, is_distrusted, is_lasting
 from trio_mqtt.client.connection.redirection import STABLE_AFTER, Redirection, is_redirection
 from trio_mqtt.client.connection.reports import Reports
@@ -270,11 +270,8 @@ class Attempts:
             # In MQTT 3 the flag would end the session with the connection.
             self.version == ProtocolVersion.V5 and self._sessions.is_outdated(self.url)
         )
-        connection = await connect(self.settings, self.version, clean_start=clean_start)
+        connection = await connect(self.settings, self.version, self.watch, clean_start=clean_start)
         if self.watch.streams:
-            asked = connect_packet(self.settings, connection.protocol.version, clean_start, None)
-            self.watch.show([asked], sent=True)
-            self.watch.show([connection.connack], sent=False)
             connection.show_packets(self.watch)
         if self._topic_aliases:
             connection.use_topic_aliases(self._topic_aliases, self.savings)

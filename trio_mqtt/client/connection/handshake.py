@@ -22,6 +22,7 @@ from trio_mqtt.client.connection.first_packets import (
     refused,
     too_late,
 )
+from trio_mqtt.client.packets import PacketWatch
 from trio_mqtt.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -32,7 +33,7 @@ from trio_mqtt.errors import (
 )
 from trio_mqtt.protocol.client_connection import ClientConnection
 from trio_mqtt.protocol.packet_types import ProtocolVersion
-from trio_mqtt.protocol.packets import Auth, ConnAck, Disconnect, Packet
+from trio_mqtt.protocol.packets import Auth, ConnAck, Connect, Disconnect, Packet
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.protocol.wire import MAX_PACKET_SIZE
 from trio_mqtt.transport.connectors.by_url import UrlConnector
@@ -72,37 +73,37 @@ def is_distrusted(error: MqttError) -> bool:
 
 
 async def connect(
-    settings: Settings, version: ProtocolVersion | None, *, clean_start: bool
+    settings: Settings, version: ProtocolVersion | None, watch: PacketWatch, *, clean_start: bool
 ) -> Connection:
-    """A connection that the broker has accepted.
+    """A connection that the broker has accepted; `watch` is shown the packets up to CONNACK.
 
     Where no version is asked for, MQTT 5 is tried first, and 3.1.1 if the broker does not know it.
     Raises ConnectionFailedError, ConnectionRefusedByBrokerError, RemoteProtocolError,
     AuthenticationError, and LocalProtocolError for settings that MQTT does not allow.
     """
     if version is not None:
-        return await _connect(settings, version, clean_start=clean_start)
+        return await _connect(settings, version, watch, clean_start=clean_start)
     try:
-        return await _connect(settings, ProtocolVersion.V5, clean_start=clean_start)
+        return await _connect(settings, ProtocolVersion.V5, watch, clean_start=clean_start)
     except ConnectionRefusedByBrokerError as error:
         if error.reason_code != ReasonCode.UNSUPPORTED_PROTOCOL_VERSION:
             raise
     except ClosedUnansweredError:
         pass
-    return await _connect(settings, ProtocolVersion.V311, clean_start=clean_start)
+    return await _connect(settings, ProtocolVersion.V311, watch, clean_start=clean_start)
 
 
 async def _connect(
-    settings: Settings, version: ProtocolVersion, *, clean_start: bool
+    settings: Settings, version: ProtocolVersion, watch: PacketWatch, *, clean_start: bool
 ) -> Connection:
     protocol = ClientConnection(
         version, settings.properties.get("maximum_packet_size", MAX_PACKET_SIZE)
     )
     exchange = settings.authentication.begin() if settings.authentication is not None else None
-    request = protocol.send(connect_packet(settings, version, clean_start, exchange))
+    request = connect_packet(settings, version, clean_start, exchange)
     connection: Connection | None = None
     with anyio.move_on_after(settings.connect_timeout):
-        connection = await _exchange(settings, protocol, request, exchange)
+        connection = await _exchange(settings, protocol, request, exchange, watch)
     if connection is None:
         raise too_late(settings.address.url, settings.connect_timeout)
     if connection.connack.reason_code.is_failure:
@@ -114,26 +115,30 @@ async def _connect(
 async def _exchange(
     settings: Settings,
     protocol: ClientConnection,
-    request: bytes,
+    request: Connect,
     exchange: ClientExchange | None,
+    watch: PacketWatch,
 ) -> Connection:
     url = settings.address.url
+    first = protocol.send(request)
     stream = await (settings.connector or UrlConnector())(settings.address)
     try:
         try:
+            watch.show([request], sent=True)
             with suppress(anyio.BrokenResourceError):  # what the broker said before is read below
-                await stream.send(request)
+                await stream.send(first)
             packets = await _receive(protocol, stream)
             authentication = settings.authentication
             step = 0
             while packets and isinstance(asked := packets[0], Auth):
-                del packets[0]
+                watch.show([packets.pop(0)], sent=False)
                 if packets or protocol.violation is not None:
                     continue  # CONNACK is here, or nothing more will come: no answer is due
                 if exchange is None or authentication is None:
                     raise AssertionError("the protocol lets no AUTH pass without a method")
                 step += 1
                 answer = await answer_to(asked, authentication.method, exchange, step)
+                watch.show([answer], sent=True)
                 await stream.send(protocol.send(answer))
                 packets = await _receive(protocol, stream)
         except (anyio.EndOfStream, anyio.BrokenResourceError) as error:
@@ -143,17 +148,22 @@ async def _exchange(
         violation = protocol.violation
         if not packets and violation is not None:
             if protocol.version == ProtocolVersion.V5:
+                reason = disconnect_for(violation)
+                watch.show([reason], sent=True)
                 with suppress(anyio.BrokenResourceError):
-                    await stream.send(protocol.send(disconnect_for(violation)))
+                    await stream.send(protocol.send(reason))
             raise no_mqtt(url, protocol.version, violation) from violation
         connack = cast(ConnAck, packets[0])  # nothing else may come first
+        watch.show([connack], sent=False)
         if exchange is not None and not connack.reason_code.is_failure:
             try:
                 await exchange.finish(data_of(connack.properties))
             except AuthenticationError:
                 # It would go on believing in this connection (§4.12.1).
+                reason = Disconnect(ReasonCode.UNSPECIFIED_ERROR)
+                watch.show([reason], sent=True)
                 with suppress(anyio.BrokenResourceError):
-                    await stream.send(protocol.send(Disconnect(ReasonCode.UNSPECIFIED_ERROR)))
+                    await stream.send(protocol.send(reason))
                 raise
         return Connection(url, stream, protocol, connack, packets[1:], settings.keep_alive)
     except BaseException:
