@@ -37,6 +37,14 @@ def test_the_sentence_ends_with_a_command_for_this_python(sentence: object, extr
     assert words[words.index("install") + 1 :] == EXTRAS[extra]
 
 
+@pytest.mark.parametrize("package", optional.PAYLOADS)
+def test_the_extra_of_payloads_brings_each_format(package: str) -> None:
+    sentence = optional.payloads_are_missing("CBOR", package)
+    words = shlex.split(sentence.partition("To install it: ")[2])
+    assert words[words.index("install") + 1] in EXTRAS["payloads"]
+    assert len(EXTRAS["payloads"]) == len(optional.PAYLOADS)
+
+
 @pytest.mark.parametrize("with_pip", [False, True])
 def test_the_command_works_where_the_environment_is_activated(
     with_pip: bool, tmp_path: Path

@@ -12,6 +12,12 @@ COREDIS = "coredis>=6.9"
 DNSPYTHON = "dnspython>=2.7"
 PYTHON_SOCKS = "python-socks[anyio]>=3.2"
 PROMETHEUS = "prometheus-client>=0.21"
+# Those of formats of payloads, by their names.
+PAYLOADS = {
+    "cbor2": "cbor2>=5.9",
+    "msgpack": "msgpack>=1.1",
+    "protobuf": "protobuf>=6.30",
+}
 
 
 def how_to_install(requirement: str) -> str:
@@ -49,6 +55,14 @@ def proxies_are_missing() -> str:
     return (
         "Proxies need the package python-socks, which the extra trio-mqtt[proxy] brings."
         f" To install it: {how_to_install(PYTHON_SOCKS)}"
+    )
+
+
+def payloads_are_missing(title: str, package: str) -> str:
+    """The sentence for who has payloads of a format without its package."""
+    return (
+        f"{title} needs the package {package}, which the extra trio-mqtt[payloads] brings."
+        f" To install it: {how_to_install(PAYLOADS[package])}"
     )
 
 

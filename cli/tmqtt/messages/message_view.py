@@ -7,6 +7,7 @@ from typing import Any
 
 from tmqtt.messages import payload_view
 from tmqtt.messages.message import ShownMessage
+from tmqtt.messages.payload_formats import DecodedMessage
 from tmqtt.terminal import looks
 from tmqtt.terminal.cells import length
 from tmqtt.terminal.escaping import escape
@@ -70,6 +71,8 @@ def _cut(text: str) -> str:
 def _notes(message: ShownMessage) -> list[str]:
     """The marks of a message, and its properties."""
     notes = []
+    if isinstance(message, DecodedMessage) and message.wrong:
+        notes.append(_cut(message.wrong))
     if message.qos:
         notes.append(f"QoS {message.qos}")
     if message.retain:

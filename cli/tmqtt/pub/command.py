@@ -14,7 +14,7 @@ import trio_mqtt
 from tmqtt.connecting.opening import open_connection, unanswered
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.pub.payloads import Payloads, payloads_of
-from tmqtt.pub.plan import PubOptions, check_topic, topic_templates
+from tmqtt.pub.plan import PubOptions, check_topic, in_format, topic_templates
 from tmqtt.pub.schedule import Schedule
 from tmqtt.pub.templates import Template
 from tmqtt.pub.view import PubView, open_view
@@ -115,16 +115,17 @@ class _Publisher:
                     payload = await payloads.next(number)
                 if payload is None:
                     break
+                shown, payload = payload, in_format(self._options, payload, number)
                 for template in topics:
                     topic = template.text(number)
                     if not template.is_constant:
                         check_topic(topic)
                     if qos == 0 or self._options.is_single:
-                        await self._publish(client, topic, payload)
+                        await self._publish(client, topic, payload, shown)
                         continue
                     token = object()
                     await self._room.acquire_on_behalf_of(token)
-                    nursery.start_soon(self._publish, client, topic, payload, token)
+                    nursery.start_soon(self._publish, client, topic, payload, shown, token)
                     await trio.lowlevel.checkpoint()  # so that they begin in their order
                 await self._view.room()
 
@@ -146,11 +147,16 @@ class _Publisher:
             yield number
 
     async def _publish(
-        self, client: trio_mqtt.Client, topic: str, payload: bytes, token: object = None
+        self,
+        client: trio_mqtt.Client,
+        topic: str,
+        payload: bytes,
+        shown: bytes,
+        token: object = None,
     ) -> None:
         options = self._options
         began = trio.current_time()
-        self._view.sent(topic, payload)
+        self._view.sent(topic, shown)
         try:
             code = await client.publish(
                 topic,

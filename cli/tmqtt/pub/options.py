@@ -10,6 +10,7 @@ import typer
 from tmqtt.connecting.options import EXIT_CODES, Qos, check_is_no_address, connects
 from tmqtt.connecting.property_values import put, user_property
 from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.messages.payload_options import Descriptors, FormatName, MessageType, payload_format
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.figures import parse_rate, parse_seconds, parse_size
 from tmqtt.terminal.values import count_of, duration, reader
@@ -228,6 +229,9 @@ def pub(
             rich_help_panel=_PROPERTIES,
         ),
     ] = None,
+    format_name: FormatName = None,
+    descriptors: Descriptors = None,
+    message_type: MessageType = None,
     *,
     connection: ConnectionOptions,
 ) -> None:
@@ -261,6 +265,8 @@ def pub(
         ctx.fail(f"There can be one message only, but there are {' and '.join(given)}.")
     if not given and topic is not None and topics:
         ctx.fail("Where topics are given by -t, give the message by -m.")
+    if format_name is not None and (empty or size is not None or not given):
+        ctx.fail("--payload-format needs a message, by MESSAGE, -m, -f, -s or -l.")
     if every is not None and rate is not None:
         ctx.fail("Give either --every or --rate.")
     from tmqtt.pub.plan import PubOptions, Source, is_quick
@@ -307,6 +313,7 @@ def pub(
         retain=retain,
         properties=properties,
         verbose=verbose,
+        payload_format=payload_format(format_name, descriptors, message_type),
     )
     if is_quick(options):
         from tmqtt.pub.at_once import is_plain, publish_at_once

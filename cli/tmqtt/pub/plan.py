@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio_mqtt
 from tmqtt.pub.templates import Template
 from tmqtt.terminal.sentences import CommandError
+
+if TYPE_CHECKING:
+    from tmqtt.messages.payload_formats import PayloadFormat
 
 _GREETING = "Hello mqtt {ms}"
 
@@ -40,6 +43,7 @@ class PubOptions:
     retain: bool = False
     properties: Mapping[str, Any] = field(default_factory=dict)
     verbose: bool = False
+    payload_format: PayloadFormat | None = None
 
     @property
     def is_single(self) -> bool:
@@ -70,6 +74,21 @@ def topic_templates(options: PubOptions) -> list[Template]:
 
 def message_payload(options: PubOptions) -> bytes:
     """The payload of the only message. Raises CommandError for what cannot be read."""
+    return in_format(options, _given(options))
+
+
+def in_format(options: PubOptions, given: bytes, number: int = 1) -> bytes:
+    """What is sent for what was given, the message of this number. Raises CommandError."""
+    if options.payload_format is None:
+        return given
+    try:
+        return options.payload_format.encode(given)
+    except ValueError as error:
+        line = f"Line {number} of standard input: " if options.source.lines else ""
+        raise CommandError(f"{line}{error}", 2) from None
+
+
+def _given(options: PubOptions) -> bytes:
     source = options.source
     if source.file is not None:
         from tmqtt.messages.payload_file import read_payload

@@ -24,6 +24,7 @@ from tmqtt.terminal.sentences import TIMED_OUT, CommandError
 from tmqtt.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
+    from tmqtt.messages.payload_formats import PayloadFormat
     from tmqtt.topics.numbers import Path
     from tmqtt.topics.topics import Sort
 
@@ -57,6 +58,7 @@ class SubOptions:
     sort: Sort = "topic"
     plot: Path = ()
     record: str | None = None
+    payload_format: PayloadFormat | None = None
 
 
 class _Totals:
@@ -145,7 +147,7 @@ async def _subscribe(
             from tmqtt.sub.retained import RetainedMessages
 
             source = RetainedMessages(client, messages, trio.current_time() - began)
-        shown: list[views.View] = [_view(options, terminal, f"{filters} at {client.url}")]
+        shown: list[views.View] = [_decoded(options, terminal, f"{filters} at {client.url}")]
         if options.record is not None:
             shown.append(recording)
         if options.remove_retained:
@@ -220,6 +222,18 @@ async def _show(
             totals.bytes += sum([len(message.payload) for message in batch])
             for view in shown:
                 await view.show(batch, moment)
+
+
+def _decoded(options: SubOptions, terminal: Terminal, title: str) -> views.View:
+    view = _view(options, terminal, title)
+    if options.payload_format is None:
+        return view
+    from tmqtt.sub.decoding import Decoding
+
+    def complain(topic: str, wrong: str) -> None:
+        terminal.warn(f"The payload of a message on {topic} is {wrong}.")
+
+    return Decoding(view, options.payload_format, None if view.marks else complain)
 
 
 def _view(options: SubOptions, terminal: Terminal, title: str) -> views.View:

@@ -8,6 +8,7 @@ import typer
 
 from tmqtt.connecting.options import EXIT_CODES, check_is_no_address, connects, qos_of
 from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.messages.payload_options import Descriptors, FormatName, MessageType, payload_format
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.values import count_of, duration
 
@@ -254,6 +255,9 @@ def sub(
             rich_help_panel=_SHOWN,
         ),
     ] = None,
+    format_name: FormatName = None,
+    descriptors: Descriptors = None,
+    message_type: MessageType = None,
     *,
     connection: ConnectionOptions,
 ) -> None:
@@ -308,6 +312,7 @@ def sub(
         sort=sort or "topic",  # type: ignore[arg-type] # read by _order
         plot=path,
         record=record,
+        payload_format=payload_format(format_name, descriptors, message_type),
     )
     run(lambda terminal: subscribe(options, connection, terminal))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import trio
 
-import trio_mqtt
+from tmqtt.messages.message import ShownMessage
 from tmqtt.messages.message_view import MessageView
 from tmqtt.sub.sampling import Sample
 from tmqtt.sub.views import View
@@ -22,13 +22,15 @@ _BUSY = 64 * 1024  # bytes that wait for a terminal, beyond which messages are l
 class PeopleView(View):
     """Shows messages in a terminal: all while there are few, else a sample and how many came."""
 
+    marks = True
+
     def __init__(self, output: Output) -> None:
         self._output = output
         self._painter = looks.Painter()
         self._view = MessageView()
         self._sample = Sample(time.monotonic())
 
-    async def show(self, messages: Sequence[trio_mqtt.Message], moment: int) -> None:
+    async def show(self, messages: Sequence[ShownMessage], moment: int) -> None:
         del moment
         sample, output = self._sample, self._output
         now = time.monotonic()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import trio
 
 import trio_mqtt
+from tmqtt.messages.message import ShownMessage
 from tmqtt.sub.views import View
 from tmqtt.terminal.figures import counted
 from tmqtt.terminal.terminal import Terminal
@@ -23,7 +24,7 @@ class Remover(View):
         self._removed = 0
         self._failure: trio_mqtt.MqttError | None = None
 
-    async def show(self, messages: Sequence[trio_mqtt.Message], moment: int) -> None:
+    async def show(self, messages: Sequence[ShownMessage], moment: int) -> None:
         """Remove what was retained, and wait until the broker has answered."""
         del moment
         topics = dict.fromkeys(

@@ -10,7 +10,7 @@ from typing import Any
 
 import trio
 
-import trio_mqtt
+from tmqtt.messages.message import ShownMessage
 from tmqtt.sub.table_frames import Table
 from tmqtt.sub.views import View
 from tmqtt.terminal import looks
@@ -49,7 +49,7 @@ class TopicsView(View):
             if self._screen.has_keys:
                 self._browser = Browser(self._frames)
 
-    async def show(self, messages: Sequence[trio_mqtt.Message], moment: int) -> None:
+    async def show(self, messages: Sequence[ShownMessage], moment: int) -> None:
         del moment
         self._topics.add_all(messages)
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-import trio_mqtt
 from tmqtt.messages.formats import Format, safe_bytes
+from tmqtt.messages.message import ShownMessage
 from tmqtt.messages.records import Recorder
 from tmqtt.terminal.output import Output
 from tmqtt.terminal.terminal import Terminal
 
 # A message and the nanoseconds since 1970 when it came, as bytes to print.
-Rendering = Callable[[trio_mqtt.Message, int], bytes]
+Rendering = Callable[[ShownMessage, int], bytes]
 
 
 class View:
     """Shows messages in some way. By itself it shows nothing."""
 
-    async def show(self, messages: Sequence[trio_mqtt.Message], moment: int) -> None:
+    # Whether it says beside a payload why that is not shown in its format.
+    marks = False
+
+    async def show(self, messages: Sequence[ShownMessage], moment: int) -> None:
         """Show messages that came at `moment` (nanoseconds since 1970)."""
 
     async def run(self) -> None:
@@ -35,7 +38,7 @@ class Lines(View):
         self._output = output
         self._line = line
 
-    async def show(self, messages: Sequence[trio_mqtt.Message], moment: int) -> None:
+    async def show(self, messages: Sequence[ShownMessage], moment: int) -> None:
         line = self._line
         # In one piece: what is written to a file ends with a whole line, but for a crash within.
         self._output.put(b"".join([line(message, moment) for message in messages]))
