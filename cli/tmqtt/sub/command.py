@@ -18,6 +18,7 @@ from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.messages.formats import FormatError
 from tmqtt.sub import views
 from tmqtt.sub.filtering import Selection
+from tmqtt.sub.latency import Latency
 from tmqtt.terminal.figures import counted
 from tmqtt.terminal.running import collect_less_often
 from tmqtt.terminal.sentences import TIMED_OUT, CommandError
@@ -59,6 +60,7 @@ class SubOptions:
     plot: Path = ()
     record: str | None = None
     payload_format: PayloadFormat | None = None
+    latency: Latency | None = None
 
 
 class _Totals:
@@ -255,9 +257,10 @@ def _view(options: SubOptions, terminal: Terminal, title: str) -> views.View:
     if output.is_terminal and options.newline:
         from tmqtt.sub.people_view import PeopleView  # of Rich, which is not needed in a pipe
 
-        return PeopleView(output)
+        return PeopleView(output, options.latency)
     if options.record is not None:
         return views.View()
-    return views.Lines(
-        output, views.raw(output, with_topic=options.verbose, newline=options.newline)
-    )
+    line = views.raw(output, with_topic=options.verbose, newline=options.newline)
+    if options.latency is not None:
+        line = views.timed(line, options.latency)
+    return views.Lines(output, line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.messages.payload_options import Descriptors, FormatName, MessageType, payload_format
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.values import count_of, duration
+
+if TYPE_CHECKING:
+    from tmqtt.sub.latency import Latency
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
@@ -246,6 +249,16 @@ def sub(
             rich_help_panel=_SHOWN,
         ),
     ] = None,
+    latency: Annotated[
+        str | None,
+        typer.Option(
+            "--latency",
+            metavar="payload|.FIELD|property:NAME",
+            help="Show how long ago messages were sent, in milliseconds, by the time at the end of"
+            " the payload, in a field of its JSON, or in a user property.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
     record: Annotated[
         str | None,
         typer.Option(
@@ -279,6 +292,13 @@ def sub(
     if not wanted:
         context.fail("Missing argument 'FILTER': the topics to show, such as test or 'home/#'.")
     _only_one({"--watch": watch, "--tree": tree, "--json": as_json, "--format": text_format})
+    for name, given in (
+        ("--watch", watch),
+        ("--tree", tree),
+        ("--json", as_json),
+        ("--format", text_format),
+    ):
+        _only_one({"--latency": latency, name: given})
     if dry_run and not remove_retained:
         raise typer.BadParameter("it goes with --remove-retained.", param_hint="'--dry-run'")
     try:
@@ -313,8 +333,18 @@ def sub(
         plot=path,
         record=record,
         payload_format=payload_format(format_name, descriptors, message_type),
+        latency=_latency(latency) if latency is not None else None,
     )
     run(lambda terminal: subscribe(options, connection, terminal))
+
+
+def _latency(where: str) -> Latency:
+    from tmqtt.sub.latency import Latency
+
+    try:
+        return Latency(where)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--latency'") from None
 
 
 def _only_one(given: dict[str, object]) -> None:

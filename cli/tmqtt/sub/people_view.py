@@ -9,9 +9,11 @@ import trio
 
 from tmqtt.messages.message import ShownMessage
 from tmqtt.messages.message_view import MessageView
+from tmqtt.sub.latency import Latency, column
 from tmqtt.sub.sampling import Sample
 from tmqtt.sub.views import View
 from tmqtt.terminal import looks
+from tmqtt.terminal.looks import Part
 from tmqtt.terminal.output import Output
 from tmqtt.terminal.streams import encoded
 
@@ -24,14 +26,14 @@ class PeopleView(View):
 
     marks = True
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, latency: Latency | None = None) -> None:
         self._output = output
+        self._latency = latency
         self._painter = looks.Painter()
         self._view = MessageView()
         self._sample = Sample(time.monotonic())
 
     async def show(self, messages: Sequence[ShownMessage], moment: int) -> None:
-        del moment
         sample, output = self._sample, self._output
         now = time.monotonic()
         for number, message in enumerate(messages):
@@ -40,8 +42,15 @@ class PeopleView(View):
                 break
             sample.take(len(message.payload))
             width, height = self._painter.size
-            lines = self._view.lines(message, looks.clock(), width, height)
+            lines = self._view.lines(message, self._head(message, moment), width, height)
             output.put(encoded("".join(f"{self._painter.paint(line)}\n" for line in lines)))
+
+    def _head(self, message: ShownMessage, moment: int) -> Part:
+        """What lines begin with: the time, and how long the message took if that is asked for."""
+        clock, style = looks.clock()
+        if self._latency is not None:
+            clock += column(self._latency.of(message, moment))
+        return clock, style
 
     async def run(self) -> None:
         while True:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from tmqtt.messages.formats import Format, safe_bytes
 from tmqtt.messages.message import ShownMessage
 from tmqtt.messages.records import Recorder
+from tmqtt.sub.latency import Latency
 from tmqtt.terminal.output import Output
 from tmqtt.terminal.terminal import Terminal
 
@@ -60,6 +61,16 @@ def raw(output: Output, *, with_topic: bool, newline: bool) -> Rendering:
             b"%s %s%s" % (os.fsencode(message.topic), message.payload, end)
         )
     return lambda message, _moment: message.payload + end
+
+
+def timed(line: Rendering, latency: Latency) -> Rendering:
+    """Each message behind the milliseconds that it took, or `-` where it has no time."""
+
+    def rendered(message: ShownMessage, moment: int) -> bytes:
+        taken = latency.of(message, moment)
+        return b"%s %s" % (b"-" if taken is None else b"%.1f" % taken, line(message, moment))
+
+    return rendered
 
 
 def formatted(terminal: Terminal, text: str, *, newline: bool) -> Rendering:
