@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # What makes a context manager of one, which is always closed.
 CLOSED_BY = ("asynccontextmanager", "async_block")
 # What reads these closes them, by `aclosing`.
-CLOSED = {"cli/tmqtt/pub/command.py: _turns", "cli/tmqtt/replay/command.py: _records"}
+CLOSED = {"cli/tmqtt/replay/command.py: _records"}
 
 
 def generators(path: Path) -> Iterator[str]:

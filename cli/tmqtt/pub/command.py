@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import replace
-from typing import cast
+from functools import partial
 
 import trio
 
 import trio_mqtt
 from tmqtt.connecting.opening import open_connection, unanswered
 from tmqtt.connecting.settings import ConnectionOptions
-from tmqtt.pub.payloads import Payloads, payloads_of
-from tmqtt.pub.plan import PubOptions, check_topic, in_format, topic_templates
-from tmqtt.pub.schedule import Schedule
-from tmqtt.pub.templates import Template
+from tmqtt.pub.plan import PubOptions, check_topic, in_format
+from tmqtt.pub.streams import Stream, Turns, streams_of
 from tmqtt.pub.view import PubView, open_view
 from tmqtt.terminal.sentences import TIMED_OUT, CommandError
 from tmqtt.terminal.terminal import Terminal
@@ -33,14 +29,13 @@ async def publish(options: PubOptions, connection: ConnectionOptions, terminal: 
 
     Raises CommandError with the code 27 where the time was over before all of it was done.
     """
-    topics = topic_templates(options)
     if not (options.verbose or terminal.output.is_terminal):
         terminal.output.stay_empty()
     end = math.inf if options.span is None else trio.current_time() + options.span
     begun = False
     publisher: _Publisher | None = None
     with trio.CancelScope(deadline=end) as scope:
-        payloads = await payloads_of(options)
+        streams = await streams_of(options)
         begun = True
         async with open_connection(
             connection,
@@ -53,7 +48,7 @@ async def publish(options: PubOptions, connection: ConnectionOptions, terminal: 
             async with open_view(replace(options, span=left), terminal) as view:
                 publisher = _Publisher(options, view, end)
                 try:
-                    await publisher.run(client, topics, payloads)
+                    await publisher.run(client, streams)
                 finally:
                     view.end()
     if scope.cancelled_caught and options.span is not None:
@@ -80,20 +75,17 @@ class _Publisher:
         self._options = options
         self._view = view
         self._end = end
-        self._properties = cast(trio_mqtt.Properties, options.properties)
         self._room = trio.CapacityLimiter(_ON_THE_WAY)
         # The last refusal by the broker.
         self.refusal: trio_mqtt.RequestRefusedError | None = None
         # Whether the end came before the broker had taken all.
         self.late = False
 
-    async def run(
-        self, client: trio_mqtt.Client, topics: list[Template], payloads: Payloads
-    ) -> None:
+    async def run(self, client: trio_mqtt.Client, streams: list[Stream]) -> None:
         async with trio.open_nursery() as nursery:
             if self._end < math.inf:
                 nursery.start_soon(self._end_in_time, client, nursery.cancel_scope)
-            await self._run(client, topics, payloads)
+            await self._run(client, streams)
             nursery.cancel_scope.cancel()
 
     async def _end_in_time(self, client: trio_mqtt.Client, scope: trio.CancelScope) -> None:
@@ -104,76 +96,60 @@ class _Publisher:
         self.late = True
         scope.cancel()
 
-    async def _run(
-        self, client: trio_mqtt.Client, topics: list[Template], payloads: Payloads
-    ) -> None:
-        qos = self._options.qos
-        async with trio.open_nursery() as nursery, aclosing(self._turns()) as turns:
-            async for number in turns:
-                payload = None
+    async def _run(self, client: trio_mqtt.Client, streams: list[Stream]) -> None:
+        turns = Turns(streams, count=self._options.count, end=self._end)
+        async with trio.open_nursery() as nursery:
+            while (turn := await turns.next()) is not None:
+                stream, number = turn
+                given = None
                 with trio.CancelScope(deadline=self._end):
-                    payload = await payloads.next(number)
-                if payload is None:
+                    given = await stream.payloads.next(number)
+                if given is None:
                     break
-                shown, payload = payload, in_format(self._options, payload, number)
-                for template in topics:
+                payload = in_format(self._options, given, number)
+                for template in stream.topics:
                     topic = template.text(number)
                     if not template.is_constant:
                         check_topic(topic)
-                    if qos == 0 or self._options.is_single:
-                        await self._publish(client, topic, payload, shown)
+                    publish = partial(self._publish, client, stream, topic, payload, given)
+                    if stream.qos == 0 or self._options.is_single:
+                        await publish()
                         continue
                     token = object()
                     await self._room.acquire_on_behalf_of(token)
-                    nursery.start_soon(self._publish, client, topic, payload, shown, token)
+                    nursery.start_soon(publish, token)
                     await trio.lowlevel.checkpoint()  # so that they begin in their order
                 await self._view.room()
-
-    async def _turns(self) -> AsyncGenerator[int, None]:
-        """The numbers of the messages, each when it is due."""
-        options = self._options
-        end = self._end
-        schedule = Schedule(trio.current_time(), options.every or 0.0)
-        number = 0
-        while options.count is None or number < options.count:
-            if options.every is not None:
-                due = schedule.next_due(trio.current_time())
-                if due >= end:
-                    return
-                await trio.sleep_until(due)
-            elif trio.current_time() >= end:
-                return
-            number += 1
-            yield number
 
     async def _publish(
         self,
         client: trio_mqtt.Client,
+        stream: Stream,
         topic: str,
         payload: bytes,
         shown: bytes,
         token: object = None,
     ) -> None:
-        options = self._options
+        qos = stream.qos
         began = trio.current_time()
-        self._view.sent(topic, shown)
+        self._view.sent(topic, shown, qos=qos, retain=stream.retain)
         try:
             code = await client.publish(
                 topic,
                 payload,
-                qos=options.qos,
-                retain=options.retain,
-                properties=self._properties or None,
+                qos=qos,
+                retain=stream.retain,
+                properties=stream.properties or None,
             )
         except trio_mqtt.RequestRefusedError as error:
             self.refusal = error
             self._view.refused(str(error))
         except trio.Cancelled:
-            if not options.qos:
+            if not qos:
                 self._view.not_sent()  # it has waited for a connection, and for nothing else
             raise
         else:
-            if options.qos:
+            if qos:
                 nobody = code == trio_mqtt.ReasonCode.NO_MATCHING_SUBSCRIBERS
                 self._view.acknowledged(trio.current_time() - began, nobody=nobody)
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from tmqtt.messages.payload_options import Descriptors, FormatName, MessageType,
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.figures import parse_rate, parse_seconds, parse_size
 from tmqtt.terminal.values import count_of, duration, reader
+
+if TYPE_CHECKING:
+    from tmqtt.pub.plan import SimulatedTopic
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
@@ -30,9 +33,11 @@ Examples:
   tmqtt pub dice '{"n": {n}, "eyes": {random:1:6}}' --rate 100/s --for 1m
   tmqtt pub sensor/{n} --size 4KB --count 1000 -q 1
   tail -f log | tmqtt pub log/web -l
+  tmqtt pub --simulate plant.toml --seed 1 --for 10m
 
 Templates in the topic and MESSAGE: {n} the number of the message, {now} and {ms} the time,
-{uuid}, {random:1:6}, {choice:red,green}; {{n}} writes {n}. Other braces, as in JSON, stay.
+{uuid}, {random:1:6}, {choice:red,green}, {walk:18:24:0.5} and {sine:18:24:60} as of a sensor;
+{{n}} writes {n}. Other braces, as in JSON, stay.
 
 """
 
@@ -42,6 +47,24 @@ def user_property_of(text: str) -> tuple[str, str]:
         return user_property(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="'--user-property'") from None
+
+
+def _seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number.") from None
+
+
+def _simulation(
+    path: str, *, every: float | None, qos: int, retain: bool
+) -> tuple[SimulatedTopic, ...]:
+    from tmqtt.pub.simulation import SimulationError, read_simulation
+
+    try:
+        return read_simulation(path, every=every, qos=qos, retain=retain, fastest=_FASTEST)
+    except SimulationError as error:
+        raise typer.BadParameter(str(error), param_hint="'--simulate'") from None
 
 
 @app.command(cls=Command, epilog=_EXAMPLES + EXIT_CODES)
@@ -179,6 +202,25 @@ def pub(
             rich_help_panel=_SCHEDULE,
         ),
     ] = None,
+    simulate: Annotated[
+        str | None,
+        typer.Option(
+            "--simulate",
+            metavar="FILE",
+            help="Publish what a TOML or JSON file describes: topics, each with its own interval.",
+            rich_help_panel=_SCHEDULE,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            parser=reader(_seed),
+            help="Have {random:1:6} and the like give the same values each time.",
+            rich_help_panel=_SCHEDULE,
+        ),
+    ] = None,
     content_type: Annotated[
         str | None,
         typer.Option(
@@ -245,7 +287,7 @@ def pub(
         check_is_no_address(topic, "topic", "TOPIC", otherwise="-t")
     all_topics = [] if topic is None else [topic]
     all_topics += topics or []
-    if not all_topics:
+    if not all_topics and simulate is None:
         ctx.fail("Missing argument 'TOPIC': where to publish, such as test or home/lamp.")
     words = message if message_option is None else message_option
     given = [
@@ -261,11 +303,13 @@ def pub(
         )
         if there
     ]
+    if simulate is not None and (all_topics or given or raw):
+        ctx.fail("With --simulate, topics and messages are those of its file.")
     if len(given) > 1:
         ctx.fail(f"There can be one message only, but there are {' and '.join(given)}.")
     if not given and topic is not None and topics:
         ctx.fail("Where topics are given by -t, give the message by -m.")
-    if format_name is not None and (empty or size is not None or not given):
+    if format_name is not None and (empty or size is not None or not (given or simulate)):
         ctx.fail("--payload-format needs a message, by MESSAGE, -m, -f, -s or -l.")
     if every is not None and rate is not None:
         ctx.fail("Give either --every or --rate.")
@@ -273,9 +317,9 @@ def pub(
 
     if rate is not None:
         every = 1 / rate
-    if count is None and every is None and span is None and not lines:
+    if count is None and every is None and span is None and not lines and simulate is None:
         count = 1
-    if not given:
+    if not given and simulate is None:
         from tmqtt.pub.unread_input import look_for_input
 
         if look_for_input(patient=count == 1 and every is None):
@@ -295,6 +339,10 @@ def pub(
             put(properties, name, value)
     for pair in user_properties or ():
         put(properties, "user_property", user_property_of(pair))
+    simulation: tuple[SimulatedTopic, ...] = ()
+    if simulate is not None:
+        simulation = _simulation(simulate, every=every, qos=qos, retain=retain)
+        qos = max(one.qos for one in simulation)
     options = PubOptions(
         topics=tuple(all_topics),
         source=Source(
@@ -314,6 +362,8 @@ def pub(
         properties=properties,
         verbose=verbose,
         payload_format=payload_format(format_name, descriptors, message_type),
+        seed=seed,
+        simulation=simulation,
     )
     if is_quick(options):
         from tmqtt.pub.at_once import is_plain, publish_at_once

@@ -14,7 +14,7 @@ from tmqtt.terminal.sentences import CommandError
 if TYPE_CHECKING:
     from tmqtt.messages.payload_formats import PayloadFormat
 
-_GREETING = "Hello mqtt {ms}"
+GREETING = "Hello mqtt {ms}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,22 @@ class Source:
     whole_input: bool = False
     lines: bool = False
     size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedTopic:
+    """One topic of a simulation: what goes there, how often (`every` is seconds), and how.
+
+    Topic and payload may have templates; where `payload` is None it is a greeting.
+    """
+
+    topic: str
+    payload: str | None
+    every: float
+    qos: int
+    retain: bool
+    count: int | None
+    content_type: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +60,23 @@ class PubOptions:
     properties: Mapping[str, Any] = field(default_factory=dict)
     verbose: bool = False
     payload_format: PayloadFormat | None = None
+    seed: int | None = None
+    simulation: tuple[SimulatedTopic, ...] = ()
 
     @property
     def is_single(self) -> bool:
         """Whether it is one message to each topic, and done."""
         return self.count == 1 and not self.source.lines
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether messages have times at which they are due."""
+        return self.every is not None or bool(self.simulation)
+
+    @property
+    def expected(self) -> int | None:
+        """How many messages are to be sent in all, where that is known."""
+        return None if self.count is None else self.count * max(len(self.topics), 1)
 
 
 def is_quick(options: PubOptions) -> bool:
@@ -59,6 +87,7 @@ def is_quick(options: PubOptions) -> bool:
     source = options.source
     return (
         options.is_single
+        and not options.simulation
         and options.span is None
         and not options.verbose
         and not os.isatty(1)
@@ -69,7 +98,10 @@ def is_quick(options: PubOptions) -> bool:
 
 def topic_templates(options: PubOptions) -> list[Template]:
     """The topics. Raises CommandError for one that is not a topic."""
-    return [_topic(topic, raw=options.raw) for topic in options.topics]
+    return [
+        _topic(topic, raw=options.raw, seed=seed_for(options, f"topic {number}"))
+        for number, topic in enumerate(options.topics)
+    ]
 
 
 def message_payload(options: PubOptions) -> bytes:
@@ -103,28 +135,41 @@ def payload_template(options: PubOptions) -> Template:
     """The message, where it is written out; without one, a greeting that tells the time."""
     message = options.source.message
     if message is None:
-        return _template(_GREETING)
-    return Template.literal(message) if options.raw else _template(message)
+        return _template(GREETING)
+    if options.raw:
+        return Template.literal(message)
+    return _template(message, seed_for(options, "payload"))
 
 
-def _topic(topic: str, *, raw: bool) -> Template:
-    template = Template.literal(topic) if raw else _template(topic)
+def seed_for(options: PubOptions, what: str) -> str | None:
+    """What the dice of a template are made of, each of its own, where they are to fall the same."""
+    return None if options.seed is None else f"{options.seed} {what}"
+
+
+def _topic(topic: str, *, raw: bool, seed: str | None) -> Template:
+    template = Template.literal(topic) if raw else _template(topic, seed)
     if template.is_constant:
         check_topic(template.text(1))
     return template
 
 
-def _template(text: str) -> Template:
+def _template(text: str, seed: str | None = None) -> Template:
     try:
-        return Template(text)
+        return Template(text, seed)
     except ValueError as error:
         raise CommandError(f"{error} Or use --raw, to send braces as they are.", 2) from None
 
 
 def check_topic(topic: str) -> None:
     """Raise CommandError for what is not the name of a topic."""
-    problem = trio_mqtt.topic_name_problem(topic)
+    problem = topic_problem(topic)
     if problem is not None:
-        raise CommandError(
-            f"The topic {topic!r} {problem}: a message goes to one topic, for example home/kitchen."
-        )
+        raise CommandError(problem)
+
+
+def topic_problem(topic: str) -> str | None:
+    """Why it is not the name of a topic, as a sentence, or None."""
+    problem = trio_mqtt.topic_name_problem(topic)
+    if problem is None:
+        return None
+    return f"The topic {topic!r} {problem}: a message goes to one topic, for example home/kitchen."

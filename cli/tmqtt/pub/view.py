@@ -35,17 +35,21 @@ class PubView:
         self._started = time.monotonic()
         self._sent = 0
         self._acknowledged = 0
+        # Of those that were sent, what no broker acknowledges: messages of QoS 0.
+        self._unasked = 0
         self._unheard = 0
         self._refused = 0
         self._round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
 
-    def sent(self, topic: str, payload: bytes) -> None:
+    def sent(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         """A message is on its way."""
         self._sent += 1
+        self._unasked += not qos
 
     def not_sent(self) -> None:
-        """The last message was not on its way after all."""
+        """A message of QoS 0 was not on its way after all."""
         self._sent -= 1
+        self._unasked -= 1
 
     def acknowledged(self, seconds: float, *, nobody: bool) -> None:
         """The broker has taken a message, `seconds` after it was sent; `nobody` receives it."""
@@ -93,9 +97,9 @@ class _Verbose(PubView):
         super().__init__(options, terminal)
         self._line = lines_for(terminal.output, with_topic=True)
 
-    def sent(self, topic: str, payload: bytes) -> None:
-        super().sent(topic, payload)
-        self._terminal.output.put(self._line(topic, payload, self._options.retain))
+    def sent(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
+        super().sent(topic, payload, qos=qos, retain=retain)
+        self._terminal.output.put(self._line(topic, payload, retain))
 
 
 class _Live(PubView):
@@ -115,16 +119,16 @@ class _Live(PubView):
             # Above the line of how it goes, which is not to be written into.
             terminal.tell = self._tell
 
-    def sent(self, topic: str, payload: bytes) -> None:
-        super().sent(topic, payload)
+    def sent(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
+        super().sent(topic, payload, qos=qos, retain=retain)
         second = int(time.monotonic() - self._started)
         if second != self._second:
             self._say_hidden()
             self._second, self._shown = second, 0
         if self._shown < _LINES_A_SECOND or self._options.verbose:
             self._shown += 1
-            self._waiting.append(self._line(topic, payload, self._options.retain))
-            if len(self._waiting) == 1 and self._options.every is not None:
+            self._waiting.append(self._line(topic, payload, retain))
+            if len(self._waiting) == 1 and self._options.is_scheduled:
                 self.tick()  # a message on a schedule is seen when it is sent
         else:
             self._hidden += 1
@@ -168,9 +172,8 @@ class _Live(PubView):
         elapsed = time.monotonic() - self._started
         separator = (" · ", looks.NOTE)
         share = None
-        if options.count is not None:
-            done = self._acknowledged + self._refused if options.qos else self._sent
-            share = done / (options.count * len(options.topics))
+        if options.expected is not None:
+            share = (self._acknowledged + self._refused + self._unasked) / options.expected
         if options.span is not None:
             share = max(share or 0.0, elapsed / options.span)
         parts: list[tuple[str, str]] = [(f"{self._sent:,} sent", looks.STRONG)]
