@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -206,6 +207,22 @@ async def test_a_broker_s_words_are_told_where_they_say_more_than_its_code(
     with pytest.raises(DisconnectedByBrokerError) as caught:
         await stay(broker, lambda peer: peer.send(goodbye), reconnect=False)
     assert str(caught.value).partition("the connection: ")[2] == said
+
+
+@pytest.mark.parametrize("does", ["subscribe", "publish", "leave"])
+async def test_a_broker_may_end_what_it_has_just_accepted(broker: FakeBroker, does: str) -> None:
+    """DISCONNECT comes with CONNACK, before the client has done anything."""
+    broker.next_connacks = deque([b"\x20\x03\0\0\0" + b"\xe0\x02\x8b\0"])
+    with anyio.fail_after(1_000):
+        async with broker.client() as client:
+            if does == "subscribe":
+                async with client.subscribe("t", qos=1) as messages:
+                    broker.peer.publish("t", b"x")
+                    assert (await anext(messages)).payload == b"x"
+            elif does == "publish":
+                for qos in range(3):
+                    await client.publish("t", qos=qos)
+    assert len(broker.peers) == (1 if does == "leave" else 2)
 
 
 async def test_a_broker_that_shuts_down_is_come_back_to(broker: FakeBroker) -> None:

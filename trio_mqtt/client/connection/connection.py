@@ -82,6 +82,8 @@ class Connection:
         self.closing = False
         self._stream = stream
         self._early = early
+        ends = [told_to_leave(url, one) for one in early if isinstance(one, Disconnect)]
+        self.over_at_once = ends[0] if ends else None  # why, where DISCONNECT came with CONNACK
         self._send_now: Callable[[bytes], int] | None = getattr(stream, "send_now", None)
         self._unwritten: list[bytes] = []
         self._left = 0  # bytes at their head that are the rest of what the socket did not take
@@ -107,7 +109,9 @@ class Connection:
 
     def show_packets(self, watch: PacketWatch) -> None:
         """Show what is sent and received from now on."""
-        if self.watch is None:
+        if self.over_at_once is not None:
+            watch.show(self._early, sent=False)
+        elif self.watch is None:
             watch.begin(self.protocol.version)
             self.watch = watch
 

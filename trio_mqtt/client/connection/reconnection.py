@@ -125,6 +125,8 @@ class Reconnection:
         self._attempts.watch.close()
 
     def _attach(self, connection: Connection) -> None:
+        if connection.over_at_once is not None:
+            return  # nothing can be sent on it
         self._served = connection
         if self.on_connect is not None:
             self._session.hold()
@@ -157,6 +159,9 @@ class Reconnection:
 
         Raises what `on_connect` does.
         """
+        if connection.over_at_once is not None:
+            await connection.discard()
+            return connection.over_at_once
         on_connect = self.on_connect
         if on_connect is None:
             return await connection.run(self._session)
