@@ -113,7 +113,8 @@ class ConnectedClient:
 
         It begins with the next packet, and shows those of each connection, CONNECT and CONNACK
         included, without passwords and data of authentication. It ends when the client is closed.
-        Each packet is shown before it is dealt with.
+        Each packet is shown before it is dealt with. `on_packet` of `open_client` sees those of the
+        first connection, too.
         """
         watch = self._attempts.watch
         events = PacketEvents()
@@ -126,7 +127,7 @@ class ConnectedClient:
         finally:
             watch.streams.discard(events)
             connection = self._session.connection
-            if not watch.streams and connection is not None:
+            if not watch.is_followed and connection is not None:
                 connection.watch = None
 
     @plain_block("with client.events() as events:")

@@ -29,6 +29,7 @@ from trio_mqtt.client.options import (
     checked_version,
     checked_will,
 )
+from trio_mqtt.client.packets import PacketEvent
 from trio_mqtt.client.session.journal import SESSION_EXPIRY_INTERVAL, Journal, opened_journal
 from trio_mqtt.client.session.session import Session
 from trio_mqtt.client.session.subscribing import FILTERS_PER_PACKET
@@ -57,6 +58,7 @@ async def open_client(
     wait_for_broker: bool = False,
     properties: Properties | None = None,
     on_event: Callable[[ConnectionEvent], None] | None = None,
+    on_packet: Callable[[PacketEvent], None] | None = None,
     on_connect: Callable[[Client], Awaitable[object] | None] | None = None,
     connector: Connector | None = None,
     authentication: ClientAuthentication | None = None,
@@ -64,6 +66,7 @@ async def open_client(
     websocket_headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
     follow_redirection: bool = False,
     proxy: str | bool = False,
+    bind_address: str | None = None,
     transform: Transform | None = None,
     filters_per_packet: int = FILTERS_PER_PACKET,
     topic_aliases: bool | int = False,
@@ -97,7 +100,9 @@ async def open_client(
     30 s, less a random half; the session goes on, and what was subscribed is subscribed again. A
     `Backoff` sets other delays, and when to give up. With `wait_for_broker`, so is the first
     connection made. `on_event` is called with each `Connected`, `ConnectionLost`,
-    `Reconnecting` and, of several servers, `ServerFailed`; it must not block.
+    `Reconnecting` and, of several servers, `ServerFailed`; it must not block. Nor must `on_packet`,
+    which is called with each packet (`PacketEvent`) that `Client.packets` would show, from the
+    first CONNECT on; if it raises, that is logged, and it is not called any more.
 
     `on_connect`, a coroutine function, is called with the client on each connection, the first
     included: for what is to be said first, such as a birth message. What it publishes comes before
@@ -119,6 +124,9 @@ async def open_client(
     or `https://` with HOST:PORT, and with a user name and password before them if it wants some.
     With True it is what the environment says: ALL_PROXY, NO_PROXY, and for WebSocket HTTP_PROXY or
     HTTPS_PROXY. The proxy is asked for the names of servers, but for `socks4://`.
+
+    `bind_address` is an address, or a name, of this machine: connections are made from there, by
+    TCP, TLS and WebSocket, and to a proxy.
 
     `transform`, a function or a coroutine function, is called before each attempt with a
     `ConnectionAttempt`, and returns what this attempt goes by: another one (made by
@@ -160,12 +168,16 @@ async def open_client(
         properties=properties,
         on_connect=on_connect,
         transform=transform,
+        on_packet=on_packet,
+        bind_address=bind_address,
     )
     check_filters_per_packet(filters_per_packet)
     will = checked_will(will)
     address, *others = addresses = checked_addresses(url)
     client_id = client_id or next((one.client_id for one in addresses if one.client_id), "")
-    by_url = connector_for(address, tls, websocket_headers, others=others, proxy=proxy)
+    by_url = connector_for(
+        address, tls, websocket_headers, others=others, proxy=proxy, bind_address=bind_address
+    )
     if isinstance(password, str):
         password = password.encode()
     version = checked_version(protocol_version)
@@ -204,6 +216,7 @@ async def open_client(
         follow_redirection=follow_redirection,
         transform=transform,
         topic_aliases=checked_topic_aliases(topic_aliases),
+        on_packet=on_packet,
     )
     session = Session()
     session.subscribing.filters_per_packet = filters_per_packet

@@ -33,6 +33,10 @@ def check_options(**options: object) -> None:
         raise LocalProtocolError(f"A connect_timeout of {timeout} s leaves no time to connect.")
     if options["on_connect"] is not None and not callable(options["on_connect"]):
         raise TypeError(f"on_connect is a function, not {kind_of(options['on_connect'])}.")
+    on_packet = options.get("on_packet")
+    if on_packet is not None and not callable(on_packet):
+        raise TypeError(f"on_packet is a function, not {kind_of(on_packet)}.")
+    _check("bind_address", options.get("bind_address"), str, None)
     transform = options.get("transform")
     if transform is not None and not callable(transform):
         raise TypeError(f"transform is a function, not {kind_of(transform)}.")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 
 from trio_mqtt.client.latest import Latest
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import Packet, Publish
 from trio_mqtt.records import record
+
+logger = logging.getLogger("trio_mqtt.client")
 
 # Packets that wait for one reader; where it does not read, the oldest are forgotten.
 BUFFER = 1_000
@@ -21,8 +24,7 @@ class PacketEvent:
     """A packet that was sent (handed to the system) or received.
 
     `kind` is its name, such as "PUBLISH", and `fields` what it says, by the names of the standard;
-    a password is left out, and so is the
-    data of authentication.
+    a password is left out, and so is the data of authentication.
     """
 
     sent: bool
@@ -54,10 +56,16 @@ class PacketEvents(Latest[PacketEvent]):
 class PacketWatch:
     """Shows the packets of a client's connections to everybody who follows them."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_packet: Callable[[PacketEvent], None] | None = None) -> None:
         self.streams: set[PacketEvents] = set()
+        self._on_packet = on_packet
         self._closed = False
         self._decoder: PacketDecoder | None = None  # of what is sent
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether anybody wants to see packets."""
+        return bool(self.streams) or self._on_packet is not None
 
     def follow(self, events: PacketEvents) -> None:
         """Somebody follows from now on."""
@@ -77,11 +85,19 @@ class PacketWatch:
 
     def show(self, packets: Iterable[Packet], *, sent: bool) -> None:
         """Packets went or came."""
-        if not self.streams:
+        if not self.is_followed:
             return
         events = [_event(packet, sent) for packet in packets]
         for stream in self.streams:
             stream.push(*events)
+        try:
+            for event in events:
+                if self._on_packet is not None:
+                    self._on_packet(event)
+        except Exception:
+            # Whoever looks for a fault is not to make another.
+            self._on_packet = None
+            logger.exception("on_packet has raised, and is not called any more.")
 
     def close(self) -> None:
         """The client is closed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import anyio
 import pytest
 
@@ -111,3 +113,60 @@ async def test_what_is_not_taken_is_counted(broker: FakeBroker) -> None:
             await client.publish("t", "end", qos=1)
             assert packets.missed == 7 + 2
             assert (await anext(packets)).fields["payload"] == b"9"
+
+
+async def test_a_function_is_called_from_the_first_connection_on(broker: FakeBroker) -> None:
+    """Also of an attempt that is refused, and of one that asks for the other version."""
+    seen: list[PacketEvent] = []
+    broker.next_connacks = deque([b"\x20\x02\0\x01", ConnAck()])
+    async with broker.client(username="ann", password="secret", on_packet=seen.append) as client:
+        await client.publish("t", qos=1)
+        broker.peer.end()
+        await broker.connection(3)
+        await client.wait_connected()
+        with client.packets():
+            pass
+        await client.publish("t")
+    assert kinds(seen) == [
+        "-> CONNECT", "<- CONNACK", "-> CONNECT", "<- CONNACK", "-> PUBLISH", "<- PUBACK",
+        "-> CONNECT", "<- CONNACK", "-> PUBLISH", "-> DISCONNECT",
+    ]  # fmt: skip
+    assert "secret" not in "".join(map(str, seen))
+    seen.clear()
+    broker.connack = ConnAck(False, ReasonCode.NOT_AUTHORIZED)
+    with pytest.raises(ConnectionRefusedByBrokerError):
+        async with broker.client(on_packet=seen.append):
+            pytest.fail("it is refused")
+    assert kinds(seen) == ["-> CONNECT", "<- CONNACK"]
+    assert seen[1].fields["reason_code"] is ReasonCode.NOT_AUTHORIZED
+
+
+async def test_who_looks_for_a_fault_makes_none(
+    broker: FakeBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[PacketEvent] = []
+
+    def on_packet(event: PacketEvent) -> None:
+        seen.append(event)
+        raise LookupError("none there")
+
+    async with broker.client(on_packet=on_packet) as client:
+        await client.publish("t", qos=1)
+    assert kinds(seen) == ["-> CONNECT"]
+    [record] = caplog.records
+    assert "on_packet has raised, and is not called any more" in record.getMessage()
+    with pytest.raises(TypeError, match="on_packet is a function, not str"):
+        async with broker.client(on_packet="x"):
+            pytest.fail("it cannot be")
+
+
+async def test_what_authenticates_is_left_out() -> None:
+    seen: list[PacketEvent] = []
+    broker = asking_broker()
+    async with broker.client(authentication=Counting(), on_packet=seen.append) as client:
+        await client.reauthenticate()
+    begin = ["-> CONNECT", "<- AUTH", "-> AUTH", "<- AUTH", "-> AUTH", "<- CONNACK"]
+    assert kinds(seen)[:6] == begin
+    assert kinds(seen).count("-> AUTH") > 2
+    assert "authentication_method" in str(seen[0])
+    assert "authentication_data" not in "".join(map(str, seen))

@@ -38,6 +38,7 @@ class Server:
     def __init__(self, port: int) -> None:
         self.url = f"mqtt://localhost:{port}"
         self.received: list[Packet] = []
+        self.hosts: list[str] = []  # where its clients come from
         self.closed = anyio.Event()
 
     async def serve(self, stream: ByteStream) -> None:
@@ -164,15 +165,27 @@ def only(scheme: str, tls: TlsOptions) -> TlsOptions | None:
 
 @asynccontextmanager
 async def listening(
-    handle: Handle, scheme: str = "mqtt", context: ssl.SSLContext | None = None
+    handle: Handle,
+    scheme: str = "mqtt",
+    context: ssl.SSLContext | None = None,
+    hosts: list[str] | None = None,
 ) -> AsyncIterator[str]:
-    """A server at a free port, where each connection is handled; yields its URL."""
+    """A server at a free port, where each connection is handled; yields its URL.
+
+    `hosts` gathers where clients come from.
+    """
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
     port = listener.extra(SocketAttribute.local_port)  # noqa: S610 # not Django
     if context is not None:
         handle = within_tls(handle, context)
+
+    async def noted(stream: ByteStream) -> None:
+        if hosts is not None:
+            hosts.append(stream.extra(SocketAttribute.remote_address)[0])  # noqa: S610
+        await handle(stream)
+
     async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, handle)
+        tasks.start_soon(listener.serve, noted)
         yield f"{scheme}://localhost:{port}"
         tasks.cancel_scope.cancel()
 
@@ -205,6 +218,6 @@ async def running(
     if scheme in ("mqtts", "wss") and context is None:
         context = server_context()
     handle: Handle = within if scheme in ("ws", "wss") else server.serve
-    async with listening(handle, scheme, context) as url:
+    async with listening(handle, scheme, context, server.hosts) as url:
         server.url = url
         yield server

@@ -37,6 +37,7 @@ class ProxyServer:
     def __init__(self, *, password: bool = False) -> None:
         self.password = password
         self.asked: list[tuple[str, int]] = []
+        self.hosts: list[str] = []  # where its clients come from
 
     async def serve(self, stream: ByteStream) -> None:
         async with stream:
@@ -131,7 +132,7 @@ async def _join(one: ByteStream, host: str, port: int) -> None:
 async def proxied(*, password: bool = False) -> AsyncIterator[tuple[ProxyServer, str]]:
     """A proxy, and where it is, as HOST:PORT."""
     server = ProxyServer(password=password)
-    async with listening(server.serve) as url:
+    async with listening(server.serve, hosts=server.hosts) as url:
         yield server, url.removeprefix("mqtt://")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import anyio
@@ -16,7 +16,7 @@ from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.client.connection.servers import Servers, SessionPlaces, none_of
 from trio_mqtt.client.connection.topic_aliases import Savings
 from trio_mqtt.client.connection.transformation import Transform, transformed
-from trio_mqtt.client.packets import PacketWatch
+from trio_mqtt.client.packets import PacketEvent, PacketWatch
 from trio_mqtt.errors import (
     ConnectionFailedError,
     ConnectionRefusedByBrokerError,
@@ -49,6 +49,7 @@ class Attempts:
         follow_redirection: bool,
         transform: Transform | None = None,
         topic_aliases: int = 0,
+        on_packet: Callable[[PacketEvent], None] | None = None,
     ) -> None:
         self.settings = settings
         self.version = version
@@ -65,7 +66,7 @@ class Attempts:
         self._transform = transform
         self._topic_aliases = topic_aliases
         self.savings = Savings()
-        self.watch = PacketWatch()
+        self.watch = PacketWatch(on_packet)
         self._waiting: anyio.Event | None = None  # for the next attempt
         self._hurried = False  # it need not be waited for
 
@@ -271,7 +272,7 @@ class Attempts:
             self.version == ProtocolVersion.V5 and self._sessions.is_outdated(self.url)
         )
         connection = await connect(self.settings, self.version, self.watch, clean_start=clean_start)
-        if self.watch.streams:
+        if self.watch.is_followed:
             connection.show_packets(self.watch)
         if self._topic_aliases:
             connection.use_topic_aliases(self._topic_aliases, self.savings)

@@ -36,7 +36,7 @@ class UrlConnector:
     `server_name` is the name to find in the certificate of a broker at one of `hosts`, if that is
     not it. (A broker that the client is sent to has a certificate of its own name.)
     `headers` go with WebSocket's request. They go through `proxy`, or with True through the one
-    that the environment names for each address.
+    that the environment names for each address. They come from `bind_address`, if that is given.
     """
 
     tls: ssl.SSLContext | None = None
@@ -45,6 +45,7 @@ class UrlConnector:
     has_certificate: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     proxy: Proxy | bool = False
+    bind_address: str | None = None
 
     async def __call__(self, address: Address) -> ByteStream:
         """A stream to the broker at `address`. Raises ConnectionFailedError."""
@@ -76,11 +77,11 @@ class UrlConnector:
         if isinstance(proxy, bool):
             named = proxy_of_environment(address) if proxy else None
             if named is None:
-                return await connect_tcp(address)
+                return await connect_tcp(address, self.bind_address)
             proxy = named
         from trio_mqtt.transport.connectors.proxied import connect_through
 
-        return await connect_through(proxy, address)
+        return await connect_through(proxy, address, self.bind_address)
 
     def _server_name(self, address: Address) -> str | None:
         if (address.domain or address.host) in self.hosts:
@@ -95,17 +96,26 @@ def connector_for(
     *,
     others: Sequence[Address] = (),
     proxy: str | bool = False,
+    bind_address: str | None = None,
 ) -> UrlConnector:
     """What opens the streams of a client of the broker at `address`, or at one of `others`.
 
     `proxy` is the URL of one, or True for what the environment names. Raises ValueError where
-    `tls`, `headers` or `proxy` would go unused or is none, TypeError for one of another kind,
-    TlsError for files of certificates that cannot be used, ImportError where proxies would need a
-    package.
+    `tls`, `headers`, `proxy` or `bind_address` would go unused or is none, TypeError for one of
+    another kind, TlsError for files of certificates that cannot be used, ImportError where proxies
+    would need a package.
     """
     through = _proxy_for((address, *others), proxy)
     found = _connector_for(address, tls, headers, others)
     found.proxy = through
+    if bind_address is not None:
+        if not bind_address:
+            raise ValueError("bind_address is empty: it takes an address of this machine.")
+        if all(one.scheme == "unix" for one in (address, *others)):
+            raise ValueError(
+                f"{address.url} is a socket of this machine, without an address to connect from."
+            )
+        found.bind_address = bind_address
     return found
 
 

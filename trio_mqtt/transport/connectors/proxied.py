@@ -20,8 +20,10 @@ _READ_SIZE = 4_096
 _MAX_ANSWER = 65_536  # bytes of what a proxy says before it is no proxy
 
 
-async def connect_through(proxy: Proxy, address: Address) -> LowerStream:
-    """A stream to the broker at `address`, through a proxy.
+async def connect_through(
+    proxy: Proxy, address: Address, bind_address: str | None = None
+) -> LowerStream:
+    """A stream to the broker at `address`, through a proxy, from an address of this machine.
 
     Raises ConnectionFailedError, whose text says whether the proxy or the broker is the reason, and
     TlsError for a proxy at https:// that is not to be trusted. The caller sets a time limit.
@@ -29,7 +31,7 @@ async def connect_through(proxy: Proxy, address: Address) -> LowerStream:
     from python_socks import ProxyError, ProxyType
     from python_socks.async_.anyio.v2 import Proxy as Library
 
-    first: Any = _ToProxy(proxy)
+    first: Any = _ToProxy(proxy, bind_address)
     library = Library(
         ProxyType[proxy.kind.upper()],
         proxy.host,
@@ -61,15 +63,16 @@ async def connect_through(proxy: Proxy, address: Address) -> LowerStream:
 class _ToProxy:
     """Connects to the proxy itself, in place of another one before it."""
 
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy: Proxy, bind_address: str | None) -> None:
         self._proxy = proxy
+        self._bind_address = bind_address
 
     async def connect(self, dest_host: str, dest_port: int) -> _Conversation:
         """A stream to the proxy as the library uses it."""
         proxy = self._proxy
         address = Address(proxy.scheme, dest_host, dest_port)
         try:
-            stream = await connect_tcp(address)
+            stream = await connect_tcp(address, self._bind_address)
         except ConnectionFailedError as error:
             cause = error.__cause__
             reason = getattr(cause, "strerror", None) or str(cause)

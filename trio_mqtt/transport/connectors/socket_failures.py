@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import socket
+
 from trio_mqtt.errors import ConnectionFailedError
 from trio_mqtt.transport.urls import Address
 
 # Seconds that one of a host's addresses gets before the next is tried as well (RFC 8305 §5).
 HEAD_START = 0.25
 RETRY = 0.02  # seconds until a Unix socket whose queue is full is tried again
+
+
+class CannotBindError(OSError):
+    """A socket could not be bound to an address of this machine, its `filename`."""
+
+
+def bind(sock: socket.socket, origin: tuple[str, int]) -> None:
+    """Have a socket connect from there. Raises CannotBindError."""
+    try:
+        sock.bind(origin)
+    except OSError as error:
+        raise CannotBindError(error.errno, error.strerror, origin[0]) from error
 
 
 def unknown_host(address: Address, error: OSError | UnicodeError) -> ConnectionFailedError:
@@ -18,8 +32,32 @@ def unknown_host(address: Address, error: OSError | UnicodeError) -> ConnectionF
     )
 
 
+def unknown_origin(
+    address: Address, bind_address: str, error: OSError | UnicodeError
+) -> ConnectionFailedError:
+    """The address to connect from says nothing to this machine."""
+    return ConnectionFailedError(
+        f"{bind_address!r}, from where to connect to {address.url}, cannot be found"
+        f" ({_reason(error)}). It is an address or a name of this machine."
+    )
+
+
+def no_way_from(address: Address, bind_address: str) -> ConnectionFailedError:
+    """One end has only IPv4, the other only IPv6."""
+    return ConnectionFailedError(
+        f"{address.url} cannot be reached from {bind_address}: one of them is an address of IPv4,"
+        " the other of IPv6."
+    )
+
+
 def unreachable(address: Address, failures: list[OSError]) -> ConnectionFailedError:
     """None of a host's addresses could be connected to."""
+    for error in failures:
+        if isinstance(error, CannotBindError):
+            return ConnectionFailedError(
+                f"{address.url} cannot be connected to from {error.filename} ({_reason(error)})."
+                " Is that an address of this machine?"
+            )
     if any(isinstance(error, ConnectionRefusedError) for error in failures):
         return ConnectionFailedError(
             f"Nothing answers at {address.url} (connection refused). "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
@@ -11,17 +12,20 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from trio_mqtt.transport.connectors.socket_failures import (
     HEAD_START,
     RETRY,
+    bind,
     no_unix_socket,
     no_unix_sockets,
+    no_way_from,
     unknown_host,
+    unknown_origin,
     unreachable,
 )
 from trio_mqtt.transport.connectors.socket_stream import SocketStream
 from trio_mqtt.transport.urls import Address
 
 
-async def connect_tcp(address: Address) -> SocketStream:
-    """A TCP connection to `address`, without Nagle's delay.
+async def connect_tcp(address: Address, bind_address: str | None = None) -> SocketStream:
+    """A TCP connection to `address`, without Nagle's delay; from `bind_address`, if it is given.
 
     A host with several addresses is tried at each of them, and the first that answers is taken.
     Raises ConnectionFailedError. There is no time limit: the caller sets one.
@@ -32,6 +36,13 @@ async def connect_tcp(address: Address) -> SocketStream:
         )
     except (OSError, UnicodeError) as error:
         raise unknown_host(address, error) from error
+    origins: dict[int, tuple[str, int]] = {}
+    if bind_address is not None:
+        origins = await _origins(address, bind_address)
+        targets = [target for target in targets if target[0] in origins]
+        if not targets:
+            none = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+            raise no_way_from(address, bind_address) from none
     winners: list[socket.socket] = []
     failures: list[OSError] = []
     try:
@@ -41,6 +52,7 @@ async def connect_tcp(address: Address) -> SocketStream:
                 attempts.start_soon(
                     _attempt,
                     (int(family), int(kind), protocol, target),
+                    origins.get(family),
                     winners,
                     failures,
                     attempts.cancel_scope,
@@ -85,8 +97,18 @@ async def connect_unix(address: Address) -> SocketStream:
     return SocketStream(sock)
 
 
+async def _origins(address: Address, bind_address: str) -> dict[int, tuple[str, int]]:
+    """What to bind sockets of each family to."""
+    try:
+        found = await anyio.getaddrinfo(bind_address, 0, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise unknown_origin(address, bind_address, error) from error
+    return {int(family): where for family, _kind, _protocol, _name, where in reversed(found)}
+
+
 async def _attempt(
     target: tuple[int, int, int, tuple[str, int]],
+    origin: tuple[str, int] | None,
     winners: list[socket.socket],
     failures: list[OSError],
     others: anyio.CancelScope,
@@ -97,6 +119,8 @@ async def _attempt(
     try:
         sock = socket.socket(family, kind, protocol)
         try:
+            if origin is not None:
+                bind(sock, origin)
             await _connect(sock, where)
         except BaseException:
             sock.close()
