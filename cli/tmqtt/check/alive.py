@@ -27,16 +27,18 @@ async def ask_whether_alive(connection: ConnectionOptions, terminal: Terminal) -
     url = public_url(connection.broker)
     began = time.perf_counter()
     with trio.move_on_after(_PATIENCE) as patience:
-        await _ask(replace(connection, clean_start=True, wait=False), terminal)
+        url = await _ask(replace(connection, clean_start=True, wait=False), terminal)
     if patience.cancelled_caught:
         raise CommandError(f"{url} has not answered within {_PATIENCE:g} s.", TIMED_OUT)
     terminal.output.line(f"{url} answers ({(time.perf_counter() - began) * 1_000:.0f} ms).")
 
 
-async def _ask(connection: ConnectionOptions, terminal: Terminal) -> None:
+async def _ask(connection: ConnectionOptions, terminal: Terminal) -> str:
+    """The address of what answers, which may be one of several."""
     async with open_connection(connection, terminal, reconnect=False) as client:
         try:
             async with client.subscribe(f"tmqtt-check/{secrets.token_hex(8)}"):
                 pass
         except trio_mqtt.RequestRefusedError:
-            return
+            pass
+        return public_url(client.url)

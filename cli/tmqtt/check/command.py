@@ -8,7 +8,7 @@ from tmqtt.check import probes
 from tmqtt.check.findings import WRONG, Finding, as_json, lines_of
 from tmqtt.check.tls import check_tls
 from tmqtt.connecting.opening import arguments
-from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.connecting.settings import ConnectionOptions, servers
 from tmqtt.terminal import looks
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.streams import encoded
@@ -19,6 +19,8 @@ _PLAIN_WIDTH = 10_000  # in a pipe, a row is a line
 
 async def check(connection: ConnectionOptions, terminal: Terminal, *, json: bool) -> None:
     """Check the broker. Raises CommandError where nothing answers, or something is wrong."""
+    if len(servers(connection.broker)) > 1:
+        raise CommandError("One broker is checked at a time: give one URL, not several.", 2)
     findings: list[Finding] = []
     output = terminal.output
     painter = looks.Painter() if output.is_terminal else None

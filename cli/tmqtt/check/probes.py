@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -16,6 +16,7 @@ import trio
 
 import trio_mqtt
 from tmqtt.check.findings import ABSENT, LIMITED, OK, WRONG, Finding
+from tmqtt.connecting.opening import entered
 
 _PATIENCE = 5.0  # seconds for each check
 _SEARCH = 0.8  # of that, until when a bound is looked for more exactly
@@ -58,10 +59,9 @@ class Target:
             "protocol_version": self.best,
             "reconnect": False,
         }
-        async with trio_mqtt.open_client(
-            self.broker, **{**self.arguments, **new, **changes}
-        ) as client:
-            yield client
+        async with AsyncExitStack() as stack:
+            opening = trio_mqtt.open_client(self.broker, **{**self.arguments, **new, **changes})
+            yield await entered(stack, opening)
 
 
 @dataclass(frozen=True, slots=True)

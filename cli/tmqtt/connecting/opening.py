@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol, cast
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import trio_mqtt
 from tmqtt.connecting.settings import ConnectionOptions, WillOptions, servers
 from tmqtt.terminal.error_groups import first_of
 from tmqtt.terminal.sentences import TIMED_OUT, CommandError
+
+if TYPE_CHECKING:
+    from tmqtt.connecting.packet_lines import PacketLines
+    from tmqtt.terminal.looks import Line
 
 
 class Teller(Protocol):
@@ -22,6 +27,10 @@ class Teller(Protocol):
 
     def pass_by(self, sentence: str) -> None:
         """Tell how things stand just now, in place of what was told so before; empty: no more."""
+
+    def detail(self, line: Line) -> bool:
+        """Show a line of what happens within, if there is room for it."""
+        ...
 
 
 # Seconds between attempts at most: a person waits, who has just started the broker.
@@ -58,6 +67,11 @@ async def open_connection(
     """
     waits = patient if options.wait is None else options.wait
     reporter = _Reporter(terminal, public_url(options.broker), for_anything=options.wait is True)
+    packets: PacketLines | None = None
+    if options.debug:
+        from tmqtt.connecting.packet_lines import PacketLines  # few want it
+
+        packets = PacketLines(terminal)
     failure: trio_mqtt.MqttError | None = None
     try:
         async with AsyncExitStack() as stack:
@@ -67,21 +81,29 @@ async def open_connection(
                 reconnect=trio_mqtt.Backoff(maximum=_LONGEST_PAUSE) if reconnect else False,
                 wait_for_broker=waits,
                 on_event=reporter.report,
+                on_packet=None if packets is None else packets.show,
             )
-            try:
-                client = await stack.enter_async_context(opening)
-            except trio_mqtt.MqttError:
-                raise
-            except (ImportError, ValueError) as error:
-                # A package that a proxy needs, or options that do not go together.
-                raise CommandError(str(error), 2) from None
-            yield client
+            yield await entered(stack, opening)
     except* trio_mqtt.MqttError as group:  # in a group where the block has nurseries of its own
         failure = cast(trio_mqtt.MqttError, first_of(group))
     finally:
         reporter.end()
+        if packets is not None:
+            packets.end()
     if failure is not None:
         raise in_words(options, failure)
+
+
+async def entered(
+    stack: AsyncExitStack, opening: AbstractAsyncContextManager[trio_mqtt.Client]
+) -> trio_mqtt.Client:
+    """The client. Raises CommandError for options that do not go together, or lack a package."""
+    try:
+        return await stack.enter_async_context(opening)
+    except trio_mqtt.MqttError:
+        raise
+    except (ImportError, ValueError) as error:
+        raise CommandError(str(error), 2) from None
 
 
 def in_words(
@@ -132,6 +154,8 @@ def arguments(options: ConnectionOptions) -> dict[str, Any]:
         "authentication": _authentication(options),
         "proxy": True if options.proxy == "env" else options.proxy or False,
         "tls": None if options.tls is None else trio_mqtt.TlsOptions(**options.tls),
+        "websocket_headers": options.websocket_headers,
+        "bind_address": options.bind_address,
     }
 
 
@@ -224,6 +248,7 @@ def _may_pass(reason: trio_mqtt.MqttError) -> bool:
         isinstance(reason, trio_mqtt.ConnectionFailedError)
         and not isinstance(reason, trio_mqtt.TlsError)
         and not isinstance(reason.__cause__, (socket.gaierror, UnicodeError, PermissionError))
+        and getattr(reason.__cause__, "errno", None) != errno.EADDRNOTAVAIL  # of --bind-address
     )
 
 

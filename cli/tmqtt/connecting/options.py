@@ -6,18 +6,22 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer._click.exceptions import NoSuchOption
 
 from tmqtt.connecting.settings import ConnectionOptions, SettingError, connection_options
 from tmqtt.connecting.table import OPTIONS
 from tmqtt.connecting.table import qos_of as parse_qos
 from tmqtt.connecting.variables import idle_variables
-from tmqtt.terminal.command import PROPERTY, SEPARATOR
+from tmqtt.terminal.command import PROPERTY, SEPARATOR, Command
 from tmqtt.terminal.option import Option, declared
 from tmqtt.terminal.plainly import say
 from tmqtt.terminal.values import reader
+
+if TYPE_CHECKING:
+    from typer._click import Context
 
 # What addresses begin with, here and in other programs.
 _SCHEMES = ("mqtt", "mqtts", "ws", "wss", "unix", "tcp", "ssl", "tls", "http", "https", "any")
@@ -81,6 +85,33 @@ _PROPERTIES = Annotated[
         rich_help_panel="Session and limits",
     ),
 ]
+
+
+class Client(Command):
+    """A command that has counterparts of Mosquitto and MQTT.js, whose options it takes as well."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, list(args))
+        except NoSuchOption as error:
+            # Loaded only here: whoever writes our own options does without.
+            from tmqtt.connecting.foreign import ForeignOptionError, told_in_ours
+
+            options = [one for one in self.params if one.param_type_name == "option"]
+            with_value = {
+                name
+                for option in options
+                if not getattr(option, "is_flag", False)
+                for name in option.opts
+            }
+            try:
+                told = told_in_ours(self.name or "", args, error.option_name, with_value)
+            except ForeignOptionError as refused:
+                text = f"No such option: {refused.name}: {refused}"
+                raise NoSuchOption(refused.name, text, ctx=ctx) from None
+            if told is None:
+                raise
+            return super().parse_args(ctx, told)
 
 
 def connects(

@@ -71,6 +71,9 @@ class ConnectionOptions:
     will: WillOptions | None = None
     # What `trio_mqtt.TlsOptions` takes; None where nothing of it is given.
     tls: Mapping[str, Any] | None = None
+    websocket_headers: tuple[tuple[str, str], ...] = ()
+    bind_address: str | None = None
+    debug: bool = False  # show each packet
 
 
 def connection_options(
@@ -109,6 +112,8 @@ def connection_options(
     return ConnectionOptions(
         broker=broker,
         tls=_tls(values, broker),
+        websocket_headers=tuple(values.get("ws-header", ())),
+        bind_address=values.get("bind-address"),
         client_id=values.get("id", _client_id(command, broker)),
         username=username,
         password=_password(values, username),

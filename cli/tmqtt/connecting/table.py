@@ -57,6 +57,13 @@ def _bytes(text: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not (colon and name.strip()):
+        raise ValueError(f"{text!r} is no header: write 'NAME: VALUE'.")
+    return name.strip(), value.strip()
+
+
 def _number(minimum: int, maximum: int) -> Callable[[str], int]:
     return partial(whole_number, minimum=minimum, maximum=maximum)
 
@@ -82,9 +89,14 @@ OPTIONS = (
                 " ALL_PROXY names."),
     Option(name="connect-timeout", metavar="DURATION", group=_WHERE, read=parse_duration,
            help="How long an attempt to connect may take.  [default: 10s]"),
+    Option(name="bind-address", short="-A", metavar="ADDRESS", group=_WHERE,
+           help="Connect from this address of this machine, which says by which network."),
     Option(name="wait", short="-w", group=_WHERE, deniable=True,
            help="Wait for a broker that is not there yet, or give up.  [default: wait in a"
                 " terminal, where the command goes on until it is ended]"),
+    Option(name="ws-header", also="ws-headers", metavar="NAME: VALUE", group=_WHERE,
+           repeats=True, read=_header,
+           help="A header of the request by which a WebSocket begins. May be repeated."),
     Option(name="keep-alive", short="-k", metavar="DURATION", group=_WHERE, read=_seconds(65_535),
            help="Ask whether the broker is there after so much silence; 0 never.  [default: 60s]"),
     Option(name="id", short="-i", metavar="ID", group=_WHO,

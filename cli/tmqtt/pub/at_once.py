@@ -33,6 +33,9 @@ def is_plain(options: PubOptions, connection: ConnectionOptions) -> bool:
         and connection.will is None
         and connection.tls is None
         and connection.proxy is None
+        and connection.bind_address is None
+        and not connection.websocket_headers
+        and not connection.debug
         and connection.clean_start
         and not connection.session_expiry_interval
     )

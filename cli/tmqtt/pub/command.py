@@ -45,7 +45,8 @@ async def publish(options: PubOptions, connection: ConnectionOptions, terminal: 
         ) as client:
             scope.deadline = math.inf
             left = None if options.span is None else max(end - trio.current_time(), 0.001)
-            async with open_view(replace(options, span=left), terminal) as view:
+            shown = replace(options, span=left)
+            async with open_view(shown, terminal, live=not connection.debug) as view:
                 publisher = _Publisher(options, view, end)
                 try:
                     await publisher.run(client, streams)

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import anyio
 
@@ -21,13 +21,17 @@ from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.pub.plan import PubOptions, message_payload, topic_templates
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.sentences import CommandError, tell
-from tmqtt.terminal.streams import write_error
+from tmqtt.terminal.streams import STDERR, write_error
+
+if TYPE_CHECKING:
+    from tmqtt.terminal.looks import Line, Painter
 
 
 class _Messages:
     """Says things on stderr."""
 
     _passing = ""
+    _painter: Painter | None = None
 
     def say(self, sentence: str) -> None:
         write_error(f"{escape(sentence)}\n")
@@ -36,6 +40,14 @@ class _Messages:
         if sentence and not self._passing:
             self.say(sentence)
         self._passing = sentence
+
+    def detail(self, line: Line) -> bool:
+        from tmqtt.terminal.looks import Painter, plain  # few want it
+
+        if self._painter is None and os.isatty(STDERR):
+            self._painter = Painter(stderr=True)
+        write_error(f"{plain(line) if self._painter is None else self._painter.paint(line)}\n")
+        return True
 
 
 def publish_once(options: PubOptions, connection: ConnectionOptions) -> NoReturn:

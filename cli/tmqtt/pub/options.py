@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tmqtt.connecting.options import EXIT_CODES, Qos, check_is_no_address, connects
+from tmqtt.connecting.options import EXIT_CODES, Client, Qos, check_is_no_address, connects
 from tmqtt.connecting.property_values import put, user_property
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.messages.payload_options import Descriptors, FormatName, MessageType, payload_format
-from tmqtt.terminal.command import CONTEXT, Command
+from tmqtt.terminal.command import CONTEXT
 from tmqtt.terminal.figures import parse_rate, parse_seconds, parse_size
 from tmqtt.terminal.values import count_of, duration, reader
 
@@ -67,7 +68,7 @@ def _simulation(
         raise typer.BadParameter(str(error), param_hint="'--simulate'") from None
 
 
-@app.command(cls=Command, epilog=_EXAMPLES + EXIT_CODES)
+@app.command(cls=Client, epilog=_EXAMPLES + EXIT_CODES)
 @connects("pub")
 def pub(
     ctx: typer.Context,
@@ -136,6 +137,15 @@ def pub(
             rich_help_panel=_MESSAGE,
         ),
     ] = False,
+    zeros: Annotated[
+        bool,
+        typer.Option(
+            "-0",
+            "--stdin-null",
+            help="As -l, with messages that end by a null byte: find -print0, jq --raw-output0.",
+            rich_help_panel=_MESSAGE,
+        ),
+    ] = False,
     size: Annotated[
         int | None,
         typer.Option(
@@ -160,6 +170,14 @@ def pub(
         bool,
         typer.Option(
             "-v", "--verbose", help="Print every message; in a pipe, nothing is printed without."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "-d",
+            "--debug",
+            help="Show each packet that is sent or received, on stderr; never passwords.",
         ),
     ] = False,
     every: Annotated[
@@ -285,6 +303,7 @@ def pub(
     """
     if topic is not None:
         check_is_no_address(topic, "topic", "TOPIC", otherwise="-t")
+    connection = replace(connection, debug=debug)
     all_topics = [] if topic is None else [topic]
     all_topics += topics or []
     if not all_topics and simulate is None:
@@ -299,6 +318,7 @@ def pub(
             ("-n", empty),
             ("-s", whole_input),
             ("-l", lines),
+            ("-0", zeros),
             ("--size", size is not None),
         )
         if there
@@ -317,7 +337,8 @@ def pub(
 
     if rate is not None:
         every = 1 / rate
-    if count is None and every is None and span is None and not lines and simulate is None:
+    forever = lines or zeros or simulate is not None
+    if count is None and every is None and span is None and not forever:
         count = 1
     if not given and simulate is None:
         from tmqtt.pub.unread_input import look_for_input
@@ -350,7 +371,8 @@ def pub(
             file=file,
             empty=empty,
             whole_input=whole_input,
-            lines=lines,
+            lines=lines or zeros,
+            line_end=b"\0" if zeros else b"\n",
             size=size,
         ),
         raw=raw,

@@ -52,9 +52,10 @@ class Random(Payloads):
 
 
 class Lines(Payloads):
-    """The lines of standard input, as they come."""
+    """The lines of standard input, as they come; `end` is what each ends by."""
 
-    def __init__(self) -> None:
+    def __init__(self, end: bytes = b"\n") -> None:
+        self._end = end
         self._lines: deque[bytes] = deque()
         # The pieces of a line that has not ended yet.
         self._begun: list[bytes] = []
@@ -64,7 +65,7 @@ class Lines(Payloads):
     async def next(self, _number: int) -> bytes | None:
         while not self._lines and not self._ended:
             data = await read_input()
-            first, *others = data.split(b"\n")
+            first, *others = data.split(self._end)
             self._add(first)
             for piece in others:
                 self._end_line()
@@ -90,7 +91,7 @@ async def payloads_of(options: PubOptions) -> Payloads:
     """The payloads that are asked for; what is read whole is read now. Raises CommandError."""
     source = options.source
     if source.lines:
-        return Lines()
+        return Lines(source.line_end)
     if source.size is not None:
         return Random(source.size)
     if source.file is not None:

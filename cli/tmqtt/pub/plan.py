@@ -26,6 +26,7 @@ class Source:
     empty: bool = False
     whole_input: bool = False
     lines: bool = False
+    line_end: bytes = b"\n"
     size: int | None = None
 
 

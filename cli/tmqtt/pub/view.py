@@ -210,9 +210,11 @@ def _span(seconds: float) -> str:
 
 
 @asynccontextmanager
-async def open_view(options: PubOptions, terminal: Terminal) -> AsyncIterator[PubView]:
-    """What is shown of publishing, while it goes on."""
-    if not terminal.output.is_terminal:
+async def open_view(
+    options: PubOptions, terminal: Terminal, *, live: bool = True
+) -> AsyncIterator[PubView]:
+    """What is shown of publishing, while it goes on; in a terminal a line that is `live`, too."""
+    if not (live and terminal.output.is_terminal):
         yield (_Verbose if options.verbose else PubView)(options, terminal)
         return
     view = _Live(options, terminal)

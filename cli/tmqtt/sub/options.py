@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tmqtt.connecting.options import EXIT_CODES, check_is_no_address, connects, qos_of
+from tmqtt.connecting.options import EXIT_CODES, Client, check_is_no_address, connects, qos_of
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.messages.payload_options import Descriptors, FormatName, MessageType, payload_format
-from tmqtt.terminal.command import CONTEXT, Command
+from tmqtt.terminal.command import CONTEXT
 from tmqtt.terminal.values import count_of, duration
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _order(text: str) -> str:
     return text
 
 
-@app.command(cls=Command, epilog=_EXAMPLES + EXIT_CODES)
+@app.command(cls=Client, epilog=_EXAMPLES + EXIT_CODES)
 @connects("sub")
 def sub(
     context: typer.Context,
@@ -195,6 +196,15 @@ def sub(
             rich_help_panel=_SHOWN,
         ),
     ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "-d",
+            "--debug",
+            help="Show each packet that is sent or received, on stderr; never passwords.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = False,
     no_newline: Annotated[
         bool,
         typer.Option(
@@ -299,6 +309,9 @@ def sub(
         ("--format", text_format),
     ):
         _only_one({"--latency": latency, name: given})
+    if watch or tree:
+        _only_one({"--watch" if watch else "--tree": True, "--debug": debug})
+    connection = replace(connection, debug=debug)
     if dry_run and not remove_retained:
         raise typer.BadParameter("it goes with --remove-retained.", param_hint="'--dry-run'")
     try:

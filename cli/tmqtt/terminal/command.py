@@ -186,7 +186,7 @@ def _with_properties_joined(args: list[str]) -> list[str]:
 
     Options of three or four values, as Mosquitto's commands have this one, Typer does not have.
     """
-    if PROPERTY not in args:
+    if PROPERTY not in args and LONG_PROPERTY not in args:
         return args
     joined: list[str] = []
     rest = list(args)
@@ -195,7 +195,7 @@ def _with_properties_joined(args: list[str]) -> list[str]:
         joined.append(word)
         if word == "--":
             return joined + rest
-        if word == PROPERTY:
+        if word in (PROPERTY, LONG_PROPERTY):
             length = 4 if rest[1:2] == ["user-property"] else 3
             joined.append(SEPARATOR.join(rest[:length]))
             del rest[:length]

@@ -12,6 +12,7 @@ from types import FrameType
 import trio
 
 from tmqtt.terminal.escaping import escape
+from tmqtt.terminal.looks import Line, Painter, plain
 from tmqtt.terminal.output import Output
 from tmqtt.terminal.streams import STDERR
 
@@ -38,6 +39,7 @@ class Terminal:
     restore: Callable[[], None] | None = None
     # What was said in passing, and is still to be seen.
     _passing: str = ""
+    _painter: Painter | None = None  # for stderr, once something in colours is shown there
 
     @property
     def is_watched(self) -> bool:
@@ -81,6 +83,16 @@ class Terminal:
                 self.messages.redraw(_within_a_line(sentence))
         elif sentence and not before:
             (self.tell or self.messages.line)(escape(sentence))
+
+    def detail(self, line: Line) -> bool:
+        """Show a line beside the output, in colours in a terminal, unless too much waits there."""
+        if self.messages.full:
+            return False
+        self.pass_by("")
+        if self.messages.is_terminal and self._painter is None:
+            self._painter = Painter(stderr=True)
+        self.messages.line(plain(line) if self._painter is None else self._painter.paint(line))
+        return True
 
     def warn(self, text: str) -> None:
         """Tell of something that goes wrong; of a flood of warnings, some are left out."""

@@ -32,7 +32,7 @@ def test_a_message_may_come_from_anywhere(in_pipe: tuple[Program, str], tmp_path
     broker, url = in_pipe
     file = tmp_path / "file"
     file.write_bytes(b"{n} \xff\x00\nfile")
-    with Program("sub", "from/#", "-v", "-C", "9", "-b", url) as sub:
+    with Program("sub", "from/#", "-v", "-C", "12", "-b", url) as sub:
         broker.out.expect("subscribed to from/#")
         for arguments, stdin in (
             (("from/a", "{n}"), None),
@@ -42,12 +42,14 @@ def test_a_message_may_come_from_anywhere(in_pipe: tuple[Program, str], tmp_path
             (("from/d", "-f", str(file)), None),
             (("from/e", "-s"), b"{n}\nall of it\n"),
             (("from/f", "-l", "-q", "1"), b"one {n}\ntwo"),
+            (("from/g", "-0", "-q", "1"), b"one\nline\0two\n\0\0"),
         ):
             assert published(url, *arguments, stdin=stdin) == (0, "", ""), arguments
         assert sub.ended() == 0
         assert sub.out.data == (
             b"from/a 1\nfrom/a {n}\nfrom/b two\nfrom/1 two\nfrom/c \n"
             b"from/d {n} \xff\x00\nfile\nfrom/e {n}\nall of it\n\nfrom/f one {n}\nfrom/f two\n"
+            b"from/g one\nline\nfrom/g two\n\nfrom/g \n"
         )
 
 

@@ -158,15 +158,3 @@ async def test_who_looks_for_a_fault_makes_none(
     with pytest.raises(TypeError, match="on_packet is a function, not str"):
         async with broker.client(on_packet="x"):
             pytest.fail("it cannot be")
-
-
-async def test_what_authenticates_is_left_out() -> None:
-    seen: list[PacketEvent] = []
-    broker = asking_broker()
-    async with broker.client(authentication=Counting(), on_packet=seen.append) as client:
-        await client.reauthenticate()
-    begin = ["-> CONNECT", "<- AUTH", "-> AUTH", "<- AUTH", "-> AUTH", "<- CONNACK"]
-    assert kinds(seen)[:6] == begin
-    assert kinds(seen).count("-> AUTH") > 2
-    assert "authentication_method" in str(seen[0])
-    assert "authentication_data" not in "".join(map(str, seen))
