@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.inside import core_of
 from trio_mqtt import Cluster
 from trio_mqtt.broker.clustering.cluster_node import ClusterNode
 from trio_mqtt.cluster.changes import Changes
+from trio_mqtt.cluster.durable_filters import DurableFilters
 from trio_mqtt.cluster.engine.calls import EngineGoneError
 from trio_mqtt.cluster.engine.engine import open_engine
 from trio_mqtt.cluster.given import Giving
@@ -64,6 +66,38 @@ async def test_what_comes_while_all_are_away_waits_for_any(
                 await publisher.expect_nothing(0.3)
         length = redis.command("XLEN", f"{{{cluster.name}/f/{GROUP}}}:log")
         assert length == b":0\r\n"
+
+
+async def test_a_member_gets_nothing_before_what_is_for_its_group_waits_in_a_log(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a publisher whose node dies would send it again, to the log: it would come twice."""
+    is_asked, may_be_said = trio.Event(), trio.Event()
+    say = DurableFilters.say
+
+    async def say_later(filters: DurableFilters, topic_filter: str) -> tuple[int, set[str]]:
+        is_asked.set()
+        await may_be_said.wait()
+        return await say(filters, topic_filter)
+
+    monkeypatch.setattr(DurableFilters, "say", say_later)
+    async with (
+        nodes(cluster, 2) as (one, other),
+        joined(one.url, "p1") as here,
+        joined(other.url, "p2") as there,
+        joined(one.url, "m", expiry=600) as member,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(partial(member.subscribe, GROUP, qos=2))
+        await is_asked.wait()
+        for publisher in (here, there):
+            await publisher.publish("a", b"before", 2)
+        may_be_said.set()
+        await until(lambda: not nursery.child_tasks)
+        await member.ping()  # nothing has come before its answer
+        for publisher in (here, there):
+            await publisher.publish("a", b"after", 1)
+            assert (await member.expect_any()).payload == b"after"
 
 
 async def test_what_a_killed_node_had_not_handed_on_goes_to_others(cluster: Cluster) -> None:

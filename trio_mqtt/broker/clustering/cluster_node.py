@@ -120,6 +120,7 @@ class ClusterNode:
             core, self.engine, self.journal, self.interests, self.others, self._travel
         )
         self.durable.bind(self.storage, self.following, self.arrivals)
+        self.durable.placing.join = self._join
         self._parts.append(self.durable)
         self.traffic.forgotten = self.durable.forgotten
         self.topics = ClusterTopics(core, self.engine, self.membership)
@@ -152,9 +153,15 @@ class ClusterNode:
         if durable.takes(subscription):
             durable.place(subscription)
             return
+        is_shared = bool(subscription.topic_filter.share)
+        if is_shared and durable.place_member(subscription) and subscription not in self._placed:
+            return  # it joins once what is for the group waits in a log
+        self._join(subscription)
+
+    def _join(self, subscription: Recipient) -> None:
         self._core.router.add(subscription)
         if subscription.topic_filter.share:
-            durable.place_member(subscription)
+            self.durable.shares.placed(subscription)
         if subscription not in self._placed:
             self._placed.add(subscription)
             self.interests.add(subscription.topic_filter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeGuard, cast
 
 from trio_mqtt.broker.clustering.durable.holding import is_durable, is_logged
@@ -9,6 +10,8 @@ from trio_mqtt.broker.sessions.subscription import Subscription
 from trio_mqtt.cluster.positions import NOTHING, Position
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio_mqtt.broker.clustering.durable.catching_up import CatchingUp
     from trio_mqtt.broker.clustering.durable.holding import Holding
     from trio_mqtt.broker.clustering.durable.local import Direct
@@ -45,6 +48,8 @@ class Placing:
         self._router = router
         self._journal = journal
         self._interests = interests
+        self.join: Callable[[Recipient], None] = lambda _subscription: None
+        """Has a member of a shared subscription get messages from now on."""
         self._placed: set[Recipient] = set()
         # Members of shared subscriptions whose messages wait for their sessions too.
         self._sharing: set[Subscription] = set()
@@ -133,17 +138,22 @@ class Placing:
 
     # -- members of shared subscriptions --------------------------------------------------------
 
-    def place_member(self, subscription: Recipient) -> None:
-        """A member of a shared subscription is here: with a durable one, messages wait in a log."""
-        self._shares.placed(subscription)
-        if not isinstance(subscription, Subscription) or subscription in self._sharing:
-            return
+    def place_member(self, subscription: Recipient) -> bool:
+        """Have messages wait in a log for a member of a shared subscription that is here; whether
+        they are to. It joins the group once all nodes write to the log: what it was given before
+        could come to the group again by that, where the publisher's node dies.
+        """
+        if not isinstance(subscription, Subscription):
+            return False
+        if subscription in self._sharing:
+            return True
         holding, session = self._holding, cast("Session", subscription.session)
         if not is_durable(session) or not is_logged(subscription) or holding.nursery is None:
-            return
+            return False
         self._sharing.add(subscription)
         awaited = holding.begins(session, subscription)
         holding.nursery.start_soon(self._share, subscription, session, awaited)
+        return True
 
     def displace_member(self, subscription: Recipient) -> None:
         """A member of a shared subscription is here no more."""
@@ -161,6 +171,10 @@ class Placing:
             await self._holding.until_kept()
             if subscription in self._sharing:
                 await self._holding.hold(text, session)
-                await self._registering.share(text)
+                await self._registering.share(text, partial(self._join, subscription))
         finally:
             self._holding.has_begun(session, subscription, awaited)
+
+    def _join(self, subscription: Subscription) -> None:
+        if subscription in self._sharing:
+            self.join(subscription)

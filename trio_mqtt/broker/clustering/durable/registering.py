@@ -172,11 +172,15 @@ class Registering:
             raise
         return follower
 
-    async def share(self, shared_filter: str) -> None:
-        """A durable session shares a filter: all nodes know, when this returns."""
+    async def share(self, shared_filter: str, join: Callable[[], None]) -> None:
+        """A durable session shares a filter: all nodes know, when this returns.
+
+        It is to `join` the others in between: all nodes write to the log before they hear of it.
+        """
         await self._again(lambda: self._logs.share(shared_filter))
         number, _ = await self._again(lambda: self._filters.say(shared_filter))
         self.is_durable(shared_filter, number)
+        join()
         # A change of what is wanted comes later in the same order.
         marker = TopicFilter(QOS_0 + "\0" + shared_filter)
         self._interests.add(marker)
