@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.access.connect_questions import refusal_of_connection
+from trio_mqtt.broker.connections.acknowledgements import Acknowledgements
 from trio_mqtt.broker.connections.connect import Handshake
 from trio_mqtt.broker.connections.deliveries import Deliveries
 from trio_mqtt.broker.connections.first_packets import receive_first
@@ -17,6 +18,7 @@ from trio_mqtt.broker.connections.link import Link
 from trio_mqtt.broker.connections.mounting import Mounting
 from trio_mqtt.broker.connections.offers import RefusedPublish, offer_check
 from trio_mqtt.broker.connections.packets import PacketHandler
+from trio_mqtt.broker.connections.publishing import Publishing
 from trio_mqtt.broker.connections.reading import Reading, Receive
 from trio_mqtt.broker.connections.redelivery import send_again
 from trio_mqtt.broker.connections.requests import Requests
@@ -146,10 +148,12 @@ class Connection:
         requests = Requests(
             link, deliveries, handshake.authentication, is_bridge=handshake.is_bridge
         )
-        handler = PacketHandler(link, requests)
+        acks = Acknowledgements(link)
+        publishing = Publishing(link, requests, acks)
+        handler = PacketHandler(link, requests, acks, publishing)
         gate = None
         if handshake.hooks is not None:
-            gate = HookGate(link, handshake.hooks, handler, requests)
+            gate = HookGate(link, handshake.hooks, handler, publishing, requests)
         if session.sender:
             deliveries.wait(session)
             nursery.start_soon(send_again, link, session, deliveries)

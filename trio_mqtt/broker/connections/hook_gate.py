@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.hook_questions import HookQuestions
     from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.connections.packets import PacketHandler
+    from trio_mqtt.broker.connections.publishing import Publishing
     from trio_mqtt.broker.connections.requests import Requests
     from trio_mqtt.broker.sessions.session import Session
 
@@ -35,12 +36,14 @@ class HookGate:
         link: Link,
         questions: HookQuestions,
         packets: PacketHandler,
+        publishing: Publishing,
         requests: Requests,
     ) -> None:
         access = link.access
         self._link = link
         self._questions = questions
         self._packets = packets
+        self._publishing = publishing
         self._requests = requests
         self._asks_publish = access.asks_publish
         self._asks_subscribe = access.asks_subscribe
@@ -63,7 +66,7 @@ class HookGate:
                 if isinstance(decided, Publish) and decided is not packet:
                     await self._process(ready, session)
                     if not self._is_over():
-                        self._packets.publish_instead(packet, decided, session)
+                        self._publishing.publish_instead(packet, decided, session)
                 else:
                     ready.append(decided)
             elif isinstance(packet, Subscribe) and self._asks_subscribe:
