@@ -46,7 +46,7 @@ def sessions_of(broker: Broker) -> dict[str, Session]:
 
 def has_filters(broker: Broker) -> bool:
     """Whether anything is left in the broker's tree of topic filters."""
-    return bool(broker._core.router._tree.root.children)
+    return bool(broker._core.router.index._tree.root.children)
 
 
 def serve_stream(broker: Broker, stream: ByteStream) -> Coroutine[None, None, None]:

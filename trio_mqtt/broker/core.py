@@ -114,7 +114,7 @@ class Core:
         self.sessions = Sessions(
             self.statistics,
             self.timers,
-            self.router,
+            self.router.index,
             self.subscriptions,
             self.wills,
             SessionRoom(limits, in_force, paths, self.will_room),
@@ -157,7 +157,7 @@ class Core:
         limits, options = settings.limits, settings.options
         self.settings.become(settings)
         self.options.become(options)
-        self.router.forget()
+        self.router.index.forget()
         self.memory.bound(limits.maximum_unfinished_bytes)
         self.access.password_checks.threads_changed()
         self.system_topics.interval_changed()
@@ -200,7 +200,7 @@ class Core:
             if told is not None:
                 self.event_streams.published(None if sender is None else sender.client_id, told)
         for message in retained:
-            if batch.sender is None or not self.router.is_reserved(message.topic):
+            if batch.sender is None or not self.router.index.is_reserved(message.topic):
                 permissions = None if batch.sender is None else batch.sender.permissions
                 author = None if permissions is None else Authorship.of(permissions)
                 had = self.journal is not None and self.retained.has(message.topic)
@@ -289,7 +289,7 @@ class Core:
         if topic[0] == "$":
             return "topics that begin with $ are the broker's own"
         too_long = self.too_long(topic)
-        if too_long is None and self.router.is_reserved(topic):
+        if too_long is None and self.router.index.is_reserved(topic):
             return DISALLOWED
         return too_long or ""
 

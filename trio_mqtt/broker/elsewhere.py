@@ -1,7 +1,7 @@
 """What the broker's parts know of other brokers, where it belongs to a cluster.
 
 A broker that belongs to none has nothing here, and its parts look at a None. Whom a message reaches
-elsewhere the router knows: who passes it on stands in its tree (`Router.add_elsewhere`).
+elsewhere the router knows: who passes it on stands in its tree (`SubscriptionIndex.add_elsewhere`).
 """
 
 from __future__ import annotations

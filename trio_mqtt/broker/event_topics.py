@@ -80,7 +80,7 @@ class EventTopics:
 
     def tell(self, event: BrokerEvent) -> None:
         """An event has happened (the broker says so)."""
-        if not self._router.has_below(ROOT) or len(self._gathered) >= _GATHERED:
+        if not self._router.index.has_below(ROOT) or len(self._gathered) >= _GATHERED:
             return
         if not self._gathered:
             self._timers.after(0, self._tell_gathered)
@@ -137,6 +137,6 @@ class EventTopics:
         self._publish(found)
 
     def _publish(self, found: list[tuple[str, str]]) -> None:
-        if found and self._router.has_below(ROOT):
+        if found and self._router.index.has_below(ROOT):
             messages = [Publish(topic, payload.encode(), 0) for topic, payload in found]
             self._router.publish(Batch(messages, received_at=trio.current_time()))

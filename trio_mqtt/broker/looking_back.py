@@ -120,14 +120,14 @@ class LookingBack:
         for text in self._recorded.keys() - wanted.keys():
             gone = self._recorded.pop(text)
             if self._elsewhere is None:
-                self._router.remove(gone)
+                self._router.index.remove(gone)
             else:
                 self._elsewhere.displace(gone)
         for serial, text in enumerate(wanted):
             if text not in self._recorded:
                 self._recorded[text] = new = _Recorded(self.history, self._peer, text, serial)
                 if self._elsewhere is None:
-                    self._router.add(new)
+                    self._router.index.add(new)
                 else:
                     self._elsewhere.place(new)
 

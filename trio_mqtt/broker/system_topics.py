@@ -128,7 +128,7 @@ class SystemTopics:
         for name, total in _LOADS.items():
             self._loads[name].update(total(statistics), elapsed)
         self._most_clients = max(self._most_clients, statistics.clients_connected)
-        if self._router.has_below(ROOT):
+        if self._router.index.has_below(ROOT):
             self._renew(now)
             told, self._told = self._told, self._messages.copy()
             changed = [one for name, one in self._told.items() if told.get(name) is not one]

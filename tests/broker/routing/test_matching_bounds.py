@@ -27,7 +27,7 @@ def attack() -> Iterator[str]:
 
 def visited(broker: Broker, topic: str) -> int:
     """How many nodes of the tree the look-up of a topic comes by."""
-    nodes = [core_of(broker).router._tree.root]
+    nodes = [core_of(broker).router.index._tree.root]
     count = 0
     for level in topic.split("/"):
         nodes = [
@@ -112,14 +112,14 @@ class TestBytes:
 
 async def test_what_is_remembered_has_a_bound_in_bytes(join: Join, broker: Broker) -> None:
     router = core_of(broker).router
-    router._remembered_at_most = 50_000
+    router.index._remembered_at_most = 50_000
     client = await join("c")
     await client.subscribe("nobody/+")
     for number in range(2_000):
         await client.publish(f"{number}/{'x' * 400}", b"")
     await client.ping()
-    assert 0 < len(router._remembered) <= 100
-    assert router._remembered_bytes < 52_000
+    assert 0 < len(router.index.remembered) <= 100
+    assert router.index._remembered_bytes < 52_000
 
 
 LEVEL = st.sampled_from(["+", "a", "b"])

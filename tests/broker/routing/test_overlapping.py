@@ -147,4 +147,4 @@ async def test_long_topics_are_routed_and_not_remembered(join: Join, broker: Bro
     seen = [(m.topic, m.payload) for m in [await client.expect(Publish) for _ in range(4)]]
     assert sorted(seen) == sorted((t, p) for t in (topic, "short") for p in (b"1", b"2"))
     assert [p for t, p in seen if t == topic] == [b"1", b"2"]
-    assert list(core_of(broker).router._remembered) == ["short"]
+    assert list(core_of(broker).router.index.remembered) == ["short"]

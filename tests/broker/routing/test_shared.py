@@ -299,7 +299,7 @@ async def test_what_comes_by_a_log_goes_back_there_and_the_rest_to_a_member(
     join: Join, broker: Broker
 ) -> None:
     (member,) = await members(join, 1)
-    group = core_of(broker).router.group(TopicFilter(SHARED))
+    group = core_of(broker).router.index.group(TopicFilter(SHARED))
     assert group is not None
     logged: list[Batch] = []
     group.to_log = logged.append

@@ -80,7 +80,7 @@ class ClusterNode:
         """Belong to the broker of this core from now on."""
         self._core = core
         self.others = Others(core, self._make_other, self.engine.settings.lease)
-        core.router.nearness.prefers_here = self.engine.settings.prefer_local
+        core.router.index.nearness.prefers_here = self.engine.settings.prefer_local
         self.retained = RetainedEverywhere(core, self.storage.retained, self.clock)
         self.journal.on_retained = self.retained.changed
         self.storage.retained_sent = self.retained.are_sent
@@ -159,7 +159,7 @@ class ClusterNode:
         self._join(subscription)
 
     def _join(self, subscription: Recipient) -> None:
-        self._core.router.add(subscription)
+        self._core.router.index.add(subscription)
         if subscription.topic_filter.share:
             self.durable.shares.placed(subscription)
         if subscription not in self._placed:
@@ -172,7 +172,7 @@ class ClusterNode:
         if durable.has(subscription):
             durable.displace(subscription)
             return
-        self._core.router.remove(subscription)
+        self._core.router.index.remove(subscription)
         if subscription.topic_filter.share:
             durable.displace_member(subscription)
         if subscription in self._placed:

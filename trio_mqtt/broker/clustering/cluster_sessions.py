@@ -75,7 +75,7 @@ class ClusterSessions:
         """See `SessionsElsewhere.share_what_is_left`."""
         # Of one that is lost the engine has all that counts, and others give that to members.
         if not self.holds.is_lost(session.key):
-            leave_behind(session, self._core.router, self._journal, ended=ended)
+            leave_behind(session, self._core.router.index, self._journal, ended=ended)
 
     def left(self, session: Session, *, ended: bool) -> None:
         """See `SessionsElsewhere.left`."""

@@ -51,7 +51,9 @@ class ClusterTopics:
     async def run(self) -> None:
         """Look at what they say, as often as they do, until cancelled."""
         while True:
-            if self._membership.node and (not self._members or self._core.router.has_below(ROOT)):
+            if self._membership.node and (
+                not self._members or self._core.router.index.has_below(ROOT)
+            ):
                 with suppress(EngineGoneError, EngineRefusedError):
                     self._members = await read_members(self._engine)
             await trio.sleep(self._engine.settings.lease / 3)

@@ -9,11 +9,13 @@ from trio_mqtt.cluster.additions import Left
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.journal import ClusterJournal
-    from trio_mqtt.broker.routing.router import Router
+    from trio_mqtt.broker.routing.subscription_index import SubscriptionIndex
     from trio_mqtt.broker.sessions.session import Session
 
 
-def leave_behind(session: Session, router: Router, journal: ClusterJournal, *, ended: bool) -> None:
+def leave_behind(
+    session: Session, index: SubscriptionIndex, journal: ClusterJournal, *, ended: bool
+) -> None:
     """Give what a session leaves to others, in one group with what is kept of it.
 
     The log has the messages before the session is written without them. If this node dies in
@@ -23,7 +25,7 @@ def leave_behind(session: Session, router: Router, journal: ClusterJournal, *, e
     before = {} if tracker is None else dict(tracker.inline)
     journal.leaving = left = Left(session.number, session.key)
     try:
-        share_what_is_left(session, router, ended=ended)
+        share_what_is_left(session, index, ended=ended)
     finally:
         journal.leaving = None
     if tracker is not None:

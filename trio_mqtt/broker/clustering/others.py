@@ -35,7 +35,7 @@ class Others:
 
     def be(self, node: str) -> None:
         """From now on this process is this node, beside the others."""
-        self._core.router.nearness.name = node
+        self._core.router.index.nearness.name = node
 
     def all(self) -> list[OtherNode]:
         """Those that are known now."""
@@ -102,11 +102,11 @@ class Others:
             if not count:
                 del other.filters[text]
             if topic_filter.share:
-                router.share_elsewhere(topic_filter, other, count)
+                router.index.share_elsewhere(topic_filter, other, count)
             elif count:
-                router.add_elsewhere(topic_filter, other)
+                router.index.add_elsewhere(topic_filter, other)
             else:
-                router.remove_elsewhere(topic_filter, other)
+                router.index.remove_elsewhere(topic_filter, other)
 
     def _want_quietly(self, other: OtherNode, text: str, *, is_wanted: bool) -> None:
         """A node's clients want of a filter what is of QoS 0; the rest comes by its log."""
@@ -119,9 +119,9 @@ class Others:
                 other.logged.pop(text, None)
         elif is_wanted:
             other.logged[text] = topic_filter
-            self._core.router.add_elsewhere(topic_filter, other.quiet)
+            self._core.router.index.add_elsewhere(topic_filter, other.quiet)
         elif text in other.logged:
-            self._core.router.remove_elsewhere(other.logged.pop(text), other.quiet)
+            self._core.router.index.remove_elsewhere(other.logged.pop(text), other.quiet)
 
     def want_no_more(self, other: OtherNode, than: Collection[str]) -> Iterator[None]:
         """A node's clients want nothing else than this: a step for each that is over."""

@@ -39,7 +39,7 @@ class Deliveries:
         link = self._link
         if self._have_begun and link is not None and subscription.served_by is not self:
             if subscription.shared_filter is not None and not subscription.resting:
-                link.core.router.is_back(subscription)
+                link.core.router.index.is_back(subscription)
             subscription.serve(self)
 
     def run(self, subscription: Subscription) -> None:

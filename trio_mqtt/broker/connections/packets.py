@@ -64,6 +64,7 @@ class PacketHandler:
         """
         link = self._link
         core, outlet, publishing = link.core, link.outlet, self._publishing
+        router = core.router
         if self._begun is not None:
             if not self._go_on(self._begun):
                 self._acks.write(session)
@@ -87,7 +88,7 @@ class PacketHandler:
                 if messages:
                     publishing.publish(messages, session, retained)
                     messages, retained = [], []
-                if link.turn.is_over or core.router.spreading.under_way:
+                if link.turn.is_over or router.spreading.under_way:
                     done = index
                     break
             packet = packets[index]
@@ -127,7 +128,7 @@ class PacketHandler:
                 messages.append(packet)
                 if packet.topic is not last:
                     last = packet.topic
-                    steps += core.router.steps_for(last)
+                    steps += router.index.steps_for(last)
                 if packet.retain:
                     retained.append(packet)
                     steps += STEPS_TO_KEEP
@@ -177,7 +178,7 @@ class PacketHandler:
                         break
                     continue
                 statistics.packets_received += len(packet) - 1
-                steps += core.router.steps_for(packet.topics[0])
+                steps += router.index.steps_for(packet.topics[0])
                 if packet.qos:
                     steps += len(packet)
                 may_be_refused = is_full and packet.qos > 0
@@ -186,7 +187,7 @@ class PacketHandler:
                     if packet.qos:
                         self._acks.note_run(packet)
                     messages += packet.messages
-                    steps += sum(map(core.router.steps_for, dict.fromkeys(packet.topics[1:])))
+                    steps += sum(map(router.index.steps_for, dict.fromkeys(packet.topics[1:])))
                 else:
                     if messages:
                         publishing.publish(messages, session, retained)
@@ -280,7 +281,7 @@ class PacketHandler:
         if self._begun is not None:
             return False  # some of it is done
         core = self._link.core
-        if run.topic is None and core.router.count_at_once(run.topics) < len(run.topics):
+        if run.topic is None and core.router.index.count_at_once(run.topics) < len(run.topics):
             return False
         if run.qos and core.journal is not None and self._publishing.keeps_nothing(core.journal):
             return False

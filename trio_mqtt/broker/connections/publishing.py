@@ -126,7 +126,7 @@ class Publishing:
         """Route what the client published, as much at once as its topics make little work."""
         router = self._core.router
         while run.topic is None:
-            count = router.count_at_once(run.topics)
+            count = router.index.count_at_once(run.topics)
             if count == len(run.topics):
                 break
             self.publish_run(run.some(range(count)), session)
@@ -174,7 +174,7 @@ class Publishing:
             or message.retain
             # Somebody may want it elsewhere.
             or (journal is not None and self._link.last_received > journal.known_until)
-            or self._core.router.match(message.topic).must_be_kept
+            or self._core.router.index.match(message.topic).must_be_kept
         )
 
     def refuse_to_keep(self, packet: Publish, session: Session) -> None:

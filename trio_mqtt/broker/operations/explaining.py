@@ -45,7 +45,7 @@ class Explaining:
                 MayQuery(client_id=asked.client_id, action="publish", topic=asked.topic)
             )
             why_not = None if may.allowed else may.rule
-        reached, elsewhere = core.router.reached(asked.topic)
+        reached, elsewhere = core.router.index.reached(asked.topic)
         found = await chosen(reached, lambda one: isinstance(one, Subscription))
         views = await made(
             page(found, asked),

@@ -149,7 +149,7 @@ class ProgramSubscriptions:
         ]
         for one in subscriptions:
             if core.elsewhere is None:
-                core.router.add(one)
+                core.router.index.add(one)
             else:
                 core.elsewhere.place(one)
         try:
@@ -158,6 +158,6 @@ class ProgramSubscriptions:
         finally:
             for one in subscriptions:
                 if core.elsewhere is None:
-                    core.router.remove(one)
+                    core.router.index.remove(one)
                 else:
                     core.elsewhere.displace(one)

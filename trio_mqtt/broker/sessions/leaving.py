@@ -9,12 +9,12 @@ from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.routing.router import Router
     from trio_mqtt.broker.routing.shared import SharedGroup
+    from trio_mqtt.broker.routing.subscription_index import SubscriptionIndex
     from trio_mqtt.broker.sessions.session import Session
 
 
-def share_what_is_left(session: Session, router: Router, *, ended: bool = False) -> None:
+def share_what_is_left(session: Session, index: SubscriptionIndex, *, ended: bool = False) -> None:
     """Give what a member of shared subscriptions leaves behind to the others (§4.8.2).
 
     While it may come back, only to those that are connected, and only if none of them could be
@@ -39,7 +39,7 @@ def share_what_is_left(session: Session, router: Router, *, ended: bool = False)
         return willing[group]
 
     for packet_id, message, shared_filter, at in sent:
-        group = router.group(shared_filter)
+        group = index.group(shared_filter)
         if group is not None and takes_over(group):
             session.give_up(packet_id)
             # Without its frame: who published it, and in which version, is not known any more.
@@ -54,7 +54,7 @@ def share_what_is_left(session: Session, router: Router, *, ended: bool = False)
     for subscription in session.subscriptions.values():
         if subscription.shared_filter is None:
             continue
-        group = router.group(subscription.shared_filter)
+        group = index.group(subscription.shared_filter)
         if group is not None and takes_over(group):
             for _, batch in subscription.withdraw():
                 group.deliver(batch)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.events.fan_out import EventStreams
     from trio_mqtt.broker.journal import Journal
     from trio_mqtt.broker.options import BrokerOptions, QueuePolicy
-    from trio_mqtt.broker.routing.router import Router
+    from trio_mqtt.broker.routing.subscription_index import SubscriptionIndex
     from trio_mqtt.broker.sessions.claims import NoSession, SessionsElsewhere
     from trio_mqtt.broker.sessions.outlet import Outlet
     from trio_mqtt.broker.sessions.subscriptions import Subscriptions
@@ -45,7 +45,7 @@ class Sessions:
         self,
         statistics: Statistics,
         timers: Timers,
-        router: Router,
+        index: SubscriptionIndex,
         subscriptions: Subscriptions,
         wills: Wills,
         room: SessionRoom,
@@ -55,7 +55,7 @@ class Sessions:
     ) -> None:
         self._statistics = statistics
         self._timers = timers
-        self._router = router
+        self._index = index
         self._subscriptions = subscriptions
         self._wills = wills
         self._room = room
@@ -245,7 +245,7 @@ class Sessions:
         if ended:
             return
         if expiry and not session.is_claimed and not self.closing:
-            share_what_is_left(session, self._router)
+            share_what_is_left(session, self._index)
         if expiry < NEVER:
             session.expires_at = trio.current_time() + expiry
         if expiry and not session.is_claimed:
@@ -340,7 +340,7 @@ class Sessions:
             if subscription.shared_filter is not None:
                 self._subscriptions.displace(subscription)
         if self.elsewhere is None:
-            share_what_is_left(session, self._router, ended=True)
+            share_what_is_left(session, self._index, ended=True)
         else:
             self.elsewhere.share_what_is_left(session, ended=True)
         for topic_filter in list(session.subscriptions):

@@ -96,14 +96,14 @@ class Subscriptions:
     def _place(self, subscription: Subscription) -> None:
         """From now on messages reach a subscription, with the options that it has now."""
         if self.elsewhere is None:
-            self._router.add(subscription)
+            self._router.index.add(subscription)
         else:
             self.elsewhere.place(subscription)
 
     def displace(self, subscription: Subscription) -> None:
         """No message reaches a subscription from now on."""
         if self.elsewhere is None:
-            self._router.remove(subscription)
+            self._router.index.remove(subscription)
         else:
             self.elsewhere.displace(subscription)
 

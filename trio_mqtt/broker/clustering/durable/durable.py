@@ -66,15 +66,15 @@ class Durable(Part):
         self.router = Router(core.limits, core.statistics, core.options)
         # What is much for many is sent in turns, of which the core sees to all.
         self.router.spreading = core.router.spreading
-        self.writer = LogWriter(core.router, journal, journal)
-        self.direct = Direct(core.router, self.router)
+        self.writer = LogWriter(core.router.index, journal, journal)
+        self.direct = Direct(core.router.index, self.router)
         unpacked = partial(unpack, travel)
         self._handing = handing = Handing(self.router, journal)
         self.followers = Followers(self.logs, handing, unpacked)
         self.registering = Registering(
             engine, self.logs, self._filters, interests, self.followers, self.writer
         )
-        self.shares = Shares(engine, self.logs, core.router, journal, interests, unpacked)
+        self.shares = Shares(engine, self.logs, core.router.index, journal, interests, unpacked)
         self.registering.shared = self.shares.is_logged
         self.catching_up = CatchingUp(
             engine, self.logs, self.followers, handing, unpacked, core.limits
@@ -90,7 +90,7 @@ class Durable(Part):
             self.catching_up,
             self.shares,
             self.direct,
-            self.router,
+            self.router.index,
             journal,
             interests,
         )
@@ -107,7 +107,7 @@ class Durable(Part):
         self.is_whole, self.resume = self.resuming.is_whole, self.resuming.resume
         self.leave, self.ended = self.resuming.leave, self.resuming.ended
         self._telling = Telling(
-            core.router, self.registering, self.followers, self.shares, others, travel
+            core.router.index, self.registering, self.followers, self.shares, others, travel
         )
 
     def bind(self, storage: ClusterStorage, following: Following, arrivals: Arrivals) -> None:

@@ -130,7 +130,7 @@ class Handing:
         """To whom a batch goes, and which of its messages; None for all of them."""
         router = self._router
         if batch.topic is not None:
-            targets = router.match(batch.topic).targets
+            targets = router.index.match(batch.topic).targets
             return [
                 (target, None)
                 for target in targets
@@ -139,7 +139,7 @@ class Handing:
         pieces: dict[Target, list[int]] = {}
         topics = batch.topics
         for piece, topic in enumerate(topics):
-            for target in router.match(topic).targets:
+            for target in router.index.match(topic).targets:
                 if target.subscription.session in trackers and self._gets(target, batch):
                     pieces.setdefault(target, []).append(piece)
         found: list[tuple[Target, Sequence[int] | None]] = []

@@ -11,6 +11,7 @@ from trio_mqtt.broker.routing.target import Target
 if TYPE_CHECKING:
     from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.routing.router import Router
+    from trio_mqtt.broker.routing.subscription_index import SubscriptionIndex
     from trio_mqtt.broker.routing.target import Recipient
 
 
@@ -20,12 +21,12 @@ class Direct:
     What another node has passed on is given to `take`.
     """
 
-    def __init__(self, router: Router, durable: Router) -> None:
+    def __init__(self, index: SubscriptionIndex, durable: Router) -> None:
         self.session = Nobody("durable sessions", None)
         self.topic_filter = TopicFilter("#")
         self.target = Target(self, 0, True, (), False)
         self.serial = 0
-        self._router = router
+        self._index = index
         self._durable = durable
         self._wanted: dict[str, dict[Recipient, None]] = {}
         # Subscriptions that were granted QoS 0: what they get at QoS 0 may be of any.
@@ -36,7 +37,7 @@ class Direct:
         topic_filter = subscription.topic_filter
         wanted = self._wanted.setdefault(topic_filter.text, {})
         if not wanted:
-            self._router.add_elsewhere(topic_filter, self)
+            self._index.add_elsewhere(topic_filter, self)
         wanted[subscription] = None
         self._quiet.discard(subscription)
         if not subscription.target.qos:
@@ -52,7 +53,7 @@ class Direct:
         wanted.pop(subscription, None)
         if not wanted:
             del self._wanted[topic_filter.text]
-            self._router.remove_elsewhere(topic_filter, self)
+            self._index.remove_elsewhere(topic_filter, self)
 
     def offer(self, target: Target, batch: Batch) -> None:
         """Take a batch of which these sessions want something."""
@@ -73,7 +74,7 @@ class Direct:
 
     def _take_quietly(self, batch: Batch, topic: str) -> None:
         sender = batch.sender
-        for target in self._durable.match(topic).targets:
+        for target in self._durable.index.match(topic).targets:
             is_own = sender is not None and sender.key == target.subscription.session.key
             if not target.qos and not (is_own and target.no_local):
                 target.subscription.offer(target, batch)

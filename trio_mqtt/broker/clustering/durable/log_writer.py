@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trio_mqtt.broker.routing.batch import Batch
-    from trio_mqtt.broker.routing.router import Router
+    from trio_mqtt.broker.routing.subscription_index import SubscriptionIndex
     from trio_mqtt.broker.routing.target import Recipient
 
 _REMEMBERED = 10_000  # topics; when there are more, all are forgotten at once
@@ -38,12 +38,12 @@ class _Named:
 class LogWriter:
     """Has each message of QoS 1 and 2 added to the logs of all filters that it matches."""
 
-    def __init__(self, router: Router, logging: Logging, journal: object) -> None:
+    def __init__(self, index: SubscriptionIndex, logging: Logging, journal: object) -> None:
         self.session = Nobody("logs", journal)
         self.topic_filter = TopicFilter("#")  # it has as many as durable sessions have
         self.target = Target(self, 2, True, (), False)
         self.serial = 0
-        self._router = router
+        self._index = index
         self._logging = logging
         self._tree = FilterTree()
         self._filters: dict[str, _Named] = {}
@@ -65,7 +65,7 @@ class LogWriter:
         # The tree keeps what it is given; nobody else looks into this one.
         self._tree.node(topic_filter).subscriptions[cast("Recipient", named)] = None
         self._remembered.clear()
-        self._router.add_elsewhere(topic_filter, self)
+        self._index.add_elsewhere(topic_filter, self)
 
     def no_longer(self, text: str) -> None:
         """No session has a filter any more."""
@@ -78,7 +78,7 @@ class LogWriter:
         others.pop(cast("Recipient", named), None)
         # Those who share a filter, and those who have it for themselves, are reached at one place.
         if not others:
-            self._router.remove_elsewhere(topic_filter, self)
+            self._index.remove_elsewhere(topic_filter, self)
         self._tree.prune(topic_filter, path)
         self._remembered.clear()
 

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.journal import ClusterJournal
     from trio_mqtt.broker.clustering.tracker import Tracker
     from trio_mqtt.broker.promises import Awaited
-    from trio_mqtt.broker.routing.router import Router
+    from trio_mqtt.broker.routing.subscription_index import SubscriptionIndex
     from trio_mqtt.broker.routing.target import Recipient
     from trio_mqtt.broker.sessions.session import Session
 
 
 class Placing:
-    """Places subscriptions. `router` has all of them, `direct` what comes to them by no log."""
+    """Places subscriptions. `index` has all of them, `direct` what comes to them by no log."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Placing:
         catching_up: CatchingUp,
         shares: Shares,
         direct: Direct,
-        router: Router,
+        index: SubscriptionIndex,
         journal: ClusterJournal,
         interests: Interests,
     ) -> None:
@@ -45,7 +45,7 @@ class Placing:
         self._catching_up = catching_up
         self._shares = shares
         self._direct = direct
-        self._router = router
+        self._index = index
         self._journal = journal
         self._interests = interests
         self.join: Callable[[Recipient], None] = lambda _subscription: None
@@ -73,7 +73,7 @@ class Placing:
         holding = self._holding
         session = cast("Session", subscription.session)
         self._placed.add(subscription)
-        self._router.add(subscription)
+        self._index.add(subscription)
         self._direct.want(subscription)
         tracker = holding.tracker(session)
         text = subscription.topic_filter.text
@@ -96,7 +96,7 @@ class Placing:
         """No message reaches a subscription from now on."""
         session = subscription.session
         self._placed.discard(subscription)
-        self._router.remove(subscription)
+        self._index.remove(subscription)
         self._no_longer_plain(subscription)
         self._direct.no_longer(subscription)
         tracker = self._journal.trackers.get(session.number)

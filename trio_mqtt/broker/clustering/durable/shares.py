@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.durable.handing import EntryPart
     from trio_mqtt.broker.clustering.interests import Interests
     from trio_mqtt.broker.clustering.journal import ClusterJournal
-    from trio_mqtt.broker.routing.router import Router
+    from trio_mqtt.broker.routing.subscription_index import SubscriptionIndex
     from trio_mqtt.broker.routing.target import Recipient
     from trio_mqtt.cluster.engine.engine import Engine
     from trio_mqtt.cluster.logs import Entry, Logs
@@ -47,7 +47,7 @@ class Shares:
         self,
         engine: Engine,
         logs: Logs,
-        router: Router,
+        index: SubscriptionIndex,
         journal: ClusterJournal,
         interests: Interests,
         unpack: Callable[[bytes | memoryview], list[EntryPart]],
@@ -55,7 +55,7 @@ class Shares:
         self._engine = engine
         self._logs = logs
         self._given = Given(engine)
-        self._router = router
+        self._index = index
         self._journal = journal
         self._interests = interests
         self._unpack = unpack
@@ -102,7 +102,7 @@ class Shares:
         else:
             self._logged.discard(text)
         to_log = partial(self._to_log, text) if is_logged else None
-        self._router.share_by_log(TopicFilter(text), to_log)
+        self._index.share_by_log(TopicFilter(text), to_log)
         self._look(text)
 
     def _to_log(self, text: str, batch: Batch) -> None:
@@ -163,7 +163,7 @@ class Shares:
 
     async def _serve_some(self, shared_filter: TopicFilter) -> float:
         """Take some entries and hand them on; how long to wait before the next."""
-        group = self._router.group(shared_filter)
+        group = self._index.group(shared_filter)
         if group is None or not group.anybody_is_connected() or not self.node:
             return _LOOKS
         if not group.has_room_for(*_ROOM):
@@ -247,7 +247,7 @@ class Shares:
         Where all have gone meanwhile, it goes back to the log, for others.
         """
         text = shared_filter.text
-        group = self._router.group(shared_filter)
+        group = self._index.group(shared_filter)
         is_anybody_here = group is not None and group.anybody_is_connected()
         try:
             batches = [part.batch for part in self._unpack(entry.data)]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.clustering.durable.shares import Shares
     from trio_mqtt.broker.clustering.others import Others
     from trio_mqtt.broker.clustering.travelling import Travel
-    from trio_mqtt.broker.routing.router import Router
+    from trio_mqtt.broker.routing.subscription_index import SubscriptionIndex
     from trio_mqtt.cluster.additions import Added
     from trio_mqtt.cluster.logs import Appended
 
@@ -41,14 +41,14 @@ class Telling:
 
     def __init__(
         self,
-        router: Router,
+        index: SubscriptionIndex,
         registering: Registering,
         followers: Followers,
         shares: Shares,
         others: Others,
         travel: Travel,
     ) -> None:
-        self._router = router
+        self._index = index
         self._registering = registering
         self._followers = followers
         self._shares = shares
@@ -112,7 +112,7 @@ class Telling:
         """There is something in a shared log: this node takes it, or one that has members."""
         if is_unwanted:
             # The last durable session has just left the group: who is left shares it as ever.
-            group = self._router.group(TopicFilter(one.topic_filter))
+            group = self._index.group(TopicFilter(one.topic_filter))
             for _, _, batch in one.parts:
                 if group is not None and isinstance(batch, Batch):
                     group.deliver_anywhere(batch)
