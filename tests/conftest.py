@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import inspect
 import os
 import signal
@@ -123,6 +124,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @cache
 def _is_in_a_trio_folder(path: Path) -> bool:
     return any(map(path.is_relative_to, TRIO_FOLDERS))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Each of several workers begins with files of its own, and finds those of the others ready.
+
+    Else all of them would rewrite the asserts of one file after the other, all at one time.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    folders = [Path(argument) for argument in session.config.args]
+    if not worker.isdecimal() or not all(map(Path.is_dir, folders)):
+        return
+    ignored = [Path(path).resolve() for path in session.config.getoption("ignore") or ()]
+    files = sorted(path.resolve() for folder in folders for path in folder.rglob("test_*.py"))
+    for path in files[int(worker) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]:
+        if not any(map(path.is_relative_to, ignored)):
+            name = ".".join(path.relative_to(session.config.rootpath).with_suffix("").parts)
+            with suppress(Exception, pytest.skip.Exception):  # which is told when it is collected
+                importlib.import_module(name)
 
 
 def pytest_collection_finish() -> None:
