@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tmqtt.app import app
+from typer.testing import CliRunner
+
 from trio_mqtt import ReasonCode
 
 ROOT = Path(__file__).parent.parent
@@ -41,15 +44,10 @@ def test_its_commands_have_the_options_that_it_shows() -> None:
     assert len(shown) > 5
     for line in shown:
         command, *arguments = shlex.split(line, comments=True)[1:]
-        help_text = subprocess.run(
-            [sys.executable, "-m", "tmqtt", command, "--help"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        ).stdout
+        shown_help = CliRunner().invoke(app, [command, "--help"], prog_name="tmqtt")
+        assert shown_help.exit_code == 0
         for option in (argument for argument in arguments if argument.startswith("-")):
-            assert re.search(rf"{re.escape(option)}\b", help_text), line
+            assert re.search(rf"{re.escape(option)}\b", shown_help.stdout), line
 
 
 def test_its_links_lead_somewhere() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+from tmqtt.app import app
+from typer.testing import CliRunner
 
 from trio_mqtt.configuration import load
 
@@ -44,13 +44,9 @@ def test_links_lead_somewhere(page: str) -> None:
 
 @cache
 def help_of(*command: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", "tmqtt", *command, "--help"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
+    shown = CliRunner().invoke(app, [*command, "--help"], prog_name="tmqtt")
+    assert shown.exit_code == 0
+    return shown.stdout
 
 
 @pytest.mark.slow
