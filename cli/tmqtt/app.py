@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,13 +100,7 @@ class _Commands(Group):
         ]
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
-        if cmd_name not in NAMES:
-            return None
-        command = get_command(import_module(f"tmqtt.{cmd_name}.options").app)
-        command.name = cmd_name
-        # Completion is installed for all of them together.
-        command.params = [entry for entry in command.params if entry.name not in _COMPLETION]
-        return command
+        return _command(cmd_name) if cmd_name in NAMES else None
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
         for purpose, commands in COMMANDS.items():
@@ -122,6 +117,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     epilog=_EPILOG,
 )
+
+
+@cache
+def _command(name: str) -> Command:
+    command = get_command(import_module(f"tmqtt.{name}.options").app)
+    command.name = name
+    # Completion is installed for all of them together.
+    command.params = [entry for entry in command.params if entry.name not in _COMPLETION]
+    return command
 
 
 def _alike(word: str) -> list[str]:
