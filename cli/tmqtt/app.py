@@ -100,7 +100,7 @@ class _Commands(Group):
         ]
 
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
-        return _command(cmd_name) if cmd_name in NAMES else None
+        return command_of(cmd_name) if cmd_name in NAMES else None
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
         for purpose, commands in COMMANDS.items():
@@ -120,7 +120,8 @@ app = typer.Typer(
 
 
 @cache
-def _command(name: str) -> Command:
+def command_of(name: str) -> Command:
+    """The command of this name."""
     command = get_command(import_module(f"tmqtt.{name}.options").app)
     command.name = name
     # Completion is installed for all of them together.

@@ -8,17 +8,17 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import termios
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pyte
 
+from tests.cli.starting import fork
 from trio_mqtt import sync
 
 # Seconds until something that must happen is given up; generous, for machines that are busy.
@@ -36,14 +36,12 @@ DATE_AND_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d "
 ENTER_SCREEN, LEAVE_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 LINES = 24  # of a pseudo-terminal
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_MODULE = ("-m", "tmqtt")
 _BECOME = "; os.execv(sys.executable, [sys.executable, '-m', 'tmqtt', *sys.argv[1:]])"
 # For Python. The pseudo-terminal has to control the process, or Ctrl-C reaches nobody.
 IN_TERMINAL = (
     "-c",
     "import fcntl, os, sys, termios; fcntl.ioctl(1, termios.TIOCSCTTY, 0)" + _BECOME,
 )
-_WITHOUT_STDOUT = ("-c", "import os, sys; os.close(1)" + _BECOME)
 
 
 class Stream:
@@ -124,30 +122,27 @@ class Program:
         everything = inherited | {"TERM": "xterm-256color", "PYTHONWARNINGS": "error"}
         everything |= environment
         self._keyboard = -1
-        if terminal:
-            self._keyboard, inner = pty.openpty()
-            termios.tcsetwinsize(inner, (LINES, columns))
-            self.process = subprocess.Popen(
-                [sys.executable, *IN_TERMINAL, *arguments],
-                stdin=inner if keys else subprocess.DEVNULL,
-                stdout=inner,
-                stderr=inner,
-                env=everything,
-                start_new_session=True,
+        with ExitStack() as theirs:  # descriptors that are the process's alone once it has them
+            if stdin == subprocess.DEVNULL or not keys:
+                stdin = os.open(os.devnull, os.O_RDWR)
+                theirs.callback(os.close, stdin)
+            if terminal:
+                self._keyboard, inner = pty.openpty()
+                theirs.callback(os.close, inner)
+                termios.tcsetwinsize(inner, (LINES, columns))
+                stdin, stdout, stderr = inner if keys else stdin, inner, inner
+                reading = [os.dup(self._keyboard)]
+            else:
+                reading = []
+                if stderr == subprocess.PIPE:
+                    stderr = _pipe(reading, theirs)
+                if stdout == subprocess.PIPE:
+                    stdout = _pipe(reading, theirs)
+            self.process = fork(
+                arguments, everything, (stdin, stdout, stderr), is_terminal=terminal
             )
-            os.close(inner)
-            self.out = self.err = Stream(os.dup(self._keyboard))
-            return
-        self.process = subprocess.Popen(
-            [sys.executable, *(_WITHOUT_STDOUT if stdout is None else _MODULE), *arguments],
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            env=everything,
-        )
-        self.out = self.err = _take(self.process.stderr or self.process.stdout)
-        if self.process.stdout is not None and self.process.stderr is not None:
-            self.out = _take(self.process.stdout)
+        streams = [Stream(descriptor) for descriptor in reading]
+        self.err, self.out = streams[0], streams[-1]
 
     def __enter__(self) -> Program:
         return self
@@ -227,12 +222,12 @@ def shows(shown: Program | Stream, columns: int, pattern: str) -> list[str]:
         time.sleep(0.02)
 
 
-def _take(file: IO[bytes] | None) -> Stream:
-    """The stream that Popen opened, by a descriptor that is ours alone."""
-    assert file is not None
-    stream = Stream(os.dup(file.fileno()))
-    file.close()
-    return stream
+def _pipe(reading: list[int], theirs: ExitStack) -> int:
+    """The end to write to, which goes with what is theirs; the other one is for us to read."""
+    ours, writing = os.pipe()
+    theirs.callback(os.close, writing)
+    reading.append(ours)
+    return writing
 
 
 _EVERY_TOPIC = ("--set", "options.control_characters_in_topics=true")

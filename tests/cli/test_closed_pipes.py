@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import monotonic, sleep
 
 import pytest
 import trio
 
 from tests.cli.programs import DEADLINE, Program
+from tests.cli.starting import fork
 from tests.storage.contract import changes, retained
 from trio_mqtt import SqliteStorage, sync
 from trio_mqtt.access import set_password
@@ -46,19 +47,17 @@ def run_unread(*arguments: str, folder: Path, errors_too: bool = False) -> tuple
     """Run a command whose output nobody reads: its exit code, and what it says on stderr."""
     reading, writing = os.pipe()
     os.close(reading)
-    try:
-        ran = subprocess.run(
-            [sys.executable, "-m", "tmqtt", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=writing,
-            stderr=writing if errors_too else subprocess.PIPE,
-            cwd=folder,
-            timeout=DEADLINE,
-            check=False,
-        )
-    finally:
-        os.close(writing)
-    return ran.returncode, ran.stderr or b""
+    with (
+        os.fdopen(writing, "wb"),
+        Path(os.devnull).open("rb") as nothing,
+        TemporaryFile() as errors,
+        chdir(folder),
+    ):
+        streams = nothing.fileno(), writing, writing if errors_too else errors.fileno()
+        ran = fork(arguments, os.environ | {"PYTHONWARNINGS": "error"}, streams)
+        code = ran.wait(DEADLINE)
+        errors.seek(0)
+        return code, errors.read()
 
 
 @pytest.mark.parametrize(
