@@ -10,6 +10,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -73,12 +74,20 @@ def read_statements(path: Path) -> dict[str, Statement]:
     return found
 
 
-def read_marks(marker: str) -> Iterator[tuple[str, str]]:
+@cache
+def read_marks(marker: str) -> list[tuple[str, str]]:
     """Each identifier named by a mark, and the test that bears it, from the plain test run."""
+    return list(_marks(marker))
+
+
+def _marks(marker: str) -> Iterator[tuple[str, str]]:
     for path in sorted(TESTS.rglob("test_*.py")):
         if (TESTS / "interop") in path.parents:
             continue
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        text = path.read_text(encoding="utf-8")
+        if f"pytest.mark.{marker}(" not in text:
+            continue
+        for node in ast.parse(text).body:
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             for decorator in node.decorator_list:
