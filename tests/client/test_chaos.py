@@ -20,7 +20,7 @@ pytestmark = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
 PRODUCERS = 4  # of each QoS
 MESSAGES = 1_300  # of each
-TIME = 60  # seconds, of which it takes a few
+TIME = 300  # seconds, of which it takes a few; ten times as many beside ten others
 
 
 @asynccontextmanager
