@@ -200,12 +200,13 @@ def _names_client(arguments: list[str]) -> bool:
 
 def _session(joined: dict[str, str]) -> list[str]:
     """How long the session stays: for ever by `-c` alone, or for what `-x` says."""
-    span = joined.get("span", "-1" if "keep" in joined else "0")
-    if span == "0":
+    keeps = "keep" in joined
+    span = joined.get("span", "-1" if keeps else "0")
+    if span == "0" and not keeps:
         return []
     forever = span in ("-1", "∞", "4294967295")
-    words = ["--session", "forever" if forever else f"{span}s"]
-    return words if "keep" in joined else [*words, "--clean-start"]
+    words = ["--session", "forever" if forever else span]
+    return words if keeps else [*words, "--clean-start"]
 
 
 def _repeated(joined: dict[str, str]) -> list[str]:

@@ -164,6 +164,34 @@ def test_a_proxy_that_cannot_be_is_a_sentence(
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize("command", [("pub", "t", "-m", "m"), ("sub", "t"), ("check",)])
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 403 No\r\n\r\n", b"SSH-2.0\r\n", b"\x05\xff"])
+def test_a_proxy_that_lies_or_refuses_is_named(
+    in_process: Run, command: tuple[str, ...], answer: bytes
+) -> None:
+    with broker_that_answers(*[answer] * 4) as url:
+        proxy = url.replace("mqtt://", "http://")
+        ended = in_process(*command, "-b", "mqtt://localhost:1", "--proxy", proxy)
+    assert ended.code == 1
+    assert proxy in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("urls", ["", "mqtt://a,mqtt://", "mqtt://a,other://b"])
+def test_servers_that_are_none_are_a_sentence(in_process: Run, urls: str) -> None:
+    for command in (["pub", "t", "-m", "m"], ["sub", "t", "-W", "60s"]):
+        ended = in_process(*command, "-b", urls)
+        assert ended.code in (1, 2)
+        assert "mqtt://HOST:PORT" in ended.err
+        assert "Traceback" not in ended.err
+
+
+def test_one_broker_is_checked_at_a_time(in_process: Run) -> None:
+    ended = in_process("check", "mqtt://a,mqtt://b")
+    assert ended.code == 2
+    assert "One broker is checked at a time" in ended.err
+
+
 def test_the_first_of_several_servers_that_answers_is_taken(in_process: Run) -> None:
     with unused_address() as (unused, _), running_broker() as (_, url):
         for command in (["pub", "a", "-m", "b", "-q", "1"], ["pub", "a", "-m", "b", "-w"]):
