@@ -29,8 +29,11 @@ import trio_mqtt
 
 # A fresh process takes these as its parent does, which may change from test to test.
 INHERITED_SIGNALS = (signal.SIGINT, signal.SIGHUP)
-# What else would load: few tests of the command need these.
-_NOT_LOADED = ("trio_mqtt.web", "trio_mqtt.cluster", "trio_mqtt.pytest_plugin", "trio_mqtt.testing")
+# What needs packages that few tests of the command need, and that may be missing.
+_NOT_LOADED = (
+    "tmqtt.messages.cbor", "tmqtt.messages.message_pack", "tmqtt.messages.protobuf",
+    "trio_mqtt.cluster", "trio_mqtt.pytest_plugin", "trio_mqtt.testing", "trio_mqtt.web",
+)  # fmt: skip
 NUMBER = Struct("q")  # of a process, or how it has ended
 
 
