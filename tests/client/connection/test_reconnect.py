@@ -209,12 +209,22 @@ async def test_a_broker_s_words_are_told_where_they_say_more_than_its_code(
     assert str(caught.value).partition("the connection: ")[2] == said
 
 
-@pytest.mark.parametrize("does", ["subscribe", "publish", "leave"])
+ACCEPTED_AND_ENDED = b"\x20\x03\0\0\0" + b"\xe0\x02\x8b\0"  # CONNACK and DISCONNECT in one
+
+
+@pytest.mark.parametrize("does", ["subscribe", "publish", "leave", "be born"])
 async def test_a_broker_may_end_what_it_has_just_accepted(broker: FakeBroker, does: str) -> None:
     """DISCONNECT comes with CONNACK, before the client has done anything."""
-    broker.next_connacks = deque([b"\x20\x03\0\0\0" + b"\xe0\x02\x8b\0"])
+    broker.next_connacks = deque([ACCEPTED_AND_ENDED])
+    births: list[int] = []
+
+    async def birth(client: Client) -> None:
+        births.append(len(broker.peers))
+        await client.publish("born", qos=1)
+
+    options = {"on_connect": birth} if does == "be born" else {}
     with anyio.fail_after(1_000):
-        async with broker.client() as client:
+        async with broker.client(**options) as client:
             if does == "subscribe":
                 async with client.subscribe("t", qos=1) as messages:
                     broker.peer.publish("t", b"x")
@@ -223,6 +233,15 @@ async def test_a_broker_may_end_what_it_has_just_accepted(broker: FakeBroker, do
                 for qos in range(3):
                     await client.publish("t", qos=qos)
     assert len(broker.peers) == (1 if does == "leave" else 2)
+    assert births == ([2] if options else [])
+
+
+async def test_where_it_is_not_to_be_made_again_that_ends_the_client(broker: FakeBroker) -> None:
+    broker.connack = ACCEPTED_AND_ENDED
+    with pytest.raises(DisconnectedByBrokerError, match="shutting down"):
+        async with broker.client(reconnect=False) as client:
+            await client.publish("t", qos=1)
+    assert len(broker.peers) == 1
 
 
 async def test_a_broker_that_shuts_down_is_come_back_to(broker: FakeBroker) -> None:
