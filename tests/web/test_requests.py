@@ -169,22 +169,33 @@ async def test_so_much_is_answered_at_one_time(short_path: Path) -> None:
         assert refused.headers["retry-after"]
 
 
+@pytest.mark.parametrize(
+    ("version", "room", "status"), [("1.1", 1, 200), ("1.1", 0, 503), ("2", 1, 505)]
+)
 async def test_an_answer_ends_while_its_body_still_comes(
-    autojump_clock: trio.testing.MockClock,
+    autojump_clock: trio.testing.MockClock, version: str, room: int, status: int
 ) -> None:
     # The queue of the server, which says there that the answer has ended, and waits for room.
     put, take = trio.open_memory_channel[dict[str, Any]](10)
     for _ in range(10):
         put.send_nowait({"type": "http.request", "body": bytes(65_536), "more_body": True})
     scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/healthz", "headers": []}
+    scope["http_version"] = version
+    told: list[int] = []
 
     async def send(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.body" and not message.get("more_body"):
+        if message["type"] == "http.response.start":
+            told.append(message["status"])
+        elif not message.get("more_body"):
             await put.send({"type": "http.disconnect"})
+            told.append(0)
 
     async with trio_mqtt.open_broker("mqtt://127.0.0.1:0") as broker, put, take:
+        api = Api(broker, OPTIONS)
+        api._free = room
         with trio.fail_after(60):
-            await Api(broker, OPTIONS).app()(scope, take.receive, send)
+            await api.app()(scope, take.receive, send)
+    assert told == [status, 0]
 
 
 async def test_the_socket_is_for_the_user_of_the_broker_alone(served: Served) -> None:

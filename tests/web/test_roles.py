@@ -13,20 +13,26 @@ from tests.web.test_every_way import send
 from trio_mqtt.administration import OPERATIONS, Operation, Role
 
 ROLES = (None, "see", "operate", "administrate")
-# Written here once more, and not taken from the table that is tried.
-MAY_OPERATE = {
-    *{"disconnect", "end_session", "publish", "send_to_client"},
-    *{"delete_retained", "delete_history"},
+# Every operation, with the least role that may ask for it: written here once more, and not taken
+# from the table that is tried.
+LEAST = {
+    **dict.fromkeys(("overview", "series", "clients", "client", "queue", "subscriptions"), "see"),
+    **dict.fromkeys(("retained", "retained_message", "topics", "history", "removals"), "see"),
+    **dict.fromkeys(("bans", "who", "may", "trace", "events"), "see"),
+    **dict.fromkeys(("disconnect", "end_session", "publish", "send_to_client"), "operate"),
+    **dict.fromkeys(("delete_retained", "delete_history"), "operate"),
+    **dict.fromkeys(("ban", "unban", "dynamic_security"), "administrate"),
+    **dict.fromkeys(("give_subscription", "take_subscription"), "administrate"),
 }
-MAY_ADMINISTRATE = {"ban", "unban", "give_subscription", "take_subscription", "dynamic_security"}
 
 
 def _may(role: str | None, name: str) -> bool:
-    if name in MAY_ADMINISTRATE:
-        return role == "administrate"
-    if name in MAY_OPERATE:
-        return role in ("operate", "administrate")
-    return role is not None
+    return ROLES.index(role) >= ROLES.index(LEAST[name])
+
+
+def test_every_operation_has_its_least_role() -> None:
+    assert {one.name: one.role.name.lower() for one in OPERATIONS} == LEAST
+    assert set(ASKED) == set(LEAST)
 
 
 async def _status(served: Served, role: str | None, operation: Operation) -> int:

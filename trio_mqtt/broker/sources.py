@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from trio_mqtt.transport.listeners.origin import address_of, host_of
+from trio_mqtt.transport.peers import address_of, host_of
 
 _IPV6_HOST = 64  # bits of a network that one customer has; each address of it is free to take
 _NEIGHBOURS = {4: 24, 6: 48}  # bits that addresses of one network share

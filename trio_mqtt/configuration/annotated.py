@@ -53,6 +53,7 @@ EXAMPLES = {
     "web.tokens.NAME.token": '"what openssl rand -hex 32 says"',
     "web.certificate": '"server.pem"',
     "web.key": '"server.key"',
+    "web.trusted_proxies": '["127.0.0.1"]',
     "options.response_topic_prefix": '"responses/"',
     "options.server_reference": '"other.example.org:1883"',
     "plugins.folder": '"."',

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 from starlette.applications import Starlette
+from starlette.datastructures import Address
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -18,7 +19,9 @@ from starlette.routing import Route
 
 from trio_mqtt.broker.operations.table import OPERATIONS, Operation, Role
 from trio_mqtt.errors import MqttError
+from trio_mqtt.transport.peers import Networks, host_of
 from trio_mqtt.web import audit
+from trio_mqtt.web.connections import is_http_1
 from trio_mqtt.web.description import written_description
 from trio_mqtt.web.json_forms import of_body, of_query, written, written_in_turns
 from trio_mqtt.web.page_files import page_files
@@ -39,6 +42,7 @@ _LARGEST = 2 * 1024 * 1024  # bytes of a body
 _LARGEST_LOGIN = 16 * 1024  # of who is not known yet
 _HEARD_OUT = 8 * 1024 * 1024  # bytes beyond that are read, so that who sends them hears why
 _BODY_TIME = 30.0  # seconds for it to come
+_REFUSAL_TIME = 30.0  # seconds for a refusal to be taken
 _SAFE = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -72,6 +76,7 @@ class Api:
         self._administration = broker.administration
         self._people = People(options, broker.administration.is_disabled)
         self._failures = Failures(options.failed_logins_per_minute)
+        self._proxies = Networks(options.trusted_proxies, "the HTTP API")
         self._is_secure = options.certificate is not None
         self._owner = owner
         self._free = options.maximum_requests
@@ -107,13 +112,11 @@ class Api:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        if self._free <= 0 and self._coming:
-            slowest = next(iter(self._coming))
-            del self._coming[slowest]
-            slowest.cancel()
-        elif self._free <= 0:
-            busy = ProblemError(503, "Too much is asked at one time.", {"Retry-After": "1"})
-            await _problem(busy)(scope, receive, send)
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            # Who takes nothing of it is not waited for.
+            with trio.move_on_after(_REFUSAL_TIME):
+                await _problem(refusal)(scope, receive, partial(_send_reading_on, receive, send))
             return
         self._free -= 1
         is_counted = True
@@ -130,6 +133,19 @@ class Api:
             await app(scope, receive, send_and_free)
         finally:
             self._free += is_counted
+
+    def _refusal(self, scope: Scope) -> ProblemError | None:
+        """Why a request is not looked at. A body that does not come makes room for it."""
+        if not is_http_1(scope):
+            return ProblemError(505, "HTTP/1.1 is spoken here, and no HTTP/2.")
+        if self._free > 0:
+            return None
+        if not self._coming:
+            return ProblemError(503, "Too much is asked at one time.", {"Retry-After": "1"})
+        slowest = next(iter(self._coming))
+        del self._coming[slowest]
+        slowest.cancel()
+        return None
 
     def _answering(
         self, endpoint: Callable[[Request], Awaitable[Response]]
@@ -173,8 +189,8 @@ class Api:
 
     async def _log_in(self, request: Request) -> Response:
         credentials: _Credentials = of_body(_Credentials, await self._body(request, _LARGEST_LOGIN))
-        address = _address(request)
-        host = request.client.host if request.client is not None else ""
+        address = self._address(request)
+        host = host_of(address)
         wait = self._failures.wait(credentials.user, host)
         if wait:
             audit.record_login(credentials.user, address, "too many passwords were wrong")
@@ -194,7 +210,12 @@ class Api:
         audit.record_login(credentials.user, address, "logged in")
         response = _json({"user": login.username, "role": role.name.lower(), "csrf": login.csrf})
         response.set_cookie(
-            COOKIE, value, path="/", secure=self._is_secure, httponly=True, samesite="strict"
+            COOKIE,
+            value,
+            path="/",
+            secure=self._is_encrypted(request),
+            httponly=True,
+            samesite="strict",
         )
         return response
 
@@ -202,7 +223,7 @@ class Api:
         asker = self._asker(request, changes=True)
         if asker.login is not None:
             self._people.log_out(request.cookies.get(COOKIE, ""))
-            audit.record_login(asker.name, _address(request), "logged out")
+            audit.record_login(asker.name, self._address(request), "logged out")
         response = _json({"user": asker.name})
         response.delete_cookie(COOKIE, path="/")
         return response
@@ -274,8 +295,24 @@ class Api:
         self, asker: Asker, request: Request, operation: Operation, asked: object, outcome: str
     ) -> None:
         """Have a change in the audit log, and tell whoever follows what happens."""
-        told = audit.record(asker, _address(request), operation.name, asked, outcome)
+        told = audit.record(asker, self._address(request), operation.name, asked, outcome)
         self._administration.tell(told)
+
+    def _address(self, request: Request) -> str:
+        """From where somebody asks: behind a trusted proxy, as that says."""
+        client = request.client
+        if client is None or not client.host:
+            return "its Unix socket"
+        forwarded = request.headers.getlist("x-forwarded-for")
+        return self._proxies.forwarded(_peer(client), forwarded)
+
+    def _is_encrypted(self, request: Request) -> bool:
+        """Whether it is HTTPS by which somebody asks, as a trusted proxy says, or as we know."""
+        said = request.headers.get("x-forwarded-proto", "").strip().lower()
+        client = request.client
+        return self._is_secure or (
+            said == "https" and client is not None and self._proxies.has(_peer(client))
+        )
 
     def _stream(self, operation: Operation, asked: Any, asker: Asker) -> Response:  # noqa: ANN401
         source = getattr(self._administration, operation.name)(asked)
@@ -308,11 +345,9 @@ class Api:
         return Response(body, headers={"Content-Type": kind})
 
 
-def _address(request: Request) -> str:
-    client = request.client
-    return (
-        "its Unix socket" if client is None or not client.host else f"{client.host}:{client.port}"
-    )
+def _peer(client: Address) -> str:
+    host = f"[{client.host}]" if ":" in client.host else client.host
+    return f"{host}:{client.port}"
 
 
 def _json(value: object) -> Response:

@@ -8,6 +8,7 @@ connections are accepted, bounded and ended here.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import ssl
 
     from hypercorn.config import Config
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 logger = logging.getLogger("trio_mqtt.web")
 
@@ -73,10 +74,9 @@ class Connections:
     """The connections of one application, `most` at one time: the most silent one makes room."""
 
     def __init__(self, app: ASGIApp, config: Config, most: int) -> None:
-        self._app = ASGIWrapper(cast("Any", app))
+        self._app = app
         self._config = config
         self._tls: ssl.SSLContext | None = config.create_ssl_context()
-        self._context = WorkerContext(None)
         self._most = most
         self._open: set[Way] = set()
         self._is_over = False
@@ -114,12 +114,30 @@ class Connections:
         whole: Any = way
         if self._tls is not None:
             whole = trio.SSLStream(way, self._tls, server_side=True, https_compatible=True)
-        state = ConnectionState({})
+        context, state = WorkerContext(None), ConnectionState({})
+        app = ASGIWrapper(cast("Any", partial(self._answer, context)))
         try:
-            await TCPServer(self._app, self._config, self._context, state, whole).run()
+            await TCPServer(app, self._config, context, state, whole).run()
         except* Exception as errors:
             # Not our application's, which answers for its own: they went, were let go in the midst
             # of a handshake, or sent what is no HTTP. Nobody shall fill a log with tracebacks so.
             logger.debug("A connection to the HTTP API was ended: %r", errors)
         finally:
             self._open.discard(way)
+
+    async def _answer(
+        self, context: WorkerContext, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Have a request answered; after one that is no HTTP/1, its connection ends.
+
+        The server goes over to HTTP/2 for whoever asks so in the clear, which no setting of it
+        forbids: the application refuses it, and no more of it is heard.
+        """
+        if not is_http_1(scope):
+            await context.terminated.set()
+        await self._app(scope, receive, send)
+
+
+def is_http_1(scope: Scope) -> bool:
+    """Whether something is asked for by HTTP/1.1, or 1.0."""
+    return str(scope["http_version"]).startswith("1.")

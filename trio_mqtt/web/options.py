@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import field
 from os import PathLike
 from typing import Literal, TypeAlias
@@ -11,6 +11,7 @@ from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.records import record
 from trio_mqtt.transport.http_addresses import host_and_port
+from trio_mqtt.transport.peers import UNIX, Networks
 from trio_mqtt.transport.urls import is_loopback
 
 Path: TypeAlias = str | PathLike[str]
@@ -61,6 +62,10 @@ class WebOptions:
     plain: bool = False
     """Whether it may be served elsewhere than on this machine without a certificate, such as behind
     a proxy that speaks HTTPS."""
+    trusted_proxies: Collection[str] = ()
+    """Networks of proxies, such as 10.0.0.0/8 or a single address, whose word counts of who asks
+    (X-Forwarded-For), and whether by HTTPS (X-Forwarded-Proto). Without them all who come through
+    a proxy have its address: wrong passwords from one of them hold up the others."""
     socket: bool = False
     """Whether the broker's own user may ask at a Unix socket, admin.sock in the folder of
     storage.path, without logging in. With `listen` it is there in any case, where there is that
@@ -81,6 +86,13 @@ class WebOptions:
         for name in ("failed_logins_per_minute", "maximum_requests"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} is 1 or more")
+        if isinstance(self.trusted_proxies, str):
+            raise ConfigurationError("trusted_proxies is a list of networks, not one text")
+        if UNIX in self.trusted_proxies:
+            raise ConfigurationError(
+                "trusted_proxies are networks: the Unix socket is for the broker's own user"
+            )
+        Networks(self.trusted_proxies, "the HTTP API")
         if self.key is not None and self.certificate is None:
             raise ConfigurationError("a key is of a certificate, of which there is none")
         if self.listen is None:

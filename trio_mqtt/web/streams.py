@@ -49,19 +49,22 @@ class EventStreamResponse(Response):
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 # ASGI's
+        start = {
+            "type": "http.response.start",
+            "status": self.status_code,
+            "headers": self.raw_headers,
+        }
+        if scope["method"] == "HEAD":  # which has no body, and so no end to wait for
+            await send(start)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         with ExitStack() as stack:
             try:
                 source = stack.enter_context(self._source)
             except MqttError as error:
                 await self._refused(error)(scope, receive, send)
                 return
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": self.status_code,
-                    "headers": self.raw_headers,
-                }
-            )
+            await send(start)
             await send(_part(b": begun\n\n"))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_it_goes, receive, nursery.cancel_scope)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.errors import LocalProtocolError
-from trio_mqtt.transport.listeners.origin import address_of, host_of
+from trio_mqtt.transport.peers import address_of, host_of
 
 MOST = 10_000  # bans in force at one time: some 5 MB
 _MAPPED = 96  # bits of an IPv6 address before an IPv4 address that it holds (RFC 4291 §2.5.5.2)

@@ -25,7 +25,7 @@ from trio_mqtt.broker.sessions.session import NEVER
 from trio_mqtt.errors import NotFoundError
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
-from trio_mqtt.transport.listeners.origin import host_of
+from trio_mqtt.transport.peers import host_of
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.connections.link import Link

@@ -13,7 +13,6 @@ import trio
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.transport.listeners.certificates import client_certificate, load_context
 from trio_mqtt.transport.listeners.host_names import allowed_hosts
-from trio_mqtt.transport.listeners.networks import Networks
 from trio_mqtt.transport.listeners.options import Endpoint
 from trio_mqtt.transport.listeners.origin import Origin
 from trio_mqtt.transport.listeners.proxy_protocol import BadProxyHeaderError, ProxyHeaderReader
@@ -21,6 +20,7 @@ from trio_mqtt.transport.listeners.readiness import Readiness
 from trio_mqtt.transport.listeners.streams import ByteStream, HandshakeRefusedError, SocketStream
 from trio_mqtt.transport.listeners.tls_stream import TlsStream
 from trio_mqtt.transport.listeners.websocket_stream import WebSocketStream
+from trio_mqtt.transport.peers import Networks
 from trio_mqtt.transport.urls import WEBSOCKET_PATH, Address
 
 if TYPE_CHECKING:

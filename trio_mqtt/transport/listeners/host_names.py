@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from trio_mqtt.errors import ConfigurationError
 from trio_mqtt.transport.listeners.options import Endpoint
-from trio_mqtt.transport.listeners.origin import address_of
+from trio_mqtt.transport.peers import address_of
 from trio_mqtt.transport.urls import Address, is_loopback
 
 ANY = "*"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-from functools import lru_cache
-
 from trio_mqtt.attribute_docs import with_attribute_docs
 from trio_mqtt.records import record
 from trio_mqtt.transport.listeners.options import Endpoint
@@ -63,23 +60,3 @@ class Origin:
         if kind == "common-name":
             return self.certificate.common_name
         return self.certificate.subject if kind == "subject" else None
-
-
-def host_of(peer: str) -> str:
-    """The host in HOST:PORT, [HOST]:PORT or HOST."""
-    if peer.startswith("["):
-        return peer[1:].partition("]")[0]
-    return peer.partition(":")[0] if peer.count(":") == 1 else peer
-
-
-# Asked five times for each client that connects, and many come from one host.
-@lru_cache(maxsize=1_024)
-def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The IP address that a host is given by; IPv4 within IPv6 is what it is. None for a name."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address

@@ -15,8 +15,8 @@ from wsproto.utilities import RemoteProtocolError
 
 from trio_mqtt.errors import without_frames
 from trio_mqtt.transport.listeners.host_names import ANY, is_among
-from trio_mqtt.transport.listeners.networks import Networks
 from trio_mqtt.transport.listeners.upgrade import Upgrade
+from trio_mqtt.transport.peers import Networks
 
 # `mqttv3.1` is what clients of MQTT 3.1 ask for.
 _SUBPROTOCOLS = ("mqtt", "mqttv3.1")

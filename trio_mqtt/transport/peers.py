@@ -1,14 +1,34 @@
-"""Networks of proxies whose word counts."""
+"""Addresses of peers, HOST:PORT, and networks of proxies whose word of another address counts."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from trio_mqtt.errors import ConfigurationError
-from trio_mqtt.transport.listeners.origin import address_of, host_of
 
 UNIX = "unix"  # whoever comes through a Unix socket
+
+
+def host_of(peer: str) -> str:
+    """The host in HOST:PORT, [HOST]:PORT or HOST."""
+    if peer.startswith("["):
+        return peer[1:].partition("]")[0]
+    return peer.partition(":")[0] if peer.count(":") == 1 else peer
+
+
+# Asked five times for each client that connects, and many come from one host.
+@lru_cache(maxsize=1_024)
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The IP address that a host is given by; IPv4 within IPv6 is what it is. None for a name."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
 
 
 class Networks:
