@@ -62,7 +62,7 @@ async def follow(
         trio.from_thread.run(send.send, (name, entry), trio_token=token)
 
     async def listen() -> None:
-        async with send:
+        with send:  # without a checkpoint, in which what was wrong could be lost
             await trio.to_thread.run_sync(
                 partial(api.follow, path, asked, tell), abandon_on_cancel=True
             )
