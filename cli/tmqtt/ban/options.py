@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.values import duration
 
@@ -49,6 +49,7 @@ def ban(
     listed: Annotated[bool, typer.Option("--list", help="Show all bans.")] = False,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Have somebody not connect to a running broker any more; who is connected is disconnected."""
@@ -63,10 +64,18 @@ def ban(
     from tmqtt.terminal.running import run
 
     if listed:
-        run(lambda terminal: show_bans(api_of(api, token_file), terminal, as_json=as_json))
+        run(lambda terminal: show_bans(api_of(api, token_file, ca_file), terminal, as_json=as_json))
     kind, value = given[0]
     named = {"kind": kind, "value": value}
     if lift:
-        run(lambda terminal: lift_ban(api_of(api, token_file), terminal, named, as_json=as_json))
+        run(
+            lambda terminal: lift_ban(
+                api_of(api, token_file, ca_file), terminal, named, as_json=as_json
+            )
+        )
     asked = {**named, "seconds": period, "reason": reason}
-    run(lambda terminal: ban_somebody(api_of(api, token_file), terminal, asked, as_json=as_json))
+    run(
+        lambda terminal: ban_somebody(
+            api_of(api, token_file, ca_file), terminal, asked, as_json=as_json
+        )
+    )

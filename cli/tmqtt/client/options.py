@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Client, MountPoint
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, Client, MountPoint
 from tmqtt.terminal.command import CONTEXT, Command
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
@@ -24,6 +24,7 @@ def client(
     mount_point: MountPoint = "",
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one client of a running broker: where it is, its will, its subscriptions, what waits.
@@ -36,4 +37,8 @@ def client(
     from tmqtt.terminal.running import run
 
     asked = {"client_id": client, "mount_point": mount_point}
-    run(lambda terminal: show_client(api_of(api, token_file), terminal, asked, as_json=as_json))
+    run(
+        lambda terminal: show_client(
+            api_of(api, token_file, ca_file), terminal, asked, as_json=as_json
+        )
+    )

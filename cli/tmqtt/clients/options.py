@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Limit
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, Limit
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.values import one_of
 
@@ -68,6 +68,7 @@ def clients(
     limit: Limit = 100,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the clients of a running broker: where, since when, and what waits for them."""
@@ -89,6 +90,6 @@ def clients(
     }
     run(
         lambda terminal: show_clients(
-            api_of(api, token_file), terminal, asked, limit, as_json=as_json
+            api_of(api, token_file, ca_file), terminal, asked, limit, as_json=as_json
         )
     )

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
@@ -42,8 +43,12 @@ class _Told(dict[str, Any]):
 class Api:
     """The API of one broker. Its methods wait: call them in a thread. They raise CommandError."""
 
-    def __init__(self, place: str, token: str | None) -> None:
+    def __init__(
+        self, place: str, token: str | None, authorities: ssl.SSLContext | None = None
+    ) -> None:
+        """By https, who answers is one of the `authorities`, or of the system's."""
         self._place = place
+        self._authorities = authorities
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
     def get(self, path: str, asked: Mapping[str, object]) -> dict[str, Any]:
@@ -135,12 +140,25 @@ class Api:
         except ValueError:
             scheme, host, port = "", None, None
         if scheme == "https" and host:
-            return http.client.HTTPSConnection(host, port, timeout=_PATIENCE)
+            return http.client.HTTPSConnection(
+                host, port, timeout=_PATIENCE, context=self._authorities
+            )
         if scheme == "http" and host:
             return http.client.HTTPConnection(host, port, timeout=_PATIENCE)
         raise CommandError(f"{place} is no URL such as http://127.0.0.1:8080, and no folder.")
 
     def _unreachable(self, error: Exception) -> CommandError:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            why = error.verify_message.rstrip(".")
+            return CommandError(
+                f"The certificate of what answers at {self._place} is not accepted: {why}. If you"
+                " trust its authority, name that by --api-cafile FILE."
+            )
+        if isinstance(error, ssl.SSLError):
+            return CommandError(
+                f"There is no TLS with what answers at {self._place} ({error.reason}): is it"
+                f" http://{urlsplit(self._place).netloc}?"
+            )
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return CommandError(
             f"The HTTP API of a broker cannot be asked at {self._place} ({reason}). It is there"
@@ -148,7 +166,7 @@ class Api:
         )
 
 
-def api_of(place: str | None, token_file: str | None) -> Api:
+def api_of(place: str | None, token_file: str | None, ca_file: str | None) -> Api:
     """The API that options and variables name. Raises CommandError where they name none."""
     place = place or os.environ.get("TMQTT_API")
     if not place:
@@ -163,7 +181,22 @@ def api_of(place: str | None, token_file: str | None) -> Api:
                 token = file.readline().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"The token cannot be read: {error}.") from error
-    return Api(place, token or None)
+    return Api(place, token or None, _authorities(ca_file or os.environ.get("TMQTT_API_CAFILE")))
+
+
+def _authorities(ca_file: str | None) -> ssl.SSLContext | None:
+    if not ca_file:
+        return None
+    try:
+        if os.path.isdir(ca_file):
+            return ssl.create_default_context(capath=ca_file)
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CommandError(
+            f"The authorities in {ca_file} cannot be read: {reason}. They are PEM, or a directory"
+            " of such."
+        ) from error
 
 
 def _query(asked: Mapping[str, object]) -> str:

@@ -25,6 +25,15 @@ ApiTokenFile = Annotated[
         help="A token for that: the first line of FILE; or TMQTT_API_TOKEN.",
     ),
 ]
+ApiCaFile = Annotated[
+    str | None,
+    typer.Option(
+        "--api-cafile",
+        metavar="FILE",
+        help="Authorities to trust instead of the system's, where that is https://; or"
+        " TMQTT_API_CAFILE.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, a line for each.")]
 Limit = Annotated[
     int, typer.Option("--limit", metavar="COUNT", parser=count_of, help="How many at most.")

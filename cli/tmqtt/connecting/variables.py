@@ -11,6 +11,7 @@ _PREFIX = "TMQTT_"
 _BETWEEN = "__"  # the keys of a broker's setting, which tells of those that are wrong itself
 _OTHERS = (
     "TMQTT_PROFILE", "TMQTT_CONFIG", "TMQTT_BROKER_CONFIG", "TMQTT_API", "TMQTT_API_TOKEN",
+    "TMQTT_API_CAFILE",
 )  # fmt: skip
 # What Kubernetes gives each container to find a service of that name.
 _OF_SERVICES = re.compile(r".+_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_.+)?)?)")

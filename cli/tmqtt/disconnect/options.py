@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Client, MountPoint
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, Client, MountPoint
 from tmqtt.terminal.command import CONTEXT, Command
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
@@ -33,6 +33,7 @@ def disconnect(
     mount_point: MountPoint = "",
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Disconnect a client of a running broker. Its session goes on, and it may come back."""
@@ -43,6 +44,6 @@ def disconnect(
     asked = {"client_id": client, "mount_point": mount_point, "reason": reason}
     run(
         lambda terminal: disconnect_client(
-            api_of(api, token_file), terminal, asked, to, as_json=as_json
+            api_of(api, token_file, ca_file), terminal, asked, to, as_json=as_json
         )
     )

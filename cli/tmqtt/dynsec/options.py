@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson
 from tmqtt.terminal.command import CONTEXT, Command
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
@@ -38,6 +38,7 @@ def dynsec(
     ] = False,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show and change users, groups and roles of a running broker with dynamic security."""
@@ -54,7 +55,11 @@ def dynsec(
     if stdin:
         given |= _object(typer.get_text_stream("stdin").read())
     said = {**given, "command": command}
-    run(lambda terminal: do_command(api_of(api, token_file), terminal, said, as_json=as_json))
+    run(
+        lambda terminal: do_command(
+            api_of(api, token_file, ca_file), terminal, said, as_json=as_json
+        )
+    )
 
 
 def _value(text: str) -> object:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.values import count_of
 
@@ -38,6 +38,7 @@ def events(
     ] = None,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what happens at a running broker: who comes and goes, who is refused, who is slow."""
@@ -48,6 +49,6 @@ def events(
     asked = {"kinds": kinds or None}
     run(
         lambda terminal: follow_events(
-            api_of(api, token_file), terminal, asked, count=count, as_json=as_json
+            api_of(api, token_file, ca_file), terminal, asked, count=count, as_json=as_json
         )
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile
 from tmqtt.connecting.options import EXIT_CODES, connects
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.command import CONTEXT, Command
@@ -47,6 +47,7 @@ def explore(
     ] = None,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     *,
     connection: ConnectionOptions,
 ) -> None:
@@ -67,5 +68,5 @@ def explore(
             path = parse_path(plot)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--plot") from None
-    told = api_of(api, token_file) if api or os.environ.get("TMQTT_API") else None
+    told = api_of(api, token_file, ca_file) if api or os.environ.get("TMQTT_API") else None
     run(lambda terminal: go(tuple(filters or ("#",)), path, connection, terminal, told))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile
 from tmqtt.connecting.options import EXIT_CODES, check_is_no_address, connects
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.command import CONTEXT, Command
@@ -86,6 +86,7 @@ def history(
     ] = None,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     remove: Annotated[
         bool,
         typer.Option(
@@ -126,7 +127,11 @@ def history(
         from tmqtt.history.removing import show_removals
         from tmqtt.terminal.running import run
 
-        run(lambda terminal: show_removals(api_of(api, token_file), terminal, as_json=as_json))
+        run(
+            lambda terminal: show_removals(
+                api_of(api, token_file, ca_file), terminal, as_json=as_json
+            )
+        )
     if topic_filter is None:
         raise typer.BadParameter("Which topics? Give a FILTER, such as 'sensors/#'.")
     check_is_no_address(topic_filter, "topic filter", "FILTER")
@@ -173,13 +178,17 @@ def history(
             confirm(f"Remove the history of all topics that match {topic_filter!r}?", yes=yes)
         run(
             lambda terminal: remove_messages(
-                api_of(api, token_file), terminal, topic_filter, query.until, as_json=as_json
+                api_of(api, token_file, ca_file),
+                terminal,
+                topic_filter,
+                query.until,
+                as_json=as_json,
             )
         )
     if api is not None:
         run(
             lambda terminal: show_answered(
-                query, api_of(api, token_file), terminal, as_json=as_json
+                query, api_of(api, token_file, ca_file), terminal, as_json=as_json
             )
         )
     run(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Client, MountPoint
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, Client, MountPoint
 from tmqtt.terminal.command import CONTEXT, Command
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
@@ -50,6 +50,7 @@ def may(
     mount_point: MountPoint = "",
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show whether a client of a running broker may do something, and which rule says so.
@@ -68,4 +69,8 @@ def may(
         "listener": listener,
         "mount_point": mount_point,
     }
-    run(lambda terminal: show_answer(api_of(api, token_file), terminal, asked, as_json=as_json))
+    run(
+        lambda terminal: show_answer(
+            api_of(api, token_file, ca_file), terminal, asked, as_json=as_json
+        )
+    )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson
 from tmqtt.terminal.command import CONTEXT, Command
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
@@ -28,6 +28,7 @@ def overview(
     ] = False,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how a running broker is: clients, sessions, what waits, how late it is, its memory."""
@@ -36,6 +37,6 @@ def overview(
     from tmqtt.terminal.running import run
 
     if hour:
-        run(lambda terminal: show_hour(api_of(api, token_file), terminal, as_json=as_json))
+        run(lambda terminal: show_hour(api_of(api, token_file, ca_file), terminal, as_json=as_json))
 
-    run(lambda terminal: show_overview(api_of(api, token_file), terminal, as_json=as_json))
+    run(lambda terminal: show_overview(api_of(api, token_file, ca_file), terminal, as_json=as_json))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Limit
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, Limit
 from tmqtt.terminal.command import Command, group
 from tmqtt.terminal.confirming import Yes, confirm
 from tmqtt.terminal.values import duration, reader
@@ -71,6 +71,7 @@ def list_retained(
     limit: Limit = 100,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List them: since when each lies there, and who has left it. The oldest come first."""
@@ -87,7 +88,7 @@ def list_retained(
     }
     run(
         lambda terminal: list_messages(
-            api_of(api, token_file), terminal, asked, limit, as_json=as_json
+            api_of(api, token_file, ca_file), terminal, asked, limit, as_json=as_json
         )
     )
 
@@ -97,6 +98,7 @@ def show(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="Its topic.")],
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the retained message of a topic: its payload, in a pipe as it is."""
@@ -104,7 +106,11 @@ def show(
     from tmqtt.retained.command import show_message
     from tmqtt.terminal.running import run
 
-    run(lambda terminal: show_message(api_of(api, token_file), terminal, topic, as_json=as_json))
+    run(
+        lambda terminal: show_message(
+            api_of(api, token_file, ca_file), terminal, topic, as_json=as_json
+        )
+    )
 
 
 @app.command(cls=Command, epilog=_EXAMPLES + _CODES)
@@ -116,6 +122,7 @@ def delete(
     yes: Yes = False,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Delete retained messages. Subscribers are not told.
@@ -136,7 +143,11 @@ def delete(
         "author": author,
         "orphaned": orphaned,
     }
-    run(lambda terminal: delete_messages(api_of(api, token_file), terminal, asked, as_json=as_json))
+    run(
+        lambda terminal: delete_messages(
+            api_of(api, token_file, ca_file), terminal, asked, as_json=as_json
+        )
+    )
 
 
 @app.command(cls=Command, epilog=_EXAMPLES + _CODES)
@@ -151,6 +162,7 @@ def tree(
     limit: Limit = 100,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the levels below one of the topics with a retained message, and how many are below."""
@@ -161,5 +173,7 @@ def tree(
     prefix = f"{prefix}/" if prefix and not prefix.endswith("/") else prefix
     asked = {"prefix": prefix or None, "search": search or None}
     run(
-        lambda terminal: show_tree(api_of(api, token_file), terminal, asked, limit, as_json=as_json)
+        lambda terminal: show_tree(
+            api_of(api, token_file, ca_file), terminal, asked, limit, as_json=as_json
+        )
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, MountPoint
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, MountPoint
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.values import duration
 
@@ -55,6 +55,7 @@ def send(
     ] = None,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Have a running broker publish a message itself, or send it to one client alone.
@@ -80,6 +81,11 @@ def send(
         asked |= {"client_id": to, "mount_point": mount_point}
     run(
         lambda terminal: send_message(
-            api_of(api, token_file), terminal, asked, text=message, file=file, as_json=as_json
+            api_of(api, token_file, ca_file),
+            terminal,
+            asked,
+            text=message,
+            file=file,
+            as_json=as_json,
         )
     )

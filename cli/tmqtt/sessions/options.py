@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Client, Limit, MountPoint
+from tmqtt.connecting.asking import (
+    ApiCaFile,
+    ApiPlace,
+    ApiTokenFile,
+    AsJson,
+    Client,
+    Limit,
+    MountPoint,
+)
 from tmqtt.terminal.command import Command, group
 
 _EXAMPLES = """\
@@ -37,6 +45,7 @@ def list_sessions(
     limit: Limit = 100,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the sessions, those first for which most waits."""
@@ -51,7 +60,7 @@ def list_sessions(
     }
     run(
         lambda terminal: show_sessions(
-            api_of(api, token_file), terminal, asked, limit, as_json=as_json
+            api_of(api, token_file, ca_file), terminal, asked, limit, as_json=as_json
         )
     )
 
@@ -63,6 +72,7 @@ def queue(
     mount_point: MountPoint = "",
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what is on its way to a client: what is in flight, then what waits."""
@@ -73,7 +83,7 @@ def queue(
     asked = {"client_id": client, "mount_point": mount_point}
     run(
         lambda terminal: show_queue(
-            api_of(api, token_file), terminal, asked, limit, as_json=as_json
+            api_of(api, token_file, ca_file), terminal, asked, limit, as_json=as_json
         )
     )
 
@@ -84,6 +94,7 @@ def end(
     mount_point: MountPoint = "",
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """End a session, with all that waits in it; its client is disconnected."""
@@ -92,4 +103,8 @@ def end(
     from tmqtt.terminal.running import run
 
     asked = {"client_id": client, "mount_point": mount_point}
-    run(lambda terminal: end_session(api_of(api, token_file), terminal, asked, as_json=as_json))
+    run(
+        lambda terminal: end_session(
+            api_of(api, token_file, ca_file), terminal, asked, as_json=as_json
+        )
+    )

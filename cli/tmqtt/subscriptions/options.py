@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Client, Limit, MountPoint
+from tmqtt.connecting.asking import (
+    ApiCaFile,
+    ApiPlace,
+    ApiTokenFile,
+    AsJson,
+    Client,
+    Limit,
+    MountPoint,
+)
 from tmqtt.terminal.command import Command, group
 
 _EXAMPLES = """\
@@ -48,6 +56,7 @@ def list_subscriptions(
     limit: Limit = 100,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List them: whose each is, its QoS, what waits in it, and whether it rests."""
@@ -65,7 +74,7 @@ def list_subscriptions(
     }
     run(
         lambda terminal: show_subscriptions(
-            api_of(api, token_file), terminal, asked, limit, as_json=as_json
+            api_of(api, token_file, ca_file), terminal, asked, limit, as_json=as_json
         )
     )
 
@@ -89,6 +98,7 @@ def give(
     mount_point: MountPoint = "",
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Give a client a subscription, as if it had asked for it: its rules are asked as well."""
@@ -107,7 +117,7 @@ def give(
     }
     run(
         lambda terminal: give_subscription(
-            api_of(api, token_file), terminal, asked, as_json=as_json
+            api_of(api, token_file, ca_file), terminal, asked, as_json=as_json
         )
     )
 
@@ -119,6 +129,7 @@ def take(
     mount_point: MountPoint = "",
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Take a subscription from a client, as if it had given it up."""
@@ -129,6 +140,6 @@ def take(
     asked = {"client_id": client, "mount_point": mount_point, "topic_filter": topic_filter}
     run(
         lambda terminal: take_subscription(
-            api_of(api, token_file), terminal, asked, as_json=as_json
+            api_of(api, token_file, ca_file), terminal, asked, as_json=as_json
         )
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, MountPoint
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, MountPoint
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.values import count_of
 
@@ -37,6 +37,7 @@ def trace(
     mount_point: MountPoint = "",
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the packets of a client of a running broker, or what becomes of messages of a topic.
@@ -56,6 +57,6 @@ def trace(
     }
     run(
         lambda terminal: follow_trace(
-            api_of(api, token_file), terminal, asked, count=count, as_json=as_json
+            api_of(api, token_file, ca_file), terminal, asked, count=count, as_json=as_json
         )
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.connecting.asking import ApiPlace, ApiTokenFile, AsJson, Limit
+from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, Limit
 from tmqtt.terminal.command import CONTEXT, Command
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
@@ -32,6 +32,7 @@ def who(
     limit: Limit = 100,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
+    ca_file: ApiCaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show whom a message would reach at a running broker, and who would not get it, and why."""
@@ -42,6 +43,6 @@ def who(
     asked = {"topic": topic, "client_id": author, "qos": qos}
     run(
         lambda terminal: show_recipients(
-            api_of(api, token_file), terminal, asked, limit, as_json=as_json
+            api_of(api, token_file, ca_file), terminal, asked, limit, as_json=as_json
         )
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import trustme
 
 from tests.cli.programs import Program, Run
 from trio_mqtt import sync
@@ -318,3 +319,43 @@ def test_a_terminal_is_not_steered_by_what_json_has(
             shown.out.expect(r"evil\\u009bm\\u202e")
             assert shown.ended() == 0
             assert b"\xc2\x9b" not in shown.out.data
+
+
+def test_the_authority_of_https_may_be_ones_own(
+    tmp_path: Path, in_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    certificate, ca_file = tmp_path / "server.pem", tmp_path / "ca.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    authority.cert_pem.write_to_path(str(ca_file))
+    token_file = tmp_path / "token"
+    token_file.write_text(TOKEN)
+    file = tmp_path / "broker.toml"
+    file.write_text(
+        f'[web]\nlisten = "127.0.0.1:0"\ncertificate = "{certificate}"\n'
+        f'[web.tokens.test]\ntoken = "{TOKEN}"\nrole = "see"\n'
+    )
+    for one in (certificate, file):
+        one.chmod(0o600)
+    with Program("broker", "mqtt://127.0.0.1:0", "--config", str(file)) as broker:
+        api = broker.out.expect(r"with the API at (https://\S+)/api/v1\.\n")[1]
+        asked = ("clients", "--api", api, "--api-token-file", str(token_file))
+        unknown = in_process(*asked)
+        assert unknown.code == 1
+        assert "is not accepted: unable to get local issuer certificate. If you trust" in unknown.err
+        assert in_process(*asked, "--api-cafile", str(ca_file)).code == 0
+        monkeypatch.setenv("TMQTT_API_CAFILE", str(ca_file))
+        assert in_process(*asked).code == 0
+        for wrong in (tmp_path / "none.pem", token_file):
+            refused = in_process(*asked, "--api-cafile", str(wrong))
+            assert refused.code == 1
+            assert refused.err.startswith(f"Error: The authorities in {wrong} cannot be read: ")
+        assert broker.stop() == 0
+
+
+def test_https_where_there_is_none_is_told(running: tuple[str, str], in_process: Run) -> None:
+    api, _ = running
+    refused = in_process("clients", "--api", api.replace("http://", "https://"))
+    assert refused.code == 1
+    assert refused.err.startswith("Error: There is no TLS with what answers at https://127.0.0.1:")
+    assert refused.err.endswith(f": is it {api}?\n")
