@@ -40,7 +40,9 @@ async def lift_ban(
     show_done(terminal, answer, sentence, as_json=as_json)
 
 
-async def show_bans(api: Api, terminal: Terminal, *, as_json: bool) -> None:
-    """Show all bans."""
-    answer = await ask_list(api, "/bans", {}, _MOST)
+async def show_bans(
+    api: Api, terminal: Terminal, sought: Mapping[str, object], *, as_json: bool
+) -> None:
+    """Show those that are sought."""
+    answer = await ask_list(api, "/bans", sought, _MOST)
     show_page(terminal, answer, _COLUMNS, "ban", as_json=as_json)

@@ -45,8 +45,17 @@ def ban(
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why, for those who look later.")
     ] = "",
+    keep_connected: Annotated[
+        bool,
+        typer.Option(
+            "--keep-connected", help="Whoever is connected stays, and may not connect again."
+        ),
+    ] = False,
     lift: Annotated[bool, typer.Option("--lift", help="Lift the ban.")] = False,
-    listed: Annotated[bool, typer.Option("--list", help="Show all bans.")] = False,
+    listed: Annotated[
+        bool,
+        typer.Option("--list", help="Show the bans: all, or those with part of what is given."),
+    ] = False,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
     ca_file: ApiCaFile = None,
@@ -55,16 +64,21 @@ def ban(
     """Have somebody not connect to a running broker any more; who is connected is disconnected."""
     kinds = {"client": client, "user": user, "address": address}
     given = [(kind, value) for kind, value in kinds.items() if value is not None]
-    if listed and (given or lift):
-        raise typer.BadParameter("--list shows all bans: leave out the rest.")
-    if not listed and len(given) != 1:
+    if listed and lift:
+        raise typer.BadParameter("--list shows bans, and --lift lifts one: give one of them.")
+    if len(given) > 1 or not (given or listed):
         raise typer.BadParameter("Give one of --client, --user and --address, or --list.")
     from tmqtt.ban.command import ban_somebody, lift_ban, show_bans
     from tmqtt.connecting.api import api_of
     from tmqtt.terminal.running import run
 
     if listed:
-        run(lambda terminal: show_bans(api_of(api, token_file, ca_file), terminal, as_json=as_json))
+        sought = {"kind": given[0][0], "search": given[0][1]} if given else {}
+        run(
+            lambda terminal: show_bans(
+                api_of(api, token_file, ca_file), terminal, sought, as_json=as_json
+            )
+        )
     kind, value = given[0]
     named = {"kind": kind, "value": value}
     if lift:
@@ -73,7 +87,12 @@ def ban(
                 api_of(api, token_file, ca_file), terminal, named, as_json=as_json
             )
         )
-    asked = {**named, "seconds": period, "reason": reason}
+    asked = {
+        **named,
+        "seconds": period,
+        "reason": reason,
+        "disconnect": not keep_connected,
+    }
     run(
         lambda terminal: ban_somebody(
             api_of(api, token_file, ca_file), terminal, asked, as_json=as_json

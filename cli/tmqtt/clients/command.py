@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import trio
+
 from tmqtt.connecting.api import Api
 from tmqtt.connecting.calls import ask_list
 from tmqtt.connecting.listing import show_page
-from tmqtt.connecting.seen_clients import COLUMNS
+from tmqtt.connecting.seen_clients import COLUMNS, RATES
 from tmqtt.terminal.terminal import Terminal
 
 
 async def show_clients(
-    api: Api, terminal: Terminal, asked: Mapping[str, object], limit: int, *, as_json: bool
+    api: Api,
+    terminal: Terminal,
+    asked: Mapping[str, object],
+    limit: int,
+    counted_for: float | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """Show so many of them."""
+    """Show so many of them, and of what was counted for so long how fast it is."""
     answer = await ask_list(api, "/clients", asked, limit)
-    show_page(terminal, answer, COLUMNS, "client", as_json=as_json)
+    if counted_for is not None:
+        await trio.sleep(counted_for)
+        answer = await ask_list(api, "/clients", asked, limit)
+    columns = COLUMNS if counted_for is None else (*COLUMNS, *RATES)
+    show_page(terminal, answer, columns, "client", as_json=as_json)

@@ -8,7 +8,7 @@ import typer
 
 from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, Limit
 from tmqtt.terminal.command import CONTEXT, Command
-from tmqtt.terminal.values import one_of
+from tmqtt.terminal.values import duration, one_of
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
@@ -22,7 +22,7 @@ Exit codes: 0 done; 1 it did not work, such as a broker that cannot be reached o
 options are wrong."""
 
 # By what the API sorts: ClientOrder, which takes longer to load.
-_ORDERS = (
+ORDERS = (
     "client_id", "username", "since", "queued_messages", "in_flight", "dropped", "subscriptions"
 )  # fmt: skip
 
@@ -58,13 +58,22 @@ def clients(
         typer.Option(
             "--sort",
             metavar="BY",
-            parser=one_of(*_ORDERS),
-            help=f"{', '.join(_ORDERS[:-1])} or {_ORDERS[-1]}.",
+            parser=one_of(*ORDERS),
+            help=f"{', '.join(ORDERS[:-1])} or {ORDERS[-1]}.",
         ),
     ] = "client_id",
     reverse: Annotated[
         bool, typer.Option("--reverse", help="Begin with the largest, or latest.")
     ] = False,
+    rates: Annotated[
+        float | None,
+        typer.Option(
+            "--rates",
+            metavar="DURATION",
+            parser=duration,
+            help="Count for so long what each of them says and is sent, and show that too.",
+        ),
+    ] = None,
     limit: Limit = 100,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
@@ -87,9 +96,10 @@ def clients(
         "listener": listener,
         "sort": sort,
         "descending": reverse or None,
+        "rates": rates is not None or None,
     }
     run(
         lambda terminal: show_clients(
-            api_of(api, token_file, ca_file), terminal, asked, limit, as_json=as_json
+            api_of(api, token_file, ca_file), terminal, asked, limit, rates, as_json=as_json
         )
     )

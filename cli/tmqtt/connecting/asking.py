@@ -6,8 +6,15 @@ from typing import Annotated
 
 import typer
 
-from tmqtt.terminal.values import count_of
+from tmqtt.terminal.figures import parse_count
+from tmqtt.terminal.values import reader
 
+
+def _entries_of(given: str) -> int:
+    return parse_count(given, "entries")
+
+
+_entries = reader(_entries_of)
 ApiPlace = Annotated[
     str | None,
     typer.Option(
@@ -36,7 +43,7 @@ ApiCaFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, a line for each.")]
 Limit = Annotated[
-    int, typer.Option("--limit", metavar="COUNT", parser=count_of, help="How many at most.")
+    int, typer.Option("--limit", metavar="COUNT", parser=_entries, help="How many at most.")
 ]
 Client = Annotated[str, typer.Argument(metavar="CLIENT", help="Its client identifier.")]
 MountPoint = Annotated[

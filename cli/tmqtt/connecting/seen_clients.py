@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tmqtt.connecting.listing import UNKNOWN, Column, ago, figure, lasting, text, until
-from tmqtt.terminal.figures import size
+from tmqtt.terminal.figures import rate, size
 
 _FOR_EVER = 0xFFFFFFFF
 
@@ -53,6 +53,16 @@ def _rates(item: Mapping[str, Any]) -> str:
     )
 
 
+def _a_second(name: str, shown: Callable[[float], str]) -> Callable[[Mapping[str, Any]], str]:
+    return lambda item: UNKNOWN if item["rates"] is None else shown(item["rates"][name])
+
+
+RATES: Sequence[Column] = (
+    ("In/s", _a_second("messages_in", rate), True),
+    ("Out/s", _a_second("messages_out", rate), True),
+    ("Bytes in/s", _a_second("bytes_in", size), True),
+    ("Bytes out/s", _a_second("bytes_out", size), True),
+)
 FIELDS: Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]] = (
     ("Client", text("client_id")),
     ("Mount point", text("mount_point")),

@@ -8,6 +8,7 @@ import typer
 
 from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, Client, MountPoint
 from tmqtt.terminal.command import CONTEXT, Command
+from tmqtt.terminal.values import reader
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
@@ -20,15 +21,33 @@ Exit codes: 0 done; 1 it did not work, such as a client that is not connected; 2
 wrong."""
 
 
+def _code(given: str) -> int:
+    try:
+        return int(given, 0)
+    except ValueError:
+        raise ValueError(f"{given!r} is no reason code: write 0x8E, or 142.") from None
+
+
 @app.command(cls=Command, epilog=_EPILOG)
 def disconnect(
     client: Client,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="What it is told, and the log.")
     ] = "",
+    code: Annotated[
+        int | None,
+        typer.Option(
+            "--code",
+            metavar="CODE",
+            parser=reader(_code),
+            help="The reason code that it is told (MQTT 5), such as 0x8E.  [default: 0x98,"
+            " administrative action; with --to 0x9C, use another server]",
+            show_default=False,
+        ),
+    ] = None,
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="HOST:PORT", help="Where it is sent (MQTT 5, 0x9C)."),
+        typer.Option("--to", metavar="HOST:PORT", help="Where it is sent (MQTT 5)."),
     ] = None,
     mount_point: MountPoint = "",
     api: ApiPlace = None,
@@ -41,9 +60,15 @@ def disconnect(
     from tmqtt.disconnect.command import disconnect_client
     from tmqtt.terminal.running import run
 
-    asked = {"client_id": client, "mount_point": mount_point, "reason": reason}
+    asked = {
+        "client_id": client,
+        "mount_point": mount_point,
+        "reason": reason,
+        "reason_code": code,
+        "server_reference": to,
+    }
     run(
         lambda terminal: disconnect_client(
-            api_of(api, token_file, ca_file), terminal, asked, to, as_json=as_json
+            api_of(api, token_file, ca_file), terminal, asked, as_json=as_json
         )
     )

@@ -12,9 +12,12 @@ from tmqtt.connecting.options import EXIT_CODES, check_is_no_address, connects
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.confirming import Yes, confirm
-from tmqtt.terminal.values import count_of, duration
+from tmqtt.terminal.values import count_of, duration, one_of
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
+
+# For what something was removed, or never kept, as the API has it.
+REASONS = ("age", "size", "messages", "asked", "lost", "topics")
 
 _EXAMPLES = """\
 Examples:
@@ -100,6 +103,15 @@ def history(
         bool,
         typer.Option("--removals", help="Show what was removed or never kept, and why: by --api."),
     ] = False,
+    reason: Annotated[
+        str | None,
+        typer.Option(
+            "--reason",
+            metavar="REASON",
+            parser=one_of(*REASONS),
+            help=f"With --removals, what went for this alone: {', '.join(REASONS)}.",
+        ),
+    ] = None,
     timeout: Annotated[
         float,
         typer.Option(
@@ -129,9 +141,11 @@ def history(
 
         run(
             lambda terminal: show_removals(
-                api_of(api, token_file, ca_file), terminal, as_json=as_json
+                api_of(api, token_file, ca_file), terminal, reason, as_json=as_json
             )
         )
+    if reason is not None:
+        raise typer.BadParameter("--reason goes with --removals.")
     if topic_filter is None:
         raise typer.BadParameter("Which topics? Give a FILTER, such as 'sensors/#'.")
     check_is_no_address(topic_filter, "topic filter", "FILTER")

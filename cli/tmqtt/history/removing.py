@@ -24,9 +24,9 @@ async def remove_messages(
     show_done(terminal, answer, sentence, as_json=as_json)
 
 
-async def show_removals(api: Api, terminal: Terminal, *, as_json: bool) -> None:
-    """Show what went, the latest first."""
-    answer = await ask_list(api, "/history/removals", {}, _MOST)
+async def show_removals(api: Api, terminal: Terminal, reason: str | None, *, as_json: bool) -> None:
+    """Show what went, the latest first; for one reason, if that is given."""
+    answer = await ask_list(api, "/history/removals", {"reason": reason}, _MOST)
     show_page(terminal, answer, _COLUMNS, "removal", as_json=as_json)
 
 

@@ -9,7 +9,7 @@ import typer
 from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, Limit
 from tmqtt.terminal.command import Command, group
 from tmqtt.terminal.confirming import Yes, confirm
-from tmqtt.terminal.values import duration, reader
+from tmqtt.terminal.values import duration, one_of
 
 _EXAMPLES = """\
 Examples:
@@ -29,24 +29,19 @@ _Older = Annotated[
         "--older-than", metavar="DURATION", parser=duration, help="Only what lies there so long."
     ),
 ]
+_Search = Annotated[
+    str | None, typer.Option("--search", metavar="TEXT", help="Only topics with this text.")
+]
 _Author = Annotated[
     str | None,
     typer.Option("--author", metavar="CLIENT", help="Only what this client has published."),
 ]
-
-
-def _orphaned(given: str) -> str:
-    if given not in ("gone", "silent"):
-        raise ValueError("write gone or silent")
-    return given
-
-
 _Orphaned = Annotated[
     str | None,
     typer.Option(
         "--orphaned",
         metavar="gone|silent",
-        parser=reader(_orphaned),
+        parser=one_of("gone", "silent"),
         help="Only what its author has not published again: it is not connected, or has connected"
         " later.",
     ),
@@ -67,7 +62,20 @@ def list_retained(
     ] = "#",
     older_than: _Older = None,
     author: _Author = None,
+    search: _Search = None,
     orphaned: _Orphaned = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            "--sort",
+            metavar="BY",
+            parser=one_of("stored_at", "topic", "size"),
+            help="stored_at, topic or size.",
+        ),
+    ] = "stored_at",
+    reverse: Annotated[
+        bool, typer.Option("--reverse", help="Begin with the latest, or largest.")
+    ] = False,
     limit: Limit = 100,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
@@ -83,8 +91,10 @@ def list_retained(
         "topic_filter": topic_filter,
         "older_than": older_than,
         "author": author,
+        "search": search,
         "orphaned": orphaned,
-        "sort": "stored_at",
+        "sort": sort,
+        "descending": reverse or None,
     }
     run(
         lambda terminal: list_messages(
@@ -118,6 +128,7 @@ def delete(
     topic_filter: Annotated[str, typer.Argument(metavar="FILTER", help="Whose topics match.")],
     older_than: _Older = None,
     author: _Author = None,
+    search: _Search = None,
     orphaned: _Orphaned = None,
     yes: Yes = False,
     api: ApiPlace = None,
@@ -130,7 +141,7 @@ def delete(
     Where FILTER has wildcards, you are asked whether that is meant; in a pipe, --yes has to say so.
     """
     if "#" in topic_filter or "+" in topic_filter:
-        others = any(one is not None for one in (older_than, author, orphaned))
+        others = any(one is not None for one in (older_than, author, search, orphaned))
         which = f"{topic_filter!r} and the other options" if others else repr(topic_filter)
         confirm(f"Delete all retained messages that match {which}?", yes=yes)
     from tmqtt.connecting.api import api_of
@@ -141,6 +152,7 @@ def delete(
         "topic_filter": topic_filter,
         "older_than": older_than,
         "author": author,
+        "search": search,
         "orphaned": orphaned,
     }
     run(

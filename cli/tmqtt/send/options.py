@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, MountPoint
+from tmqtt.connecting.property_values import user_property
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.values import duration
 
@@ -53,6 +54,15 @@ def send(
         str | None,
         typer.Option("--content-type", metavar="TYPE", help="Of what kind it is."),
     ] = None,
+    user_properties: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--user-property",
+            metavar="NAME=VALUE",
+            help="A user property. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
     ca_file: ApiCaFile = None,
@@ -66,6 +76,10 @@ def send(
         raise typer.BadParameter("Give a MESSAGE, or --file FILE.")
     if mount_point and to is None:
         raise typer.BadParameter("--mount-point goes with --to CLIENT.")
+    try:
+        pairs = [user_property(text) for text in user_properties or ()]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--user-property'") from None
     from tmqtt.connecting.api import api_of
     from tmqtt.send.command import send_message
     from tmqtt.terminal.running import run
@@ -76,6 +90,7 @@ def send(
         "retain": retain,
         "expiry_interval": None if expiry is None else round(expiry),
         "content_type": content_type,
+        "user_properties": pairs,
     }
     if to is not None:
         asked |= {"client_id": to, "mount_point": mount_point}

@@ -53,6 +53,9 @@ def list_subscriptions(
         str | None, typer.Option("--filter", metavar="FILTER", help="Only those to this filter.")
     ] = None,
     shared: Annotated[bool, typer.Option("--shared", help="Only those that are shared.")] = False,
+    unshared: Annotated[
+        bool, typer.Option("--unshared", help="Only those that are not shared.")
+    ] = False,
     limit: Limit = 100,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
@@ -60,6 +63,8 @@ def list_subscriptions(
     as_json: AsJson = False,
 ) -> None:
     """List them: whose each is, its QoS, what waits in it, and whether it rests."""
+    if shared and unshared:
+        raise typer.BadParameter("--shared and --unshared leave nothing: give one of them.")
     from tmqtt.connecting.api import api_of
     from tmqtt.subscriptions.command import show_subscriptions
     from tmqtt.terminal.running import run
@@ -70,7 +75,7 @@ def list_subscriptions(
         "mount_point": mount_point or None,
         "topic": topic,
         "topic_filter": topic_filter,
-        "shared": shared or None,
+        "shared": True if shared else False if unshared else None,
     }
     run(
         lambda terminal: show_subscriptions(

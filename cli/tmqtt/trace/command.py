@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from tmqtt.connecting.api import Api
@@ -13,14 +14,14 @@ from tmqtt.connecting.calls import follow
 from tmqtt.terminal.escaping import escape, escape_payload
 from tmqtt.terminal.terminal import Terminal
 
-_SHOWN = 100  # characters of a payload
+_SHOWN = 100  # characters of a payload, where nobody says how many
 _ARROWS = {"in": "→", "out": "←"}
 
 
 async def follow_trace(
     api: Api,
     terminal: Terminal,
-    asked: Mapping[str, object],
+    asked: Mapping[str, Any],
     *,
     count: int | None,
     as_json: bool,
@@ -28,7 +29,9 @@ async def follow_trace(
     """Show what is told, until there were so many, or the broker ends."""
     if terminal.messages.is_terminal:
         terminal.say(_waiting_for(asked))
-    await follow(api, "/trace", asked, terminal, _line, count=count, as_json=as_json)
+    shown = asked["payload"] or _SHOWN
+    line = partial(_line, shown)
+    await follow(api, "/trace", asked, terminal, line, count=count, as_json=as_json)
 
 
 def _waiting_for(asked: Mapping[str, object]) -> str:
@@ -42,7 +45,7 @@ def _waiting_for(asked: Mapping[str, object]) -> str:
     return f"Waiting for packets of the client {client}; Ctrl-C ends it.{hint}"
 
 
-def _line(entry: Mapping[str, Any]) -> str:
+def _line(shown: int, entry: Mapping[str, Any]) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(entry["at"]))
     details = {
         name: value for name, value in entry["details"].items() if value not in (None, "", {}, [])
@@ -51,7 +54,7 @@ def _line(entry: Mapping[str, Any]) -> str:
     who = escape(entry["client_id"] or "the broker")
     line = f"{clock} {_ARROWS[entry['direction']]} {who} {entry['kind']} {said}"
     if entry["payload"] is not None:
-        line += f" {escape_payload(base64.b64decode(entry['payload']), _SHOWN)}"
+        line += f" {escape_payload(base64.b64decode(entry['payload']), shown)}"
     return line.rstrip()
 
 

@@ -8,7 +8,8 @@ import typer
 
 from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, MountPoint
 from tmqtt.terminal.command import CONTEXT, Command
-from tmqtt.terminal.values import count_of
+from tmqtt.terminal.figures import parse_size
+from tmqtt.terminal.values import count_of, reader
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
@@ -34,6 +35,17 @@ def trace(
         int | None,
         typer.Option("--count", metavar="COUNT", parser=count_of, help="End after so many."),
     ] = None,
+    payload: Annotated[
+        int | None,
+        typer.Option(
+            "--payload",
+            metavar="SIZE",
+            parser=reader(parse_size),
+            help="How much of each payload is shown, such as 1KB.  [default: 100 characters, in"
+            " JSON 256 bytes]",
+            show_default=False,
+        ),
+    ] = None,
     mount_point: MountPoint = "",
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
@@ -54,6 +66,7 @@ def trace(
         "client_id": client,
         "mount_point": mount_point or None,
         "topic_filter": topic,
+        "payload": payload,
     }
     run(
         lambda terminal: follow_trace(

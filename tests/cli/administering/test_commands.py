@@ -239,7 +239,11 @@ def test_nowhere_is_asked_without_a_place(in_process: Run) -> None:
         ("clients", "--connected", "--away"),
         ("ban",),
         ("ban", "--client", "a", "--user", "b"),
-        ("ban", "--list", "--client", "a"),
+        ("ban", "--list", "--lift"),
+        ("disconnect", "a", "--code", "gone"),
+        ("subscriptions", "list", "--shared", "--unshared"),
+        ("history", "a", "--reason", "age"),
+        ("send", "a", "b", "--user-property", "c"),
         ("trace",),
         ("trace", "a", "--topic", "b"),
         ("who", "a", "-q", "3"),
@@ -342,7 +346,9 @@ def test_the_authority_of_https_may_be_ones_own(
         asked = ("clients", "--api", api, "--api-token-file", str(token_file))
         unknown = in_process(*asked)
         assert unknown.code == 1
-        assert "is not accepted: unable to get local issuer certificate. If you trust" in unknown.err
+        assert (
+            "is not accepted: unable to get local issuer certificate. If you trust" in unknown.err
+        )
         assert in_process(*asked, "--api-cafile", str(ca_file)).code == 0
         monkeypatch.setenv("TMQTT_API_CAFILE", str(ca_file))
         assert in_process(*asked).code == 0
