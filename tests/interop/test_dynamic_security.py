@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -187,6 +188,17 @@ def test_mosquitto_ctrl_says_the_same_of_both(both: Both) -> None:
         assert ours == theirs, line
     states = [without_passwords(load(broker.file)[0]) for broker in both]
     assert states[0] == states[1]
+
+
+def test_each_command_that_mosquitto_ctrl_has_is_tried() -> None:
+    assert CTRL is not None
+    ran = subprocess.run(  # as it is found
+        [CTRL, "dynsec", "help"], capture_output=True, text=True, timeout=60, check=False
+    )
+    told = set(re.findall(r"^[A-Z].*: +([a-z]\w+)(?: |$)", ran.stdout, re.M))
+    assert "addRoleACL" in told
+    tried = {line.split()[0] for line in CTRL_COMMANDS} | {"setDefaultACLAccess"}
+    assert told == tried
 
 
 def test_mosquitto_ctrl_changes_the_default_access(both: Both) -> None:
