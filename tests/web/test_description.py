@@ -30,7 +30,7 @@ def test_each_operation_is_described() -> None:
     told = description()
     entries = [(by, path, one) for path, at in told["paths"].items() for by, one in at.items()]
     assert sorted(one["operationId"] for _, _, one in entries) == sorted(
-        one.name for one in OPERATIONS
+        [*(one.name for one in OPERATIONS), "log_in", "log_out", "session"]
     )
     for by, path, entry in entries:
         assert entry["summary"], (by, path)
@@ -65,6 +65,13 @@ async def test_answers_are_as_described(served: Served) -> None:
         trio_mqtt.open_client(served.broker.url, client_id="c", session_expiry_interval=100),
     ):
         assert (await client.get("/openapi.json")).json() == json.loads(json.dumps(told))
+        session = told["paths"]["/session"]["get"]["responses"]["200"]
+        whole = {
+            **session["content"]["application/json"]["schema"],
+            "components": told["components"],
+        }
+        for answer in (await client.get("/session"), await client.post("/logout")):
+            jsonschema.Draft202012Validator(whole).validate(answer.json())
         operations = {one.name: one for one in OPERATIONS}
         with trio.fail_after(60):
             for name, asked in ASKED.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 import trio_mqtt.administration
 from trio_mqtt.attribute_docs import attribute_docs
-from trio_mqtt.broker.operations.table import OPERATIONS, Operation
+from trio_mqtt.broker.operations.table import OPERATIONS, Operation, Role
 from trio_mqtt.version import __version__
 from trio_mqtt.web.json_forms import adapter, written
 
@@ -32,6 +32,8 @@ def description() -> dict[str, Any]:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _entry(
             operation, schemas, definitions
         )
+    for path, entries in _logging_in().items():
+        paths.setdefault(path, {}).update(entries)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -44,7 +46,7 @@ def description() -> dict[str, Any]:
         "security": [{"token": []}, {"cookie": []}],
         "paths": paths,
         "components": {
-            "schemas": {**definitions, "Problem": _PROBLEM},
+            "schemas": {**definitions, "Problem": _PROBLEM, "Asker": _ASKER},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
                 "cookie": {"type": "apiKey", "in": "cookie", "name": "tmqtt_session"},
@@ -107,12 +109,70 @@ def _entry(
         entry["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     else:
         entry["parameters"] = list(_parameters(operation, schemas, definitions))
-    for status, sentence in sorted(problems.items()):
-        entry["responses"][status] = {
+    entry["responses"] |= _told(problems)
+    return entry
+
+
+def _told(problems: Mapping[str, str]) -> dict[str, Any]:
+    """The answers that are problems, by their status."""
+    return {
+        status: {
             "description": sentence,
             "content": {"application/problem+json": {"schema": {"$ref": _REF + "Problem"}}},
         }
-    return entry
+        for status, sentence in sorted(problems.items())
+    }
+
+
+def _logging_in() -> dict[str, dict[str, Any]]:
+    """What is asked for beside operations: who asks, and by which cookie."""
+    told = {"application/json": {"schema": {"$ref": _REF + "Asker"}}}
+    login = {"application/json": {"schema": _LOGIN}}
+    unread = {
+        "413": "The body is too large.",
+        "415": "The body is no JSON.",
+        "422": _PROBLEMS["422"],
+    }
+    refused = {
+        "401": "The user name or the password is wrong, or has no role.",
+        "429": "Too many passwords were wrong.",
+        "503": _PROBLEMS["503"],
+    }
+    unknown = {name: _PROBLEMS[name] for name in ("401", "403", "503")}
+    return {
+        "/login": {
+            "post": {
+                "operationId": "log_in",
+                "summary": "Log in by a password, for a cookie.",
+                "security": [],
+                "requestBody": {"required": True, "content": login},
+                "responses": {
+                    "200": {"description": "Who is logged in.", "content": told},
+                    **_told({**unread, **refused}),
+                },
+            }
+        },
+        "/logout": {
+            "post": {
+                "operationId": "log_out",
+                "summary": "Log out.",
+                "responses": {
+                    "200": {"description": "Who was logged in.", "content": told},
+                    **_told(unknown),
+                },
+            }
+        },
+        "/session": {
+            "get": {
+                "operationId": "session",
+                "summary": "Who asks.",
+                "responses": {
+                    "200": {"description": "Who asks.", "content": told},
+                    **_told(unknown),
+                },
+            }
+        },
+    }
 
 
 def _parameters(
@@ -150,4 +210,26 @@ _PROBLEM = {
         "detail": {"type": "string"},
     },
     "required": ["type", "title", "status", "detail"],
+}
+_LOGIN = {
+    "type": "object",
+    "properties": {"user": {"type": "string"}, "password": {"type": "string"}},
+    "required": ["user", "password"],
+    "additionalProperties": False,
+}
+_ASKER = {
+    "type": "object",
+    "description": "Who asks.",
+    "properties": {
+        "user": {"type": "string", "description": "The user, or the name of the token."},
+        "role": {
+            "enum": [role.name.lower() for role in Role],
+            "description": "What it may do.",
+        },
+        "csrf": {
+            "type": ["string", "null"],
+            "description": "What changes carry as X-CSRF-Token; null for who shows a token.",
+        },
+    },
+    "required": ["user"],
 }
