@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.broker.conftest import Join
-from trio_mqtt.broker.routing.batch import Author
+from trio_mqtt.broker.routing.published import Author
 from trio_mqtt.protocol.packets import PubAck, Publish
 from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.testing import MemoryBroker

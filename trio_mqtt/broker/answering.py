@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.routing.batch import Author, Batch
+    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.routing.published import Author
     from trio_mqtt.protocol.packets import Publish
 
 # Below it clients give commands, which may hold passwords: nobody who follows messages sees them.

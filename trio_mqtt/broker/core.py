@@ -24,7 +24,7 @@ from trio_mqtt.broker.journal import Journal
 from trio_mqtt.broker.load import Load
 from trio_mqtt.broker.memory import Memory
 from trio_mqtt.broker.options import BrokerOptions
-from trio_mqtt.broker.routing.batch import OneMessage
+from trio_mqtt.broker.routing.published import OneMessage
 from trio_mqtt.broker.routing.retained import RetainedMessages
 from trio_mqtt.broker.routing.retained_search import RetainedSearch
 from trio_mqtt.broker.routing.router import Router
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.permissions import RulesInForce
     from trio_mqtt.broker.elsewhere import Elsewhere
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.broker.routing.batch import Author, Batch
+    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.routing.published import Author
     from trio_mqtt.broker.sessions.session import Session
     from trio_mqtt.broker.timing import Timing
     from trio_mqtt.broker.traces import PacketFollower

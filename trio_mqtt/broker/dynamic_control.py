@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.files.hashes import PasswordHash
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.reconfiguring import Reconfiguring
-    from trio_mqtt.broker.routing.batch import Author
+    from trio_mqtt.broker.routing.published import Author
 
 TOPIC = CONTROL + "/dynamic-security/v1"
 RESPONSE = TOPIC + "/response"

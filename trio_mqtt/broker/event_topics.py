@@ -21,7 +21,8 @@ from trio_mqtt.broker.events.kinds import (
     Subscribed,
     Unsubscribed,
 )
-from trio_mqtt.broker.routing.batch import Batch, Published
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.published import Published
 from trio_mqtt.broker.system_topics import ROOT
 from trio_mqtt.protocol.packets import Publish
 

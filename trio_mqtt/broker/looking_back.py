@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_mqtt.broker.mount_points import mounted_filter, topic_below
-from trio_mqtt.broker.routing.batch import Author, Batch
+from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.routing.filters import TopicFilter
+from trio_mqtt.broker.routing.published import Author
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.broker.sessions.session import Session
 from trio_mqtt.broker.turns import Turn

@@ -11,7 +11,7 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, Raw
 from trio_mqtt import Broker, Security
 from trio_mqtt.administration import MayQuery, WhoQuery
-from trio_mqtt.broker.routing.batch import Author
+from trio_mqtt.broker.routing.published import Author
 from trio_mqtt.protocol.packets import Publish, Subscription
 from trio_mqtt.testing import open_memory_broker
 

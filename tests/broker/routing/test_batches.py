@@ -11,7 +11,8 @@ from tests.broker.conftest import Join
 from tests.broker.raw import V5, V311, Raw
 from tests.inside import core_of
 from trio_mqtt import Broker
-from trio_mqtt.broker.routing.batch import BATCH, KEPT_ENCODINGS, MESSAGE, Batch
+from trio_mqtt.broker.routing.batch import KEPT_ENCODINGS, Batch
+from trio_mqtt.broker.routing.sizes import BATCH, MESSAGE
 from trio_mqtt.broker.routing.target import Target
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Publish, PublishRun, Subscription

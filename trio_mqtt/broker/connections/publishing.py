@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from trio_mqtt.broker.connections.acknowledgements import PUBACK
 from trio_mqtt.broker.connections.offers import CUT_OFF, STORAGE_FAILS, RefusedPublish
 from trio_mqtt.broker.core import NOT_PERMITTED
-from trio_mqtt.broker.routing.batch import Batch, size_alone
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.sizes import size_alone
 from trio_mqtt.protocol.packets import Publish, PublishRun
 from trio_mqtt.protocol.reason_codes import ReasonCode
 

@@ -18,7 +18,7 @@ from trio_mqtt.broker.events.samples import EventSample
 from trio_mqtt.broker.events.streams import EventStream
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.routing.batch import Published
+    from trio_mqtt.broker.routing.published import Published
     from trio_mqtt.broker.timers import Timers
     from trio_mqtt.protocol.packets import Publish
 

@@ -38,7 +38,7 @@ from trio_mqtt.broker.log_lines import LogLines, shown
 from trio_mqtt.broker.sources import source_of
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.routing.batch import Published
+    from trio_mqtt.broker.routing.published import Published
     from trio_mqtt.broker.timers import Timers
 
 _connections = logging.getLogger("trio_mqtt.connections")

@@ -9,7 +9,7 @@ import trio
 from trio_mqtt.broker.events.kinds import BrokerEvent, message_published
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.routing.batch import Published
+    from trio_mqtt.broker.routing.published import Published
 
 SAMPLE_BYTES = 1024 * 1024  # of payloads that a sample holds between two looks
 SAMPLE_OF_ONE_READ = 10  # messages: one busy client must not fill the sample alone

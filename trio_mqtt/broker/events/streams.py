@@ -10,7 +10,7 @@ import trio
 from trio_mqtt.broker.events.kinds import BrokerEvent, message_published
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.routing.batch import Published
+    from trio_mqtt.broker.routing.published import Published
 
 
 class EventStream:

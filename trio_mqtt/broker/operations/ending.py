@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.events.kinds import BrokerEvent
-    from trio_mqtt.broker.routing.batch import Published
+    from trio_mqtt.broker.routing.published import Published
 
 
 class EndsWithBroker:

@@ -22,7 +22,8 @@ from trio_mqtt.errors import LocalProtocolError
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core
-    from trio_mqtt.broker.routing.batch import Author, Batch
+    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.routing.published import Author
     from trio_mqtt.broker.routing.spreading import Spreading
     from trio_mqtt.protocol.packets import Publish
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.connections.link import Link
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.events.streams import EventStream
-    from trio_mqtt.broker.routing.batch import Published
+    from trio_mqtt.broker.routing.published import Published
     from trio_mqtt.broker.traces import Direction
 
 MOST = 16  # traces at one time: each costs the broker for every packet that it sees

@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
 
 from trio_mqtt.broker.mount_points import properties_below, topic_below
+from trio_mqtt.broker.routing.sizes import BATCH, MESSAGE, STRETCH, beside, size_of
 from trio_mqtt.protocol.encoding import publish_parts
 from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import Publish, PublishRun
@@ -24,7 +25,7 @@ from trio_mqtt.protocol.properties import (
 )
 
 if TYPE_CHECKING:
-    from trio_mqtt.broker.access.permissions import Permissions
+    from trio_mqtt.broker.routing.published import Author
     from trio_mqtt.protocol.run_frames import RunFrames
 
 # A message ready to be sent: a whole packet of QoS 0, or what stands before and after the packet
@@ -35,35 +36,10 @@ Encoded = bytes | tuple[bytes, bytes, int] | None
 Encodings = tuple[list[Encoded], bytes | None]
 _NO_ENTRIES: list[Encoded] = []
 
-
-# Bytes that a batch occupies, and each of its messages, beside the packets: one by one, or in a run
-# of packets that have several lengths.
-BATCH = 400
-MESSAGE = 160
-RUN_MESSAGE = 40
-RUN_MESSAGE_QOS_1 = 120
-STRETCH = 100  # and each stretch of a run
-
 # A batch may wait for thousands of clients, each with its own identifiers or at its own second of
 # the expiry interval: remembering the encodings for all of them would cost a copy for each.
 KEPT_ENCODINGS = 8
 JOIN = 256 * 1024  # bytes of several batches that are written together
-
-
-class Author(Protocol):
-    """The session that published messages, as far as these know of it."""
-
-    @property
-    def client_id(self) -> str:
-        """Its client's identifier."""
-
-    @property
-    def key(self) -> str:
-        """What tells it from all others, of which one elsewhere may have the same identifier."""
-
-    @property
-    def permissions(self) -> Permissions | None:
-        """What its client may do; None if nothing is forbidden."""
 
 
 # The subscription identifiers that are added, and the mount point that is taken away.
@@ -84,35 +60,6 @@ class Form(Protocol):
     @property
     def changes(self) -> Changes | None:
         """What is otherwise in each than it came; None for nothing."""
-
-
-class Published(Protocol):
-    """Messages that were taken, as whoever follows that may look at them."""
-
-    @property
-    def count(self) -> int:
-        """How many they are."""
-
-    @property
-    def messages(self) -> Sequence[Publish]:
-        """The messages one by one."""
-
-    def sample(self, count: int) -> Sequence[Publish]:
-        """The first `count` messages."""
-
-
-class OneMessage:
-    """A message that came alone, for those who follow messages."""
-
-    __slots__ = ("count", "messages")
-
-    def __init__(self, message: Publish) -> None:
-        self.count = 1
-        self.messages: Sequence[Publish] = (message,)
-
-    def sample(self, count: int) -> Sequence[Publish]:
-        """The first `count` messages."""
-        return self.messages[:count]
 
 
 class _Parts:
@@ -157,8 +104,8 @@ class Batch:
             self._run: PublishRun | None = messages
             self._messages: Sequence[Publish] = ()
             self.highest_qos = messages.qos
-            beside = _beside(messages) * count + STRETCH * len(messages.topics)
-            self.size = BATCH + len(messages.frames) + beside
+            extra = beside(messages) * count + STRETCH * len(messages.topics)
+            self.size = BATCH + len(messages.frames) + extra
             self.payload_size = messages.payload_size
             self.topic = messages.topic
         else:
@@ -221,8 +168,8 @@ class Batch:
     def mean_size(self) -> int:
         """The bytes that one of its messages occupies by itself, on average."""
         run = self._run
-        beside = 0 if run is None else MESSAGE - _beside(run)
-        return (self.size - BATCH) // self.count + beside
+        extra = 0 if run is None else MESSAGE - beside(run)
+        return (self.size - BATCH) // self.count + extra
 
     @property
     def above_qos_0(self) -> int:
@@ -444,28 +391,6 @@ class Batch:
             ProtocolVersion.V5 if is_v5 else ProtocolVersion.V311,
         )
         return before + after if qos == 0 else (before, after, qos)
-
-
-def _beside(run: PublishRun) -> int:
-    """The bytes that each message of a run occupies beside its packet."""
-    if isinstance(run.starts, range):
-        return 0  # all are of one length: where each begins needs no list
-    return RUN_MESSAGE_QOS_1 if run.qos else RUN_MESSAGE
-
-
-def size_of(message: Publish) -> int:
-    """The bytes that a message occupies, near enough for a bound."""
-    if message.frame is not None:
-        return len(message.frame)
-    size = 64 + len(message.payload)
-    if message.properties:
-        size += len(encode_properties(message.properties, Carrier.PUBLISH))
-    return size
-
-
-def size_alone(message: Publish) -> int:
-    """The bytes that a batch of one message occupies."""
-    return BATCH + MESSAGE + size_of(message)
 
 
 def remaining_properties(properties: Properties, elapsed: int) -> Properties | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from trio_mqtt.broker.routing.batch import size_of
+from trio_mqtt.broker.routing.sizes import size_of
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_mqtt.broker.routing.batch import JOIN, Batch, remaining_properties, size_of
+from trio_mqtt.broker.routing.batch import JOIN, Batch, remaining_properties
+from trio_mqtt.broker.routing.sizes import size_of
 from trio_mqtt.protocol.packets import Publish
 
 if TYPE_CHECKING:

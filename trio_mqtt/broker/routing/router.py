@@ -8,8 +8,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.options import BrokerOptions
-from trio_mqtt.broker.routing.batch import Author, Batch, size_alone
+from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.routing.match import Match
+from trio_mqtt.broker.routing.published import Author
+from trio_mqtt.broker.routing.sizes import size_alone
 from trio_mqtt.broker.routing.spreading import LITTLE, Spreading
 from trio_mqtt.broker.routing.subscription_index import SubscriptionIndex
 from trio_mqtt.broker.routing.target import Target

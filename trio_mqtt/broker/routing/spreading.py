@@ -17,7 +17,8 @@ from trio_mqtt.broker.routing.batch import JOIN
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trio_mqtt.broker.routing.batch import Author, Batch
+    from trio_mqtt.broker.routing.batch import Batch
+    from trio_mqtt.broker.routing.published import Author
     from trio_mqtt.broker.routing.target import Target
 
 LITTLE = 256 * 1024  # bytes of a batch for all whom it reaches, up to which nobody looks further

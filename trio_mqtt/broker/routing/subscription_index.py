@@ -17,8 +17,9 @@ from trio_mqtt.protocol.topics import has_disallowed_characters
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits
-    from trio_mqtt.broker.routing.batch import Author, Batch
+    from trio_mqtt.broker.routing.batch import Batch
     from trio_mqtt.broker.routing.filters import TopicFilter
+    from trio_mqtt.broker.routing.published import Author
     from trio_mqtt.broker.routing.target import Subscriber
 
 REMEMBERED = 32 * 1024 * 1024  # bytes of matches; when there are more, all are forgotten at once

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import Protocol
 
-from trio_mqtt.broker.routing.batch import Author, Batch
+from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.routing.filters import TopicFilter
+from trio_mqtt.broker.routing.published import Author
 from trio_mqtt.protocol.packets import Publish
 
 

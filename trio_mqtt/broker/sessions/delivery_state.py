@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.options import QueuePolicy
-from trio_mqtt.broker.routing.batch import size_of
 from trio_mqtt.broker.routing.filters import TopicFilter
+from trio_mqtt.broker.routing.sizes import size_of
 from trio_mqtt.protocol.delivery import Sender
 from trio_mqtt.protocol.packets import Publish, PublishRun
 from trio_mqtt.storage.gathered import encoded_identifiers

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.routing.batch import Batch, size_of
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.sizes import size_of
 from trio_mqtt.broker.sessions.delivery_state import in_flight_of
 from trio_mqtt.protocol.packets import Publish
 

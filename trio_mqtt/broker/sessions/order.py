@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
-from trio_mqtt.broker.routing.batch import MESSAGE, Batch, size_of
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.sizes import MESSAGE, size_of
 
 PIECE = 64  # messages of a batch that stay together once a part of it has gone
 _FEW = 64  # entries that nobody looks at

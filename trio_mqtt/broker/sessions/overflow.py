@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.events.kinds import QUEUE_FULL, MessagesDropped, SlowConsumer
 from trio_mqtt.broker.options import QueuePolicy
-from trio_mqtt.broker.routing.batch import BATCH, MESSAGE, size_of
+from trio_mqtt.broker.routing.sizes import BATCH, MESSAGE, size_of
 from trio_mqtt.broker.sessions.queue_bounds import fitting_part
 from trio_mqtt.protocol.reason_codes import ReasonCode
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_mqtt.broker.routing.batch import MESSAGE, Batch, size_of
+from trio_mqtt.broker.routing.batch import Batch
+from trio_mqtt.broker.routing.sizes import MESSAGE, size_of
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits
