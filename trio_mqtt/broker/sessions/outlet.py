@@ -10,6 +10,7 @@ import trio
 
 from trio_mqtt.broker.pace import Pace, pace_of
 from trio_mqtt.broker.routing.retained_search import SEARCHES_AT_ONCE
+from trio_mqtt.broker.sessions.held_back import HeldBack
 from trio_mqtt.protocol.packet_types import PacketType
 from trio_mqtt.protocol.properties import NO_PROPERTIES
 from trio_mqtt.transport.listeners.streams import sending
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.limits import Limits
     from trio_mqtt.broker.promises import Awaited
     from trio_mqtt.broker.sessions.aliases import TopicAliases
+    from trio_mqtt.broker.sessions.held_back import Held
     from trio_mqtt.broker.statistics import Statistics
     from trio_mqtt.broker.traces import Observer
     from trio_mqtt.protocol.properties import Properties
@@ -50,30 +52,6 @@ class Owner(Protocol):
         """Its client is sent more than its rate."""
 
 
-class Held(Protocol):
-    """Messages that wait, encoded, and may expire."""
-
-    def encoded_anew(self, data: bytes) -> bytes:
-        """What leaves of them now, where `data` was to."""
-
-
-class _Held:
-    """What leaves once a group of the journal is kept, and the bytes of what that promises.
-
-    Or, where it has no group, once something else is over.
-    """
-
-    __slots__ = ("awaited", "data", "group", "messages", "promised")
-
-    def __init__(self, group: int, awaited: Awaited | None = None) -> None:
-        self.group = group
-        self.awaited = awaited
-        self.data: list[bytes] = []
-        # Those that may expire, and where in `data` they are.
-        self.messages: list[tuple[int, Held]] | None = None
-        self.promised = 0
-
-
 class Outlet:
     """Writes to a client without waiting; `congested` says when to prepare nothing more.
 
@@ -86,19 +64,15 @@ class Outlet:
         "_broken",
         "_give_up_at",
         "_held",
-        "_holder",
-        "_kept",
         "_limits",
         "_nursery",
         "_owner",
         "_pending",
         "_pending_bytes",
-        "_promised",
         "_quota",
         "_searches",
         "_send_nowait",
         "_sending",
-        "_stalls",
         "_statistics",
         "_stream",
         "_writing",
@@ -133,12 +107,8 @@ class Outlet:
         self._writing = False
         # A packet was cut off, or the stream is: nothing may follow.
         self._broken = False
-        # What leaves only once a group of the journal is kept, in order: the group, and the bytes.
-        self._held: list[_Held] = []
-        self._stalls = 0  # how many of these wait for others, not for the journal
-        self._kept = 0  # the last group of the journal that is kept, as far as it has told
-        self._promised = 0  # bytes of messages that the client has sent, and this acknowledges
-        self._holder: Journal | None = None
+        # What leaves only once it is kept what that promises; most promise nothing.
+        self._held: HeldBack | None = None
         self._blocked = False  # it is broken, or held: nothing leaves now
         # Where somebody waits until something, or all, is written; most clients take all at once.
         self._written: trio.lowlevel.ParkingLot | None = None
@@ -183,8 +153,8 @@ class Outlet:
     def write(self, data: bytes) -> None:
         """Send at once what the socket takes; the rest follows by the writer task."""
         if self._blocked:
-            if not self._broken:
-                self._held[-1].data.append(data)
+            if not self._broken and self._held is not None:
+                self._held.add(data)
                 self._pending_bytes += len(data)
                 self._see_congestion()
             return
@@ -220,18 +190,15 @@ class Outlet:
     def write_held(self, data: bytes, messages: Held) -> None:
         """Write messages, of which some may expire, while nothing leaves."""
         if self._held:
-            last = self._held[-1]
-            last.messages = last.messages or []
-            last.messages.append((len(last.data), messages))
+            self._held.next_may_expire(messages)
         self.write(data)
 
     def _see_congestion(self) -> None:
-        limits = self._limits
-        self.backed_up = (
-            self._pending_bytes > limits.write_buffer
-            or self._promised > limits.maximum_in_flight_bytes
+        limits, held = self._limits, self._held
+        self.backed_up = self._pending_bytes > limits.write_buffer or (
+            held is not None and held.promised > limits.maximum_in_flight_bytes
         )
-        self.congested = self.backed_up or self._stalls > 0
+        self.congested = self.backed_up or (held is not None and held.stalls > 0)
 
     def hold(self, journal: Journal, promised: int = 0) -> None:
         """Let nothing more leave before the journal has kept what it has heard so far.
@@ -245,43 +212,39 @@ class Outlet:
         group = journal.holds(self)
         if not group:
             return
-        if not self._held or self._held[-1].group != group:
-            self._held.append(_Held(group))
-            self._holder = journal
-            self._blocked = True
+        if self._held is None:
+            self._held = HeldBack()
+        self._held.until_kept(journal, group, promised)
+        self._blocked = True
         if promised:
-            self._held[-1].promised += promised
-            self._promised += promised
             self._see_congestion()
 
     def wait_for(self, awaited: Awaited) -> None:
         """Let nothing more leave before something is over that others do."""
-        if self._broken or awaited.is_over or (self._held and self._held[-1].awaited is awaited):
+        if self._broken or awaited.is_over:
             return
-        self._held.append(_Held(0, awaited))
-        self._stalls += 1
-        self._blocked = self.congested = True
-        awaited.follow(self)
+        if self._held is None:
+            self._held = HeldBack()
+        if self._held.until_over(awaited):
+            self._blocked = self.congested = True
+            awaited.follow(self)
 
     def release(self, group: int) -> None:
         """All groups up to this one are kept: what waited for them leaves."""
-        self._kept = max(group, self._kept)
-        self.go_on()
+        if self._held is not None:
+            self._held.kept(group)
+            self.go_on()
 
     def go_on(self) -> None:
         """Let leave what waits for nothing any more."""
         held = self._held
+        if held is None:
+            return
         data: list[bytes] = []
-        while held:
-            awaited = held[0].awaited
-            if held[0].group > self._kept if awaited is None else not awaited.is_over:
-                break
-            kept = held.pop(0)
-            self._stalls -= kept.awaited is not None
-            if kept.messages is not None and not self._broken:
-                self._encode_anew(kept.data, kept.messages)
-            data += kept.data
-            self._promised -= kept.promised
+        for entry in held.let_go():
+            if entry.messages is not None and not self._broken:
+                self._encode_anew(entry.data, entry.messages)
+            data += entry.data
         self._blocked = self._broken or bool(held)
         if data and not self._broken:
             waiting = b"".join(data)
@@ -385,10 +348,11 @@ class Outlet:
 
     async def finish(self) -> None:
         """Send what is left, as far as the client takes it in time; then close the stream."""
-        if any(one.data for one in self._held) and not self._broken:
+        held = self._held
+        if held is not None and held.has_data and not self._broken:
             # What was promised to it is on its way to the storage.
             with trio.move_on_after(self._limits.goodbye_timeout, shield=True):
-                while self._held:
+                while held:
                     await self._until_all_written()
         if self._writing:
             self._give_up_at = trio.current_time() + self._limits.goodbye_timeout
@@ -398,12 +362,12 @@ class Outlet:
                 while self._writing:
                     await self._until_all_written()
         self._broken = self._blocked = True
-        for one in self._held:
-            if one.awaited is not None:
-                one.awaited.forget(self)
-        if self._held and self._holder is not None:
-            self._holder.no_longer_holds(self)
-        self._held.clear()
+        if self._held is not None:
+            all_awaited, journal = self._held.end()
+            for awaited in all_awaited:
+                awaited.forget(self)
+            if journal is not None:
+                journal.no_longer_holds(self)
         self._pending.clear()  # closing may take its time
         await self._stream.aclose()
 
@@ -420,12 +384,10 @@ class Outlet:
 
         Where that is CONNACK, nothing may follow (§3.2).
         """
-        for one in self._held:
-            if any(data[0] >> 4 == PacketType.CONNACK for data in one.data):
-                self._broken = self._blocked = True
-            self._pending_bytes -= sum(map(len, one.data))
-            one.data.clear()
-            one.messages = None
+        withheld = [] if self._held is None else self._held.withhold()
+        if any(data[0] >> 4 == PacketType.CONNACK for data in withheld):
+            self._broken = self._blocked = True
+        self._pending_bytes -= sum(map(len, withheld))
 
     def failed(self) -> None:
         """A defect of the broker was met in delivering: that ends this connection alone."""
