@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from importlib.util import find_spec
 
@@ -27,6 +26,8 @@ def how_to_install(requirement: str) -> str:
     it is without, it names the Python that made it as well: once such an environment is activated,
     `python3` is its own, which has no pip.
     """
+    import shlex  # few are told, and all load the names above
+
     python = sys.executable or "python3"
     if find_spec("pip") is not None:
         words = [python, "-m", "pip", "install", requirement]

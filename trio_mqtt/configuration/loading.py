@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from functools import partial
 
@@ -19,7 +18,6 @@ from trio_mqtt.configuration.sources import (
     Source,
     is_setting,
 )
-from trio_mqtt.configuration.toml import parse
 
 
 def load(
@@ -94,6 +92,10 @@ def _read(path: str) -> File:
 
 
 def _parse(file: File) -> Mapping[str, object]:
+    import tomllib  # which a broker without a file does without
+
+    from trio_mqtt.configuration.toml import parse
+
     try:
         return parse(file.text.replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as error:

@@ -6,7 +6,6 @@ other one, and only when somebody asks.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -93,5 +92,8 @@ def _keys(node: Node) -> tuple[str, ...]:
     if node.type == "dotted_key":
         return tuple(key for child in node.named_children for key in _keys(child))
     text = (node.text or b"").decode()
-    # Quoted keys have the escapes of strings.
-    return (str(tomllib.loads(f"key = {text}")["key"]) if node.type == "quoted_key" else text,)
+    if node.type != "quoted_key":
+        return (text,)
+    import tomllib  # which a broker without a file does without
+
+    return (str(tomllib.loads(f"key = {text}")["key"]),)  # it has the escapes of strings

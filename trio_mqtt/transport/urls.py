@@ -64,6 +64,11 @@ class Address:
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
     @property
+    def to_look_up(self) -> str | bytes:
+        """The host for `getaddrinfo`: of text, Python loads its tables of names in all scripts."""
+        return self.host.encode() if self.host.isascii() else self.host
+
+    @property
     def whole_url(self) -> str:
         """The URL with its query, still without credentials."""
         return f"{self.url}?{self.query}" if self.query else self.url

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio_mqtt
 from tmqtt.broker.remedies import Remedies
 from tmqtt.terminal.figures import counted
 from tmqtt.terminal.sentences import CommandError
-from trio_mqtt.administration import ClusterView
-from trio_mqtt.configuration import StorageSettings
+
+if TYPE_CHECKING:
+    from trio_mqtt.administration import ClusterView
+    from trio_mqtt.configuration import StorageSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import trio_mqtt
 from tmqtt.broker.remedies import Remedies
 from tmqtt.terminal import looks
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.looks import Line
-from trio_mqtt.access import WaysIn
+
+if TYPE_CHECKING:
+    from trio_mqtt.access import WaysIn
 
 
 def lines_of(broker: trio_mqtt.Broker, remedies: Remedies, *sentences: str) -> list[Line]:

@@ -37,7 +37,7 @@ def open_socket(address: Address, deadline: float, late: MqttError) -> socket.so
     if address.scheme == "unix":
         return _open_unix(address, deadline, late)
     try:
-        targets = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        targets = socket.getaddrinfo(address.to_look_up, address.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise unknown_host(address, error) from error
     failures: list[OSError] = []

@@ -179,7 +179,7 @@ async def open_listener(endpoint: Endpoint) -> Listener:
         return Listener(replace(endpoint, url=address.url), handshakes, [file.socket], file)
     try:
         found = await trio.socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            address.to_look_up, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (OSError, UnicodeError) as error:
         raise ListenError(
