@@ -79,6 +79,7 @@ _SLOW = {
     "concurrent.futures",
     "email",
     "http",
+    "json",
     "logging",
     "multiprocessing",
     "ssl",

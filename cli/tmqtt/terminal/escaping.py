@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 # A run of bytes that is not UTF-8 comes out of "surrogateescape" as these.
@@ -31,6 +30,8 @@ def escape_json(written: str) -> str:
     """JSON as it was written, with what cannot be seen as JSON writes it: `\\u009b`, `\\u202e`."""
     if written.isprintable():
         return written
+    import json  # few need it, and it takes a while to load
+
     return "".join(
         character if character.isprintable() else json.dumps(character)[1:-1]
         for character in written
