@@ -18,9 +18,9 @@ TRUE = 1.5  # the factor by which a count may be wrong
 
 Topic = Callable[[int], str]
 SHAPES: dict[str, tuple[Topic, int]] = {
-    "one level": (lambda n: f"t{n}", 5_000),
-    "devices": (lambda n: f"site/device-{n}/temperature", 5_000),
-    "values of a device": (lambda n: f"site/device-{n // 20}/value-{n % 20}", 5_000),
+    "one level": (lambda n: f"t{n}", 2_000),
+    "devices": (lambda n: f"site/device-{n}/temperature", 2_000),
+    "values of a device": (lambda n: f"site/device-{n // 20}/value-{n % 20}", 2_000),
     "60 KB": (lambda n: "x" * 60_000 + str(n), 50),
     "60 KB, two levels": (lambda n: f"a/{n}" + "x" * 60_000, 50),
     "60 KB, other letters": (lambda n: f"a/{n}" + "\N{SNOWMAN}" * 20_000, 50),
