@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,12 +12,10 @@ from tmqtt.connecting.options import EXIT_CODES, Client, Qos, check_is_no_addres
 from tmqtt.connecting.property_values import put, user_property
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.messages.payload_options import Descriptors, FormatName, MessageType, payload_format
+from tmqtt.pub.simulation_options import Seed, SimulationFile, simulation
 from tmqtt.terminal.command import CONTEXT
 from tmqtt.terminal.figures import parse_rate, parse_seconds, parse_size
 from tmqtt.terminal.values import count_of, duration, reader
-
-if TYPE_CHECKING:
-    from tmqtt.pub.plan import SimulatedTopic
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
@@ -48,24 +46,6 @@ def user_property_of(text: str) -> tuple[str, str]:
         return user_property(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="'--user-property'") from None
-
-
-def _seed(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a whole number.") from None
-
-
-def _simulation(
-    path: str, *, every: float | None, qos: int, retain: bool
-) -> tuple[SimulatedTopic, ...]:
-    from tmqtt.pub.simulation import SimulationError, read_simulation
-
-    try:
-        return read_simulation(path, every=every, qos=qos, retain=retain, fastest=_FASTEST)
-    except SimulationError as error:
-        raise typer.BadParameter(str(error), param_hint="'--simulate'") from None
 
 
 @app.command(cls=Client, epilog=_EXAMPLES + EXIT_CODES)
@@ -220,25 +200,8 @@ def pub(
             rich_help_panel=_SCHEDULE,
         ),
     ] = None,
-    simulate: Annotated[
-        str | None,
-        typer.Option(
-            "--simulate",
-            metavar="FILE",
-            help="Publish what a TOML or JSON file describes: topics, each with its own interval.",
-            rich_help_panel=_SCHEDULE,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed",
-            metavar="N",
-            parser=reader(_seed),
-            help="Have {random:1:6} and the like give the same values each time.",
-            rich_help_panel=_SCHEDULE,
-        ),
-    ] = None,
+    simulate: SimulationFile = None,
+    seed: Seed = None,
     content_type: Annotated[
         str | None,
         typer.Option(
@@ -330,7 +293,7 @@ def pub(
     if not given and topic is not None and topics:
         ctx.fail("Where topics are given by -t, give the message by -m.")
     if format_name is not None and (empty or size is not None or not (given or simulate)):
-        ctx.fail("--payload-format needs a message, by MESSAGE, -m, -f, -s or -l.")
+        ctx.fail("--payload-format needs a message, by MESSAGE, -m, -f, -s, -l or -0.")
     if every is not None and rate is not None:
         ctx.fail("Give either --every or --rate.")
     from tmqtt.pub.plan import PubOptions, Source, is_quick
@@ -360,10 +323,8 @@ def pub(
             put(properties, name, value)
     for pair in user_properties or ():
         put(properties, "user_property", user_property_of(pair))
-    simulation: tuple[SimulatedTopic, ...] = ()
-    if simulate is not None:
-        simulation = _simulation(simulate, every=every, qos=qos, retain=retain)
-        qos = max(one.qos for one in simulation)
+    topics_of_file = simulation(simulate, every=every, qos=qos, retain=retain, fastest=_FASTEST)
+    qos = max((one.qos for one in topics_of_file), default=qos)
     options = PubOptions(
         topics=tuple(all_topics),
         source=Source(
@@ -385,7 +346,7 @@ def pub(
         verbose=verbose,
         payload_format=payload_format(format_name, descriptors, message_type),
         seed=seed,
-        simulation=simulation,
+        simulation=topics_of_file,
     )
     if is_quick(options):
         from tmqtt.pub.at_once import is_plain, publish_at_once
