@@ -14,10 +14,11 @@ import pytest
 import trio
 
 import trio_mqtt
-from trio_mqtt import Broker, QueuePolicy
+from trio_mqtt import Broker, QueuePolicy, Security
 from trio_mqtt.administration import (
     BanQuery,
     ClientQuery,
+    DynamicCommands,
     NewBan,
     OverviewQuery,
     RetainedQuery,
@@ -50,6 +51,9 @@ ASKED = {
     "overview": OverviewQuery(),
     "ban": NewBan(kind="user", value="nobody"),
     "bans": BanQuery(search="nobody"),
+    "dynamic_security": DynamicCommands(
+        commands=({"command": "listClients", "verbose": True, "count": MANY // 4},)
+    ),
     "history": HistoryQuery(topic_filter="kept/#", limit=MANY // 4, maximum_bytes=MOST_BYTES),
     "history by MQTT": f"filter=kept/%23&limit={MANY}",
 }
@@ -99,8 +103,13 @@ async def test_nobody_waits_for_a_list_of_ten_thousand(tmp_path: Path) -> None:
             last = now
 
     kept = HistorySettings(filters=["kept/#"], path=tmp_path / "history.sqlite3")
+    users = [{"username": f"user-{number}", "roles": []} for number in range(MANY)]
+    everything = {"publishClientSend": True, "subscribe": True}
+    dynamic = tmp_path / "dynamic.json"
+    dynamic.write_text(json.dumps({"defaultACLAccess": everything, "clients": users}))
+    security = Security(allow_anonymous=True, dynamic=dynamic)
     async with (
-        trio_mqtt.open_broker("mqtt://127.0.0.1:0", history=kept) as broker,
+        trio_mqtt.open_broker("mqtt://127.0.0.1:0", history=kept, security=security) as broker,
         trio_mqtt.open_client(broker.url) as client,
     ):
         _fill(broker)

@@ -129,7 +129,8 @@ class DynamicControl:
         checked = await self._reconfiguring.change_dynamic(change)
         if checked is not None:
             await checked.wait()
-        responses: list[dict[str, object]] = json.loads(answers[0])["responses"]
+        found = await trio.to_thread.run_sync(json.loads, answers[0])  # it may list thousands
+        responses: list[dict[str, object]] = found["responses"]
         return responses
 
     async def _serve(self, session: Session, payload: bytes) -> None:

@@ -289,7 +289,7 @@ class Api:
             self._record(asker, request, operation, asked, str(error))
             raise
         self._record(asker, request, operation, asked, "done")
-        return _json(answer)
+        return _response(await written_in_turns(answer))
 
     def _record(
         self, asker: Asker, request: Request, operation: Operation, asked: object, outcome: str

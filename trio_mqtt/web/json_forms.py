@@ -11,6 +11,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, get_origin, get_type_hints
 
+import trio
 from pydantic import TypeAdapter, ValidationError
 
 from trio_mqtt.broker.turns import Turn
@@ -45,6 +46,8 @@ async def written_in_turns(value: object) -> bytes:
                 if turn.is_over:
                     await turn.give_way()
             text = b"[%s]" % b",".join(parts)
+        elif isinstance(found, tuple) and found and isinstance(found[0], Mapping):
+            text = await trio.to_thread.run_sync(written, found)  # however deep it is
         else:
             text = written(found)
         fields.append(b"%s:%s" % (written(field.name), text))
