@@ -143,6 +143,17 @@ async def test_events_are_told(served: Served) -> None:
     assert (event["kind"], event["client_id"]) == ("ClientConnected", "c")
 
 
+async def test_a_stream_goes_on_however_long_its_reader_says_nothing(
+    mock_clock: trio.testing.MockClock, served: Served
+) -> None:
+    async with EventStream(served, "/events", kinds="MessagePublished") as told:
+        for _ in range(10):
+            mock_clock.jump(14)
+            await trio.testing.wait_all_tasks_blocked()
+        await served.broker.publish("a", b"", qos=1)
+        assert (await told.next())[0] == "events"
+
+
 async def test_nothing_is_left_of_a_stream_that_nobody_reads_any_more(served: Served) -> None:
     core = served.broker._core
     async with EventStream(served, "/trace", topic_filter="a/#"):

@@ -107,7 +107,9 @@ def _config(options: WebOptions) -> Config:
     config.include_server_header = False
     config.alpn_protocols = ["http/1.1"]
     config.keep_alive_timeout = 30.0
-    config.read_timeout = 60
+    # Who follows a stream says nothing for as long as it does. A request that does not come is
+    # ended by keep_alive_timeout, and a body that does not by the application.
+    config.read_timeout = None
     config.h11_max_incomplete_size = 16 * 1024
     if options.certificate is not None:
         config.certfile = str(options.certificate)
