@@ -66,7 +66,7 @@ class Api:
     def follow(
         self, path: str, asked: Mapping[str, object], tell: Callable[[str, Any], None]
     ) -> None:
-        """Tell what is told, by name, until the broker ends."""
+        """Tell what is told, by name. Raises CommandError where that ends: the broker has gone."""
         connection = self._connection()
         try:
             response = self._response(connection, "GET", f"{path}{_query(asked)}", None)
@@ -77,6 +77,7 @@ class Api:
                     name = value
                 elif kind == "data":
                     tell(name, self._read(value))
+            raise CommandError(f"The broker at {self._place} has ended.")
         finally:
             connection.close()
 

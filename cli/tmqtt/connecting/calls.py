@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from tmqtt.terminal.sentences import CommandError
+
 if TYPE_CHECKING:
     from tmqtt.connecting.api import Api
     from tmqtt.terminal.terminal import Terminal
@@ -54,18 +56,27 @@ async def follow(
     count: int | None,
     as_json: bool,
 ) -> None:
-    """Show a line of each thing that is told, until there were so many, or the broker ends."""
+    """Show a line of each thing that is told, until there were so many.
+
+    Raises CommandError where the broker refuses, or ends before.
+    """
     send, told = trio.open_memory_channel[tuple[str, Any]](_WAITING)
     token = trio.lowlevel.current_trio_token()
 
     def tell(name: str, entry: Any) -> None:  # noqa: ANN401 # what JSON has
         trio.from_thread.run(send.send, (name, entry), trio_token=token)
 
+    ended: CommandError | None = None  # why, which is told once all that came before is shown
+
     async def listen() -> None:
-        with send:  # without a checkpoint, in which what was wrong could be lost
-            await trio.to_thread.run_sync(
-                partial(api.follow, path, asked, tell), abandon_on_cancel=True
-            )
+        nonlocal ended
+        with send:
+            try:
+                await trio.to_thread.run_sync(
+                    partial(api.follow, path, asked, tell), abandon_on_cancel=True
+                )
+            except CommandError as error:
+                ended = error
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listen)
@@ -83,3 +94,5 @@ async def follow(
                 if not left:
                     break
         nursery.cancel_scope.cancel()
+    if ended is not None and left != 0:
+        raise ended

@@ -69,6 +69,13 @@ LEFT_OUT = {
 }
 
 
+# What is told of a client, before the broker ends.
+STREAM = (
+    b'event: trace\ndata: {"at": 0, "client_id": "ends", "direction": "in", "kind": "PINGREQ",'
+    b' "details": {}, "payload": null, "size": null}\n\n'
+) * 500
+
+
 class Asked(NamedTuple):
     method: str
     path: str
@@ -87,6 +94,11 @@ def recording() -> Iterator[tuple[str, list[Asked]]]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             path = parts.path.removeprefix("/api/v1")
             told.append(Asked(self.command, path, parse_qsl(parts.query), body))
+            if "client_id=ends" in parts.query:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(STREAM)
+                return
             answer = json.dumps({"detail": "No."}).encode()
             self.send_response(409)
             self.send_header("Content-Length", str(len(answer)))
@@ -132,6 +144,17 @@ def test_a_stream_that_is_refused_is_told_each_time(
     for _ in range(10):  # what is told first was a matter of luck
         ended = in_process("trace", "c", "--api", recording[0])
         assert (ended.code, ended.err) == (1, "Error: No.\n")
+
+
+def test_a_stream_that_ends_is_shown_whole_and_its_end_told(
+    recording: tuple[str, list[Asked]], in_process: Run
+) -> None:
+    url, _ = recording
+    ended = in_process("trace", "ends", "--json", "--api", url)
+    assert (ended.code, ended.err) == (1, f"Error: The broker at {url} has ended.\n")
+    assert len(ended.out.splitlines()) == 500
+    enough = in_process("trace", "ends", "--json", "--count", "500", "--api", url)
+    assert (enough.code, enough.err) == (0, "")
 
 
 @pytest.mark.parametrize(
