@@ -162,9 +162,9 @@ def test_wrong_options_are_usage_errors(arguments: tuple[str, ...], sentence: st
 
 
 def test_the_module_is_the_command_and_wrong_options_exit_2() -> None:
-    with Program("sub", "-x") as program:
+    with Program("sub", "-y") as program:
         assert program.ended() == 2
-        assert program.err.text.endswith("Error: No such option: -x\n")
+        assert program.err.text.endswith("Error: No such option: -y\n")
 
 
 @pytest.mark.parametrize("command", ["broker", "pub", "sub"])

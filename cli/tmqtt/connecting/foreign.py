@@ -24,6 +24,10 @@ class ForeignOptionError(Exception):
         self.name = name
 
 
+class MissingValueError(ForeignOptionError):
+    """An option that is taken, but whose value is missing."""
+
+
 def _as(name: str) -> Told:
     """The same under another name."""
     return lambda value: [name, value]
@@ -226,5 +230,5 @@ def _without(found: list[str], joined: dict[str, str]) -> list[str]:
 
 def _value(name: str, words: deque[str]) -> str:
     if not words:
-        raise ForeignOptionError(name, "it takes a value.")
+        raise MissingValueError(name, f"Option {name!r} requires an argument.")
     return words.popleft()

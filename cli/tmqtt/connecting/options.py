@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer._click.exceptions import NoSuchOption
+from typer._click.exceptions import BadOptionUsage, NoSuchOption
 
 from tmqtt.connecting.settings import ConnectionOptions, SettingError, connection_options
 from tmqtt.connecting.table import OPTIONS
@@ -95,7 +95,11 @@ class Client(Command):
             return super().parse_args(ctx, list(args))
         except NoSuchOption as error:
             # Loaded only here: whoever writes our own options does without.
-            from tmqtt.connecting.foreign import ForeignOptionError, told_in_ours
+            from tmqtt.connecting.foreign import (
+                ForeignOptionError,
+                MissingValueError,
+                told_in_ours,
+            )
 
             options = [one for one in self.params if one.param_type_name == "option"]
             with_value = {
@@ -106,6 +110,8 @@ class Client(Command):
             }
             try:
                 told = told_in_ours(self.name or "", args, error.option_name, with_value)
+            except MissingValueError as incomplete:
+                raise BadOptionUsage(incomplete.name, str(incomplete), ctx=ctx) from None
             except ForeignOptionError as refused:
                 text = f"No such option: {refused.name}: {refused}"
                 raise NoSuchOption(refused.name, text, ctx=ctx) from None
