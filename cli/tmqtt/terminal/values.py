@@ -33,7 +33,7 @@ def one_of(*values: str) -> Callable[[str], str]:
 
     def parse(given: str) -> str:
         if given not in values:
-            raise ValueError(f"{given!r} is none of {', '.join(values[:-1])} and {values[-1]}")
+            raise ValueError(f"{given!r} is none of {', '.join(values[:-1])} and {values[-1]}.")
         return given
 
     return reader(parse)

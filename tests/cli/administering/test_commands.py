@@ -296,6 +296,7 @@ def test_a_list_is_sorted_by_what_there_is(ask: Run) -> None:
     assert refused.code == 2
     said = " ".join(refused.err.replace("│", " ").split())
     assert "'banana' is none of client_id, username, since, queued_messages, in_flight" in said
+    assert said.endswith("dropped and subscriptions.")
     assert ask("clients", "--sort", "since").code == 0
 
 
