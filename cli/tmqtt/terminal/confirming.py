@@ -22,7 +22,8 @@ def confirm(question: str, *, yes: bool) -> None:
     """
     if yes:
         return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    # None where a stream is closed.
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
         raise typer.BadParameter(
             "This cannot be undone, and nobody can be asked here: --yes says that it is meant."
         )

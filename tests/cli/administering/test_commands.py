@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -289,6 +290,15 @@ def test_what_cannot_be_undone_is_asked_for_twice(
             program.out.expect(said)
             assert program.ended() == code
         assert left() == rest
+
+
+def test_nobody_can_be_asked_where_input_is_closed(
+    in_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    refused = in_process("retained", "delete", "meant/#", "--api", "http://127.0.0.1:1")
+    assert refused.code == 2
+    assert "nobody can be asked here: --yes says that it is meant." in refused.err
 
 
 def test_a_list_is_sorted_by_what_there_is(ask: Run) -> None:
