@@ -98,6 +98,10 @@ def _topic(
     if "rate" in given:
         every = 1 / _read(given, "rate", partial(parse_rate, maximum=fastest))
     payload = _value(given, "payload", str, "text") if "payload" in given else None
+    content_type = _value(given, "content-type", str, "text") if "content-type" in given else None
+    for key, text in (("topic", topic), ("payload", payload), ("content-type", content_type)):
+        if text is not None:
+            _check_is_utf_8(key, text)
     for key, text in (("topic", topic), ("payload", payload or "")):
         try:
             template = Template(text)
@@ -120,9 +124,7 @@ def _topic(
         qos=quality,
         retain=_value(given, "retain", bool, "true or false") if "retain" in given else retain,
         count=count,
-        content_type=(
-            _value(given, "content-type", str, "text") if "content-type" in given else None
-        ),
+        content_type=content_type,
     )
 
 
@@ -131,6 +133,14 @@ def _value(given: dict[str, Any], key: str, kind: type, name: str) -> Any:  # no
     if type(value) is not kind:
         raise _KeyError(key, f"{value!r} is not {name}.")
     return value
+
+
+def _check_is_utf_8(key: str, text: str) -> None:
+    """JSON can write half of a surrogate pair, which nobody can send."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _KeyError(key, "it holds a character that UTF-8 cannot carry.") from None
 
 
 def _read(given: dict[str, Any], key: str, parse_value: Callable[[str], float]) -> float:

@@ -126,6 +126,14 @@ def test_what_is_wrong_is_told_with_line_and_key(
         ("a.toml", 'other = 1\n[[topics]]\ntopic = "a"\n', "there is no 'other'"),
         ("a.toml", '[[topics]]\nevery = "1s"\n', "line 1: there is no topic"),
         ("a.toml", "\udcff", "is not UTF-8"),
+        *(
+            ("a.json", f'{{"topics": [{{"topic": "a", {pair}}}]}}', f"line 1: {key}: it holds a")
+            for key, pair in (
+                ("topic", r'"topic": "{n}\ud800"'),
+                ("payload", r'"payload": "\ud800"'),
+                ("content-type", r'"content-type": "\ud800"'),
+            )
+        ),
     ],
 )
 def test_a_file_that_is_none(tmp_path: Path, name: str, text: str, wrong: str) -> None:
