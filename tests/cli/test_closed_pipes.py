@@ -55,7 +55,10 @@ def run_unread(*arguments: str, folder: Path, errors_too: bool = False) -> tuple
     ):
         streams = nothing.fileno(), writing, writing if errors_too else errors.fileno()
         ran = fork(arguments, os.environ | {"PYTHONWARNINGS": "error"}, streams)
-        code = ran.wait(DEADLINE)
+        try:
+            code = ran.wait(DEADLINE)
+        finally:
+            ran.kill()
         errors.seek(0)
         return code, errors.read()
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.forking import NUMBER
 from tests.cli.programs import Program
+from tests.cli.starting import Forked
 
 _FIELDS = ("SigBlk", "SigIgn", "SigCgt", "Umask", "Seccomp", "NoNewPrivs")
 
@@ -66,6 +68,18 @@ def test_a_fork_is_what_a_fresh_process_is(tmp_path: Path, monkeypatch: pytest.M
             assert seen_of(forked.process.pid) == seen_of(other)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_may_come_after_its_end_and_before_that_is_told() -> None:
+    told, telling = os.pipe()
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        assert ended.wait(120) == 0
+    os.write(telling, NUMBER.pack(ended.pid))
+    forked = Forked(told)
+    forked.kill()
+    os.write(telling, NUMBER.pack(0))
+    os.close(telling)
+    assert forked.wait(120) == 0
 
 
 def test_it_has_its_environment_and_ends_as_it_does(tmp_path: Path) -> None:
