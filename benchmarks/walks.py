@@ -43,6 +43,7 @@ from trio_mqtt.protocol.packets import (
 
 _ROOT = f"{Path(trio_mqtt.__file__).parent}{os.sep}"
 _QUIET = 0.1  # seconds after which all is done that a packet asks for
+_ANSWERED = 60.0  # seconds within which a password is checked
 _TOPIC = "sensors/1"
 _KEPT: dict[str, Any] = {"session_expiry_interval": 60}
 
@@ -58,7 +59,7 @@ class Call(NamedTuple):
     @property
     def room(self) -> str:
         """The package that the file is in: `protocol`, `broker`, or a room of the broker."""
-        folders = self.file.split("/")[:-1]
+        folders = self.file.split("/")[:-1] or ["trio_mqtt"]
         return folders[1] if folders[0] == "broker" and len(folders) > 1 else folders[0]
 
     @property
@@ -100,7 +101,7 @@ class Recorder:
 
 
 class Peer:
-    """A client that says what it is told to, and reads nothing."""
+    """A client that says what it is told to, and reads nothing but what CONNECT is answered."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
@@ -112,6 +113,11 @@ class Peer:
             await self._stream.send_all(data)
             await trio.sleep(_QUIET)
         return recorder.calls()
+
+    async def answered(self) -> None:
+        """Wait for an answer: what a thread has to do first may take longer than that is quiet."""
+        with trio.fail_after(_ANSWERED):
+            await self._stream.receive_some()
 
     async def vanish(self) -> list[Call]:
         """Close the socket without a word; what the broker calls until that is done."""
@@ -139,6 +145,7 @@ class Stage:
         """A client that is connected; `options` are those of CONNECT."""
         peer = await self.peer()
         await peer.say(Connect(client_id, protocol_version=ProtocolVersion.V5, **options))
+        await peer.answered()
         return peer
 
     async def subscriber(self, qos: int, **options: Any) -> Peer:
