@@ -9,14 +9,29 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tmqtt.app import NAMES
 
 from tests.cli.forking import NUMBER
 from tests.cli.programs import Program
 from tests.cli.starting import Forked
 
+# In processes that have none of ours; what others have is loaded once for all.
+_EACH_ALONE = """
+import os, sys
+import anyio._backends._trio, json, ssl, trio, typer
+for room in sys.argv[1:]:
+    if os.fork():
+        if os.wait()[1]:
+            print(room, flush=True)
+    else:
+        __import__(f"tmqtt.{room}.options")
+        __import__(f"tmqtt.{room}.command")
+        os._exit(0)
+"""
 _FIELDS = ("SigBlk", "SigIgn", "SigCgt", "Umask", "Seccomp", "NoNewPrivs")
 
 
@@ -68,6 +83,21 @@ def test_a_fork_is_what_a_fresh_process_is(tmp_path: Path, monkeypatch: pytest.M
             assert seen_of(forked.process.pid) == seen_of(other)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.slow
+def test_each_command_loads_in_a_process_that_has_loaded_no_other() -> None:
+    """As those do which are started by people: forks of one that has loaded all do not show it."""
+    rooms = [name for name in NAMES if find_spec(f"tmqtt.{name}.command")]
+    assert len(rooms) > 25
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _EACH_ALONE, *rooms],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
 def test_a_signal_may_come_after_its_end_and_before_that_is_told() -> None:
