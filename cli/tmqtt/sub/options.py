@@ -307,6 +307,7 @@ def sub(
         ("--tree", tree),
         ("--json", as_json),
         ("--format", text_format),
+        ("--record -", record == "-"),
     ):
         _only_one({"--latency": latency, name: given})
     if watch or tree:

@@ -114,6 +114,7 @@ def test_it_stands_before_each_message(broker: tuple[Program, str], terminal: bo
         (("--latency", "soon"), "'soon' is nowhere in a message: write payload, .FIELD or"),
         (("--latency", ".."), "is not the way to a field"),
         (("--latency", "payload", "--json"), "--latency and --json do not go together"),
+        (("--latency", "payload", "--record", "-"), "--latency and --record - do not go together"),
     ],
 )
 def test_wrong_options(in_process: Run, words: tuple[str, ...], sentence: str) -> None:
