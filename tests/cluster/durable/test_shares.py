@@ -68,8 +68,9 @@ async def test_what_comes_while_all_are_away_waits_for_any(
         assert length == b":0\r\n"
 
 
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "not first"])
 async def test_a_member_gets_nothing_before_what_is_for_its_group_waits_in_a_log(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, is_first: bool
 ) -> None:
     """Else a publisher whose node dies would send it again, to the log: it would come twice."""
     is_asked, may_be_said = trio.Event(), trio.Event()
@@ -86,12 +87,20 @@ async def test_a_member_gets_nothing_before_what_is_for_its_group_waits_in_a_log
         joined(one.url, "p1") as here,
         joined(other.url, "p2") as there,
         joined(one.url, "m", expiry=600) as member,
+        joined(one.url, "q") as first,
         trio.open_nursery() as nursery,
     ):
+        if not is_first:
+            await first.subscribe(GROUP, qos=2)
         nursery.start_soon(partial(member.subscribe, GROUP, qos=2))
         await is_asked.wait()
         for publisher in (here, there):
-            await publisher.publish("a", b"before", 2)
+            for _ in range(2):  # one for each member, if both were
+                await publisher.publish("a", b"before", 2)
+        if not is_first:
+            for _ in range(4):
+                assert (await first.expect_any()).payload == b"before"
+            await first.unsubscribe(GROUP)
         may_be_said.set()
         await until(lambda: not nursery.child_tasks)
         await member.ping()  # nothing has come before its answer

@@ -45,6 +45,9 @@ class _Ring:
             if place == self._turn - 1:
                 self._turn = place  # who took its place has not had its turn
 
+    def has(self, member: Recipient) -> bool:
+        return member in self._places
+
     def next(self) -> Recipient:
         turn = self._turn % len(self.members)
         self._turn = turn + 1
@@ -96,12 +99,17 @@ class SharedGroup:
         )
 
     def add(self, member: Recipient) -> None:
-        """From now on `member` may get messages; also called when its client has come back."""
+        """From now on `member` may get messages."""
         if member.session.outlet is None:
             self._away.add(member)
         else:
             self._away.discard(member)
             self._present.add(member)
+
+    def is_back(self, member: Recipient) -> None:
+        """A client has come back, or is new; who has not been added yet is no member by that."""
+        if self._away.has(member):
+            self.add(member)
 
     def discard(self, member: Recipient) -> None:
         """`member` gets no more messages."""

@@ -145,7 +145,7 @@ class SubscriptionIndex:
         """The client of a shared subscription, which may have been away, is connected again."""
         group = self.group(subscription.topic_filter)
         if group is not None:
-            group.add(subscription)
+            group.is_back(subscription)
 
     def _forget(self, topic_filter: TopicFilter) -> None:
         """A change of subscriptions to this filter: forget the matches that it may concern."""
