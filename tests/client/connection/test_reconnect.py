@@ -236,6 +236,30 @@ async def test_a_broker_may_end_what_it_has_just_accepted(broker: FakeBroker, do
     assert births == ([2] if options else [])
 
 
+async def test_a_session_that_was_begun_and_ended_at_once_is_not_gone_on_with(
+    broker: FakeBroker,
+) -> None:
+    """It has none of what the client had subscribed to."""
+
+    def go_on(peer: Peer, packet: Connect) -> None:
+        peer.send(ConnAck(session_present=not packet.clean_start))
+
+    async with (
+        broker.client(session_expiry_interval=60) as client,
+        client.subscribe("t", qos=1) as messages,
+    ):
+        broker.next_connacks = deque([ACCEPTED_AND_ENDED])
+        broker.peer.end()
+        second = await broker.connection(2)
+        broker.answers[Connect] = go_on
+        third = await broker.connection(3)
+        with anyio.fail_after(1_000):
+            await third.expect(Subscribe)
+        third.publish("t", b"x")
+        assert (await anext(messages)).payload == b"x"
+    assert not second.all(Connect)[0].clean_start
+
+
 async def test_where_it_is_not_to_be_made_again_that_ends_the_client(broker: FakeBroker) -> None:
     broker.connack = ACCEPTED_AND_ENDED
     with pytest.raises(DisconnectedByBrokerError, match="shutting down"):

@@ -278,7 +278,11 @@ class Attempts:
             connection.use_topic_aliases(self._topic_aliases, self.savings)
         self.version = connection.protocol.version
         self._hurried = False
-        self._sessions.accepted(self.url, present=connection.connack.session_present)
+        present = connection.connack.session_present
+        if present or connection.over_at_once is None:
+            self._sessions.accepted(self.url, present=present)
+        else:
+            self._sessions.begun_in_vain(self.url)
         assigned = connection.connack.properties.get("assigned_client_identifier")
         if assigned:
             self.settings = replace(self.settings, client_id=assigned)

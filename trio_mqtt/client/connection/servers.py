@@ -82,9 +82,21 @@ class SessionPlaces:
         """A server has accepted the client, and known the session or not."""
         if not present:
             self._present.clear()
+        self._visit(url)
+        self._present.add(url)
+
+    def begun_in_vain(self, url: str) -> None:
+        """A server that knew of no session has begun one, and ended the connection at once.
+
+        Nothing was asked for there: were that session gone on with, at this server or at one that
+        shares it, nothing would come.
+        """
+        self._present.clear()
+        self._visit(url)
+
+    def _visit(self, url: str) -> None:
         if len(self._visited) >= _MAX_REMEMBERED:
             self._visited = set(self._present)
-        self._present.add(url)
         self._visited.add(url)
 
 
