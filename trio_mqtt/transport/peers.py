@@ -9,6 +9,7 @@ from functools import lru_cache
 from trio_mqtt.errors import ConfigurationError
 
 UNIX = "unix"  # whoever comes through a Unix socket
+_LONGEST = 64  # characters of an address with its zone and port
 
 
 def host_of(peer: str) -> str:
@@ -67,10 +68,12 @@ class Networks:
         hops = [hop.strip() for header in headers for hop in header.split(",")]
         while hops and self.has(peer):
             hop = hops.pop()
-            found = address_of(host_of(hop))
+            found = address_of(host_of(hop)) if len(hop) <= _LONGEST else None
             if found is None:
                 break
-            # Some proxies add the port.
-            has_port = hop.endswith("]") is False and (hop.startswith("[") or hop.count(":") == 1)
-            peer = hop if has_port else f"[{found}]" if found.version == 6 else str(found)
+            # Written anew: beside the address there may be anything, and it comes into logs.
+            peer = f"[{found}]" if found.version == 6 else str(found)
+            _, colon, port = hop.partition("]:" if hop.startswith("[") else ":")
+            if colon and port.isdecimal() and port.isascii():  # some proxies add it
+                peer += f":{port}"
         return peer

@@ -159,6 +159,11 @@ async def test_pages_may_connect_where_their_origin_is_allowed(
         (("127.0.0.1",), "[2001:db8::1]:5", "[2001:db8::1]:5"),
         (("127.0.0.1",), "unknown", None),
         (("127.0.0.1",), "", None),
+        # Of what is no address nothing comes into logs, and each is written in one way.
+        (("127.0.0.1",), "1.2.3.4%said by:5", "1.2.3.4:5"),
+        (("127.0.0.1",), "[1.2.3.4]said: by: him", "1.2.3.4"),
+        (("127.0.0.1",), "[::ffff:1.2.3.4]:5", "1.2.3.4:5"),
+        (("127.0.0.1",), "1.2.3.4%" + 9_000 * "x", None),
     ],
 )
 async def test_the_word_of_trusted_proxies_counts(
