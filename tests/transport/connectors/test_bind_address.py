@@ -40,12 +40,13 @@ async def test_so_does_a_proxy(tmp_path: Path) -> None:
     [
         ("192.0.2.1", r"from 192\.0\.2\.1 \(.*\)\. Is that an address of this machine"),
         ("::1", "cannot be reached from ::1: one of them is an address of IPv4"),
-        ("a..b", "'a..b', from where to connect to mqtt://127.0.0.1:1883, cannot be found"),
+        ("a..b", r"'a\.\.b', from where to connect to \w+://127.0.0.1:\d+, cannot be found"),
     ],
 )
-async def test_what_cannot_be_bound_is_told(address: str, text: str) -> None:
+@pytest.mark.parametrize("proxy", [False, "socks5://127.0.0.1:1080"], ids=["direct", "by a proxy"])
+async def test_what_cannot_be_bound_is_told(address: str, text: str, proxy: str | bool) -> None:
     with pytest.raises(ConnectionFailedError, match=text):
-        async with open_client("mqtt://127.0.0.1", bind_address=address):
+        async with open_client("mqtt://127.0.0.1", bind_address=address, proxy=proxy):
             pytest.fail("there is no way from there")
 
 

@@ -9,6 +9,7 @@ import anyio
 from trio_mqtt.errors import ConnectionFailedError
 from trio_mqtt.transport.connectors.layers import LowerStream
 from trio_mqtt.transport.connectors.proxies import Proxy
+from trio_mqtt.transport.connectors.socket_failures import NoOriginError
 from trio_mqtt.transport.connectors.sockets import connect_tcp
 from trio_mqtt.transport.connectors.tls_options import TlsOptions, client_context
 from trio_mqtt.transport.urls import Address
@@ -73,6 +74,8 @@ class _ToProxy:
         address = Address(proxy.scheme, dest_host, dest_port)
         try:
             stream = await connect_tcp(address, self._bind_address)
+        except NoOriginError:
+            raise  # which is not the proxy's fault
         except ConnectionFailedError as error:
             cause = error.__cause__
             reason = getattr(cause, "strerror", None) or str(cause)

@@ -12,6 +12,10 @@ HEAD_START = 0.25
 RETRY = 0.02  # seconds until a Unix socket whose queue is full is tried again
 
 
+class NoOriginError(ConnectionFailedError):
+    """There is no way from the address that the program chose to connect from."""
+
+
 class CannotBindError(OSError):
     """A socket could not be bound to an address of this machine, its `filename`."""
 
@@ -34,17 +38,17 @@ def unknown_host(address: Address, error: OSError | UnicodeError) -> ConnectionF
 
 def unknown_origin(
     address: Address, bind_address: str, error: OSError | UnicodeError
-) -> ConnectionFailedError:
+) -> NoOriginError:
     """The address to connect from says nothing to this machine."""
-    return ConnectionFailedError(
+    return NoOriginError(
         f"{bind_address!r}, from where to connect to {address.url}, cannot be found"
         f" ({_reason(error)}). It is an address or a name of this machine."
     )
 
 
-def no_way_from(address: Address, bind_address: str) -> ConnectionFailedError:
+def no_way_from(address: Address, bind_address: str) -> NoOriginError:
     """One end has only IPv4, the other only IPv6."""
-    return ConnectionFailedError(
+    return NoOriginError(
         f"{address.url} cannot be reached from {bind_address}: one of them is an address of IPv4,"
         " the other of IPv6."
     )
@@ -54,7 +58,7 @@ def unreachable(address: Address, failures: list[OSError]) -> ConnectionFailedEr
     """None of a host's addresses could be connected to."""
     for error in failures:
         if isinstance(error, CannotBindError):
-            return ConnectionFailedError(
+            return NoOriginError(
                 f"{address.url} cannot be connected to from {error.filename} ({_reason(error)})."
                 " Is that an address of this machine?"
             )
