@@ -23,9 +23,12 @@ wrong."""
 
 def _code(given: str) -> int:
     try:
-        return int(given, 0)
+        code = int(given, 0)
     except ValueError:
-        raise ValueError(f"{given!r} is no reason code: write 0x8E, or 142.") from None
+        code = -1
+    if code not in range(256):
+        raise ValueError(f"{given!r} is no reason code: write 0x8E, or 142.")
+    return code
 
 
 @app.command(cls=Command, epilog=_EPILOG)

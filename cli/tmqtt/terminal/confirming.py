@@ -27,6 +27,11 @@ def confirm(question: str, *, yes: bool) -> None:
         raise typer.BadParameter(
             "This cannot be undone, and nobody can be asked here: --yes says that it is meant."
         )
-    if not typer.confirm(escape(question), default=False, err=True):
+    try:
+        is_meant = typer.confirm(escape(question), default=False, err=True)
+    except typer.Abort:  # Ctrl-D: no answer is no
+        is_meant = False
+        typer.echo(err=True)
+    if not is_meant:
         typer.echo("Nothing was removed.", err=True)
         raise typer.Exit(1)

@@ -242,6 +242,8 @@ def test_nowhere_is_asked_without_a_place(in_process: Run) -> None:
         ("ban", "--client", "a", "--user", "b"),
         ("ban", "--list", "--lift"),
         ("disconnect", "a", "--code", "gone"),
+        ("disconnect", "a", "--code", "-1"),
+        ("disconnect", "a", "--code", "256"),
         ("subscriptions", "list", "--shared", "--unshared"),
         ("history", "a", "--reason", "age"),
         ("send", "a", "b", "--user-property", "c"),
@@ -282,6 +284,7 @@ def test_what_cannot_be_undone_is_asked_for_twice(
     for answer, code, said, rest in (
         ("n\n", 1, "Nothing was removed", ["meant/1", "meant/2"]),
         ("\n", 1, "Nothing was removed", ["meant/1", "meant/2"]),
+        ("\x04", 1, "Nothing was removed", ["meant/1", "meant/2"]),
         ("y\n", 0, "2 retained messages deleted", []),
     ):
         with Program(*delete, terminal=True) as program:
