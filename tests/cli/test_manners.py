@@ -170,6 +170,7 @@ def test_help_has_examples_and_exit_codes_and_nothing_cut_off(command: str) -> N
     assert re.search(rf"^Examples:\n  tmqtt ({words[0]}|sub) ?", result.stdout, re.MULTILINE)
     assert "xit codes" in result.stdout
     assert not re.search(r"\w\.\.\.$|<str>|list\[str\]", result.stdout, re.MULTILINE)
+    assert "[[" not in result.output.partition("\n\n")[0]
 
 
 def test_the_first_help_shows_how_to_begin() -> None:

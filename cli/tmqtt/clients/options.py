@@ -32,7 +32,7 @@ def clients(
     search: Annotated[
         str,
         typer.Argument(
-            metavar="[TEXT]", help="Part of the client identifier, the user name or the address."
+            metavar="TEXT", help="Part of the client identifier, the user name or the address."
         ),
     ] = "",
     connected: Annotated[

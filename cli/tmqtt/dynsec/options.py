@@ -31,7 +31,7 @@ def dynsec(
     ],
     fields: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME=VALUE]...", help="What it takes.", show_default=False),
+        typer.Argument(metavar="NAME=VALUE", help="What it takes.", show_default=False),
     ] = None,
     stdin: Annotated[
         bool, typer.Option("--stdin", help="More of what it takes comes in, as a JSON object.")

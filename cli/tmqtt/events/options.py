@@ -26,7 +26,7 @@ def events(
     kinds: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KIND]...",
+            metavar="KIND",
             help="Only of these kinds, such as ClientConnected or SlowConsumer.  [default: all but"
             " those of single messages and pings]",
             show_default=False,

@@ -30,7 +30,7 @@ def explore(
     filters: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FILTER]...",
+            metavar="FILTER",
             help="Which topics to show.  [default: #]",
             show_default=False,
         ),

@@ -9,7 +9,7 @@ from typing import Any
 from tmqtt.connecting.api import Api
 from tmqtt.connecting.calls import ask
 from tmqtt.connecting.listing import UNKNOWN, figure, lasting, show_fields, text
-from tmqtt.terminal.figures import latency, size
+from tmqtt.terminal.figures import counted, latency, size
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.sparkline import ASCII_BARS, BARS, sparkline
 from tmqtt.terminal.streams import can_show
@@ -89,9 +89,9 @@ _FIELDS = (
     ("In flight", figure("in_flight")),
     ("Retained", lambda item: f"{item['retained']:,}, {size(item['retained_bytes'])}"),
     ("Bans", figure("bans")),
-    ("Received", lambda item: f"{item['totals']['messages_received']:,} messages"),
-    ("Sent", lambda item: f"{item['totals']['messages_sent']:,} messages"),
-    ("Dropped", lambda item: f"{item['totals']['messages_dropped']:,} messages"),
+    ("Received", lambda item: counted(item["totals"]["messages_received"], "message")),
+    ("Sent", lambda item: counted(item["totals"]["messages_sent"], "message")),
+    ("Dropped", lambda item: counted(item["totals"]["messages_dropped"], "message")),
     ("Late by", lambda item: latency(item["loop_lag"])),
     ("Memory", lambda item: size(item["memory"])),
 )

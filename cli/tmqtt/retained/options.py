@@ -58,7 +58,7 @@ def retained() -> None:
 @app.command("list", cls=Command, epilog=_EXAMPLES + _CODES)
 def list_retained(
     topic_filter: Annotated[
-        str, typer.Argument(metavar="[FILTER]", help="Whose topics match.")
+        str, typer.Argument(metavar="FILTER", help="Whose topics match.")
     ] = "#",
     older_than: _Older = None,
     author: _Author = None,
@@ -166,7 +166,7 @@ def delete(
 def tree(
     prefix: Annotated[
         str,
-        typer.Argument(metavar="[PREFIX]", help="Below these levels, such as home/kitchen."),
+        typer.Argument(metavar="PREFIX", help="Below these levels, such as home/kitchen."),
     ] = "",
     search: Annotated[
         str, typer.Option("--search", metavar="TEXT", help="Only topics with this text.")

@@ -25,7 +25,7 @@ are wrong."""
 @app.command(cls=Command, epilog=_EPILOG)
 def send(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="Its topic.")],
-    message: Annotated[str, typer.Argument(metavar="[MESSAGE]", help="What it says.")] = "",
+    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="What it says.")] = "",
     to: Annotated[
         str | None,
         typer.Option(

@@ -40,7 +40,7 @@ def sessions() -> None:
 @app.command("list", cls=Command, epilog=_EXAMPLES + _CODES)
 def list_sessions(
     search: Annotated[
-        str, typer.Argument(metavar="[TEXT]", help="Part of the client identifier.")
+        str, typer.Argument(metavar="TEXT", help="Part of the client identifier.")
     ] = "",
     limit: Limit = 100,
     api: ApiPlace = None,

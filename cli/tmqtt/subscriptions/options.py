@@ -40,7 +40,7 @@ def subscriptions() -> None:
 
 @app.command("list", cls=Command, epilog=_EXAMPLES + _CODES)
 def list_subscriptions(
-    search: Annotated[str, typer.Argument(metavar="[TEXT]", help="Part of the filter.")] = "",
+    search: Annotated[str, typer.Argument(metavar="TEXT", help="Part of the filter.")] = "",
     client: Annotated[
         str | None, typer.Option("--client", metavar="ID", help="Only those of this client.")
     ] = None,

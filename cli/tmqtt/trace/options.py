@@ -25,7 +25,7 @@ Exit codes: 0 done; 1 it did not work, such as a broker that has gone; 2 the opt
 @app.command(cls=Command, epilog=_EPILOG)
 def trace(
     client: Annotated[
-        str | None, typer.Argument(metavar="[CLIENT]", help="A client identifier.")
+        str | None, typer.Argument(metavar="CLIENT", help="A client identifier.")
     ] = None,
     topic: Annotated[
         str | None,
