@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from enum import IntEnum
 
 from trio_mqtt.client.latest import Latest
 from trio_mqtt.protocol.decoding import PacketDecoder
 from trio_mqtt.protocol.packet_types import PacketType, ProtocolVersion
 from trio_mqtt.protocol.packets import Packet, Publish
+from trio_mqtt.protocol.reason_codes import ReasonCode
 from trio_mqtt.records import record
 
 logger = logging.getLogger("trio_mqtt.client")
@@ -17,6 +19,7 @@ logger = logging.getLogger("trio_mqtt.client")
 # Packets that wait for one reader; where it does not read, the oldest are forgotten.
 BUFFER = 1_000
 _SHOWN = 64  # bytes of a payload that a line shows
+_TOLD = 1_000  # characters of anything else, such as a topic or properties
 
 
 @record
@@ -39,7 +42,16 @@ class PacketEvent:
 def _short(value: object) -> str:
     if isinstance(value, bytes) and len(value) > _SHOWN:
         return f"{value[:_SHOWN]!r}… ({len(value):,} bytes)"
-    return repr(value)
+    if isinstance(value, ReasonCode):
+        return f"{value.value} {value.name}"
+    if isinstance(value, IntEnum):
+        return f"{value.value}"
+    if isinstance(value, list) and all(isinstance(one, ReasonCode) for one in value):
+        text = f"[{', '.join(map(_short, value[:_TOLD]))}]"
+    else:
+        text = repr(value)
+    # Whoever sent it chooses how long that is.
+    return text if len(text) <= _TOLD else f"{text[:_TOLD]}… ({len(text):,} characters)"
 
 
 class PacketEvents(Latest[PacketEvent]):

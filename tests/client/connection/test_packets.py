@@ -12,6 +12,7 @@ from tests.client.fake_broker import FakeBroker
 from trio_mqtt import ConnectionRefusedByBrokerError, ReasonCode
 from trio_mqtt.client.packets import BUFFER
 from trio_mqtt.events import PacketEvent
+from trio_mqtt.protocol.packet_types import ProtocolVersion
 from trio_mqtt.protocol.packets import ConnAck
 
 pytestmark = pytest.mark.anyio
@@ -46,6 +47,20 @@ async def test_they_are_seen_both_ways_and_again_on_the_next_connection(
     assert "… (100 bytes)" in str(seen[0])
     assert seen[4].fields["username"] == "ann"
     assert "secret" not in "".join(map(str, seen))
+
+
+def test_a_line_is_for_people_and_has_an_end() -> None:
+    codes = [ReasonCode.GRANTED_QOS_1, ReasonCode.NOT_AUTHORIZED]
+    suback = PacketEvent(False, "SUBACK", {"packet_id": 1, "reason_codes": codes})
+    assert str(suback) == (
+        "<- SUBACK (packet_id=1, reason_codes=[1 GRANTED_QOS_1, 135 NOT_AUTHORIZED])"
+    )
+    connect = PacketEvent(True, "CONNECT", {"protocol_version": ProtocolVersion.V5})
+    assert str(connect) == "-> CONNECT (protocol_version=5)"
+    properties = {"user_property": [("n", "v" * 1_000_000)]}
+    line = str(PacketEvent(False, "PUBLISH", {"topic": "t" * 65_535, "properties": properties}))
+    assert len(line) < 3_000
+    assert "ttt… (65,537 characters), properties=" in line
 
 
 async def test_what_proves_who_it_is_is_not_shown() -> None:
