@@ -17,11 +17,15 @@ Told = Callable[[str], list[str]]
 
 
 class ForeignOptionError(Exception):
-    """An option that has no equal here: the text says what to do instead."""
+    """An option that cannot be taken: the text says what to do instead.
 
-    def __init__(self, name: str, sentence: str) -> None:
+    `known` where it has an equal, and only what is with it is not right.
+    """
+
+    def __init__(self, name: str, sentence: str, *, known: bool = False) -> None:
         super().__init__(sentence)
         self.name = name
+        self.known = known
 
 
 class MissingValueError(ForeignOptionError):
@@ -44,7 +48,7 @@ def _url(text: str) -> list[str]:
     credentials, at, host = place.rpartition("@")
     if not separator or scheme not in ("mqtt", "mqtts") or not host or not topic:
         raise ForeignOptionError(
-            "-L", "it takes mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC, or mqtts://."
+            "-L", "it takes mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC, or mqtts://.", known=True
         )
     words = ["-b", f"{scheme}://{host}", "-t", topic]
     if at:
@@ -63,7 +67,7 @@ def _prefix(text: str) -> list[str]:
 
 def _keyform(text: str) -> list[str]:
     if text != "pem":
-        raise ForeignOptionError("--keyform", "keys are files here (PEM): --key FILE.")
+        raise ForeignOptionError("--keyform", "keys are files here (PEM): --key FILE.", known=True)
     return []
 
 
@@ -183,7 +187,9 @@ def told_in_ours(
             found.append(word)
     if "keep" in joined and not _names_client(arguments):
         raise ForeignOptionError(
-            unknown, "a session that is kept is found again by its client identifier: give -i ID."
+            unknown,
+            "a session that is kept is found again by its client identifier: give -i ID.",
+            known=True,
         )
     return [*_without(found, joined), *_session(joined), *_repeated(joined), *words]
 

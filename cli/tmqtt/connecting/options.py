@@ -113,7 +113,8 @@ class Client(Command):
             except MissingValueError as incomplete:
                 raise BadOptionUsage(incomplete.name, str(incomplete), ctx=ctx) from None
             except ForeignOptionError as refused:
-                text = f"No such option: {refused.name}: {refused}"
+                what = "Option" if refused.known else "No such option:"
+                text = f"{what} {refused.name}: {refused}"
                 raise NoSuchOption(refused.name, text, ctx=ctx) from None
             if told is None:
                 raise

@@ -27,11 +27,21 @@ def confirm(question: str, *, yes: bool) -> None:
         raise typer.BadParameter(
             "This cannot be undone, and nobody can be asked here: --yes says that it is meant."
         )
-    try:
-        is_meant = typer.confirm(escape(question), default=False, err=True)
-    except typer.Abort:  # Ctrl-D: no answer is no
-        is_meant = False
-        typer.echo(err=True)
-    if not is_meant:
+    if not _means_it(escape(question)):
         typer.echo("Nothing was removed.", err=True)
         raise typer.Exit(1)
+
+
+def _means_it(question: str) -> bool:
+    while True:
+        typer.echo(f"{question} [y/N]: ", nl=False, err=True)
+        line = sys.stdin.readline()
+        if not line:  # Ctrl-D
+            typer.echo(err=True)
+            return False
+        answer = line.strip().lower()
+        if answer in ("y", "yes"):
+            return True
+        if answer in ("", "n", "no"):
+            return False
+        typer.echo("Write y or n.", err=True)

@@ -284,7 +284,8 @@ def test_what_cannot_be_undone_is_asked_for_twice(
     for answer, code, said, rest in (
         ("n\n", 1, "Nothing was removed", ["meant/1", "meant/2"]),
         ("\n", 1, "Nothing was removed", ["meant/1", "meant/2"]),
-        ("\x04", 1, "Nothing was removed", ["meant/1", "meant/2"]),
+        ("\x04", 1, "Nothing was removed", ["meant/1", "meant/2"]),  # Ctrl-D
+        ("perhaps\nno\n", 1, r"Write y or n\.(?s:.)*Nothing was removed", ["meant/1", "meant/2"]),
         ("y\n", 0, "2 retained messages deleted", []),
     ):
         with Program(*delete, terminal=True) as program:

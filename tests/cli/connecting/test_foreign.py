@@ -86,12 +86,16 @@ REFUSED = [
     ("sub", "-U a", "tmqtt subscriptions take"), ("sub", "--pretty", "--json"),
     ("sub", "--random-filter 10", "--watch"), ("pub", "--ciphers x", "OPENSSL_CONF"),
     ("pub", "--tls-version tlsv1.2", "OPENSSL_CONF"), ("pub", "--tls-engine x", "--key"),
-    ("pub", "--tls-engine-kpass-sha1 x", "--key"), ("pub", "--keyform engine", "--key"),
+    ("pub", "--tls-engine-kpass-sha1 x", "--key"),
     ("pub", "--psk 00", "--cert"), ("pub", "--psk-identity x", "--cert"),
     ("pub", "-C ws", "-b mqtts://"), ("sub", "-l ws", "-b mqtts://"),
     ("sub", "--protocol ws", "-b mqtts://"), ("sub", "--ws", "-b mqtts://"),
-    ("sub", "-o file", "--profile"), ("pub", "-L nowhere", "it takes mqtt://"),
-    ("pub", "-L ws://h/t", "it takes mqtt://"), ("pub", "-c", "-i ID"), ("sub", "-c -x 5", "-i ID"),
+    ("sub", "-o file", "--profile"),
+]  # fmt: skip
+WRONG = [
+    ("pub", "-L nowhere", "it takes mqtt://"), ("pub", "-L ws://h/t", "it takes mqtt://"),
+    ("pub", "--keyform engine", "--key"),
+    ("pub", "-c", "-i ID"), ("sub", "-c -x 5", "-i ID"),
 ]  # fmt: skip
 
 
@@ -108,6 +112,16 @@ def test_what_has_none_is_refused_with_what_to_do_instead(
 def test_one_without_its_value_is_told_as_ours_are() -> None:
     with pytest.raises(BadOptionUsage, match=re.escape("Option '-x' requires an argument.")):
         parsed("sub", "-x")
+
+
+@pytest.mark.parametrize(("name", "theirs", "ours"), WRONG)
+def test_of_what_has_an_equal_nobody_says_that_it_is_none(
+    name: str, theirs: str, ours: str
+) -> None:
+    with pytest.raises(NoSuchOption, match=re.escape(ours)) as refused:
+        parsed(name, *theirs.split())
+    assert refused.value.format_message().startswith(f"Option {theirs.split()[0]}: ")
+    assert refused.value.exit_code == 2
 
 
 def test_what_nobody_has_is_refused_as_ever() -> None:
