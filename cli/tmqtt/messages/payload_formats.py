@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,6 +14,7 @@ from tmqtt.messages.message import ShownMessage
 from trio_mqtt import Properties
 
 LONGEST = 256 * 1024  # bytes of a payload that are decoded
+LONGEST_REASON = 300  # characters of why one cannot be
 # Each by its name: the module that knows it, what people call it, and its package.
 _BY_PACKAGE = {
     "cbor": ("tmqtt.messages.cbor", "CBOR", "cbor2"),
@@ -54,7 +56,17 @@ class PayloadFormat:
         try:
             return self._codec.encode(text)
         except ValueError as error:
-            raise ValueError(f"{self.title} cannot be made of the message: {error}.") from None
+            raise ValueError(
+                f"{self.title} cannot be made of the message: {_end(error)}."
+            ) from None
+
+
+def _end(error: ValueError) -> str:
+    """The end of a sentence, also where a package has made it a whole one, of some lines.
+
+    It may repeat what stands in the payload.
+    """
+    return textwrap.shorten(str(error).rstrip("."), LONGEST_REASON, placeholder=" …")
 
 
 class DecodedMessage:
@@ -79,7 +91,7 @@ class DecodedMessage:
                 try:
                     self._payload = self._format.decode(payload)
                 except ValueError as error:
-                    self._wrong = f"not {self._format.title}: {error}"
+                    self._wrong = f"not {self._format.title}: {_end(error)}"
         return self._payload
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sys
 import tracemalloc
 from pathlib import Path
@@ -271,8 +272,28 @@ def test_protocol_buffers_that_are_none(described: Path) -> None:
     with pytest.raises(ValueError, match="pars"):
         protobuf.decode(bytes.fromhex("1a0308"))
     for text in (b'{"d": 1}', b'{"c": {"a": "x"}}', b"[", b"\xff"):
-        with pytest.raises(ValueError, match=r"Protocol Buffers cannot be made of the message: ."):
+        with pytest.raises(
+            ValueError, match=r"Protocol Buffers cannot be made of the message: ."
+        ) as no:
             protobuf.encode(text)
+        assert re.search(r"[^.]\.\Z", str(no.value))  # one sentence, in one line
+        assert "\n" not in str(no.value)
+
+
+def test_a_reason_that_a_package_gives_has_an_end(tmp_path: Path) -> None:
+    holds = FileDescriptorProto(name="h.proto", dependency=["google/protobuf/any.proto"])
+    field = holds.message_type.add(name="Holds").field.add(name="any", number=1, label=1, type=11)
+    field.type_name = ".google.protobuf.Any"
+    file = tmp_path / "h.pb"
+    file.write_bytes(FileDescriptorSet(file=[holds]).SerializeToString())
+    url = b"type.googleapis.com/" + b"x" * 10_000
+    payload = b"\x0a\xa7\x4e\x0a\xa4\x4e" + url  # an Any, and its type_url
+    message = DecodedMessage(
+        Message("a", payload, 0, False, False, {}), PayloadFormat("protobuf", str(file))
+    )
+    assert message.payload == payload
+    assert message.wrong.startswith("not Protocol Buffers: Can not find message descriptor")
+    assert len(message.wrong) < 400
 
 
 def test_a_file_of_descriptors_is_told_what_is_wrong_with_it(described: Path) -> None:
