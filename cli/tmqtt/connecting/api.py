@@ -180,8 +180,14 @@ def api_of(place: str | None, token_file: str | None, ca_file: str | None) -> Ap
         try:
             with open(token_file, encoding="utf-8") as file:
                 token = file.readline().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"The token cannot be read: {error}.") from error
+        except OSError as error:
+            raise CommandError(
+                f"The token in {token_file} cannot be read: {error.strerror}."
+            ) from error
+        except UnicodeDecodeError as error:
+            raise CommandError(f"What is in {token_file} is no token.") from error
+    if token and not (token.isascii() and token.isprintable()):
+        raise CommandError("The token cannot be one: it has other characters than those of ASCII.")
     return Api(place, token or None, _authorities(ca_file or os.environ.get("TMQTT_API_CAFILE")))
 
 
@@ -206,7 +212,10 @@ def _query(asked: Mapping[str, object]) -> str:
         for name, value in asked.items()
         if value is not None
     }
-    return f"?{urlencode(given, doseq=True)}" if given else ""
+    try:
+        return f"?{urlencode(given, doseq=True)}" if given else ""
+    except UnicodeEncodeError as error:
+        raise CommandError(f"{error.object!r} holds a character that UTF-8 cannot carry.") from None
 
 
 def _lines(response: http.client.HTTPResponse, place: str) -> Iterator[str]:

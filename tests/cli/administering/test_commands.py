@@ -181,6 +181,23 @@ def test_a_token_may_see_and_no_more(
     assert "--api-token-file FILE" in unknown.err
     file.write_text("another token", encoding="utf-8")
     assert "does not know the token" in in_process("clients", *token).err
+    for wrong, told in (("€", "The token cannot be one: "), ("\udcff", f"What is in {file} is no")):
+        file.write_text(wrong, encoding="utf-8", errors="surrogateescape")
+        refused = in_process("clients", *token)
+        assert (refused.code, refused.err.startswith(f"Error: {told}")) == (1, True)
+    file.unlink()
+    assert in_process("clients", *token).err == (
+        f"Error: The token in {file} cannot be read: No such file or directory.\n"
+    )
+
+
+def test_what_is_no_utf_8_is_told(ask: Run) -> None:
+    for arguments in (("clients", "\udcff"), ("who", "\udcff"), ("trace", "\udcff")):
+        refused = ask(*arguments)
+        assert (refused.code, refused.err) == (
+            1,
+            "Error: '\\udcff' holds a character that UTF-8 cannot carry.\n",
+        )
 
 
 @pytest.mark.parametrize(
