@@ -59,6 +59,26 @@ async def test_who_does_not_have_a_filter_holds_back_nothing(
         assert holders(redis, cluster, "b") == {b"stays"}
 
 
+async def test_what_somebody_has_written_over_stops_nothing_else(
+    cluster: Cluster, redis: RedisServer
+) -> None:
+    async with nodes(cluster, 1) as (one,), AsyncExitStack() as stack:
+        stays = await stack.enter_async_context(joined(one.url, "stays", expiry=600))
+        for topic_filter in ("a", "b", "c", "d"):
+            await stays.subscribe(topic_filter, qos=1)
+        async with joined(one.url, "ended", expiry=600) as client:
+            await client.subscribe("d", qos=1)
+        key = f"{{{cluster.name}/c/ended}}:session"
+        await until(lambda: redis.command("HEXISTS", key, "node") == b":0\r\n")
+        redis.command("DEL", key)
+        lose(redis, cluster, "stays", "s:a", "s:b")
+        for topic_filter, word in (("a", "epochs"), ("c", "holders")):
+            redis.command("SET", f"{{{cluster.name}/f/{topic_filter}}}:{word}", "x")
+        await sweeping_of(one).sweep()
+        for topic_filter in ("a", "b", "d"):
+            assert holders(redis, cluster, topic_filter) == {b"stays"}
+
+
 async def test_one_node_looks_within_the_time(
     cluster: Cluster, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,6 @@ from trio_mqtt.cluster.engine.calls import (
     EngineFencedError,
     EngineGoneError,
     EngineRefusedError,
-    Reply,
     as_sentence,
     number_of,
 )
@@ -28,7 +27,7 @@ from trio_mqtt.cluster.kept_session import subscription_field
 from trio_mqtt.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from trio_mqtt.broker.clustering.durable.registering import Registering
     from trio_mqtt.cluster.engine.engine import Engine
@@ -81,28 +80,35 @@ class Sweeping:
 
     async def _look_at(self, filters: Sequence[str]) -> None:
         of_filter, most = self._keys.of_filter, _OLDEST - 1
-        held = await self._all(
-            Call("ZRANGE", of_filter(text, "holders"), 0, most) for text in filters
+        held = await self._engine.all(
+            [Call("ZRANGE", of_filter(text, "holders"), 0, most) for text in filters]
         )
         pairs = [
             (text, str(key, "utf-8"))
             for text, keys in zip(filters, held, strict=True)
+            if not isinstance(keys, EngineRefusedError)
             for key in keys or ()
         ]
         # First under which epoch the log holds it: who begins to have it later has a later one.
-        since = await self._all(Call("HGET", of_filter(text, "epochs"), key) for text, key in pairs)
-        sessions = await self._all(
-            Call(
-                "HMGET",
-                self._keys.of_client(key, "session"),
-                "epoch",
-                subscription_field(text, None)[0],
-                releasing_of(text),
-            )
-            for text, key in pairs
+        since = await self._engine.all(
+            [Call("HGET", of_filter(text, "epochs"), key) for text, key in pairs]
+        )
+        sessions = await self._engine.all(
+            [
+                Call(
+                    "HMGET",
+                    self._keys.of_client(key, "session"),
+                    "epoch",
+                    subscription_field(text, None)[0],
+                    releasing_of(text),
+                )
+                for text, key in pairs
+            ]
         )
         for (text, key), epoch, fields in zip(pairs, since, sessions, strict=True):
-            if fields is None or any(one is not None for one in fields[1:]):
+            if isinstance(epoch, EngineRefusedError) or isinstance(fields, EngineRefusedError):
+                continue  # somebody has written there
+            if any(one is not None for one in fields[1:]):
                 continue
             # Where its node has it still under that epoch, it may be about to have the filter.
             if fields[0] is None or fields[0] != epoch:
@@ -110,8 +116,3 @@ class Sweeping:
                 await self._registering.release(
                     text, {key: max(number_of(epoch or 0, "an epoch"), 1)}
                 )
-
-    async def _all(self, calls: Iterable[Call]) -> list[Reply]:
-        """What the engine answers; None where it refuses one, as somebody has written there."""
-        replies = await self._engine.all(list(calls))
-        return [None if isinstance(one, EngineRefusedError) else one for one in replies]
