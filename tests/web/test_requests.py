@@ -178,6 +178,8 @@ async def test_so_much_is_answered_at_one_time(short_path: Path) -> None:
         refused = await client.get("/overview")
         assert refused.status_code == 503
         assert refused.headers["retry-after"]
+        for path in ("/healthz", "/readyz"):  # they say whether the broker is to be started anew
+            assert (await client.get(f"{served.url}{path}")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ async def test_an_answer_ends_while_its_body_still_comes(
     put, take = trio.open_memory_channel[dict[str, Any]](10)
     for _ in range(10):
         put.send_nowait({"type": "http.request", "body": bytes(65_536), "more_body": True})
-    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/healthz", "headers": []}
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": []}
     scope["http_version"] = version
     told: list[int] = []
 

@@ -43,6 +43,7 @@ _LARGEST_LOGIN = 16 * 1024  # of who is not known yet
 _HEARD_OUT = 8 * 1024 * 1024  # bytes beyond that are read, so that who sends them hears why
 _BODY_TIME = 30.0  # seconds for it to come
 _REFUSAL_TIME = 30.0  # seconds for a refusal to be taken
+_HEALTH = ("/healthz", "/readyz")  # which do not count among the requests at one time
 _SAFE = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -111,6 +112,9 @@ class Api:
         """Answer so many requests at one time; whose body does not come makes room."""
         if scope["type"] != "http":
             await app(scope, receive, send)
+            return
+        if scope["path"] in _HEALTH and is_http_1(scope):  # short, and no answer means a restart
+            await app(scope, receive, partial(_send_reading_on, receive, send))
             return
         refusal = self._refusal(scope)
         if refusal is not None:
