@@ -89,6 +89,17 @@ async def test_no_http_2_is_spoken(served: Served, asked: bytes) -> None:
     assert await is_answered(served)
 
 
+async def test_no_frame_of_http_2_is_heard_after_its_beginning(served: Served) -> None:
+    async with connected(served) as stream:
+        await stream.send_all(PRIOR_KNOWLEDGE[:33])  # preface and settings, and no request
+        found = await stream.receive_some()  # it has gone over
+        await stream.send_all(b"\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678")  # PING
+        with trio.fail_after(60):
+            found += await until_it_ends(stream)
+    assert b"12345678" not in found
+    assert await is_answered(served)
+
+
 @pytest.mark.parametrize("path", ["/trace?client_id=c", "/events"])
 async def test_the_head_of_a_stream_has_an_end(served: Served, path: str) -> None:
     async with served.asking("see") as client:

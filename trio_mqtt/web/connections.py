@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from hypercorn.config import Config
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,6 +29,7 @@ logger = logging.getLogger("trio_mqtt.web")
 
 _UNREAD_TIME = 30.0  # seconds for a part of an answer to be taken: then nobody reads
 _PART = 64 * 1024  # bytes of it
+_LAST_TIME = 1.0  # seconds for HTTP/2 to be refused
 
 
 class Way(trio.abc.HalfCloseableStream):
@@ -36,6 +39,8 @@ class Way(trio.abc.HalfCloseableStream):
         self.socket = stream.socket  # where the server looks for addresses
         self.last_moved = trio.current_time()
         self._stream = stream
+        # Whether the server has gone over to HTTP/2: then no more is heard.
+        self.is_over: Callable[[], bool] = lambda: False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes. Raises trio.BrokenResourceError where nobody takes them."""
@@ -57,6 +62,9 @@ class Way(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """What has come."""
+        if self.is_over():  # the refusal of what was asked is on its way
+            await trio.sleep(_LAST_TIME)
+            return b""
         found = await self._stream.receive_some(max_bytes)
         self.last_moved = trio.current_time()
         return found
@@ -117,7 +125,9 @@ class Connections:
         context, state = WorkerContext(None), ConnectionState({})
         app = ASGIWrapper(cast("Any", partial(self._answer, context)))
         try:
-            await TCPServer(app, self._config, context, state, whole).run()
+            server = TCPServer(app, self._config, context, state, whole)
+            way.is_over = partial(_speaks_http_2, server)
+            await server.run()
         except* Exception as errors:
             # Not our application's, which answers for its own: they went, were let go in the midst
             # of a handshake, or sent what is no HTTP. Nobody shall fill a log with tracebacks so.
@@ -136,6 +146,12 @@ class Connections:
         if not is_http_1(scope):
             await context.terminated.set()
         await self._app(scope, receive, send)
+
+
+def _speaks_http_2(server: TCPServer) -> bool:
+    """Whether a server has gone over to HTTP/2, whose frames nobody here bounds."""
+    protocol = getattr(server, "protocol", None)
+    return isinstance(getattr(protocol, "protocol", None), H2Protocol)
 
 
 def is_http_1(scope: Scope) -> bool:
