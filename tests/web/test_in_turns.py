@@ -52,7 +52,8 @@ ASKED = {
     "ban": NewBan(kind="user", value="nobody"),
     "bans": BanQuery(search="nobody"),
     "dynamic_security": DynamicCommands(
-        commands=({"command": "listClients", "verbose": True, "count": MANY // 4},)
+        # As many as a page of others has: answers are made and let go of in one step.
+        commands=({"command": "listClients", "verbose": True, "count": 1_000},)
     ),
     "history": HistoryQuery(topic_filter="kept/#", limit=MANY // 4, maximum_bytes=MOST_BYTES),
     "history by MQTT": f"filter=kept/%23&limit={MANY}",
