@@ -24,6 +24,7 @@ from typing import NamedTuple
 import tmqtt
 from tmqtt.__main__ import main
 from tmqtt.app import NAMES, command_of
+from tmqtt.broker import traffic
 
 import trio_mqtt
 
@@ -34,6 +35,9 @@ _NOT_LOADED = (
     "tmqtt.messages.cbor", "tmqtt.messages.message_pack", "tmqtt.messages.protobuf",
     "trio_mqtt.cluster", "trio_mqtt.pytest_plugin", "trio_mqtt.testing", "trio_mqtt.web",
 )  # fmt: skip
+# How many lines of its clients' events a broker may show in a second. Where tests look at these to
+# know what has happened, none is to be left out: commands that are forked come 30 in a second.
+EVENTS_SHOWN = "TESTS_EVENTS_A_SECOND"
 NUMBER = Struct("q")  # of a process, or how it has ended
 
 
@@ -119,6 +123,8 @@ def become(asked: Asked) -> None:
     os.environb.clear()
     os.environb.update(asked.environment)
     time.tzset()
+    if shown := os.environ.pop(EVENTS_SHOWN, ""):
+        traffic.EVENTS_A_SECOND = int(shown)
     if not sys.flags.safe_path:
         sys.path[0] = os.getcwd()
     sys.argv[1:] = map(os.fsdecode, asked.arguments)

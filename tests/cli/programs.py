@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pyte
 
+from tests.cli.forking import EVENTS_SHOWN
 from tests.cli.starting import fork
 from trio_mqtt import sync
 
@@ -237,10 +238,12 @@ _EVERY_TOPIC = ("--set", "options.control_characters_in_topics=true")
 def running_broker(*urls: str, terminal: bool = False) -> Iterator[tuple[Program, str]]:
     """A broker on a free port, or at `urls`, and its address.
 
-    It takes topics that might steer a terminal: what shows them is tried with it.
+    It takes topics that might steer a terminal: what shows them is tried with it. It shows all that
+    happens to its clients, however many come at once.
     """
     arguments = (*(urls or ("mqtt://127.0.0.1:0",)), *_EVERY_TOPIC)
-    with Program("broker", *arguments, terminal=terminal) as broker:
+    everything = {EVENTS_SHOWN: "10000"}
+    with Program("broker", *arguments, terminal=terminal, environment=everything) as broker:
         url = broker.out.expect(r"Listening at (\S+)\n")[1]
         yield broker, url
 

@@ -16,8 +16,9 @@ import pytest
 from tmqtt.app import NAMES
 
 from tests.cli.forking import NUMBER
-from tests.cli.programs import Program
+from tests.cli.programs import Program, running_broker
 from tests.cli.starting import Forked
+from trio_mqtt import sync
 
 # In processes that have none of ours; what others have is loaded once for all.
 _EACH_ALONE = """
@@ -122,3 +123,11 @@ def test_it_has_its_environment_and_ends_as_it_does(tmp_path: Path) -> None:
         assert killed.process.poll() is None
         killed.process.kill()
         assert killed.ended() == killed.process.poll() == -signal.SIGKILL
+
+
+def test_a_broker_that_tests_look_at_shows_all_that_happens() -> None:
+    with running_broker() as (broker, url):
+        for number in range(60):  # in less than a second
+            with sync.open_client(url, client_id=f"c{number}"):
+                pass
+        broker.out.expect(r"c\d+ disconnected\n", times=60)
