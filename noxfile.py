@@ -186,7 +186,7 @@ def durability(session: nox.Session) -> None:
 
 @nox.session
 def conformance(session: nox.Session) -> None:
-    """Prove the standards' statements and write docs/conformance.md.
+    """Prove the standards' statements and write docs/reference/conformance.md.
 
     With `-- --broker URL` another broker is tested instead, from outside and in real time.
     """
@@ -232,10 +232,16 @@ def interop(session: nox.Session) -> None:
 
 @nox.session
 def pictures(session: nox.Session) -> None:
-    """The pictures of the page in docs/, made anew."""
+    """The pictures of the page in docs/pictures, made anew."""
     session.install("-e", ".[test,interop]")
     test = "tests/interop/page/test_pictures.py"
-    session.run("pytest", "-o", ALL_OPTIONS, test, env={"PICTURES": str(Path("docs").absolute())})
+    session.run(
+        "pytest",
+        "-o",
+        ALL_OPTIONS,
+        test,
+        env={"PICTURES": str(Path("docs", "pictures").absolute())},
+    )
 
 
 def _install_programs(session: nox.Session) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from benchmarks.brokers import AEDES, MOSQUITTO, OURS
 from benchmarks.growth import FLOOD, SWEEPS, Growth, Sweep
 
-PAGE = "growth.md"
-_FOLDER = "growth"  # beside the page: the pictures, and what they are drawn from
+PAGE = "explanation/growth.md"
+_FOLDER = "pictures/growth"  # the pictures, and what they are drawn from
 _FIGURES = "figures.json"
 # Colours that are told apart, also by those who see few, on white and on black; and so are marks.
 _LOOKS = {OURS: ("#0a84d0", "o"), MOSQUITTO: ("#e07b00", "s"), AEDES: ("#2a9d63", "^")}
@@ -30,12 +30,12 @@ however much there is.
 Each point is the median of three runs. Messages that come slowly take less than a tenth of a second
 of the processor's time in a run, so that their figures are rougher than those of floods.
 
-Drawn by `nox -s bench -- --plots` ([how it is measured](../benchmarks/README.md)).
+Drawn by `nox -s bench -- --plots` ([how it is measured](../../benchmarks/README.md)).
 """
 
 
 def keep(folder: Path, about: str, growth: Growth) -> None:
-    """Draw one sweep as `growth/NAME.svg` in a folder, and keep its figures there."""
+    """Draw one sweep as `NAME.svg` among the pictures of a folder, and keep its figures there."""
     target = folder / _FOLDER
     target.mkdir(parents=True, exist_ok=True)
     _draw(target / f"{growth.sweep.name}.svg", growth)
@@ -76,12 +76,14 @@ def write_page(folder: Path) -> None:
         parts += [
             f"## By {sweep.grows}\n",
             f"{sweep.title}.\n",
-            f"![{sweep.title}]({_FOLDER}/{sweep.name}.svg)\n",
+            f"![{sweep.title}](../{_FOLDER}/{sweep.name}.svg)\n",
             f"{in_words(growth)}\n",
             "\n".join([header, "|--:" * (len(growth.curves) + 1) + "|", *rows]) + "\n",
             f"{entry['about']}. " * bool(abouts) + _disturbance(growth) + "\n",
         ]
-    (folder / PAGE).write_text("\n".join(parts), encoding="utf-8")
+    page = folder / PAGE
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text("\n".join(parts), encoding="utf-8")
 
 
 def _kept(folder: Path) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def _fails(command: list[str], environment: dict[str, str]) -> bool:
 
 
 def test_no_text_tells_to_install_what_no_index_has() -> None:
-    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
     texts += [*ROOT.glob("trio_mqtt/**/*.py"), *ROOT.glob("cli/**/*.py")]
     assert texts
     for path in texts:

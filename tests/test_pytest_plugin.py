@@ -110,7 +110,7 @@ def test_it(mqtt_broker, mqtt_client):
 
 
 def test_a_paho_program_can_be_tested(suite: Path) -> None:
-    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "testing.md").read_text(encoding="utf-8")
     program = next(
         block.partition("```")[0] for block in page.split("```python\n") if "import paho" in block
     )

@@ -48,14 +48,3 @@ def test_its_commands_have_the_options_that_it_shows() -> None:
         assert shown_help.exit_code == 0
         for option in (argument for argument in arguments if argument.startswith("-")):
             assert re.search(rf"{re.escape(option)}\b", shown_help.stdout), line
-
-
-def test_its_links_lead_somewhere() -> None:
-    links = re.findall(r"\]\(([^)]+)\)", README)
-    headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
-    # As the pages that show it make anchors of headings.
-    anchors = {"#" + re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings}
-    assert links
-    for link in links:
-        known = link in anchors or link.startswith("https://") or (ROOT / link).exists()
-        assert known, link

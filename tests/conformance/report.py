@@ -1,7 +1,7 @@
 """The account of both standards: each statement, and the tests that prove it or why none does.
 
-`python -m tests.conformance.report` writes docs/conformance.md and fails where the account is not
-complete. The marks are read from the sources, so that the account needs no test run.
+`python -m tests.conformance.report` writes docs/reference/conformance.md and fails where the
+account is not complete. The marks are read from the sources, so that the account needs no test run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 TESTS = HERE.parent
-PAGE = TESTS.parent / "docs" / "conformance.md"
+PAGE = TESTS.parent / "docs" / "reference" / "conformance.md"
 DIFFERENCES = HERE / "differences.md"
 LEAST = 0.95  # part of the statements of a standard that tests must prove
 
@@ -126,7 +126,7 @@ def accounts() -> list[Account]:
 
 
 def page(found: list[Account]) -> str:
-    """The text of docs/conformance.md."""
+    """The text of docs/reference/conformance.md."""
     parts = [INTRODUCTION, "\n".join(f"- {one.summary}" for one in found) + "\n"]
     parts.append(DIFFERENCES.read_text(encoding="utf-8"))
     for one in found:

@@ -1,4 +1,4 @@
-"""What docs/home.md says, played with Home Assistant's client library."""
+"""What docs/how-to/home.md says, played with Home Assistant's client library."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import trio_mqtt
 from tests.cli.programs import DEADLINE, Program
 from trio_mqtt.access import AccessFile, set_password
 
-PAGE = (Path(__file__).parents[2] / "docs/home.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/how-to/home.md").read_text(encoding="utf-8")
 USERS = ("homeassistant", "zigbee2mqtt", "devices")
 LAMP = "homeassistant/light/0x00158d0001/light/config"
 DISCOVERY = [f"homeassistant/{level}/config" for level in ("+/+", "+/+/+")]

@@ -2,7 +2,7 @@
 
 `mosquitto_ctrl` gives its commands to both brokers, and says the same of both. What is not
 compared is what we refuse and Mosquitto takes without a word, such as a rule of an unknown kind:
-`docs/dynamic-security.md` has the list, and `tests/broker/access/dynamic` the answers.
+`docs/how-to/dynamic-security.md` has the list, and `tests/broker/access/dynamic` the answers.
 """
 
 from __future__ import annotations

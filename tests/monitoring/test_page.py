@@ -1,4 +1,4 @@
-"""What docs/monitoring.md tells is there."""
+"""What docs/how-to/monitoring.md tells is there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trio_mqtt.monitoring.metrics import Exposition
 from trio_mqtt.monitoring.metrics_options import MetricsOptions
 from trio_mqtt.testing import open_memory_broker
 
-PAGE = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "monitoring.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:

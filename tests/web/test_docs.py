@@ -10,7 +10,7 @@ import pytest
 import trio_mqtt
 from trio_mqtt.configuration import InvalidConfiguration, load
 
-PAGE = (Path(__file__).parents[2] / "docs" / "web.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "web.md").read_text(encoding="utf-8")
 
 
 async def test_its_program_runs() -> None:

@@ -135,7 +135,7 @@ class Tally:
         return max(totals.expected - (totals.received - totals.repeated), 0)
 
     def summary(self) -> dict[str, Any]:
-        """All figures; docs/terminal-bench.md describes each."""
+        """All figures; docs/reference/terminal-bench.md describes each."""
         totals = self.totals()
         sending, elapsed = self.sending(), self.elapsed()
         return {

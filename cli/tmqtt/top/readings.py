@@ -147,7 +147,7 @@ class Readings:
         return int(found[1]) if found else None
 
     def snapshot(self) -> dict[str, object]:
-        """All of it, for programs; docs/terminal-bench.md describes each. What is unknown: None."""
+        """All of it, for programs, as docs/reference/terminal-bench.md has it. Unknown: None."""
         return {
             "schema": "tmqtt-top/1",
             "version": self.version,

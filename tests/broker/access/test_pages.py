@@ -15,7 +15,7 @@ from trio_mqtt.broker.events.kinds import ALL_KINDS
 DOCS = Path(__file__).parents[3] / "docs"
 PROGRAMS = [
     pytest.param(program, id=f"{page}-{number}")
-    for page in ("hooks.md", "security.md")
+    for page in ("how-to/hooks.md", "explanation/security.md")
     for number, program in enumerate(
         re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
     )
@@ -36,7 +36,7 @@ def test_its_programs_run(program: str) -> None:
 
 
 def test_the_table_has_every_event_and_they_are_public() -> None:
-    page = (DOCS / "hooks.md").read_text()
+    page = (DOCS / "how-to" / "hooks.md").read_text()
     for kind in ALL_KINDS:
         assert f"`{kind.__name__}`" in page
         assert getattr(trio_mqtt.events, kind.__name__) is kind

@@ -13,7 +13,7 @@ import trio
 from trio_mqtt.administration import OPERATIONS, Administration, Operation, OverviewQuery
 from trio_mqtt.testing import MemoryBroker
 
-DOCS = Path(__file__).parents[3] / "docs" / "administration.md"
+DOCS = Path(__file__).parents[3] / "docs" / "reference" / "administration.md"
 
 EACH = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
 

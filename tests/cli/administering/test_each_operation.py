@@ -23,7 +23,7 @@ from tests.web.test_every_way import lasting
 from trio_mqtt.administration import OPERATIONS
 from trio_mqtt.web.json_forms import plain
 
-DOCS = Path(__file__).parents[3] / "docs" / "administration.md"
+DOCS = Path(__file__).parents[3] / "docs" / "reference" / "administration.md"
 
 # The commands that ask what ASKED does.
 COMMANDS: dict[str, str] = {

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from trio_mqtt.broker.access.files.access_file import AccessFile
 from trio_mqtt.broker.access.files.access_rules import ACTIONS
 
-DOCS = Path(__file__).parents[4] / "docs"
+DOCS = Path(__file__).parents[4] / "docs" / "how-to"
 
 
 def block(page: str, language: str) -> str:

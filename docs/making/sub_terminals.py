@@ -1,6 +1,6 @@
-"""Draw docs/sub.svg, sub-watch.svg, sub-tree.svg and explore.svg, of commands run for real.
+"""Draw the pictures sub.svg, sub-watch.svg, sub-tree.svg and explore.svg: commands run for real.
 
-python docs/sub_terminals.py
+python docs/making/sub_terminals.py
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import termios
 import threading
+from pathlib import Path
 
 import pyte
 import trio
@@ -25,6 +26,7 @@ from rich.text import Text
 
 import trio_mqtt
 
+FOLDER = Path(__file__).parents[1] / "pictures"
 COLUMNS, ROWS = 86, 18
 _WIDE = 110
 # The words of each command, the width of its terminal, and what is typed there.
@@ -137,7 +139,7 @@ async def main() -> None:
                 )
                 # Without web fonts: a picture should not make its reader's browser call anybody.
                 svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
-                await trio.Path(__file__).with_name(f"{name}.svg").write_text(svg)
+                await trio.Path(FOLDER / f"{name}.svg").write_text(svg)
         finally:
             for terminal in terminals.values():
                 await trio.to_thread.run_sync(terminal.stop)

@@ -1,6 +1,6 @@
-"""Draw docs/bench.svg and docs/top.svg: both commands run for real, with a broker of their own.
+"""Draw the pictures bench.svg and top.svg: both commands run for real, with a broker of their own.
 
-    python docs/measuring.py
+    python docs/making/measuring.py
 
 It takes half a minute.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 from rich.console import Console, Group
 from rich.text import Text
 
+PICTURES = Path(__file__).parents[1] / "pictures"
 WIDTH = 92
 LINES = 24
 _DEADLINE = 60.0  # seconds
@@ -64,7 +65,7 @@ def draw(name: str, command: str, text: str) -> None:
     svg = console.export_svg(title="tmqtt", unique_id=name)
     # Without web fonts: a picture should not make its reader's browser call anybody.
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
-    Path(__file__).with_name(f"{name}.svg").write_text(svg)
+    (PICTURES / f"{name}.svg").write_text(svg)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trio_mqtt.configuration import reference
 
-PAGE = Path(__file__).parent / "configuration.md"
+PAGE = Path(__file__).parents[1] / "reference" / "configuration.md"
 MARK = "<!-- settings -->\n"
 
 

@@ -1,7 +1,7 @@
-"""Draw docs/terminals.svg and docs/pub.svg: commands of the README and of terminal.md, run for
+"""Draw the pictures terminals.svg and pub.svg: commands of the README and of terminal.md, run for
 real in pseudo-terminals.
 
-    python docs/terminals.py
+    python docs/making/terminals.py
 
 Port 1883 has to be free for the ten seconds that it takes.
 """
@@ -24,6 +24,7 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.text import Text
 
+PICTURES = Path(__file__).parents[1] / "pictures"
 WIDTH = 96
 MESSAGES = 3
 PUBLISHING = 'tmqtt pub dice \'{"n": {n}, "eyes": {random:1:6}}\' --rate 10/s --count 100 -q 1'
@@ -105,7 +106,7 @@ def _draw(name: str, *terminals: Terminal) -> None:
     svg = console.export_svg(title="tmqtt", unique_id=name)
     # Without web fonts: a picture should not make its reader's browser call anybody.
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
-    Path(__file__).with_name(f"{name}.svg").write_text(svg)
+    (PICTURES / f"{name}.svg").write_text(svg)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Writes the table of all limits into limits.md, from what the source says of them.
 
-    python docs/limits.py
+    python docs/making/limits.py
 
 What happens beyond each is here: the source has that in many places.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import trio_mqtt
 from trio_mqtt.attribute_docs import attribute_docs
 
-PAGE = Path(__file__).parent / "limits.md"
+PAGE = Path(__file__).parents[1] / "reference" / "limits.md"
 MARK = "<!-- limits -->\n"
 
 REFUSED, TURNED_AWAY = "the client is turned away", "the connection is closed"
@@ -113,7 +113,10 @@ def tables() -> str:
     """The tables, as the page has them."""
     docs = attribute_docs(trio_mqtt.Limits)
     counters = {field.name for field in fields(trio_mqtt.Statistics)}
-    defaults = {field.name: field.default for field in fields(trio_mqtt.Limits)}
+    limits_by_default = trio_mqtt.Limits()
+    defaults = {
+        field.name: getattr(limits_by_default, field.name) for field in fields(trio_mqtt.Limits)
+    }
     told = [name for limits in BEYOND.values() for name in limits]
     if sorted(told) != sorted(defaults):
         raise ValueError(f"not once each: {sorted(set(defaults) ^ set(told))}")
