@@ -66,6 +66,11 @@ def ban(
     given = [(kind, value) for kind, value in kinds.items() if value is not None]
     if listed and lift:
         raise typer.BadParameter("--list shows bans, and --lift lifts one: give one of them.")
+    if (listed or lift) and (period is not None or reason or keep_connected):
+        raise typer.BadParameter(
+            "--for, --reason and --keep-connected are of a new ban, and go with neither --list nor"
+            " --lift."
+        )
     if len(given) > 1 or not (given or listed):
         raise typer.BadParameter("Give one of --client, --user and --address, or --list.")
     from tmqtt.ban.command import ban_somebody, lift_ban, show_bans

@@ -27,5 +27,5 @@ async def show_clients(
     if counted_for is not None:
         await trio.sleep(counted_for)
         answer = await ask_list(api, "/clients", asked, limit)
-    columns = COLUMNS if counted_for is None else (*COLUMNS, *RATES)
+    columns = COLUMNS if counted_for is None else RATES
     show_page(terminal, answer, columns, "client", as_json=as_json)

@@ -71,7 +71,7 @@ def clients(
             "--rates",
             metavar="DURATION",
             parser=duration,
-            help="Count for so long what each of them says and is sent, and show that too.",
+            help="Count for so long what each of them says and is sent, and show that instead.",
         ),
     ] = None,
     limit: Limit = 100,

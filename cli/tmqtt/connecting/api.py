@@ -15,7 +15,15 @@ from urllib.parse import urlencode, urlsplit
 from tmqtt.terminal.sentences import CommandError
 
 SOCKET = "admin.sock"
+# OpenSSL's X509_V_ERR_…: the ways in which a certificate fails verification.
+_NOT_YET_VALID = 9
+_EXPIRED = 10
+_UNKNOWN_AUTHORITY = frozenset({2, 18, 19, 20, 21, 27})
+_OTHER_HOST = frozenset({62, 64})
+# What a request in the clear meets where HTTPS is spoken.
+_WITHOUT_ANSWER = (http.client.BadStatusLine, ConnectionResetError, BrokenPipeError)
 _PATIENCE = 30.0  # seconds that an answer may take; streams say something twice in that time
+_PROBE = 10.0  # seconds that a handshake may take
 
 
 class _SocketConnection(http.client.HTTPConnection):
@@ -110,6 +118,7 @@ class Api:
         headers = dict(self._headers)
         data = None
         if body is not None:
+            _check_characters(body)
             headers["Content-Type"] = "application/json"
             data = json.dumps(body).encode()
         try:
@@ -128,6 +137,22 @@ class Api:
                 else "The broker does not know who asks: --api-token-file FILE names a token."
             )
         raise CommandError(detail)
+
+    def _speaks_tls(self) -> bool:
+        """Whether TLS is spoken where it was asked without."""
+        if not self._place.startswith("http://"):
+            return False
+        parts = urlsplit(self._place)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is told there
+        try:
+            with (
+                socket.create_connection((parts.hostname or "", parts.port or 80), _PROBE) as way,
+                context.wrap_socket(way, server_hostname=parts.hostname),
+            ):
+                return True
+        except (OSError, ValueError):
+            return False
 
     def _connection(self) -> http.client.HTTPConnection:
         place = self._place
@@ -152,8 +177,12 @@ class Api:
         if isinstance(error, ssl.SSLCertVerificationError):
             why = error.verify_message.rstrip(".")
             return CommandError(
-                f"The certificate of what answers at {self._place} is not accepted: {why}. If you"
-                " trust its authority, name that by --api-cafile FILE."
+                f"The certificate of what answers at {self._place} is not accepted: {why}."
+                f" {_remedy(error.verify_code)}".rstrip()
+            )
+        if isinstance(error, _WITHOUT_ANSWER) and self._speaks_tls():
+            return CommandError(
+                f"HTTPS is spoken at {self._place}: is it https://{urlsplit(self._place).netloc}?"
             )
         if isinstance(error, ssl.SSLError):
             return CommandError(
@@ -165,6 +194,39 @@ class Api:
             f"The HTTP API of a broker cannot be asked at {self._place} ({reason}). It is there"
             " where the broker was started with --web, or with web.socket in its configuration."
         )
+
+
+def _remedy(code: int) -> str:
+    """What to do about a certificate that was not accepted, by OpenSSL's X509_V_ERR_…."""
+    if code in _UNKNOWN_AUTHORITY:
+        return "If you trust its authority, name that by --api-cafile FILE."
+    if code == _EXPIRED:
+        return "It is to be renewed at the broker, or the clock of this machine is wrong."
+    if code == _NOT_YET_VALID:
+        return "The clock of this machine may be wrong."
+    if code in _OTHER_HOST:
+        return "Write the host in --api as the certificate has it."
+    return ""
+
+
+def _check_characters(value: object) -> None:
+    """Raise CommandError for a word that was given as other bytes than those of UTF-8."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise _not_utf_8(value) from None
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            _check_characters(name)
+            _check_characters(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            _check_characters(one)
+
+
+def _not_utf_8(text: str) -> CommandError:
+    return CommandError(f"{text!r} holds a character that UTF-8 cannot carry.")
 
 
 def api_of(place: str | None, token_file: str | None, ca_file: str | None) -> Api:
@@ -215,7 +277,7 @@ def _query(asked: Mapping[str, object]) -> str:
     try:
         return f"?{urlencode(given, doseq=True)}" if given else ""
     except UnicodeEncodeError as error:
-        raise CommandError(f"{error.object!r} holds a character that UTF-8 cannot carry.") from None
+        raise _not_utf_8(error.object) from None
 
 
 def _lines(response: http.client.HTTPResponse, place: str) -> Iterator[str]:

@@ -10,17 +10,22 @@ from tmqtt.terminal.figures import rate, size
 
 _FOR_EVER = 0xFFFFFFFF
 
+_CLIENT: Column = ("Client", text("client_id"), False)
+_STATE: Column = ("State", lambda item: "connected" if item["connected"] else "away", False)
+_QUEUED: Column = ("Queued", figure("queued_messages"), True)
+_DROPPED: Column = ("Dropped", figure("dropped"), True)
+
 COLUMNS: Sequence[Column] = (
-    ("Client", text("client_id"), False),
-    ("State", lambda item: "connected" if item["connected"] else "away", False),
+    _CLIENT,
+    _STATE,
     ("For", ago("since"), True),
     ("User", text("username"), False),
     ("Address", text("address"), False),
     ("MQTT", text("protocol"), False),
     ("Subscriptions", figure("subscriptions"), True),
-    ("Queued", figure("queued_messages"), True),
+    _QUEUED,
     ("In flight", figure("in_flight"), True),
-    ("Dropped", figure("dropped"), True),
+    _DROPPED,
 )
 
 
@@ -57,11 +62,16 @@ def _a_second(name: str, shown: Callable[[float], str]) -> Callable[[Mapping[str
     return lambda item: UNKNOWN if item["rates"] is None else shown(item["rates"][name])
 
 
+# In place of those: both have no room in 80 columns.
 RATES: Sequence[Column] = (
+    _CLIENT,
+    _STATE,
     ("In/s", _a_second("messages_in", rate), True),
     ("Out/s", _a_second("messages_out", rate), True),
     ("Bytes in/s", _a_second("bytes_in", size), True),
     ("Bytes out/s", _a_second("bytes_out", size), True),
+    _QUEUED,
+    _DROPPED,
 )
 FIELDS: Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]] = (
     ("Client", text("client_id")),

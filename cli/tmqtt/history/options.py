@@ -11,7 +11,7 @@ from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile
 from tmqtt.connecting.options import EXIT_CODES, check_is_no_address, connects
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.command import CONTEXT, Command
-from tmqtt.terminal.confirming import Yes, confirm
+from tmqtt.terminal.confirming import Yes
 from tmqtt.terminal.values import count_of, duration, one_of
 
 app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
@@ -131,6 +131,8 @@ def history(
     In a terminal lines are for people; in a pipe they are the time, the topic and the payload as it
     came, with tabs between them. What you may not read is left out. --api asks over HTTP instead.
     """
+    if yes and not remove:
+        raise typer.BadParameter("--yes goes with --remove.")
     if removals:
         others = (topic_filter, how, since, until, last, every, data, path or None, remove or None)
         if any(one is not None for one in others):
@@ -158,7 +160,7 @@ def history(
         )
     if api is not None and data is not None:
         raise typer.BadParameter("Give --api, or --data.")
-    from tmqtt.connecting.api import api_of
+    from tmqtt.connecting.api import Api, api_of
     from tmqtt.history.command import show, show_answered
     from tmqtt.history.removing import remove_messages
     from tmqtt.terminal.running import run
@@ -188,15 +190,17 @@ def history(
     except LocalProtocolError as error:
         raise typer.BadParameter(str(error)) from None
     if remove:
+        from tmqtt.connecting.meant import check_is_meant
+
+        def asked_broker() -> Api:
+            return api_of(api, token_file, ca_file)
+
         if "#" in topic_filter or "+" in topic_filter:
-            confirm(f"Remove the history of all topics that match {topic_filter!r}?", yes=yes)
+            question = f"Remove the history of all topics that match {topic_filter!r}?"
+            check_is_meant(asked_broker, question, yes=yes)
         run(
             lambda terminal: remove_messages(
-                api_of(api, token_file, ca_file),
-                terminal,
-                topic_filter,
-                query.until,
-                as_json=as_json,
+                asked_broker(), terminal, topic_filter, query.until, as_json=as_json
             )
         )
     if api is not None:

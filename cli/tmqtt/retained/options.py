@@ -8,7 +8,7 @@ import typer
 
 from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, Limit
 from tmqtt.terminal.command import Command, group
-from tmqtt.terminal.confirming import Yes, confirm
+from tmqtt.terminal.confirming import Yes
 from tmqtt.terminal.values import duration, one_of
 
 _EXAMPLES = """\
@@ -140,11 +140,16 @@ def delete(
 
     Where FILTER has wildcards, you are asked whether that is meant; in a pipe, --yes has to say so.
     """
+    from tmqtt.connecting.api import Api, api_of
+    from tmqtt.connecting.meant import check_is_meant
+
+    def asked_broker() -> Api:
+        return api_of(api, token_file, ca_file)
+
     if "#" in topic_filter or "+" in topic_filter:
         others = any(one is not None for one in (older_than, author, search, orphaned))
         which = f"{topic_filter!r} and the other options" if others else repr(topic_filter)
-        confirm(f"Delete all retained messages that match {which}?", yes=yes)
-    from tmqtt.connecting.api import api_of
+        check_is_meant(asked_broker, f"Delete all retained messages that match {which}?", yes=yes)
     from tmqtt.retained.command import delete_messages
     from tmqtt.terminal.running import run
 
@@ -155,11 +160,7 @@ def delete(
         "search": search,
         "orphaned": orphaned,
     }
-    run(
-        lambda terminal: delete_messages(
-            api_of(api, token_file, ca_file), terminal, asked, as_json=as_json
-        )
-    )
+    run(lambda terminal: delete_messages(asked_broker(), terminal, asked, as_json=as_json))
 
 
 @app.command(cls=Command, epilog=_EXAMPLES + _CODES)

@@ -14,19 +14,17 @@ Yes = Annotated[
 ]
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Go on where the person says so, or `yes` has said it before.
-
-    Ends the command with code 1 where the answer is no. Raises BadParameter where nobody can be
-    asked.
-    """
-    if yes:
-        return
+def check_can_be_asked() -> None:
+    """Raise BadParameter where nobody can be asked."""
     # None where a stream is closed.
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
         raise typer.BadParameter(
             "This cannot be undone, and nobody can be asked here: --yes says that it is meant."
         )
+
+
+def confirm(question: str) -> None:
+    """Go on where the person says so; ends the command with code 1 where the answer is no."""
     if not _means_it(escape(question)):
         typer.echo("Nothing was removed.", err=True)
         raise typer.Exit(1)

@@ -4,52 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
-import trustme
 
+from tests.cli.administering.conftest import TOKEN
 from tests.cli.programs import Program, Run
 from trio_mqtt import sync
 
 pytestmark = pytest.mark.slow
-
-TOKEN = "a token that nobody guesses"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("c")
-
-
-@pytest.fixture(scope="module")
-def running(folder: Path) -> Iterator[tuple[str, str]]:
-    """Where a broker is asked, and its address; a client "lamp" has subscribed to a/#."""
-    file = folder / "broker.toml"
-    file.write_text(
-        f'[storage]\npath = "{folder}"\n[web]\nlisten = "127.0.0.1:0"\n'
-        f'[web.tokens.test]\ntoken = "{TOKEN}"\nrole = "see"\n',
-        encoding="utf-8",
-    )
-    with Program("broker", "mqtt://127.0.0.1:0", "--config", str(file)) as broker:
-        url = broker.out.expect(r"Listening at (\S+)\n")[1]
-        api = broker.out.expect(r"with the API at (\S+)/api/v1\.\n")[1]
-        with Program("sub", "a/#", "-b", url, "-i", "lamp"):
-            broker.out.expect("lamp subscribed to a/#")
-            yield api, url
-        assert broker.stop() == 0
-
-
-@pytest.fixture
-def ask(
-    running: tuple[str, str], folder: Path, in_process: Run, monkeypatch: pytest.MonkeyPatch
-) -> Run:
-    monkeypatch.setenv("TMQTT_API", str(folder))
-    return in_process
 
 
 def test_clients_are_shown_as_a_table_and_as_json(ask: Run) -> None:
@@ -61,6 +26,17 @@ def test_clients_are_shown_as_a_table_and_as_json(ask: Run) -> None:
     assert json.loads(line)["client_id"] == "lamp"
     none = ask("clients", "--away")
     assert (none.code, none.out, none.err) == (0, "", "There are no clients.\n")
+
+
+def test_rates_fit_a_terminal(folder: Path, ask: Run) -> None:
+    arguments = ("clients", "lamp", "--rates", "10ms", "--api", str(folder))
+    with Program(*arguments, terminal=True, columns=80) as shown:
+        assert shown.ended() == 0
+        heads, row = shown.out.text.replace("\x1b[2m", "").splitlines()[:2]
+    assert re.search(r"Client +State +In/s +Out/s +Bytes in/s +Bytes out/s +Queued +Dropped", heads)
+    assert re.match(r"lamp +connected +\S+ +\S+ +\S+ \w+ +\S+ \w+ +0 +0", row)
+    (line,) = ask("clients", "--rates", "10ms", "--json").out.splitlines()
+    assert json.loads(line)["rates"]["messages_in"] >= 0
 
 
 def test_a_message_is_listed_shown_and_deleted(running: tuple[str, str], ask: Run) -> None:
@@ -192,7 +168,14 @@ def test_a_token_may_see_and_no_more(
 
 
 def test_what_is_no_utf_8_is_told(ask: Run) -> None:
-    for arguments in (("clients", "\udcff"), ("who", "\udcff"), ("trace", "\udcff")):
+    for arguments in (
+        ("clients", "\udcff"),
+        ("who", "\udcff"),
+        ("trace", "\udcff"),
+        ("disconnect", "\udcff"),
+        ("send", "a", "b", "--user-property", "\udcff=c"),
+        ("dynsec", "getRole", "rolename=\udcff"),
+    ):
         refused = ask(*arguments)
         assert (refused.code, refused.err) == (
             1,
@@ -258,6 +241,10 @@ def test_nowhere_is_asked_without_a_place(in_process: Run) -> None:
         ("ban",),
         ("ban", "--client", "a", "--user", "b"),
         ("ban", "--list", "--lift"),
+        ("ban", "--list", "--for", "1h"),
+        ("ban", "--user", "a", "--lift", "--reason", "b"),
+        ("ban", "--user", "a", "--lift", "--keep-connected"),
+        ("history", "a", "--yes"),
         ("disconnect", "a", "--code", "gone"),
         ("disconnect", "a", "--code", "-1"),
         ("disconnect", "a", "--code", "256"),
@@ -276,50 +263,6 @@ def test_nowhere_is_asked_without_a_place(in_process: Run) -> None:
 )
 def test_wrong_options_are_told(in_process: Run, words: tuple[str, ...]) -> None:
     assert in_process(*words).code == 2
-
-
-def test_what_cannot_be_undone_is_asked_for_twice(
-    running: tuple[str, str], folder: Path, ask: Run
-) -> None:
-    _, url = running
-    for topic in ("meant/1", "meant/2", "meant/3"):
-        assert ask("pub", topic, "on", "--retain", "-q", "1", "-b", url).code == 0
-
-    def left() -> list[str]:
-        return [line.split()[0] for line in ask("retained", "list", "meant/#").out.splitlines()[1:]]
-
-    # Nobody can be asked: no broker hears of it.
-    for arguments in (("retained", "delete", "meant/+"), ("history", "meant/#", "--remove")):
-        refused = ask(*arguments)
-        assert refused.code == 2
-        assert "nobody can be asked here: --yes says that it is meant." in " ".join(
-            refused.err.replace("│", " ").split()
-        )
-    # One topic is no mistake.
-    assert ask("retained", "delete", "meant/3").err == "1 retained message deleted.\n"
-    delete = ("retained", "delete", "meant/#", "--api", str(folder))
-    for answer, code, said, rest in (
-        ("n\n", 1, "Nothing was removed", ["meant/1", "meant/2"]),
-        ("\n", 1, "Nothing was removed", ["meant/1", "meant/2"]),
-        ("\x04", 1, "Nothing was removed", ["meant/1", "meant/2"]),  # Ctrl-D
-        ("perhaps\nno\n", 1, r"Write y or n\.(?s:.)*Nothing was removed", ["meant/1", "meant/2"]),
-        ("y\n", 0, "2 retained messages deleted", []),
-    ):
-        with Program(*delete, terminal=True) as program:
-            program.out.expect(r"Delete all retained messages that match 'meant/#'\? \[y/N\]")
-            program.type(answer)
-            program.out.expect(said)
-            assert program.ended() == code
-        assert left() == rest
-
-
-def test_nobody_can_be_asked_where_input_is_closed(
-    in_process: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "stdin", None)
-    refused = in_process("retained", "delete", "meant/#", "--api", "http://127.0.0.1:1")
-    assert refused.code == 2
-    assert "nobody can be asked here: --yes says that it is meant." in refused.err
 
 
 def test_a_list_is_sorted_by_what_there_is(ask: Run) -> None:
@@ -355,45 +298,3 @@ def test_a_terminal_is_not_steered_by_what_json_has(
             shown.out.expect(r"evil\\u009bm\\u202e")
             assert shown.ended() == 0
             assert b"\xc2\x9b" not in shown.out.data
-
-
-def test_the_authority_of_https_may_be_ones_own(
-    tmp_path: Path, in_process: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    authority = trustme.CA()
-    certificate, ca_file = tmp_path / "server.pem", tmp_path / "ca.pem"
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
-    authority.cert_pem.write_to_path(str(ca_file))
-    token_file = tmp_path / "token"
-    token_file.write_text(TOKEN)
-    file = tmp_path / "broker.toml"
-    file.write_text(
-        f'[web]\nlisten = "127.0.0.1:0"\ncertificate = "{certificate}"\n'
-        f'[web.tokens.test]\ntoken = "{TOKEN}"\nrole = "see"\n'
-    )
-    for one in (certificate, file):
-        one.chmod(0o600)
-    with Program("broker", "mqtt://127.0.0.1:0", "--config", str(file)) as broker:
-        api = broker.out.expect(r"with the API at (https://\S+)/api/v1\.\n")[1]
-        asked = ("clients", "--api", api, "--api-token-file", str(token_file))
-        unknown = in_process(*asked)
-        assert unknown.code == 1
-        assert (
-            "is not accepted: unable to get local issuer certificate. If you trust" in unknown.err
-        )
-        assert in_process(*asked, "--api-cafile", str(ca_file)).code == 0
-        monkeypatch.setenv("TMQTT_API_CAFILE", str(ca_file))
-        assert in_process(*asked).code == 0
-        for wrong in (tmp_path / "none.pem", token_file):
-            refused = in_process(*asked, "--api-cafile", str(wrong))
-            assert refused.code == 1
-            assert refused.err.startswith(f"Error: The authorities in {wrong} cannot be read: ")
-        assert broker.stop() == 0
-
-
-def test_https_where_there_is_none_is_told(running: tuple[str, str], in_process: Run) -> None:
-    api, _ = running
-    refused = in_process("clients", "--api", api.replace("http://", "https://"))
-    assert refused.code == 1
-    assert refused.err.startswith("Error: There is no TLS with what answers at https://127.0.0.1:")
-    assert refused.err.endswith(f": is it {api}?\n")
