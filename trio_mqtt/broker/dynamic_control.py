@@ -8,18 +8,18 @@ changes is first written, then in force, then answered: to its sender alone, on
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
 from trio_mqtt.broker.answering import CONTROL
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.sessions.session import Session
+from trio_mqtt.broker.turns import Turn
 from trio_mqtt.errors import ConfigurationError, NotFoundError
 from trio_mqtt.protocol.packets import Publish
 
@@ -38,6 +38,8 @@ RESPONSE = TOPIC + "/response"
 _MOST_WAITING = 100
 _PASSES = 2  # of Trio's loop, in which a subscription's task sends what waits
 _MOST_BYTES = 4 * 1024 * 1024
+
+Responses: TypeAlias = Sequence[Mapping[str, object]]
 
 logger = logging.getLogger("trio_mqtt.access")
 
@@ -110,16 +112,18 @@ class DynamicControl:
 
         Raises NotFoundError where there is no dynamic security.
         """
-        payload = json.dumps({"commands": list(commands)}).encode()
-        request, hashes = await self._prepared(payload)
-        answers: list[bytes] = []
+        from trio_mqtt.broker.access.dynamic.commands import Request
+
+        request = Request(commands)
+        hashes = await self._hashes(request)
+        answers: list[dict[str, object]] = []
 
         async def change() -> bool:
             dynamic = self._core.access.dynamic
             if dynamic is None:
                 raise NotFoundError("This broker has no dynamic security.")
-            answer, outcome, changed = await self._kept(dynamic, request, hashes)
-            answers.append(answer)
+            responses, outcome, changed = await self._kept(dynamic, request, hashes)
+            answers.extend(await _in_plain(responses))
             if changed is None:
                 return False
             self._core.access.dynamic_changed(changed)
@@ -129,25 +133,24 @@ class DynamicControl:
         checked = await self._reconfiguring.change_dynamic(change)
         if checked is not None:
             await checked.wait()
-        found = await trio.to_thread.run_sync(json.loads, answers[0])  # it may list thousands
-        responses: list[dict[str, object]] = found["responses"]
-        return responses
+        return answers
 
     async def _serve(self, session: Session, payload: bytes) -> None:
-        request, hashes = await self._prepared(payload)
+        from trio_mqtt.broker.access.dynamic.commands import Request
+
+        request = await trio.to_thread.run_sync(Request, payload)
+        hashes = await self._hashes(request)
         checked = await self._reconfiguring.change_dynamic(
             partial(self._change, session, request, hashes)
         )
         if checked is not None:
             await checked.wait()
 
-    async def _prepared(self, payload: bytes) -> tuple[Request, list[PasswordHash]]:
-        """A request, and what its passwords are hashed to."""
-        from trio_mqtt.broker.access.dynamic.commands import Request
+    async def _hashes(self, request: Request) -> list[PasswordHash]:
+        """What the passwords of a request are hashed to."""
         from trio_mqtt.broker.access.files.hashes import make_hash
 
-        request = await trio.to_thread.run_sync(Request, payload)
-        return request, [
+        return [
             await self._core.access.password_checks.hash(partial(make_hash, password, "pbkdf2"))
             for password in request.passwords
         ]
@@ -158,7 +161,8 @@ class DynamicControl:
         if dynamic is None or not self._may(session):
             self._refuse(session, "Not authorized")  # any more
             return False
-        answer, outcome, changed = await self._kept(dynamic, request, hashes)
+        responses, outcome, changed = await self._kept(dynamic, request, hashes)
+        answer = await _payload(responses)
         if changed is None:
             self._answer(session, answer)
             return False
@@ -177,18 +181,18 @@ class DynamicControl:
 
     async def _kept(
         self, dynamic: DynamicSecurity, request: Request, hashes: list[PasswordHash]
-    ) -> tuple[bytes, Outcome, DynamicSecurity | None]:
+    ) -> tuple[Responses, Outcome, DynamicSecurity | None]:
         """The answer to a request, and what is kept of it but not in force yet, if anything."""
         outcome = await trio.to_thread.run_sync(request.done_to, dynamic.state, hashes)
         if not outcome.changed:
-            return outcome.answer, outcome, None
+            return outcome.responses, outcome, None
         changed = dynamic.changed(outcome.state)
         try:
             await trio.to_thread.run_sync(changed.save)
         except ConfigurationError as error:
             logger.error("%s Nothing has changed.", error)  # noqa: TRY400  # a sentence says it all
             return outcome.unkept("The change could not be written"), outcome, None
-        return outcome.answer, outcome, changed
+        return outcome.responses, outcome, changed
 
     def _stays(self, session: Session, changed: DynamicSecurity) -> bool:
         """Whether who has changed something is let on, and may have the answer, after that."""
@@ -223,3 +227,37 @@ class DynamicControl:
         answer = Publish(RESPONSE, payload, 0)
         batch = Batch([answer], received_at=trio.current_time())
         self._core.router.pass_on([batch], session)
+
+
+async def _payload(responses: Responses) -> bytes:
+    """The payload of an answer, made in turns."""
+    from trio_mqtt.broker.access.dynamic.commands import payload_of
+
+    parts: list[bytes] = []
+    turn = Turn()
+    for piece in payload_of(responses):
+        parts.append(piece)
+        if turn.is_over:
+            await turn.give_way()
+    return b"".join(parts)
+
+
+async def _in_plain(responses: Responses) -> list[dict[str, object]]:
+    """The same as lists of what there is, made in turns."""
+    from trio_mqtt.broker.access.dynamic.views import Views
+
+    plain: list[dict[str, object]] = []
+    turn = Turn()
+    for response in responses:
+        plain.append(dict(response))
+        data = response.get("data")
+        if isinstance(data, dict):
+            plain[-1]["data"] = copied = dict(data)
+            for name, value in data.items():
+                if isinstance(value, Views):
+                    copied[name] = found = []
+                    for one in value:
+                        found.append(one)
+                        if turn.is_over:
+                            await turn.give_way()
+    return plain

@@ -11,9 +11,9 @@ from enum import Enum
 from functools import cache
 from typing import Any, get_origin, get_type_hints
 
-import trio
 from pydantic import TypeAdapter, ValidationError
 
+from trio_mqtt.broker.access.dynamic.writing import pieces
 from trio_mqtt.broker.turns import Turn
 from trio_mqtt.web.problems import ProblemError
 
@@ -37,17 +37,23 @@ async def written_in_turns(value: object) -> bytes:
         return written(value)
     turn = Turn()
     fields: list[bytes] = []
+    parts: list[bytes]
     for field in dataclasses.fields(value):
         found = getattr(value, field.name)
         if isinstance(found, tuple) and found and dataclasses.is_dataclass(found[0]):
-            parts: list[bytes] = []
+            parts = []
             for one in found:
                 parts.append(written(one))
                 if turn.is_over:
                     await turn.give_way()
             text = b"[%s]" % b",".join(parts)
         elif isinstance(found, tuple) and found and isinstance(found[0], Mapping):
-            text = await trio.to_thread.run_sync(written, found)  # however deep it is
+            parts = []
+            for piece in pieces(found):
+                parts.append(piece.encode())
+                if turn.is_over:
+                    await turn.give_way()
+            text = b"".join(parts)
         else:
             text = written(found)
         fields.append(b"%s:%s" % (written(field.name), text))

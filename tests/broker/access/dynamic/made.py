@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from trio_mqtt.broker.access.dynamic.commands import Outcome, Request
+from trio_mqtt.broker.access.dynamic.commands import Outcome, Request, payload_of
 from trio_mqtt.broker.access.dynamic.document import Lines
 from trio_mqtt.broker.access.dynamic.records import State
 from trio_mqtt.broker.access.files.hashes import make_hash
@@ -28,7 +28,7 @@ def do(state: State, *commands: object) -> Outcome:
 
 
 def answers(outcome: Outcome) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(outcome.answer)["responses"]
+    found: list[dict[str, Any]] = json.loads(b"".join(payload_of(outcome.responses)))["responses"]
     return found
 
 

@@ -44,7 +44,7 @@ def _get_client(draft: Draft, command: Command) -> Data:
 
 
 def _list_clients(draft: Draft, command: Command) -> Data:
-    return page_of(command, "clients", draft.clients, lambda name: client_view(draft.clients[name]))
+    return page_of(command, "clients", draft.clients, client_view)
 
 
 def _enable_client(draft: Draft, command: Command) -> Data:

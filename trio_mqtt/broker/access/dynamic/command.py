@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from trio_mqtt.broker.access.dynamic.draft import Draft
 from trio_mqtt.broker.access.dynamic.fields import Fields, WrongFieldError
 from trio_mqtt.broker.access.dynamic.records import Given, in_order
+from trio_mqtt.broker.access.dynamic.views import Views
 from trio_mqtt.broker.access.files.hashes import PasswordHash, Pbkdf2
+
+Record = TypeVar("Record")
 
 # What a command is answered with, where that is more than that it is done.
 Data = dict[str, object] | None
@@ -59,12 +63,13 @@ def given_by(draft: Draft, command: Command, key: str) -> tuple[Given, ...] | No
 def page_of(
     command: Command,
     key: str,
-    records: Mapping[str, object],
-    view: Callable[[str], dict[str, object]],
+    records: Mapping[str, Record],
+    view: Callable[[Record], dict[str, object]],
 ) -> Data:
     """Some of the records by their names, which are in order: `count` of them from `offset`."""
     count, offset = command.number("count", -1), max(command.number("offset", 0), 0)
     verbose = command.flag("verbose")
     names = sorted(records)
     chosen = names[offset:] if count < 0 else names[offset : offset + count]
-    return {"totalCount": len(names), key: [view(name) for name in chosen] if verbose else chosen}
+    shown = Views([records[name] for name in chosen], view) if verbose else chosen
+    return {"totalCount": len(names), key: shown}

@@ -3,7 +3,7 @@
     request = Request(payload)
     hashes = [make_hash(password, "pbkdf2") for password in request.passwords]
     outcome = request.done_to(state, hashes)
-    outcome.state, outcome.answer
+    outcome.state, payload_of(outcome.responses)
 
 The answers are those of Mosquitto's plugin, in its words, as far as its documentation has them.
 """
@@ -11,7 +11,7 @@ The answers are those of Mosquitto's plugin, in its words, as far as its documen
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from trio_mqtt.broker.access.dynamic import client_commands, group_commands, role_commands
@@ -19,6 +19,7 @@ from trio_mqtt.broker.access.dynamic.command import Command, Handler
 from trio_mqtt.broker.access.dynamic.draft import Draft
 from trio_mqtt.broker.access.dynamic.fields import WrongFieldError
 from trio_mqtt.broker.access.dynamic.records import State
+from trio_mqtt.broker.access.dynamic.writing import pieces
 from trio_mqtt.broker.access.files.hashes import PasswordHash
 
 # All of them, by their names.
@@ -37,7 +38,7 @@ class Outcome:
     """What a message of commands has come to.
 
     `state` is the one before where nothing `changed`. `responses` are to be sent once the state is
-    kept; where it cannot be, `unkept` are.
+    kept; where it cannot be, those of `unkept` are.
     """
 
     state: State
@@ -45,33 +46,31 @@ class Outcome:
     responses: Sequence[Mapping[str, object]]
     changing: Sequence[bool]
 
-    @property
-    def answer(self) -> bytes:
-        """The payload of the answer."""
-        return _payload(self.responses)
-
-    def unkept(self, why: str) -> bytes:
-        """The payload of the answer that refuses what was to be changed."""
-        return _payload(
-            [
-                _refused(response, why) if changes else response
-                for response, changes in zip(self.responses, self.changing, strict=True)
-            ]
-        )
+    def unkept(self, why: str) -> Sequence[Mapping[str, object]]:
+        """The responses that refuse what was to be changed."""
+        return [
+            _refused(response, why) if changes else response
+            for response, changes in zip(self.responses, self.changing, strict=True)
+        ]
 
 
 class Request:
     """The commands of one message, in their order."""
 
-    def __init__(self, payload: bytes) -> None:
+    def __init__(self, asked: bytes | Sequence[Mapping[str, object]]) -> None:
+        """`asked` is the payload of the message, or the commands where they came otherwise."""
         self._problem: str | None = None
         self._commands: list[object] = []
-        try:
-            document = json.loads(payload)
-        except (ValueError, RecursionError):
-            self._problem = "Payload not valid JSON"
-            return
-        commands = document.get("commands") if isinstance(document, dict) else None
+        commands: object
+        if isinstance(asked, bytes):
+            try:
+                document = json.loads(asked)
+            except (ValueError, RecursionError):
+                self._problem = "Payload not valid JSON"
+                return
+            commands = document.get("commands") if isinstance(document, dict) else None
+        else:
+            commands = list(asked)
         if not isinstance(commands, list):
             self._problem = "Invalid/missing commands"
         elif len(commands) > MOST_COMMANDS:
@@ -106,7 +105,7 @@ class Request:
 
 def refusal_of(why: str) -> bytes:
     """The payload of an answer to a request of which nothing was done."""
-    return _payload([_unnamed(why)])
+    return b"".join(payload_of([_unnamed(why)]))
 
 
 def _unnamed(error: str) -> dict[str, object]:
@@ -147,5 +146,6 @@ def _refused(response: Mapping[str, object], why: str) -> dict[str, object]:
     return kept | {"error": why}
 
 
-def _payload(responses: Sequence[Mapping[str, object]]) -> bytes:
-    return json.dumps({"responses": responses}, separators=(",", ":")).encode()
+def payload_of(responses: Sequence[Mapping[str, object]]) -> Iterator[bytes]:
+    """The payload of an answer, piece by piece."""
+    return (piece.encode() for piece in pieces({"responses": responses}))

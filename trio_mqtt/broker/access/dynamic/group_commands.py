@@ -43,7 +43,7 @@ def _get_group(draft: Draft, command: Command) -> Data:
 def _list_groups(draft: Draft, command: Command) -> Data:
     members = draft.state().members()
     return page_of(
-        command, "groups", draft.groups, lambda name: group_view(draft.groups[name], members[name])
+        command, "groups", draft.groups, lambda one: group_view(one, members[one.groupname])
     )
 
 

@@ -37,7 +37,7 @@ def _get_role(draft: Draft, command: Command) -> Data:
 
 
 def _list_roles(draft: Draft, command: Command) -> Data:
-    return page_of(command, "roles", draft.roles, lambda name: role_view(draft.roles[name]))
+    return page_of(command, "roles", draft.roles, role_view)
 
 
 def _modify_role(draft: Draft, command: Command) -> Data:

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, overload
 
 from trio_mqtt.broker.access.dynamic.records import UNSET, Acl, Client, Given, Group, Role
+
+
+class Views(Sequence[dict[str, object]]):
+    """Records as they are shown, each when it is looked at: to make ten thousand takes a while."""
+
+    __slots__ = ("_records", "_view")
+
+    def __init__(self, records: Sequence[Any], view: Callable[[Any], dict[str, object]]) -> None:
+        self._records = records
+        self._view = view
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, at: int) -> dict[str, object]: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[dict[str, object]]: ...
+    def __getitem__(self, at: int | slice) -> dict[str, object] | list[dict[str, object]]:
+        if isinstance(at, slice):
+            return [self._view(one) for one in self._records[at]]
+        return self._view(self._records[at])
 
 
 def client_view(client: Client) -> dict[str, object]:
