@@ -13,6 +13,7 @@ import trio_mqtt
 from trio_mqtt import Broker, Security
 from trio_mqtt.history import HistorySettings
 from trio_mqtt.web import WebOptions, WebToken, serving_web
+from trio_mqtt.web.description import description
 
 # One for each role; who has none is nobody.
 TOKENS = {role: f"token of who may {role:_<20}" for role in ("see", "operate", "administrate")}
@@ -36,6 +37,14 @@ OPTIONS = WebOptions(
 )
 
 
+async def _is_described(response: httpx.Response) -> None:
+    """Whatever a test is answered is an answer that the API's description has."""
+    method = response.request.method.lower().replace("head", "get")
+    path = response.request.url.path.removeprefix("/api/v1")
+    entry = description()["paths"].get(path, {}).get(method)
+    assert entry is None or str(response.status_code) in entry["responses"], (method, path)
+
+
 class Served:
     """A broker, and where it is asked."""
 
@@ -48,7 +57,11 @@ class Served:
         """Who asks with a token of a role; with None nobody knows who."""
         headers = {} if role is None else {"Authorization": f"Bearer {TOKENS[role]}"}
         return httpx.AsyncClient(
-            base_url=f"{self.url}/api/v1", headers=headers, timeout=60, trust_env=False
+            base_url=f"{self.url}/api/v1",
+            headers=headers,
+            timeout=60,
+            trust_env=False,
+            event_hooks={"response": [_is_described]},
         )
 
     def owning(self) -> httpx.AsyncClient:

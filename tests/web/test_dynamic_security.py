@@ -8,6 +8,7 @@ import pytest
 
 from tests.web.conftest import PASSWORD, Served
 from trio_mqtt.administration import DynamicCommands
+from trio_mqtt.events import ChangeRequested
 
 
 async def test_a_user_is_made_and_its_password_told_nobody(
@@ -26,6 +27,24 @@ async def test_a_user_is_made_and_its_password_told_nobody(
     asked = DynamicCommands(commands=({"command": "listClients"},))
     (known,) = (await served.broker.administration.dynamic_security(asked)).responses
     assert known["data"] == {"totalCount": 1, "clients": ["lamp"]}
+
+
+async def test_who_only_looks_has_changed_nothing(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "trio_mqtt.audit")
+    looks = ({"command": "listClients"}, {"command": "getDefaultACLAccess"})
+    enable = {"command": "enableClient", "username": "nobody"}
+    async with served.asking("administrate") as client:
+        with served.broker.sample(ChangeRequested) as sample:
+            for commands in (looks, (*looks, enable), ({"command": 1},)):
+                answer = await client.post("/dynamic-security", json={"commands": commands})
+                assert answer.status_code == 200
+            events = sample.take()
+    assert len(events) == 2
+    told = [one.getMessage() for one in caplog.records if one.name == "trio_mqtt.audit"]
+    assert len(told) == 2
+    assert "enableClient" in told[0]
 
 
 async def test_who_is_disabled_is_logged_in_no_more(served: Served) -> None:

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import trio
 
 from trio_mqtt.broker.core import Core
+from trio_mqtt.broker.operations.passwords import without_password
 from trio_mqtt.configuration.places import Place, dotted
 from trio_mqtt.configuration.problems import (
     NO_FOLDER_FOR_SOCKET,
@@ -20,7 +21,7 @@ from trio_mqtt.monitoring.log_destinations import check_destination
 from trio_mqtt.monitoring.metrics_server import load_exposition
 from trio_mqtt.optional import cluster_is_missing
 from trio_mqtt.transport.listeners.listener import check_endpoint
-from trio_mqtt.web.server import check_installed
+from trio_mqtt.web.server import check_installed, warn_of_users
 
 
 async def check(configuration: Configuration) -> None:
@@ -84,6 +85,8 @@ async def check(configuration: Configuration) -> None:
         wrong(("web", "socket"), ConfigurationError(NO_FOLDER_FOR_SOCKET))
     if problems:
         raise InvalidConfiguration(problems)
+    if settings.web.listen is not None:
+        warn_of_users(without_password(core, settings.web.roles))
 
 
 def _file_in(access: ListenerAccess | None, place: Place, error: MqttError) -> Place:

@@ -292,7 +292,8 @@ class Api:
         except MqttError as error:
             self._record(asker, request, operation, asked, str(error))
             raise
-        self._record(asker, request, operation, asked, "done")
+        if audit.is_change(asked):
+            self._record(asker, request, operation, asked, "done")
         return _response(await written_in_turns(answer))
 
     def _record(

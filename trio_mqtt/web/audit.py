@@ -19,6 +19,7 @@ logger = logging.getLogger("trio_mqtt.audit")
 _PAYLOADS = ("payload", "text")
 # What is told of commands of dynamic security.
 _NAMES = ("command", "username", "groupname", "rolename")
+_LOOKS = ("get", "list")  # what commands begin with that change nothing
 _LONG = 1_000  # characters of what was asked that are shown
 
 
@@ -43,6 +44,14 @@ def record(
         },
     )
     return ChangeRequested(asker.name, address, operation, details, outcome)
+
+
+def is_change(asked: object) -> bool:
+    """Whether what was asked changes anything: commands may only look at what there is."""
+    return not isinstance(asked, DynamicCommands) or not all(
+        isinstance(name := one.get("command"), str) and name.startswith(_LOOKS)
+        for one in asked.commands
+    )
 
 
 def record_login(username: str, address: str, outcome: str) -> None:

@@ -23,6 +23,14 @@ _PROBLEMS = {
 }
 
 
+_UNREAD = {
+    "400": "The body has ended too early.",
+    "408": "The body did not come in time.",
+    "413": "The body is too large.",
+    "415": "The body is no JSON.",
+}
+
+
 @cache
 def description() -> dict[str, Any]:
     """The whole of it."""
@@ -101,10 +109,12 @@ def _entry(
         "responses": {"200": {"description": operation.summary, "content": content}},
     }
     problems = dict(_PROBLEMS)
+    if operation.role is Role.SEE:
+        del problems["403"]  # whoever is known may see
     problems["404"] = "What is named is not there."
     problems["409"] = "It cannot be done."
     if operation.method == "POST":
-        problems |= {"413": "The body is too large.", "415": "The body is no JSON."}
+        problems |= _UNREAD
         body = schemas[operation.asked, "validation"]
         entry["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     else:
@@ -128,17 +138,12 @@ def _logging_in() -> dict[str, dict[str, Any]]:
     """What is asked for beside operations: who asks, and by which cookie."""
     told = {"application/json": {"schema": {"$ref": _REF + "Asker"}}}
     login = {"application/json": {"schema": _LOGIN}}
-    unread = {
-        "413": "The body is too large.",
-        "415": "The body is no JSON.",
-        "422": _PROBLEMS["422"],
-    }
     refused = {
         "401": "The user name or the password is wrong, or has no role.",
         "429": "Too many passwords were wrong.",
         "503": _PROBLEMS["503"],
     }
-    unknown = {name: _PROBLEMS[name] for name in ("401", "403", "503")}
+    unknown = {name: _PROBLEMS[name] for name in ("401", "503")}
     return {
         "/login": {
             "post": {
@@ -148,7 +153,7 @@ def _logging_in() -> dict[str, dict[str, Any]]:
                 "requestBody": {"required": True, "content": login},
                 "responses": {
                     "200": {"description": "Who is logged in.", "content": told},
-                    **_told({**unread, **refused}),
+                    **_told({**_UNREAD, "422": _PROBLEMS["422"], **refused}),
                 },
             }
         },
@@ -158,7 +163,7 @@ def _logging_in() -> dict[str, dict[str, Any]]:
                 "summary": "Log out.",
                 "responses": {
                     "200": {"description": "Who was logged in.", "content": told},
-                    **_told(unknown),
+                    **_told({**unknown, "403": _PROBLEMS["403"]}),
                 },
             }
         },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -33,6 +33,17 @@ logger = logging.getLogger("trio_mqtt.web")
 
 SOCKET = "admin.sock"  # in the folder of the broker's data
 _CONNECTIONS = 4  # for each request that may be asked at one time: browsers keep some open
+
+
+def warn_of_users(usernames: Sequence[str]) -> None:
+    """Say in the log which users have a role, and no password to log in with."""
+    if usernames:
+        names = ", ".join(map(repr, usernames))
+        logger.warning(
+            "web.roles names %s, with no password at this broker: nobody can log in so to the HTTP"
+            " API. `tmqtt passwd` makes one, in the file of access.passwords.",
+            names,
+        )
 
 
 def check_installed() -> None:
@@ -69,6 +80,7 @@ async def serving_web(
     async with tasks_beside() as nursery:
         url = None
         if options.listen is not None:
+            warn_of_users(broker.administration.without_password(options.roles))
             config = _config(options)
             url = await _open(
                 nursery, options, config, api.Api(broker, options, metrics=metrics).app()

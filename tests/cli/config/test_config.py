@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from tests.cli.programs import Run
 from trio_mqtt import configuration
+from trio_mqtt.access import set_password
 
 BAD = """\
 [limits]
@@ -89,6 +90,17 @@ def test_check_warns_of_what_is_wrong_with_the_files_that_are_named() -> None:
             " passwords: `chmod o= users`."
         ),
     ]
+
+
+def test_check_warns_of_users_of_the_page_who_cannot_log_in() -> None:
+    set_password(Path("users"), "ada", b"secret", create=True)
+    roles = "[web]\nlisten = '127.0.0.1:0'\nroles = { ada = 'see', eve = 'operate' }\n"
+    for access, names in (("", "'ada', 'eve'"), ("[access]\npasswords = 'users'\n", "'eve'")):
+        Path("broker.toml").write_text(access + roles, encoding="utf-8")
+        code, _, err = run("check", "broker.toml")
+        assert code == 0
+        assert err.startswith(f"Warning: web.roles names {names}, with no password at this broker")
+        assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

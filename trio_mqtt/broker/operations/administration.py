@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,7 +49,7 @@ from trio_mqtt.broker.operations.forms.topics import TopicPage, TopicQuery
 from trio_mqtt.broker.operations.forms.tracing import EventQuery, TraceQuery
 from trio_mqtt.broker.operations.messages import Messages
 from trio_mqtt.broker.operations.overview import Overviews
-from trio_mqtt.broker.operations.passwords import check_password
+from trio_mqtt.broker.operations.passwords import check_password, without_password
 from trio_mqtt.broker.operations.program import ProgramMessages, ProgramSubscriptions
 from trio_mqtt.broker.operations.retained import RetainedSeen
 from trio_mqtt.broker.operations.sessions import SessionsSeen
@@ -132,6 +132,10 @@ class Administration:
         Who asks too often waits: the broker's bounds on passwords that are checked hold here too.
         """
         return await check_password(self._core, username, password, address)
+
+    def without_password(self, usernames: Iterable[str]) -> list[str]:
+        """Those of the users who have no password at this broker."""
+        return without_password(self._core, usernames)
 
     def is_disabled(self, username: str) -> bool:
         """Whether dynamic security has a user disabled, who then may do nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import trio
@@ -28,3 +29,9 @@ async def check_password(core: Core, username: str, password: str, address: str)
         )
     except TooManyChecksError:
         return False
+
+
+def without_password(core: Core, usernames: Iterable[str]) -> list[str]:
+    """Those of the users who have no password at this broker."""
+    passwords = core.access.passwords
+    return sorted(name for name in usernames if passwords is None or passwords.entry(name) is None)
