@@ -22,6 +22,7 @@ PAGES = (
     "how-to/client-connections.md",
     "how-to/coming-from.md",
     "how-to/data.md",
+    "how-to/from-aedes.md",
     "how-to/history.md",
     "how-to/testing.md",
 )

@@ -23,7 +23,10 @@ import trio_mqtt
 from tests.cli.programs import DEADLINE, Program
 from trio_mqtt.access import AccessFile, set_password
 
-PAGE = (Path(__file__).parents[2] / "docs/how-to/home.md").read_text(encoding="utf-8")
+PAGES = Path(__file__).parents[2] / "docs/how-to"
+PAGE, ZIGBEE2MQTT, BOARDS = (
+    (PAGES / name).read_text(encoding="utf-8") for name in ("home.md", "zigbee2mqtt.md", "esp32.md")
+)
 USERS = ("homeassistant", "zigbee2mqtt", "devices")
 LAMP = "homeassistant/light/0x00158d0001/light/config"
 DISCOVERY = [f"homeassistant/{level}/config" for level in ("+/+", "+/+/+")]
@@ -31,9 +34,9 @@ DISCOVERY = [f"homeassistant/{level}/config" for level in ("+/+", "+/+/+")]
 pytestmark = pytest.mark.slow
 
 
-def block(language: str, beginning: str) -> str:
+def block(language: str, beginning: str, page: str = PAGE) -> str:
     """The text in the page that begins so."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    found = re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     (text,) = [text for text in found if text.startswith(beginning)]
     return str(text)
 
@@ -202,9 +205,9 @@ def tmqtt(line: str, name: str, port: int, folder: Path) -> int:
 
 
 def test_what_is_shown_of_others_configurations_is_yaml() -> None:
-    for beginning, keys in (
-        ("mqtt:\n  server", {"mqtt", "homeassistant"}),
-        ("mqtt:\n  broker", {"mqtt"}),
+    for page, beginning, keys in (
+        (ZIGBEE2MQTT, "mqtt:\n  server", {"mqtt", "homeassistant"}),
+        (BOARDS, "mqtt:\n  broker", {"mqtt"}),
     ):
-        text = block("yaml", beginning).replace("!secret ", "")
+        text = block("yaml", beginning, page).replace("!secret ", "")
         assert yaml.safe_load(text).keys() == keys

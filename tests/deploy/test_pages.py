@@ -1,4 +1,4 @@
-"""What the pages for operators show can be done: commands, settings."""
+"""What the pages for operators show can be done: commands, settings, rules."""
 
 from __future__ import annotations
 
@@ -6,21 +6,30 @@ import ast
 import re
 import shlex
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from tmqtt.app import app
 from typer.testing import CliRunner
 
+from trio_mqtt.access import AccessFile
 from trio_mqtt.configuration import load
 
 ROOT = Path(__file__).parents[2]
+SECURITY = "docs/explanation/security.md"
 PAGES = (
-    "docs/how-to/deploying.md",
-    "docs/how-to/home.md",
-    "docs/explanation/security.md",
+    *(f"docs/how-to/{name}.md" for name in (
+        "backup", "container", "esp32", "from-emqx", "from-mosquitto", "home", "home-assistant",
+        "node-red", "reverse-proxy", "service", "three-nodes", "tls-acme", "tls-own-authority",
+        "troubleshooting", "upgrading", "zigbee2mqtt",
+    )),
+    SECURITY,
     "deploy/README.md",
-)
+)  # fmt: skip
+RULES = re.compile(r"^(user|pattern) ", re.MULTILINE)
+GROUPS = ("acl", "cluster", "config", "retained", "service", "sessions", "store", "subscriptions")
 
 
 def text(page: str) -> str:
@@ -28,7 +37,8 @@ def text(page: str) -> str:
 
 
 def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", text(page), re.DOTALL | re.MULTILINE)
+    found = re.findall(rf"^ *```{language}\n(.*?)^ *```$", text(page), re.DOTALL | re.MULTILINE)
+    return [dedent(block) for block in found]
 
 
 @cache
@@ -41,23 +51,30 @@ def help_of(*command: str) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_have_the_options_that_are_shown(page: str) -> None:
-    shown = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    shown = [
+        line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()
+    ]
     shown += re.findall(r"`(tmqtt [^`]+)`", text(page))
     tried = 0
     for line in shown:
         words = shlex.split(line, comments=True)
-        here = [number for number, word in enumerate(words) if word.endswith(("/tmqtt", "tmqtt"))]
-        if not here or words[0] in ("docker", "systemctl", "journalctl", "loginctl", "install"):
+        if not words or words[0] in ("docker", "systemctl", "journalctl", "loginctl", "install"):
             continue
-        command = words[here[0] + 1 :]
-        if not command or not command[0].isalpha():
+        begins = [
+            number
+            for number, (word, following) in enumerate(pairwise(words), 1)
+            if word.endswith("tmqtt") and following.isalpha()
+        ]
+        if not begins:
             continue
+        command = words[begins[-1] :]
+        if "|" in command:
+            command = command[: command.index("|")]
         tried += 1
-        has_commands = command[0] in ("service", "store", "acl", "config")
-        help_text = help_of(*command[: 2 if has_commands else 1])
+        help_text = help_of(*command[: 2 if command[0] in GROUPS else 1])
         for option in (word for word in command if word.startswith("-") and word != "-"):
             assert re.search(rf"(^|[\s,/]){re.escape(option.split('=')[0])}\b", help_text), line
-    assert tried > 1 or page == "deploy/README.md"
+    assert tried or page == "deploy/README.md"
 
 
 @pytest.mark.parametrize(
@@ -71,10 +88,25 @@ def test_settings_are_settings(page: str, settings: str, tmp_path: Path) -> None
     assert loaded.listeners, page
 
 
+@pytest.mark.parametrize(
+    ("page", "rules"),
+    [(page, rules) for page in PAGES for rules in blocks(page, "text") if RULES.search(rules)],
+)
+def test_rules_are_rules(page: str, rules: str, tmp_path: Path) -> None:
+    file = tmp_path / "access.acl"
+    file.write_text(rules, encoding="utf-8")
+    AccessFile.load(file)
+
+
+def test_what_runs_on_a_board_is_python() -> None:
+    (program,) = blocks("docs/how-to/esp32.md", "python")
+    compile(program, "esp32.md", "exec")
+
+
 def promises() -> list[tuple[str, list[str]]]:
     """Each promise of docs/explanation/security.md, with its tests."""
     rows = re.findall(
-        r"^\| ([^|]+) \| [^|]* \| ([^|]*`tests/[^|]*) \|$", text(PAGES[2]), re.MULTILINE
+        r"^\| ([^|]+) \| [^|]* \| ([^|]*`tests/[^|]*) \|$", text(SECURITY), re.MULTILINE
     )
     return [(promise, re.findall(r"`(tests/\S+)`", tests)) for promise, tests in rows]
 
@@ -89,7 +121,7 @@ def functions_in(path: Path) -> set[str]:
 
 
 def test_each_promise_of_security_has_tests_that_are_there() -> None:
-    table = text(PAGES[2])
+    table = text(SECURITY)
     table = table[table.index("## What is promised") : table.index("## Who may connect")]
     rows = [line for line in table.splitlines() if line.startswith("| ")]
     headings = [row for row in rows if row.startswith("| promise")]
