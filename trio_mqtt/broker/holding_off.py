@@ -143,6 +143,8 @@ class HoldingOff:
 
         It does not count yet: anybody may call themselves so.
         """
+        if not self._clients:
+            return None
         source, now = source_of(peer), trio.current_time()
         record = self._clients.find(source, client_id)
         if record is None:

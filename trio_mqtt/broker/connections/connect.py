@@ -372,7 +372,9 @@ class Handshake:
         link = self._link
         core = link.core
         access = link.access
-        client = replace(identity.client, client_id=session.client_id)
+        client = identity.client
+        if client.client_id != session.client_id:
+            client = replace(client, client_id=session.client_id)
         session.permissions = access.permissions(client, identity.rules)
         self.hooks = access.hook_questions(client, link.settings.hooks)
         if access.asks_delivery:

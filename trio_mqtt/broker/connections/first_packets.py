@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 async def receive_first(link: Link) -> list[Packet]:
     """What comes with CONNECT, and CONNECT first; nothing if it does not come."""
+    stream = link.stream
+    data = stream.receive_nowait()  # mostly it is there when its connection is accepted
     while True:
-        await link.stream.readable()
-        data = link.stream.receive_nowait()
         if data is None:
+            await stream.readable()
+            data = stream.receive_nowait()
             continue
         if not data:
             link.lost("it closed the connection before CONNECT")
@@ -37,6 +39,7 @@ async def receive_first(link: Link) -> list[Packet]:
         if link.protocol.violation is not None:
             _refuse_violation(link, link.protocol.violation)
             return []
+        data = None
 
 
 async def said_meanwhile(link: Link) -> bytes:
