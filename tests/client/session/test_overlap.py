@@ -1,4 +1,4 @@
-"""Whether two topic filters can match the same topic."""
+"""Whether two topic filters can match the same topic, and what is asked for where they do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from itertools import product
 
 import pytest
 
-from trio_mqtt.client.session.subscriptions import overlap
+from trio_mqtt.client.messages import Messages
+from trio_mqtt.client.session.subscriptions import Options, Subscriptions, overlap
 from trio_mqtt.protocol.topics import topic_filter_problem, topic_matches_filter
 
 LEVELS = ["a", "b", "+", "#", ""]
@@ -29,3 +30,14 @@ def test_filters_overlap_where_a_topic_matches_both(first: str) -> None:
         if {first, second} == {"+", "/#"}:
             common = True  # in the empty topic, which is none: a harmless exception
         assert overlap(first, second) == common, second
+
+
+def test_whoever_asks_again_has_its_own_properties_sent() -> None:
+    first, second = (Messages(("a",), 1, lambda: None) for _ in range(2))
+    by_first = Options(properties={"user_property": [("by", "first")]})
+    by_second = Options(properties={"user_property": [("by", "second")]})
+    subscriptions = Subscriptions()
+    subscriptions.add(first, "a", by_first, identifiers=True)
+    subscriptions.add(second, "a", by_second, identifiers=True)
+    (request,) = subscriptions.add(first, "a", by_first, identifiers=True)
+    assert request.properties["user_property"] == [("by", "first")]

@@ -173,8 +173,9 @@ class Subscriptions:
             self._last_identifier += 1
         entry.identifier = self._last_identifier
         self._owners[entry.identifier] = (entry, owner)
-        wanted = owner and entry.users[owner].properties
-        properties = _identifying(entry.identifier, wanted or entry.properties)
+        # An owner that nothing waits for is false.
+        own = NO_PROPERTIES if owner is None else entry.users[owner].properties
+        properties = _identifying(entry.identifier, own or entry.properties)
         return Request([entry], [subscription], properties)
 
     def confirm(self, entry: Filter, messages: Messages) -> None:
