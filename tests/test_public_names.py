@@ -7,6 +7,7 @@ import dataclasses
 import importlib.metadata
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 import types
@@ -59,6 +60,10 @@ def test_the_public_api_is_as_it_is_written() -> None:
     changes = unified_diff(written.splitlines(), found.splitlines(), WRITTEN.name, "the code", n=3)
     told = "\n".join(changes)
     assert written == found, f"If this change is meant, run `{HOW_TO_WRITE}`:\n{told}"
+
+
+def test_type_checkers_know_the_type_of_each_public_attribute() -> None:
+    assert [line for line in api().splitlines() if re.fullmatch(r" +\w+", line)] == []
 
 
 @pytest.mark.parametrize("face", PUBLIC)

@@ -242,7 +242,8 @@ class LookingBack:
         properties: Properties = {"content_type": CONTENT_TYPE, "payload_format_indicator": 1}
         if "correlation_data" in asked:
             properties["correlation_data"] = asked["correlation_data"]
-        message = Publish(asked["response_topic"], answer, question.qos, properties=properties)
+        topic = asked["response_topic"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+        message = Publish(topic, answer, question.qos, properties=properties)
         batch = Batch([message], received_at=trio.current_time())
         self._router.pass_on([batch], session)
 

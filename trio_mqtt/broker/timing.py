@@ -22,8 +22,8 @@ class Times:
 
     def __init__(self, buckets: Sequence[float] = BUCKETS) -> None:
         self.buckets = buckets
-        self.counts = [0] * (len(buckets) + 1)
-        self.total = 0.0
+        self.counts: list[int] = [0] * (len(buckets) + 1)
+        self.total: float = 0.0
 
     def add(self, seconds: float) -> None:
         """It took so long once more."""
@@ -40,8 +40,8 @@ class Timing:
     __slots__ = ("_clock", "commits", "deliveries", "every", "left")
 
     def __init__(self, every: int, clock: Callable[[], float]) -> None:
-        self.deliveries = Times()
-        self.commits = Times()
+        self.deliveries: Times = Times()
+        self.commits: Times = Times()
         self.every = every
         self.left = every  # batches until one is timed: counted where they are routed
         self._clock = clock

@@ -13,7 +13,7 @@ _THIN = frozenset({
     "have", "is", "it", "of", "on", "or", "reason", "request", "that", "the", "this", "to", "was",
     "were", "with", "you", "your",
 })  # fmt: skip
-_SAME = {
+_SAME: dict[str, str] = {
     "broker": "server", "username": "user", "authorised": "authorized", "wrong": "bad",
     "invalid": "bad",
 }  # fmt: skip
@@ -38,5 +38,5 @@ def explanation(properties: Properties, *, beside: ReasonCode) -> str:
 
 def _words(text: str) -> set[str]:
     """The words that say something."""
-    found = (_SAME.get(word, word) for word in _WORD.findall(text.casefold()))
-    return set(found) - _THIN
+    words: list[str] = _WORD.findall(text.casefold())
+    return {_SAME.get(word, word) for word in words} - _THIN

@@ -18,7 +18,7 @@ class Latest(Generic[T]):
     """
 
     def __init__(self, limit: int) -> None:
-        self.missed = 0
+        self.missed: int = 0
         self._queue: deque[T] = deque(maxlen=limit)
         self._changed = anyio.Event()
         self._closed = False

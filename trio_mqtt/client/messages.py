@@ -54,7 +54,7 @@ class Messages:
     ) -> None:
         self.filters = filters
         self.buffer = buffer
-        self.dropped = 0
+        self.dropped: int = 0
         self._manual = manual
         self._publisher = publisher  # by which responses are sent
         self._low = buffer // 2
@@ -208,7 +208,7 @@ class Messages:
 class LatestMessages(Messages):
     """`overflow="drop_oldest"`: a full queue loses what has waited longest."""
 
-    is_full = False
+    is_full = False  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
 
     def push(self, publish: Publish) -> None:
         self.extend((publish,))
@@ -231,7 +231,7 @@ class LatestMessages(Messages):
 class EarliestMessages(Messages):
     """`overflow="drop_newest"`: a full queue loses what comes."""
 
-    is_full = False
+    is_full = False  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
 
     def push(self, publish: Publish) -> None:
         self.extend((publish,))

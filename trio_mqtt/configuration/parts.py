@@ -110,7 +110,8 @@ class Maker:
                 authentication_required=access.authentication_required,
                 hooks=broker.hooks,
             )
-        written = {field.name: getattr(listener, field.name) for field in fields(Listen)}
+        names = [field.name for field in fields(Listen)]
+        written: dict[str, Any] = {name: getattr(listener, name) for name in names}
         return Listen(**written | {"security": security})
 
     def _authenticators(

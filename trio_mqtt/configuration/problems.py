@@ -34,5 +34,5 @@ class InvalidConfiguration(ConfigurationError):  # noqa: N818  # of a configurat
     """A configuration from which no broker can be opened; its text names each problem in a line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))

@@ -224,7 +224,7 @@ class Gathered(Changes):
         return self._rows_of_messages
 
     @messages.setter
-    def messages(self, rows: dict[int, MessageRow | None]) -> None:
+    def messages(self, rows: dict[int, MessageRow | None]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._rows_of_messages = rows
 
     @property
@@ -233,7 +233,7 @@ class Gathered(Changes):
         return self._rows_of_deliveries
 
     @deliveries.setter
-    def deliveries(self, rows: dict[tuple[int, int], DeliveryRow | None]) -> None:
+    def deliveries(self, rows: dict[tuple[int, int], DeliveryRow | None]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._rows_of_deliveries = rows
 
 

@@ -136,7 +136,7 @@ class Changes:
                  "subscriptions")  # fmt: skip
 
     def __init__(self) -> None:
-        self.clock_set = 0.0
+        self.clock_set: float = 0.0
         self.messages: dict[int, MessageRow | None] = {}
         # By session and message.
         self.deliveries: dict[tuple[int, int], DeliveryRow | None] = {}

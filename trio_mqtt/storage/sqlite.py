@@ -34,7 +34,7 @@ class SqliteStorage:
     def __init__(self, path: str | os.PathLike[str], durability: Durability = "fsync") -> None:
         if durability not in _SYNCHRONOUS:
             raise ValueError(f"there is no durability {durability!r}: write 'fsync' or 'commit'")
-        self.path = os.fspath(path)
+        self.path: str = os.fspath(path)
         self.durability: Durability = durability
         self._file: BrokerFile | None = None
         self._thread: WorkerThread | None = None

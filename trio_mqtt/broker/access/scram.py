@@ -49,7 +49,7 @@ class ScramCredentials:
         except scramp.ScramException as error:
             raise ConfigurationError(f"These are no credentials for {METHOD}: {error}.") from error
         salt, stored_key, server_key, iterations = made
-        return cls(salt, stored_key, server_key, iterations)
+        return cls(salt, stored_key, server_key, iterations)  # pyright: ignore[reportArgumentType]
 
     @classmethod
     def parse(cls, text: str) -> ScramCredentials:

@@ -35,8 +35,8 @@ class EventSample:
         self._bytes = 0
         # No message has room until the next look: most batches of a busy broker see only this.
         self._full = False
-        self.missed_events = 0
-        self.missed_messages = 0
+        self.missed_events: int = 0
+        self.missed_messages: int = 0
         self._ended = False
         self._news: trio.Event | None = None  # while somebody waits
 

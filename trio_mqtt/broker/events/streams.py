@@ -23,7 +23,7 @@ class EventStream:
 
     def __init__(self, kinds: frozenset[type[BrokerEvent]], limit: int) -> None:
         self.kinds = kinds
-        self.missed = 0
+        self.missed: int = 0
         self._send, self._receive = trio.open_memory_channel[BrokerEvent](limit)
 
     def __aiter__(self) -> AsyncIterator[BrokerEvent]:

@@ -53,7 +53,7 @@ class ProgramMessages:
         self._waiting: deque[Publish] = deque()
         self._held: dict[Author | None, None] = {}  # who is not read from now
         self._arrived = trio.Event()
-        self.is_closed = False
+        self.is_closed: bool = False
 
     def __aiter__(self) -> ProgramMessages:
         return self

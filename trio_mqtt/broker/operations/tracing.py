@@ -56,8 +56,8 @@ class Trace:
 
     def __init__(self, asked: TraceQuery) -> None:
         self._asked = asked
-        self.client_id = asked.client_id
-        self.missed = 0
+        self.client_id: str = asked.client_id
+        self.missed: int = 0
         self._send, self._receive = trio.open_memory_channel[TraceEntry](asked.limit)
 
     def __aiter__(self) -> AsyncIterator[TraceEntry]:
@@ -109,6 +109,7 @@ class Trace:
     def _packet(self, direction: Direction, packet: object) -> None:
         kind = type(packet).__name__.upper()
         payload: bytes | None = None
+        details: dict[str, object]
         if isinstance(packet, Publish):
             names = ("topic", "qos", "retain", "dup", "packet_id", "properties")
             details = {name: _plain(getattr(packet, name)) for name in names}

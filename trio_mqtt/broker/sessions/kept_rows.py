@@ -88,7 +88,7 @@ def _will_of(data: bytes) -> Will:
     after_topic = 7 + int.from_bytes(data[5:7], "big")
     start = after_topic + 4
     end = start + int.from_bytes(data[after_topic:start], "big")
-    properties = decoded(data[end:])
+    properties: Properties = decoded(data[end:])
     if delay:
         properties = {**properties, "will_delay_interval": delay}
     return Will(

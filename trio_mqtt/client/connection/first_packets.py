@@ -154,7 +154,7 @@ def connect_packet(
     exchange: ClientExchange | None,
 ) -> Connect:
     """The CONNECT of a client."""
-    properties = NO_PROPERTIES
+    properties: Properties = NO_PROPERTIES
     if version == ProtocolVersion.V5:
         properties = {
             "receive_maximum": RECEIVE_MAXIMUM,

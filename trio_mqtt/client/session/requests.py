@@ -51,7 +51,7 @@ class _Answer:
 class _Inbox(Messages):
     """Takes responses as they come and gives each to its request: no task, and no queue."""
 
-    is_full = False
+    is_full = False  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
 
     def __init__(self, topic: str, requests: Requests, publisher: Publisher) -> None:
         super().__init__((topic,), 1, lambda: None, publisher=publisher)

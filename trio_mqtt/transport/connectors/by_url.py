@@ -176,7 +176,8 @@ def checked_headers(
     headers: Mapping[str, str] | Iterable[tuple[str, str]],
 ) -> tuple[tuple[str, str], ...]:
     """Headers for WebSocket's request, if they can be headers. Raises ValueError."""
-    pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    given: Iterable[tuple[str, str]] = headers.items() if isinstance(headers, Mapping) else headers  # pyright: ignore[reportAssignmentType]
+    pairs = tuple(given)
     for name, value in pairs:
         if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
             raise ValueError(f"{name!r}: {value!r} cannot be a header of HTTP.")

@@ -216,7 +216,7 @@ class _HandshakingStream:
     def receive_nowait(self, size: int = 0) -> bytes | None:
         return self._stream.receive_nowait(size)
 
-    def send_nowait(self, _data: bytes) -> int:
+    def send_nowait(self, data: bytes) -> int:
         return 0
 
     async def send_all(self, data: bytes) -> None:

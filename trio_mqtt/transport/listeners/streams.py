@@ -204,7 +204,7 @@ class TrioStream:
         received, self._received = self._received, None
         return received
 
-    def send_nowait(self, _data: bytes) -> int:
+    def send_nowait(self, data: bytes) -> int:
         return 0  # a Trio stream has no way to send without waiting
 
     async def send_all(self, data: bytes) -> None:

@@ -155,7 +155,7 @@ class _Waiter(trio.abc.Instrument):
             trio.lowlevel.remove_instrument(self)
             self.readiness.close()
 
-    def task_scheduled(self, _task: trio.lowlevel.Task) -> None:
+    def task_scheduled(self, task: trio.lowlevel.Task) -> None:
         self._is_over = True
 
     def _trio_is_wanted(self) -> bool:

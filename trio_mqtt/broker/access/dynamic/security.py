@@ -51,8 +51,8 @@ class DynamicSecurity:
         self.warnings = warnings
         self._remembered = remembered or RememberedPasswords()
         self._lines = lines or Lines()
-        self.users = DynamicUsers(state.clients, self._remembered)
-        self.roles = DynamicRoles(state, compiled)
+        self.users: DynamicUsers = DynamicUsers(state.clients, self._remembered)
+        self.roles: DynamicRoles = DynamicRoles(state, compiled)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> DynamicSecurity:

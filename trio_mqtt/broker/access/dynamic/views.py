@@ -71,7 +71,7 @@ def acl_view(acl: Acl) -> dict[str, object]:
 def given_view(key: str, given: Iterable[Given]) -> list[dict[str, object]]:
     """Roles or groups that somebody has, with the priorities that were given."""
     return [
-        {key: one.name} | ({} if one.priority == UNSET else {"priority": one.priority})
+        {key: one.name, **({} if one.priority == UNSET else {"priority": one.priority})}
         for one in given
     ]
 

@@ -35,10 +35,10 @@ class Section:
 
     def __init__(self) -> None:
         self.rules: list[Rule] = []
-        self.granting = RuleTree(denies=False)
-        self.denying = RuleTree(denies=True)
+        self.granting: RuleTree = RuleTree(denies=False)
+        self.denying: RuleTree = RuleTree(denies=True)
         # Whether names with wildcards in them are kept out (CVE-2017-7650).
-        self.guarded = False
+        self.guarded: bool = False
 
     def add(self, rule: Rule) -> None:
         """Add a rule."""
@@ -73,9 +73,9 @@ class WrittenRules:
         anonymous: Section | None = None,
         everyone: Section | None = None,
     ) -> None:
-        self.users = users or {}
-        self.anonymous = anonymous or Section()
-        self.everyone = everyone or Section()
+        self.users: dict[str, Section] = users or {}
+        self.anonymous: Section = anonymous or Section()
+        self.everyone: Section = everyone or Section()
 
     @classmethod
     def of(

@@ -168,7 +168,8 @@ def _read_argon2id(text: str) -> Argon2id:
     parts = text.split("$")
     if len(parts) != 6 or parts[2] != "v=19":
         raise ValueError(damaged)
-    numbers = dict(part.partition("=")[::2] for part in parts[3].split(","))
+    pairs = (part.partition("=") for part in parts[3].split(","))
+    numbers = {name: number for name, _, number in pairs}
     if list(numbers) != ["m", "t", "p"]:
         raise ValueError(damaged)
     memory = _number(numbers["m"], _MOST_ARGON2_MEMORY, "KiB of memory")

@@ -59,7 +59,7 @@ class TokenVerifier:
         access_claim: str = "mqtt",
         require_expiry: bool = True,
     ) -> None:
-        self.path = os.fspath(path)
+        self.path: str = os.fspath(path)
         self._keys = tuple(keys)
         self._audience = audience
         self._issuer = issuer
