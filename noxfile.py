@@ -47,6 +47,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def pyright(session: nox.Session) -> None:
+    """The types of the library as another checker sees them, which users may have."""
+    session.install("-e", ".[test]", "pyright[nodejs]>=1.1.414")
+    session.run("pyright")
+
+
+@nox.session
 def layers(session: nox.Session) -> None:
     """Imports point downward only."""
     session.install("-e", ".[lint]")
@@ -117,6 +124,68 @@ def compiled(session: nox.Session) -> None:
     # What the plain test run leaves out, and uses one more library.
     engine = ("-o", ALL_OPTIONS, "tests/cluster/test_traffic.py")
     session.run("pytest", "-n", "auto", *options, *engine, env={"PYTHONSAFEPATH": "1"})
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Which branches of the library the tests take: below 95 % it fails, and it tells all others.
+
+    With redis-server the tests of clusters count, too. `-- tests/protocol` measures some tests.
+    """
+    session.install("-e", ".[test]", "coverage>=7.10")
+    session.run("coverage", "erase")
+    measured = ("coverage", "run", "-m", "pytest", "-q")
+    session.run(*measured, "-n", "auto", *session.posargs)
+    if shutil.which("redis-server") is not None and not session.posargs:
+        workers = str(2 * (os.cpu_count() or 1))
+        session.run(*measured, "-n", workers, "-o", ALL_OPTIONS, *WITH_AN_ENGINE)
+    session.run("coverage", "combine", "-q")
+    session.run("coverage", "report")
+
+
+@nox.session
+def dev(session: nox.Session) -> None:
+    """The tests in Python's development mode; bytes beside text, and warnings, are errors."""
+    session.install("-e", ".[test]")
+    # What xdist starts would be in the usual mode.
+    python = "python -X dev -bb -W error"
+    workers = f"{os.cpu_count() or 1}*popen//python={python}"
+    options = ("--dist", "load", "--tx", workers, "-q", *session.posargs)
+    session.run(*python.split(), "-m", "pytest", *options, env={"PYTHONDEVMODE": "1"})
+
+
+@nox.session
+def shuffled(session: nox.Session) -> None:
+    """The tests five times, each time in another order: none needs what another has left behind.
+
+    `-- tests/client` shuffles some of them.
+    """
+    session.install("-e", ".[test]", "pytest-random-order>=1.2")
+    for seed in range(1, 6):
+        order = ("--random-order-bucket=global", f"--random-order-seed={seed}")
+        session.run("pytest", "-n", "auto", "-q", *order, *session.posargs)
+
+
+# Which tests are to notice a change of a module in one of these folders.
+TESTS_OF = {
+    "trio_mqtt/protocol": "tests/protocol",
+    "trio_mqtt/broker/routing": "tests/broker/routing",
+    "trio_mqtt/broker/sessions": "tests/broker/sessions",
+    "trio_mqtt/broker/access": "tests/broker/access",
+}
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Change a module by little, again and again, and tell which changes no test notices.
+
+    `-- trio_mqtt/protocol/wire.py` names it; with `--tests FOLDER` other tests are to notice.
+    """
+    session.install("-e", ".[test]")
+    files = [one for one in session.posargs if one.startswith("trio_mqtt/")]
+    folders = sorted({TESTS_OF[room] for room in TESTS_OF for one in files if one.startswith(room)})
+    tests = () if "--tests" in session.posargs else ("--tests", *folders)
+    session.run("python", "-m", "tests.mutation", *session.posargs, *tests)
 
 
 @nox.session

@@ -56,7 +56,7 @@ class Trace:
 
     def __init__(self, asked: TraceQuery) -> None:
         self._asked = asked
-        self.client_id: str = asked.client_id
+        self.client_id: str | None = asked.client_id
         self.missed: int = 0
         self._send, self._receive = trio.open_memory_channel[TraceEntry](asked.limit)
 
