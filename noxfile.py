@@ -9,7 +9,8 @@ from pathlib import Path
 import nox
 
 nox.options.sessions = [
-    "lint", "types", "layers", "tests", "kept", "cluster", "interop", "image", "soak", "fuzz",
+    "lint", "types", "layers", "site", "tests", "kept", "cluster", "interop", "image", "soak",
+    "fuzz",
 ]  # fmt: skip
 nox.options.reuse_existing_virtualenvs = True
 # It makes an environment in seconds, and knows the lowest versions that are allowed.
@@ -297,6 +298,21 @@ def interop(session: nox.Session) -> None:
     session.run(*("npm", "ci", "--prefix", str(folder), "--no-audit", "--no-fund"), external=True)
     # The plain test run leaves this folder out.
     session.run("pytest", "-o", ALL_OPTIONS, str(folder), *session.posargs)
+
+
+SITE = Path("docs", "_site")
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """The documentation as a site, in docs/_site; what is wrong with it, and whom it would contact.
+
+    Every warning is an error, also of a link within the site that leads nowhere.
+    """
+    session.install("-e", ".[docs]")
+    strictly = ("--fail-on-warning", "--keep-going", "--nitpicky", "--fresh-env", "--quiet")
+    session.run("sphinx-build", *strictly, "docs", str(SITE), *session.posargs)
+    session.run("python", "docs/making/foreign.py", str(SITE))
 
 
 @nox.session

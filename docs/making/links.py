@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from making.markdown import anchor
 
+MARK = re.compile(r"^<!-- from the code: ([\w ]+)(?:, ([\w. ]+))? -->$", re.MULTILINE)
 _LINK = re.compile(r"(\]\(\s*)([^)\s]+)(\s*\))")
 _FENCED = re.compile(r"^( *)(`{3,}).*?^\1\2`*$", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
@@ -49,7 +50,13 @@ def problem(path: Path, link: Link) -> str | None:
 def anchors(path: Path) -> frozenset[str]:
     """The anchors that a page has for its headings; of equal ones, the later are numbered."""
     found: set[str] = set()
-    text = _FENCED.sub("", path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    if MARK.search(text):
+        # Loaded only here: what it makes of the code takes a second or two.
+        from making.filled import filled
+
+        text = filled(text)
+    text = _FENCED.sub("", text)
     for title in _HEADING.findall(text):
         name = anchor(_WITHIN.sub(r"\1", title.strip()))
         again = 0

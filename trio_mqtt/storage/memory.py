@@ -46,6 +46,7 @@ class MemoryStorage:
         self._retained: dict[str, RetainedRow] = {}
 
     async def load(self, progress: Progress | None = None) -> Kept:
+        """What the broker before has kept here, as `Storage.load` promises."""
         await trio.lowlevel.checkpoint()
         self._forget_what_expired(time.time())
         sessions = self._sessions.values()
@@ -94,6 +95,7 @@ class MemoryStorage:
         return message is None or (not delivery.packet_id and _is_over(message.expires_at, now))
 
     async def append(self, changes: Changes) -> None:
+        """Keep the changes in memory, as `Storage.append` promises."""
         await trio.lowlevel.checkpoint()
         for number, message in changes.messages.items():
             if message is None:
@@ -161,6 +163,7 @@ class MemoryStorage:
                     identifiers.pop(identifier, None)
 
     async def close(self) -> None:
+        """Let the next broker load it (`Storage.close`)."""
         # There is nothing to let go of: the next broker loads it.
         await trio.lowlevel.checkpoint()
 

@@ -40,6 +40,7 @@ class SqliteStorage:
         self._thread: WorkerThread | None = None
 
     async def load(self, progress: Progress | None = None) -> Kept:
+        """Open the file, and read all that is kept there (`Storage.load`)."""
         if self._thread is None:
             self._thread = WorkerThread("trio-mqtt storage", self._tidy)
         try:
@@ -89,6 +90,7 @@ class SqliteStorage:
         )
 
     async def append(self, changes: Changes) -> None:
+        """Keep the changes in one transaction, as `Storage.append` promises."""
         if self._thread is None or self._file is None:
             raise StoreError(f"{self.path} is not open: it is loaded first, and closed last.")
         await self._thread.run(partial(self._file.append, changes))
@@ -97,6 +99,7 @@ class SqliteStorage:
         return None if self._file is None else self._file.tidy()
 
     async def close(self) -> None:
+        """Close the file and end its thread (`Storage.close`)."""
         thread, self._thread = self._thread, None
         if thread is not None:
             await thread.end(self._close)
