@@ -47,9 +47,11 @@ html_theme_options = {"top_of_page_buttons": []}
 _FIRST = {
     "tutorials": (),
     "how-to": (
-        "deploying", "listeners", "passwords-and-access", "dynamic-security", "jwt", "data",
-        "monitoring", "web", "history", "home", "coming-from", "client", "client-connections",
-        "hooks", "testing",
+        "service", "container", "reverse-proxy", "backup", "upgrading", "three-nodes", "listeners",
+        "tls-own-authority", "tls-acme", "passwords-and-access", "dynamic-security", "jwt", "data",
+        "monitoring", "web", "history", "troubleshooting", "what-it-says", "home", "home-assistant",
+        "zigbee2mqtt", "node-red", "esp32", "from-mosquitto", "from-emqx", "from-aedes",
+        "coming-from", "client", "client-connections", "hooks", "testing",
     ),
     "reference": (
         "commands", "terminal", "configuration", "limits", "system-topics", "metrics", "http-api",
