@@ -45,7 +45,11 @@ class Delivery:
         retain: bool,
         properties: Properties,
         on_end: Callable[[Delivery], None] | None = None,
+        event: Callable[[], anyio.Event] = anyio.Event,
     ) -> None:
+        """Who publishes one message waits for its end, by an `event`; who publishes many is called,
+        by `on_end`.
+        """
         self.topic = topic
         self.payload = payload
         self.qos = qos
@@ -55,9 +59,8 @@ class Delivery:
         self.reason_text = ""
         self.error: MqttError | None = None
         self.abandoned = False  # nobody waits for it any more
-        # Who publishes one message waits for the event; who publishes many is called.
         self._on_end = on_end
-        self._done = anyio.Event() if on_end is None else None
+        self._done = event() if on_end is None else None
         self._queue: SendQueue | None = None
         self._turn: anyio.Event | None = None
         self.sent = False  # on some connection

@@ -35,6 +35,8 @@ class Outgoing:
         self._held_back: list[int] = []  # to be sent from the store after what comes first
         self._redelivers = False  # what is sent again has been sent in this session
         self.journal: Journal | None = None
+        # AnyIO's own name for it finds out anew, for each, on which loop it is.
+        self._event = type(anyio.Event())
 
     def keep_in(self, journal: Journal) -> None:
         """Go on with what the store holds, and keep there what comes."""
@@ -178,7 +180,7 @@ class Outgoing:
 
         Raises what makes the message impossible, and the error that ended the client.
         """
-        item = Delivery(topic, payload, qos, retain, properties, on_end)
+        item = Delivery(topic, payload, qos, retain, properties, on_end, self._event)
         if qos and self._may_begin():
             self._begin(item)
             if self.journal is not None:
