@@ -83,6 +83,11 @@ class Service:
         self.keep_alive = keep_alive
         self.deliveries: Starter | None = None
 
+    @property
+    def longest_silence(self) -> float:
+        """Seconds after which the client must have been heard of again."""
+        return self.keep_alive * 1.5
+
 
 class Link:
     """What a client's connection is, for all that serve it; they end it, and know nothing above.
@@ -246,20 +251,20 @@ class Link:
             self._deadline.cancel()
             self._deadline = None
         self.last_received = trio.current_time()
-        self.service = Service(self.last_received, keep_alive)
+        self.service = service = Service(self.last_received, keep_alive)
         self.look_whether_observed()  # a trace may have ended before its client was accepted
         if keep_alive:
-            timeout = keep_alive * 1.5
-            self._deadline = self.core.timers.after(
-                timeout, lambda: self._check_keep_alive(timeout)
-            )
+            self._deadline = self.core.timers.after(service.longest_silence, self._check_keep_alive)
 
-    def _check_keep_alive(self, timeout: float) -> None:
+    def _check_keep_alive(self) -> None:
+        if self.service is None:
+            raise AssertionError("its timer outlives the connection")
+        timeout = self.service.longest_silence
         left = self.last_received + timeout - trio.current_time()
         if self.held_back:
             left = timeout  # what it says is not read now; that it reads is for the outlet to see
         if left > 0:
-            self._deadline = self.core.timers.after(left, lambda: self._check_keep_alive(timeout))
+            self._deadline = self.core.timers.after(left, self._check_keep_alive)
         else:
             if KeepAliveExpired in self.core.event_streams.wanted and self.session is not None:
                 self.core.event_streams.tell(KeepAliveExpired(self.session.client_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from trio_mqtt.broker.sessions.will_room import size_of_will
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
 
 def holder_of(user: str | None, peer: str) -> str:
     """Whose a session counts as: its user's or, where nobody has proved a name, its address's."""
-    return f"address {source_of(peer)}" if user is None else f"user {user}"
+    return _address(source_of(peer)) if user is None else f"user {user}"
+
+
+# One text for all sessions of an address: each of them keeps it.
+@lru_cache(maxsize=1_024)
+def _address(source: str) -> str:
+    return f"address {source}"
 
 
 class SessionRoom:
