@@ -107,7 +107,7 @@ async def _browse(
             watch.pressed(shown=explorer.shows_clients)
         return ends
 
-    await screen.show(explorer.look, explorer.frame, press)
+    await screen.show(explorer.look, explorer.frame, press, is_behind=lambda: explorer.is_behind)
 
 
 async def _publish(client: trio_mqtt.Client, request: Request, screen: FullScreen) -> None:

@@ -14,12 +14,13 @@ from tmqtt.terminal.browsing import Browser
 from tmqtt.terminal.cells import cut, length
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.looks import Line
+from tmqtt.topics.node import Node
 from tmqtt.topics.numbers import Path, paths_in
 from tmqtt.topics.topics import Topic, Topics
-from tmqtt.topics.tree import Node
 from tmqtt.topics.tree_frames import TreeFrames
 
 _WIDE = 90  # cells from which on the topic has room beside the tree
+_LOOKED_AT = 500  # topics with news in one look
 _LONGEST_TEXT = 1_000  # bytes of a payload that a form begins with
 
 
@@ -89,11 +90,16 @@ class Explorer:
 
     def look(self, now: float) -> None:
         """Count and sort what has come."""
-        self._topics.look(now)
+        self._topics.look(now, _LOOKED_AT)
         self._rows.look()
         self._browser.refresh()
         if self._client_browser is not None:
             self._client_browser.refresh()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is more to look at than the last look did."""
+        return self._rows.is_behind
 
     @property
     def shows_clients(self) -> bool:

@@ -26,6 +26,7 @@ from tmqtt.topics.tree_frames import TreeFrames
 
 _LOG_EVERY = 10.0  # seconds between lines in a pipe
 _LOG_WIDTH = 120
+_LOOKED_AT = 500  # topics with news in one look at a screen
 
 
 class TopicsView(View):
@@ -61,7 +62,12 @@ class TopicsView(View):
                 self._look(time.monotonic())
                 line = looks.plain((looks.clock(), *summary(self._title, self._topics, 10_000)))
                 self._output.put(encoded(f"{line}\n"))
-        await screen.show(self._look, self._frame, self._press)
+        await screen.show(
+            partial(self._look, most=_LOOKED_AT),
+            self._frame,
+            self._press,
+            is_behind=lambda: self._is_behind,
+        )
         self._terminal.scope.cancel()
 
     def _press(self, key: str) -> bool:
@@ -82,8 +88,12 @@ class TopicsView(View):
         last_frame = self._browser.last_frame if self._browser else self._frames.frame
         self._screen.leave(partial(last_frame, now))
 
-    def _look(self, now: float) -> None:
-        self._topics.look(now)
+    @property
+    def _is_behind(self) -> bool:
+        return self._topics.waiting if self._tree is None else self._tree.is_behind
+
+    def _look(self, now: float, most: int | None = None) -> None:
+        self._topics.look(now, most)
         if self._tree is not None:
             self._tree.look()
         if self._browser is not None:

@@ -113,11 +113,13 @@ class FullScreen:
         press: Callable[[str], bool],
         *,
         every: float = FRAME,
+        is_behind: Callable[[], bool] = lambda: False,
     ) -> None:
         """Draw frames and take keys until `press` says that one ends it.
 
         `look` brings what is shown up to a time, at most `every` so many seconds; a `frame` is made
-        after each look and each key. Times are those of `time.monotonic`.
+        after each look and each key. Times are those of `time.monotonic`. Where a look has left
+        something out, which `is_behind` tells, the next one comes at once.
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
@@ -131,7 +133,7 @@ class FullScreen:
                     self.draw(partial(frame, began))
                     if looks_now:
                         took = time.monotonic() - began
-                        next_look = began + max(every, took / _SHARE)
+                        next_look = began + max(every, took / _SHARE) * (not is_behind())
                 await self.wait(max(next_look - time.monotonic(), _BUSY))
             nursery.cancel_scope.cancel()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from tmqtt.messages.message import ShownMessage
@@ -46,18 +46,25 @@ class Topics:
 
     def __init__(self, now: float, path: Path = ()) -> None:
         self.all: dict[str, Topic] = {}
-        self.count = 0  # messages
         self.rate = 0.0  # messages a second, of all topics
         self.not_kept = 0  # messages of topics beyond the bound
         self.changed: list[Topic] = []  # topics that had messages before the last look
         self._fresh: list[Topic] = []
+        self._came = 0
+        self._moving: dict[Topic, None] = {}  # topics that have a rate, or had messages
         self._path = path
         self._began = now
         self._rated_at = now
         self._rated = 0
 
-    def add_all(self, messages: Iterable[ShownMessage]) -> None:
+    @property
+    def waiting(self) -> bool:
+        """Whether topics have news that nobody has looked at."""
+        return bool(self._fresh)
+
+    def add_all(self, messages: Sequence[ShownMessage]) -> None:
         """Messages have come."""
+        self._came += len(messages)
         known = self.all
         for message in messages:
             topic = known.get(message.topic)
@@ -72,10 +79,13 @@ class Topics:
                 topic.fresh = True
                 self._fresh.append(topic)
 
-    def look(self, now: float) -> None:
-        """Bring times, numbers and rates up to now."""
+    def look(self, now: float, most: int | None = None) -> None:
+        """Bring times, numbers and rates up to now; of topics with news, so many at `most`."""
         fresh, self._fresh = self._fresh, []
+        if most is not None and len(fresh) > most:
+            fresh, self._fresh = fresh[:most], fresh[most:]
         self.changed = fresh
+        self._moving.update(dict.fromkeys(fresh))
         for topic in fresh:
             topic.fresh = False
             topic.at = now
@@ -91,23 +101,23 @@ class Topics:
         span = now - self._rated_at
         # At first the mean since the beginning, later what fades with time.
         fade = max(1 - math.exp(-span / _RATE_SPAN), span / (now - self._began))
-        total = 0
-        for topic in self.all.values():
+        moving: dict[Topic, None] = {}
+        for topic in self._moving:
             count = topic.count
-            total += count
-            if count != topic.counted or topic.rate:
-                rate = topic.rate + ((count - topic.counted) / span - topic.rate) * fade
-                topic.rate = rate if rate >= _NO_RATE else 0.0
-                topic.counted = count
-        total += self.not_kept
-        self.count = total
+            rate = topic.rate + ((count - topic.counted) / span - topic.rate) * fade
+            topic.rate = rate if rate >= _NO_RATE else 0.0
+            topic.counted = count
+            if topic.rate:
+                moving[topic] = None
+        self._moving = moving
+        total = self._came
         self.rate += ((total - self._rated) / span - self.rate) * fade
         self._rated = total
         self._rated_at = now
 
     def total(self) -> int:
         """All messages so far."""
-        return sum(topic.count for topic in self.all.values()) + self.not_kept
+        return self._came
 
     def sorted(self, order: Sort) -> list[Topic]:
         """All topics: the fastest, the first by name, or those with the latest message first."""

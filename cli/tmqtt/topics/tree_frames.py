@@ -9,9 +9,12 @@ from tmqtt.terminal import keys, looks
 from tmqtt.terminal.escaping import escape
 from tmqtt.terminal.figures import counted
 from tmqtt.terminal.looks import Line, Part
+from tmqtt.topics.found import Found
 from tmqtt.topics.lines import in_full, not_kept, summary, value
+from tmqtt.topics.node import Node
+from tmqtt.topics.shown import ShownLines
 from tmqtt.topics.topics import Topics
-from tmqtt.topics.tree import Node, Tree
+from tmqtt.topics.tree import Tree
 
 
 class TreeFrames:
@@ -25,15 +28,21 @@ class TreeFrames:
         self._tree = Tree()
         self._title = title
         self._hidden = 0
-        self._pattern: re.Pattern[str] | None = None
+        self._found: Found | None = None  # where somebody looks for something
         # Whether somebody has opened or closed a branch, or gone to one: then nothing else does.
         self._touched = False
-        self._rows: list[Node] = []
-        self._rows_of: object = None  # what they were made from
+        self._opened_for: object = None  # what was opened as it fits
 
     def look(self) -> None:
-        """Count what the last look at the topics found."""
+        """Count what the last look at the topics found, and look for more of what is sought."""
         self._tree.update(self._topics.changed)
+        if self._found is not None:
+            self._found.step()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is more to look at than the last look did."""
+        return self._topics.waiting or (self._found is not None and not self._found.is_whole)
 
     def frame(self, now: float, width: int, height: int) -> list[Line]:
         del now
@@ -63,20 +72,27 @@ class TreeFrames:
 
     def rows(self, page: int) -> Sequence[Node]:
         tree = self._tree
-        made_of = (tree.growth, self._pattern, page if not self._touched else 0)
-        if made_of != self._rows_of:
-            self._rows_of = made_of
-            if not self._touched:
-                tree.open_what_fits(page)
-            self._rows = tree.visible(self._pattern)
-        return self._rows
+        if self._found is not None:
+            return ShownLines(self._found)
+        if not self._touched and self._opened_for != (tree.growth, page):
+            self._opened_for = (tree.growth, page)
+            tree.opened.open_what_fits(page)
+        return ShownLines(tree.opened)
 
     def find(self, pattern: re.Pattern[str] | None) -> None:
-        self._pattern = pattern
+        before, self._found = self._found, None
+        if pattern is None:
+            return
+        # Text that goes on is found where its beginning is.
+        if before is not None and pattern.pattern.startswith(before.pattern.pattern):
+            self._found = before.narrowed(pattern)
+        else:
+            self._found = Found(self._tree.root, self._tree.ends, pattern)
+        self._found.step()
 
     def press(self, key: str, row: Node) -> Node | None:
         if key in ("e", "c"):
-            self._tree.open_all(opened=key == "e")
+            self._tree.opened.turn_all(opened=key == "e")
             chosen: Node | None = row
             while key == "c" and row.parent is not None and row.parent is not self._tree.root:
                 row = chosen = row.parent
@@ -84,34 +100,39 @@ class TreeFrames:
             chosen = self._turn(key, row)
         else:
             return None
-        self._touched, self._rows_of = True, None
+        self._touched = True
         return chosen
 
     def _turn(self, key: str, row: Node) -> Node | None:
         """Open or close a branch, or go from it to the one above or below."""
-        is_open = bool(row.below) and (row.opened or self._pattern is not None)
+        opened = self._tree.opened
+        is_open = self._is_open(row)
         if key == keys.LEFT:
-            if is_open and self._pattern is None:
-                row.opened = False
+            if is_open and self._found is None:
+                opened.turn(row, opened=False)
             elif row.parent is not None and row.parent is not self._tree.root:
                 return row.parent
             return row
         if not row.below:
             return None if key == keys.ENTER else row
         if not is_open:
-            row.opened = True
+            opened.turn(row, opened=True)
         elif key == keys.ENTER:
-            row.opened = False
-        elif self._pattern is None:
-            return row.below[min(row.below)]
+            opened.turn(row, opened=False)
+        elif self._found is None:
+            return row.below[row.names[0]]
         return row
+
+    def _is_open(self, row: Node) -> bool:
+        return bool(row.below) and (self._found is not None or self._tree.opened.is_open(row))
 
     def act(self, key: str, row: Node) -> bool:
         del key, row
         return False
 
     def notes(self) -> list[str]:
-        return not_kept(self._topics)
+        is_looking = self._found is not None and not self._found.is_whole
+        return [*["looking for more"] * is_looking, *not_kept(self._topics)]
 
     def hints(self) -> list[tuple[str, int]]:
         return [("Enter opens, closes", 4)]
@@ -129,9 +150,8 @@ class TreeFrames:
     def lines(self, now: float, width: int, shown: Sequence[Node], chosen: int) -> list[Line]:
         del now
         lines: list[Line] = [summary(self._title, self._topics, width)]
-        everything = self._pattern is not None
         for number, node in enumerate(shown):
-            closed = bool(node.below) and not (node.opened or everything)
+            closed = bool(node.below) and not self._is_open(node)
             line = _line(node, node.lead, width, closed=closed)
             if number == chosen:
                 line = [line[0], *((text, f"reverse {style}".rstrip()) for text, style in line[1:])]
