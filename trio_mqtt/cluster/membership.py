@@ -85,10 +85,9 @@ class Membership:
         self.node = ""
         """The identifier of this process while it is a member, else empty."""
         self.alive: dict[str, float] = {}
-        """All that are alive, this one too, with the ends of their leases by Trio's clock, as they
-        were at the last look: at each third of a lease, and whenever one ends. By as much as that
-        look took, an end may be told too early, but none too late: who is missing at the next one
-        before it has left in order."""
+        """All that are alive, this one too, with the ends of their leases by Trio's clock, of the last
+        look at each third of a lease, and whenever one ends; another dict where others are. As long
+        as the look took, an end may be too early: who is missing before it has left in order."""
         self._until = -math.inf
         self._former = ""  # what this was last
         self.on_renewed: Callable[[], None] = lambda: None
@@ -364,9 +363,10 @@ class Membership:
         self.on_renewed()
         ends = {node.decode(): float(end) for node, end in zip(flat[::2], flat[1::2], strict=True)}
         alive = {node: asked + (end - engine_now) / 1000 for node, end in ends.items() if end > 0}
-        changed = alive.keys() != self.alive.keys()
-        self.alive = alive
-        if changed:
+        if alive.keys() == self.alive.keys():
+            self.alive.update(alive)
+        else:
+            self.alive = alive
             self._changed.set()
             self._changed = trio.Event()
         return [node for node in ends if node not in alive]

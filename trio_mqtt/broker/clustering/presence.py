@@ -145,13 +145,13 @@ class Presence(Part):
             await self._membership.wait_changed()
             if not self._membership.node:
                 continue
-            known.pop(here, None)  # of what it was itself, it has told
+            mine = {here, self._membership.node}  # of what it was itself, it has told
             here = self._membership.node
             now = trio.current_time()
-            alive = dict(self._membership.alive)
-            for node in alive.keys() - known.keys() - {here}:
+            alive = self._membership.alive
+            for node in alive.keys() - known.keys() - mine:
                 self._tell(logging.INFO, NodeJoined(node), f"{node} is in the cluster {name}.")
-            for node in known.keys() - alive.keys() - {here}:
+            for node in known.keys() - alive.keys() - mine:
                 if known[node] > now:
                     self._tell(logging.INFO, NodeLeft(node), f"{node} has left the cluster.")
                 else:
@@ -160,7 +160,7 @@ class Presence(Part):
                         NodeDied(node),
                         f"{node} is dead: its lease has ended. Its sessions are free to be taken.",
                     )
-            known = alive
+            known = alive  # with the ends of leases as they go on
 
     def _tell(self, level: int, event: BrokerEvent, text: str) -> None:
         about = {name: getattr(event, name) for name in event.__dataclass_fields__}  # type: ignore[attr-defined]
