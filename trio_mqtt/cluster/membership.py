@@ -85,9 +85,9 @@ class Membership:
         self.node = ""
         """The identifier of this process while it is a member, else empty."""
         self.alive: dict[str, float] = {}
-        """All that are alive, this one too, with the ends of their leases by Trio's clock, of the last
-        look at each third of a lease, and whenever one ends; another dict where others are. As long
-        as the look took, an end may be too early: who is missing before it has left in order."""
+        """All that are alive, this one too, with the ends of their leases by Trio's clock, of the
+        last look at each third of a lease, and whenever one ends; another dict where others are.
+        By as much as it took, one may be too early: who is missing before has left in order."""
         self._until = -math.inf
         self._former = ""  # what this was last
         self.on_renewed: Callable[[], None] = lambda: None
