@@ -113,4 +113,6 @@ def test_what_the_programs_say_is_on_the_page() -> None:
     said = texts().to_be_explained
     assert len(said) > 250
     missing = [one for one in said if not any(quote in one.text for quote in quotes())]
-    assert missing == []
+    assert missing == [], "a row for each is to be in docs/how-to/what-it-says.md:\n" + "\n".join(
+        f"{one.where} {one.text}" for one in missing
+    )
