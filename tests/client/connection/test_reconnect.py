@@ -260,6 +260,21 @@ async def test_a_session_that_was_begun_and_ended_at_once_is_not_gone_on_with(
     assert not second.all(Connect)[0].clean_start
 
 
+async def test_what_a_broker_says_between_accepting_and_ending_arrives(broker: FakeBroker) -> None:
+    """Nobody sends a message of QoS 0 again."""
+    message = b"\x30\x06\0\1t\0it"
+    accepted = b"\x20\x03\1\0\0"  # and the session is there
+    async with (
+        broker.client(session_expiry_interval=60) as client,
+        client.subscribe("t", qos=1) as messages,
+    ):
+        broker.next_connacks = deque([accepted + message + b"\xe0\x02\x8b\0"])
+        broker.peer.end()
+        with anyio.fail_after(1_000):
+            assert (await anext(messages)).payload == b"it"
+        await broker.connection(3)
+
+
 async def test_where_it_is_not_to_be_made_again_that_ends_the_client(broker: FakeBroker) -> None:
     broker.connack = ACCEPTED_AND_ENDED
     with pytest.raises(DisconnectedByBrokerError, match="shutting down"):

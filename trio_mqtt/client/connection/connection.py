@@ -81,7 +81,7 @@ class Connection:
         self.lost: MqttError | None = None
         self.closing = False
         self._stream = stream
-        self._early = early
+        self.early = early  # packets that came with CONNACK
         ends = [told_to_leave(url, one) for one in early if isinstance(one, Disconnect)]
         self.over_at_once = ends[0] if ends else None  # why, where DISCONNECT came with CONNACK
         self._send_now: Callable[[bytes], int] | None = getattr(stream, "send_now", None)
@@ -110,7 +110,7 @@ class Connection:
     def show_packets(self, watch: PacketWatch) -> None:
         """Show what is sent and received from now on."""
         if self.over_at_once is not None:
-            watch.show(self._early, sent=False)
+            watch.show(self.early, sent=False)
         elif self.watch is None:
             watch.begin(self.protocol.version)
             self.watch = watch
@@ -322,7 +322,7 @@ class Connection:
             self.lose(error)
 
     async def _read(self, handler: PacketHandler) -> None:
-        packets = self._early
+        packets = self.early
         protocol = self.protocol
         receive = self._stream.receive
         while True:

@@ -14,7 +14,7 @@ from trio_mqtt.client.connection.first_packets import closed_anew
 from trio_mqtt.client.connection.reports import Reports
 from trio_mqtt.client.events import Connected
 from trio_mqtt.errors import ConnectionLostError, MqttError
-from trio_mqtt.protocol.packets import Disconnect
+from trio_mqtt.protocol.packets import Disconnect, Packet
 
 
 class Attached(PacketHandler, Protocol):
@@ -33,6 +33,9 @@ class Attached(PacketHandler, Protocol):
 
     def speak_first(self) -> None:
         """What this task does does not wait for `release`."""
+
+    def on_last_packets(self, packets: list[Packet]) -> None:
+        """What came on a connection that is over already, and was not attached."""
 
     def end(self, error: MqttError, *, in_order: bool = False) -> None:
         """There will be no connection any more; `in_order`: as the program wants it."""
@@ -160,6 +163,7 @@ class Reconnection:
         Raises what `on_connect` does.
         """
         if connection.over_at_once is not None:
+            self._session.on_last_packets(connection.early)
             await connection.discard()
             return connection.over_at_once
         on_connect = self.on_connect

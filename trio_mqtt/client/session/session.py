@@ -130,6 +130,14 @@ class Session:
         finally:
             self.incoming.wake(touched)
 
+    def on_last_packets(self, packets: list[Packet]) -> None:
+        """Messages came, and nothing can be answered: all but those of QoS 0 will come again."""
+        touched: set[Messages] = set()
+        for packet in packets:
+            if isinstance(packet, Publish) and not packet.qos:
+                self.incoming.offer([packet], self.incoming.subscriptions.targets(packet), touched)
+        self.incoming.wake(touched)
+
     def _on_each(
         self, connection: Connection, packets: list[Packet], touched: set[Messages]
     ) -> None:
