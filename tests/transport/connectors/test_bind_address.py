@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,12 @@ import pytest
 from tests.transport.connectors.serving import only, running
 from tests.transport.connectors.test_proxies import proxied
 from trio_mqtt import ConnectionFailedError, TlsOptions, open_client
+from trio_mqtt.transport.connectors.socket_failures import (
+    CannotBindError,
+    NoOriginError,
+    unreachable,
+)
+from trio_mqtt.transport.urls import parse_url
 
 pytestmark = pytest.mark.anyio
 
@@ -67,3 +74,14 @@ async def test_what_can_be_none_is_refused(
     with pytest.raises(kind, match=text):
         async with open_client(url, bind_address=address):
             pytest.fail("it cannot be")
+
+
+def test_where_one_family_cannot_be_bound_the_other_tells_what_is_wrong() -> None:
+    """As `localhost` has it on a machine without IPv6."""
+    unbound = CannotBindError(errno.EADDRNOTAVAIL, "Cannot assign requested address", "::1")
+    refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+    error = unreachable(parse_url("mqtt://localhost"), [unbound, refused])
+    assert not isinstance(error, NoOriginError)
+    assert "connection refused" in str(error)
+    assert error.__cause__ is refused
+    assert isinstance(unreachable(parse_url("mqtt://localhost"), [unbound]), NoOriginError)

@@ -63,7 +63,7 @@ def open_socket(address: Address, deadline: float, late: MqttError) -> socket.so
     finally:
         for sock in attempts:
             sock.close()
-    raise unreachable(address, failures) from failures[0]
+    raise unreachable(address, failures)
 
 
 def _first_connected(

@@ -55,22 +55,29 @@ def no_way_from(address: Address, bind_address: str) -> NoOriginError:
 
 
 def unreachable(address: Address, failures: list[OSError]) -> ConnectionFailedError:
-    """None of a host's addresses could be connected to."""
-    for error in failures:
-        if isinstance(error, CannotBindError):
-            return NoOriginError(
-                f"{address.url} cannot be connected to from {error.filename} ({_reason(error)})."
-                " Is that an address of this machine?"
-            )
-    if any(isinstance(error, ConnectionRefusedError) for error in failures):
-        return ConnectionFailedError(
+    """None of a host's addresses could be connected to; its cause is the failure that it tells."""
+    # Where only one family of addresses cannot be bound to, the other tells what is wrong.
+    tried = [error for error in failures if not isinstance(error, CannotBindError)]
+    refused = [error for error in tried if isinstance(error, ConnectionRefusedError)]
+    cause = [*refused, *tried, *failures][0]
+    found: ConnectionFailedError
+    if isinstance(cause, CannotBindError):
+        found = NoOriginError(
+            f"{address.url} cannot be connected to from {cause.filename} ({_reason(cause)})."
+            " Is that an address of this machine?"
+        )
+    elif refused:
+        found = ConnectionFailedError(
             f"Nothing answers at {address.url} (connection refused). "
             "Is the broker running, and is the port right?"
         )
-    reasons = "; ".join(dict.fromkeys(_reason(error) for error in failures))
-    return ConnectionFailedError(
-        f"{address.url} cannot be reached ({reasons}). Check the address and the network."
-    )
+    else:
+        reasons = "; ".join(dict.fromkeys(map(_reason, tried)))
+        found = ConnectionFailedError(
+            f"{address.url} cannot be reached ({reasons}). Check the address and the network."
+        )
+    found.__cause__ = cause
+    return found
 
 
 def no_unix_sockets(address: Address) -> ConnectionFailedError:

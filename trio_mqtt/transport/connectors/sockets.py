@@ -67,7 +67,7 @@ async def connect_tcp(address: Address, bind_address: str | None = None) -> Sock
     for sock in winners[1:]:
         sock.close()
     if not winners:
-        raise unreachable(address, failures) from failures[0]
+        raise unreachable(address, failures)
     winners[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return SocketStream(winners[0])
 
