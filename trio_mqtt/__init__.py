@@ -46,7 +46,6 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.client.connection.transformation import ConnectionAttempt as ConnectionAttempt
     from trio_mqtt.client.message import Message as Message
     from trio_mqtt.client.messages import Messages as Messages
-    from trio_mqtt.client.once import publish_once as publish_once
     from trio_mqtt.client.opening import open_client as open_client
     from trio_mqtt.client.scram import ScramClient as ScramClient
     from trio_mqtt.client.session.handles import PublishHandle as PublishHandle
@@ -84,6 +83,7 @@ if TYPE_CHECKING or not load_lazily(__name__):
     from trio_mqtt.storage.memory import MemoryStorage as MemoryStorage
     from trio_mqtt.storage.rows import Storage as Storage
     from trio_mqtt.storage.sqlite import SqliteStorage as SqliteStorage
+    from trio_mqtt.sync.once import publish_once as publish_once
     from trio_mqtt.transport.connectors.tls_options import TlsOptions as TlsOptions
     from trio_mqtt.transport.listeners.options import ServerTls as ServerTls
     from trio_mqtt.transport.listeners.origin import ClientCertificate as ClientCertificate

@@ -8,11 +8,19 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 import trio_mqtt
-from trio_mqtt import Backoff, ConnectionLostError, LocalProtocolError, RequestRefusedError, sync
+from trio_mqtt import (
+    Backoff,
+    ConnectionLostError,
+    LocalProtocolError,
+    ReasonCode,
+    RequestRefusedError,
+    sync,
+)
 from trio_mqtt.client.message import MessageContent
 from trio_mqtt.events import Connected, ConnectionLost, Reconnecting
 from trio_mqtt.testing import BrokerAddress, broker_in_thread
@@ -276,3 +284,19 @@ def test_a_message_may_be_begun_and_packets_followed(client: sync.Client) -> Non
     assert kinds[:2] == ["PUBLISH", "PUBACK"]
     assert kinds.count("CONNECT") == 1
     assert packets.missed == 0
+
+
+def test_all_that_the_asynchronous_client_can_is_here(
+    tmp_path: Path, broker: BrokerAddress
+) -> None:
+    def names(kind: type) -> set[str]:
+        return {name for name in dir(kind) if not name.startswith("_")}
+
+    # What waits here may take no time; `call` has work done in the client's thread.
+    assert names(trio_mqtt.Client) ^ names(sync.Client) == {"publish_nowait", "call"}
+    with sync.open_client(broker.url, store=tmp_path / "store") as client:
+        assert client.enqueue("t", "kept", timeout=60).wait(timeout=60) is not None
+        assert client.undelivered == 0
+        assert client.unsubscribe("left", timeout=60) == [ReasonCode.NO_SUBSCRIPTION_EXISTED]
+        with pytest.raises(LocalProtocolError, match="without an authentication method"):
+            client.reauthenticate(timeout=60)

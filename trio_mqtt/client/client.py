@@ -11,9 +11,8 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from trio_mqtt.client.arguments import (
     Payload,
     check_buffer,
-    check_message_properties,
+    check_filters,
     check_qos,
-    check_request_properties,
     check_topic,
     payload_bytes,
 )
@@ -26,7 +25,7 @@ from trio_mqtt.client.message import Message
 from trio_mqtt.client.messages import KINDS, Messages, Overflow
 from trio_mqtt.client.session.batches import publish_batch
 from trio_mqtt.client.session.delivery import Delivery
-from trio_mqtt.client.session.granting import granted
+from trio_mqtt.client.session.granting import granted, unsubscribe
 from trio_mqtt.client.session.handles import PublishHandle
 from trio_mqtt.client.session.requests import Requests
 from trio_mqtt.client.session.send_queues import MAX_WAITING
@@ -320,17 +319,6 @@ class Client(ConnectedClient):
             )
         return await self._requests.request(topic, payload, timeout, qos, properties)
 
-    def _check_properties(self, properties: Properties) -> None:
-        self._check_has_properties(properties)
-        check_message_properties(properties)
-
-    def _check_has_properties(self, properties: Properties) -> None:
-        if isinstance(properties, dict) and self._attempts.version != ProtocolVersion.V5:
-            raise LocalProtocolError(
-                f"MQTT {self.protocol_version.text}, which the broker at {self.url} speaks,"
-                " has no properties."
-            )
-
     # Subscribing.
 
     @async_block("async with client.subscribe(...) as messages:")
@@ -409,9 +397,18 @@ class Client(ConnectedClient):
         async with granted(session, messages, options, unsubscribe=unsubscribe, properties=leaving):
             yield messages
 
-    def _request_properties(self, properties: Properties | None) -> Properties:
-        if not properties:
-            return NO_PROPERTIES
-        self._check_has_properties(properties)
-        check_request_properties(properties)
-        return properties
+    async def unsubscribe(
+        self, *filters: str, properties: Properties | None = None
+    ) -> list[ReasonCode]:
+        """End subscriptions that an earlier program left in the session (MQTT 5.0 §3.10).
+
+        Those of this program end with their blocks. Returns the broker's reason code for each
+        filter, such as NO_SUBSCRIPTION_EXISTED, which MQTT 3 does not have; `properties` are user
+        properties. While disconnected it waits.
+
+        Raises RequestRefusedError where the broker refuses, LocalProtocolError for a filter of an
+        open block and for what is no topic filter, and TypeError for what is not a str.
+        """
+        check_filters(filters)
+        wanted = self._request_properties(properties)
+        return await unsubscribe(self._session, filters, wanted)

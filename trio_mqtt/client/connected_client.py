@@ -7,7 +7,11 @@ from collections.abc import Iterator
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from trio_mqtt.client.arguments import checked_disconnect
+from trio_mqtt.client.arguments import (
+    check_message_properties,
+    check_request_properties,
+    checked_disconnect,
+)
 from trio_mqtt.client.blocks import plain_block
 from trio_mqtt.client.connection.attempts import Attempts
 from trio_mqtt.client.connection.connection import CLOSE_TIMEOUT
@@ -34,6 +38,24 @@ class ConnectedClient:
         self._attempts = attempts
         self._reports = reports
         self._reconnection = reconnection
+
+    def _check_properties(self, properties: Properties) -> None:
+        self._check_has_properties(properties)
+        check_message_properties(properties)
+
+    def _check_has_properties(self, properties: Properties) -> None:
+        if isinstance(properties, dict) and self._attempts.version != ProtocolVersion.V5:
+            raise LocalProtocolError(
+                f"MQTT {self.protocol_version.text}, which the broker at {self.url} speaks,"
+                " has no properties."
+            )
+
+    def _request_properties(self, properties: Properties | None) -> Properties:
+        if not properties:
+            return NO_PROPERTIES
+        self._check_has_properties(properties)
+        check_request_properties(properties)
+        return properties
 
     # What can be seen.
 

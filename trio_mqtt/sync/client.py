@@ -97,6 +97,10 @@ class Client:
         """End the client as leaving its block does, with what DISCONNECT is to say (§3.14.2)."""
         self.call(partial(self._client.disconnect, reason_code, properties=properties))
 
+    def reauthenticate(self, timeout: float | None = None) -> None:
+        """Authenticate again on the connection that stands (MQTT 5.0 §4.12.1)."""
+        self.call(self._client.reauthenticate, timeout)
+
     def publish(
         self,
         topic: str,
@@ -137,6 +141,31 @@ class Client:
             properties=properties,
         )
         return PublishHandle(self.call(partial(called, begin)), self)
+
+    @property
+    def undelivered(self) -> int:
+        """How many messages of QoS 1 and 2 the broker has not acknowledged yet, stored ones too."""
+        return self._client.undelivered
+
+    def enqueue(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        properties: Properties | None = None,
+        timeout: float | None = None,
+    ) -> PublishHandle:
+        """Hand a message of QoS 1 or 2 to the client's store; returns when it stands there."""
+        enqueue = partial(
+            self._client.enqueue,
+            *(topic, payload),
+            qos=qos,
+            retain=retain,
+            properties=properties,
+        )
+        return PublishHandle(self.call(enqueue, timeout), self)
 
     def publish_many(
         self,
@@ -203,6 +232,14 @@ class Client:
             yield Messages(messages, self)
         finally:
             block.leave()
+
+    def unsubscribe(
+        self, *filters: str, properties: Properties | None = None, timeout: float | None = None
+    ) -> list[ReasonCode]:
+        """End subscriptions that an earlier program left in the session (MQTT 5.0 §3.10)."""
+        return self.call(
+            partial(self._client.unsubscribe, *filters, properties=properties), timeout
+        )
 
     @plain_block("with client.events() as events:")
     def events(self) -> Iterator[ConnectionEvents]:

@@ -300,7 +300,8 @@ class _Connection:
     def _answer(self, kind: type[Any]) -> Any:  # noqa: ANN401 # the caller names it
         """The next packet of a kind; what else comes is nobody's."""
         while True:
-            for packet in self._early:
+            early: list[Any] = self._early
+            for packet in early:
                 if isinstance(packet, kind) and packet.packet_id == _PACKET_ID:
                     self._early.clear()
                     return packet

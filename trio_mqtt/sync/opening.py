@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from trio_mqtt.client import opening
 from trio_mqtt.client.blocks import plain_block
 from trio_mqtt.client.client import Client as AsyncClient
+from trio_mqtt.client.open_arguments import ClientArguments
 from trio_mqtt.client.threads import Block, Bridge, Soon
 from trio_mqtt.errors import MqttError
 from trio_mqtt.sync.client import Client
+
+if TYPE_CHECKING:
+    from typing import Unpack
 
 
 @plain_block("with sync.open_client(...) as client:")
@@ -19,7 +24,7 @@ def open_client(
     url: str | Sequence[str] = "mqtt://localhost:1883",
     *,
     backend: str = "asyncio",
-    **options: object,
+    **options: Unpack[ClientArguments],
 ) -> Iterator[Client]:
     """Connect to a broker; yields a `Client` once it has accepted the connection.
 
@@ -32,7 +37,7 @@ def open_client(
     `stack.close()`.
     """
     with Bridge(backend, _into_trio if backend == "trio" else _into_asyncio) as bridge:
-        block = Block(bridge, partial(opening.open_client, url, **options))  # type: ignore[arg-type]  # checked there
+        block = Block(bridge, partial(opening.open_client, url, **options))
         client = block.enter()
         try:
             yield Client(bridge, client)

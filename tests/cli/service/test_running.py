@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import pytest
 from tmqtt.app import app
@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 from tests.cli.programs import DEADLINE
 from trio_mqtt import sync
 from trio_mqtt.access import set_password
+from trio_mqtt.client.open_arguments import ClientArguments
 from trio_mqtt.errors import RefusedError
 
 pytestmark = [
@@ -154,7 +155,7 @@ def reload(installed: Installed, service: Service) -> None:
     subprocess.run(words, check=True, timeout=DEADLINE)
 
 
-def publish(port: int, payload: str, **options: str) -> None:
+def publish(port: int, payload: str, **options: Unpack[ClientArguments]) -> None:
     with sync.open_client(f"mqtt://127.0.0.1:{port}", **options) as client:
         client.publish("kept", payload, qos=1, retain=True)
 

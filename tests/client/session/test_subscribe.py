@@ -5,9 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.client.fake_broker import FakeBroker, Peer
-from tests.client.sessions import payloads, session_of, topic_filters
-from trio_mqtt import LocalProtocolError, Messages, ReasonCode, RequestRefusedError
+from tests.client.fake_broker import FakeBroker, Peer, mute
+from tests.client.sessions import assert_nobody_waits, payloads, session_of, topic_filters
+from trio_mqtt import LocalProtocolError, Messages, Properties, ReasonCode, RequestRefusedError
 from trio_mqtt.protocol.packets import (
     ConnAck,
     PubAck,
@@ -16,6 +16,7 @@ from trio_mqtt.protocol.packets import (
     PubRel,
     SubAck,
     Subscribe,
+    UnsubAck,
     Unsubscribe,
 )
 
@@ -316,3 +317,47 @@ async def test_iteration_ends_with_its_subscription_and_with_the_client(
 
 
 # Full queues.
+
+
+async def test_what_an_earlier_program_left_is_unsubscribed_from(broker: FakeBroker) -> None:
+    def answer(peer: Peer, packet: Unsubscribe) -> None:
+        codes = {"old": ReasonCode.SUCCESS, "none": ReasonCode.NO_SUBSCRIPTION_EXISTED}
+        peer.send(UnsubAck(packet.packet_id, [codes[one] for one in packet.topic_filters]))
+
+    broker.answers[Unsubscribe] = answer
+    said: Properties = {"user_property": [("why", "gone")]}
+    async with broker.client(filters_per_packet=1) as client:
+        found = await client.unsubscribe("old", "none", "old", properties=said)
+        assert found == [0, ReasonCode.NO_SUBSCRIPTION_EXISTED, 0]
+        asked = broker.peer.all(Unsubscribe)
+        assert [packet.topic_filters for packet in asked] == [["old"], ["none"]]
+        assert [packet.properties for packet in asked] == [said] * 2
+        assert_nobody_waits(client)
+
+
+async def test_it_is_asked_for_again_where_the_connection_is_lost(broker: FakeBroker) -> None:
+    broker.prepare = mute(Unsubscribe)
+    async with broker.client() as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(client.unsubscribe, "old")
+        await broker.peer.expect(Unsubscribe)
+        broker.prepare = mute()
+        broker.peer.end()
+    assert [len(peer.all(Unsubscribe)) for peer in broker.peers] == [1, 1]
+
+
+async def test_who_unsubscribes_is_told_what_is_wrong(broker: FakeBroker) -> None:
+    broker.answers[Unsubscribe] = lambda peer, packet: peer.send(
+        UnsubAck(packet.packet_id, [ReasonCode.NOT_AUTHORIZED])
+    )
+    async with broker.client() as client:
+        async with client.subscribe("a", unsubscribe=False):
+            with pytest.raises(LocalProtocolError, match="leave that block"):
+                await client.unsubscribe("a")
+        with pytest.raises(RequestRefusedError, match=r"the end of the subscription to 'a' \(not"):
+            await client.unsubscribe("a")
+        for wrong, kind in (("a/#/b", LocalProtocolError), (["a"], TypeError)):
+            with pytest.raises(kind):
+                await client.unsubscribe(wrong)  # type: ignore[arg-type]
+        with pytest.raises(LocalProtocolError, match="at least one"):
+            await client.unsubscribe()
+        assert_nobody_waits(client)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -11,7 +11,7 @@ from trio_mqtt.client.messages import Messages
 from trio_mqtt.client.session.session import Session
 from trio_mqtt.client.session.subscribing import refusal
 from trio_mqtt.client.session.subscriptions import Options
-from trio_mqtt.errors import MqttError
+from trio_mqtt.errors import LocalProtocolError, MqttError
 from trio_mqtt.protocol.properties import NO_PROPERTIES, Properties
 from trio_mqtt.protocol.reason_codes import ReasonCode
 
@@ -108,5 +108,45 @@ async def leave(
                 await pending.wait()
     except MqttError:
         session.subscribing.unsubscribe_later(filters, properties)
+    finally:
+        session.end_to_wait()
+
+
+async def unsubscribe(
+    session: Session, filters: Sequence[str], properties: Properties
+) -> list[ReasonCode]:
+    """End subscriptions that are no block of this program, on this connection or the next.
+
+    Returns the reason code of each; raises RequestRefusedError, and LocalProtocolError for one that
+    is in use.
+    """
+    distinct = list(dict.fromkeys(filters))
+    session.begin_to_wait()
+    try:
+        while True:
+            connection = await session.connected()
+            for topic_filter in distinct:
+                if topic_filter in session.incoming.subscriptions.filters:
+                    raise LocalProtocolError(
+                        f"{topic_filter!r} is subscribed to by this program: leave that block."
+                    )
+            asked = session.subscribing.unsubscribe(connection, distinct, properties)
+            codes: list[ReasonCode] = []
+            try:
+                for pending in asked:
+                    answer = await pending.wait()
+                    # MQTT 3 has no codes.
+                    codes += answer.reason_codes or [ReasonCode.SUCCESS] * pending.count
+            except MqttError:
+                if session.error is not None:
+                    raise
+                continue
+            refused = [
+                (name, code) for name, code in zip(distinct, codes, strict=True) if code.is_failure
+            ]
+            if refused:
+                raise refusal(connection.url, refused, answer, "the end of the subscription")
+            found = dict(zip(distinct, codes, strict=True))
+            return [found[topic_filter] for topic_filter in filters]
     finally:
         session.end_to_wait()

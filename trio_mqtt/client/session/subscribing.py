@@ -239,12 +239,15 @@ def _by_properties(left: dict[str, Properties]) -> list[tuple[Properties, list[s
 
 
 def refusal(
-    url: str, refused: list[tuple[str, ReasonCode]], answer: SubAck | UnsubAck
+    url: str,
+    refused: list[tuple[str, ReasonCode]],
+    answer: SubAck | UnsubAck,
+    what: str = "the subscription",
 ) -> RequestRefusedError:
-    """The error for topic filters that a broker did not grant."""
+    """The error for topic filters that a broker did not grant, or not give back."""
     filters = ", ".join(f"{name!r} ({code.sentence})" for name, code in refused)
     return RequestRefusedError(
-        f"The broker at {url} refused the subscription to {filters}"
+        f"The broker at {url} refused {what} to {filters}"
         f"{explanation(answer.properties, beside=refused[0][1])}.",
         refused[0][1],
     )
