@@ -35,6 +35,7 @@ MESSAGES = [
     (b'{"a": 1.50, "b":[1,2,{"c":null}], "d":"\\u00e9/", "a": 12345678901234567890}', ()),
     (b"42", ()),
     (b'"x\\n\x7f"', ()),
+    (b'[[],{},[{"a":{}},{"b":[1,{"c":[]}]}]]', ()),
     (b"[1e400,-0.0,1E-7,0.1,3.0000000000000004,100000000000,true,false]", ()),
     (
         "grün".encode(),
@@ -50,7 +51,7 @@ MESSAGES = [
     ),
 ]
 # The two do not receive a message in the same microsecond.
-_STAMP = re.compile(rb'"tst":"[^"]*"')
+_STAMP = re.compile(rb'"tst":\t?"[^"]*"')
 
 
 def found(name: str) -> str:
@@ -59,8 +60,11 @@ def found(name: str) -> str:
     return path
 
 
-@pytest.mark.parametrize("text", FORMATS)
-def test_the_same_bytes(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [*((text, ()) for text in FORMATS), ("%j", ("--pretty",)), ("%J", ("--pretty",))],
+)
+def test_the_same_bytes(text: str, options: tuple[str, ...]) -> None:
     with running_broker() as (broker, url), ExitStack() as stack:
         port = url.rpartition(":")[2]
         count = str(len(MESSAGES))
@@ -68,6 +72,7 @@ def test_the_same_bytes(text: str) -> None:
             [
                 *(found("mosquitto_sub"), "-p", port, "-V", "mqttv5", "-t", "f/#", "-q", "1"),
                 *("-C", count, "-F", text, "-D", "subscribe", "subscription-identifier", "7"),
+                *options,
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -76,7 +81,7 @@ def test_the_same_bytes(text: str) -> None:
         stack.callback(theirs.kill)
         ours = stack.enter_context(
             Program("sub", "f/#", "-q", "1", "-C", count, "-F", text, "--identifier", "7",
-                    "-b", url)
+                    "-b", url, *options)
         )  # fmt: skip
         broker.out.expect("subscribed to f/", times=2)
         for payload, properties in MESSAGES:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Collection
+from functools import partial
 from urllib.parse import quote
 
 from tmqtt.terminal.command import LONG_PROPERTY, PROPERTY
@@ -71,6 +72,11 @@ def _keyform(text: str) -> list[str]:
     return []
 
 
+def _most(name: str, text: str) -> list[str]:
+    """Mosquitto's `-M`, of which 0 stands for what is usual."""
+    return [] if text == "0" else [name, text]
+
+
 _BOTH = ("pub", "sub")
 # The option, the commands that have it, and whether it takes a value.
 _TAKEN: dict[str, tuple[Collection[str], bool, Told]] = {
@@ -81,6 +87,8 @@ _TAKEN: dict[str, tuple[Collection[str], bool, Told]] = {
     "--unix": (_BOTH, True, _unix),
     "--capath": (_BOTH, True, _as("--cafile")),
     "--keyform": (_BOTH, True, _keyform),
+    "-M": (("sub",), True, partial(_most, "--receive-maximum")),
+    "--max-inflight": (("sub",), True, partial(_most, "--receive-maximum")),
     "--tls-alpn": (_BOTH, True, _as("--alpn")),
     "--tls-use-os-certs": (_BOTH, False, _flag("--tls")),
     "--nodelay": (_BOTH, False, _flag()),  # here it is always so
@@ -112,22 +120,7 @@ _NO_PSK = "pre-shared keys are not offered here: use certificates (--cert, --key
 _OPENSSL = "what TLS may use is for OpenSSL's configuration to say (OPENSSL_CONF)."
 _ENGINE = "engines of OpenSSL are not offered here: --key FILE takes a key of a file."
 _WEB = "the address says it: -b mqtts://HOST, -b ws://HOST or -b wss://HOST."
-_TAKE = (
-    "--clean-start begins the session anew; of one that a `tmqtt broker` keeps, `tmqtt"
-    " subscriptions take CLIENT FILTER` ends a subscription."
-)
 _REFUSED: dict[str, tuple[Collection[str], str]] = {
-    "--quiet": (_BOTH, "errors are on stderr: 2>/dev/null keeps them away."),
-    "-U": (("sub",), _TAKE),
-    "--unsubscribe": (("sub",), _TAKE),
-    "--pretty": (
-        ("sub",),
-        "--json writes a line for each message, and `| jq .` lays it out.",
-    ),
-    "--random-filter": (
-        ("sub",),
-        "--watch shows the last value of each topic, and -C N ends after N messages.",
-    ),
     "--ciphers": (_BOTH, _OPENSSL),
     "--tls-version": (_BOTH, f"--tls offers 1.2 and 1.3, the newer first; {_OPENSSL}"),
     "--tls-engine": (_BOTH, _ENGINE),
@@ -142,10 +135,6 @@ _REFUSED: dict[str, tuple[Collection[str], str]] = {
     "-l": (("sub",), _WEB),
 }
 _NAMES_CLIENT = ("-i", "--id", "--profile", "-I", "--id-prefix", "--client-id", "--clientId")
-_IN_FLIGHT = (
-    "the broker says how many messages may be on their way at once (its receive maximum);"
-    " --rate sets a pace."
-)
 
 
 def told_in_ours(
@@ -175,7 +164,8 @@ def told_in_ours(
         elif command in _JOINED.get(name, ((), ""))[0]:
             _, meaning = _JOINED[name]
             if name == "-M" and words and words[0].isdecimal():  # as Mosquitto has it
-                raise ForeignOptionError(name, _IN_FLIGHT)
+                found += _most("--max-inflight", words.popleft())
+                continue
             takes_value = meaning in _WITH_VALUE and not equals
             joined[meaning] = _value(name, words) if takes_value else value
         elif command in _TAKEN.get(name, ((),))[0]:

@@ -1,4 +1,4 @@
-"""`sub -F`: the format codes of mosquitto_sub. Sans-IO: a message and the time in, bytes out."""
+"""`sub -F`: the format codes of mosquitto_sub, and %L. Sans-IO: message and time in, bytes out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 import time
 from collections.abc import Callable
 
-from tmqtt.messages.message import ShownMessage
+from tmqtt.messages.message import LatencyOf, ShownMessage
 from tmqtt.messages.mosquitto_json import NotJsonError, as_json
 from tmqtt.terminal.escaping import escape
 from trio_mqtt import Properties
@@ -35,12 +35,22 @@ class Format:
     """A format that has been read: `line` renders a message. Raises FormatError.
 
     With `safe`, what comes from a message cannot steer a terminal; what the format says itself may.
+    With `pretty`, JSON is laid out on several lines. `latency` is what `%L` shows, and has to.
     """
 
     def __init__(
-        self, text: str, complain: Complain = lambda _topic, _wanted: None, *, safe: bool = False
+        self,
+        text: str,
+        complain: Complain = lambda _topic, _wanted: None,
+        *,
+        safe: bool = False,
+        pretty: bool = False,
+        latency: LatencyOf | None = None,
     ) -> None:
-        pieces = _Parser(text, complain, safe=safe).pieces()
+        parser = _Parser(text, complain, safe=safe, pretty=pretty, latency=latency)
+        pieces = parser.pieces()
+        if latency is not None and not parser.shows_latency:
+            raise FormatError(f"The format {text!r} shows no latency: write %L where it is to be.")
         self._pieces = pieces
         self._fixed = [piece if isinstance(piece, bytes) else b"" for piece in pieces]
         self._varying = [
@@ -81,9 +91,9 @@ class _Field:
         data = b"%d" % value
         return data.ljust(self.width) if self.left else data.rjust(self.width, self.fill)
 
-    def decimal(self, value: float) -> bytes:
-        """A number with as many digits after the point as the precision says, else 6."""
-        data = b"%.*f" % (6 if self.precision is None else self.precision, value)
+    def decimal(self, value: float, digits: int = 6) -> bytes:
+        """A number with as many digits after the point as the precision says, else `digits`."""
+        data = b"%.*f" % (digits if self.precision is None else self.precision, value)
         if self.left:
             return data.ljust(self.width)
         if not math.isfinite(value) or self.fill == b" ":
@@ -123,9 +133,20 @@ class _Field:
 class _Parser:
     """Reads a format once, so that rendering a message need not."""
 
-    def __init__(self, text: str, complain: Complain, *, safe: bool) -> None:
+    def __init__(
+        self,
+        text: str,
+        complain: Complain,
+        *,
+        safe: bool,
+        pretty: bool,
+        latency: LatencyOf | None,
+    ) -> None:
         self._text = text
         self._safe = safe
+        self._pretty = pretty
+        self._latency = latency
+        self.shows_latency = False
         self._at = 0
         self._complain = complain
 
@@ -192,6 +213,8 @@ class _Parser:
         field = _Field(left, zero, width, precision, separator)
         if character in _NUMBERS and not separator:
             return self._as_number(character, field)
+        if character == "L" and not separator:
+            return self._as_latency(field)
         make = _CODES.get(character)
         if make is not None and (not separator or character in "xX"):
             piece = make(field)
@@ -202,7 +225,7 @@ class _Parser:
         raise FormatError(
             f"The format {self._text!r} has a code that does not exist:"
             f" {self._text[start : self._at]!r}."
-            f" There are % and one of {' '.join(sorted([*_CODES, *_NUMBERS, 'j', 'J']))};"
+            f" There are % and one of {' '.join(sorted([*_CODES, *_NUMBERS, 'L', 'j', 'J']))};"
             " %% is a %."
         )
 
@@ -218,10 +241,27 @@ class _Parser:
 
         return piece
 
+    def _as_latency(self, field: _Field) -> Piece:
+        latency = self._latency
+        if latency is None:
+            raise FormatError(
+                f"The format {self._text!r} has %L, how long a message took: say by --latency where"
+                " messages have the time."
+            )
+        self.shows_latency = True
+
+        def piece(message: ShownMessage, moment: int) -> bytes:
+            taken = latency(message, moment)
+            return field.text("-") if taken is None else field.decimal(taken, digits=1)
+
+        return piece
+
     def _json(self, *, escaped: bool) -> Piece:
+        pretty = self._pretty
+
         def piece(message: ShownMessage, moment: int) -> bytes:
             try:
-                return as_json(message, moment, escaped=escaped)
+                return as_json(message, moment, escaped=escaped, pretty=pretty)
             except NotJsonError:
                 self._complain(message.topic, f"JSON, which %{'j' if escaped else 'J'} asks for")
                 return b""

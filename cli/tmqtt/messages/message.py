@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from trio_mqtt import Properties
@@ -22,3 +23,7 @@ class ShownMessage(Protocol):
     def packet_id(self) -> int: ...
     @property
     def properties(self) -> Properties: ...
+
+
+# The milliseconds that a message took to come, by nanoseconds since 1970; None: it has no time.
+LatencyOf = Callable[[ShownMessage, int], float | None]

@@ -25,10 +25,11 @@ class NotJsonError(ValueError):
     """The payload is not JSON."""
 
 
-def as_json(message: ShownMessage, moment: int, *, escaped: bool) -> bytes:
+def as_json(message: ShownMessage, moment: int, *, escaped: bool, pretty: bool = False) -> bytes:
     """The message and the time when it came as one JSON object.
 
     The payload is a string if `escaped`, else it is JSON itself. What is not UTF-8 stays as it is.
+    With `pretty` it takes several lines, as `mosquitto_sub --pretty` writes them.
     Raises NotJsonError.
     """
     seconds, nanoseconds = divmod(moment, 1_000_000_000)
@@ -56,7 +57,10 @@ def as_json(message: ShownMessage, moment: int, *, escaped: bool) -> bytes:
     else:
         shown = _minimized(payload)
     fields.append(f'"payload":{shown}')
-    return f"{{{','.join(fields)}}}".encode("utf-8", "surrogateescape")
+    text = f"{{{','.join(fields)}}}"
+    if pretty:
+        text = _laid_out(json.loads(text, object_pairs_hook=_Object, parse_int=float))
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _properties(message: ShownMessage) -> list[str]:
@@ -113,6 +117,19 @@ def _written(value: Any) -> str:  # noqa: ANN401 # any JSON
     if isinstance(value, float):
         return _number(value)
     return json.dumps(value, ensure_ascii=False)
+
+
+def _laid_out(value: Any, depth: int = 0) -> str:  # noqa: ANN401 # any JSON
+    """JSON with a line for each member of an object, and lists in a line."""
+    if isinstance(value, _Object):
+        tabs = "\t" * depth
+        members = ",\n".join(
+            f"{tabs}\t{_text(name)}:\t{_laid_out(inner, depth + 1)}" for name, inner in value
+        )
+        return f"{{\n{members}\n{tabs}}}" if value else f"{{\n{tabs}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(_laid_out(inner, depth + 1) for inner in value)}]"
+    return _written(value)
 
 
 def _number(value: float) -> str:

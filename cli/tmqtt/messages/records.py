@@ -4,6 +4,7 @@
 
 A payload that is not UTF-8 stands in "payload_base64" instead. MQTT 5 properties, where there are
 any, stand in "properties" by the standard's names, correlation data as "correlation_data_base64".
+How long the message took, where that is asked for, stands in "latency_ms".
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import trio_mqtt
-from tmqtt.messages.message import ShownMessage
+from tmqtt.messages.message import LatencyOf, ShownMessage
 from trio_mqtt import Properties
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -47,9 +48,10 @@ class Record:
 
 
 class Recorder:
-    """Turns messages into lines."""
+    """Turns messages into lines; where `latency` is given, with how long each took."""
 
-    def __init__(self) -> None:
+    def __init__(self, latency: LatencyOf | None = None) -> None:
+        self._latency = latency
         self._second = -1
         self._prefix = ""
 
@@ -67,6 +69,8 @@ class Recorder:
         properties = message.properties
         if properties:
             body += f',"properties":{_encode(_plain(properties))}'
+        if self._latency is not None and (taken := self._latency(message, moment)) is not None:
+            body += f',"latency_ms":{taken:.3f}'
         return (
             f'{self._prefix}{nanoseconds // 1000:06d}Z","topic":{_encode(message.topic)},'
             f'"qos":{message.qos},"retain":{"true" if message.retain else "false"},{body}}}\n'
@@ -110,7 +114,10 @@ def read_record(line: bytes) -> Record:
     )
 
 
-_FIELDS = {"time", "topic", "qos", "retain", "payload", "payload_base64", "properties"}
+_FIELDS = {
+    "time", "topic", "qos", "retain", "payload", "payload_base64", "properties",
+    "latency_ms",  # it was that of another delivery
+}  # fmt: skip
 
 
 def _field(found: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401 # of that kind

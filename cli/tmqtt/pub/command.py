@@ -17,9 +17,6 @@ from tmqtt.pub.view import PubView, open_view
 from tmqtt.terminal.sentences import TIMED_OUT, CommandError
 from tmqtt.terminal.terminal import Terminal
 
-# Messages of QoS 1 and 2 that are on their way at once: a slow broker does not hold up the
-# schedule at once, and what waits for it has a bound.
-_ON_THE_WAY = 100
 # Seconds that they get to arrive when the time is over.
 _GRACE = 2.0
 
@@ -76,7 +73,7 @@ class _Publisher:
         self._options = options
         self._view = view
         self._end = end
-        self._room = trio.CapacityLimiter(_ON_THE_WAY)
+        self._room = trio.CapacityLimiter(options.in_flight)
         # The last refusal by the broker.
         self.refusal: trio_mqtt.RequestRefusedError | None = None
         # Whether the end came before the broker had taken all.
@@ -132,6 +129,8 @@ class _Publisher:
         token: object = None,
     ) -> None:
         qos = stream.qos
+        if token is None and not client.connected:
+            await client.wait_connected()  # before it counts as sent
         began = trio.current_time()
         self._view.sent(topic, shown, qos=qos, retain=stream.retain)
         try:

@@ -11,6 +11,7 @@ import typer
 from tmqtt.connecting.options import EXIT_CODES, Client, Qos, check_is_no_address, connects
 from tmqtt.connecting.property_values import put, user_property
 from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.connecting.shared_options import ContentType, Debug, Quiet, UserProperties, be_quiet
 from tmqtt.messages.payload_options import Descriptors, FormatName, MessageType, payload_format
 from tmqtt.pub.simulation_options import Seed, SimulationFile, simulation
 from tmqtt.terminal.command import CONTEXT
@@ -21,6 +22,7 @@ app = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None)
 
 _FASTEST = 1_000_000  # messages a second that can be asked for
 _LONGEST_EXPIRY = 0xFFFF_FFFF  # seconds (MQTT 5.0 §3.3.2.3.3)
+_PROTOCOLS = ("mqtt", "mqtts", "ws", "wss", "tcp", "ssl", "tls")
 _SCHEDULE = "Schedule"
 _MESSAGE = "Message"
 _PROPERTIES = "Properties of the message"
@@ -152,14 +154,8 @@ def pub(
             "-v", "--verbose", help="Print every message; in a pipe, nothing is printed without."
         ),
     ] = False,
-    debug: Annotated[
-        bool,
-        typer.Option(
-            "-d",
-            "--debug",
-            help="Show each packet that is sent or received, on stderr; never passwords.",
-        ),
-    ] = False,
+    debug: Debug = False,
+    quiet: Quiet = False,
     every: Annotated[
         float | None,
         typer.Option(
@@ -200,17 +196,20 @@ def pub(
             rich_help_panel=_SCHEDULE,
         ),
     ] = None,
-    simulate: SimulationFile = None,
-    seed: Seed = None,
-    content_type: Annotated[
-        str | None,
+    in_flight: Annotated[
+        int | None,
         typer.Option(
-            "--content-type",
-            metavar="TYPE",
-            help="What the payload is, such as application/json.",
-            rich_help_panel=_PROPERTIES,
+            "--max-inflight",
+            metavar="N",
+            parser=count_of,
+            help="Have at most N messages of QoS 1 and 2 on their way at once; with 1 each waits"
+            " for the one before.  [default: 100]",
+            rich_help_panel=_SCHEDULE,
         ),
     ] = None,
+    simulate: SimulationFile = None,
+    seed: Seed = None,
+    content_type: ContentType = None,
     text: Annotated[
         bool,
         typer.Option("--text", help="Mark the payload as UTF-8 text.", rich_help_panel=_PROPERTIES),
@@ -243,15 +242,7 @@ def pub(
             rich_help_panel=_PROPERTIES,
         ),
     ] = None,
-    user_properties: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--user-property",
-            metavar="NAME=VALUE",
-            help="A user property. May be repeated.",
-            rich_help_panel=_PROPERTIES,
-        ),
-    ] = None,
+    user_properties: UserProperties = None,
     format_name: FormatName = None,
     descriptors: Descriptors = None,
     message_type: MessageType = None,
@@ -288,6 +279,11 @@ def pub(
     ]
     if simulate is not None and (all_topics or given or raw):
         ctx.fail("With --simulate, topics and messages are those of its file.")
+    if lines and topic in _PROTOCOLS:
+        ctx.fail(
+            f"-l sends each line of standard input. As MQTT.js has it, -l {topic} is said by the"
+            f" address: -b {topic}://HOST."
+        )
     if len(given) > 1:
         ctx.fail(f"There can be one message only, but there are {' and '.join(given)}.")
     if not given and topic is not None and topics:
@@ -296,7 +292,7 @@ def pub(
         ctx.fail("--payload-format needs a message, by MESSAGE, -m, -f, -s, -l or -0.")
     if every is not None and rate is not None:
         ctx.fail("Give either --every or --rate.")
-    from tmqtt.pub.plan import PubOptions, Source, is_quick
+    from tmqtt.pub.plan import IN_FLIGHT, PubOptions, Source, is_quick
 
     if rate is not None:
         every = 1 / rate
@@ -340,6 +336,7 @@ def pub(
         every=every,
         count=count,
         span=span,
+        in_flight=in_flight or IN_FLIGHT,
         qos=qos,
         retain=retain,
         properties=properties,
@@ -348,6 +345,8 @@ def pub(
         seed=seed,
         simulation=topics_of_file,
     )
+    if quiet:
+        be_quiet(debug=debug)
     if is_quick(options):
         from tmqtt.pub.at_once import is_plain, publish_at_once
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from tmqtt.messages.payload_formats import PayloadFormat
 
 GREETING = "Hello mqtt {ms}"
+# Messages of QoS 1 and 2 that are on their way at once: a slow broker does not hold up the
+# schedule at once, and what waits for it has a bound.
+IN_FLIGHT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,10 @@ class SimulatedTopic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PubOptions:
-    """What to publish. Durations are in seconds; where `count` is None it goes on for ever."""
+    """What to publish. Durations are in seconds; where `count` is None it goes on for ever.
+
+    `in_flight` is how many messages may be on their way at once.
+    """
 
     topics: tuple[str, ...]
     source: Source
@@ -56,6 +62,7 @@ class PubOptions:
     every: float | None = None
     count: int | None = None
     span: float | None = None
+    in_flight: int = IN_FLIGHT
     qos: int = 0
     retain: bool = False
     properties: Mapping[str, Any] = field(default_factory=dict)

@@ -14,7 +14,7 @@ import trio
 from tmqtt.messages.printing import lines_for
 from tmqtt.pub.plan import PubOptions
 from tmqtt.terminal import looks
-from tmqtt.terminal.figures import counted, latency
+from tmqtt.terminal.figures import counted, latency, span
 from tmqtt.terminal.looks import Line, Painter
 from tmqtt.terminal.streams import encoded
 from tmqtt.terminal.terminal import Terminal
@@ -78,7 +78,7 @@ class PubView:
 
     def _summary(self) -> str:
         seconds = time.monotonic() - self._started
-        parts = [f"{counted(self._sent, 'message')} sent in {_span(seconds)}"]
+        parts = [f"{counted(self._sent, 'message')} sent in {span(seconds)}"]
         if self._options.qos:
             parts.append(f"{self._acknowledged:,} acknowledged")
             if self._unheard:
@@ -185,7 +185,7 @@ class _Live(PubView):
             latest = latency(median(self._round_trips))
             parts += [separator, (f"round trip {latest}", looks.STRONG)]
         if share is None:
-            return (*parts, separator, (_span(elapsed), looks.NOTE))
+            return (*parts, separator, (span(elapsed), looks.NOTE))
         share = min(share, 1.0)
         percent = f" {share:.0%}"
         left = self._painter.width - len(looks.plain(parts)) - len(percent) - 4
@@ -198,15 +198,6 @@ def _bar(share: float, width: int) -> Line:
     full, empty = ("━", "─") if encoded("━") == "━".encode() else ("#", "-")
     done = round(share * width)
     return ((full * done, looks.GOOD), (empty * (width - done), looks.NOTE))
-
-
-def _span(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
-    )
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ import trio_mqtt
 from tmqtt.connecting.opening import open_connection
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.messages.records import MAX_LINE, Record, RecordError, read_record
-from tmqtt.terminal.figures import counted
+from tmqtt.terminal.figures import counted, span
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.terminal import Terminal
 
@@ -152,7 +152,7 @@ class _Player:
         """What was done."""
         seconds = trio.current_time() - self._began
         refused = f", {self._refused:,} of them refused" if self._refused else ""
-        return f"{counted(self._sent, 'message')} replayed in {seconds:,.1f} s{refused}."
+        return f"{counted(self._sent, 'message')} replayed in {span(seconds)}{refused}."
 
     async def play(self, client: trio_mqtt.Client, records: AsyncGenerator[Record, None]) -> None:
         """Publish all records, and wait until all are acknowledged."""

@@ -8,6 +8,7 @@ import typer
 
 from tmqtt.connecting.asking import ApiCaFile, ApiPlace, ApiTokenFile, AsJson, MountPoint
 from tmqtt.connecting.property_values import user_property
+from tmqtt.connecting.shared_options import ContentType, UserProperties
 from tmqtt.terminal.command import CONTEXT, Command
 from tmqtt.terminal.values import duration
 
@@ -50,19 +51,8 @@ def send(
             "--for", metavar="DURATION", parser=duration, help="For how long it is of use."
         ),
     ] = None,
-    content_type: Annotated[
-        str | None,
-        typer.Option("--content-type", metavar="TYPE", help="Of what kind it is."),
-    ] = None,
-    user_properties: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--user-property",
-            metavar="NAME=VALUE",
-            help="A user property. May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    content_type: ContentType = None,
+    user_properties: UserProperties = None,
     api: ApiPlace = None,
     token_file: ApiTokenFile = None,
     ca_file: ApiCaFile = None,

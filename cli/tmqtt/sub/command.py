@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import trio
 
@@ -19,7 +19,7 @@ from tmqtt.messages.formats import FormatError
 from tmqtt.sub import views
 from tmqtt.sub.filtering import Selection
 from tmqtt.sub.latency import Latency
-from tmqtt.terminal.figures import counted
+from tmqtt.terminal.figures import counted, span
 from tmqtt.terminal.running import collect_less_often
 from tmqtt.terminal.sentences import TIMED_OUT, CommandError
 from tmqtt.terminal.terminal import Terminal
@@ -37,16 +37,19 @@ _BATCH = 256  # messages that are taken at once
 class SubOptions:
     """What to subscribe to, which messages count, how they are shown, and when it is enough.
 
-    After `count` messages it is, or after `timeout` seconds; None goes on for ever.
+    `share` is the part of the messages that is shown, up to 1. After `count` messages it is enough,
+    or after `timeout` seconds; None goes on for ever.
     """
 
     subscriptions: tuple[trio_mqtt.Subscription, ...]
     identifier: int | None = None
+    unsubscribe: tuple[str, ...] = ()
     filter_out: tuple[str, ...] = ()
     no_retained: bool = False
     retained_only: bool = False
     remove_retained: bool = False
     dry_run: bool = False
+    share: float | None = None
     count: int | None = None
     timeout: float | None = None
     exit_after_subscribing: bool = False
@@ -54,6 +57,7 @@ class SubOptions:
     newline: bool = True
     text_format: str | None = None
     json: bool = False
+    pretty: bool = False
     watch: bool = False
     tree: bool = False
     sort: Sort = "topic"
@@ -79,7 +83,7 @@ class _Totals:
         dropped = f" {self.dropped:,} were dropped: they came too fast." if self.dropped else ""
         return (
             f"{counted(self.messages, 'message')},"
-            f" {self.bytes:,} bytes of payload in {seconds:,.1f} s.{dropped}"
+            f" {self.bytes:,} bytes of payload in {span(seconds)}.{dropped}"
         )
 
 
@@ -88,7 +92,11 @@ async def subscribe(options: SubOptions, connection: ConnectionOptions, terminal
 
     Raises CommandError with the code 27 where `timeout` ends it.
     """
-    for topic_filter in (*(one.topic_filter for one in options.subscriptions), *options.filter_out):
+    for topic_filter in (
+        *(one.topic_filter for one in options.subscriptions),
+        *options.unsubscribe,
+        *options.filter_out,
+    ):
         problem = trio_mqtt.topic_filter_problem(topic_filter)
         if problem is not None:
             raise CommandError(
@@ -132,6 +140,9 @@ async def _subscribe(
         )
         totals.connected = True
         began = trio.current_time()
+        if not options.subscriptions:
+            await _unsubscribe(options, connection, client, terminal)
+            return
         messages = await stack.enter_async_context(
             client.subscribe(
                 *options.subscriptions,
@@ -140,6 +151,8 @@ async def _subscribe(
                 unsubscribe=False,
             )
         )
+        if options.unsubscribe:
+            await _unsubscribe(options, connection, client, terminal)
         if options.exit_after_subscribing:
             return
         totals.subscribed = True
@@ -178,6 +191,22 @@ async def _subscribe(
             terminal.say(f"Nothing that is retained matches {filters}.")
 
 
+async def _unsubscribe(
+    options: SubOptions,
+    connection: ConnectionOptions,
+    client: trio_mqtt.Client,
+    terminal: Terminal,
+) -> None:
+    """End what an earlier run has left."""
+    properties = connection.packet_properties.get("unsubscribe")
+    codes = await client.unsubscribe(
+        *options.unsubscribe, properties=cast(trio_mqtt.Properties, properties) or None
+    )
+    for topic_filter, code in zip(options.unsubscribe, codes, strict=True):
+        if code == trio_mqtt.ReasonCode.NO_SUBSCRIPTION_EXISTED:
+            terminal.say(f"{client.client_id} had no subscription to {topic_filter!r}.")
+
+
 def _only_records(options: SubOptions, terminal: Terminal) -> bool:
     """Whether all goes to a file, and nothing is printed."""
     return (
@@ -204,6 +233,7 @@ async def _show(
         no_retained=options.no_retained,
         retained_only=options.retained_only,
         no_live=options.remove_retained,
+        share=options.share,
     )
     # The time of day when it began, and from then on a clock that is never set.
     offset = time.time_ns() - time.monotonic_ns()
@@ -248,12 +278,18 @@ def _view(options: SubOptions, terminal: Terminal, title: str) -> views.View:
         return TopicsView(terminal, title, tree=options.tree, order=options.sort, path=options.plot)
     if options.text_format is not None:
         try:
-            line = views.formatted(terminal, options.text_format, newline=options.newline)
+            line = views.formatted(
+                terminal,
+                options.text_format,
+                newline=options.newline,
+                pretty=options.pretty,
+                latency=options.latency,
+            )
         except FormatError as error:
             raise CommandError(str(error)) from None
         return views.Lines(output, line)
     if options.json:
-        return views.Lines(output, views.json_lines(output))
+        return views.Lines(output, views.json_lines(output, options.latency, pretty=options.pretty))
     if output.is_terminal and options.newline:
         from tmqtt.sub.people_view import PeopleView  # of Rich, which is not needed in a pipe
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,21 @@ import typer
 
 from tmqtt.connecting.options import EXIT_CODES, Client, check_is_no_address, connects, qos_of
 from tmqtt.connecting.settings import ConnectionOptions
+from tmqtt.connecting.shared_options import Debug, Quiet, be_quiet
 from tmqtt.messages.payload_options import Descriptors, FormatName, MessageType, payload_format
+from tmqtt.sub.selection_options import (
+    AsPublished,
+    DryRun,
+    FilterOut,
+    Identifier,
+    NoLocal,
+    NoRetained,
+    RemoveRetained,
+    RetainedOnly,
+    RetainHandling,
+    Share,
+    Unsubscribe,
+)
 from tmqtt.terminal.command import CONTEXT
 from tmqtt.terminal.values import count_of, duration
 
@@ -34,21 +49,6 @@ _WHICH = "Which messages"
 def _seconds(text: str) -> float:
     """A duration, or a number of seconds as mosquitto_sub takes it."""
     return duration(f"{text}s" if text[-1:].isdecimal() else text)
-
-
-def _handling(text: str | int) -> int:
-    found = {"always": 0, "0": 0, "new": 1, "1": 1, "never": 2, "2": 2}.get(str(text))
-    if found is None:
-        raise typer.BadParameter(
-            f"there is no retain handling {text!r}: write always, new or never (0, 1, 2)."
-        )
-    return found
-
-
-def _identifier(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:20]) <= 268_435_455):
-        raise typer.BadParameter(f"{text!r} is not a number from 1 to 268435455.")
-    return int(text)
 
 
 def _order(text: str) -> str:
@@ -80,46 +80,13 @@ def sub(
             show_default=False,
         ),
     ] = None,
-    filter_out: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-T",
-            "--filter-out",
-            metavar="FILTER",
-            help="Leave out what matches this.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    no_retained: Annotated[
-        bool,
-        typer.Option(
-            "-R", "--no-retained", help="Leave out retained messages.", rich_help_panel=_WHICH
-        ),
-    ] = False,
-    retained_only: Annotated[
-        bool,
-        typer.Option(
-            "--retained-only",
-            help="Only retained messages: ends when they have come, or with the first that is not.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = False,
-    remove_retained: Annotated[
-        bool,
-        typer.Option(
-            "--remove-retained",
-            help="Have the broker forget the retained messages that match, and end.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="With --remove-retained: only show what would be removed.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = False,
+    unsubscribe: Unsubscribe = None,
+    filter_out: FilterOut = None,
+    no_retained: NoRetained = False,
+    retained_only: RetainedOnly = False,
+    remove_retained: RemoveRetained = False,
+    dry_run: DryRun = False,
+    share: Share = None,
     count: Annotated[
         int | None,
         typer.Option(
@@ -151,42 +118,10 @@ def sub(
             rich_help_panel=_WHICH,
         ),
     ] = False,
-    no_local: Annotated[
-        bool,
-        typer.Option(
-            "--no-local",
-            help="Leave out what this client published itself.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = False,
-    as_published: Annotated[
-        bool,
-        typer.Option(
-            "--retain-as-published",
-            help="Keep the retain flag of live messages as their publishers set it.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = False,
-    handling: Annotated[
-        int | None,
-        typer.Option(
-            "--retain-handling",
-            metavar="always|new|never",
-            parser=_handling,
-            help="When the broker sends what is retained; new: if there was no such subscription.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    identifier: Annotated[
-        int | None,
-        typer.Option(
-            "--identifier",
-            metavar="N",
-            parser=_identifier,
-            help="Subscription identifier, which the messages then bear.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
+    no_local: NoLocal = False,
+    as_published: AsPublished = False,
+    handling: RetainHandling = None,
+    identifier: Identifier = None,
     verbose: Annotated[
         bool,
         typer.Option(
@@ -196,15 +131,8 @@ def sub(
             rich_help_panel=_SHOWN,
         ),
     ] = False,
-    debug: Annotated[
-        bool,
-        typer.Option(
-            "-d",
-            "--debug",
-            help="Show each packet that is sent or received, on stderr; never passwords.",
-            rich_help_panel=_SHOWN,
-        ),
-    ] = False,
+    debug: Debug = False,
+    quiet: Quiet = False,
     no_newline: Annotated[
         bool,
         typer.Option(
@@ -226,6 +154,14 @@ def sub(
         bool,
         typer.Option(
             "--json", help="Print each message as a line of JSON.", rich_help_panel=_SHOWN
+        ),
+    ] = False,
+    pretty: Annotated[
+        bool,
+        typer.Option(
+            "--pretty",
+            help="With --json, %j or %J: JSON on several lines, with indentation.",
+            rich_help_panel=_SHOWN,
         ),
     ] = False,
     watch: Annotated[
@@ -299,20 +235,30 @@ def sub(
     for one in filters or ():
         check_is_no_address(one, "topic filter", "FILTER", otherwise="-t")
     wanted = [*(filters or ()), *(topics or ())]
-    if not wanted:
+    if not (wanted or unsubscribe):
         context.fail("Missing argument 'FILTER': the topics to show, such as test or 'home/#'.")
     _only_one({"--watch": watch, "--tree": tree, "--json": as_json, "--format": text_format})
     for name, given in (
         ("--watch", watch),
         ("--tree", tree),
-        ("--json", as_json),
-        ("--format", text_format),
         ("--record -", record == "-"),
     ):
         _only_one({"--latency": latency, name: given})
-    if watch or tree:
-        _only_one({"--watch" if watch else "--tree": True, "--debug": debug})
+    if debug and (watch or tree) and os.isatty(1) and os.isatty(2):
+        raise typer.BadParameter(
+            "packets would show where the topics are drawn: send them to a file, 2>packets.log.",
+            param_hint="'--debug'",
+        )
+    if pretty and not (as_json or text_format):
+        raise typer.BadParameter(
+            "it goes with --json, or with -F and %j or %J.", param_hint="'--pretty'"
+        )
     connection = replace(connection, debug=debug)
+    both = {*wanted} & {*(unsubscribe or ())}
+    if both:
+        raise typer.BadParameter(
+            f"{min(both)!r} is to be subscribed to, too: name it once.", param_hint="'-U'"
+        )
     if dry_run and not remove_retained:
         raise typer.BadParameter("it goes with --remove-retained.", param_hint="'--dry-run'")
     try:
@@ -329,11 +275,13 @@ def sub(
             for one, level in zip(wanted, of_each, strict=True)
         ),
         identifier=identifier,
+        unsubscribe=tuple(unsubscribe or ()),
         filter_out=tuple(filter_out or ()),
         no_retained=no_retained,
         retained_only=retained_only,
         remove_retained=remove_retained,
         dry_run=dry_run,
+        share=share,
         count=count,
         timeout=timeout,
         exit_after_subscribing=exit_after,
@@ -341,6 +289,7 @@ def sub(
         newline=not no_newline,
         text_format=text_format,
         json=as_json,
+        pretty=pretty,
         watch=watch,
         tree=tree,
         sort=sort or "topic",  # type: ignore[arg-type] # read by _order
@@ -349,6 +298,8 @@ def sub(
         payload_format=payload_format(format_name, descriptors, message_type),
         latency=_latency(latency) if latency is not None else None,
     )
+    if quiet:
+        be_quiet(debug=debug)
     run(lambda terminal: subscribe(options, connection, terminal))
 
 

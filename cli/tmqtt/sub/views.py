@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 
@@ -73,20 +74,44 @@ def timed(line: Rendering, latency: Latency) -> Rendering:
     return rendered
 
 
-def formatted(terminal: Terminal, text: str, *, newline: bool) -> Rendering:
+def formatted(
+    terminal: Terminal,
+    text: str,
+    *,
+    newline: bool,
+    pretty: bool = False,
+    latency: Latency | None = None,
+) -> Rendering:
     """Each message in a format. Raises FormatError."""
     end = b"\n" if newline else b""
 
     def complain(topic: str, wanted: str) -> None:
         terminal.warn(f"The payload of a message on {topic} is not {wanted}.")
 
-    line = Format(text, complain, safe=terminal.output.is_terminal).line
+    found = Format(
+        text,
+        complain,
+        safe=terminal.output.is_terminal,
+        pretty=pretty,
+        latency=None if latency is None else latency.of,
+    )
+    line = found.line
     return lambda message, moment: line(message, moment) + end
 
 
-def json_lines(output: Output) -> Rendering:
-    """Each message as a line of JSON."""
-    line = Recorder().line
+def json_lines(
+    output: Output, latency: Latency | None = None, *, pretty: bool = False
+) -> Rendering:
+    """Each message as a line of JSON, or as several."""
+    line = Recorder(None if latency is None else latency.of).line
+    if pretty:
+        return lambda message, moment: _laid_out(line(message, moment), output.is_terminal)
     if output.is_terminal:
         return lambda message, moment: safe_bytes(line(message, moment)[:-1]) + b"\n"
     return line
+
+
+def _laid_out(line: bytes, safe: bool) -> bytes:
+    """JSON of one line on several."""
+    shown = json.dumps(json.loads(line), ensure_ascii=False, indent=2).encode()
+    return b"".join((safe_bytes(one) if safe else one) + b"\n" for one in shown.split(b"\n"))

@@ -98,3 +98,12 @@ def latency(seconds: float) -> str:
         milliseconds = microseconds / 1_000
         return f"{milliseconds:.1f} ms" if milliseconds < 100 else f"{milliseconds:.0f} ms"
     return f"{seconds:.1f} s"
+
+
+def span(seconds: float) -> str:
+    """How long something went on: `3.4 s`, `1:09`, `2:30:00`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -75,11 +75,15 @@ def test_a_terminal_has_colours(in_pipe: tuple[Program, str], command: tuple[str
     assert not re.search(rb"\x1b\[[0-9;]*3[0-9]m", pub.out.data)
 
 
-def test_it_does_not_go_with_a_screen_of_its_own(in_process: Run) -> None:
+def test_on_a_screen_of_its_own_packets_go_to_a_file(in_pipe: tuple[Program, str]) -> None:
+    _, url = in_pipe
     for option in ("--watch", "--tree"):
-        ended = in_process("sub", "t", option, "-d")
-        assert ended.code == 2
-        assert f"{option} and --debug do not go together" in ended.err
+        with Program("sub", "t", option, "-d", "-b", url, terminal=True) as sub:
+            assert sub.ended() == 2
+        assert "send them to a file, 2>packets.log" in " ".join(sub.out.text.split())
+    with Program("sub", "t", "--watch", "-d", "-b", url) as sub:  # in a pipe, there is none
+        sub.err.expect("<- SUBACK")
+        assert sub.stop() == 143
 
 
 def test_those_for_which_there_is_no_room_are_counted() -> None:

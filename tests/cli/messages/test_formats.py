@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tmqtt.messages.formats import Format, FormatError
+from tmqtt.messages.message import ShownMessage
 
 from trio_mqtt import Message, Properties
 
@@ -192,3 +193,27 @@ def test_a_format_is_read_or_refused(text: str) -> None:
         assert str(error).endswith(".")  # noqa: PT017 # either way
     else:
         assert isinstance(read.line(message(), MOMENT), bytes)
+
+
+def test_the_latency_may_be_shown() -> None:
+    def latency(of: ShownMessage, _moment: int) -> float | None:
+        return float(of.payload) if of.payload != b"hello" else None
+
+    def shown(text: str, of: Message) -> str:
+        return Format(text, latency=latency).line(of, MOMENT).decode()
+
+    assert shown("%L|%8L|%-8L|%.3L", message(b"12.5")) == "12.5|    12.5|12.5    |12.500"
+    assert shown("%L|%4L|%-4L|", message()) == "-|   -|-   |"
+    for text, wrong in (("%t", "shows no latency: write %L"), ("%.2:L", "does not exist")):
+        with pytest.raises(FormatError, match=wrong):
+            Format(text, latency=latency)
+    with pytest.raises(FormatError, match="say by --latency where"):
+        Format("%L")
+
+
+def test_json_may_be_laid_out() -> None:
+    shown = Format("%J", pretty=True).line(message(b'[{"a":{}},1]', content_type="x"), MOMENT)
+    assert shown.decode().partition('"payloadlen"')[2] == (
+        ':\t12,\n\t"mid":\t7,\n\t"properties":\t{\n\t\t"content-type":\t"x"\n\t},\n'
+        '\t"payload":\t[{\n\t\t\t"a":\t{\n\t\t\t}\n\t\t}, 1]\n}'
+    )

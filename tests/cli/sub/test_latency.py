@@ -113,7 +113,7 @@ def test_it_stands_before_each_message(broker: tuple[Program, str], terminal: bo
     [
         (("--latency", "soon"), "'soon' is nowhere in a message: write payload, .FIELD or"),
         (("--latency", ".."), "is not the way to a field"),
-        (("--latency", "payload", "--json"), "--latency and --json do not go together"),
+        (("--latency", "payload", "--watch"), "--latency and --watch do not go together"),
         (("--latency", "payload", "--record", "-"), "--latency and --record - do not go together"),
     ],
 )
