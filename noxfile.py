@@ -285,6 +285,7 @@ FOREIGN_PROGRAMS = {
     "mosquitto_sub": "mosquitto-clients",
     "node": "nodejs",
     "npm": "npm",
+    "protoc": "protobuf-compiler",
     "redis-server": "redis-server",
 }
 

@@ -60,7 +60,7 @@ def test_a_terminal_shows_json_and_what_is_none_with_a_word(broker: tuple[Progra
     assert shown[-1].endswith(" t 81 00 ff  |...| (not CBOR: bytes follow its end (1))")
 
 
-@pytest.mark.parametrize("ways", ["at once", "by a client", "by lines"])
+@pytest.mark.parametrize("ways", ["at once", "by a client", "by lines", "by null bytes"])
 def test_json_is_published_in_the_format(broker: tuple[Program, str], ways: str) -> None:
     topic = f"pub/{ways.replace(' ', '-')}"
     stdin = None
@@ -70,6 +70,9 @@ def test_json_is_published_in_the_format(broker: tuple[Program, str], ways: str)
     if ways == "by lines":
         words[3:5] = ["-l", "-v"]
         stdin = SHOWN.encode()
+    if ways == "by null bytes":  # of which lines are no end
+        words[3:5] = ["-0", "-v"]
+        stdin = SHOWN.replace(" ", "\n").encode() + b"\0"
     with Program("sub", topic, "-F", "%x", "-C", "1", "-b", broker[1]) as sub:
         broker[0].out.expect(f"subscribed to {topic}")
         reading, writing = os.pipe()
@@ -78,7 +81,8 @@ def test_json_is_published_in_the_format(broker: tuple[Program, str], ways: str)
             os.write(writing, stdin or b"")
             os.close(writing)
             assert (pub.ended(), pub.err.text) == (0, "")
-            assert pub.out.text == (f"{topic} {SHOWN}\n" if "-v" in words else "")
+            given = (stdin or b"").rstrip(b"\0").decode()
+            assert pub.out.text == (f"{topic} {given}\n" if "-v" in words else "")
         assert sub.ended() == 0
         assert sub.out.text == "82a16101a162920203\n"
 
