@@ -219,7 +219,7 @@ import signal
 import sys
 from itertools import count
 from trio_mqtt import Will, sync
-faulthandler.dump_traceback_later(120, exit=True)
+faulthandler.dump_traceback_later(300, exit=True)  # which tells where it is
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 def interrupted(wait, times):
     for n in range(times):
@@ -260,8 +260,8 @@ def test_ctrl_c_ends_a_wait_at_any_moment_and_leaves_in_order(
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-        assert said.strip().splitlines()[-1] == "KeyboardInterrupt"
+        _, said = process.communicate(timeout=330)
+        assert said.strip().splitlines()[-1] == "KeyboardInterrupt", said
         assert process.returncode == -signal.SIGINT
         assert messages.get(timeout=60).topic == "told"
         client.publish("told", "and nothing else")

@@ -27,8 +27,10 @@ T = TypeVar("T")
 # Has an event loop call something soon, from any thread, at any moment.
 Soon = Callable[[Callable[[], object]], object]
 
-# Seconds after which a thread that may be interrupted looks whether it was: a signal that comes in
-# the moment before it begins to wait does not wake it, and on Windows none does.
+# Seconds after which a thread that may be interrupted looks whether it was, each time twice as long
+# up to the second: a signal that comes in the moment before it begins to wait does not wake it, and
+# on Windows none does.
+_FIRST_LOOK = 0.01
 _LOOK = 0.5
 
 
@@ -71,9 +73,9 @@ class Outcome(Generic[T]):
 
     def result(self) -> T:
         """Wait for it; to be asked once. Raises CancelledError where it was given up."""
-        look = _LOOK if get_ident() == main_thread().ident else -1
+        look = _FIRST_LOOK if get_ident() == main_thread().ident else -1
         while not self._open.acquire(timeout=look):
-            pass
+            look = min(2 * look, _LOOK)
         if self._values:
             return self._values.pop()
         error, self._error = self._error, None

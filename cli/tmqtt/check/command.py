@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import trio
+
 from tmqtt.check import probes
 from tmqtt.check.findings import WRONG, Finding, as_json, lines_of
 from tmqtt.check.tls import check_tls
@@ -15,6 +17,9 @@ from tmqtt.terminal.streams import encoded
 from tmqtt.terminal.terminal import Terminal
 
 _PLAIN_WIDTH = 10_000  # in a pipe, a row is a line
+# Seconds after which nothing more is tried: each check has its bound, and a broker that answers
+# none of them would take that of all.
+_ENOUGH = 40.0
 
 
 async def check(connection: ConnectionOptions, terminal: Terminal, *, json: bool) -> None:
@@ -42,7 +47,11 @@ async def check(connection: ConnectionOptions, terminal: Terminal, *, json: bool
     for finding in await probes.versions(target):
         show(finding)
     if target.best is not None:
+        began = trio.current_time()
         for probe in probes.ALL:
+            if trio.current_time() - began > _ENOUGH:
+                show(probes.left_out(probe, _ENOUGH))
+                continue
             for finding in await probes.guarded(probe, target):
                 show(finding)
     if json:

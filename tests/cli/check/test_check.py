@@ -7,15 +7,22 @@ import re
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import trio
 import trustme
+from tmqtt.check import probes
+from tmqtt.check.command import check
 from tmqtt.check.findings import LIMITED, OK, WRONG, Finding, lines_of
 from tmqtt.check.probes import Target, retained
 from tmqtt.check.tls import check_tls
 from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.terminal.looks import plain
+from tmqtt.terminal.sentences import CommandError
+from tmqtt.terminal.terminal import Terminal
+from trio.testing import MockClock
 
 import trio_mqtt
 from tests.cli.programs import Program, screen
@@ -174,3 +181,29 @@ def test_a_row_fits_the_terminal_and_cannot_steer_it() -> None:
         lines = [plain(line) for line in lines_of(finding, width)]
         assert all(len(line) < width for line in lines)
         assert "\\x1b[2J" in " ".join(lines)
+
+
+@pytest.mark.trio
+async def test_a_broker_that_answers_nothing_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Each check has its bound, and so have all of them."""
+
+    async def versions(target: Target) -> list[Finding]:
+        target.best = trio_mqtt.ProtocolVersion.V5
+        return []
+
+    async def never(_target: Target) -> list[Finding]:
+        await trio.sleep(1_000)
+        return []
+
+    monkeypatch.setattr(probes, "versions", versions)
+    monkeypatch.setattr(probes, "ALL", [probes.Probe(f"No. {n}", never) for n in range(14)])
+    shown: list[str] = []
+    output = SimpleNamespace(is_terminal=False, line=shown.append, put=shown.append)
+    with pytest.raises(CommandError, match="14 of 14 rows are wrong"):
+        await check(ConnectionOptions(), cast(Terminal, SimpleNamespace(output=output)), json=False)
+    assert trio.current_time() == 45.0
+    assert "nothing came within 5 s" in str(shown[9])
+    assert "No. 9" in str(shown[10])
+    assert "not tried: the others took 40 s" in str(shown[-1])
