@@ -6,9 +6,14 @@ the code, where a comment says so. New pages need no entry here: those of each f
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
+
+from pygments.lexers import get_lexer_by_name
+from pygments.lexers.special import TextLexer
+from pygments.util import ClassNotFound
 
 _HERE = Path(__file__).parent.resolve()
 _ROOT = _HERE.parent
@@ -92,6 +97,20 @@ def _contents() -> str:
     return "\n".join(parts)
 
 
+def _unknown_languages() -> set[str]:
+    """Languages of blocks that cannot be coloured: they are shown as they are."""
+    found: set[str] = set()
+    for path in _HERE.glob("**/*.md"):
+        found |= set(re.findall(r"^```([\w+-]+)$", path.read_text(encoding="utf-8"), re.MULTILINE))
+    unknown = set()
+    for language in found:
+        try:
+            get_lexer_by_name(language)
+        except ClassNotFound:
+            unknown.add(language)
+    return unknown
+
+
 def _read(_app: object, name: str, content: list[str]) -> None:
     """A page is read: fill it, and have its links lead to what is a page here."""
     here = _HERE / f"{name}.md"
@@ -110,4 +129,6 @@ def _read(_app: object, name: str, content: list[str]) -> None:
 def setup(app: Any) -> dict[str, bool]:  # noqa: ANN401 # Sphinx's, which tests do without
     """Called by Sphinx."""
     app.connect("source-read", _read)
+    for language in _unknown_languages():
+        app.add_lexer(language, TextLexer)
     return {"parallel_read_safe": True}

@@ -277,6 +277,8 @@ def _directive(kind: str, head: str, options: list[str], body: str) -> str:
     longest = max((len(found) for found in re.findall(r"^`{3,}", body, re.MULTILINE)), default=2)
     fence = "`" * (longest + 1)
     head = " ".join(head.split())
+    if kind == "attribute":  # there are hundreds: each page's contents are part of every page
+        options = [*options, ":no-contents-entry:"]
     lines = [f"{fence}{{py:{kind}}} {head}", *options, "", body.strip("\n"), fence, ""]
     return "\n".join(lines)
 
