@@ -68,6 +68,13 @@ _OTHERS = [
     ("pub a -b {unused} -f {missing}", 1, "cannot be read: No such file"),
     ("pub a -b {unused} --every 1s -f {missing}", 1, "cannot be read: No such file"),
     ("pub a -b {unused} -f {folder}", 1, "cannot be read: Is a directory"),
+    ("pub a -b {unused} -f nowhere", 1, "The file 'nowhere' cannot be read: No such file"),
+    ("pub a b -b {unused} --proxy socks5://", 1, "'socks5://' is no proxy: it names no host"),
+    (
+        "pub a b -b {unused} --payload-format protobuf --descriptors {missing}",
+        2,
+        "'--descriptors': {missing} cannot be read",
+    ),
     ("pub a/# b", 1, "The topic 'a/#' holds a wildcard character"),
     ("pub a{random:1:x} b", 2, "--raw"),
     ("pub forbidden x -q 1 -b {locked} -u ann -P right", 135, "not authorized"),

@@ -59,6 +59,7 @@ class Bench:
     clients: dict[int, trio_mqtt.Client] = field(default_factory=dict)
     ready: int = 0
     failure: Failure | None = None
+    failed: int = 0  # before the start
     started: bool = False
     # Processor time and monotonic time of the last report.
     looked_at: tuple[float, float] = field(
@@ -76,10 +77,18 @@ class Bench:
         measured = self.measured
         if not self.started:
             self.failure = self.failure or error
+            self.failed += 1
         else:
             measured.totals.lost_connections += 1
             measured.note(str(error))
         self._tell()
+
+    def start(self) -> None:
+        """All were ready: those that have ended since then were lost."""
+        self.started = True
+        if self.failure is not None:
+            self.measured.totals.lost_connections += self.failed
+            self.measured.note(str(self.failure))
 
     async def all_ready(self) -> None:
         """Wait for all clients of the job. Raises the first failure."""

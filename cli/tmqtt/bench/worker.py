@@ -106,7 +106,7 @@ async def _connect(bench: Bench, orders: _Orders, reporter: _Reporter) -> None:
     plan, job = bench.job.plan, bench.job
     reporter.tell(ready=0)
     start = await orders.wait("go")
-    bench.started = True
+    bench.start()
     async with trio.open_nursery() as connections:
         pace = None
         if plan.rate is not None:
@@ -146,7 +146,7 @@ async def _exchange(bench: Bench, orders: _Orders, reporter: _Reporter) -> None:
 async def _run(bench: Bench, orders: _Orders, reporter: _Reporter) -> None:
     reporter.tell(ready=bench.ready)
     start = await orders.wait("go")
-    bench.started = True
+    bench.start()
     async with trio.open_nursery() as publishing:
         publishing.start_soon(_cancel_when_told, orders, publishing.cancel_scope)
         async with trio.open_nursery() as publishers:

@@ -12,9 +12,9 @@ def read_payload(path: str) -> bytes:
         with open(path, "rb") as file:
             data = file.read(LARGEST_PAYLOAD + 1)
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+        raise CommandError(f"The file {path!r} cannot be read: {error.strerror}.") from None
     if len(data) > LARGEST_PAYLOAD:
-        raise too_large(path)
+        raise too_large(f"The file {path!r}")
     return data
 
 

@@ -62,4 +62,5 @@ def payload_format(
     try:
         return PayloadFormat(name, descriptors, message_type)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="'--payload-format'") from None
+        where = "'--payload-format'" if descriptors is None else "'--descriptors'"
+        raise typer.BadParameter(str(error), param_hint=where) from None

@@ -87,9 +87,11 @@ class Protobuf:
         if name in names:
             return self._pool.FindMessageTypeByName(name)
         there = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+        if not names:
+            raise ValueError("describes no message.")
         if name is None:
             raise ValueError(f"describes several messages; say which: {there}.")
-        raise ValueError(f"describes no message {name!r}: there are {there or 'none'}.")
+        raise ValueError(f"describes no message {name!r}: there are {there}.")
 
 
 def _names(kinds: Iterable[DescriptorProto], above: str) -> Iterator[str]:

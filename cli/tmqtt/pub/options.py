@@ -279,10 +279,11 @@ def pub(
     ]
     if simulate is not None and (all_topics or given or raw):
         ctx.fail("With --simulate, topics and messages are those of its file.")
-    if lines and topic in _PROTOCOLS:
+    protocol = next((word for word in (topic, message) if word in _PROTOCOLS), None)
+    if lines and protocol is not None:
         ctx.fail(
-            f"-l sends each line of standard input. As MQTT.js has it, -l {topic} is said by the"
-            f" address: -b {topic}://HOST."
+            f"-l sends each line of standard input. As MQTT.js has it, -l {protocol} is said by the"
+            f" address: -b {protocol}://HOST."
         )
     if len(given) > 1:
         ctx.fail(f"There can be one message only, but there are {' and '.join(given)}.")

@@ -128,6 +128,7 @@ async def _subscribe(
     options: SubOptions, connection: ConnectionOptions, terminal: Terminal, totals: _Totals
 ) -> None:
     filters = ", ".join(one.topic_filter for one in options.subscriptions)
+    stays = bool(filters)  # else there is but something to be ended
     async with AsyncExitStack() as stack:
         if options.record is not None:  # before all else: the file may exist already
             from tmqtt.sub.recording import open_recording
@@ -136,11 +137,16 @@ async def _subscribe(
                 terminal.output.stay_empty()
             recording = await stack.enter_async_context(open_recording(options.record, terminal))
         client = await stack.enter_async_context(
-            open_connection(connection, terminal, reconnect=True, patient=terminal.is_watched)
+            open_connection(
+                connection,
+                terminal,
+                reconnect=stays,
+                patient=stays and terminal.is_watched,
+            )
         )
         totals.connected = True
         began = trio.current_time()
-        if not options.subscriptions:
+        if not stays:
             await _unsubscribe(options, connection, client, terminal)
             return
         messages = await stack.enter_async_context(

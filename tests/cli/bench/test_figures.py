@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tmqtt.bench import words
+from tmqtt.bench.clients import Bench
 from tmqtt.bench.comparing import compare
 from tmqtt.bench.counters import Counters
 from tmqtt.bench.marks import MARK_SIZE, filler, mark, read_mark
 from tmqtt.bench.pacing import Pace
-from tmqtt.bench.plan import Plan, shares
+from tmqtt.bench.plan import Job, Plan, shares
 from tmqtt.bench.tally import Histogram, Tally
 from tmqtt.bench.tracking import MAX_GAPS, Latencies, Track
+
+from trio_mqtt import ConnectionLostError
 
 
 def plan(kind: str = "pair", publishers: int = 1, subscribers: int = 1, processes: int = 1) -> Plan:
@@ -219,3 +224,15 @@ def test_ratios_are_those_of_rounds_side_by_side() -> None:
 def test_what_is_zero_has_no_ratio() -> None:
     one: dict[str, object] = {"messages": {"lost": 0}}
     assert compare([one], [{"messages": {"lost": 5}}])["lost"]["ratio"] is None
+
+
+def test_a_connection_that_is_lost_between_being_ready_and_the_start_counts() -> None:
+    bench = Bench(cast(Job, None), None)
+    bench.is_ready()
+    bench.fail(ConnectionLostError("It has gone."))
+    bench.fail(ConnectionLostError("So has this."))
+    assert bench.measured.totals.lost_connections == 0
+    bench.start()
+    assert (bench.measured.totals.lost_connections, bench.measured.problem) == (2, "It has gone.")
+    bench.fail(ConnectionLostError("Later."))
+    assert bench.measured.totals.lost_connections == 3

@@ -141,6 +141,7 @@ def test_the_command_says_so_and_ends_with_2() -> None:
 
 
 def test_a_protocol_of_mqtt_js_is_told_apart_from_lines(in_process: Run) -> None:
-    ended = in_process("pub", "-t", "t", "-m", "x", "-l", "ws")
-    assert ended.code == 2
-    assert "-l ws is said by the address: -b ws://HOST" in " ".join(ended.err.split())
+    for words in (("-t", "t", "-m", "x", "-l", "ws"), ("t", "-m", "x", "-l", "ws")):
+        ended = in_process("pub", *words)
+        assert ended.code == 2
+        assert "-l ws is said by the address: -b ws://HOST" in " ".join(ended.err.split())

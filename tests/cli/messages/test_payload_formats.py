@@ -306,6 +306,9 @@ def test_a_file_of_descriptors_is_told_what_is_wrong_with_it(described: Path) ->
         PayloadFormat("protobuf", str(missing), "t")
     with pytest.raises(ValueError, match="need --descriptors FILE"):
         PayloadFormat("protobuf")
+    described.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"describes no message\."):
+        PayloadFormat("protobuf", str(described))
     described.write_bytes(b"\xff")
     with pytest.raises(ValueError, match="is not what protoc -o writes"):
         PayloadFormat("protobuf", str(described), "t")

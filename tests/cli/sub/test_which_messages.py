@@ -7,7 +7,7 @@ import random
 import pytest
 from tmqtt.sub.filtering import Selection
 
-from tests.cli.programs import Program, Run, publish
+from tests.cli.programs import Program, Run, broker_that_answers, publish
 from trio_mqtt import Message
 
 
@@ -56,6 +56,13 @@ def test_what_an_earlier_run_left_is_ended(in_pipe: tuple[Program, str]) -> None
         publish(url, "left/3", "5")
         assert sub.ended() == 0
     assert sub.out.text == "left/3 5\n"
+
+
+def test_with_nothing_to_subscribe_to_a_lost_connection_ends_it(in_process: Run) -> None:
+    with broker_that_answers(b"\x20\x03\0\0\0\xe0\x02\x8b\0") as url:  # CONNACK and DISCONNECT
+        ended = in_process("sub", "-U", "a", "-b", url)
+    assert ended.code == 1
+    assert "server shutting down" in ended.err
 
 
 @pytest.mark.slow

@@ -133,7 +133,8 @@ def _refused(
     words = said.lower()
     advice = "Check the broker's address, and what the proxy allows."
     if code == 407 or "auth" in words or "username" in words:
-        advice = "Check the user name and the password of the proxy: socks5://NAME:PASSWORD@HOST."
+        place = f"{proxy.scheme}://NAME:PASSWORD@HOST"
+        advice = f"Check the user name and the password of the proxy: {place}."
     return ConnectionFailedError(
         f"The proxy {proxy.url} did not connect to {address.url} ({said}). {advice}"
     )

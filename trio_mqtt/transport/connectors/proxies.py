@@ -60,6 +60,8 @@ def parse_proxy(url: str) -> Proxy:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise InvalidUrlError(f"{shown!r} is no proxy: {error}. {hint}") from error
+    if parts.scheme in _KINDS and not host:
+        raise InvalidUrlError(f"{shown!r} is no proxy: it names no host. {hint}")
     if parts.scheme not in _KINDS or not host:
         known = ", ".join(f"{scheme}://" for scheme in _KINDS)
         raise InvalidUrlError(f"{shown!r} is no proxy: it does not begin with {known}. {hint}")
