@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 # What each face has. The client without async has names of its own that are those of the other.
-PUBLIC = {
-    face: names(face) for face in FACES if face not in {"trio_mqtt.sync", "trio_mqtt.testing"}
-}
+PUBLIC = {face: names(face) for face in FACES if face != "trio_mqtt.sync"}
 # What they have beside these: the version, and each other.
 BESIDE = {
     "trio_mqtt": {

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from trio_mqtt.broker.access.bans import Ban
     from trio_mqtt.broker.core import Core
     from trio_mqtt.broker.elsewhere import ClusterView
+    from trio_mqtt.broker.events.fan_out import Follower
     from trio_mqtt.broker.listeners import Listeners
     from trio_mqtt.broker.looking_back import LookingBack
     from trio_mqtt.broker.operations.administration import Administration
@@ -393,3 +394,11 @@ class Broker:
         """
         await self._listeners.connections.close()
         self._core.end()
+
+
+def follow(broker: Broker, follower: Follower) -> None:
+    """Have a follower told at once of what happens in a broker, until its end.
+
+    For `trio_mqtt.testing`; programs have `Broker.events`.
+    """
+    broker._core.event_streams.add(follower)  # noqa: SLF001 # no method for all

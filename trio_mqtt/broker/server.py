@@ -130,9 +130,9 @@ async def _looking_back(
     # Loaded only here: few brokers have one.
     from trio_mqtt.broker.looking_back import LookingBack
     from trio_mqtt.history.history import keeping, path_of
-    from trio_mqtt.storage.sqlite import SqliteStorage
 
-    folder = os.path.dirname(storage.path) if isinstance(storage, SqliteStorage) else None
+    path = getattr(storage, "path", None)  # that of a file
+    folder = os.path.dirname(path) if isinstance(path, str) else None
     async with keeping(path_of(settings, folder), settings, core.statistics) as history:
         back = LookingBack(core, history)
         async with tasks_beside() as nursery:

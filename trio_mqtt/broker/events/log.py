@@ -132,7 +132,7 @@ class EventLog:
         way, lines = self._lines[type(event)]
         verb, who, count = _about(event)
         if lines.take(who, verb, count):
-            text = _WORDS[type(event)][1](event)
+            text = line_of(event)
             about = {"event": _as_field(verb), **_fields(event)}
             if self._with_payloads and isinstance(event, MessagePublished):
                 about["payload"] = payload = bytes(event.payload[:_PAYLOAD])
@@ -174,6 +174,11 @@ def _fields(event: BrokerEvent) -> dict[str, object]:
         for name in event.__dataclass_fields__  # type: ignore[attr-defined]
         if name not in ("by_access", "payload")
     }
+
+
+def line_of(event: BrokerEvent) -> str:
+    """What happened, in one line, whoever reads it."""
+    return _WORDS[type(event)][1](event)
 
 
 def _as_field(verb: str) -> str:
