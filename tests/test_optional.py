@@ -26,6 +26,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
         (optional.cluster_is_missing, "cluster"),
         (optional.records_are_missing, "srv"),
         (optional.proxies_are_missing, "proxy"),
+        (optional.certificates_are_missing, "testing"),
     ],
 )
 def test_the_sentence_ends_with_a_command_for_this_python(sentence: object, extra: str) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -32,7 +34,7 @@ def suite(tmp_path: Path) -> Path:
     return tests
 
 
-def run(suite: Path, program: str, *options: str) -> str:
+def run(suite: Path, program: str, *options: str, fails: bool = False) -> str:
     """Run pytest on a program, warnings being errors; what it said, if all passed."""
     (suite / "test_it.py").write_text(textwrap.dedent(program))
     (suite / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
@@ -43,10 +45,10 @@ def run(suite: Path, program: str, *options: str) -> str:
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.returncode == int(fails), ran.stdout + ran.stderr
     return ran.stdout
 
 
@@ -109,12 +111,140 @@ def test_it(mqtt_broker, mqtt_client):
     assert "1 passed" in run(suite, program)
 
 
-def test_a_paho_program_can_be_tested(suite: Path) -> None:
+def test_the_tests_on_the_page_pass(suite: Path) -> None:
     page = (ROOT / "docs" / "how-to" / "testing.md").read_text(encoding="utf-8")
-    program = next(
-        block.partition("```")[0] for block in page.split("```python\n") if "import paho" in block
+    blocks = [block.partition("```")[0] for block in page.split("```python\n")[1:]]
+    programs = [block for block in blocks if "def test_" in block]
+    for number, program in enumerate(programs):
+        (suite / f"test_block_{number}.py").write_text(program)
+    tests = sum(program.count("def test_") for program in programs)
+    assert f"{tests} passed" in run(suite, "")
+
+
+def test_the_marker_the_factory_and_other_scopes(suite: Path) -> None:
+    (suite / "conftest.py").write_text(
+        textwrap.dedent("""
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def mqtt_broker_options():
+            return {"users": {"all": "secret"}}
+        """)
     )
-    assert "1 passed" in run(suite, program)
+    said = run(
+        suite,
+        """
+        import pytest
+        import trio_mqtt
+
+        pytestmark = pytest.mark.mqtt_broker(data=True)
+        MANY = {"a": "1", "b": "2"}
+
+        def test_options_of_all(mqtt_broker, mqtt_client):
+            with pytest.raises(trio_mqtt.ConnectionRefusedByBrokerError):
+                mqtt_client().__enter__()
+            mqtt_broker.publish("kept", "1", qos=1, retain=True)
+            mqtt_broker.kill()
+            mqtt_broker.start()
+            with mqtt_client(username="all", password="secret") as client:
+                with client.subscribe("kept") as messages:
+                    assert messages.get(timeout=60).text == "1"
+
+        @pytest.mark.mqtt_broker(users=MANY)
+        def test_options_of_one(mqtt_client):
+            with mqtt_client(username="b", password="2"):
+                pass
+
+        @pytest.mark.mqtt_broker(data="disk")
+        def test_a_folder(mqtt_broker, tmp_path_factory):
+            folder = tmp_path_factory.getbasetemp() / "mqtt-broker0"
+            assert (folder / "broker.sqlite3").exists()
+
+        @pytest.mark.mqtt_broker(tls=True)
+        def test_tls(mqtt_broker, mqtt_client):
+            assert mqtt_broker.url.startswith("mqtts://127.0.0.1:")
+            with mqtt_client(username="all", password="secret"):
+                pass
+            with pytest.raises(RuntimeError, match="sees no packets"):
+                mqtt_broker.network.drop("PUBACK")
+
+        @pytest.mark.parametrize(
+            ("kind", "says"),
+            [
+                pytest.param(kind, says, marks=pytest.mark.mqtt_broker(tls=kind), id=kind)
+                for kind, says in (
+                    ("expired", "expired"),
+                    ("not yet valid", "not valid yet"),
+                    ("wrong host", "127.0.0.1"),
+                    ("unknown authority", "authority|issuer|self|signed"),
+                )
+            ],
+        )
+        def test_what_clients_refuse(mqtt_client, kind, says):
+            with pytest.raises(trio_mqtt.TlsError, match=says):
+                mqtt_client().__enter__()
+
+        def test_several(mqtt_broker_factory):
+            with mqtt_broker_factory() as one, mqtt_broker_factory(users={}) as two:
+                assert one.port != two.port
+
+        class TestShared:
+            def test_first(self, mqtt_broker_module, mqtt_broker_session):
+                mqtt_broker_module.publish("a", "1", retain=True)
+                mqtt_broker_session.publish("b", "1", retain=True)
+                mqtt_broker_module.restart()
+
+            def test_second(self, mqtt_broker_module, mqtt_broker_session):
+                mqtt_broker_module.assert_published("a", count=1)
+                mqtt_broker_session.assert_published("b", count=1)
+
+        def test_network(mqtt_broker, mqtt_network):
+            assert mqtt_network is mqtt_broker.network
+            assert mqtt_network.port not in (0, mqtt_broker.port)
+        """,
+        *("-n", "1", "--strict-markers"),
+    )
+    assert "12 passed" in said
+
+
+def test_a_failed_test_shows_what_happened(suite: Path) -> None:
+    said = run(
+        suite,
+        """
+        import pytest
+
+        def test_one(mqtt_broker, mqtt_client):
+            with mqtt_client(client_id="somebody") as client:
+                client.publish("a", "1", qos=1)
+            mqtt_broker.assert_published("b", within=0)
+
+        @pytest.mark.mqtt_broker({"users": {}})
+        def test_two(mqtt_broker):
+            pass
+
+        @pytest.mark.mqtt_broker(tls="wrong")
+        def test_three(mqtt_broker):
+            pass
+        """,
+        fails=True,
+    )
+    assert "1 failed, 2 errors" in said
+    assert "- MQTT broker at mqtt://127.0.0.1:" in said
+    assert "'somebody' (127.0.0.1:" in said
+    assert "AssertionError: No message on 'b' came." in said
+    # The test's own line is what is shown, none of the library's.
+    assert "testing/portal.py" not in said
+    assert "takes options by name, such as tls=True" in said
+    assert "There is no certificate 'wrong'; there are 'valid', 'expired'" in said
+
+
+def test_an_address_of_ones_own(suite: Path) -> None:
+    url = f"mqtt://127.0.0.1:{free_port()}"
+    program = f"""
+        def test_it(mqtt_broker):
+            assert mqtt_broker.url == "{url}"
+    """
+    assert "1 passed" in run(suite, program, "--mqtt-broker-url", url)
 
 
 def test_nothing_is_imported_before_a_fixture_is_used(suite: Path) -> None:

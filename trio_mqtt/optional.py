@@ -10,6 +10,7 @@ SCRAMP = "scramp>=1.5"
 COREDIS = "coredis>=6.9"
 DNSPYTHON = "dnspython>=2.7"
 PYTHON_SOCKS = "python-socks[anyio]>=3.2"
+TRUSTME = "trustme>=1.1"
 PROMETHEUS = "prometheus-client>=0.21"
 # Those of formats of payloads, by their names.
 PAYLOADS = {
@@ -64,6 +65,14 @@ def payloads_are_missing(title: str, package: str) -> str:
     return (
         f"{title} needs the package {package}, which the extra trio-mqtt[payloads] brings."
         f" To install it: {how_to_install(PAYLOADS[package])}"
+    )
+
+
+def certificates_are_missing() -> str:
+    """The sentence for tests that want certificates without their package."""
+    return (
+        "Certificates for tests need the package trustme, which the extra trio-mqtt[testing]"
+        f" brings. To install it: {how_to_install(TRUSTME)}"
     )
 
 

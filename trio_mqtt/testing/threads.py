@@ -21,6 +21,7 @@ from trio_mqtt.storage.sqlite_tools import store_path
 from trio_mqtt.testing.addresses import BrokerAddress
 from trio_mqtt.testing.asynchronous import PATIENCE, AsyncBroker
 from trio_mqtt.testing.broker_thread import BrokerThread
+from trio_mqtt.testing.certificates import TlsKind, tls_of
 from trio_mqtt.testing.expectations import Expected
 from trio_mqtt.testing.hosting import BrokerHost
 from trio_mqtt.testing.listening import Listening
@@ -28,8 +29,11 @@ from trio_mqtt.testing.logins import PlainPasswords
 from trio_mqtt.testing.network.proxy import BrokerNetwork
 from trio_mqtt.testing.recording import RecordedMessage
 from trio_mqtt.testing.watching import Watching
+from trio_mqtt.transport.listeners.options import ServerTls
 
 T = TypeVar("T")
+
+_PLAIN, _TLS = "mqtt://127.0.0.1:0", "mqtts://127.0.0.1:0"  # where a broker listens by itself
 
 
 class BrokerInThread(BrokerAddress):
@@ -40,8 +44,9 @@ class BrokerInThread(BrokerAddress):
     so, for `within` seconds at most, and raises AssertionError with what came instead.
     """
 
-    def __init__(self, thread: BrokerThread, url: str) -> None:
+    def __init__(self, thread: BrokerThread, url: str, ca_file: str | None = None) -> None:
         super().__init__(url)
+        self._ca_file = ca_file
         self._thread = thread
         self._asynchronous = _FromElsewhere(thread)
 
@@ -52,6 +57,11 @@ class BrokerInThread(BrokerAddress):
         await broker.asynchronous.assert_published("status", "on")
         """
         return self._asynchronous
+
+    @property
+    def ca_file(self) -> str | None:
+        """The file of the authority that clients are to trust, where `tls` asked for TLS."""
+        return self._ca_file
 
     @property
     def network(self) -> BrokerNetwork:
@@ -271,15 +281,19 @@ def broker_in_thread(
     url: str | Listen | None = None,
     *,
     users: Mapping[str, str] | None = None,
+    tls: TlsKind | ServerTls | bool = False,
     data: str | PathLike[str] | bool = False,
     **options: Any,
 ) -> Iterator[BrokerInThread]:
     """Run a broker in a thread for as long as the context lasts: for tests of any kind.
 
     Port 0 takes a free one; without a `url` that is one of mqtt://127.0.0.1. `users` are those who
-    may connect, with their passwords. `data` is a folder in which the broker keeps sessions and
-    retained messages, as one with `--data` does; True keeps them in memory, so that they are there
-    after `restart` and `kill`. Other `options`, and errors, are those of `trio_mqtt.open_broker`.
+    may connect, with their passwords. `tls` is True for a certificate that is right; "expired",
+    "not yet valid", "wrong host" or "unknown authority" are some that clients should refuse, and
+    `ca_file` of the broker is the authority that they trust. `data` is a folder in which the broker
+    keeps sessions and retained messages, as one with `--data` does; True keeps them in memory, so
+    that they are there after `restart` and `kill`. Other `options`, and errors, are those of
+    `trio_mqtt.open_broker`.
 
         with trio_mqtt.testing.broker_in_thread(users={"ann": "secret"}) as broker:
             print(broker.url, broker.host, broker.port)
@@ -292,11 +306,17 @@ def broker_in_thread(
     if users is not None:
         security = options.get("security") or Security()
         options["security"] = replace(security, passwords=PlainPasswords(users))
-    listening = Listening("mqtt://127.0.0.1:0" if url is None else url)
+    ca_file: str | None = None
+    shown: ServerTls | None = None
+    if isinstance(tls, ServerTls):
+        shown = tls
+    elif tls:
+        shown, ca_file = tls_of(tls)
+    listening = Listening(url or (_PLAIN if shown is None else _TLS), shown)
     thread = BrokerThread(listening, storage, options)
     thread.start()
     try:
-        broker = BrokerInThread(thread, thread.url())
+        broker = BrokerInThread(thread, thread.url(), ca_file)
         yield broker
     except BaseException as error:
         # What the test says comes first.

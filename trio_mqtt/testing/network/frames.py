@@ -71,15 +71,18 @@ class NetworkPacket:
     __slots__ = ("client_id", "copies", "cuts", "delayed", "direction", "frame")
 
     def __init__(self, frame: bytes, direction: Direction, client_id: str) -> None:
-        self.frame = frame
+        self.frame: bytes = frame
         """Its bytes."""
         self.direction: Direction = direction
         """Where it goes."""
-        self.client_id = client_id
+        self.client_id: str = client_id
         """The identifier of the client whose connection it is, as CONNECT gave it."""
-        self.copies = 1
-        self.delayed = 0.0
-        self.cuts = False
+        self.copies: int = 1
+        """How often it arrives."""
+        self.delayed: float = 0.0
+        """Seconds by which it is later than the network's delay."""
+        self.cuts: bool = False
+        """Whether the connection ends here."""
 
     def __repr__(self) -> str:
         about = f" {self.topic!r} QoS {self.qos}" if self.kind == "PUBLISH" else ""

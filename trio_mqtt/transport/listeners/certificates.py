@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from trio_mqtt.errors import ConfigurationError
-from trio_mqtt.transport.listeners.options import ServerTls
+from trio_mqtt.transport.listeners.options import ServerTls, UntriedTls
 from trio_mqtt.transport.listeners.origin import ClientCertificate
 
 logger = logging.getLogger("trio_mqtt.listeners")
@@ -64,7 +64,8 @@ def load_context(tls: ServerTls, url: str) -> ssl.SSLContext:
         )
     except ssl.SSLError as error:
         _raise_for(error, tls, url, key_file)
-    _try_out(context, chain[0], tls, url)
+    if not isinstance(tls, UntriedTls):
+        _try_out(context, chain[0], tls, url)
     _ask_for_certificates(context, tls, url)
     return context
 

@@ -55,6 +55,13 @@ class ServerTls:
             )
 
 
+class UntriedTls(ServerTls):
+    """Certificates that are shown as they are, also those that no client would accept.
+
+    For tests of such clients; they may have expired while a broker ran.
+    """
+
+
 @with_attribute_docs
 @record
 class Endpoint:
