@@ -180,7 +180,12 @@ class AccessInForce:
 
         Raises ConfigurationError.
         """
-        self._put(await trio.to_thread.run_sync(_read, self.security, abandon_on_cancel=True))
+        if _has_files(self.security):
+            read = await trio.to_thread.run_sync(_read, self.security, abandon_on_cancel=True)
+        else:
+            await trio.lowlevel.checkpoint()
+            read = _read(self.security)
+        self._put(read)
 
     def become(self, other: AccessInForce) -> None:
         """From now on this is what `other`, which was prepared, says."""
@@ -261,6 +266,17 @@ def _unless_known(identity: Identity, users: KeepsUsers) -> str | None:
     name = identity.known_as
     known = name is not None and users.entry(name) == identity.entry
     return None if known else "its password is no longer valid"
+
+
+def _has_files(security: Security) -> bool:
+    """Whether there is anything to read: a thread for nothing would be a tenth of a start."""
+    files = (str, os.PathLike)
+    return (
+        isinstance(security.passwords, files)
+        or isinstance(security.access, files)
+        or security.tokens is not None
+        or security.dynamic is not None
+    )
 
 
 def _read(security: Security) -> Read:
