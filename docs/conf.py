@@ -63,8 +63,8 @@ _FIRST = {
         "python",
     ),
     "explanation": (
-        "design", "acknowledged", "batching", "durability", "history-check", "cluster", "security",
-        "growth",
+        "acknowledged", "batching", "durability", "history-check", "cluster", "security", "growth",
+        "design",
     ),
 }  # fmt: skip
 _TITLES = {
