@@ -61,6 +61,7 @@ _TRIO = {"attr", "attrs", "idna", "outcome", "sniffio", "sortedcontainers", "tri
 _ROOMS_OF_PUB = {
     *{"tmqtt", "tmqtt.connecting", "tmqtt.pub", "tmqtt.terminal"},
     *{"trio_mqtt", "trio_mqtt.client", "trio_mqtt.client.connection", "trio_mqtt.protocol"},
+    "trio_mqtt.sync",  # where publish_once is
     *{"trio_mqtt.transport", "trio_mqtt.transport.connectors"},
 }
 _ROOMS_OF_BROKER = {
