@@ -59,6 +59,8 @@ class Output:
         self._size = 0
         self._more = trio.Event()
         self._written = trio.Event()
+        # Who is told to stop still has what waits written: that ends only with the output.
+        self._writing = trio.CancelScope(shield=True)
 
     @property
     def full(self) -> bool:
@@ -118,6 +120,10 @@ class Output:
             await self._written.wait()
 
     async def _write(self) -> None:
+        with self._writing:
+            await self._write_on()
+
+    async def _write_on(self) -> None:
         while True:
             await self._more.wait()
             data = b"".join(self._waiting)
@@ -195,6 +201,7 @@ async def open_output(
                 scope.shield = True
                 if output.trouble is None:
                     await output.flush()
+            output._writing.cancel()  # noqa: SLF001
             nursery.cancel_scope.cancel()
 
 

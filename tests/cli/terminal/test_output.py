@@ -182,3 +182,18 @@ async def test_a_keeper_is_told_once_that_the_reader_has_gone(pipe: tuple[int, i
         output.put(b"later still")
         assert output.idle
     assert keeper.words == ["gone"]
+
+
+@pytest.mark.trio
+async def test_who_is_told_to_stop_can_have_what_waits_written(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    with trio.CancelScope() as scope:
+        async with open_output(writing) as output:
+            output.put(b"first")
+            await output.flush()
+            output.put(b", last")
+            scope.cancel()
+            with trio.fail_after(60) as waiting:
+                waiting.shield = True
+                await output.flush()
+    assert os.read(reading, 100) == b"first, last"
