@@ -7,18 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import trio_mqtt
 from trio_mqtt.configuration import InvalidConfiguration, load
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "web.md").read_text(encoding="utf-8")
-
-
-async def test_its_program_runs() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
-    lines = "".join(f"    {line}\n" for line in example.splitlines())
-    names: dict[str, object] = {"trio_mqtt": trio_mqtt}
-    exec(f"async def program():\n{lines}", names)  # noqa: S102 # it is ours
-    await names["program"]()  # type: ignore[operator]
 
 
 def test_its_configuration_is_one(tmp_path: Path) -> None:
