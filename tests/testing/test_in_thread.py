@@ -344,3 +344,19 @@ def test_asyncio_that_is_gone_is_no_harm() -> None:
         asyncio.run(give_up())
         broker.publish("a", "1")
         broker.assert_published("a")
+
+
+def test_whoever_waits_as_it_ends_is_told_so() -> None:
+    told: list[BaseException] = []
+
+    def wait(broker: BrokerInThread) -> None:
+        try:
+            broker.assert_published("a", within=600)
+        except RuntimeError as error:
+            told.append(error)
+
+    with broker_in_thread() as broker:
+        thread = threading.Thread(target=wait, args=(broker,))
+        thread.start()
+    thread.join(60)
+    assert [str(one) for one in told] == ["The broker of the test has ended."]

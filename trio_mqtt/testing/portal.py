@@ -60,21 +60,18 @@ class Portal:
 
         async def run() -> None:
             self._pending[future] = None  # type: ignore[index]  # of whatever type
+            error: Exception = _over()  # where it is cancelled
             try:
                 with scope:
                     result = await work()
-                if scope.cancelled_caught:
-                    future.set_exception(_over())
-                else:
-                    future.set_result(result)
-            except Exception as error:
-                future.set_exception(error)
-            except BaseException:
-                if not future.done():
-                    future.set_exception(_over())
-                raise
+                    if not future.done():
+                        future.set_result(result)
+            except Exception as raised:
+                error = raised
             finally:
                 del self._pending[future]  # type: ignore[arg-type]
+                if not future.done():
+                    future.set_exception(error)
 
         def begin() -> None:
             if self._is_over:
