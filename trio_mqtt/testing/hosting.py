@@ -38,6 +38,7 @@ class BrokerHost:
         self._sever = sever
         self._storage = storage
         self._broker: Broker | None = None
+        self.latest: Broker | None = None  # that runs, or the last that ran
         self._mortal: MortalStorage | None = None
         self._end = trio.Event()
         self._ended = trio.Event()
@@ -59,7 +60,9 @@ class BrokerHost:
         """Start a broker; nothing where one runs."""
         if self._broker is None:
             self._end, self._ended = trio.Event(), trio.Event()
-            self._broker = await self._nursery.start(self._run, name="the broker of a test")
+            self._broker = self.latest = await self._nursery.start(
+                self._run, name="the broker of a test"
+            )
 
     async def stop(self) -> None:
         """End the broker in order. Raises StoreError where it could not keep what was left."""

@@ -47,8 +47,8 @@ class MemoryBroker(AsyncBroker):
 
     @property
     def broker(self) -> Broker:
-        """The broker that runs; after `restart` it is another. RuntimeError while it is stopped."""
-        return self._host.broker
+        """The broker that runs, or the last that ran; after `restart` it is another."""
+        return self._host.latest or self._host.broker
 
     def connect(self, *, lockstep: bool = False, peer: str = "memory") -> ClientStream:
         """A new connection's client end: any Trio stream, on which to speak MQTT.
@@ -57,7 +57,7 @@ class MemoryBroker(AsyncBroker):
         the client reads, as if nothing lay between the two: a client that reads nothing is one
         that froze. Raises RuntimeError while the broker is stopped.
         """
-        broker = self.broker
+        broker = self._host.broker
         ours, theirs = stream_pair(lockstep=lockstep)
         if self._tasks is not None:
             self._connections[theirs] = None
