@@ -19,7 +19,7 @@ import trio
 from trio_mqtt.broker.answering import CONTROL
 from trio_mqtt.broker.routing.batch import Batch
 from trio_mqtt.broker.sessions.session import Session
-from trio_mqtt.broker.turns import Turn
+from trio_mqtt.broker.turns import ShortTurn
 from trio_mqtt.errors import ConfigurationError, NotFoundError
 from trio_mqtt.protocol.packets import Publish
 
@@ -234,7 +234,7 @@ async def _payload(responses: Responses) -> bytes:
     from trio_mqtt.broker.access.dynamic.commands import payload_of
 
     parts: list[bytes] = []
-    turn = Turn()
+    turn = ShortTurn()
     for piece in payload_of(responses):
         parts.append(piece)
         if turn.is_over:
@@ -247,7 +247,7 @@ async def _in_plain(responses: Responses) -> list[dict[str, object]]:
     from trio_mqtt.broker.access.dynamic.views import Views
 
     plain: list[dict[str, object]] = []
-    turn = Turn()
+    turn = ShortTurn()
     for response in responses:
         plain.append(dict(response))
         data = response.get("data")

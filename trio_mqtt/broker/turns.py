@@ -10,10 +10,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 import trio
 
 TURN = 0.001  # seconds
+# The turn of whoever only looks at what there is: a message meets two or three of them on its way.
+SHORT_TURN = 0.0003
 # Packets that are decoded in one turn, and messages of one batch at most. They take about as long;
 # those of a run, which travels as it came, count a sixteenth.
 PACKETS_AT_ONCE = 512
@@ -29,13 +32,14 @@ class Turn:
     """When it is the others' turn."""
 
     __slots__ = ("_ends_at",)
+    length: ClassVar[float] = TURN
 
     def __init__(self) -> None:
-        self._ends_at = clock() + TURN
+        self._ends_at = clock() + self.length
 
     def begin(self) -> None:
         """The time of this turn runs from now on."""
-        self._ends_at = clock() + TURN
+        self._ends_at = clock() + self.length
 
     @property
     def is_over(self) -> bool:
@@ -45,7 +49,14 @@ class Turn:
     async def give_way(self) -> None:
         """Let the others have their turn; then the next one begins."""
         await trio.lowlevel.checkpoint()
-        self._ends_at = clock() + TURN
+        self._ends_at = clock() + self.length
+
+
+class ShortTurn(Turn):
+    """The turn of what can wait, as nobody but a person does for it."""
+
+    __slots__ = ()
+    length = SHORT_TURN
 
 
 class InTurns:

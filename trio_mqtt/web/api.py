@@ -25,6 +25,7 @@ from trio_mqtt.web.connections import is_http_1
 from trio_mqtt.web.description import written_description
 from trio_mqtt.web.json_forms import of_body, of_query, written, written_in_turns
 from trio_mqtt.web.page_files import page_files
+from trio_mqtt.web.parts import JsonResponse
 from trio_mqtt.web.people import COOKIE, Asker, Failures, People, is_csrf
 from trio_mqtt.web.problems import ProblemError, problem_of
 from trio_mqtt.web.streams import EventStreamResponse
@@ -283,8 +284,7 @@ class Api:
         if operation.streams:
             return self._stream(operation, asked, asker)
         if not operation.changes:
-            answer = await self._administration.perform(operation, asked)
-            return _response(await written_in_turns(answer))
+            return await _answered(await self._administration.perform(operation, asked))
         if hasattr(asked, "by"):
             asked = dataclasses.replace(asked, by=asker.name)
         try:
@@ -294,7 +294,7 @@ class Api:
             raise
         if audit.is_change(asked):
             self._record(asker, request, operation, asked, "done")
-        return _response(await written_in_turns(answer))
+        return await _answered(answer)
 
     def _record(
         self, asker: Asker, request: Request, operation: Operation, asked: object, outcome: str
@@ -333,7 +333,7 @@ class Api:
     # -- beside ---------------------------------------------------------------------------------
 
     async def _describe(self, _request: Request) -> Response:
-        return _response(await trio.to_thread.run_sync(written_description))
+        return JsonResponse(await trio.to_thread.run_sync(written_description))
 
     async def _health(self, _request: Request) -> Response:
         return Response(b"ok\n", media_type="text/plain")
@@ -356,11 +356,14 @@ def _peer(client: Address) -> str:
 
 
 def _json(value: object) -> Response:
-    return _response(written(value))
+    return JsonResponse(written(value))
 
 
-def _response(body: bytes) -> Response:
-    return Response(body, media_type="application/json")
+async def _answered(answer: object) -> Response:
+    body = await written_in_turns(answer)
+    del answer  # to let go of much takes a while, which is a turn of its own
+    await trio.lowlevel.checkpoint()
+    return JsonResponse(body)
 
 
 def _problem(problem: ProblemError) -> Response:

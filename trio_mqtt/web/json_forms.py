@@ -14,7 +14,7 @@ from typing import Any, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from trio_mqtt.broker.access.dynamic.writing import pieces
-from trio_mqtt.broker.turns import Turn
+from trio_mqtt.broker.turns import ShortTurn
 from trio_mqtt.web.problems import ProblemError
 
 _TOLD = 5  # mistakes that are told at once
@@ -35,7 +35,7 @@ async def written_in_turns(value: object) -> bytes:
     """The same of a page of much, with the others' turns in between."""
     if not dataclasses.is_dataclass(value):
         return written(value)
-    turn = Turn()
+    turn = ShortTurn()
     fields: list[bytes] = []
     parts: list[bytes]
     for field in dataclasses.fields(value):
@@ -57,6 +57,8 @@ async def written_in_turns(value: object) -> bytes:
         else:
             text = written(found)
         fields.append(b"%s:%s" % (written(field.name), text))
+        if turn.is_over:
+            await turn.give_way()
     return b"{%s}" % b",".join(fields)
 
 

@@ -20,7 +20,7 @@ from trio_mqtt.broker.operations.forms.retained import (
 )
 from trio_mqtt.broker.operations.orphans import Orphans
 from trio_mqtt.broker.operations.turns import made, ordered, page
-from trio_mqtt.broker.turns import Turn
+from trio_mqtt.broker.turns import ShortTurn
 from trio_mqtt.errors import NotFoundError
 from trio_mqtt.protocol.packets import Publish
 
@@ -55,7 +55,7 @@ class RetainedSeen:
     async def delete_retained(self, asked: DeleteRetained) -> Removed:
         core = self._core
         found = await self._chosen(asked)
-        count, turn = 0, Turn()
+        count, turn = 0, ShortTurn()
         for one in found:
             topic = one.message.topic
             if core.retained.get(topic) is not one:
@@ -75,7 +75,7 @@ class RetainedSeen:
     async def _chosen(self, asked: RetainedChoice) -> list[Retained]:
         is_wanted = self._wanted(asked)
         found: list[Retained] = []
-        turn = Turn()
+        turn = ShortTurn()
         for number, one in enumerate(self._core.retained.search(asked.topic_filter)):
             if one is not None and is_wanted(one):
                 found.append(one)

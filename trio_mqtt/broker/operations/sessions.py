@@ -12,7 +12,7 @@ from trio_mqtt.broker.operations.forms.messages import Done
 from trio_mqtt.broker.operations.forms.sessions import QueuedView, QueuePage, QueueQuery
 from trio_mqtt.broker.operations.keeping import changes_of, until_kept
 from trio_mqtt.broker.sessions.delivery_state import in_flight_of
-from trio_mqtt.broker.turns import Turn
+from trio_mqtt.broker.turns import ShortTurn
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core
@@ -54,7 +54,7 @@ class SessionsSeen:
             for batch in subscription.waiting()
         ]
         waiting.sort(key=lambda one: one[2].received_at)
-        at, turn = len(in_flight), Turn()
+        at, turn = len(in_flight), ShortTurn()
         for topic_filter, qos, batch in waiting:
             first, at = at, at + batch.count
             if at > asked.offset and first < end:

@@ -8,7 +8,7 @@ import trio
 
 from trio_mqtt.broker.operations.forms.topics import TopicLevel, TopicPage, TopicQuery
 from trio_mqtt.broker.operations.turns import made, ordered
-from trio_mqtt.broker.turns import Turn
+from trio_mqtt.broker.turns import ShortTurn
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.core import Core
@@ -27,7 +27,7 @@ class TopicTree:
         search = asked.search.casefold()
         below: dict[str, int] = {}
         ends: set[str] = set()
-        turn = Turn()
+        turn = ShortTurn()
         for number, kept in enumerate(self._core.retained.search(f"{asked.prefix}#")):
             if kept is not None:
                 topic = kept.message.topic

@@ -1,4 +1,4 @@
-"""Much that is gone through and sorted, with turns of a millisecond; and parts of a list.
+"""Much that is gone through and sorted, with short turns; and parts of a list.
 
 Each of these ends with the others' turn, so that what comes next begins with one of its own.
 """
@@ -10,7 +10,7 @@ from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trio_mqtt.broker.turns import Turn
+from trio_mqtt.broker.turns import ShortTurn
 
 if TYPE_CHECKING:
     from trio_mqtt.broker.operations.forms.pages import PageQuery
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 U = TypeVar("U")
 
-_AT_ONCE = 16  # between two looks at the clock
-_SORTED_AT_ONCE = 256  # a third of a millisecond
+# Between two looks at the clock: of what is only looked at, and of what something is made of.
+_LOOKED_AT = 16
+_MADE = 2
+_SORTED_AT_ONCE = 128  # less than a third of a millisecond
 
 
 async def chosen(items: Sequence[T], is_wanted: Callable[[T], bool]) -> list[T]:
     """Those of the items that are wanted."""
     found: list[T] = []
-    turn = Turn()
+    turn = ShortTurn()
     for number, item in enumerate(items):
         if is_wanted(item):
             found.append(item)
-        if not number % _AT_ONCE and turn.is_over:
+        if not number % _LOOKED_AT and turn.is_over:
             await turn.give_way()
     await turn.give_way()
     return found
@@ -38,10 +40,10 @@ async def chosen(items: Sequence[T], is_wanted: Callable[[T], bool]) -> list[T]:
 async def made(items: Sequence[T], make: Callable[[T], U]) -> tuple[U, ...]:
     """What is made of each of the items."""
     found: list[U] = []
-    turn = Turn()
+    turn = ShortTurn()
     for number, item in enumerate(items):
         found.append(make(item))
-        if not number % _AT_ONCE and turn.is_over:
+        if not number % _MADE and turn.is_over:
             await turn.give_way()
     await turn.give_way()
     return tuple(found)
@@ -55,7 +57,7 @@ async def ordered(
     Sorting 10,000 at once would keep everybody waiting for 12 ms: so runs of them are sorted, and
     merged as far as the part goes.
     """
-    turn = Turn()
+    turn = ShortTurn()
     runs: list[list[T]] = []
     for first in range(0, len(items), _SORTED_AT_ONCE):
         some = items[first : first + _SORTED_AT_ONCE]
@@ -68,7 +70,7 @@ async def ordered(
     for number, item in enumerate(islice(merged, end)):
         if number >= query.offset:
             found.append(item)
-        if not number % _AT_ONCE and turn.is_over:
+        if not number % _MADE and turn.is_over:
             await turn.give_way()
     await turn.give_way()
     return found
