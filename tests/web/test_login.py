@@ -151,6 +151,21 @@ async def test_a_login_ends(autojump_clock: trio.testing.MockClock) -> None:
     assert people.by_cookie(value) is None
 
 
+async def test_others_do_not_keep_out_who_has_logged_in_from_where_it_asks(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    failures = Failures(3)
+    failures.count("ada", "192.0.2.1")
+    failures.was_right("ada", "192.0.2.1")
+    for number in range(9):
+        failures.count("ada", f"198.51.100.{number}")
+    assert failures.wait("ada", "198.51.100.77")
+    assert not failures.wait("ada", "192.0.2.1")
+    for _ in range(3):
+        failures.count("ada", "192.0.2.1")  # who has taken the place guesses no faster
+    assert failures.wait("ada", "192.0.2.1")
+
+
 async def test_wrong_passwords_are_forgotten(autojump_clock: trio.testing.MockClock) -> None:
     failures = Failures(3)
     for _ in range(3):

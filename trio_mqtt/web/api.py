@@ -21,11 +21,11 @@ from trio_mqtt.broker.operations.table import OPERATIONS, Operation, Role
 from trio_mqtt.errors import MqttError
 from trio_mqtt.transport.peers import Networks, host_of
 from trio_mqtt.web import audit
-from trio_mqtt.web.connections import is_http_1
+from trio_mqtt.web.connections import is_http_1, known
 from trio_mqtt.web.description import written_description
 from trio_mqtt.web.json_forms import of_body, of_query, written, written_in_turns
 from trio_mqtt.web.page_files import page_files
-from trio_mqtt.web.parts import JsonResponse
+from trio_mqtt.web.parts import JsonResponse, send_reading_on
 from trio_mqtt.web.people import COOKIE, Asker, Failures, People, is_csrf
 from trio_mqtt.web.problems import ProblemError, problem_of
 from trio_mqtt.web.streams import EventStreamResponse
@@ -107,6 +107,7 @@ class Api:
         for path, file in page_files().items():
             routes.append(Route(path, file.answer, methods=["GET"]))
         starlette = Starlette(routes=routes, exception_handlers={HTTPException: _http_problem})
+        starlette.router.redirect_slashes = False  # to a host that whoever asks has named
         return partial(self._bounded, starlette)
 
     async def _bounded(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,13 +116,13 @@ class Api:
             await app(scope, receive, send)
             return
         if scope["path"] in _HEALTH and is_http_1(scope):  # short, and no answer means a restart
-            await app(scope, receive, partial(_send_reading_on, receive, send))
+            await app(scope, receive, partial(send_reading_on, receive, send))
             return
         refusal = self._refusal(scope)
         if refusal is not None:
             # Who takes nothing of it is not waited for.
             with trio.move_on_after(_REFUSAL_TIME):
-                await _problem(refusal)(scope, receive, partial(_send_reading_on, receive, send))
+                await _problem(refusal)(scope, receive, partial(send_reading_on, receive, send))
             return
         self._free -= 1
         is_counted = True
@@ -132,7 +133,7 @@ class Api:
             if is_last and is_counted:  # whoever does not read it keeps no other from asking
                 is_counted = False
                 self._free += 1
-            await _send_reading_on(receive, send, message)
+            await send_reading_on(receive, send, message)
 
         try:
             await app(scope, receive, send_and_free)
@@ -143,6 +144,13 @@ class Api:
         """Why a request is not looked at. A body that does not come makes room for it."""
         if not is_http_1(scope):
             return ProblemError(505, "HTTP/1.1 is spoken here, and no HTTP/2.")
+        names = {name for name, _ in scope["headers"]}
+        if names >= {b"content-length", b"transfer-encoding"}:
+            # Where a proxy takes the one for the end of a request and the server the other, what
+            # somebody sends goes for the request of another (RFC 9112 §11.2).
+            return ProblemError(
+                400, "A body has a length, or comes in chunks.", {"Connection": "close"}
+            )
         if self._free > 0:
             return None
         if not self._coming:
@@ -186,6 +194,7 @@ class Api:
             raise ProblemError(
                 401, "Log in, or show a token.", {"WWW-Authenticate": 'Bearer realm="trio-mqtt"'}
             )
+        known(request.scope)
         if changes and asker.login is not None:
             shown = request.headers.get("x-csrf-token", "")
             if not is_csrf(asker.login, shown):
@@ -373,26 +382,6 @@ def _problem(problem: ProblemError) -> Response:
         headers={**_SAFE, **problem.headers},
         media_type="application/problem+json",
     )
-
-
-async def _send_reading_on(receive: Receive, send: Send, message: Message) -> None:
-    """Send a part of an answer, and with the last what is left of the body is read.
-
-    The server hands over a body by a queue, and at the end of an answer says there that it ends:
-    where whoever asks sends on, it is full, and who answers would wait for themselves.
-    """
-    if message["type"] != "http.response.body" or message.get("more_body", False):
-        await send(message)
-        return
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_read_on, receive)
-        await send(message)
-        nursery.cancel_scope.cancel()
-
-
-async def _read_on(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _http_problem(_request: Request, error: Exception) -> Response:

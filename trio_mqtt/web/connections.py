@@ -20,7 +20,7 @@ from hypercorn.typing import ConnectionState
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
 
     from hypercorn.config import Config
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,6 +29,7 @@ logger = logging.getLogger("trio_mqtt.web")
 
 _UNREAD_TIME = 30.0  # seconds for a part of an answer to be taken: then nobody reads
 _PART = 64 * 1024  # bytes of it
+_WAY = "trio_mqtt.way"  # in the scope of a request: by which it came
 _LAST_TIME = 1.0  # seconds for HTTP/2 to be refused
 
 
@@ -38,6 +39,7 @@ class Way(trio.abc.HalfCloseableStream):
     def __init__(self, stream: trio.SocketStream) -> None:
         self.socket = stream.socket  # where the server looks for addresses
         self.last_moved = trio.current_time()
+        self.is_known = False  # whether somebody has asked here who may
         self._stream = stream
         # Whether the server has gone over to HTTP/2: then no more is heard.
         self.is_over: Callable[[], bool] = lambda: False
@@ -79,7 +81,10 @@ class Way(trio.abc.HalfCloseableStream):
 
 
 class Connections:
-    """The connections of one application, `most` at one time: the most silent one makes room."""
+    """The connections of one application, `most` at one time: the most silent one makes room.
+
+    Those where nobody has shown to be somebody go before all others.
+    """
 
     def __init__(self, app: ASGIApp, config: Config, most: int) -> None:
         self._app = app
@@ -114,7 +119,7 @@ class Connections:
         if self._is_over:
             return
         if len(self._open) >= self._most:
-            silent = min(self._open, key=lambda one: one.last_moved)
+            silent = min(self._open, key=lambda one: (one.is_known, one.last_moved))
             self._open.discard(silent)
             silent.end()
         way = Way(stream)
@@ -123,7 +128,7 @@ class Connections:
         if self._tls is not None:
             whole = trio.SSLStream(way, self._tls, server_side=True, https_compatible=True)
         context, state = WorkerContext(None), ConnectionState({})
-        app = ASGIWrapper(cast("Any", partial(self._answer, context)))
+        app = ASGIWrapper(cast("Any", partial(self._answer, context, way)))
         try:
             server = TCPServer(app, self._config, context, state, whole)
             way.is_over = partial(_speaks_http_2, server)
@@ -136,16 +141,24 @@ class Connections:
             self._open.discard(way)
 
     async def _answer(
-        self, context: WorkerContext, scope: Scope, receive: Receive, send: Send
+        self, context: WorkerContext, way: Way, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Have a request answered; after one that is no HTTP/1, its connection ends.
 
         The server goes over to HTTP/2 for whoever asks so in the clear, which no setting of it
         forbids: the application refuses it, and no more of it is heard.
         """
+        scope[_WAY] = way
         if not is_http_1(scope):
             await context.terminated.set()
         await self._app(scope, receive, send)
+
+
+def known(scope: MutableMapping[str, Any]) -> None:
+    """Whoever asks has shown to be somebody who may."""
+    way = scope.get(_WAY)
+    if isinstance(way, Way):
+        way.is_known = True
 
 
 def _speaks_http_2(server: TCPServer) -> bool:

@@ -120,11 +120,16 @@ class Failures:
 
     def __init__(self, most: int) -> None:
         self._most = most
+        # From where users have logged in: what others try by their names does not keep them out.
+        self._right: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._levels: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
 
     def wait(self, username: str, address: str) -> float:
         """Seconds until a password of that user from there is looked at; 0 is now."""
-        return max(self._wait(key) for key in _keys(username, address))
+        of_user, of_address = _keys(username, address)
+        if (of_user[1], address) in self._right:
+            return self._wait(of_address)
+        return max(self._wait(of_user), self._wait(of_address))
 
     def count(self, username: str, address: str) -> None:
         """A password is looked at, which may be wrong."""
@@ -138,6 +143,11 @@ class Failures:
     def was_right(self, username: str, address: str) -> None:
         """It was right: it does not count."""
         now = trio.current_time()
+        here = _keys(username, address)[0][1], address
+        self._right[here] = None
+        self._right.move_to_end(here)
+        if len(self._right) > _MOST_FAILURES:
+            self._right.popitem(last=False)
         for key in _keys(username, address):
             if key in self._levels:
                 self._levels[key] = max(0.0, self._level(key, now) - 1), now
