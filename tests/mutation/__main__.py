@@ -24,6 +24,9 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, default=30, help="of tests for each change, the shortest first"
     )
+    parser.add_argument(
+        "-m", default="", metavar="MARKED", help="which of them, as pytest takes it"
+    )
     asked = parser.parse_args()
     modules = [file.removesuffix(".py").replace("/", ".") for file in asked.files]
     counts: dict[str, Counter[Outcome]] = {file: Counter() for file in asked.files}
@@ -34,7 +37,7 @@ def main() -> int:
         if outcome in {"survived", "not reached"}:
             _tell(f"{outcome}: {file}:{mutant}")
 
-    options = ["-q", "-x", "--no-header", "-p", "no:cacheprovider", *asked.tests]
+    options = ["-q", "-x", "--no-header", "-p", "no:cacheprovider", "-m", asked.m, *asked.tests]
     code = pytest.main(options, plugins=[Rounds(modules, tell, asked.seconds)])
     for file, count in counts.items():
         _tell(_figures(file, count))

@@ -112,6 +112,7 @@ def _be_tested(
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (1, 2):
             os.dup2(nowhere, stream)
+        session.config.pluginmanager.unregister(name="terminalreporter")
         if begin():
             code = 0
             for item in items:

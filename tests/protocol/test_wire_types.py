@@ -18,6 +18,7 @@ from trio_mqtt.protocol.wire import (
     encode_binary,
     encode_utf8,
     encode_variable_byte_integer,
+    known_topics,
     topic_name,
 )
 
@@ -239,3 +240,15 @@ def test_a_topic_name_with_a_wildcard_is_malformed(topic: str, repeat: int) -> N
 def test_packet_identifier_zero_is_malformed() -> None:
     with pytest.raises(MalformedPacketError, match="identifier is zero"):
         Reader(b"\0\0").packet_identifier()
+
+
+def test_topics_are_remembered_as_long_as_they_are_short_and_few() -> None:
+    known_topics.clear()
+    for length in (256, 257):
+        topic_name(encode_utf8("t" * length))
+    assert [*map(len, known_topics.values())] == [256]
+    for number in range(1, 16_384):
+        topic_name(encode_utf8(str(number)))
+    assert len(known_topics) == 16_384
+    assert topic_name(encode_utf8("one more")) == "one more"
+    assert [*known_topics.values()] == ["one more"]

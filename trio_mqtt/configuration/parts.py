@@ -112,7 +112,8 @@ class Maker:
             )
         names = [field.name for field in fields(Listen)]
         written: dict[str, Any] = {name: getattr(listener, name) for name in names}
-        return Listen(**written | {"security": security})
+        written["security"] = security
+        return Listen(**written)
 
     def _authenticators(
         self, place: Place, access: ListenerAccess, others: Mapping[str, Authenticator]
