@@ -38,10 +38,19 @@ def main() -> int:
             _tell(f"{outcome}: {file}:{mutant}")
 
     options = ["-q", "-x", "--no-header", "-p", "no:cacheprovider", "-m", asked.m, *asked.tests]
-    code = pytest.main(options, plugins=[Rounds(modules, tell, asked.seconds)])
+    code = pytest.main(
+        options, plugins=[Rounds(modules, tell, asked.seconds, _survivors(asked.again))]
+    )
     for file, count in counts.items():
         _tell(_figures(file, count))
     return int(code)
+
+
+def _survivors(path: str | None) -> frozenset[str] | None:
+    if path is None:
+        return None
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return frozenset(line.partition(".py:")[2] for line in lines if ".py:" in line)
 
 
 def _tell(line: str) -> None:

@@ -21,20 +21,35 @@ from tests.mutation.switching import functions_of, switch
 
 Outcome = Literal["noticed", "survived", "hung", "not reached", "not made"]
 Told = Callable[[Mutant, Outcome], None]
-# A mutant may loop for ever. Its tests get so many seconds, and so many times what they take alone.
-_AT_LEAST = 20.0
-_TIMES = 5.0
+# A mutant may loop for ever. Its tests get so many seconds, and so many times what they take of the
+# processor alone.
+_AT_LEAST = 60.0
+_TIMES = 20.0
 
 
 class Rounds:
     """A plugin of pytest that runs the tests many times instead of once."""
 
-    def __init__(self, modules: list[str], tell: Told, longest: float) -> None:
+    def __init__(
+        self, modules: list[str], tell: Told, longest: float, only: frozenset[str] | None
+    ) -> None:
         self._modules = modules
         self._tell = tell
-        self._longest = longest  # seconds of tests for each mutant, the shortest tests first
-        self._taken: dict[pytest.Item, float] = {}
+        self._only = only  # these mutants, where it is known
+        self._longest = (
+            longest  # seconds of the processor for each mutant, the shortest tests first
+        )
+        self._taken: dict[pytest.Item, float] = {}  # of the processor: others may be at work, too
         self._reaching: dict[tuple[str, str, int], list[pytest.Item]] = defaultdict(list)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """Have Hypothesis stop at an example that fails: to look for a smaller one takes long."""
+        from hypothesis import Phase, settings  # which pytest is to load first
+
+        phases = (Phase.explicit, Phase.generate)
+        settings.register_profile("mutants", settings.get_profile("tests"), phases=phases)
+        settings.load_profile("mutants")
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run all tests as they are, and those that reach a mutant on each mutant."""
@@ -46,6 +61,8 @@ class Rounds:
         for path, name in files.items():
             functions = functions_of(sys.modules[name])
             for mutant in mutants(Path(path).read_text(encoding="utf-8"), path):
+                if self._only is not None and str(mutant) not in self._only:
+                    continue
                 self._tell(mutant, self._outcome(session, path, functions, mutant))
         return True
 
@@ -61,7 +78,7 @@ class Rounds:
                     qualname = code.co_qualname.partition(".<locals>")[0]
                     reached.add((code.co_filename, qualname, code.co_firstlineno))
 
-        begin = time.perf_counter()
+        begin = time.process_time()
         threading.setprofile(look)
         sys.setprofile(look)
         try:
@@ -69,7 +86,7 @@ class Rounds:
         finally:
             sys.setprofile(None)
             threading.setprofile(None)
-        self._taken[item] = time.perf_counter() - begin
+        self._taken[item] = time.process_time() - begin
         for one in reached:
             self._reaching[one].append(item)
 
