@@ -114,6 +114,9 @@ def test_every_metric_says_what_it_is() -> None:
 
 
 def test_a_comment_is_filled_and_nothing_else() -> None:
-    text = "# A\n\n<!-- from the code: problems -->\n\n<!-- another -->\n"
+    text = (
+        "# A\n\nIn the source this page is empty: it is made.\n\n"
+        "<!-- from the code: problems -->\n\n<!-- another -->\n"
+    )
     shown = filled(text)
     assert shown == f"# A\n\n{http_api.problems()}\n\n<!-- another -->\n"

@@ -8,6 +8,10 @@ from collections.abc import Callable
 from making import commands, http_api, metrics, python_names
 from making.links import MARK
 
+_EMPTY = re.compile(
+    r"^In the source (?:this page is|these pages are) empty: [^\n]+\n\n?", re.MULTILINE
+)
+
 MAKERS: dict[str, Callable[..., str]] = {
     "commands": commands.whole,
     "commands for": commands.page,
@@ -20,13 +24,14 @@ MAKERS: dict[str, Callable[..., str]] = {
 
 
 def filled(text: str) -> str:
-    """A page with what its comments stand for."""
+    """A page with what its comments stand for, and without saying that it is empty."""
 
     def made(found: re.Match[str]) -> str:
         maker, argument = MAKERS[found[1]], found[2]
         return maker(argument) if argument else maker()
 
-    return MARK.sub(made, text)
+    text = MARK.sub(made, text)
+    return _EMPTY.sub("", text)
 
 
 def asked_for(text: str) -> list[tuple[str, str]]:

@@ -190,7 +190,9 @@ def _linked(text: str, face: str, owner: type | None) -> str:
 
 
 def _link(text: str, face: str, owner: type | None) -> str:
-    """Code that is a public name leads there."""
+    """Code that is a public name, or a module of such, leads there."""
+    if text in FACES and text != face:
+        return f"{{py:mod}}`{text}`"
     name, dot, attribute = text.removeprefix("trio_mqtt.").partition(".")
     if owner is not None and name == text and name in members(owner):
         return f"{{py:obj}}`{text} <{owner.__module__}.{owner.__name__}.{text}>`"
