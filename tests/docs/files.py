@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import jwt
 import trio
 import trustme
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
+    NoEncryption,
+    PrivateFormat,
     PublicFormat,
-    load_pem_private_key,
 )
 
 import trio_mqtt
@@ -67,7 +71,7 @@ def fill(folder: Path) -> None:
     (folder / "broker.pem").chmod(0o600)
     for name in ("server", "chain", "me"):
         chain.write_to_path(folder / f"{name}.pem")
-    (folder / "issuer.pem").write_bytes(_public(key.bytes()))
+    _issue_token(folder)
     for name in ("server.key", "key.pem", "me.key"):
         key.write_to_path(folder / name)
         (folder / name).chmod(0o600)
@@ -87,10 +91,15 @@ def fill(folder: Path) -> None:
     (folder / "tmqtt.jsonl").write_bytes(export.out.data)
 
 
-def _public(key: bytes) -> bytes:
-    """The public half of a private key."""
-    loaded = load_pem_private_key(key, None).public_key()
-    return loaded.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+def _issue_token(folder: Path) -> None:
+    """A pair of keys, and a token that Alice has from whoever holds the private one."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (folder / "issuer.key").write_bytes(private)
+    (folder / "issuer.pem").write_bytes(public)
+    claims = {"sub": "alice", "aud": "mqtt", "exp": time.time() + 3_600}
+    (folder / "token").write_text(jwt.encode(claims, private, "EdDSA"))
 
 
 async def _keep_something(folder: Path) -> None:

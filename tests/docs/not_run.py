@@ -38,6 +38,7 @@ COMMANDS = {
     "tmqtt cluster": "needs an engine; tests/cli/cluster runs it, apart",
     "tmqtt events": "shows nothing until something happens; tests/cli/administering runs it",
     "tmqtt sub home/# --payload-format protobuf": "protoc makes what it reads",
+    "tmqtt pub home/bob/lamp on -q 1 -u any": "is refused by the broker of that page alone",
     "tmqtt drain": "needs an engine; tests/cli/drain runs it, apart",
 }
 

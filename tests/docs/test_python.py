@@ -26,14 +26,25 @@ from trio_mqtt.testing import broker_in_thread
 BLOCKS = of("python", "py")
 # Pieces of programs with other libraries, shown beside ours.
 OTHERS = ("# paho-mqtt", "# aiomqtt")
+
+
+def is_run_by_its_page(block: Block) -> bool:
+    """Whether a terminal of its page runs the file, or another program there imports it."""
+    terminals = "".join(one.text for one in of("console") if one.page == block.page)
+    others = "".join(one.text for one in BLOCKS if one.page == block.page and one != block)
+    module = block.name.removesuffix(".py")
+    imports = re.search(rf"^(import|from) {module}\b", others, re.MULTILINE)
+    return block.name in terminals or imports is not None
+
+
 # What pytest runs, not Python.
 TESTS = [
     block
     for block in BLOCKS
-    if re.search(r"^(async )?def test_", block.text, re.MULTILINE) and not block.name
+    if re.search(r"^ *(async )?def test_", block.text, re.MULTILINE) and not block.name
 ]
-# Files of a page whose terminal blocks run them.
-NAMED = [block for block in BLOCKS if block.name]
+# Files of a page that its terminal blocks run, or others of these.
+NAMED = [block for block in BLOCKS if block.name and is_run_by_its_page(block)]
 RUN = [block for block in BLOCKS if block not in TESTS and block not in NAMED]
 
 # What is other than shown. Ports: several tests run at one time.
@@ -135,10 +146,5 @@ def test_the_tests_of_a_page_pass(page: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block", each(NAMED))
-def test_a_program_with_a_name_is_run_by_its_page(block: Block) -> None:
+def test_a_program_that_its_page_runs_can_be_compiled(block: Block) -> None:
     compile(block.text, block.place, "exec")
-    terminals = "".join(one.text for one in of("console") if one.page == block.page)
-    imported = "".join(one.text for one in BLOCKS if one.page == block.page and one != block)
-    module = block.name.removesuffix(".py")
-    is_used = block.name in terminals or re.search(rf"^(import|from) {module}\b", imported, re.M)
-    assert is_used, f"no terminal of {block.page} runs {block.name}"
