@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from trio_mqtt import ReasonCode
-
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -31,4 +29,4 @@ def test_its_programs_run() -> None:
         )
         assert (ran.stderr, ran.returncode) == ("", 0)
         shown.append(ran.stdout)
-    assert shown == ["test Hello mqtt\n", f"{int(ReasonCode.NO_MATCHING_SUBSCRIBERS)}\n"]
+    assert shown == ["test Hello mqtt\n"]
