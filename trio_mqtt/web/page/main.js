@@ -48,7 +48,8 @@ function enter() {
   close();
   const [name, words] = place();
   const view = Object.hasOwn(HIDDEN, name) ? HIDDEN[name] : VIEWS[name][1];
-  open = view(...words);
+  // The levels of a topic that somebody has typed are no words of their own.
+  open = view(...(name === "topics" && words.length > 1 ? [words.join("/")] : words));
   show(main, open.element);
   document.title = `${VIEWS[name]?.[0] ?? words[0]} – trio-mqtt`;
   for (const link of document.querySelectorAll("#nav a")) {

@@ -21,15 +21,22 @@ export function table({
   read = (what) => get(path, what), failed = (error) => notice(error.message, true),
 }) {
   const state = { asked: { ...asked }, offset: 0, sort, descending: false, ended: false, turn: 0 };
-  const body = h("tbody", {});
-  const head = h("tr", {});
+  const body = h("tbody", { role: "rowgroup" });
+  const head = h("tr", { role: "row" });
   const where = h("span", { class: "quiet" });
   const back = button("‹ Previous", () => go(-PAGE), { "aria-label": "Earlier rows" });
   const on = button("Next ›", () => go(PAGE), { "aria-label": "Later rows" });
   const element = h("div", {},
-    h("div", { class: "wide" }, h("table", {}, h("thead", {}, head), body)),
+    h("div", { class: "wide" }, h("table", { role: "table", class: "cards" }, h("thead", { role: "rowgroup" }, head), body)),
     h("div", { class: "bar" }, back, on, where));
   let timer = 0;
+
+  // On a phone a row is a card, in which each cell says what it is (style.css).
+  function cell(column, row) {
+    const shown = h("td", { class: column.number ? "number" : null, role: "cell", "data-head": column.title }, column.cell(row));
+    if (["–", ""].includes(shown.textContent)) shown.setAttribute("data-none", "");
+    return shown;
+  }
 
   function heads() {
     show(head, columns.map((column) => {
@@ -37,7 +44,7 @@ export function table({
       const mark = chosen ? (state.descending ? " ▾" : " ▴") : "";
       const inner = column.sort
         ? h("button", { type: "button", onclick: () => order(column.sort) }, column.title + mark) : column.title;
-      return h("th", { scope: "col", class: column.number ? "number" : null,
+      return h("th", { scope: "col", role: "columnheader", class: column.number ? "number" : null,
         "aria-sort": chosen ? (state.descending ? "descending" : "ascending") : null }, inner);
     }));
   }
@@ -62,8 +69,8 @@ export function table({
       const order = state.sort ? { sort: state.sort, descending: state.descending } : {};
       const answer = await read({ ...state.asked, ...order, offset: state.offset, limit: PAGE });
       if (state.ended || turn !== state.turn) return;
-      const rows = answer.items.map((row) => h("tr", {}, columns.map((column) =>
-        h("td", { class: column.number ? "number" : null }, column.cell(row)))));
+      const rows = answer.items.map((row) => h("tr", { role: "row" }, columns.map((column) =>
+        cell(column, row))));
       const held = focused();
       show(body, rows.length ? rows : h("tr", {}, h("td", { colspan: columns.length, class: "quiet" }, empty)));
       if (held) hold(held);
