@@ -25,7 +25,7 @@ _HELP = (
     ("↑ ↓", "the row above, below"),
     ("PgUp PgDn", "a screen up, down"),
     ("Home End", "the first row, the last"),
-    ("/", "show only topics with this text; Enter keeps it, Esc clears it"),
+    ("/", "show only what has this text; Enter keeps it, Esc clears it"),
     ("?", "these keys"),
     ("q Ctrl-C", "end, and leave what was shown"),
     ("Ctrl-Z", "stop for now; fg goes on"),

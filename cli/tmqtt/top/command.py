@@ -95,23 +95,31 @@ async def _draw(
     painter: Painter,
 ) -> None:
     """A screen, until the person ends it."""
+    from tmqtt.terminal.browsing import Browser
     from tmqtt.terminal.full_screen import full_screen
     from tmqtt.top.layout import screen
+    from tmqtt.top.rows import Figure, Figures
 
     unicode = can_show(BARS)
+    figures = Figures(readings, url, unicode=unicode)
+    browser = Browser[Figure](figures)
     with full_screen(terminal, painter) as full:
         terminal.tell = _nobody  # how the connection is, the last line says all the time
 
         def look(_now: float) -> None:
             readings.settle(trio.current_time())
+            browser.refresh()
 
-        def frame(_now: float, width: int, height: int) -> list[Line]:
-            hint = "q ends it." if full.has_keys else "Ctrl-C ends it."
-            if not client.connected:
+        def frame(now: float, width: int, height: int) -> list[Line]:
+            figures.lost = not client.connected
+            if full.has_keys:
+                return browser.frame(now, width, height)
+            hint = "Ctrl-C ends it."
+            if figures.lost:
                 hint = f"The connection is lost: trying again. {hint}"
             return screen(readings, url, hint, width, height, unicode=unicode)
 
-        await full.show(look, frame, "q".__eq__, every=interval)
+        await full.show(look, frame, browser.press, every=interval)
 
 
 def _nobody(_sentence: str) -> None:

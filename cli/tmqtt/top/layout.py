@@ -35,16 +35,9 @@ def screen(
 
     The last line is always there: `hint`, and what there is room for of how the figures come.
     """
-    label = _LABEL if width >= _NARROW else 14
-    lines: list[Line] = [
-        _title(readings, url, width),
-        (),
-        *_levels(readings, width, label),
-        (),
-        *_rates(readings, width, label, unicode=unicode),
-        (),
-        *_averages(readings, width, label),
-    ]
+    lines: list[Line] = [title(readings, url, width)]
+    for _, some in sections(readings, width, unicode=unicode):
+        lines += [(), *(line for _, _, line in some)]
     told = ""
     if readings.interval:
         told = f"It tells news every {readings.interval:.0f} s."
@@ -57,7 +50,44 @@ def screen(
     return [*lines, ((last if len(last) < width else hint, looks.NOTE),)]
 
 
-def _title(readings: Readings, url: str, width: int) -> Line:
+def sections(
+    readings: Readings, width: int, *, unicode: bool
+) -> list[tuple[str, list[tuple[str, str | None, Line]]]]:
+    """The figures by sections: of each its label, the name that its rates have, and its line.
+
+    A line without a label is the head of its section.
+    """
+    label = _LABEL if width >= _NARROW else 14
+    levels = _levels(readings, width, label)
+    rates = _rates(readings, width, label, unicode=unicode)
+    names = [None, *(name for _, name, _ in _RATES)]
+    averages = _averages(readings, width, label)
+    return [
+        ("now", [(_label_of(line), None, line) for line in levels]),
+        (
+            "rate",
+            [
+                (_label_of(line) if name else "", name, line)
+                for name, line in zip(names, rates, strict=True)
+            ],
+        ),
+        (
+            "in a minute",
+            [(_label_of(line) if at else "", None, line) for at, line in enumerate(averages)],
+        ),
+    ]
+
+
+def _label_of(line: Line) -> str:
+    return line[0][0].strip()
+
+
+def amount(name: str, rate: float) -> str:
+    """A rate that is kept by a name, with its unit."""
+    return _per_second(rate, is_bytes=name.startswith("bytes"))
+
+
+def title(readings: Readings, url: str, width: int) -> Line:
     """Which broker, and for how long; the address where there is room for all of it."""
     name, up = escape(readings.version or "a broker"), f"  up {_uptime(readings.uptime)}"
     address = escape(url)

@@ -109,7 +109,7 @@ def test_one_message_in_full_and_the_keys_themselves() -> None:
     assert shown[-1] == "Esc goes back · q ends"
     browser.press(keys.ESCAPE)
     browser.press("?")
-    assert " /          show only topics with this text; Enter keeps it, Esc clears it" in texts(
+    assert " /          show only what has this text; Enter keeps it, Esc clears it" in texts(
         browser, height=24
     )
     browser.press("x")
