@@ -192,6 +192,47 @@ def mutation(session: nox.Session) -> None:
 
 
 @nox.session
+def lowest(session: nox.Session) -> None:
+    """The tests, as the README runs them, with the lowest versions that pyproject.toml allows."""
+    session.install("--resolution", "lowest-direct", "-e", ".[test]")
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def platforms(session: nox.Session) -> None:
+    """Types of what is installed, as they are on macOS and on Windows."""
+    session.install("-e", ".[test,lint]")
+    for platform in ("darwin", "win32"):
+        cache = session.cache_dir / f"mypy-{platform}"
+        options = ("--platform", platform, "--cache-dir", str(cache))
+        session.run("mypy", *options, "--package", "trio_mqtt", "--package", "tmqtt")
+
+
+@nox.session
+def workflows(session: nox.Session) -> None:
+    """The workflows of GitHub, by zizmor, and where Go is, by actionlint."""
+    session.install("zizmor>=1.16")
+    session.run("zizmor", "--offline", "--quiet", ".github/workflows")
+    if shutil.which("go") is None:
+        session.warn("Without Go, actionlint does not look at them.")
+        return
+    linter = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
+    session.run("go", "run", linter, external=True)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Build a release, try it wherever it can be tried here, and put it into dist/.
+
+    `-- --trial` does so at any time and keeps nothing. docs/how-to/releasing.md tells the rest.
+    """
+    session.install(
+        "build>=1.3", "check-wheel-contents>=0.6", "cyclonedx-bom>=7.0", "twine>=6.1", "uv>=0.9"
+    )
+    session.run("python", "-m", "releasing", *session.posargs, env={"PYTHONPATH": "deploy"})
+
+
+@nox.session
 def image(session: nox.Session) -> None:
     """The steps of deploy/Containerfile build what serves, from what they copy alone."""
     session.install("-e", ".[test]")
