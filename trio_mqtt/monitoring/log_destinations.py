@@ -128,7 +128,7 @@ class _Unbuffered(logging.FileHandler):
     def _open_at_once(self, path: str, flags: int) -> int:
         """Open what the log goes to; where that is a pipe that nobody reads, that is an error."""
         file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), self._mode)
-        if hasattr(os, "O_NONBLOCK"):
+        if sys.platform != "win32":
             os.set_blocking(file, True)  # the lines may wait
         return file
 
@@ -167,6 +167,8 @@ class JournalHandler(_Raises):
         self._socket = self._connected()
 
     def _connected(self) -> socket.socket:
+        if not hasattr(socket, "AF_UNIX"):
+            raise OSError(errno.EAFNOSUPPORT, "this system has no Unix sockets")
         found = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             found.connect(self._path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,9 +121,9 @@ def plan_of(kind: str, *, clients: int, **given: Any) -> Plan:
 
 def _cores() -> int:
     """The cores that this process may use, up to what measuring has a use for."""
-    try:
+    if sys.platform == "linux":
         cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
+    else:
         cores = os.cpu_count() or 1
     return min(cores, _DEFAULT_PROCESSES)
 

@@ -1,19 +1,20 @@
 """The engine of `tmqtt broker --workers`: a Redis or Valkey of its own, on a Unix socket.
 
 It ends with the process that started it, however that ends. Where something is to be kept it lies
-in a folder that one broker has at a time.
+in a folder that one broker has at a time. Not on Windows, where there are no workers.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -30,6 +31,8 @@ _WITH_A_LIFELINE = (
 )
 _SETTINGS = ("--port", "0", "--unixsocketperm", "600", "--maxmemory-policy", "noeviction",
              "--save", "", "--daemonize", "no", "--loglevel", "warning")  # fmt: skip
+# Ctrl-C is for this process alone: the engine outlives the workers.
+_APART: dict[str, Any] = {"start_new_session": True}
 # What each durability means for each write.
 _KEEPING = {
     "fsync": ("--appendonly", "yes", "--appendfsync", "always"),
@@ -56,8 +59,7 @@ class OwnEngine:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # Ctrl-C is for this process alone: the engine outlives the workers.
-            start_new_session=True,
+            **_APART,
         )
         await _until_answering(self._socket, self._process, self._log)
 
@@ -120,11 +122,14 @@ def _folder(private: Path, data: str | None) -> Iterator[Path]:
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise CommandError(f"{folder} cannot be used: {error.strerror}.") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise CommandError(f"{data} is used by another broker already.") from None
+    if sys.platform != "win32":
+        import fcntl
+
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise CommandError(f"{data} is used by another broker already.") from None
     try:
         yield folder
     finally:
@@ -161,7 +166,7 @@ async def _end(process: trio.Process) -> None:
     await _close(process)
     with trio.move_on_after(_END_LIMIT):
         await process.wait()
-    if process.returncode is None:
+    if process.returncode is None and sys.platform != "win32":
         os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from typing import Annotated
 
@@ -381,10 +382,12 @@ def broker(
         level=Level.WARNING if quiet else log_level,
     )
     if workers is not None:
-        from tmqtt.broker.supervising import run_supervised
+        if sys.platform != "win32":
+            from tmqtt.broker.supervising import run_supervised
 
-        run_supervised(asked, workers)
-        return
+            run_supervised(asked, workers)
+            return
+        raise typer.BadParameter("processes cannot share a port on Windows: no --workers.")
     from tmqtt.broker.command import serve
     from tmqtt.terminal.running import run
 

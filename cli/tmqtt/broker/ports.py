@@ -31,7 +31,8 @@ def _chosen(url: str, stack: ExitStack) -> str:
         # Bound, and never listened at: who shares the port gets the clients.
         holder = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if hasattr(socket, "SO_REUSEPORT"):  # else there are no workers
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         holder.bind(address)
         return at_port(url, holder.getsockname()[1])
     raise CommandError(f"There is no free port for {url} that workers could share.")

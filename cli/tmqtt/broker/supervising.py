@@ -1,7 +1,7 @@
 """`tmqtt broker --workers N`: N processes, nodes of one cluster, that share the listeners.
 
 One that dies is started again; all of them are told to end, and waited for; what they say is said
-here, each line with the number of the one that says it.
+here, each line with the number of the one that says it. Not on Windows: `options.py` says so there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import trio
@@ -35,6 +36,8 @@ from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.terminal import HANGUP, Terminal
 from trio_mqtt.configuration import Configuration
 from trio_mqtt.history import history_path
+
+assert not TYPE_CHECKING or sys.platform != "win32"  # noqa: S101 # what follows is not there
 
 _END_LIMIT = 30.0  # seconds for all clients to be told
 _LIVED = 10.0  # seconds after which the end of a worker is no reason to wait before the next

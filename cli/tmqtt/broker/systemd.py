@@ -19,6 +19,7 @@ import trio
 import trio_mqtt
 
 _FIRST_DESCRIPTOR = 3
+_UNIX: int | None = getattr(socket, "AF_UNIX", None)  # Windows has none, and no systemd
 _SCHEMES = ("mqtts", "mqtt", "wss", "ws", "any")
 # How often the watchdog hears from us in the time that it grants.
 _BEATS = 2.0
@@ -72,7 +73,7 @@ def listeners_for(
             listen = replace(listen, socket=fitting.socket)
         listeners.append(listen)
     for one in left:
-        if one.socket.family == socket.AF_UNIX:
+        if one.socket.family == _UNIX:
             where = one.socket.getsockname() or "/"
             listen = trio_mqtt.parse_listen(f"unix://{where}", defaults)
         else:
@@ -150,10 +151,10 @@ class Notifier:
 
     def _tell(self, state: str, patience: float = 0.0) -> None:
         """Send it; where so much waits to be read that it does not fit, wait so many seconds."""
-        if not self._address:
+        if not self._address or _UNIX is None:
             return
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            with socket.socket(_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.settimeout(patience)
                 sender.sendto(state.encode(), self._address)
         except OSError:

@@ -1,13 +1,14 @@
 """One of the processes that `tmqtt broker --workers` starts: `python -m tmqtt.broker.worker`.
 
 Its stdin says what is asked for, in one line, and ends when the process that started it does: then
-this one ends too, as by SIGTERM.
+this one ends too, as by SIGTERM. Not on Windows, where there are no workers.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -15,6 +16,8 @@ from tmqtt.broker.asked import Asked
 from tmqtt.broker.command import serve
 from tmqtt.terminal.running import run
 from tmqtt.terminal.terminal import Terminal
+
+assert not TYPE_CHECKING or sys.platform != "win32"  # noqa: S101 # what follows is not there
 
 _MOST = 1024 * 1024  # bytes of the line
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -192,7 +193,7 @@ def _make_configuration(at: Places, begun: str) -> None:
 
 def _give_to_group(folder: Path, root: Path) -> None:
     groups = root / "etc" / "group"
-    if os.geteuid() or not groups.exists():
+    if sys.platform == "win32" or os.geteuid() or not groups.exists():
         return
     for line in groups.read_text(encoding="utf-8").splitlines():
         name, _, number, *_ = line.split(":")

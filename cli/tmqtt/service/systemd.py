@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pwd
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,10 @@ class Systemd:
 
 
 def _is_known(user: str) -> bool:
+    if sys.platform == "win32":
+        return False
+    import pwd
+
     try:
         pwd.getpwnam(user)
     except KeyError:

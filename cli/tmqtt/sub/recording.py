@@ -14,6 +14,9 @@ from tmqtt.terminal.output import open_output
 from tmqtt.terminal.sentences import CommandError
 from tmqtt.terminal.terminal import Terminal
 
+# Lines end by \n alone, also on Windows.
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
 
 @asynccontextmanager
 async def open_recording(path: str, terminal: Terminal) -> AsyncIterator[Lines]:
@@ -26,7 +29,7 @@ async def open_recording(path: str, terminal: Terminal) -> AsyncIterator[Lines]:
         yield Lines(terminal.output, Recorder().line)
         return
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, _NEW, 0o600)
     except FileExistsError:
         raise CommandError(
             f"The file {path!r} exists already: name another, or remove it first."

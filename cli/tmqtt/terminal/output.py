@@ -11,6 +11,7 @@ import json
 import os
 import select
 import stat
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -226,6 +227,8 @@ def _same_terminal(one: int, other: int) -> bool:
     """Whether both are one terminal, be it that one is by its own name and one by /dev/tty."""
     if not (os.isatty(one) and os.isatty(other)):
         return False
+    if sys.platform == "win32":
+        return True  # a process has one console
     if os.fstat(one).st_rdev == os.fstat(other).st_rdev:
         return True
     return _controls(one) and _controls(other)
@@ -233,9 +236,11 @@ def _same_terminal(one: int, other: int) -> bool:
 
 def _controls(terminal: int) -> bool:
     """Whether it is the one terminal that controls this process."""
+    if sys.platform == "win32":
+        return False
     try:
         return os.tcgetpgrp(terminal) > 0
-    except (OSError, AttributeError):  # it is another; or there is no such thing here
+    except OSError:  # it is another
         return False
 
 

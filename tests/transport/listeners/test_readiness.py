@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import select
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -195,13 +196,17 @@ async def test_a_new_socket_may_have_the_number_of_one_before() -> None:
         assert len(numbers) == 1
 
 
+@pytest.mark.parametrize("other_system", [False, True])
 async def test_where_no_more_can_be_opened_each_socket_is_waited_for_alone(
-    monkeypatch: pytest.MonkeyPatch,
+    other_system: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full() -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(select, "epoll", full)
+    if other_system:
+        monkeypatch.setattr(sys, "platform", "darwin")
+    else:
+        monkeypatch.setattr(select, "epoll", full)
     theirs, ours = socket.socketpair()
     received = []
     async with open_readiness() as readiness:

@@ -275,7 +275,7 @@ def _bind(
         if os.name == "posix":
             # Else a broker that was just stopped would keep its port busy for minutes.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
+        if shared and hasattr(socket, "SO_REUSEPORT"):
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             # [::] is for IPv6, as 0.0.0.0 is for IPv4: both can be listened at together.

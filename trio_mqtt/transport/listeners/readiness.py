@@ -8,11 +8,12 @@ whatever reason.
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable
 from contextlib import suppress
 
 import trio
+
+from trio_mqtt.transport.listeners.linux import AT_EDGES_ONLY, READABLE, open_epoll
 
 # Sockets that are read before all others who have something to do get their turn.
 _AT_ONCE = 256
@@ -57,7 +58,8 @@ class Readiness:
     """Sockets, of one listener or of all; whoever waits for them calls `read_all`."""
 
     def __init__(self) -> None:
-        self._epoll = select.epoll()
+        """Raises OSError where the system has no epoll, or no more of them."""
+        self._epoll = open_epoll()
         self._watched: dict[int, _Watched] = {}
 
     def fileno(self) -> int:
@@ -72,10 +74,10 @@ class Readiness:
         one = self._watched.get(fd)
         if one is None:
             one = self._watched[fd] = _Watched()
-            self._epoll.register(fd, select.EPOLLIN)
+            self._epoll.register(fd, READABLE)
         elif one.is_silent:
             one.is_silent = False
-            self._epoll.modify(fd, select.EPOLLIN)
+            self._epoll.modify(fd, READABLE)
         await one.until_stopped(read)
 
     def forget(self, fd: int) -> None:
@@ -88,7 +90,7 @@ class Readiness:
         """Call `read` whenever there is something to receive, for as long as this is open."""
         one = self._watched[fd] = _Watched()
         one.read = read
-        self._epoll.register(fd, select.EPOLLIN)
+        self._epoll.register(fd, READABLE)
 
     def close(self) -> None:
         """No socket is read any more."""
@@ -109,7 +111,7 @@ class Readiness:
                 # That a connection was reset is told anyway, but once, unless it is modified again.
                 if not one.is_silent:
                     one.is_silent = True
-                    self._epoll.modify(fd, select.EPOLLET)
+                    self._epoll.modify(fd, AT_EDGES_ONLY)
                 continue
             try:
                 if read():

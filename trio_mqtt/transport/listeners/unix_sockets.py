@@ -1,4 +1,4 @@
-"""Listening at a path of the file system, and leaving nothing behind there."""
+"""Listening at a path of the file system, and leaving nothing behind there: not on Windows."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import os
 import socket
 import stat
 import struct
+import sys
 from contextlib import suppress
 
 from trio_mqtt.errors import ListenError
 
 _BACKLOG = 4_096
+_UNIX: int | None = getattr(socket, "AF_UNIX", None)  # Windows has none
 
 
 class UnixSocket:
@@ -35,12 +37,12 @@ async def open_unix_socket(path: str, mode: int | None, group: str | int | None)
 
     Raises ListenError, whose text says what is wrong and what to do.
     """
-    if not hasattr(socket, "AF_UNIX"):
+    if _UNIX is None:
         raise ListenError(f"This machine has no Unix sockets: unix://{path} cannot be.")
     gid = _group_id(path, group)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listening = socket.socket(_UNIX, socket.SOCK_STREAM)
     try:
-        _make_room(path)
+        _make_room(path, _UNIX)
         # Nobody may connect before the permissions are as they are to be.
         before = os.umask(0o177 if mode is not None or gid is not None else 0o002)
         try:
@@ -49,7 +51,7 @@ async def open_unix_socket(path: str, mode: int | None, group: str | int | None)
             os.umask(before)
         made = UnixSocket(listening, path)
         try:
-            if gid is not None:
+            if gid is not None and sys.platform != "win32":
                 os.chown(path, -1, gid)
             # Writing is what connecting takes; by default this user and its group may.
             os.chmod(path, 0o660 if mode is None else mode)
@@ -85,17 +87,17 @@ def _group_id(path: str, group: str | int | None) -> int | None:
         return group
     if group.isascii() and group.isdecimal():
         return int(group)
-    try:
+    if sys.platform != "win32":
         import grp
 
-        return grp.getgrnam(group).gr_gid
-    except (ImportError, KeyError):
-        raise ListenError(
-            f"There is no group {group!r} for the socket {path}. Create it, or name another."
-        ) from None
+        with suppress(KeyError):
+            return grp.getgrnam(group).gr_gid
+    raise ListenError(
+        f"There is no group {group!r} for the socket {path}. Create it, or name another."
+    )
 
 
-def _make_room(path: str) -> None:
+def _make_room(path: str, family: int) -> None:
     """Remove a socket file that was left behind. Raises ListenError for anything else there."""
     try:
         kind = os.lstat(path).st_mode
@@ -105,7 +107,7 @@ def _make_room(path: str) -> None:
         raise ListenError(
             f"{path} exists and is no socket: it is left as it is. Choose another path."
         )
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
             probe.connect(path)

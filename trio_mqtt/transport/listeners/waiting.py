@@ -22,6 +22,7 @@ from types import FrameType
 import trio
 
 from trio_mqtt.nurseries import tasks_beside
+from trio_mqtt.transport.listeners import linux
 from trio_mqtt.transport.listeners.readiness import Readiness
 
 _DESCRIPTORS = "/proc/self/fdinfo"  # proc_pid_fdinfo(5)
@@ -41,7 +42,7 @@ async def open_readiness() -> AsyncIterator[Readiness | None]:
             return
         try:
             readiness = Readiness()
-        except (AttributeError, OSError):  # the system has no epoll, or no more of them
+        except OSError:  # the system has no epoll, or no more of them
             yield None
             return
         with closing(readiness):
@@ -63,7 +64,7 @@ async def _open_waiter() -> AsyncIterator[_Waiter | None]:
     """Who waits in this call of `trio.run`; None where nobody can."""
     try:
         bell = _Bell() if _is_plain_run() else None
-    except (AttributeError, OSError):  # the system has no such thing, or no more of them
+    except OSError:  # the system has no such thing, or no more of them
         bell = None
     if bell is None:
         yield None
@@ -86,7 +87,7 @@ class _Bell:
     """Has Trio's loop go on, whatever it waits for: somebody waits for it until it is not used."""
 
     def __init__(self) -> None:
-        self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.fd = linux.open_bell()
         # Who uses it may be cancelled long before the connections of its listener have ended.
         self.answering = trio.CancelScope(shield=True)
         # Happens when somebody waits for it.
@@ -95,7 +96,7 @@ class _Bell:
         self.failure: BaseException | None = None
 
     def ring(self) -> None:
-        os.eventfd_write(self.fd, 1)
+        linux.ring(self.fd)
 
     async def answer(self) -> None:
         """Wait for it, again and again; raises the defect."""
@@ -104,7 +105,7 @@ class _Bell:
             while self.failure is None:
                 await trio.lowlevel.wait_readable(self.fd)
                 with suppress(BlockingIOError):
-                    os.eventfd_read(self.fd)
+                    linux.silence(self.fd)
         if self.failure is not None:
             raise self.failure
 

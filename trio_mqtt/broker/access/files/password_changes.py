@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,11 +87,11 @@ def _lines(path: Path, username: str, *, create: bool) -> Iterator[list[str]]:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Keep others from changing files of this folder at the same time."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such lock
+    if sys.platform == "win32":  # which has no such lock
         yield
         return
+    import fcntl
+
     try:
         folder = os.open(path.parent, os.O_RDONLY)
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import sys
 from pathlib import Path
 
 from trio_mqtt.errors import ConfigurationError
@@ -26,7 +27,7 @@ def replace_file(path: str | os.PathLike[str], data: bytes, what: str) -> None:
         try:
             with open(descriptor, "wb") as file:
                 file.write(data)
-                if before is not None and os.name == "posix":
+                if before is not None and sys.platform != "win32":
                     mode = stat.S_IMODE(before.st_mode) & 0o770 | 0o600
                     try:
                         os.fchown(file.fileno(), before.st_uid, before.st_gid)
@@ -39,7 +40,7 @@ def replace_file(path: str | os.PathLike[str], data: bytes, what: str) -> None:
         except BaseException:
             new.unlink(missing_ok=True)
             raise
-        if os.name == "posix":
+        if sys.platform != "win32":
             folder = os.open(path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
