@@ -60,6 +60,25 @@ def test_what_is_built_comes_without_what_built_it() -> None:
         assert needed.split("/")[0] in copied, needed
 
 
+def test_the_base_is_the_same_each_time() -> None:
+    text = (ROOT / "deploy/Containerfile").read_text(encoding="utf-8")
+    assert re.findall(r"^FROM (.*)$", text, re.MULTILINE) == ["${BASE} AS build", "${BASE}"]
+    (base,) = re.findall(r"^ARG BASE=(.*)$", text, re.MULTILINE)
+    assert re.fullmatch(r"docker\.io/library/python:3\.\d+\.\d+-slim-[a-z]+", base)
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (labels,) = values("LABEL")
+    assert f'image.licenses="{metadata["license"]}"' in labels
+
+
+def test_the_build_is_given_what_it_copies_and_nothing_else() -> None:
+    listed = (ROOT / "deploy/Containerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    given = {line[1:] for line in listed if line.startswith("!")}
+    copied = {word for stage in (BUILD, LAST) for name, value in stage if name == "COPY"
+              for word in value.split()[:-1] if not value.startswith("--from")}  # fmt: skip
+    assert given == copied
+    assert listed[1] == "*"
+
+
 def test_both_files_name_the_same_places() -> None:
     service = compose()
     assert f"data:{DATA}" in service["volumes"]

@@ -61,7 +61,8 @@ def run(built: Path, *words: str, **variables: str) -> subprocess.CompletedProce
 
 def test_what_is_built_has_all_that_the_broker_can_use(built: Path) -> None:
     python = built / "opt/tmqtt/bin/python"
-    script = "import trio_mqtt.configuration, scramp, jwt, cryptography, prometheus_client"
+    script = "import coredis, cryptography, hypercorn, jwt, prometheus_client, scramp, starlette"
+    script += "; import trio_mqtt.configuration, trio_mqtt.web.server"
     subprocess.run([python, "-c", script], check=True, timeout=DEADLINE, cwd=built)
     script = "import pip"
     assert subprocess.run([python, "-c", script], check=False, capture_output=True).returncode
