@@ -53,6 +53,30 @@ TRIO_FOLDERS = tuple(
 # What `--storage` is for.
 KEPT_FOLDERS = tuple(Path(__file__).parent / name for name in ("broker", "conformance"))
 
+# They run commands in pseudo-terminals, end processes by signals, or start programs of Unix:
+# Windows cannot even load them. Elsewhere `posix` marks what needs such a thing.
+UNIX_TESTS = tuple(
+    Path(__file__).parent / name
+    for name in (
+        "cli",
+        "client/session/store/test_killed.py",
+        "cluster",
+        "deploy",
+        "durability",
+        "fuzz",
+        "history/test_killed.py",
+        "interop",
+        "soak",
+        "transport/connectors/test_unix_sockets.py",
+        "transport/listeners/test_unix_sockets.py",
+    )
+)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Whether tests are left out that this system cannot run; None leaves it to others."""
+    return (sys.platform == "win32" and collection_path in UNIX_TESTS) or None
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -131,6 +155,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             and inspect.iscoroutinefunction(item.obj)
         ):
             item.add_marker(pytest.mark.trio)
+        if sys.platform == "win32" and item.get_closest_marker("posix") is not None:
+            item.add_marker(pytest.mark.skip(reason="needs what Windows does not have"))
         for marker in item.iter_markers("pure"):
             reason = f"tests pure Python alone: {marker.args[0]}"
             item.add_marker(pytest.mark.skipif(trio_mqtt.is_compiled, reason=reason))

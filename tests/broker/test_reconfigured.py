@@ -145,6 +145,7 @@ def _fields(listen: Listen) -> dict[str, Any]:
     return {name: getattr(listen, name) for name in names}
 
 
+@pytest.mark.posix
 async def test_nothing_is_left_of_listeners_that_came_and_went() -> None:
     async def come_and_go(broker: Broker) -> None:
         first = broker.url

@@ -88,6 +88,7 @@ def test_a_password_is_shown_nowhere(file: Path) -> None:
     assert any("redis://tmqtt:…@engine:6379/0" in text for text in shown)
 
 
+@pytest.mark.posix
 @pytest.mark.skipif(os.name != "posix", reason="files have no modes")
 def test_a_file_with_a_password_in_a_url_is_for_its_owner(file: Path) -> None:
     for url, is_secret in ((SECRET, True), ("redis://tmqtt@engine", False)):

@@ -87,6 +87,7 @@ def test_the_schema_has_no_names_of_classes_for_titles() -> None:
     assert "SharedStrategy" not in str(schema())
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("text", "mode", "warns"),
     [

@@ -229,6 +229,7 @@ trio.run(main)
 """
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no such signal")
 async def test_a_program_that_serves_reads_its_file_again_at_sighup(write: Write) -> None:
@@ -256,6 +257,7 @@ async def test_a_program_that_serves_reads_its_file_again_at_sighup(write: Write
         assert await process.wait() == 0
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
 async def test_a_program_ends_though_the_file_that_it_reads_again_does_not_answer(

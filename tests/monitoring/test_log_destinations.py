@@ -91,6 +91,7 @@ def test_the_journal_gets_fields(listening: socket.socket) -> None:
     assert listening.recv(1_000).endswith(b"\nREASON\n\x03\0\0\0\0\0\0\x001\n2\n")
 
 
+@pytest.mark.posix
 def test_a_journal_that_was_started_anew_is_found_again(listening: socket.socket) -> None:
     name = listening.getsockname()
     handler = open_destination(LogOptions(destination="journal"), name)
@@ -112,6 +113,7 @@ def test_a_journal_that_was_started_anew_is_found_again(listening: socket.socket
     handler.close()
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("rotated", [{}, {"rotate_bytes": 1}, {"rotate_every": "day"}])
 def test_a_file_that_is_made_for_payloads_is_for_nobody_else(
     path: Path, rotated: dict[str, Any]

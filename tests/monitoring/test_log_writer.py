@@ -210,6 +210,7 @@ def test_what_cannot_be_opened_is_told_in_a_sentence(options: LogOptions, senten
         pass
 
 
+@pytest.mark.posix
 def test_a_pipe_that_nobody_reads_is_not_waited_for(path: Path) -> None:
     os.mkfifo(path)
     options = LogOptions(file=str(path))

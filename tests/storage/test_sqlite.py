@@ -33,6 +33,7 @@ class TestWithCommit(SqliteContract):
     durability: Durability = "commit"
 
 
+@pytest.mark.posix
 async def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
     storage = SqliteStorage(tmp_path / "data" / "broker.sqlite3")
     await storage.load()

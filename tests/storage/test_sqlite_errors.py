@@ -88,7 +88,7 @@ trio.run(main)
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+@pytest.mark.posix
 async def test_who_has_left_something_is_told_where_that_cannot_be_cleared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

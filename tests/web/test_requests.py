@@ -211,6 +211,7 @@ async def test_an_answer_ends_while_its_body_still_comes(
     assert told == [status, 0]
 
 
+@pytest.mark.posix
 async def test_the_socket_is_for_the_user_of_the_broker_alone(served: Served) -> None:
     assert served.socket.stat().st_mode & 0o777 == 0o600
     async with served.owning() as client:

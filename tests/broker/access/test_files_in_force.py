@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import resource
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -254,6 +253,7 @@ async def test_reloading_takes_effect_on_those_who_are_connected(
         await broker.join("bob", b"new")
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("broken", ["passwords", "access"])
 async def test_a_file_that_became_wrong_changes_nothing(
     passwords: Path, access: Path, broken: str, caplog: pytest.LogCaptureFixture
@@ -320,9 +320,12 @@ async def test_local_listeners_let_in_anybody_and_others_only_who_may(tmp_path: 
         assert (ways_in.local, ways_in.anonymous, ways_in.hooks) == (False, False, True)
 
 
+@pytest.mark.posix
 async def test_a_reload_while_descriptors_are_exhausted_changes_nothing(
     passwords: Path, access: Path
 ) -> None:
+    import resource
+
     async with served(passwords=passwords, access=access) as broker:
         alice = await broker.join("alice", b"right")
         write(access, "pattern readwrite #\n")  # which would allow everything

@@ -91,6 +91,7 @@ async def test_what_counts_is_where_the_socket_listens() -> None:
             pass
 
 
+@pytest.mark.posix
 async def test_a_socket_of_another_kind_is_refused(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(f"{tmp_path}/s")

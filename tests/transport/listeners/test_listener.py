@@ -261,6 +261,7 @@ async def test_closing_in_the_moment_of_a_new_connection_is_fine() -> None:
                 listener.close()
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_serve_ends_in_order_at_a_signal(number: int, nursery: trio.Nursery) -> None:
     broker: Broker = await nursery.start(trio_mqtt.serve, LOCAL)

@@ -219,6 +219,7 @@ async def test_who_takes_time_to_end_is_heard_until_then() -> None:
     assert ball.thrown == _MANY
 
 
+@pytest.mark.posix
 async def test_a_listener_that_ends_leaves_the_others_heard_and_no_descriptor() -> None:
     before = len(os.listdir("/proc/self/fd"))
     async with _ball() as first:

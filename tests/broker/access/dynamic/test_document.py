@@ -59,6 +59,7 @@ def test_a_file_of_mosquitto_is_read(path: Path) -> None:
     assert state.default_access["publishClientReceive"] is True
 
 
+@pytest.mark.posix
 def test_what_is_written_is_read_as_it_was(path: Path) -> None:
     state = with_admin(
         command("createGroup", groupname="g", textname="G", roles=[{"rolename": "admin"}]),

@@ -159,6 +159,7 @@ def test_a_file_without_users_lets_nobody_in_and_says_so(path: Path) -> None:
     )
 
 
+@pytest.mark.posix
 def test_what_weakens_a_file_is_told(path: Path) -> None:
     path.write_text(MOSQUITTO)
     path.chmod(0o646)
@@ -297,6 +298,7 @@ def test_what_is_no_password_file_is_left_alone(path: Path, text: str) -> None:
     assert path.read_text() == text
 
 
+@pytest.mark.posix
 def test_a_missing_file_is_made_only_on_request(path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"There is no password file .*: --create makes"):
         set_password(path, "alice", b"x")
@@ -307,6 +309,7 @@ def test_a_missing_file_is_made_only_on_request(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.posix
 def test_a_file_that_was_there_keeps_its_mode_but_for_everybody(path: Path) -> None:
     path.touch(0o600)
     path.chmod(0o644)

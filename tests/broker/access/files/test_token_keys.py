@@ -158,6 +158,7 @@ def test_a_key_file_that_is_missing_is_named(path: Path) -> None:
         TokenVerifier.load(path)
 
 
+@pytest.mark.posix
 def test_a_secret_that_everybody_can_read_is_told(path: Path, private_keys: dict[str, Any]) -> None:
     verifier = TokenVerifier.load(key_file(path, SECRET))
     assert verifier.warnings == ()

@@ -52,6 +52,7 @@ async def opening(path: Path, client_id: str = "") -> str:
     return str(caught.value)
 
 
+@pytest.mark.posix
 async def test_only_its_owner_may_read_it(client: Opens, path: Path) -> None:
     async with client() as one:
         await one.enqueue("t")
