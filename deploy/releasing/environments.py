@@ -24,6 +24,7 @@ EXTRAS = {
     "proxy": ("trio_mqtt.transport.connectors.proxied", "python_socks.async_.anyio.v2"),
     "scram": ("trio_mqtt.broker.access.scram", "scramp"),
     "srv": ("trio_mqtt.transport.connectors.srv_records", "dns.resolver"),
+    "testing": ("trio_mqtt.testing", "trustme"),
     "web": ("trio_mqtt.web.server", "starlette", "hypercorn"),
 }
 
