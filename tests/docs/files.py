@@ -81,7 +81,6 @@ def fill(folder: Path) -> None:
     for name in ("access", "access.acl", "devices.acl"):
         (folder / name).write_text(_ACCESS)
     shutil.copy(folder / "users", folder / "devices")
-    (folder / "token").write_text("what its page's program makes\n")
     (folder / "broker.toml").write_text(_BROKER)
     (folder / "mosquitto.conf").write_text("listener 1883 127.0.0.1\nallow_anonymous true\n")
     (folder / "dynamic-security.json").write_text(json.dumps(_DYNAMIC))
