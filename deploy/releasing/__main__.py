@@ -116,7 +116,7 @@ def _install(version: str, sdist: Path, wheel: Path, scratch: Path) -> Path:
         environment.import_all()
         environment.try_out(version)
         if not bill.exists():
-            materials.write_bill(environment, ROOT, bill)
+            materials.write_bill(environment, ROOT, version, bill)
         _say(f"Python {python}: wheel and sdist serve, so do {len(extras)} extras")
     _check(materials.bill_problems(bill, version, _needed()))
     missing = [python for python in environments.PYTHONS if python not in here]

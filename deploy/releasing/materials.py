@@ -14,7 +14,7 @@ from releasing.running import run
 NAME = "trio-mqtt"
 
 
-def write_bill(environment: Environment, project: Path, target: Path) -> None:
+def write_bill(environment: Environment, project: Path, version: str, target: Path) -> None:
     """Write what is installed in an environment, with versions, licences and what needs what.
 
     There is no time in it and no random number, so that the same installation gives the same bill.
@@ -25,6 +25,10 @@ def write_bill(environment: Environment, project: Path, target: Path) -> None:
         "--pyproject", project / "pyproject.toml", "--mc-type", "library",
         "--output-file", target, environment.python,
     )  # fmt: skip
+    # It stands in the source, and not in what cyclonedx-py reads.
+    told = json.loads(target.read_text(encoding="utf-8"))
+    told["metadata"]["component"]["version"] = version
+    target.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def bill_problems(bill: Path, version: str, needed: Iterable[str]) -> Iterator[str]:
