@@ -10,7 +10,7 @@ SCRAMP = "scramp>=1.5"
 COREDIS = "coredis>=6.9"
 DNSPYTHON = "dnspython>=2.7"
 PYTHON_SOCKS = "python-socks[anyio]>=3.2"
-TRUSTME = "trustme>=1.1"
+TRUSTME = "trustme>=1.2"
 PROMETHEUS = "prometheus-client>=0.21"
 # Those of formats of payloads, by their names.
 PAYLOADS = {
