@@ -27,6 +27,9 @@ def main() -> int:
     parser.add_argument(
         "-m", default="", metavar="MARKED", help="which of them, as pytest takes it"
     )
+    parser.add_argument(
+        "--again", metavar="FILE", help="only what survived, as an output here says"
+    )
     asked = parser.parse_args()
     modules = [file.removesuffix(".py").replace("/", ".") for file in asked.files]
     counts: dict[str, Counter[Outcome]] = {file: Counter() for file in asked.files}

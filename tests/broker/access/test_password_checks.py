@@ -187,7 +187,7 @@ async def asking(limits: Limits) -> AsyncIterator[tuple[MemoryBroker, Passwords]
 
 
 async def test_the_right_user_is_let_in_beside_hundreds_of_guesses() -> None:
-    async with asking(Limits(password_threads=1)) as (memory, passwords):
+    async with asking(Limits(password_threads=1, connect_timeout=120)) as (memory, passwords):
         for number in range(300):
             guesser = Raw(memory.connect(peer="[2001:db8::1]:1"))
             name = f"user{number % 30}"
@@ -230,7 +230,7 @@ async def test_guesses_of_sockets_that_were_closed_are_not_hashed(reset: bool) -
 
 
 async def test_guesses_of_connections_that_have_gone_are_not_hashed() -> None:
-    async with asking(Limits(password_threads=1)) as (memory, passwords):
+    async with asking(Limits(password_threads=1, connect_timeout=120)) as (memory, passwords):
         gone = [Raw(memory.connect()) for _ in range(30)]
         for number, client in enumerate(gone):
             await client.send(Connect(f"c{number}", username="alice", password=b"x"))
