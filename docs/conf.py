@@ -64,7 +64,7 @@ _FIRST = {
     ),
     "explanation": (
         "acknowledged", "batching", "durability", "history-check", "cluster", "security", "growth",
-        "design",
+        "quality", "design",
     ),
 }  # fmt: skip
 _TITLES = {

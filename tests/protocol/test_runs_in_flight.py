@@ -102,6 +102,8 @@ def answered(in_runs: Sender[int], alone: Sender[int], name: str, first: int, co
 @example([("run", 1, 2), ("pubacks", 1, 2), ("run", 2, 2), ("pubacks", 3, 2)])
 @example([("restore", 2, 1), ("alone", 1), ("alone", 1), ("run", 1, 2)])
 @example([("run", 1, 1)] * 18)
+@example([("run", 2, 2), ("puback", 1), ("puback", 2)])
+@example([("run", 1, 2), ("take back", 1), ("give up", 2)])
 @example([("run", 1, 2), ("restore", 9, 1), ("restored",), ("alone", 1)])
 def test_runs_are_their_messages_whatever_happens(steps: list[tuple[Any, ...]]) -> None:
     in_runs: Sender[int] = Sender(20)
