@@ -65,12 +65,13 @@ def test_a_docstring_is_shown_as_it_is_meant() -> None:
         async with open_client() as client:
             ...
 
-    Raises `LocalProtocolError`.
+    Raises LocalProtocolError, a `ValueError`, and TypeError.
     """
     assert python_names.markdown(doc, "trio_mqtt") == (
         "Publishes to {py:obj}`Broker.publish <trio_mqtt.Broker.publish>`, a \\<topic\\>, "
         "\\*at once\\*.\n\n```python\nasync with open_client() as client:\n    ...\n```\n\n"
-        "Raises {py:obj}`LocalProtocolError <trio_mqtt.LocalProtocolError>`.\n"
+        "Raises {py:obj}`LocalProtocolError <trio_mqtt.LocalProtocolError>`, a `ValueError`, "
+        "and TypeError.\n"
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -39,6 +40,8 @@ FACES = (
 )
 _WORD = re.compile(r"\b[A-Z_a-z]\w*\b")
 _CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+_ERROR = re.compile(r"(?<![`\w.<])[A-Z]\w+Error(?![`\w])")
+_VALUE = re.compile(r"^(:(?:value|type): )(.+)$")
 _ATTRIBUTES = "\n\nAttributes:\n"
 _MANY = 3  # fields whose texts say more than a signature
 _UNSEEN = re.compile(r"[<>]")  # within the repr of what no program writes so
@@ -186,6 +189,8 @@ def _is_python(text: str) -> bool:
 
 
 def _linked(text: str, face: str, owner: type | None) -> str:
+    # Which errors are raised stands there without backticks.
+    text = _ERROR.sub(lambda found: f"`{found[0]}`" if found[0] in homes() else found[0], text)
     return _CODE.sub(lambda found: _link(found[1], face, owner), text)
 
 
@@ -281,8 +286,14 @@ def _directive(kind: str, head: str, options: list[str], body: str) -> str:
     head = " ".join(head.split())
     if kind == "attribute":  # there are hundreds: each page's contents are part of every page
         options = [*options, ":no-contents-entry:"]
-    lines = [f"{fence}{{py:{kind}}} {head}", *options, "", body.strip("\n"), fence, ""]
+    told = [_VALUE.sub(_quoted, option) for option in options]
+    lines = [f"{fence}{{py:{kind}}} {head}", *told, "", body.strip("\n"), fence, ""]
     return "\n".join(lines)
+
+
+def _quoted(found: re.Match[str]) -> str:
+    """A value of an option, which YAML would take the quotes of otherwise."""
+    return found[1] + json.dumps(found[2], ensure_ascii=False)
 
 
 def _made_by(cls: type) -> str:
