@@ -54,6 +54,12 @@ from trio_mqtt.web.api import Api
             422,
         ),
         ("POST", "/messages", {"json": {"topic": "a", "text": "x" * 3_000_000}}, 413),
+        ("POST", "/messages", {"json": {"topic": "a", "text": "x" * 1_000_000}}, 200),
+        ("POST", "/bans", {"json": {"kind": "user", "value": "x" * 300_000}}, 413),
+        ("POST", "/dynamic-security", {"json": {"commands": [1] * 200_000}}, 413),
+        ("POST", "/dynamic-security", {"json": {"commands": [1] * 20_000}}, 422),
+        ("POST", "/dynamic-security", {"json": {"commands": [{}] * 1_001}}, 422),
+        ("POST", "/bans", {"json": {f"a{n}": 1 for n in range(9_000)}}, 422),
         ("POST", "/client/disconnect", {"json": {"client_id": "x", "reason_code": 10**30}}, 422),
     ],
 )

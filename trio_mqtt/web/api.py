@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("trio_mqtt.web")
 
-_LARGEST = 2 * 1024 * 1024  # bytes of a body
+_LARGEST = 2 * 1024 * 1024  # bytes of a body that has a message
+_LARGEST_OTHER = 256 * 1024  # of one that has none
 _LARGEST_LOGIN = 16 * 1024  # of who is not known yet
 _HEARD_OUT = 8 * 1024 * 1024  # bytes beyond that are read, so that who sends them hears why
 _BODY_TIME = 30.0  # seconds for it to come
@@ -247,7 +248,7 @@ class Api:
         csrf = None if asker.login is None else asker.login.csrf
         return _json({"user": asker.name, "role": asker.role.name.lower(), "csrf": csrf})
 
-    async def _body(self, request: Request, largest: int = _LARGEST) -> bytes:
+    async def _body(self, request: Request, largest: int) -> bytes:
         """The body of a request, which is JSON. Raises ProblemError."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
@@ -287,7 +288,9 @@ class Api:
                 403, f"This takes the role {operation.role.name.lower()}, or one above it."
             )
         if operation.method == "POST":
-            asked = of_body(operation.asked, await self._body(request))
+            has_message = any(one.name == "payload" for one in dataclasses.fields(operation.asked))
+            largest = _LARGEST if has_message else _LARGEST_OTHER
+            asked = of_body(operation.asked, await self._body(request, largest))
         else:
             asked = of_query(operation.asked, request.query_params.multi_items())
         if operation.streams:
