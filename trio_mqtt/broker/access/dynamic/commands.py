@@ -76,7 +76,7 @@ class Request:
         elif len(commands) > MOST_COMMANDS:
             self._problem = f"Too many commands: a message has {MOST_COMMANDS:,} at most"
         else:
-            self._commands = commands
+            self._commands = [*commands]
 
     @property
     def passwords(self) -> list[bytes]:
