@@ -239,6 +239,36 @@ def test_many_filters_are_asked_for_in_few_packets(
         portal.call(subscribe, most)
 
 
+@pytest.mark.parametrize("name", ["mosquitto", "aedes"])
+def test_what_an_earlier_program_left_is_unsubscribed_from(
+    portal: BlockingPortal, request: pytest.FixtureRequest, name: str, topic: str
+) -> None:
+    server: Server = request.getfixturevalue(name)
+    session = partial(
+        trio_mqtt.open_client,
+        server.url,
+        client_id="leaves-something",
+        clean_start=False,
+        session_expiry_interval=60,
+    )
+
+    async def leave() -> None:
+        async with session() as client, client.subscribe(topic, qos=1, unsubscribe=False):
+            pass
+        async with session() as client:
+            codes = await client.unsubscribe(topic, f"{topic}/none")
+        existed = trio_mqtt.ReasonCode.NO_SUBSCRIPTION_EXISTED
+        assert codes == [0, existed if name == "mosquitto" else 0]
+        async with trio_mqtt.open_client(server.url) as other:
+            await other.publish(topic, "for nobody", qos=1)
+        async with session() as client, client.subscribe(f"{topic}/#", qos=1) as messages:
+            await client.publish(topic, "new", qos=1)
+            with anyio.fail_after(DEADLINE):
+                assert (await anext(messages)).text == "new"
+
+    portal.call(leave)
+
+
 @pytest.mark.parametrize("qos", [1, 2])
 def test_a_message_may_be_refused(
     portal: BlockingPortal, mosquitto: Server, topic: str, qos: int
