@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,7 +13,7 @@ from time import monotonic, sleep
 import pytest
 import trio
 
-from tests.cli.programs import DEADLINE, Program
+from tests.cli.programs import DEADLINE, Program, Run
 from tests.cli.starting import fork
 from tests.storage.contract import changes, retained
 from trio_mqtt import SqliteStorage, sync
@@ -154,3 +155,31 @@ def test_what_prints_nothing_goes_on_without_a_reader(
         replay = ("replay", str(record), "--speed", "max", "-b", url)
         assert run_unread(*replay, folder=folder) == (0, b"")
         assert [next(messages).payload for _ in range(2)] == [b"x"] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("pub a -l", 1),
+        ("pub a -s", 1),
+        ("replay -", 1),
+        ("request a -f -", 1),
+        ("passwd {folder}/passwords ann --create", 2),
+        ("store import {folder}/store", 1),
+    ],
+)
+def test_where_there_is_no_standard_input_a_sentence_says_so(
+    in_pipe: tuple[Program, str],
+    in_process: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: str,
+    code: int,
+) -> None:
+    """A process may be started without: `<&-`."""
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.setenv("TMQTT_BROKER", in_pipe[1])
+    ended = in_process(*words.format(folder=tmp_path).split())
+    assert ended.code == code, ended.err
+    assert "it is closed." in ended.err
+    assert "Traceback" not in ended.err

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import trio
 
 from tmqtt.messages.payload_file import read_payload, too_large
 from tmqtt.terminal.figures import LARGEST_PAYLOAD
 from tmqtt.terminal.sentences import CommandError
+from tmqtt.terminal.streams import standard_input
 
 _READ = 65_536  # bytes that are read at once
 
@@ -37,7 +37,7 @@ async def read_input() -> bytes:
     """What there is of standard input, at least a byte; nothing once it has ended."""
     try:
         return await trio.to_thread.run_sync(
-            os.read, sys.stdin.fileno(), _READ, abandon_on_cancel=True
+            os.read, standard_input().fileno(), _READ, abandon_on_cancel=True
         )
     except OSError as error:
         raise CommandError(f"Standard input cannot be read: {error.strerror}.") from None

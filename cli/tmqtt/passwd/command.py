@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import getpass
-import sys
 from dataclasses import dataclass
 from typing import Literal
 
 import typer
 
 from tmqtt.terminal.plainly import WRONG_FILE, errors_as_sentences, say
+from tmqtt.terminal.streams import standard_input
 from trio_mqtt.access import (
     HashKind,
     PasswordFile,
@@ -84,8 +84,12 @@ def _password(options: PasswdOptions, *, twice: bool) -> bytes:
     """The password: from a file, from the person, or from the line that stdin has."""
     if options.password_file is not None:
         return _only_line(read_file(options.password_file, "password"), options.password_file)
-    if not sys.stdin.isatty():
-        return _only_line(sys.stdin.buffer.read(70_000), "stdin")
+    try:
+        stdin = standard_input()
+    except OSError as error:
+        raise ValueError(f"There is no password: stdin cannot be read, {error.strerror}.") from None
+    if not stdin.isatty():
+        return _only_line(stdin.buffer.read(70_000), "stdin")
     password = getpass.getpass(f"Password of {options.username}: ")
     if twice and getpass.getpass("The same again: ") != password:
         raise ValueError("The two passwords differ: nothing was changed.")

@@ -6,7 +6,6 @@ import math
 import os
 import signal
 import stat
-import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from tmqtt.connecting.settings import ConnectionOptions
 from tmqtt.messages.records import MAX_LINE, Record, RecordError, read_record
 from tmqtt.terminal.figures import counted, span
 from tmqtt.terminal.sentences import CommandError
+from tmqtt.terminal.streams import standard_input
 from tmqtt.terminal.terminal import Terminal
 
 _IN_FLIGHT = 100  # messages of QoS 1 and 2 that wait for their acknowledgement
@@ -70,7 +70,11 @@ async def replay(options: ReplayOptions, connection: ConnectionOptions, terminal
 @contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
     if path == "-":
-        yield sys.stdin.buffer
+        try:
+            file = standard_input().buffer
+        except OSError as error:
+            raise CommandError(f"Standard input cannot be read: {error.strerror}.") from None
+        yield file
         return
     try:
         file = Path(path).open("rb")  # noqa: SIM115 # closed below: the error is of opening alone

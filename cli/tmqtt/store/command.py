@@ -16,7 +16,7 @@ from tmqtt.store import lines
 from tmqtt.terminal.figures import counted, named, size
 from tmqtt.terminal.plainly import errors_as_sentences, say
 from tmqtt.terminal.sequences import CLEAR_LINE
-from tmqtt.terminal.streams import STDOUT, write_no_more
+from tmqtt.terminal.streams import STDOUT, standard_input, write_no_more
 from trio_mqtt.durability import (
     Row,
     read_store,
@@ -90,11 +90,11 @@ def write_lines(folder: str, path: str | None) -> None:
 def read_lines(folder: str, path: str | None) -> None:
     """Fill a new store with the rows of all lines."""
     with _failures(), ExitStack() as stack:
-        file: TextIO = sys.stdin
         if path is not None:
-            file = stack.enter_context(open(path, encoding="utf-8"))
+            file: TextIO = stack.enter_context(open(path, encoding="utf-8"))
         else:
-            sys.stdin.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+            file = standard_input()
+            file.reconfigure(encoding="utf-8")  # type: ignore[attr-defined]
         progress = stack.enter_context(_progress("imported"))
 
         def rows() -> Iterator[Row]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import suppress
+from typing import TextIO
 
 STDIN, STDOUT, STDERR = range(3)
+
+
+def standard_input() -> TextIO:
+    """Where a command reads what comes. Raises OSError where it was started without."""
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "it is closed", "standard input")
+    return sys.stdin
 
 
 def encoded(text: str) -> bytes:
