@@ -293,7 +293,7 @@ class _Connection:
         except TimeoutError:
             raise self._silent() from None
         except OSError as error:
-            self._early += self._read_what_isseconds_left()
+            self._early += self._read_what_is_left()
             self._raise_farewell()
             raise broken(self.url, error) from error
 
@@ -341,7 +341,7 @@ class _Connection:
             f" (keep alive: {self._keep_alive} s)."
         )
 
-    def _read_what_isseconds_left(self) -> list[Packet]:
+    def _read_what_is_left(self) -> list[Packet]:
         """What the broker said before it closed the connection."""
         found: list[Packet] = []
         with suppress(OSError):

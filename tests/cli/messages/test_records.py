@@ -104,3 +104,12 @@ def test_what_is_wrong_is_said(changes: dict[str, object], sentence: str) -> Non
 def test_lines_that_are_no_records(line: bytes, sentence: str) -> None:
     with pytest.raises(RecordError, match=sentence):
         read_record(line)
+
+
+def test_how_long_a_message_took_may_stand_in_its_line() -> None:
+    message = Message("a", b"x", 0, False, False, {})
+    lines = [Recorder(lambda _message, _moment, took=took: took).line(message, 0)
+             for took in (12.5, None)]  # fmt: skip
+    assert b'"payload":"x","latency_ms":12.500}\n' in lines[0]
+    assert b"latency" not in lines[1]
+    assert read_record(lines[0]) == read_record(lines[1])  # it is not replayed

@@ -245,3 +245,10 @@ def test_two_messages_at_once_are_refused(in_pipe: tuple[Program, str]) -> None:
     code, _, err = published(url, "a", "b", "-n")
     assert code == 2
     assert err.endswith("There can be one message only, but there are MESSAGE and -n.\n")
+
+
+def test_no_more_are_on_their_way_than_asked_for(in_pipe: tuple[Program, str]) -> None:
+    words = ("pub", "m", "x", "--count", "20", "-q", "1", "-M", "1", "-d", "-b", in_pipe[1])
+    with Program(*words) as pub:
+        assert pub.ended() == 0
+    assert re.findall(r"-> PUBLISH|<- PUBACK", pub.err.text) == ["-> PUBLISH", "<- PUBACK"] * 20

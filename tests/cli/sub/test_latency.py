@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -121,3 +122,15 @@ def test_wrong_options(in_process: Run, words: tuple[str, ...], sentence: str) -
     ended = in_process("sub", "a", *words)
     assert ended.code == 2
     assert sentence in ended.err
+
+
+@pytest.mark.slow
+def test_json_has_it_and_may_take_several_lines(broker: tuple[Program, str]) -> None:
+    words = ("sub", "json", "--json", "--pretty", "--latency", "payload", "-C", "1")
+    with Program(*words, "-b", broker[1]) as sub:
+        broker[0].out.expect(r"subscribed to json\n")
+        with Program("pub", "json", "-b", broker[1]) as pub:
+            assert pub.ended() == 0
+        assert sub.ended() == 0
+    assert sub.out.text.startswith('{\n  "time": "')
+    assert abs(json.loads(sub.out.text)["latency_ms"]) < 120_000
