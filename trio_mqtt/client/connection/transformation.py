@@ -55,7 +55,7 @@ async def transformed(settings: Settings, transform: Transform) -> Settings:
     except Exception as error:
         said = str(error) or "without a word"
         raise ConnectionFailedError(
-            f"{address.url} was not connected to: `transform`, which says what by, raised"
+            f"{address.url} was not connected to: `transform` raised"
             f" {type(error).__name__} ({said})."
         ) from error
     if wanted is None or wanted == given:
