@@ -79,6 +79,29 @@ async def test_it_is_started_anew_on_what_was_kept(
         await memory.assert_connected("me", within=HOUR)
 
 
+async def test_it_is_started_by_whoever_comes_first_and_after_an_end_nobody_waited_for(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with open_memory_broker() as memory, memory.open_client(client_id="me"):
+        with trio.move_on_after(0) as scope:
+            await memory.stop()
+        assert scope.cancelled_caught
+        before = memory.broker
+        started: list[object] = []
+
+        async def start() -> None:
+            await memory.start()
+            started.append(memory.broker)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(start)
+        assert started == [memory.broker] * 2 != [before] * 2
+        await memory.assert_connected("me", within=HOUR)
+        await memory.stop()
+        await memory.assert_disconnected("me")
+
+
 async def test_a_full_disk(autojump_clock: trio.testing.MockClock) -> None:
     async with (
         open_memory_broker(storage=MemoryStorage()) as memory,

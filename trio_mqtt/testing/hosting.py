@@ -43,6 +43,7 @@ class BrokerHost:
         self._end = trio.Event()
         self._ended = trio.Event()
         self._failure: Exception | None = None
+        self._changing = trio.Lock()  # whoever starts a broker or ends it
 
     @property
     def broker(self) -> Broker:
@@ -58,15 +59,21 @@ class BrokerHost:
 
     async def start(self) -> None:
         """Start a broker; nothing where one runs."""
-        if self._broker is None:
-            self._end, self._ended = trio.Event(), trio.Event()
-            self._broker = self.latest = await self._nursery.start(
-                self._run, name="the broker of a test"
-            )
+        async with self._changing:
+            if self._end.is_set():
+                await self._over()  # who had it end was cancelled, and did not wait
+            if self._broker is None:
+                self._end, self._ended = trio.Event(), trio.Event()
+                await self._nursery.start(self._run, name="the broker of a test")
 
     async def stop(self) -> None:
         """End the broker in order. Raises StoreError where it could not keep what was left."""
-        self._end.set()
+        self._end.set()  # first of all: whoever waits for it may be cancelled
+        async with self._changing:
+            self._end.set()  # of one that was started meanwhile
+            await self._over()
+
+    async def _over(self) -> None:
         if self._broker is not None:
             await self._ended.wait()
         failure, self._failure = self._failure, None
@@ -103,16 +110,17 @@ class BrokerHost:
         self.disk.is_full = False
         await self.stop()
 
-    async def _run(self, task_status: trio.TaskStatus[Broker]) -> None:
+    async def _run(self, task_status: trio.TaskStatus[None]) -> None:
         self._mortal = None if self._storage is None else MortalStorage(self._storage, self.disk)
         has_started = is_ending = False
         try:
             async with self._opening(self._mortal) as broker:
                 has_started = True
+                self._broker = self.latest = broker
                 if self.recording is not None:
                     self.recording.note("The broker was started")
                     follow(broker, self.recording)
-                task_status.started(broker)
+                task_status.started()
                 try:
                     await self._end.wait()
                 finally:
