@@ -35,39 +35,32 @@ class BrokerNetwork(Network, BrokerAddress):
         BrokerAddress.__init__(self, replace(address, port=self._place.number).url)
         self._target = address.host, address.port
         self._nursery = nursery
-        self._listening: trio.socket.SocketType | None = None
+        self._listener: trio.SocketListener | None = None
         self._accept()
 
     def _accept(self) -> None:
-        if self._listening is None:
+        if self._listener is None:
             listening = self._place.listen(socket.socket)
-            self._listening = trio.socket.from_stdlib_socket(listening)
-            self._nursery.start_soon(self._serve, self._listening)
+            self._listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+            self._nursery.start_soon(self._serve, self._listener)
 
     def _refuse(self) -> None:
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
+        if self._listener is not None:
+            self._listener.socket.close()
+            self._listener = None
 
-    async def _serve(self, listening: trio.socket.SocketType) -> None:
-        with listening:
-            while listening.fileno() >= 0:
-                try:
-                    connected, _ = await listening.accept()
-                except (OSError, trio.ClosedResourceError):
-                    continue
-                self._nursery.start_soon(self._connect, connected)
+    async def _serve(self, listener: trio.SocketListener) -> None:
+        try:
+            await trio.serve_listeners(self._connect, [listener], handler_nursery=self._nursery)
+        except* trio.ClosedResourceError:  # by `refuse`
+            pass
 
-    async def _connect(self, connected: trio.socket.SocketType) -> None:
-        client = trio.SocketStream(connected)
+    async def _connect(self, client: trio.SocketStream) -> None:
         try:
             broker = await trio.open_tcp_stream(*self._target)
         except OSError:
             _close(client, True)
             return
-        except BaseException:
-            connected.close()
-            raise
         await self._carry(NetworkLink(client, broker, self._steering, _close))
 
     def close(self) -> None:
