@@ -156,36 +156,38 @@ class NetworkPacket:
         self.copies = 0
         self.cuts = True
 
-    def frames(self) -> list[bytes]:
-        """What goes on of it."""
-        if self.copies < 2:
-            return [self.frame] * self.copies
-        again = self.frame
-        if self.qos:
-            again = bytes((again[0] | 8,)) + again[1:]
-        return [self.frame, again]
-
-    def may_overtake(self, other: NetworkPacket) -> bool:
-        """Whether it may arrive before one that was sent before it (MQTT 5.0 §4.6).
-
-        Messages of one topic and QoS keep their order, and so do acknowledgements of a kind; what
-        begins and ends a connection stays where it is.
-        """
-        kinds = {self.kind, other.kind}
-        if kinds & _FIXED:
-            return False
-        if kinds == {"PUBLISH"}:
-            return bool(self.topic and other.topic) and (
-                (self.topic, self.qos) != (other.topic, other.qos)
-            )
-        return len(kinds) == 2 and not kinds & _REQUESTS
-
 
 _WITH_IDENTIFIER = frozenset(
     {"PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK"}
 )
 _FIXED = frozenset({"CONNECT", "CONNACK", "DISCONNECT", "AUTH", "unknown"})
 _REQUESTS = frozenset({"SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK"})
+
+
+def frames_of(packet: NetworkPacket) -> list[bytes]:
+    """What goes on of a packet."""
+    if packet.copies < 2:
+        return [packet.frame] * packet.copies
+    again = packet.frame
+    if packet.qos:
+        again = bytes((again[0] | 8,)) + again[1:]
+    return [packet.frame] + [again] * (packet.copies - 1)
+
+
+def may_overtake(packet: NetworkPacket, other: NetworkPacket) -> bool:
+    """Whether it may arrive before one that was sent before it (MQTT 5.0 §4.6).
+
+    Messages of one topic and QoS keep their order, and so do acknowledgements of a kind; what
+    begins and ends a connection stays where it is.
+    """
+    kinds = {packet.kind, other.kind}
+    if kinds & _FIXED:
+        return False
+    if kinds == {"PUBLISH"}:
+        return bool(packet.topic and other.topic) and (
+            (packet.topic, packet.qos) != (other.topic, other.qos)
+        )
+    return len(kinds) == 2 and not kinds & _REQUESTS
 
 
 def client_id_of(frame: bytes) -> str:

@@ -9,7 +9,14 @@ from collections.abc import Callable
 import trio
 
 from trio_mqtt.testing.network.conditions import Conditions, Steering
-from trio_mqtt.testing.network.frames import Direction, FrameCutter, NetworkPacket, client_id_of
+from trio_mqtt.testing.network.frames import (
+    Direction,
+    FrameCutter,
+    NetworkPacket,
+    client_id_of,
+    frames_of,
+    may_overtake,
+)
 
 _READ = 65_536  # bytes
 _HELD = 1024 * 1024  # bytes that are under way in one direction: then the sender waits
@@ -139,12 +146,12 @@ class _Lane:
                 self._overtaken = packet, trio.current_time() + order.patience
                 return
         held = self._overtaken
-        if held is not None and not packet.may_overtake(held[0]):
+        if held is not None and not may_overtake(packet, held[0]):
             self._let_overtaken_go()
             held = None
         if packet.delayed:
             self._last = max(self._last, trio.current_time()) + packet.delayed
-        for one in packet.frames():
+        for one in frames_of(packet):
             self._put(one)
         if held is not None:
             self._let_overtaken_go()
