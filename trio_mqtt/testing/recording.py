@@ -113,7 +113,7 @@ class Recording:
     @property
     def connected(self) -> list[str]:
         """The identifiers of the clients that are connected now."""
-        return sorted(+self._connections)
+        return sorted(self._connections)
 
     @property
     def next_number(self) -> int:
@@ -162,6 +162,8 @@ class Recording:
             self._connections[event.client_id] += 1
         elif isinstance(event, ClientDisconnected):
             self._connections[event.client_id] -= 1
+            if self._connections[event.client_id] <= 0:
+                del self._connections[event.client_id]
         self._has_news()
 
     def tell_published(self, client_id: str | None, batch: Published) -> None:

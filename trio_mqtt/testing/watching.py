@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from trio_mqtt.broker.operations.forms.subscriptions import SubscriptionQuery
 from trio_mqtt.testing import explaining
 from trio_mqtt.testing.expectations import Expected
@@ -34,12 +36,10 @@ class Watching:
         __tracebackhide__ = True
         recording = self.recording
         seen: list[RecordedMessage] = []
-        following = 0
+        collect = _collecting(recording, expected, seen)
 
         async def look() -> bool | None:
-            nonlocal following
-            seen.extend(one for one in recording.since(following) if expected.matches(one))
-            following = recording.next_number
+            collect()
             if count is None:
                 return bool(seen) or None
             return True if len(seen) >= count else None
@@ -53,13 +53,16 @@ class Watching:
         """Nothing of the kind has come, nor does for so long."""
         __tracebackhide__ = True
         recording = self.recording
+        seen: list[RecordedMessage] = []
+        collect = _collecting(recording, expected, seen)
 
-        async def look() -> list[RecordedMessage] | None:
-            return self.found(expected) or None
+        async def look() -> bool | None:
+            collect()
+            return bool(seen) or None
 
-        found = await recording.until(look, within)
-        if found:
-            raise AssertionError(explaining.published_all_the_same(found, expected))
+        await recording.until(look, within)
+        if seen:
+            raise AssertionError(explaining.published_all_the_same(seen, expected))
 
     async def subscribed(
         self, client_id: str, topic_filter: str, qos: int | None, within: float
@@ -110,3 +113,17 @@ class Watching:
         is_gone = await recording.until(look, within)
         if not is_gone:
             raise AssertionError(explaining.not_disconnected(client_id, recording, within))
+
+
+def _collecting(
+    recording: Recording, expected: Expected, seen: list[RecordedMessage]
+) -> Callable[[], None]:
+    """What puts into `seen` the messages that are as expected, each message looked at once."""
+    following = 0
+
+    def collect() -> None:
+        nonlocal following
+        seen.extend(one for one in recording.since(following) if expected.matches(one))
+        following = recording.next_number
+
+    return collect
