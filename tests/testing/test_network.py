@@ -189,6 +189,41 @@ def test_a_function_sees_packets_and_says_what_becomes_of_them(broker: BrokerInT
     assert repr(message) == "<PUBLISH 'kept' QoS 1 number 7 to broker, client 'c'>"
 
 
+def test_a_function_may_ask_for_more_than_its_packet(broker: BrokerInThread) -> None:
+    seen: list[int] = []
+
+    @broker.network.on_packet
+    def lose_the_answer(packet: NetworkPacket) -> None:
+        if packet.topic == "a":
+            seen.append(len(broker.published("before")))
+            broker.network.drop("PUBACK", count=2)
+
+    broker.publish("before", "1")
+    with connected(broker) as client:
+        client.sendall(publish(b"a", b"1", 1) + publish(b"b", b"1", 2) + PINGREQ)
+        assert receive(client, 2) == PINGRESP
+    assert seen == [1]
+
+
+def test_what_a_function_raises_is_told() -> None:
+    def fail(packet: NetworkPacket) -> None:
+        assert packet.kind != "PINGREQ", "so the test says"
+
+    def use(then: Callable[[BrokerInThread], object]) -> None:
+        with broker_in_thread() as broker, connected(broker) as client:
+            broker.network.on_packet(fail)
+            client.sendall(PINGREQ)
+            receive(client, 1)
+            then(broker)
+
+    with pytest.raises(AssertionError, match="so the test says"):
+        use(lambda _: None)
+    with pytest.raises(RuntimeError, match="has ended") as raised:
+        use(lambda broker: broker.assert_published("a", within=600))
+    [note] = raised.value.__notes__
+    assert note.startswith("The broker of the test raised as well: so the test says")
+
+
 def test_a_rate_is_kept(broker: BrokerInThread) -> None:
     with connected(broker) as client:
         broker.network.limit_rate(2_000, "to broker")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from trio_mqtt.testing.recording import Recording
 from trio_mqtt.testing.watching import Watching
 
 T = TypeVar("T")
+_LINES = 200  # that the library has logged, the latest
 
 
 class BrokerThread:
@@ -63,10 +65,12 @@ class BrokerThread:
     def log(self) -> list[str]:
         """What has happened, in lines."""
         lines = [] if self._recording is None else list(self._recording.lines)
-        return [f"{at:7.3f} s  {line}" for at, line in lines] + self._log.lines
+        return [f"{at:7.3f} s  {line}" for at, line in lines] + list(self._log.lines)
 
     def look(self, work: Callable[[BrokerHost, Watching], T]) -> T:
-        """Have something looked at in the thread."""
+        """Have something looked at in the thread; at once, for a function that is called there."""
+        if threading.current_thread() is self._thread:
+            return work(self.host, self.watching)
 
         async def do() -> T:
             return work(self.host, self.watching)
@@ -105,10 +109,8 @@ class BrokerThread:
         self._log.begin()
         try:
             trio.run(self._serve)
-        except BaseExceptionGroup as group:
-            self._error = group.exceptions[0] if len(group.exceptions) == 1 else group
         except BaseException as error:
-            self._error = error
+            self._error = _said(error)
         finally:
             self._listening.close()
             if self._network is not None:
@@ -146,12 +148,19 @@ class BrokerThread:
             yield broker
 
 
+def _said(error: BaseException) -> BaseException:
+    """What was raised, without the groups in which it came alone."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        [error] = error.exceptions
+    return error
+
+
 class _ThreadLog(logging.Handler):
     """What the library logs in one thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.lines: list[str] = []
+        self.lines: deque[str] = deque(maxlen=_LINES)
         self.defect: BaseException | None = None
         self._thread = 0
         self._logger = logging.getLogger("trio_mqtt")
