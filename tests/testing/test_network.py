@@ -65,6 +65,18 @@ def test_by_itself_it_changes_nothing(broker: BrokerInThread) -> None:
     broker.assert_disconnected("me")
 
 
+def test_what_is_no_plain_mqtt_passes_as_it_comes() -> None:
+    with (
+        broker_in_thread("ws://127.0.0.1:0") as broker,
+        sync.open_client(broker.network.url, client_id="me") as client,
+        client.subscribe("a", qos=2) as messages,
+    ):
+        client.publish("a", bytes(3_000_000), qos=2)
+        assert messages.get(timeout=60).payload == bytes(3_000_000)
+        with pytest.raises(RuntimeError, match="sees no packets"):
+            broker.network.cut("me")
+
+
 def test_what_is_delayed_comes_later_and_in_order(broker: BrokerInThread) -> None:
     with connected(broker) as client:
         broker.network.delay(0.05, "to client")

@@ -87,7 +87,8 @@ class Conditions:
 class Steering:
     """All that the test has said, for both directions, and the orders for single packets."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sees_packets: bool) -> None:
+        self.sees_packets = sees_packets  # else bytes pass as they come
         self.conditions: dict[Direction, Conditions] = {one: Conditions() for one in BOTH}
         self.orders: list[Order] = []
         self.watchers: list[OnPacket] = []

@@ -15,9 +15,9 @@ _LONGEST_HEADER = 5  # bytes: a first one, and the length
 class FrameCutter:
     """Cuts what comes in one direction into whole packets; what is no MQTT stays as it comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_mqtt: bool) -> None:
         self._rest = bytearray()
-        self.is_mqtt = True
+        self.is_mqtt = is_mqtt
 
     def feed(self, data: bytes) -> list[bytes]:
         """The packets that are whole now."""

@@ -93,7 +93,7 @@ class _Lane:
         self._target = target
         self._steering = steering
         self._conditions: Conditions = steering.conditions[direction]
-        self._cutter = FrameCutter()
+        self._cutter = FrameCutter(is_mqtt=steering.sees_packets)
         # When each may arrive. Nothing at all is the end, and None a sudden one.
         self._queue: deque[tuple[float, bytes | None]] = deque()
         self._size = 0

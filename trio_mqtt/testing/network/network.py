@@ -47,8 +47,7 @@ class Network:
 
     def __init__(self, call: Calling = at_once, *, sees_packets: bool = True) -> None:
         self._call = call
-        self._sees_packets = sees_packets
-        self._steering = Steering()
+        self._steering = Steering(sees_packets=sees_packets)
         self._links: dict[NetworkLink, None] = {}
 
     # -- all that passes ------------------------------------------------------------------------
@@ -92,6 +91,8 @@ class Network:
 
         Both ends see a reset. What was under way is lost.
         """
+        if client_id is not None:
+            self._check_sees_packets()
         return self._call(lambda: self._cut(client_id))
 
     def cut_after(
@@ -220,7 +221,7 @@ class Network:
         return kind
 
     def _check_sees_packets(self) -> None:
-        if not self._sees_packets:
+        if not self._steering.sees_packets:
             raise RuntimeError(
                 "Within TLS and WebSocket the network sees no packets: use a broker at mqtt://."
             )
