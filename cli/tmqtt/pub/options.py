@@ -280,7 +280,7 @@ def pub(
     if simulate is not None and (all_topics or given or raw):
         ctx.fail("With --simulate, topics and messages are those of its file.")
     protocol = next((word for word in (topic, message) if word in _PROTOCOLS), None)
-    if lines and protocol is not None:
+    if lines and protocol is not None and len(given) > 1:
         ctx.fail(
             f"-l sends each line of standard input. As MQTT.js has it, -l {protocol} is said by the"
             f" address: -b {protocol}://HOST."

@@ -53,6 +53,11 @@ def test_a_message_may_come_from_anywhere(in_pipe: tuple[Program, str], tmp_path
         )
 
 
+def test_lines_go_to_a_topic_that_is_called_as_a_protocol(in_pipe: tuple[Program, str]) -> None:
+    _, url = in_pipe
+    assert published(url, "mqtt", "-l", "-q", "1", stdin=b"one\n") == (0, "", "")
+
+
 def test_random_bytes_are_of_the_size_and_others_each_time(in_pipe: tuple[Program, str]) -> None:
     _, url = in_pipe
     with Program("pub", "s", "--size", "4KB", "--count", "2", "-v", "-b", url) as pub:
