@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 import time
 from collections.abc import Callable
@@ -220,8 +221,7 @@ class _Parser:
             piece = make(field)
             return _made_safe(piece) if self._safe else piece
         if character in "jJ":
-            piece = self._json(escaped=character == "j")
-            return _made_safe(piece) if self._safe else piece
+            return self._json(escaped=character == "j")
         raise FormatError(
             f"The format {self._text!r} has a code that does not exist:"
             f" {self._text[start : self._at]!r}."
@@ -257,14 +257,15 @@ class _Parser:
         return piece
 
     def _json(self, *, escaped: bool) -> Piece:
-        pretty = self._pretty
+        pretty, safe = self._pretty, self._safe
 
         def piece(message: ShownMessage, moment: int) -> bytes:
             try:
-                return as_json(message, moment, escaped=escaped, pretty=pretty)
+                shown = as_json(message, moment, escaped=escaped, pretty=pretty)
             except NotJsonError:
                 self._complain(message.topic, f"JSON, which %{'j' if escaped else 'J'} asks for")
                 return b""
+            return _layout_kept(shown) if safe else shown
 
         return piece
 
@@ -298,6 +299,13 @@ def safe_bytes(data: bytes) -> bytes:
     """The text with what could steer a terminal written out."""
     shown = escape(data.decode("utf-8", "surrogateescape"))
     return shown.encode("utf-8", "surrogateescape")
+
+
+def _layout_kept(json: bytes) -> bytes:
+    """JSON made safe, but for the lines and tabs between its parts: strings have none."""
+    return b"".join(
+        one if one in (b"\n", b"\t") else safe_bytes(one) for one in re.split(rb"([\n\t])", json)
+    )
 
 
 def _made_safe(piece: Piece) -> Piece:

@@ -59,7 +59,10 @@ def as_json(message: ShownMessage, moment: int, *, escaped: bool, pretty: bool =
     fields.append(f'"payload":{shown}')
     text = f"{{{','.join(fields)}}}"
     if pretty:
-        text = _laid_out(json.loads(text, object_pairs_hook=_Object, parse_int=float))
+        try:
+            text = _laid_out(json.loads(text, object_pairs_hook=_Object, parse_int=float))
+        except RecursionError:
+            raise NotJsonError from None
     return text.encode("utf-8", "surrogateescape")
 
 

@@ -217,3 +217,17 @@ def test_json_may_be_laid_out() -> None:
         ':\t12,\n\t"mid":\t7,\n\t"properties":\t{\n\t\t"content-type":\t"x"\n\t},\n'
         '\t"payload":\t[{\n\t\t\t"a":\t{\n\t\t\t}\n\t\t}, 1]\n}'
     )
+
+
+def test_json_is_laid_out_in_a_terminal_too_and_cannot_steer_it() -> None:
+    one = message(b"\x1b[2J\n\t\xc2\x9b")
+    shown = Format("%j", pretty=True, safe=True).line(one, MOMENT).decode()
+    assert shown.partition('"mid"')[2] == (':\t7,\n\t"payload":\t"\\u001b[2J\\n\\t\\x9b"\n}')
+
+
+@pytest.mark.parametrize("depth", [100, 400, 600, 100_000])
+def test_json_that_is_too_deep_is_told(depth: int) -> None:
+    said: list[str] = []
+    found = Format("%J", lambda topic, _: said.append(topic), pretty=True)
+    line = found.line(message(b"[" * depth + b"]" * depth), MOMENT)
+    assert bool(line) != bool(said)
