@@ -104,6 +104,7 @@ async def test_another_address_at_a_port_that_is_held_needs_a_start() -> None:
         assert await may_connect(broker.url)
 
 
+@pytest.mark.posix
 async def test_a_unix_socket_stays_as_it_is(tmp_path: Path) -> None:
     url = f"unix://{tmp_path}/s"
     async with opened(Listen(url, mode=0o600)) as broker:

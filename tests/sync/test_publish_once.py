@@ -134,6 +134,7 @@ def test_a_large_message_arrives_whole(broker: BrokerAddress) -> None:
         assert messages.get(timeout=DEADLINE).payload == payload
 
 
+@pytest.mark.posix
 def test_through_a_unix_socket(tmp_path: Path) -> None:
     with broker_in_thread(f"unix://{tmp_path}/mqtt") as address:
         publish_once(f"unix://{tmp_path}/mqtt", "a", "b", qos=1)

@@ -27,7 +27,7 @@ from trio_mqtt.transport.urls import parse_url
 
 pytestmark = pytest.mark.anyio
 
-SCHEMES = ["mqtts", "ws", "wss", "unix"]
+SCHEMES = ["mqtts", "ws", "wss", pytest.param("unix", marks=pytest.mark.posix)]
 
 
 @pytest.mark.normative("MQTT-4.2-1", "MQTT-6.0.0-2", "MQTT-6.0.0-3")
@@ -52,7 +52,13 @@ async def test_messages_large_and_small_travel_both_ways(
 
 @pytest.mark.parametrize(
     ("theirs", "ours"),
-    [("tcp", "mqtt"), ("ssl", "mqtts"), ("tls", "mqtts"), ("mqtt+unix", "unix"), ("ws", "ws")],
+    [
+        ("tcp", "mqtt"),
+        ("ssl", "mqtts"),
+        ("tls", "mqtts"),
+        pytest.param("mqtt+unix", "unix", marks=pytest.mark.posix),
+        ("ws", "ws"),
+    ],
 )
 async def test_a_url_may_be_as_others_write_it(
     theirs: str, ours: str, tls: TlsOptions, tmp_path: Path

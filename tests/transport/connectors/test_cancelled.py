@@ -18,7 +18,7 @@ from trio_mqtt.transport.urls import parse_url
 
 pytestmark = pytest.mark.anyio
 
-SCHEMES = ["mqtt", "mqtts", "ws", "wss", "unix"]
+SCHEMES = ["mqtt", "mqtts", "ws", "wss", pytest.param("unix", marks=pytest.mark.posix)]
 
 
 def open_sockets() -> int:

@@ -36,7 +36,17 @@ def _only_reference_counting() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=["mqtt", "mqtts", "ws", "wss", "any", "any with TLS", "unix"])
+@pytest.fixture(
+    params=[
+        "mqtt",
+        "mqtts",
+        "ws",
+        "wss",
+        "any",
+        "any with TLS",
+        pytest.param("unix", marks=pytest.mark.posix),
+    ]
+)
 def scheme(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
