@@ -208,7 +208,8 @@ class BrokerInThread(BrokerAddress):
         """End it as `kill -9` ends a process; then `start` it again.
 
         Connections end without a DISCONNECT. With a storage, what was acknowledged is there
-        afterwards; what was not may be, or not. Without one, all is forgotten.
+        afterwards; what was not may be, or not. Without one, all is forgotten. At a Unix socket
+        clients are told all the same.
         """
         self._do(lambda host, _: host.kill())
 
