@@ -190,7 +190,8 @@ class Network:
         """Have a function called with each `NetworkPacket`, until `heal`; as a decorator, too.
 
         It says what becomes of the packet, and is called where the network runs: for the broker in
-        a thread, in that thread.
+        a thread, in that thread. It may look at what was published, and tell the network more, but
+        wait for nothing. What it raises ends the broker, and the test with it.
 
             @broker.network.on_packet
             def lose_every_second_ping(packet): ...
