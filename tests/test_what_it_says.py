@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -77,6 +78,26 @@ def explained_where(node: ast.AST, path: str) -> list[ast.expr]:
     return node.args[:1] if name in LOGGED and isinstance(node.func, ast.Attribute) else []
 
 
+def named_in(function: ast.AST) -> dict[str, list[ast.expr]]:
+    """The names that a function gives to texts, with these texts."""
+    found: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and text_of(node.value) is not None:
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    found.setdefault(target.id, []).append(node.value)
+    return found
+
+
+def explained_by_name(function: ast.AST, path: str) -> Iterator[ast.expr]:
+    """The texts for people that a function names before it says them."""
+    named = named_in(function)
+    for node in ast.walk(function) if named else ():
+        for one in explained_where(node, path):
+            if isinstance(one, ast.Name):
+                yield from named.get(one.id, [])
+
+
 @cache
 def texts() -> Texts:
     everything, to_be_explained = [], []
@@ -90,7 +111,9 @@ def texts() -> Texts:
                 if text is not None and " " in text:
                     everything.append(plain(text))
             elif not path.startswith(OF_TESTS):
-                for one in explained_where(node, path):
+                is_function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+                explained = explained_by_name if is_function else explained_where
+                for one in explained(node, path):
                     text = plain(text_of(one) or "")
                     if len(re.findall(r"[a-z]+", text)) > 1:
                         to_be_explained.append(Said(f"{path}:{one.lineno}", text))
