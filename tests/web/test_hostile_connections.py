@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import trio
 import trio.testing
@@ -17,6 +19,7 @@ import trustme
 import trio_mqtt
 from tests.web.conftest import OPTIONS, Served, served_with
 from tests.web.event_streams import EventStream
+from trio_mqtt.web.api import Api
 from trio_mqtt.web.connections import Way
 
 # The beginning of HTTP/2, and a request whose path is no ASCII.
@@ -80,6 +83,34 @@ async def test_who_reads_no_answer_holds_up_neither_others_nor_the_end(
                 is_full = scope.cancelled_caught
             while not await is_answered(served):  # noqa: ASYNC110 # some of its answers may be on their way
                 await trio.sleep(0.05)
+
+
+async def test_who_reads_a_long_answer_slowly_keeps_nobody_from_asking(served: Served) -> None:
+    app = Api(served.broker, replace(OPTIONS, maximum_requests=1)).app()
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "headers": [],
+        "path": "/api/v1/openapi.json", "query_string": b"", "root_path": "", "server": ("b", 80),
+        "client": ("127.0.0.1", 1),
+    }  # fmt: skip
+    first_part = trio.Event()
+
+    async def receive() -> Any:  # noqa: ANN401 # ASGI's
+        await trio.sleep_forever()
+
+    async def send(message: Any) -> None:  # noqa: ANN401 # ASGI's
+        if message["type"] == "http.response.body":
+            assert message["more_body"]  # else it is no long one
+            first_part.set()
+            await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(app, scope, receive, send)
+        with trio.fail_after(60):
+            await first_part.wait()
+            way = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=way, base_url="http://b/api/v1") as client:
+                assert (await client.get("/session")).status_code == 401
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_body_that_does_not_come_makes_room(short_path: Path) -> None:

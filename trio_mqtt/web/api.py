@@ -130,8 +130,7 @@ class Api:
 
         async def send_and_free(message: Message) -> None:
             nonlocal is_counted
-            is_last = message["type"] == "http.response.body" and not message.get("more_body")
-            if is_last and is_counted:  # whoever does not read it keeps no other from asking
+            if is_counted and _is_made(message):  # who does not read it keeps no other from asking
                 is_counted = False
                 self._free += 1
             await send_reading_on(receive, send, message)
@@ -365,6 +364,13 @@ class Api:
 def _peer(client: Address) -> str:
     host = f"[{client.host}]" if ":" in client.host else client.host
     return f"{host}:{client.port}"
+
+
+def _is_made(message: Message) -> bool:
+    """Whether all of an answer is there by this part of it, and has only to be taken."""
+    if message["type"] == "http.response.start":
+        return any(name == b"content-length" for name, _ in message["headers"])
+    return message["type"] == "http.response.body" and not message.get("more_body", False)
 
 
 def _json(value: object) -> Response:
