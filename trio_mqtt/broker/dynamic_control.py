@@ -116,16 +116,17 @@ class DynamicControl:
 
         request = Request(commands)
         hashes = await self._hashes(request)
-        answers: list[dict[str, object]] = []
+        responses: Responses = ()
 
         async def change() -> bool:
+            nonlocal responses
             dynamic = self._core.access.dynamic
             if dynamic is None:
                 raise NotFoundError("This broker has no dynamic security.")
             responses, outcome, changed = await self._kept(dynamic, request, hashes)
-            answers.extend(await _in_plain(responses))
             if changed is None:
                 return False
+            # Whoever asks may go at any time, but not between what is kept and what is in force.
             self._core.access.dynamic_changed(changed)
             self._tell(outcome, "Who administrates the broker")
             return True
@@ -133,7 +134,7 @@ class DynamicControl:
         checked = await self._reconfiguring.change_dynamic(change)
         if checked is not None:
             await checked.wait()
-        return answers
+        return await _in_plain(responses)
 
     async def _serve(self, session: Session, payload: bytes) -> None:
         from trio_mqtt.broker.access.dynamic.commands import Request

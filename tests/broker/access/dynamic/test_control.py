@@ -22,6 +22,7 @@ from trio_mqtt.broker.access.dynamic import security as dynamic_security
 from trio_mqtt.broker.access.dynamic.document import load
 from trio_mqtt.broker.access.files.password_changes import set_password
 from trio_mqtt.broker.dynamic_control import RESPONSE, TOPIC
+from trio_mqtt.broker.turns import ShortTurn
 from trio_mqtt.events import EventStream
 from trio_mqtt.protocol.packets import Will
 
@@ -328,6 +329,29 @@ async def test_what_cannot_be_written_is_refused_and_not_in_force(
         assert await may_connect(broker.url, username="u", password="pw")
         await admin.do(command("disableClient", username="u"))
         assert not await may_connect(broker.url, username="u", password="pw")
+
+
+async def test_what_is_kept_is_in_force_also_where_who_asks_goes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = dynamic_security.DynamicSecurity.save
+    scope = trio.CancelScope()
+
+    def saved_as_they_go(self: dynamic_security.DynamicSecurity) -> None:
+        save(self)
+        trio.from_thread.run_sync(scope.cancel)
+
+    monkeypatch.setattr(dynamic_security.DynamicSecurity, "save", saved_as_they_go)
+    monkeypatch.setattr(ShortTurn, "is_over", True)  # as where there are many
+    commands = (command("createClient", username="new"), command("listClients", verbose=True))
+    async with opened(security=Security(dynamic=path)) as broker:
+        with scope:
+            await broker.administration.dynamic_security(DynamicCommands(commands=commands))
+        assert scope.cancelled_caught
+        assert "new" in load(path)[0].clients
+        dynamic = core_of(broker).access.dynamic
+        assert dynamic is not None
+        assert "new" in dynamic.state.clients
 
 
 async def test_a_defect_is_answered_and_the_next_request_done(
