@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import MutableMapping
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
@@ -17,10 +18,12 @@ import trio_mqtt
 from tests.web.conftest import OPTIONS, TOKENS, Served, served_with
 from tests.web.event_streams import EventStream
 from trio_mqtt import ConfigurationError, ListenError
-from trio_mqtt.administration import TraceQuery
+from trio_mqtt.administration import NewMessage, TraceQuery
 from trio_mqtt.configuration import load
 from trio_mqtt.web import WebOptions, WebToken, serving_web
 from trio_mqtt.web.api import Api
+from trio_mqtt.web.json_forms import of_body
+from trio_mqtt.web.problems import ProblemError
 
 
 @pytest.mark.parametrize(
@@ -75,6 +78,26 @@ async def test_what_is_asked_wrongly_is_told_so(
         assert problem["status"] == status
         assert problem["detail"]
         assert "Value error" not in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"topic": {%s}}' % b", ".join(b'"%d": 1' % number for number in range(30_000)),
+        b'{"topic": [%s]}' % b",".join([b"1"] * 200_000),
+        b'{"topic": [%s]}' % b",".join([b'""'] * 200_000),
+    ],
+    ids=["an object", "a list", "texts"],
+)
+def test_a_long_body_of_many_values_is_not_read(odd: bytes) -> None:
+    with pytest.raises(ProblemError, match="too many values"):
+        of_body(NewMessage, odd)
+
+
+def test_a_long_text_may_have_anything_in_it() -> None:
+    text = json.dumps([{"a": '\\ "'}] * 30_000)
+    told = {"topic": "a", "text": text, "user_properties": [["a", "b"]] * 1_000}
+    assert of_body(NewMessage, json.dumps(told, indent=2).encode()).text == text
 
 
 async def test_answers_are_not_for_other_pages(served: Served) -> None:
