@@ -15,7 +15,7 @@ from releasing import building, contents, environments, materials
 from releasing.building import Commit
 from releasing.checksums import write_checksums
 from releasing.environments import Environment
-from releasing.ready import hindrances, version_of
+from releasing.ready import hindrances, strangers, version_of
 from releasing.running import ReleaseError, run
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def _release(options: argparse.Namespace, scratch: Path) -> None:
         for sentence in in_the_way:
             _say(f"In the way of a release, not of this trial: {sentence}")
     else:
-        _check(in_the_way)
+        _check([*in_the_way, *strangers(options.into)])
     commit = Commit.checked_out(ROOT)
     sdist, wheel = _build(commit, scratch)
     _look_at(commit, sdist, wheel)

@@ -18,6 +18,9 @@ _CHAPTER = re.compile(r"^## (\S+)[^\n]*\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DO
 # Semantic versions, as Python writes those before a release: 1.2.0, 1.2.0a1, 1.2.0rc2.
 _FORM = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 
+# What a release puts into a folder, and what `uv build` does.
+_RELEASED = re.compile(r"trio_mqtt-.*\.(whl|tar\.gz|cdx\.json)|SHA256SUMS|\.gitignore")
+
 
 def version_of(root: Path) -> str:
     """The version that the source says. Raises ReleaseError where it says none."""
@@ -56,6 +59,21 @@ def hindrances(root: Path, tag: str | None = None) -> Iterator[str]:
                 f"The tag {own} is there already, at another commit: {tagged.strip()[:10]}."
                 f" Give {VERSION_FILE} the next version."
             )
+
+
+def strangers(into: Path) -> Iterator[str]:
+    """What keeps a folder from being emptied for a release: what no release has put there."""
+    if into.exists() and not into.is_dir():
+        yield f"{into} is no folder."
+        return
+    names = sorted(path.name for path in into.iterdir()) if into.exists() else []
+    others = [name for name in names if not _RELEASED.fullmatch(name)]
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        yield (
+            f"{into} has {', '.join(others[:3])}{more}, which no release has put there and the next"
+            " one would remove: name another folder by --into."
+        )
 
 
 def _missing_changes(root: Path, version: str) -> Iterator[str]:

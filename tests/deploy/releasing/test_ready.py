@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from releasing.ready import hindrances, tag_of, version_of
+from releasing.ready import hindrances, strangers, tag_of, version_of
 from releasing.running import ReleaseError
 
 ROOT = Path(__file__).parents[3]
@@ -91,3 +91,17 @@ def test_what_is_no_version_is_refused(project: Path, said: str) -> None:
 
 def test_the_source_says_one() -> None:
     assert tag_of(version_of(ROOT))[0] == "v"
+
+
+def test_a_folder_is_emptied_only_of_releases(tmp_path: Path) -> None:
+    into = tmp_path / "dist"
+    assert list(strangers(into)) == []
+    into.mkdir()
+    for name in ("trio_mqtt-1.1.0-py3-none-any.whl", "trio_mqtt-1.1.0.tar.gz", "SHA256SUMS"):
+        (into / name).touch()
+    assert list(strangers(into)) == []
+    (into / "thesis.tex").touch()
+    (sentence,) = strangers(into)
+    assert sentence.startswith(f"{into} has thesis.tex, which no release has put there")
+    (sentence,) = strangers(into / "thesis.tex")
+    assert sentence.endswith("thesis.tex is no folder.")
