@@ -49,6 +49,16 @@ async def test_wrong_passwords_hold_up_who_shows_them(
     assert ("at 198.51.100.9" if is_trusted else "at 127.0.0.1:") in told
 
 
+async def test_a_network_of_ipv6_is_one_that_shows_wrong_passwords(short_path: Path) -> None:
+    async with served_with(TRUSTING, short_path) as served, served.asking(None) as client:
+        for number in range(3):
+            guesser = f"2001:db8::{number}"
+            refused = await log_in(client, f"user-{number}", "wrong", x_forwarded_for=guesser)
+        assert refused.status_code == 429
+        other = await log_in(client, "ada", PASSWORD, x_forwarded_for="2001:db8:0:1::1")
+        assert other.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("options", "said", "is_secure"),
     [(TRUSTING, "https", True), (TRUSTING, "http", False), (FEW, "https", False)],

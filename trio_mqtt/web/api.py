@@ -18,8 +18,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trio_mqtt.broker.operations.table import OPERATIONS, Operation, Role
+from trio_mqtt.broker.sources import source_of
 from trio_mqtt.errors import MqttError
-from trio_mqtt.transport.peers import Networks, host_of
+from trio_mqtt.transport.peers import Networks
 from trio_mqtt.web import audit
 from trio_mqtt.web.connections import is_http_1, known
 from trio_mqtt.web.description import written_description
@@ -204,14 +205,14 @@ class Api:
     async def _log_in(self, request: Request) -> Response:
         credentials: _Credentials = of_body(_Credentials, await self._body(request, _LARGEST_LOGIN))
         address = self._address(request)
-        host = host_of(address)
-        wait = self._failures.wait(credentials.user, host)
+        source = source_of(address)  # a /64 of IPv6 has more addresses than there are to remember
+        wait = self._failures.wait(credentials.user, source)
         if wait:
             audit.record_login(credentials.user, address, "too many passwords were wrong")
             raise ProblemError(
                 429, "Too many passwords were wrong.", {"Retry-After": str(int(wait) + 1)}
             )
-        self._failures.count(credentials.user, host)
+        self._failures.count(credentials.user, source)
         is_right = await self._administration.check_password(
             credentials.user, credentials.password, address
         )
@@ -219,7 +220,7 @@ class Api:
         if not is_right or role is None:
             audit.record_login(credentials.user, address, "the password is wrong, or no role")
             raise ProblemError(401, "The user name or the password is wrong, or has no role here.")
-        self._failures.was_right(credentials.user, host)
+        self._failures.was_right(credentials.user, source)
         value, login = self._people.log_in(credentials.user)
         audit.record_login(credentials.user, address, "logged in")
         response = _json({"user": login.username, "role": role.name.lower(), "csrf": login.csrf})
