@@ -41,3 +41,13 @@ def test_no_piece_is_long_however_much_there_is() -> None:
     assert [one["username"] for one in response["data"]["clients"]] == [
         f"user-{number}" for number in range(10_000)
     ]
+
+
+def test_no_piece_is_long_where_each_list_is_short() -> None:
+    given = [{"rolename": "role", "priority": 1}] * 32
+    users = [{"username": f"user-{number}", "roles": given} for number in range(32)]
+    value = {"responses": [{"command": "listClients", "data": {"clients": users}}] * 32}
+    assert max(map(len, pieces(value))) < 20_000
+    assert "".join(pieces(value)) == json.dumps(value, separators=(",", ":"))
+    texts = ["x" * 60_000] * 32
+    assert max(map(len, pieces(texts))) < 200_000

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from trio_mqtt.broker.access.dynamic.views import Views
 
-_AT_ONCE = 32  # of a list: what a piece has
+_AT_ONCE = 32  # of a list: what a piece has at most
+_MOST = 256  # values in all
+_LONG = 256  # characters of a text that count as one more
 
 
 def pieces(value: object) -> Iterator[str]:
@@ -37,12 +39,27 @@ def pieces(value: object) -> Iterator[str]:
 
 
 def _is_short(value: object) -> bool:
-    """Whether no list in a value has more than one piece has."""
+    """Whether a value is little enough for one piece, with all that is in it."""
+    return _left(value, _MOST) >= 0
+
+
+def _left(value: object, most: int) -> int:
+    """How many more values there may be beside one and those in it; below 0, it has too many."""
+    if isinstance(value, str):
+        return most - len(value) // _LONG
     if isinstance(value, Mapping):
-        return all(map(_is_short, value.values()))
-    if isinstance(value, list | tuple | Views):
-        return len(value) <= _AT_ONCE and all(map(_is_short, value))
-    return True
+        inner: Iterable[object] = value.values()
+    elif isinstance(value, list | tuple | Views):
+        inner = value
+    else:
+        return most
+    most -= len(value)
+    if most >= 0:
+        for one in inner:
+            most = _left(one, most)
+            if most < 0:
+                break
+    return most
 
 
 def _text(value: object) -> str:
