@@ -35,7 +35,10 @@ class BansEverywhere:
 
     async def say(self, ban: Ban, *, ends: bool) -> None:
         """A ban holds everywhere from now on; `ends`: connections end, too. Raises StoreError."""
-        await self._say(_field(ban.kind, ban.value), (_ENDS if ends else b"0") + ban.text.encode())
+        field = _field(ban.kind, ban.value)
+        await self._say(field, (_ENDS if ends else b"0") + ban.text.encode())
+        # Before it comes back in the stream of changes, too, the next that is said lets go of it.
+        self._known[field] = ban.until
 
     async def lift(self, kind: BanKind, value: str) -> None:
         """A ban holds nowhere any more. Raises StoreError."""
