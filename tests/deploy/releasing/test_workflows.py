@@ -76,6 +76,19 @@ def test_together_they_run_what_nox_runs_by_itself() -> None:
     assert {*ast.literal_eval(listed[1])} <= asked
 
 
+def test_what_foreign_programs_come_from_is_installed() -> None:
+    tree = ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8"))
+    (wanted,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FOREIGN_PROGRAMS"
+    )
+    steps = read(ROOT / ".github/workflows/checks.yml")["jobs"]["sessions"]["steps"]
+    (text,) = (step["run"] for step in steps if "apt-get install" in step.get("run", ""))
+    words = {*shlex.split(text, comments=True)}
+    assert {*wanted.values()} <= words  # nobody is root there, so the session installs nothing
+
+
 def test_each_python_runs_the_tests_on_each_system() -> None:
     matrix = read(ROOT / ".github/workflows/tests.yml")["jobs"]["tests"]["strategy"]["matrix"]
     assert tuple(matrix["python"]) == PYTHONS
