@@ -75,7 +75,8 @@ class WebOptions:
     idle_time: float = 1_800.0
     """Seconds after which who does nothing has to."""
     failed_logins_per_minute: int = 10
-    """Wrong passwords for one user, or from one address, in a minute; beyond, none is looked at."""
+    """Wrong passwords for one user, or from one address (IPv6: one /64), in a minute; beyond, none
+    is looked at."""
     maximum_requests: int = 64
     """Requests at one time, those that stream among them; others are answered with 503."""
 
