@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn, cast
 
@@ -90,17 +91,21 @@ def _handle_signals(terminal: Terminal) -> None:
     token = trio.lowlevel.current_trio_token()
     had_terminal = _has_terminal()
 
+    def have_done(what: Callable[[], object]) -> None:
+        with suppress(trio.RunFinishedError):  # the command has just ended by itself
+            token.run_sync_soon(what)
+
     def stop(number: int, _frame: FrameType | None) -> None:
         reload = terminal.reload if number == HANGUP else None
         if reload is not None and had_terminal == _has_terminal():
-            token.run_sync_soon(reload)
+            have_done(reload)
             return
         if terminal.signal is not None:
             if terminal.restore is not None:
                 terminal.restore()
             os._exit(128 + number)  # asked twice: whatever is still in the way no longer counts
         terminal.signal = number
-        token.run_sync_soon(terminal.scope.cancel)
+        have_done(terminal.scope.cancel)
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)

@@ -69,3 +69,18 @@ def test_a_broker_serves_and_stops_while_its_terminal_takes_nothing() -> None:
         broker.kill()
         broker.wait()
         os.close(unread)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_has_ended_by_itself_says_nothing_when_it_is_stopped(number: signal.Signals) -> None:
+    program = (
+        "import atexit, os\n"
+        "from tmqtt.terminal.running import run\n"
+        "async def command(terminal): pass\n"
+        f"atexit.register(os.kill, os.getpid(), {number:d})\n"
+        "run(command)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, timeout=DEADLINE, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
