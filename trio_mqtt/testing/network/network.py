@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -33,7 +34,7 @@ def at_once(work: Callable[[], T]) -> T:
     return work()
 
 
-class Network:
+class Network(ABC):
     """The network between clients and the broker of a test: it does what the test says.
 
     `broker.network` is one; only what connects through it is concerned. `direction` is "to broker"
@@ -254,11 +255,13 @@ class Network:
         finally:
             del self._links[link]
 
+    @abstractmethod
     def _refuse(self) -> None:
-        raise NotImplementedError
+        """Let nobody connect any more."""
 
+    @abstractmethod
     def _accept(self) -> None:
-        raise NotImplementedError
+        """Let whoever comes connect again."""
 
 
 def _check_direction(direction: str | None) -> None:
